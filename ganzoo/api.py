@@ -1,0 +1,116 @@
+"""Training as one call: from names to a finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.config import RunConfig, resolve
+from ganzoo.errors import InputError
+from ganzoo.registry import DATASET
+from ganzoo.run import Run
+
+if TYPE_CHECKING:
+    from ganzoo.training import Observer
+
+EXTENDABLE = {"train.steps", "train.device"}
+"""What may change when a run goes on: neither changes a step that was done."""
+
+
+def train(
+    architecture: str,
+    loss: str | None = None,
+    data: str | None = None,
+    *,
+    out: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    observer: Observer | None = None,
+    **train_options: Any,
+) -> Run:
+    """Train a GAN and return its finished run.
+
+    ``ganzoo.train("dcgan", loss="wgan-gp", data="digits", steps=400)``
+
+    Args:
+        architecture: Name of an architecture.
+        loss: Name of a loss; the architecture's own default if None.
+        data: Name of a dataset or a path; the architecture's own default if None.
+        out: The run's folder; a new one under ``runs/`` if None.
+        settings: Options by their full names, such as ``{"loss.gp_weight": 5}``.
+        observer: What watches the run.
+        train_options: Options of the training, such as ``steps=400`` or ``seed=1``.
+
+    Raises:
+        InputError: a name, an option or the data are wrong.
+        ganzoo.errors.Diverged: a loss is no longer finite.
+        ganzoo.errors.Interrupted: it was asked to stop and has saved its state.
+    """
+    named = {f"train.{name}": value for name, value in train_options.items()}
+    config = resolve(architecture, loss, data, {**(settings or {}), **named})
+    return start(config, out, observer)
+
+
+def start(
+    config: RunConfig, out: str | Path | None = None, observer: Observer | None = None
+) -> Run:
+    """Train a new run of a configuration."""
+    from ganzoo.training import Observer, prepared, run_training
+
+    observer = observer or Observer()
+    samples = config.data.build(DATASET).read()
+    for message in samples.complaints():
+        observer.warned(message)
+    config = config.model_copy(update={"data_fingerprint": samples.fingerprint})
+    # Whatever can be refused is refused before a folder appears.
+    trainer = prepared(config, samples)
+    run = Run.create(config, Path(out).expanduser() if out else None)
+    run_training(run, config, trainer, observer)
+    return run
+
+
+def resume(
+    path: str | Path,
+    changes: Mapping[str, Any] | None = None,
+    observer: Observer | None = None,
+) -> Run:
+    """Go on with a run from its newest checkpoint, under the options it was started with.
+
+    Args:
+        path: The run's folder.
+        changes: Names and options, such as ``{"train.steps": 800}``; only ``train.steps`` and
+            ``train.device`` may differ from what the run was started with.
+        observer: What watches the run.
+
+    Raises:
+        InputError: the folder is no run, an option differs, or all checkpoints are damaged.
+    """
+    from ganzoo.training import Observer, prepared, run_training
+
+    observer = observer or Observer()
+    run = Run.open(Path(path).expanduser())
+    started = run.config()
+    config = _continued(started, changes or {})
+    samples = config.data.build(DATASET).read()
+    if samples.fingerprint != config.data_fingerprint:
+        raise InputError(f"the data of {run.path} have changed since it was started")
+    trainer = prepared(config, samples)
+    if config != started:
+        run.write_config(config)
+    run_training(run, config, trainer, observer)
+    return run
+
+
+def _continued(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
+    """Apply changes to a run's configuration, and refuse those that would make it another run."""
+    names = {word: changes[word] for word in ("architecture", "loss", "data") if word in changes}
+    settings = {key: value for key, value in changes.items() if key not in names}
+    again = config.changed(names, settings)
+    refused = [
+        line for line in config.differences(again) if line.partition(":")[0] not in EXTENDABLE
+    ]
+    if refused:
+        raise InputError(
+            f"the run was started under other options: {'; '.join(refused)}; train a new run"
+        )
+    return again

@@ -1,0 +1,148 @@
+"""The state of a run on disk: written whole or not at all, verified when it is read.
+
+A checkpoint is a folder named by its step. It holds one safetensors file for each network and
+optimiser, ``state.json``, and ``manifest.json`` with the size and SHA-256 of each of them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
+
+from ganzoo.errors import GanzooError, InputError
+from ganzoo.files import (
+    atomic_folder,
+    load_tensors,
+    read_json,
+    save_tensors,
+    sha256,
+    to_json,
+    write_text,
+)
+
+FORMAT = 1
+KEPT = 2
+STATE_FILE = "state.json"
+MANIFEST_FILE = "manifest.json"
+
+
+@dataclass
+class TrainState:
+    """All that changes while training: everything that a checkpoint holds."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    generator_ema: AveragedModel
+    generator_optimizer: Optimizer
+    discriminator_optimizer: Optimizer
+    step: int = 0
+    """Generator updates done."""
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """Return every tensor, by file and name."""
+        return {
+            "generator": self.generator.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "generator_ema": self.generator_ema.state_dict(),
+            "generator_optimizer": _optimizer_tensors(self.generator_optimizer),
+            "discriminator_optimizer": _optimizer_tensors(self.discriminator_optimizer),
+        }
+
+    def restore(self, step: int, files: dict[str, dict[str, Tensor]]) -> None:
+        """Take over the tensors of a checkpoint; names and shapes must be the same."""
+        self.generator.load_state_dict(files["generator"])
+        self.discriminator.load_state_dict(files["discriminator"])
+        self.generator_ema.load_state_dict(files["generator_ema"])
+        _restore_optimizer(self.generator_optimizer, files["generator_optimizer"])
+        _restore_optimizer(self.discriminator_optimizer, files["discriminator_optimizer"])
+        self.step = step
+
+
+def save(folder: Path, state: TrainState) -> Path:
+    """Write a checkpoint under ``folder``, drop all but the newest two, and return its path."""
+    path = folder / f"{state.step:08d}"
+    with atomic_folder(path) as beside:
+        for name, tensors in state.tensors().items():
+            save_tensors(beside / f"{name}.safetensors", tensors)
+        write_text(beside / STATE_FILE, to_json({"format": FORMAT, "step": state.step}))
+        write_text(beside / MANIFEST_FILE, to_json(_manifest(beside)))
+    for old in steps(folder)[:-KEPT]:
+        shutil.rmtree(folder / f"{old:08d}", ignore_errors=True)
+    return path
+
+
+def restore_newest(folder: Path, state: TrainState, warn: Callable[[str], None]) -> None:
+    """Restore the newest checkpoint that is whole; a damaged one is named and passed over.
+
+    Raises:
+        InputError: there are checkpoints and none of them is whole.
+    """
+    found = steps(folder)
+    for step in reversed(found):
+        path = folder / f"{step:08d}"
+        try:
+            files = _verified(path, state)
+            state.restore(step, files)
+        except (InputError, RuntimeError, KeyError, ValueError) as error:
+            reason = (str(error).splitlines() or ["it is damaged"])[0]
+            warn(f"checkpoint {path} is damaged and passed over: {reason}")
+            continue
+        return
+    if found:
+        raise InputError(f"none of the {len(found)} checkpoints in {folder} is whole")
+
+
+def steps(folder: Path) -> list[int]:
+    """Return the steps of the checkpoints under ``folder``, oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+
+
+def _manifest(folder: Path) -> dict[str, dict[str, int | str]]:
+    return {
+        path.name: {"size": path.stat().st_size, "sha256": sha256(path)}
+        for path in sorted(folder.iterdir())
+    }
+
+
+def _verified(path: Path, state: TrainState) -> dict[str, dict[str, Tensor]]:
+    manifest = read_json(path / MANIFEST_FILE)
+    present = {name: record for name, record in _manifest(path).items() if name != MANIFEST_FILE}
+    if manifest != present:
+        wrong = next(
+            (name for name in manifest if manifest[name] != present.get(name)), "a file too many"
+        )
+        raise InputError(f"{wrong} does not match {MANIFEST_FILE}")
+    written = read_json(path / STATE_FILE)
+    if written != {"format": FORMAT, "step": int(path.name)}:
+        raise InputError(f"{STATE_FILE} is of another format or step")
+    return {name: load_tensors(path / f"{name}.safetensors") for name in state.tensors()}
+
+
+def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    for values in state.values():
+        for name, value in values.items():
+            if not isinstance(value, Tensor):
+                raise GanzooError(f"{type(optimizer).__name__} keeps {name} as no tensor")
+    return {
+        f"{index}.{name}": value
+        for index, values in state.items()
+        for name, value in values.items()
+    }
+
+
+def _restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})

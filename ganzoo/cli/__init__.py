@@ -1,0 +1,90 @@
+"""The command line: parse, call the Python function of the same meaning, print.
+
+Nothing here imports torch or pydantic before a command needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from ganzoo.cli import evaluate, inspect, sample, train
+from ganzoo.errors import GanzooError
+
+app = typer.Typer(
+    name="ganzoo",
+    help="Train, judge, share and reuse generative adversarial networks.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+train.register(app)
+sample.register(app)
+evaluate.register(app)
+inspect.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+    debug: bool = typer.Option(
+        False, "--debug", envvar="GANZOO_DEBUG", help="Show tracebacks of errors."
+    ),
+) -> None:
+    if debug:
+        os.environ["GANZOO_DEBUG"] = "1"
+    if version:
+        import ganzoo
+
+        print(f"ganzoo {ganzoo.__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    0 done; 1 the work failed; 2 bad usage or input; 128 plus the signal's number interrupted.
+    """
+    try:
+        code = app(args=arguments, prog_name="ganzoo", standalone_mode=False)
+        sys.stdout.flush()
+        return code or 0
+    except GanzooError as error:
+        return _failed(error, str(error), error.exit_code)
+    except TyperException as error:
+        hint = "" if str(error).endswith(".") else "."
+        return _failed(error, f"{error.format_message()}{hint} Try 'ganzoo --help'.", 2)
+    except (Abort, KeyboardInterrupt) as error:
+        return _failed(error, "interrupted", 130)
+    except BrokenPipeError:
+        # The reader has gone; Python would complain again when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _failed(error, f"{where}{error.strerror or error}", 1)
+    except Exception as error:
+        first = (str(error).splitlines() or [""])[0]
+        return _failed(
+            error,
+            f"{type(error).__name__}: {first}\n"
+            "this is a fault of ganzoo or of a plugin; --debug before the command shows where",
+            1,
+        )
+
+
+def _failed(error: BaseException, message: str, code: int) -> int:
+    if os.environ.get("GANZOO_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    print(f"Error: {message}", file=sys.stderr)
+    return code

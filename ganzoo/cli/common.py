@@ -1,0 +1,86 @@
+"""What the commands share: options with one meaning, and printing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from ganzoo import registry
+from ganzoo.registry import Kind
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on standard output, and no more.")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set an option; repeatable.")
+]
+ModelArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[MODEL]", help="A run or a model folder; by default the newest run under runs/."
+    ),
+]
+Device = Annotated[
+    str | None, typer.Option(help="Where to compute: auto, cpu, cuda, cuda:N or mps.")
+]
+
+
+def names_of(kind: Kind) -> Callable[[str], list[str]]:
+    """Return a completion of the installed names of a kind."""
+
+    def complete(incomplete: str) -> list[str]:
+        names = {entry.name for entry in registry.entries(kind)}
+        return sorted(name for name in names if name.startswith(incomplete))
+
+    return complete
+
+
+class TrainCommand(TyperCommand):
+    """A command whose options stand for fields of ``TrainOptions`` and borrow their help.
+
+    The fields are read when help is printed: importing pydantic would slow each other command.
+    """
+
+    def get_help(self, ctx: Any) -> str:
+        """Complete the help of each option that a field describes."""
+        from ganzoo.config import TrainOptions
+
+        for parameter in self.params:
+            field = TrainOptions.model_fields.get(parameter.name or "")
+            if field is not None and not getattr(parameter, "help", None):
+                parameter.help = f"{field.description} [default: {field.default}]"
+        return super().get_help(ctx)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on standard output."""
+    print(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print aligned columns on standard output, as plain text that other programs can read."""
+    table = [list(header), *[list(row) for row in rows]]
+    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
+    for row in table:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def note(message: str) -> None:
+    """Say something on standard error."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def error_console() -> Console:
+    """Return a rich console on standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True)

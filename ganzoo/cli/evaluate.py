@@ -1,0 +1,130 @@
+"""``ganzoo eval``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ganzoo.cli.common import (
+    Device,
+    Json,
+    ModelArgument,
+    Settings,
+    names_of,
+    note,
+    print_json,
+    print_table,
+)
+from ganzoo.errors import InputError
+from ganzoo.registry import DATASET, EVALUATOR, FEATURE_EXTRACTOR
+
+if TYPE_CHECKING:
+    from ganzoo.evaluation import ScoreRow
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("eval")(evaluate)
+
+
+def evaluate(
+    model: ModelArgument = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Name of a metric; repeatable; by default all that fit the data.",
+            autocompletion=names_of(EVALUATOR),
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME or PATH",
+            help="The reals; by default what the model was trained on.",
+            autocompletion=names_of(DATASET),
+        ),
+    ] = None,
+    settings: Settings = None,
+    floor: Annotated[
+        bool,
+        typer.Option(
+            "--floor",
+            help="Judge other reals of --data in place of a model: what a perfect one would score.",
+        ),
+    ] = False,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of fakes; by default as the reals, at most 10,000."),
+    ] = None,
+    real_samples: Annotated[
+        int | None, typer.Option(min=1, help="Number of reals; by default all.")
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            help="Feature extractor, in place of the data's own or the metric's.",
+            autocompletion=names_of(FEATURE_EXTRACTOR),
+        ),
+    ] = None,
+    features_weights: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="File of the extractor's weights.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the fakes.")] = 0,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Judge a trained model."""
+    from ganzoo.cli.progress import Counter
+    from ganzoo.config import parse_settings
+    from ganzoo.evaluation import evaluate as judge
+
+    options = {}
+    for key, value in parse_settings(settings or []).items():
+        if not key.startswith("data."):
+            raise InputError(f"--set {key}: only data.OPTION can be set here")
+        options[key.removeprefix("data.")] = value
+    counter = Counter()
+    try:
+        rows = judge(
+            model,
+            metric,
+            data=data,
+            data_options=options,
+            floor=floor,
+            samples=samples,
+            real_samples=real_samples,
+            features=features,
+            features_weights=features_weights,
+            seed=seed,
+            device=device,
+            progress=counter,
+        )
+    finally:
+        counter.stop()
+    if as_json:
+        print_json({"scores": [row.model_dump(mode="json") for row in rows]})
+    else:
+        _print(rows)
+
+
+def _print(rows: list[ScoreRow]) -> None:
+    print_table(
+        ("metric", "value", "better", "note"),
+        [
+            (
+                row.metric,
+                f"{row.value:.4f}" + (f" +- {row.std:.4f}" if row.std is not None else ""),
+                "higher" if row.higher_is_better else "lower",
+                row.note or "",
+            )
+            for row in rows
+        ],
+    )
+    first = rows[0]
+    looked = f", features of {first.features['name']}" if first.features else ""
+    note(
+        f"{first.fake_samples} fakes of seed {first.seed} against {first.real_samples} reals of "
+        f"{first.data['name']} ({first.data['split']}){looked}"
+    )

@@ -1,0 +1,114 @@
+"""Progress on standard error: a live line in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ganzoo.cli.common import error_console, note
+from ganzoo.training import Observer
+
+if TYPE_CHECKING:
+    from ganzoo.config import RunConfig
+    from ganzoo.run import Run
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class ProgressObserver(Observer):
+    """Shows a run's losses, images per second and time left."""
+
+    def __init__(self) -> None:
+        self.console = error_console()
+        self.progress = _bar(self.console) if self.console.is_terminal else None
+        self.task: Any = None
+        self.steps = 0
+        self.first: tuple[float, int] = (0.0, 0)
+        self.said = 0.0
+
+    def started(self, run: Run, config: RunConfig, step: int) -> None:
+        """Say what is trained and where."""
+        going_on = f", from step {step}" if step else ""
+        note(f"{config.title}: {config.train.steps} steps in {run.path}{going_on}")
+        self.steps = config.train.steps
+        self.first = (time.monotonic(), step)
+        self.said = self.first[0]
+        if self.progress:
+            self.task = self.progress.add_task("", total=self.steps, completed=step, shown="")
+            self.progress.start()
+
+    def stepped(self, step: int) -> None:
+        """Move the bar."""
+        if self.progress:
+            self.progress.update(self.task, completed=step)
+            if step == self.steps:
+                self.progress.stop()
+
+    def logged(self, row: dict[str, Any]) -> None:
+        """Show the losses: beside the bar, or as a line now and then."""
+        shown = _losses(row)
+        if self.progress:
+            self.progress.update(self.task, shown=shown)
+        elif time.monotonic() - self.said >= SECONDS_BETWEEN_LINES or row["step"] == self.steps:
+            self.said = time.monotonic()
+            note(f"step {row['step']}/{self.steps}  {shown}  {self._left(row['step'])}")
+
+    def warned(self, message: str) -> None:
+        """Print a warning."""
+        note(f"warning: {message}")
+
+    def _left(self, step: int) -> str:
+        began, first = self.first
+        seconds = (time.monotonic() - began) / max(1, step - first) * (self.steps - step)
+        return f"{round(seconds)} s left"
+
+
+class Counter:
+    """Shows how far an evaluation is; called with what is done, how much, and how much there is."""
+
+    def __init__(self) -> None:
+        console = error_console()
+        self.progress = _bar(console) if console.is_terminal else None
+        self.tasks: dict[str, Any] = {}
+        self.said = time.monotonic()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Move one bar, or say a line now and then."""
+        if self.progress:
+            if what not in self.tasks:
+                self.tasks[what] = self.progress.add_task(what, total=total, shown="")
+                self.progress.start()
+            self.progress.update(self.tasks[what], completed=done)
+        elif time.monotonic() - self.said >= SECONDS_BETWEEN_LINES:
+            self.said = time.monotonic()
+            note(f"{what}: {done} of {total}")
+
+    def stop(self) -> None:
+        """Take the bars away."""
+        if self.progress:
+            self.progress.stop()
+
+
+def _bar(console: Any) -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[shown]}", markup=False),
+        console=console,
+        transient=True,
+    )
+
+
+def _losses(row: dict[str, Any]) -> str:
+    """Name each network's loss, the sum of its terms, and the speed."""
+    sums = {"discriminator": 0.0, "generator": 0.0}
+    for key, value in row.items():
+        network, _, name = key.partition("/")
+        if network in sums and name != "gradient_norm":
+            sums[network] += value
+    losses = "  ".join(f"{network} {value:.3f}" for network, value in sums.items())
+    return f"{losses}  {row['images_per_second']:.0f} images/s"

@@ -1,0 +1,153 @@
+"""``ganzoo train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ganzoo.cli.common import (
+    Json,
+    Settings,
+    TrainCommand,
+    names_of,
+    note,
+    print_json,
+)
+from ganzoo.errors import InputError
+from ganzoo.registry import ARCHITECTURE, DATASET, LOSS
+
+if TYPE_CHECKING:
+    from ganzoo.training import Observer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("train", cls=TrainCommand)(train)
+
+
+def train(
+    architecture: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ARCH]",
+            help="Name of an architecture; not needed with --resume.",
+            autocompletion=names_of(ARCHITECTURE),
+        ),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of a loss; by default the architecture's own.",
+            autocompletion=names_of(LOSS),
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME or PATH",
+            help="A dataset, or a folder or zip of images; by default the architecture's own.",
+            autocompletion=names_of(DATASET),
+        ),
+    ] = None,
+    image_size: Annotated[
+        str | None,
+        typer.Option(metavar="N or HxW", help="Resize images; short for --set data.image_size=N."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option()] = None,
+    batch_size: Annotated[int | None, typer.Option()] = None,
+    seed: Annotated[int | None, typer.Option()] = None,
+    device: Annotated[str | None, typer.Option()] = None,
+    checkpoint_every: Annotated[int | None, typer.Option()] = None,
+    sample_every: Annotated[int | None, typer.Option()] = None,
+    settings: Settings = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The run's folder; by default under runs/.")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Go on with a run; nothing else need be given."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the resolved configuration and stop.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a GAN.
+
+    Options of the parts are set by --set arch.KEY=VALUE, loss.KEY=VALUE, data.KEY=VALUE and
+    train.KEY=VALUE; 'ganzoo show NAME' lists them.
+    """
+    options = {
+        "steps": steps,
+        "batch_size": batch_size,
+        "seed": seed,
+        "device": device,
+        "checkpoint_every": checkpoint_every,
+        "sample_every": sample_every,
+    }
+    given = _given(settings, options, image_size)
+    if resume is not None:
+        names = {"architecture": architecture, "loss": loss, "data": data}
+        changes = {name: value for name, value in names.items() if value is not None}
+        if out is not None or dry_run:
+            raise InputError("--resume goes on in its own folder: leave --out and --dry-run away")
+        _finish(_resumed(resume, {**changes, **given}), as_json)
+        return
+    if architecture is None:
+        raise InputError("name an architecture to train, such as those of 'ganzoo list'")
+    from ganzoo.config import resolve
+
+    config = resolve(architecture, loss, data, given)
+    if dry_run:
+        print_json(config.model_dump(mode="json"))
+        return
+    from ganzoo.api import start
+
+    _finish(start(config, out, _observer()), as_json)
+
+
+def _given(
+    settings: list[str] | None, options: dict[str, Any], image_size: str | None
+) -> dict[str, Any]:
+    """Gather every override under its full name; the same one given twice is an error."""
+    from ganzoo.config import parse_settings
+
+    given: dict[str, Any] = dict(parse_settings(settings or []))
+    short = {f"train.{name}": value for name, value in options.items() if value is not None}
+    if image_size is not None:
+        short["data.image_size"] = image_size
+    for key in short:
+        if key in given:
+            raise InputError(f"{key} is given twice: by its own option and by --set")
+    return {**given, **short}
+
+
+def _resumed(path: Path, changes: dict[str, Any]) -> Any:
+    from ganzoo.api import resume
+
+    return resume(path, changes, _observer())
+
+
+def _observer() -> Observer:
+    from ganzoo.cli.progress import ProgressObserver
+
+    return ProgressObserver()
+
+
+def _finish(run: Any, as_json: bool) -> None:
+    if as_json:
+        config = run.config()
+        print_json(
+            {
+                "run": str(run.path),
+                "model": str(run.model),
+                "step": config.train.steps,
+                "config": config.model_dump(mode="json"),
+            }
+        )
+        return
+    print(run.path)
+    note(f"samples: {run.model / 'samples.png'}")
+    note(f"next: ganzoo eval {run.path}   ganzoo sample {run.path}")

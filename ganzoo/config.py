@@ -1,0 +1,226 @@
+"""What a run is: its components with every option, and how it is trained."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ganzoo import registry
+from ganzoo.component import Component, Options, validated
+from ganzoo.errors import InputError, did_you_mean
+from ganzoo.loss import Recipe
+from ganzoo.registry import ARCHITECTURE, DATASET, LOSS, Entry, Kind
+
+PREFIXES = ("arch", "loss", "data", "train")
+
+
+class TrainOptions(Recipe):
+    """How a run is trained; what it inherits comes from the loss's recipe unless overridden."""
+
+    steps: int = Field(400, ge=0, description="Generator updates.")
+    batch_size: int = Field(64, ge=1, description="Samples in a batch.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of all that is drawn.")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
+    ema_decay: float = Field(
+        0.995, ge=0, lt=1, description="Decay of the moving average of the generator's weights."
+    )
+    log_every: int = Field(10, ge=1, description="Steps between two lines of metrics.jsonl.")
+    sample_every: int = Field(100, ge=1, description="Steps between two sample pictures.")
+    checkpoint_every: int = Field(200, ge=1, description="Steps between two checkpoints.")
+
+
+class ComponentChoice(Options):
+    """A component as files name it: never code, and with every option."""
+
+    name: str
+    package: str
+    version: str
+    options: dict[str, Any]
+
+    @classmethod
+    def of(cls, entry: Entry, component: Component) -> ComponentChoice:
+        """Describe a component that was found in the registry."""
+        options = component.model_dump(mode="json")
+        return cls(name=entry.name, package=entry.package, version=entry.version, options=options)
+
+    def build(self, kind: Kind) -> Any:
+        """Rebuild the component with the same options.
+
+        Raises:
+            ganzoo.errors.PluginError: the package that gave it is not installed, or is broken.
+            InputError: the options do not fit the installed version.
+        """
+        entry = registry.find_from(kind, self.name, self.package, self.version)
+        return validated(entry.load(), self.options, f"{kind.word} {self.name}: ")
+
+
+class RunConfig(Options):
+    """All that is needed to run it again."""
+
+    format: Literal[1] = 1
+    architecture: ComponentChoice
+    loss: ComponentChoice
+    data: ComponentChoice
+    train: TrainOptions
+    data_fingerprint: str | None = Field(None, description="Hash of the data, once it was read.")
+    versions: dict[str, str]
+
+    @property
+    def title(self) -> str:
+        """What the run is, in a few words."""
+        return f"{self.architecture.name} trained with {self.loss.name} on {self.data.name}"
+
+    def changed(self, names: Mapping[str, str], settings: Mapping[str, Any]) -> RunConfig:
+        """Return the configuration with other component names or options.
+
+        Args:
+            names: By ``architecture``, ``loss`` or ``data``.
+            settings: As for :func:`resolve`; what is not named stays.
+        """
+        groups = _grouped(settings)
+        update: dict[str, Any] = {
+            "train": validated(TrainOptions, {**dict(self.train), **groups["train"]}, "train.")
+        }
+        for word, prefix, kind in (
+            ("architecture", "arch", ARCHITECTURE),
+            ("loss", "loss", LOSS),
+            ("data", "data", DATASET),
+        ):
+            mine: ComponentChoice = getattr(self, word)
+            name, options = f"{mine.package}:{mine.name}", mine.options
+            if word in names:
+                other = choose_data(names[word], {}) if word == "data" else None
+                name = other.name if other else names[word]
+                if "path" in (other.options if other else {}):
+                    options = {**options, "path": other.options["path"]}
+                if name.rpartition(":")[2] != mine.name:
+                    options = {}
+            update[word] = _choose(kind, name, {**options, **groups[prefix]}, f"{prefix}.")[0]
+        return self.model_copy(update=update)
+
+    def differences(self, other: RunConfig) -> list[str]:
+        """Say what differs in another configuration, one ``key: this -> that`` an item."""
+        mine, theirs = _flat(self.model_dump(mode="json")), _flat(other.model_dump(mode="json"))
+        return [
+            f"{key}: {mine.get(key)} -> {theirs.get(key)}"
+            for key in sorted(mine.keys() | theirs.keys())
+            if mine.get(key) != theirs.get(key)
+        ]
+
+
+def resolve(
+    architecture: str,
+    loss: str | None = None,
+    data: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> RunConfig:
+    """Turn names and overrides into a configuration with every option.
+
+    Args:
+        architecture: Name of an architecture.
+        loss: Name of a loss; the architecture's own default if None.
+        data: Name of a dataset, or a path to a folder or a file that an installed dataset reads;
+            the architecture's own default if None.
+        settings: Overrides, such as ``{"loss.gp_weight": 5, "train.steps": 1000}``.
+
+    Raises:
+        InputError: a name, an option or a value is wrong; the message says which.
+    """
+    groups = _grouped(settings or {})
+    architecture_choice, chosen = _choose(ARCHITECTURE, architecture, groups["arch"], "arch.")
+    loss = loss or chosen.default_loss
+    data = data or chosen.default_data
+    for word, name in (("loss", loss), ("data", data)):
+        if name is None:
+            raise InputError(f"architecture '{architecture}' has no default {word}; give --{word}")
+    loss_choice, loss_component = _choose(LOSS, loss, groups["loss"], "loss.")
+    data_choice = choose_data(data, groups["data"])
+    recipe = loss_component.recipe.model_dump()
+    return RunConfig(
+        architecture=architecture_choice,
+        loss=loss_choice,
+        data=data_choice,
+        train=validated(TrainOptions, {**recipe, **groups["train"]}, "train."),
+        versions=versions(),
+    )
+
+
+def choose_data(data: str, options: Mapping[str, Any]) -> ComponentChoice:
+    """Choose a dataset by name, or by the path of what it reads.
+
+    A folder is read by the dataset called ``folder``, a file by the one called as its suffix;
+    either has an option ``path``.
+
+    Raises:
+        InputError: it is neither an installed name nor an existing path.
+    """
+    path = Path(data).expanduser()
+    named = any(entry.name == data.rpartition(":")[2] for entry in registry.entries(DATASET))
+    if named or not (path.exists() or path.suffix or len(path.parts) > 1):
+        return _choose(DATASET, data, options, "data.")[0]
+    if not path.exists():
+        raise InputError(f"there is no folder or file {data}; --data takes a path or a name")
+    reader = "folder" if path.is_dir() else path.suffix.lower().lstrip(".")
+    if not any(entry.name == reader for entry in registry.entries(DATASET)):
+        raise InputError(f"no installed dataset reads {data}: give a folder or a zip of images")
+    return _choose(DATASET, reader, {"path": str(path.resolve()), **options}, "data.")[0]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that numbers can depend on."""
+    names = ("ganzoo", "torch", "torchvision", "torch-fidelity", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _choose(
+    kind: Kind, name: str, options: Mapping[str, Any], prefix: str
+) -> tuple[ComponentChoice, Any]:
+    entry = registry.find(kind, name)
+    component = validated(entry.load(), options, prefix)
+    return ComponentChoice.of(entry, component), component
+
+
+def _grouped(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    groups: dict[str, dict[str, Any]] = {prefix: {} for prefix in PREFIXES}
+    for key, value in settings.items():
+        prefix, dot, name = key.partition(".")
+        if not dot or not name or prefix not in PREFIXES:
+            hint = did_you_mean(prefix, PREFIXES)
+            raise InputError(
+                f"'{key}' does not say whose option it is{hint}; "
+                f"write {', '.join(f'{known}.OPTION' for known in PREFIXES)}"
+            )
+        groups[prefix][name] = value
+    return groups
+
+
+def parse_settings(items: Iterable[str]) -> dict[str, str]:
+    """Read ``KEY=VALUE`` items as the command line gives them.
+
+    Raises:
+        InputError: an item has no ``=``, or a key is given twice.
+    """
+    settings: dict[str, str] = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set {item}: write KEY=VALUE, such as train.steps=1000")
+        if key in settings:
+            raise InputError(f"--set {key} is given twice")
+        settings[key] = value
+    return settings
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    return {
+        key: value
+        for name, branch in tree.items()
+        for key, value in _flat(branch, f"{prefix}.{name}" if prefix else name).items()
+    }

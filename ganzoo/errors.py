@@ -1,0 +1,47 @@
+"""What can go wrong, worded for the person at the keyboard.
+
+A message is one or two lines: what is wrong, where, and what to do. The command line prints it
+and exits with the error's ``exit_code``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GanzooError(Exception):
+    """The work failed: no network, a full disk, a diverged run."""
+
+    exit_code = 1
+
+
+class InputError(GanzooError):
+    """The request cannot be met as it was made: a mistyped name, a bad option, an unfit file."""
+
+    exit_code = 2
+
+
+class PluginError(InputError):
+    """An installed component cannot be used: it is broken, missing or claimed twice."""
+
+
+class Diverged(GanzooError):
+    """Training produced a number that is not finite."""
+
+
+class Interrupted(GanzooError):
+    """Training was stopped by a signal and has saved its state.
+
+    ``exit_code`` is 128 plus the signal's number: 130 for Ctrl-C, 143 for a termination request.
+    """
+
+    def __init__(self, message: str, signum: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signum
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest known word, or nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean '{near[0]}'?" if near else ""

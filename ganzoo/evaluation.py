@@ -1,0 +1,326 @@
+"""Judging: one set of fakes, one of reals, each looked at once for all metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from ganzoo import registry
+from ganzoo.component import validated
+from ganzoo.config import ComponentChoice, choose_data, versions
+from ganzoo.dataset import Dataset, DataSpec, Samples
+from ganzoo.devices import resolve_device
+from ganzoo.errors import GanzooError, InputError
+from ganzoo.evaluator import Evaluator, FeatureExtractor, Features, LoadedExtractor, SampleSet
+from ganzoo.model import Model, load
+from ganzoo.registry import DATASET, EVALUATOR, FEATURE_EXTRACTOR
+from ganzoo.run import SCORES_FILE, Run, append_line
+from ganzoo.seeding import generator_for
+
+FAKES = 10_000
+"""Fakes are as many as the reals, but no more than this unless asked for."""
+
+Progress = Callable[[str, int, int], None]
+
+
+class ScoreRow(BaseModel):
+    """A score with all that decides whether it compares with another.
+
+    Rows are comparable when all but ``value``, ``std``, ``seed`` and ``step`` agree.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    metric: str
+    """The metric's name, with the extractor's in brackets where it is not the standard one."""
+    value: float
+    std: float | None
+    higher_is_better: bool
+    features: dict[str, str] | None
+    """Name and SHA-256 of the weights of the feature extractor."""
+    data: dict[str, str]
+    """Name, split and fingerprint of the reals."""
+    real_samples: int
+    fake_samples: int
+    image_size: tuple[int, int] | None
+    seed: int
+    step: int | None
+    """Generator updates of the model; None where no model was judged."""
+    note: str | None
+    versions: dict[str, str]
+
+
+def open_dataset(name: str, **options: Any) -> Samples:
+    """Read a dataset by name, or by the path of what it reads.
+
+    Raises:
+        InputError: there is no such dataset, or an option is wrong.
+        GanzooError: it cannot be read or downloaded.
+    """
+    dataset: Dataset = choose_data(name, options).build(DATASET)
+    return dataset.read()
+
+
+def evaluate(
+    model: Model | Run | str | Path | None = None,
+    metrics: Sequence[str] | None = None,
+    *,
+    data: str | None = None,
+    data_options: dict[str, Any] | None = None,
+    floor: bool = False,
+    samples: int | None = None,
+    real_samples: int | None = None,
+    features: str | None = None,
+    features_weights: str | Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> list[ScoreRow]:
+    """Judge a model, or real data against itself.
+
+    Args:
+        model: What to judge; the newest run if None.
+        metrics: Names of evaluators; every installed one that fits the data if None.
+        data: The reals; by default what the model was trained on.
+        data_options: Options of ``data``.
+        floor: Judge other reals of ``data`` in place of a model's fakes: the score that a
+            perfect generator would have at these sample counts.
+        samples: Number of fakes; as many as the reals, at most 10,000, if None.
+        real_samples: Number of reals; all if None, or half of them for the floor.
+        features: Name of a feature extractor, in place of the data's own or the metric's.
+        features_weights: File of that extractor's weights.
+        seed: Seed of the fakes.
+        device: auto, cpu, cuda or mps.
+        progress: Called with what is done, how much of it, and how much there is.
+
+    Returns:
+        A row for each number, in the order of the metrics. They are also added to the run's
+        ``scores.jsonl`` if the model belongs to a run.
+
+    Raises:
+        InputError: a name, a number or a combination is wrong.
+        GanzooError: weights cannot be fetched, or a number is not finite.
+    """
+    with torch.random.fork_rng():
+        place = resolve_device(device)
+        judged = None if floor else (model if isinstance(model, Model) else load(model))
+        choice = _data_choice(judged, data, data_options or {})
+        dataset: Dataset = choice.build(DATASET)
+        reals = dataset.read()
+        evaluators = _evaluators(metrics, reals.spec)
+        fakes, reals = _drawn(judged, reals, samples, real_samples, seed, place)
+        extractor = _Extractors(features, features_weights, reals.spec, place, progress)
+        sets = {name: (extractor.look(name, fakes, "fakes"), extractor.look(name, reals, "reals"))
+                for name in {extractor.name_for(judge) for judge in evaluators.values()}}
+        shared = {
+            "data": {
+                "name": choice.name,
+                "split": dataset.split_name,
+                "fingerprint": reals.fingerprint,
+            },
+            "real_samples": len(reals),
+            "fake_samples": len(fakes),
+            "image_size": reals.spec.image_size,
+            "seed": seed,
+            "step": judged.config.step if judged else None,
+            "versions": versions(),
+        }
+        rows = []
+        for name, judge in evaluators.items():
+            rows += _rows(name, judge, extractor, sets[extractor.name_for(judge)], shared)
+    if judged is not None:
+        _remember(judged, rows)
+    return rows
+
+
+def _data_choice(
+    model: Model | None, data: str | None, options: dict[str, Any]
+) -> ComponentChoice:
+    if model is None:
+        if data is None:
+            raise InputError("judging real data against itself needs --data")
+        return choose_data(data, options)
+    if data is None:
+        trained = model.config.data
+        if not options:
+            return trained
+        return choose_data(f"{trained.package}:{trained.name}", {**trained.options, **options})
+    choice = choose_data(data, options)
+    size = model.config.spec.image_size
+    if size and "image_size" in choice.options and "image_size" not in options:
+        choice = choose_data(data, {**options, "image_size": size})
+    return choice
+
+
+def _drawn(
+    model: Model | None,
+    reals: Samples,
+    samples: int | None,
+    real_samples: int | None,
+    seed: int,
+    device: torch.device,
+) -> tuple[Samples, Samples]:
+    """Draw the fakes and choose the reals; the choice depends on their number alone."""
+    available = len(reals)
+    count = real_samples or (available if model else available // 2)
+    wanted = samples or (min(count, FAKES) if model else available - count)
+    for name, number in (("--samples", wanted), ("--real-samples", count)):
+        if number < 1:
+            raise InputError(f"{name} must be at least 1, not {number}")
+    needed = count if model else count + wanted
+    if needed > available:
+        raise InputError(f"{needed} real samples are asked for, and there are {available}")
+    order = torch.randperm(available, generator=generator_for(0, "reals"))
+    chosen = reals if count == available else reals.subset(order[:count])
+    if model is None:
+        return reals.subset(order[count : count + wanted]), chosen
+    if model.config.spec.shape != reals.spec.shape:
+        raise InputError(
+            f"the model makes samples of {_shape(model.config.spec)}, and the data have "
+            f"{_shape(reals.spec)}; choose other --data"
+        )
+    return Samples(reals.spec, model.to(device).sample_stored(wanted, seed)), chosen
+
+
+def _shape(spec: DataSpec) -> str:
+    return " x ".join(str(side) for side in spec.shape)
+
+
+def _evaluators(metrics: Sequence[str] | None, spec: DataSpec) -> dict[str, Evaluator]:
+    if metrics:
+        chosen: dict[str, Evaluator] = {
+            name: validated(registry.get(EVALUATOR, name), {}) for name in metrics
+        }
+        unfit = [name for name, judge in chosen.items() if not judge.fits(spec)]
+        if unfit:
+            raise InputError(f"metric '{unfit[0]}' cannot judge samples of {_shape(spec)} here")
+        return chosen
+    usable: dict[str, Evaluator] = {}
+    listed = registry.entries(EVALUATOR)
+    for entry in listed:
+        if entry.name in registry.conflicts(listed):
+            continue
+        try:
+            judge = validated(entry.load(), {})
+        except InputError:
+            continue  # what is broken was not asked for
+        if judge.fits(spec):
+            usable[entry.name] = judge
+    if not usable:
+        raise InputError(f"no installed metric can judge samples of {_shape(spec)}")
+    return usable
+
+
+class _Extractors:
+    """The feature extractors that a judgement needs, each loaded when it is first used."""
+
+    def __init__(
+        self,
+        asked: str | None,
+        weights: str | Path | None,
+        spec: DataSpec,
+        device: torch.device,
+        progress: Progress | None,
+    ) -> None:
+        self.asked = asked
+        self.weights = Path(weights).expanduser() if weights else None
+        self.spec = spec
+        self.device = device
+        self.progress = progress or (lambda what, done, total: None)
+        self.loaded: dict[str, LoadedExtractor] = {}
+
+    def name_for(self, judge: Evaluator) -> str | None:
+        """Return the extractor that a metric is given: asked for, the data's, or its own."""
+        return None if judge.features is None else self.asked or self.spec.features or judge.features
+
+    def look(self, name: str | None, samples: Samples, what: str) -> SampleSet:
+        """Prepare to look at samples through an extractor, when a metric first does."""
+        return SampleSet(samples, lambda found: self._features(name, found, what))
+
+    def describe(self, name: str) -> dict[str, str]:
+        """Return what a score row says of an extractor."""
+        return {"name": name, "sha256": self._load(name).weights_sha256}
+
+    def label(self, judge: Evaluator) -> str:
+        """Return what a metric's name carries: nothing if the extractor is its standard one."""
+        name = self.name_for(judge)
+        if name is None:
+            return ""
+        loaded = self._load(name)
+        if not loaded.published:
+            return f"[{name}@{loaded.weights_sha256[:8]}]"
+        return "" if name == judge.features else f"[{name}]"
+
+    def _load(self, name: str) -> LoadedExtractor:
+        if name not in self.loaded:
+            extractor: FeatureExtractor = validated(registry.get(FEATURE_EXTRACTOR, name), {})
+            self.loaded[name] = extractor.load(self.weights, self.device)
+        return self.loaded[name]
+
+    def _features(self, name: str | None, samples: Samples, what: str) -> Features:
+        if name is None:
+            raise InputError("a metric that names no feature extractor has no features")
+        loaded = self._load(name)
+        parts: list[Features] = []
+        done = 0
+        for batch in samples.stored.split(loaded.batch_size):
+            with torch.inference_mode():
+                parts.append(loaded.extract(_with_channels(batch, loaded, name).to(self.device)))
+            done += len(batch)
+            self.progress(f"{name}: {what}", done, len(samples))
+        logits = [part.logits for part in parts if part.logits is not None]
+        found = Features(
+            torch.cat([part.pooled for part in parts]), torch.cat(logits) if logits else None
+        )
+        if not all(torch.isfinite(t).all() for t in (found.pooled, found.logits) if t is not None):
+            raise GanzooError(f"{name} gives features of the {what} that are not finite")
+        return found
+
+
+def _with_channels(images: Tensor, loaded: LoadedExtractor, name: str) -> Tensor:
+    if images.shape[1] == 1:
+        return images.expand(-1, loaded.image_channels, -1, -1)
+    if images.shape[1] != loaded.image_channels:
+        raise InputError(
+            f"{name} looks at images of {loaded.image_channels} channels, "
+            f"and these have {images.shape[1]}; choose other --features"
+        )
+    return images
+
+
+def _rows(
+    name: str,
+    judge: Evaluator,
+    extractors: _Extractors,
+    sets: tuple[SampleSet, SampleSet],
+    shared: dict[str, Any],
+) -> list[ScoreRow]:
+    fake, real = sets
+    extractor = extractors.name_for(judge)
+    if judge.needs_logits and fake.features.logits is None:
+        raise InputError(f"{name} needs a classifier, and {extractor} is none")
+    return [
+        ScoreRow(
+            metric=(score.name or name.rpartition(":")[2]) + extractors.label(judge),
+            value=score.value,
+            std=score.std,
+            higher_is_better=judge.higher_is_better,
+            features=extractors.describe(extractor) if extractor else None,
+            note=score.note,
+            **shared,
+        )
+        for score in judge.evaluate(fake, real)
+    ]
+
+
+def _remember(model: Model, rows: list[ScoreRow]) -> None:
+    """Add rows to the run that a model belongs to, if it belongs to one."""
+    run = Run(model.folder.parent)
+    if run.model == model.folder and run.is_run():
+        for row in rows:
+            append_line(run.path / SCORES_FILE, row.model_dump(mode="json"))

@@ -1,0 +1,113 @@
+"""The protocols of judging: evaluators, and the feature extractors that they look through."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ganzoo.component import Component
+from ganzoo.dataset import DataSpec, Samples
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a feature extractor gives for N samples, float32 on the CPU."""
+
+    pooled: Tensor
+    """Features ``(N, d)``, for distances between distributions."""
+    logits: Tensor | None = None
+    """Class logits ``(N, k)``, where the extractor is a classifier."""
+
+
+@dataclass(frozen=True)
+class LoadedExtractor:
+    """A feature extractor with its weights."""
+
+    extract: Callable[[Tensor], Features]
+    """From a uint8 batch ``(N, C, H, W)`` on the extractor's device to its features."""
+    image_channels: int
+    """Channels that it takes; greyscale is repeated where it takes more than one."""
+    weights_sha256: str
+    """Hash of the weights, hexadecimal."""
+    published: bool = True
+    """Whether these are the weights that give the extractor its name."""
+    batch_size: int = 64
+    """Images to give at a time."""
+
+
+class FeatureExtractor(Component, ABC):
+    """Base of feature extractors."""
+
+    @abstractmethod
+    def load(self, weights: Path | None, device: torch.device) -> LoadedExtractor:
+        """Build the network and load its weights, from ``weights`` or from where they are kept.
+
+        Raises:
+            ganzoo.errors.GanzooError: the weights cannot be had; the message says how to get them.
+        """
+
+
+class SampleSet:
+    """Samples that are judged, and their features, extracted once for all evaluators."""
+
+    def __init__(self, samples: Samples, extract: Callable[[Samples], Features]) -> None:
+        self.samples = samples
+        self._extract = extract
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @cached_property
+    def features(self) -> Features:
+        """Features of every sample, in order; the first use makes the pass."""
+        return self._extract(self.samples)
+
+    @property
+    def extracted(self) -> bool:
+        """Whether the pass was made."""
+        return "features" in self.__dict__
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number that an evaluator found."""
+
+    value: float
+    std: float | None = None
+    name: str | None = None
+    """Name of the number, where an evaluator gives several; else its own name."""
+    note: str | None = None
+    """What a reader must know to trust it, said beside the table."""
+
+
+class Evaluator(Component, ABC):
+    """Base of evaluators: from fakes and reals to scores."""
+
+    higher_is_better: ClassVar[bool]
+    """Which direction is better."""
+    features: ClassVar[str | None] = None
+    """Name of the feature extractor that the metric's name stands for; None if it needs none.
+
+    A score from any other extractor, or from other weights, carries that extractor's name.
+    """
+    needs_logits: ClassVar[bool] = False
+    """Whether the extractor must be a classifier."""
+
+    def fits(self, data: DataSpec) -> bool:
+        """Tell whether the metric can judge samples of this kind; images by default."""
+        return data.is_image
+
+    @abstractmethod
+    def evaluate(self, fake: SampleSet, real: SampleSet) -> list[Score]:
+        """Judge the fakes against the reals; the same for any order of either set.
+
+        Raises:
+            ganzoo.errors.GanzooError: there are too few samples for the metric.
+        """

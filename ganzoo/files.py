@@ -1,0 +1,156 @@
+"""Files that appear whole or not at all, and JSON that is checked when it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.errors import GanzooError, InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+JSON_LIMIT = 1 << 20
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a path beside ``path`` to write to; on success flush it and move it into place."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield beside
+        os.chmod(beside, 0o666 & ~_umask())
+        flush(beside)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    flush(path.parent)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Give a folder beside ``path`` to fill; on success flush it and move it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    before = path.with_name(f".{path.name}.before.tmp")
+    beside.mkdir()
+    try:
+        yield beside
+        flush(beside)
+        if path.exists():
+            path.rename(before)
+        beside.rename(path)
+        flush(path.parent)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(before, ignore_errors=True)
+
+
+def flush(path: Path) -> None:
+    """Ask the system to put a file, or a folder's list of names, on the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows does not open folders
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with atomic_path(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
+def to_json(value: Any) -> str:
+    """Format a value as ganzoo's files hold it: indented JSON, in which NaN is an error."""
+    return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that may come from anywhere.
+
+    Raises:
+        InputError: it is missing, larger than 1 MiB, or not JSON.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(JSON_LIMIT + 1)
+        if len(data) > JSON_LIMIT:
+            raise ValueError("it is larger than 1 MiB")
+        return json.loads(data.decode("utf-8"), parse_constant=_no_constant)
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing") from None
+    except (ValueError, RecursionError, OSError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {_first_line(error)}") from None
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors as safetensors, whole or not at all, with the same bytes each time."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    # Cloned, because safetensors refuses tensors that share memory or are not contiguous.
+    copies = {
+        name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()
+    }
+    with atomic_path(path) as beside:
+        try:
+            save_file(copies, beside, metadata={"format": "pt"})
+        except SafetensorError as error:  # a full disk is not an OSError here
+            raise GanzooError(f"{path} cannot be written: {_first_line(error)}") from error
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        InputError: it is missing, or not a whole safetensors file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing") from None
+    except (SafetensorError, ValueError, OSError) as error:
+        raise InputError(
+            f"{path} cannot be read as safetensors: {_first_line(error)}"
+        ) from None
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def cache_folder() -> Path:
+    """Return the folder for what is downloaded or computed once; ``GANZOO_CACHE`` moves it."""
+    if "GANZOO_CACHE" in os.environ:
+        return Path(os.environ["GANZOO_CACHE"]).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "ganzoo"
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,162 @@
+"""Pictures: the one place for ``[-1, 1]`` and uint8, resizing, grids, plots and PNG metadata."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ganzoo.errors import GanzooError
+from ganzoo.files import atomic_path
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ganzoo.dataset import DataSpec
+
+
+def to_float(images: Tensor) -> Tensor:
+    """Map uint8 images to floats in ``[-1, 1]``."""
+    return images.to(torch.float32).div_(127.5).sub_(1.0)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Map floats in ``[-1, 1]`` to uint8 as a viewer would see them: rounded, clamped.
+
+    Raises:
+        GanzooError: a value is not finite; NaN would otherwise become a grey level.
+    """
+    if not torch.isfinite(images).all():
+        raise GanzooError("the generator gives numbers that are not finite; its run has diverged")
+    return images.float().add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize uint8 images ``(N, C, H, W)`` by antialiased bicubic interpolation."""
+    if tuple(images.shape[-2:]) == tuple(size):
+        return images
+    chunks = [
+        F.interpolate(part.float(), size=size, mode="bicubic", antialias=True)
+        .round_()
+        .clamp_(0, 255)
+        .to(torch.uint8)
+        for part in images.split(1024)
+    ]
+    return torch.cat(chunks)
+
+
+def grid(images: Tensor, columns: int = 8, padding: int = 2) -> Tensor:
+    """Lay uint8 images ``(N, C, H, W)`` out as one picture ``(C, H', W')``, row by row.
+
+    Small images are enlarged by a whole factor, pixel by pixel, so that a person can read them.
+    """
+    count, channels, height, width = images.shape
+    factor = max(1, 64 // max(height, width))
+    images = images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    height, width = height * factor + padding, width * factor + padding
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    # The space between images is white, and opaque where there is an alpha channel.
+    picture = torch.full((channels, rows * height + padding, columns * width + padding), 255)
+    picture = picture.to(torch.uint8)
+    for i, image in enumerate(images):
+        top, left = padding + i // columns * height, padding + i % columns * width
+        picture[:, top : top + height - padding, left : left + width - padding] = image
+    return picture
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """Turn one uint8 image ``(C, H, W)`` of 1, 3 or 4 channels into a PIL image."""
+    from PIL import Image
+
+    array = image.cpu().permute(1, 2, 0).contiguous().numpy()
+    return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
+
+
+def scatter(
+    points: Tensor, modes: Sequence[Sequence[float]] | None = None, side: int = 640
+) -> Tensor:
+    """Plot the first two coordinates of points ``(N, D)``, and circles around the true modes.
+
+    The frame follows the modes where they are known, so that the same picture at two steps has
+    the same scale; points beyond it lie on its edge. Returns a uint8 picture ``(3, side, side)``.
+    """
+    from PIL import Image, ImageDraw
+
+    frame = torch.tensor(modes) if modes else points
+    flat, frame = _first_two(points.float().cpu()), _first_two(frame.float().cpu())
+    centre = (frame.amax(0) + frame.amin(0)) / 2
+    reach = max(1.3 * float((frame - centre).abs().amax()), 1.0)
+
+    def place(xy: Tensor) -> Tensor:
+        unit = ((xy - centre) / reach).clamp(-1, 1) * torch.tensor([1.0, -1.0])
+        return (unit + 1) / 2 * (side - 1)
+
+    picture = Image.new("RGB", (side, side), "white")
+    draw = ImageDraw.Draw(picture)
+    for x, y in place(frame).tolist() if modes else []:
+        draw.ellipse((x - 9, y - 9, x + 9, y + 9), outline=(214, 39, 40), width=2)
+    for x, y in place(flat).tolist():
+        draw.ellipse((x - 1.5, y - 1.5, x + 1.5, y + 1.5), fill=(31, 119, 180))
+    data = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+    return data.view(side, side, 3).permute(2, 0, 1)
+
+
+def picture_of(stored: Tensor, spec: DataSpec) -> Tensor:
+    """Show samples as one picture: a grid of images, or a plot of points."""
+    return grid(stored) if spec.is_image else scatter(stored, spec.modes)
+
+
+def save_png(image: Tensor, path: Path, texts: dict[str, str]) -> None:
+    """Write one uint8 image ``(C, H, W)`` as a PNG, whole or not at all.
+
+    Args:
+        image: 1, 3 or 4 channels.
+        path: Where to; an existing file is replaced.
+        texts: Metadata, such as ``{"Software": "ganzoo 0.1.0"}``.
+    """
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    for key, text in texts.items():
+        info.add_itxt(key, text)
+    with atomic_path(path) as beside:
+        to_pil(image).save(beside, format="PNG", pnginfo=info)
+
+
+def provenance(model: str, seed: int) -> dict[str, str]:
+    """Return PNG metadata that say that a picture is generated, by which model and seed.
+
+    Among them is the digital source type of the IPTC for what a trained model made.
+    """
+    from importlib.metadata import version
+    from xml.sax.saxutils import escape
+
+    text = f"Generated by a GAN, not a photograph. Model: {model}. Seed: {seed}."
+    return {
+        "Software": f"ganzoo {version('ganzoo')}",
+        "Description": text,
+        "ganzoo:model": model,
+        "ganzoo:seed": str(seed),
+        "XML:com.adobe.xmp": _XMP.format(text=escape(text)),
+    }
+
+
+_XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/">
+<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+ xmlns:dc="http://purl.org/dc/elements/1.1/"
+ Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia">
+<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{text}</rdf:li></rdf:Alt></dc:description>
+</rdf:Description>
+</rdf:RDF>
+</x:xmpmeta>"""
+
+
+def _first_two(points: Tensor) -> Tensor:
+    return points[:, :2] if points.shape[1] > 1 else torch.cat([points, points * 0], dim=1)

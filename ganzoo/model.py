@@ -1,0 +1,240 @@
+"""A model is a folder: weights as safetensors, and a configuration that names components."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from pydantic import Field, ValidationError
+from torch import Tensor, nn
+
+from ganzoo import images
+from ganzoo.config import RunConfig
+from ganzoo.dataset import DataSpec
+from ganzoo.errors import GanzooError, InputError
+from ganzoo.files import atomic_folder, load_tensors, read_json, save_tensors, to_json, write_text
+from ganzoo.registry import ARCHITECTURE, LOSS
+from ganzoo.run import Run, newest_run
+from ganzoo.seeding import generator_for
+
+if TYPE_CHECKING:
+    from ganzoo.architecture import Architecture
+
+GENERATOR_FILE = "model.safetensors"
+DISCRIMINATOR_FILE = "discriminator.safetensors"
+CONFIG_FILE = "config.json"
+CARD_FILE = "README.md"
+PICTURE_FILE = "samples.png"
+BLOCK = 256
+"""Latents are drawn in blocks of this many, so that more samples begin with the same ones."""
+
+
+class ModelConfig(RunConfig):
+    """The run that made a model, what its samples are, and how long it was trained."""
+
+    spec: DataSpec
+    step: int = Field(ge=0, description="Generator updates done.")
+
+    @classmethod
+    def of(cls, config: RunConfig, spec: DataSpec, step: int) -> ModelConfig:
+        """Describe the model that a run has at a step."""
+        return cls(**dict(config), spec=spec, step=step)
+
+
+class Model:
+    """A trained model: ``model.sample(16, seed=0)`` draws from its generator."""
+
+    def __init__(self, folder: Path, config: ModelConfig, generator: nn.Module) -> None:
+        self.folder = folder
+        self.config = config
+        self.generator = generator
+        """The averaged generator, in evaluation mode."""
+        self.architecture: Architecture = config.architecture.build(ARCHITECTURE)
+
+    @property
+    def title(self) -> str:
+        """What the model is, in a few words."""
+        return f"{self.config.title}, step {self.config.step}"
+
+    @cached_property
+    def discriminator(self) -> nn.Module:
+        """The discriminator, in evaluation mode on the CPU; read when it is first asked for."""
+        loss = self.config.loss.build(LOSS)
+        network = self.architecture.discriminator(
+            self.config.spec, independent_samples=loss.independent_samples
+        )
+        return _with_weights(network, self.folder / DISCRIMINATOR_FILE)
+
+    def to(self, device: torch.device | str) -> Model:
+        """Move the generator to a device and return the model."""
+        self.generator.to(device)
+        return self
+
+    def sample(self, count: int, seed: int = 0) -> Tensor:
+        """Draw samples as floats on the CPU: images ``(count, C, H, W)`` in ``[-1, 1]``.
+
+        The same seed gives the same samples, and a larger count begins with them.
+        """
+        return raw_samples(self.generator, self.latents(count, seed))
+
+    def sample_stored(self, count: int, seed: int = 0) -> Tensor:
+        """Draw samples as they are stored and judged: uint8 images, or float32 vectors."""
+        return generated(self.generator, self.latents(count, seed), self.config.spec)
+
+    def latents(self, count: int, seed: int) -> Tensor:
+        """Draw latents ``(count, z_dim)`` on the CPU."""
+        if count < 1:
+            raise InputError(f"the number of samples must be at least 1, not {count}")
+        rng = generator_for(seed, "sample")
+        blocks = [self.architecture.latents(BLOCK, rng) for _ in range(-(-count // BLOCK))]
+        return torch.cat(blocks)[:count]
+
+
+def load(model: str | Path | Run | None = None) -> Model:
+    """Load a model from a run, a run's folder or a model folder; from the newest run if None.
+
+    It is built from the registry alone: nothing in the folder can name code to import.
+
+    Raises:
+        InputError: there is no model there, or its files do not fit each other.
+        ganzoo.errors.PluginError: a package that gave one of its components is not installed.
+    """
+    folder = find_model(model)
+    config = _read_config(folder / CONFIG_FILE)
+    architecture: Architecture = config.architecture.build(ARCHITECTURE)
+    with torch.random.fork_rng():  # building draws weights that the file then replaces
+        generator = _with_weights(architecture.generator(config.spec), folder / GENERATOR_FILE)
+    return Model(folder, config, generator)
+
+
+def find_model(model: str | Path | Run | None) -> Path:
+    """Return the model folder that a reference means.
+
+    Raises:
+        InputError: there is none.
+    """
+    if model is None:
+        model = newest_run()
+    path = model.path if isinstance(model, Run) else Path(model).expanduser()
+    if not path.exists():
+        raise InputError(f"there is no run or model folder {path}")
+    if (path / GENERATOR_FILE).is_file():
+        return path
+    run = Run(path)
+    if (run.model / GENERATOR_FILE).is_file():
+        return run.model
+    if run.is_run():
+        raise InputError(
+            f"the run {path} has no model yet: it did not finish; "
+            f"go on with: ganzoo train --resume {path}"
+        )
+    raise InputError(f"{path} holds no model: there is no {GENERATOR_FILE} in it")
+
+
+def write_model(
+    folder: Path,
+    config: ModelConfig,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    picture: Path,
+) -> None:
+    """Write a model folder, whole or not at all; one that was there is replaced."""
+    with atomic_folder(folder) as beside:
+        save_tensors(beside / GENERATOR_FILE, generator.state_dict())
+        save_tensors(beside / DISCRIMINATOR_FILE, discriminator.state_dict())
+        write_text(beside / CONFIG_FILE, to_json(config.model_dump(mode="json")))
+        write_text(beside / CARD_FILE, _card(config))
+        shutil.copyfile(picture, beside / PICTURE_FILE)
+
+
+def generated(generator: nn.Module, latents: Tensor, spec: DataSpec) -> Tensor:
+    """Return a generator's samples on the CPU as they are stored: uint8, or float32 vectors.
+
+    Raises:
+        GanzooError: a number is not finite.
+    """
+    samples = raw_samples(generator, latents)
+    if spec.is_image:
+        return images.to_uint8(samples)
+    if not torch.isfinite(samples).all():
+        raise GanzooError("the generator gives numbers that are not finite; its run has diverged")
+    return samples
+
+
+def raw_samples(generator: nn.Module, latents: Tensor) -> Tensor:
+    """Return a generator's float samples on the CPU, made in evaluation mode."""
+    device = next(generator.parameters()).device
+    with evaluating(generator), torch.inference_mode():
+        parts = [generator(part.to(device)).float().cpu() for part in latents.split(BLOCK)]
+    return torch.cat(parts).contiguous().clone()
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network in evaluation mode, and each of its modules back as it was."""
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def _read_config(path: Path) -> ModelConfig:
+    try:
+        return ModelConfig.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"{path} is not a model's configuration: {where}: {first['msg']}"
+        ) from None
+
+
+def _with_weights(network: nn.Module, path: Path) -> nn.Module:
+    tensors = load_tensors(path)
+    try:
+        network.load_state_dict(tensors, strict=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split("\n")[1:2]).strip()
+        raise InputError(f"{path} does not fit its configuration: {reason}") from None
+    return network.eval().requires_grad_(False)
+
+
+def _card(config: ModelConfig) -> str:
+    packages = sorted(
+        {f"{part.package} {part.version}" for part in (config.architecture, config.loss)}
+    )
+    shape = " x ".join(str(side) for side in config.spec.shape)
+    return f"""---
+library_name: ganzoo
+tags:
+- ganzoo
+- gan
+- {config.architecture.name}
+- {config.loss.name}
+---
+# {config.title}
+
+![Samples of the averaged generator, with the same latents as during training]({PICTURE_FILE})
+
+A generative adversarial network: samples of shape {shape}, trained for {config.step} generator
+updates with batches of {config.train.batch_size} and seed {config.train.seed}. All its images
+are synthetic.
+
+```python
+import ganzoo
+
+model = ganzoo.load("path/to/this/folder")
+images = model.sample(16, seed=0)  # floats (16, {", ".join(map(str, config.spec.shape))})
+```
+
+It needs {", ".join(packages)}. `{CONFIG_FILE}` holds every option; `{GENERATOR_FILE}` is the
+moving average of the generator, `{DISCRIMINATOR_FILE}` the discriminator it was trained against.
+"""

@@ -1,0 +1,153 @@
+"""Components by name, found through entry points.
+
+Names are read from the metadata of installed packages; a component's code is imported when it is
+used and not before. No package has precedence: a name that two packages claim is refused until
+one of them is chosen by writing ``package:name``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from ganzoo.errors import InputError, PluginError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of component: its name in messages, its entry-point group and its base class."""
+
+    word: str
+    group: str
+    base: str
+
+    @property
+    def plural(self) -> str:
+        """The word for several of them."""
+        return self.word + "s"
+
+
+ARCHITECTURE = Kind("architecture", "ganzoo.architectures", "ganzoo.architecture:Architecture")
+LOSS = Kind("loss", "ganzoo.losses", "ganzoo.loss:Loss")
+DATASET = Kind("dataset", "ganzoo.datasets", "ganzoo.dataset:Dataset")
+EVALUATOR = Kind("evaluator", "ganzoo.evaluators", "ganzoo.evaluator:Evaluator")
+FEATURE_EXTRACTOR = Kind(
+    "feature extractor", "ganzoo.feature_extractors", "ganzoo.evaluator:FeatureExtractor"
+)
+KINDS = (ARCHITECTURE, LOSS, DATASET, EVALUATOR, FEATURE_EXTRACTOR)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A component as its package's metadata announces it."""
+
+    kind: Kind
+    name: str
+    package: str
+    version: str
+    target: str
+
+    @property
+    def qualified(self) -> str:
+        """The name that is never ambiguous."""
+        return f"{self.package}:{self.name}"
+
+    def load(self) -> type:
+        """Import the component and check it against its kind's base class.
+
+        Raises:
+            PluginError: the code does not import, or is not a component of this kind.
+        """
+        try:
+            loaded = _import(self.target)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin may even call sys.exit on import
+            cause = str(error).splitlines()[0] if str(error) else "no message"
+            raise PluginError(
+                f"{self.kind.word} '{self.name}' of {self.package} {self.version} fails to import "
+                f"({self.target}): {type(error).__name__}: {cause}"
+            ) from error
+        base = _import(self.kind.base)
+        if not (isinstance(loaded, type) and issubclass(loaded, base)):
+            raise PluginError(
+                f"{self.kind.word} '{self.name}' of {self.package} {self.version} is not a "
+                f"ganzoo.{base.__name__}: {self.target} must be a subclass of it"
+            )
+        return loaded
+
+
+def entries(kind: Kind) -> list[Entry]:
+    """List every component of a kind that an installed package announces, sorted by name."""
+    found = {
+        Entry(kind, point.name, point.dist.name, point.dist.version, point.value)
+        for point in importlib.metadata.entry_points(group=kind.group)
+        if point.dist is not None
+    }
+    return sorted(found, key=lambda entry: (entry.name, entry.package))
+
+
+def conflicts(listed: list[Entry]) -> set[str]:
+    """Return the names that more than one package claims."""
+    return {name for name, count in Counter(entry.name for entry in listed).items() if count > 1}
+
+
+def find(kind: Kind, name: str) -> Entry:
+    """Find the one component called ``name``, or ``package:name``.
+
+    Raises:
+        InputError: nothing of that name is installed; the message offers the nearest.
+        PluginError: several packages claim the name; the message names them.
+    """
+    known = entries(kind)
+    package, _, bare = name.rpartition(":")
+    found = [
+        entry
+        for entry in known
+        if entry.name == bare and (not package or _same(entry.package, package))
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        owners = " and ".join(entry.package for entry in found)
+        ways = " or ".join(f"'{entry.qualified}'" for entry in found)
+        raise PluginError(f"{kind.word} '{name}' is claimed by {owners}; write {ways}")
+    names = sorted({entry.name for entry in known})
+    hint = did_you_mean(bare, names) or f"; installed: {', '.join(names) or 'none'}"
+    raise InputError(f"no {kind.word} is called '{name}'{hint}")
+
+
+def get(kind: Kind, name: str) -> type:
+    """Import and return the component class called ``name``, or ``package:name``."""
+    return find(kind, name).load()
+
+
+def find_from(kind: Kind, name: str, package: str, version: str) -> Entry:
+    """Find the component that a stored configuration names, from the package that gave it.
+
+    Raises:
+        PluginError: that package, or that component of it, is not installed.
+    """
+    try:
+        return find(kind, f"{package}:{name}")
+    except InputError:
+        raise PluginError(
+            f"{kind.word} '{name}' comes from the package {package} {version}, which is not "
+            f"installed here: pip install {package}"
+        ) from None
+
+
+def _same(one: str, other: str) -> bool:
+    """Tell whether two distribution names are equal as packaging normalises them."""
+    return re.sub(r"[-_.]+", "-", one).lower() == re.sub(r"[-_.]+", "-", other).lower()
+
+
+def _import(target: str) -> object:
+    module, _, attribute = target.partition(":")
+    found = importlib.import_module(module)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    return found

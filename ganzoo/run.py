@@ -1,0 +1,141 @@
+"""The folder of a run."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from torch import Tensor
+
+from ganzoo.config import RunConfig
+from ganzoo.errors import InputError
+from ganzoo.files import read_json, to_json, write_text
+from ganzoo.images import save_png
+
+RUNS = "runs"
+CONFIG_FILE = "config.json"
+METRICS_FILE = "metrics.jsonl"
+SCORES_FILE = "scores.jsonl"
+
+
+class Run:
+    """A run's folder: its configuration, metrics, scores, pictures, checkpoints and model."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.samples = path / "samples"
+        self.model = path / "model"
+        self.scores = path / SCORES_FILE
+
+    @classmethod
+    def create(cls, config: RunConfig, path: Path | None = None) -> Run:
+        """Make the folder and write the configuration, before any work.
+
+        Raises:
+            InputError: the folder exists and is not empty.
+        """
+        run = cls(path or _fresh_path(config))
+        if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
+            raise InputError(
+                f"{run.path} exists already; choose another --out, or go on with "
+                f"--resume {run.path}"
+            )
+        run.samples.mkdir(parents=True)
+        run.write_config(config)
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Open an existing run.
+
+        Raises:
+            InputError: the folder is missing or is not a run.
+        """
+        if not path.is_dir():
+            raise InputError(f"there is no run folder {path}")
+        run = cls(path)
+        if not run.is_run():
+            raise InputError(f"{path} is not a run: it has no {CONFIG_FILE} of one")
+        return run
+
+    def is_run(self) -> bool:
+        """Tell whether the folder looks like a run: a configuration beside a sample folder."""
+        return (self.path / CONFIG_FILE).is_file() and self.samples.is_dir()
+
+    def config(self) -> RunConfig:
+        """Read the configuration.
+
+        Raises:
+            InputError: it is missing, damaged, or of another format.
+        """
+        path = self.path / CONFIG_FILE
+        try:
+            return RunConfig.model_validate(read_json(path))
+        except ValidationError as error:
+            where = ".".join(str(part) for part in error.errors()[0]["loc"])
+            raise InputError(
+                f"{path} is not a run's configuration: {where}: {error.errors()[0]['msg']}"
+            ) from None
+
+    def write_config(self, config: RunConfig) -> None:
+        """Write the configuration."""
+        write_text(self.path / CONFIG_FILE, to_json(config.model_dump(mode="json")))
+
+    def append_metrics(self, row: dict[str, Any]) -> None:
+        """Add a line to ``metrics.jsonl``."""
+        append_line(self.path / METRICS_FILE, row)
+
+    def cut_metrics(self, step: int) -> None:
+        """Drop the lines after ``step``, which a resumed run writes again."""
+        path = self.path / METRICS_FILE
+        if not path.exists():
+            return
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if _step_of(line) <= step]
+        if len(kept) < len(lines):
+            write_text(path, "".join(kept))
+
+    def save_picture(self, picture: Tensor, step: int, texts: dict[str, str]) -> None:
+        """Write the sample picture of a step."""
+        save_png(picture, self.samples / f"{step:08d}.png", texts)
+
+
+def newest_run(root: Path | None = None) -> Run:
+    """Return the newest run under ``runs/`` in the working directory.
+
+    Raises:
+        InputError: there is none.
+    """
+    root = root or Path(RUNS)
+    found = [Run(path) for path in root.iterdir()] if root.is_dir() else []
+    found = [run for run in found if run.is_run()]
+    if not found:
+        raise InputError(f"there is no run under {root.resolve()}; train one, or name a model")
+    return max(found, key=lambda run: (run.path / CONFIG_FILE).stat().st_mtime_ns)
+
+
+def append_line(path: Path, row: dict[str, Any]) -> None:
+    """Add one line of JSON to a file."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row, allow_nan=False) + "\n")
+
+
+def _fresh_path(config: RunConfig) -> Path:
+    names = (config.architecture.name, config.loss.name, config.data.name)
+    stem = "-".join([*names, datetime.now().strftime("%Y%m%d-%H%M%S")])
+    root = Path(RUNS)
+    taken = 0
+    while (path := root / (f"{stem}-{taken + 1}" if taken else stem)).exists():
+        taken += 1
+    return path
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")  # a torn line at the end of a killed run

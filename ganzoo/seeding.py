@@ -1,0 +1,67 @@
+"""Randomness as a function of a seed and a place, with no state to save.
+
+Everything that training draws for step *s* comes from ``(seed, s)`` alone, so that a resumed run
+draws what an uninterrupted one would have drawn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+
+def derived_seed(seed: int, *place: int | str) -> int:
+    """Return a 63-bit seed for one place, such as ``derived_seed(0, "latents", step)``."""
+    digest = hashlib.sha256(repr((seed, *place)).encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+def generator_for(
+    seed: int, *place: int | str, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """Return a random generator for one place, on a device."""
+    return torch.Generator(device).manual_seed(derived_seed(seed, *place))
+
+
+class BatchOrder:
+    """Which samples each batch holds: one shuffled epoch after another, without a gap.
+
+    Args:
+        count: Samples in the data set.
+        batch_size: Samples in a batch; it may exceed ``count``.
+        seed: Seed of the shuffles.
+        device: Where the indices are wanted.
+    """
+
+    def __init__(
+        self, count: int, batch_size: int, seed: int, device: torch.device | str = "cpu"
+    ) -> None:
+        self.count = count
+        self.batch_size = batch_size
+        self.seed = seed
+        self.device = device
+        self._epochs: dict[int, Tensor] = {}
+
+    def __call__(self, batch: int) -> Tensor:
+        """Return the indices of batch number ``batch``, shape ``(batch_size,)``."""
+        start = batch * self.batch_size
+        parts: list[Tensor] = []
+        wanted = self.batch_size
+        while wanted:
+            epoch, offset = divmod(start, self.count)
+            part = self._epoch(epoch)[offset : offset + wanted]
+            parts.append(part)
+            start += len(part)
+            wanted -= len(part)
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _epoch(self, epoch: int) -> Tensor:
+        if epoch not in self._epochs:
+            # Shuffled on the CPU: the order must not depend on the device that trains.
+            shuffled = torch.randperm(
+                self.count, generator=generator_for(self.seed, "epoch", epoch)
+            )
+            self._epochs = {epoch: shuffled.to(self.device)}
+        return self._epochs[epoch]

@@ -1,0 +1,199 @@
+"""A person's own images: a folder of them, or a zip."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+import zipfile
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import torch
+from ganzoo import DataSpec, ImageDataset, Samples
+from ganzoo.errors import InputError
+from ganzoo.images import resize
+from PIL import Image, ImageOps
+from pydantic import Field, field_validator
+from torch import Tensor
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+PIXEL_LIMIT = 64_000_000
+BYTE_LIMIT = 256_000_000
+GREY_MODES = {"1", "L", "I;16", "I;16B", "I;16L"}
+PIL_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+Read = Callable[[str], bytes]
+
+
+class _ImageFiles(ImageDataset):
+    """Base of sets of image files, named with forward slashes, in sorted order.
+
+    Where every image lies in one of several folders, the outermost folders are the classes.
+    """
+
+    path: str = Field(description="Where the images are.")
+    image_channels: Literal[1, 3, 4] | None = Field(
+        None, description="1 grey, 3 RGB, 4 RGBA; by default 1 if every image is grey, else 3."
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, path: str) -> str:
+        return str(Path(path).expanduser().resolve())
+
+    @abstractmethod
+    def opened(self) -> AbstractContextManager[tuple[list[str], Read]]:
+        """Open the set: the names of all files in it, and a function that reads one."""
+
+    def read(self) -> Samples:
+        """Read every image; what cannot be read is skipped and named in ``skipped``."""
+        with self.opened() as (files, read):
+            names = sorted(name for name in files if _is_image(name))
+            if not names:
+                raise InputError(f"there are no images in {self.path}")
+            images, kept, skipped = self._decoded(names, read)
+        if not images:
+            raise InputError(
+                f"none of the {len(names)} images in {self.path} can be read; "
+                f"the first is {skipped[0]}"
+            )
+        stored = _stacked(images, self.image_channels, self.path)
+        classes, labels = _classes(kept)
+        spec = DataSpec(shape=tuple(stored.shape[1:]), classes=classes)
+        return Samples(spec, stored, labels, tuple(skipped))
+
+    def _decoded(
+        self, names: list[str], read: Read
+    ) -> tuple[list[Tensor], list[str], list[str]]:
+        images: list[Tensor] = []
+        kept: list[str] = []
+        skipped: list[str] = []
+        for name in names:
+            try:
+                image = _decode(read(name), self.image_channels)
+            except Exception as error:  # decoders of broken files raise almost anything
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                skipped.append(f"{name}: {reason}")
+                continue
+            if self.image_size:
+                image = resize(_cropped(image, self.image_size)[None], self.image_size)[0]
+            images.append(image)
+            kept.append(name)
+        return images, kept, skipped
+
+
+class ImageFolder(_ImageFiles):
+    """A folder of images, with or without class folders in it.
+
+    Links to folders are not followed, and names that begin with a dot are passed over. With
+    ``image_size`` each image is cropped around its centre to that shape and resized.
+    """
+
+    @contextmanager
+    def opened(self) -> Iterator[tuple[list[str], Read]]:
+        """List the folder and all below it."""
+        root = Path(self.path)
+        if not root.is_dir():
+            raise InputError(f"there is no folder {root}")
+        files = [
+            (Path(parent) / name).relative_to(root).as_posix()
+            for parent, _, names in os.walk(root, followlinks=False)
+            for name in names
+        ]
+        yield files, lambda name: _bounded((root / name).stat().st_size) and (
+            (root / name).read_bytes()
+        )
+
+
+class ImageZip(_ImageFiles):
+    """A zip of images, with or without class folders in it; nothing is unpacked to disk.
+
+    With ``image_size`` each image is cropped around its centre to that shape and resized.
+    """
+
+    @contextmanager
+    def opened(self) -> Iterator[tuple[list[str], Read]]:
+        """List the archive."""
+        try:
+            archive = zipfile.ZipFile(self.path)
+        except FileNotFoundError:
+            raise InputError(f"there is no file {self.path}") from None
+        except (zipfile.BadZipFile, OSError) as error:
+            raise InputError(f"{self.path} is not a readable zip: {error}") from None
+        with archive:
+            yield archive.namelist(), lambda name: _bounded(
+                archive.getinfo(name).file_size
+            ) and archive.read(name)
+
+
+def _is_image(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
+    return not hidden and PurePosixPath(name).suffix.lower() in SUFFIXES
+
+
+def _bounded(size: int) -> bool:
+    if size > BYTE_LIMIT:
+        raise ValueError(f"{size} bytes are more than the {BYTE_LIMIT} that an image may have")
+    return True
+
+
+def _decode(data: bytes, channels: int | None) -> Tensor:
+    """Decode one image into uint8 ``(C, H, W)``; 1 or 3 channels if none are asked for."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the size is judged here, by one limit
+        with Image.open(io.BytesIO(data)) as opened:
+            if opened.width * opened.height > PIXEL_LIMIT:
+                raise ValueError(f"{opened.width} x {opened.height} pixels are too many")
+            image = ImageOps.exif_transpose(opened)
+            channels = channels or (1 if image.mode in GREY_MODES else 3)
+            image = _converted(image, PIL_MODES[channels])
+    pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
+    return pixels.view(image.height, image.width, channels).permute(2, 0, 1).contiguous()
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        # Pillow's own conversion cuts 16 bits off at 255; the upper byte is what a viewer shows.
+        image = image.point(lambda value: value / 256, "L")
+    if mode != "RGBA" and (image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info):
+        # Transparent pixels carry hidden colours; a person sees what lies behind them.
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert(mode)
+
+
+def _cropped(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Cut the largest part of the wanted shape out of the centre."""
+    height, width = image.shape[1:]
+    scale = min(height / size[0], width / size[1])
+    rows, columns = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return image[:, top : top + rows, left : left + columns]
+
+
+def _stacked(images: list[Tensor], channels: int | None, path: str) -> Tensor:
+    sizes = {tuple(image.shape[1:]) for image in images}
+    if len(sizes) > 1:
+        (h1, w1), (h2, w2) = sorted(sizes)[0], sorted(sizes)[-1]
+        raise InputError(
+            f"the images in {path} differ in size, from {h1} x {w1} to {h2} x {w2}; "
+            "give one with --image-size"
+        )
+    wanted = channels or max(image.shape[0] for image in images)
+    return torch.stack([image.expand(wanted, -1, -1) for image in images])
+
+
+def _classes(names: list[str]) -> tuple[int | None, Tensor | None]:
+    """Return the number of classes and each image's, where folders tell them."""
+    parts = [PurePosixPath(name).parts for name in names]
+    folders = sorted({part[0] for part in parts})
+    if len(folders) < 2 or any(len(part) == 1 for part in parts):
+        return None, None
+    numbers = {folder: i for i, folder in enumerate(folders)}
+    return len(folders), torch.tensor([numbers[part[0]] for part in parts])

@@ -1,0 +1,82 @@
+"""Mixtures of Gaussians whose true modes are known."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from ganzoo import DataSpec, Dataset, Samples
+from ganzoo.seeding import generator_for
+from pydantic import Field
+
+Point = tuple[float, ...]
+
+
+class _Mixture(Dataset):
+    """Base of mixtures of equally likely, equally wide Gaussians."""
+
+    samples: int = Field(100_000, gt=0, le=10_000_000, description="Points to draw.")
+    std: float = Field(gt=0, description="Standard deviation of each mode.")
+
+    def modes(self) -> tuple[Point, ...]:
+        """Return the centres, all of one length."""
+        raise NotImplementedError
+
+    def read(self) -> Samples:
+        """Draw the points; they are the same each time."""
+        centres = torch.tensor(self.modes())
+        # A data set has no seed of its own: the run's seed must not change what is learnt.
+        rng = generator_for(0, "points")
+        chosen = torch.randint(len(centres), (self.samples,), generator=rng)
+        noise = torch.randn(self.samples, centres.shape[1], generator=rng)
+        spec = DataSpec(
+            shape=(centres.shape[1],), classes=None, modes=self.modes(), mode_std=self.std
+        )
+        return Samples(spec, centres[chosen] + self.std * noise)
+
+
+class Ring(_Mixture):
+    """Gaussians on a circle in the plane: 8 of them, radius 1, standard deviation 0.01.
+
+    The 2D Ring of VEEGAN (Srivastava et al. 2017, section 4.1) and PacGAN (Lin et al. 2018).
+    """
+
+    paper = "Srivastava et al. 2017, arXiv:1705.07761"
+
+    std: float = Field(0.01, gt=0, description="Standard deviation of each mode.")
+    radius: float = Field(1.0, gt=0, description="Radius of the circle.")
+    count: int = Field(8, gt=0, description="Number of modes.")
+
+    def modes(self) -> tuple[Point, ...]:
+        """Return the centres, counter-clockwise from the right."""
+        angles = [2 * math.pi * i / self.count for i in range(self.count)]
+        return tuple((self.radius * math.cos(a), self.radius * math.sin(a)) for a in angles)
+
+
+class Grid(_Mixture):
+    """Gaussians on a square grid in the plane: 5 x 5, spacing 2, standard deviation 0.05.
+
+    The 2D Grid of VEEGAN (Srivastava et al. 2017, section 4.1) and PacGAN (Lin et al. 2018).
+    """
+
+    paper = "Srivastava et al. 2017, arXiv:1705.07761"
+
+    std: float = Field(0.05, gt=0, description="Standard deviation of each mode.")
+    side: int = Field(5, gt=0, description="Modes along a side.")
+    spacing: float = Field(2.0, gt=0, description="Distance between neighbours.")
+
+    def modes(self) -> tuple[Point, ...]:
+        """Return the centres, around the origin."""
+        places = [(i - (self.side - 1) / 2) * self.spacing for i in range(self.side)]
+        return tuple((x, y) for x in places for y in places)
+
+
+class Gaussian(_Mixture):
+    """One Gaussian around the origin, of any dimension."""
+
+    std: float = Field(1.0, gt=0, description="Standard deviation.")
+    dimensions: int = Field(2, gt=0, description="Length of a sample.")
+
+    def modes(self) -> tuple[Point, ...]:
+        """Return the origin."""
+        return ((0.0,) * self.dimensions,)

@@ -1,0 +1,122 @@
+"""Deep convolutional GAN: strided convolutions in both networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from ganzoo import Architecture, DataSpec
+from ganzoo.errors import InputError
+from pydantic import Field
+from torch import nn
+
+SMALLEST_SIDES = (4, 7)
+
+
+class DCGAN(Architecture):
+    """Deep convolutional GAN for images of 1, 3 or 4 channels.
+
+    Follows the guidelines of Radford et al. 2016 (section 3): strided convolutions in place of
+    pooling, no hidden fully connected layers, ReLU in the generator and tanh at its end, leaky
+    ReLU of slope 0.2 in the discriminator, batch normalisation in both but for the generator's
+    output and the discriminator's input, weights drawn from N(0, 0.02). The image is halved until
+    its shorter side is 4 to 7 pixels, and channels double each time, so that 28 x 28, 32, 48, 64,
+    96 and 128 are all one class. Kernels are 4 x 4, which tile a stride of 2 evenly, in place of
+    the paper's 5 x 5.
+    """
+
+    paper = "Radford et al. 2016, arXiv:1511.06434"
+    default_loss = "non-saturating"
+    default_data = "digits"
+
+    z_dim: int = Field(100, gt=0, description="Length of a latent.")
+    base_channels: int = Field(
+        32, gt=0, description="Channels at the highest resolution; the paper has 128."
+    )
+    discriminator_norm: Literal["auto", "batch", "layer", "none"] = Field(
+        "auto",
+        description="Normalisation of the discriminator; auto is batch, or layer where the loss "
+        "needs samples judged independently.",
+    )
+
+    def generator(self, data: DataSpec) -> nn.Module:
+        """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
+        halvings, height, width = _smallest(data)
+        channels = [self.base_channels * 2**i for i in reversed(range(halvings))]
+        layers: list[nn.Module] = [
+            # A transposed convolution over one pixel is the paper's "project and reshape".
+            nn.Unflatten(1, (self.z_dim, 1, 1)),
+            nn.ConvTranspose2d(self.z_dim, channels[0], (height, width), bias=False),
+            nn.BatchNorm2d(channels[0]),
+            nn.ReLU(),
+        ]
+        for before, after in zip(channels, channels[1:], strict=False):
+            layers += [
+                nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.ReLU(),
+            ]
+        layers += [
+            nn.ConvTranspose2d(channels[-1], data.image_channels, 4, stride=2, padding=1),
+            nn.Tanh(),
+        ]
+        return nn.Sequential(*layers).apply(_draw_weights)
+
+    def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
+        """Build images ``(N, C, H, W)`` -> logits ``(N,)``."""
+        halvings, height, width = _smallest(data)
+        norm = _NORMS[self._discriminator_norm(independent_samples)]
+        channels = [self.base_channels * 2**i for i in range(halvings)]
+        layers: list[nn.Module] = [
+            nn.Conv2d(data.image_channels, channels[0], 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+        ]
+        for before, after in zip(channels, channels[1:], strict=False):
+            layers += [
+                # Without normalisation behind it the convolution keeps its bias.
+                nn.Conv2d(before, after, 4, stride=2, padding=1, bias=norm is _NORMS["none"]),
+                norm(after),
+                nn.LeakyReLU(0.2),
+            ]
+        layers += [nn.Conv2d(channels[-1], 1, (height, width)), nn.Flatten(0)]
+        return nn.Sequential(*layers).apply(_draw_weights)
+
+    def _discriminator_norm(self, independent_samples: bool) -> str:
+        if self.discriminator_norm != "auto":
+            return self.discriminator_norm
+        return "layer" if independent_samples else "batch"
+
+
+_NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    # One group is layer normalisation over channels and pixels, with a gain for each channel.
+    "layer": lambda channels: nn.GroupNorm(1, channels),
+    "none": lambda channels: nn.Identity(),
+}
+
+
+def _smallest(data: DataSpec) -> tuple[int, int, int]:
+    """Return how often the image is halved, and the height and width that are left."""
+    low, high = SMALLEST_SIDES
+    if not data.is_image:
+        raise InputError(f"dcgan makes images, and these samples are vectors of {data.size}")
+    height, width = data.shape[1:]
+    halvings = 0
+    while min(height, width) // 2 >= low and height % 2 == 0 and width % 2 == 0:
+        height, width, halvings = height // 2, width // 2, halvings + 1
+    if not halvings or not low <= min(height, width) <= high:
+        raise InputError(
+            f"dcgan halves an image until its shorter side is {low} to {high} pixels, and "
+            f"{data.shape[1]} x {data.shape[2]} stops at {height} x {width}; "
+            "resize it with --image-size, to 32 or 64 for example"
+        )
+    return halvings, height, width
+
+
+def _draw_weights(module: nn.Module) -> None:
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
