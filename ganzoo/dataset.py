@@ -16,7 +16,6 @@ from torch import Tensor
 from ganzoo import images
 from ganzoo.component import Component, Options
 
-
 NAMED = 10
 """Unreadable files that are named one by one."""
 

@@ -115,8 +115,10 @@ def evaluate(
         evaluators = _evaluators(metrics, reals.spec)
         fakes, reals = _drawn(judged, reals, samples, real_samples, seed, place)
         extractor = _Extractors(features, features_weights, reals.spec, place, progress)
-        sets = {name: (extractor.look(name, fakes, "fakes"), extractor.look(name, reals, "reals"))
-                for name in {extractor.name_for(judge) for judge in evaluators.values()}}
+        sets = {
+            name: (extractor.look(name, fakes, "fakes"), extractor.look(name, reals, "reals"))
+            for name in {extractor.name_for(judge) for judge in evaluators.values()}
+        }
         shared = {
             "data": {
                 "name": choice.name,
@@ -138,9 +140,7 @@ def evaluate(
     return rows
 
 
-def _data_choice(
-    model: Model | None, data: str | None, options: dict[str, Any]
-) -> ComponentChoice:
+def _data_choice(model: Model | None, data: str | None, options: dict[str, Any]) -> ComponentChoice:
     if model is None:
         if data is None:
             raise InputError("judging real data against itself needs --data")
@@ -236,7 +236,9 @@ class _Extractors:
 
     def name_for(self, judge: Evaluator) -> str | None:
         """Return the extractor that a metric is given: asked for, the data's, or its own."""
-        return None if judge.features is None else self.asked or self.spec.features or judge.features
+        return (
+            None if judge.features is None else self.asked or self.spec.features or judge.features
+        )
 
     def look(self, name: str | None, samples: Samples, what: str) -> SampleSet:
         """Prepare to look at samples through an extractor, when a metric first does."""

@@ -100,9 +100,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     from safetensors.torch import save_file
 
     # Cloned, because safetensors refuses tensors that share memory or are not contiguous.
-    copies = {
-        name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()
-    }
+    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with atomic_path(path) as beside:
         try:
             save_file(copies, beside, metadata={"format": "pt"})
@@ -124,9 +122,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise InputError(f"{path} is missing") from None
     except (SafetensorError, ValueError, OSError) as error:
-        raise InputError(
-            f"{path} cannot be read as safetensors: {_first_line(error)}"
-        ) from None
+        raise InputError(f"{path} cannot be read as safetensors: {_first_line(error)}") from None
 
 
 def sha256(path: Path) -> str:
@@ -141,6 +137,7 @@ def cache_folder() -> Path:
         return Path(os.environ["GANZOO_CACHE"]).expanduser()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser() / "ganzoo"
+
 
 def _umask() -> int:
     mask = os.umask(0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import Field
+
 from ganzoo import DataSpec, ImageDataset, Samples
 from ganzoo.dataset import ImageSize
 from ganzoo.files import load_tensors
-from pydantic import Field
 
 FILE = Path(__file__).with_name("digits.safetensors")
 GREY_LEVELS = 16

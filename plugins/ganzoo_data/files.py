@@ -13,12 +13,13 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import torch
-from ganzoo import DataSpec, ImageDataset, Samples
-from ganzoo.errors import InputError
-from ganzoo.images import resize
 from PIL import Image, ImageOps
 from pydantic import Field, field_validator
 from torch import Tensor
+
+from ganzoo import DataSpec, ImageDataset, Samples
+from ganzoo.errors import InputError
+from ganzoo.images import resize
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 PIXEL_LIMIT = 64_000_000
@@ -66,9 +67,7 @@ class _ImageFiles(ImageDataset):
         spec = DataSpec(shape=tuple(stored.shape[1:]), classes=classes)
         return Samples(spec, stored, labels, tuple(skipped))
 
-    def _decoded(
-        self, names: list[str], read: Read
-    ) -> tuple[list[Tensor], list[str], list[str]]:
+    def _decoded(self, names: list[str], read: Read) -> tuple[list[Tensor], list[str], list[str]]:
         images: list[Tensor] = []
         kept: list[str] = []
         skipped: list[str] = []
@@ -104,8 +103,9 @@ class ImageFolder(_ImageFiles):
             for parent, _, names in os.walk(root, followlinks=False)
             for name in names
         ]
-        yield files, lambda name: _bounded((root / name).stat().st_size) and (
-            (root / name).read_bytes()
+        yield (
+            files,
+            lambda name: _bounded((root / name).stat().st_size) and ((root / name).read_bytes()),
         )
 
 
@@ -125,9 +125,10 @@ class ImageZip(_ImageFiles):
         except (zipfile.BadZipFile, OSError) as error:
             raise InputError(f"{self.path} is not a readable zip: {error}") from None
         with archive:
-            yield archive.namelist(), lambda name: _bounded(
-                archive.getinfo(name).file_size
-            ) and archive.read(name)
+            yield (
+                archive.namelist(),
+                lambda name: _bounded(archive.getinfo(name).file_size) and archive.read(name),
+            )
 
 
 def _is_image(name: str) -> bool:

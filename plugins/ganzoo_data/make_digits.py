@@ -6,9 +6,10 @@ Run ``python plugins/ganzoo_data/make_digits.py`` with the development dependenc
 from __future__ import annotations
 
 import torch
+from sklearn.datasets import load_digits
+
 from ganzoo.files import save_tensors
 from ganzoo_data.digits import FILE
-from sklearn.datasets import load_digits
 
 
 def main() -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
+from pydantic import Field, field_validator
+
 from ganzoo import DataSpec, ImageDataset, Samples
 from ganzoo.errors import GanzooError
 from ganzoo.files import cache_folder
-from pydantic import Field, field_validator
 
 
 class _Published(ImageDataset):

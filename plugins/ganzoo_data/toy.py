@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import torch
-from ganzoo import DataSpec, Dataset, Samples
-from ganzoo.seeding import generator_for
 from pydantic import Field
+
+from ganzoo import Dataset, DataSpec, Samples
+from ganzoo.seeding import generator_for
 
 Point = tuple[float, ...]
 

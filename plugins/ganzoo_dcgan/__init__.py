@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Literal
 
-from ganzoo import Architecture, DataSpec
-from ganzoo.errors import InputError
 from pydantic import Field
 from torch import nn
+
+from ganzoo import Architecture, DataSpec
+from ganzoo.errors import InputError
 
 SMALLEST_SIDES = (4, 7)
 
@@ -50,7 +52,7 @@ class DCGAN(Architecture):
             nn.BatchNorm2d(channels[0]),
             nn.ReLU(),
         ]
-        for before, after in zip(channels, channels[1:], strict=False):
+        for before, after in itertools.pairwise(channels):
             layers += [
                 nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False),
                 nn.BatchNorm2d(after),
@@ -71,7 +73,7 @@ class DCGAN(Architecture):
             nn.Conv2d(data.image_channels, channels[0], 4, stride=2, padding=1),
             nn.LeakyReLU(0.2),
         ]
-        for before, after in zip(channels, channels[1:], strict=False):
+        for before, after in itertools.pairwise(channels):
             layers += [
                 # Without normalisation behind it the convolution keeps its bias.
                 nn.Conv2d(before, after, 4, stride=2, padding=1, bias=norm is _NORMS["none"]),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
+
 from ganzoo import FeatureExtractor, Features, LoadedExtractor
 from ganzoo.errors import InputError
 from ganzoo.files import load_tensors, sha256
 from ganzoo.images import resize, to_float
-from torch import Tensor, nn
 
 FILE = Path(__file__).with_name("digits_cnn.safetensors")
 SIDE = 32

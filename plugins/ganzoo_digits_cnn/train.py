@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
+
 from ganzoo import open_dataset
 from ganzoo.files import save_tensors
 from ganzoo.seeding import BatchOrder
 from ganzoo_digits_cnn import FILE, Network, prepared
-from torch import Tensor
 
 STEPS = 2500
 HELD_OUT = 5

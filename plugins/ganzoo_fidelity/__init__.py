@@ -11,10 +11,11 @@ from pathlib import Path
 from urllib.error import URLError
 
 import torch
+from pydantic import Field
+
 from ganzoo import Evaluator, FeatureExtractor, Features, LoadedExtractor, SampleSet, Score
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.files import sha256
-from pydantic import Field
 
 STANDARD = "inception-v3-compat"
 

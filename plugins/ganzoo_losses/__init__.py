@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from ganzoo import Loss, Recipe
 from pydantic import Field
 from torch import Tensor, nn
+
+from ganzoo import Loss, Recipe
 
 
 class NonSaturating(Loss):
@@ -122,9 +123,7 @@ class WGAN(Loss):
     """
 
     paper = "Arjovsky et al. 2017, arXiv:1701.07875"
-    recipe = Recipe(
-        optimizer="rmsprop", generator_lr=5e-5, discriminator_lr=5e-5, n_critic=5
-    )
+    recipe = Recipe(optimizer="rmsprop", generator_lr=5e-5, discriminator_lr=5e-5, n_critic=5)
 
     clip: float = Field(0.01, gt=0, description="Bound on each of the critic's parameters.")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated
 
-from ganzoo import Architecture, DataSpec
 from pydantic import Field
 from torch import nn
+
+from ganzoo import Architecture, DataSpec
 
 
 class MLP(Architecture):
@@ -42,6 +44,6 @@ class MLP(Architecture):
 
 def _hidden(sizes: tuple[int, ...], activation: nn.Module) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for before, after in zip(sizes, sizes[1:], strict=False):
+    for before, after in itertools.pairwise(sizes):
         layers += [nn.Linear(before, after), activation]
     return layers

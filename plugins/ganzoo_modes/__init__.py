@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
-from ganzoo import DataSpec, Evaluator, SampleSet, Score
-from ganzoo.errors import InputError
 from pydantic import Field
 from torch import Tensor
+
+from ganzoo import DataSpec, Evaluator, SampleSet, Score
+from ganzoo.errors import InputError
 
 
 class Modes(Evaluator):

@@ -1,0 +1,63 @@
+"""What the checks of every kind share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from pydantic import ValidationError
+
+from ganzoo.component import Component
+
+
+class ConformanceError(AssertionError):
+    """A component does not keep its protocol; the message says what is asked of it."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Fail a check with a message unless a condition holds."""
+    if not condition:
+        raise ConformanceError(message)
+
+
+@contextmanager
+def untouched_randomness(what: str) -> Iterator[None]:
+    """Require that torch's global random state is left as it was."""
+    before = torch.get_rng_state()
+    yield
+    require(
+        torch.equal(before, torch.get_rng_state()),
+        f"{what} must leave torch's global random state alone: draw from a generator of its own",
+    )
+
+
+@contextmanager
+def seeded(seed: int = 0) -> Iterator[None]:
+    """Seed torch's global generator, and put it back as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def check_options(component: Component) -> None:
+    """Options survive JSON, unknown ones are refused, and each one is described."""
+    cls = type(component)
+    dumped = json.loads(json.dumps(component.model_dump(mode="json"), allow_nan=False))
+    require(
+        cls.model_validate(dumped) == component,
+        "options must survive a round trip through JSON: config.json rebuilds the component",
+    )
+    try:
+        cls.model_validate({**dumped, "no_such_option": 1})
+    except ValidationError:
+        pass
+    else:
+        raise ConformanceError("an unknown option must be refused: keep extra='forbid'")
+    for name, field in cls.model_fields.items():
+        require(
+            bool(field.description),
+            f"option '{name}' needs a description: Field(..., description='...')",
+        )
+    require(cls.__doc__ is not None, "the class needs a docstring: 'ganzoo show' prints it")

@@ -1,0 +1,119 @@
+"""What the tests share: the command line, plugin packages, and a tiny run."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+
+@dataclass
+class Result:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    """Work in an empty folder, with an empty cache and a plain, narrow environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.delenv("GANZOO_DEBUG", raising=False)
+
+
+@pytest.fixture
+def ganzoo_cli(capsys) -> Callable[..., Result]:
+    """Run the command line in this process."""
+    from ganzoo.cli import main
+
+    def run(*arguments: object) -> Result:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def refused(ganzoo_cli) -> Callable[..., str]:
+    """Run a command that must fail in one or two lines, and return what it said."""
+
+    def run(*arguments: object, code: int = 2) -> str:
+        result = ganzoo_cli(*arguments)
+        assert result.code == code, result
+        assert result.out == ""
+        lines = [line for line in result.err.splitlines() if line]
+        wrong = [line for line in lines if line.startswith("Error: ")]
+        assert len(wrong) == 1, result.err
+        message = lines[lines.index(wrong[0]) :]
+        assert 1 <= len(message) <= 2, result.err
+        assert "Traceback" not in result.err
+        return "\n".join(message)
+
+    return run
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch) -> Callable[..., Path]:
+    """Install a plugin package by the real door: a folder with metadata on the path."""
+    made: list[str] = []
+
+    def install(
+        package: str, code: str, entry_points: Mapping[str, Mapping[str, str]], version: str = "1.0"
+    ) -> Path:
+        site = tmp_path / f"site-{package}"
+        module = package.replace("-", "_")
+        info = site / f"{module}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (site / f"{module}.py").write_text(code)
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"
+        )
+        lines = []
+        for group, points in entry_points.items():
+            lines += [f"[{group}]", *(f"{name} = {target}" for name, target in points.items())]
+        (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+        monkeypatch.syspath_prepend(str(site))
+        importlib.invalidate_caches()
+        made.append(module)
+        return site
+
+    yield install
+    for module in made:
+        sys.modules.pop(module, None)
+
+
+TINY = {
+    "steps": 4,
+    "batch_size": 8,
+    "log_every": 2,
+    "sample_every": 2,
+    "checkpoint_every": 2,
+    "device": "cpu",
+}
+"""Options of a run that takes a moment."""
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory):
+    """A finished run of a small DCGAN on the digits; to be read, not changed."""
+    import ganzoo
+
+    return ganzoo.train(
+        "dcgan",
+        "wgan-gp",
+        "digits",
+        out=tmp_path_factory.mktemp("runs") / "tiny",
+        settings={"arch.base_channels": 4, "arch.z_dim": 8, "data.image_size": 16},
+        **TINY,
+    )
