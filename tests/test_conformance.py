@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
+
 from ganzoo import registry
 from ganzoo.testing import (
     architecture_checks,
@@ -12,7 +14,6 @@ from ganzoo.testing import (
     feature_extractor_checks,
     loss_checks,
 )
-from PIL import Image
 
 DOWNLOADED = {"mnist", "fashion-mnist", "cifar10"}
 """Read from folders that tests/test_published_data.py makes."""
