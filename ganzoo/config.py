@@ -22,12 +22,16 @@ PREFIXES = ("arch", "loss", "data", "train")
 class TrainOptions(Recipe):
     """How a run is trained; what it inherits comes from the loss's recipe unless overridden."""
 
-    steps: int = Field(400, ge=0, description="Generator updates.")
-    batch_size: int = Field(64, ge=1, description="Samples in a batch.")
+    steps: int = Field(1000, ge=0, description="Generator updates.")
+    batch_size: int = Field(32, ge=1, description="Samples in a batch.")
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of all that is drawn.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
     ema_decay: float = Field(
-        0.995, ge=0, lt=1, description="Decay of the moving average of the generator's weights."
+        0.999,
+        ge=0,
+        lt=1,
+        description="Decay of the moving average of the generator's weights; early on it is "
+        "(1 + step) / (10 + step), so that short runs forget their beginning.",
     )
     log_every: int = Field(10, ge=1, description="Steps between two lines of metrics.jsonl.")
     sample_every: int = Field(100, ge=1, description="Steps between two sample pictures.")
@@ -92,15 +96,17 @@ class RunConfig(Options):
             ("data", "data", DATASET),
         ):
             mine: ComponentChoice = getattr(self, word)
-            name, options = f"{mine.package}:{mine.name}", mine.options
-            if word in names:
-                other = choose_data(names[word], {}) if word == "data" else None
-                name = other.name if other else names[word]
-                if "path" in (other.options if other else {}):
-                    options = {**options, "path": other.options["path"]}
-                if name.rpartition(":")[2] != mine.name:
-                    options = {}
-            update[word] = _choose(kind, name, {**options, **groups[prefix]}, f"{prefix}.")[0]
+            path: dict[str, str] = {}
+            if word not in names:
+                entry = registry.find_from(kind, mine.name, mine.package, mine.version)
+            elif word == "data":
+                name, path = _named_data(names[word])
+                entry = registry.find(kind, name)
+            else:
+                entry = registry.find(kind, names[word])
+            same = (entry.package, entry.name) == (mine.package, mine.name)
+            options = {**(mine.options if same else {}), **path, **groups[prefix]}
+            update[word] = ComponentChoice.of(entry, validated(entry.load(), options, f"{prefix}."))
         return self.model_copy(update=update)
 
     def differences(self, other: RunConfig) -> list[str]:
@@ -159,16 +165,24 @@ def choose_data(data: str, options: Mapping[str, Any]) -> ComponentChoice:
     Raises:
         InputError: it is neither an installed name nor an existing path.
     """
+    name, path = _named_data(data)
+    if path and "path" in options:
+        raise InputError(f"the path of the data is given twice: {data}, and by data.path")
+    return _choose(DATASET, name, {**path, **options}, "data.")[0]
+
+
+def _named_data(data: str) -> tuple[str, dict[str, str]]:
+    """Return the name of a dataset, and its option "path" where a path was given."""
     path = Path(data).expanduser()
     named = any(entry.name == data.rpartition(":")[2] for entry in registry.entries(DATASET))
     if named or not (path.exists() or path.suffix or len(path.parts) > 1):
-        return _choose(DATASET, data, options, "data.")[0]
+        return data, {}
     if not path.exists():
         raise InputError(f"there is no folder or file {data}; --data takes a path or a name")
     reader = "folder" if path.is_dir() else path.suffix.lower().lstrip(".")
     if not any(entry.name == reader for entry in registry.entries(DATASET)):
         raise InputError(f"no installed dataset reads {data}: give a folder or a zip of images")
-    return _choose(DATASET, reader, {"path": str(path.resolve()), **options}, "data.")[0]
+    return reader, {"path": str(path.resolve())}
 
 
 def versions() -> dict[str, str]:
@@ -190,9 +204,9 @@ def _grouped(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     for key, value in settings.items():
         prefix, dot, name = key.partition(".")
         if not dot or not name or prefix not in PREFIXES:
-            hint = did_you_mean(prefix, PREFIXES)
+            hint = did_you_mean(prefix, PREFIXES) or ";"
             raise InputError(
-                f"'{key}' does not say whose option it is{hint}; "
+                f"'{key}' does not say whose option it is{hint} "
                 f"write {', '.join(f'{known}.OPTION' for known in PREFIXES)}"
             )
         groups[prefix][name] = value

@@ -97,11 +97,10 @@ class Trainer:
             # Convolutions run faster on channels-last memory; other layers do not care.
             network.to(self.device, memory_format=torch.channels_last).train()
         self.loss.constrain(discriminator)
-        averaging = get_ema_multi_avg_fn(self.options.ema_decay)
         return TrainState(
             generator,
             discriminator,
-            AveragedModel(generator, multi_avg_fn=averaging),
+            AveragedModel(generator, multi_avg_fn=self._average),
             self._optimizer(generator, self.options.generator_lr),
             self._optimizer(discriminator, self.options.discriminator_lr),
         )
@@ -132,6 +131,12 @@ class Trainer:
         state.generator_ema.update_parameters(state.generator)
         state.step += 1
         return terms
+
+    def _average(self, averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
+        # The step is known here; reading torch's own counter would wait for the device.
+        step = self.state.step
+        decay = min(self.options.ema_decay, (1 + step) / (10 + step))
+        get_ema_multi_avg_fn(decay)(averaged, current, count)
 
     def _real(self, batch: int) -> Tensor:
         real = self.samples.batch(self.order(batch))

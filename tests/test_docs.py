@@ -1,0 +1,95 @@
+"""What the documentation says holds."""
+
+import importlib.util
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+from ganzoo import registry
+from ganzoo.testing import loss_checks
+
+ROOT = Path(__file__).parent.parent
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+def commands(page):
+    """Return the ganzoo commands of a page, without their comments."""
+    found = re.findall(r"^\s*(?:\$ )?(ganzoo .*)$", "\n".join(blocks(page, "console")), re.M)
+    return [shlex.split(line, comments=True)[1:] for line in found]
+
+
+def test_generated_pages_are_fresh():
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    for name, text in generate.pages().items():
+        assert (ROOT / "docs" / name).read_text() == text, (
+            f"docs/{name} is stale: python docs/generate.py"
+        )
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+    (command,) = [line for line in lines if line.endswith("&& pytest")]
+    assert command in (ROOT / "README.md").read_text().splitlines()
+
+
+def test_the_readme_names_everything_in_the_box():
+    text = (ROOT / "README.md").read_text()
+    for kind in registry.KINDS:
+        for entry in registry.entries(kind):
+            if entry.package == "ganzoo" and entry.name not in ("folder", "zip"):
+                assert f"`{entry.name}`" in text, entry.name
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])
+def test_documented_trainings_resolve(page, ganzoo_cli):
+    Path("photos").mkdir()
+    trainings = [command for command in commands(page) if command[0] == "train"]
+    assert trainings
+    for command in trainings:
+        if "--resume" in command:
+            continue
+        result = ganzoo_cli(*command, "--dry-run")
+        assert result.code == 0, (command, result.err)
+
+
+@pytest.mark.parametrize("page", [page.relative_to(ROOT).as_posix() for page in DOCS])
+def test_documented_options_exist(page, ganzoo_cli):
+    for command in commands(page):
+        known = ganzoo_cli(command[0], "--help").out
+        assert known, command
+        for word in command[1:]:
+            if word.startswith("--"):
+                assert re.search(rf"{word}\b", known), command
+
+
+@pytest.mark.parametrize("page", [page.relative_to(ROOT).as_posix() for page in DOCS])
+def test_links_and_pictures_are_there(page):
+    text = (ROOT / page).read_text()
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert ((ROOT / page).parent / target).exists(), target
+
+
+def test_the_plugin_of_the_docs_works(plugin, ganzoo_cli):
+    (project,) = blocks("docs/plugins.md", "toml")
+    code = blocks("docs/plugins.md", "python")[0]
+    metadata = tomllib.loads(project)["project"]
+    plugin(metadata["name"], code, metadata["entry-points"], metadata["version"])
+    loss = registry.get(registry.LOSS, "softer")
+    for check in loss_checks:
+        check(loss())
+    tiny = "--steps 1 --batch-size 4 --set arch.hidden=8 --set data.image_size=8 --out run"
+    trained = ganzoo_cli(
+        "train", "mlp", "--loss", "softer", "--set", "loss.real_label=0.8", *tiny.split()
+    )
+    assert trained.code == 0, trained.err
+    shown = ganzoo_cli("show", "softer").out
+    assert "ganzoo-softer 0.1.0" in shown
+    assert "Label of reals." in shown
