@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ganzoo.api import open_dataset as open_dataset
     from ganzoo.api import train as train
     from ganzoo.architecture import Architecture as Architecture
     from ganzoo.component import Component as Component
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from ganzoo.dataset import Samples as Samples
     from ganzoo.errors import GanzooError as GanzooError
     from ganzoo.evaluation import evaluate as evaluate
-    from ganzoo.evaluation import open_dataset as open_dataset
     from ganzoo.evaluator import Evaluator as Evaluator
     from ganzoo.evaluator import FeatureExtractor as FeatureExtractor
     from ganzoo.evaluator import Features as Features
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from ganzoo.model import load as load
 
 _HOMES = {
-    "api": ("train",),
+    "api": ("open_dataset", "train"),
     "architecture": ("Architecture",),
     "component": ("Component",),
     "dataset": ("DataSpec", "Dataset", "ImageDataset", "Samples"),
     "errors": ("GanzooError",),
-    "evaluation": ("evaluate", "open_dataset"),
+    "evaluation": ("evaluate",),
     "evaluator": (
         "Evaluator",
         "FeatureExtractor",

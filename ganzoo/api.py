@@ -1,4 +1,4 @@
-"""Training as one call: from names to a finished run."""
+"""The Python functions beneath the commands: from names to data, and to a finished run."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.config import RunConfig, resolve
+from ganzoo.config import RunConfig, choose_data, resolve
 from ganzoo.errors import InputError
 from ganzoo.registry import DATASET
 from ganzoo.run import Run
 
 if TYPE_CHECKING:
+    from ganzoo.dataset import Samples
     from ganzoo.training import Observer
 
 EXTENDABLE = {"train.steps", "train.device"}
@@ -51,6 +52,16 @@ def train(
     return start(config, out, observer)
 
 
+def open_dataset(name: str, **options: Any) -> Samples:
+    """Read a dataset by name, or by the path of what it reads.
+
+    Raises:
+        InputError: there is no such dataset, or an option is wrong.
+        GanzooError: it cannot be read or downloaded.
+    """
+    return choose_data(name, options).build(DATASET).read()
+
+
 def start(
     config: RunConfig, out: str | Path | None = None, observer: Observer | None = None
 ) -> Run:
@@ -79,23 +90,33 @@ def resume(
     Args:
         path: The run's folder.
         changes: Names and options, such as ``{"train.steps": 800}``; only ``train.steps`` and
-            ``train.device`` may differ from what the run was started with.
+            ``train.device`` may differ from what the run was started with, and no step that was
+            done is undone.
         observer: What watches the run.
 
     Raises:
         InputError: the folder is no run, an option differs, or all checkpoints are damaged.
     """
+    from ganzoo import checkpoint
     from ganzoo.training import Observer, prepared, run_training
 
     observer = observer or Observer()
     run = Run.open(Path(path).expanduser())
     started = run.config()
     config = _continued(started, changes or {})
+    done = max(checkpoint.steps(run.checkpoints), default=0)
+    if config.train.steps < min(done, started.train.steps):
+        raise InputError(
+            f"{run.path} has done {done} steps already, and train.steps is {config.train.steps}"
+        )
     samples = config.data.build(DATASET).read()
     if samples.fingerprint != config.data_fingerprint:
         raise InputError(f"the data of {run.path} have changed since it was started")
     trainer = prepared(config, samples)
     if config != started:
+        for line in started.differences(config):
+            if line.partition(":")[0].endswith(".version"):
+                observer.warned(f"{line}: the run may not end in the bytes it would have ended in")
         run.write_config(config)
     run_training(run, config, trainer, observer)
     return run
@@ -107,7 +128,9 @@ def _continued(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
     settings = {key: value for key, value in changes.items() if key not in names}
     again = config.changed(names, settings)
     refused = [
-        line for line in config.differences(again) if line.partition(":")[0] not in EXTENDABLE
+        line
+        for line in config.differences(again)
+        if (key := line.partition(":")[0]) not in EXTENDABLE and not key.endswith(".version")
     ]
     if refused:
         raise InputError(

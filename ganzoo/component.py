@@ -18,6 +18,9 @@ from ganzoo.errors import InputError, did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
 
+LONGEST = 80
+"""Characters of a wrong value that are shown."""
+
 
 class Options(BaseModel):
     """A frozen set of named values: unknown names are errors, and so are NaN and infinity."""
@@ -65,29 +68,62 @@ def validated(model: type[Model], values: Mapping[str, Any], prefix: str = "") -
         return model.model_validate(parsed)
     except ValidationError as error:
         raise InputError(_explained(error, prefix)) from None
+    except TypeError as error:  # a plugin's validator may not expect every type
+        raise InputError(f"{prefix.rstrip('.: ')} options: {error}".lstrip()) from error
 
 
 def _parsed(field: FieldInfo, text: str) -> Any:
     """Read a command-line value as its field's type: as text, as JSON, or as a comma list."""
     adapter = TypeAdapter(Annotated[field.annotation, field])
-    for reading in (lambda: text, lambda: json.loads(text), lambda: _comma_list(text)):
-        try:
-            value = reading()
-            adapter.validate_python(value)
-        except (ValidationError, ValueError):
-            continue
-        return value
+    items = [part.strip() for part in text.split(",") if part.strip()]
+    # As text before JSON, so that a name may look like a number; null means none wherever it may.
+    readings = [*([None] if text == "null" else []), text, *_json(text), items]
+    for value in readings:
+        if _refusal(adapter, value) is None:
+            return value
+    if _refusal(adapter, text) in ("tuple_type", "list_type"):
+        # Then the complaint should be about an item, and not that text is no list.
+        lists = [value for value in readings if isinstance(value, list)]
+        return lists[0] if len(lists) > 1 or len(items) > 1 else text
     return text
 
 
-def _comma_list(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+def _json(text: str) -> list[Any]:
+    """Read JSON, if it is any, but for a bare true or false, which would pass for 1 or 0."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    return [] if isinstance(value, bool) else [value]
+
+
+def _refusal(adapter: TypeAdapter[Any], value: Any) -> str | None:
+    try:
+        adapter.validate_python(value)
+    except ValidationError as error:
+        return error.errors(include_url=False)[0]["type"]
+    except TypeError:  # a plugin's validator may not expect every type
+        return "type_error"
+    return None
 
 
 def _explained(error: ValidationError, prefix: str) -> str:
     first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"] if isinstance(part, str)) or "the values"
-    message = first["msg"].removeprefix("Value error, ")
+    where = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
+    subject = f"option '{prefix}{where}'" if where else f"{prefix.rstrip('.: ')} options".lstrip()
+    message = " ".join(first["msg"].removeprefix("Value error, ").split())
     message = message[:1].lower() + message[1:]
-    given = "" if first["type"] in ("missing", "value_error") else f", got {first['input']!r}"
-    return f"option '{prefix}{where}': {message}{given}"
+    if first["type"] == "missing" and isinstance(first["loc"][-1], int):
+        message = "a value is missing"
+    if first["type"] not in ("missing", "value_error"):
+        given = repr(first["input"])
+        message += f", got {given if len(given) <= LONGEST else given[:LONGEST] + '...'}"
+    return f"{subject}: {message}"
+
+
+def complaint(error: ValidationError) -> str:
+    """Say in one line what is wrong with a file's values: ``train.steps: Field required``."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    message = " ".join(first["msg"].split())
+    return f"{where}: {message}" if where else message

@@ -6,6 +6,8 @@ import torch
 
 from ganzoo.errors import InputError
 
+KNOWN = ("cpu", "cuda", "mps")
+
 
 def resolve_device(name: str) -> torch.device:
     """Turn ``auto`` or a device's name into a device that is there.
@@ -15,14 +17,14 @@ def resolve_device(name: str) -> torch.device:
     """
     if name == "auto":
         available = torch.accelerator.current_accelerator(check_available=True)
-        usable = available is not None and available.type in ("cuda", "mps")
+        usable = available is not None and available.type in KNOWN
         return torch.device(available.type if usable else "cpu")
+    kind, colon, index = name.partition(":")
+    if kind not in KNOWN or (colon and not index.isdecimal()):
+        raise InputError(f"no device is called '{name}'; choose auto, cpu, cuda, cuda:N or mps")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"device '{name}' cannot be used ({reason}); choose auto, cpu, cuda or mps"
-        ) from None
+    except (RuntimeError, AssertionError):  # torch's own words run to hundreds of them
+        raise InputError(f"this machine has no device '{name}'; choose auto or cpu") from None
     return device

@@ -55,17 +55,6 @@ class ScoreRow(BaseModel):
     versions: dict[str, str]
 
 
-def open_dataset(name: str, **options: Any) -> Samples:
-    """Read a dataset by name, or by the path of what it reads.
-
-    Raises:
-        InputError: there is no such dataset, or an option is wrong.
-        GanzooError: it cannot be read or downloaded.
-    """
-    dataset: Dataset = choose_data(name, options).build(DATASET)
-    return dataset.read()
-
-
 def evaluate(
     model: Model | Run | str | Path | None = None,
     metrics: Sequence[str] | None = None,
@@ -115,6 +104,8 @@ def evaluate(
         evaluators = _evaluators(metrics, reals.spec)
         fakes, reals = _drawn(judged, reals, samples, real_samples, seed, place)
         extractor = _Extractors(features, features_weights, reals.spec, place, progress)
+        if (features or features_weights) and all(j.features is None for j in evaluators.values()):
+            raise InputError(f"{', '.join(evaluators)} look through no feature extractor")
         sets = {
             name: (extractor.look(name, fakes, "fakes"), extractor.look(name, reals, "reals"))
             for name in {extractor.name_for(judge) for judge in evaluators.values()}
@@ -172,9 +163,9 @@ def _drawn(
     for name, number in (("--samples", wanted), ("--real-samples", count)):
         if number < 1:
             raise InputError(f"{name} must be at least 1, not {number}")
-    needed = count if model else count + wanted
-    if needed > available:
-        raise InputError(f"{needed} real samples are asked for, and there are {available}")
+    if (needed := count if model else count + wanted) > available:
+        asked = f"{needed} ({count} to judge by, {wanted} to judge)" if not model else needed
+        raise InputError(f"there are {available} real samples, and {asked} are needed")
     order = torch.randperm(available, generator=generator_for(0, "reals"))
     chosen = reals if count == available else reals.subset(order[:count])
     if model is None:

@@ -17,8 +17,6 @@ from ganzoo.files import atomic_path
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ganzoo.dataset import DataSpec
-
 
 def to_float(images: Tensor) -> Tensor:
     """Map uint8 images to floats in ``[-1, 1]``."""
@@ -107,9 +105,9 @@ def scatter(
     return data.view(side, side, 3).permute(2, 0, 1)
 
 
-def picture_of(stored: Tensor, spec: DataSpec) -> Tensor:
+def picture_of(stored: Tensor, modes: Sequence[Sequence[float]] | None = None) -> Tensor:
     """Show samples as one picture: a grid of images, or a plot of points."""
-    return grid(stored) if spec.is_image else scatter(stored, spec.modes)
+    return grid(stored) if stored.dim() == 4 else scatter(stored, modes)
 
 
 def save_png(image: Tensor, path: Path, texts: dict[str, str]) -> None:

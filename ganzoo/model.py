@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
 from ganzoo import images
+from ganzoo.component import complaint
 from ganzoo.config import RunConfig
 from ganzoo.dataset import DataSpec
 from ganzoo.errors import GanzooError, InputError
@@ -190,11 +191,7 @@ def _read_config(path: Path) -> ModelConfig:
     try:
         return ModelConfig.model_validate(read_json(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(
-            f"{path} is not a model's configuration: {where}: {first['msg']}"
-        ) from None
+        raise InputError(f"{path} is not a model's configuration: {complaint(error)}") from None
 
 
 def _with_weights(network: nn.Module, path: Path) -> nn.Module:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import inspect
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ class Kind:
     @property
     def plural(self) -> str:
         """The word for several of them."""
-        return self.word + "s"
+        return self.group.rpartition(".")[2].replace("_", " ")
 
 
 ARCHITECTURE = Kind("architecture", "ganzoo.architectures", "ganzoo.architecture:Architecture")
@@ -66,7 +67,7 @@ class Entry:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a plugin may even call sys.exit on import
-            cause = str(error).splitlines()[0] if str(error) else "no message"
+            cause = (str(error).strip() or "no message").splitlines()[0]
             raise PluginError(
                 f"{self.kind.word} '{self.name}' of {self.package} {self.version} fails to import "
                 f"({self.target}): {type(error).__name__}: {cause}"
@@ -76,6 +77,12 @@ class Entry:
             raise PluginError(
                 f"{self.kind.word} '{self.name}' of {self.package} {self.version} is not a "
                 f"ganzoo.{base.__name__}: {self.target} must be a subclass of it"
+            )
+        if inspect.isabstract(loaded):
+            missing = ", ".join(sorted(loaded.__abstractmethods__))
+            raise PluginError(
+                f"{self.kind.word} '{self.name}' of {self.package} {self.version} is unfinished: "
+                f"{self.target} does not define {missing}"
             )
         return loaded
 
@@ -95,6 +102,16 @@ def conflicts(listed: list[Entry]) -> set[str]:
     return {name for name, count in Counter(entry.name for entry in listed).items() if count > 1}
 
 
+def called(kind: Kind, name: str) -> list[Entry]:
+    """List the components called ``name``, or ``package:name``: none, one or several."""
+    package, _, bare = name.rpartition(":")
+    return [
+        entry
+        for entry in entries(kind)
+        if entry.name == bare and (not package or _same(entry.package, package))
+    ]
+
+
 def find(kind: Kind, name: str) -> Entry:
     """Find the one component called ``name``, or ``package:name``.
 
@@ -102,21 +119,16 @@ def find(kind: Kind, name: str) -> Entry:
         InputError: nothing of that name is installed; the message offers the nearest.
         PluginError: several packages claim the name; the message names them.
     """
-    known = entries(kind)
-    package, _, bare = name.rpartition(":")
-    found = [
-        entry
-        for entry in known
-        if entry.name == bare and (not package or _same(entry.package, package))
-    ]
+    found = called(kind, name)
     if len(found) == 1:
         return found[0]
     if found:
         owners = " and ".join(entry.package for entry in found)
         ways = " or ".join(f"'{entry.qualified}'" for entry in found)
         raise PluginError(f"{kind.word} '{name}' is claimed by {owners}; write {ways}")
-    names = sorted({entry.name for entry in known})
-    hint = did_you_mean(bare, names) or f"; installed: {', '.join(names) or 'none'}"
+    names = sorted({entry.name for entry in entries(kind)})
+    near = did_you_mean(name.rpartition(":")[2], names)
+    hint = near or f"; installed: {', '.join(names) or 'none'}"
     raise InputError(f"no {kind.word} is called '{name}'{hint}")
 
 
@@ -135,9 +147,18 @@ def find_from(kind: Kind, name: str, package: str, version: str) -> Entry:
         return find(kind, f"{package}:{name}")
     except InputError:
         raise PluginError(
-            f"{kind.word} '{name}' comes from the package {package} {version}, which is not "
-            f"installed here: pip install {package}"
+            f"{kind.word} '{name}' comes from the package {package} {version}, "
+            f"{_instead(package, version)}"
         ) from None
+
+
+def _instead(package: str, version: str) -> str:
+    """Say what is there in place of a package that should give a component."""
+    try:
+        installed = importlib.metadata.version(package)
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return f"which is not installed here: pip install {package}"
+    return f"and the {installed} installed here has none: pip install {package}=={version}"
 
 
 def _same(one: str, other: str) -> bool:

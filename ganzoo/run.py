@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from torch import Tensor
 
+from ganzoo.component import complaint
 from ganzoo.config import RunConfig
 from ganzoo.errors import InputError
 from ganzoo.files import read_json, to_json, write_text
@@ -40,10 +41,8 @@ class Run:
         """
         run = cls(path or _fresh_path(config))
         if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
-            raise InputError(
-                f"{run.path} exists already; choose another --out, or go on with "
-                f"--resume {run.path}"
-            )
+            go_on = f", or go on with --resume {run.path}" if run.is_run() else ""
+            raise InputError(f"{run.path} exists already; choose another --out{go_on}")
         run.samples.mkdir(parents=True)
         run.write_config(config)
         return run
@@ -76,10 +75,7 @@ class Run:
         try:
             return RunConfig.model_validate(read_json(path))
         except ValidationError as error:
-            where = ".".join(str(part) for part in error.errors()[0]["loc"])
-            raise InputError(
-                f"{path} is not a run's configuration: {where}: {error.errors()[0]['msg']}"
-            ) from None
+            raise InputError(f"{path} is not a run's configuration: {complaint(error)}") from None
 
     def write_config(self, config: RunConfig) -> None:
         """Write the configuration."""

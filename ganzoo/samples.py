@@ -54,7 +54,7 @@ def write_samples(
     if suffix == ".csv":
         write_text(path, _table(stored))
     elif suffix == ".png":
-        save_png(picture_of(stored, model.config.spec), path, texts)
+        save_png(picture_of(stored, model.config.spec.modes), path, texts)
     else:
         for i, file in enumerate(files):
             save_png(stored[i], file, {**texts, "ganzoo:index": str(i)})

@@ -263,7 +263,7 @@ def _save_picture(run: Run, trainer: Trainer) -> None:
     spec, options = trainer.samples.spec, trainer.options
     fakes = generated(trainer.state.generator_ema.module, _picture_latents(trainer, spec), spec)
     texts = images.provenance(f"{run.path.name} at step {trainer.state.step}", options.seed)
-    run.save_picture(images.picture_of(fakes, spec), trainer.state.step, texts)
+    run.save_picture(images.picture_of(fakes, spec.modes), trainer.state.step, texts)
 
 
 def _descend(terms: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> None:

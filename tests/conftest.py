@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tiny import TINY
+
+collect_ignore = ["downstream"]
+"""Packages of their own, with tests that run against them once they are installed."""
+
 
 @dataclass
 class Result:
@@ -91,17 +96,6 @@ def plugin(tmp_path, monkeypatch) -> Callable[..., Path]:
     yield install
     for module in made:
         sys.modules.pop(module, None)
-
-
-TINY = {
-    "steps": 4,
-    "batch_size": 8,
-    "log_every": 2,
-    "sample_every": 2,
-    "checkpoint_every": 2,
-    "device": "cpu",
-}
-"""Options of a run that takes a moment."""
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,7 @@ def test_dcgan_follows_its_paper():
 
 
 def test_batch_norm_keeps_its_momentum_and_epsilon():
-    """``BatchNorm2d(channels, 0.8)`` is an epsilon of 0.8, which a well-known set of scripts has."""
+    """``BatchNorm2d(channels, 0.8)``, as widely copied scripts have it, is an epsilon of 0.8."""
     data = DataSpec(shape=(1, 32, 32))
     networks = DCGAN().generator(data), DCGAN().discriminator(data)
     for norm in (norm for network in networks for norm in modules(network, nn.BatchNorm2d)):

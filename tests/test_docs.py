@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from ganzoo import registry
 from ganzoo.testing import loss_checks
 

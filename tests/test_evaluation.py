@@ -9,10 +9,10 @@ import torch_fidelity
 from torch import nn
 
 import ganzoo
-from ganzoo import Features, LoadedExtractor, SampleSet
+from ganzoo import Features, LoadedExtractor, SampleSet, open_dataset
 from ganzoo.dataset import DataSpec, Samples
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.evaluation import evaluate, open_dataset
+from ganzoo.evaluation import evaluate
 from ganzoo.images import to_float
 from ganzoo_fidelity import FID, InceptionScore
 from ganzoo_modes import Modes
@@ -339,7 +339,7 @@ def test_few_samples_are_said(tiny_run):
     [
         ({"samples": 1, "metrics": ["fid"]}, "at least 2 samples"),
         ({"samples": 9, "metrics": ["is"]}, "at least 10 samples"),
-        ({"real_samples": 1798}, "there are 1797"),
+        ({"real_samples": 1798}, "there are 1797 real samples, and 1798 are needed"),
         ({"metrics": ["modes"]}, "cannot judge"),
         ({"data": "ring"}, "choose other --data"),
         ({"floor": True}, "needs --data"),

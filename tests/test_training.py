@@ -7,7 +7,6 @@ import signal
 
 import pytest
 import torch
-from conftest import TINY
 
 import ganzoo
 from ganzoo import checkpoint
@@ -18,6 +17,7 @@ from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
 from ganzoo.files import load_tensors
 from ganzoo.model import generated
 from ganzoo.training import Observer, Trainer, prepared
+from tiny import TINY
 
 SMALL = {"arch.base_channels": 4, "arch.z_dim": 8, "data.image_size": 16}
 

@@ -18,7 +18,6 @@ from ganzoo.errors import GanzooError
 app = typer.Typer(
     name="ganzoo",
     help="Train, judge, share and reuse generative adversarial networks.",
-    no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -60,8 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GanzooError as error:
         return _failed(error, str(error), error.exit_code)
     except TyperException as error:
-        hint = "" if str(error).endswith(".") else "."
-        return _failed(error, f"{error.format_message()}{hint} Try 'ganzoo --help'.", 2)
+        message = error.format_message().rstrip(".")
+        stop = "" if message.endswith("?") else "."
+        return _failed(error, f"{message}{stop} Try 'ganzoo --help'.", 2)
     except (Abort, KeyboardInterrupt) as error:
         return _failed(error, "interrupted", 130)
     except BrokenPipeError:
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _failed(error: BaseException, message: str, code: int) -> int:
-    if os.environ.get("GANZOO_DEBUG"):
+    if os.environ.get("GANZOO_DEBUG", "0") not in ("", "0"):
         import traceback
 
         traceback.print_exception(error)

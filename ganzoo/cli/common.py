@@ -25,7 +25,7 @@ Settings = Annotated[
 ModelArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="[MODEL]", help="A run or a model folder; by default the newest run under runs/."
+        metavar="MODEL", help="A run or a model folder; by default the newest run under runs/."
     ),
 ]
 Device = Annotated[

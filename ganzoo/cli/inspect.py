@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 def list_components(
     kind: Annotated[
         str | None,
-        typer.Argument(metavar="[KIND]", help="Only this kind, such as architectures."),
+        typer.Argument(metavar="KIND", help="Only this kind, such as architectures."),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Import each component and say which are broken.")
@@ -50,7 +50,7 @@ def show(
     entries = _named(name)
     path = Path(name).expanduser()
     if entries:
-        described = [_component(entry) for entry in entries]
+        described = [describe_component(entry) for entry in entries]
     elif path.exists():
         described = [_model(name)]
     else:
@@ -93,16 +93,11 @@ def _row(entry: Entry, claimed_twice: bool, check: bool) -> dict[str, str]:
 
 def _named(name: str) -> list[Entry]:
     """Return the components called ``name``, of whatever kind, each by its own package."""
-    package, _, bare = name.rpartition(":")
-    return [
-        entry
-        for kind in KINDS
-        for entry in registry.entries(kind)
-        if entry.name == bare and package in ("", entry.package)
-    ]
+    return [entry for kind in KINDS for entry in registry.called(kind, name)]
 
 
-def _component(entry: Entry) -> dict[str, Any]:
+def describe_component(entry: Entry) -> dict[str, Any]:
+    """Return what a component is, by the names that ``--json`` prints."""
     component = entry.load()
     recipe = getattr(component, "recipe", None)
     return {

@@ -31,7 +31,7 @@ def train(
     architecture: Annotated[
         str | None,
         typer.Argument(
-            metavar="[ARCH]",
+            metavar="ARCH",
             help="Name of an architecture; not needed with --resume.",
             autocompletion=names_of(ARCHITECTURE),
         ),

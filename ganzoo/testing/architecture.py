@@ -17,8 +17,8 @@ from ganzoo.files import load_tensors, save_tensors
 from ganzoo.loss import mixes_batch
 from ganzoo.model import evaluating
 from ganzoo.testing.common import (
-    ConformanceError,
     check_options,
+    explained,
     require,
     seeded,
     untouched_randomness,
@@ -27,8 +27,11 @@ from ganzoo.testing.common import (
 SHAPES = ((1, 28, 28), (1, 32, 32), (3, 32, 32), (3, 64, 64), (2,), (5,))
 """Samples that an architecture is tried on; it may refuse those that it cannot make."""
 COUNT = 4
+STATE = "a state_dict must hold tensors only, of the same names and shapes each time"
 LOUD = 10.0
 """Weights are multiplied by this where a bound must hold, or must not be there."""
+FAR = 1e4
+"""There, so is what a network is given: spectral normalisation undoes a factor of the weights."""
 
 
 def check_shapes(architecture: Architecture) -> None:
@@ -42,7 +45,7 @@ def check_shapes(architecture: Architecture) -> None:
 def check_samples(architecture: Architecture) -> None:
     """The generator maps latents to samples ``(N, *shape)``."""
     for data, generator, _ in _networks(architecture):
-        samples = generator(_latents(architecture))
+        samples = _through(generator, _latents(architecture))
         require(
             tuple(samples.shape) == (COUNT, *data.shape),
             f"the generator must give samples {(COUNT, *data.shape)}, not {tuple(samples.shape)}",
@@ -50,21 +53,28 @@ def check_samples(architecture: Architecture) -> None:
 
 
 def check_sample_range(architecture: Architecture) -> None:
-    """Generated images stay in ``[-1, 1]``, however large the weights."""
+    """Generated images fill ``[-1, 1]``, however large the weights; vectors have no bound."""
     for data, generator, _ in _networks(architecture):
+        samples = _through(_loud(generator), FAR * _latents(architecture)).detach()
+        largest = float(samples.abs().max())
         if data.is_image:
-            samples = _loud(generator)(LOUD * _latents(architecture))
-            largest = float(samples.detach().abs().max())
             require(
                 largest <= 1.0,
                 f"images must lie in [-1, 1], and one reaches {largest:.3g}: end in nn.Tanh()",
             )
+            require(
+                bool((samples < 0).any()),
+                "images must reach from -1 to 1, and none goes below 0: end in nn.Tanh(), "
+                "not in nn.Sigmoid()",
+            )
+        else:
+            require(largest > 1.0, "vectors have no fixed range: only images end in nn.Tanh()")
 
 
 def check_logits(architecture: Architecture) -> None:
     """The discriminator maps samples to logits ``(N,)``."""
     for data, _, discriminator in _networks(architecture):
-        logits = discriminator(_samples(data))
+        logits = _through(discriminator, _samples(data))
         require(
             tuple(logits.shape) == (COUNT,),
             f"the discriminator must give logits {(COUNT,)}, not {tuple(logits.shape)}: "
@@ -75,7 +85,7 @@ def check_logits(architecture: Architecture) -> None:
 def check_logits_are_unbounded(architecture: Architecture) -> None:
     """The discriminator gives logits, not probabilities."""
     for data, _, discriminator in _networks(architecture):
-        logits = _loud(discriminator)(LOUD * _samples(data))
+        logits = _through(_loud(discriminator), FAR * _samples(data))
         bounded = bool(((logits >= 0) & (logits <= 1)).all() or (logits.abs() <= 1).all())
         require(
             not bounded, "the discriminator must give logits, not probabilities: drop the sigmoid"
@@ -85,7 +95,9 @@ def check_logits_are_unbounded(architecture: Architecture) -> None:
 def check_every_parameter_learns(architecture: Architecture) -> None:
     """Each parameter of both networks gets a gradient."""
     for _, generator, discriminator in _networks(architecture):
-        discriminator(generator(_latents(architecture))).sum().backward()
+        logits = _through(discriminator, _through(generator, _latents(architecture)))
+        with explained("logits of generated samples must be differentiable"):
+            logits.sum().backward()
         for word, network in (("generator", generator), ("discriminator", discriminator)):
             for name, parameter in network.named_parameters():
                 require(
@@ -98,23 +110,20 @@ def check_double_backward(architecture: Architecture) -> None:
     """The discriminator's gradient can itself be differentiated, as gradient penalties do."""
     for data, _, discriminator in _networks(architecture, independent_samples=True):
         samples = _samples(data).requires_grad_()
-        try:
-            logits = discriminator(samples).sum()
-            (slope,) = torch.autograd.grad(logits, samples, create_graph=True)
+        logits = _through(discriminator, samples)
+        with explained("gradient penalties must be able to differentiate a discriminator twice"):
+            (slope,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
             slope.square().sum().backward()
-        except RuntimeError as error:
-            raise ConformanceError(
-                f"the discriminator cannot be differentiated twice ({error}); "
-                "gradient penalties need it"
-            ) from error
         require(bool(slope.isfinite().all()), "the discriminator's gradient must be finite")
 
 
 def check_independent_samples(architecture: Architecture) -> None:
     """With ``independent_samples``, a sample's logit does not depend on its batch."""
     for data, _, discriminator in _networks(architecture, independent_samples=True):
+        with explained("logits must be differentiable by the samples that they judge"):
+            mixed = mixes_batch(discriminator, data)
         require(
-            not mixes_batch(discriminator, data),
+            not mixed,
             "with independent_samples=True the discriminator must not mix its batch: "
             "use layer normalisation or none (Gulrajani et al. 2017, section 4)",
         )
@@ -127,12 +136,17 @@ def check_evaluation_is_by_sample(architecture: Architecture) -> None:
             (generator, _latents(architecture)),
             (discriminator, _samples(data)),
         ):
+            asked = "in evaluation mode a sample must not depend on its batch or on chance"
             with evaluating(network), torch.no_grad():
-                together, alone = network(given), network(given[:1])
+                together = _through(network, given)
+                with explained(asked):  # batch normalisation may refuse one sample
+                    alone = network(given[:1])
             require(
-                torch.allclose(together[:1], alone, rtol=1e-4, atol=1e-5),
-                "in evaluation mode a sample must not depend on its batch or on chance",
+                alone.shape == together[:1].shape,
+                f"one sample alone must give {tuple(together[:1].shape)}, not "
+                f"{tuple(alone.shape)}: no squeeze(), which drops the batch of one as well",
             )
+            require(torch.allclose(together[:1], alone, rtol=1e-4, atol=1e-5), asked)
 
 
 def check_seeding(architecture: Architecture) -> None:
@@ -141,14 +155,20 @@ def check_seeding(architecture: Architecture) -> None:
         _networks(architecture), _networks(architecture), strict=True
     ):
         for one, other in zip(first, second, strict=True):
-            equal = all(
-                torch.equal(a, b)
-                for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
-            )
+            with explained(STATE):
+                equal = all(
+                    torch.equal(a, b)
+                    for a, b in zip(
+                        one.state_dict().values(), other.state_dict().values(), strict=True
+                    )
+                )
             require(equal, "the same seed must give the same weights: draw them by torch")
     with untouched_randomness("latents()"):
-        drawn = [_latents(architecture, seed=1) for _ in range(2)]
-    require(torch.equal(*drawn), "latents() must draw from the generator that it is given")
+        one, again, other = (_latents(architecture, seed) for seed in (1, 1, 2))
+    require(
+        torch.equal(one, again) and not torch.equal(one, other),
+        "latents() must draw from the generator that it is given",
+    )
 
 
 def check_weights_round_trip(architecture: Architecture) -> None:
@@ -161,10 +181,13 @@ def check_weights_round_trip(architecture: Architecture) -> None:
             for network, other, given in zip(
                 ours, theirs, (_latents(architecture), _samples(data)), strict=True
             ):
-                save_tensors(file, network.state_dict())
-                other.load_state_dict(load_tensors(file), strict=True)
+                with torch.no_grad():
+                    _through(network, given)  # moves running statistics, in buffers or not
+                with explained(STATE):
+                    save_tensors(file, network.state_dict())
+                    other.load_state_dict(load_tensors(file), strict=True)
                 with evaluating(network), evaluating(other), torch.no_grad():
-                    same = torch.equal(network(given), other(given))
+                    same = torch.equal(_through(network, given), _through(other, given))
                 require(
                     same,
                     "a network must be its weights and options: after a strict load it gave "
@@ -194,16 +217,10 @@ def _fitting(architecture: Architecture) -> list[DataSpec]:
     for shape in SHAPES:
         data = DataSpec(shape=shape)
         try:
-            with seeded():
-                architecture.generator(data)
-                architecture.discriminator(data)
+            for independent_samples in (False, True):
+                _built(architecture, data, independent_samples)
         except InputError:
             continue
-        except Exception as error:
-            raise ConformanceError(
-                f"samples of {shape} that do not fit must be refused by ganzoo's InputError, "
-                f"not by {type(error).__name__}: {error}"
-            ) from error
         fitting.append(data)
     return fitting
 
@@ -212,19 +229,45 @@ def _networks(
     architecture: Architecture, *, independent_samples: bool = False, seed: int = 0
 ) -> list[tuple[DataSpec, nn.Module, nn.Module]]:
     """Build both networks, in training mode, for all data that fit."""
-    built = []
-    for data in _fitting(architecture):
-        with seeded(seed):
-            generator = architecture.generator(data)
-            discriminator = architecture.discriminator(
-                data, independent_samples=independent_samples
-            )
-        built.append((data, generator.train(), discriminator.train()))
-    return built
+    return [
+        (data, *_built(architecture, data, independent_samples, seed))
+        for data in _fitting(architecture)
+    ]
+
+
+def _built(
+    architecture: Architecture, data: DataSpec, independent_samples: bool, seed: int = 0
+) -> tuple[nn.Module, nn.Module]:
+    with (
+        seeded(seed),
+        explained(
+            f"networks for samples of {data.shape} must be built, or refused by ganzoo's InputError"
+        ),
+    ):
+        generator = architecture.generator(data)
+        discriminator = architecture.discriminator(data, independent_samples=independent_samples)
+    for network in (generator, discriminator):
+        require(
+            isinstance(network, nn.Module),
+            f"a network must be a torch.nn.Module, not {type(network).__name__}",
+        )
+    return generator.train(), discriminator.train()
+
+
+def _through(network: nn.Module, given: Tensor) -> Tensor:
+    with explained(f"a network must serve the shape it was built for, here {tuple(given.shape)}"):
+        found = network(given)
+    require(
+        isinstance(found, Tensor), f"a network must give one tensor, not {type(found).__name__}"
+    )
+    return found
 
 
 def _latents(architecture: Architecture, seed: int = 0) -> Tensor:
-    return architecture.latents(COUNT, torch.Generator().manual_seed(seed))
+    with explained("latents() must draw (count, z_dim): give the architecture an option z_dim"):
+        drawn = architecture.latents(COUNT, torch.Generator().manual_seed(seed))
+    require(len(drawn) == COUNT, f"latents() must draw {COUNT} when asked to, not {len(drawn)}")
+    return drawn
 
 
 def _samples(data: DataSpec) -> Tensor:

@@ -10,6 +10,10 @@ import torch
 from pydantic import ValidationError
 
 from ganzoo.component import Component
+from ganzoo.errors import GanzooError
+
+UNUSUAL_SEED = 14_062_661
+"""A seed that no component is likely to set itself."""
 
 
 class ConformanceError(AssertionError):
@@ -23,14 +27,14 @@ def require(condition: bool, message: str) -> None:
 
 
 @contextmanager
-def untouched_randomness(what: str) -> Iterator[None]:
-    """Require that torch's global random state is left as it was."""
-    before = torch.get_rng_state()
-    yield
-    require(
-        torch.equal(before, torch.get_rng_state()),
-        f"{what} must leave torch's global random state alone: draw from a generator of its own",
-    )
+def explained(asked: str) -> Iterator[None]:
+    """Say what is asked of a component whose code raises; ganzoo's own errors say it themselves."""
+    try:
+        yield
+    except (ConformanceError, GanzooError):
+        raise
+    except Exception as error:
+        raise ConformanceError(f"{asked}; it raised {type(error).__name__}: {error}") from error
 
 
 @contextmanager
@@ -41,14 +45,28 @@ def seeded(seed: int = 0) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def untouched_randomness(what: str) -> Iterator[None]:
+    """Require that torch's global random state is left as it was."""
+    # A component that seeds the generator would find its own state again after an earlier check.
+    with seeded(UNUSUAL_SEED):
+        before = torch.get_rng_state()
+        yield
+        require(
+            torch.equal(before, torch.get_rng_state()),
+            f"{what} must leave torch's global random state alone: "
+            "draw from a generator of its own",
+        )
+
+
 def check_options(component: Component) -> None:
     """Options survive JSON, unknown ones are refused, and each one is described."""
     cls = type(component)
-    dumped = json.loads(json.dumps(component.model_dump(mode="json"), allow_nan=False))
-    require(
-        cls.model_validate(dumped) == component,
-        "options must survive a round trip through JSON: config.json rebuilds the component",
-    )
+    asked = "options must survive a round trip through JSON: config.json rebuilds the component"
+    with explained(asked):
+        dumped = json.loads(json.dumps(component.model_dump(mode="json"), allow_nan=False))
+        rebuilt = cls.model_validate(dumped)
+    require(rebuilt == component, asked)
     try:
         cls.model_validate({**dumped, "no_such_option": 1})
     except ValidationError:

@@ -6,42 +6,47 @@ from collections.abc import Callable
 
 import torch
 
-from ganzoo.dataset import Dataset
-from ganzoo.testing.common import check_options, require, untouched_randomness
+from ganzoo.dataset import Dataset, Samples
+from ganzoo.testing.common import check_options, explained, require, untouched_randomness
 
 
 def check_samples(dataset: Dataset) -> None:
     """There are samples, and a batch of them is as the specification says."""
-    samples = dataset.read()
-    require(len(samples) > 0, "a dataset must have samples, or say why not by an InputError")
+    samples = _read(dataset)
     batch = samples.batch(torch.arange(min(8, len(samples))))
     require(
         batch.dtype == torch.float32 and tuple(batch.shape[1:]) == samples.spec.shape,
         f"a batch must be float32 of {samples.spec.shape}, not {batch.dtype} of "
         f"{tuple(batch.shape[1:])}",
     )
-    require(bool(batch.isfinite().all()), "samples must be finite")
+    require(bool(samples.stored.isfinite().all()), "samples must be finite")
+    if samples.spec.is_image:
+        require(bool((batch.abs() <= 1).all()), "a batch of images must lie in [-1, 1]")
 
 
 def check_labels(dataset: Dataset) -> None:
     """There are as many labels as samples, from 0 to the number of classes, or none at all."""
-    samples = dataset.read()
+    samples = _read(dataset)
     if samples.labels is None:
         require(samples.spec.classes is None, "a specification with classes needs labels")
         return
+    shape = tuple(samples.labels.shape)
     require(
-        len(samples.labels) == len(samples),
-        f"there must be one label a sample, not {len(samples.labels)} for {len(samples)}",
+        shape == (len(samples),),
+        f"there must be one label a sample, not labels {shape} for {len(samples)} samples",
     )
-    classes = samples.spec.classes or 0
-    fit = bool(((samples.labels >= 0) & (samples.labels < classes)).all())
-    require(fit, f"labels must lie between 0 and classes - 1, and classes is {classes}")
+    classes = samples.spec.classes
+    fit = bool(((samples.labels >= 0) & (samples.labels < (classes or 0))).all())
+    require(
+        fit and not samples.labels.is_floating_point(),
+        f"labels must be whole numbers from 0 to classes - 1, and classes is {classes}",
+    )
 
 
 def check_reading_again(dataset: Dataset) -> None:
     """The same samples come in the same order each time."""
     require(
-        dataset.read().fingerprint == dataset.read().fingerprint,
+        _read(dataset).fingerprint == _read(dataset).fingerprint,
         "a dataset must read the same samples in the same order each time: sort names, and seed "
         "what is drawn by the options alone",
     )
@@ -50,7 +55,7 @@ def check_reading_again(dataset: Dataset) -> None:
 def check_randomness(dataset: Dataset) -> None:
     """Reading leaves torch's global random state alone."""
     with untouched_randomness("read()"):
-        dataset.read()
+        _read(dataset)
 
 
 dataset_checks: list[Callable[[Dataset], None]] = [
@@ -60,3 +65,14 @@ dataset_checks: list[Callable[[Dataset], None]] = [
     check_reading_again,
     check_randomness,
 ]
+
+
+def _read(dataset: Dataset) -> Samples:
+    with explained("read() must return ganzoo.Samples, or say why not by a GanzooError"):
+        samples = dataset.read()
+    require(
+        isinstance(samples, Samples),
+        f"read() must return ganzoo.Samples, not {type(samples).__name__}",
+    )
+    require(len(samples) > 0, "a dataset must have samples, or say why not by an InputError")
+    return samples

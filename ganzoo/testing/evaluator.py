@@ -10,7 +10,13 @@ from torch import Tensor
 
 from ganzoo.dataset import DataSpec, Samples
 from ganzoo.evaluator import Evaluator, Features, LoadedExtractor, SampleSet, Score
-from ganzoo.testing.common import ConformanceError, check_options, require, untouched_randomness
+from ganzoo.testing.common import (
+    ConformanceError,
+    check_options,
+    explained,
+    require,
+    untouched_randomness,
+)
 
 COUNT = 400
 IMAGES = DataSpec(shape=(1, 8, 8))
@@ -22,10 +28,6 @@ ORDER_TOLERANCE = 0.02
 def check_scores(evaluator: Evaluator) -> None:
     """Scores are finite and, where there are several, named apart."""
     scores = _judged(evaluator, _reals(evaluator, 1), _reals(evaluator, 2))
-    require(
-        bool(scores) and all(isinstance(score, Score) for score in scores),
-        "evaluate() must return a list of ganzoo.Score",
-    )
     for score in scores:
         require(math.isfinite(score.value), f"a score must be finite, not {score.value}")
     names = [score.name for score in scores]
@@ -35,10 +37,10 @@ def check_scores(evaluator: Evaluator) -> None:
 def check_order(evaluator: Evaluator) -> None:
     """The order of either set does not matter."""
     fake, real = _reals(evaluator, 1), _reals(evaluator, 2)
-    shuffle = torch.randperm(COUNT, generator=torch.Generator().manual_seed(0))
     before = _judged(evaluator, fake, real)
-    after = _judged(evaluator, fake.subset(shuffle), real.subset(shuffle))
-    for one, other in zip(before, after, strict=True):
+    # Sorted against each other, so that neither a part nor a pair of them stays what it was.
+    after = _judged(evaluator, _sorted(fake), _sorted(real, descending=True))
+    for one, other in _paired(before, after):
         require(
             math.isclose(one.value, other.value, rel_tol=ORDER_TOLERANCE, abs_tol=1e-6),
             f"a score must not depend on the order of samples: {one.value} became {other.value}",
@@ -47,11 +49,15 @@ def check_order(evaluator: Evaluator) -> None:
 
 def check_direction(evaluator: Evaluator) -> None:
     """Reals score better than one far-off sample repeated, in the declared direction."""
+    require(
+        isinstance(getattr(evaluator, "higher_is_better", None), bool),
+        "an evaluator must declare higher_is_better = True or False",
+    )
     real = _reals(evaluator, 1)
     good = _judged(evaluator, real, real)
     bad = _judged(evaluator, _collapsed(evaluator), real)
     sign = 1 if evaluator.higher_is_better else -1
-    for one, other in zip(good, bad, strict=True):
+    for one, other in _paired(good, bad):
         require(
             sign * one.value > sign * other.value,
             f"the reals themselves score {one.value:.4g}, and one far-off sample repeated "
@@ -70,39 +76,48 @@ def check_randomness(evaluator: Evaluator) -> None:
     )
 
 
+def check_side_effects(evaluator: Evaluator) -> None:
+    """Both sets are left as they were: every other metric is given the same ones."""
+    sets = [_set(evaluator, _reals(evaluator, seed)) for seed in (1, 2)]
+    tensors = [given.samples.stored for given in sets]
+    if evaluator.features is not None:
+        found = [tensor for given in sets for tensor in vars(given.features).values()]
+        tensors += [tensor for tensor in found if tensor is not None]
+    before = [tensor.clone() for tensor in tensors]
+    _scores(evaluator, *sets)
+    require(
+        all(torch.equal(tensor, was) for tensor, was in zip(tensors, before, strict=True)),
+        "evaluate() must not change samples or features in place: other metrics share them",
+    )
+
+
 evaluator_checks: list[Callable[[Evaluator], None]] = [
     check_options,
     check_scores,
     check_order,
     check_direction,
     check_randomness,
+    check_side_effects,
 ]
 
 
 def check_features(extractor: LoadedExtractor) -> None:
     """Features are finite, ``(N, d)``, and logits, if there are any, ``(N, k)``."""
     images = _images_for(extractor)
-    found = extractor.extract(images)
+    kept = images.clone()
+    found = _extracted(extractor, images)
+    require(torch.equal(images, kept), "extract() must not change its images in place")
     for word, tensor in (("features", found.pooled), ("logits", found.logits)):
-        if tensor is None:
-            continue
-        require(
-            tensor.dim() == 2 and len(tensor) == len(images),
-            f"{word} must be (N, d), one row an image, not {tuple(tensor.shape)}",
-        )
-        require(
-            tensor.dtype == torch.float32 and tensor.device.type == "cpu",
-            f"{word} must be float32 on the CPU, not {tensor.dtype} on {tensor.device}",
-        )
-        require(bool(tensor.isfinite().all()), f"{word} must be finite")
+        if tensor is not None:
+            require(bool(tensor.isfinite().all()), f"{word} must be finite")
 
 
 def check_features_by_sample(extractor: LoadedExtractor) -> None:
     """An image's features do not depend on its batch, and are the same each time."""
     images = _images_for(extractor)
     with untouched_randomness("extract()"):
-        together = extractor.extract(images).pooled
-        alone = extractor.extract(images[:1]).pooled
+        together = _extracted(extractor, images).pooled
+        alone = _extracted(extractor, images[:1]).pooled
     require(
         torch.allclose(together[:1], alone, rtol=1e-3, atol=1e-4),
         "an image's features must not depend on its batch: put the network in evaluation mode",
@@ -119,6 +134,31 @@ def _images_for(extractor: LoadedExtractor) -> Tensor:
     rng = torch.Generator().manual_seed(0)
     shape = (3, extractor.image_channels, 32, 32)
     return torch.randint(0, 256, shape, generator=rng, dtype=torch.uint8)
+
+
+def _extracted(extractor: LoadedExtractor, images: Tensor) -> Features:
+    with explained(
+        f"extract() must take uint8 images of any size, here {tuple(images.shape)}, of as many "
+        "channels as image_channels says"
+    ):
+        found = extractor.extract(images)
+    require(
+        isinstance(found, Features),
+        f"extract() must return ganzoo.Features, not {type(found).__name__}",
+    )
+    for word, tensor in (("features", found.pooled), ("logits", found.logits)):
+        if tensor is None:
+            continue
+        require(
+            tensor.dim() == 2 and len(tensor) == len(images),
+            f"{word} of {len(images)} images must be (N, d), one row an image, not "
+            f"{tuple(tensor.shape)}; squeeze() drops a batch of one as well",
+        )
+        require(
+            tensor.dtype == torch.float32 and tensor.device.type == "cpu",
+            f"{word} must be float32 on the CPU, not {tensor.dtype} on {tensor.device}",
+        )
+    return found
 
 
 def _spec(evaluator: Evaluator) -> DataSpec:
@@ -148,13 +188,47 @@ def _collapsed(evaluator: Evaluator) -> Samples:
     return Samples(spec, far.byte() if spec.is_image else far.float())
 
 
+def _sorted(samples: Samples, descending: bool = False) -> Samples:
+    levels = samples.stored.flatten(1).float().sum(1)
+    return samples.subset(levels.argsort(descending=descending))
+
+
 def _judged(evaluator: Evaluator, fake: Samples, real: Samples) -> list[Score]:
-    return evaluator.evaluate(SampleSet(fake, _look), SampleSet(real, _look))
+    return _scores(evaluator, _set(evaluator, fake), _set(evaluator, real))
 
 
-def _look(samples: Samples) -> Features:
+def _scores(evaluator: Evaluator, fake: SampleSet, real: SampleSet) -> list[Score]:
+    with explained(
+        "evaluate() must judge what fits() accepts, and logits are there with needs_logits = True"
+    ):
+        scores = evaluator.evaluate(fake, real)
+    require(
+        isinstance(scores, list) and bool(scores) and all(isinstance(s, Score) for s in scores),
+        "evaluate() must return a list of ganzoo.Score",
+    )
+    return scores
+
+
+def _paired(before: list[Score], after: list[Score]) -> list[tuple[Score, Score]]:
+    require(
+        [score.name for score in before] == [score.name for score in after],
+        "evaluate() must give scores of the same names for any samples",
+    )
+    return list(zip(before, after, strict=True))
+
+
+def _set(evaluator: Evaluator, samples: Samples) -> SampleSet:
+    return SampleSet(samples, lambda found: _look(evaluator, found))
+
+
+def _look(evaluator: Evaluator, samples: Samples) -> Features:
     """Look through a random projection, and take brightness for a classifier."""
+    require(
+        evaluator.features is not None,
+        "an evaluator that looks at features must name their extractor: features = '...'",
+    )
     flat = samples.stored.flatten(1).float() / 255
     projection = torch.randn(flat.shape[1], 6, generator=torch.Generator().manual_seed(0))
     brightness = flat.mean(1, keepdim=True) * 9
-    return Features(flat @ projection, -((brightness - torch.arange(10)).square()))
+    logits = -((brightness - torch.arange(10)).square())
+    return Features(flat @ projection, logits if evaluator.needs_logits else None)

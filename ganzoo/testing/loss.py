@@ -7,15 +7,19 @@ already, so that what a loss does to logits is seen directly.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from ganzoo.loss import Loss, Recipe
-from ganzoo.testing.common import check_options, require, seeded
+from ganzoo.testing.common import check_options, explained, require, seeded
+
+if TYPE_CHECKING:
+    from ganzoo.loss import Logits, Terms
 
 EXTREME = 40.0
-"""At this logit, the logarithm of a probability is infinite in 32 bits."""
+"""At this logit a probability p is 1 in 32 bits, and the logarithm of 1 - p is infinite."""
 UNDECIDED = 0.25
 """A logit at which every loss still pulls reals up and fakes down, those with targets too."""
 SLOPES = (0.5, 1.0, 3.0)
@@ -28,16 +32,7 @@ def identity(samples: Tensor) -> Tensor:
 
 def check_terms(loss: Loss) -> None:
     """Both methods give a dict of named scalar tensors."""
-    for terms in _both(loss, identity, _column(1.0), _column(-1.0)):
-        require(
-            isinstance(terms, dict) and bool(terms),
-            "a loss must return a dict of named terms, such as {'adversarial': ...}",
-        )
-        for name, term in terms.items():
-            require(
-                isinstance(name, str) and isinstance(term, Tensor) and term.dim() == 0,
-                f"term {name!r} must be a scalar tensor: take the mean over the batch",
-            )
+    _both(loss, identity, _column(1.0), _column(-1.0))
 
 
 def check_finite(loss: Loss) -> None:
@@ -46,9 +41,7 @@ def check_finite(loss: Loss) -> None:
         for fake_logit in (-EXTREME, EXTREME):
             real, fake = _column(real_logit), _column(fake_logit)
             for terms in _both(loss, identity, real, fake):
-                total = _total(terms)
-                gradients = torch.autograd.grad(total, (real, fake), allow_unused=True)
-                for value in (total, *(g for g in gradients if g is not None)):
+                for value in (_total(terms), *_gradients(terms, (real, fake))):
                     require(
                         bool(value.isfinite().all()),
                         f"not finite at real logit {real_logit} and fake logit {fake_logit}: "
@@ -58,23 +51,17 @@ def check_finite(loss: Loss) -> None:
 
 def check_discriminator_direction(loss: Loss) -> None:
     """The discriminator's loss falls as reals score higher and as fakes score lower."""
-    real, fake = _column(UNDECIDED), _column(UNDECIDED)
-    with seeded():
-        total = _total(loss.discriminator_loss(identity, real, fake))
-    up, down = torch.autograd.grad(total, (real, fake))
+    by_reals, by_fakes = _slopes_by_logits(loss, turn=0)
     require(
-        float(up.detach().sum()) < 0 < float(down.detach().sum()),
+        by_reals < 0 < by_fakes,
         "the discriminator must want higher logits for reals and lower ones for fakes",
     )
 
 
 def check_generator_direction(loss: Loss) -> None:
     """The generator's loss falls as fakes score higher."""
-    real, fake = _column(UNDECIDED), _column(UNDECIDED)
-    with seeded():
-        total = _total(loss.generator_loss(identity, real, fake))
-    (slope,) = torch.autograd.grad(total, fake)
-    require(float(slope.detach().sum()) < 0, "the generator must want higher logits for its fakes")
+    _, by_fakes = _slopes_by_logits(loss, turn=1)
+    require(by_fakes < 0, "the generator must want higher logits for its fakes")
 
 
 def check_batch_size(loss: Loss) -> None:
@@ -83,14 +70,25 @@ def check_batch_size(loss: Loss) -> None:
         real, fake = _column(0.3, -0.2, 0.9), _column(-0.4, 0.1, 0.5)
         once = _both(loss, _steep(slope), real, fake)
         twice = _both(loss, _steep(slope), torch.cat([real, real]), torch.cat([fake, fake]))
-        for small, large in zip(once, twice, strict=True):
-            for name in small:
-                require(
-                    torch.allclose(small[name], large[name], rtol=1e-4, atol=1e-6),
-                    f"term '{name}' changes from {small[name].item():.4g} to "
-                    f"{large[name].item():.4g} when the batch is doubled: judge each sample on "
-                    "its own, norms of gradients included, and take the mean",
-                )
+        change = _change(once, twice, rtol=1e-4, atol=1e-6)
+        require(
+            change is None,
+            f"{change} when the batch is doubled: judge each sample on its own, norms of "
+            "gradients included, and take the mean",
+        )
+
+
+def check_sample_shape(loss: Loss) -> None:
+    """Images ``(N, C, H, W)`` give the same terms as their numbers in vectors ``(N, D)``."""
+    real, fake = (torch.randn(4, 3, 2, 5, generator=_rng(seed)) for seed in (1, 2))
+    vectors = _both(loss, identity, real.flatten(1), fake.flatten(1))
+    images = _both(loss, identity, real, fake)
+    change = _change(vectors, images, rtol=1e-4, atol=1e-6)
+    require(
+        change is None,
+        f"{change} when vectors become images of the same numbers: take a norm over the whole "
+        "of each sample, as gradient.flatten(1).norm(dim=1)",
+    )
 
 
 def check_seeding(loss: Loss) -> None:
@@ -98,12 +96,11 @@ def check_seeding(loss: Loss) -> None:
     critic = _critic()
     real, fake = torch.randn(8, 3, generator=_rng(1)), torch.randn(8, 3, generator=_rng(2))
     first, second = (_both(loss, critic, real, fake) for _ in range(2))
-    same = all(
-        torch.equal(one[name], other[name])
-        for one, other in zip(first, second, strict=True)
-        for name in one
+    change = _change(first, second)
+    require(
+        change is None,
+        f"{change} with the same seed: draw by torch's global generator, and keep no state",
     )
-    require(same, "the same seed must give the same terms: draw by torch's global generator")
 
 
 def check_side_effects(loss: Loss) -> None:
@@ -131,23 +128,13 @@ def check_gradients_reach_the_networks(loss: Loss) -> None:
     critic = _critic()
     real = torch.randn(8, 3, generator=_rng(1))
     fake = torch.randn(8, 3, generator=_rng(2)).requires_grad_()
-    with seeded():
-        learnt = torch.autograd.grad(
-            _total(loss.discriminator_loss(critic, real, fake.detach())),
-            list(critic.parameters()),
-            allow_unused=True,
-        )
-        (taught,) = torch.autograd.grad(
-            _total(loss.generator_loss(critic, real, fake)), fake, allow_unused=True
-        )
+    learnt = _gradients(_both(loss, critic, real, fake.detach())[0], tuple(critic.parameters()))
+    (taught,) = _gradients(_both(loss, critic, real, fake)[1], (fake,))
     require(
-        any(gradient is not None and bool(gradient.any()) for gradient in learnt),
+        any(bool(gradient.any()) for gradient in learnt),
         "the discriminator's loss must reach its parameters: do not detach D(real) or D(fake)",
     )
-    require(
-        taught is not None and bool(taught.any()),
-        "the generator's loss must reach the fakes: do not detach them",
-    )
+    require(bool(taught.any()), "the generator's loss must reach the fakes: do not detach them")
 
 
 def check_recipe(loss: Loss) -> None:
@@ -165,6 +152,7 @@ loss_checks: list[Callable[[Loss], None]] = [
     check_discriminator_direction,
     check_generator_direction,
     check_batch_size,
+    check_sample_shape,
     check_seeding,
     check_side_effects,
     check_gradients_reach_the_networks,
@@ -172,22 +160,73 @@ loss_checks: list[Callable[[Loss], None]] = [
 ]
 
 
-def _both(
-    loss: Loss, D: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    with seeded():
-        return loss.discriminator_loss(D, real, fake), loss.generator_loss(D, real, fake)
+def _both(loss: Loss, D: Logits, real: Tensor, fake: Tensor) -> tuple[Terms, Terms]:
+    """Return the terms of the discriminator's turn and of the generator's."""
+    with (
+        seeded(),
+        explained("a loss must take any function D from samples (N, *shape) to logits (N,)"),
+    ):
+        found = loss.discriminator_loss(D, real, fake), loss.generator_loss(D, real, fake)
+    for terms in found:
+        require(
+            isinstance(terms, dict) and bool(terms),
+            "a loss must return a dict of named terms, such as {'adversarial': ...}",
+        )
+        for name, term in terms.items():
+            require(
+                isinstance(name, str) and isinstance(term, Tensor) and term.dim() == 0,
+                f"term {name!r} must be a scalar tensor: take the mean over the batch",
+            )
+    return found
 
 
-def _total(terms: dict[str, Tensor]) -> Tensor:
+def _total(terms: Terms) -> Tensor:
     return torch.stack(list(terms.values())).sum()
+
+
+def _gradients(terms: Terms, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Differentiate the sum of the terms; where it does not reach, a gradient is zero."""
+    total = _total(terms)
+    if not total.requires_grad:
+        return tuple(torch.zeros_like(given) for given in inputs)
+    with explained("terms must be differentiable, and only the trainer calls backward()"):
+        return torch.autograd.grad(total, inputs, allow_unused=True, materialize_grads=True)
+
+
+def _slopes_by_logits(loss: Loss, turn: int) -> tuple[float, float]:
+    """Return how a turn's loss changes as the logits of reals rise, and as those of fakes do."""
+    shifts = torch.zeros(2, requires_grad=True)
+
+    def shifted(samples: Tensor) -> Tensor:
+        # The logits are shifted, not the samples: a loss may detach those in the critic's turn.
+        logits, side = samples.unbind(1)
+        return logits + torch.where(side > 0, shifts[0], shifts[1])
+
+    real, fake = (torch.tensor([[UNDECIDED, side]] * 2) for side in (1.0, -1.0))
+    (slopes,) = _gradients(_both(loss, shifted, real, fake)[turn], (shifts,))
+    by_reals, by_fakes = slopes.tolist()
+    return by_reals, by_fakes
+
+
+def _change(
+    before: tuple[Terms, Terms], after: tuple[Terms, Terms], rtol: float = 0.0, atol: float = 0.0
+) -> str | None:
+    """Say which term changed first, or None where all stayed."""
+    for one, other in zip(before, after, strict=True):
+        if one.keys() != other.keys():
+            return f"the terms change from {list(one)} to {list(other)}"
+        for name in one:
+            if not torch.allclose(one[name], other[name], rtol=rtol, atol=atol):
+                was, became = one[name].item(), other[name].item()
+                return f"term '{name}' changes from {was:.4g} to {became:.4g}"
+    return None
 
 
 def _column(*logits: float) -> Tensor:
     return torch.tensor([[logit] for logit in logits] * 2, requires_grad=True)
 
 
-def _steep(slope: float) -> Callable[[Tensor], Tensor]:
+def _steep(slope: float) -> Logits:
     return lambda samples: slope * identity(samples)
 
 

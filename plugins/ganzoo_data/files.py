@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import Field, field_validator
 from torch import Tensor
 
@@ -24,7 +24,7 @@ from ganzoo.images import resize
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 PIXEL_LIMIT = 64_000_000
 BYTE_LIMIT = 256_000_000
-GREY_MODES = {"1", "L", "I;16", "I;16B", "I;16L"}
+GREY_MODES = {"1", "L", "LA", "I;16", "I;16B", "I;16L"}
 PIL_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 Read = Callable[[str], bytes]
@@ -75,8 +75,7 @@ class _ImageFiles(ImageDataset):
             try:
                 image = _decode(read(name), self.image_channels)
             except Exception as error:  # decoders of broken files raise almost anything
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
-                skipped.append(f"{name}: {reason}")
+                skipped.append(f"{name}: {_reason(error)}")
                 continue
             if self.image_size:
                 image = resize(_cropped(image, self.image_size)[None], self.image_size)[0]
@@ -122,12 +121,16 @@ class ImageZip(_ImageFiles):
             archive = zipfile.ZipFile(self.path)
         except FileNotFoundError:
             raise InputError(f"there is no file {self.path}") from None
-        except (zipfile.BadZipFile, OSError) as error:
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise InputError(f"{self.path} is not a readable zip: {error}") from None
+        # Of two members with one name the later counts, as it would if they were unpacked.
+        members = {
+            info.filename: info for info in archive.infolist() if not info.filename.endswith("/")
+        }
         with archive:
             yield (
-                archive.namelist(),
-                lambda name: _bounded(archive.getinfo(name).file_size) and archive.read(name),
+                list(members),
+                lambda name: _bounded(members[name].file_size) and archive.read(members[name]),
             )
 
 
@@ -141,6 +144,12 @@ def _bounded(size: int) -> bool:
     if size > BYTE_LIMIT:
         raise ValueError(f"{size} bytes are more than the {BYTE_LIMIT} that an image may have")
     return True
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "it is not an image of a known format"  # Pillow's words hold a memory address
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _decode(data: bytes, channels: int | None) -> Tensor:
@@ -158,9 +167,11 @@ def _decode(data: bytes, channels: int | None) -> Tensor:
 
 
 def _converted(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode in ("I", "F"):
+        raise ValueError(f"pixels of mode {image.mode} have no fixed range; use 8 or 16 bits")
     if image.mode.startswith("I;16"):
         # Pillow's own conversion cuts 16 bits off at 255; the upper byte is what a viewer shows.
-        image = image.point(lambda value: value / 256, "L")
+        image = image.convert("I").point(lambda value: value / 256).convert("L")
     if mode != "RGBA" and (image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info):
         # Transparent pixels carry hidden colours; a person sees what lies behind them.
         image = image.convert("RGBA")

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, field_validator
 
 from ganzoo import DataSpec, ImageDataset, Samples
-from ganzoo.errors import GanzooError
+from ganzoo.errors import GanzooError, InputError
 from ganzoo.files import cache_folder
 
 
@@ -42,6 +42,11 @@ class _Published(ImageDataset):
             found = loader(folder, train=train, download=False)
         except RuntimeError:  # torchvision's word for "not there"
             found = self._download(loader, folder, train)
+        except Exception as error:  # readers of broken files raise almost anything
+            raise InputError(
+                f"{self.loader} in {folder} cannot be read ({_cause(error)}); "
+                "remove it, or give another folder with --set data.root=DIR"
+            ) from error
         stored = torch.as_tensor(found.data)
         # torchvision keeps greyscale as (N, H, W) and colour as (N, H, W, C).
         stored = stored.unsqueeze(1) if stored.dim() == 3 else stored.permute(0, 3, 1, 2)
@@ -54,11 +59,15 @@ class _Published(ImageDataset):
             folder.mkdir(parents=True, exist_ok=True)
             return loader(folder, train=train, download=True)
         except (RuntimeError, OSError) as error:  # URLError is an OSError
-            cause = str(error).strip().splitlines()[0]
             raise GanzooError(
-                f"{self.loader} is not in {folder} and cannot be downloaded ({cause}); "
+                f"{self.loader} is not in {folder} and cannot be downloaded ({_cause(error)}); "
                 "give torchvision's folder with --set data.root=DIR"
             ) from error
+
+
+def _cause(error: Exception) -> str:
+    """Return the last line of a message: where torchvision tries mirrors, what went wrong."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
 class MNIST(_Published):

@@ -1,0 +1,464 @@
+"""Bad input of every command: a line or two on standard error, and the right exit code."""
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from ganzoo.files import JSON_LIMIT
+
+
+@pytest.fixture(autouse=True)
+def _nothing_half_made(tmp_path):
+    """Whatever is refused leaves neither a run nor a file that was being written."""
+    yield
+    assert not (tmp_path / "runs").exists()
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.fixture
+def run(tiny_run, tmp_path):
+    """A finished run that may be damaged."""
+    return Path(shutil.copytree(tiny_run.path, tmp_path / "run"))
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A folder of texts, an empty folder, and files that are not what their names say."""
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "read.me").write_text("no image")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad.zip").write_bytes(b"PK\x03\x04 and no more")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "one.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    (tmp_path / "list.txt").write_text("a.png")
+
+
+REFUSED = {
+    # Names.
+    "train dcgann": "no architecture is called 'dcgann'; did you mean 'dcgan'?",
+    "train dcgan --loss wgangp": "no loss is called 'wgangp'; did you mean 'wgan-gp'?",
+    "train dcgan --data digit": "no dataset is called 'digit'; did you mean 'digits'?",
+    "eval --floor --data digits --metric fidd": "no evaluator is called 'fidd'; did you mean 'fid'",
+    "eval --floor --data digit": "no dataset is called 'digit'; did you mean 'digits'?",
+    "eval --floor --data digits --features digit-cnn": (
+        "no feature extractor is called 'digit-cnn'; did you mean 'digits-cnn'?"
+    ),
+    "show dcgann": "nothing is called 'dcgann'; did you mean 'dcgan'?",
+    "show zzzzzzzz": "nothing is called 'zzzzzzzz', and no such path exists",
+    "list losss": "no kind of component is called 'losss'; did you mean 'losses'?",
+    # Options of the parts.
+    "train dcgan --set arch.base_chanels=8": (
+        "unknown option 'arch.base_chanels'; did you mean 'base_channels'?"
+    ),
+    "train dcgan --set arch.base_channels=wide": (
+        "option 'arch.base_channels': input should be a valid integer"
+    ),
+    "train dcgan --set arch.base_channels=0": (
+        "option 'arch.base_channels': input should be greater than 0, got '0'"
+    ),
+    "train dcgan --set arch.discriminator_norm=group": (
+        "option 'arch.discriminator_norm': input should be 'auto', 'batch'"
+    ),
+    "train mlp --set arch.hidden=8,x": "option 'arch.hidden': input should be a valid integer",
+    "train dcgan --loss wgan-gp --set loss.gp_weight=nan": (
+        "option 'loss.gp_weight': input should be a finite number, got 'nan'"
+    ),
+    "train dcgan --set train.generator_lr=0": "option 'train.generator_lr': input should be gr",
+    "train dcgan --set steps=4": "'steps' does not say whose option it is; write arch.OPTION",
+    "train dcgan --set train.steps": "--set train.steps: write KEY=VALUE",
+    "train dcgan --set arch.z_dim=1 --set arch.z_dim=2": "--set arch.z_dim is given twice",
+    "train dcgan --steps 3 --set train.steps=4": "train.steps is given twice: by its own option",
+    "train dcgan --image-size 16 --set data.image_size=16": "data.image_size is given twice",
+    "eval --floor --data ring --set loss.gp_weight=1": "--set loss.gp_weight: only data.OPTION",
+    "eval --floor --data ring --set data.sample=1": "unknown option 'data.sample'; did you mean",
+    # Options of the commands.
+    "train dcgan --steps many": "Invalid value for '--steps'",
+    "train dcgan --steps -1": "option 'train.steps': input should be greater than or equal to 0",
+    "train dcgan --seed -1": "option 'train.seed': input should be greater than or equal to 0",
+    "train dcgan --batch-size 0": "option 'train.batch_size': input should be greater than or",
+    "train dcgan --image-size big": "option 'data.image_size': input should be a valid integer",
+    "train dcgan --image-size 0": "option 'data.image_size': input should be greater than",
+    "train dcgan --checkpoint-every 0": "option 'train.checkpoint_every': input should be greater",
+    "train dcgan --device tpu": "no device is called 'tpu'",
+    "eval --floor --data ring --device tpu": "no device is called 'tpu'",
+    "sample -n 0": "Invalid value for '--num' / '-n'",
+    "sample --seed -1": "Invalid value for '--seed'",
+    "eval --seed -1": "Invalid value for '--seed'",
+    "eval --samples 0": "Invalid value for '--samples'",
+    "eval --real-samples 0": "Invalid value for '--real-samples'",
+    # Usage.
+    "trian dcgan": "No such command 'trian'. Did you mean 'train'? Try 'ganzoo --help'.",
+    "frobnicate": "No such command 'frobnicate'. Try 'ganzoo --help'.",
+    "train dcgan --setps 3": "No such option: --setps",
+    "train dcgan mlp": "Got unexpected extra argument",
+    "train --loss": "Option '--loss' requires an argument.",
+    "train": "name an architecture to train, such as those of 'ganzoo list'",
+    "train --resume run --out other": "--resume goes on in its own folder",
+    "show": "Missing argument",
+    # Data.
+    "train dcgan --data no/such/folder": "there is no folder or file no/such/folder",
+    "train dcgan --data texts": "there are no images in",
+    "train dcgan --data empty": "there are no images in",
+    "train dcgan --data broken": "none of the 1 images in",
+    "train dcgan --data bad.zip": "bad.zip is not a readable zip",
+    "train dcgan --data list.txt": "no installed dataset reads list.txt",
+    "train dcgan --data missing.zip": "there is no folder or file missing.zip",
+    "train dcgan --data folder": "option 'data.path': field required",
+    # What does not fit together.
+    "train dcgan --data ring": "dcgan makes images, and these samples are vectors of 2",
+    "train dcgan --image-size 30": "and 30 x 30 stops at 15 x 15; resize it with --image-size",
+    "train dcgan --loss wgan-gp --set arch.discriminator_norm=batch": "mixes its batch; use layer",
+    "eval --floor --data ring --metric fid": "metric 'fid' cannot judge samples of 2 here",
+    "eval --floor --data digits --metric modes": "metric 'modes' cannot judge samples of 1 x 32",
+    "eval --floor": "judging real data against itself needs --data",
+    # Models that are not there.
+    "sample": "there is no run under",
+    "eval": "there is no run under",
+    "sample nowhere": "there is no run or model folder nowhere",
+    "eval nowhere": "there is no run or model folder nowhere",
+    "sample empty": "empty holds no model: there is no model.safetensors in it",
+    "eval empty": "empty holds no model",
+    "show empty": "empty holds no model",
+    "sample list.txt": "list.txt holds no model",
+    "train --resume nowhere": "there is no run folder nowhere",
+    "train --resume empty": "empty is not a run: it has no config.json of one",
+    "train --resume list.txt": "there is no run folder list.txt",
+}
+
+
+@pytest.mark.parametrize("command", REFUSED)
+def test_bad_input_is_refused(refused, files, tmp_path, command):
+    before = sorted(tmp_path.rglob("*"))
+    assert REFUSED[command] in refused(*command.split())
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_mixing_discriminator_is_refused_whatever_the_architecture(plugin, refused):
+    code = """
+from torch import nn
+from ganzoo import Architecture
+
+class Deaf(Architecture):
+    '''Normalises its batch, whatever it is asked.'''
+    z_dim: int = 4
+    def generator(self, data):
+        return nn.Sequential(nn.Linear(4, data.size), nn.Tanh(), nn.Unflatten(1, data.shape))
+    def discriminator(self, data, *, independent_samples=False):
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(data.size, 4), nn.BatchNorm1d(4), nn.ReLU(),
+            nn.Linear(4, 1), nn.Flatten(0),
+        )
+"""
+    plugin("acme", code, {"ganzoo.architectures": {"deaf": "acme:Deaf"}})
+    message = refused("train", "deaf", "--loss", "wgan-gp", "--data", "digits", "--device", "cpu")
+    assert "this discriminator mixes its batch; use layer normalisation or none" in message
+
+
+def test_an_existing_folder_is_not_trained_into(run, refused):
+    before = sorted(run.rglob("*"))
+    message = refused("train", "mlp", "--steps", "1", "--out", "run")
+    assert message == "Error: run exists already; choose another --out, or go on with --resume run"
+    assert sorted(run.rglob("*")) == before
+    Path("file").touch()
+    message = refused("train", "mlp", "--steps", "1", "--out", "file")
+    assert message == "Error: file exists already; choose another --out"
+
+
+def test_a_folder_that_cannot_be_made_is_a_failure(refused):
+    Path("file").touch()
+    message = refused("train", "mlp", "--steps", "1", "--out", "file/run", code=1)
+    assert message.startswith("Error: file/run")
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        (["--batch-size", "16"], "train.batch_size: 8 -> 16"),
+        (["--seed", "1"], "train.seed: 0 -> 1"),
+        (["--loss", "hinge"], "loss.name: wgan-gp -> hinge; loss.options.gp_weight: 10.0 -> None"),
+        (["--set", "arch.base_channels=8"], "architecture.options.base_channels: 4 -> 8"),
+        (["--image-size", "32"], "data.options.image_size: [16, 16] -> [32, 32]"),
+        (["--steps", "8", "--set", "loss.gp_weight=1"], "loss.options.gp_weight: 10.0 -> 1.0"),
+    ],
+)
+def test_a_run_does_not_go_on_under_other_options(run, refused, changes, difference):
+    before = (run / "config.json").read_bytes()
+    assert refused("train", "--resume", "run", *changes) == (
+        f"Error: the run was started under other options: {difference}; train a new run"
+    )
+    assert (run / "config.json").read_bytes() == before
+
+
+def test_a_run_may_grow_but_not_shrink(run, refused, ganzoo_cli):
+    assert refused("train", "--resume", "run", "--steps", "2") == (
+        "Error: run has done 4 steps already, and train.steps is 2"
+    )
+    assert json.loads((run / "config.json").read_text())["train"]["steps"] == 4
+    grown = ganzoo_cli("train", "dcgan", "--resume", "run", "--steps", "6", "--json")
+    assert grown.code == 0, grown
+    assert json.loads(grown.out)["step"] == 6
+    assert json.loads((run / "config.json").read_text())["train"]["steps"] == 6
+    assert json.loads((run / "model" / "config.json").read_text())["step"] == 6
+
+
+def edited(**changes):
+    """Return a change of some keys of a JSON file."""
+
+    def edit(text):
+        return json.dumps({**json.loads(text), **changes})
+
+    return edit
+
+
+DAMAGES = {
+    "truncated": (lambda text: text[:-20], "cannot be read as JSON"),
+    "empty": (lambda text: "", "cannot be read as JSON"),
+    "NaN": (lambda text: text.replace('"seed": 0', '"seed": NaN'), "NaN is not JSON"),
+    "too big": (lambda text: text + " " * JSON_LIMIT, "it is larger than 1 MiB"),
+    "too deep": (lambda text: "[" * 100_000, "cannot be read as JSON"),
+    "a list": (lambda text: f"[{text}]", "s configuration: Input should be a valid dictionary"),
+    "nothing in it": (lambda text: "{}", "s configuration: architecture: Field required"),
+    "a key too many": (edited(surplus=1), "s configuration: surplus: Extra inputs are not permit"),
+    "another format": (edited(format=2), "s configuration: format: Input should be 1"),
+    "another type": (edited(train=[]), "s configuration: train: Input should be a valid dict"),
+    "an infinite number": (
+        lambda text: text.replace('"n_critic": 5', '"n_critic": 1e999'),
+        "s configuration: train.n_critic: Input should be a finite number",
+    ),
+    "a part of another shape": (
+        edited(architecture={"name": "dcgan"}),
+        "s configuration: architecture.package: Field required",
+    ),
+}
+
+
+@pytest.mark.parametrize(("damage", "said"), DAMAGES.values(), ids=DAMAGES.keys())
+def test_a_damaged_configuration_is_named(run, refused, damage, said):
+    for folder, command in (
+        ("run", ["train", "--resume", "run"]),
+        ("run/model", ["sample", "run"]),
+    ):
+        path = Path(folder) / "config.json"
+        text = path.read_text()
+        assert damage(text) != text
+        path.write_text(damage(text))
+        message = refused(*command)
+        assert message.startswith(f"Error: {path} ")
+        assert said in message
+        path.write_text(text)
+        assert not Path("samples-0.png").exists()
+
+
+def test_missing_and_unfit_parts_of_a_stored_model_are_named(run, refused):
+    path = run / "model" / "config.json"
+    config = json.loads(path.read_text())
+
+    def with_architecture(**changes):
+        return {**config, "architecture": {**config["architecture"], **changes}}
+
+    options = config["architecture"]["options"]
+    for changed, said in (
+        (with_architecture(package="acme", version="2"), "not installed here: pip install acme"),
+        (with_architecture(name="no-such"), "none: pip install ganzoo=="),
+        (
+            with_architecture(options={**options, "base_channels": 0}),
+            "option 'architecture dcgan: base_channels': input should be greater than 0",
+        ),
+        (
+            with_architecture(options={**options, "surplus": 0}),
+            "unknown option 'architecture dcgan: surplus'",
+        ),
+        (
+            with_architecture(options={**options, "base_channels": 5}),
+            "model.safetensors does not fit its configuration: size mismatch",
+        ),
+        ({**config, "spec": {**config["spec"], "shape": [1, 30, 30]}}, "30 x 30 stops at 15 x 15"),
+        ({**config, "spec": {**config["spec"], "shape": [3, 16, 16]}}, "does not fit its config"),
+        ({**config, "spec": {**config["spec"], "shape": [16, 16]}}, "a sample is (C, H, W) or"),
+    ):
+        path.write_text(json.dumps(changed))
+        assert said in refused("sample", "run")
+
+
+def test_a_run_that_did_not_finish_has_no_model_yet(run, refused):
+    shutil.rmtree(run / "model")
+    for command in ("sample", "eval", "show"):
+        assert refused(command, "run") == (
+            "Error: the run run has no model yet: it did not finish; "
+            "go on with: ganzoo train --resume run"
+        )
+
+
+def test_resuming_says_which_package_is_missing(run, refused):
+    path = run / "config.json"
+    config = json.loads(path.read_text())
+    config["loss"].update(package="acme", version="2.0")
+    path.write_text(json.dumps(config))
+    message = refused("train", "--resume", "run")
+    assert "comes from the package acme 2.0, which is not installed here: pip inst" in message
+
+
+@pytest.mark.parametrize("command", [["sample", "run"], ["eval", "run"], ["show", "run"]])
+def test_weights_that_are_damaged_or_foreign_are_refused(run, refused, command):
+    path = run / "model" / "model.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
+    assert f"{path.relative_to(run.parent)} cannot be read as safetensors" in refused(*command)
+    path.write_bytes(b"")
+    assert "cannot be read as safetensors" in refused(*command)
+    save_file({"weight": torch.zeros(3)}, path)
+    assert "does not fit its configuration: Missing key(s) in state_dict" in refused(*command)
+
+
+class Canary:
+    """An object that makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.mkdir, (self.path,)
+
+
+def pickles(folder):
+    """Write a canary as a bare pickle, and as torch would save it."""
+    bare = folder / "bare.pt"
+    bare.write_bytes(pickle.dumps(Canary(folder / "sung")))
+    saved = folder / "saved.pt"
+    torch.save({"weight": Canary(folder / "sung")}, saved)
+    return bare, saved
+
+
+def test_nothing_in_a_model_is_unpickled(run, refused, tmp_path):
+    for file in pickles(tmp_path):
+        shutil.copy(file, run / "model" / "model.safetensors")
+        assert "cannot be read as safetensors" in refused("sample", "run")
+    assert not (tmp_path / "sung").exists()
+    pickle.loads(file.with_name("bare.pt").read_bytes())
+    assert (tmp_path / "sung").exists()
+
+
+JUDGE = ["eval", "--floor", "--data", "digits", "--set", "data.image_size=16", "--metric", "fid"]
+
+
+@pytest.mark.parametrize("extractor", ["digits-cnn", "inception-v3-compat"])
+def test_bad_feature_weights_are_refused_and_not_run(refused, tmp_path, extractor):
+    (tmp_path / "garbage").write_bytes(b"no weights at all")
+    (tmp_path / "nothing").write_bytes(b"")
+    other = tmp_path / "other.safetensors"
+    save_file({"weight": torch.zeros(3)}, other)
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pt")
+    bad = ["missing", "garbage", "nothing", "other.safetensors", "other.pt", "bare.pt", "saved.pt"]
+    pickles(tmp_path)
+    for name in bad:
+        message = refused(*JUDGE, "--features", extractor, "--features-weights", name)
+        assert name in message
+    assert not (tmp_path / "sung").exists()
+
+
+def test_without_a_network_both_ways_to_the_weights_are_said(run, refused, monkeypatch):
+    def offline(*arguments, **options):
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    scores = run / "scores.jsonl"
+    before = scores.read_bytes() if scores.exists() else None
+    for judged in (["eval", "run", "--samples", "16"], JUDGE):
+        message = refused(*judged, "--features", "inception-v3-compat", code=1)
+        assert "cannot be fetched (<urlopen error no route to host>)" in message
+        assert "connect to the network, or give the file weights-inception-2015-12-05" in message
+        assert message.endswith("with --features-weights PATH")
+    assert (scores.read_bytes() if scores.exists() else None) == before
+    assert not [file for file in Path("torch").rglob("*") if file.is_file()]
+
+
+def test_too_few_samples_are_refused(run, refused):
+    assert "2 samples" in refused("eval", "run", "--metric", "fid", "--samples", "1")
+    assert "there are 1797" in refused("eval", "run", "--real-samples", "1798")
+
+
+def test_data_of_another_shape_are_refused(run, refused):
+    assert refused("eval", "run", "--data", "ring", "--metric", "modes") == (
+        "Error: the model makes samples of 1 x 16 x 16, and the data have 2; choose other --data"
+    )
+
+
+def test_a_file_that_is_there_is_not_replaced(run, refused, tmp_path):
+    path = tmp_path / "samples-3.png"
+    path.write_text("precious")
+    for out in ([], ["--out", path]):
+        message = refused("sample", "run", "-n", "2", "--seed", "3", *out)
+        assert message.endswith("is there already; choose another --out, or add --force")
+    assert path.read_text() == "precious"
+
+    folder = tmp_path / "single"
+    folder.mkdir()
+    (folder / "seed0-00001.png").write_text("precious")
+    assert "seed0-00001.png is there already" in refused(
+        "sample", "run", "-n", "2", "--out", folder
+    )
+    assert [file.name for file in folder.iterdir()] == ["seed0-00001.png"]
+
+
+@pytest.mark.parametrize("name", ["samples.csv", "samples.jpg", "samples.safetensors"])
+def test_a_file_of_another_kind_is_refused(run, refused, name):
+    message = refused("sample", "run", "--out", name)
+    assert message == f"Error: --out {name}: these samples are written to a .png or a folder"
+    assert not Path(name).exists()
+
+
+def test_a_file_that_cannot_be_made_is_a_failure(run, refused):
+    Path("file").touch()
+    message = refused("sample", "run", "-n", "1", "--out", "file/one.png", code=1)
+    assert message.startswith("Error: file: ")
+    assert "\n" not in message
+
+
+def test_weights_that_are_not_finite_are_a_failure(run, refused):
+    path = run / "model" / "model.safetensors"
+    save_file({name: value * float("nan") for name, value in load_file(path).items()}, path)
+    message = refused("sample", "run", "-n", "1", code=1)
+    assert "not finite" in message
+    assert not Path("samples-0.png").exists()
+
+
+FAULTY = """
+from ganzoo import Architecture
+
+class Faulty(Architecture):
+    '''Falls over.'''
+    z_dim: int = 4
+    def generator(self, data):
+        raise RuntimeError("fell over\\nand broke")
+    def discriminator(self, data, *, independent_samples=False):
+        raise RuntimeError
+"""
+
+
+def test_a_fault_of_a_plugin_is_said_to_be_one(plugin, refused, monkeypatch, capsys):
+    plugin("acme", FAULTY, {"ganzoo.architectures": {"faulty": "acme:Faulty"}})
+    command = ["train", "faulty", "--loss", "hinge", "--data", "digits", "--device", "cpu"]
+    assert refused(*command, code=1) == (
+        "Error: RuntimeError: fell over\n"
+        "this is a fault of ganzoo or of a plugin; --debug before the command shows where"
+    )
+    monkeypatch.setenv("GANZOO_DEBUG", "0")
+    refused(*command, code=1)
+
+
+@pytest.mark.parametrize("by_option", [True, False], ids=["--debug", "GANZOO_DEBUG"])
+def test_debugging_shows_where(plugin, ganzoo_cli, monkeypatch, by_option):
+    plugin("acme", FAULTY, {"ganzoo.architectures": {"faulty": "acme:Faulty"}})
+    monkeypatch.setenv("GANZOO_DEBUG", "0" if by_option else "1")
+    command = ["train", "faulty", "--loss", "hinge", "--data", "digits", "--device", "cpu"]
+    result = ganzoo_cli(*(["--debug"] if by_option else []), *command)
+    assert result.code == 1
+    assert "Traceback" in result.err
+    assert "in generator" in result.err
+    assert "Error: RuntimeError: fell over" in result.err

@@ -1,0 +1,278 @@
+"""From names and overrides to a configuration with every option."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from ganzoo.config import RunConfig, TrainOptions, parse_settings, resolve, versions
+from ganzoo.errors import InputError, PluginError
+from ganzoo.loss import Recipe
+from ganzoo.registry import ARCHITECTURE, DATASET, LOSS, get
+
+SETTINGS = {"arch.base_channels": 8, "data.image_size": "16", "train.steps": 400}
+
+
+@pytest.fixture
+def config():
+    return resolve("dcgan", "wgan-gp", "digits", SETTINGS)
+
+
+@pytest.mark.parametrize("name", ["non-saturating", "wgan", "wgan-gp"])
+def test_the_recipe_of_the_loss_is_how_a_run_is_trained(name):
+    recipe = get(LOSS, name).recipe
+    train = resolve("mlp", name, "ring").train
+    assert {key: getattr(train, key) for key in Recipe.model_fields} == dict(recipe)
+
+
+def test_recipes_differ_and_so_do_runs():
+    assert resolve("mlp", "wgan", "ring").train.optimizer == "rmsprop"
+    assert resolve("mlp", "wgan-gp", "ring").train.betas == (0.0, 0.9)
+    assert resolve("mlp", "hinge", "ring").train.n_critic == 1
+
+
+def test_what_a_recipe_says_can_be_overridden_one_by_one():
+    plain = resolve("mlp", "wgan-gp", "ring").train
+    settings = {"train.n_critic": "2", "train.betas": "0.5,0.9", "train.steps": 7}
+    train = resolve("mlp", "wgan-gp", "ring", settings).train
+    assert (train.n_critic, train.betas, train.steps) == (2, (0.5, 0.9), 7)
+    kept = {"n_critic": 5, "betas": (0.0, 0.9), "steps": plain.steps}
+    assert train.model_copy(update=kept) == plain
+
+
+def test_the_configuration_holds_every_option(config):
+    stored = config.model_dump(mode="json")
+    for part, kind, name in (
+        ("architecture", ARCHITECTURE, "dcgan"),
+        ("loss", LOSS, "wgan-gp"),
+        ("data", DATASET, "digits"),
+    ):
+        assert stored[part]["name"] == name
+        assert stored[part]["package"] == "ganzoo"
+        assert stored[part]["options"].keys() == get(kind, name).model_fields.keys()
+    assert stored["architecture"]["options"]["base_channels"] == 8
+    assert stored["architecture"]["options"]["z_dim"] == 100
+    assert stored["data"]["options"] == {"image_size": [16, 16]}
+    assert stored["train"].keys() == TrainOptions.model_fields.keys()
+    assert stored["versions"] == versions()
+    assert {"python", "ganzoo", "torch", "torch-fidelity"} <= stored["versions"].keys()
+    assert config.title == "dcgan trained with wgan-gp on digits"
+
+
+def test_an_architecture_has_defaults_of_its_own():
+    config = resolve("mlp")
+    mlp = get(ARCHITECTURE, "mlp")
+    assert (config.loss.name, config.data.name) == (mlp.default_loss, mlp.default_data)
+
+
+def test_an_architecture_that_declares_no_defaults_asks_for_them(plugin):
+    code = """
+from ganzoo import Architecture
+
+class Bare(Architecture):
+    '''No defaults.'''
+    z_dim: int = 2
+    def generator(self, data): raise NotImplementedError
+    def discriminator(self, data, *, independent_samples=False): raise NotImplementedError
+"""
+    plugin("acme", code, {"ganzoo.architectures": {"bare": "acme:Bare"}})
+    with pytest.raises(InputError) as caught:
+        resolve("bare")
+    assert str(caught.value) == "architecture 'bare' has no default loss; give --loss"
+    with pytest.raises(InputError) as caught:
+        resolve("bare", "hinge")
+    assert str(caught.value) == "architecture 'bare' has no default data; give --data"
+    assert resolve("bare", "hinge", "ring").architecture.package == "acme"
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("steps", ";"),
+        ("base_channels", ";"),
+        ("archs.z_dim", "; did you mean 'arch'?"),
+        ("lost.gp_weight", "; did you mean 'loss'?"),
+        ("arch.", "; did you mean 'arch'?"),
+        (".z_dim", ";"),
+        ("model.z_dim", ";"),
+    ],
+)
+def test_a_setting_says_whose_option_it_is(key, hint):
+    with pytest.raises(InputError) as caught:
+        resolve("dcgan", settings={key: 1})
+    assert str(caught.value) == (
+        f"'{key}' does not say whose option it is{hint} "
+        "write arch.OPTION, loss.OPTION, data.OPTION, train.OPTION"
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"arch.base_chanels": 1}, "unknown option 'arch.base_chanels'; did you mean 'base_chan"),
+        ({"loss.gp": 1}, "unknown option 'loss.gp'"),
+        ({"data.size": 1}, "unknown option 'data.size'; did you mean 'image_size'?"),
+        ({"train.step": 1}, "unknown option 'train.step'; did you mean 'steps'?"),
+        ({"train.steps": -1}, "option 'train.steps': input should be greater than or equal to 0"),
+        ({"train.seed": 2**63}, "option 'train.seed': input should be less than"),
+        ({"train.betas": "1,0"}, "option 'train.betas': input should be less than 1"),
+        ({"loss.gp_weight": "nan"}, "option 'loss.gp_weight': input should be a finite number"),
+    ],
+)
+def test_a_wrong_setting_is_named(settings, message):
+    with pytest.raises(InputError) as caught:
+        resolve("dcgan", "wgan-gp", "digits", settings)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_are_read_as_key_and_value():
+    assert parse_settings(["train.steps=5", "data.path=a=b", "arch.x="]) == {
+        "train.steps": "5",
+        "data.path": "a=b",
+        "arch.x": "",
+    }
+
+
+@pytest.mark.parametrize("item", ["train.steps", "=5", ""])
+def test_a_setting_without_key_or_value_is_refused(item):
+    with pytest.raises(InputError) as caught:
+        parse_settings([item])
+    assert str(caught.value) == f"--set {item}: write KEY=VALUE, such as train.steps=1000"
+
+
+def test_a_setting_given_twice_is_refused():
+    with pytest.raises(InputError, match=r"^--set train\.steps is given twice$"):
+        parse_settings(["train.steps=5", "train.seed=1", "train.steps=5"])
+
+
+def test_a_configuration_survives_json(config):
+    config = config.model_copy(update={"data_fingerprint": "0" * 64})
+    stored = json.loads(json.dumps(config.model_dump(mode="json"), allow_nan=False))
+    again = RunConfig.model_validate(stored)
+    assert again == config
+    assert type(again.train.betas[0]) is float
+    assert again.data.build(DATASET) == config.data.build(DATASET)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"surplus": 1},
+        {"format": 2},
+        {"train": {"steps": 1, "surplus": 1}},
+        {"loss": None},
+        {"versions": {"torch": 2}},
+    ],
+    ids=str,
+)
+def test_a_stored_configuration_is_checked(config, change):
+    with pytest.raises(ValidationError):
+        RunConfig.model_validate({**config.model_dump(mode="json"), **change})
+
+
+def test_a_choice_rebuilds_its_component(config):
+    built = config.architecture.build(ARCHITECTURE)
+    assert built == get(ARCHITECTURE, "dcgan")(base_channels=8)
+
+
+def test_a_choice_does_not_take_what_does_not_fit(config):
+    wrong = config.architecture.model_copy(update={"options": {"base_channels": 0}})
+    with pytest.raises(
+        InputError, match=r"^option 'architecture dcgan: base_channels': input should be greater"
+    ):
+        wrong.build(ARCHITECTURE)
+    gone = config.architecture.model_copy(update={"package": "acme"})
+    with pytest.raises(PluginError, match=r"pip install acme$"):
+        gone.build(ARCHITECTURE)
+
+
+def test_no_difference_to_itself(config):
+    assert config.differences(config) == []
+    again = resolve("dcgan", "wgan-gp", "digits", SETTINGS)
+    assert config.differences(again) == []
+
+
+def test_differences_name_the_option_and_both_values(config):
+    other = resolve("dcgan", "hinge", "digits", {"arch.base_channels": 8, "train.steps": 800})
+    assert config.differences(other) == [
+        "data.options.image_size: [16, 16] -> [32, 32]",
+        "loss.name: wgan-gp -> hinge",
+        "loss.options.gp_weight: 10.0 -> None",
+        "train.betas: [0.0, 0.9] -> [0.5, 0.999]",
+        "train.discriminator_lr: 0.0001 -> 0.0002",
+        "train.generator_lr: 0.0001 -> 0.0002",
+        "train.n_critic: 5 -> 1",
+        "train.steps: 400 -> 800",
+    ]
+
+
+def test_nothing_changed_is_the_same(config):
+    assert config.changed({}, {}) == config
+    assert config.changed({"architecture": "dcgan", "loss": "ganzoo:wgan-gp"}, {}) == config
+
+
+def test_changed_options_leave_the_others_alone(config):
+    again = config.changed({}, {"train.steps": "800", "loss.gp_weight": 5})
+    assert config.differences(again) == [
+        "loss.options.gp_weight: 10.0 -> 5.0",
+        "train.steps: 400 -> 800",
+    ]
+
+
+def test_a_changed_name_brings_its_own_options_and_no_recipe(config):
+    again = config.changed({"architecture": "mlp", "loss": "hinge"}, {"arch.hidden": "8"})
+    assert again.architecture.options == {"z_dim": 64, "hidden": [8]}
+    assert (again.loss.name, again.loss.options) == ("hinge", {})
+    assert again.train == config.train
+    assert again.data == config.data
+
+
+def test_a_name_of_another_package_brings_its_own_options(config, plugin):
+    code = """
+from ganzoo import Loss
+
+class Mine(Loss):
+    '''Named like one of the box.'''
+    def discriminator_loss(self, D, real, fake): return {}
+    def generator_loss(self, D, real, fake): return {}
+"""
+    plugin("acme", code, {"ganzoo.losses": {"wgan-gp": "acme:Mine"}})
+    again = config.changed({"loss": "acme:wgan-gp"}, {})
+    assert (again.loss.package, again.loss.options) == ("acme", {})
+    assert config.changed({}, {}) == config
+
+
+def test_changed_data_may_be_a_path(config, tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    first = config.changed({"data": "one"}, {"data.image_size": 8})
+    assert first.data.name == "folder"
+    assert first.data.options["path"] == str(tmp_path / "one")
+    second = first.changed({"data": "two"}, {})
+    assert first.differences(second) == [
+        f"data.options.path: {tmp_path / 'one'} -> {tmp_path / 'two'}"
+    ]
+
+
+def test_changed_refuses_what_resolve_refuses(config):
+    for names, settings, message in (
+        ({"loss": "wgan_gp"}, {}, "no loss is called"),
+        ({}, {"train.step": 1}, "unknown option 'train.step'"),
+        ({}, {"steps": 1}, "does not say whose option"),
+        ({"data": "no/such/folder"}, {}, "there is no folder or file"),
+    ):
+        with pytest.raises(InputError, match=message):
+            config.changed(names, settings)
+
+
+def test_a_configuration_of_a_missing_package_says_what_to_install(config):
+    loss = config.loss.model_copy(update={"package": "acme", "version": "2.0"})
+    with pytest.raises(PluginError, match=r"comes from the package acme 2\.0, which is not"):
+        config.model_copy(update={"loss": loss}).changed({}, {"train.steps": 800})
+
+
+def test_a_path_given_twice_is_refused(tmp_path):
+    (tmp_path / "one").mkdir()
+    with pytest.raises(InputError, match="the path of the data is given twice: one, and by data"):
+        resolve("mlp", data="one", settings={"data.path": "two"})

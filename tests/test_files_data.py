@@ -1,0 +1,723 @@
+"""A person's own images: the datasets `folder` and `zip`, and how `--data` finds them."""
+
+import io
+import os
+import random
+import shutil
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganzoo import open_dataset
+from ganzoo.config import choose_data
+from ganzoo.errors import InputError
+from ganzoo_data import files
+from ganzoo_data.files import ImageFolder, ImageZip
+
+READERS = {"folder": ImageFolder, "zip": ImageZip}
+
+
+def encoded(image, kind="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def plain(colour, size=(4, 4), mode="RGB", kind="PNG", **options):
+    """Encode an image of one colour; ``size`` is width and height, as Pillow has it."""
+    return encoded(Image.new(mode, size, colour), kind, **options)
+
+
+def noise(kind):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    return encoded(Image.fromarray(pixels), kind)
+
+
+def bomb(width, height):
+    """Make a PNG of a few bytes that claims to be huge."""
+
+    def chunk(kind, data):
+        checksum = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + checksum
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(bytes(1000))
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )
+
+
+def fill(root, contents):
+    for name, data in contents.items():
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+    return root
+
+
+def pack(file, contents, compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        for name, data in contents.items():
+            archive.writestr(name, data)
+    return file
+
+
+@pytest.fixture(params=["folder", "zip"])
+def make(request, tmp_path):
+    """Put files into a folder or a zip, and return the dataset that reads them."""
+
+    def made(contents, **options):
+        if request.param == "folder":
+            (tmp_path / "images").mkdir()
+            path = fill(tmp_path / "images", contents)
+        else:
+            path = pack(tmp_path / "images.zip", contents)
+        return READERS[request.param](path=str(path), **options)
+
+    return made
+
+
+def levels(samples):
+    """Return the first value of each image: what tells one plain image from another."""
+    return samples.stored[:, :, 0, 0].tolist()
+
+
+# Which files are images, their order and their classes
+
+
+def test_flat_files_have_no_classes(make):
+    samples = make({"b.png": plain((2, 0, 9)), "a.png": plain((1, 0, 9))}).read()
+    assert levels(samples) == [[1, 0, 9], [2, 0, 9]]
+    assert samples.stored.shape == (2, 3, 4, 4)
+    assert samples.spec.shape == (3, 4, 4)
+    assert samples.spec.classes is None
+    assert samples.labels is None
+    assert samples.skipped == ()
+    assert samples.complaints() == []
+
+
+def test_height_comes_before_width(make):
+    samples = make({"a.png": plain((1, 2, 3), size=(6, 2))}).read()
+    assert samples.spec.shape == (3, 2, 6)
+
+
+def test_pixels_keep_their_places(make):
+    pixels = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    samples = make({"a.png": encoded(Image.fromarray(pixels))}).read()
+    assert torch.equal(samples.stored[0], torch.from_numpy(pixels).permute(2, 0, 1))
+
+
+def test_class_folders_give_labels(make):
+    contents = {
+        "dogs/1.png": plain((20, 0, 0)),
+        "cats/2.png": plain((11, 0, 0)),
+        "cats/1.png": plain((10, 0, 0)),
+        "eels/1.png": plain((30, 0, 0)),
+    }
+    samples = make(contents).read()
+    assert samples.stored[:, 0, 0, 0].tolist() == [10, 11, 20, 30]
+    assert samples.spec.classes == 3
+    assert samples.labels.dtype == torch.int64
+    assert samples.labels.tolist() == [0, 0, 1, 2]
+
+
+def test_the_outermost_folders_are_the_classes(make):
+    contents = {
+        "cats/young/1.png": plain((1, 0, 0)),
+        "cats/old/x/1.png": plain((2, 0, 0)),
+        "dogs/1.png": plain((3, 0, 0)),
+    }
+    samples = make(contents).read()
+    assert samples.stored[:, 0, 0, 0].tolist() == [2, 1, 3]
+    assert samples.labels.tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("names", [("all/1.png", "all/2.png"), ("loose.png", "cats/1.png")])
+def test_one_folder_or_loose_images_give_no_classes(make, names):
+    samples = make({name: plain((1, 2, 3)) for name in names}).read()
+    assert len(samples) == 2
+    assert samples.spec.classes is None
+    assert samples.labels is None
+
+
+def test_labels_belong_to_the_images_that_can_be_read(make):
+    contents = {
+        "ants/1.png": b"",
+        "bees/1.png": plain((1, 0, 0)),
+        "bees/2.png": b"not an image",
+        "cats/1.png": plain((2, 0, 0)),
+    }
+    samples = make(contents).read()
+    assert samples.labels.tolist() == [0, 1]
+    assert samples.spec.classes == 2
+    assert len(samples.skipped) == 2
+
+
+def test_what_is_hidden_or_no_image_is_passed_over(make):
+    image = plain((7, 0, 0))
+    contents = {
+        "a/1.png": image,
+        "b/2.PNG": image,
+        "b/.hidden.png": image,
+        "b/._2.png": b"resource fork",
+        ".cache/3.png": image,
+        "__MACOSX/a/1.png": image,
+        "__MACOSX/._1.png": b"resource fork",
+        "a/notes.txt": b"text",
+        "a/Thumbs.db": b"text",
+        "labels.csv": b"text",
+        "png": image,
+    }
+    samples = make(contents).read()
+    assert levels(samples) == [[7, 0, 0]] * 2
+    assert samples.labels.tolist() == [0, 1]
+    assert samples.skipped == ()
+
+
+def test_a_folder_called_like_an_image_is_no_image(tmp_path):
+    root = fill(tmp_path / "images", {"shots.png/1.png": plain((1, 0, 0))})
+    zipped = shutil.make_archive(str(tmp_path / "images"), "zip", root)
+    assert "shots.png/" in zipfile.ZipFile(zipped).namelist()
+    for samples in (ImageFolder(path=str(root)).read(), ImageZip(path=zipped).read()):
+        assert len(samples) == 1
+        assert samples.skipped == ()
+
+
+@pytest.mark.parametrize("suffix", sorted(files.SUFFIXES))
+def test_every_listed_format_is_read(make, suffix):
+    kind = {"jpg": "JPEG", "jpeg": "JPEG", "tif": "TIFF"}.get(suffix[1:], suffix[1:].upper())
+    samples = make({f"a{suffix}": plain((200, 200, 200), size=(16, 16), kind=kind)}).read()
+    assert samples.stored.shape[2:] == (16, 16)
+    assert (samples.stored.int() - 200).abs().max() <= 1
+
+
+def test_names_are_sorted_whatever_the_order_on_disk(make):
+    names = ["b.png", "10.png", "a/z.png", "2.png", "a.png", "C.png", "a/b/c.png"]
+    contents = {name: plain((i, 0, 0)) for i, name in enumerate(names)}
+    samples = make(contents).read()
+    wanted = sorted(range(len(names)), key=lambda i: names[i])
+    assert samples.stored[:, 0, 0, 0].tolist() == wanted
+
+
+def test_folder_and_zip_hold_the_same_data(tmp_path):
+    contents = {f"{kind}/{i}.png": plain((i, 50, 99)) for kind in ("x", "y") for i in range(3)}
+    root = fill(tmp_path / "images", {**contents, "x/.hidden.png": plain((1, 1, 1))})
+    zipped = shutil.make_archive(str(tmp_path / "images"), "zip", root)
+    backwards = pack(tmp_path / "back.zip", dict(reversed(contents.items())), zipfile.ZIP_DEFLATED)
+    first = ImageFolder(path=str(root)).read()
+    for path in (zipped, str(backwards)):
+        other = ImageZip(path=path).read()
+        assert other.fingerprint == first.fingerprint
+        assert torch.equal(other.labels, first.labels)
+        assert other.spec == first.spec
+
+
+def test_links_to_folders_are_not_followed(tmp_path):
+    root = fill(tmp_path / "images", {"a/1.png": plain((1, 0, 0))})
+    other = fill(tmp_path / "other", {"2.png": plain((2, 0, 0))})
+    for link, target in ((root / "a" / "loop", root), (root / "b", other)):
+        try:
+            link.symlink_to(target, target_is_directory=True)
+        except OSError:
+            pytest.skip("this system makes no links")
+    assert levels(ImageFolder(path=str(root)).read()) == [[1, 0, 0]]
+
+
+def test_links_to_images_are_read_and_broken_ones_named(tmp_path):
+    root = fill(tmp_path / "images", {"1.png": plain((1, 0, 0))})
+    other = fill(tmp_path / "other", {"2.png": plain((2, 0, 0))})
+    try:
+        (root / "2.png").symlink_to(other / "2.png")
+        (root / "3.png").symlink_to(other / "3.png")
+    except OSError:
+        pytest.skip("this system makes no links")
+    samples = ImageFolder(path=str(root)).read()
+    assert levels(samples) == [[1, 0, 0], [2, 0, 0]]
+    assert [what.partition(":")[0] for what in samples.skipped] == ["3.png"]
+
+
+# What cannot be read
+
+
+def test_unreadable_images_are_named_and_skipped(make):
+    contents = {
+        "a.png": plain((1, 2, 3), size=(64, 64)),
+        "bomb.png": bomb(60_000, 60_000),
+        "empty.png": b"",
+        "large.png": bomb(10_000, 10_000),
+        "short.jpg": noise("JPEG")[:1500],
+        "short.png": noise("PNG")[:1500],
+        "text.png": b"a page of text, and no image",
+        "z.png": plain((4, 5, 6), size=(64, 64)),
+    }
+    samples = make(contents).read()
+    assert levels(samples) == [[1, 2, 3], [4, 5, 6]]
+    reasons = dict(what.split(": ", 1) for what in samples.skipped)
+    assert list(reasons) == [name for name in contents if name not in ("a.png", "z.png")]
+    assert "decompression bomb" in reasons["bomb.png"]
+    assert reasons["empty.png"] == "it is not an image of a known format"
+    assert reasons["large.png"] == "10000 x 10000 pixels are too many"
+    assert "truncated" in reasons["short.jpg"]
+    assert "truncated" in reasons["short.png"]
+    assert reasons["text.png"] == "it is not an image of a known format"
+    lines = samples.complaints()
+    assert lines[0] == "6 of 8 images cannot be read"
+    assert lines[1:] == [f"skipped {what}" for what in samples.skipped]
+
+
+def test_files_of_too_many_bytes_are_skipped_unread(make, monkeypatch):
+    small, large = plain((1, 0, 0)), noise("PNG")
+    monkeypatch.setattr(files, "BYTE_LIMIT", len(small))
+    samples = make({"a.png": small, "b.png": large}).read()
+    assert len(samples) == 1
+    assert samples.skipped == (
+        f"b.png: {len(large)} bytes are more than the {len(small)} that an image may have",
+    )
+
+
+@pytest.mark.parametrize("kind", ["I", "F"])
+def test_numbers_of_no_fixed_range_are_refused(make, kind):
+    image = Image.new(kind, (4, 4), 1)
+    samples = make({"a.png": plain((1, 0, 0)), "b.tif": encoded(image, "TIFF")}).read()
+    assert len(samples) == 1
+    assert samples.skipped == (
+        f"b.tif: pixels of mode {kind} have no fixed range; use 8 or 16 bits",
+    )
+
+
+@pytest.mark.parametrize("contents", [{}, {"a.txt": b"text", "b/c.csv": b"text"}])
+def test_no_images_at_all_is_an_error(make, contents):
+    dataset = make(contents)
+    with pytest.raises(InputError) as caught:
+        dataset.read()
+    assert str(caught.value) == f"there are no images in {dataset.path}"
+
+
+def test_no_readable_image_is_an_error(make):
+    dataset = make({"a.png": b"text", "b.png": b""})
+    with pytest.raises(InputError) as caught:
+        dataset.read()
+    assert str(caught.value) == (
+        f"none of the 2 images in {dataset.path} can be read; "
+        "the first is a.png: it is not an image of a known format"
+    )
+
+
+def test_missing_folder(tmp_path):
+    with pytest.raises(InputError, match=r"there is no folder .*nowhere$"):
+        ImageFolder(path=str(tmp_path / "nowhere")).read()
+
+
+def test_a_file_is_no_folder(tmp_path):
+    file = fill(tmp_path, {"a.png": plain((1, 0, 0))}) / "a.png"
+    with pytest.raises(InputError, match=r"there is no folder .*a\.png$"):
+        ImageFolder(path=str(file)).read()
+
+
+def test_missing_zip(tmp_path):
+    with pytest.raises(InputError, match=r"there is no file .*nowhere\.zip$"):
+        ImageZip(path=str(tmp_path / "nowhere.zip")).read()
+
+
+def test_a_folder_is_no_zip(tmp_path):
+    with pytest.raises(InputError, match="is not a readable zip"):
+        ImageZip(path=str(tmp_path)).read()
+
+
+def some_zip(tmp_path):
+    contents = {f"{name}.png": plain((i + 1, 0, 0)) for i, name in enumerate("abcé")}
+    return pack(tmp_path / "images.zip", contents)
+
+
+def truncated(data):
+    return data[: len(data) // 2]
+
+
+def random_bytes(data):
+    return random.Random(0).randbytes(len(data))
+
+
+def no_bytes(data):
+    return b""
+
+
+def name_not_unicode(data):
+    return data.replace("é".encode(), b"\xff\xff")
+
+
+def version_unknown(data):
+    place = data.index(b"PK\x01\x02")
+    return data[: place + 6] + bytes([99]) + data[place + 7 :]
+
+
+def list_too_long(data):
+    end = data.rindex(b"PK\x05\x06")
+    return data[: end + 12] + b"\xff\xff\xff\x7f" + data[end + 16 :]
+
+
+BREAKS = [truncated, random_bytes, no_bytes, name_not_unicode, version_unknown, list_too_long]
+
+
+@pytest.mark.parametrize("broken", BREAKS, ids=lambda broken: broken.__name__)
+def test_corrupt_zip(tmp_path, broken):
+    file = some_zip(tmp_path)
+    whole = file.read_bytes()
+    assert len(ImageZip(path=str(file)).read()) == 4
+    file.write_bytes(broken(whole))
+    with pytest.raises(InputError) as caught:
+        ImageZip(path=str(file)).read()
+    assert str(caught.value).startswith(f"{file} is not a readable zip: ")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_member_with_a_wrong_checksum_is_skipped(tmp_path):
+    file = some_zip(tmp_path)
+    data = bytearray(file.read_bytes())
+    data[data.index(b"b.png") + 20] ^= 0xFF
+    file.write_bytes(data)
+    samples = ImageZip(path=str(file)).read()
+    assert samples.stored[:, 0, 0, 0].tolist() == [1, 3, 4]
+    assert samples.skipped == ("b.png: Bad CRC-32 for file 'b.png'",)
+
+
+def test_an_encrypted_member_is_skipped(tmp_path):
+    file = some_zip(tmp_path)
+    data = bytearray(file.read_bytes())
+    first, second = (m for m in range(len(data)) if data[m : m + 5] == b"c.png")
+    # The flag that says so stands in the member's own header and in the list at the end.
+    data[first - 30 + 6] |= 1
+    data[second - 46 + 8] |= 1
+    file.write_bytes(data)
+    samples = ImageZip(path=str(file)).read()
+    assert samples.stored[:, 0, 0, 0].tolist() == [1, 2, 4]
+    (skipped,) = samples.skipped
+    assert skipped.startswith("c.png: ")
+    assert "encrypted" in skipped
+
+
+def test_of_two_members_with_one_name_the_later_counts(tmp_path):
+    file = tmp_path / "images.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a.png", plain((1, 0, 0)))
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("a.png", plain((2, 0, 0)))
+    assert levels(ImageZip(path=str(file)).read()) == [[2, 0, 0]]
+
+
+def test_a_zip_is_never_unpacked(tmp_path):
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    names = ["../above.png", "sub/../../above.png", str(tmp_path / "absolute.png"), "in.png"]
+    file = pack(inner / "images.zip", {name: plain((i, 0, 0)) for i, name in enumerate(names)})
+    assert zipfile.ZipFile(file).namelist() == names
+    before = sorted(tmp_path.rglob("*"))
+    samples = ImageZip(path=str(file)).read()
+    assert 3 in samples.stored[:, 0, 0, 0].tolist()
+    assert sorted(tmp_path.rglob("*")) == before == [inner, file]
+
+
+def test_the_zip_is_closed(tmp_path):
+    file = some_zip(tmp_path)
+    ImageZip(path=str(file)).read()
+    with ImageZip(path=str(file)).opened() as (_, read):
+        assert read("a.png") == plain((1, 0, 0))
+    with pytest.raises(ValueError, match="closed"):
+        read("a.png")
+
+
+# Channels
+
+
+GREY = {
+    "bilevel": plain(1, mode="1"),
+    "grey": plain(255, mode="L"),
+    "16 bits": plain(65535, mode="I;16"),
+    "grey with alpha": plain((255, 255), mode="LA"),
+}
+
+
+@pytest.mark.parametrize("name", GREY)
+def test_grey_images_have_one_channel(make, name):
+    samples = make({"a.png": GREY[name], "b.png": GREY["grey"]}).read()
+    assert samples.spec.image_channels == 1
+    assert samples.stored.tolist() == [[[[255] * 4] * 4]] * 2
+
+
+def test_one_colour_image_makes_all_of_them_colour(make):
+    samples = make({"a.png": plain(90, mode="L"), "b.png": plain((1, 2, 3))}).read()
+    assert levels(samples) == [[90, 90, 90], [1, 2, 3]]
+    assert samples.stored.is_contiguous()
+
+
+@pytest.mark.parametrize(
+    ("channels", "wanted"),
+    [
+        (1, [[90], [150], [133]]),
+        (3, [[90, 90, 90], [0, 255, 0], [133, 133, 133]]),
+        (4, [[90, 90, 90, 255], [0, 255, 0, 255], [10, 10, 10, 127]]),
+    ],
+)
+def test_channels_can_be_chosen(make, channels, wanted):
+    contents = {
+        "a.png": plain(90, mode="L"),
+        "b.png": plain((0, 255, 0)),
+        "c.png": plain((10, 10, 10, 127), mode="RGBA"),
+    }
+    samples = make(contents, image_channels=channels).read()
+    assert samples.spec.shape == (channels, 4, 4)
+    assert levels(samples) == wanted
+
+
+def test_alpha_is_kept_only_when_asked_for(make):
+    samples = make({"a.png": plain((1, 2, 3, 255), mode="RGBA")}).read()
+    assert levels(samples) == [[1, 2, 3]]
+
+
+def test_other_numbers_of_channels_are_refused(tmp_path):
+    fill(tmp_path / "images", {"a.png": plain((1, 2, 3))})
+    with pytest.raises(InputError, match=r"option 'data\.image_channels'"):
+        open_dataset(str(tmp_path / "images"), image_channels=2)
+
+
+# What the pixels are, as a viewer shows them
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "order"), [("PNG", "I;16", "<"), ("TIFF", "I;16", "<"), ("TIFF", "I;16B", ">")]
+)
+def test_16_bits_become_8_by_their_upper_byte(make, kind, mode, order):
+    values = [0, 255, 256, 40_000, 65_535]
+    image = Image.frombytes(mode, (5, 1), np.array(values, f"{order}u2").tobytes())
+    data = encoded(image, kind)
+    assert Image.open(io.BytesIO(data)).mode == mode
+    samples = make({f"a.{kind.lower()}": data}).read()
+    assert samples.stored.tolist() == [[[[0, 0, 1, 156, 255]]]]
+
+
+def test_16_bits_in_colour(make):
+    image = Image.frombytes("I;16", (1, 1), np.array([40_000], "<u2").tobytes())
+    samples = make({"a.png": encoded(image)}, image_channels=3).read()
+    assert levels(samples) == [[156, 156, 156]]
+
+
+def palette_image():
+    image = Image.new("P", (2, 1))
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.putpixel((1, 0), 1)
+    return image
+
+
+def test_palettes_are_looked_up(make):
+    samples = make({"a.png": encoded(palette_image())}).read()
+    assert samples.stored[0, :, 0].T.tolist() == [[255, 0, 0], [0, 0, 255]]
+
+
+def test_cmyk(make):
+    samples = make({"a.jpg": plain((0, 255, 255, 0), (16, 16), "CMYK", "JPEG", quality=95)}).read()
+    assert samples.spec.shape == (3, 16, 16)
+    red = torch.tensor([255, 0, 0]).view(3, 1, 1)
+    assert (samples.stored[0].int() - red).abs().max() <= 3
+
+
+TRANSPARENT = {
+    "RGBA": (plain((10, 20, 30, 0), mode="RGBA"), [255, 255, 255]),
+    "LA": (plain((10, 0), mode="LA"), [255]),
+    "half": (plain((10, 20, 30, 127), mode="RGBA"), [133, 138, 143]),
+    "grey level": (plain(10, mode="L", transparency=10), [255]),
+    "colour": (plain((1, 2, 3), transparency=(1, 2, 3)), [255, 255, 255]),
+    "palette": (encoded(palette_image(), transparency=0), [255, 255, 255]),
+    "palette alphas": (encoded(palette_image(), transparency=b"\0\xff"), [255, 255, 255]),
+    "GIF": (encoded(palette_image(), "GIF", transparency=0), [255, 255, 255]),
+}
+
+
+@pytest.mark.parametrize("name", TRANSPARENT)
+def test_transparency_shows_white(make, name):
+    data, wanted = TRANSPARENT[name]
+    (shown,) = levels(make({"a.gif" if name == "GIF" else "a.png": data}).read())
+    assert shown == pytest.approx(wanted, abs=1)
+
+
+def test_what_is_opaque_beside_transparency_stays(make):
+    samples = make({"a.png": encoded(palette_image(), transparency=0)}).read()
+    assert samples.stored[0, :, 0, 1].tolist() == [0, 0, 255]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_orientation_is_applied(make, kind):
+    image = Image.new("L", (32, 16), 0)
+    image.paste(255, (16, 0, 32, 16))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown a quarter turn clockwise: what is left goes to the top
+    data = encoded(image, kind, exif=exif)
+    (stored,) = make({f"a.{kind.lower()}": data}).read().stored.int()
+    assert stored.shape == (1, 32, 16)
+    assert stored[:, :16].max() <= 2
+    assert stored[:, 16:].min() >= 253
+
+
+def test_the_first_frame_of_an_animation_counts(make):
+    first, second = Image.new("RGB", (4, 4), (255, 0, 0)), Image.new("RGB", (4, 4), (0, 0, 255))
+    data = encoded(first, "GIF", save_all=True, append_images=[second], duration=100)
+    assert Image.open(io.BytesIO(data)).n_frames == 2
+    samples = make({"a.gif": data}).read()
+    assert levels(samples) == [[255, 0, 0]]
+
+
+# Sizes
+
+
+def test_differing_sizes_need_a_size(make):
+    contents = {
+        "a.png": plain((1, 0, 0), size=(6, 4)),
+        "b.png": plain((1, 0, 0), size=(4, 4)),
+        "c.png": plain((1, 0, 0), size=(4, 8)),
+    }
+    dataset = make(contents)
+    with pytest.raises(InputError) as caught:
+        dataset.read()
+    assert str(caught.value) == (
+        f"the images in {dataset.path} differ in size, from 4 x 4 to 8 x 4; "
+        "give one with --image-size"
+    )
+    assert dataset.model_copy(update={"image_size": (4, 4)}).read().stored.shape == (3, 3, 4, 4)
+
+
+def framed(width, height, left, top):
+    """Encode a green image with red bands on two opposite sides."""
+    image = Image.new("RGB", (width, height), (255, 0, 0))
+    image.paste((0, 255, 0), (left, top, width - left, height - top))
+    return encoded(image)
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted", "images"),
+    [
+        ("20", (20, 20), [framed(40, 20, 10, 0), framed(20, 60, 0, 20)]),
+        (16, (16, 16), [framed(80, 32, 24, 0), framed(10, 30, 0, 10)]),
+        ("48x64", (48, 64), [framed(80, 30, 20, 0), framed(40, 90, 0, 30)]),
+        ((64, 48), (64, 48), [framed(90, 40, 30, 0), framed(30, 80, 0, 20)]),
+    ],
+)
+def test_images_are_cut_around_the_centre_not_stretched(make, size, wanted, images):
+    dataset = make({f"{i}.png": data for i, data in enumerate(images)}, image_size=size)
+    samples = dataset.read()
+    assert samples.spec.shape == (3, *wanted)
+    green = torch.tensor([0, 255, 0], dtype=torch.uint8).view(1, 3, 1, 1)
+    assert torch.equal(samples.stored, green.expand(2, 3, *wanted))
+
+
+def test_the_whole_of_the_cut_is_shown(make):
+    image = Image.new("L", (24, 8), 90)
+    image.paste(0, (8, 0, 12, 8))
+    image.paste(255, (12, 0, 16, 8))
+    samples = make({"a.png": encoded(image)}, image_size=8).read()
+    assert samples.stored.tolist() == [[[[0] * 4 + [255] * 4] * 8]]
+
+
+def test_extreme_shapes_are_cut_too(make):
+    contents = {"a.png": plain((9, 9, 9), (300, 1)), "b.png": plain((9, 9, 9), (1, 300))}
+    samples = make(contents, image_size="4x2").read()
+    assert samples.stored.shape == (2, 3, 4, 2)
+    assert samples.stored.unique().tolist() == [9]
+
+
+# By which dataset a path is read
+
+
+@pytest.fixture
+def here(tmp_path):
+    """Images in the working folder, as ``images`` and as ``images.zip``."""
+    fill(tmp_path / "images", {"a.png": plain((1, 2, 3))})
+    shutil.make_archive(str(tmp_path / "images"), "zip", tmp_path / "images")
+    return tmp_path
+
+
+@pytest.mark.parametrize("given", ["images", "./images", "images/", "../{name}/images", "{path}"])
+def test_a_folder_is_read_by_folder(here, given):
+    given = given.format(name=here.name, path=here / "images")
+    choice = choose_data(given, {})
+    assert (choice.name, choice.package) == ("folder", "ganzoo")
+    assert choice.options["path"] == str((here / "images").resolve())
+    assert levels(open_dataset(given)) == [[1, 2, 3]]
+
+
+@pytest.mark.parametrize("given", ["images.zip", "./images.zip", "IMAGES.ZIP"])
+def test_a_zip_is_read_by_zip(here, given):
+    if not Path(given).exists():
+        os.rename("images.zip", given)
+    choice = choose_data(given, {})
+    assert choice.name == "zip"
+    assert choice.options["path"] == str((here / given).resolve())
+    assert levels(open_dataset(given)) == [[1, 2, 3]]
+
+
+def test_the_home_folder_is_known(here, monkeypatch):
+    monkeypatch.setenv("HOME", str(here))
+    monkeypatch.setenv("USERPROFILE", str(here))
+    assert choose_data("~/images", {}).options["path"] == str((here / "images").resolve())
+
+
+def test_options_of_a_path(here):
+    choice = choose_data("images", {"image_size": "8x6", "image_channels": "1"})
+    assert choice.options["image_size"] == [8, 6]
+    assert choice.options["image_channels"] == 1
+    assert open_dataset("images", image_size="8x6", image_channels=1).spec.shape == (1, 8, 6)
+
+
+def test_relative_paths_are_kept_whole(here, monkeypatch):
+    dataset = ImageFolder(path="images")
+    monkeypatch.chdir(here / "images")
+    assert dataset.path == str((here / "images").resolve())
+    assert len(dataset.read()) == 1
+
+
+@pytest.mark.parametrize("name", ["images.tar", "notes.txt", "plain"])
+def test_a_file_that_nothing_reads(here, name):
+    (here / name).write_bytes(b"text")
+    with pytest.raises(InputError) as caught:
+        choose_data(name, {})
+    assert str(caught.value) == (
+        f"no installed dataset reads {name}: give a folder or a zip of images"
+    )
+
+
+@pytest.mark.parametrize("given", ["missing.zip", "./a/b", "missing/images"])
+def test_a_path_to_nothing(given):
+    with pytest.raises(InputError) as caught:
+        choose_data(given, {})
+    assert str(caught.value) == f"there is no folder or file {given}; --data takes a path or a name"
+
+
+def test_a_misspelt_name_gets_the_nearest():
+    with pytest.raises(InputError) as caught:
+        choose_data("digts", {})
+    assert str(caught.value) == "no dataset is called 'digts'; did you mean 'digits'?"
+
+
+def test_an_unknown_name_gets_the_list():
+    with pytest.raises(InputError, match=r"no dataset is called 'qqqq'; installed: .*digits.*zip"):
+        choose_data("qqqq", {})
+
+
+def test_an_installed_name_wins_over_a_folder(here):
+    shutil.copytree(here / "images", here / "digits")
+    assert choose_data("digits", {}).name == "digits"
+    assert choose_data("ganzoo:digits", {}).name == "digits"
+    assert len(open_dataset("digits")) == 1797
+    assert choose_data("./digits", {}).name == "folder"
+    assert levels(open_dataset("./digits")) == [[1, 2, 3]]
+
+
+@pytest.mark.parametrize("name", ["folder", "zip"])
+def test_a_reader_by_name_needs_a_path(here, name):
+    with pytest.raises(InputError, match=r"option 'data\.path': field required"):
+        choose_data(name, {})
+    path = "images" if name == "folder" else "images.zip"
+    assert levels(open_dataset(name, path=path)) == [[1, 2, 3]]

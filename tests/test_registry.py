@@ -1,0 +1,369 @@
+"""Finding components by name: what is installed, what is broken, what is claimed twice."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import ganzoo
+from ganzoo import registry
+from ganzoo.errors import InputError, PluginError
+from ganzoo.registry import ARCHITECTURE, DATASET, EVALUATOR, FEATURE_EXTRACTOR, KINDS, LOSS
+
+LOSS_CODE = """
+from ganzoo import Loss
+
+class Mine(Loss):
+    '''A loss of another package.'''
+
+    def discriminator_loss(self, D, real, fake):
+        return {"critic": D(fake).mean() - D(real).mean()}
+
+    def generator_loss(self, D, real, fake):
+        return {"adversarial": -D(fake).mean()}
+"""
+
+ARCHITECTURE_CODE = """
+from pydantic import Field
+from torch import nn
+from ganzoo import Architecture
+
+class Line(Architecture):
+    '''A linear layer each way.'''
+
+    z_dim: int = Field(4, gt=0, description="Length of a latent.")
+
+    def generator(self, data):
+        return nn.Sequential(nn.Linear(self.z_dim, data.size), nn.Unflatten(1, data.shape))
+
+    def discriminator(self, data, *, independent_samples=False):
+        return nn.Sequential(nn.Flatten(), nn.Linear(data.size, 1), nn.Flatten(0))
+"""
+
+EVALUATOR_CODE = """
+from ganzoo import Evaluator, Score
+
+class Judge(Evaluator):
+    '''A metric of another package.'''
+
+    higher_is_better = True
+
+    def evaluate(self, fake, real):
+        return [Score(1.0)]
+"""
+
+TINY_MLP = ["--steps", "2", "--batch-size", "4", "--device", "cpu", "--set", "arch.hidden=4"]
+
+
+def names(kind):
+    return [entry.name for entry in registry.entries(kind)]
+
+
+def test_what_ships_in_the_box_is_listed_as_of_this_package():
+    found = {entry.name: entry for entry in registry.entries(LOSS)}
+    entry = found["wgan-gp"]
+    assert (entry.package, entry.version) == ("ganzoo", ganzoo.__version__)
+    assert entry.qualified == "ganzoo:wgan-gp"
+    assert names(LOSS) == sorted(names(LOSS))
+
+
+def test_names_are_listed_without_importing(plugin, ganzoo_cli):
+    code = "from pathlib import Path\nPath(__file__).with_suffix('.ran').touch()\nraise OSError"
+    site = plugin("acme", code, {"ganzoo.losses": {"acme-loss": "acme:Mine"}})
+    ran = site / "acme.ran"
+
+    assert "acme-loss" in names(LOSS)
+    assert "acme-loss" in ganzoo_cli("list").out
+    assert "acme-loss" in ganzoo_cli("list", "losses", "--json").out
+    assert not ran.exists()
+    assert "acme" not in sys.modules
+
+    with pytest.raises(PluginError):
+        registry.get(LOSS, "acme-loss")
+    assert ran.exists()
+
+
+BROKEN = {
+    "an import that is missing": (
+        "import no_such_module_at_all",
+        "acme:Mine",
+        "ModuleNotFoundError: No module named 'no_such_module_at_all'",
+    ),
+    "an exception": ("raise RuntimeError('first\\nsecond')", "acme:Mine", "RuntimeError: first"),
+    "a message that begins late": ("raise ValueError('\\n  why')", "acme:Mine", "ValueError: why"),
+    "no message": ("raise ValueError", "acme:Mine", "ValueError: no message"),
+    "an exit": ("import sys\nsys.exit(7)", "acme:Mine", "SystemExit: 7"),
+    "a syntax error": ("def (:", "acme:Mine", "SyntaxError: invalid syntax (acme.py, line 1)"),
+    "a missing attribute": (
+        "",
+        "acme:Mine",
+        "AttributeError: module 'acme' has no attribute 'Mine'",
+    ),
+    "a missing module": (
+        "",
+        "acme_elsewhere:Mine",
+        "ModuleNotFoundError: No module named 'acme_elsewhere'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "target", "cause"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_import_names_package_version_and_cause(plugin, code, target, cause):
+    plugin("acme", code, {"ganzoo.losses": {"acme-loss": target}}, version="2.5")
+    with pytest.raises(PluginError) as caught:
+        registry.get(LOSS, "acme-loss")
+    assert str(caught.value) == (
+        f"loss 'acme-loss' of acme 2.5 fails to import ({target}): {cause}"
+    )
+
+
+def test_an_interruption_is_no_broken_plugin(plugin):
+    plugin("acme", "raise KeyboardInterrupt", {"ganzoo.losses": {"acme-loss": "acme:Mine"}})
+    with pytest.raises(KeyboardInterrupt):
+        registry.get(LOSS, "acme-loss")
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["class Mine: pass", "def Mine(): pass", EVALUATOR_CODE.replace("Judge", "Mine")],
+    ids=["a class of no kind", "a function", "a class of another kind"],
+)
+def test_a_component_must_be_of_its_kind(plugin, code):
+    plugin("acme", code, {"ganzoo.losses": {"acme-loss": "acme:Mine"}})
+    with pytest.raises(PluginError) as caught:
+        registry.get(LOSS, "acme-loss")
+    assert str(caught.value) == (
+        "loss 'acme-loss' of acme 1.0 is not a ganzoo.Loss: acme:Mine must be a subclass of it"
+    )
+
+
+def test_an_unfinished_component_says_what_is_missing(plugin):
+    code = "from ganzoo import Loss\nclass Mine(Loss):\n    '''Nothing yet.'''"
+    plugin("acme", code, {"ganzoo.losses": {"acme-loss": "acme:Mine"}})
+    with pytest.raises(
+        PluginError,
+        match=r"acme 1\.0 is unfinished: acme:Mine does not define discriminator_loss",
+    ):
+        registry.get(LOSS, "acme-loss")
+
+
+def test_a_name_claimed_twice_is_refused_until_one_is_chosen(plugin):
+    plugin("acme", LOSS_CODE, {"ganzoo.losses": {"hinge": "acme:Mine"}})
+    with pytest.raises(PluginError) as caught:
+        registry.get(LOSS, "hinge")
+    assert str(caught.value) == (
+        "loss 'hinge' is claimed by acme and ganzoo; write 'acme:hinge' or 'ganzoo:hinge'"
+    )
+    assert registry.get(LOSS, "acme:hinge").__module__ == "acme"
+    assert registry.get(LOSS, "ganzoo:hinge").__module__ == "ganzoo_losses"
+    assert registry.conflicts(registry.entries(LOSS)) == {"hinge"}
+
+
+@pytest.mark.parametrize("written", ["My-Pkg", "my_pkg", "MY.PKG", "my--pkg"])
+def test_package_names_are_compared_as_packaging_does(plugin, ganzoo_cli, written):
+    plugin("My-Pkg", LOSS_CODE, {"ganzoo.losses": {"hinge": "My_Pkg:Mine"}})
+    assert registry.find(LOSS, f"{written}:hinge").package == "My-Pkg"
+    assert registry.find_from(LOSS, "hinge", written, "1.0").package == "My-Pkg"
+    shown = ganzoo_cli("show", f"{written}:hinge")
+    assert shown.code == 0
+    assert shown.out.startswith("loss hinge, My-Pkg 1.0\n")
+
+
+def test_a_run_of_a_chosen_package_loads_without_ambiguity(plugin, ganzoo_cli, refused):
+    plugin(
+        "acme",
+        LOSS_CODE + ARCHITECTURE_CODE,
+        {
+            "ganzoo.losses": {"hinge": "acme:Mine"},
+            "ganzoo.architectures": {"mlp": "acme:Line"},
+        },
+    )
+    tiny = ["--data", "ring", "--set", "data.samples=20", *TINY_MLP[:-2]]
+    assert "write 'acme:mlp' or 'ganzoo:mlp'" in refused("train", "mlp", "--loss", "hinge", *tiny)
+    assert not Path("runs").exists()
+
+    result = ganzoo_cli("train", "acme:mlp", "--loss", "acme:hinge", *tiny, "--out", "run")
+    assert result.code == 0, result.err
+    stored = json.loads(Path("run/config.json").read_text())
+    for part in ("architecture", "loss"):
+        assert (stored[part]["package"], stored[part]["version"]) == ("acme", "1.0")
+    assert stored["architecture"]["name"] == "mlp"
+
+    model = ganzoo.load("run")
+    assert type(model.architecture).__module__ == "acme"
+    assert model.sample(3).shape == (3, 2)
+    assert model.discriminator(model.sample(3)).shape == (3,)
+    assert ganzoo_cli("train", "--resume", "run", "--steps", "3").code == 0
+
+
+@pytest.fixture
+def bad_company(plugin):
+    """Install a package that is broken and one that claims names of the box."""
+    plugin(
+        "bust",
+        "raise RuntimeError('out of order')",
+        {
+            "ganzoo.losses": {"bust-loss": "bust:Loss"},
+            "ganzoo.architectures": {"bust-net": "bust:Net"},
+            "ganzoo.evaluators": {"bust-judge": "bust:Judge"},
+        },
+        version="0.9",
+    )
+    plugin(
+        "rival",
+        LOSS_CODE + EVALUATOR_CODE,
+        {
+            "ganzoo.losses": {"hinge": "rival:Mine"},
+            "ganzoo.evaluators": {"fid": "rival:Judge"},
+        },
+    )
+
+
+BROKEN_STATE = (
+    "broken: loss 'bust-loss' of bust 0.9 fails to import (bust:Loss): RuntimeError: out of order"
+)
+
+
+@pytest.mark.parametrize("kind", [[], ["losses"]], ids=["all kinds", "one kind"])
+@pytest.mark.parametrize("check", [[], ["--check"]], ids=["unchecked", "checked"])
+def test_list_shows_the_broken_and_the_conflicting_as_rows(bad_company, ganzoo_cli, kind, check):
+    result = ganzoo_cli("list", *kind, *check, "--json")
+    assert (result.code, result.err) == (0, "")
+    states = {
+        (row["package"], row["name"]): row["state"]
+        for row in json.loads(result.out)
+        if row["kind"] == "loss"
+    }
+    assert states["rival", "hinge"] == "claimed twice: write rival:hinge"
+    assert states["ganzoo", "hinge"] == "claimed twice: write ganzoo:hinge"
+    assert states["bust", "bust-loss"] == (BROKEN_STATE if check else "installed")
+    assert states["ganzoo", "wgan-gp"] == ("works" if check else "installed")
+
+    printed = ganzoo_cli("list", *kind, *check)
+    assert (printed.code, printed.err) == (0, "")
+    header, *lines = printed.out.splitlines()
+    assert header.split() == ["kind", "name", "package", "version", "state"]
+    assert len(lines) == len(json.loads(result.out))
+    for (package, name), state in states.items():
+        assert sum(f" {name} " in line and line.endswith(state) for line in lines), (package, name)
+
+
+def test_everything_else_works_beside_the_broken_and_the_conflicting(bad_company, ganzoo_cli):
+    for command in (
+        ["list"],
+        ["show", "dcgan"],
+        ["train", "mlp", "--image-size", "8", *TINY_MLP, "--out", "run"],
+        ["sample", "run", "-n", "2"],
+    ):
+        result = ganzoo_cli(*command)
+        assert result.code == 0, result
+    judged = ganzoo_cli("eval", "run", "--samples", "20", "--json")
+    assert judged.code == 0, judged
+    metrics = [row["metric"] for row in json.loads(judged.out)["scores"]]
+    assert "is[digits-cnn]" in metrics
+    assert not [metric for metric in metrics if metric.startswith(("fid", "bust"))]
+
+
+def test_using_the_broken_or_the_conflicting_says_so_in_a_line(bad_company, refused):
+    for command in (
+        ["train", "mlp", "--loss", "bust-loss"],
+        ["train", "bust-net"],
+        ["show", "bust-loss"],
+        ["eval", "--floor", "--data", "digits", "--metric", "bust-judge"],
+    ):
+        message = refused(*command)
+        assert "of bust 0.9 fails to import" in message
+        assert message.endswith("RuntimeError: out of order")
+        assert "\n" not in message
+    for command in (
+        ["train", "mlp", "--loss", "hinge"],
+        ["eval", "--floor", "--data", "digits", "--metric", "fid"],
+    ):
+        assert "is claimed by ganzoo and rival; write 'ganzoo:" in refused(*command)
+    assert not Path("runs").exists()
+
+
+def test_show_of_a_name_claimed_twice_shows_both(bad_company, ganzoo_cli):
+    result = ganzoo_cli("show", "hinge")
+    assert result.code == 0
+    assert f"loss hinge, ganzoo {ganzoo.__version__}\n" in result.out
+    assert "loss hinge, rival 1.0\n" in result.out
+    assert len(json.loads(ganzoo_cli("show", "hinge", "--json").out)) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "typo", "nearest"),
+    [
+        (ARCHITECTURE, "dcgann", "dcgan"),
+        (LOSS, "wgan_gp", "wgan-gp"),
+        (DATASET, "digit", "digits"),
+        (EVALUATOR, "mode", "modes"),
+        (FEATURE_EXTRACTOR, "inception", "inception-v3-compat"),
+    ],
+    ids=lambda value: getattr(value, "word", value),
+)
+def test_an_unknown_name_offers_the_nearest(kind, typo, nearest):
+    with pytest.raises(InputError) as caught:
+        registry.find(kind, typo)
+    assert str(caught.value) == f"no {kind.word} is called '{typo}'; did you mean '{nearest}'?"
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.word)
+def test_a_name_near_to_none_lists_what_is_installed(kind):
+    with pytest.raises(InputError) as caught:
+        registry.find(kind, "zzzzzzzzzzzz")
+    for name in names(kind):
+        assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "written", ["losses", "loss", "feature extractors", "feature-extractor", "feature_extractors"]
+)
+def test_list_takes_a_kind_in_one_or_several(ganzoo_cli, written):
+    result = ganzoo_cli("list", written, "--json")
+    assert result.code == 0
+    kinds = {row["kind"] for row in json.loads(result.out)}
+    assert kinds == {"loss" if written.startswith("loss") else "feature extractor"}
+
+
+def test_an_unknown_kind_offers_the_nearest(refused):
+    assert "; did you mean 'losses'?" in refused("list", "losss")
+    assert "known: architectures, losses, datasets" in refused("list", "zzzzzzz")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [entry for kind in KINDS for entry in registry.entries(kind)],
+    ids=lambda entry: f"{entry.kind.word} {entry.name}",
+)
+def test_show_works_for_everything_installed(ganzoo_cli, entry):
+    result = ganzoo_cli("show", entry.qualified)
+    assert (result.code, result.err) == (0, "")
+    first, summary, *_ = result.out.splitlines()
+    assert first == f"{entry.kind.word} {entry.name}, {entry.package} {entry.version}"
+    assert summary.strip()
+    for name, field in entry.load().model_fields.items():
+        assert f"  {name} = " in result.out
+        assert field.description in result.out
+
+
+def test_a_stored_name_asks_for_the_package_that_gave_it(plugin):
+    with pytest.raises(PluginError) as caught:
+        registry.find_from(LOSS, "acme-loss", "acme", "2.0")
+    assert str(caught.value) == (
+        "loss 'acme-loss' comes from the package acme 2.0, "
+        "which is not installed here: pip install acme"
+    )
+    plugin("acme", LOSS_CODE, {"ganzoo.losses": {"other": "acme:Mine"}})
+    with pytest.raises(PluginError) as caught:
+        registry.find_from(LOSS, "acme-loss", "acme", "2.0")
+    assert str(caught.value).endswith(
+        "acme 2.0, and the 1.0 installed here has none: pip install acme==2.0"
+    )
+    assert registry.find_from(LOSS, "other", "acme", "2.0").version == "1.0"
+
+
+def test_a_stored_name_is_not_taken_from_another_package():
+    with pytest.raises(PluginError, match=r"from the package acme 1\.0, which is not"):
+        registry.find_from(LOSS, "hinge", "acme", "1.0")
