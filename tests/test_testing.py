@@ -712,6 +712,13 @@ class NormOverBatch(GradientPenalty):
         return gradient.norm()
 
 
+class OneSidedNormOverBatch(GradientPenalty):
+    """Penalises what is steeper than one alone, by one norm of the mean logit's gradient."""
+
+    def norm(self, gradient):
+        return (gradient / len(gradient)).norm().clamp(min=1)
+
+
 class NormOverChannels(GradientPenalty):
     """Takes a norm for each pixel of each image: right for vectors, wrong for images."""
 
@@ -837,6 +844,7 @@ LOSSES = [
     Kill(loss.check_generator_direction, WrongSign, "higher logits for its fakes"),
     Kill(loss.check_batch_size, SumOverBatch, "term 'adversarial' changes"),
     Kill(loss.check_batch_size, NormOverBatch, "term 'penalty' changes"),
+    Kill(loss.check_batch_size, OneSidedNormOverBatch, "term 'penalty' changes"),
     Kill(loss.check_sample_shape, NormOverChannels, "term 'penalty' changes"),
     Kill(loss.check_sample_shape, WeightsOfVectors, "any function D from samples (N, *shape)"),
     Kill(loss.check_seeding, NoisyLabels, "with the same seed: draw by torch's global"),
