@@ -5,15 +5,15 @@ A test fails when one of them is stale.
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from ganzoo import registry
-from ganzoo.cli import app, main
+from ganzoo.cli import app
 from ganzoo.cli.inspect import describe_component
 from ganzoo.config import TrainOptions
 
@@ -51,14 +51,30 @@ def components() -> str:
 
 
 def command_line() -> str:
-    """Show the help of every command."""
-    names = [command.name for command in app.registered_commands]
-    parts = ["# Command line", "Written by `python docs/generate.py` from the commands' own help."]
-    for name in [None, *names]:
-        arguments = [*([name] if name else []), "--help"]
-        title = f"ganzoo {name}" if name else "ganzoo"
-        parts.append(f"## {title}\n\n```text\n{_printed(arguments)}\n```")
+    """Describe every command, from its own declaration."""
+    parts = [
+        "# Command line",
+        "Written by `python docs/generate.py` from the commands; `ganzoo COMMAND --help` prints "
+        "the same.",
+    ]
+    group = typer.main.get_command(app)
+    for name, command in group.commands.items():
+        with command.make_context(name, [], resilient_parsing=True) as context:
+            command.get_help(context)  # completes the help of options that stand for fields
+        text = inspect.cleandoc(command.help or "")
+        parts.append(f"## ganzoo {name}\n\n{text}")
+        rows = [_parameter(parameter) for parameter in command.params if parameter.name != "help"]
+        parts.append(_table(("parameter", "default", "meaning"), rows))
     return "\n\n".join(parts) + "\n"
+
+
+def _parameter(parameter: Any) -> tuple[str, Any, str]:
+    spelling = ", ".join(parameter.opts) if parameter.param_type_name == "option" else None
+    shown = spelling or parameter.metavar
+    if spelling and parameter.metavar:
+        shown = f"{spelling} {parameter.metavar}"
+    default = "" if parameter.default in (None, False) else parameter.default
+    return shown, default, parameter.help or ""
 
 
 def _component(one: dict[str, Any]) -> Iterator[str]:
@@ -75,15 +91,9 @@ def _component(one: dict[str, Any]) -> Iterator[str]:
 
 def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     lines = [" | ".join(header), " | ".join("---" for _ in header)]
-    lines += [" | ".join((f"`{name}`", f"`{default}`", text)) for name, default, text in rows]
+    for name, default, text in rows:
+        lines.append(" | ".join((f"`{name}`", "" if default == "" else f"`{default}`", text)))
     return "\n".join(f"| {line} |" for line in lines)
-
-
-def _printed(arguments: list[str]) -> str:
-    os.environ["COLUMNS"] = "100"
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        main(arguments)
-    return "\n".join(line.rstrip() for line in out.getvalue().strip().splitlines())
 
 
 if __name__ == "__main__":
