@@ -9,6 +9,7 @@ from PIL import Image
 from ganzoo import registry
 from ganzoo.testing import (
     architecture_checks,
+    check_options,
     dataset_checks,
     evaluator_checks,
     feature_extractor_checks,
@@ -61,6 +62,11 @@ def test_dataset(name, check, tmp_path):
 def test_digits_cnn(check):
     extractor = registry.get(registry.FEATURE_EXTRACTOR, "digits-cnn")()
     check(extractor.load(None, torch.device("cpu")))
+
+
+@pytest.mark.parametrize("name", names(registry.FEATURE_EXTRACTOR))
+def test_feature_extractor_options(name):
+    check_options(registry.get(registry.FEATURE_EXTRACTOR, name)())
 
 
 def some_images(folder: Path, zipped: bool) -> Path:

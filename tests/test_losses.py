@@ -186,14 +186,21 @@ class MinibatchStatistics(nn.Module):
         return x + x.std(0, keepdim=True)
 
 
-@pytest.mark.parametrize("mixing", [nn.BatchNorm1d(8), MinibatchStatistics()])
+class DetachedMean(nn.Module):
+    """Takes the batch's mean away, where no gradient shows it."""
+
+    def forward(self, x):
+        return x - x.mean(0, keepdim=True).detach()
+
+
+@pytest.mark.parametrize("mixing", [nn.BatchNorm1d(8), MinibatchStatistics(), DetachedMean()])
 def test_wgan_gp_refuses_any_critic_that_mixes_its_batch(mixing):
     data = DataSpec(shape=(1, 4, 4))
     with pytest.raises(InputError, match="judged on its own"):
         WGANGP().check_discriminator(critic_with(mixing), data)
 
 
-@pytest.mark.parametrize("fine", [nn.LayerNorm(8), nn.Identity(), nn.Dropout(0.5)])
+@pytest.mark.parametrize("fine", [nn.LayerNorm(8), nn.Identity(), nn.Dropout(0.5), nn.Softplus()])
 def test_wgan_gp_takes_a_critic_that_does_not(fine):
     critic = critic_with(fine)
     before = {name: value.clone() for name, value in critic.state_dict().items()}

@@ -524,7 +524,6 @@ ARCHITECTURES = [
     Kill(architecture.check_double_backward, RootOfZero, "gradient must be finite"),
     Kill(architecture.check_independent_samples, AlwaysBatchNorm, "must not mix its batch"),
     Kill(architecture.check_independent_samples, MinibatchDeviation, "must not mix its batch"),
-    Kill(architecture.check_independent_samples, RoundedSamples, "by the samples that they judge"),
     Kill(architecture.check_evaluation_is_by_sample, NoRunningStatistics, "on its batch"),
     Kill(architecture.check_evaluation_is_by_sample, DropoutForEver, "or on chance"),
     Kill(architecture.check_evaluation_is_by_sample, Squeezed, "must give (1,), not ()"),
@@ -821,6 +820,30 @@ class AllLogitsDetached(NonSaturating):
             return super().discriminator_loss(D, real, fake)
 
 
+class ClipsWithGradients(NonSaturating):
+    """Clips leaves that require gradients, which torch refuses."""
+
+    def constrain(self, discriminator):
+        for parameter in discriminator.parameters():
+            parameter.clamp_(-0.01, 0.01)
+
+
+class Freezes(NonSaturating):
+    """Takes the parameters out of training."""
+
+    def constrain(self, discriminator):
+        discriminator.requires_grad_(False)
+
+
+class Shrinks(NonSaturating):
+    """Decays weights a little more each time: no constraint, but an optimiser's work."""
+
+    @torch.no_grad()
+    def constrain(self, discriminator):
+        for parameter in discriminator.parameters():
+            parameter.mul_(0.9)
+
+
 class RecipeIsADict(NonSaturating):
     """Declares the paper's recipe without its class."""
 
@@ -857,6 +880,9 @@ LOSSES = [
     Kill(loss.check_side_effects, ClipsInLoss, "must not change the discriminator"),
     Kill(loss.check_gradients_reach_the_networks, FakesDetached, "must reach the fakes"),
     Kill(loss.check_gradients_reach_the_networks, AllLogitsDetached, "must reach its parameters"),
+    Kill(loss.check_constraint, ClipsWithGradients, "in place, under torch.no_grad()"),
+    Kill(loss.check_constraint, Freezes, "leave parameters that learn"),
+    Kill(loss.check_constraint, Shrinks, "the same as once"),
     Kill(loss.check_recipe, RecipeIsADict, "recipe must be a ganzoo.Recipe"),
 ]
 

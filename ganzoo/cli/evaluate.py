@@ -85,8 +85,7 @@ def evaluate(
         if not key.startswith("data."):
             raise InputError(f"--set {key}: only data.OPTION can be set here")
         options[key.removeprefix("data.")] = value
-    counter = Counter()
-    try:
+    with Counter() as counter:
         rows = judge(
             model,
             metric,
@@ -101,8 +100,6 @@ def evaluate(
             device=device,
             progress=counter,
         )
-    finally:
-        counter.stop()
     if as_json:
         print_json({"scores": [row.model_dump(mode="json") for row in rows]})
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -17,12 +17,26 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LINES = 10.0
 
 
-class ProgressObserver(Observer):
+class _Bars:
+    """Bars in a terminal, which are gone when the block is left; none elsewhere."""
+
+    def __init__(self) -> None:
+        console = error_console()
+        self.progress = _bar(console) if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        if self.progress:
+            self.progress.stop()
+
+
+class ProgressObserver(_Bars, Observer):
     """Shows a run's losses, images per second and time left."""
 
     def __init__(self) -> None:
-        self.console = error_console()
-        self.progress = _bar(self.console) if self.console.is_terminal else None
+        super().__init__()
         self.task: Any = None
         self.steps = 0
         self.first: tuple[float, int] = (0.0, 0)
@@ -43,8 +57,6 @@ class ProgressObserver(Observer):
         """Move the bar."""
         if self.progress:
             self.progress.update(self.task, completed=step)
-            if step == self.steps:
-                self.progress.stop()
 
     def logged(self, row: dict[str, Any]) -> None:
         """Show the losses: beside the bar, or as a line now and then."""
@@ -65,12 +77,11 @@ class ProgressObserver(Observer):
         return f"{round(seconds)} s left"
 
 
-class Counter:
+class Counter(_Bars):
     """Shows how far an evaluation is; called with what is done, how much, and how much there is."""
 
     def __init__(self) -> None:
-        console = error_console()
-        self.progress = _bar(console) if console.is_terminal else None
+        super().__init__()
         self.tasks: dict[str, Any] = {}
         self.said = time.monotonic()
 
@@ -84,11 +95,6 @@ class Counter:
         elif time.monotonic() - self.said >= SECONDS_BETWEEN_LINES:
             self.said = time.monotonic()
             note(f"{what}: {done} of {total}")
-
-    def stop(self) -> None:
-        """Take the bars away."""
-        if self.progress:
-            self.progress.stop()
 
 
 def _bar(console: Any) -> Progress:

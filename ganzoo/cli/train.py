@@ -19,7 +19,7 @@ from ganzoo.errors import InputError
 from ganzoo.registry import ARCHITECTURE, DATASET, LOSS
 
 if TYPE_CHECKING:
-    from ganzoo.training import Observer
+    from ganzoo.cli.progress import ProgressObserver
 
 
 def register(app: typer.Typer) -> None:
@@ -93,7 +93,11 @@ def train(
         changes = {name: value for name, value in names.items() if value is not None}
         if out is not None or dry_run:
             raise InputError("--resume goes on in its own folder: leave --out and --dry-run away")
-        _finish(_resumed(resume, {**changes, **given}), as_json)
+        from ganzoo.api import resume as go_on
+
+        with _progress() as observer:
+            run = go_on(resume, {**changes, **given}, observer)
+        _finish(run, as_json)
         return
     if architecture is None:
         raise InputError("name an architecture to train, such as those of 'ganzoo list'")
@@ -105,7 +109,9 @@ def train(
         return
     from ganzoo.api import start
 
-    _finish(start(config, out, _observer()), as_json)
+    with _progress() as observer:
+        run = start(config, out, observer)
+    _finish(run, as_json)
 
 
 def _given(
@@ -124,13 +130,7 @@ def _given(
     return {**given, **short}
 
 
-def _resumed(path: Path, changes: dict[str, Any]) -> Any:
-    from ganzoo.api import resume
-
-    return resume(path, changes, _observer())
-
-
-def _observer() -> Observer:
+def _progress() -> ProgressObserver:
     from ganzoo.cli.progress import ProgressObserver
 
     return ProgressObserver()

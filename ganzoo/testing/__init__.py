@@ -13,7 +13,7 @@ message that says what the protocol asks for. Each kind has a list of its checks
 """
 
 from ganzoo.testing.architecture import architecture_checks
-from ganzoo.testing.common import ConformanceError
+from ganzoo.testing.common import ConformanceError, check_options
 from ganzoo.testing.dataset import dataset_checks
 from ganzoo.testing.evaluator import evaluator_checks, feature_extractor_checks
 from ganzoo.testing.loss import loss_checks
@@ -21,6 +21,7 @@ from ganzoo.testing.loss import loss_checks
 __all__ = [
     "ConformanceError",
     "architecture_checks",
+    "check_options",
     "dataset_checks",
     "evaluator_checks",
     "feature_extractor_checks",

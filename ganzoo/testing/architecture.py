@@ -120,7 +120,7 @@ def check_double_backward(architecture: Architecture) -> None:
 def check_independent_samples(architecture: Architecture) -> None:
     """With ``independent_samples``, a sample's logit does not depend on its batch."""
     for data, _, discriminator in _networks(architecture, independent_samples=True):
-        with explained("logits must be differentiable by the samples that they judge"):
+        with explained("the discriminator must judge a batch of any size in training mode"):
             mixed = mixes_batch(discriminator, data)
         require(
             not mixed,

@@ -137,6 +137,24 @@ def check_gradients_reach_the_networks(loss: Loss) -> None:
     require(bool(taught.any()), "the generator's loss must reach the fakes: do not detach them")
 
 
+def check_constraint(loss: Loss) -> None:
+    """The constraint on the discriminator is a projection: applied twice, the same as once."""
+    critic = _critic()
+    with explained("constrain() must change parameters in place, under torch.no_grad()"):
+        loss.constrain(critic)
+        once = [parameter.detach().clone() for parameter in critic.parameters()]
+        loss.constrain(critic)
+    for parameter, was in zip(critic.parameters(), once, strict=True):
+        require(
+            parameter.is_leaf and parameter.requires_grad,
+            "constrain() must leave parameters that learn: change them under torch.no_grad()",
+        )
+        require(
+            torch.allclose(parameter, was),
+            "constrain() runs after each update: applied twice, it must be the same as once",
+        )
+
+
 def check_recipe(loss: Loss) -> None:
     """The loss declares its paper's recipe."""
     require(
@@ -156,6 +174,7 @@ loss_checks: list[Callable[[Loss], None]] = [
     check_seeding,
     check_side_effects,
     check_gradients_reach_the_networks,
+    check_constraint,
     check_recipe,
 ]
 
