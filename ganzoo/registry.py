@@ -7,10 +7,12 @@ one of them is chosen by writing ``package:name``.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import inspect
 import re
+import sys
 from collections import Counter
 from dataclasses import dataclass
 
@@ -89,12 +91,24 @@ class Entry:
 
 def entries(kind: Kind) -> list[Entry]:
     """List every component of a kind that an installed package announces, sorted by name."""
-    found = {
-        Entry(kind, point.name, point.dist.name, point.dist.version, point.value)
-        for point in importlib.metadata.entry_points(group=kind.group)
-        if point.dist is not None
-    }
+    found = {entry for entry in _announced(tuple(sys.path)) if entry.kind == kind}
     return sorted(found, key=lambda entry: (entry.name, entry.package))
+
+
+@functools.lru_cache(maxsize=1)
+def _announced(path: tuple[str, ...]) -> list[Entry]:
+    """Read the metadata of all packages on a path, each package's own name and version once."""
+    points = importlib.metadata.entry_points()
+    packages: dict[int, tuple[str, str]] = {}
+    found = []
+    for kind in KINDS:
+        for point in points.select(group=kind.group):
+            if point.dist is None:
+                continue
+            if id(point.dist) not in packages:
+                packages[id(point.dist)] = (point.dist.name, point.dist.version)
+            found.append(Entry(kind, point.name, *packages[id(point.dist)], point.value))
+    return found
 
 
 def conflicts(listed: list[Entry]) -> set[str]:
