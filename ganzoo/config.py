@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
@@ -175,7 +176,8 @@ def _named_data(data: str) -> tuple[str, dict[str, str]]:
     """Return the name of a dataset, and its option "path" where a path was given."""
     path = Path(data).expanduser()
     named = any(entry.name == data.rpartition(":")[2] for entry in registry.entries(DATASET))
-    if named or not (path.exists() or path.suffix or len(path.parts) > 1):
+    is_path = path.exists() or path.suffix or data.startswith(("~", ".")) or os.sep in data
+    if named or not is_path:
         return data, {}
     if not path.exists():
         raise InputError(f"there is no folder or file {data}; --data takes a path or a name")

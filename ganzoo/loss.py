@@ -82,9 +82,8 @@ class Loss(Component, ABC):
         """
         if self.independent_samples and mixes_batch(discriminator, data):
             raise InputError(
-                f"{type(self).__name__} needs each sample judged on its own, and this "
-                "discriminator mixes its batch; use layer normalisation or none in place of "
-                "batch normalisation"
+                "the loss needs each sample judged on its own, and this discriminator mixes its "
+                "batch; use layer normalisation or none in place of batch normalisation"
             )
 
 

@@ -479,3 +479,26 @@ def test_the_help_of_train_borrows_from_the_options(ganzoo_cli):
             named += 1
             assert f"{field.description} [default: {field.default}]" in shown
     assert named >= 6
+
+
+def test_an_interrupt_says_how_to_go_on(ganzoo_cli, monkeypatch):
+    import os
+    import signal
+
+    from ganzoo.cli.progress import ProgressObserver
+
+    def stepped(self, step):
+        if step == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ProgressObserver, "stepped", stepped)
+        tiny = "--steps 3 --batch-size 4 --set arch.hidden=8 --set data.image_size=8 --out run"
+        stopped = ganzoo_cli("train", "mlp", *tiny.split())
+    assert stopped.code == 130
+    assert stopped.out == ""
+    assert "Error" not in stopped.err
+    last = stopped.err.splitlines()[-1]
+    assert last.startswith("stopped after step 1 of 3, state saved")
+    again = last.partition("go on with: ganzoo ")[2].split()
+    assert ganzoo_cli(*again).code == 0

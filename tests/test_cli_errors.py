@@ -103,6 +103,7 @@ REFUSED = {
     "show": "Missing argument",
     # Data.
     "train dcgan --data no/such/folder": "there is no folder or file no/such/folder",
+    "train dcgan --data ./nope": "there is no folder or file ./nope",
     "train dcgan --data texts": "there are no images in",
     "train dcgan --data empty": "there are no images in",
     "train dcgan --data broken": "none of the 1 images in",

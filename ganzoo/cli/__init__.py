@@ -13,7 +13,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from ganzoo.cli import evaluate, inspect, sample, train
-from ganzoo.errors import GanzooError
+from ganzoo.errors import GanzooError, Interrupted
 
 app = typer.Typer(
     name="ganzoo",
@@ -56,12 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = app(args=arguments, prog_name="ganzoo", standalone_mode=False)
         sys.stdout.flush()
         return code or 0
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)  # as asked for, and nothing went wrong
+        return stop.exit_code
     except GanzooError as error:
         return _failed(error, str(error), error.exit_code)
     except TyperException as error:
         message = error.format_message().rstrip(".")
-        stop = "" if message.endswith("?") else "."
-        return _failed(error, f"{message}{stop} Try 'ganzoo --help'.", 2)
+        ending = "" if message.endswith("?") else "."
+        return _failed(error, f"{message}{ending} Try 'ganzoo --help'.", 2)
     except (Abort, KeyboardInterrupt) as error:
         return _failed(error, "interrupted", 130)
     except BrokenPipeError:
