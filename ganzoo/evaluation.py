@@ -77,8 +77,8 @@ def evaluate(
         metrics: Names of evaluators; every installed one that fits the data if None.
         data: The reals; by default what the model was trained on.
         data_options: Options of ``data``.
-        floor: Judge other reals of ``data`` in place of a model's fakes: the score that a
-            perfect generator would have at these sample counts.
+        floor: Judge other reals in place of the model's fakes: the score that a perfect
+            generator would have at these sample counts.
         samples: Number of fakes; as many as the reals, at most 10,000, if None.
         real_samples: Number of reals; all if None, or half of them for the floor.
         features: Name of a feature extractor, in place of the data's own or the metric's.
@@ -97,19 +97,16 @@ def evaluate(
     """
     with torch.random.fork_rng():
         place = resolve_device(device)
-        judged = None if floor else (model if isinstance(model, Model) else load(model))
-        choice = _data_choice(judged, data, data_options or {})
+        # The floor needs a model only where nothing else says which data are meant.
+        known = None if floor and model is None and data else _loaded(model)
+        judged = None if floor else known
+        choice = _data_choice(known, data, data_options or {})
         dataset: Dataset = choice.build(DATASET)
         reals = dataset.read()
         evaluators = _evaluators(metrics, reals.spec)
         fakes, reals = _drawn(judged, reals, samples, real_samples, seed, place)
-        extractor = _Extractors(features, features_weights, reals.spec, place, progress)
-        if (features or features_weights) and all(j.features is None for j in evaluators.values()):
-            raise InputError(f"{', '.join(evaluators)} look through no feature extractor")
-        sets = {
-            name: (extractor.look(name, fakes, "fakes"), extractor.look(name, reals, "reals"))
-            for name in {extractor.name_for(judge) for judge in evaluators.values()}
-        }
+        extractors = _Extractors(features, features_weights, reals.spec, place, progress)
+        extractors.check_used(evaluators)
         shared = {
             "data": {
                 "name": choice.name,
@@ -123,26 +120,30 @@ def evaluate(
             "step": judged.config.step if judged else None,
             "versions": versions(),
         }
-        rows = []
-        for name, judge in evaluators.items():
-            rows += _rows(name, judge, extractor, sets[extractor.name_for(judge)], shared)
+        sets = extractors.look_at(fakes, reals, evaluators)
+        rows = [
+            row
+            for name, judge in evaluators.items()
+            for row in _rows(name, judge, extractors, sets[extractors.name_for(judge)], shared)
+        ]
     if judged is not None:
         _remember(judged, rows)
     return rows
 
 
+def _loaded(model: Model | Run | str | Path | None) -> Model:
+    return model if isinstance(model, Model) else load(model)
+
+
 def _data_choice(model: Model | None, data: str | None, options: dict[str, Any]) -> ComponentChoice:
-    if model is None:
-        if data is None:
-            raise InputError("judging real data against itself needs --data")
-        return choose_data(data, options)
+    """Choose the reals: what is asked for, at the model's size, or what it was trained on."""
     if data is None:
         trained = model.config.data
         if not options:
             return trained
         return choose_data(f"{trained.package}:{trained.name}", {**trained.options, **options})
     choice = choose_data(data, options)
-    size = model.config.spec.image_size
+    size = model.config.spec.image_size if model else None
     if size and "image_size" in choice.options and "image_size" not in options:
         choice = choose_data(data, {**options, "image_size": size})
     return choice
@@ -175,7 +176,12 @@ def _drawn(
             f"the model makes samples of {_shape(model.config.spec)}, and the data have "
             f"{_shape(reals.spec)}; choose other --data"
         )
-    return Samples(reals.spec, model.to(device).sample_stored(wanted, seed)), chosen
+    home = next(model.generator.parameters()).device
+    try:
+        fakes = model.to(device).sample_stored(wanted, seed)
+    finally:
+        model.to(home)
+    return Samples(reals.spec, fakes), chosen
 
 
 def _shape(spec: DataSpec) -> str:
@@ -231,9 +237,23 @@ class _Extractors:
             None if judge.features is None else self.asked or self.spec.features or judge.features
         )
 
-    def look(self, name: str | None, samples: Samples, what: str) -> SampleSet:
-        """Prepare to look at samples through an extractor, when a metric first does."""
-        return SampleSet(samples, lambda found: self._features(name, found, what))
+    def check_used(self, evaluators: dict[str, Evaluator]) -> None:
+        """Refuse an extractor, or weights, that no metric would look through."""
+        unused = all(judge.features is None for judge in evaluators.values())
+        if unused and (self.asked or self.weights):
+            raise InputError(f"{', '.join(evaluators)} look through no feature extractor")
+
+    def look_at(
+        self, fakes: Samples, reals: Samples, evaluators: dict[str, Evaluator]
+    ) -> dict[str | None, tuple[SampleSet, SampleSet]]:
+        """Prepare both sets for each extractor; the pass is made when a metric first looks."""
+        return {
+            name: (
+                SampleSet(fakes, lambda found, n=name: self._features(n, found, "fakes")),
+                SampleSet(reals, lambda found, n=name: self._features(n, found, "reals")),
+            )
+            for name in {self.name_for(judge) for judge in evaluators.values()}
+        }
 
     def describe(self, name: str) -> dict[str, str]:
         """Return what a score row says of an extractor."""

@@ -69,11 +69,6 @@ class SampleSet:
         """Features of every sample, in order; the first use makes the pass."""
         return self._extract(self.samples)
 
-    @property
-    def extracted(self) -> bool:
-        """Whether the pass was made."""
-        return "features" in self.__dict__
-
 
 @dataclass(frozen=True)
 class Score:

@@ -117,7 +117,7 @@ REFUSED = {
     "train dcgan --loss wgan-gp --set arch.discriminator_norm=batch": "mixes its batch; use layer",
     "eval --floor --data ring --metric fid": "metric 'fid' cannot judge samples of 2 here",
     "eval --floor --data digits --metric modes": "metric 'modes' cannot judge samples of 1 x 32",
-    "eval --floor": "judging real data against itself needs --data",
+    "eval --floor": "there is no run under",
     # Models that are not there.
     "sample": "there is no run under",
     "eval": "there is no run under",

@@ -327,6 +327,15 @@ def test_the_floor_shares_no_sample_between_its_halves(counted):
     )
 
 
+def test_the_floor_of_a_model_is_that_of_its_data(tiny_run):
+    (named,) = evaluate(
+        None, ["fid"], data="digits", data_options={"image_size": 16}, floor=True, samples=99
+    )
+    assert evaluate(tiny_run, ["fid"], floor=True, samples=99) == [named]
+    (other,) = evaluate(tiny_run, ["fid"], data="digits", floor=True, samples=99)
+    assert other == named, "at the model's size"
+
+
 def test_few_samples_are_said(tiny_run):
     (row,) = evaluate(tiny_run, ["fid"], samples=100)
     assert row.note == "100 samples are few for 64 features"
@@ -342,7 +351,7 @@ def test_few_samples_are_said(tiny_run):
         ({"real_samples": 1798}, "there are 1797 real samples, and 1798 are needed"),
         ({"metrics": ["modes"]}, "cannot judge"),
         ({"data": "ring"}, "choose other --data"),
-        ({"floor": True}, "needs --data"),
+        ({"features": "digits-cnn", "data": "ring", "floor": True}, "no feature extractor"),
     ],
 )
 def test_what_cannot_be_judged(tiny_run, arguments, message):

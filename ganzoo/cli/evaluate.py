@@ -51,7 +51,7 @@ def evaluate(
         bool,
         typer.Option(
             "--floor",
-            help="Judge other reals of --data in place of a model: what a perfect one would score.",
+            help="Judge other reals in place of the model: what a perfect one would score.",
         ),
     ] = False,
     samples: Annotated[
