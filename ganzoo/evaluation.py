@@ -19,7 +19,7 @@ from ganzoo.errors import GanzooError, InputError
 from ganzoo.evaluator import Evaluator, FeatureExtractor, Features, LoadedExtractor, SampleSet
 from ganzoo.model import Model, load
 from ganzoo.registry import DATASET, EVALUATOR, FEATURE_EXTRACTOR
-from ganzoo.run import SCORES_FILE, Run, append_line
+from ganzoo.run import Run, append_line
 from ganzoo.seeding import generator_for
 
 FAKES = 10_000
@@ -336,4 +336,4 @@ def _remember(model: Model, rows: list[ScoreRow]) -> None:
     run = Run(model.folder.parent)
     if run.model == model.folder and run.is_run():
         for row in rows:
-            append_line(run.path / SCORES_FILE, row.model_dump(mode="json"))
+            append_line(run.scores, row.model_dump(mode="json"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -50,12 +50,18 @@ class ModelConfig(RunConfig):
 class Model:
     """A trained model: ``model.sample(16, seed=0)`` draws from its generator."""
 
-    def __init__(self, folder: Path, config: ModelConfig, generator: nn.Module) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: ModelConfig,
+        architecture: Architecture,
+        generator: nn.Module,
+    ) -> None:
         self.folder = folder
         self.config = config
+        self.architecture = architecture
         self.generator = generator
         """The averaged generator, in evaluation mode."""
-        self.architecture: Architecture = config.architecture.build(ARCHITECTURE)
 
     @property
     def title(self) -> str:
@@ -65,11 +71,12 @@ class Model:
     @cached_property
     def discriminator(self) -> nn.Module:
         """The discriminator, in evaluation mode on the CPU; read when it is first asked for."""
-        loss = self.config.loss.build(LOSS)
-        network = self.architecture.discriminator(
-            self.config.spec, independent_samples=loss.independent_samples
+        independent = self.config.loss.build(LOSS).independent_samples
+        return _with_weights(
+            lambda data: self.architecture.discriminator(data, independent_samples=independent),
+            self.config.spec,
+            self.folder / DISCRIMINATOR_FILE,
         )
-        return _with_weights(network, self.folder / DISCRIMINATOR_FILE)
 
     def to(self, device: torch.device | str) -> Model:
         """Move the generator to a device and return the model."""
@@ -108,9 +115,8 @@ def load(model: str | Path | Run | None = None) -> Model:
     folder = find_model(model)
     config = _read_config(folder / CONFIG_FILE)
     architecture: Architecture = config.architecture.build(ARCHITECTURE)
-    with torch.random.fork_rng():  # building draws weights that the file then replaces
-        generator = _with_weights(architecture.generator(config.spec), folder / GENERATOR_FILE)
-    return Model(folder, config, generator)
+    generator = _with_weights(architecture.generator, config.spec, folder / GENERATOR_FILE)
+    return Model(folder, config, architecture, generator)
 
 
 def find_model(model: str | Path | Run | None) -> Path:
@@ -172,6 +178,7 @@ def raw_samples(generator: nn.Module, latents: Tensor) -> Tensor:
     device = next(generator.parameters()).device
     with evaluating(generator), torch.inference_mode():
         parts = [generator(part.to(device)).float().cpu() for part in latents.split(BLOCK)]
+    # A copy outside inference mode may take part in a caller's gradients.
     return torch.cat(parts).contiguous().clone()
 
 
@@ -194,8 +201,10 @@ def _read_config(path: Path) -> ModelConfig:
         raise InputError(f"{path} is not a model's configuration: {complaint(error)}") from None
 
 
-def _with_weights(network: nn.Module, path: Path) -> nn.Module:
+def _with_weights(build: Callable[[DataSpec], nn.Module], data: DataSpec, path: Path) -> nn.Module:
     tensors = load_tensors(path)
+    with torch.random.fork_rng():  # building draws weights that the file then replaces
+        network = build(data)
     try:
         network.load_state_dict(tensors, strict=True)
     except RuntimeError as error:

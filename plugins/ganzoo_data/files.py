@@ -102,10 +102,12 @@ class ImageFolder(_ImageFiles):
             for parent, _, names in os.walk(root, followlinks=False)
             for name in names
         ]
-        yield (
-            files,
-            lambda name: _bounded((root / name).stat().st_size) and ((root / name).read_bytes()),
-        )
+
+        def read(name: str) -> bytes:
+            _check_size((root / name).stat().st_size)
+            return (root / name).read_bytes()
+
+        yield files, read
 
 
 class ImageZip(_ImageFiles):
@@ -127,11 +129,13 @@ class ImageZip(_ImageFiles):
         members = {
             info.filename: info for info in archive.infolist() if not info.filename.endswith("/")
         }
+
+        def read(name: str) -> bytes:
+            _check_size(members[name].file_size)
+            return archive.read(members[name])
+
         with archive:
-            yield (
-                list(members),
-                lambda name: _bounded(members[name].file_size) and archive.read(members[name]),
-            )
+            yield list(members), read
 
 
 def _is_image(name: str) -> bool:
@@ -140,10 +144,9 @@ def _is_image(name: str) -> bool:
     return not hidden and PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
-def _bounded(size: int) -> bool:
+def _check_size(size: int) -> None:
     if size > BYTE_LIMIT:
         raise ValueError(f"{size} bytes are more than the {BYTE_LIMIT} that an image may have")
-    return True
 
 
 def _reason(error: Exception) -> str:
