@@ -23,7 +23,7 @@ PREFIXES = ("arch", "loss", "data", "train")
 class TrainOptions(Recipe):
     """How a run is trained; what it inherits comes from the loss's recipe unless overridden."""
 
-    steps: int = Field(1200, ge=0, description="Generator updates.")
+    steps: int = Field(1000, ge=0, description="Generator updates.")
     batch_size: int = Field(32, ge=1, description="Samples in a batch.")
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of all that is drawn.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
