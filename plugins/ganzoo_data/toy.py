@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 
 import torch
 from pydantic import Field
@@ -19,9 +20,9 @@ class _Mixture(Dataset):
     samples: int = Field(100_000, gt=0, le=10_000_000, description="Points to draw.")
     std: float = Field(gt=0, description="Standard deviation of each mode.")
 
+    @abstractmethod
     def modes(self) -> tuple[Point, ...]:
         """Return the centres, all of one length."""
-        raise NotImplementedError
 
     def read(self) -> Samples:
         """Draw the points; they are the same each time."""
