@@ -20,7 +20,7 @@ from ganzoo.evaluator import Evaluator, FeatureExtractor, Features, LoadedExtrac
 from ganzoo.model import Model, load
 from ganzoo.registry import DATASET, EVALUATOR, FEATURE_EXTRACTOR
 from ganzoo.run import Run, append_line
-from ganzoo.seeding import generator_for
+from ganzoo.seeding import generator_for, kept_randomness
 
 FAKES = 10_000
 """Fakes are as many as the reals, but no more than this unless asked for."""
@@ -95,7 +95,7 @@ def evaluate(
         InputError: a name, a number or a combination is wrong.
         GanzooError: weights cannot be fetched, or a number is not finite.
     """
-    with torch.random.fork_rng():
+    with kept_randomness():
         place = resolve_device(device)
         # The floor needs a model only where nothing else says which data are meant.
         known = None if floor and model is None and data else _loaded(model)

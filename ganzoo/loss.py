@@ -98,13 +98,15 @@ def mixes_batch(discriminator: nn.Module, data: DataSpec) -> bool:
 
     import torch
 
+    from ganzoo.seeding import kept_randomness
+
     def first_logit(companions: Tensor) -> Tensor:
         # A copy each time, as a pass may change buffers that the next one uses.
         probe = copy.deepcopy(discriminator).cpu().train()
         torch.manual_seed(0)
         return probe(torch.cat([sample, companions]))[0]
 
-    with torch.random.fork_rng(), torch.no_grad():
+    with kept_randomness(), torch.no_grad():
         torch.manual_seed(0)
         sample, *companions = torch.randn(7, *data.shape).split([1, 3, 3])
         these, those = (first_logit(others) for others in companions)

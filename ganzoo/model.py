@@ -21,7 +21,7 @@ from ganzoo.errors import GanzooError, InputError
 from ganzoo.files import atomic_folder, load_tensors, read_json, save_tensors, to_json, write_text
 from ganzoo.registry import ARCHITECTURE, LOSS
 from ganzoo.run import Run, newest_run
-from ganzoo.seeding import generator_for
+from ganzoo.seeding import generator_for, kept_randomness
 
 if TYPE_CHECKING:
     from ganzoo.architecture import Architecture
@@ -203,7 +203,7 @@ def _read_config(path: Path) -> ModelConfig:
 
 def _with_weights(build: Callable[[DataSpec], nn.Module], data: DataSpec, path: Path) -> nn.Module:
     tensors = load_tensors(path)
-    with torch.random.fork_rng():  # building draws weights that the file then replaces
+    with kept_randomness():  # building draws weights that the file then replaces
         network = build(data)
     try:
         network.load_state_dict(tensors, strict=True)

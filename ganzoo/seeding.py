@@ -7,6 +7,7 @@ draws what an uninterrupted one would have drawn.
 from __future__ import annotations
 
 import hashlib
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
@@ -23,6 +24,15 @@ def generator_for(
 ) -> torch.Generator:
     """Return a random generator for one place, on a device."""
     return torch.Generator(device).manual_seed(derived_seed(seed, *place))
+
+
+def kept_randomness() -> AbstractContextManager[None]:
+    """Put torch's global random state back as it was when the block ends.
+
+    That of the CPU and of the current GPU; torch would warn of the others, which are not used.
+    """
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    return torch.random.fork_rng(devices)
 
 
 class BatchOrder:

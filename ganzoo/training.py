@@ -24,7 +24,7 @@ from ganzoo.devices import resolve_device
 from ganzoo.errors import Diverged, Interrupted
 from ganzoo.model import ModelConfig, generated, write_model
 from ganzoo.registry import ARCHITECTURE, LOSS
-from ganzoo.seeding import BatchOrder, derived_seed, generator_for
+from ganzoo.seeding import BatchOrder, derived_seed, generator_for, kept_randomness
 
 if TYPE_CHECKING:
     from ganzoo.architecture import Architecture
@@ -153,7 +153,7 @@ def prepared(config: RunConfig, samples: Samples) -> Trainer:
         InputError: the architecture does not fit the data, or the discriminator the loss.
         ganzoo.errors.PluginError: a component's package is not installed.
     """
-    with torch.random.fork_rng():
+    with kept_randomness():
         return Trainer(
             config.architecture.build(ARCHITECTURE), config.loss.build(LOSS), samples, config.train
         )
@@ -168,7 +168,7 @@ def run_training(run: Run, config: RunConfig, trainer: Trainer, observer: Observ
         Interrupted: SIGINT or SIGTERM asked to stop, and the state was saved.
     """
     state, spec = trainer.state, trainer.samples.spec
-    with torch.random.fork_rng(), _stop_requests() as requests:
+    with kept_randomness(), _stop_requests() as requests:
         checkpoint.restore_newest(run.checkpoints, state, observer.warned)
         run.cut_metrics(state.step)
         observer.started(run, config, state.step)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from ganzoo.component import Component
 from ganzoo.errors import GanzooError
+from ganzoo.seeding import kept_randomness
 
 UNUSUAL_SEED = 14_062_661
 """A seed that no component is likely to set itself."""
@@ -40,7 +41,7 @@ def explained(asked: str) -> Iterator[None]:
 @contextmanager
 def seeded(seed: int = 0) -> Iterator[None]:
     """Seed torch's global generator, and put it back as it was."""
-    with torch.random.fork_rng():
+    with kept_randomness():
         torch.manual_seed(seed)
         yield
 

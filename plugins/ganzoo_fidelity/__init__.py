@@ -16,6 +16,7 @@ from pydantic import Field
 from ganzoo import Evaluator, FeatureExtractor, Features, LoadedExtractor, SampleSet, Score
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.files import sha256
+from ganzoo.seeding import kept_randomness
 
 STANDARD = "inception-v3-compat"
 
@@ -96,7 +97,7 @@ class InceptionV3(FeatureExtractor):
         if weights is None and not path.exists():
             _fetch(URL_INCEPTION_V3, path)
         hashed = sha256(_checked(path))
-        with torch.random.fork_rng():  # building a network draws its first weights
+        with kept_randomness():  # building a network draws its first weights
             try:
                 network = FeatureExtractorInceptionV3(
                     STANDARD, ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path)
