@@ -45,3 +45,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest known word, or nothing."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or the error's name if it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

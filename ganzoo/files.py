@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.errors import GanzooError, InputError
+from ganzoo.errors import GanzooError, InputError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,12 +35,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Give a folder beside ``path`` to fill; on success flush it and move it into place."""
+    """Give a folder beside ``path`` to fill; on success flush it and move it into place.
+
+    A folder that was there is moved aside for the moment between, and back if that fails.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{path.name}.*.tmp"):
-        shutil.rmtree(left, ignore_errors=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     before = path.with_name(f".{path.name}.before.tmp")
+    _settle(path, before)  # of a process that was killed between the two renames
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
     beside.mkdir()
     try:
         yield beside
@@ -51,7 +55,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         flush(path.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-        shutil.rmtree(before, ignore_errors=True)
+        _settle(path, before)
 
 
 def flush(path: Path) -> None:
@@ -91,7 +95,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise InputError(f"{path} is missing") from None
     except (ValueError, RecursionError, OSError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {_first_line(error)}") from None
+        raise InputError(f"{path} cannot be read as JSON: {first_line(error)}") from None
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -105,7 +109,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         try:
             save_file(copies, beside, metadata={"format": "pt"})
         except SafetensorError as error:  # a full disk is not an OSError here
-            raise GanzooError(f"{path} cannot be written: {_first_line(error)}") from error
+            raise GanzooError(f"{path} cannot be written: {first_line(error)}") from error
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -122,7 +126,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise InputError(f"{path} is missing") from None
     except (SafetensorError, ValueError, OSError) as error:
-        raise InputError(f"{path} cannot be read as safetensors: {_first_line(error)}") from None
+        raise InputError(f"{path} cannot be read as safetensors: {first_line(error)}") from None
 
 
 def sha256(path: Path) -> str:
@@ -139,6 +143,13 @@ def cache_folder() -> Path:
     return Path(base).expanduser() / "ganzoo"
 
 
+def _settle(path: Path, before: Path) -> None:
+    """Drop the folder that was moved aside, or move it back where nothing took its place."""
+    if before.exists() and not path.exists():
+        before.rename(path)
+    shutil.rmtree(before, ignore_errors=True)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
@@ -147,7 +158,3 @@ def _umask() -> int:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

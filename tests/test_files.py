@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -58,6 +59,33 @@ def test_a_folder_that_fails_leaves_the_old_one(tmp_path):
     with atomic_folder(folder) as beside:
         (beside / "new").touch()
     assert names(folder) == ["new"]
+    assert names(tmp_path) == ["model"]
+
+
+def test_a_folder_comes_back_when_the_last_rename_fails(tmp_path, monkeypatch):
+    folder = tmp_path / "model"
+    with atomic_folder(folder) as beside:
+        (beside / "old").touch()
+    rename = Path.rename
+
+    def failing(self, target):
+        if "before" not in target.name and "before" not in self.name:
+            raise OSError("the disk is gone")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OSError, match="the disk is gone"), atomic_folder(folder):
+        pass
+    assert names(folder) == ["old"]
+    assert names(tmp_path) == ["model"]
+
+
+def test_a_folder_comes_back_after_a_kill_between_the_renames(tmp_path):
+    (tmp_path / ".model.before.tmp").mkdir()
+    (tmp_path / ".model.before.tmp" / "old").touch()
+    with pytest.raises(Stop), atomic_folder(tmp_path / "model") as beside:
+        fill_and_stop(beside / "new")
+    assert names(tmp_path / "model") == ["old"]
     assert names(tmp_path) == ["model"]
 
 
