@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
-from ganzoo.errors import GanzooError, InputError
+from ganzoo.errors import GanzooError, InputError, first_line
 from ganzoo.files import (
     atomic_folder,
     load_tensors,
@@ -90,8 +90,7 @@ def restore_newest(folder: Path, state: TrainState, warn: Callable[[str], None])
             files = _verified(path, state)
             state.restore(step, files)
         except (InputError, RuntimeError, KeyError, ValueError) as error:
-            reason = (str(error).splitlines() or ["it is damaged"])[0]
-            warn(f"checkpoint {path} is damaged and passed over: {reason}")
+            warn(f"checkpoint {path} is damaged and passed over: {first_line(error)}")
             continue
         return
     if found:

@@ -199,8 +199,9 @@ def _evaluators(metrics: Sequence[str] | None, spec: DataSpec) -> dict[str, Eval
         return chosen
     usable: dict[str, Evaluator] = {}
     listed = registry.entries(EVALUATOR)
+    claimed_twice = registry.conflicts(listed)
     for entry in listed:
-        if entry.name in registry.conflicts(listed):
+        if entry.name in claimed_twice:
             continue
         try:
             judge = validated(entry.load(), {})

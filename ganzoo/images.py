@@ -29,9 +29,18 @@ def to_uint8(images: Tensor) -> Tensor:
     Raises:
         GanzooError: a value is not finite; NaN would otherwise become a grey level.
     """
-    if not torch.isfinite(images).all():
+    return finite(images).float().add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def finite(samples: Tensor) -> Tensor:
+    """Return a generator's samples as they are.
+
+    Raises:
+        GanzooError: a value is not finite.
+    """
+    if not torch.isfinite(samples).all():
         raise GanzooError("the generator gives numbers that are not finite; its run has diverged")
-    return images.float().add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+    return samples
 
 
 def resize(images: Tensor, size: tuple[int, int]) -> Tensor:

@@ -17,7 +17,7 @@ from ganzoo import images
 from ganzoo.component import complaint
 from ganzoo.config import RunConfig
 from ganzoo.dataset import DataSpec
-from ganzoo.errors import GanzooError, InputError
+from ganzoo.errors import InputError
 from ganzoo.files import atomic_folder, load_tensors, read_json, save_tensors, to_json, write_text
 from ganzoo.registry import ARCHITECTURE, LOSS
 from ganzoo.run import Run, newest_run
@@ -163,14 +163,10 @@ def generated(generator: nn.Module, latents: Tensor, spec: DataSpec) -> Tensor:
     """Return a generator's samples on the CPU as they are stored: uint8, or float32 vectors.
 
     Raises:
-        GanzooError: a number is not finite.
+        ganzoo.errors.GanzooError: a number is not finite.
     """
     samples = raw_samples(generator, latents)
-    if spec.is_image:
-        return images.to_uint8(samples)
-    if not torch.isfinite(samples).all():
-        raise GanzooError("the generator gives numbers that are not finite; its run has diverged")
-    return samples
+    return images.to_uint8(samples) if spec.is_image else images.finite(samples)
 
 
 def raw_samples(generator: nn.Module, latents: Tensor) -> Tensor:

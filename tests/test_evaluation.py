@@ -66,6 +66,22 @@ class Listed(torch.utils.data.Dataset):
         return self.images[index]
 
 
+def by_torch_fidelity(fakes, reals, **options):
+    """Judge by torch-fidelity's own loop, with no cache, no GPU and no workers."""
+    return torch_fidelity.calculate_metrics(
+        input1=Listed(fakes),
+        input2=Listed(reals),
+        fid=True,
+        isc=True,
+        cuda=False,
+        cache=False,
+        verbose=False,
+        save_cpu_ram=True,
+        batch_size=50,
+        **options,
+    )
+
+
 def some_images(count, seed, channels=3, side=12):
     rng = torch.Generator().manual_seed(seed)
     level = torch.randint(0, 3 + seed, (count, channels, 1, 1), generator=rng) * 30
@@ -91,18 +107,7 @@ def reals():
 
 def test_equal_to_torch_fidelity(fakes, reals):
     torch_fidelity.register_feature_extractor("ganzoo-tiny", TinyNetwork)
-    theirs = torch_fidelity.calculate_metrics(
-        input1=Listed(fakes),
-        input2=Listed(reals),
-        feature_extractor="ganzoo-tiny",
-        fid=True,
-        isc=True,
-        cuda=False,
-        cache=False,
-        verbose=False,
-        save_cpu_ram=True,
-        batch_size=50,
-    )
+    theirs = by_torch_fidelity(fakes, reals, feature_extractor="ganzoo-tiny")
     (fid,) = FID().evaluate(looked(fakes), looked(reals))
     (score,) = InceptionScore().evaluate(looked(fakes), looked(reals))
     assert fid.value == pytest.approx(theirs["frechet_inception_distance"], rel=1e-6)
@@ -168,16 +173,9 @@ def test_standard_inception_equals_torch_fidelity(tiny_run, inception_weights):
     fakes = model.sample_stored(count, seed=4)
     order = torch.randperm(1797, generator=ganzoo.seeding.generator_for(0, "reals"))
     reals = open_dataset("digits", image_size=16).subset(order[:count]).stored
-    theirs = torch_fidelity.calculate_metrics(
-        input1=Listed(fakes.expand(-1, 3, -1, -1)),
-        input2=Listed(reals.expand(-1, 3, -1, -1)),
-        fid=True,
-        isc=True,
-        cuda=False,
-        cache=False,
-        verbose=False,
-        save_cpu_ram=True,
-        batch_size=count,
+    theirs = by_torch_fidelity(
+        fakes.expand(-1, 3, -1, -1),
+        reals.expand(-1, 3, -1, -1),
         feature_extractor_weights_path=str(inception_weights),
     )
     rows = evaluate(

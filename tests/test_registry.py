@@ -367,3 +367,33 @@ def test_a_stored_name_asks_for_the_package_that_gave_it(plugin):
 def test_a_stored_name_is_not_taken_from_another_package():
     with pytest.raises(PluginError, match=r"from the package acme 1\.0, which is not"):
         registry.find_from(LOSS, "hinge", "acme", "1.0")
+
+
+MADE_DEFAULTS = '''
+from pathlib import Path
+
+from ganzoo import Loss
+from pydantic import Field
+
+
+class Made(Loss):
+    """Has defaults that are made, and one that JSON does not know."""
+
+    weights: tuple[float, ...] = Field(default_factory=lambda: (1.0, 2.0), description="Weights.")
+    file: Path = Field(Path("here"), description="A file.")
+
+    def discriminator_loss(self, D, real, fake):
+        return {"wasserstein": D(fake).mean() - D(real).mean()}
+
+    def generator_loss(self, D, real, fake):
+        return {"adversarial": -D(fake).mean()}
+'''
+
+
+def test_defaults_of_every_type_are_shown(plugin, ganzoo_cli):
+    plugin("ganzoo-made", MADE_DEFAULTS, {"ganzoo.losses": {"made": "ganzoo_made:Made"}})
+    shown = ganzoo_cli("show", "made", "--json")
+    assert shown.code == 0, shown.err
+    options = json.loads(shown.out)["options"]
+    assert options["weights"]["default"] == [1.0, 2.0]
+    assert options["file"]["default"] == "here"

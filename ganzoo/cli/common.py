@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from ganzoo import registry
 from ganzoo.registry import Kind
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output, and no more.")
@@ -77,10 +74,3 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def note(message: str) -> None:
     """Say something on standard error."""
     print(message, file=sys.stderr, flush=True)
-
-
-def error_console() -> Console:
-    """Return a rich console on standard error."""
-    from rich.console import Console
-
-    return Console(stderr=True)

@@ -120,9 +120,11 @@ def describe_component(entry: Entry) -> dict[str, Any]:
 
 
 def _default(field: Any) -> Any:
+    from pydantic_core import to_jsonable_python
+
     if field.is_required():
         return "required"
-    return list(field.default) if isinstance(field.default, tuple) else field.default
+    return to_jsonable_python(field.get_default(call_default_factory=True))
 
 
 def _type_name(annotation: Any) -> str:
@@ -152,14 +154,17 @@ def _print(one: dict[str, Any]) -> None:
         print(f"  {one['parameters']:,} parameters in the generator")
         for part in ("architecture", "loss", "data"):
             choice = one["config"][part]
-            options = ", ".join(f"{key}={value}" for key, value in choice["options"].items())
-            print(f"  {part} {choice['name']} ({choice['package']} {choice['version']}): {options}")
-        trained = ", ".join(f"{key}={value}" for key, value in one["config"]["train"].items())
-        print(f"  train: {trained}")
+            origin = f"{choice['package']} {choice['version']}"
+            print(f"  {part} {choice['name']} ({origin}): {_pairs(choice['options'])}")
+        print(f"  train: {_pairs(one['config']['train'])}")
         return
     if one["paper"]:
         print(f"  paper: {one['paper']}")
     if one["recipe"]:
-        print("  recipe: " + ", ".join(f"{key}={value}" for key, value in one["recipe"].items()))
+        print(f"  recipe: {_pairs(one['recipe'])}")
     for name, option in one["options"].items():
         print(f"  {name} = {option['default']}  ({option['type']}) {option['description']}")
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in values.items())

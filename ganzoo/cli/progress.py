@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ganzoo.cli.common import error_console, note
+from ganzoo.cli.common import note
 from ganzoo.training import Observer
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class _Bars:
     """Bars in a terminal, which are gone when the block is left; none elsewhere."""
 
     def __init__(self) -> None:
-        console = error_console()
+        console = Console(stderr=True)
         self.progress = _bar(console) if console.is_terminal else None
 
     def __enter__(self) -> Self:

@@ -14,12 +14,13 @@ from typing import Literal
 
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor
 
 from ganzoo import DataSpec, ImageDataset, Samples
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, first_line
 from ganzoo.images import resize
+from ganzoo_data.paths import AbsolutePath
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 PIXEL_LIMIT = 64_000_000
@@ -36,15 +37,10 @@ class _ImageFiles(ImageDataset):
     Where every image lies in one of several folders, the outermost folders are the classes.
     """
 
-    path: str = Field(description="Where the images are.")
+    path: AbsolutePath = Field(description="Where the images are.")
     image_channels: Literal[1, 3, 4] | None = Field(
         None, description="1 grey, 3 RGB, 4 RGBA; by default 1 if every image is grey, else 3."
     )
-
-    @field_validator("path")
-    @classmethod
-    def _absolute(cls, path: str) -> str:
-        return str(Path(path).expanduser().resolve())
 
     @abstractmethod
     def opened(self) -> AbstractContextManager[tuple[list[str], Read]]:
@@ -152,7 +148,7 @@ def _check_size(size: int) -> None:
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "it is not an image of a known format"  # Pillow's words hold a memory address
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return first_line(error)
 
 
 def _decode(data: bytes, channels: int | None) -> Tensor:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from ganzoo import DataSpec, ImageDataset, Samples
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.files import cache_folder
+from ganzoo_data.paths import AbsolutePath
 
 
 class _Published(ImageDataset):
@@ -20,16 +21,11 @@ class _Published(ImageDataset):
     """Name of the class in ``torchvision.datasets``."""
 
     split: Literal["train", "test"] = Field("train", description="Which part is read.")
-    root: str | None = Field(
+    root: AbsolutePath | None = Field(
         None,
         description="Folder that holds the set as torchvision lays it out; downloaded there when "
         "missing. By default a folder in the cache, which GANZOO_CACHE moves.",
     )
-
-    @field_validator("root")
-    @classmethod
-    def _absolute(cls, root: str | None) -> str | None:
-        return None if root is None else str(Path(root).expanduser().resolve())
 
     def read(self) -> Samples:
         """Read the set, downloading it if it is not there."""
