@@ -5,25 +5,48 @@ A test fails when one of them is stale.
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
+import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import typer
+from pydantic import BaseModel
 
+import ganzoo
 from ganzoo import registry
 from ganzoo.cli import app
 from ganzoo.cli.inspect import describe_component
+from ganzoo.cli.plugins import build
 from ganzoo.config import TrainOptions
+from ganzoo.registry import COMMAND, KINDS
 
 HERE = Path(__file__).parent
 PACKAGE = "ganzoo"
 
+PROTOCOLS = {
+    registry.ARCHITECTURE: ("Architecture", "GeneratorInput"),
+    registry.LOSS: ("Loss", "Discriminator", "Recipe"),
+    registry.DATASET: ("Dataset", "ImageDataset", "DataSpec", "Samples"),
+    registry.EVALUATOR: ("Evaluator", "SampleSet", "Features", "Score"),
+    registry.FEATURE_EXTRACTOR: ("FeatureExtractor", "LoadedExtractor"),
+    registry.TRACKER: ("Tracker", "TrackedRun"),
+    registry.COMMAND: (),
+}
+"""The classes that an author of each kind meets."""
+
 
 def pages() -> dict[str, str]:
     """Return each generated page by its file name."""
-    return {"components.md": components(), "cli.md": command_line()}
+    return {
+        "components.md": components(),
+        "cli.md": command_line(),
+        "plugins/reference.md": reference(),
+    }
 
 
 def components() -> str:
@@ -33,7 +56,7 @@ def components() -> str:
         "Written by `python docs/generate.py` from the components themselves; `ganzoo show NAME` "
         "prints the same.",
     ]
-    for kind in registry.KINDS:
+    for kind in KINDS:
         parts.append(f"## {kind.plural.capitalize()}")
         for entry in registry.entries(kind):
             if entry.package == PACKAGE:
@@ -57,8 +80,7 @@ def command_line() -> str:
         "Written by `python docs/generate.py` from the commands; `ganzoo COMMAND --help` prints "
         "the same.",
     ]
-    group = typer.main.get_command(app)
-    for name, command in group.commands.items():
+    for name, command in _commands().items():
         with command.make_context(name, [], resilient_parsing=True) as context:
             command.get_help(context)  # completes the help of options that stand for fields
         text = inspect.cleandoc(command.help or "")
@@ -66,6 +88,33 @@ def command_line() -> str:
         rows = [_parameter(parameter) for parameter in command.params if parameter.name != "help"]
         parts.append(_table(("parameter", "default", "meaning"), rows))
     return "\n\n".join(parts) + "\n"
+
+
+def reference() -> str:
+    """Describe the protocols, from the docstrings and the declarations of their classes."""
+    parts = [
+        "# Reference of the protocols",
+        "Written by `python docs/generate.py` from the docstrings. Every class is imported from "
+        "`ganzoo`.",
+    ]
+    for kind, names in PROTOCOLS.items():
+        what = "a `typer.Typer` object" if kind == COMMAND else f"a subclass of `{names[0]}`"
+        parts.append(f"## {kind.plural.capitalize()}")
+        parts.append(f"Entry points in the group `{kind.group}`, each {what}.")
+        for name in names:
+            parts += list(_protocol(getattr(ganzoo, name)))
+    parts.append(
+        "The app is imported when its command is called; `ganzoo --help` shows the first line of "
+        "its module's docstring, which is read without importing it."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _commands() -> dict[str, Any]:
+    """Return ganzoo's own commands, and those that plugins in the box add."""
+    listed = [entry for entry in registry.entries(COMMAND) if entry.package == PACKAGE]
+    own = typer.main.get_command(app).commands
+    return {**own, **{entry.name: build(entry) for entry in listed}}
 
 
 def _parameter(parameter: Any) -> tuple[str, Any, str]:
@@ -82,11 +131,94 @@ def _component(one: dict[str, Any]) -> Iterator[str]:
     if one["paper"]:
         yield f"Paper: {one['paper']}."
     if one["recipe"]:
-        recipe = ", ".join(f"`{key}={value}`" for key, value in one["recipe"].items())
-        yield f"Recipe: {recipe}."
+        yield f"Recipe: {_pairs(one['recipe'])}."
+    if said := {key: value for key, value in one["declares"].items() if value is not None}:
+        yield f"Declares: {_pairs(said)}."
+    if one["kind"] == COMMAND.word:
+        yield f"Its options: [`ganzoo {one['name']}`](cli.md#ganzoo-{one['name']})."
     if one["options"]:
         rows = [(name, o["default"], o["description"]) for name, o in one["options"].items()]
         yield _table(("option", "default", "meaning"), rows)
+
+
+def _protocol(cls: type) -> Iterator[str]:
+    yield f"### {cls.__name__}\n\n{_markdown(inspect.getdoc(cls))}"
+    fields = cls.model_fields if issubclass(cls, BaseModel) else {}
+    own = [(name, field) for name, field in fields.items() if name in cls.__annotations__]
+    if own:
+        rows = [
+            (name, "required" if field.is_required() else field.default, field.description)
+            for name, field in own
+        ]
+        yield _table(("field", "default", "meaning"), rows)
+    for statement, text in _described(cls):
+        if isinstance(statement, ast.AnnAssign):
+            if statement.target.id not in fields:
+                yield f"`{_declaration(statement)}`\n\n{_markdown(text)}".rstrip()
+        elif statement.name in ("__init__", "__call__") or not statement.name.startswith("_"):
+            yield f"#### {_signature(cls, statement)}\n\n{_markdown(text)}"
+
+
+def _described(cls: type) -> Iterator[tuple[Any, str]]:
+    """Yield each attribute and method of a class body that has a docstring, and that."""
+    module = ast.parse(inspect.getsource(importlib.import_module(cls.__module__)))
+    (body,) = [
+        node.body
+        for node in module.body
+        if isinstance(node, ast.ClassDef) and node.name == cls.__name__
+    ]
+    for i, node in enumerate(body):
+        if isinstance(node, ast.FunctionDef) and ast.get_docstring(node):
+            yield node, ast.get_docstring(node)
+        elif isinstance(node, ast.AnnAssign):
+            after = body[i + 1] if i + 1 < len(body) else None
+            text = ""
+            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+                text = inspect.cleandoc(after.value.value)
+            yield node, text
+
+
+def _declaration(statement: ast.AnnAssign) -> str:
+    annotation = re.sub(r"^ClassVar\[(.*)\]$", r"\1", ast.unparse(statement.annotation))
+    default = f" = {ast.unparse(statement.value)}" if statement.value else ""
+    return f"{statement.target.id}: {annotation}{default}"
+
+
+def _signature(cls: type, function: ast.FunctionDef) -> str:
+    decorators = {ast.unparse(each) for each in function.decorator_list}
+    if decorators & {"property", "cached_property"}:
+        return f"`{function.name}`"
+    function.args.args = function.args.args[1:]
+    for argument in [*function.args.args, *function.args.kwonlyargs]:
+        argument.annotation = None
+    name = {"__init__": cls.__name__, "__call__": "()"}.get(function.name, function.name)
+    given = ast.unparse(function.args)
+    shown = f"D({given})" if name == "()" else f"{name}({given})"
+    gives = "" if function.name == "__init__" else f" -> {ast.unparse(function.returns)}"
+    return f"`{shown}{gives}`" + (", to be defined" if "abstractmethod" in decorators else "")
+
+
+def _markdown(text: str) -> str:
+    """Turn a docstring into Markdown: roles, double backticks, and the blocks of arguments."""
+    text = re.sub(r":\w+:`~?[\w.]*?(\w+)`", r"`\1`", text).replace("``", "`")
+    blocks = []
+    for block in re.split(r"\n(?=(?:Args|Returns|Raises):\n)", text):
+        head, _, rest = block.partition("\n")
+        if head in ("Args:", "Returns:", "Raises:"):
+            items = re.split(r"\n(?! )", textwrap.dedent(rest))
+            block = f"{head}\n\n" + "\n".join(map(_item, filter(None, items)))
+        blocks.append(block.strip())
+    return "\n\n".join(blocks)
+
+
+def _item(text: str) -> str:
+    named = re.match(r"([\w.]+): ", text)
+    words = " ".join(text.split())
+    return f"- `{named[1]}`: {words[len(named[0]) :]}" if named else f"- {words}"
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return ", ".join(f"`{key}={value}`" for key, value in values.items())
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
@@ -98,4 +230,5 @@ def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
 
 if __name__ == "__main__":
     for name, text in pages().items():
+        (HERE / name).parent.mkdir(exist_ok=True)
         (HERE / name).write_text(text, encoding="utf-8")

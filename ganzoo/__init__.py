@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ganzoo.api import open_dataset as open_dataset
     from ganzoo.api import train as train
     from ganzoo.architecture import Architecture as Architecture
+    from ganzoo.architecture import GeneratorInput as GeneratorInput
     from ganzoo.component import Component as Component
     from ganzoo.dataset import Dataset as Dataset
     from ganzoo.dataset import DataSpec as DataSpec
@@ -25,14 +26,17 @@ if TYPE_CHECKING:
     from ganzoo.evaluator import LoadedExtractor as LoadedExtractor
     from ganzoo.evaluator import SampleSet as SampleSet
     from ganzoo.evaluator import Score as Score
+    from ganzoo.loss import Discriminator as Discriminator
     from ganzoo.loss import Loss as Loss
     from ganzoo.loss import Recipe as Recipe
     from ganzoo.model import Model as Model
     from ganzoo.model import load as load
+    from ganzoo.tracker import TrackedRun as TrackedRun
+    from ganzoo.tracker import Tracker as Tracker
 
 _HOMES = {
     "api": ("open_dataset", "train"),
-    "architecture": ("Architecture",),
+    "architecture": ("Architecture", "GeneratorInput"),
     "component": ("Component",),
     "dataset": ("DataSpec", "Dataset", "ImageDataset", "Samples"),
     "errors": ("GanzooError",),
@@ -45,8 +49,9 @@ _HOMES = {
         "SampleSet",
         "Score",
     ),
-    "loss": ("Loss", "Recipe"),
+    "loss": ("Discriminator", "Loss", "Recipe"),
     "model": ("Model", "load"),
+    "tracker": ("TrackedRun", "Tracker"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ def train(
     *,
     out: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
+    trackers: Iterable[str] = (),
     observer: Observer | None = None,
     **train_options: Any,
 ) -> Run:
@@ -39,6 +40,7 @@ def train(
         data: Name of a dataset or a path; the architecture's own default if None.
         out: The run's folder; a new one under ``runs/`` if None.
         settings: Options by their full names, such as ``{"loss.gp_weight": 5}``.
+        trackers: Names of what follows the run beside its own files.
         observer: What watches the run.
         train_options: Options of the training, such as ``steps=400`` or ``seed=1``.
 
@@ -48,7 +50,7 @@ def train(
         ganzoo.errors.Interrupted: it was asked to stop and has saved its state.
     """
     named = {f"train.{name}": value for name, value in train_options.items()}
-    config = resolve(architecture, loss, data, {**(settings or {}), **named})
+    config = resolve(architecture, loss, data, {**(settings or {}), **named}, trackers)
     return start(config, out, observer)
 
 
@@ -66,15 +68,16 @@ def start(
     config: RunConfig, out: str | Path | None = None, observer: Observer | None = None
 ) -> Run:
     """Train a new run of a configuration."""
+    from ganzoo.lint import complaints
     from ganzoo.training import Observer, prepared, run_training
 
     observer = observer or Observer()
     samples = config.data.build(DATASET).read()
-    for message in samples.complaints():
-        observer.warned(message)
     config = config.model_copy(update={"data_fingerprint": samples.fingerprint})
     # Whatever can be refused is refused before a folder appears.
     trainer = prepared(config, samples)
+    for message in [*samples.complaints(), *complaints(trainer)]:
+        observer.warned(message)
     run = Run.create(config, Path(out).expanduser() if out else None)
     run_training(run, config, trainer, observer)
     return run
@@ -127,10 +130,13 @@ def _continued(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
     names = {word: changes[word] for word in ("architecture", "loss", "data") if word in changes}
     settings = {key: value for key, value in changes.items() if key not in names}
     again = config.changed(names, settings)
+    extendable = EXTENDABLE
+    if config.train.lr_decay != "none":
+        extendable = EXTENDABLE - {"train.steps"}  # which each step's learning rate depends on
     refused = [
         line
         for line in config.differences(again)
-        if (key := line.partition(":")[0]) not in EXTENDABLE and not key.endswith(".version")
+        if (key := line.partition(":")[0]) not in extendable and not key.endswith(".version")
     ]
     if refused:
         raise InputError(

@@ -41,27 +41,34 @@ class TrainState:
     generator_ema: AveragedModel
     generator_optimizer: Optimizer
     discriminator_optimizer: Optimizer
+    history: nn.Module | None = None
+    """What the architecture puts between fakes and the discriminator, if anything."""
     step: int = 0
     """Generator updates done."""
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """Return every tensor, by file and name."""
         return {
-            "generator": self.generator.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "generator_ema": self.generator_ema.state_dict(),
+            **{name: module.state_dict() for name, module in self._modules().items()},
             "generator_optimizer": _optimizer_tensors(self.generator_optimizer),
             "discriminator_optimizer": _optimizer_tensors(self.discriminator_optimizer),
         }
 
     def restore(self, step: int, files: dict[str, dict[str, Tensor]]) -> None:
         """Take over the tensors of a checkpoint; names and shapes must be the same."""
-        self.generator.load_state_dict(files["generator"])
-        self.discriminator.load_state_dict(files["discriminator"])
-        self.generator_ema.load_state_dict(files["generator_ema"])
+        for name, module in self._modules().items():
+            module.load_state_dict(files[name])
         _restore_optimizer(self.generator_optimizer, files["generator_optimizer"])
         _restore_optimizer(self.discriminator_optimizer, files["discriminator_optimizer"])
         self.step = step
+
+    def _modules(self) -> dict[str, nn.Module]:
+        found = {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "generator_ema": self.generator_ema,
+        }
+        return found if self.history is None else {**found, "history": self.history}
 
 
 def save(folder: Path, state: TrainState) -> Path:

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -15,18 +15,25 @@ from ganzoo import registry
 from ganzoo.component import Component, Options, validated
 from ganzoo.errors import InputError, did_you_mean
 from ganzoo.loss import Recipe
-from ganzoo.registry import ARCHITECTURE, DATASET, LOSS, Entry, Kind
+from ganzoo.registry import ARCHITECTURE, DATASET, LOSS, TRACKER, Entry, Kind
 
-PREFIXES = ("arch", "loss", "data", "train")
+if TYPE_CHECKING:
+    from ganzoo.dataset import DataSpec
+
+PREFIXES = ("arch", "loss", "data", "train", "tracker")
 
 
 class TrainOptions(Recipe):
     """How a run is trained; what it inherits comes from the loss's recipe unless overridden."""
 
     steps: int = Field(1000, ge=0, description="Generator updates.")
-    batch_size: int = Field(32, ge=1, description="Samples in a batch.")
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of all that is drawn.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32",
+        description="Of the arithmetic; weights, averages and penalties on gradients are kept in "
+        "fp32.",
+    )
     ema_decay: float = Field(
         0.999,
         ge=0,
@@ -72,6 +79,7 @@ class RunConfig(Options):
     loss: ComponentChoice
     data: ComponentChoice
     train: TrainOptions
+    trackers: tuple[ComponentChoice, ...] = ()
     data_fingerprint: str | None = Field(None, description="Hash of the data, once it was read.")
     versions: dict[str, str]
 
@@ -88,6 +96,8 @@ class RunConfig(Options):
             settings: As for :func:`resolve`; what is not named stays.
         """
         groups = _grouped(settings)
+        if groups["tracker"]:
+            raise InputError("trackers and their options are chosen when a run is started")
         update: dict[str, Any] = {
             "train": validated(TrainOptions, {**dict(self.train), **groups["train"]}, "train.")
         }
@@ -125,6 +135,7 @@ def resolve(
     loss: str | None = None,
     data: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    trackers: Iterable[str] = (),
 ) -> RunConfig:
     """Turn names and overrides into a configuration with every option.
 
@@ -134,6 +145,7 @@ def resolve(
         data: Name of a dataset, or a path to a folder or a file that an installed dataset reads;
             the architecture's own default if None.
         settings: Overrides, such as ``{"loss.gp_weight": 5, "train.steps": 1000}``.
+        trackers: Names of what follows the run beside its own files.
 
     Raises:
         InputError: a name, an option or a value is wrong; the message says which.
@@ -146,22 +158,50 @@ def resolve(
         if name is None:
             raise InputError(f"architecture '{architecture}' has no default {word}; give --{word}")
     loss_choice, loss_component = _choose(LOSS, loss, groups["loss"], "loss.")
-    data_choice = choose_data(data, groups["data"])
-    recipe = loss_component.recipe.model_dump()
+    recipe = loss_component.recipe
+    if chosen.recipe and loss_choice.name == chosen.default_loss:
+        recipe = chosen.recipe
     return RunConfig(
         architecture=architecture_choice,
         loss=loss_choice,
-        data=data_choice,
-        train=validated(TrainOptions, {**recipe, **groups["train"]}, "train."),
+        data=choose_data(data, groups["data"]),
+        train=validated(TrainOptions, {**recipe.model_dump(), **groups["train"]}, "train."),
+        trackers=_chosen_trackers(trackers, groups["tracker"]),
         versions=versions(),
     )
 
 
-def choose_data(data: str, options: Mapping[str, Any]) -> ComponentChoice:
+def _chosen_trackers(
+    names: Iterable[str], settings: Mapping[str, Any]
+) -> tuple[ComponentChoice, ...]:
+    """Choose trackers; their options are given as ``NAME.OPTION``."""
+    options: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for key, value in settings.items():
+        name, dot, option = key.partition(".")
+        if not dot or name not in options:
+            raise InputError(
+                f"'tracker.{key}' is an option of no tracker of this run; "
+                "write tracker.NAME.OPTION beside --tracker NAME"
+            )
+        options[name][option] = value
+    return tuple(
+        _choose(TRACKER, name, given, f"tracker.{name}.")[0] for name, given in options.items()
+    )
+
+
+def choose_data(
+    data: str, options: Mapping[str, Any], like: DataSpec | None = None
+) -> ComponentChoice:
     """Choose a dataset by name, or by the path of what it reads.
 
     A folder is read by the dataset called ``folder``, a file by the one called as its suffix;
     either has an option ``path``.
+
+    Args:
+        data: The name or the path.
+        options: Its options.
+        like: Images whose size and channels it is to give, where it has options for them that
+            are not given.
 
     Raises:
         InputError: it is neither an installed name nor an existing path.
@@ -169,7 +209,12 @@ def choose_data(data: str, options: Mapping[str, Any]) -> ComponentChoice:
     name, path = _named_data(data)
     if path and "path" in options:
         raise InputError(f"the path of the data is given twice: {data}, and by data.path")
-    return _choose(DATASET, name, {**path, **options}, "data.")[0]
+    choice = _choose(DATASET, name, {**path, **options}, "data.")[0]
+    if like is None or not like.is_image:
+        return choice
+    wanted = {"image_size": like.image_size, "image_channels": like.image_channels}
+    fit = {key: value for key, value in wanted.items() if key in choice.options}
+    return choose_data(data, {**fit, **options})
 
 
 def _named_data(data: str) -> tuple[str, dict[str, str]]:
@@ -180,7 +225,7 @@ def _named_data(data: str) -> tuple[str, dict[str, str]]:
     if named or not is_path:
         return data, {}
     if not path.exists():
-        raise InputError(f"there is no folder or file {data}; --data takes a path or a name")
+        raise InputError(f"there is no folder or file {data}; give a path or a name")
     reader = "folder" if path.is_dir() else path.suffix.lower().lstrip(".")
     if not any(entry.name == reader for entry in registry.entries(DATASET)):
         raise InputError(f"no installed dataset reads {data}: give a folder or a zip of images")

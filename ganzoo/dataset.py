@@ -15,9 +15,12 @@ from torch import Tensor
 
 from ganzoo import images
 from ganzoo.component import Component, Options
+from ganzoo.errors import InputError, did_you_mean
 
 NAMED = 10
 """Unreadable files that are named one by one."""
+SMALLEST_SIDES = (4, 7)
+"""Pixels of the shorter side, at least and at most, of an image that was halved."""
 
 
 class DataSpec(Options):
@@ -28,6 +31,7 @@ class DataSpec(Options):
 
     shape: tuple[PositiveInt, ...] = Field(description="(C, H, W) of an image or (D,) of a vector.")
     classes: PositiveInt | None = Field(None, description="Number of classes, if labelled.")
+    class_names: tuple[str, ...] | None = Field(None, description="Names of the classes.")
     features: str | None = Field(None, description="Feature extractor made for these samples.")
     modes: tuple[tuple[float, ...], ...] | None = Field(
         None, description="Centres of the true modes of a toy set."
@@ -40,7 +44,25 @@ class DataSpec(Options):
             raise ValueError(f"a sample is (C, H, W) or (D,), not {self.shape}")
         if (self.modes is None) != (self.mode_std is None):
             raise ValueError("modes and mode_std go together")
+        if self.class_names is not None and len(self.class_names) != self.classes:
+            raise ValueError("there must be a name for each class, or none at all")
         return self
+
+    def class_called(self, name: str) -> int:
+        """Return the number of a class from its name or its number.
+
+        Raises:
+            InputError: there is no such class.
+        """
+        names = self.class_names or ()
+        if name in names:
+            return names.index(name)
+        if not self.classes:
+            raise InputError("these samples have no classes, and --label names one")
+        if name.isdecimal() and int(name) < self.classes:
+            return int(name)
+        hint = did_you_mean(name, names) or (f"; there are {', '.join(names)}" if names else "")
+        raise InputError(f"no class is called '{name}'{hint}; they are 0 to {self.classes - 1}")
 
     @property
     def is_image(self) -> bool:
@@ -51,6 +73,39 @@ class DataSpec(Options):
     def size(self) -> int:
         """Numbers in one sample."""
         return math.prod(self.shape)
+
+    def halved(self, name: str) -> tuple[int, int, int]:
+        """Say how convolutional networks of any resolution halve an image: to 4 to 7 pixels.
+
+        Args:
+            name: What the architecture is called, for messages.
+
+        Returns:
+            How often it is halved, at least once, and the height and width that are left, of
+            which the shorter one is 4 to 7: 3, 4, 4 for 32 x 32, and 2, 7, 7 for 28 x 28.
+
+        Raises:
+            InputError: these are no images, or their sides cannot be halved that often.
+        """
+        low, high = SMALLEST_SIDES
+        if not self.is_image:
+            raise InputError(f"{name} makes images, and these samples are vectors of {self.size}")
+        height, width = self.shape[1:]
+        halvings = 0
+        while min(height, width) // 2 >= low and height % 2 == 0 and width % 2 == 0:
+            height, width, halvings = height // 2, width // 2, halvings + 1
+        if not halvings or not low <= min(height, width) <= high:
+            raise InputError(
+                f"{name} halves an image until its shorter side is {low} to {high} pixels, and "
+                f"{self.shape[1]} x {self.shape[2]} stops at {height} x {width}; "
+                "resize it with --image-size, to 32 or 64 for example"
+            )
+        return halvings, height, width
+
+    @property
+    def size_in_words(self) -> str:
+        """A sample's shape as messages say it: ``3 x 32 x 32``."""
+        return " x ".join(str(side) for side in self.shape)
 
     @property
     def image_channels(self) -> int:
@@ -72,6 +127,8 @@ class Samples:
     labels: Tensor | None = None
     skipped: tuple[str, ...] = ()
     """What could not be read, each with the reason."""
+    names: tuple[str, ...] | None = None
+    """Where each sample comes from, such as its file within the set."""
 
     def __post_init__(self) -> None:
         wanted = torch.uint8 if self.spec.is_image else torch.float32
@@ -101,7 +158,8 @@ class Samples:
     def subset(self, indices: Tensor) -> Samples:
         """Return a set of the chosen samples only."""
         labels = None if self.labels is None else self.labels[indices]
-        return Samples(self.spec, self.stored[indices], labels)
+        names = None if self.names is None else tuple(self.names[i] for i in indices.tolist())
+        return Samples(self.spec, self.stored[indices], labels, names=names)
 
     def to(self, device: torch.device | str) -> Samples:
         """Return the same set with its tensors on a device."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 
 from ganzoo.errors import InputError
@@ -28,3 +30,10 @@ def resolve_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError):  # torch's own words run to hundreds of them
         raise InputError(f"this machine has no device '{name}'; choose auto or cpu") from None
     return device
+
+
+def half_precision(
+    device: torch.device, half: torch.dtype | None
+) -> AbstractContextManager[object]:
+    """Compute what torch holds to be safe in half precision while the block lasts, if asked to."""
+    return nullcontext() if half is None else torch.autocast(device.type, half)

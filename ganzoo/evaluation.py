@@ -17,9 +17,10 @@ from ganzoo.dataset import Dataset, DataSpec, Samples
 from ganzoo.devices import resolve_device
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.evaluator import Evaluator, FeatureExtractor, Features, LoadedExtractor, SampleSet
+from ganzoo.files import append_line
 from ganzoo.model import Model, load
 from ganzoo.registry import DATASET, EVALUATOR, FEATURE_EXTRACTOR
-from ganzoo.run import Run, append_line
+from ganzoo.run import Run
 from ganzoo.seeding import generator_for, kept_randomness
 
 FAKES = 10_000
@@ -136,17 +137,13 @@ def _loaded(model: Model | Run | str | Path | None) -> Model:
 
 
 def _data_choice(model: Model | None, data: str | None, options: dict[str, Any]) -> ComponentChoice:
-    """Choose the reals: what is asked for, at the model's size, or what it was trained on."""
+    """Choose the reals: what is asked for, as the model's images, or what it was trained on."""
     if data is None:
         trained = model.config.data
         if not options:
             return trained
         return choose_data(f"{trained.package}:{trained.name}", {**trained.options, **options})
-    choice = choose_data(data, options)
-    size = model.config.spec.image_size if model else None
-    if size and "image_size" in choice.options and "image_size" not in options:
-        choice = choose_data(data, {**options, "image_size": size})
-    return choice
+    return choose_data(data, options, model.config.spec if model else None)
 
 
 def _drawn(
@@ -173,19 +170,34 @@ def _drawn(
         return reals.subset(order[count : count + wanted]), chosen
     if model.config.spec.shape != reals.spec.shape:
         raise InputError(
-            f"the model makes samples of {_shape(model.config.spec)}, and the data have "
-            f"{_shape(reals.spec)}; choose other --data"
+            f"the model makes samples of {model.config.spec.size_in_words}, and the data have "
+            f"{reals.spec.size_in_words}; choose other --data"
         )
     home = next(model.generator.parameters()).device
     try:
-        fakes = model.to(device).sample_stored(wanted, seed)
+        fakes = _fakes(model.to(device), reals, wanted, seed)
     finally:
         model.to(home)
     return Samples(reals.spec, fakes), chosen
 
 
-def _shape(spec: DataSpec) -> str:
-    return " x ".join(str(side) for side in spec.shape)
+def _fakes(model: Model, reals: Samples, count: int, seed: int) -> Tensor:
+    """Draw fakes, of the classes of the reals where the model has classes."""
+    spec = model.config.spec
+    if not model.conditional:
+        return model.sample_stored(count, seed)
+    if reals.labels is None or reals.spec.classes != spec.classes:
+        raise InputError(
+            f"the model makes samples of {spec.classes} classes, and the data have "
+            f"{reals.spec.classes or 'none'}; choose other --data"
+        )
+    order = torch.randperm(len(reals), generator=generator_for(seed, "labels"))
+    chosen = order[torch.arange(count) % len(reals)]
+    labels = reals.labels[chosen]
+    if not model.architecture.takes_images:
+        return model.sample_stored(count, seed, label=labels)
+    # A source of one class becomes a fake of the next one.
+    return model.translate_stored(reals.batch(chosen), (labels + 1) % spec.classes)
 
 
 def _evaluators(metrics: Sequence[str] | None, spec: DataSpec) -> dict[str, Evaluator]:
@@ -195,7 +207,9 @@ def _evaluators(metrics: Sequence[str] | None, spec: DataSpec) -> dict[str, Eval
         }
         unfit = [name for name, judge in chosen.items() if not judge.fits(spec)]
         if unfit:
-            raise InputError(f"metric '{unfit[0]}' cannot judge samples of {_shape(spec)} here")
+            raise InputError(
+                f"metric '{unfit[0]}' cannot judge samples of {spec.size_in_words} here"
+            )
         return chosen
     usable: dict[str, Evaluator] = {}
     listed = registry.entries(EVALUATOR)
@@ -210,7 +224,7 @@ def _evaluators(metrics: Sequence[str] | None, spec: DataSpec) -> dict[str, Eval
         if judge.fits(spec):
             usable[entry.name] = judge
     if not usable:
-        raise InputError(f"no installed metric can judge samples of {_shape(spec)}")
+        raise InputError(f"no installed metric can judge samples of {spec.size_in_words}")
     return usable
 
 

@@ -98,6 +98,12 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} cannot be read as JSON: {first_line(error)}") from None
 
 
+def append_line(path: Path, row: dict[str, Any]) -> None:
+    """Add one line of JSON to a file."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row, allow_nan=False) + "\n")
+
+
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors as safetensors, whole or not at all, with the same bytes each time."""
     from safetensors import SafetensorError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field
@@ -12,6 +12,7 @@ from ganzoo.component import Component, Options
 from ganzoo.errors import InputError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
     from ganzoo.dataset import DataSpec
@@ -31,29 +32,126 @@ class Recipe(Options):
     discriminator_lr: float = Field(2e-4, gt=0, description="Learning rate of the discriminator.")
     betas: tuple[Beta, Beta] = Field((0.5, 0.999), description="Adam's two decay rates.")
     n_critic: int = Field(1, ge=1, description="Discriminator updates for each generator update.")
+    batch_size: int = Field(32, ge=1, description="Samples in a batch.")
+    lr_decay: Literal["none", "linear", "cosine"] = Field(
+        "none", description="How both learning rates fall, to nothing at the last step."
+    )
+    lr_decay_from: float = Field(
+        0.0, ge=0, lt=1, description="Share of the steps that is done before they fall."
+    )
+
+
+class Discriminator:
+    """The discriminator as a loss is given it: a callable from samples to logits.
+
+    Args:
+        network: The network.
+        labels: Classes ``(N,)`` of the batch, of reals and fakes alike, if the network takes them.
+        parameters: By name, used in place of the network's own.
+        half: The type of its arithmetic in half precision; None for the network's own type.
+        optimizer: What updates the network, if anything does.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        labels: Tensor | None = None,
+        parameters: Mapping[str, Tensor] | None = None,
+        half: torch.dtype | None = None,
+        optimizer: torch.optim.Optimizer | None = None,
+    ) -> None:
+        self.network = network
+        self.labels = labels
+        self.half = half
+        self._parameters = parameters
+        self._optimizer = optimizer
+
+    def __call__(self, samples: Tensor) -> Tensor:
+        """Return logits ``(N,)`` or ``(N, P)`` of samples ``(N, *shape)``.
+
+        A whole number of batches after one another may be judged at once.
+        """
+        from ganzoo.devices import half_precision
+
+        with half_precision(samples.device, self.half):
+            logits = self._logits(samples)
+        return logits if self.half is None else logits.float()
+
+    def _logits(self, samples: Tensor) -> Tensor:
+        given: tuple[Tensor, ...] = (samples,)
+        if self.labels is not None:
+            given += (self.labels.repeat(len(samples) // len(self.labels)),)
+        if self._parameters is None:
+            return self.network(*given)
+        from torch.func import functional_call
+
+        return functional_call(self.network, dict(self._parameters), given)
+
+    def detached_parameters(self) -> dict[str, Tensor]:
+        """Return the network's parameters by name, cut from any graph."""
+        return {name: value.detach() for name, value in self.network.named_parameters()}
+
+    def at(self, parameters: Mapping[str, Tensor]) -> Discriminator:
+        """Return the same discriminator with other parameters, through which gradients flow.
+
+        The network itself is left alone, its running statistics too.
+        """
+        buffers = {name: value.clone() for name, value in self.network.named_buffers()}
+        return Discriminator(self.network, self.labels, {**buffers, **parameters}, self.half)
+
+    def step_sizes(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return how far the next update moves each parameter for a gradient of one.
+
+        Its learning rate, over the root mean square of the gradients so far and of this one, as
+        Adam and RMSProp divide by it. Empty where nothing updates the network.
+
+        Args:
+            gradients: By the names of the parameters.
+        """
+        if self._optimizer is None:
+            return {}
+        group, state = self._optimizer.param_groups[0], self._optimizer.state
+        decay = group["betas"][1] if "betas" in group else group["alpha"]
+        sizes: dict[str, Tensor] = {}
+        for name, parameter in self.network.named_parameters():
+            past = state.get(parameter, {})
+            squares = past.get("exp_avg_sq", past.get("square_avg", 0.0))
+            squares = decay * squares + (1 - decay) * gradients[name].detach().square()
+            if "betas" in group:
+                squares = squares / (1 - decay ** (past.get("step", 0) + 1))
+            sizes[name] = group["lr"] / (squares.sqrt() + group["eps"])
+        return sizes
 
 
 class Loss(Component, ABC):
     """Base of losses.
 
-    ``D`` is any callable from samples to logits ``(N,)``. The trainer minimises the sum of the
-    terms that a method returns and logs each by its name. A loss never calls ``backward`` and
-    sees no optimiser; what it draws, it draws from torch's global generator, which the trainer
-    seeds for each step.
+    ``D`` is any callable from samples to logits ``(N,)``, or ``(N, P)`` of P parts of each sample,
+    and a loss takes the mean over all of them. The trainer's is a :class:`Discriminator`, whose
+    parameters a loss may look at and replace. The trainer minimises the sum of the terms that a
+    method returns and logs each by its name. A loss never calls ``backward`` and sees no
+    optimiser; what it draws, it draws from torch's global generator, which the trainer seeds for
+    each step.
+
+    What it declares may depend on its options: then it is a property.
     """
 
     recipe: ClassVar[Recipe] = Recipe()
     """The paper's optimiser, learning rates, betas and critic steps."""
-
     independent_samples: ClassVar[bool] = False
     """Whether the discriminator must judge each sample independently of its batch."""
+    second_order: ClassVar[bool] = False
+    """Whether a term is made of a gradient, as penalties are; it is never computed in half
+    precision."""
+    bounds_slope: ClassVar[bool] = False
+    """Whether the loss itself holds the discriminator's slope, by clipping or by a penalty."""
 
     @abstractmethod
     def discriminator_loss(self, D: Logits, real: Tensor, fake: Tensor) -> Terms:
         """Return named scalar terms for the discriminator's update.
 
         Args:
-            D: From samples to logits ``(N,)``.
+            D: From samples to logits ``(N,)`` or ``(N, P)``.
             real: Samples of the data, ``(N, *shape)``.
             fake: Samples of the generator, ``(N, *shape)``, with no gradient to it.
         """
@@ -63,7 +161,7 @@ class Loss(Component, ABC):
         """Return named scalar terms for the generator's update.
 
         Args:
-            D: From samples to logits ``(N,)``; its parameters get no gradient.
+            D: From samples to logits ``(N,)`` or ``(N, P)``; its parameters get no gradient.
             real: Samples of the data, ``(N, *shape)``, for relativistic losses.
             fake: Samples of the generator, ``(N, *shape)``.
         """
@@ -74,25 +172,27 @@ class Loss(Component, ABC):
         Nothing by default; weight clipping belongs here.
         """
 
-    def check_discriminator(self, discriminator: nn.Module, data: DataSpec) -> None:
+    def check_discriminator(
+        self, discriminator: nn.Module, data: DataSpec, *, conditional: bool = False
+    ) -> None:
         """Refuse a discriminator that does not fit the loss, before step 0.
 
         Raises:
             ganzoo.errors.InputError: samples must be independent and are not.
         """
-        if self.independent_samples and mixes_batch(discriminator, data):
+        if self.independent_samples and mixes_batch(discriminator, data, conditional=conditional):
             raise InputError(
                 "the loss needs each sample judged on its own, and this discriminator mixes its "
                 "batch; use layer normalisation or none in place of batch normalisation"
             )
 
 
-def mixes_batch(discriminator: nn.Module, data: DataSpec) -> bool:
-    """Tell whether a sample's logit depends on other samples of its batch, in training mode.
+def mixes_batch(discriminator: nn.Module, data: DataSpec, *, conditional: bool = False) -> bool:
+    """Tell whether a sample's logits depend on other samples of its batch, in training mode.
 
-    Judged by what it does: the logit of one sample among these and among those companions, with
-    the same draws of chance. Batch normalisation and minibatch statistics change it, layer
-    normalisation and dropout do not.
+    Judged by what it does: the logits of one sample among these and among those companions, with
+    the same draws of chance. Batch normalisation and minibatch statistics change them, layer
+    normalisation and dropout do not. A conditional discriminator is told that all are of class 0.
     """
     import copy
 
@@ -100,14 +200,16 @@ def mixes_batch(discriminator: nn.Module, data: DataSpec) -> bool:
 
     from ganzoo.seeding import kept_randomness
 
-    def first_logit(companions: Tensor) -> Tensor:
+    labels = torch.zeros(4, dtype=torch.int64) if conditional else None
+
+    def first_logits(companions: Tensor) -> Tensor:
         # A copy each time, as a pass may change buffers that the next one uses.
         probe = copy.deepcopy(discriminator).cpu().train()
         torch.manual_seed(0)
-        return probe(torch.cat([sample, companions]))[0]
+        return Discriminator(probe, labels)(torch.cat([sample, companions]))[0]
 
     with kept_randomness(), torch.no_grad():
         torch.manual_seed(0)
         sample, *companions = torch.randn(7, *data.shape).split([1, 3, 3])
-        these, those = (first_logit(others) for others in companions)
+        these, those = (first_logits(others) for others in companions)
     return not torch.allclose(these, those, rtol=1e-3, atol=0.0)

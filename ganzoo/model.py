@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
 from ganzoo import images
+from ganzoo.architecture import GeneratorInput
 from ganzoo.component import complaint
 from ganzoo.config import RunConfig
 from ganzoo.dataset import DataSpec
@@ -83,16 +84,81 @@ class Model:
         self.generator.to(device)
         return self
 
-    def sample(self, count: int, seed: int = 0) -> Tensor:
+    @property
+    def conditional(self) -> bool:
+        """Whether a sample has a class, which can be asked for."""
+        return self.architecture.conditional(self.config.spec)
+
+    def sample(self, count: int, seed: int = 0, *, label: int | Tensor | None = None) -> Tensor:
         """Draw samples as floats on the CPU: images ``(count, C, H, W)`` in ``[-1, 1]``.
 
         The same seed gives the same samples, and a larger count begins with them.
-        """
-        return raw_samples(self.generator, self.latents(count, seed))
 
-    def sample_stored(self, count: int, seed: int = 0) -> Tensor:
+        Args:
+            count: Number of samples.
+            seed: Seed of the latents.
+            label: Class of all of them or, as a tensor ``(count,)``, of each; every class in turn
+                if None. Only for conditional models.
+
+        Raises:
+            InputError: the model has no such class, or translates images.
+        """
+        return raw_samples(self.generator, self.inputs(count, seed, label))
+
+    def translate(self, sources: Tensor, label: int | Tensor) -> Tensor:
+        """Translate images to a class; for models whose architecture takes images.
+
+        Args:
+            sources: Floats ``(N, C, H, W)`` in ``[-1, 1]``, of other classes.
+            label: Class that they are translated to or, as a tensor ``(N,)``, that of each.
+
+        Returns:
+            Floats ``(N, C, H, W)`` in ``[-1, 1]``, on the CPU.
+
+        Raises:
+            InputError: the model starts from noise, or the images or the class do not fit it.
+        """
+        return raw_samples(self.generator, self.translated(sources, label))
+
+    def translate_stored(self, sources: Tensor, label: int | Tensor) -> Tensor:
+        """Translate images as :meth:`translate` does, to uint8 images."""
+        return generated(self.generator, self.translated(sources, label), self.config.spec)
+
+    def sample_stored(
+        self, count: int, seed: int = 0, *, label: int | Tensor | None = None
+    ) -> Tensor:
         """Draw samples as they are stored and judged: uint8 images, or float32 vectors."""
-        return generated(self.generator, self.latents(count, seed), self.config.spec)
+        return generated(self.generator, self.inputs(count, seed, label), self.config.spec)
+
+    def inputs(self, count: int, seed: int, label: int | Tensor | None = None) -> GeneratorInput:
+        """Draw what the generator makes samples from, with labels where it takes them."""
+        if self.architecture.takes_images:
+            raise InputError("this model translates images: give it some by --source")
+        return GeneratorInput(self.latents(count, seed), self._labels(count, label))
+
+    def translated(self, sources: Tensor, label: int | Tensor) -> GeneratorInput:
+        """Return what the generator translates images from; see :meth:`translate`."""
+        if not self.architecture.takes_images:
+            raise InputError("this model starts from noise: it has no use for --source")
+        if tuple(sources.shape[1:]) != self.config.spec.shape:
+            raise InputError(
+                f"this model translates images of {self.config.spec.size_in_words}, not of "
+                f"{' x '.join(map(str, sources.shape[1:]))}"
+            )
+        return GeneratorInput(sources, self._labels(len(sources), label))
+
+    def _labels(self, count: int, label: int | Tensor | None) -> Tensor | None:
+        classes = self.config.spec.classes
+        if not self.conditional or classes is None:
+            if label is not None:
+                raise InputError("this model has no classes to choose from")
+            return None
+        if label is None:
+            return classes_in_turn(count, classes)
+        labels = torch.as_tensor(label).expand(count)
+        if not bool(((labels >= 0) & (labels < classes)).all()):
+            raise InputError(f"this model's classes are 0 to {classes - 1}")
+        return labels
 
     def latents(self, count: int, seed: int) -> Tensor:
         """Draw latents ``(count, z_dim)`` on the CPU."""
@@ -159,21 +225,26 @@ def write_model(
         shutil.copyfile(picture, beside / PICTURE_FILE)
 
 
-def generated(generator: nn.Module, latents: Tensor, spec: DataSpec) -> Tensor:
+def classes_in_turn(count: int, classes: int) -> Tensor:
+    """Return labels ``(count,)`` that go through the classes again and again."""
+    return torch.arange(count) % classes
+
+
+def generated(generator: nn.Module, inputs: GeneratorInput, spec: DataSpec) -> Tensor:
     """Return a generator's samples on the CPU as they are stored: uint8, or float32 vectors.
 
     Raises:
         ganzoo.errors.GanzooError: a number is not finite.
     """
-    samples = raw_samples(generator, latents)
+    samples = raw_samples(generator, inputs)
     return images.to_uint8(samples) if spec.is_image else images.finite(samples)
 
 
-def raw_samples(generator: nn.Module, latents: Tensor) -> Tensor:
+def raw_samples(generator: nn.Module, inputs: GeneratorInput) -> Tensor:
     """Return a generator's float samples on the CPU, made in evaluation mode."""
     device = next(generator.parameters()).device
     with evaluating(generator), torch.inference_mode():
-        parts = [generator(part.to(device)).float().cpu() for part in latents.split(BLOCK)]
+        parts = [part.through(generator).float().cpu() for part in inputs.parts(BLOCK, device)]
     # A copy outside inference mode may take part in a caller's gradients.
     return torch.cat(parts).contiguous().clone()
 
@@ -213,7 +284,7 @@ def _card(config: ModelConfig) -> str:
     packages = sorted(
         {f"{part.package} {part.version}" for part in (config.architecture, config.loss)}
     )
-    shape = " x ".join(str(side) for side in config.spec.shape)
+    shape = config.spec.size_in_words
     return f"""---
 library_name: ganzoo
 tags:

@@ -15,6 +15,7 @@ import re
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from ganzoo.errors import InputError, PluginError, did_you_mean
 
@@ -26,6 +27,8 @@ class Kind:
     word: str
     group: str
     base: str
+    instances: bool = False
+    """Whether an entry point is an object of the base class, and not a class of its own."""
 
     @property
     def plural(self) -> str:
@@ -40,7 +43,9 @@ EVALUATOR = Kind("evaluator", "ganzoo.evaluators", "ganzoo.evaluator:Evaluator")
 FEATURE_EXTRACTOR = Kind(
     "feature extractor", "ganzoo.feature_extractors", "ganzoo.evaluator:FeatureExtractor"
 )
-KINDS = (ARCHITECTURE, LOSS, DATASET, EVALUATOR, FEATURE_EXTRACTOR)
+TRACKER = Kind("tracker", "ganzoo.trackers", "ganzoo.tracker:Tracker")
+COMMAND = Kind("command", "ganzoo.commands", "typer:Typer", instances=True)
+KINDS = (ARCHITECTURE, LOSS, DATASET, EVALUATOR, FEATURE_EXTRACTOR, TRACKER, COMMAND)
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,12 @@ class Entry:
         """The name that is never ambiguous."""
         return f"{self.package}:{self.name}"
 
-    def load(self) -> type:
+    @property
+    def title(self) -> str:
+        """What messages call it: kind, name, package and version."""
+        return f"{self.kind.word} '{self.name}' of {self.package} {self.version}"
+
+    def load(self) -> Any:
         """Import the component and check it against its kind's base class.
 
         Raises:
@@ -71,20 +81,20 @@ class Entry:
         except BaseException as error:  # a plugin may even call sys.exit on import
             cause = (str(error).strip() or "no message").splitlines()[0]
             raise PluginError(
-                f"{self.kind.word} '{self.name}' of {self.package} {self.version} fails to import "
-                f"({self.target}): {type(error).__name__}: {cause}"
+                f"{self.title} fails to import ({self.target}): {type(error).__name__}: {cause}"
             ) from error
-        base = _import(self.kind.base)
-        if not (isinstance(loaded, type) and issubclass(loaded, base)):
-            raise PluginError(
-                f"{self.kind.word} '{self.name}' of {self.package} {self.version} is not a "
-                f"ganzoo.{base.__name__}: {self.target} must be a subclass of it"
-            )
+        base: Any = _import(self.kind.base)
+        if self.kind.instances:
+            fits, wanted = isinstance(loaded, base), "an object"
+        else:
+            fits, wanted = isinstance(loaded, type) and issubclass(loaded, base), "a subclass"
+        if not fits:
+            word = f"{base.__module__.partition('.')[0]}.{base.__name__}"
+            raise PluginError(f"{self.title} is not a {word}: {self.target} must be {wanted} of it")
         if inspect.isabstract(loaded):
             missing = ", ".join(sorted(loaded.__abstractmethods__))
             raise PluginError(
-                f"{self.kind.word} '{self.name}' of {self.package} {self.version} is unfinished: "
-                f"{self.target} does not define {missing}"
+                f"{self.title} is unfinished: {self.target} does not define {missing}"
             )
         return loaded
 
@@ -146,7 +156,7 @@ def find(kind: Kind, name: str) -> Entry:
     raise InputError(f"no {kind.word} is called '{name}'{hint}")
 
 
-def get(kind: Kind, name: str) -> type:
+def get(kind: Kind, name: str) -> Any:
     """Import and return the component class called ``name``, or ``package:name``."""
     return find(kind, name).load()
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 from torch import Tensor
@@ -18,7 +16,6 @@ from ganzoo.images import save_png
 
 RUNS = "runs"
 CONFIG_FILE = "config.json"
-METRICS_FILE = "metrics.jsonl"
 SCORES_FILE = "scores.jsonl"
 
 
@@ -81,20 +78,6 @@ class Run:
         """Write the configuration."""
         write_text(self.path / CONFIG_FILE, to_json(config.model_dump(mode="json")))
 
-    def append_metrics(self, row: dict[str, Any]) -> None:
-        """Add a line to ``metrics.jsonl``."""
-        append_line(self.path / METRICS_FILE, row)
-
-    def cut_metrics(self, step: int) -> None:
-        """Drop the lines after ``step``, which a resumed run writes again."""
-        path = self.path / METRICS_FILE
-        if not path.exists():
-            return
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if _step_of(line) <= step]
-        if len(kept) < len(lines):
-            write_text(path, "".join(kept))
-
     def save_picture(self, picture: Tensor, step: int, texts: dict[str, str]) -> None:
         """Write the sample picture of a step."""
         save_png(picture, self.samples / f"{step:08d}.png", texts)
@@ -114,12 +97,6 @@ def newest_run(root: Path | None = None) -> Run:
     return max(found, key=lambda run: (run.path / CONFIG_FILE).stat().st_mtime_ns)
 
 
-def append_line(path: Path, row: dict[str, Any]) -> None:
-    """Add one line of JSON to a file."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row, allow_nan=False) + "\n")
-
-
 def _fresh_path(config: RunConfig) -> Path:
     names = (config.architecture.name, config.loss.name, config.data.name)
     stem = "-".join([*names, datetime.now().strftime("%Y%m%d-%H%M%S")])
@@ -128,10 +105,3 @@ def _fresh_path(config: RunConfig) -> Path:
     while (path := root / (f"{stem}-{taken + 1}" if taken else stem)).exists():
         taken += 1
     return path
-
-
-def _step_of(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")  # a torn line at the end of a killed run

@@ -2,63 +2,164 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
+import torch
+
+from ganzoo.config import choose_data
 from ganzoo.devices import resolve_device
 from ganzoo.errors import InputError
 from ganzoo.files import write_text
-from ganzoo.images import picture_of, provenance, save_png
+from ganzoo.images import grid, picture_of, provenance, save_png
+from ganzoo.registry import DATASET
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ganzoo.dataset import DataSpec, Samples
     from ganzoo.model import Model
+
+COUNT = 64
+"""Samples that are drawn where no number is asked for."""
+COLUMNS = 8
+"""Images in a row of a picture of translations."""
 
 
 def write_samples(
     model: Model,
     path: Path,
-    count: int,
-    seed: int,
+    count: int | None = None,
+    seed: int = 0,
     *,
+    label: str | None = None,
+    source: str | None = None,
     device: str = "auto",
     replace: bool = False,
+    warn: Callable[[str], None] = lambda message: None,
 ) -> list[Path]:
-    """Draw samples and write them, and return the files.
+    """Draw samples or translate images, write them, and return the files.
+
+    Single images of a conditional model lie in folders of their classes, unless one is asked for;
+    translated ones are called as their sources.
 
     Args:
         model: What to draw from.
         path: A ``.png`` for one picture, a ``.csv`` for vectors, else a folder for single images.
-        count: Number of samples.
+        count: Number of samples; 64, or all sources, if None.
         seed: Seed of the latents.
+        label: Name or number of the class of all samples.
+        source: Name of a dataset, or a path, whose images are translated.
         device: Where to compute.
         replace: Whether files that are there may be replaced.
+        warn: Called with what could not be read of the sources.
 
     Raises:
-        InputError: a file is there already, or the path does not suit the samples.
+        InputError: a file is there already, the path does not suit the samples, or the model
+            cannot make what is asked for.
     """
-    is_image, suffix = model.config.spec.is_image, path.suffix.lower()
-    if path.is_dir():
-        suffix = ""
-    if suffix not in ((".png", "") if is_image else (".png", ".csv")):
-        fit = "a .png or a folder" if is_image else "a .png or a .csv"
-        raise InputError(f"--out {path}: these samples are written to {fit}")
-    files = [path] if suffix else [path / f"seed{seed}-{i:05d}.png" for i in range(count)]
+    spec = model.config.spec
+    suffix = _suffix(path, spec)
+    if source is not None and not model.architecture.takes_images:
+        raise InputError("this model starts from noise: it has no use for --source")
+    if label is not None and not model.conditional:
+        raise InputError("this model has no classes to choose from: leave --label away")
+    number = None if label is None else spec.class_called(label)
+    sources = None if source is None else _sources(model, source, number, count, warn)
+    if sources is None:
+        count = count or COUNT
+        labels = model.inputs(count, seed, number).labels
+        names = _drawn_names(spec, labels if number is None else None, count, seed)
+    else:
+        names = _source_names(sources)
+    files = [path] if suffix else [path / name for name in names]
     there = [file for file in files if file.exists()]
     if there and not replace:
         raise InputError(f"{there[0]} is there already; choose another --out, or add --force")
-    stored = model.to(resolve_device(device)).sample_stored(count, seed)
-    files[0].parent.mkdir(parents=True, exist_ok=True)
+    model.to(resolve_device(device))
+    if sources is None:
+        stored = model.sample_stored(count, seed, label=number)
+    else:
+        stored = model.translate_stored(sources.batch(torch.arange(len(sources))), number)
     texts = provenance(model.title, seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".csv":
         write_text(path, _table(stored))
-    elif suffix == ".png":
-        save_png(picture_of(stored, model.config.spec.modes), path, texts)
+    elif suffix:
+        shown = _in_pairs(sources.stored, stored) if sources else picture_of(stored, spec.modes)
+        save_png(shown, path, texts)
     else:
         for i, file in enumerate(files):
+            file.parent.mkdir(parents=True, exist_ok=True)
             save_png(stored[i], file, {**texts, "ganzoo:index": str(i)})
     return files
+
+
+def _suffix(path: Path, spec: DataSpec) -> str:
+    suffix = "" if path.is_dir() else path.suffix.lower()
+    if suffix not in ((".png", "") if spec.is_image else (".png", ".csv")):
+        fit = "a .png or a folder" if spec.is_image else "a .png or a .csv"
+        raise InputError(f"--out {path}: these samples are written to {fit}")
+    return suffix
+
+
+def _sources(
+    model: Model, source: str, label: int | None, count: int | None, warn: Callable[[str], None]
+) -> Samples:
+    """Read the images that are to be translated, at the model's size."""
+    spec = model.config.spec
+    if label is None:
+        classes = " or ".join(spec.class_names or map(str, range(spec.classes or 0)))
+        raise InputError(f"--source needs --label, the class to translate to: {classes}")
+    samples = choose_data(source, {}, like=spec).build(DATASET).read()
+    for message in samples.complaints():
+        warn(message)
+    return samples.subset(torch.arange(min(count or len(samples), len(samples))))
+
+
+def _drawn_names(spec: DataSpec, labels: Tensor | None, count: int, seed: int) -> list[str]:
+    names = [f"seed{seed}-{i:05d}.png" for i in range(count)]
+    if labels is None:
+        return names
+    called = spec.class_names or ()
+    folders = [
+        called[i] if i < len(called) and _stays_inside(called[i]) else str(i)
+        for i in range(spec.classes or 0)
+    ]
+    return [f"{folders[label]}/{name}" for label, name in zip(labels, names, strict=True)]
+
+
+def _source_names(sources: Samples) -> list[str]:
+    """Call each translation as its source; by a number where files would have the same name."""
+    numbers = [f"source-{i:05d}.png" for i in range(len(sources))]
+    if sources.names is None or not all(map(_stays_inside, sources.names)):
+        return numbers
+    short = [PurePosixPath(name).with_suffix(".png").as_posix() for name in sources.names]
+    for names in (short, [f"{name}.png" for name in sources.names]):
+        if len(set(names)) == len(names):
+            return names
+    return numbers
+
+
+def _stays_inside(name: str) -> bool:
+    """Tell whether a name leads nowhere but into the folder it is put in.
+
+    Names come with models and archives, which anybody may have made.
+    """
+    path = PureWindowsPath(name)  # knows each separator, and drives
+    return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name
+
+
+def _in_pairs(sources: Tensor, translated: Tensor) -> Tensor:
+    """Lay out a row of sources above a row of what they became, again and again."""
+    columns = min(COLUMNS, len(sources))
+    rows = []
+    for pair in zip(sources.split(columns), translated.split(columns), strict=True):
+        for row in pair:
+            blank = row.new_full((columns - len(row), *row.shape[1:]), 255)
+            rows += [row, blank]
+    return grid(torch.cat(rows), columns)
 
 
 def _table(vectors: Tensor) -> str:

@@ -75,3 +75,36 @@ class BatchOrder:
             )
             self._epochs = {epoch: shuffled.to(self.device)}
         return self._epochs[epoch]
+
+
+class BalancedOrder:
+    """Which samples each batch holds, as many of each class: those of class 0 first.
+
+    Each class has an order of its own, as :class:`BatchOrder`.
+
+    Args:
+        labels: Class of each sample in the data set, ``(count,)``.
+        batch_size: Samples in a batch, a multiple of the number of classes.
+        seed: Seed of the shuffles.
+        device: Where the indices are wanted.
+    """
+
+    def __init__(
+        self, labels: Tensor, batch_size: int, seed: int, device: torch.device | str = "cpu"
+    ) -> None:
+        labels = labels.cpu()
+        self.members = [torch.where(labels == label)[0].to(device) for label in labels.unique()]
+        share = batch_size // len(self.members)
+        self.orders = [
+            BatchOrder(len(members), share, derived_seed(seed, "class", label), device)
+            for label, members in enumerate(self.members)
+        ]
+
+    def __call__(self, batch: int) -> Tensor:
+        """Return the indices of batch number ``batch``, shape ``(batch_size,)``."""
+        return torch.cat(
+            [
+                members[order(batch)]
+                for members, order in zip(self.members, self.orders, strict=True)
+            ]
+        )

@@ -5,11 +5,12 @@ A step never waits for the device: losses are read back only where they are logg
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,24 +19,38 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ganzoo import checkpoint, images
+from ganzoo.architecture import GeneratorInput
 from ganzoo.checkpoint import TrainState
 from ganzoo.config import RunConfig, TrainOptions
-from ganzoo.devices import resolve_device
-from ganzoo.errors import Diverged, Interrupted
-from ganzoo.model import ModelConfig, generated, write_model
-from ganzoo.registry import ARCHITECTURE, LOSS
-from ganzoo.seeding import BatchOrder, derived_seed, generator_for, kept_randomness
+from ganzoo.devices import half_precision, resolve_device
+from ganzoo.errors import Diverged, InputError, Interrupted
+from ganzoo.loss import Discriminator
+from ganzoo.model import ModelConfig, classes_in_turn, generated, write_model
+from ganzoo.registry import ARCHITECTURE, LOSS, TRACKER
+from ganzoo.seeding import (
+    BalancedOrder,
+    BatchOrder,
+    derived_seed,
+    generator_for,
+    kept_randomness,
+)
+from ganzoo.tracker import Followers
 
 if TYPE_CHECKING:
     from ganzoo.architecture import Architecture
     from ganzoo.dataset import DataSpec, Samples
-    from ganzoo.loss import Loss
+    from ganzoo.loss import Loss, Terms
     from ganzoo.run import Run
+    from ganzoo.tracker import Tracker
 
 SHOWN = 64
 """Samples in each sample picture of images."""
 SHOWN_POINTS = 2500
 """Samples in each sample picture of vectors."""
+COLUMNS = 8
+"""Images in a row of a sample picture."""
+HALF = {"fp32": None, "bf16": torch.bfloat16}
+"""The type of arithmetic in half precision, by the name of the precision."""
 
 
 class Observer:
@@ -82,9 +97,20 @@ class Trainer:
         self.loss = loss
         self.options = options
         self.device = resolve_device(options.device)
+        self.conditional = architecture.conditional(samples.spec)
+        self.half = HALF[options.precision]
+        if self.conditional:
+            _check_labels(samples)
         self.samples = samples.to(self.device)
-        self.order = BatchOrder(len(samples), options.batch_size, options.seed, self.device)
         self.state = self._initial_state(samples.spec)
+        if architecture.takes_images:
+            _check_balance(samples, options)
+        self.order = self._order(options.batch_size, options.seed)
+
+    def _order(self, batch_size: int, seed: int) -> BatchOrder | BalancedOrder:
+        if self.architecture.takes_images:
+            return BalancedOrder(self.samples.labels, batch_size, seed, self.device)
+        return BatchOrder(len(self.samples), batch_size, seed, self.device)
 
     def _initial_state(self, data: DataSpec) -> TrainState:
         torch.manual_seed(derived_seed(self.options.seed, "weights"))
@@ -92,17 +118,19 @@ class Trainer:
         discriminator = self.architecture.discriminator(
             data, independent_samples=self.loss.independent_samples
         )
-        self.loss.check_discriminator(discriminator, data)
+        self.loss.check_discriminator(discriminator, data, conditional=self.conditional)
         for network in (generator, discriminator):
             # Convolutions run faster on channels-last memory; other layers do not care.
             network.to(self.device, memory_format=torch.channels_last).train()
         self.loss.constrain(discriminator)
+        history = self.architecture.history(data)
         return TrainState(
             generator,
             discriminator,
             AveragedModel(generator, multi_avg_fn=self._average),
             self._optimizer(generator, self.options.generator_lr),
             self._optimizer(discriminator, self.options.discriminator_lr),
+            None if history is None else history.to(self.device),
         )
 
     def _optimizer(self, network: nn.Module, lr: float) -> torch.optim.Optimizer:
@@ -115,22 +143,76 @@ class Trainer:
         state, n_critic = self.state, self.options.n_critic
         # What a loss or a layer draws comes from the global generator.
         torch.manual_seed(derived_seed(self.options.seed, "step", state.step))
-        latents = generator_for(self.options.seed, "latents", state.step, device=self.device)
+        rng = generator_for(self.options.seed, "latents", state.step, device=self.device)
+        self._set_learning_rates()
         terms = StepTerms()
         for i in range(n_critic):
-            real = self._real(state.step * n_critic + i)
-            with torch.no_grad():
-                fake = state.generator(self._latents(latents))
-            terms.discriminator = self.loss.discriminator_loss(state.discriminator, real, fake)
+            real, labels = self._real(state.step * n_critic + i)
+            D = self._discriminator(labels)
+            with torch.no_grad(), self._autocast():
+                fake = self._inputs(real, labels, rng).through(state.generator).float()
+                if state.history is not None:
+                    fake = state.history(fake, labels)
+            terms.discriminator = self.loss.discriminator_loss(D, real, fake)
             _descend(terms.discriminator, state.discriminator_optimizer)
             self.loss.constrain(state.discriminator)
         with frozen(state.discriminator):
-            fake = state.generator(self._latents(latents))
-            terms.generator = self.loss.generator_loss(state.discriminator, real, fake)
+            inputs = self._inputs(real, labels, rng)
+            with self._autocast():
+                fake = inputs.through(state.generator).float()
+            terms.generator = self.loss.generator_loss(D, real, fake)
+            terms.generator |= self._own_terms(inputs, real, fake, taken=terms.generator)
             _descend(terms.generator, state.generator_optimizer)
         state.generator_ema.update_parameters(state.generator)
         state.step += 1
         return terms
+
+    def shown(self) -> GeneratorInput:
+        """Return what the run's sample pictures are made from, the same at every step."""
+        data = self.samples.spec
+        if self.architecture.takes_images:
+            share = max(COLUMNS, SHOWN // 2 // data.classes // COLUMNS * COLUMNS)
+            order = self._order(share * data.classes, derived_seed(self.options.seed, "picture"))
+            real, labels = self._batch(order(0))
+            return self._sources(real, labels, 1)
+        count = SHOWN if data.is_image else SHOWN_POINTS
+        labels = classes_in_turn(count, data.classes) if self.conditional else None
+        rng = generator_for(self.options.seed, "picture")
+        return GeneratorInput(self.architecture.latents(count, rng), labels)
+
+    def _own_terms(self, inputs: GeneratorInput, real: Tensor, fake: Tensor, taken: Terms) -> Terms:
+        with self._autocast():
+            own = self.architecture.generator_terms(self.state.generator, inputs, real, fake)
+        if both := own.keys() & taken.keys():
+            raise InputError(
+                f"the loss and the architecture both name a term '{min(both)}'; rename one"
+            )
+        return own
+
+    def _discriminator(self, labels: Tensor | None) -> Discriminator:
+        # A gradient that is itself differentiated loses too much in half precision.
+        half = None if self.loss.second_order else self.half
+        state = self.state
+        return Discriminator(
+            state.discriminator, labels, half=half, optimizer=state.discriminator_optimizer
+        )
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        return half_precision(self.device, self.half)
+
+    def _set_learning_rates(self) -> None:
+        options, state = self.options, self.state
+        if options.lr_decay == "none":
+            return
+        begin = options.lr_decay_from * options.steps
+        done = max(0.0, state.step - begin) / max(1.0, options.steps - begin)
+        left = 1 - done if options.lr_decay == "linear" else (1 + math.cos(math.pi * done)) / 2
+        for optimizer, lr in (
+            (state.generator_optimizer, options.generator_lr),
+            (state.discriminator_optimizer, options.discriminator_lr),
+        ):
+            for group in optimizer.param_groups:
+                group["lr"] = lr * left
 
     def _average(self, averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
         # The step is known here; reading torch's own counter would wait for the device.
@@ -138,12 +220,48 @@ class Trainer:
         decay = min(self.options.ema_decay, (1 + step) / (10 + step))
         get_ema_multi_avg_fn(decay)(averaged, current, count)
 
-    def _real(self, batch: int) -> Tensor:
-        real = self.samples.batch(self.order(batch))
-        return real.contiguous(memory_format=torch.channels_last) if real.dim() == 4 else real
+    def _real(self, batch: int) -> tuple[Tensor, Tensor | None]:
+        return self._batch(self.order(batch))
 
-    def _latents(self, rng: torch.Generator) -> Tensor:
-        return self.architecture.latents(self.options.batch_size, rng)
+    def _batch(self, indices: Tensor) -> tuple[Tensor, Tensor | None]:
+        real = self.samples.batch(indices)
+        if real.dim() == 4:
+            real = real.contiguous(memory_format=torch.channels_last)
+        return real, self.samples.labels[indices] if self.conditional else None
+
+    def _inputs(self, real: Tensor, labels: Tensor | None, rng: torch.Generator) -> GeneratorInput:
+        if not self.architecture.takes_images:
+            return GeneratorInput(self.architecture.latents(self.options.batch_size, rng), labels)
+        others = self.samples.spec.classes - 1
+        turn = 1 + derived_seed(self.options.seed, "sources", self.state.step) % others
+        return self._sources(real, labels, turn)
+
+    def _sources(self, real: Tensor, labels: Tensor, turn: int) -> GeneratorInput:
+        # A balanced batch holds class after class, so that a turn by whole classes pairs each
+        # wanted sample with a source of another one.
+        shift = turn * (len(real) // self.samples.spec.classes)
+        return GeneratorInput(real.roll(shift, 0), labels, labels.roll(shift, 0))
+
+
+def _check_labels(samples: Samples) -> None:
+    if samples.labels is None or not samples.spec.classes:
+        raise InputError(
+            "the architecture needs the class of each sample, and these data have no labels; "
+            "give data with classes, such as a folder with a folder for each"
+        )
+
+
+def _check_balance(samples: Samples, options: TrainOptions) -> None:
+    data = samples.spec
+    if data.classes < 2:
+        raise InputError("the architecture translates between classes, and these data have one")
+    if empty := set(range(data.classes)) - set(samples.labels.unique().tolist()):
+        raise InputError(f"there are no samples of class {min(empty)} to translate from or to")
+    if options.batch_size % data.classes:
+        raise InputError(
+            f"train.batch_size must be a multiple of the {data.classes} classes, as each batch "
+            f"holds as many samples of each; it is {options.batch_size}"
+        )
 
 
 def prepared(config: RunConfig, samples: Samples) -> Trainer:
@@ -153,10 +271,16 @@ def prepared(config: RunConfig, samples: Samples) -> Trainer:
         InputError: the architecture does not fit the data, or the discriminator the loss.
         ganzoo.errors.PluginError: a component's package is not installed.
     """
+    for tracker in _trackers(config).values():
+        tracker.check()
     with kept_randomness():
         return Trainer(
             config.architecture.build(ARCHITECTURE), config.loss.build(LOSS), samples, config.train
         )
+
+
+def _trackers(config: RunConfig) -> dict[str, Tracker]:
+    return {choice.name: choice.build(TRACKER) for choice in config.trackers}
 
 
 def run_training(run: Run, config: RunConfig, trainer: Trainer, observer: Observer) -> None:
@@ -168,14 +292,15 @@ def run_training(run: Run, config: RunConfig, trainer: Trainer, observer: Observ
         Interrupted: SIGINT or SIGTERM asked to stop, and the state was saved.
     """
     state, spec = trainer.state, trainer.samples.spec
-    with kept_randomness(), _stop_requests() as requests:
+    followers = Followers(observer.warned)
+    with kept_randomness(), _stop_requests() as requests, closing(followers):
         checkpoint.restore_newest(run.checkpoints, state, observer.warned)
-        run.cut_metrics(state.step)
         observer.started(run, config, state.step)
-        _loop(run, trainer, requests, observer)
+        followers.start(_trackers(config), run.path, config.model_dump(mode="json"), state.step)
+        _loop(run, trainer, requests, observer, followers)
         picture = run.samples / f"{state.step:08d}.png"
         if not picture.exists():
-            _save_picture(run, trainer)
+            _save_picture(run, trainer, followers)
         write_model(
             run.model,
             ModelConfig.of(config, spec, state.step),
@@ -185,12 +310,14 @@ def run_training(run: Run, config: RunConfig, trainer: Trainer, observer: Observ
         )
 
 
-def _loop(run: Run, trainer: Trainer, requests: list[int], observer: Observer) -> None:
+def _loop(
+    run: Run, trainer: Trainer, requests: list[int], observer: Observer, followers: Followers
+) -> None:
     state, options = trainer.state, trainer.options
     saved = state.step
     clock, clocked = time.perf_counter(), state.step
     if state.step == 0:
-        _save_picture(run, trainer)
+        _save_picture(run, trainer, followers)
     while state.step < options.steps:
         terms = trainer.step()
         observer.stepped(state.step)
@@ -201,10 +328,10 @@ def _loop(run: Run, trainer: Trainer, requests: list[int], observer: Observer) -
             seen = (state.step - clocked) * options.n_critic * options.batch_size
             row["images_per_second"] = round(seen / (now - clock), 2)
             clock, clocked = now, state.step
-            run.append_metrics(row)
+            followers.metrics(row)
             observer.logged(row)
         if last or state.step % options.sample_every == 0:
-            _save_picture(run, trainer)
+            _save_picture(run, trainer, followers)
         if last or requests or state.step % options.checkpoint_every == 0:
             saved = _save_checkpoint(run, trainer)
         if requests and not last:
@@ -252,18 +379,19 @@ def _diverged(step: int, what: str) -> Diverged:
     )
 
 
-def _picture_latents(trainer: Trainer, data: DataSpec) -> Tensor:
-    """Return the latents of the run's sample pictures, the same at every step."""
-    count = SHOWN if data.is_image else SHOWN_POINTS
-    rng = generator_for(trainer.options.seed, "picture")
-    return trainer.architecture.latents(count, rng)
-
-
-def _save_picture(run: Run, trainer: Trainer) -> None:
+def _save_picture(run: Run, trainer: Trainer, followers: Followers) -> None:
     spec, options = trainer.samples.spec, trainer.options
-    fakes = generated(trainer.state.generator_ema.module, _picture_latents(trainer, spec), spec)
+    inputs = trainer.shown()
+    shown = generated(trainer.state.generator_ema.module, inputs, spec)
+    if trainer.architecture.takes_images:
+        sources = images.to_uint8(inputs.given).cpu()
+        # A row of sources, and below it what they became.
+        rows = [part.unflatten(0, (-1, COLUMNS)) for part in (sources, shown)]
+        shown = torch.stack(rows, dim=1).flatten(0, 2)
     texts = images.provenance(f"{run.path.name} at step {trainer.state.step}", options.seed)
-    run.save_picture(images.picture_of(fakes, spec.modes), trainer.state.step, texts)
+    picture = images.picture_of(shown, spec.modes)
+    run.save_picture(picture, trainer.state.step, texts)
+    followers.picture(trainer.state.step, picture)
 
 
 def _descend(terms: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,31 @@ def test_train_as_json_prints_one_document(ganzoo_cli):
     assert document["config"]["train"]["seed"] == 7
 
 
+def test_a_run_has_the_trackers_that_are_asked_for(ganzoo_cli):
+    asked = ["--tracker", "tensorboard", "--set", "tracker.tensorboard.flush_seconds=3"]
+    assert ganzoo_cli(*RING, *asked, "--out", "tracked").code == 0
+    (tracker,) = json.loads(Path("tracked/config.json").read_text())["trackers"]
+    assert (tracker["name"], tracker["options"]) == ("tensorboard", {"flush_seconds": 3})
+    assert list(Path("tracked/tensorboard").iterdir())
+    assert "  tracker tensorboard (ganzoo " in ganzoo_cli("show", "tracked").out
+    assert ganzoo_cli("train", "--resume", "tracked", "--steps", "2").code == 0
+    assert len(list(Path("tracked/tensorboard").iterdir())) == 2
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_train_takes_the_precision(ganzoo_cli, precision):
+    result = ganzoo_cli(*RING, "--precision", precision, "--dry-run")
+    assert json.loads(result.out)["train"]["precision"] == precision
+
+
+def test_each_short_option_of_train_sets_the_option_of_its_name(ganzoo_cli):
+    names = {"steps": 7, "batch_size": 3, "seed": 5, "checkpoint_every": 2, "sample_every": 9}
+    short = [f"--{name.replace('_', '-')}={value}" for name, value in names.items()]
+    given = ganzoo_cli("train", "mlp", *short, "--device=cpu", "--precision=bf16", "--dry-run")
+    train = json.loads(given.out)["train"]
+    assert {**train, **names, "device": "cpu", "precision": "bf16"} == train
+
+
 def test_two_runs_of_a_second_have_folders_of_their_own(ganzoo_cli):
     for _ in range(2):
         assert ganzoo_cli(*RING).code == 0
@@ -198,7 +224,13 @@ def test_sample_writes_single_images(run, ganzoo_cli):
     result = ganzoo_cli("sample", "run", *drawn, "--out", "new/single", "--json")
     assert result.code == 0
     names = [f"new/single/seed5-{i:05d}.png" for i in range(3)]
-    assert json.loads(result.out) == {"model": "run/model", "seed": 5, "files": names}
+    assert json.loads(result.out) == {
+        "model": "run/model",
+        "seed": 5,
+        "label": None,
+        "source": None,
+        "files": names,
+    }
     assert tree(Path("new")) == {f"single/seed5-{i:05d}.png" for i in range(3)}
     stored = ganzoo.load("run").sample_stored(3, seed=5)
     for i, name in enumerate(names):
@@ -237,6 +269,203 @@ def test_sample_plots_points(ring, ganzoo_cli):
     with Image.open("points.png") as picture:
         assert picture.size == (640, 640)
         assert len(picture.getcolors(1 << 20)) > 2
+
+
+CONDITIONAL = """
+import torch
+from torch import nn
+from pydantic import Field
+from ganzoo import Architecture
+
+class Told(nn.Module):
+    def __init__(self, inside, classes, outside, end):
+        super().__init__()
+        self.layer = nn.Linear(inside + classes, outside)
+        self.classes, self.end = classes, end
+
+    def forward(self, given, labels):
+        told = nn.functional.one_hot(labels, self.classes).float()
+        return self.end(self.layer(torch.cat([given.flatten(1), told], 1)))
+
+class Classy(Architecture):
+    '''Is told the class.'''
+    default_loss = "hinge"
+    z_dim: int = Field(4, description="Length of a latent.")
+
+    def generator(self, data):
+        end = nn.Sequential(nn.Tanh(), nn.Unflatten(1, data.shape))
+        return Told(self.z_dim, data.classes, data.size, end)
+
+    def discriminator(self, data, *, independent_samples=False):
+        return Told(data.size, data.classes, 1, nn.Flatten(0))
+
+    def conditional(self, data):
+        return True
+"""
+
+
+def pictures(root, *, names=("cats", "dogs"), count=3, side=24, mode="RGB"):
+    """Write a folder of images for each class."""
+    for shade, name in enumerate(names):
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            level = 60 * shade + 10 * i
+            colour = level if mode == "L" else (level, 90, 200)
+            Image.new(mode, (side, side), colour).save(root / name / f"{i}.png")
+    return root
+
+
+@pytest.fixture
+def classy(plugin, ganzoo_cli, tmp_path):
+    """A finished run of a model that is told the class, of images in three folders."""
+    plugin("acme", CONDITIONAL, {"ganzoo.architectures": {"classy": "acme:Classy"}})
+    pictures(tmp_path / "pets", names=("cats", "dogs", "gnus"), side=8, mode="L")
+    tiny = ["--steps", "1", "--batch-size", "4", "--device", "cpu", "--out", "classy"]
+    result = ganzoo_cli("train", "classy", "--data", "pets", *tiny)
+    assert result.code == 0, result
+    return tmp_path / "classy"
+
+
+def pixels(file):
+    with Image.open(file) as picture:
+        return bytes(picture.tobytes())
+
+
+def test_a_conditional_model_fills_class_folders_in_turn(classy, ganzoo_cli):
+    result = ganzoo_cli("sample", "classy", "-n", "5", "--out", "all", "--json")
+    assert result.code == 0, result
+    assert json.loads(result.out)["files"] == [
+        *("all/cats/seed0-00000.png", "all/dogs/seed0-00001.png", "all/gnus/seed0-00002.png"),
+        *("all/cats/seed0-00003.png", "all/dogs/seed0-00004.png"),
+    ]
+    stored = ganzoo.load("classy").sample_stored(5)
+    assert pixels("all/dogs/seed0-00004.png") == stored[4].numpy().tobytes()
+
+
+@pytest.mark.parametrize("label", ["dogs", "1"])
+def test_a_class_is_asked_for_by_name_or_number(classy, ganzoo_cli, label):
+    result = ganzoo_cli("sample", "classy", "-n", "2", "--label", label, "--out", "some", "--json")
+    assert result.code == 0, result
+    assert json.loads(result.out)["label"] == label
+    assert tree(Path("some")) == {"seed0-00000.png", "seed0-00001.png"}
+    stored = ganzoo.load("classy").sample_stored(2, label=1)
+    assert pixels("some/seed0-00001.png") == stored[1].numpy().tobytes()
+    assert ganzoo_cli("sample", "classy", "--label", label).code == 0
+
+
+def test_names_of_classes_lead_nowhere_else(classy, ganzoo_cli, tmp_path):
+    path = classy / "model" / "config.json"
+    config = json.loads(path.read_text())
+    config["spec"]["class_names"] = ["../../out", "C:\\out", "/out"]
+    path.write_text(json.dumps(config))
+    assert ganzoo_cli("sample", "classy", "-n", "3", "--out", "in/here").code == 0
+    assert tree(tmp_path / "in") == {f"here/{i}/seed0-0000{i}.png" for i in range(3)}
+
+
+@pytest.fixture(scope="module")
+def trained_translator(tmp_path_factory):
+    """A finished run of a model that translates images of cats and dogs."""
+    root = tmp_path_factory.mktemp("translator")
+    return ganzoo.train(
+        "cyclegan",
+        data=str(pictures(root / "pets")),
+        out=root / "run",
+        settings={"arch.base_channels": 2, "arch.blocks": 0},
+        steps=1,
+        device="cpu",
+    ).path
+
+
+@pytest.fixture
+def translator(trained_translator, tmp_path):
+    """The same, in the working folder."""
+    return Path(shutil.copytree(trained_translator, tmp_path / "translator"))
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """Images of several sizes and kinds, in folders and not, one of which cannot be read."""
+    root = tmp_path / "mine"
+    (root / "sub" / "deep").mkdir(parents=True)
+    Image.new("L", (50, 40), 90).save(root / "a.jpg")
+    Image.new("RGB", (30, 64), (200, 9, 9)).save(root / "sub" / "deep" / "b.webp")
+    Image.new("RGBA", (24, 24), (9, 200, 9, 255)).save(root / "c.PNG")
+    (root / "d.png").write_text("no image")
+    return root
+
+
+def test_sources_are_translated_to_files_of_their_names(translator, mine, ganzoo_cli):
+    command = ["sample", "translator", "--source", "mine", "--label", "dogs", "--out", "out"]
+    result = ganzoo_cli(*command, "--json", "--device", "cpu")
+    assert result.code == 0, result
+    assert "warning: skipped d.png: it is not an image of a known format" in result.err
+    document = json.loads(result.out)
+    assert document["files"] == ["out/a.png", "out/c.png", "out/sub/deep/b.png"]
+    assert (document["label"], document["source"]) == ("dogs", "mine")
+    sources = ganzoo.open_dataset("mine", image_size=(24, 24), image_channels=3)
+    expected = ganzoo.load("translator").translate_stored(sources.batch(torch.arange(3)), 1)
+    for file, image in zip(document["files"], expected, strict=True):
+        assert pixels(file) == image.permute(1, 2, 0).contiguous().numpy().tobytes()
+        with Image.open(file) as picture:
+            assert "Generated by a GAN" in picture.text["Description"]
+
+
+def test_sources_lie_above_their_translations_in_a_picture(translator, mine, ganzoo_cli):
+    result = ganzoo_cli("sample", "translator", "--source", "mine", "--label", "1")
+    assert (result.code, result.out) == (0, "translated.png\n")
+    with Image.open("translated.png") as picture:
+        # Images of 24 pixels are shown twice as large, with a margin of 2.
+        assert picture.size == (3 * 50 + 2, 2 * 50 + 2)
+        assert picture.getpixel((20, 20)) == (90, 90, 90)
+        assert picture.getpixel((70, 20)) == (9, 200, 9)
+
+
+def test_many_sources_have_rows_in_pairs(translator, tmp_path, ganzoo_cli):
+    pictures(tmp_path / "many", names=("x",), count=10)
+    assert ganzoo_cli("sample", "translator", "--source", "many", "--label", "1").code == 0
+    with Image.open("translated.png") as picture:
+        assert picture.size == (8 * 50 + 2, 4 * 50 + 2)
+        # The ninth source begins the third row, and beyond the tenth the row is white.
+        assert picture.getpixel((20, 120)) == (80, 90, 200)
+        for y in (120, 170):
+            assert picture.getpixel((2 * 50 + 20, y)) == (255, 255, 255)
+
+
+def test_the_number_limits_the_sources(translator, mine, ganzoo_cli):
+    command = ["sample", "translator", "--source", "mine", "--label", "1", "--out", "out"]
+    assert ganzoo_cli(*command, "-n", "2").code == 0
+    assert tree(Path("out")) == {"a.png", "c.png"}
+    assert ganzoo_cli(*command, "-n", "9", "--force").code == 0
+
+
+def test_sources_of_one_name_keep_their_suffix(translator, tmp_path, ganzoo_cli):
+    pictures(tmp_path / "twins", names=("x",), count=2)
+    (tmp_path / "twins" / "x" / "1.png").rename(tmp_path / "twins" / "x" / "0.jpg")
+    command = ["sample", "translator", "--source", "twins", "--label", "0", "--out", "out"]
+    assert ganzoo_cli(*command).code == 0
+    assert tree(Path("out")) == {"x/0.jpg.png", "x/0.png.png"}
+
+
+def test_names_in_an_archive_lead_nowhere_else(translator, tmp_path, ganzoo_cli):
+    pictures(tmp_path / "x", names=("y",), count=1)
+    with zipfile.ZipFile("evil.zip", "w") as archive:
+        archive.writestr(f"{tmp_path}/up.png", Path("x/y/0.png").read_bytes())
+    command = ["sample", "translator", "--source", "evil.zip", "--label", "0"]
+    result = ganzoo_cli(*command, "--out", "in/deep/out")
+    assert result.code == 0, result
+    (name,) = tree(tmp_path / "in")
+    assert name == "deep/out/source-00000.png"
+    assert not list(tmp_path.rglob("up.png"))
+
+
+def test_a_finished_translator_says_how_to_sample(ganzoo_cli, tmp_path):
+    pictures(tmp_path / "pets")
+    result = ganzoo_cli(
+        *("train", "cyclegan", "--data", "pets", "--steps", "0", "--device", "cpu"),
+        *("--set", "arch.base_channels=2", "--set", "arch.blocks=0", "--out", "run"),
+    )
+    assert result.code == 0, result
+    assert "ganzoo sample run --source PATH --label CLASS" in result.err
 
 
 def test_force_replaces(run, ganzoo_cli):
@@ -421,6 +650,45 @@ def test_show_tells_paper_recipe_and_options(ganzoo_cli):
     assert shown["recipe"]["betas"] == [0.0, 0.9]
     assert shown["options"]["gp_weight"]["default"] == 10.0
     assert shown["package"] == "ganzoo"
+
+
+def test_list_with_check_says_what_each_does(ganzoo_cli):
+    (row,) = json.loads(ganzoo_cli("list", "trackers", "--check", "--json").out)
+    assert row["summary"].startswith("Writes metrics and sample pictures for TensorBoard")
+    header, line = ganzoo_cli("list", "trackers", "--check").out.splitlines()
+    assert header.split()[-2:] == ["summary", "state"]
+    assert row["summary"] in line
+
+
+def test_show_tells_what_a_component_declares(ganzoo_cli):
+    shown = json.loads(ganzoo_cli("show", "wgan-gp", "--json").out)
+    assert shown["declares"]["independent_samples"] is True
+    assert shown["declares"]["second_order"] is True
+    assert "declares: independent_samples=True, second_order=True" in (
+        ganzoo_cli("show", "wgan-gp").out
+    )
+    cyclegan = json.loads(ganzoo_cli("show", "cyclegan", "--json").out)
+    assert cyclegan["declares"]["takes_images"] is True
+    assert cyclegan["declares"]["default_loss"] == "lsgan"
+    assert cyclegan["recipe"]["lr_decay"] == "linear"
+
+
+def test_show_takes_what_depends_on_options_from_the_defaults(ganzoo_cli):
+    shown = json.loads(ganzoo_cli("show", "unrolled", "--json").out)
+    beneath = json.loads(ganzoo_cli("show", shown["options"]["base"]["default"], "--json").out)
+    assert shown["recipe"] == beneath["recipe"]
+    assert shown["declares"]["independent_samples"] is False
+
+
+def test_show_writes_types_as_a_person_would(ganzoo_cli):
+    options = json.loads(ganzoo_cli("show", "folder", "--json").out)["options"]
+    assert options["image_size"]["type"] == "tuple[int, int] | None"
+    assert options["image_channels"]["type"] == "1 | 3 | 4 | None"
+    assert options["path"] == {
+        "default": "required",
+        "type": "str",
+        "description": "Where the images are.",
+    }
 
 
 def test_show_tells_what_a_model_is(run, ganzoo_cli):

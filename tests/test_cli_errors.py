@@ -8,8 +8,10 @@ from urllib.error import URLError
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
+import ganzoo
 from ganzoo.files import JSON_LIMIT
 
 
@@ -93,13 +95,25 @@ REFUSED = {
     "eval --samples 0": "Invalid value for '--samples'",
     "eval --real-samples 0": "Invalid value for '--real-samples'",
     # Usage.
-    "trian dcgan": "No such command 'trian'. Did you mean 'train'? Try 'ganzoo --help'.",
+    "trian dcgan": "No such command 'trian'; did you mean 'train'? Try 'ganzoo --help'.",
     "frobnicate": "No such command 'frobnicate'. Try 'ganzoo --help'.",
     "train dcgan --setps 3": "No such option: --setps",
     "train dcgan mlp": "Got unexpected extra argument",
     "train --loss": "Option '--loss' requires an argument.",
+    "train dcgan --seed x": "Try 'ganzoo train --help'.",
     "train": "name an architecture to train, such as those of 'ganzoo list'",
     "train --resume run --out other": "--resume goes on in its own folder",
+    "train --resume run --tracker tensorboard": (
+        "--resume goes on with the run's own trackers: leave --tracker away"
+    ),
+    "train mlp --tracker tensorbord": (
+        "no tracker is called 'tensorbord'; did you mean 'tensorboard'?"
+    ),
+    "train mlp --set tracker.tensorboard.flush_seconds=3": (
+        "'tracker.tensorboard.flush_seconds' is an option of no tracker of this run"
+    ),
+    "train mlp --precision fp8": "option 'train.precision': input should be 'fp32' or 'bf16'",
+    "train mlp --precision bf16 --set train.precision=fp32": "train.precision is given twice",
     "show": "Missing argument",
     # Data.
     "train dcgan --data no/such/folder": "there is no folder or file no/such/folder",
@@ -463,3 +477,42 @@ def test_debugging_shows_where(plugin, ganzoo_cli, monkeypatch, by_option):
     assert "Traceback" in result.err
     assert "in generator" in result.err
     assert "Error: RuntimeError: fell over" in result.err
+
+
+@pytest.fixture
+def translator(tmp_path):
+    """A finished run of a model that translates images."""
+    for name in ("cats", "dogs"):
+        for i in range(2):
+            (tmp_path / "pets" / name).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (24, 24), (i, 90, 200)).save(tmp_path / "pets" / name / f"{i}.png")
+    settings = {"arch.base_channels": 2, "arch.blocks": 0}
+    ganzoo.train("cyclegan", data="pets", out="translator", settings=settings, steps=0)
+
+
+TRANSLATED = {
+    "translator": "this model translates images: give it some by --source",
+    "translator --label dogs": "this model translates images: give it some by --source",
+    "translator --source pets": "--source needs --label, the class to translate to: cats or dogs",
+    "translator --source pets --label cow": "no class is called 'cow'; there are cats, dogs",
+    "translator --source pets --label dog": "no class is called 'dog'; did you mean 'dogs'?",
+    "translator --source pets --label 2": "no class is called '2'",
+    "translator --source petz --label dogs": "no dataset is called 'petz'",
+    "translator --source no/where --label dogs": "there is no folder or file no/where",
+    "translator --source ring --label dogs": "translates images of 3 x 24 x 24, not of 2",
+    "translator --source pets --label dogs --out x.csv": "written to a .png or a folder",
+    "translator --source pets --label dogs --out full": "is there already; choose another --out",
+    "run --source pets": "this model starts from noise: it has no use for --source",
+    "run --source pets --label 1": "this model starts from noise: it has no use for --source",
+    "run --label 3": "this model has no classes to choose from: leave --label away",
+    "run --label cow": "this model has no classes to choose from: leave --label away",
+}
+
+
+def test_bad_labels_and_sources_are_refused(run, translator, refused, tmp_path):
+    (tmp_path / "full" / "dogs").mkdir(parents=True)
+    (tmp_path / "full" / "dogs" / "1.png").touch()
+    before = sorted(tmp_path.rglob("*"))
+    for command, said in TRANSLATED.items():
+        assert said in refused("sample", *command.split()), command
+        assert sorted(tmp_path.rglob("*")) == before

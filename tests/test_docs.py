@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from ganzoo import registry
-from ganzoo.testing import loss_checks
+from ganzoo.testing import architecture_checks, loss_checks
 
 ROOT = Path(__file__).parent.parent
-DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(page, language):
@@ -78,19 +78,28 @@ def test_links_and_pictures_are_there(page):
         assert ((ROOT / page).parent / target).exists(), target
 
 
-def test_the_plugin_of_the_docs_works(plugin, ganzoo_cli):
-    (project,) = blocks("docs/plugins.md", "toml")
-    code = blocks("docs/plugins.md", "python")[0]
+PAGES = {
+    "first-loss": ("loss", "softer", "loss.real_label=0.8", "Label of reals."),
+    "first-architecture": ("architecture", "halves", "arch.base_channels=4", "Channels at half"),
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_plugin_of_a_page_works(page, plugin, ganzoo_cli):
+    word, name, setting, description = PAGES[page]
+    (project,) = blocks(f"docs/plugins/{page}.md", "toml")
+    code = blocks(f"docs/plugins/{page}.md", "python")[0]
     metadata = tomllib.loads(project)["project"]
     plugin(metadata["name"], code, metadata["entry-points"], metadata["version"])
-    loss = registry.get(registry.LOSS, "softer")
-    for check in loss_checks:
-        check(loss())
-    tiny = "--steps 1 --batch-size 4 --set arch.hidden=8 --set data.image_size=8 --out run"
-    trained = ganzoo_cli(
-        "train", "mlp", "--loss", "softer", "--set", "loss.real_label=0.8", *tiny.split()
-    )
+    kind = {"loss": registry.LOSS, "architecture": registry.ARCHITECTURE}[word]
+    component = registry.get(kind, name)()
+    for check in {"loss": loss_checks, "architecture": architecture_checks}[word]:
+        check(component)
+    chosen = ["mlp", "--loss", name] if word == "loss" else [name]
+    small = ["--set", "arch.hidden=8"] if word == "loss" else []
+    tiny = ["--steps=1", "--batch-size=4", "--image-size=8", "--device=cpu", "--out=run"]
+    trained = ganzoo_cli("train", *chosen, "--set", setting, *small, *tiny)
     assert trained.code == 0, trained.err
-    shown = ganzoo_cli("show", "softer").out
-    assert "ganzoo-softer 0.1.0" in shown
-    assert "Label of reals." in shown
+    shown = ganzoo_cli("show", name).out
+    assert f"{metadata['name']} 0.1.0" in shown
+    assert description in shown

@@ -16,6 +16,15 @@ TINY = [
     *("--steps", "3", "--batch-size", "8", "--device", "cpu", "--image-size", "16"),
     *("--set", "train.log_every=1", "--sample-every", "3", "--checkpoint-every", "3"),
 ]
+ADDED = {
+    "loss": "relativistic",
+    "architecture": "linear",
+    "dataset": "squares",
+    "evaluator": "darkness",
+    "feature extractor": "thumbnails",
+    "tracker": "last-row",
+    "command": "shapes",
+}
 DCGAN = ["train", "dcgan", *TINY, "--set", "arch.base_channels=4", "--set", "arch.z_dim=4"]
 
 
@@ -77,7 +86,7 @@ def test_what_a_package_adds_is_listed_and_documented(sites, tmp_path):
     listed = {
         (row["kind"], row["name"]): row for row in json.loads(works(["list", "--json"], site, "."))
     }
-    for kind, name in (("loss", "relativistic"), ("architecture", "linear")):
+    for kind, name in ADDED.items():
         row = listed[kind, name]
         assert (row["package"], row["version"]) == ("ganzoo-shapes", "0.3.0")
     shown = works(["show", "ganzoo_shapes:relativistic"], site, tmp_path)
@@ -112,6 +121,20 @@ def test_it_is_judged_and_sampled_like_any_other(sites, trained, tmp_path):
     assert len(list((tmp_path / "images").glob("*.png"))) == 2
 
 
+def test_every_kind_that_a_package_adds_is_used(sites, tmp_path):
+    site = [sites["ganzoo-shapes"]]
+    chosen = ["--loss", "relativistic", "--data", "squares", "--tracker", "last-row"]
+    options = [option for option in TINY if option not in ("--image-size", "16")]
+    assert works(["train", "linear", *chosen, *options, "--out", "run"], site, tmp_path) == "run\n"
+    assert json.loads((tmp_path / "run" / "last-row.json").read_text())["step"] == 3
+    metrics = ["--metric", "darkness", "--metric", "fid", "--features", "thumbnails"]
+    judged = works(["eval", "run", *metrics, "--json"], site, tmp_path)
+    rows = {row["metric"]: row for row in json.loads(judged)["scores"]}
+    assert rows.keys() == {"darkness", "fid[thumbnails]"}
+    assert rows["darkness"]["data"]["name"] == "squares"
+    assert works(["shapes", "square", "--side", "2"], site, tmp_path) == "##\n##\n"
+
+
 def test_without_the_package_its_models_say_what_to_install(trained, refused, ganzoo_cli):
     assert "linear" not in {entry.name for entry in registry.entries(registry.ARCHITECTURE)}
     for command in (["sample", trained], ["eval", trained], ["train", "--resume", trained]):
@@ -119,6 +142,7 @@ def test_without_the_package_its_models_say_what_to_install(trained, refused, ga
             "Error: architecture 'linear' comes from the package ganzoo-shapes 0.3.0, "
             "which is not installed here: pip install ganzoo-shapes"
         )
+    assert "No such command 'shapes'" in refused("shapes", "square")
     for command in (["list"], [*DCGAN, "--out", "run"]):
         result = ganzoo_cli(*command)
         assert result.code == 0, result
@@ -128,10 +152,13 @@ def test_beside_a_broken_package_everything_else_works(sites, tmp_path):
     both = list(sites.values())
     rows = json.loads(works(["list", "--check", "--json"], both, tmp_path))
     states = {row["name"]: row["state"] for row in rows}
-    for name in ("shattered", "cracked"):
+    for name in ("shattered", "cracked", "lost", "blind", "dim", "astray", "mute"):
         assert states.pop(name).startswith("broken: ")
-    assert states["relativistic"] == states["linear"] == "works"
+    assert set(ADDED.items()) <= {(row["kind"], row["name"]) for row in rows}
     assert set(states.values()) == {"works"}
+    shown = works(["--help"], both, tmp_path)
+    assert "Draw shapes in a terminal. [ganzoo-shapes 0.3.0]" in shown
+    assert "A module that cannot be imported. [ganzoo-broken 0.0.7]" in shown
     assert works([*DCGAN, "--loss", "relativistic", "--out", "run"], both, tmp_path) == "run\n"
 
 
@@ -140,6 +167,11 @@ def test_beside_a_broken_package_everything_else_works(sites, tmp_path):
     [
         (["train", "cracked"], "architecture 'cracked'"),
         (["train", "mlp", "--loss", "shattered"], "loss 'shattered'"),
+        (["train", "mlp", "--data", "lost"], "dataset 'lost'"),
+        (["train", "mlp", "--tracker", "astray"], "tracker 'astray'"),
+        (["show", "blind"], "evaluator 'blind'"),
+        (["show", "dim"], "feature extractor 'dim'"),
+        (["mute", "--help"], "command 'mute'"),
         (["show", "shattered"], "loss 'shattered'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

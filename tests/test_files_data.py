@@ -692,7 +692,7 @@ def test_a_file_that_nothing_reads(here, name):
 def test_a_path_to_nothing(given):
     with pytest.raises(InputError) as caught:
         choose_data(given, {})
-    assert str(caught.value) == f"there is no folder or file {given}; --data takes a path or a name"
+    assert str(caught.value) == f"there is no folder or file {given}; give a path or a name"
 
 
 def test_a_misspelt_name_gets_the_nearest():

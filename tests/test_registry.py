@@ -1,15 +1,26 @@
 """Finding components by name: what is installed, what is broken, what is claimed twice."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import ganzoo
 from ganzoo import registry
 from ganzoo.errors import InputError, PluginError
-from ganzoo.registry import ARCHITECTURE, DATASET, EVALUATOR, FEATURE_EXTRACTOR, KINDS, LOSS
+from ganzoo.registry import (
+    ARCHITECTURE,
+    COMMAND,
+    DATASET,
+    EVALUATOR,
+    FEATURE_EXTRACTOR,
+    KINDS,
+    LOSS,
+    TRACKER,
+)
 
 LOSS_CODE = """
 from ganzoo import Loss
@@ -243,7 +254,8 @@ def test_list_shows_the_broken_and_the_conflicting_as_rows(bad_company, ganzoo_c
     printed = ganzoo_cli("list", *kind, *check)
     assert (printed.code, printed.err) == (0, "")
     header, *lines = printed.out.splitlines()
-    assert header.split() == ["kind", "name", "package", "version", "state"]
+    summary = ["summary"] if check else []
+    assert header.split() == ["kind", "name", "package", "version", *summary, "state"]
     assert len(lines) == len(json.loads(result.out))
     for (package, name), state in states.items():
         assert sum(f" {name} " in line and line.endswith(state) for line in lines), (package, name)
@@ -300,6 +312,8 @@ def test_show_of_a_name_claimed_twice_shows_both(bad_company, ganzoo_cli):
         (DATASET, "digit", "digits"),
         (EVALUATOR, "mode", "modes"),
         (FEATURE_EXTRACTOR, "inception", "inception-v3-compat"),
+        (TRACKER, "tensorbord", "tensorboard"),
+        (COMMAND, "newplugin", "new-plugin"),
     ],
     ids=lambda value: getattr(value, "word", value),
 )
@@ -340,12 +354,19 @@ def test_an_unknown_kind_offers_the_nearest(refused):
 def test_show_works_for_everything_installed(ganzoo_cli, entry):
     result = ganzoo_cli("show", entry.qualified)
     assert (result.code, result.err) == (0, "")
-    first, summary, *_ = result.out.splitlines()
-    assert first == f"{entry.kind.word} {entry.name}, {entry.package} {entry.version}"
-    assert summary.strip()
-    for name, field in entry.load().model_fields.items():
+    lines = result.out.splitlines()
+    first = lines.index(f"{entry.kind.word} {entry.name}, {entry.package} {entry.version}")
+    assert lines[first + 1].strip()
+    for name, field in getattr(entry.load(), "model_fields", {}).items():
         assert f"  {name} = " in result.out
         assert field.description in result.out
+    shown = json.loads(ganzoo_cli("show", entry.qualified, "--json").out)
+    (mine,) = [
+        one
+        for one in (shown if isinstance(shown, list) else [shown])
+        if one["kind"] == entry.kind.word
+    ]
+    assert {"summary", "paper", "options", "recipe", "declares"} <= mine.keys()
 
 
 def test_a_stored_name_asks_for_the_package_that_gave_it(plugin):
@@ -397,3 +418,177 @@ def test_defaults_of_every_type_are_shown(plugin, ganzoo_cli):
     options = json.loads(shown.out)["options"]
     assert options["weights"]["default"] == [1.0, 2.0]
     assert options["file"]["default"] == "here"
+
+
+TINY_RING = ["train", "mlp", "--data", "ring", "--device", "cpu"]
+FLOOR = ["eval", "--floor", "--data"]
+USES = [
+    (ARCHITECTURE, ["train", "bad"]),
+    (LOSS, [*TINY_RING, "--loss", "bad"]),
+    (DATASET, ["train", "mlp", "--data", "bad"]),
+    (DATASET, [*FLOOR, "bad"]),
+    (DATASET, ["sample", "translator", "--label", "0", "--source", "bad"]),
+    (EVALUATOR, [*FLOOR, "ring", "--metric", "bad"]),
+    (FEATURE_EXTRACTOR, [*FLOOR, "digits", "--metric", "fid", "--features", "bad"]),
+    (TRACKER, [*TINY_RING, "--tracker", "bad"]),
+    (COMMAND, ["bad"]),
+]
+"""Each command that can use a component, by its kind."""
+USED = pytest.mark.parametrize(
+    ("kind", "command"), USES, ids=[f"{kind.word}-{command[0]}" for kind, command in USES]
+)
+BUST = "raise RuntimeError('out of order')"
+
+
+def claims(package, name="bad"):
+    return {kind.group: {name: f"{package}:Bad"} for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def trained_translator(tmp_path_factory):
+    """A finished run of a model that translates images."""
+    root = tmp_path_factory.mktemp("translator")
+    for shade, folder in ((50, "dark"), (200, "light")):
+        for i in range(2):
+            path = root / "pets" / folder / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (24, 24), shade + i).save(path)
+    settings = {"arch.base_channels": 2, "arch.blocks": 0}
+    return ganzoo.train(
+        "cyclegan", data=str(root / "pets"), out=root / "run", settings=settings, steps=0
+    ).path
+
+
+@pytest.fixture
+def translator(trained_translator, tmp_path):
+    """The same, in the working folder."""
+    shutil.copytree(trained_translator, tmp_path / "translator")
+
+
+@USED
+def test_a_broken_component_of_each_kind_is_named_when_it_is_used(
+    plugin, refused, translator, tmp_path, kind, command
+):
+    plugin("bust", BUST, claims("bust"), version="0.9")
+    before = sorted(tmp_path.iterdir())
+    for name in ("bad", "bust:bad"):
+        message = refused(*[name if word == "bad" else word for word in command])
+        assert message == (
+            f"Error: {kind.word} 'bad' of bust 0.9 fails to import (bust:Bad): "
+            "RuntimeError: out of order"
+        )
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@USED
+def test_a_name_of_each_kind_that_is_claimed_twice_is_refused(
+    plugin, refused, translator, tmp_path, kind, command
+):
+    for package in ("bust", "rival"):
+        plugin(package, BUST, claims(package))
+    before = sorted(tmp_path.iterdir())
+    assert refused(*command) == (
+        f"Error: {kind.word} 'bad' is claimed by bust and rival; write 'bust:bad' or 'rival:bad'"
+    )
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@USED
+def test_a_name_of_each_kind_that_nothing_has_offers_the_nearest(
+    plugin, refused, translator, tmp_path, kind, command
+):
+    plugin("bust", BUST, claims("bust", "badly"))
+    before = sorted(tmp_path.iterdir())
+    what = f"no {kind.word} is called 'bad'" if kind != COMMAND else "No such command 'bad'"
+    assert refused(*command).startswith(f"Error: {what}; did you mean 'badly'?")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.word)
+def test_show_and_list_cope_with_the_broken_of_each_kind(plugin, ganzoo_cli, refused, kind):
+    plugin("bust", BUST, claims("bust"), version="0.9")
+    broken = f"{kind.word} 'bad' of bust 0.9 fails to import (bust:Bad): RuntimeError: out of order"
+    for check, state in (([], "installed"), (["--check"], f"broken: {broken}")):
+        result = ganzoo_cli("list", kind.plural.replace(" ", "-"), *check, "--json")
+        assert (result.code, result.err) == (0, "")
+        rows = [row for row in json.loads(result.out) if row["package"] == "bust"]
+        assert [(row["kind"], row["name"], row["state"]) for row in rows] == [
+            (kind.word, "bad", state)
+        ]
+    # The first of those that are called so is named.
+    assert "architecture 'bad' of bust 0.9 fails to import" in refused("show", "bad")
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]], ids=["text", "json"])
+def test_show_of_several_says_which_is_broken_and_shows_the_others(plugin, ganzoo_cli, as_json):
+    plugin("bust", BUST, {"ganzoo.losses": {"hinge": "bust:Loss"}}, version="0.9")
+    result = ganzoo_cli("show", "hinge", *as_json)
+    assert result.code == 0
+    assert result.err == (
+        "broken: loss 'hinge' of bust 0.9 fails to import (bust:Loss): RuntimeError: out of order\n"
+    )
+    if as_json:
+        assert json.loads(result.out)["package"] == "ganzoo"
+    else:
+        assert result.out.startswith(f"loss hinge, ganzoo {ganzoo.__version__}\n")
+
+
+PARTS = {
+    "architecture": (ARCHITECTURE, {"resume", "sample", "eval", "show"}),
+    "loss": (LOSS, {"resume"}),
+    "data": (DATASET, {"resume", "eval"}),
+    "trackers": (TRACKER, {"resume"}),
+}
+"""The commands on a run that need each of its parts."""
+ON_A_RUN = {
+    "resume": ["train", "--resume", "run", "--steps", "5"],
+    "sample": ["sample", "run", "-n", "2"],
+    "eval": ["eval", "run", "--metric", "is", "--samples", "20"],
+    "show": ["show", "run"],
+}
+
+
+def point_at(path, part, **choice):
+    """Make a stored run name another component for one of its parts."""
+    for file in (path / "config.json", path / "model" / "config.json"):
+        config = json.loads(file.read_text())
+        if part == "trackers":
+            config[part] = [{"options": {}, **choice}]
+        else:
+            config[part] = {**config[part], **choice}
+        file.write_text(json.dumps(config))
+
+
+@pytest.fixture
+def run(tiny_run, tmp_path):
+    """A finished run that may be changed."""
+    return Path(shutil.copytree(tiny_run.path, tmp_path / "run"))
+
+
+@pytest.mark.parametrize("command", ON_A_RUN)
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("there", [True, False], ids=["broken", "absent"])
+def test_a_run_whose_plugin_is_broken_or_absent(
+    plugin, ganzoo_cli, refused, run, part, command, there
+):
+    kind, users = PARTS[part]
+    point_at(run, part, name="bad", package="bust", version="0.9")
+    said = "comes from the package bust 0.9, which is not installed here: pip install bust"
+    if there:
+        plugin("bust", BUST, claims("bust"), version="0.9")
+        said = "of bust 0.9 fails to import (bust:Bad): RuntimeError: out of order"
+    before = (run / "config.json").read_bytes()
+    if command in users:
+        assert refused(*ON_A_RUN[command]) == f"Error: {kind.word} 'bad' {said}"
+        assert (run / "config.json").read_bytes() == before
+    else:
+        result = ganzoo_cli(*ON_A_RUN[command])
+        assert result.code == 0, result
+
+
+@pytest.mark.parametrize("command", ON_A_RUN)
+def test_a_run_is_not_confused_by_another_package_with_its_names(plugin, ganzoo_cli, run, command):
+    names = {ARCHITECTURE: "dcgan", LOSS: "wgan-gp", DATASET: "digits"}
+    plugin("rival", BUST, {kind.group: {name: "rival:Bad"} for kind, name in names.items()})
+    result = ganzoo_cli(*ON_A_RUN[command])
+    assert result.code == 0, result

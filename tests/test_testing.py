@@ -7,7 +7,9 @@ import contextlib
 import itertools
 import os
 import re
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -21,16 +23,27 @@ from ganzoo import (
     Architecture,
     Dataset,
     DataSpec,
+    Discriminator,
     Evaluator,
     Features,
     LoadedExtractor,
     Loss,
     Samples,
     Score,
+    Tracker,
 )
 from ganzoo import testing as kit
 from ganzoo.errors import InputError
-from ganzoo.testing import ConformanceError, architecture, common, dataset, evaluator, loss
+from ganzoo.testing import (
+    ConformanceError,
+    architecture,
+    command,
+    common,
+    dataset,
+    evaluator,
+    loss,
+    tracker,
+)
 
 CHECKS = {
     "architecture": kit.architecture_checks,
@@ -38,6 +51,8 @@ CHECKS = {
     "dataset": kit.dataset_checks,
     "evaluator": kit.evaluator_checks,
     "feature extractor": kit.feature_extractor_checks,
+    "tracker": kit.tracker_checks,
+    "command": kit.command_checks,
 }
 
 
@@ -58,8 +73,8 @@ class Linear(Architecture):
     z_dim: int = Field(3, gt=0, description="Length of a latent.")
 
     def generator(self, data):
-        if data.size > 800:
-            raise InputError(f"linear makes at most 800 numbers, not {data.size}")
+        if data.size > 5000:
+            raise InputError(f"linear makes at most 5000 numbers, not {data.size}")
         return nn.Sequential(
             nn.Linear(self.z_dim, data.size), self.ending(data), nn.Unflatten(1, data.shape)
         )
@@ -106,6 +121,124 @@ class WithDropout(Linear):
 
     def norm(self, data, independent_samples):
         return nn.Dropout(0.5)
+
+
+class Labelled(nn.Module):
+    """A network that is also given labels, each as its own column."""
+
+    def __init__(self, network, classes):
+        super().__init__()
+        self.network = network
+        self.classes = classes
+
+    def forward(self, given, labels):
+        return self.network(torch.cat([given.flatten(1), self.columns(labels)], dim=1))
+
+    def columns(self, labels):
+        return F.one_hot(labels, self.classes).float()
+
+
+class Conditional(Architecture):
+    """Linear networks of samples and their classes, where there are any."""
+
+    z_dim: int = Field(3, gt=0, description="Length of a latent.")
+
+    def conditional(self, data):
+        return data.classes is not None
+
+    def generator(self, data):
+        network = nn.Sequential(
+            nn.Linear(self.z_dim + (data.classes or 0), data.size),
+            nn.Tanh() if data.is_image else nn.Identity(),
+            nn.Unflatten(1, data.shape),
+        )
+        return self.labelled(network, data)
+
+    def discriminator(self, data, *, independent_samples=False):
+        width = data.size + (data.classes or 0)
+        network = nn.Sequential(nn.Flatten(), nn.Linear(width, self.parts()), *self.logits())
+        return self.labelled(network, data)
+
+    def parts(self):
+        return 1
+
+    def logits(self):
+        return [nn.Flatten(0)]
+
+    def labelled(self, network, data):
+        return Labelled(network, data.classes) if self.conditional(data) else network
+
+
+class LearntLabels(Labelled):
+    """Labels by columns that begin at zero, where they make no difference yet."""
+
+    def __init__(self, network, classes):
+        super().__init__(network, classes)
+        self.learnt = nn.Parameter(torch.zeros(classes, classes))
+
+    def columns(self, labels):
+        return self.learnt[labels]
+
+
+class LearnsLabels(Conditional):
+    """Looks at labels once it has learnt to."""
+
+    def labelled(self, network, data):
+        return LearntLabels(network, data.classes) if self.conditional(data) else network
+
+
+class Pool(nn.Module):
+    """The fake before the last one of each class, which is shown again half of the time."""
+
+    def __init__(self, data):
+        super().__init__()
+        self.register_buffer("earlier", torch.zeros(data.classes or 1, *data.shape))
+        self.register_buffer("met", torch.zeros(data.classes or 1, dtype=torch.bool))
+
+    def forward(self, fakes, labels):
+        labels = torch.zeros(len(fakes), dtype=torch.int64) if labels is None else labels
+        return torch.stack([self.one(*given) for given in zip(fakes, labels, strict=True)])
+
+    def one(self, fake, label):
+        shown = self.earlier[label].clone() if self.met[label] and self.coin() else fake
+        self.earlier[label], self.met[label] = fake, True
+        return shown
+
+    def coin(self):
+        return torch.rand(1).item() < 0.5
+
+
+class Translating(Conditional):
+    """Turns images of one of two classes into the other's, and judges three parts of each."""
+
+    takes_images = True
+
+    def generator(self, data):
+        self.check(data)
+        width = data.size + data.classes
+        network = nn.Sequential(nn.Linear(width, data.size), nn.Tanh(), nn.Unflatten(1, data.shape))
+        return self.labelled(network, data)
+
+    def discriminator(self, data, *, independent_samples=False):
+        self.check(data)
+        return super().discriminator(data, independent_samples=independent_samples)
+
+    def check(self, data):
+        if not data.is_image or data.classes != 2 or data.size > 5000:
+            raise InputError("it translates small images of two classes")
+
+    def parts(self):
+        return 3
+
+    def logits(self):
+        return []
+
+    def generator_terms(self, generator, inputs, real, fake):
+        back = generator(fake, inputs.source_labels)
+        return {"cycle": (back.float() - inputs.given).abs().mean()}
+
+    def history(self, data):
+        return Pool(data)
 
 
 class Apply(nn.Module):
@@ -160,6 +293,33 @@ class OneResolution(Linear):
         if data.shape != (1, 28, 28):
             raise InputError("it makes images of 28 x 28 only")
         return super().generator(data)
+
+
+class OneSizeAndVectors(Linear):
+    """Makes vectors of any length, and images of one size."""
+
+    def generator(self, data):
+        if data.image_size not in (None, (28, 28)):
+            raise InputError("it makes images of 28 x 28 only")
+        return super().generator(data)
+
+
+class GreyOnly(Linear):
+    """Makes images of one channel."""
+
+    def generator(self, data):
+        if data.is_image and data.image_channels > 1:
+            raise InputError("it makes grey images")
+        return super().generator(data)
+
+
+class RefusesIndependentSamples(Linear):
+    """Cannot do without batch normalisation on images."""
+
+    def discriminator(self, data, *, independent_samples=False):
+        if data.is_image and independent_samples:
+            raise InputError("it normalises over the batch")
+        return super().discriminator(data, independent_samples=independent_samples)
 
 
 class RefusesByValueError(Linear):
@@ -249,6 +409,13 @@ class ColumnOfLogits(Linear):
 
     def logits(self):
         return []
+
+
+class MapOfLogits(Linear):
+    """Gives logits as a map ``(N, 1, 1)``."""
+
+    def logits(self):
+        return [nn.Unflatten(1, (1, 1))]
 
 
 class DiscriminatorOfOneResolution(Linear):
@@ -484,6 +651,281 @@ class StateThatIsNoTensor(Linear):
         return [Remembering(0)]
 
 
+class FixedTypes(nn.Module):
+    """Multiplies by a matrix in the type that weights have, by the one operation that cannot."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.scales = nn.Parameter(torch.ones(size))
+
+    def forward(self, given):
+        whole = torch.zeros(len(given), len(self.scales))
+        whole[torch.arange(len(given))] = given
+        return whole * self.scales
+
+
+class FloatsOnly(Linear):
+    """Puts what it computed into float32 by an index, which takes no bfloat16."""
+
+    def ending(self, data):
+        return nn.Sequential(FixedTypes(data.size), super().ending(data))
+
+
+class BeyondRange(nn.Module):
+    """Divides by the largest, which it rounds down in half precision."""
+
+    def forward(self, given):
+        largest = given.detach().abs().max()
+        return given / (largest * 1.001 if largest.dtype == torch.float32 else largest * 0.99)
+
+
+class RoundedUp(Linear):
+    """Goes beyond 1 in half precision."""
+
+    def ending(self, data):
+        return BeyondRange() if data.is_image else nn.Identity()
+
+
+class Overflows(nn.Module):
+    """Divides by what half precision rounds to zero."""
+
+    def forward(self, given):
+        return given / (given.detach() * 0 + 1.001 - 1).clamp(max=1)
+
+
+class FinePrint(Linear):
+    """Divides by the difference of near numbers."""
+
+    def logits(self):
+        return [nn.Flatten(0), Overflows()]
+
+
+class ConditionalGeneratorOnly(Conditional):
+    """Has a discriminator that takes no labels."""
+
+    def discriminator(self, data, *, independent_samples=False):
+        return Linear().discriminator(data, independent_samples=independent_samples)
+
+
+class Deaf(Labelled):
+    """Takes labels, and does not look at them."""
+
+    def columns(self, labels):
+        return super().columns(torch.zeros_like(labels))
+
+
+class DeafGenerator(Conditional):
+    """Makes the same for any class."""
+
+    def generator(self, data):
+        network = super().generator(data)
+        return Deaf(network.network, data.classes)
+
+
+class DeafDiscriminator(Conditional):
+    """Judges alike for any class."""
+
+    def discriminator(self, data, *, independent_samples=False):
+        network = super().discriminator(data, independent_samples=independent_samples)
+        return Deaf(network.network, data.classes)
+
+
+class TenClasses(Conditional):
+    """Counts to ten whatever the data have."""
+
+    def generator(self, data):
+        return super().generator(data.model_copy(update={"classes": 10}))
+
+
+class ClassesFromOne(Labelled):
+    """Counts classes from one."""
+
+    def columns(self, labels):
+        return F.one_hot(labels - 1, self.classes).float()
+
+
+class CountsFromOne(Conditional):
+    """Takes classes from 1 on."""
+
+    def labelled(self, network, data):
+        return ClassesFromOne(network, data.classes)
+
+
+class ConditionalIsANumber(Conditional):
+    """Answers how many classes there are."""
+
+    def conditional(self, data):
+        return data.classes
+
+
+class TranslatesToNowhere(Translating):
+    """Does not take the class that an image goes to."""
+
+    def conditional(self, data):
+        return False
+
+
+class OwnTerms(Linear):
+    """Adds a term of the generator's own."""
+
+    def generator_terms(self, generator, inputs, real, fake):
+        return {"size": fake.square().mean()}
+
+
+class RemembersFakes(Linear):
+    """Shows the discriminator earlier fakes, with no classes to keep apart."""
+
+    def history(self, data):
+        return Pool(data)
+
+
+class BareTerm(OwnTerms):
+    """Gives a term without a name."""
+
+    def generator_terms(self, generator, inputs, real, fake):
+        return fake.square().mean()
+
+
+class TermOfEachSample(OwnTerms):
+    """Forgets the mean of a term of its own."""
+
+    def generator_terms(self, generator, inputs, real, fake):
+        return {"size": fake.square().flatten(1).mean(1)}
+
+
+class TermBackward(OwnTerms):
+    """Does the trainer's work for its own term."""
+
+    def generator_terms(self, generator, inputs, real, fake):
+        again = inputs.through(generator).square().mean()
+        again.backward()
+        return {"size": again.detach()}
+
+
+class DetachedTerm(OwnTerms):
+    """Weighs fakes that no gradient comes back from."""
+
+    def generator_terms(self, generator, inputs, real, fake):
+        return {"size": (fake.detach() * torch.ones(1, requires_grad=True)).mean()}
+
+
+class ConstantTerm(OwnTerms):
+    """Weighs reals, which it cannot change."""
+
+    def generator_terms(self, generator, inputs, real, fake):
+        return {"size": real.mean()}
+
+
+class TermInPlace(OwnTerms):
+    """Changes the reals that the loss looks at, too."""
+
+    def generator_terms(self, generator, inputs, real, fake):
+        real.mul_(0.5)
+        return super().generator_terms(generator, inputs, real, fake)
+
+
+class HistoryIsAFunction(Translating):
+    """Gives a function where a module is asked for."""
+
+    def history(self, data):
+        return lambda fakes, labels: fakes
+
+
+class HalfOfTheFakes(Translating):
+    """Shows fewer fakes than it is given."""
+
+    def history(self, data):
+        return HalfShown()
+
+
+class HalfShown(nn.Module):
+    """Half of each batch."""
+
+    def forward(self, fakes, labels):
+        return fakes[::2]
+
+
+class ShuffledClasses(Translating):
+    """Shows earlier fakes of any class."""
+
+    def history(self, data):
+        return Mixed(data)
+
+
+class Mixed(Pool):
+    """One earlier fake for all classes."""
+
+    def forward(self, fakes, labels):
+        return super().forward(fakes, torch.zeros_like(labels))
+
+
+class TrainedHistory(Translating):
+    """Has weights in its history, which no optimiser knows."""
+
+    def history(self, data):
+        history = Pool(data)
+        history.weight = nn.Parameter(torch.ones(1))
+        return history
+
+
+class HistoryInAList(Translating):
+    """Remembers fakes by a list."""
+
+    def history(self, data):
+        return Listed(data)
+
+
+class Listed(Pool):
+    """Fakes that are no buffers."""
+
+    def __init__(self, data):
+        nn.Module.__init__(self)
+        self.earlier = [torch.zeros(data.shape) for _ in range(data.classes or 1)]
+        self.met = [False] * (data.classes or 1)
+
+
+class HistoryOfItsOwnChance(Translating):
+    """Draws by a generator of its own."""
+
+    def history(self, data):
+        return OwnCoin(data)
+
+
+class OwnCoin(Pool):
+    """Throws coins that the run's seed does not reach."""
+
+    def coin(self):
+        return np.random.default_rng().random() < 0.5
+
+
+class EveryOtherTime(nn.Module):
+    """A layer that counts its calls in Python."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, given):
+        self.calls += self.training
+        return given * (1 + self.calls % 2)
+
+
+class CountsInPython(Linear):
+    """Keeps how often it was called in no buffer."""
+
+    def logits(self):
+        return [nn.Flatten(0), EveryOtherTime()]
+
+
+class NoiseOfNumpy(Linear):
+    """Adds noise that the run's seed does not reach."""
+
+    def ending(self, data):
+        noise = np.random.default_rng()
+        noisy = Apply(lambda samples: samples + torch.from_numpy(noise.normal(size=1)).float())
+        return nn.Sequential(noisy, super().ending(data))
+
+
 ARCHITECTURES = [
     Kill(common.check_options, UnknownOptions, "keep extra='forbid'"),
     Kill(common.check_options, UndescribedOption, "option 'width' needs a description"),
@@ -495,6 +937,9 @@ ARCHITECTURES = [
     Kill(architecture.check_shapes, RefusesByValueError, "refused by ganzoo's InputError"),
     Kill(architecture.check_shapes, NeverIndependent, "argument 'independent_samples'"),
     Kill(architecture.check_shapes, GeneratorIsAFunction, "must be a torch.nn.Module"),
+    Kill(architecture.check_shapes, RefusesIndependentSamples, "need independent_samples=True"),
+    Kill(architecture.check_channels, OneSizeAndVectors, "two sizes or more"),
+    Kill(architecture.check_channels, GreyOnly, "those of [3, 4] channels are refused"),
     Kill(architecture.check_samples, FlatImages, "samples (4, 1, 28, 28), not (4, 784)"),
     Kill(architecture.check_samples, GeneratorOfOneResolution, "not (4, 1, 28, 28)"),
     Kill(architecture.check_samples, TwoOutputs, "one tensor, not tuple"),
@@ -504,6 +949,7 @@ ARCHITECTURES = [
     Kill(architecture.check_sample_range, SigmoidImages, "none goes below 0"),
     Kill(architecture.check_sample_range, TanhForVectors, "vectors have no fixed range"),
     Kill(architecture.check_logits, ColumnOfLogits, "logits (4,), not (4, 1)"),
+    Kill(architecture.check_logits, MapOfLogits, "(4, P) of P parts of each sample, not (4, 1, 1)"),
     Kill(architecture.check_logits, DiscriminatorOfOneResolution, "shape it was built for"),
     Kill(architecture.check_logits_are_unbounded, Probabilities, "drop the sigmoid"),
     Kill(architecture.check_logits_are_unbounded, TanhLogits, "not probabilities"),
@@ -536,6 +982,32 @@ ARCHITECTURES = [
     Kill(architecture.check_weights_round_trip, HiddenBuffer, "in parameters or buffers"),
     Kill(architecture.check_weights_round_trip, HiddenRunningMean, "in parameters or buffers"),
     Kill(architecture.check_weights_round_trip, StateThatIsNoTensor, "must hold tensors"),
+    Kill(architecture.check_autocast, FloatsOnly, "layers compute in bfloat16"),
+    Kill(architecture.check_autocast, RoundedUp, "must lie in [-1, 1] under torch.autocast"),
+    Kill(architecture.check_autocast, FinePrint, "must be finite under torch.autocast"),
+    Kill(architecture.check_conditional, ConditionalGeneratorOnly, "must serve each class"),
+    Kill(architecture.check_conditional, DeafGenerator, "conditional generator must look at the"),
+    Kill(architecture.check_conditional, DeafDiscriminator, "discriminator must look at the"),
+    Kill(architecture.check_conditional, TenClasses, "generator must serve each class from 0"),
+    Kill(architecture.check_conditional, CountsFromOne, "generator must serve each class from 0"),
+    Kill(architecture.check_conditional, ConditionalIsANumber, "True or False, not 2"),
+    Kill(architecture.check_conditional, TranslatesToNowhere, "to which class they go"),
+    Kill(architecture.check_logits, ConditionalGeneratorOnly, "labels (N,) as its second"),
+    Kill(architecture.check_generator_terms, BareTerm, "such as {'cycle': ...}"),
+    Kill(architecture.check_generator_terms, TermOfEachSample, "must be a scalar tensor"),
+    Kill(architecture.check_generator_terms, TermBackward, "must not call backward()"),
+    Kill(architecture.check_generator_terms, DetachedTerm, "must reach the generator's"),
+    Kill(architecture.check_generator_terms, ConstantTerm, "'size' must be differentiable"),
+    Kill(architecture.check_generator_terms, TermInPlace, "must not change in place"),
+    Kill(architecture.check_history, HistoryIsAFunction, "a torch.nn.Module, not function"),
+    Kill(architecture.check_history, HalfOfTheFakes, "as many fakes as it takes"),
+    Kill(architecture.check_history, ShuffledClasses, "those of each class apart"),
+    Kill(architecture.check_history, TrainedHistory, "must have no parameters"),
+    Kill(architecture.check_history, HistoryInAList, "remember by buffers alone"),
+    Kill(architecture.check_history, HistoryOfItsOwnChance, "the same seed gave other fakes"),
+    Kill(architecture.check_steps, CountsInPython, "as if it had never stopped"),
+    Kill(architecture.check_steps, HiddenRunningMean, "as if it had never stopped"),
+    Kill(architecture.check_steps, NoiseOfNumpy, "must give the same steps"),
 ]
 
 
@@ -576,9 +1048,12 @@ class Relativistic(Loss):
 class RealPenalty(NonSaturating):
     """Adds R1 at the reals (Mescheder et al. 2018)."""
 
+    second_order = True
+
     def discriminator_loss(self, D, real, fake):
         real = real.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(D(real).sum(), real, create_graph=True)
+        logits = D(real).reshape(len(real), -1).mean(1)
+        (gradient,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
         terms = super().discriminator_loss(D, real, fake)
         return {**terms, "penalty": gradient.square().flatten(1).sum(1).mean()}
 
@@ -586,18 +1061,45 @@ class RealPenalty(NonSaturating):
 class GradientPenalty(NonSaturating):
     """Adds the gradient penalty of Gulrajani et al. 2017."""
 
+    second_order = True
+
     def discriminator_loss(self, D, real, fake):
         weight = self.weight(real)
         between = (weight * real + (1 - weight) * fake).detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(D(between).sum(), between, create_graph=True)
+        logits = self.of_samples(D(between))
+        (gradient,) = torch.autograd.grad(logits.sum(), between, create_graph=True)
         penalty = (self.norm(gradient) - 1).square().mean()
         return {**super().discriminator_loss(D, real, fake), "penalty": penalty}
 
     def weight(self, real):
         return torch.rand(len(real), *[1] * (real.dim() - 1))
 
+    def of_samples(self, logits):
+        return logits.reshape(len(logits), -1).mean(1)
+
     def norm(self, gradient):
         return gradient.flatten(1).norm(dim=1)
+
+
+class Unrolling(NonSaturating):
+    """Plays against the discriminator one update ahead (Metz et al. 2017), where it has one."""
+
+    @property
+    def second_order(self):
+        return True
+
+    def generator_loss(self, D, real, fake):
+        if isinstance(D, Discriminator):
+            parameters = {
+                name: value.requires_grad_() for name, value in D.detached_parameters().items()
+            }
+            terms = self.discriminator_loss(D.at(parameters), real, fake)
+            slopes = torch.autograd.grad(
+                sum(terms.values()), tuple(parameters.values()), create_graph=True
+            )
+            ahead = zip(parameters.items(), slopes, strict=True)
+            D = D.at({name: value - 0.1 * slope for (name, value), slope in ahead})
+        return super().generator_loss(D, real, fake)
 
 
 class LossWithUnknownOptions(NonSaturating):
@@ -645,7 +1147,7 @@ class WantsAModule(NonSaturating):
     """Takes the discriminator for a module, and decays its weights."""
 
     def discriminator_loss(self, D, real, fake):
-        decay = sum(parameter.square().sum() for parameter in D.parameters())
+        decay = sum(parameter.square().sum() for parameter in D.network.parameters())
         return {**super().discriminator_loss(D, real, fake), "decay": decay}
 
 
@@ -800,7 +1302,7 @@ class ClipsInLoss(NonSaturating):
 
     def discriminator_loss(self, D, real, fake):
         with torch.no_grad():
-            for parameter in D.parameters():
+            for parameter in D.network.parameters():
                 parameter.clamp_(-0.01, 0.01)
         return super().discriminator_loss(D, real, fake)
 
@@ -850,6 +1352,79 @@ class RecipeIsADict(NonSaturating):
     recipe = {"generator_lr": 1e-4}
 
 
+class SlopeOfAllParts(GradientPenalty):
+    """Takes the slope of the sum of a sample's logits, which grows with the number of parts."""
+
+    def of_samples(self, logits):
+        return logits
+
+
+class OneLogitEach(NonSaturating):
+    """Takes logits for a column."""
+
+    def generator_loss(self, D, real, fake):
+        return {"adversarial": F.softplus(-D(fake).view(len(fake), 1)).mean()}
+
+
+class InfiniteForParts(NonSaturating):
+    """Divides by how far the parts of a sample are apart."""
+
+    def generator_loss(self, D, real, fake):
+        logits = D(fake)
+        apart = logits.sub(logits.mean()).abs().sum() if logits.dim() == 2 else logits.sum()
+        scale = (apart - apart).reciprocal() if self.differ(logits) else 1.0
+        return {"adversarial": F.softplus(-logits).mean() * scale}
+
+    def differ(self, logits):
+        return logits.dim() == 2 and bool((logits[:, 0] != logits[:, 1]).any())
+
+
+class NumberForAnAnswer(NonSaturating):
+    """Answers by a number where a yes or no is asked for."""
+
+    bounds_slope = 10.0
+
+
+class MethodForAProperty(NonSaturating):
+    """Forgets that a declaration is read and not called."""
+
+    def independent_samples(self):
+        return True
+
+
+class SilentPenalty(RealPenalty):
+    """Does not say that it differentiates a gradient."""
+
+    second_order = False
+
+
+class SilentFunctionalPenalty(NonSaturating):
+    """Does not say that it differentiates a gradient that it took by torch.func."""
+
+    def discriminator_loss(self, D, real, fake):
+        slope = torch.func.grad(lambda samples: D(samples).mean())(real) * len(real)
+        penalty = slope.square().flatten(1).sum(1).mean()
+        return {**super().discriminator_loss(D, real, fake), "penalty": penalty}
+
+
+class SilentUnrolling(Unrolling):
+    """Does not say that the generator's turn differentiates a gradient."""
+
+    second_order = False
+
+
+class RunningScale(NonSaturating):
+    """Scales by a running mean of its own, which no checkpoint holds."""
+
+    seen: ClassVar = {}
+
+    def discriminator_loss(self, D, real, fake):
+        key = id(D.network) if isinstance(D, Discriminator) else None
+        self.seen[key] = 0.5 * self.seen.get(key, 0.0) + 0.5
+        terms = super().discriminator_loss(D, real, fake)
+        return {name: term * self.seen[key] for name, term in terms.items()}
+
+
 LOSSES = [
     Kill(common.check_options, LossWithUnknownOptions, "keep extra='forbid'"),
     Kill(loss.check_terms, BareTensor, "a dict of named terms"),
@@ -883,7 +1458,18 @@ LOSSES = [
     Kill(loss.check_constraint, ClipsWithGradients, "in place, under torch.no_grad()"),
     Kill(loss.check_constraint, Freezes, "leave parameters that learn"),
     Kill(loss.check_constraint, Shrinks, "the same as once"),
-    Kill(loss.check_recipe, RecipeIsADict, "recipe must be a ganzoo.Recipe"),
+    Kill(loss.check_parts, SlopeOfAllParts, "the slope of a sample's mean logit"),
+    Kill(loss.check_parts, OneLogitEach, "any function D from samples (N, *shape)"),
+    Kill(loss.check_parts, InfiniteForParts, "of parts that differ"),
+    Kill(loss.check_declarations, RecipeIsADict, "recipe must be a ganzoo.Recipe"),
+    Kill(loss.check_declarations, NumberForAnAnswer, "bounds_slope must be True or False"),
+    Kill(loss.check_declarations, MethodForAProperty, "independent_samples must be True or"),
+    Kill(loss.check_declarations, SilentPenalty, "declare second_order = True"),
+    Kill(loss.check_declarations, SilentFunctionalPenalty, "declare second_order = True"),
+    Kill(loss.check_declarations, SilentUnrolling, "declare second_order = True"),
+    Kill(loss.check_steps, NoisyLabels, "must give the same steps"),
+    Kill(loss.check_steps, LazyPenalty, "must give the same steps"),
+    Kill(loss.check_steps, RunningScale, "as if it had never stopped"),
 ]
 
 
@@ -1204,6 +1790,14 @@ class ClassesTheWrongWay(SeenClasses):
     higher_is_better = False
 
 
+class PunishesCopies(MeanDistance):
+    """Counts fakes that are reals: another question than how near the two sets are."""
+
+    def distance(self, fake, real):
+        copies = (torch.cdist(fake, real) < 1e-6).any(1).float().mean()
+        return super().distance(fake, real) + float(copies)
+
+
 class UndeclaredDirection(Evaluator):
     """Does not say which direction is better."""
 
@@ -1278,6 +1872,7 @@ EVALUATORS = [
     Kill(evaluator.check_direction, ClassesTheWrongWay, "the right way around?"),
     Kill(evaluator.check_direction, UndeclaredDirection, "must declare higher_is_better"),
     Kill(evaluator.check_direction, NamedBySamples, "scores of the same names"),
+    Kill(evaluator.check_identical, PunishesCopies, "identical sets must score best"),
     Kill(evaluator.check_randomness, DrawsGlobally, "evaluate() must leave torch's global"),
     Kill(evaluator.check_randomness, EvaluatorSeedsGlobally, "evaluate() must leave torch's"),
     Kill(evaluator.check_randomness, AnotherHalfEachTime, "must score the same each time"),
@@ -1455,14 +2050,293 @@ FEATURE_EXTRACTORS = [
 ]
 
 
+# Trackers ---------------------------------------------------------------------------------------
+
+
+class Notes(Tracker):
+    """Writes a line for whatever comes into a file in the run's folder."""
+
+    file: str = Field("notes.txt", description="Name of the file.")
+
+    def start(self, folder, config, step):
+        self.note(folder, f"from step {step}")
+        return self.Run(self, folder)
+
+    def note(self, folder, words):
+        with (folder / self.file).open("a") as file:
+            file.write(f"{words}\n")
+
+    class Run:
+        """The file of a run."""
+
+        def __init__(self, tracker, folder):
+            self.tracker = tracker
+            self.folder = folder
+
+        def metrics(self, row):
+            self.tracker.note(self.folder, f"{row['step']}: {len(row)} numbers")
+
+        def picture(self, step, picture):
+            self.tracker.note(self.folder, f"{step}: {tuple(picture.shape)}")
+
+        def close(self):
+            self.tracker.note(self.folder, "the end")
+
+
+class Onlooker(Tracker):
+    """Looks on."""
+
+    def start(self, folder, config, step):
+        return self.Run()
+
+    class Run:
+        """Nothing at all."""
+
+        def metrics(self, row):
+            pass
+
+        def picture(self, step, picture):
+            pass
+
+        def close(self):
+            pass
+
+
+class TrackerWithUnknownOptions(Notes):
+    """Takes options that it does not have."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class StartsNothing(Notes):
+    """Does not return what receives a run."""
+
+    def start(self, folder, config, step):
+        super().start(folder, config, step)
+
+
+class WantsPillow(Notes):
+    """Takes every picture for one in colour."""
+
+    class Run(Notes.Run):
+        """Knows three channels."""
+
+        def picture(self, step, picture):
+            red, green, blue = picture
+            super().picture(step, torch.stack([blue, green, red]))
+
+
+class WantsALoss(Notes):
+    """Wants a number that not every run has."""
+
+    class Run(Notes.Run):
+        """Knows one loss."""
+
+        def metrics(self, row):
+            super().metrics({"step": row["step"], "loss": row["discriminator/wasserstein"]})
+
+
+class ClosesTwice(Notes):
+    """Ends what never began."""
+
+    class Run(Notes.Run):
+        """Expects a line before the end."""
+
+        latest = None
+
+        def metrics(self, row):
+            self.latest = row
+            super().metrics(row)
+
+        def close(self):
+            self.tracker.note(self.folder, f"the end at {self.latest['step']}")
+
+
+class OnceOnly(Notes):
+    """Refuses a file that is there."""
+
+    def start(self, folder, config, step):
+        (folder / "once.txt").touch(exist_ok=False)
+        return super().start(folder, config, step)
+
+
+class WritesWhereItIsRun(Notes):
+    """Writes in the working directory."""
+
+    def note(self, folder, words):
+        super().note(Path(), words)
+
+
+class WritesBesideTheRun(Notes):
+    """Writes beside the run's folder."""
+
+    def note(self, folder, words):
+        super().note(folder.parent, words)
+
+
+class WritesMetricsToo(Notes):
+    """Writes into the run's own file."""
+
+    file: str = Field("metrics.jsonl", description="Name of the file.")
+
+
+class PopsTheStep(Notes):
+    """Takes the step out of each line."""
+
+    class Run(Notes.Run):
+        """Changes lines."""
+
+        def metrics(self, row):
+            super().metrics({"step": row.pop("step"), **row})
+
+
+class RedactsTheConfig(Notes):
+    """Takes the fingerprint out of the configuration."""
+
+    def start(self, folder, config, step):
+        del config["data_fingerprint"]
+        return super().start(folder, config, step)
+
+
+class InvertsPictures(Notes):
+    """Changes pictures in place."""
+
+    class Run(Notes.Run):
+        """Inverts."""
+
+        def picture(self, step, picture):
+            super().picture(step, picture.bitwise_not_())
+
+
+class NamesByChance(Notes):
+    """Draws a name from torch's global generator."""
+
+    def start(self, folder, config, step):
+        self.note(folder, f"run {torch.randint(10**6, ()).item()}")
+        return super().start(folder, config, step)
+
+
+TRACKERS = [
+    Kill(common.check_options, TrackerWithUnknownOptions, "keep extra='forbid'"),
+    Kill(tracker.check_run, StartsNothing, "NoneType has no metrics, picture, close"),
+    Kill(tracker.check_run, WantsPillow, "of 1, 3 or 4 channels, here 1; it raised ValueError"),
+    Kill(tracker.check_run, WantsALoss, "every line of metrics and every sample picture"),
+    Kill(tracker.check_run, ClosesTwice, "before its first line must be closed"),
+    Kill(tracker.check_resume, OnceOnly, "go on with a run that was followed before"),
+    Kill(tracker.check_files, WritesWhereItIsRun, "it wrote elsewhere/notes.txt elsewhere"),
+    Kill(tracker.check_files, WritesBesideTheRun, "it wrote runs/notes.txt elsewhere"),
+    Kill(tracker.check_files, WritesMetricsToo, "it changed metrics.jsonl"),
+    Kill(tracker.check_side_effects, PopsTheStep, "must not change the rows"),
+    Kill(tracker.check_side_effects, RedactsTheConfig, "and the configuration"),
+    Kill(tracker.check_side_effects, InvertsPictures, "must not change a picture in place"),
+    Kill(tracker.check_side_effects, NamesByChance, "a tracker must leave torch's global"),
+]
+
+
+# Commands ---------------------------------------------------------------------------------------
+
+
+def written(name, code):
+    """Make a command of a module's code, in a file that another process can import."""
+
+    def build():
+        Path(f"{name}.py").write_text(code)
+        sys.path.insert(0, str(Path.cwd()))
+        module = {"__name__": name}
+        with contextlib.redirect_stdout(None):
+            exec(code, module)
+        return module["app"]
+
+    build.__name__ = name
+    return build
+
+
+BEGINNING = "import sys, typer\napp = typer.Typer()\n"
+GREETS = """
+@app.command()
+def greet(name: str = "you"):
+    "Greet somebody."
+    print(f"hello {name}")
+"""
+PARTS = """
+@app.command()
+def part():
+    "Say goodbye."
+    print("bye")
+"""
+one_command = written("one_command", BEGINNING + GREETS)
+two_commands = written(
+    "two_commands", BEGINNING.replace("Typer()", "Typer(help='Be polite.')") + GREETS + PARTS
+)
+no_app = written("no_app", "def app():\n    'Greet.'\n")
+no_function = written("no_function", BEGINNING)
+no_help = written("no_help", BEGINNING + GREETS.replace('"Greet somebody."', "pass"))
+no_help_of_both = written("no_help_of_both", BEGINNING + GREETS + PARTS)
+no_help_of_one = written(
+    "no_help_of_one",
+    BEGINNING.replace("Typer()", "Typer(help='Be polite.')")
+    + GREETS
+    + PARTS.replace('"Say goodbye."', "pass"),
+)
+without_help_option = written(
+    "without_help_option", BEGINNING + GREETS.replace("command()", "command(add_help_option=False)")
+)
+talks_first = written(
+    "talks_first",
+    """
+from typer.core import TyperCommand
+class Loud(TyperCommand):
+    def format_help(self, ctx, formatter):
+        print("hello")
+        super().format_help(ctx, formatter)
+"""
+    + BEGINNING
+    + GREETS.replace("command()", "command(cls=Loud)"),
+)
+talks_on_import = written("talks_on_import", BEGINNING + GREETS + "print('hello')\n")
+needs_its_importer = written(
+    "needs_its_importer", BEGINNING + GREETS + "assert 'pytest' in sys.modules, 'alone'\n"
+)
+
+COMMANDS = [
+    Kill(command.check_command, no_app, "a command is a typer.Typer, made by app = typer.Typer()"),
+    Kill(command.check_command, no_function, "must have a function, registered by @app.command()"),
+    Kill(command.check_command, no_help, "the command needs a help text"),
+    Kill(command.check_command, no_help_of_both, "the command needs a help text"),
+    Kill(command.check_command, no_help_of_one, "part needs a help text"),
+    Kill(command.check_help, without_help_option, "--help must exit with 0, and it exited with 2"),
+    Kill(command.check_help, talks_first, "nothing before it, and it began: 'hello'"),
+    Kill(command.check_quiet_import, talks_on_import, "importing talks_on_import must print"),
+    Kill(command.check_quiet_import, needs_its_importer, "AssertionError: alone"),
+]
+
+
 # The tests --------------------------------------------------------------------------------------
 
 SOUND = {
-    "architecture": [Linear, SpectrallyNormalised, WithDropout],
-    "loss": [NonSaturating, DetachesFakes, Relativistic, RealPenalty, GradientPenalty],
+    "architecture": [
+        Linear,
+        SpectrallyNormalised,
+        WithDropout,
+        Conditional,
+        LearnsLabels,
+        Translating,
+        OwnTerms,
+        RemembersFakes,
+    ],
+    "loss": [
+        NonSaturating,
+        DetachesFakes,
+        Relativistic,
+        RealPenalty,
+        GradientPenalty,
+        Unrolling,
+    ],
     "dataset": [Squares, Points],
     "evaluator": [MeanDistance, SeenClasses, CoveredModes],
     "feature extractor": [loaded(Means), loaded(MeansOfColours)],
+    "tracker": [Notes, Onlooker],
+    "command": [one_command, two_commands],
 }
 KILLS = {
     "architecture": ARCHITECTURES,
@@ -1470,6 +2344,8 @@ KILLS = {
     "dataset": DATASETS,
     "evaluator": EVALUATORS,
     "feature extractor": FEATURE_EXTRACTORS,
+    "tracker": TRACKERS,
+    "command": COMMANDS,
 }
 BROKEN = {
     kind: list({kill.broken.__name__: kill.broken for kill in kills}.values())
@@ -1489,6 +2365,7 @@ def by_kind(components):
 def _isolated(monkeypatch):
     """Some broken components seed the whole process; and no test needs its files on the disk."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     with torch.random.fork_rng():
         torch.manual_seed(0)
         yield

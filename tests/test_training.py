@@ -5,17 +5,22 @@ import os
 import shutil
 import signal
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import ganzoo
 from ganzoo import checkpoint
 from ganzoo.api import resume
+from ganzoo.architecture import GeneratorInput
 from ganzoo.config import resolve
 from ganzoo.dataset import DataSpec, Samples
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
 from ganzoo.files import load_tensors
+from ganzoo.loss import Discriminator
 from ganzoo.model import generated
+from ganzoo.seeding import BalancedOrder
 from ganzoo.training import Observer, Trainer, prepared
 from tiny import TINY
 
@@ -273,7 +278,9 @@ def test_the_averaged_generator_is_judged_by_its_running_statistics():
     trainer.step()
     average, spec = trainer.state.generator_ema.module, trainer.samples.spec
     latents = torch.randn(6, 8)
-    together, alone = generated(average, latents, spec), generated(average, latents[:1], spec)
+    together, alone = (
+        generated(average, GeneratorInput(given), spec) for given in (latents, latents[:1])
+    )
     assert torch.equal(together[:1], alone)
     assert average.training, "and is left as it was"
 
@@ -281,6 +288,7 @@ def test_the_averaged_generator_is_judged_by_its_running_statistics():
 class Spy:
     """Stands for a loss, and records how it is called."""
 
+    second_order = False
     independent_samples = True
 
     def __init__(self, loss):
@@ -296,15 +304,15 @@ class Spy:
     def discriminator_loss(self, D, real, fake):
         self.calls.append("discriminator")
         assert not fake.requires_grad
-        assert all(p.requires_grad for p in D.parameters())
+        assert all(p.requires_grad for p in D.network.parameters())
         self.latest = real, fake
         return self.loss.discriminator_loss(D, real, fake)
 
     def generator_loss(self, D, real, fake):
         self.calls.append("generator")
         assert fake.requires_grad
-        assert not any(p.requires_grad for p in D.parameters())
-        self.before = copies(D), [p.grad.clone() for p in D.parameters()]
+        assert not any(p.requires_grad for p in D.network.parameters())
+        self.before = copies(D.network), [p.grad.clone() for p in D.network.parameters()]
         assert torch.equal(real, self.latest[0])
         assert not torch.equal(fake, self.latest[1]), "drawn anew"
         return self.loss.generator_loss(D, real, fake)
@@ -424,7 +432,11 @@ def test_every_architecture_trains_with_every_loss(architecture, loss):
 def test_mlp_trains_on_points():
     trainer = trainer_of("wgan-gp", "mlp", "ring")
     trainer.step()
-    fakes = generated(trainer.state.generator_ema.module, torch.randn(5, 64), trainer.samples.spec)
+    fakes = generated(
+        trainer.state.generator_ema.module,
+        GeneratorInput(torch.randn(5, 64)),
+        trainer.samples.spec,
+    )
     assert fakes.shape == (5, 2)
     assert fakes.dtype == torch.float32
 
@@ -440,7 +452,9 @@ def test_a_small_discriminator_learns_to_tell_apart():
     trainer = Trainer(architecture, loss, reals, options)
     for _ in range(400):
         trainer.step()
-    fakes = generated(trainer.state.generator_ema.module, torch.randn(256, 64), spec)
+    fakes = generated(
+        trainer.state.generator_ema.module, GeneratorInput(torch.randn(256, 64)), spec
+    )
     assert fakes.mean().item() == pytest.approx(1.0, abs=0.25)
 
 
@@ -449,4 +463,411 @@ def test_a_generator_of_nans_is_never_turned_into_a_picture():
     with torch.no_grad():
         next(trainer.state.generator.parameters()).fill_(float("nan"))
     with pytest.raises(GanzooError, match="not finite"):
-        generated(trainer.state.generator, torch.randn(2, 8), trainer.samples.spec)
+        generated(trainer.state.generator, GeneratorInput(torch.randn(2, 8)), trainer.samples.spec)
+
+
+# What a loss is given as D ----------------------------------------------------------------------
+
+
+class Judge(nn.Module):
+    """Judges samples and their classes, and counts what it has judged in a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(2, 1)
+        self.register_buffer("judged", torch.zeros(()))
+        self.seen = []
+
+    def forward(self, samples, labels=None):
+        self.judged += len(samples)
+        self.seen.append(labels)
+        logits = self.linear(samples).flatten(0)
+        return logits if labels is None else logits + labels
+
+
+def test_labels_are_repeated_where_several_batches_are_judged_at_once():
+    network, labels = Judge(), torch.tensor([0, 1, 2])
+    D = Discriminator(network, labels)
+    real, fake = torch.randn(3, 2), torch.randn(3, 2)
+    together = D(torch.cat([real, fake]))
+    torch.testing.assert_close(together, torch.cat([D(real), D(fake)]))
+    assert network.seen[0].tolist() == [0, 1, 2, 0, 1, 2]
+    assert Discriminator(network)(real).shape == (3,)
+    assert network.seen[-1] is None
+
+
+def test_other_parameters_leave_the_network_alone_and_let_gradients_through():
+    network = Judge()
+    D, samples = Discriminator(network, torch.tensor([0, 1])), torch.randn(2, 2)
+    before = copies(network)
+    moved = {name: value + 1 for name, value in D.detached_parameters().items()}
+    scale = torch.ones((), requires_grad=True)
+    elsewhere = D.at({name: scale * value for name, value in moved.items()})
+    expected = samples.sum(1) + 1 + network.linear(samples).flatten(0) + torch.tensor([0, 1])
+    logits = elsewhere(samples)
+    torch.testing.assert_close(logits, expected)
+    logits.sum().backward()
+    assert scale.grad is not None
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert equal(before, copies(network)), "parameters and buffers"
+
+
+def test_half_precision_of_a_discriminator_ends_at_its_logits():
+    network = Judge()
+    samples = torch.randn(2, 2)
+    half = Discriminator(network, half=torch.bfloat16)(samples)
+    whole = Discriminator(network)(samples)
+    assert half.dtype == whole.dtype == torch.float32
+    assert not torch.equal(half, whole)
+    torch.testing.assert_close(half, whole, rtol=0.02, atol=0.02)
+    parts = Discriminator(network, half=torch.bfloat16).at({})(samples)
+    torch.testing.assert_close(parts, half)
+
+
+# Orders and rates -------------------------------------------------------------------------------
+
+
+def test_a_balanced_order_holds_as_many_of_each_class_and_whole_epochs():
+    labels = torch.tensor([1, 0, 1, 1, 0, 1, 1, 0, 1])  # three of class 0 and six of class 1
+    order = BalancedOrder(labels, 4, seed=0)
+    batches = [order(batch) for batch in range(6)]
+    for indices in batches:
+        assert labels[indices].tolist() == [0, 0, 1, 1], "class after class"
+    zeros = torch.cat([indices[:2] for indices in batches]).tolist()
+    ones = torch.cat([indices[2:] for indices in batches]).tolist()
+    for epoch in range(4):
+        assert sorted(zeros[3 * epoch : 3 * epoch + 3]) == [1, 4, 7]
+    for epoch in range(2):
+        assert sorted(ones[6 * epoch : 6 * epoch + 6]) == [0, 2, 3, 5, 6, 8]
+    assert zeros[:3] != zeros[3:6] or zeros[3:6] != zeros[6:9], "shuffled anew"
+    again = BalancedOrder(labels, 4, seed=0)
+    assert again(5).equal(batches[5]), "a function of seed and number"
+    assert any(not BalancedOrder(labels, 4, seed=1)(i).equal(batches[i]) for i in range(6))
+
+
+@pytest.mark.parametrize(
+    ("decay", "begin", "shares"),
+    [
+        ("none", 0.0, [1, 1, 1, 1]),
+        ("linear", 0.0, [1, 0.75, 0.5, 0.25]),
+        ("linear", 0.5, [1, 1, 1, 0.5]),
+        ("cosine", 0.0, [1, (1 + 0.5**0.5) / 2, 0.5, (1 - 0.5**0.5) / 2]),
+        ("cosine", 0.5, [1, 1, 1, 0.5]),
+    ],
+)
+def test_both_learning_rates_fall_as_they_are_told_to(decay, begin, shares):
+    trainer = trainer_of(
+        "lsgan",
+        "mlp",
+        steps=4,
+        lr_decay=decay,
+        lr_decay_from=begin,
+        generator_lr=0.25,
+        discriminator_lr=0.5,
+    )
+    state, found = trainer.state, []
+    for _ in shares:
+        trainer.step()
+        found.append(
+            [
+                optimizer.param_groups[0]["lr"]
+                for optimizer in (state.generator_optimizer, state.discriminator_optimizer)
+            ]
+        )
+    assert [rates[0] for rates in found] == pytest.approx([0.25 * share for share in shares])
+    assert [rates[1] for rates in found] == pytest.approx([0.5 * share for share in shares])
+
+
+@pytest.mark.parametrize("decay", ["linear", "cosine"])
+def test_a_run_whose_rates_fall_ends_at_the_step_that_it_was_started_with(tmp_path, decay):
+    run = train_to(tmp_path / "run", lr_decay=decay)
+    with pytest.raises(InputError, match=r"train\.steps: 4 -> 6"):
+        resume(run.path, {"train.steps": 6})
+
+
+def test_a_run_whose_rates_fall_goes_on_to_the_same_bytes(tmp_path):
+    whole = train_to(tmp_path / "whole", lr_decay="linear", steps=5)
+    with pytest.raises(Interrupted):
+        train_to(tmp_path / "halves", lr_decay="linear", steps=5, observer=Stopper(3))
+    assert content(whole) == content(resume(tmp_path / "halves"))
+
+
+# Classes ----------------------------------------------------------------------------------------
+
+CLASSES = """
+import torch
+from pydantic import Field
+from torch import nn
+from ganzoo import Architecture, Dataset, DataSpec, Samples
+from ganzoo.errors import InputError
+
+class Labelled(nn.Module):
+    def __init__(self, size, out, classes, *ending):
+        super().__init__()
+        self.classes = nn.Embedding(classes, size)
+        self.network = nn.Sequential(nn.Flatten(), nn.Linear(size, out), *ending)
+    def forward(self, given, labels):
+        return self.network(given.flatten(1) + self.classes(labels))
+
+class Conditional(Architecture):
+    "Adds an embedding of the class."
+    def conditional(self, data):
+        return True
+    def generator(self, data):
+        ending = nn.Tanh(), nn.Unflatten(1, data.shape)
+        return Labelled(self.width(data), data.size, data.classes, *ending)
+    def discriminator(self, data, *, independent_samples=False):
+        return Labelled(data.size, 1, data.classes, nn.Flatten(0))
+    def latents(self, count, rng):
+        return torch.randn(count, 4, generator=rng, device=rng.device)
+    def width(self, data):
+        return 4
+
+class Remembering(nn.Module):
+    def __init__(self, data):
+        super().__init__()
+        self.register_buffer("kept", torch.zeros(data.classes, *data.shape))
+    def forward(self, fakes, labels):
+        fresh = torch.rand(len(fakes), *[1] * (fakes.dim() - 1)) < 0.5
+        shown = torch.where(fresh, fakes, self.kept[labels])
+        self.kept[labels] = fakes
+        return shown
+
+class Translating(Conditional):
+    "Turns each class into another."
+    takes_images = True
+    name: str = Field("cycle", description="Name of its term.")
+    def width(self, data):
+        return data.size
+    def generator_terms(self, generator, inputs, real, fake):
+        back = generator(fake, inputs.source_labels)
+        return {self.name: (back - inputs.given).abs().mean()}
+    def history(self, data):
+        return Remembering(data)
+
+class Grey(Dataset):
+    "Dark images of class 0, lighter ones of each class after it."
+    classes: int | None = Field(2, description="How many.")
+    missing: bool = Field(False, description="Leave the last class out.")
+    def read(self):
+        count = self.classes or 2
+        labels = torch.arange(12) % (count - self.missing)
+        stored = (labels * 255 // count + torch.arange(12) % 3).byte()
+        return Samples(
+            DataSpec(shape=(1, 4, 4), classes=self.classes),
+            stored.reshape(12, 1, 1, 1).expand(12, 1, 4, 4).clone(),
+            labels if self.classes else None,
+        )
+"""
+
+
+@pytest.fixture
+def classes(plugin):
+    plugin(
+        "ganzoo-classes",
+        CLASSES,
+        {
+            "ganzoo.architectures": {
+                "conditional": "ganzoo_classes:Conditional",
+                "translating": "ganzoo_classes:Translating",
+            },
+            "ganzoo.datasets": {"grey": "ganzoo_classes:Grey"},
+        },
+    )
+
+
+def of_classes(architecture, settings=None, **options):
+    train = {f"train.{name}": value for name, value in {**TINY, **options}.items()}
+    config = resolve(architecture, "lsgan", "grey", {**(settings or {}), **train})
+    return prepared(config, config.data.build(ganzoo.registry.DATASET).read())
+
+
+def watched(trainer):
+    """Record what the two networks are given."""
+    calls = {"generator": [], "discriminator": []}
+    for name, found in calls.items():
+        network = getattr(trainer.state, name)
+        network.register_forward_pre_hook(lambda _, given, found=found: found.append(given))
+    return calls
+
+
+@pytest.mark.usefixtures("classes")
+def test_fakes_and_reals_of_a_conditional_architecture_are_of_the_same_classes():
+    trainer = of_classes("conditional")
+    calls = watched(trainer)
+    trainer.step()
+    indices = trainer.order(0)
+    wanted = trainer.samples.labels[indices]
+    assert [labels.tolist() for _, labels in calls["generator"]] == 2 * [wanted.tolist()]
+    # Reals and fakes in the discriminator's turn, and fakes in the generator's.
+    assert [labels.tolist() for _, labels in calls["discriminator"]] == 3 * [wanted.tolist()]
+    reals = calls["discriminator"][0][0]
+    assert torch.equal(reals, trainer.samples.batch(indices))
+
+
+@pytest.mark.usefixtures("classes")
+@pytest.mark.parametrize("count", [2, 4])
+def test_a_translating_architecture_starts_from_images_of_other_classes(count):
+    trainer = of_classes("translating", {"data.classes": count})
+    for _ in range(4):
+        calls = watched(trainer)
+        trainer.step()
+        sources, labels = calls["generator"][0]
+        levels = trainer.samples.stored[:, 0, 0, 0]
+        pixels = ((sources[:, 0, 0, 0] + 1) * 127.5).round().byte()
+        found = [int(trainer.samples.labels[levels == pixel][0]) for pixel in pixels]
+        assert sorted(found) == sorted(labels.tolist()), "as many of each class"
+        assert all(mine != theirs for mine, theirs in zip(found, labels.tolist(), strict=True))
+
+
+@pytest.mark.usefixtures("classes")
+def test_sources_of_every_other_class_have_their_turn():
+    trainer = of_classes("translating", {"data.classes": 4})
+    turns = set()
+    for _ in range(20):
+        real, labels = trainer._batch(trainer.order(trainer.state.step))
+        inputs = trainer._inputs(real, labels, torch.Generator())
+        turns |= set(zip(inputs.source_labels.tolist(), labels.tolist(), strict=True))
+        trainer.state.step += 1
+    assert len(turns) == 4 * 3
+
+
+@pytest.mark.usefixtures("classes")
+def test_a_picture_of_a_translation_shows_the_sources_above_what_they_became(tmp_path):
+    from PIL import Image
+
+    run = ganzoo.train("translating", "lsgan", "grey", out=tmp_path / "run", **{**TINY, "steps": 1})
+    trainer = of_classes("translating")
+    inputs = trainer.shown()
+    assert not torch.any(inputs.labels == inputs.source_labels)
+    with Image.open(run.samples / "00000001.png") as opened:
+        picture = torch.from_numpy(np.array(opened.convert("L")))
+    # Images of 4 x 4 are shown 16 times as large, with 2 pixels around each.
+    rows = [picture[2 + 66 * i :][:64:16] for i in range(picture.shape[0] // 66)]
+    shown = [row[:, 2 + 66 * i :][:, :64:16] for row in rows for i in range(8)]
+    assert len(shown) == 2 * len(inputs.given)
+    levels = ((inputs.given[:, 0] + 1) * 127.5).round().byte()
+    for i, source in enumerate(levels):
+        line, column = divmod(i, 8)
+        above, below = (shown[8 * (2 * line + k) + column] for k in range(2))
+        assert torch.equal(above, source)
+        assert not torch.equal(below, source)
+
+
+@pytest.mark.usefixtures("classes")
+def test_a_history_is_saved_and_a_resumed_run_goes_on_to_the_same_bytes(tmp_path):
+    def train(path, observer=None):
+        return ganzoo.train(
+            "translating", "lsgan", "grey", out=path, observer=observer, **{**TINY, "steps": 5}
+        )
+
+    whole = train(tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train(tmp_path / "halves", Stopper(3))
+    kept = load_tensors(tmp_path / "halves" / "checkpoints" / "00000003" / "history.safetensors")
+    assert kept["kept"].any()
+    assert content(whole) == content(resume(tmp_path / "halves"))
+    assert not list((whole.path / "model").glob("*history*")), "no part of the model"
+
+
+@pytest.mark.usefixtures("classes")
+def test_the_terms_of_an_architecture_are_added_and_logged(tmp_path):
+    run = ganzoo.train("translating", "lsgan", "grey", out=tmp_path / "run", **TINY)
+    row = json.loads((run.path / "metrics.jsonl").read_text().splitlines()[-1])
+    assert {"generator/adversarial", "generator/cycle"} <= row.keys()
+
+
+@pytest.mark.usefixtures("classes")
+def test_terms_of_one_name_are_refused():
+    trainer = of_classes("translating", {"arch.name": "adversarial"})
+    with pytest.raises(InputError, match="both name a term 'adversarial'; rename one"):
+        trainer.step()
+
+
+@pytest.mark.usefixtures("classes")
+@pytest.mark.parametrize(
+    ("architecture", "settings", "batch_size", "message"),
+    [
+        ("conditional", {"data.classes": None}, 8, "these data have no labels; give data with"),
+        ("translating", {"data.classes": None}, 8, "these data have no labels; give data with"),
+        ("translating", {"data.classes": 1}, 8, "translates between classes, and these data have"),
+        (
+            "translating",
+            {"data.classes": 3, "data.missing": True},
+            9,
+            "there are no samples of class 2 to translate from or to",
+        ),
+        (
+            "translating",
+            {"data.classes": 3},
+            8,
+            "train.batch_size must be a multiple of the 3 classes",
+        ),
+    ],
+)
+def test_data_whose_classes_do_not_fit_are_refused(architecture, settings, batch_size, message):
+    with pytest.raises(InputError) as caught:
+        of_classes(architecture, settings, batch_size=batch_size)
+    assert message in str(caught.value)
+
+
+@pytest.mark.usefixtures("classes")
+def test_a_conditional_architecture_takes_a_batch_of_any_size():
+    of_classes("conditional", {"data.classes": 3}, batch_size=7).step()
+
+
+# Precision and recipes --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", ["non-saturating", "wgan-gp"])
+def test_bf16_trains_to_finite_weights_of_fp32(loss):
+    trainer, whole = trainer_of(loss, precision="bf16"), trainer_of(loss)
+    for _ in range(3):
+        terms = trainer.step()
+        whole.step()
+    assert all(
+        value.isfinite() for value in (*terms.generator.values(), *terms.discriminator.values())
+    )
+    for tensors in trainer.state.tensors().values():
+        for value in tensors.values():
+            assert value.dtype in (torch.float32, torch.int64)
+            assert value.isfinite().all()
+    assert not equal(copies(trainer.state.generator), copies(whole.state.generator))
+
+
+@pytest.mark.parametrize(("loss", "half"), [("non-saturating", torch.bfloat16), ("wgan-gp", None)])
+def test_a_loss_that_differentiates_a_gradient_judges_in_full_precision(loss, half):
+    found = []
+
+    class Watch(type(trainer_of(loss).loss)):
+        """Looks at D."""
+
+        def discriminator_loss(self, D, real, fake):
+            found.append(D.half)
+            return super().discriminator_loss(D, real, fake)
+
+    trainer = trainer_of(loss, precision="bf16")
+    trainer.loss = Watch()
+    trainer.step()
+    assert set(found) == {half}
+
+
+RECIPE = """
+from ganzoo import Recipe
+from ganzoo_mlp import MLP
+
+class Mine(MLP):
+    "Is trained in its own way."
+    default_loss = "lsgan"
+    recipe = Recipe(generator_lr=0.125, n_critic=2, batch_size=5)
+"""
+
+
+def test_an_architecture_trains_its_own_loss_by_its_own_recipe(plugin):
+    plugin("ganzoo-mine", RECIPE, {"ganzoo.architectures": {"mine": "ganzoo_mine:Mine"}})
+    own = resolve("mine", None, "digits").train
+    assert (own.generator_lr, own.n_critic, own.batch_size) == (0.125, 2, 5)
+    named = resolve("mine", "lsgan", "digits", {"train.n_critic": 3}).train
+    assert (named.generator_lr, named.n_critic) == (0.125, 3)
+    other = resolve("mine", "hinge", "digits").train
+    assert other.generator_lr == resolve("mlp", "hinge", "digits").train.generator_lr != 0.125

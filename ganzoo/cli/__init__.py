@@ -13,10 +13,12 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from ganzoo.cli import evaluate, inspect, sample, train
+from ganzoo.cli.plugins import PluginGroup
 from ganzoo.errors import GanzooError, Interrupted
 
 app = typer.Typer(
     name="ganzoo",
+    cls=PluginGroup,
     help="Train, judge, share and reuse generative adversarial networks.",
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -64,7 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TyperException as error:
         message = error.format_message().rstrip(".")
         ending = "" if message.endswith("?") else "."
-        return _failed(error, f"{message}{ending} Try 'ganzoo --help'.", 2)
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "ganzoo"
+        return _failed(error, f"{message}{ending} Try '{command} --help'.", 2)
     except (Abort, KeyboardInterrupt) as error:
         return _failed(error, "interrupted", 130)
     except BrokenPipeError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from typer.core import TyperCommand
@@ -30,14 +30,30 @@ Device = Annotated[
 ]
 
 
-def names_of(kind: Kind) -> Callable[[str], list[str]]:
-    """Return a completion of the installed names of a kind."""
+def names_of(*kinds: Kind) -> Callable[[str], list[str]]:
+    """Return a completion of the installed names of some kinds."""
 
     def complete(incomplete: str) -> list[str]:
-        names = {entry.name for entry in registry.entries(kind)}
+        names = {entry.name for kind in kinds for entry in registry.entries(kind)}
         return sorted(name for name in names if name.startswith(incomplete))
 
     return complete
+
+
+def choices_of(field: str) -> Callable[[str], list[str]]:
+    """Return a completion of the values that a field of ``TrainOptions`` may have."""
+
+    def complete(incomplete: str) -> list[str]:
+        from ganzoo.config import TrainOptions
+
+        choices = _choices(TrainOptions.model_fields[field])
+        return [choice for choice in choices if choice.startswith(incomplete)]
+
+    return complete
+
+
+def _choices(field: Any) -> tuple[str, ...]:
+    return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
 
 
 class TrainCommand(TyperCommand):
@@ -54,6 +70,7 @@ class TrainCommand(TyperCommand):
             field = TrainOptions.model_fields.get(parameter.name or "")
             if field is not None and not getattr(parameter, "help", None):
                 parameter.help = f"{field.description} [default: {field.default}]"
+                parameter.metavar = " or ".join(_choices(field)) or None
         return super().get_help(ctx)
 
 

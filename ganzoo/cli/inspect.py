@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
 from ganzoo import registry
-from ganzoo.cli.common import Json, print_json, print_table
-from ganzoo.errors import InputError, PluginError, did_you_mean
-from ganzoo.registry import KINDS, Entry, Kind
+from ganzoo.cli.common import Json, names_of, note, print_json, print_table
+from ganzoo.cli.plugins import build, hidden, summary
+from ganzoo.errors import InputError, PluginError, did_you_mean, first_line
+from ganzoo.registry import COMMAND, KINDS, Entry, Kind
+
+COLUMNS = ("kind", "name", "package", "version", "state")
 
 
 def register(app: typer.Typer) -> None:
@@ -20,9 +25,14 @@ def register(app: typer.Typer) -> None:
 
 
 def list_components(
+    context: typer.Context,
     kind: Annotated[
         str | None,
-        typer.Argument(metavar="KIND", help="Only this kind, such as architectures."),
+        typer.Argument(
+            metavar="KIND",
+            help="Only this kind, such as architectures.",
+            autocompletion=_plurals,
+        ),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Import each component and say which are broken.")
@@ -30,39 +40,55 @@ def list_components(
     as_json: Json = False,
 ) -> None:
     """List what is installed, and which package gives it."""
-    kinds = [_kind(kind)] if kind else list(KINDS)
+    own = _own_commands(context)
     rows = []
-    for listed in (registry.entries(one) for one in kinds):
+    for listed in (registry.entries(one) for one in ([_kind(kind)] if kind else KINDS)):
         claimed_twice = registry.conflicts(listed)
-        rows += [_row(entry, entry.name in claimed_twice, check) for entry in listed]
+        for entry in listed:
+            row = _row(entry, _name_taken(entry, claimed_twice, own))
+            rows.append(row | _checked(entry, row["state"]) if check else row)
     if as_json:
         print_json(rows)
         return
-    columns = ("kind", "name", "package", "version", "state")
+    columns = [*COLUMNS[:-1], "summary", COLUMNS[-1]] if check else COLUMNS
     print_table(columns, [[row[column] for column in columns] for row in rows])
 
 
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME or MODEL", help="A component or a model.")],
+    context: typer.Context,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME or MODEL",
+            help="A component or a model.",
+            autocompletion=names_of(*KINDS),
+        ),
+    ],
     as_json: Json = False,
 ) -> None:
-    """Show a component's options, paper and recipe, or what a model is."""
-    entries = _named(name)
-    path = Path(name).expanduser()
-    if entries:
-        described = [describe_component(entry) for entry in entries]
-    elif path.exists():
-        described = [_model(name)]
-    else:
-        known = {entry.name for kind in KINDS for entry in registry.entries(kind)}
-        raise InputError(
-            f"nothing is called '{name}'{did_you_mean(name, known) or ', and no such path exists'}"
-        )
+    """Show what a component or a model is.
+
+    Of a component its options, its paper, how that trains it, and what it declares.
+    """
+    described = _described(name)
     if as_json:
         print_json(described[0] if len(described) == 1 else described)
         return
+    own = _own_commands(context)
     for one in described:
         _print(one)
+        if one["kind"] == COMMAND.word:
+            command = f"{one['package']}:{one['name']}" if one["name"] in own else one["name"]
+            print(f"  'ganzoo {command} --help' shows its options")
+
+
+def _own_commands(context: typer.Context) -> set[str]:
+    return set(getattr(context.find_root().command, "commands", ()))
+
+
+def _plurals(incomplete: str) -> list[str]:
+    words = [kind.plural.replace(" ", "-") for kind in KINDS]
+    return [word for word in words if word.startswith(incomplete)]
 
 
 def _kind(word: str) -> Kind:
@@ -74,39 +100,84 @@ def _kind(word: str) -> Kind:
     return found
 
 
-def _row(entry: Entry, claimed_twice: bool, check: bool) -> dict[str, str]:
-    state = f"claimed twice: write {entry.qualified}" if claimed_twice else "installed"
-    if check:
-        try:
-            entry.load()
-            state = state if claimed_twice else "works"
-        except PluginError as error:
-            state = f"broken: {error}"
+def _row(entry: Entry, taken: str) -> dict[str, str]:
     return {
         "kind": entry.kind.word,
         "name": entry.name,
         "package": entry.package,
         "version": entry.version,
-        "state": state,
+        "state": f"{taken}: write {entry.qualified}" if taken else "installed",
     }
 
 
-def _named(name: str) -> list[Entry]:
-    """Return the components called ``name``, of whatever kind, each by its own package."""
-    return [entry for kind in KINDS for entry in registry.called(kind, name)]
+def _name_taken(entry: Entry, claimed_twice: set[str], own: set[str]) -> str:
+    """Say why a component's bare name does not mean it, if it does not."""
+    if hidden(entry, own):
+        return "hidden by ganzoo's own command"
+    return "claimed twice" if entry.name in claimed_twice else ""
+
+
+def _checked(entry: Entry, state: str) -> dict[str, str]:
+    """Return what importing a component tells of it."""
+    try:
+        summary = describe_component(entry)["summary"]
+    except Exception as error:  # even a default that is made may fail
+        return {"state": f"broken: {first_line(error)}", "summary": ""}
+    return {"state": "works" if state == "installed" else state, "summary": summary}
+
+
+def _described(name: str) -> list[dict[str, Any]]:
+    """Describe all components called ``name``, or the model of that path.
+
+    What of several is broken is said on standard error, and does not hide the others.
+    """
+    entries = [entry for kind in KINDS for entry in registry.called(kind, name)]
+    described, broken = [], []
+    for entry in entries:
+        try:
+            described.append(describe_component(entry))
+        except PluginError as error:
+            broken.append(error)
+    if described:
+        for error in broken:
+            note(f"broken: {error}")
+        return described
+    if broken:
+        raise broken[0]
+    if Path(name).expanduser().exists():
+        return [_model(name)]
+    known = {entry.name for kind in KINDS for entry in registry.entries(kind)}
+    raise InputError(
+        f"nothing is called '{name}'{did_you_mean(name, known) or ', and no such path exists'}"
+    )
 
 
 def describe_component(entry: Entry) -> dict[str, Any]:
-    """Return what a component is, by the names that ``--json`` prints."""
-    component = entry.load()
-    recipe = getattr(component, "recipe", None)
-    return {
+    """Return what a component is, by the names that ``--json`` prints.
+
+    Raises:
+        PluginError: it is broken.
+    """
+    about = {
         "kind": entry.kind.word,
         "name": entry.name,
         "package": entry.package,
         "version": entry.version,
+        "summary": "",
+        "paper": None,
+        "options": {},
+        "recipe": None,
+        "declares": {},
+    }
+    if entry.kind == COMMAND:
+        words = build(entry).help or summary(entry)
+        return about | {"summary": " ".join(words.split("\n\n")[0].split())}
+    component = entry.load()
+    declared = _declared(entry, component)
+    recipe = declared.pop("recipe", None)
+    return about | {
         "summary": component.summary(),
-        "paper": component.paper,
+        "paper": declared.pop("paper"),
         "options": {
             name: {
                 "default": _default(field),
@@ -116,7 +187,26 @@ def describe_component(entry: Entry) -> dict[str, Any]:
             for name, field in component.model_fields.items()
         },
         "recipe": recipe.model_dump(mode="json") if recipe else None,
+        "declares": declared,
     }
+
+
+def _declared(entry: Entry, component: Any) -> dict[str, Any]:
+    """Return the values of what the protocol lets a component declare, in the protocol's order."""
+    bases = {f"{base.__module__}:{base.__qualname__}": base for base in component.__mro__}
+    try:
+        source = component()  # what depends on options is that of the defaults
+    except Exception:
+        source = component
+    found = {}
+    for name in ["paper", *bases[entry.kind.base].__annotations__]:
+        try:
+            value = getattr(source, name)
+        except Exception as error:
+            why = first_line(error)
+            raise PluginError(f"{entry.title} does not tell its {name}: {why}") from error
+        found[name] = None if isinstance(value, property | cached_property) else value
+    return found
 
 
 def _default(field: Any) -> Any:
@@ -128,9 +218,17 @@ def _default(field: Any) -> Any:
 
 
 def _type_name(annotation: Any) -> str:
-    name = getattr(annotation, "__name__", None)
-    text = name if isinstance(annotation, type) and name else str(annotation)
-    return text.replace("typing.", "").replace("NoneType", "None")
+    """Write a type as a person would, without what validates it."""
+    origin, within = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_name(within[0])
+    if origin is Literal:
+        return " | ".join(repr(value) for value in within)
+    names = ["..." if part is Ellipsis else _type_name(part) for part in within]
+    if origin in (Union, UnionType):
+        return " | ".join(names)
+    name = "None" if annotation is NoneType else getattr(annotation, "__name__", str(annotation))
+    return f"{name}[{', '.join(names)}]" if names else name
 
 
 def _model(name: str) -> dict[str, Any]:
@@ -154,16 +252,23 @@ def _print(one: dict[str, Any]) -> None:
         print(f"  {one['parameters']:,} parameters in the generator")
         for part in ("architecture", "loss", "data"):
             choice = one["config"][part]
-            origin = f"{choice['package']} {choice['version']}"
-            print(f"  {part} {choice['name']} ({origin}): {_pairs(choice['options'])}")
+            print(f"  {part} {_origin(choice)}: {_pairs(choice['options'])}")
+        for choice in one["config"]["trackers"]:
+            print(f"  tracker {_origin(choice)}: {_pairs(choice['options'])}")
         print(f"  train: {_pairs(one['config']['train'])}")
         return
     if one["paper"]:
         print(f"  paper: {one['paper']}")
     if one["recipe"]:
         print(f"  recipe: {_pairs(one['recipe'])}")
+    if said := {key: value for key, value in one["declares"].items() if value is not None}:
+        print(f"  declares: {_pairs(said)}")
     for name, option in one["options"].items():
         print(f"  {name} = {option['default']}  ({option['type']}) {option['description']}")
+
+
+def _origin(choice: dict[str, Any]) -> str:
+    return f"{choice['name']} ({choice['package']} {choice['version']})"
 
 
 def _pairs(values: dict[str, Any]) -> str:

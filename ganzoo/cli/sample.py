@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ganzoo.cli.common import Device, Json, ModelArgument, print_json
+from ganzoo.cli.common import Device, Json, ModelArgument, names_of, note, print_json
+from ganzoo.registry import DATASET
 
 
 def register(app: typer.Typer) -> None:
@@ -17,30 +18,60 @@ def register(app: typer.Typer) -> None:
 
 def sample(
     model: ModelArgument = None,
-    num: Annotated[int, typer.Option("--num", "-n", min=1, help="Number of samples.")] = 64,
+    num: Annotated[
+        int | None,
+        typer.Option(
+            "--num", "-n", min=1, help="Number of samples; by default 64, or every source."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the latents.")] = 0,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME or NUMBER",
+            help="Class of all samples; by default every class in turn.",
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME or PATH",
+            help="A dataset, or a folder or zip of images, to translate to the class --label.",
+            autocompletion=names_of(DATASET),
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE or DIR",
             help="A .png for one picture, a .csv for vectors, or a folder for single images; "
-            "by default samples-SEED.png.",
+            "by default samples-SEED.png, or translated.png.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Draw samples from a trained model."""
+    """Draw samples from a trained model, or translate images by it."""
     from ganzoo.model import load
     from ganzoo.samples import write_samples
 
     loaded = load(model)
-    path = out or Path(f"samples-{seed}.png")
-    written = write_samples(loaded, path, num, seed, device=device, replace=force)
+    path = out or Path("translated.png" if source else f"samples-{seed}.png")
+    written = write_samples(
+        loaded,
+        path,
+        num,
+        seed,
+        label=label,
+        source=source,
+        device=device,
+        replace=force,
+        warn=lambda message: note(f"warning: {message}"),
+    )
     if as_json:
-        print_json(
-            {"model": str(loaded.folder), "seed": seed, "files": [str(file) for file in written]}
-        )
+        files = [str(file) for file in written]
+        drawn = {"model": str(loaded.folder), "seed": seed, "label": label, "source": source}
+        print_json({**drawn, "files": files})
     else:
         print(path)

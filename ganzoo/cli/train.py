@@ -11,12 +11,13 @@ from ganzoo.cli.common import (
     Json,
     Settings,
     TrainCommand,
+    choices_of,
     names_of,
     note,
     print_json,
 )
 from ganzoo.errors import InputError
-from ganzoo.registry import ARCHITECTURE, DATASET, LOSS
+from ganzoo.registry import ARCHITECTURE, DATASET, LOSS, TRACKER
 
 if TYPE_CHECKING:
     from ganzoo.cli.progress import ProgressObserver
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
+    context: typer.Context,
     architecture: Annotated[
         str | None,
         typer.Argument(
@@ -55,10 +57,19 @@ def train(
         str | None,
         typer.Option(metavar="N or HxW", help="Resize images; short for --set data.image_size=N."),
     ] = None,
+    tracker: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="What follows the run beside its own files; repeatable.",
+            autocompletion=names_of(TRACKER),
+        ),
+    ] = None,
     steps: Annotated[int | None, typer.Option()] = None,
     batch_size: Annotated[int | None, typer.Option()] = None,
     seed: Annotated[int | None, typer.Option()] = None,
     device: Annotated[str | None, typer.Option()] = None,
+    precision: Annotated[str | None, typer.Option(autocompletion=choices_of("precision"))] = None,
     checkpoint_every: Annotated[int | None, typer.Option()] = None,
     sample_every: Annotated[int | None, typer.Option()] = None,
     settings: Settings = None,
@@ -76,25 +87,19 @@ def train(
 ) -> None:
     """Train a GAN.
 
-    Options of the parts are set by --set arch.KEY=VALUE, loss.KEY=VALUE, data.KEY=VALUE and
-    train.KEY=VALUE; 'ganzoo show NAME' lists them.
+    Options of the parts are set by --set arch.KEY=VALUE, loss.KEY=VALUE, data.KEY=VALUE,
+    train.KEY=VALUE and tracker.NAME.KEY=VALUE; 'ganzoo show NAME' lists them.
     """
-    options = {
-        "steps": steps,
-        "batch_size": batch_size,
-        "seed": seed,
-        "device": device,
-        "checkpoint_every": checkpoint_every,
-        "sample_every": sample_every,
-    }
-    given = _given(settings, options, image_size)
+    given = _given(settings, context.params, image_size)
     if resume is not None:
-        names = {"architecture": architecture, "loss": loss, "data": data}
-        changes = {name: value for name, value in names.items() if value is not None}
         if out is not None or dry_run:
             raise InputError("--resume goes on in its own folder: leave --out and --dry-run away")
+        if tracker:
+            raise InputError("--resume goes on with the run's own trackers: leave --tracker away")
         from ganzoo.api import resume as go_on
 
+        names = {"architecture": architecture, "loss": loss, "data": data}
+        changes = {name: value for name, value in names.items() if value is not None}
         with _progress() as observer:
             run = go_on(resume, {**changes, **given}, observer)
         _finish(run, as_json)
@@ -103,7 +108,7 @@ def train(
         raise InputError("name an architecture to train, such as those of 'ganzoo list'")
     from ganzoo.config import resolve
 
-    config = resolve(architecture, loss, data, given)
+    config = resolve(architecture, loss, data, given, tracker or ())
     if dry_run:
         print_json(config.model_dump(mode="json"))
         return
@@ -117,11 +122,18 @@ def train(
 def _given(
     settings: list[str] | None, options: dict[str, Any], image_size: str | None
 ) -> dict[str, Any]:
-    """Gather every override under its full name; the same one given twice is an error."""
-    from ganzoo.config import parse_settings
+    """Gather every override under its full name; the same one given twice is an error.
+
+    Each option that is called as a field of ``TrainOptions`` stands for it.
+    """
+    from ganzoo.config import TrainOptions, parse_settings
 
     given: dict[str, Any] = dict(parse_settings(settings or []))
-    short = {f"train.{name}": value for name, value in options.items() if value is not None}
+    short = {
+        f"train.{name}": options[name]
+        for name in TrainOptions.model_fields
+        if options.get(name) is not None
+    }
     if image_size is not None:
         short["data.image_size"] = image_size
     for key in short:
@@ -150,4 +162,6 @@ def _finish(run: Any, as_json: bool) -> None:
         return
     print(run.path)
     note(f"samples: {run.model / 'samples.png'}")
-    note(f"next: ganzoo eval {run.path}   ganzoo sample {run.path}")
+    translates = run.config().architecture.build(ARCHITECTURE).takes_images
+    more = " --source PATH --label CLASS" if translates else ""
+    note(f"next: ganzoo eval {run.path}   ganzoo sample {run.path}{more}")

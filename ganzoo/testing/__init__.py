@@ -1,29 +1,45 @@
 """Conformance checks for components, for their authors' own tests.
 
+One line tests all that an installed package announces, each component by every check of its kind::
+
+    from ganzoo.testing import conformance_tests
+
+    test_conformance = conformance_tests("ganzoo-my-loss")
+
 Each check is a plain function that takes a component and raises :class:`ConformanceError` with a
-message that says what the protocol asks for. Each kind has a list of its checks::
+message that says what the protocol asks for. Each kind has a list of its checks, to be used alone
+or for options that are not the defaults::
 
     import pytest
     from ganzoo.testing import loss_checks
     from my_package import MyLoss
 
     @pytest.mark.parametrize("check", loss_checks)
-    def test_my_loss(check):
-        check(MyLoss())
+    def test_my_loss_without_margin(check):
+        check(MyLoss(margin=0))
+
+``feature_extractor_checks`` take what ``load`` returned, ``command_checks`` a Typer app, and all
+others a component of their kind.
 """
 
 from ganzoo.testing.architecture import architecture_checks
+from ganzoo.testing.command import command_checks
 from ganzoo.testing.common import ConformanceError, check_options
+from ganzoo.testing.conformance import conformance_tests
 from ganzoo.testing.dataset import dataset_checks
 from ganzoo.testing.evaluator import evaluator_checks, feature_extractor_checks
 from ganzoo.testing.loss import loss_checks
+from ganzoo.testing.tracker import tracker_checks
 
 __all__ = [
     "ConformanceError",
     "architecture_checks",
     "check_options",
+    "command_checks",
+    "conformance_tests",
     "dataset_checks",
     "evaluator_checks",
     "feature_extractor_checks",
     "loss_checks",
+    "tracker_checks",
 ]

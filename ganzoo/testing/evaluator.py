@@ -23,6 +23,10 @@ IMAGES = DataSpec(shape=(1, 8, 8))
 POINTS = DataSpec(shape=(2,), modes=((-2.0, 0.0), (2.0, 0.0), (0.0, 3.0)), mode_std=0.1)
 ORDER_TOLERANCE = 0.02
 """Relative; scores over random splits move a little with the order."""
+OTHERS = 6
+"""Draws of reals that the very reals are compared with."""
+SPREADS = 3
+"""Standard deviations between draws that a score may fall short by chance."""
 
 
 def check_scores(evaluator: Evaluator) -> None:
@@ -49,19 +53,32 @@ def check_order(evaluator: Evaluator) -> None:
 
 def check_direction(evaluator: Evaluator) -> None:
     """Reals score better than one far-off sample repeated, in the declared direction."""
-    require(
-        isinstance(getattr(evaluator, "higher_is_better", None), bool),
-        "an evaluator must declare higher_is_better = True or False",
-    )
+    sign = _direction(evaluator)
     real = _reals(evaluator, 1)
     good = _judged(evaluator, real, real)
     bad = _judged(evaluator, _collapsed(evaluator), real)
-    sign = 1 if evaluator.higher_is_better else -1
     for one, other in _paired(good, bad):
         require(
             sign * one.value > sign * other.value,
             f"the reals themselves score {one.value:.4g}, and one far-off sample repeated "
             f"{other.value:.4g}: is higher_is_better the right way around?",
+        )
+
+
+def check_identical(evaluator: Evaluator) -> None:
+    """Fakes that are the reals score at least as well as other draws of reals."""
+    sign = _direction(evaluator)
+    real = _reals(evaluator, 1)
+    same = _judged(evaluator, real, real)
+    others = [_judged(evaluator, _reals(evaluator, 2 + i), real) for i in range(OTHERS)]
+    for paired in zip(*(_paired(same, other) for other in others), strict=True):
+        found = paired[0][0].value
+        drawn = torch.tensor([other.value for _, other in paired], dtype=torch.float64)
+        slack = SPREADS * drawn.std() + ORDER_TOLERANCE * drawn.mean().abs()
+        require(
+            bool(sign * (drawn.mean() - found) <= slack),
+            f"fakes that are the reals themselves score {found:.4g}, and other draws of reals "
+            f"{drawn.mean():.4g}: identical sets must score best, or nearly so",
         )
 
 
@@ -96,6 +113,7 @@ evaluator_checks: list[Callable[[Evaluator], None]] = [
     check_scores,
     check_order,
     check_direction,
+    check_identical,
     check_randomness,
     check_side_effects,
 ]
@@ -166,6 +184,14 @@ def _spec(evaluator: Evaluator) -> DataSpec:
         if evaluator.fits(spec):
             return spec
     raise ConformanceError("an evaluator must fit images, or points that know their modes")
+
+
+def _direction(evaluator: Evaluator) -> int:
+    require(
+        isinstance(getattr(evaluator, "higher_is_better", None), bool),
+        "an evaluator must declare higher_is_better = True or False",
+    )
+    return 1 if evaluator.higher_is_better else -1
 
 
 def _reals(evaluator: Evaluator, seed: int) -> Samples:

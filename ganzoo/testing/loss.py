@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ganzoo.loss import Loss, Recipe
+from ganzoo.architecture import Architecture
+from ganzoo.dataset import DataSpec
+from ganzoo.loss import Discriminator, Loss, Recipe
 from ganzoo.testing.common import check_options, explained, require, seeded
+from ganzoo.testing.steps import require_exact_steps, some_samples, train_options
+from ganzoo.training import Trainer, frozen
 
 if TYPE_CHECKING:
     from ganzoo.loss import Logits, Terms
@@ -23,6 +27,24 @@ EXTREME = 40.0
 UNDECIDED = 0.25
 """A logit at which every loss still pulls reals up and fakes down, those with targets too."""
 SLOPES = (0.5, 1.0, 3.0)
+PARTS = 3
+"""Parts of a sample that a discriminator of patches judges."""
+
+
+class SmallNetworks(Architecture):
+    """Networks of one hidden layer, to train a loss for a few steps."""
+
+    def generator(self, data):
+        """Build latents ``(N, 4)`` -> samples ``(N, D)``."""
+        return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, data.size))
+
+    def discriminator(self, data, *, independent_samples=False):
+        """Build samples ``(N, D)`` -> logits ``(N,)``."""
+        return _critic(data.size)
+
+    def latents(self, count, rng):
+        """Draw latents ``(count, 4)``."""
+        return torch.randn(count, 4, generator=rng, device=rng.device)
 
 
 def identity(samples: Tensor) -> Tensor:
@@ -91,11 +113,31 @@ def check_sample_shape(loss: Loss) -> None:
     )
 
 
+def check_parts(loss: Loss) -> None:
+    """Logits ``(N, P)`` of P parts of each sample are served; equal parts count as one."""
+    real, fake = _column(0.3, -0.2, 0.9), _column(-0.4, 0.1, 0.5)
+    whole = _both(loss, identity, real, fake)
+    parts = _both(loss, lambda samples: samples.flatten(1).expand(-1, PARTS), real, fake)
+    change = _change(whole, parts, rtol=1e-4, atol=1e-6)
+    require(
+        change is None,
+        f"{change} when each sample is judged in {PARTS} equal parts, logits (N, {PARTS}): take "
+        "the mean over all logits, and the slope of a sample's mean logit, as "
+        "logits.reshape(len(samples), -1).mean(1)",
+    )
+    real, fake = (torch.randn(4, PARTS, generator=_rng(seed)) for seed in (1, 2))
+    for terms in _both(loss, lambda samples: samples.square(), real, fake):
+        require(
+            bool(_total(terms).isfinite()),
+            f"terms must be finite for logits (N, {PARTS}) of parts that differ",
+        )
+
+
 def check_seeding(loss: Loss) -> None:
     """What a loss draws comes from torch's global generator: the same seed, the same terms."""
-    critic = _critic()
+    D = Discriminator(_critic())
     real, fake = torch.randn(8, 3, generator=_rng(1)), torch.randn(8, 3, generator=_rng(2))
-    first, second = (_both(loss, critic, real, fake) for _ in range(2))
+    first, second = (_both(loss, D, real, fake) for _ in range(2))
     change = _change(first, second)
     require(
         change is None,
@@ -109,7 +151,7 @@ def check_side_effects(loss: Loss) -> None:
     before = [parameter.clone() for parameter in critic.parameters()]
     real, fake = torch.randn(8, 3, generator=_rng(1)), torch.randn(8, 3, generator=_rng(2))
     kept = real.clone(), fake.clone()
-    _both(loss, critic, real, fake)
+    _both(loss, Discriminator(critic), real, fake)
     require(
         torch.equal(real, kept[0]) and torch.equal(fake, kept[1]),
         "a loss must not change its inputs in place",
@@ -126,10 +168,12 @@ def check_side_effects(loss: Loss) -> None:
 def check_gradients_reach_the_networks(loss: Loss) -> None:
     """The discriminator's loss teaches the discriminator, the generator's the fakes."""
     critic = _critic()
+    D = Discriminator(critic)
     real = torch.randn(8, 3, generator=_rng(1))
     fake = torch.randn(8, 3, generator=_rng(2)).requires_grad_()
-    learnt = _gradients(_both(loss, critic, real, fake.detach())[0], tuple(critic.parameters()))
-    (taught,) = _gradients(_both(loss, critic, real, fake)[1], (fake,))
+    learnt = _gradients(_both(loss, D, real, fake.detach())[0], tuple(critic.parameters()))
+    with frozen(critic):
+        (taught,) = _gradients(_both(loss, D, real, fake)[1], (fake,))
     require(
         any(bool(gradient.any()) for gradient in learnt),
         "the discriminator's loss must reach its parameters: do not detach D(real) or D(fake)",
@@ -155,12 +199,33 @@ def check_constraint(loss: Loss) -> None:
         )
 
 
-def check_recipe(loss: Loss) -> None:
-    """The loss declares its paper's recipe."""
+def check_declarations(loss: Loss) -> None:
+    """The loss declares its recipe and what it needs, and no gradient of a gradient in silence."""
     require(
         isinstance(loss.recipe, Recipe),
         "recipe must be a ganzoo.Recipe: recipe = Recipe(generator_lr=..., n_critic=...)",
     )
+    for name in ("independent_samples", "second_order", "bounds_slope"):
+        declared = getattr(loss, name)
+        require(
+            isinstance(declared, bool),
+            f"{name} must be True or False, or a property that answers so, not {declared!r}",
+        )
+    watched = _Watched(_critic())
+    real, fake = torch.randn(8, 3, generator=_rng(1)), torch.randn(8, 3, generator=_rng(2))
+    _both(loss, Discriminator(watched), real, fake.requires_grad_())
+    require(
+        loss.second_order or not watched.twice,
+        "a term is made of a gradient, and half precision would spoil it: declare "
+        "second_order = True",
+    )
+
+
+def check_steps(loss: Loss) -> None:
+    """Training steps are a function of seed and number, and a resumed run goes on exactly."""
+    samples = some_samples(DataSpec(shape=(2,)))
+    options = train_options(n_critic=3)
+    require_exact_steps(lambda: Trainer(SmallNetworks(), loss, samples, options))
 
 
 loss_checks: list[Callable[[Loss], None]] = [
@@ -171,11 +236,13 @@ loss_checks: list[Callable[[Loss], None]] = [
     check_generator_direction,
     check_batch_size,
     check_sample_shape,
+    check_parts,
     check_seeding,
     check_side_effects,
     check_gradients_reach_the_networks,
     check_constraint,
-    check_recipe,
+    check_declarations,
+    check_steps,
 ]
 
 
@@ -253,6 +320,25 @@ def _rng(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def _critic() -> nn.Module:
+def _critic(size: int = 3) -> nn.Module:
     with seeded():
-        return nn.Sequential(nn.Linear(3, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1), nn.Flatten(0))
+        return nn.Sequential(nn.Linear(size, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1), nn.Flatten(0))
+
+
+class _Watched(nn.Module):
+    """A critic that notices a gradient of its logits which is itself to be differentiated."""
+
+    def __init__(self, critic: nn.Module) -> None:
+        super().__init__()
+        self.critic = critic
+        self.twice = False
+
+    def forward(self, samples: Tensor) -> Tensor:
+        logits = self.critic(samples)
+        if logits.requires_grad:
+            logits.register_hook(self._notice)
+        return logits
+
+    def _notice(self, slope: Tensor) -> None:
+        # Under create_graph=True, and only then, a backward pass records itself.
+        self.twice |= torch.is_grad_enabled()

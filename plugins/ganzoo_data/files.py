@@ -29,6 +29,10 @@ GREY_MODES = {"1", "L", "LA", "I;16", "I;16B", "I;16L"}
 PIL_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 Read = Callable[[str], bytes]
+Channels = Literal[1, 3, 4] | None
+CHANNELS = Field(
+    None, description="1 grey, 3 RGB, 4 RGBA; by default 1 if every image is grey, else 3."
+)
 
 
 class _ImageFiles(ImageDataset):
@@ -38,9 +42,7 @@ class _ImageFiles(ImageDataset):
     """
 
     path: AbsolutePath = Field(description="Where the images are.")
-    image_channels: Literal[1, 3, 4] | None = Field(
-        None, description="1 grey, 3 RGB, 4 RGBA; by default 1 if every image is grey, else 3."
-    )
+    image_channels: Channels = CHANNELS
 
     @abstractmethod
     def opened(self) -> AbstractContextManager[tuple[list[str], Read]]:
@@ -59,9 +61,13 @@ class _ImageFiles(ImageDataset):
                 f"the first is {skipped[0]}"
             )
         stored = _stacked(images, self.image_channels, self.path)
-        classes, labels = _classes(kept)
-        spec = DataSpec(shape=tuple(stored.shape[1:]), classes=classes)
-        return Samples(spec, stored, labels, tuple(skipped))
+        folders, labels = _classes(kept)
+        spec = DataSpec(
+            shape=tuple(stored.shape[1:]),
+            classes=len(folders) if folders else None,
+            class_names=folders,
+        )
+        return Samples(spec, stored, labels, tuple(skipped), tuple(kept))
 
     def _decoded(self, names: list[str], read: Read) -> tuple[list[Tensor], list[str], list[str]]:
         images: list[Tensor] = []
@@ -134,6 +140,51 @@ class ImageZip(_ImageFiles):
             yield list(members), read
 
 
+class Domains(ImageDataset):
+    """Two sets of images, each a class: two folders or zips from anywhere, as unpaired domains.
+
+    With ``image_size`` each image is cropped around its centre to that shape and resized.
+    """
+
+    a: AbsolutePath = Field(description="Folder or zip of the first class.")
+    b: AbsolutePath = Field(description="Folder or zip of the second class.")
+    image_channels: Channels = CHANNELS
+
+    def read(self) -> Samples:
+        """Read both; their classes are called as the two paths, without suffix."""
+        both = [self._one(path) for path in (self.a, self.b)]
+        channels = max(one.spec.image_channels for one in both)
+        sizes = {one.spec.image_size for one in both}
+        if len(sizes) > 1:
+            (h1, w1), (h2, w2) = (one.spec.image_size for one in both)
+            raise InputError(
+                f"the images in {self.a} are {h1} x {w1} and those in {self.b} {h2} x {w2}; "
+                "give one size with --image-size"
+            )
+        called = [Path(path).stem for path in (self.a, self.b)]
+        if called[0] == called[1]:
+            called = ["a", "b"]
+        stored = torch.cat([one.stored.expand(-1, channels, -1, -1) for one in both])
+        spec = DataSpec(shape=tuple(stored.shape[1:]), classes=2, class_names=tuple(called))
+        return Samples(
+            spec,
+            stored,
+            torch.arange(2).repeat_interleave(torch.tensor([len(one) for one in both])),
+            tuple(reason for one in both for reason in one.skipped),
+            tuple(
+                f"{word}/{name}"
+                for word, one in zip(called, both, strict=True)
+                for name in one.names or ()
+            ),
+        )
+
+    def _one(self, path: str) -> Samples:
+        reader = ImageFolder if Path(path).is_dir() else ImageZip
+        return reader(
+            path=path, image_channels=self.image_channels, image_size=self.image_size
+        ).read()
+
+
 def _is_image(name: str) -> bool:
     parts = PurePosixPath(name).parts
     hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
@@ -200,11 +251,11 @@ def _stacked(images: list[Tensor], channels: int | None, path: str) -> Tensor:
     return torch.stack([image.expand(wanted, -1, -1) for image in images])
 
 
-def _classes(names: list[str]) -> tuple[int | None, Tensor | None]:
-    """Return the number of classes and each image's, where folders tell them."""
+def _classes(names: list[str]) -> tuple[tuple[str, ...] | None, Tensor | None]:
+    """Return the names of the classes and each image's class, where folders tell them."""
     parts = [PurePosixPath(name).parts for name in names]
     folders = sorted({part[0] for part in parts})
     if len(folders) < 2 or any(len(part) == 1 for part in parts):
         return None, None
     numbers = {folder: i for i, folder in enumerate(folders)}
-    return len(folders), torch.tensor([numbers[part[0]] for part in parts])
+    return tuple(folders), torch.tensor([numbers[part[0]] for part in parts])

@@ -10,9 +10,6 @@ from pydantic import Field
 from torch import nn
 
 from ganzoo import Architecture, DataSpec
-from ganzoo.errors import InputError
-
-SMALLEST_SIDES = (4, 7)
 
 
 class DCGAN(Architecture):
@@ -43,7 +40,7 @@ class DCGAN(Architecture):
 
     def generator(self, data: DataSpec) -> nn.Module:
         """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
-        halvings, height, width = _smallest(data)
+        halvings, height, width = data.halved("dcgan")
         channels = [self.base_channels * 2**i for i in reversed(range(halvings))]
         layers: list[nn.Module] = [
             # A transposed convolution over one pixel is the paper's "project and reshape".
@@ -66,7 +63,7 @@ class DCGAN(Architecture):
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
         """Build images ``(N, C, H, W)`` -> logits ``(N,)``."""
-        halvings, height, width = _smallest(data)
+        halvings, height, width = data.halved("dcgan")
         norm = _NORMS[self._discriminator_norm(independent_samples)]
         channels = [self.base_channels * 2**i for i in range(halvings)]
         layers: list[nn.Module] = [
@@ -95,24 +92,6 @@ _NORMS: dict[str, Callable[[int], nn.Module]] = {
     "layer": lambda channels: nn.GroupNorm(1, channels),
     "none": lambda channels: nn.Identity(),
 }
-
-
-def _smallest(data: DataSpec) -> tuple[int, int, int]:
-    """Return how often the image is halved, and the height and width that are left."""
-    low, high = SMALLEST_SIDES
-    if not data.is_image:
-        raise InputError(f"dcgan makes images, and these samples are vectors of {data.size}")
-    height, width = data.shape[1:]
-    halvings = 0
-    while min(height, width) // 2 >= low and height % 2 == 0 and width % 2 == 0:
-        height, width, halvings = height // 2, width // 2, halvings + 1
-    if not halvings or not low <= min(height, width) <= high:
-        raise InputError(
-            f"dcgan halves an image until its shorter side is {low} to {high} pixels, and "
-            f"{data.shape[1]} x {data.shape[2]} stops at {height} x {width}; "
-            "resize it with --image-size, to 32 or 64 for example"
-        )
-    return halvings, height, width
 
 
 def _draw_weights(module: nn.Module) -> None:

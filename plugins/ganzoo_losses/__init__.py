@@ -124,6 +124,7 @@ class WGAN(Loss):
 
     paper = "Arjovsky et al. 2017, arXiv:1701.07875"
     recipe = Recipe(optimizer="rmsprop", generator_lr=5e-5, discriminator_lr=5e-5, n_critic=5)
+    bounds_slope = True
 
     clip: float = Field(0.01, gt=0, description="Bound on each of the critic's parameters.")
 
@@ -158,6 +159,8 @@ class WGANGP(Loss):
     paper = "Gulrajani et al. 2017, arXiv:1704.00028"
     recipe = Recipe(generator_lr=1e-4, discriminator_lr=1e-4, betas=(0.0, 0.9), n_critic=5)
     independent_samples = True
+    second_order = True
+    bounds_slope = True
 
     gp_weight: float = Field(10.0, ge=0, description="Weight of the gradient penalty, lambda.")
 

@@ -1,16 +1,5 @@
-"""ganzoo's conformance checks over both components."""
+"""ganzoo's conformance checks over everything that the package announces."""
 
-import pytest
-from ganzoo_shapes import Linear, Relativistic
+from ganzoo.testing import conformance_tests
 
-from ganzoo.testing import architecture_checks, loss_checks
-
-
-@pytest.mark.parametrize("check", loss_checks, ids=lambda check: check.__name__)
-def test_relativistic(check):
-    check(Relativistic())
-
-
-@pytest.mark.parametrize("check", architecture_checks, ids=lambda check: check.__name__)
-def test_linear(check):
-    check(Linear())
+test_conformance = conformance_tests("ganzoo-shapes")

@@ -1,0 +1,102 @@
+"""Every check of every component that a package announces, as one test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from ganzoo import registry
+from ganzoo.component import validated
+from ganzoo.errors import InputError, did_you_mean
+from ganzoo.registry import Entry, Kind
+from ganzoo.testing.architecture import architecture_checks
+from ganzoo.testing.command import command_checks
+from ganzoo.testing.common import check_options
+from ganzoo.testing.dataset import dataset_checks
+from ganzoo.testing.evaluator import evaluator_checks, feature_extractor_checks
+from ganzoo.testing.loss import loss_checks
+from ganzoo.testing.tracker import tracker_checks
+
+Check = Callable[[Any], None]
+
+CHECKS: dict[Kind, list[Check]] = {
+    registry.ARCHITECTURE: architecture_checks,
+    registry.LOSS: loss_checks,
+    registry.DATASET: dataset_checks,
+    registry.EVALUATOR: evaluator_checks,
+    registry.FEATURE_EXTRACTOR: [check_options, *feature_extractor_checks],
+    registry.TRACKER: tracker_checks,
+    registry.COMMAND: command_checks,
+}
+
+
+def conformance_tests(
+    package: str, options: Mapping[str, Mapping[str, Any] | None] | None = None
+) -> Callable[..., None]:
+    """Make the test of all that a package announces, one case a component and check.
+
+    In a test module: ``test_conformance = conformance_tests("ganzoo-my-loss")``.
+
+    Args:
+        package: Name of the installed distribution.
+        options: Options by a component's name, for those that need some, such as
+            ``{"my-data": {"path": "tests/images"}}``; None leaves a component out, such as one
+            that downloads. Where two kinds share a name, the kind goes before it: ``"loss same"``.
+
+    Raises:
+        InputError: the package announces nothing, or not what the options are for.
+    """
+    import pytest
+
+    options = dict(options or {})
+    announced = [
+        entry
+        for kind in registry.KINDS
+        for entry in registry.entries(kind)
+        if entry in registry.called(kind, f"{package}:{entry.name}")
+    ]
+    if not announced:
+        raise InputError(
+            f"no installed package called {package} announces a component; install it first, by "
+            "pip install -e . where its pyproject.toml is, and again when its entry points change"
+        )
+    known = {name for entry in announced for name in _names(entry)}
+    for name in options:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"; it announces {', '.join(sorted(known))}"
+            raise InputError(f"{package} announces no '{name}' that options are given for{hint}")
+    cases = [
+        pytest.param(entry, check, id=f"{entry.kind.word} {entry.name}: {check.__name__}")
+        for entry in announced
+        if _given(entry, options) is not None
+        for check in CHECKS[entry.kind]
+    ]
+
+    @pytest.mark.parametrize(("entry", "check"), cases)
+    def test_conformance(entry: Entry, check: Check) -> None:
+        check(_built(entry, check, _given(entry, options) or {}))
+
+    return test_conformance
+
+
+def _names(entry: Entry) -> tuple[str, str]:
+    return f"{entry.kind.word} {entry.name}", entry.name
+
+
+def _given(
+    entry: Entry, options: Mapping[str, Mapping[str, Any] | None]
+) -> Mapping[str, Any] | None:
+    return next((options[name] for name in _names(entry) if name in options), {})
+
+
+def _built(entry: Entry, check: Check, options: Mapping[str, Any]) -> Any:
+    """Build what a check takes: a component, a loaded extractor or an app."""
+    loaded = entry.load()
+    if entry.kind.instances:
+        return loaded
+    component = validated(loaded, options, f"{entry.name}.")
+    if check in feature_extractor_checks:
+        return component.load(None, torch.device("cpu"))
+    return component

@@ -1,0 +1,176 @@
+"""Checks of trackers: each follows a small made-up run in a folder that is then removed."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganzoo.testing.common import check_options, explained, require, untouched_randomness
+from ganzoo.tracker import TrackedRun, Tracker
+
+STEPS = 6
+RUN_FILES = (
+    "config.json",
+    "metrics.jsonl",
+    "samples/00000000.png",
+    "checkpoints/00000002/manifest",
+)
+"""What a run itself keeps in its folder, under some of its names."""
+
+
+def check_run(tracker: Tracker) -> None:
+    """A whole run is followed: metrics, pictures of 1, 3 and 4 channels, and its end."""
+    with _run_folder() as folder:
+        _follow(tracker, folder)
+    with _run_folder() as folder:
+        run = _started(tracker, folder, _config(), 0)
+        with explained("a run that ends before its first line must be closed like any other"):
+            run.close()
+
+
+def check_resume(tracker: Tracker) -> None:
+    """A run that was stopped is followed again from a step that it had done."""
+    with _run_folder() as folder:
+        _follow(tracker, folder)
+        _follow(tracker, folder, step=STEPS // 2)
+
+
+def check_files(tracker: Tracker) -> None:
+    """Files are written in the run's folder alone, and none of the run's own is touched."""
+    with _run_folder() as folder:
+        outside = folder.parents[1]
+        before = _files(outside)
+        _follow(tracker, folder)
+        after = _files(outside)
+    own = {file for file in after if folder in file.parents}
+    strange = sorted(
+        str(file.relative_to(outside)) for file in (after.keys() - own) - before.keys()
+    )
+    require(
+        not strange,
+        f"a tracker must write in the run's folder alone, and it wrote {', '.join(strange)} "
+        "elsewhere: begin each path with folder",
+    )
+    touched = [file.name for file, content in before.items() if after.get(file) != content]
+    require(
+        not touched,
+        f"a tracker must leave the run's own files alone, and it changed {', '.join(touched)}: "
+        "write to a folder of its own within the run's",
+    )
+
+
+def check_side_effects(tracker: Tracker) -> None:
+    """Training is not changed by being followed: neither its randomness nor what it shows."""
+    config, rows, pictures = _config(), _rows(0), _pictures()
+    kept = copy.deepcopy((config, rows))
+    shown = {step: picture.clone() for step, picture in pictures.items()}
+    with _run_folder() as folder, untouched_randomness("a tracker"):
+        _follow(tracker, folder, 0, config, rows, pictures)
+    require(
+        (config, rows) == kept,
+        "a tracker must not change the rows and the configuration that it is given: others get "
+        "the same ones",
+    )
+    require(
+        all(torch.equal(picture, shown[step]) for step, picture in pictures.items()),
+        "a tracker must not change a picture in place: others get the same one",
+    )
+
+
+tracker_checks: list[Callable[[Tracker], None]] = [
+    check_options,
+    check_run,
+    check_resume,
+    check_files,
+    check_side_effects,
+]
+
+
+def _follow(
+    tracker: Tracker,
+    folder: Path,
+    step: int = 0,
+    config: dict[str, Any] | None = None,
+    rows: list[dict[str, Any]] | None = None,
+    pictures: dict[int, Tensor] | None = None,
+) -> None:
+    run = _started(tracker, folder, _config() if config is None else config, step)
+    asked = "a tracker must receive every line of metrics and every sample picture"
+    with explained(f"{asked}: a line is a step and numbers by name"):
+        for row in _rows(step) if rows is None else rows:
+            run.metrics(row)
+    for number, picture in (_pictures() if pictures is None else pictures).items():
+        with explained(f"{asked}, uint8 (C, H, W) of 1, 3 or 4 channels, here {len(picture)}"):
+            run.picture(step + number, picture)
+    with explained("close() must end a run whose lines and pictures were received"):
+        run.close()
+
+
+def _started(tracker: Tracker, folder: Path, config: dict[str, Any], step: int) -> TrackedRun:
+    with explained("check() must raise a GanzooError where something is missing, or return"):
+        tracker.check()
+    asked = "start() must begin to follow a run in its folder"
+    if step:
+        asked = (
+            "start() with a step above 0 must go on with a run that was followed before, and drop "
+            "what it received beyond that step"
+        )
+    with explained(asked):
+        run = tracker.start(folder, config, step)
+    missing = [name for name in ("metrics", "picture", "close") if not hasattr(run, name)]
+    require(
+        not missing,
+        f"start() must return what receives a run, a ganzoo.TrackedRun, and {type(run).__name__} "
+        f"has no {', '.join(missing)}",
+    )
+    return run
+
+
+@contextmanager
+def _run_folder() -> Iterator[Path]:
+    """Make a run's folder with files of its own, and work in another folder meanwhile."""
+    with tempfile.TemporaryDirectory() as root:
+        folder, elsewhere = Path(root).resolve() / "runs" / "run", Path(root) / "elsewhere"
+        elsewhere.mkdir()
+        for name in RUN_FILES:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("{}\n")
+        with chdir(elsewhere):
+            yield folder
+
+
+def _files(root: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in root.rglob("*") if file.is_file()}
+
+
+def _config() -> dict[str, Any]:
+    named = {"name": "some", "package": "some-package", "version": "1.0", "options": {"width": 8}}
+    return {
+        "format": 1,
+        **{word: copy.deepcopy(named) for word in ("architecture", "loss", "data")},
+        "train": {"steps": STEPS, "betas": [0.0, 0.9], "device": "cpu"},
+        "trackers": [],
+        "data_fingerprint": None,
+    }
+
+
+def _rows(step: int) -> list[dict[str, Any]]:
+    return [
+        {"step": done, "images_seen": 32 * done, "generator/adversarial": 1 / done}
+        for done in range(step + 1, STEPS + 1)
+    ]
+
+
+def _pictures() -> dict[int, Tensor]:
+    rng = torch.Generator().manual_seed(0)
+    return {
+        step: torch.randint(0, 256, (channels, 16, 24), generator=rng, dtype=torch.uint8)
+        for step, channels in enumerate((1, 3, 4))
+    }
