@@ -1615,6 +1615,27 @@ class ClassesWithoutLabels(Squares):
         return None
 
 
+class TooFewNames(Squares):
+    """Names what it could read, and not what it resized."""
+
+    def samples(self, spec, stored, labels):
+        return Samples(spec, stored, labels, names=("first.png", "second.png"))
+
+
+class NumbersForNames(Squares):
+    """Counts its samples where their names are asked for."""
+
+    def samples(self, spec, stored, labels):
+        return Samples(spec, stored, labels, names=tuple(range(len(stored))))
+
+
+class ShuffledLabels(Squares):
+    """Labels its samples in another order each time."""
+
+    def labels(self, labels):
+        return labels[torch.from_numpy(np.random.default_rng().permutation(12))]
+
+
 class Shuffled(Squares):
     """Comes in another order each time."""
 
@@ -1654,6 +1675,9 @@ DATASETS = [
     Kill(dataset.check_labels, FloatLabels, "labels must be whole numbers"),
     Kill(dataset.check_labels, LabelsWithoutClasses, "classes is None"),
     Kill(dataset.check_labels, ClassesWithoutLabels, "needs labels"),
+    Kill(dataset.check_names, TooFewNames, "not 2 for 12 samples"),
+    Kill(dataset.check_names, NumbersForNames, "give one string a sample"),
+    Kill(dataset.check_reading_again, ShuffledLabels, "the same samples in the same order"),
     Kill(dataset.check_reading_again, Shuffled, "the same samples in the same order"),
     Kill(dataset.check_reading_again, DrawnPoints, "the same samples in the same order"),
     Kill(dataset.check_randomness, DrawnPoints, "read() must leave torch's global random state"),

@@ -43,10 +43,24 @@ def check_labels(dataset: Dataset) -> None:
     )
 
 
-def check_reading_again(dataset: Dataset) -> None:
-    """The same samples come in the same order each time."""
+def check_names(dataset: Dataset) -> None:
+    """There is a name for each sample, or none at all."""
+    samples = _read(dataset)
+    names = samples.names
     require(
-        _read(dataset).fingerprint == _read(dataset).fingerprint,
+        names is None
+        or (len(names) == len(samples) and all(isinstance(name, str) for name in names)),
+        "names tell where each sample comes from: give one string a sample, in their order, or "
+        f"None, not {0 if names is None else len(names)} for {len(samples)} samples",
+    )
+
+
+def check_reading_again(dataset: Dataset) -> None:
+    """The same samples come in the same order each time, with the same labels."""
+    one, other = _read(dataset), _read(dataset)
+    labels = [torch.zeros(0) if read.labels is None else read.labels for read in (one, other)]
+    require(
+        one.fingerprint == other.fingerprint and torch.equal(*labels),
         "a dataset must read the same samples in the same order each time: sort names, and seed "
         "what is drawn by the options alone",
     )
@@ -62,6 +76,7 @@ dataset_checks: list[Callable[[Dataset], None]] = [
     check_options,
     check_samples,
     check_labels,
+    check_names,
     check_reading_again,
     check_randomness,
 ]

@@ -250,7 +250,9 @@ def _both(loss: Loss, D: Logits, real: Tensor, fake: Tensor) -> tuple[Terms, Ter
     """Return the terms of the discriminator's turn and of the generator's."""
     with (
         seeded(),
-        explained("a loss must take any function D from samples (N, *shape) to logits (N,)"),
+        explained(
+            "a loss must take any function D from samples (N, *shape) to logits (N,) or (N, P)"
+        ),
     ):
         found = loss.discriminator_loss(D, real, fake), loss.generator_loss(D, real, fake)
     for terms in found:
