@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -37,3 +38,18 @@ def half_precision(
 ) -> AbstractContextManager[object]:
     """Compute what torch holds to be safe in half precision while the block lasts, if asked to."""
     return nullcontext() if half is None else torch.autocast(device.type, half)
+
+
+@contextmanager
+def safe_kernels(device: torch.device, half: torch.dtype | None) -> Iterator[None]:
+    """Keep half precision on a CPU to torch's own kernels while the block lasts.
+
+    They are slower than oneDNN's, whose transposed convolutions in bfloat16 (3.13) end the process
+    by an illegal instruction on some processors with AMX. The backward pass needs it as well.
+    """
+    before = torch.backends.mkldnn.enabled
+    torch.backends.mkldnn.enabled = before and (half is None or device.type != "cpu")
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.enabled = before

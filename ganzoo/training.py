@@ -22,7 +22,7 @@ from ganzoo import checkpoint, images
 from ganzoo.architecture import GeneratorInput
 from ganzoo.checkpoint import TrainState
 from ganzoo.config import RunConfig, TrainOptions
-from ganzoo.devices import half_precision, resolve_device
+from ganzoo.devices import half_precision, resolve_device, safe_kernels
 from ganzoo.errors import Diverged, InputError, Interrupted
 from ganzoo.loss import Discriminator
 from ganzoo.model import ModelConfig, classes_in_turn, generated, write_model
@@ -140,6 +140,10 @@ class Trainer:
 
     def step(self) -> StepTerms:
         """Update the discriminator ``n_critic`` times and the generator once."""
+        with safe_kernels(self.device, self.half):
+            return self._step()
+
+    def _step(self) -> StepTerms:
         state, n_critic = self.state, self.options.n_critic
         # What a loss or a layer draws comes from the global generator.
         torch.manual_seed(derived_seed(self.options.seed, "step", state.step))

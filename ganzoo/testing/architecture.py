@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ganzoo.architecture import Architecture, GeneratorInput
 from ganzoo.dataset import DataSpec
+from ganzoo.devices import half_precision, safe_kernels
 from ganzoo.errors import InputError
 from ganzoo.files import load_tensors, save_tensors
 from ganzoo.loss import Discriminator, Loss, mixes_batch
@@ -42,6 +43,7 @@ CLASSES = 2
 MANY_CLASSES = 12
 """More than digits have, for an architecture that counts to ten by itself."""
 COUNT = 4
+CPU = torch.device("cpu")
 STATE = "a state_dict must hold tensors only, of the same names and shapes each time"
 LOUD = 10.0
 """Weights are multiplied by this where a bound must hold, or must not be there."""
@@ -288,8 +290,8 @@ def check_autocast(architecture: Architecture) -> None:
     )
     for data, generator, discriminator in _networks(architecture):
         inputs = _inputs(architecture, data)
-        with explained(asked):
-            with torch.autocast("cpu", torch.bfloat16):
+        with explained(asked), safe_kernels(CPU, torch.bfloat16):
+            with half_precision(CPU, torch.bfloat16):
                 fake = inputs.through(generator).float()
                 logits = Discriminator(discriminator, inputs.labels)(fake).float()
                 own = architecture.generator_terms(generator, inputs, _samples(data), fake)
