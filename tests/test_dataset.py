@@ -67,6 +67,64 @@ def test_senseless_specifications_are_refused(values, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("shape", "halved"),
+    [
+        ((1, 8, 8), (1, 4, 4)),
+        ((1, 28, 28), (2, 7, 7)),
+        ((3, 32, 32), (3, 4, 4)),
+        ((3, 48, 80), (3, 6, 10)),
+        ((4, 128, 96), (4, 8, 6)),
+    ],
+)
+def test_how_often_an_image_is_halved(shape, halved):
+    assert DataSpec(shape=shape).halved("net") == halved
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((2,), "net makes images, and these samples are vectors of 2"),
+        ((1, 7, 7), "7 x 7 stops at 7 x 7; resize it with --image-size"),
+        ((1, 30, 30), "30 x 30 stops at 15 x 15; resize it with --image-size"),
+        ((1, 32, 9), "32 x 9 stops at 32 x 9; resize it with --image-size"),
+        ((1, 6, 6), "6 x 6 stops at 6 x 6; resize it with --image-size"),
+    ],
+)
+def test_what_cannot_be_halved_is_refused(shape, message):
+    with pytest.raises(InputError, match=message):
+        DataSpec(shape=shape).halved("net")
+
+
+def test_a_class_goes_by_its_name_or_its_number():
+    named = DataSpec(shape=(2,), classes=3, class_names=("cat", "dog", "1"))
+    assert [named.class_called(name) for name in ("cat", "dog", "1", "0")] == [0, 1, 2, 0]
+    assert DataSpec(shape=(2,), classes=3).class_called("2") == 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "name", "message"),
+    [
+        (DataSpec(shape=(2,)), "cat", "these samples have no classes"),
+        (DataSpec(shape=(2,), classes=2), "2", "no class is called '2'; they are 0 to 1"),
+        (DataSpec(shape=(2,), classes=2), "-1", "no class is called '-1'"),
+        (
+            DataSpec(shape=(2,), classes=2, class_names=("cat", "dog")),
+            "dgo",
+            "no class is called 'dgo'; did you mean 'dog'",
+        ),
+        (
+            DataSpec(shape=(2,), classes=2, class_names=("cat", "dog")),
+            "horse",
+            "no class is called 'horse'; there are cat, dog",
+        ),
+    ],
+)
+def test_a_class_that_is_not_there(spec, name, message):
+    with pytest.raises(InputError, match=message):
+        spec.class_called(name)
+
+
 def test_a_specification_is_frozen():
     with pytest.raises(ValidationError, match="frozen"):
         VECTOR.shape = (3,)

@@ -183,5 +183,6 @@ def _cross_entropy(D, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
 def _gradient_penalty(D, real: Tensor, fake: Tensor) -> Tensor:
     weight = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device, dtype=real.dtype)
     between = torch.lerp(fake.detach(), real.detach(), weight).requires_grad_()
-    (gradient,) = torch.autograd.grad(D(between).sum(), between, create_graph=True)
+    each = D(between).reshape(len(between), -1).mean(1)
+    (gradient,) = torch.autograd.grad(each.sum(), between, create_graph=True)
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()

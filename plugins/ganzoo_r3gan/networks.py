@@ -9,9 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ganzoo import Architecture, DataSpec
-from ganzoo.errors import InputError
 
-SMALLEST_SIDES = (4, 7)
 LAYERS_OF_A_BLOCK = 3
 
 
@@ -72,7 +70,7 @@ class R3GAN(Architecture):
 
     def generator(self, data: DataSpec) -> nn.Module:
         """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
-        halvings, height, width = _smallest(data)
+        halvings, height, width = data.halved("R3GAN")
         lowest, *widths = self._widths(halvings)[::-1]
         layers = [_Basis(self.z_dim, lowest, height, width), *self._blocks(lowest, halvings)]
         for before, after in itertools.pairwise([lowest, *widths]):
@@ -86,7 +84,7 @@ class R3GAN(Architecture):
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
         """Build images ``(N, C, H, W)`` -> logits ``(N,)``; it never mixes its batch."""
-        halvings, height, width = _smallest(data)
+        halvings, height, width = data.halved("R3GAN")
         widths = self._widths(halvings)
         layers = [_drawn(nn.Conv2d(data.image_channels, widths[0], 1, bias=False))]
         for before, after in itertools.pairwise(widths):
@@ -158,21 +156,3 @@ def _drawn(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> nn.Module:
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
-
-
-def _smallest(data: DataSpec) -> tuple[int, int, int]:
-    """Return how often the image is halved, and the height and width that are left."""
-    low, high = SMALLEST_SIDES
-    if not data.is_image:
-        raise InputError(f"R3GAN makes images, and these samples are vectors of {data.size}")
-    height, width = data.shape[1:]
-    halvings = 0
-    while min(height, width) // 2 >= low and height % 2 == 0 and width % 2 == 0:
-        height, width, halvings = height // 2, width // 2, halvings + 1
-    if not halvings or not low <= min(height, width) <= high:
-        raise InputError(
-            f"R3GAN halves an image until its shorter side is {low} to {high} pixels, and "
-            f"{data.shape[1]} x {data.shape[2]} stops at {height} x {width}; "
-            "resize it with --image-size, to 32 or 64 for example"
-        )
-    return halvings, height, width

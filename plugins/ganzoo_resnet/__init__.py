@@ -6,9 +6,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ganzoo import Architecture, DataSpec, Recipe
-from ganzoo.errors import InputError
-
-SMALLEST_SIDES = (4, 7)
+from ganzoo.dataset import SMALLEST_SIDES
 
 
 class ResNet(Architecture):
@@ -48,7 +46,7 @@ class ResNet(Architecture):
 
     def generator(self, data: DataSpec) -> nn.Module:
         """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
-        halvings, height, width = _smallest(data)
+        halvings, height, width = data.halved("resnet")
         channels = self.base_channels
         return nn.Sequential(
             _drawn(nn.Linear(self.z_dim, channels * height * width)),
@@ -62,7 +60,7 @@ class ResNet(Architecture):
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
         """Build images ``(N, C, H, W)`` -> logits ``(N,)``; it never mixes its batch."""
-        halvings, height, width = _smallest(data)
+        halvings, height, width = data.halved("resnet")
         side, channels = min(height, width), self.base_channels
         halved = max(1, sum(side * 2**i >= SMALLEST_SIDES[1] for i in range(halvings)))
         return nn.Sequential(
@@ -132,21 +130,3 @@ def _drawn(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> nn.Module:
     nn.init.xavier_uniform_(layer.weight, gain)
     nn.init.zeros_(layer.bias)
     return layer
-
-
-def _smallest(data: DataSpec) -> tuple[int, int, int]:
-    """Return how often the image is halved, and the height and width that are left."""
-    low, high = SMALLEST_SIDES
-    if not data.is_image:
-        raise InputError(f"resnet makes images, and these samples are vectors of {data.size}")
-    height, width = data.shape[1:]
-    halvings = 0
-    while min(height, width) // 2 >= low and height % 2 == 0 and width % 2 == 0:
-        height, width, halvings = height // 2, width // 2, halvings + 1
-    if not halvings or not low <= min(height, width) <= high:
-        raise InputError(
-            f"resnet halves an image until its shorter side is {low} to {high} pixels, and "
-            f"{data.shape[1]} x {data.shape[2]} stops at {height} x {width}; "
-            "resize it with --image-size, to 32 or 64 for example"
-        )
-    return halvings, height, width

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import nn
 
 from ganzoo import Architecture, DataSpec, Recipe
-from ganzoo_sngan.common import normalise, smallest
+from ganzoo_sngan.spectral import normalise
 
 MOST_DOUBLED = 8
 
@@ -44,7 +44,7 @@ class SNGAN(Architecture):
 
     def generator(self, data: DataSpec) -> nn.Module:
         """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
-        halvings, height, width = smallest(data)
+        halvings, height, width = data.halved("SN-GAN")
         channels = self._channels(halvings)[::-1]
         layers: list[nn.Module] = [
             nn.Linear(self.z_dim, channels[0] * height * width),
@@ -61,7 +61,7 @@ class SNGAN(Architecture):
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
         """Build images ``(N, C, H, W)`` -> logits ``(N,)``."""
-        halvings, height, width = smallest(data)
+        halvings, height, width = data.halved("SN-GAN")
         *channels, last = self._channels(halvings)
         layers: list[nn.Module] = []
         for before, after in itertools.pairwise([data.image_channels, *channels]):

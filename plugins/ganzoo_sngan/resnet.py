@@ -6,7 +6,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ganzoo import Architecture, DataSpec, Recipe
-from ganzoo_sngan.common import SMALLEST_SIDES, normalise, smallest
+from ganzoo.dataset import SMALLEST_SIDES
+from ganzoo_sngan.spectral import normalise
 
 
 class SNGANResNet(Architecture):
@@ -50,7 +51,7 @@ class SNGANResNet(Architecture):
 
     def generator(self, data: DataSpec) -> nn.Module:
         """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
-        halvings, height, width = smallest(data)
+        halvings, height, width = data.halved("SN-GAN")
         channels = 2 * self.base_channels
         project = nn.Linear(self.z_dim, channels * height * width)
         nn.init.xavier_uniform_(project.weight)
@@ -67,7 +68,7 @@ class SNGANResNet(Architecture):
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
         """Build images ``(N, C, H, W)`` -> logits ``(N,)``."""
-        halvings, height, width = smallest(data)
+        halvings, height, width = data.halved("SN-GAN")
         side, channels = min(height, width), self.base_channels
         halved = max(1, sum(side * 2**i >= SMALLEST_SIDES[1] for i in range(halvings)))
         judge = nn.Linear(channels, 1)

@@ -1,0 +1,12 @@
+"""Spectral normalisation of whole networks (Miyato et al. 2018, section 2.1)."""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+
+def normalise(module: nn.Module) -> None:
+    """Divide the weight of a layer by its largest singular value, in place; others stay."""
+    if isinstance(module, (nn.Conv2d, nn.Linear)):
+        spectral_norm(module)
