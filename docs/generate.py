@@ -10,7 +10,7 @@ import importlib
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ import typer
 from pydantic import BaseModel
 
 import ganzoo
-from ganzoo import registry
+from ganzoo import lint, registry
 from ganzoo.cli import app
 from ganzoo.cli.inspect import describe_component
 from ganzoo.cli.plugins import build
 from ganzoo.config import TrainOptions
 from ganzoo.registry import COMMAND, KINDS
+from ganzoo.testing.conformance import CHECKS
 
 HERE = Path(__file__).parent
 PACKAGE = "ganzoo"
@@ -103,10 +104,19 @@ def reference() -> str:
         parts.append(f"Entry points in the group `{kind.group}`, each {what}.")
         for name in names:
             parts += list(_protocol(getattr(ganzoo, name)))
+        if kind == COMMAND:
+            parts.append(
+                "The app is imported when its command is called; `ganzoo --help` shows the first "
+                "line of its module's docstring, which is read without importing it."
+            )
+        parts.append(f"### What the kit checks in {kind.plural}")
+        parts.append(_first_lines("check", CHECKS[kind]))
+    parts.append("## What is doubted in a combination")
     parts.append(
-        "The app is imported when its command is called; `ganzoo --help` shows the first line of "
-        "its module's docstring, which is read without importing it."
+        "Said before the first step of a run, which goes on; what cannot work at all is refused "
+        "where it is found."
     )
+    parts.append(_first_lines("lint", lint.lints))
     return "\n\n".join(parts) + "\n"
 
 
@@ -217,14 +227,22 @@ def _item(text: str) -> str:
     return f"- `{named[1]}`: {words[len(named[0]) :]}" if named else f"- {words}"
 
 
+def _first_lines(what: str, functions: Iterable[Callable[..., Any]]) -> str:
+    lines = [
+        (each.__name__, _markdown(inspect.getdoc(each)).partition("\n")[0]) for each in functions
+    ]
+    return _table((what, "what it looks at"), lines)
+
+
 def _pairs(values: dict[str, Any]) -> str:
     return ", ".join(f"`{key}={value}`" for key, value in values.items())
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     lines = [" | ".join(header), " | ".join("---" for _ in header)]
-    for name, default, text in rows:
-        lines.append(" | ".join((f"`{name}`", "" if default == "" else f"`{default}`", text)))
+    for name, *defaults, text in rows:
+        shown = ["" if default == "" else f"`{default}`" for default in defaults]
+        lines.append(" | ".join((f"`{name}`", *shown, text)))
     return "\n".join(f"| {line} |" for line in lines)
 
 

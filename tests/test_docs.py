@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ganzoo import registry
-from ganzoo.testing import architecture_checks, loss_checks
+from ganzoo import Loss, registry
+from ganzoo.testing import ConformanceError, architecture_checks, loss_checks
 
 ROOT = Path(__file__).parent.parent
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -103,3 +103,40 @@ def test_the_plugin_of_a_page_works(page, plugin, ganzoo_cli):
     shown = ganzoo_cli("show", name).out
     assert f"{metadata['name']} 0.1.0" in shown
     assert description in shown
+
+
+def test_the_page_on_testing_tests(plugin):
+    (project,) = blocks("docs/plugins/first-loss.md", "toml")
+    metadata = tomllib.loads(project)["project"]
+    code = blocks("docs/plugins/first-loss.md", "python")[0]
+    plugin(metadata["name"], code, metadata["entry-points"], metadata["version"])
+    _, kit, own = (
+        compile(code, "testing.md", "exec") for code in blocks("docs/plugins/testing.md", "python")
+    )
+    page = {}
+    exec(kit, page)
+    for check in loss_checks:
+        page["test_softer"](check)
+    exec(own, page)
+    page["test_reals_at_their_label_cost_nothing"]()
+
+
+class Summed(Loss):
+    """The loss of the page on testing, which sums where it should take the mean."""
+
+    def discriminator_loss(self, D, real, fake):
+        return {"real": (D(real) - 1).square().sum(), "fake": D(fake).square().mean()}
+
+    def generator_loss(self, D, real, fake):
+        return {"adversarial": (D(fake) - 1).square().mean()}
+
+
+def test_the_messages_on_the_page_on_testing_are_the_kits():
+    said = []
+    for check in loss_checks:
+        try:
+            check(Summed())
+        except ConformanceError as error:
+            said.append(f"{check.__name__}: {error}")
+    (shown,) = blocks("docs/plugins/testing.md", "text")
+    assert " ".join(shown.split()) == " ".join(said)
