@@ -49,7 +49,7 @@ def test_the_readme_names_everything_in_the_box():
                 assert f"`{entry.name}`" in text, entry.name
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/zoo.md"])
 def test_documented_trainings_resolve(page, ganzoo_cli):
     Path("photos").mkdir()
     trainings = [command for command in commands(page) if command[0] == "train"]
