@@ -13,7 +13,7 @@ from ganzoo.run import Run
 
 if TYPE_CHECKING:
     from ganzoo.dataset import Samples
-    from ganzoo.training import Observer
+    from ganzoo.loop import Observer
 
 EXTENDABLE = {"train.steps", "train.device"}
 """What may change when a run goes on: neither changes a step that was done."""
@@ -69,7 +69,8 @@ def start(
 ) -> Run:
     """Train a new run of a configuration."""
     from ganzoo.lint import complaints
-    from ganzoo.training import Observer, prepared, run_training
+    from ganzoo.loop import Observer, run_training
+    from ganzoo.training import prepared
 
     observer = observer or Observer()
     samples = config.data.build(DATASET).read()
@@ -78,8 +79,8 @@ def start(
     trainer = prepared(config, samples)
     for message in [*samples.complaints(), *complaints(trainer)]:
         observer.warned(message)
-    run = Run.create(config, Path(out).expanduser() if out else None)
-    run_training(run, config, trainer, observer)
+    with Run.create(config, Path(out).expanduser() if out else None) as run:
+        run_training(run, config, trainer, observer)
     return run
 
 
@@ -100,29 +101,37 @@ def resume(
     Raises:
         InputError: the folder is no run, an option differs, or all checkpoints are damaged.
     """
-    from ganzoo import checkpoint
-    from ganzoo.training import Observer, prepared, run_training
+    from ganzoo.loop import Observer, run_training
+    from ganzoo.training import prepared
 
     observer = observer or Observer()
     run = Run.open(Path(path).expanduser())
+    with run.locked():
+        config = _config_to_go_on(run, changes or {}, observer)
+        samples = config.data.build(DATASET).read()
+        if samples.fingerprint != config.data_fingerprint:
+            raise InputError(f"the data of {run.path} have changed since it was started")
+        trainer = prepared(config, samples)
+        run.write_config(config)
+        run_training(run, config, trainer, observer)
+    return run
+
+
+def _config_to_go_on(run: Run, changes: Mapping[str, Any], observer: Observer) -> RunConfig:
+    """Return a run's configuration with changes, if they leave what was done as it is."""
+    from ganzoo import checkpoint
+
     started = run.config()
-    config = _continued(started, changes or {})
+    config = _continued(started, changes)
     done = max(checkpoint.steps(run.checkpoints), default=0)
     if config.train.steps < min(done, started.train.steps):
         raise InputError(
             f"{run.path} has done {done} steps already, and train.steps is {config.train.steps}"
         )
-    samples = config.data.build(DATASET).read()
-    if samples.fingerprint != config.data_fingerprint:
-        raise InputError(f"the data of {run.path} have changed since it was started")
-    trainer = prepared(config, samples)
-    if config != started:
-        for line in started.differences(config):
-            if line.partition(":")[0].endswith(".version"):
-                observer.warned(f"{line}: the run may not end in the bytes it would have ended in")
-        run.write_config(config)
-    run_training(run, config, trainer, observer)
-    return run
+    for line in started.differences(config):
+        if line.partition(":")[0].endswith(".version"):
+            observer.warned(f"{line}: the run may not end in the bytes it would have ended in")
+    return config
 
 
 def _continued(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:

@@ -6,8 +6,9 @@ optimiser, ``state.json``, and ``manifest.json`` with the size and SHA-256 of ea
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,8 @@ class TrainState:
     """What the architecture puts between fakes and the discriminator, if anything."""
     step: int = 0
     """Generator updates done."""
+    retries: int = 0
+    """How often the run has gone back to a checkpoint after it diverged."""
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """Return every tensor, by file and name."""
@@ -54,13 +57,34 @@ class TrainState:
             "discriminator_optimizer": _optimizer_tensors(self.discriminator_optimizer),
         }
 
-    def restore(self, step: int, files: dict[str, dict[str, Tensor]]) -> None:
-        """Take over the tensors of a checkpoint; names and shapes must be the same."""
+    def counts(self) -> dict[str, int]:
+        """Return what is counted, by name."""
+        return {"step": self.step, "retries": self.retries}
+
+    def not_finite(self) -> str | None:
+        """Say which weight, average or moment of an optimiser is not finite, if one is."""
+        for name, tensors in self._learnt().items():
+            if not all(bool(tensor.isfinite().all()) for tensor in tensors):
+                return f"the {name.replace('_', ' ')} holds a number that is not finite"
+        return None
+
+    def restore(self, counts: dict[str, int], files: dict[str, dict[str, Tensor]]) -> None:
+        """Take over a checkpoint; names and shapes of its tensors must be the same."""
         for name, module in self._modules().items():
             module.load_state_dict(files[name])
         _restore_optimizer(self.generator_optimizer, files["generator_optimizer"])
         _restore_optimizer(self.discriminator_optimizer, files["discriminator_optimizer"])
-        self.step = step
+        self.step, self.retries = counts["step"], counts["retries"]
+
+    def _learnt(self) -> dict[str, Iterable[Tensor]]:
+        # Buffers are left out: a mask may well be infinite.
+        return {
+            "generator": self.generator.parameters(),
+            "discriminator": self.discriminator.parameters(),
+            "generator_ema": self.generator_ema.parameters(),
+            "generator_optimizer": _optimizer_tensors(self.generator_optimizer).values(),
+            "discriminator_optimizer": _optimizer_tensors(self.discriminator_optimizer).values(),
+        }
 
     def _modules(self) -> dict[str, nn.Module]:
         found = {
@@ -72,30 +96,50 @@ class TrainState:
 
 
 def save(folder: Path, state: TrainState) -> Path:
-    """Write a checkpoint under ``folder``, drop all but the newest two, and return its path."""
+    """Write a checkpoint under ``folder`` and return its path."""
     path = folder / f"{state.step:08d}"
     with atomic_folder(path) as beside:
         for name, tensors in state.tensors().items():
             save_tensors(beside / f"{name}.safetensors", tensors)
-        write_text(beside / STATE_FILE, to_json({"format": FORMAT, "step": state.step}))
+        write_text(beside / STATE_FILE, to_json({"format": FORMAT, **state.counts()}))
         write_text(beside / MANIFEST_FILE, to_json(_manifest(beside)))
-    for old in steps(folder)[:-KEPT]:
-        shutil.rmtree(folder / f"{old:08d}", ignore_errors=True)
     return path
 
 
-def restore_newest(folder: Path, state: TrainState, warn: Callable[[str], None]) -> None:
+def prune(folder: Path, every: int) -> None:
+    """Drop all checkpoints but the newest, and the newest two at multiples of ``every`` steps.
+
+    Those between, which interruptions leave, do not displace the regular ones.
+    """
+    found = steps(folder)
+    kept = {*[step for step in found if step % every == 0][-KEPT:], *found[-1:]}
+    for old in set(found) - kept:
+        path = folder / f"{old:08d}"
+        # Renamed first, as a folder that is half removed would pass for a damaged checkpoint.
+        going = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        path.rename(going)
+        shutil.rmtree(going, ignore_errors=True)
+
+
+def restore_newest(
+    folder: Path, state: TrainState, warn: Callable[[str], None], every: int = 1
+) -> None:
     """Restore the newest checkpoint that is whole; a damaged one is named and passed over.
+
+    Args:
+        folder: Where the checkpoints are; if there are none, the state is left as it is.
+        state: What takes them over.
+        warn: Is told of damaged ones.
+        every: Only steps that are multiples of this count.
 
     Raises:
         InputError: there are checkpoints and none of them is whole.
     """
-    found = steps(folder)
+    found = [step for step in steps(folder) if step % every == 0]
     for step in reversed(found):
         path = folder / f"{step:08d}"
         try:
-            files = _verified(path, state)
-            state.restore(step, files)
+            state.restore(*_verified(path, state))
         except (InputError, RuntimeError, KeyError, ValueError) as error:
             warn(f"checkpoint {path} is damaged and passed over: {first_line(error)}")
             continue
@@ -118,7 +162,7 @@ def _manifest(folder: Path) -> dict[str, dict[str, int | str]]:
     }
 
 
-def _verified(path: Path, state: TrainState) -> dict[str, dict[str, Tensor]]:
+def _verified(path: Path, state: TrainState) -> tuple[dict[str, int], dict[str, dict[str, Tensor]]]:
     manifest = read_json(path / MANIFEST_FILE)
     present = {name: record for name, record in _manifest(path).items() if name != MANIFEST_FILE}
     if manifest != present:
@@ -127,9 +171,10 @@ def _verified(path: Path, state: TrainState) -> dict[str, dict[str, Tensor]]:
         )
         raise InputError(f"{wrong} does not match {MANIFEST_FILE}")
     written = read_json(path / STATE_FILE)
-    if written != {"format": FORMAT, "step": int(path.name)}:
+    if (written["format"], written["step"]) != (FORMAT, int(path.name)):
         raise InputError(f"{STATE_FILE} is of another format or step")
-    return {name: load_tensors(path / f"{name}.safetensors") for name in state.tensors()}
+    counts = {name: int(written[name]) for name in state.counts()}
+    return counts, {name: load_tensors(path / f"{name}.safetensors") for name in state.tensors()}
 
 
 def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:

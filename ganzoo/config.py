@@ -20,6 +20,8 @@ from ganzoo.registry import ARCHITECTURE, DATASET, LOSS, TRACKER, Entry, Kind
 if TYPE_CHECKING:
     from ganzoo.dataset import DataSpec
 
+RETRIES = 3
+"""How often a run goes back to a checkpoint after it diverged."""
 PREFIXES = ("arch", "loss", "data", "train", "tracker")
 
 
@@ -44,6 +46,13 @@ class TrainOptions(Recipe):
     log_every: int = Field(10, ge=1, description="Steps between two lines of metrics.jsonl.")
     sample_every: int = Field(100, ge=1, description="Steps between two sample pictures.")
     checkpoint_every: int = Field(200, ge=1, description="Steps between two checkpoints.")
+    retry_lr: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="What both learning rates are multiplied by each time that a diverged run "
+        f"goes back to its last checkpoint, up to {RETRIES} times; 0 gives up at once.",
+    )
 
 
 class ComponentChoice(Options):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -56,6 +57,21 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(beside, ignore_errors=True)
         _settle(path, before)
+
+
+def sweep(folder: Path) -> None:
+    """Clear up what killed processes left half-written in a folder, where no other may write.
+
+    A folder that was moved aside to be replaced, and was not, comes back.
+    """
+    for left in folder.glob(".*.tmp") if folder.is_dir() else ():
+        if match := re.fullmatch(r"\.(.+)\.(before|[0-9]+)\.tmp", left.name):
+            if match[2] == "before":
+                _settle(folder / match[1], left)
+            elif left.is_dir():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
 
 
 def flush(path: Path) -> None:

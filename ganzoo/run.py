@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -16,6 +19,7 @@ from ganzoo.images import save_png
 
 RUNS = "runs"
 CONFIG_FILE = "config.json"
+LOCK_FILE = ".lock"
 SCORES_FILE = "scores.jsonl"
 
 
@@ -30,19 +34,39 @@ class Run:
         self.scores = path / SCORES_FILE
 
     @classmethod
-    def create(cls, config: RunConfig, path: Path | None = None) -> Run:
-        """Make the folder and write the configuration, before any work.
+    @contextmanager
+    def create(cls, config: RunConfig, path: Path | None = None) -> Iterator[Run]:
+        """Make the folder, lock it for the block, and write the configuration, before any work.
 
         Raises:
-            InputError: the folder exists and is not empty.
+            InputError: the folder exists and is not empty, or another process has just made it.
         """
         run = cls(path or _fresh_path(config))
-        if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
-            go_on = f", or go on with --resume {run.path}" if run.is_run() else ""
-            raise InputError(f"{run.path} exists already; choose another --out{go_on}")
-        run.samples.mkdir(parents=True)
-        run.write_config(config)
-        return run
+        run._refuse_taken()
+        run.samples.mkdir(parents=True, exist_ok=True)
+        with run.locked():
+            run._refuse_taken()
+            run.write_config(config)
+            yield run
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training this run; the lock of one that died is none.
+
+        Raises:
+            InputError: another process is training it.
+        """
+        lock = FileLock(self.path / LOCK_FILE, blocking=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise InputError(
+                f"another process is training {self.path}; wait for it, or stop it first"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     @classmethod
     def open(cls, path: Path) -> Run:
@@ -61,6 +85,22 @@ class Run:
     def is_run(self) -> bool:
         """Tell whether the folder looks like a run: a configuration beside a sample folder."""
         return (self.path / CONFIG_FILE).is_file() and self.samples.is_dir()
+
+    def _refuse_taken(self) -> None:
+        if not self.path.exists() or (self.path.is_dir() and not self._content()):
+            return
+        go_on = f", or go on with --resume {self.path}" if self.is_run() else ""
+        raise InputError(f"{self.path} exists already; choose another --out{go_on}")
+
+    def _content(self) -> list[Path]:
+        """List what is in the folder, but for what a run leaves that died before it began."""
+        return [
+            path
+            for path in self.path.iterdir()
+            if path.name != LOCK_FILE
+            and not (path == self.samples and path.is_dir() and not any(path.iterdir()))
+            and not (path.name.startswith(f".{CONFIG_FILE}.") and path.suffix == ".tmp")
+        ]
 
     def config(self) -> RunConfig:
         """Read the configuration.
@@ -98,10 +138,15 @@ def newest_run(root: Path | None = None) -> Run:
 
 
 def _fresh_path(config: RunConfig) -> Path:
+    """Make a folder under ``runs/`` that no other process has made."""
     names = (config.architecture.name, config.loss.name, config.data.name)
     stem = "-".join([*names, datetime.now().strftime("%Y%m%d-%H%M%S")])
-    root = Path(RUNS)
     taken = 0
-    while (path := root / (f"{stem}-{taken + 1}" if taken else stem)).exists():
-        taken += 1
-    return path
+    while True:
+        path = Path(RUNS) / (f"{stem}-{taken + 1}" if taken else stem)
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            taken += 1
+            continue
+        return path

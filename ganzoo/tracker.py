@@ -95,12 +95,13 @@ class Followers:
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
         self._following: dict[str, TrackedRun] = {}
-        self._metrics_file: TrackedRun | None = None
+        self._metrics_file: JsonLinesRun | None = None
 
     def start(
         self, trackers: Mapping[str, Tracker], folder: Path, config: dict[str, Any], step: int
     ) -> None:
-        """Begin to follow a run."""
+        """Begin to follow a run, or again from an earlier step."""
+        self.close()
         self._metrics_file = JsonLines().start(folder, config, step)
         for name, tracker in trackers.items():
             with self._guarded(name):
@@ -114,6 +115,11 @@ class Followers:
             with self._guarded(name):
                 run.metrics(dict(row))
 
+    def warning(self, step: int, name: str, message: str) -> None:
+        """Keep a warning in the file of metrics; trackers receive numbers alone."""
+        if self._metrics_file:
+            self._metrics_file.metrics({"step": step, "warning": name, "message": message})
+
     def picture(self, step: int, picture: Tensor) -> None:
         """Pass a sample picture on."""
         for name, run in list(self._following.items()):
@@ -122,7 +128,8 @@ class Followers:
 
     def close(self) -> None:
         """End every one of them."""
-        for name, run in list(self._following.items()):
+        while self._following:
+            name, run = self._following.popitem()
             with self._guarded(name):
                 run.close()
 

@@ -1,31 +1,24 @@
-"""Training: the step, and the loop around it.
-
-A step never waits for the device: losses are read back only where they are logged.
-"""
+"""Training: the step. It never waits for the device; the loop around it reads what it logs."""
 
 from __future__ import annotations
 
 import math
-import signal
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ganzoo import checkpoint, images
 from ganzoo.architecture import GeneratorInput
 from ganzoo.checkpoint import TrainState
 from ganzoo.config import RunConfig, TrainOptions
 from ganzoo.devices import half_precision, resolve_device, safe_kernels
-from ganzoo.errors import Diverged, InputError, Interrupted
+from ganzoo.errors import InputError
 from ganzoo.loss import Discriminator
-from ganzoo.model import ModelConfig, classes_in_turn, generated, write_model
+from ganzoo.model import classes_in_turn
 from ganzoo.registry import ARCHITECTURE, LOSS, TRACKER
 from ganzoo.seeding import (
     BalancedOrder,
@@ -34,13 +27,11 @@ from ganzoo.seeding import (
     generator_for,
     kept_randomness,
 )
-from ganzoo.tracker import Followers
 
 if TYPE_CHECKING:
     from ganzoo.architecture import Architecture
     from ganzoo.dataset import DataSpec, Samples
     from ganzoo.loss import Loss, Terms
-    from ganzoo.run import Run
     from ganzoo.tracker import Tracker
 
 SHOWN = 64
@@ -51,22 +42,6 @@ COLUMNS = 8
 """Images in a row of a sample picture."""
 HALF = {"fp32": None, "bf16": torch.bfloat16}
 """The type of arithmetic in half precision, by the name of the precision."""
-
-
-class Observer:
-    """What watches a run; every method may be left as it is."""
-
-    def started(self, run: Run, config: RunConfig, step: int) -> None:
-        """The run is about to do the step after ``step``."""
-
-    def stepped(self, step: int) -> None:
-        """A step was handed to the device; nothing may be read from the device here."""
-
-    def logged(self, row: dict[str, Any]) -> None:
-        """A line was written to ``metrics.jsonl``."""
-
-    def warned(self, message: str) -> None:
-        """Something is worth a person's attention."""
 
 
 @dataclass
@@ -102,10 +77,14 @@ class Trainer:
         if self.conditional:
             _check_labels(samples)
         self.samples = samples.to(self.device)
-        self.state = self._initial_state(samples.spec)
+        self.restart()
         if architecture.takes_images:
             _check_balance(samples, options)
         self.order = self._order(options.batch_size, options.seed)
+
+    def restart(self) -> None:
+        """Go back to the state before the first step."""
+        self.state = self._initial_state(self.samples.spec)
 
     def _order(self, batch_size: int, seed: int) -> BatchOrder | BalancedOrder:
         if self.architecture.takes_images:
@@ -206,17 +185,24 @@ class Trainer:
 
     def _set_learning_rates(self) -> None:
         options, state = self.options, self.state
-        if options.lr_decay == "none":
+        if options.lr_decay == "none" and not state.retries:
             return
-        begin = options.lr_decay_from * options.steps
-        done = max(0.0, state.step - begin) / max(1.0, options.steps - begin)
-        left = 1 - done if options.lr_decay == "linear" else (1 + math.cos(math.pi * done)) / 2
+        left = self._lr_left() * options.retry_lr**state.retries
         for optimizer, lr in (
             (state.generator_optimizer, options.generator_lr),
             (state.discriminator_optimizer, options.discriminator_lr),
         ):
             for group in optimizer.param_groups:
                 group["lr"] = lr * left
+
+    def _lr_left(self) -> float:
+        """Return the share of the learning rates that their decay leaves at this step."""
+        options = self.options
+        if options.lr_decay == "none":
+            return 1.0
+        begin = options.lr_decay_from * options.steps
+        done = max(0.0, self.state.step - begin) / max(1.0, options.steps - begin)
+        return 1 - done if options.lr_decay == "linear" else (1 + math.cos(math.pi * done)) / 2
 
     def _average(self, averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
         # The step is known here; reading torch's own counter would wait for the device.
@@ -275,7 +261,7 @@ def prepared(config: RunConfig, samples: Samples) -> Trainer:
         InputError: the architecture does not fit the data, or the discriminator the loss.
         ganzoo.errors.PluginError: a component's package is not installed.
     """
-    for tracker in _trackers(config).values():
+    for tracker in trackers_of(config).values():
         tracker.check()
     with kept_randomness():
         return Trainer(
@@ -283,119 +269,9 @@ def prepared(config: RunConfig, samples: Samples) -> Trainer:
         )
 
 
-def _trackers(config: RunConfig) -> dict[str, Tracker]:
+def trackers_of(config: RunConfig) -> dict[str, Tracker]:
+    """Build what follows a run beside its own files, by name."""
     return {choice.name: choice.build(TRACKER) for choice in config.trackers}
-
-
-def run_training(run: Run, config: RunConfig, trainer: Trainer, observer: Observer) -> None:
-    """Train a run from where its checkpoints end, and leave its model folder.
-
-    Raises:
-        InputError: there are checkpoints, and none of them is whole.
-        Diverged: a loss or a weight is no longer finite.
-        Interrupted: SIGINT or SIGTERM asked to stop, and the state was saved.
-    """
-    state, spec = trainer.state, trainer.samples.spec
-    followers = Followers(observer.warned)
-    with kept_randomness(), _stop_requests() as requests, closing(followers):
-        checkpoint.restore_newest(run.checkpoints, state, observer.warned)
-        observer.started(run, config, state.step)
-        followers.start(_trackers(config), run.path, config.model_dump(mode="json"), state.step)
-        _loop(run, trainer, requests, observer, followers)
-        picture = run.samples / f"{state.step:08d}.png"
-        if not picture.exists():
-            _save_picture(run, trainer, followers)
-        write_model(
-            run.model,
-            ModelConfig.of(config, spec, state.step),
-            state.generator_ema.module,
-            state.discriminator,
-            picture,
-        )
-
-
-def _loop(
-    run: Run, trainer: Trainer, requests: list[int], observer: Observer, followers: Followers
-) -> None:
-    state, options = trainer.state, trainer.options
-    saved = state.step
-    clock, clocked = time.perf_counter(), state.step
-    if state.step == 0:
-        _save_picture(run, trainer, followers)
-    while state.step < options.steps:
-        terms = trainer.step()
-        observer.stepped(state.step)
-        last = state.step == options.steps
-        if last or state.step % options.log_every == 0:
-            row = _read_back(terms, state, options)
-            now = time.perf_counter()
-            seen = (state.step - clocked) * options.n_critic * options.batch_size
-            row["images_per_second"] = round(seen / (now - clock), 2)
-            clock, clocked = now, state.step
-            followers.metrics(row)
-            observer.logged(row)
-        if last or state.step % options.sample_every == 0:
-            _save_picture(run, trainer, followers)
-        if last or requests or state.step % options.checkpoint_every == 0:
-            saved = _save_checkpoint(run, trainer)
-        if requests and not last:
-            raise Interrupted(
-                f"stopped after step {saved} of {options.steps}, state saved; go on with: "
-                f"ganzoo train --resume {run.path}",
-                requests[0],
-            )
-
-
-def _save_checkpoint(run: Run, trainer: Trainer) -> int:
-    for name, network in (
-        ("generator", trainer.state.generator),
-        ("discriminator", trainer.state.discriminator),
-    ):
-        if not all(torch.isfinite(value).all() for value in network.parameters()):
-            raise _diverged(trainer.state.step, f"a weight of the {name} is not finite")
-    checkpoint.save(run.checkpoints, trainer.state)
-    return trainer.state.step
-
-
-def _read_back(terms: StepTerms, state: TrainState, options: TrainOptions) -> dict[str, Any]:
-    """Fetch a step's numbers from the device, in one transfer, as a line of ``metrics.jsonl``."""
-    named: dict[tuple[str, str], Tensor] = {}
-    for network, found in vars(terms).items():
-        named |= {(network, name): value.detach().float() for name, value in found.items()}
-        gradients = [p.grad for p in getattr(state, network).parameters() if p.grad is not None]
-        named[network, "gradient_norm"] = torch.nn.utils.get_total_norm(gradients).float()
-    values = torch.stack(list(named.values())).tolist()
-    row: dict[str, Any] = {
-        "step": state.step,
-        "images_seen": state.step * options.n_critic * options.batch_size,
-    }
-    for (network, name), value in zip(named, values, strict=True):
-        if not abs(value) < float("inf"):
-            raise _diverged(state.step, f"{name} of the {network} is {value}")
-        row[f"{network}/{name}"] = value
-    return row
-
-
-def _diverged(step: int, what: str) -> Diverged:
-    return Diverged(
-        f"training diverged by step {step}: {what}; the checkpoints before it are intact. "
-        "Try a lower train.generator_lr and train.discriminator_lr, or another --loss"
-    )
-
-
-def _save_picture(run: Run, trainer: Trainer, followers: Followers) -> None:
-    spec, options = trainer.samples.spec, trainer.options
-    inputs = trainer.shown()
-    shown = generated(trainer.state.generator_ema.module, inputs, spec)
-    if trainer.architecture.takes_images:
-        sources = images.to_uint8(inputs.given).cpu()
-        # A row of sources, and below it what they became.
-        rows = [part.unflatten(0, (-1, COLUMNS)) for part in (sources, shown)]
-        shown = torch.stack(rows, dim=1).flatten(0, 2)
-    texts = images.provenance(f"{run.path.name} at step {trainer.state.step}", options.seed)
-    picture = images.picture_of(shown, spec.modes)
-    run.save_picture(picture, trainer.state.step, texts)
-    followers.picture(trainer.state.step, picture)
 
 
 def _descend(terms: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
@@ -415,24 +291,3 @@ def frozen(network: nn.Module) -> Iterator[None]:
     finally:
         for parameter in learning:
             parameter.requires_grad_(True)
-
-
-@contextmanager
-def _stop_requests() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM to be met after the step; a second one ends at once."""
-    requests: list[int] = []
-
-    def request(signum: int, frame: object) -> None:
-        if requests:
-            raise KeyboardInterrupt
-        requests.append(signum)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield requests  # only the main thread may handle signals
-        return
-    before = {s: signal.signal(s, request) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield requests
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)

@@ -8,7 +8,8 @@ from torch import nn
 import ganzoo
 from ganzoo import Architecture, DataSpec, Loss, Samples, lint, registry
 from ganzoo.config import TrainOptions, resolve
-from ganzoo.training import Observer, Trainer, prepared
+from ganzoo.loop import Observer
+from ganzoo.training import Trainer, prepared
 from tiny import TINY
 
 IMAGES = DataSpec(shape=(1, 4, 4), classes=2)

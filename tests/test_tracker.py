@@ -13,8 +13,8 @@ from PIL import Image
 import ganzoo
 from ganzoo.api import resume
 from ganzoo.errors import InputError, Interrupted
+from ganzoo.loop import Observer
 from ganzoo.tracker import Followers, JsonLines, Tracker
-from ganzoo.training import Observer
 from tiny import TINY
 
 SMALL = {"arch.hidden": (8,), "data.image_size": 8}

@@ -18,10 +18,11 @@ from ganzoo.config import resolve
 from ganzoo.dataset import DataSpec, Samples
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
 from ganzoo.files import load_tensors
+from ganzoo.loop import Observer
 from ganzoo.loss import Discriminator
 from ganzoo.model import generated
 from ganzoo.seeding import BalancedOrder
-from ganzoo.training import Observer, Trainer, prepared
+from ganzoo.training import Trainer, prepared
 from tiny import TINY
 
 SMALL = {"arch.base_channels": 4, "arch.z_dim": 8, "data.image_size": 16}

@@ -6,6 +6,7 @@ Nothing here imports torch or pydantic before a command needs it.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -70,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = context.command_path if context else "ganzoo"
         return _failed(error, f"{message}{ending} Try '{command} --help'.", 2)
     except (Abort, KeyboardInterrupt) as error:
-        return _failed(error, "interrupted", 130)
+        signum = error.args[0] if error.args else signal.SIGINT
+        return _failed(error, "interrupted", 128 + signum)
     except BrokenPipeError:
         # The reader has gone; Python would complain again when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ganzoo.cli.common import note
-from ganzoo.training import Observer
+from ganzoo.loop import Observer
 
 if TYPE_CHECKING:
     from ganzoo.config import RunConfig

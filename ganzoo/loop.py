@@ -1,0 +1,269 @@
+"""The loop around the steps: metrics, pictures, checkpoints, signals, and the way back.
+
+What is written is a function of the run's configuration alone, but for the images per second: a
+run that was killed and resumed, however often, leaves the bytes of one that was not.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ganzoo import checkpoint, images
+from ganzoo.config import RETRIES, RunConfig, TrainOptions
+from ganzoo.errors import Diverged, GanzooError, Interrupted
+from ganzoo.files import flush, sweep
+from ganzoo.health import Health
+from ganzoo.model import ModelConfig, generated, write_model
+from ganzoo.seeding import kept_randomness
+from ganzoo.tracker import METRICS_FILE, Followers
+from ganzoo.training import COLUMNS, trackers_of
+
+if TYPE_CHECKING:
+    from ganzoo.checkpoint import TrainState
+    from ganzoo.run import Run
+    from ganzoo.training import StepTerms, Trainer
+
+
+class Observer:
+    """What watches a run; every method may be left as it is."""
+
+    def started(self, run: Run, config: RunConfig, step: int) -> None:
+        """The run is about to do the step after ``step``."""
+
+    def stepped(self, step: int) -> None:
+        """A step was handed to the device; nothing may be read from the device here."""
+
+    def logged(self, row: dict[str, Any]) -> None:
+        """A line was written to ``metrics.jsonl``."""
+
+    def warned(self, message: str) -> None:
+        """Something is worth a person's attention."""
+
+
+def run_training(run: Run, config: RunConfig, trainer: Trainer, observer: Observer) -> None:
+    """Train a run from where its checkpoints end, and leave its model folder.
+
+    The run's folder must be locked.
+
+    Raises:
+        InputError: there are checkpoints, and none of them is whole.
+        Diverged: a loss or a weight is not finite, and going back did not help.
+        Interrupted: SIGINT or SIGTERM asked to stop, and the state was saved.
+    """
+    for folder in (run.path, run.samples, run.checkpoints):
+        sweep(folder)
+    followers = Followers(observer.warned)
+    with kept_randomness(), _stop_requests() as requests, closing(followers):
+        loop = _Loop(run, config, trainer, observer, followers, requests)
+        checkpoint.restore_newest(run.checkpoints, trainer.state, observer.warned)
+        checkpoint.prune(run.checkpoints, config.train.checkpoint_every)
+        observer.started(run, config, trainer.state.step)
+        loop.follow()
+        while True:
+            try:
+                loop.train()
+                break
+            except Diverged as error:
+                loop.go_back(error)
+        loop.publish()
+
+
+class _Loop:
+    def __init__(
+        self,
+        run: Run,
+        config: RunConfig,
+        trainer: Trainer,
+        observer: Observer,
+        followers: Followers,
+        requests: list[int],
+    ) -> None:
+        self.run = run
+        self.config = config
+        self.options = config.train
+        self.trainer = trainer
+        self.observer = observer
+        self.followers = followers
+        self.requests = requests
+        self.health = Health(trainer)
+
+    @property
+    def state(self) -> TrainState:
+        return self.trainer.state
+
+    def follow(self) -> None:
+        """Have every tracker go on behind the state's step."""
+        trackers, config = trackers_of(self.config), self.config.model_dump(mode="json")
+        self.followers.start(trackers, self.run.path, config, self.state.step)
+        self.health.remember(self.run.path / METRICS_FILE)
+
+    def train(self) -> None:
+        """Do the steps that are left."""
+        options, every = self.options, self.options.checkpoint_every
+        clock, clocked = time.perf_counter(), self.state.step
+        if self.state.step == 0:
+            self._save_picture()
+        while (step := self.state.step) < options.steps:
+            terms = self.trainer.step()
+            step += 1
+            self.observer.stepped(step)
+            last = step == options.steps
+            row: dict[str, Any] = {}
+            if last or step % options.log_every == 0:
+                row = _read_back(terms, self.state, options)
+                now = time.perf_counter()
+                seen = (step - clocked) * options.n_critic * options.batch_size
+                row["images_per_second"] = round(seen / (now - clock), 2)
+                clock, clocked = now, step
+                self._log(row)
+            if last or step % options.sample_every == 0:
+                self._save_picture()
+            if last or self.requests or step % every == 0:
+                self._save_checkpoint()
+            if self.requests and not last:
+                raise Interrupted(
+                    f"stopped after step {step} of {options.steps}, state saved; go on with: "
+                    f"ganzoo train --resume {self.run.path}",
+                    self.requests[0],
+                )
+
+    def go_back(self, error: Diverged) -> None:
+        """Go back to the last regular checkpoint, or to the start, with lower learning rates.
+
+        One that an interruption left is passed over: where a run goes back to must not depend on
+        when it was interrupted.
+
+        Raises:
+            Diverged: it was tried often enough; the model of that checkpoint is published.
+        """
+        retries, diverged = self.state.retries + 1, str(error)
+        self.trainer.restart()
+        checkpoint.restore_newest(
+            self.run.checkpoints,
+            self.state,
+            self.observer.warned,
+            every=self.options.checkpoint_every,
+        )
+        step, factor = self.state.step, self.options.retry_lr
+        if retries > RETRIES or not factor:
+            raise Diverged(f"{diverged}{self._given_up(retries - 1)}") from error
+        self.state.retries = retries
+        self.observer.warned(
+            f"{diverged}; going back to step {step}, with learning rates times {factor**retries:g}"
+        )
+        self.follow()
+
+    def publish(self) -> None:
+        """Write the model folder of the state."""
+        step = self.state.step
+        picture = self.run.samples / f"{step:08d}.png"
+        if not picture.exists():
+            self._save_picture()
+        write_model(
+            self.run.model,
+            ModelConfig.of(self.config, self.trainer.samples.spec, step),
+            self.state.generator_ema.module,
+            self.state.discriminator,
+            picture,
+        )
+
+    def _given_up(self, tries: int) -> str:
+        tried = f", with learning rates lowered {tries} times" if tries else ""
+        model = "there was no checkpoint before it"
+        if self.state.step:
+            self.publish()
+            model = f"the model of step {self.state.step} is in {self.run.model}"
+        return (
+            f"{tried}; {model}\ntry a lower train.generator_lr and train.discriminator_lr, "
+            "or another --loss"
+        )
+
+    def _log(self, row: dict[str, Any]) -> None:
+        self.followers.metrics(row)
+        self.observer.logged(row)
+        self._warn(row["step"], self.health.of_terms(row))
+
+    def _warn(self, step: int, found: dict[str, str]) -> None:
+        for name, message in found.items():
+            self.followers.warning(step, name, message)
+            self.observer.warned(message)
+
+    def _save_checkpoint(self) -> None:
+        step = self.state.step
+        if wrong := self.state.not_finite():
+            raise _diverged(step, wrong)
+        if (metrics := self.run.path / METRICS_FILE).exists():
+            flush(metrics)  # a checkpoint must never outlive a line that was written before it
+            flush(self.run.path)
+        checkpoint.save(self.run.checkpoints, self.state)
+        checkpoint.prune(self.run.checkpoints, self.options.checkpoint_every)
+
+    def _save_picture(self) -> None:
+        state, spec = self.state, self.trainer.samples.spec
+        inputs = self.trainer.shown()
+        try:
+            shown = generated(state.generator_ema.module, inputs, spec)
+        except GanzooError:
+            raise _diverged(state.step, "samples are not finite") from None
+        self._warn(state.step, self.health.of_samples(shown, state.step))
+        if self.trainer.architecture.takes_images:
+            sources = images.to_uint8(inputs.given).cpu()
+            # A row of sources, and below it what they became.
+            rows = [part.unflatten(0, (-1, COLUMNS)) for part in (sources, shown)]
+            shown = torch.stack(rows, dim=1).flatten(0, 2)
+        texts = images.provenance(f"{self.run.path.name} at step {state.step}", self.options.seed)
+        picture = images.picture_of(shown, spec.modes)
+        self.run.save_picture(picture, state.step, texts)
+        self.followers.picture(state.step, picture)
+
+
+def _read_back(terms: StepTerms, state: TrainState, options: TrainOptions) -> dict[str, Any]:
+    """Fetch a step's numbers from the device, in one transfer, as a line of ``metrics.jsonl``."""
+    named: dict[tuple[str, str], Tensor] = {}
+    for network, found in vars(terms).items():
+        named |= {(network, name): value.detach().float() for name, value in found.items()}
+        gradients = [p.grad for p in getattr(state, network).parameters() if p.grad is not None]
+        named[network, "gradient_norm"] = torch.nn.utils.get_total_norm(gradients).float()
+    values = torch.stack(list(named.values())).tolist()
+    row: dict[str, Any] = {
+        "step": state.step,
+        "images_seen": state.step * options.n_critic * options.batch_size,
+    }
+    for (network, name), value in zip(named, values, strict=True):
+        if not abs(value) < float("inf"):
+            raise _diverged(state.step, f"{name} of the {network} is {value}")
+        row[f"{network}/{name}"] = value
+    return row
+
+
+def _diverged(step: int, what: str) -> Diverged:
+    return Diverged(f"training diverged by step {step}: {what}")
+
+
+@contextmanager
+def _stop_requests() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM to be met after the step; a second one ends at once."""
+    requests: list[int] = []
+
+    def request(signum: int, frame: object) -> None:
+        if requests:
+            raise KeyboardInterrupt(signum)
+        requests.append(signum)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield requests  # only the main thread may handle signals
+        return
+    before = {s: signal.signal(s, request) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield requests
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
