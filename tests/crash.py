@@ -265,6 +265,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--inside", type=float, default=0.6, help="Share of kills at writes.")
+    parser.add_argument("--trainings", type=int, default=len(TRAININGS), help="The first so many.")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rng, counts, began = random.Random(options.seed), Counter(), time.monotonic()
@@ -273,7 +274,7 @@ def main() -> None:
         os.environ["GANZOO_CACHE"] = str(work / "cache")
         prepare(work)
         whole: dict[str, tuple[list[str], dict[str, Any], float]] = {}
-        for name, words in TRAININGS.items():
+        for name, words in list(TRAININGS.items())[: options.trainings]:
             given = f"train {words} {OFTEN}".format(domains=work / "domains").split()
             # Imports what is needed once, for all processes that are forked from this one.
             with contextlib.redirect_stdout(None), contextlib.redirect_stderr(io.StringIO()):

@@ -1,0 +1,324 @@
+"""What a run does when something goes wrong: divergence, collapse, two at once, a full disk."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import crash
+import ganzoo
+from ganzoo import checkpoint, files
+from ganzoo.api import resume
+from ganzoo.config import RETRIES
+from ganzoo.errors import Diverged, InputError
+from ganzoo.files import load_tensors
+from ganzoo.health import ALIKE, YOUNG, spread
+from ganzoo.loop import Observer
+from ganzoo.run import Run
+from tiny import TINY
+
+SETTINGS = {"arch.hidden": (8,), "data.image_size": 8}
+
+
+class Listener(Observer):
+    """Remembers the warnings."""
+
+    def __init__(self):
+        self.warnings = []
+
+    def warned(self, message):
+        self.warnings.append(message)
+
+
+def trained(out, loss="non-saturating", observer=None, **options):
+    return ganzoo.train(
+        "mlp", loss=loss, out=out, settings=SETTINGS, observer=observer, **{**TINY, **options}
+    )
+
+
+def rows(run):
+    return [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def losses(plugin):
+    """Losses that break: for good from a step on, once, or in what they leave in a weight."""
+    code = (
+        f"{crash.DIVERGING}\nSTEP = 4\n"
+        + """
+class Broken(Diverging):
+    "Is not a number from the fifth step on."
+
+    def discriminator_loss(self, D, real, fake):
+        bad = torch.initial_seed() in {derived_seed(0, "step", step) for step in range(STEP, 50)}
+        return {"relative": D(fake).mean() * (float("nan") if bad else 1.0)}
+
+
+class Silent(Diverging):
+    "Is finite itself and leaves weights that are not."
+
+    def constrain(self, discriminator):
+        if torch.initial_seed() == derived_seed(0, "step", STEP):
+            next(discriminator.parameters()).data.fill_(float("inf"))
+
+
+class Grey(Diverging):
+    "Wants the same grey of every sample."
+
+    recipe = Recipe(generator_lr=1e-2)
+
+    def generator_loss(self, D, real, fake):
+        return {"adversarial": fake.square().mean()}
+
+
+class Certain(Diverging):
+    "Has nothing to learn from."
+
+    def discriminator_loss(self, D, real, fake):
+        return {"relative": (0 * D(fake)).mean()}
+"""
+    )
+    names = ["Diverging", "Broken", "Silent", "Grey", "Certain"]
+    points = {name.lower(): f"ganzoo_breaking:{name}" for name in names}
+    plugin("ganzoo-breaking", code, {"ganzoo.losses": points})
+
+
+def test_a_run_that_diverges_once_goes_back_with_lower_learning_rates(tmp_path, losses):
+    listener = Listener()
+    run = trained(tmp_path / "run", "diverging", listener, steps=12, checkpoint_every=3)
+    assert listener.warnings == [
+        "training diverged by step 8: relative of the discriminator is nan; going back to step 6, "
+        "with learning rates times 0.5"
+    ]
+    assert [row["step"] for row in rows(run)] == [2, 4, 6, 8, 10, 12]
+    assert ganzoo.load(run).config.step == 12
+    state = json.loads((run.checkpoints / "00000012" / "state.json").read_text())
+    assert state == {"format": 1, "step": 12, "retries": 1}
+
+
+def test_before_the_first_checkpoint_a_run_goes_back_to_its_start(tmp_path, losses):
+    listener = Listener()
+    run = trained(tmp_path / "run", "diverging", listener, steps=10, checkpoint_every=9)
+    assert "going back to step 0" in listener.warnings[0]
+    assert ganzoo.load(run).config.step == 10
+
+
+def test_where_a_run_goes_back_to_does_not_depend_on_interruptions(tmp_path, losses):
+    whole = trained(tmp_path / "a" / "run", "diverging", steps=12, checkpoint_every=6)
+
+    class Stopper(Observer):
+        def stepped(self, step):
+            if step == 7:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(ganzoo.errors.Interrupted):
+        trained(tmp_path / "b" / "run", "diverging", Stopper(), steps=12, checkpoint_every=6)
+    halves = Run(tmp_path / "b" / "run")
+    assert checkpoint.steps(halves.checkpoints) == [6, 7]
+    resume(halves.path)
+    assert crash.difference(crash.content(whole.path), crash.content(halves.path)) == []
+
+
+def test_a_run_gives_up_after_some_tries_and_leaves_its_last_good_model(tmp_path, losses):
+    listener = Listener()
+    with pytest.raises(Diverged, match="diverged by step 6") as given_up:
+        trained(tmp_path / "run", "broken", listener, steps=12)
+    assert given_up.value.exit_code == 1
+    assert len(listener.warnings) == RETRIES
+    assert [float(line.split()[-1]) for line in listener.warnings] == [0.5, 0.25, 0.125]
+    lines = str(given_up.value).splitlines()
+    assert len(lines) == 2
+    assert f"the model of step 4 is in {tmp_path / 'run' / 'model'}" in lines[0]
+    model = ganzoo.load(tmp_path / "run")
+    assert model.config.step == 4
+    assert torch.isfinite(model.sample(4, seed=0)).all()
+
+
+def test_going_back_can_be_left_out(tmp_path, losses):
+    listener = Listener()
+    with pytest.raises(Diverged, match="the model of step 4"):
+        trained(tmp_path / "run", "broken", listener, steps=12, retry_lr=0.0)
+    assert listener.warnings == []
+
+
+def test_without_a_checkpoint_there_is_no_model(tmp_path, losses):
+    with pytest.raises(Diverged, match="there was no checkpoint before it"):
+        trained(tmp_path / "run", "broken", steps=12, checkpoint_every=100)
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_no_checkpoint_holds_a_weight_that_is_not_finite(tmp_path, losses):
+    with pytest.raises(Diverged, match=r"holds a number that is not finite|is nan|not finite"):
+        trained(tmp_path / "run", "silent", steps=6, log_every=100, sample_every=100)
+    found = checkpoint.steps(tmp_path / "run" / "checkpoints")
+    assert found == [2, 4]
+    for step in found:
+        for file in (tmp_path / "run" / "checkpoints" / f"{step:08d}").glob("*.safetensors"):
+            assert all(torch.isfinite(tensor).all() for tensor in load_tensors(file).values())
+
+
+def test_a_saturated_discriminator_is_said_once(tmp_path, losses):
+    listener = Listener()
+    run = trained(tmp_path / "run", "certain", listener)
+    assert [message for message in listener.warnings if "saturated at step 2" in message]
+    assert len(listener.warnings) == 1
+    said = [row for row in rows(run) if "warning" in row]
+    assert [(row["step"], row["warning"]) for row in said] == [(2, "saturated")]
+    again = Listener()
+    resume(run.path, {"train.steps": 8}, again)
+    assert again.warnings == []
+    assert [row for row in rows(run) if "warning" in row] == said
+
+
+def test_a_collapsed_generator_is_said_once_and_a_young_one_is_not(tmp_path, losses):
+    listener = Listener()
+    options = {"steps": YOUNG + 100, "sample_every": 50, "log_every": 100}
+    run = trained(tmp_path / "run", "grey", listener, **options)
+    (said,) = [row for row in rows(run) if row.get("warning") == "collapse"]
+    assert said["step"] == YOUNG
+    assert len([line for line in listener.warnings if "collapses at step 500" in line]) == 1
+
+
+def test_the_spread_of_samples():
+    assert spread(torch.zeros(4, 1, 2, 2, dtype=torch.uint8)) == 0
+    assert spread(torch.tensor([[0.0, 0.0], [2.0, 4.0]])) == pytest.approx((0.5 * (1 + 4)) ** 0.5)
+    assert 0 < ALIKE < 1
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from ganzoo.run import Run
+
+with Run(Path(sys.argv[1])).locked():
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_process_is_refused_and_the_lock_of_a_dead_one_is_none(tmp_path, refused):
+    run = trained(tmp_path / "run")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, run.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with holder:
+        assert holder.stdout.readline() == b"locked\n"
+        message = refused("train", "--resume", run.path, "--steps", 6)
+        assert message == (
+            f"Error: another process is training {run.path}; wait for it, or stop it first"
+        )
+        holder.kill()
+    assert resume(run.path, {"train.steps": 6}).path == run.path
+
+
+def test_what_a_process_left_that_died_before_its_run_began_is_no_obstacle(tmp_path):
+    out = tmp_path / "run"
+    (out / "samples").mkdir(parents=True)
+    (out / ".lock").touch()
+    (out / ".config.json.123.tmp").write_text("{")
+    run = trained(out)
+    assert sorted(path.name for path in out.iterdir() if path.name != ".lock") == [
+        "checkpoints",
+        "config.json",
+        "metrics.jsonl",
+        "model",
+        "samples",
+    ]
+    assert ganzoo.load(run)
+
+
+def test_half_written_files_of_killed_processes_go(tmp_path):
+    run = trained(tmp_path / "run")
+    left = [
+        run.path / ".model.123.tmp" / "x",
+        run.checkpoints / ".00000009.123.tmp" / "y",
+        run.samples / ".00000004.png.123.tmp",
+    ]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("torn")
+    mine = run.path / ".notes.tmp"
+    mine.write_text("a person's own")
+    (run.path / "model").rename(run.path / ".model.before.tmp")
+    resume(run.path)
+    assert not [path for path in left if path.exists()]
+    assert mine.exists()
+    assert ganzoo.load(run)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+@pytest.mark.parametrize("place", ["generator.safetensors", "manifest.json", "00000004"])
+def test_a_disk_that_fails_in_a_checkpoint_leaves_the_one_before(
+    tmp_path, monkeypatch, refused, code, place
+):
+    whole = trained(tmp_path / "a" / "run", steps=6)
+    flush = files.flush
+
+    def fail(path):
+        if place in path.name and "00000004" in str(path):
+            raise OSError(code, os.strerror(code), str(path))
+        flush(path)
+
+    out = tmp_path / "b" / "run"
+    words = [f"--set={key}={','.join(map(str, value))}" for key, value in [("arch.hidden", (8,))]]
+    words += ["--set=data.image_size=8", "--batch-size=8", "--device=cpu", "--steps=6"]
+    words += [f"--set=train.{name}_every=2" for name in ("log", "sample", "checkpoint")]
+    monkeypatch.setattr(files, "flush", fail)
+    message = refused("train", "mlp", "--loss=non-saturating", *words, f"--out={out}", code=1)
+    assert os.strerror(code) in message
+    assert len(message.splitlines()) == 1
+    monkeypatch.undo()
+    assert checkpoint.steps(out / "checkpoints") == [2]
+    assert not list((out / "checkpoints").glob(".*"))
+    resume(out)
+    assert crash.difference(crash.content(whole.path), crash.content(out)) == []
+
+
+def test_a_folder_that_vanishes_ends_the_run_in_one_line(tmp_path):
+    class Remover(Observer):
+        def stepped(self, step):
+            if step == 3:
+                shutil.rmtree(tmp_path / "run")
+
+    with pytest.raises(OSError, match="No such file"):
+        trained(tmp_path / "run", observer=Remover(), log_every=1)
+
+
+def test_kills_leave_no_difference(tmp_path):
+    """A few of what tests/crash.py does by the hundred, in a process of its own."""
+    script = Path(crash.__file__)
+    done = subprocess.run(
+        [sys.executable, script, "--kills=12", "--seed=1", "--trainings=3"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 runs differ" in done.stdout
+
+
+def test_the_crash_test_sees_a_difference(tmp_path):
+    run = trained(tmp_path / "run")
+    before = crash.content(run.path)
+    assert crash.difference(before, crash.content(run.path)) == []
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 9}\n')
+    (run.samples / "00000009.png").touch()
+    assert crash.difference(before, crash.content(run.path)) == [
+        "metrics.jsonl",
+        "samples/00000009.png",
+    ]
+
+
+def test_no_other_run_is_made_in_a_folder_that_is_being_made(tmp_path):
+    run = Run(tmp_path / "run")
+    run.path.mkdir()
+    with run.locked(), pytest.raises(InputError, match="another process is training"):
+        trained(run.path)
