@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
@@ -64,7 +65,8 @@ class TrainState:
     def not_finite(self) -> str | None:
         """Say which weight, average or moment of an optimiser is not finite, if one is."""
         for name, tensors in self._learnt().items():
-            if not all(bool(tensor.isfinite().all()) for tensor in tensors):
+            # The largest number of all, which is not one if any of them is not.
+            if not torch.nn.utils.get_total_norm(tensors, float("inf")).isfinite():
                 return f"the {name.replace('_', ' ')} holds a number that is not finite"
         return None
 
@@ -76,14 +78,16 @@ class TrainState:
         _restore_optimizer(self.discriminator_optimizer, files["discriminator_optimizer"])
         self.step, self.retries = counts["step"], counts["retries"]
 
-    def _learnt(self) -> dict[str, Iterable[Tensor]]:
+    def _learnt(self) -> dict[str, list[Tensor]]:
         # Buffers are left out: a mask may well be infinite.
         return {
-            "generator": self.generator.parameters(),
-            "discriminator": self.discriminator.parameters(),
-            "generator_ema": self.generator_ema.parameters(),
-            "generator_optimizer": _optimizer_tensors(self.generator_optimizer).values(),
-            "discriminator_optimizer": _optimizer_tensors(self.discriminator_optimizer).values(),
+            "generator": list(self.generator.parameters()),
+            "discriminator": list(self.discriminator.parameters()),
+            "generator_ema": list(self.generator_ema.parameters()),
+            "generator_optimizer": list(_optimizer_tensors(self.generator_optimizer).values()),
+            "discriminator_optimizer": list(
+                _optimizer_tensors(self.discriminator_optimizer).values()
+            ),
         }
 
     def _modules(self) -> dict[str, nn.Module]:

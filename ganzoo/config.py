@@ -45,7 +45,7 @@ class TrainOptions(Recipe):
     )
     log_every: int = Field(10, ge=1, description="Steps between two lines of metrics.jsonl.")
     sample_every: int = Field(100, ge=1, description="Steps between two sample pictures.")
-    checkpoint_every: int = Field(200, ge=1, description="Steps between two checkpoints.")
+    checkpoint_every: int = Field(500, ge=1, description="Steps between two checkpoints.")
     retry_lr: float = Field(
         0.5,
         ge=0,
