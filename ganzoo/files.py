@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.errors import GanzooError, InputError, first_line
+from ganzoo.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -131,7 +132,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         try:
             save_file(copies, beside, metadata={"format": "pt"})
         except SafetensorError as error:  # a full disk is not an OSError here
-            raise GanzooError(f"{path} cannot be written: {first_line(error)}") from error
+            raise OSError(errno.EIO, first_line(error), str(path)) from error
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

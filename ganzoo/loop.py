@@ -55,9 +55,21 @@ def run_training(run: Run, config: RunConfig, trainer: Trainer, observer: Observ
 
     Raises:
         InputError: there are checkpoints, and none of them is whole.
+        GanzooError: the disk is full, read-only or gone; what was written before is intact.
         Diverged: a loss or a weight is not finite, and going back did not help.
         Interrupted: SIGINT or SIGTERM asked to stop, and the state was saved.
     """
+    try:
+        _train(run, config, trainer, observer)
+    except OSError as error:
+        where = error.filename or run.path
+        raise GanzooError(
+            f"{where}: {error.strerror or error}; what was written before is intact, go on with: "
+            f"ganzoo train --resume {run.path}"
+        ) from error
+
+
+def _train(run: Run, config: RunConfig, trainer: Trainer, observer: Observer) -> None:
     for folder in (run.path, run.samples, run.checkpoints):
         sweep(folder)
     followers = Followers(observer.warned)

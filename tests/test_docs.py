@@ -141,3 +141,14 @@ def test_the_messages_on_the_page_on_testing_are_the_kits():
             said.append(f"{check.__name__}: {error}")
     (shown,) = blocks("docs/plugins/testing.md", "text")
     assert " ".join(shown.split()) == " ".join(said)
+
+
+def test_every_promise_is_kept_by_a_test():
+    page = (ROOT / "docs" / "promises.md").read_text()
+    promises = [part for part in page.split("\n\n") if part.startswith("**")]
+    kept = re.findall(r"`tests/(\w+\.py)::(test_\w+)`", page)
+    assert len(promises) > 10
+    for promise in promises:
+        assert re.search(r"`tests/\w+\.py::test_\w+`", promise), promise
+    for file, test in kept:
+        assert f"def {test}(" in (ROOT / "tests" / file).read_text(), test

@@ -17,7 +17,7 @@ import ganzoo
 from ganzoo import checkpoint, files
 from ganzoo.api import resume
 from ganzoo.config import RETRIES
-from ganzoo.errors import Diverged, InputError
+from ganzoo.errors import Diverged, GanzooError, InputError
 from ganzoo.files import load_tensors
 from ganzoo.health import ALIKE, YOUNG, spread
 from ganzoo.loop import Observer
@@ -273,6 +273,7 @@ def test_a_disk_that_fails_in_a_checkpoint_leaves_the_one_before(
     monkeypatch.setattr(files, "flush", fail)
     message = refused("train", "mlp", "--loss=non-saturating", *words, f"--out={out}", code=1)
     assert os.strerror(code) in message
+    assert message.endswith(f"ganzoo train --resume {out}")
     assert len(message.splitlines()) == 1
     monkeypatch.undo()
     assert checkpoint.steps(out / "checkpoints") == [2]
@@ -287,7 +288,7 @@ def test_a_folder_that_vanishes_ends_the_run_in_one_line(tmp_path):
             if step == 3:
                 shutil.rmtree(tmp_path / "run")
 
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(GanzooError, match=r"metrics.jsonl: No such file or directory"):
         trained(tmp_path / "run", observer=Remover(), log_every=1)
 
 
