@@ -72,6 +72,7 @@ def test_train_leaves_a_whole_run_folder(ganzoo_cli):
     found = tree(path)
     checkpoints = {name for name in found if name.startswith("checkpoints/")}
     assert found - checkpoints == {
+        ".lock",
         "config.json",
         "metrics.jsonl",
         "samples/00000000.png",

@@ -146,6 +146,8 @@ def test_the_messages_on_the_page_on_testing_are_the_kits():
 def test_every_promise_is_kept_by_a_test():
     page = (ROOT / "docs" / "promises.md").read_text()
     promises = [part for part in page.split("\n\n") if part.startswith("**")]
+    assert "python tests/benchmarks/guarantees.py" in page  # what is measured, not tested
+    promises = [promise for promise in promises if not promise.startswith("**They cost little")]
     kept = re.findall(r"`tests/(\w+\.py)::(test_\w+)`", page)
     assert len(promises) > 10
     for promise in promises:

@@ -50,7 +50,7 @@ def require_exact_steps(build: Callable[[], Trainer]) -> None:
         "generator alone, and remember nothing between calls",
     )
     resumed = _built(build)
-    resumed.state.restore(1, early)
+    resumed.state.restore({"step": 1, "retries": 0}, early)
     differs = _difference(late, _after(resumed, STEPS - 1))
     require(
         differs is None,
