@@ -105,8 +105,8 @@ def _counted(size: int, tensors: int) -> Iterator[None]:
         left[1] -= 1
         if min(left) < 0:
             raise InputError(
-                f"the network is too large: its tensors take more than {size / GIB:,.2f} GiB, or "
-                f"are more than {tensors:,}"
+                f"the network is too large: its tensors take more than {size / 2**20:,.0f} MiB, or "
+                f"are more than {tensors:,}; ask for a smaller one"
             )
 
     hooks = [
