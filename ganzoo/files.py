@@ -132,7 +132,13 @@ def read_json(path: Path) -> Any:
 
 
 def append_line(path: Path, row: dict[str, Any]) -> None:
-    """Add one line of JSON to a file."""
+    """Add one line of JSON to a file.
+
+    Raises:
+        InputError: something that is not a regular file is in its place.
+    """
+    if path.exists():
+        regular_size(path)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row, allow_nan=False) + "\n")
 

@@ -568,7 +568,6 @@ def work(options: argparse.Namespace) -> None:
     )
     if not (root / "photos").exists():
         prepared(root)
-        return
     # What every command imports and warms up is no growth.
     os.chdir(root)
     for command in model_commands(str(root / "run-dcgan"), "dcgan")[2:3]:
@@ -659,9 +658,8 @@ def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ganzoo-fuzz-") as folder:
         root = Path(folder).resolve()
-        made = list(worker(root, options, 0, 0))
-        rows = [*made] if made else []
-        for row in cases(root, options) if not made else ():
+        rows = []
+        for row in cases(root, options):
             rows.append(row)
             if row["wrong"] or options.case is not None:
                 told(row)
