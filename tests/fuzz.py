@@ -41,6 +41,7 @@ STOPPED = re.compile(r"^stopped after step \d+ of \d+, state saved", re.M)
 PATIENCE = 5
 """Seconds after which training is asked to stop."""
 SIDE = 16
+RUNS = ("mlp", "dcgan", "sngan", "cyclegan", "ring")
 
 Random = random.Random
 Change = Callable[[Random, Path], str]
@@ -56,13 +57,19 @@ def make_artefacts(root: Path) -> None:
     shutil.make_archive(str(root / "photos"), "zip", root / "photos")
     tiny = {"batch_size": 4, "log_every": 1, "checkpoint_every": 1, "device": "cpu", "steps": 2}
     small = {"arch.z_dim": 4, "data.image_size": SIDE}
-    for name, architecture, data, settings in (
-        ("mlp", "mlp", root / "photos", {**small, "arch.hidden": (6,)}),
-        ("dcgan", "dcgan", root / "photos.zip", {**small, "arch.base_channels": 2}),
-        ("ring", "mlp", "ring", {"arch.z_dim": 4, "arch.hidden": (6,), "data.samples": 200}),
+    narrow = {"arch.base_channels": 2}
+    points = {"arch.z_dim": 4, "arch.hidden": (6,), "data.samples": 200, "loss.unrolled_steps": 1}
+    for name, architecture, loss, data, settings in (
+        ("mlp", "mlp", "hinge", root / "photos", {**small, "arch.hidden": (6,)}),
+        ("dcgan", "dcgan", "wgan-gp", root / "photos.zip", {**small, **narrow}),
+        ("sngan", "sngan", "hinge", root / "photos.zip", {**small, **narrow}),
+        ("cyclegan", "cyclegan", "lsgan", root / "photos", {**narrow, "data.image_size": SIDE}),
+        ("ring", "mlp", "unrolled", "ring", points),
     ):
+        if name == "cyclegan":
+            settings = {**settings, "arch.blocks": 0, "arch.pool_size": 2}
         out = root / f"run-{name}"
-        ganzoo.train(architecture, "hinge", str(data), out=out, settings=settings, **tiny)
+        ganzoo.train(architecture, loss, str(data), out=out, settings=settings, **tiny)
 
 
 def images(folder: Path) -> None:
@@ -358,7 +365,7 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def damaged_run(rng: Random, root: Path) -> Case:
-    name = rng.choice(("mlp", "dcgan", "ring"))
+    name = rng.choice(RUNS)
     run = Path(shutil.copytree(root / f"run-{name}", "run"))
     done = []
     for _ in range(rng.choice((1, 1, 2))):
@@ -372,24 +379,25 @@ def damaged_run(rng: Random, root: Path) -> Case:
                 manifest_made_good(folder.absolute())
     resume = ["train", "--resume", "run", "--device", "cpu"]
     steps = rng.choice(([], ["--steps", "3"], ["--steps", "3"]))
-    command = rng.choice(([*resume, *steps], [*resume, *steps], *model_commands("run", name)))
+    command = rng.choice(([*resume, *steps], [*resume, *steps], *model_commands("run", name, root)))
     return command, "; ".join(done)
 
 
 def damaged_model(rng: Random, root: Path) -> Case:
-    name = rng.choice(("mlp", "dcgan", "ring"))
+    name = rng.choice(RUNS)
     folder = Path(shutil.copytree(root / f"run-{name}" / "model", "model"))
     names = ("config.json", "config.json", "model.safetensors", "discriminator.safetensors")
     done = file_changed(rng, folder / rng.choice(names))
-    return rng.choice(model_commands("model", name)), done
+    return rng.choice(model_commands("model", name, root)), done
 
 
-def model_commands(path: str, name: str) -> list[list[str]]:
+def model_commands(path: str, name: str, root: Path) -> list[list[str]]:
     judge = ["--metric", "modes"] if name == "ring" else ["--features", "digits-cnn"]
     metric = [] if name == "ring" else ["--metric", "fid"]
+    given = ["--source", str(root / "photos"), "--label", "dogs"] if name == "cyclegan" else []
     return [
-        ["sample", path, "-n", "3", "--device", "cpu", "--out", "samples.png"],
-        ["sample", path, "-n", "2", "--device", "cpu", "--out", "single"],
+        ["sample", path, "-n", "3", "--device", "cpu", "--out", "samples.png", *given],
+        ["sample", path, "-n", "2", "--device", "cpu", "--out", "single", *given],
         ["show", path],
         ["show", path, "--json"],
         ["eval", path, *metric, *judge, "--samples", "4", "--device", "cpu"],
@@ -570,9 +578,8 @@ def work(options: argparse.Namespace) -> None:
         prepared(root)
     # What every command imports and warms up is no growth.
     os.chdir(root)
-    for command in model_commands(str(root / "run-dcgan"), "dcgan")[2:3]:
-        with redirect_stdout(io.StringIO()):
-            main(command)
+    with redirect_stdout(io.StringIO()):
+        main(["show", str(root / "run-dcgan")])
     import PIL.Image
     import torch
 
