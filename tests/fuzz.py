@@ -63,7 +63,7 @@ def make_artefacts(root: Path) -> None:
         ("mlp", "mlp", "hinge", root / "photos", {**small, "arch.hidden": (6,)}),
         ("dcgan", "dcgan", "wgan-gp", root / "photos.zip", {**small, **narrow}),
         ("sngan", "sngan", "hinge", root / "photos.zip", {**small, **narrow}),
-        ("cyclegan", "cyclegan", "lsgan", root / "photos", {**narrow, "data.image_size": SIDE}),
+        ("cyclegan", "cyclegan", "lsgan", root / "photos", {**narrow, "data.image_size": 24}),
         ("ring", "mlp", "unrolled", "ring", points),
     ):
         if name == "cyclegan":
