@@ -209,7 +209,7 @@ def sha256(path: Path) -> str:
 def cache_folder() -> Path:
     """Return the folder for what is downloaded or computed once; ``GANZOO_CACHE`` moves it."""
     if "GANZOO_CACHE" in os.environ:
-        return Path(os.environ["GANZOO_CACHE"]).expanduser()
+        return user_path(os.environ["GANZOO_CACHE"])
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser() / "ganzoo"
 

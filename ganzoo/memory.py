@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from torch.nn.modules.module import (
     register_module_buffer_registration_hook,
     register_module_parameter_registration_hook,
 )
+from torch.overrides import TorchFunctionMode
 
 from ganzoo.errors import InputError, first_line
 
@@ -83,7 +85,11 @@ def outlined(
         InputError: it is larger.
     """
     try:
-        with torch.device("meta"), _counted(limit() if size is None else size, tensors):
+        with (
+            torch.device("meta"),
+            _Undrawn(),
+            _counted(limit() if size is None else size, tensors),
+        ):
             return build()
     except InputError:
         raise
@@ -91,6 +97,21 @@ def outlined(
         if "overflow" in str(error).lower():  # of a size that no machine could have
             raise InputError(f"the network is too large: {first_line(error)}") from None
         return None
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves out to draw numbers that are not there: torch would import for seconds to do it."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in (torch.Tensor.normal_, nn.init.normal_):
+            return args[0] if args else kwargs["tensor"]
+        if func is torch.randn:
+            kwargs.pop("generator", None)
+            func = torch.empty
+        return func(*args, **kwargs)
 
 
 @contextmanager

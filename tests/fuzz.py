@@ -211,14 +211,9 @@ TEXTS = ("NaN", "1e999", "-Infinity", "[" * 2000, '{"a":1,"a":2}', '"\\ud800"', 
 def places(value: object, path: tuple[object, ...] = ()) -> Iterator[tuple[object, ...]]:
     """Yield where every value within a JSON value stands."""
     yield path
-    within = (
-        value.items()
-        if isinstance(value, dict)
-        else enumerate(value)
-        if (isinstance(value, list))
-        else ()
-    )
-    for key, part in within:
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    for key, part in value.items() if isinstance(value, dict) else ():
         yield from places(part, (*path, key))
 
 
@@ -293,7 +288,9 @@ def is_whole(path: Path) -> bool:
     from safetensors.torch import load
 
     try:
-        (json.loads if path.suffix == ".json" else load)(path.read_bytes())
+        if path.suffix == ".json":
+            return len(list(places(json.loads(path.read_bytes())))) > 1
+        load(path.read_bytes())
     except Exception:
         return False
     return True
