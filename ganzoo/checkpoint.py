@@ -100,7 +100,7 @@ def restore_newest(folder: Path, state: TrainState, warn: Callable[[str], None])
         try:
             files = _verified(path, state)
             state.restore(step, files)
-        except (InputError, RuntimeError, LookupError, ValueError) as error:
+        except (InputError, RuntimeError, LookupError, TypeError, ValueError) as error:
             warn(f"checkpoint {path} is damaged and passed over: {first_line(error)}")
             continue
         return
