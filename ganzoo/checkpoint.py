@@ -7,6 +7,7 @@ optimiser, ``state.json``, and ``manifest.json`` with the size and SHA-256 of ea
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from ganzoo.files import (
     atomic_folder,
     load_tensors,
     read_json,
+    regular_size,
     save_tensors,
     sha256,
     to_json,
@@ -32,6 +34,8 @@ FORMAT = 1
 KEPT = 2
 STATE_FILE = "state.json"
 MANIFEST_FILE = "manifest.json"
+STEP = re.compile("[0-9]{8}|[1-9][0-9]{8,}")
+"""How the folder of a checkpoint is called: the step, in eight digits or more."""
 
 
 @dataclass
@@ -144,7 +148,7 @@ def restore_newest(
         path = folder / f"{step:08d}"
         try:
             state.restore(*_verified(path, state))
-        except (InputError, RuntimeError, KeyError, ValueError) as error:
+        except (InputError, RuntimeError, LookupError, TypeError, ValueError) as error:
             warn(f"checkpoint {path} is damaged and passed over: {first_line(error)}")
             continue
         return
@@ -156,18 +160,21 @@ def steps(folder: Path) -> list[int]:
     """Return the steps of the checkpoints under ``folder``, oldest first."""
     if not folder.is_dir():
         return []
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+    found = [path.name for path in folder.iterdir() if path.is_dir()]
+    return sorted(int(name) for name in found if STEP.fullmatch(name))
 
 
 def _manifest(folder: Path) -> dict[str, dict[str, int | str]]:
     return {
-        path.name: {"size": path.stat().st_size, "sha256": sha256(path)}
+        path.name: {"size": regular_size(path), "sha256": sha256(path)}
         for path in sorted(folder.iterdir())
     }
 
 
 def _verified(path: Path, state: TrainState) -> tuple[dict[str, int], dict[str, dict[str, Tensor]]]:
     manifest = read_json(path / MANIFEST_FILE)
+    if not isinstance(manifest, dict):
+        raise InputError(f"{MANIFEST_FILE} is no list of files")
     present = {name: record for name, record in _manifest(path).items() if name != MANIFEST_FILE}
     if manifest != present:
         wrong = next(
@@ -177,7 +184,9 @@ def _verified(path: Path, state: TrainState) -> tuple[dict[str, int], dict[str, 
     written = read_json(path / STATE_FILE)
     if (written["format"], written["step"]) != (FORMAT, int(path.name)):
         raise InputError(f"{STATE_FILE} is of another format or step")
-    counts = {name: int(written[name]) for name in state.counts()}
+    counts = {name: written[name] for name in state.counts()}
+    if not all(type(count) is int and count >= 0 for count in counts.values()):
+        raise InputError(f"{STATE_FILE} holds counts that are none")
     return counts, {name: load_tensors(path / f"{name}.safetensors") for name in state.tensors()}
 
 
@@ -196,8 +205,13 @@ def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
 
 def _restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
     state: dict[int, dict[str, Tensor]] = {}
+    parameters = [each for group in optimizer.param_groups for each in group["params"]]
+    shapes = {str(index): each.shape for index, each in enumerate(parameters)}
     for key, value in tensors.items():
         index, _, name = key.partition(".")
+        # A number belongs to a whole parameter; whatever else is kept is as large as it.
+        if value.dim() and value.shape != shapes[index]:
+            raise ValueError(f"{key} of an optimiser has another shape than its parameter")
         state.setdefault(int(index), {})[name] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})

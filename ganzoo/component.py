@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from ganzoo.errors import InputError, did_you_mean
+from ganzoo.errors import InputError, did_you_mean, first_line
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -68,8 +68,8 @@ def validated(model: type[Model], values: Mapping[str, Any], prefix: str = "") -
         return model.model_validate(parsed)
     except ValidationError as error:
         raise InputError(_explained(error, prefix)) from None
-    except TypeError as error:  # a plugin's validator may not expect every type
-        raise InputError(f"{prefix.rstrip('.: ')} options: {error}".lstrip()) from error
+    except Exception as error:  # a plugin's validator may not expect every value
+        raise InputError(f"{prefix.rstrip('.: ')} options: {first_line(error)}".lstrip()) from error
 
 
 def _parsed(field: FieldInfo, text: str) -> Any:
@@ -102,7 +102,7 @@ def _refusal(adapter: TypeAdapter[Any], value: Any) -> str | None:
         adapter.validate_python(value)
     except ValidationError as error:
         return error.errors(include_url=False)[0]["type"]
-    except TypeError:  # a plugin's validator may not expect every type
+    except Exception:  # a plugin's validator may not expect every value
         return "type_error"
     return None
 

@@ -7,18 +7,21 @@ import platform
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from ganzoo import registry
-from ganzoo.component import Component, Options, validated
+from ganzoo.component import Component, Options, complaint, validated
 from ganzoo.errors import InputError, did_you_mean
+from ganzoo.files import read_json, user_path
 from ganzoo.loss import Recipe
 from ganzoo.registry import ARCHITECTURE, DATASET, LOSS, TRACKER, Entry, Kind
 
 if TYPE_CHECKING:
     from ganzoo.dataset import DataSpec
+
+Config = TypeVar("Config", bound="RunConfig")
 
 RETRIES = 3
 """How often a run goes back to a checkpoint after it diverged."""
@@ -139,6 +142,19 @@ class RunConfig(Options):
         ]
 
 
+def read_config(path: Path, kind: type[Config]) -> Config:
+    """Read a configuration that may come from anywhere.
+
+    Raises:
+        InputError: it is missing, damaged, or of another format.
+    """
+    try:
+        return kind.model_validate(read_json(path))
+    except ValidationError as error:
+        what = kind.__name__.removesuffix("Config").lower()
+        raise InputError(f"{path} is not a {what}'s configuration: {complaint(error)}") from None
+
+
 def resolve(
     architecture: str,
     loss: str | None = None,
@@ -228,7 +244,7 @@ def choose_data(
 
 def _named_data(data: str) -> tuple[str, dict[str, str]]:
     """Return the name of a dataset, and its option "path" where a path was given."""
-    path = Path(data).expanduser()
+    path = user_path(data)
     named = any(entry.name == data.rpartition(":")[2] for entry in registry.entries(DATASET))
     is_path = path.exists() or path.suffix or data.startswith(("~", ".")) or os.sep in data
     if named or not is_path:

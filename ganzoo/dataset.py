@@ -19,6 +19,11 @@ from ganzoo.errors import InputError, did_you_mean
 
 NAMED = 10
 """Unreadable files that are named one by one."""
+LARGEST_SIDE = 4096
+LARGEST_SAMPLE = 4 * LARGEST_SIDE**2
+"""Numbers in one sample."""
+MOST_CLASSES = 1_000_000
+IMAGE_CHANNELS = (1, 3, 4)
 SMALLEST_SIDES = (4, 7)
 """Pixels of the shorter side, at least and at most, of an image that was halved."""
 
@@ -30,7 +35,9 @@ class DataSpec(Options):
     """
 
     shape: tuple[PositiveInt, ...] = Field(description="(C, H, W) of an image or (D,) of a vector.")
-    classes: PositiveInt | None = Field(None, description="Number of classes, if labelled.")
+    classes: PositiveInt | None = Field(
+        None, le=MOST_CLASSES, description="Number of classes, if labelled."
+    )
     class_names: tuple[str, ...] | None = Field(None, description="Names of the classes.")
     features: str | None = Field(None, description="Feature extractor made for these samples.")
     modes: tuple[tuple[float, ...], ...] | None = Field(
@@ -42,8 +49,14 @@ class DataSpec(Options):
     def _check(self) -> DataSpec:
         if len(self.shape) not in (1, 3):
             raise ValueError(f"a sample is (C, H, W) or (D,), not {self.shape}")
+        if self.size > LARGEST_SAMPLE:
+            raise ValueError(f"a sample has at most {LARGEST_SAMPLE:,} numbers, not {self.size:,}")
+        if self.is_image and self.image_channels not in IMAGE_CHANNELS:
+            raise ValueError(f"an image has 1, 3 or 4 channels, not {self.image_channels}")
         if (self.modes is None) != (self.mode_std is None):
             raise ValueError("modes and mode_std go together")
+        if any((len(mode),) != self.shape for mode in self.modes or ()):
+            raise ValueError("a mode is as long as a sample")
         if self.class_names is not None and len(self.class_names) != self.classes:
             raise ValueError("there must be a name for each class, or none at all")
         return self
@@ -59,7 +72,7 @@ class DataSpec(Options):
             return names.index(name)
         if not self.classes:
             raise InputError("these samples have no classes, and --label names one")
-        if name.isdecimal() and int(name) < self.classes:
+        if name.isascii() and name.isdecimal() and len(name) < 10 and int(name) < self.classes:
             return int(name)
         hint = did_you_mean(name, names) or (f"; there are {', '.join(names)}" if names else "")
         raise InputError(f"no class is called '{name}'{hint}; they are 0 to {self.classes - 1}")
@@ -206,7 +219,7 @@ def _height_and_width(value: Any) -> Any:
     return value
 
 
-Side = Annotated[int, Field(ge=1, le=4096)]
+Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
 ImageSize = Annotated[tuple[Side, Side], BeforeValidator(_height_and_width)]
 
 

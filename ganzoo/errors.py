@@ -47,6 +47,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
+def printable(text: str) -> str:
+    """Return a text as one line that no terminal takes for a command: what is not shown is escaped.
+
+    Names come from files that anybody may have made.
+    """
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+        for letter in text
+    )
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or the error's name if it has none."""
     return (str(error).splitlines() or [type(error).__name__])[0]

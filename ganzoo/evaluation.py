@@ -17,7 +17,7 @@ from ganzoo.dataset import Dataset, DataSpec, Samples
 from ganzoo.devices import resolve_device
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.evaluator import Evaluator, FeatureExtractor, Features, LoadedExtractor, SampleSet
-from ganzoo.files import append_line
+from ganzoo.files import append_line, user_path
 from ganzoo.model import Model, load
 from ganzoo.registry import DATASET, EVALUATOR, FEATURE_EXTRACTOR
 from ganzoo.run import Run
@@ -240,7 +240,7 @@ class _Extractors:
         progress: Progress | None,
     ) -> None:
         self.asked = asked
-        self.weights = Path(weights).expanduser() if weights else None
+        self.weights = user_path(weights) if weights else None
         self.spec = spec
         self.device = device
         self.progress = progress or (lambda what, done, total: None)

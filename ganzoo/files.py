@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 JSON_LIMIT = 1 << 20
+DEPTH_LIMIT = 32
 
 
 @contextmanager
@@ -69,7 +71,7 @@ def sweep(folder: Path) -> None:
         if match := re.fullmatch(r"\.(.+)\.(before|[0-9]+)\.tmp", left.name):
             if match[2] == "before":
                 _settle(folder / match[1], left)
-            elif left.is_dir():
+            elif left.is_dir() and not left.is_symlink():
                 shutil.rmtree(left)
             else:
                 left.unlink()
@@ -97,26 +99,63 @@ def to_json(value: Any) -> str:
     return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file that may come from anywhere.
+def user_path(text: str | Path) -> Path:
+    """Return a path as a person gives it, in which ``~`` is the home folder.
 
     Raises:
-        InputError: it is missing, larger than 1 MiB, or not JSON.
+        InputError: it begins with the home folder of somebody who is not known here.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(JSON_LIMIT + 1)
-        if len(data) > JSON_LIMIT:
-            raise ValueError("it is larger than 1 MiB")
-        return json.loads(data.decode("utf-8"), parse_constant=_no_constant)
-    except FileNotFoundError:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise InputError(f"{text}: there is no such home folder") from None
+
+
+def regular_size(path: Path) -> int:
+    """Return how many bytes a regular file has; to open a pipe or a device might never end.
+
+    Raises:
+        InputError: it is missing, or it is something else.
+    """
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{path} is missing") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {first_line(error)}") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{path} is not a regular file")
+    return found.st_size
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that may come from anywhere; what is read can be written again.
+
+    Raises:
+        InputError: it is missing, larger than 1 MiB, deeper than 32 levels, or not JSON; a key
+            stands in it twice, or a number that is not finite.
+    """
+    try:
+        if regular_size(path) > JSON_LIMIT:
+            raise ValueError("it is larger than 1 MiB")
+        text = path.read_bytes().decode("utf-8")
+        value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_without_twins)
+        if _depth(value) > DEPTH_LIMIT:
+            raise ValueError(f"it is deeper than {DEPTH_LIMIT} levels")
+        to_json(value).encode("utf-8")
     except (ValueError, RecursionError, OSError) as error:
         raise InputError(f"{path} cannot be read as JSON: {first_line(error)}") from None
+    return value
 
 
 def append_line(path: Path, row: dict[str, Any]) -> None:
-    """Add one line of JSON to a file."""
+    """Add one line of JSON to a file.
+
+    Raises:
+        InputError: something that is not a regular file is in its place.
+    """
+    if path.exists():
+        regular_size(path)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row, allow_nan=False) + "\n")
 
@@ -135,21 +174,47 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
             raise OSError(errno.EIO, first_line(error), str(path)) from error
 
 
-def load_tensors(path: Path) -> dict[str, Tensor]:
+def load_tensors(path: Path, like: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
     """Read a safetensors file.
+
+    Args:
+        path: The file.
+        like: What it must hold: tensors of these names, shapes and types, and finite numbers.
+            Names and shapes are compared before a tensor is read.
+
+    Raises:
+        InputError: it is missing, not a whole safetensors file, or holds something else.
+    """
+    from safetensors.torch import load_file
+
+    if like is not None:
+        _compare(path, tensor_shapes(path), {name: tuple(t.shape) for name, t in like.items()})
+    regular_size(path)
+    with _as_safetensors(path):
+        tensors = load_file(path)
+    if like is not None:
+        _compare(
+            path,
+            {name: tensor.dtype for name, tensor in tensors.items()},
+            {name: tensor.dtype for name, tensor in like.items()},
+        )
+        for name, tensor in tensors.items():
+            if not tensor.isfinite().all():
+                raise InputError(f"{path} holds numbers that are not finite, in '{name}'")
+    return tensors
+
+
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Read the names and shapes of a safetensors file, and none of its numbers.
 
     Raises:
         InputError: it is missing, or not a whole safetensors file.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors import safe_open
 
-    try:
-        return load_file(path)
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing") from None
-    except (SafetensorError, ValueError, OSError) as error:
-        raise InputError(f"{path} cannot be read as safetensors: {first_line(error)}") from None
+    regular_size(path)
+    with _as_safetensors(path), safe_open(path, "pt") as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
 
 
 def sha256(path: Path) -> str:
@@ -161,7 +226,7 @@ def sha256(path: Path) -> str:
 def cache_folder() -> Path:
     """Return the folder for what is downloaded or computed once; ``GANZOO_CACHE`` moves it."""
     if "GANZOO_CACHE" in os.environ:
-        return Path(os.environ["GANZOO_CACHE"]).expanduser()
+        return user_path(os.environ["GANZOO_CACHE"])
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser() / "ganzoo"
 
@@ -177,6 +242,40 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+@contextmanager
+def _as_safetensors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # a header can claim what no version of torch expects
+        raise InputError(f"{path} cannot be read as safetensors: {first_line(error)}") from None
+
+
+def _compare(path: Path, found: Mapping[str, object], wanted: Mapping[str, object]) -> None:
+    missing, foreign = wanted.keys() - found.keys(), found.keys() - wanted.keys()
+    if missing:
+        reason = f"it has no '{min(missing)}'"
+    elif foreign:
+        reason = f"it has '{min(foreign)}', which belongs to no part"
+    else:
+        name = next((name for name in wanted if wanted[name] != found[name]), None)
+        if name is None:
+            return
+        reason = f"'{name}' is {found[name]}, not {wanted[name]}"
+    raise InputError(f"{path} does not fit its network: {reason}")
+
+
+def _depth(value: Any) -> int:
+    within = value.values() if isinstance(value, dict) else value
+    return 1 + max(map(_depth, within), default=0) if isinstance(value, (dict, list)) else 0
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
 
 
 def _no_constant(name: str) -> None:

@@ -33,8 +33,10 @@ class Health:
 
     def remember(self, metrics: Path) -> None:
         """Take over what a file of metrics says was said; only that."""
-        lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.exists() else []
-        self._said = {row["warning"] for row in map(json.loads, lines) if "warning" in row}
+        lines = []
+        if metrics.exists():
+            lines = metrics.read_text(encoding="utf-8", errors="replace").splitlines()
+        self._said = {str(row["warning"]) for row in map(json.loads, lines) if "warning" in row}
 
     def of_terms(self, row: dict[str, Any]) -> dict[str, str]:
         """Return what is new in a line of metrics, a message by its name."""

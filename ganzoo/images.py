@@ -11,11 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ganzoo import memory
 from ganzoo.errors import GanzooError
 from ganzoo.files import atomic_path
 
 if TYPE_CHECKING:
     from PIL import Image
+
+
+NUMBERS_AT_ONCE = 1 << 26
+"""Numbers of the images that are resized at once, as floats."""
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -44,15 +49,22 @@ def finite(samples: Tensor) -> Tensor:
 
 
 def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize uint8 images ``(N, C, H, W)`` by antialiased bicubic interpolation."""
+    """Resize uint8 images ``(N, C, H, W)`` by antialiased bicubic interpolation.
+
+    Raises:
+        InputError: they would not fit into memory.
+    """
     if tuple(images.shape[-2:]) == tuple(size):
         return images
+    count, pixels = images.shape[0] * images.shape[1], math.prod(size)
+    memory.require(2 * count * pixels, f"images of {size[0]} x {size[1]}")
+    largest = images.shape[1] * max(pixels, math.prod(images.shape[-2:]))
     chunks = [
         F.interpolate(part.float(), size=size, mode="bicubic", antialias=True)
         .round_()
         .clamp_(0, 255)
         .to(torch.uint8)
-        for part in images.split(1024)
+        for part in images.split(max(1, min(1024, NUMBERS_AT_ONCE // largest)))
     ]
     return torch.cat(chunks)
 
@@ -69,8 +81,8 @@ def grid(images: Tensor, columns: int = 8, padding: int = 2) -> Tensor:
     columns = min(columns, count)
     rows = math.ceil(count / columns)
     # The space between images is white, and opaque where there is an alpha channel.
-    picture = torch.full((channels, rows * height + padding, columns * width + padding), 255)
-    picture = picture.to(torch.uint8)
+    shape = (channels, rows * height + padding, columns * width + padding)
+    picture = torch.full(shape, 255, dtype=torch.uint8)
     for i, image in enumerate(images):
         top, left = padding + i // columns * height, padding + i % columns * width
         picture[:, top : top + height - padding, left : left + width - padding] = image

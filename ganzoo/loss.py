@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from ganzoo.component import Component, Options
 from ganzoo.errors import InputError
@@ -20,19 +20,21 @@ if TYPE_CHECKING:
     Terms: TypeAlias = dict[str, Tensor]
     Logits: TypeAlias = Callable[[Tensor], Tensor]
 
-# Adam refuses a pair of an int and a float, and JSON writes 0.0 as 0 in other people's hands.
-Beta = Annotated[float, BeforeValidator(lambda beta: float(beta)), Field(ge=0, lt=1)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+LearningRate = Annotated[float, Field(gt=0, le=1e6)]
 
 
 class Recipe(Options):
     """How a loss's paper trains the networks; each value can be overridden for a run."""
 
     optimizer: Literal["adam", "rmsprop"] = Field("adam", description="The optimiser of both.")
-    generator_lr: float = Field(2e-4, gt=0, description="Learning rate of the generator.")
-    discriminator_lr: float = Field(2e-4, gt=0, description="Learning rate of the discriminator.")
+    generator_lr: LearningRate = Field(2e-4, description="Learning rate of the generator.")
+    discriminator_lr: LearningRate = Field(2e-4, description="Learning rate of the discriminator.")
     betas: tuple[Beta, Beta] = Field((0.5, 0.999), description="Adam's two decay rates.")
-    n_critic: int = Field(1, ge=1, description="Discriminator updates for each generator update.")
-    batch_size: int = Field(32, ge=1, description="Samples in a batch.")
+    n_critic: int = Field(
+        1, ge=1, le=1000, description="Discriminator updates for each generator update."
+    )
+    batch_size: int = Field(32, ge=1, le=65_536, description="Samples in a batch.")
     lr_decay: Literal["none", "linear", "cosine"] = Field(
         "none", description="How both learning rates fall, to nothing at the last step."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,16 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field
 from torch import Tensor, nn
 
-from ganzoo import images
+from ganzoo import images, memory
 from ganzoo.architecture import GeneratorInput
-from ganzoo.component import complaint
-from ganzoo.config import RunConfig
+from ganzoo.config import RunConfig, read_config
 from ganzoo.dataset import DataSpec
-from ganzoo.errors import InputError
-from ganzoo.files import atomic_folder, load_tensors, read_json, save_tensors, to_json, write_text
+from ganzoo.errors import GanzooError, InputError, first_line
+from ganzoo.files import (
+    atomic_folder,
+    load_tensors,
+    save_tensors,
+    tensor_shapes,
+    to_json,
+    user_path,
+    write_text,
+)
 from ganzoo.registry import ARCHITECTURE, LOSS
 from ganzoo.run import Run, newest_run
 from ganzoo.seeding import generator_for, kept_randomness
@@ -34,6 +42,11 @@ CARD_FILE = "README.md"
 PICTURE_FILE = "samples.png"
 BLOCK = 256
 """Latents are drawn in blocks of this many, so that more samples begin with the same ones."""
+BLOCK_NUMBERS = 1 << 26
+"""Numbers that a generator gives at once, at most, unless it is one sample."""
+SPARE_BYTES = 1 << 22
+SPARE_TENSORS = 1000
+"""What a network may have beside four times what its file holds."""
 
 
 class ModelConfig(RunConfig):
@@ -103,7 +116,7 @@ class Model:
         Raises:
             InputError: the model has no such class, or translates images.
         """
-        return raw_samples(self.generator, self.inputs(count, seed, label))
+        return raw_samples(self.generator, self.inputs(count, seed, label), self.config.spec)
 
     def translate(self, sources: Tensor, label: int | Tensor) -> Tensor:
         """Translate images to a class; for models whose architecture takes images.
@@ -118,7 +131,7 @@ class Model:
         Raises:
             InputError: the model starts from noise, or the images or the class do not fit it.
         """
-        return raw_samples(self.generator, self.translated(sources, label))
+        return raw_samples(self.generator, self.translated(sources, label), self.config.spec)
 
     def translate_stored(self, sources: Tensor, label: int | Tensor) -> Tensor:
         """Translate images as :meth:`translate` does, to uint8 images."""
@@ -165,6 +178,8 @@ class Model:
         if count < 1:
             raise InputError(f"the number of samples must be at least 1, not {count}")
         rng = generator_for(seed, "sample")
+        numbers = self.config.spec.size + getattr(self.architecture, "z_dim", 0)
+        memory.require(4 * count * numbers, f"{count} samples")
         blocks = [self.architecture.latents(BLOCK, rng) for _ in range(-(-count // BLOCK))]
         return torch.cat(blocks)[:count]
 
@@ -179,7 +194,7 @@ def load(model: str | Path | Run | None = None) -> Model:
         ganzoo.errors.PluginError: a package that gave one of its components is not installed.
     """
     folder = find_model(model)
-    config = _read_config(folder / CONFIG_FILE)
+    config = read_config(folder / CONFIG_FILE, ModelConfig)
     architecture: Architecture = config.architecture.build(ARCHITECTURE)
     generator = _with_weights(architecture.generator, config.spec, folder / GENERATOR_FILE)
     return Model(folder, config, architecture, generator)
@@ -193,7 +208,7 @@ def find_model(model: str | Path | Run | None) -> Path:
     """
     if model is None:
         model = newest_run()
-    path = model.path if isinstance(model, Run) else Path(model).expanduser()
+    path = model.path if isinstance(model, Run) else user_path(model)
     if not path.exists():
         raise InputError(f"there is no run or model folder {path}")
     if (path / GENERATOR_FILE).is_file():
@@ -236,15 +251,26 @@ def generated(generator: nn.Module, inputs: GeneratorInput, spec: DataSpec) -> T
     Raises:
         ganzoo.errors.GanzooError: a number is not finite.
     """
-    samples = raw_samples(generator, inputs)
-    return images.to_uint8(samples) if spec.is_image else images.finite(samples)
+    stored = images.to_uint8 if spec.is_image else images.finite
+    return raw_samples(generator, inputs, spec, stored)
 
 
-def raw_samples(generator: nn.Module, inputs: GeneratorInput) -> Tensor:
-    """Return a generator's float samples on the CPU, made in evaluation mode."""
+def raw_samples(
+    generator: nn.Module,
+    inputs: GeneratorInput,
+    spec: DataSpec,
+    stored: Callable[[Tensor], Tensor] = lambda samples: samples,
+) -> Tensor:
+    """Return a generator's float samples on the CPU, made in evaluation mode.
+
+    Each block of them is given to ``stored``, which may make it smaller.
+    """
     device = next(generator.parameters()).device
+    block = max(1, min(BLOCK, BLOCK_NUMBERS // spec.size))
     with evaluating(generator), torch.inference_mode():
-        parts = [part.through(generator).float().cpu() for part in inputs.parts(BLOCK, device)]
+        parts = [
+            stored(part.through(generator).float().cpu()) for part in inputs.parts(block, device)
+        ]
     # A copy outside inference mode may take part in a caller's gradients.
     return torch.cat(parts).contiguous().clone()
 
@@ -261,22 +287,28 @@ def evaluating(network: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def _read_config(path: Path) -> ModelConfig:
-    try:
-        return ModelConfig.model_validate(read_json(path))
-    except ValidationError as error:
-        raise InputError(f"{path} is not a model's configuration: {complaint(error)}") from None
-
-
 def _with_weights(build: Callable[[DataSpec], nn.Module], data: DataSpec, path: Path) -> nn.Module:
-    tensors = load_tensors(path)
+    """Build a network with the weights of a file, which must be its own, and finite.
+
+    The file says how large the network may be before memory is taken for it.
+    """
+    shapes = tensor_shapes(path).values()
+    # Set up, a network may have more for a while: parametrisations keep a tensor twice.
+    size = 4 * sum(8 * math.prod(shape) for shape in shapes) + SPARE_BYTES
     with kept_randomness():  # building draws weights that the file then replaces
-        network = build(data)
-    try:
-        network.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split("\n")[1:2]).strip()
-        raise InputError(f"{path} does not fit its configuration: {reason}") from None
+        try:
+            outline = memory.outlined(lambda: build(data), size, 4 * len(shapes) + SPARE_TENSORS)
+            like = build(data) if outline is None else outline
+            tensors = load_tensors(path, like.state_dict())
+            network = build(data)
+        except GanzooError:
+            raise
+        except Exception as error:  # of options that fit no network of any weights
+            raise InputError(
+                f"the network of {path} cannot be built: {type(error).__name__}: "
+                f"{first_line(error)}"
+            ) from error
+    network.load_state_dict(tensors)
     return network.eval().requires_grad_(False)
 
 

@@ -8,13 +8,11 @@ from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
 from torch import Tensor
 
-from ganzoo.component import complaint
-from ganzoo.config import RunConfig
+from ganzoo.config import RunConfig, read_config
 from ganzoo.errors import InputError
-from ganzoo.files import read_json, to_json, write_text
+from ganzoo.files import to_json, write_text
 from ganzoo.images import save_png
 
 RUNS = "runs"
@@ -108,11 +106,7 @@ class Run:
         Raises:
             InputError: it is missing, damaged, or of another format.
         """
-        path = self.path / CONFIG_FILE
-        try:
-            return RunConfig.model_validate(read_json(path))
-        except ValidationError as error:
-            raise InputError(f"{path} is not a run's configuration: {complaint(error)}") from None
+        return read_config(self.path / CONFIG_FILE, RunConfig)
 
     def write_config(self, config: RunConfig) -> None:
         """Write the configuration."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
@@ -118,8 +118,8 @@ def _sources(
     return samples.subset(torch.arange(min(count or len(samples), len(samples))))
 
 
-def _drawn_names(spec: DataSpec, labels: Tensor | None, count: int, seed: int) -> list[str]:
-    names = [f"seed{seed}-{i:05d}.png" for i in range(count)]
+def _drawn_names(spec: DataSpec, labels: Tensor | None, count: int, seed: int) -> Iterable[str]:
+    names = (f"seed{seed}-{i:05d}.png" for i in range(count))
     if labels is None:
         return names
     called = spec.class_names or ()
@@ -127,7 +127,7 @@ def _drawn_names(spec: DataSpec, labels: Tensor | None, count: int, seed: int) -
         called[i] if i < len(called) and _stays_inside(called[i]) else str(i)
         for i in range(spec.classes or 0)
     ]
-    return [f"{folders[label]}/{name}" for label, name in zip(labels, names, strict=True)]
+    return (f"{folders[label]}/{name}" for label, name in zip(labels, names, strict=True))
 
 
 def _source_names(sources: Samples) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ganzoo.component import Component
 from ganzoo.errors import first_line
-from ganzoo.files import append_line, write_text
+from ganzoo.files import append_line, regular_size, write_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,7 +61,9 @@ class JsonLines(Tracker):
         """Drop the lines after ``step``, a torn last one too, and go on behind them."""
         path = folder / METRICS_FILE
         if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            regular_size(path)
+            text = path.read_text(encoding="utf-8", errors="replace")
+            lines = text.splitlines(keepends=True)
             kept = [line for line in lines if _step_of(line) <= step]
             if len(kept) < len(lines):
                 write_text(path, "".join(kept))

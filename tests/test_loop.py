@@ -14,12 +14,12 @@ import torch
 
 import crash
 import ganzoo
-from ganzoo import checkpoint, files
+from ganzoo import checkpoint, files, health
 from ganzoo.api import resume
 from ganzoo.config import RETRIES
 from ganzoo.errors import Diverged, GanzooError, InputError
 from ganzoo.files import load_tensors
-from ganzoo.health import ALIKE, YOUNG, spread
+from ganzoo.health import ALIKE, spread
 from ganzoo.loop import Observer
 from ganzoo.run import Run
 from tiny import TINY
@@ -177,13 +177,13 @@ def test_a_saturated_discriminator_is_said_once(tmp_path, losses):
     assert [row for row in rows(run) if "warning" in row] == said
 
 
-def test_a_collapsed_generator_is_said_once_and_a_young_one_is_not(tmp_path, losses):
+def test_a_collapsed_generator_is_said_once_and_a_young_one_is_not(tmp_path, losses, monkeypatch):
+    monkeypatch.setattr(health, "YOUNG", 100)
     listener = Listener()
-    options = {"steps": YOUNG + 100, "sample_every": 50, "log_every": 100}
-    run = trained(tmp_path / "run", "grey", listener, **options)
+    run = trained(tmp_path / "run", "grey", listener, steps=140, sample_every=20, log_every=70)
     (said,) = [row for row in rows(run) if row.get("warning") == "collapse"]
-    assert said["step"] == YOUNG
-    assert len([line for line in listener.warnings if "collapses at step 500" in line]) == 1
+    assert said["step"] == 100
+    assert len([line for line in listener.warnings if "collapses at step 100" in line]) == 1
 
 
 def test_the_spread_of_samples():

@@ -118,7 +118,7 @@ FIRST = "1.weight"
 def test_weights_load_strictly(folder, change):
     file = folder / "model.safetensors"
     save_tensors(file, change(load_tensors(file)))
-    with pytest.raises(InputError, match="does not fit its configuration"):
+    with pytest.raises(InputError, match="does not fit its network"):
         ganzoo.load(folder)
 
 
@@ -127,7 +127,7 @@ def test_an_option_of_another_network_does_not_fit(folder):
     config = json.loads(file.read_text())
     config["architecture"]["options"]["base_channels"] = 8
     file.write_text(json.dumps(config))
-    with pytest.raises(InputError, match="does not fit its configuration"):
+    with pytest.raises(InputError, match="does not fit its network"):
         ganzoo.load(folder)
 
 

@@ -5,6 +5,7 @@ Nothing here imports torch or pydantic before a command needs it.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -14,8 +15,11 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from ganzoo.cli import evaluate, inspect, sample, train
+from ganzoo.cli.common import note
 from ganzoo.cli.plugins import PluginGroup
 from ganzoo.errors import GanzooError, Interrupted
+
+UNFIT_PATHS = (errno.ENAMETOOLONG, errno.ELOOP)
 
 app = typer.Typer(
     name="ganzoo",
@@ -79,8 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _failed(error, f"{where}{error.strerror or error}", 1)
+        code = 2 if error.errno in UNFIT_PATHS else 1
+        return _failed(error, f"{where}{error.strerror or error}", code)
     except Exception as error:
+        if _out_of_memory(error):
+            return _failed(error, "the memory is not enough; try a smaller batch or network", 1)
         first = (str(error).splitlines() or [""])[0]
         return _failed(
             error,
@@ -95,5 +102,14 @@ def _failed(error: BaseException, message: str, code: int) -> int:
         import traceback
 
         traceback.print_exception(error)
-    print(f"Error: {message}", file=sys.stderr)
+    first, newline, second = f"Error: {message}".partition("\n")
+    note(first)
+    if newline:
+        note(second)
     return code
+
+
+def _out_of_memory(error: Exception) -> bool:
+    # torch raises a class of its own for an accelerator, and no more than words for a CPU.
+    kind = type(error).__name__
+    return kind in ("MemoryError", "OutOfMemoryError") or "can't allocate memory" in str(error)

@@ -11,7 +11,11 @@ import typer
 from typer.core import TyperCommand
 
 from ganzoo import registry
+from ganzoo.errors import printable
 from ganzoo.registry import Kind
+
+LONGEST = 1000
+"""Characters of a line on standard error; of a longer one the beginning and the end are shown."""
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output, and no more.")
@@ -81,7 +85,7 @@ def print_json(value: Any) -> None:
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print aligned columns on standard output, as plain text that other programs can read."""
-    table = [list(header), *[list(row) for row in rows]]
+    table = [[printable(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(header))]
     for row in table:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -90,4 +94,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def note(message: str) -> None:
     """Say something on standard error."""
-    print(message, file=sys.stderr, flush=True)
+    line = printable(message)
+    if len(line) > LONGEST:
+        line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+    print(line, file=sys.stderr, flush=True)

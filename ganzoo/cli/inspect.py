@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -12,7 +11,8 @@ import typer
 from ganzoo import registry
 from ganzoo.cli.common import Json, names_of, note, print_json, print_table
 from ganzoo.cli.plugins import build, hidden, summary
-from ganzoo.errors import InputError, PluginError, did_you_mean, first_line
+from ganzoo.errors import InputError, PluginError, did_you_mean, first_line, printable
+from ganzoo.files import user_path
 from ganzoo.registry import COMMAND, KINDS, Entry, Kind
 
 COLUMNS = ("kind", "name", "package", "version", "state")
@@ -144,7 +144,7 @@ def _described(name: str) -> list[dict[str, Any]]:
         return described
     if broken:
         raise broken[0]
-    if Path(name).expanduser().exists():
+    if user_path(name).exists():
         return [_model(name)]
     known = {entry.name for kind in KINDS for entry in registry.entries(kind)}
     raise InputError(
@@ -247,24 +247,29 @@ def _model(name: str) -> dict[str, Any]:
 
 def _print(one: dict[str, Any]) -> None:
     origin = f", {one['package']} {one['version']}" if "package" in one else ""
-    print(f"{one['kind']} {one['name']}{origin}\n  {one['summary']}")
+    _say(f"{one['kind']} {one['name']}{origin}")
+    _say(f"  {one['summary']}")
     if one["kind"] == "model":
-        print(f"  {one['parameters']:,} parameters in the generator")
+        _say(f"  {one['parameters']:,} parameters in the generator")
         for part in ("architecture", "loss", "data"):
             choice = one["config"][part]
-            print(f"  {part} {_origin(choice)}: {_pairs(choice['options'])}")
+            _say(f"  {part} {_origin(choice)}: {_pairs(choice['options'])}")
         for choice in one["config"]["trackers"]:
-            print(f"  tracker {_origin(choice)}: {_pairs(choice['options'])}")
-        print(f"  train: {_pairs(one['config']['train'])}")
+            _say(f"  tracker {_origin(choice)}: {_pairs(choice['options'])}")
+        _say(f"  train: {_pairs(one['config']['train'])}")
         return
     if one["paper"]:
-        print(f"  paper: {one['paper']}")
+        _say(f"  paper: {one['paper']}")
     if one["recipe"]:
-        print(f"  recipe: {_pairs(one['recipe'])}")
+        _say(f"  recipe: {_pairs(one['recipe'])}")
     if said := {key: value for key, value in one["declares"].items() if value is not None}:
-        print(f"  declares: {_pairs(said)}")
+        _say(f"  declares: {_pairs(said)}")
     for name, option in one["options"].items():
-        print(f"  {name} = {option['default']}  ({option['type']}) {option['description']}")
+        _say(f"  {name} = {option['default']}  ({option['type']}) {option['description']}")
+
+
+def _say(line: str) -> None:
+    print(printable(line))
 
 
 def _origin(choice: dict[str, Any]) -> str:

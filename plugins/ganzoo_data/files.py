@@ -17,12 +17,17 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import Field
 from torch import Tensor
 
-from ganzoo import DataSpec, ImageDataset, Samples
+from ganzoo import DataSpec, ImageDataset, Samples, memory
 from ganzoo.errors import InputError, first_line
+from ganzoo.files import regular_size
 from ganzoo.images import resize
 from ganzoo_data.paths import AbsolutePath
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
+"""What is tried: Pillow knows others, and starts another program for one of them."""
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""How members of a zip may be packed: others unpack to any size before it can be looked at."""
 PIXEL_LIMIT = 64_000_000
 BYTE_LIMIT = 256_000_000
 GREY_MODES = {"1", "L", "LA", "I;16", "I;16B", "I;16L"}
@@ -73,6 +78,7 @@ class _ImageFiles(ImageDataset):
         images: list[Tensor] = []
         kept: list[str] = []
         skipped: list[str] = []
+        size = 0
         for name in names:
             try:
                 image = _decode(read(name), self.image_channels)
@@ -81,6 +87,9 @@ class _ImageFiles(ImageDataset):
                 continue
             if self.image_size:
                 image = resize(_cropped(image, self.image_size)[None], self.image_size)[0]
+            size += image.numel()
+            # Each image and, once all are read, the set that they are copied to.
+            memory.require(2 * size, f"the first {len(images) + 1} images of {self.path}")
             images.append(image)
             kept.append(name)
         return images, kept, skipped
@@ -99,14 +108,18 @@ class ImageFolder(_ImageFiles):
         root = Path(self.path)
         if not root.is_dir():
             raise InputError(f"there is no folder {root}")
+
+        def refuse(error: OSError) -> None:
+            raise InputError(f"the folder {error.filename} cannot be read: {error.strerror}")
+
         files = [
             (Path(parent) / name).relative_to(root).as_posix()
-            for parent, _, names in os.walk(root, followlinks=False)
+            for parent, _, names in os.walk(root, onerror=refuse, followlinks=False)
             for name in names
         ]
 
         def read(name: str) -> bytes:
-            _check_size((root / name).stat().st_size)
+            _check_size(regular_size(root / name))
             return (root / name).read_bytes()
 
         yield files, read
@@ -121,20 +134,24 @@ class ImageZip(_ImageFiles):
     @contextmanager
     def opened(self) -> Iterator[tuple[list[str], Read]]:
         """List the archive."""
+        regular_size(Path(self.path))
         try:
             archive = zipfile.ZipFile(self.path)
-        except FileNotFoundError:
-            raise InputError(f"there is no file {self.path}") from None
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise InputError(f"{self.path} is not a readable zip: {error}") from None
+        except Exception as error:  # a list of members can be broken in many ways
+            raise InputError(f"{self.path} is not a readable zip: {first_line(error)}") from None
         # Of two members with one name the later counts, as it would if they were unpacked.
         members = {
             info.filename: info for info in archive.infolist() if not info.filename.endswith("/")
         }
 
         def read(name: str) -> bytes:
-            _check_size(members[name].file_size)
-            return archive.read(members[name])
+            member = members[name]
+            _check_size(member.file_size)
+            if member.compress_type not in PACKINGS:
+                raise ValueError("it is packed by another method than deflate; pack it anew")
+            with archive.open(member) as file:
+                # A size is asked for, as no more is then unpacked than the zip says there is.
+                return file.read(member.file_size + 1)
 
         with archive:
             yield list(members), read
@@ -206,7 +223,7 @@ def _decode(data: bytes, channels: int | None) -> Tensor:
     """Decode one image into uint8 ``(C, H, W)``; 1 or 3 channels if none are asked for."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the size is judged here, by one limit
-        with Image.open(io.BytesIO(data)) as opened:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             if opened.width * opened.height > PIXEL_LIMIT:
                 raise ValueError(f"{opened.width} x {opened.height} pixels are too many")
             image = ImageOps.exif_transpose(opened)
@@ -258,4 +275,6 @@ def _classes(names: list[str]) -> tuple[tuple[str, ...] | None, Tensor | None]:
     if len(folders) < 2 or any(len(part) == 1 for part in parts):
         return None, None
     numbers = {folder: i for i, folder in enumerate(folders)}
-    return tuple(folders), torch.tensor([numbers[part[0]] for part in parts])
+    # A system may allow names that no text file can hold.
+    called = [os.fsencode(folder).decode("utf-8", "backslashreplace") for folder in folders]
+    return tuple(called), torch.tensor([numbers[part[0]] for part in parts])

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator
 
-AbsolutePath = Annotated[str, AfterValidator(lambda path: str(Path(path).expanduser().resolve()))]
+from ganzoo.errors import first_line
+from ganzoo.files import user_path
+
+
+def _absolute(path: str) -> str:
+    try:
+        absolute = str(user_path(path).resolve())
+        absolute.encode("utf-8")  # as config.json will
+    except Exception as error:  # links that lead in a circle are a RuntimeError, for one
+        raise ValueError(f"{path!r} is no path: {first_line(error)}") from None
+    return absolute
+
+
+AbsolutePath = Annotated[str, AfterValidator(_absolute)]

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from typing import Annotated
 
 import torch
 from pydantic import Field
 
-from ganzoo import Dataset, DataSpec, Samples
+from ganzoo import Dataset, DataSpec, Samples, memory
 from ganzoo.seeding import generator_for
 
 Point = tuple[float, ...]
+Length = Annotated[float, Field(gt=0, le=1e6)]
 
 
 class _Mixture(Dataset):
     """Base of mixtures of equally likely, equally wide Gaussians."""
 
     samples: int = Field(100_000, gt=0, le=10_000_000, description="Points to draw.")
-    std: float = Field(gt=0, description="Standard deviation of each mode.")
+    std: Length = Field(description="Standard deviation of each mode.")
 
     @abstractmethod
     def modes(self) -> tuple[Point, ...]:
@@ -26,14 +28,14 @@ class _Mixture(Dataset):
 
     def read(self) -> Samples:
         """Draw the points; they are the same each time."""
-        centres = torch.tensor(self.modes())
+        modes = self.modes()
+        memory.require(16 * self.samples * len(modes[0]), f"{self.samples:,} points")
+        centres = torch.tensor(modes)
         # A data set has no seed of its own: the run's seed must not change what is learnt.
         rng = generator_for(0, "points")
         chosen = torch.randint(len(centres), (self.samples,), generator=rng)
         noise = torch.randn(self.samples, centres.shape[1], generator=rng)
-        spec = DataSpec(
-            shape=(centres.shape[1],), classes=None, modes=self.modes(), mode_std=self.std
-        )
+        spec = DataSpec(shape=(centres.shape[1],), classes=None, modes=modes, mode_std=self.std)
         return Samples(spec, centres[chosen] + self.std * noise)
 
 
@@ -45,9 +47,9 @@ class Ring(_Mixture):
 
     paper = "Srivastava et al. 2017, arXiv:1705.07761"
 
-    std: float = Field(0.01, gt=0, description="Standard deviation of each mode.")
-    radius: float = Field(1.0, gt=0, description="Radius of the circle.")
-    count: int = Field(8, gt=0, description="Number of modes.")
+    std: Length = Field(0.01, description="Standard deviation of each mode.")
+    radius: Length = Field(1.0, description="Radius of the circle.")
+    count: int = Field(8, gt=0, le=10_000, description="Number of modes.")
 
     def modes(self) -> tuple[Point, ...]:
         """Return the centres, counter-clockwise from the right."""
@@ -63,9 +65,9 @@ class Grid(_Mixture):
 
     paper = "Srivastava et al. 2017, arXiv:1705.07761"
 
-    std: float = Field(0.05, gt=0, description="Standard deviation of each mode.")
-    side: int = Field(5, gt=0, description="Modes along a side.")
-    spacing: float = Field(2.0, gt=0, description="Distance between neighbours.")
+    std: Length = Field(0.05, description="Standard deviation of each mode.")
+    side: int = Field(5, gt=0, le=100, description="Modes along a side.")
+    spacing: Length = Field(2.0, description="Distance between neighbours.")
 
     def modes(self) -> tuple[Point, ...]:
         """Return the centres, around the origin."""
@@ -76,8 +78,8 @@ class Grid(_Mixture):
 class Gaussian(_Mixture):
     """One Gaussian around the origin, of any dimension."""
 
-    std: float = Field(1.0, gt=0, description="Standard deviation.")
-    dimensions: int = Field(2, gt=0, description="Length of a sample.")
+    std: Length = Field(1.0, description="Standard deviation.")
+    dimensions: int = Field(2, gt=0, le=10_000, description="Length of a sample.")
 
     def modes(self) -> tuple[Point, ...]:
         """Return the origin."""

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo import FeatureExtractor, Features, LoadedExtractor
-from ganzoo.errors import InputError
 from ganzoo.files import load_tensors, sha256
 from ganzoo.images import resize, to_float
 
@@ -29,10 +28,7 @@ class DigitsCNN(FeatureExtractor):
         """Load the embedded weights, or a safetensors file of the same network."""
         path = weights or FILE
         network = Network()
-        try:
-            network.load_state_dict(load_tensors(path))
-        except RuntimeError:
-            raise InputError(f"{path} holds the weights of another network") from None
+        network.load_state_dict(load_tensors(path, network.state_dict()))
         network = network.eval().requires_grad_(False).to(device)
         return LoadedExtractor(
             lambda batch: Features(*(found.cpu() for found in network(prepared(batch)))),

@@ -126,7 +126,7 @@ class WGAN(Loss):
     recipe = Recipe(optimizer="rmsprop", generator_lr=5e-5, discriminator_lr=5e-5, n_critic=5)
     bounds_slope = True
 
-    clip: float = Field(0.01, gt=0, description="Bound on each of the critic's parameters.")
+    clip: float = Field(0.01, gt=0, le=1e6, description="Bound on each of the critic's parameters.")
 
     def discriminator_loss(self, D, real, fake):
         """Minus the estimate of the Wasserstein distance."""

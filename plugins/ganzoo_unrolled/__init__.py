@@ -31,7 +31,9 @@ class Unrolled(Loss):
 
     base: str = Field("non-saturating", description="Name of the loss beneath.")
     base_options: dict[str, Any] = Field({}, description="Options of the loss beneath.")
-    unrolled_steps: int = Field(5, ge=0, description="Discriminator updates to look ahead, K.")
+    unrolled_steps: int = Field(
+        5, ge=0, le=1000, description="Discriminator updates to look ahead, K."
+    )
     unrolled_lr: float | None = Field(
         None,
         gt=0,
