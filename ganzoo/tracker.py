@@ -44,7 +44,7 @@ class Tracker(Component, ABC):
 
     @abstractmethod
     def start(self, folder: Path, config: dict[str, Any], step: int) -> TrackedRun:
-        """Begin to follow a run.
+        """Begin to follow a run, or again, after ``close``, when it went back after divergence.
 
         Args:
             folder: The run's folder; what the tracker writes to disk belongs in it.
