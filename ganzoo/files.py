@@ -119,10 +119,14 @@ def read_json(path: Path) -> Any:
             stands in it twice, or a number that is not finite.
     """
     try:
-        if regular_size(path) > JSON_LIMIT:
+        regular_size(path)
+        with path.open("rb") as file:
+            data = file.read(JSON_LIMIT + 1)
+        if len(data) > JSON_LIMIT:
             raise ValueError("it is larger than 1 MiB")
-        text = path.read_bytes().decode("utf-8")
-        value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_without_twins)
+        value = json.loads(
+            data.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_without_twins
+        )
         if _depth(value) > DEPTH_LIMIT:
             raise ValueError(f"it is deeper than {DEPTH_LIMIT} levels")
         to_json(value).encode("utf-8")

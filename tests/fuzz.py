@@ -38,7 +38,7 @@ WORK_FAILED = re.compile(r"Error: .*(diverged|not finite)")
 """What exit code 1 may say: that the work itself failed."""
 STOPPED = re.compile(r"^stopped after step \d+ of \d+, state saved", re.M)
 """What exit code 130 must say: asked for years of training, it was stopped, and saved its state."""
-PATIENCE = 5
+PATIENCE = 10
 """Seconds after which training is asked to stop."""
 SIDE = 16
 RUNS = ("mlp", "dcgan", "sngan", "cyclegan", "ring")
@@ -412,12 +412,12 @@ def damaged_images(rng: Random, root: Path) -> Case:
         found = [kept]
     done = [file_changed(rng, path) for path in rng.sample(found, min(len(found), 3))]
     size = rng.choice(([], ["--image-size", "8"], ["--image-size", "8"]))
-    return training("photos", *size), "; ".join(done)
+    return training("photos", "--out", "run", *size), "; ".join(done)
 
 
 def training(data: str, *more: str) -> list[str]:
     small = ["--set", "arch.hidden=4", "--set", "arch.z_dim=2"]
-    return ["train", "mlp", "--data", data, "--out", "run", *small, *LITTLE, *more]
+    return ["train", "mlp", "--data", data, *small, *LITTLE, *more]
 
 
 def damaged_zip(rng: Random, root: Path) -> Case:
@@ -425,7 +425,7 @@ def damaged_zip(rng: Random, root: Path) -> Case:
     path = Path(shutil.copy(root / "photos.zip", "photos.zip"))
     done = rng.choice((hostile_zip, bytes_changed, bytes_changed, central_changed))(rng, path)
     shutil.rmtree("photos")
-    return training("photos.zip", "--image-size", "8"), done
+    return training("photos.zip", "--out", "run", "--image-size", "8"), done
 
 
 def central_changed(rng: Random, path: Path) -> str:
@@ -573,15 +573,14 @@ def work(options: argparse.Namespace) -> None:
     )
     if not (root / "photos").exists():
         prepared(root)
-    # What every command imports and warms up is no growth.
-    os.chdir(root)
-    with redirect_stdout(io.StringIO()):
+    # What every command imports and warms up is no growth, and takes its time once.
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        redirect_stdout(io.StringIO()),
+        redirect_stderr(io.StringIO()),
+    ):
+        main([*training(str(root / "photos")), "--out", f"{folder}/run"])
         main(["show", str(root / "run-dcgan")])
-    import PIL.Image
-    import torch
-
-    PIL.Image.init()
-    torch.rand(2, 1, 8, 8)
     options.baseline = peak_memory()
     for number in range(options.first, options.last):
         print(json.dumps({"begin": number}), flush=True)
@@ -648,7 +647,7 @@ def main() -> int:
     parser.add_argument("--case", type=int, help="run this one alone, and show it")
     parser.add_argument("--memory", type=float, default=1.5, help="GiB that a case may add")
     parser.add_argument("--seconds", type=float, default=20, help="seconds that a case may take")
-    parser.add_argument("--renew", type=int, default=250, help="cases in one process")
+    parser.add_argument("--renew", type=int, default=500, help="cases in one process")
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--last", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--root", help=argparse.SUPPRESS)
