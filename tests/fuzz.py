@@ -10,6 +10,7 @@ command takes too long or too much memory, or if anything outside of the case's 
 from __future__ import annotations
 
 import argparse
+import copy
 import faulthandler
 import hashlib
 import io
@@ -227,7 +228,7 @@ def json_changed(rng: Random, path: Path) -> str:
             holder = holder[key]
         how = rng.choice(("value", "value", "value", "value", "text", "gone", "added", "deeper"))
         if how == "value":
-            holder[last] = rng.choice(VALUES)
+            holder[last] = copy.deepcopy(rng.choice(VALUES))
         elif how == "text":
             path.write_text(
                 json.dumps(tree).replace(json.dumps(holder[last]), rng.choice(TEXTS), 1)
@@ -236,7 +237,9 @@ def json_changed(rng: Random, path: Path) -> str:
         elif how == "gone":
             del holder[last]
         elif how == "added" and isinstance(holder, dict):
-            holder[rng.choice(("extra", "../x", "a\nb", "__class__"))] = rng.choice(VALUES)
+            holder[rng.choice(("extra", "../x", "a\nb", "__class__"))] = copy.deepcopy(
+                rng.choice(VALUES)
+            )
         else:
             holder[last] = [holder[last]]
         if not [place for place in places(tree) if place]:
@@ -450,7 +453,7 @@ def odd_options(rng: Random, root: Path) -> Case:
     keys += ("train.generator_lr", "data.std", "data.samples", "data.count", "x.y", "train.device")
     more = []
     for key in rng.sample(keys, 2):
-        value = rng.choice(VALUES)
+        value = copy.deepcopy(rng.choice(VALUES))
         text = value if isinstance(value, str) else json.dumps(value)
         more += ["--set", f"{key}={text}".replace("\0", "")]
     base = ["train", "mlp", "--data", "ring", "--out", "run", "--steps", "1", "--device", "cpu"]
