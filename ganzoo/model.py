@@ -309,6 +309,9 @@ def _with_weights(build: Callable[[DataSpec], nn.Module], data: DataSpec, path: 
                 f"{first_line(error)}"
             ) from error
     network.load_state_dict(tensors)
+    for name, parameter in network.named_parameters():  # a buffer may well be infinite
+        if not parameter.isfinite().all():
+            raise InputError(f"{path} holds numbers that are not finite, in '{name}'")
     return network.eval().requires_grad_(False)
 
 

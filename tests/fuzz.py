@@ -10,6 +10,7 @@ command takes too long or too much memory, or if anything outside of the case's 
 from __future__ import annotations
 
 import argparse
+import copy
 import faulthandler
 import hashlib
 import io
@@ -38,7 +39,7 @@ WORK_FAILED = re.compile(r"Error: .*(diverged|not finite)")
 """What exit code 1 may say: that the work itself failed."""
 STOPPED = re.compile(r"^stopped after step \d+ of \d+, state saved", re.M)
 """What exit code 130 must say: asked for years of training, it was stopped, and saved its state."""
-PATIENCE = 5
+PATIENCE = 10
 """Seconds after which training is asked to stop."""
 SIDE = 16
 RUNS = ("mlp", "dcgan", "sngan", "cyclegan", "ring")
@@ -227,7 +228,7 @@ def json_changed(rng: Random, path: Path) -> str:
             holder = holder[key]
         how = rng.choice(("value", "value", "value", "value", "text", "gone", "added", "deeper"))
         if how == "value":
-            holder[last] = rng.choice(VALUES)
+            holder[last] = copy.deepcopy(rng.choice(VALUES))
         elif how == "text":
             path.write_text(
                 json.dumps(tree).replace(json.dumps(holder[last]), rng.choice(TEXTS), 1)
@@ -236,7 +237,9 @@ def json_changed(rng: Random, path: Path) -> str:
         elif how == "gone":
             del holder[last]
         elif how == "added" and isinstance(holder, dict):
-            holder[rng.choice(("extra", "../x", "a\nb", "__class__"))] = rng.choice(VALUES)
+            holder[rng.choice(("extra", "../x", "a\nb", "__class__"))] = copy.deepcopy(
+                rng.choice(VALUES)
+            )
         else:
             holder[last] = [holder[last]]
         if not [place for place in places(tree) if place]:
@@ -412,12 +415,12 @@ def damaged_images(rng: Random, root: Path) -> Case:
         found = [kept]
     done = [file_changed(rng, path) for path in rng.sample(found, min(len(found), 3))]
     size = rng.choice(([], ["--image-size", "8"], ["--image-size", "8"]))
-    return training("photos", *size), "; ".join(done)
+    return training("photos", "--out", "run", *size), "; ".join(done)
 
 
 def training(data: str, *more: str) -> list[str]:
     small = ["--set", "arch.hidden=4", "--set", "arch.z_dim=2"]
-    return ["train", "mlp", "--data", data, "--out", "run", *small, *LITTLE, *more]
+    return ["train", "mlp", "--data", data, *small, *LITTLE, *more]
 
 
 def damaged_zip(rng: Random, root: Path) -> Case:
@@ -425,7 +428,7 @@ def damaged_zip(rng: Random, root: Path) -> Case:
     path = Path(shutil.copy(root / "photos.zip", "photos.zip"))
     done = rng.choice((hostile_zip, bytes_changed, bytes_changed, central_changed))(rng, path)
     shutil.rmtree("photos")
-    return training("photos.zip", "--image-size", "8"), done
+    return training("photos.zip", "--out", "run", "--image-size", "8"), done
 
 
 def central_changed(rng: Random, path: Path) -> str:
@@ -450,7 +453,7 @@ def odd_options(rng: Random, root: Path) -> Case:
     keys += ("train.generator_lr", "data.std", "data.samples", "data.count", "x.y", "train.device")
     more = []
     for key in rng.sample(keys, 2):
-        value = rng.choice(VALUES)
+        value = copy.deepcopy(rng.choice(VALUES))
         text = value if isinstance(value, str) else json.dumps(value)
         more += ["--set", f"{key}={text}".replace("\0", "")]
     base = ["train", "mlp", "--data", "ring", "--out", "run", "--steps", "1", "--device", "cpu"]
@@ -573,15 +576,14 @@ def work(options: argparse.Namespace) -> None:
     )
     if not (root / "photos").exists():
         prepared(root)
-    # What every command imports and warms up is no growth.
-    os.chdir(root)
-    with redirect_stdout(io.StringIO()):
+    # What every command imports and warms up is no growth, and takes its time once.
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        redirect_stdout(io.StringIO()),
+        redirect_stderr(io.StringIO()),
+    ):
+        main([*training(str(root / "photos")), "--out", f"{folder}/run"])
         main(["show", str(root / "run-dcgan")])
-    import PIL.Image
-    import torch
-
-    PIL.Image.init()
-    torch.rand(2, 1, 8, 8)
     options.baseline = peak_memory()
     for number in range(options.first, options.last):
         print(json.dumps({"begin": number}), flush=True)
@@ -648,7 +650,7 @@ def main() -> int:
     parser.add_argument("--case", type=int, help="run this one alone, and show it")
     parser.add_argument("--memory", type=float, default=1.5, help="GiB that a case may add")
     parser.add_argument("--seconds", type=float, default=20, help="seconds that a case may take")
-    parser.add_argument("--renew", type=int, default=250, help="cases in one process")
+    parser.add_argument("--renew", type=int, default=500, help="cases in one process")
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--last", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--root", help=argparse.SUPPRESS)

@@ -18,7 +18,6 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-import fuzz
 import ganzoo
 from ganzoo import checkpoint, memory, open_dataset
 from ganzoo.cli.common import LONGEST
@@ -682,6 +681,8 @@ def test_a_device_is_called_by_plain_digits():
 
 @ON_POSIX
 def test_damaged_files_of_every_kind(monkeypatch, capfd):
+    import fuzz
+
     monkeypatch.setattr(sys, "argv", ["fuzz.py", "--cases", "25", "--seed", "7"])
     assert fuzz.main() == 0, capfd.readouterr().out
     assert "25 cases of seed 7" in capfd.readouterr().out

@@ -112,7 +112,6 @@ def test_any_bytes_are_tensors_or_refused(tmp_path, data):
         assert {name: (t.shape, t.dtype) for name, t in found.items()} == {
             name: (t.shape, t.dtype) for name, t in like.items()
         }
-        assert all(tensor.isfinite().all() for tensor in found.values())
 
 
 HEADER_VALUES = st.integers(-2, 2**70) | NUMBERS | TEXT | st.none() | st.lists(NUMBERS, max_size=3)
