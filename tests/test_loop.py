@@ -126,6 +126,25 @@ def test_where_a_run_goes_back_to_does_not_depend_on_interruptions(tmp_path, los
     assert crash.difference(crash.content(whole.path), crash.content(halves.path)) == []
 
 
+@pytest.mark.parametrize(
+    ("found", "kept"),
+    [
+        ([], []),
+        ([7], [7]),
+        ([200, 400, 600], [400, 600]),
+        ([200, 400, 410, 420], [200, 400, 420]),
+        ([200, 400, 600, 610], [400, 600, 610]),
+        ([10, 20, 30], [30]),
+    ],
+)
+def test_checkpoints_of_interruptions_do_not_displace_regular_ones(tmp_path, found, kept):
+    for step in found:
+        (tmp_path / f"{step:08d}").mkdir()
+    checkpoint.prune(tmp_path, 200)
+    assert checkpoint.steps(tmp_path) == kept
+    assert len(list(tmp_path.iterdir())) == len(kept)
+
+
 def test_a_run_gives_up_after_some_tries_and_leaves_its_last_good_model(tmp_path, losses):
     listener = Listener()
     with pytest.raises(Diverged, match="diverged by step 6") as given_up:
