@@ -61,6 +61,8 @@ def run_training(run: Run, config: RunConfig, trainer: Trainer, observer: Observ
     """
     try:
         _train(run, config, trainer, observer)
+    except BrokenPipeError:
+        raise  # whoever read the output has gone, which is no failure of a disk
     except OSError as error:
         where = error.filename or run.path
         raise GanzooError(

@@ -311,6 +311,15 @@ def test_a_folder_that_vanishes_ends_the_run_in_one_line(tmp_path):
         trained(tmp_path / "run", observer=Remover(), log_every=1)
 
 
+def test_a_reader_that_has_gone_is_no_failing_disk(tmp_path):
+    class Unread(Observer):
+        def logged(self, row):
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        trained(tmp_path / "run", observer=Unread())
+
+
 def test_kills_leave_no_difference(tmp_path):
     """A few of what tests/crash.py does by the hundred, in a process of its own."""
     script = Path(crash.__file__)
