@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.config import RunConfig, choose_data, resolve
 from ganzoo.errors import InputError
+from ganzoo.files import user_path
 from ganzoo.registry import DATASET
 from ganzoo.run import Run
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ganzoo.dataset import Samples
     from ganzoo.loop import Observer
 
@@ -79,7 +81,7 @@ def start(
     trainer = prepared(config, samples)
     for message in [*samples.complaints(), *complaints(trainer)]:
         observer.warned(message)
-    with Run.create(config, Path(out).expanduser() if out else None) as run:
+    with Run.create(config, user_path(out) if out else None) as run:
         run_training(run, config, trainer, observer)
     return run
 
@@ -105,7 +107,7 @@ def resume(
     from ganzoo.training import prepared
 
     observer = observer or Observer()
-    run = Run.open(Path(path).expanduser())
+    run = Run.open(user_path(path))
     with run.locked():
         config = _config_to_go_on(run, changes or {}, observer)
         samples = config.data.build(DATASET).read()

@@ -147,5 +147,5 @@ class Followers:
 def _step_of(line: str) -> float:
     try:
         return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")  # a torn line at the end of a killed run
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return float("inf")  # a torn line at the end of a killed run, or a damaged one

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ganzoo import memory
 from ganzoo.architecture import GeneratorInput
 from ganzoo.checkpoint import TrainState
 from ganzoo.config import RunConfig, TrainOptions
@@ -38,6 +39,8 @@ SHOWN = 64
 """Samples in each sample picture of images."""
 SHOWN_POINTS = 2500
 """Samples in each sample picture of vectors."""
+COPIES = 10
+"""How often the memory of one network is needed: both, their gradients, moments and the average."""
 COLUMNS = 8
 """Images in a row of a sample picture."""
 HALF = {"fp32": None, "bf16": torch.bfloat16}
@@ -258,15 +261,30 @@ def prepared(config: RunConfig, samples: Samples) -> Trainer:
     """Build the trainer of a run, and refuse what does not fit together.
 
     Raises:
-        InputError: the architecture does not fit the data, or the discriminator the loss.
+        InputError: the architecture does not fit the data, or the discriminator the loss, or the
+            memory is not enough.
         ganzoo.errors.PluginError: a component's package is not installed.
     """
     for tracker in trackers_of(config).values():
         tracker.check()
+    architecture, loss = config.architecture.build(ARCHITECTURE), config.loss.build(LOSS)
     with kept_randomness():
-        return Trainer(
-            config.architecture.build(ARCHITECTURE), config.loss.build(LOSS), samples, config.train
-        )
+        _require_memory(architecture, loss, samples.spec, config.train.batch_size)
+        return Trainer(architecture, loss, samples, config.train)
+
+
+def _require_memory(
+    architecture: Architecture, loss: Loss, data: DataSpec, batch_size: int
+) -> None:
+    independent = loss.independent_samples
+    for build in (
+        lambda: architecture.generator(data),
+        lambda: architecture.discriminator(data, independent_samples=independent),
+        lambda: architecture.history(data),
+    ):
+        memory.outlined(build, memory.limit() // COPIES)
+    numbers = data.size + getattr(architecture, "z_dim", data.size)
+    memory.require(4 * batch_size * numbers, "a batch")
 
 
 def trackers_of(config: RunConfig) -> dict[str, Tracker]:

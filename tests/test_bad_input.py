@@ -676,6 +676,49 @@ def test_a_device_is_called_by_plain_digits():
             resolve_device(name)
 
 
+# Training
+
+
+TRAININGS = {
+    "mlp --set arch.hidden=1000000000,1000000000": "the network is too large",
+    "mlp --set arch.hidden=1000000000000,1000000000000": "the network is too large",
+    "mlp --set arch.z_dim=1" + 30 * "0": "the network is too large",
+    "dcgan --set arch.base_channels=1000000": "the network is too large",
+    "r3gan --set arch.blocks=1000000000": "the network is too large",
+    "cyclegan --data pets --set arch.pool_size=100000000000": "the network is too large",
+    "mlp --set arch.z_dim=1000000 --set arch.hidden=1 --batch-size 65536": "a batch would take",
+    "mlp --out ~nobody-of-that-name/run": "there is no such home folder",
+}
+
+
+@pytest.mark.parametrize("command", TRAININGS, ids=lambda command: command[:50])
+def test_training_asks_for_no_more_than_there_is(refused, tmp_path, monkeypatch, command):
+    monkeypatch.setenv(memory.VARIABLE, "1")
+    for name in ("cats", "dogs"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        (tmp_path / "pets" / name / "1.png").write_bytes(picture(size=(24, 24)))
+    assert TRAININGS[command] in refused("train", *command.split(), "--device", "cpu")
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("line", [b"\xff\xfe", b"[" * 5000, b"[1]", b"", b"3", b'{"step": []}'])
+def test_damaged_metrics_do_not_stop_a_run(run, ganzoo_cli, line):
+    path = run / "metrics.jsonl"
+    kept = path.read_bytes()
+    path.write_bytes(kept + line + b"\n")
+    result = ganzoo_cli("train", "--resume", "run", "--steps", "5")
+    assert result.code == 0, result
+    assert path.read_bytes().startswith(kept)
+    assert json.loads(path.read_text().splitlines()[-1])["step"] == 5
+
+
+@ON_POSIX
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device"])
+def test_metrics_are_a_regular_file(run, refused, kind):
+    put(kind, run / "metrics.jsonl")
+    assert "is not a regular file" in refused("train", "--resume", "run", "--steps", "5")
+
+
 # And by the thousand
 
 
