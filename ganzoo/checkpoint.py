@@ -212,6 +212,10 @@ def _restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None
         # A number belongs to a whole parameter; whatever else is kept is as large as it.
         if value.dim() and value.shape != shapes[index]:
             raise ValueError(f"{key} of an optimiser has another shape than its parameter")
+        if not value.is_floating_point():
+            raise ValueError(f"{key} of an optimiser is of type {value.dtype}")
         state.setdefault(int(index), {})[name] = value
+    if len({tuple(sorted(values)) for values in state.values()}) > 1:
+        raise ValueError("an optimiser keeps more of one parameter than of another")
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -428,6 +428,8 @@ OPTIMIZERS = {
     "a stranger": lambda tensors: {**tensors, "99.exp_avg": torch.zeros(3)},
     "no number": lambda tensors: {**tensors, "x.exp_avg": torch.zeros(3)},
     "a negative one": lambda tensors: {**tensors, "-1.exp_avg": torch.zeros(3)},
+    "another type": lambda tensors: {**tensors, "0.step": tensors["0.step"].bool()},
+    "a part of it": lambda tensors: {k: v for k, v in tensors.items() if k != "0.exp_avg"},
 }
 
 
