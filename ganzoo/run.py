@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ganzoo.config import RunConfig, read_config
 from ganzoo.errors import InputError
-from ganzoo.files import to_json, write_text
+from ganzoo.files import regular_size, to_json, write_text
 from ganzoo.images import save_png
 
 RUNS = "runs"
@@ -52,9 +52,14 @@ class Run:
         """Keep other processes from training this run; the lock of one that died is none.
 
         Raises:
-            InputError: another process is training it.
+            InputError: another process is training it, or what is there cannot be a lock.
         """
-        lock = FileLock(self.path / LOCK_FILE, blocking=False)
+        path = self.path / LOCK_FILE
+        if path.is_symlink():  # it would lead a stranger's run to a file of one's own
+            raise InputError(f"{path} is a link; remove it")
+        if path.exists():
+            regular_size(path)
+        lock = FileLock(path, blocking=False)
         try:
             lock.acquire()
         except Timeout:

@@ -237,6 +237,20 @@ def test_a_second_process_is_refused_and_the_lock_of_a_dead_one_is_none(tmp_path
     assert resume(run.path, {"train.steps": 6}).path == run.path
 
 
+@pytest.mark.parametrize("what", ["folder", "link"])
+def test_a_lock_is_a_file(tmp_path, refused, what):
+    run, mine = trained(tmp_path / "run"), tmp_path / "mine"
+    mine.write_text("my own")
+    lock = run.path / ".lock"
+    lock.unlink(missing_ok=True)
+    if what == "folder":
+        lock.mkdir()
+    else:
+        lock.symlink_to(mine)
+    assert str(lock) in refused("train", "--resume", run.path, "--steps", 6)
+    assert mine.read_text() == "my own"
+
+
 def test_what_a_process_left_that_died_before_its_run_began_is_no_obstacle(tmp_path):
     out = tmp_path / "run"
     (out / "samples").mkdir(parents=True)
