@@ -179,7 +179,7 @@ class _Loop:
         """Write the model folder of the state."""
         step = self.state.step
         picture = self.run.samples / f"{step:08d}.png"
-        if not picture.exists():
+        if not picture.is_file():
             self._save_picture()
         write_model(
             self.run.model,

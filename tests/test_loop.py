@@ -325,6 +325,17 @@ def test_a_folder_that_vanishes_ends_the_run_in_one_line(tmp_path):
         trained(tmp_path / "run", observer=Remover(), log_every=1)
 
 
+def test_a_device_in_the_place_of_a_picture_is_replaced(tmp_path):
+    run = trained(tmp_path / "run")
+    whole = crash.content(run.path)
+    picture = run.samples / "00000004.png"
+    picture.unlink()
+    picture.symlink_to(os.devnull)
+    resume(run.path)
+    assert not picture.is_symlink()
+    assert crash.difference(whole, crash.content(run.path)) == []
+
+
 def test_a_reader_that_has_gone_is_no_failing_disk(tmp_path):
     class Unread(Observer):
         def logged(self, row):
