@@ -75,7 +75,7 @@ class Trainer:
         self.loss = loss
         self.options = options
         self.device = resolve_device(options.device)
-        self.conditional = architecture.conditional(samples.spec)
+        self.conditional = architecture.takes_labels(samples.spec)
         self.half = HALF[options.precision]
         if self.conditional:
             _check_labels(samples)

@@ -300,7 +300,7 @@ class Classy(Architecture):
     def discriminator(self, data, *, independent_samples=False):
         return Told(data.size, data.classes, 1, nn.Flatten(0))
 
-    def conditional(self, data):
+    def takes_labels(self, data):
         return True
 """
 

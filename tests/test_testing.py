@@ -143,7 +143,7 @@ class Conditional(Architecture):
 
     z_dim: int = Field(3, gt=0, description="Length of a latent.")
 
-    def conditional(self, data):
+    def takes_labels(self, data):
         return data.classes is not None
 
     def generator(self, data):
@@ -166,7 +166,7 @@ class Conditional(Architecture):
         return [nn.Flatten(0)]
 
     def labelled(self, network, data):
-        return Labelled(network, data.classes) if self.conditional(data) else network
+        return Labelled(network, data.classes) if self.takes_labels(data) else network
 
 
 class LearntLabels(Labelled):
@@ -184,7 +184,7 @@ class LearnsLabels(Conditional):
     """Looks at labels once it has learnt to."""
 
     def labelled(self, network, data):
-        return LearntLabels(network, data.classes) if self.conditional(data) else network
+        return LearntLabels(network, data.classes) if self.takes_labels(data) else network
 
 
 class Pool(nn.Module):
@@ -754,14 +754,14 @@ class CountsFromOne(Conditional):
 class ConditionalIsANumber(Conditional):
     """Answers how many classes there are."""
 
-    def conditional(self, data):
+    def takes_labels(self, data):
         return data.classes
 
 
 class TranslatesToNowhere(Translating):
     """Does not take the class that an image goes to."""
 
-    def conditional(self, data):
+    def takes_labels(self, data):
         return False
 
 

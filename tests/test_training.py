@@ -612,7 +612,7 @@ class Labelled(nn.Module):
 
 class Conditional(Architecture):
     "Adds an embedding of the class."
-    def conditional(self, data):
+    def takes_labels(self, data):
         return True
     def generator(self, data):
         ending = nn.Tanh(), nn.Unflatten(1, data.shape)

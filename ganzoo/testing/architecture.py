@@ -202,7 +202,7 @@ def check_independent_samples(architecture: Architecture) -> None:
     for data, _, discriminator in _networks(architecture, independent_samples=True):
         with explained("the discriminator must judge a batch of any size in training mode"):
             mixed = mixes_batch(
-                discriminator, data, conditional=bool(architecture.conditional(data))
+                discriminator, data, conditional=bool(architecture.takes_labels(data))
             )
         require(
             not mixed,
@@ -317,19 +317,19 @@ def check_autocast(architecture: Architecture) -> None:
 def check_conditional(architecture: Architecture) -> None:
     """Where both networks take labels, they look at them, and serve each class."""
     for data in _DATA:
-        conditional = architecture.conditional(data)
+        conditional = architecture.takes_labels(data)
         require(
             isinstance(conditional, bool),
-            f"conditional(data) must answer True or False, not {conditional!r}",
+            f"takes_labels(data) must answer True or False, not {conditional!r}",
         )
         require(
             conditional or not architecture.takes_images,
             "an architecture that takes images is told by labels to which class they go: leave "
-            "conditional() as it is, or answer True",
+            "takes_labels() as it is, or answer True",
         )
     for classes in (CLASSES, MANY_CLASSES):
         for data, *networks in _networks(architecture, classes=classes):
-            if architecture.conditional(data):
+            if architecture.takes_labels(data):
                 given = (_inputs(architecture, data).given, _samples(data))
                 for word, network, same in zip(
                     ("generator", "discriminator"), networks, given, strict=True
@@ -494,7 +494,7 @@ def _arguments(inputs: GeneratorInput) -> tuple[Tensor, ...]:
 
 
 def _labelled(architecture: Architecture, data: DataSpec, samples: Tensor) -> tuple[Tensor, ...]:
-    return (samples, _labels(data)) if architecture.conditional(data) else (samples,)
+    return (samples, _labels(data)) if architecture.takes_labels(data) else (samples,)
 
 
 def _labels(data: DataSpec) -> Tensor:
@@ -505,7 +505,7 @@ def _inputs(architecture: Architecture, data: DataSpec) -> GeneratorInput:
     if architecture.takes_images:
         labels = _labels(data)
         return GeneratorInput(_samples(data, seed=1), labels, (labels + 1) % data.classes)
-    labels = _labels(data) if architecture.conditional(data) else None
+    labels = _labels(data) if architecture.takes_labels(data) else None
     return GeneratorInput(_latents(architecture), labels)
 
 
@@ -610,7 +610,7 @@ def _require_history(
 def _shown(architecture: Architecture, data: DataSpec, history: nn.Module, seed: int) -> Tensor:
     """Pass batches through a history; the sign of a fake tells its class."""
     rng = torch.Generator().manual_seed(seed)
-    labels = _labels(data) if architecture.conditional(data) else None
+    labels = _labels(data) if architecture.takes_labels(data) else None
     signs = 1 - 2 * (_labels(data) % 2).float().reshape(-1, *[1] * len(data.shape))
     shown = []
     with seeded(seed), torch.no_grad():
