@@ -159,6 +159,10 @@ class Samples:
     """What could not be read, each with the reason."""
     names: tuple[str, ...] | None = None
     """Where each sample comes from, such as its file within the set."""
+    flip: bool = False
+    """Whether training mirrors half of the images, left to right."""
+    content: str | None = None
+    """The fingerprint, where whoever read the samples knows it already."""
 
     def __post_init__(self) -> None:
         wanted = torch.uint8 if self.spec.is_image else torch.float32
@@ -189,7 +193,7 @@ class Samples:
         """Return a set of the chosen samples only."""
         labels = None if self.labels is None else self.labels[indices]
         names = None if self.names is None else tuple(self.names[i] for i in indices.tolist())
-        return Samples(self.spec, self.stored[indices], labels, names=names)
+        return Samples(self.spec, self.stored[indices], labels, names=names, flip=self.flip)
 
     def to(self, device: torch.device | str) -> Samples:
         """Return the same set with its tensors on a device."""
@@ -199,10 +203,15 @@ class Samples:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the content: shape and every sample, in order. SHA-256, hexadecimal."""
-        stored = self.stored.detach().cpu().contiguous()
-        digest = hashlib.sha256(repr((tuple(stored.shape), str(stored.dtype))).encode())
-        digest.update(memoryview(stored.numpy()).cast("B"))
-        return digest.hexdigest()
+        return self.content or fingerprint(self.stored)
+
+
+def fingerprint(stored: Tensor) -> str:
+    """Hash samples: their shape and every one, in order. SHA-256, hexadecimal."""
+    stored = stored.detach().cpu().contiguous()
+    digest = hashlib.sha256(repr((tuple(stored.shape), str(stored.dtype))).encode())
+    digest.update(memoryview(stored.numpy()).cast("B"))
+    return digest.hexdigest()
 
 
 class Dataset(Component, ABC):

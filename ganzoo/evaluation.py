@@ -221,7 +221,7 @@ def _evaluators(metrics: Sequence[str] | None, spec: DataSpec) -> dict[str, Eval
             judge = validated(entry.load(), {})
         except InputError:
             continue  # what is broken was not asked for
-        if judge.fits(spec):
+        if judge.fits(spec) and not judge.on_request:
             usable[entry.name] = judge
     if not usable:
         raise InputError(f"no installed metric can judge samples of {spec.size_in_words}")
@@ -248,13 +248,12 @@ class _Extractors:
 
     def name_for(self, judge: Evaluator) -> str | None:
         """Return the extractor that a metric is given: asked for, the data's, or its own."""
-        return (
-            None if judge.features is None else self.asked or self.spec.features or judge.features
-        )
+        own = judge.extractor(self.spec)
+        return None if own is None else self.asked or own
 
     def check_used(self, evaluators: dict[str, Evaluator]) -> None:
         """Refuse an extractor, or weights, that no metric would look through."""
-        unused = all(judge.features is None for judge in evaluators.values())
+        unused = all(self.name_for(judge) is None for judge in evaluators.values())
         if unused and (self.asked or self.weights):
             raise InputError(f"{', '.join(evaluators)} look through no feature extractor")
 

@@ -94,6 +94,20 @@ class Evaluator(Component, ABC):
     """
     needs_logits: ClassVar[bool] = False
     """Whether the extractor must be a classifier."""
+    on_request: ClassVar[bool] = False
+    """Whether it judges only when it is asked for by name."""
+
+    def extractor(self, data: DataSpec) -> str | None:
+        """Name the feature extractor it looks through for such data, unless another is asked for.
+
+        By default the one that the data bring with them, or else :attr:`features`; None for a
+        metric that needs none.
+        """
+        return None if self.features is None else data.features or self.features
+
+    def ranks(self, data: DataSpec) -> bool:
+        """Tell whether snapshots of a training are ranked by it where nothing else is asked for."""
+        return False
 
     def fits(self, data: DataSpec) -> bool:
         """Tell whether the metric can judge samples of this kind; images by default."""

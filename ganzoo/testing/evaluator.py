@@ -97,7 +97,7 @@ def check_side_effects(evaluator: Evaluator) -> None:
     """Both sets are left as they were: every other metric is given the same ones."""
     sets = [_set(evaluator, _reals(evaluator, seed)) for seed in (1, 2)]
     tensors = [given.samples.stored for given in sets]
-    if evaluator.features is not None:
+    if evaluator.extractor(_spec(evaluator)) is not None:
         found = [tensor for given in sets for tensor in vars(given.features).values()]
         tensors += [tensor for tensor in found if tensor is not None]
     before = [tensor.clone() for tensor in tensors]
@@ -250,7 +250,7 @@ def _set(evaluator: Evaluator, samples: Samples) -> SampleSet:
 def _look(evaluator: Evaluator, samples: Samples) -> Features:
     """Look through a random projection, and take brightness for a classifier."""
     require(
-        evaluator.features is not None,
+        evaluator.extractor(_spec(evaluator)) is not None,
         "an evaluator that looks at features must name their extractor: features = '...'",
     )
     flat = samples.stored.flatten(1).float() / 255
