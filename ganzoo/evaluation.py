@@ -178,14 +178,14 @@ def _drawn(
         fakes = _fakes(model.to(device), reals, wanted, seed)
     finally:
         model.to(home)
-    return Samples(reals.spec, fakes), chosen
+    return fakes, chosen
 
 
-def _fakes(model: Model, reals: Samples, count: int, seed: int) -> Tensor:
+def _fakes(model: Model, reals: Samples, count: int, seed: int) -> Samples:
     """Draw fakes, of the classes of the reals where the model has classes."""
     spec = model.config.spec
     if not model.conditional:
-        return model.sample_stored(count, seed)
+        return Samples(reals.spec, model.sample_stored(count, seed))
     if reals.labels is None or reals.spec.classes != spec.classes:
         raise InputError(
             f"the model makes samples of {spec.classes} classes, and the data have "
@@ -195,9 +195,10 @@ def _fakes(model: Model, reals: Samples, count: int, seed: int) -> Tensor:
     chosen = order[torch.arange(count) % len(reals)]
     labels = reals.labels[chosen]
     if not model.architecture.takes_images:
-        return model.sample_stored(count, seed, label=labels)
+        return Samples(reals.spec, model.sample_stored(count, seed, label=labels), labels)
     # A source of one class becomes a fake of the next one.
-    return model.translate_stored(reals.batch(chosen), (labels + 1) % spec.classes)
+    labels = (labels + 1) % spec.classes
+    return Samples(reals.spec, model.translate_stored(reals.batch(chosen), labels), labels)
 
 
 def _evaluators(metrics: Sequence[str] | None, spec: DataSpec) -> dict[str, Evaluator]:

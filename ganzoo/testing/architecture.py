@@ -337,6 +337,19 @@ def check_conditional(architecture: Architecture) -> None:
                     _require_labels(word, _moved(network), same, classes)
 
 
+def check_unlabelled(architecture: Architecture) -> None:
+    """Data without classes are served without labels, or refused by an InputError."""
+    for data, generator, discriminator in _networks(architecture, classes=None):
+        require(
+            not architecture.takes_labels(data),
+            "networks that take labels must not be built for data without classes: refuse them by "
+            "an InputError, or let takes_labels(data) answer False",
+        )
+        with torch.no_grad():
+            fake = _generated(generator, _inputs(architecture, data))
+            _judged(architecture, discriminator, data, fake)
+
+
 def check_generator_terms(architecture: Architecture) -> None:
     """The generator's own terms are named scalars that teach it, and nothing is changed by them."""
     for data, generator, _ in _networks(architecture):
@@ -403,6 +416,7 @@ architecture_checks: list[Callable[[Architecture], None]] = [
     check_weights_round_trip,
     check_autocast,
     check_conditional,
+    check_unlabelled,
     check_generator_terms,
     check_history,
     check_steps,
@@ -423,7 +437,7 @@ def _networks(
     every: bool = False,
     independent_samples: bool = False,
     seed: int = 0,
-    classes: int = CLASSES,
+    classes: int | None = CLASSES,
 ) -> Iterator[tuple[DataSpec, nn.Module, nn.Module]]:
     """Build both networks, in training mode, for data that the architecture does not refuse.
 
@@ -550,6 +564,15 @@ def _require_labels(word: str, network: nn.Module, given: Tensor, classes: int) 
             f"a conditional {word} must look at the labels: it gave the same for class 0 and "
             f"class {label}",
         )
+    labels = torch.arange(COUNT) % classes
+    with evaluating(network), torch.no_grad():
+        mixed = network(given, labels)
+    own = torch.stack([found[label][i] for i, label in enumerate(labels.tolist())])
+    require(
+        torch.allclose(mixed, own, rtol=1e-4, atol=1e-5),
+        f"a conditional {word} must give each sample its own class: in a batch of several classes "
+        "it gave others than in batches of one",
+    )
 
 
 def _own_terms(
