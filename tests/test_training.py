@@ -756,6 +756,27 @@ def test_a_picture_of_a_translation_shows_the_sources_above_what_they_became(tmp
 
 
 @pytest.mark.usefixtures("classes")
+@pytest.mark.parametrize(("count", "columns"), [(3, 9), (10, 10), (12, 12), (70, 8)])
+def test_a_picture_of_a_conditional_run_has_columns_of_each_class(count, columns, tmp_path):
+    from PIL import Image
+
+    settings = {"data.classes": count}
+    trainer = of_classes("conditional", settings)
+    labels = trainer.shown().labels
+    assert trainer.columns == columns
+    assert len(labels) == 64 // columns * columns, "the last row is full"
+    if count <= 64:
+        rows = labels.reshape(-1, columns)
+        assert torch.equal(rows[0], torch.arange(columns) % count)
+        assert torch.equal(rows, rows[:1].expand_as(rows))
+    run = ganzoo.train(
+        "conditional", "lsgan", "grey", settings=settings, out=tmp_path / "run", **TINY
+    )
+    with Image.open(next(run.samples.glob("*.png"))) as picture:
+        assert picture.width == 2 + 66 * columns
+
+
+@pytest.mark.usefixtures("classes")
 def test_a_history_is_saved_and_a_resumed_run_goes_on_to_the_same_bytes(tmp_path):
     def train(path, observer=None):
         return ganzoo.train(

@@ -58,7 +58,8 @@ class DCGAN(Architecture):
         channels = [self.base_channels * 2**i for i in reversed(range(halvings))]
         norm, network = nn.BatchNorm2d, nn.Sequential
         if self.conditional:
-            norm, network = partial(_ClassBatchNorm, data.classes_for("dcgan")), _WithLabels
+            norm = partial(_ClassBatchNorm, self.z_dim)
+            network = partial(_ByClass, data.classes_for("dcgan"), self.z_dim)
         layers: list[nn.Module] = [
             # A transposed convolution over one pixel is the paper's "project and reshape".
             nn.Unflatten(1, (self.z_dim, 1, 1)),
@@ -107,26 +108,33 @@ class DCGAN(Architecture):
 
 
 class _ClassBatchNorm(nn.Module):
-    """Batch normalisation with gains and biases of each class; it begins as the plain one."""
+    """Batch normalisation with gains and biases of the class; it begins as the plain one."""
 
-    def __init__(self, classes: int, channels: int) -> None:
+    def __init__(self, width: int, channels: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(channels, affine=False)
-        self.gains = nn.Parameter(torch.ones(classes, channels))
-        self.biases = nn.Parameter(torch.zeros(classes, channels))
+        self.gain, self.bias = (nn.Linear(width, channels, bias=False) for _ in range(2))
+        for linear in (self.gain, self.bias):
+            nn.init.zeros_(linear.weight)
+
+    def forward(self, features: Tensor, classes: Tensor) -> Tensor:
+        gain, bias = (linear(classes)[:, :, None, None] for linear in (self.gain, self.bias))
+        return (1 + gain) * self.norm(features) + bias
+
+
+class _ByClass(nn.Module):
+    """Layers one after another, of which normalisation is told the embedding of the class."""
+
+    def __init__(self, classes: int, width: int, *layers: nn.Module) -> None:
+        super().__init__()
+        self.embedding = nn.Parameter(torch.randn(classes, width))
+        self.layers = nn.ModuleList(layers)
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        gain, bias = (each[labels][:, :, None, None] for each in (self.gains, self.biases))
-        return gain * self.norm(features) + bias
-
-
-class _WithLabels(nn.Sequential):
-    """Layers one after another, of which normalisation is told the classes."""
-
-    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        for layer in self:
+        classes = self.embedding[labels]
+        for layer in self.layers:
             told = isinstance(layer, _ClassBatchNorm)
-            features = layer(features, labels) if told else layer(features)
+            features = layer(features, classes) if told else layer(features)
         return features
 
 
