@@ -150,7 +150,7 @@ class DataSpec(Options):
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Samples held in memory: uint8 ``(N, C, H, W)`` images or float32 ``(N, D)`` vectors."""
+    """Samples: uint8 ``(N, C, H, W)`` images or float32 ``(N, D)`` vectors."""
 
     spec: DataSpec
     stored: Tensor
@@ -161,6 +161,8 @@ class Samples:
     """Where each sample comes from, such as its file within the set."""
     flip: bool = False
     """Whether training mirrors half of the images, left to right."""
+    streamed: bool = False
+    """Whether they stay on the disk, as a tensor that is mapped from a file."""
     content: str | None = None
     """The fingerprint, where whoever read the samples knows it already."""
 
@@ -171,6 +173,8 @@ class Samples:
                 f"samples of {self.spec.shape} are stored as (N, *{self.spec.shape}) {wanted}, "
                 f"not {tuple(self.stored.shape)} {self.stored.dtype}"
             )
+        if self.flip and not self.spec.is_image:
+            raise ValueError("vectors have no left and right to flip")
 
     def __len__(self) -> int:
         return len(self.stored)

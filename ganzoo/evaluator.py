@@ -80,6 +80,8 @@ class Score:
     """Name of the number, where an evaluator gives several; else its own name."""
     note: str | None = None
     """What a reader must know to trust it, said beside the table."""
+    higher_is_better: bool | None = None
+    """Which direction is better, where it is not the metric's own."""
 
 
 class Evaluator(Component, ABC):

@@ -18,6 +18,7 @@ from ganzoo.checkpoint import TrainState
 from ganzoo.config import RunConfig, TrainOptions
 from ganzoo.devices import half_precision, resolve_device, safe_kernels
 from ganzoo.errors import InputError
+from ganzoo.feed import Feed
 from ganzoo.images import COLUMNS, columns_of
 from ganzoo.loss import Discriminator
 from ganzoo.model import classes_in_turn
@@ -78,7 +79,8 @@ class Trainer:
         self.half = HALF[options.precision]
         if self.conditional:
             _check_labels(samples)
-        self.samples = samples.to(self.device)
+        self.feed = Feed(samples, self.device, options.seed)
+        self.samples = self.feed.samples
         self.restart()
         if architecture.takes_images:
             _check_balance(samples, options)
@@ -90,8 +92,8 @@ class Trainer:
 
     def _order(self, batch_size: int, seed: int) -> BatchOrder | BalancedOrder:
         if self.architecture.takes_images:
-            return BalancedOrder(self.samples.labels, batch_size, seed, self.device)
-        return BatchOrder(len(self.samples), batch_size, seed, self.device)
+            return BalancedOrder(self.samples.labels, batch_size, seed, self.feed.home)
+        return BatchOrder(len(self.samples), batch_size, seed, self.feed.home)
 
     def _initial_state(self, data: DataSpec) -> TrainState:
         torch.manual_seed(derived_seed(self.options.seed, "weights"))
@@ -132,7 +134,8 @@ class Trainer:
         self._set_learning_rates()
         terms = StepTerms()
         for i in range(n_critic):
-            real, labels = self._real(state.step * n_critic + i)
+            real, labels = self.feed.batch(state.step * n_critic + i, self.order)
+            labels = labels if self.conditional else None
             D = self._discriminator(labels)
             with torch.no_grad(), self._autocast():
                 fake = self._inputs(real, labels, rng).through(state.generator).float()
@@ -164,7 +167,7 @@ class Trainer:
         if self.architecture.takes_images:
             share = max(COLUMNS, SHOWN // 2 // data.classes // COLUMNS * COLUMNS)
             order = self._order(share * data.classes, derived_seed(self.options.seed, "picture"))
-            real, labels = self._batch(order(0))
+            real, labels = self.feed.chosen(order(0))
             return self._sources(real, labels, 1)
         count = SHOWN // self.columns * self.columns if data.is_image else SHOWN_POINTS
         labels = classes_in_turn(count, data.classes) if self.conditional else None
@@ -217,15 +220,6 @@ class Trainer:
         step = self.state.step
         decay = min(self.options.ema_decay, (1 + step) / (10 + step))
         get_ema_multi_avg_fn(decay)(averaged, current, count)
-
-    def _real(self, batch: int) -> tuple[Tensor, Tensor | None]:
-        return self._batch(self.order(batch))
-
-    def _batch(self, indices: Tensor) -> tuple[Tensor, Tensor | None]:
-        real = self.samples.batch(indices)
-        if real.dim() == 4:
-            real = real.contiguous(memory_format=torch.channels_last)
-        return real, self.samples.labels[indices] if self.conditional else None
 
     def _inputs(self, real: Tensor, labels: Tensor | None, rng: torch.Generator) -> GeneratorInput:
         if not self.architecture.takes_images:

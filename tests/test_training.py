@@ -726,7 +726,7 @@ def test_sources_of_every_other_class_have_their_turn():
     trainer = of_classes("translating", {"data.classes": 4})
     turns = set()
     for _ in range(20):
-        real, labels = trainer._batch(trainer.order(trainer.state.step))
+        real, labels = trainer.feed.batch(trainer.state.step, trainer.order)
         inputs = trainer._inputs(real, labels, torch.Generator())
         turns |= set(zip(inputs.source_labels.tolist(), labels.tolist(), strict=True))
         trainer.state.step += 1

@@ -1,0 +1,108 @@
+"""Real samples for training: from the device's memory, or read ahead from the disk.
+
+What a batch holds is a function of the run's seed and the batch's number, however it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from ganzoo import images
+from ganzoo.dataset import Samples
+from ganzoo.seeding import generator_for
+
+AHEAD = 4
+"""Batches that are read before they are asked for."""
+WORKERS = 2
+"""Threads that read; a thread that waits for the disk keeps no other from running."""
+
+Batch = tuple[Tensor, Tensor | None]
+"""Samples as networks take them, and their labels if there are any, on the device."""
+
+
+class Feed:
+    """Gives the batches of a run.
+
+    A set that fits lives on the training device. One that does not is read batch by batch, by
+    threads that keep some batches ahead of the training.
+
+    Args:
+        samples: The data set.
+        device: Where batches are wanted.
+        seed: Seed of the run, which says which images of a batch are mirrored.
+    """
+
+    def __init__(self, samples: Samples, device: torch.device, seed: int) -> None:
+        self.device = device
+        self.seed = seed
+        self.streamed = samples.streamed or not _fits(samples, device)
+        self.samples = samples if self.streamed else samples.to(device)
+        self.home = torch.device("cpu") if self.streamed else device
+        """Where indices into the set are wanted."""
+        self._workers = ThreadPoolExecutor(WORKERS, "ganzoo-feed") if self.streamed else None
+        self._ahead: dict[int, Future[Batch]] = {}
+
+    def batch(self, number: int, order: Callable[[int], Tensor]) -> Batch:
+        """Return batch ``number`` of a training, mirrored where the data say so.
+
+        Args:
+            number: Counted from the start of the run; any may be asked for, and one after
+                another is what is read ahead.
+            order: From the number of a batch to its indices, on :attr:`home`.
+        """
+        if self._workers is None:
+            real, labels = self.chosen(order(number))
+        else:
+            real, labels = self._placed(*self._awaited(number, order))
+        return self._mirrored(real, number), labels
+
+    def chosen(self, indices: Tensor) -> Batch:
+        """Return chosen samples, as they are."""
+        return self._placed(*self._stored(indices))
+
+    def _stored(self, indices: Tensor) -> Batch:
+        labels = self.samples.labels
+        return self.samples.stored[indices], None if labels is None else labels[indices]
+
+    def _placed(self, stored: Tensor, labels: Tensor | None) -> Batch:
+        stored = stored.to(self.device, non_blocking=True)
+        labels = None if labels is None else labels.to(self.device, non_blocking=True)
+        if not self.samples.spec.is_image:
+            return stored, labels
+        # Convolutions run faster on channels-last memory.
+        return images.to_float(stored).contiguous(memory_format=torch.channels_last), labels
+
+    def _awaited(self, number: int, order: Callable[[int], Tensor]) -> Batch:
+        for wanted in range(number, number + 1 + AHEAD):
+            if wanted not in self._ahead:
+                self._ahead[wanted] = self._workers.submit(self._read, order(wanted))
+        found = self._ahead.pop(number).result()
+        # A run that went back to a checkpoint wants none of what was read for later.
+        self._ahead = {at: batch for at, batch in self._ahead.items() if at > number}
+        return found
+
+    def _read(self, indices: Tensor) -> Batch:
+        # By numpy, which reads in this one thread: torch would use as many as the training has.
+        stored = torch.from_numpy(self.samples.stored.numpy()[indices.numpy()])
+        if self.device.type == "cuda":
+            stored = stored.pin_memory()
+        labels = self.samples.labels
+        return stored, None if labels is None else labels[indices]
+
+    def _mirrored(self, real: Tensor, number: int) -> Tensor:
+        if not self.samples.flip:
+            return real
+        rng = generator_for(self.seed, "flip", number, device=self.device)
+        flipped = torch.rand(len(real), 1, 1, 1, generator=rng, device=self.device) < 0.5
+        return torch.where(flipped, real.flip(-1), real)
+
+
+def _fits(samples: Samples, device: torch.device) -> bool:
+    """Tell whether a set may take its place on a device; half of a GPU is left to networks."""
+    if device.type != "cuda":
+        return True
+    return samples.stored.nbytes <= torch.cuda.mem_get_info(device)[0] // 2
