@@ -152,7 +152,7 @@ class _Projection(nn.Module):
         super().__init__()
         self.body = body
         self.ending = ending
-        self.embedding = nn.Parameter(WEIGHT_STD * torch.randn(classes, channels))
+        self.embedding = nn.Parameter(torch.empty(classes, channels).normal_(0.0, WEIGHT_STD))
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         features = self.body(images)
