@@ -24,7 +24,7 @@ from ganzoo.health import Health
 from ganzoo.model import ModelConfig, generated, write_model
 from ganzoo.seeding import kept_randomness
 from ganzoo.tracker import METRICS_FILE, Followers
-from ganzoo.training import COLUMNS, trackers_of
+from ganzoo.training import trackers_of
 
 if TYPE_CHECKING:
     from ganzoo.checkpoint import TrainState
@@ -273,10 +273,10 @@ class _Loop:
         if self.trainer.architecture.takes_images:
             sources = images.to_uint8(inputs.given).cpu()
             # A row of sources, and below it what they became.
-            rows = [part.unflatten(0, (-1, COLUMNS)) for part in (sources, shown)]
+            rows = [part.unflatten(0, (-1, self.trainer.columns)) for part in (sources, shown)]
             shown = torch.stack(rows, dim=1).flatten(0, 2)
         texts = images.provenance(f"{self.run.path.name} at step {state.step}", self.options.seed)
-        picture = images.picture_of(shown, spec.modes)
+        picture = images.picture_of(shown, spec.modes, self.trainer.columns)
         self.run.save_picture(picture, state.step, texts)
         self.followers.picture(state.step, picture)
 

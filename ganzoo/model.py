@@ -101,7 +101,7 @@ class Model:
     @property
     def conditional(self) -> bool:
         """Whether a sample has a class, which can be asked for."""
-        return self.architecture.conditional(self.config.spec)
+        return self.architecture.takes_labels(self.config.spec)
 
     def sample(self, count: int, seed: int = 0, *, label: int | Tensor | None = None) -> Tensor:
         """Draw samples as floats on the CPU: images ``(count, C, H, W)`` in ``[-1, 1]``.

@@ -19,6 +19,7 @@ from ganzoo.config import RunConfig, TrainOptions
 from ganzoo.devices import half_precision, resolve_device, safe_kernels
 from ganzoo.errors import InputError
 from ganzoo.feed import Feed
+from ganzoo.images import COLUMNS, columns_of
 from ganzoo.loss import Discriminator
 from ganzoo.model import classes_in_turn
 from ganzoo.registry import ARCHITECTURE, LOSS, TRACKER
@@ -42,8 +43,6 @@ SHOWN_POINTS = 2500
 """Samples in each sample picture of vectors."""
 COPIES = 10
 """How often the memory of one network is needed: both, their gradients, moments and the average."""
-COLUMNS = 8
-"""Images in a row of a sample picture."""
 HALF = {"fp32": None, "bf16": torch.bfloat16}
 """The type of arithmetic in half precision, by the name of the precision."""
 
@@ -76,7 +75,7 @@ class Trainer:
         self.loss = loss
         self.options = options
         self.device = resolve_device(options.device)
-        self.conditional = architecture.conditional(samples.spec)
+        self.conditional = architecture.takes_labels(samples.spec)
         self.half = HALF[options.precision]
         if self.conditional:
             _check_labels(samples)
@@ -156,6 +155,12 @@ class Trainer:
         state.step += 1
         return terms
 
+    @property
+    def columns(self) -> int:
+        """Images in a row of the run's sample pictures; each class has its own, up to 64."""
+        by_class = self.conditional and not self.architecture.takes_images
+        return columns_of(self.samples.spec.classes if by_class else None)
+
     def shown(self) -> GeneratorInput:
         """Return what the run's sample pictures are made from, the same at every step."""
         data = self.samples.spec
@@ -164,7 +169,7 @@ class Trainer:
             order = self._order(share * data.classes, derived_seed(self.options.seed, "picture"))
             real, labels = self.feed.chosen(order(0))
             return self._sources(real, labels, 1)
-        count = SHOWN if data.is_image else SHOWN_POINTS
+        count = SHOWN // self.columns * self.columns if data.is_image else SHOWN_POINTS
         labels = classes_in_turn(count, data.classes) if self.conditional else None
         rng = generator_for(self.options.seed, "picture")
         return GeneratorInput(self.architecture.latents(count, rng), labels)

@@ -10,6 +10,7 @@ from ganzoo import registry
 from ganzoo.errors import InputError
 from ganzoo.testing import (
     ConformanceError,
+    architecture_checks,
     check_options,
     conformance_tests,
     dataset_checks,
@@ -46,6 +47,12 @@ def test_every_kind_has_something_in_the_box():
 def test_unrolled_above_a_penalty(check):
     unrolled = registry.get(registry.LOSS, "unrolled")
     check(unrolled(base="wgan-gp", base_options={"gp_weight": 5.0}, unrolled_steps=2))
+
+
+@pytest.mark.parametrize("check", architecture_checks, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", ["mlp", "dcgan"])
+def test_conditional_architecture(name, check):
+    check(registry.get(registry.ARCHITECTURE, name)(conditional=True, **SMALL.get(name, {})))
 
 
 @pytest.mark.parametrize("check", dataset_checks, ids=lambda check: check.__name__)

@@ -143,7 +143,7 @@ class Conditional(Architecture):
 
     z_dim: int = Field(3, gt=0, description="Length of a latent.")
 
-    def conditional(self, data):
+    def takes_labels(self, data):
         return data.classes is not None
 
     def generator(self, data):
@@ -166,7 +166,7 @@ class Conditional(Architecture):
         return [nn.Flatten(0)]
 
     def labelled(self, network, data):
-        return Labelled(network, data.classes) if self.conditional(data) else network
+        return Labelled(network, data.classes) if self.takes_labels(data) else network
 
 
 class LearntLabels(Labelled):
@@ -184,7 +184,7 @@ class LearnsLabels(Conditional):
     """Looks at labels once it has learnt to."""
 
     def labelled(self, network, data):
-        return LearntLabels(network, data.classes) if self.conditional(data) else network
+        return LearntLabels(network, data.classes) if self.takes_labels(data) else network
 
 
 class Pool(nn.Module):
@@ -751,17 +751,45 @@ class CountsFromOne(Conditional):
         return ClassesFromOne(network, data.classes)
 
 
+class OneForAll(Labelled):
+    """Takes the class of the first sample for everybody's."""
+
+    def columns(self, labels):
+        return super().columns(labels[:1].expand(len(labels)))
+
+
+class OneLabelForAll(Conditional):
+    """Looks at the first label only."""
+
+    def labelled(self, network, data):
+        return OneForAll(network, data.classes)
+
+
+class LabelsOfNothing(Conditional):
+    """Takes labels where there are no classes."""
+
+    def takes_labels(self, data):
+        return True
+
+
+class CountsNoClasses(Conditional):
+    """Does not look whether there are classes."""
+
+    def generator(self, data):
+        return super().generator(data.model_copy(update={"classes": data.classes + 0}))
+
+
 class ConditionalIsANumber(Conditional):
     """Answers how many classes there are."""
 
-    def conditional(self, data):
+    def takes_labels(self, data):
         return data.classes
 
 
 class TranslatesToNowhere(Translating):
     """Does not take the class that an image goes to."""
 
-    def conditional(self, data):
+    def takes_labels(self, data):
         return False
 
 
@@ -990,6 +1018,9 @@ ARCHITECTURES = [
     Kill(architecture.check_conditional, DeafDiscriminator, "discriminator must look at the"),
     Kill(architecture.check_conditional, TenClasses, "generator must serve each class from 0"),
     Kill(architecture.check_conditional, CountsFromOne, "generator must serve each class from 0"),
+    Kill(architecture.check_conditional, OneLabelForAll, "generator must give each sample its own"),
+    Kill(architecture.check_unlabelled, LabelsOfNothing, "let takes_labels(data) answer False"),
+    Kill(architecture.check_unlabelled, CountsNoClasses, "refused by ganzoo's InputError"),
     Kill(architecture.check_conditional, ConditionalIsANumber, "True or False, not 2"),
     Kill(architecture.check_conditional, TranslatesToNowhere, "to which class they go"),
     Kill(architecture.check_logits, ConditionalGeneratorOnly, "labels (N,) as its second"),
@@ -1722,6 +1753,36 @@ class SeenClasses(Evaluator):
         return [Score(seen, name="classes"), Score(seen / every, name="share")]
 
 
+class AskedClasses(Evaluator):
+    """Share of the fakes that are of their class."""
+
+    higher_is_better = True
+    needs_logits = True
+
+    def extractor(self, data):
+        return data.features
+
+    def fits(self, data):
+        return data.classes is not None and data.features is not None
+
+    def evaluate(self, fake, real):
+        right = fake.features.logits.argmax(1) == fake.samples.labels
+        return [Score(float(right.float().mean()))]
+
+
+class AskedClassesTheWrongWay(AskedClasses):
+    """Says that the share of fakes of their class is to be low."""
+
+    higher_is_better = False
+
+
+class LooksAtNoSample(AskedClasses):
+    """Takes the classes that were asked for, for those that were made."""
+
+    def evaluate(self, fake, real):
+        return [Score(len(fake.samples.labels.unique()) / fake.samples.spec.classes)]
+
+
 class CoveredModes(Evaluator):
     """Modes that points come near."""
 
@@ -1897,11 +1958,13 @@ EVALUATORS = [
     Kill(evaluator.check_scores, TwoWithoutNames, "several scores need names"),
     Kill(evaluator.check_scores, UndeclaredFeatures, "must name their extractor"),
     Kill(evaluator.check_scores, UndeclaredLogits, "needs_logits = True; it raised"),
-    Kill(evaluator.check_scores, FitsNothing, "must fit images, or points"),
+    Kill(evaluator.check_scores, FitsNothing, "or points that know their modes"),
     Kill(evaluator.check_order, FirstFewOnly, "must not depend on the order"),
     Kill(evaluator.check_order, PairByPair, "must not depend on the order"),
     Kill(evaluator.check_direction, WrongWay, "is higher_is_better the right way around?"),
     Kill(evaluator.check_direction, ClassesTheWrongWay, "the right way around?"),
+    Kill(evaluator.check_direction, AskedClassesTheWrongWay, "the right way around?"),
+    Kill(evaluator.check_direction, LooksAtNoSample, "the right way around?"),
     Kill(evaluator.check_direction, UndeclaredDirection, "must declare higher_is_better"),
     Kill(evaluator.check_direction, NamedBySamples, "scores of the same names"),
     Kill(evaluator.check_identical, PunishesCopies, "identical sets must score best"),
@@ -2365,7 +2428,7 @@ SOUND = {
         Unrolling,
     ],
     "dataset": [Squares, Points],
-    "evaluator": [MeanDistance, SeenClasses, CoveredModes],
+    "evaluator": [MeanDistance, SeenClasses, AskedClasses, CoveredModes],
     "feature extractor": [loaded(Means), loaded(MeansOfColours)],
     "tracker": [Notes, Onlooker],
     "command": [one_command, two_commands],

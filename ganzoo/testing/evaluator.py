@@ -20,6 +20,7 @@ from ganzoo.testing.common import (
 
 COUNT = 400
 IMAGES = DataSpec(shape=(1, 8, 8))
+LABELLED = DataSpec(shape=(1, 8, 8), classes=10, features="brightness")
 POINTS = DataSpec(shape=(2,), modes=((-2.0, 0.0), (2.0, 0.0), (0.0, 3.0)), mode_std=0.1)
 ORDER_TOLERANCE = 0.02
 """Relative; scores over random splits move a little with the order."""
@@ -180,10 +181,13 @@ def _extracted(extractor: LoadedExtractor, images: Tensor) -> Features:
 
 
 def _spec(evaluator: Evaluator) -> DataSpec:
-    for spec in (IMAGES, POINTS):
+    for spec in (IMAGES, LABELLED, POINTS):
         if evaluator.fits(spec):
             return spec
-    raise ConformanceError("an evaluator must fit images, or points that know their modes")
+    raise ConformanceError(
+        "an evaluator must fit images, images of classes that bring a feature extractor with "
+        "them, or points that know their modes"
+    )
 
 
 def _direction(evaluator: Evaluator) -> int:
@@ -201,7 +205,8 @@ def _reals(evaluator: Evaluator, seed: int) -> Samples:
         # Dark, grey and light images, so that there are classes to tell apart.
         level = torch.randint(0, 3, (COUNT, 1, 1, 1), generator=rng) * 70
         noise = torch.randint(0, 60, (COUNT, *spec.shape), generator=rng)
-        return Samples(spec, (level + noise).byte())
+        stored = (level + noise).byte()
+        return Samples(spec, stored, _classified(stored).argmax(1) if spec.classes else None)
     centres = torch.tensor(spec.modes)
     chosen = torch.randint(len(centres), (COUNT,), generator=rng)
     noise = torch.randn(COUNT, *spec.shape, generator=rng)
@@ -211,7 +216,8 @@ def _reals(evaluator: Evaluator, seed: int) -> Samples:
 def _collapsed(evaluator: Evaluator) -> Samples:
     spec = _spec(evaluator)
     far = torch.full((COUNT, *spec.shape), 255 if spec.is_image else 100)
-    return Samples(spec, far.byte() if spec.is_image else far.float())
+    labels = torch.arange(COUNT) % spec.classes if spec.classes else None
+    return Samples(spec, far.byte() if spec.is_image else far.float(), labels)
 
 
 def _sorted(samples: Samples, descending: bool = False) -> Samples:
@@ -255,6 +261,11 @@ def _look(evaluator: Evaluator, samples: Samples) -> Features:
     )
     flat = samples.stored.flatten(1).float() / 255
     projection = torch.randn(flat.shape[1], 6, generator=torch.Generator().manual_seed(0))
-    brightness = flat.mean(1, keepdim=True) * 9
-    logits = -((brightness - torch.arange(10)).square())
-    return Features(flat @ projection, logits if evaluator.needs_logits else None)
+    logits = _classified(samples.stored) if evaluator.needs_logits else None
+    return Features(flat @ projection, logits)
+
+
+def _classified(images: Tensor) -> Tensor:
+    """Return logits ``(N, 10)`` of classes by brightness."""
+    brightness = images.flatten(1).float().mean(1, keepdim=True) / 255 * 9
+    return -((brightness - torch.arange(10)).square())
