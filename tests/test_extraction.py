@@ -230,3 +230,12 @@ def test_what_cannot_be_set_is_refused(tiny_run, refused, setting):
     assert "only data.OPTION and metric.NAME.OPTION" in refused(
         "eval", tiny_run.path, "--set", setting
     )
+
+
+def test_what_cannot_look_through_an_extractor_is_passed_over_unless_named(tiny_run, extractor):
+    rows = evaluate(tiny_run, samples=50, real_samples=100, features="means")
+    found = {row.family for row in rows}
+    assert "fid" in found
+    assert not found & {"is", "modes", "reverse-kl"}, "means is no classifier"
+    with pytest.raises(InputError, match="is needs a classifier, and means is none"):
+        evaluate(tiny_run, ["is"], samples=50, features="means")
