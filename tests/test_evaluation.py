@@ -215,7 +215,7 @@ def test_only_published_standard_weights_give_the_bare_name(tiny_run, monkeypatc
 @pytest.fixture
 def counted(monkeypatch):
     """Count the images that pass through the digits classifier."""
-    from ganzoo_digits_cnn import DigitsCNN
+    from ganzoo_digit_classifiers import DigitsCNN
 
     seen = []
     load = DigitsCNN.load
