@@ -49,6 +49,20 @@ class TrainOptions(Recipe):
     log_every: int = Field(10, ge=1, description="Steps between two lines of metrics.jsonl.")
     sample_every: int = Field(100, ge=1, description="Steps between two sample pictures.")
     checkpoint_every: int = Field(500, ge=1, description="Steps between two checkpoints.")
+    eval_every: int = Field(
+        0,
+        ge=0,
+        description="Steps between two scores of the averaged generator, of which the best is "
+        "kept beside the last; 0 for none.",
+    )
+    eval_metric: tuple[str, ...] = Field(
+        (),
+        description="Metrics of these scores, of which the first says what is best; by default "
+        "those that rank such data by themselves.",
+    )
+    eval_samples: int = Field(
+        1000, ge=1, description="Fakes, and reals, of each of these scores, at most."
+    )
     retry_lr: float = Field(
         0.5,
         ge=0,

@@ -256,7 +256,7 @@ def test_fakes_are_judged_as_a_viewer_would_see_them(tiny_run, counted, tmp_path
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_greyscale_is_repeated_where_colour_is_taken(channels):
-    from ganzoo.evaluation import _with_channels
+    from ganzoo.extraction import _with_channels
 
     loaded = LoadedExtractor(lambda batch: None, 3, "")
     images = some_images(4, 0, channels)
@@ -267,7 +267,7 @@ def test_greyscale_is_repeated_where_colour_is_taken(channels):
 
 
 def test_other_channel_counts_are_refused():
-    from ganzoo.evaluation import _with_channels
+    from ganzoo.extraction import _with_channels
 
     with pytest.raises(InputError, match="3 channels"):
         _with_channels(some_images(4, 0, 4), LoadedExtractor(lambda batch: None, 3, ""), "any")
