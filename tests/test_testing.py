@@ -1889,7 +1889,7 @@ EVALUATORS = [
     Kill(evaluator.check_scores, TwoWithoutNames, "several scores need names"),
     Kill(evaluator.check_scores, UndeclaredFeatures, "must name their extractor"),
     Kill(evaluator.check_scores, UndeclaredLogits, "needs_logits = True; it raised"),
-    Kill(evaluator.check_scores, FitsNothing, "must fit images, or points"),
+    Kill(evaluator.check_scores, FitsNothing, "must fit images, images with classes"),
     Kill(evaluator.check_order, FirstFewOnly, "must not depend on the order"),
     Kill(evaluator.check_order, PairByPair, "must not depend on the order"),
     Kill(evaluator.check_direction, WrongWay, "is higher_is_better the right way around?"),
