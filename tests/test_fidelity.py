@@ -343,7 +343,7 @@ def test_every_metric_of_the_box_judges_digits(capsys):
         *("density", "coverage", "nearest-distance", "authenticity"),
     ]
     assert abs(found["fid-infinity"]) < found["fid"]
-    assert abs(found["kid"]) < 0.05
+    assert abs(found["kid"]) < 3 * rows[3].std
     assert min(found[name] for name in ("precision", "recall", "coverage")) > 0.8
     assert found["density"] == pytest.approx(1, abs=0.1)
     assert found["nearest-distance"] == pytest.approx(1, abs=0.1)

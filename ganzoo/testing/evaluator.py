@@ -84,6 +84,7 @@ def check_identical(evaluator: Evaluator) -> None:
         real = _reals(spec, 1)
         same = _judged(evaluator, real, real)
         others = [_judged(evaluator, _reals(spec, 2 + i), real) for i in range(OTHERS)]
+        wanted = "best" if evaluator.copies_score_best else "worst"
         for paired in zip(*(_paired(same, other) for other in others), strict=True):
             found, sign = paired[0][0].value, _direction(evaluator, paired[0][0])
             drawn = torch.tensor([other.value for _, other in paired], dtype=torch.float64)
@@ -91,8 +92,8 @@ def check_identical(evaluator: Evaluator) -> None:
             require(
                 bool(sign * (drawn.mean() - found) <= slack),
                 f"fakes that are the reals themselves score {found:.4g}, and other draws of reals "
-                f"{drawn.mean():.4g}: identical sets must score best, or nearly so; "
-                "copies_score_best = False says that the metric looks for copies",
+                f"{drawn.mean():.4g}: identical sets must score {wanted}, or nearly so, "
+                f"where copies_score_best = {evaluator.copies_score_best}",
             )
 
 

@@ -46,6 +46,8 @@ class PublishedNetwork(FeatureExtractor):
 
     known_as: ClassVar[str]
     """torch-fidelity's name."""
+    shapes: ClassVar[dict[str, tuple[int, ...]]]
+    """Shapes of tensors by which this network is told from others, its sisters among them."""
 
     @abstractmethod
     def source(self) -> Source:
@@ -85,13 +87,19 @@ class PublishedNetwork(FeatureExtractor):
         )
 
     def tensors(self, path: Path) -> dict[str, Tensor]:
-        """Read a file of tensors by name, and nothing else.
+        """Read a file of this network's tensors by name, and nothing else.
 
         Raises:
             InputError: it is damaged, or holds more.
+            KeyError: it has not the tensors of this network.
+            ValueError: they have other shapes.
         """
-        if path.suffix == ".safetensors":
-            return load_tensors(path)
+        found = load_tensors(path) if path.suffix == ".safetensors" else self._unpacked(path)
+        if any(tuple(found[name].shape) != shape for name, shape in self.shapes.items()):
+            raise ValueError("a network of another size")
+        return found
+
+    def _unpacked(self, path: Path) -> dict[str, Tensor]:
         try:
             found = torch.load(path, map_location="cpu", weights_only=True)
             if not isinstance(found, Mapping):
@@ -113,6 +121,7 @@ class InceptionV3(PublishedNetwork):
 
     paper = "Szegedy et al. 2016, arXiv:1512.00567"
     known_as = STANDARD
+    shapes = {"fc.weight": (1008, 2048)}
 
     def source(self) -> Source:
         """Name torch-fidelity's own file."""
@@ -121,13 +130,10 @@ class InceptionV3(PublishedNetwork):
         return _hashed_by_torch(URL_INCEPTION_V3)
 
     def build(self, path: Path, published: bool) -> FeatureExtractorBase:
-        """Build the network from a file in torch-fidelity's format."""
-        from torch_fidelity import FeatureExtractorInceptionV3
+        """Build the network from a file of torch-fidelity's tensors."""
+        from ganzoo_fidelity.networks import Inception
 
-        self.tensors(path)  # looked at first, as torch-fidelity would run what else there is
-        return FeatureExtractorInceptionV3(
-            self.known_as, ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path)
-        )
+        return Inception(self.known_as, self.tensors(path))
 
 
 class VGG16(PublishedNetwork):
@@ -139,6 +145,7 @@ class VGG16(PublishedNetwork):
 
     paper = "Simonyan and Zisserman 2015, arXiv:1409.1556"
     known_as = "vgg16"
+    shapes = {"classifier.3.weight": (4096, 4096)}
 
     def source(self) -> Source:
         """Name torchvision's own file."""
@@ -147,30 +154,13 @@ class VGG16(PublishedNetwork):
         return _hashed_by_torch(VGG16_Weights.IMAGENET1K_V1.url)
 
     def build(self, path: Path, published: bool) -> FeatureExtractorBase:
-        """Build the network from a file in torchvision's format."""
-        from torch_fidelity import FeatureExtractorVGG16
+        """Build the network from a file of torchvision's tensors."""
+        from ganzoo_fidelity.networks import VGG
 
-        self.tensors(path)  # looked at first, as torch-fidelity would run what else there is
-        return FeatureExtractorVGG16(
-            self.known_as, ["fc2_relu"], feature_extractor_weights_path=str(path)
-        )
+        return VGG(self.known_as, self.tensors(path))
 
 
-class _Sized(PublishedNetwork):
-    """Base of networks that are built from their tensors, to whatever size those have."""
-
-    shapes: ClassVar[dict[str, tuple[int, ...]]]
-    """Shapes of tensors by which this network is told from its sisters."""
-
-    def tensors(self, path: Path) -> dict[str, Tensor]:
-        """Read a file of tensors, of this network and no other."""
-        found = super().tensors(path)
-        if any(tuple(found[name].shape) != shape for name, shape in self.shapes.items()):
-            raise ValueError("a network of another size")
-        return found
-
-
-class _CLIP(_Sized):
+class _CLIP(PublishedNetwork):
     """Base of CLIP's image encoders."""
 
     paper = "Radford et al. 2021, arXiv:2103.00020"
@@ -236,7 +226,7 @@ class CLIPRN50(_CLIP):
     shapes = {"visual.conv1.weight": (32, 3, 3, 3), "text_projection": (512, 1024)}
 
 
-class _DINOv2(_Sized):
+class _DINOv2(PublishedNetwork):
     """Base of DINOv2's image encoders."""
 
     paper = "Oquab et al. 2024, arXiv:2304.07193"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import warnings
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -9,9 +11,15 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch_fidelity import FeatureExtractorBase, FeatureExtractorCLIP, FeatureExtractorDinoV2
+from torch_fidelity import (
+    FeatureExtractorBase,
+    FeatureExtractorCLIP,
+    FeatureExtractorDinoV2,
+    FeatureExtractorInceptionV3,
+    FeatureExtractorVGG16,
+)
 from torch_fidelity.feature_extractor_clip import build_model
-from torchvision.models import VisionTransformer
+from torchvision import models
 
 OFFSET = 0.1
 """What DINOv2 adds to the side of a grid of positions, against rounding, when it is resized."""
@@ -19,12 +27,40 @@ HEAD = 64
 """Features that each of DINOv2's attention heads sees."""
 
 
+class Inception(FeatureExtractorInceptionV3):
+    """Inception-v3 of 2015, from torch-fidelity's tensors."""
+
+    def __init__(self, name: str, weights: Mapping[str, Tensor]) -> None:
+        # It would run whatever a file holds, and so is given one that was made here.
+        file = io.BytesIO()
+        torch.save(dict(weights), file)
+        file.seek(0)
+        layers = ["2048", "logits_unbiased"]
+        super().__init__(name, layers, feature_extractor_weights_path=file)
+
+
+class VGG(FeatureExtractorVGG16):
+    """VGG16 after its second hidden layer, from torchvision's tensors."""
+
+    def __init__(self, name: str, weights: Mapping[str, Tensor]) -> None:
+        FeatureExtractorBase.__init__(self, name, ["fc2_relu"])
+        self.feature_extractor_internal_dtype = torch.float32
+        with torch.device("meta"):  # its own first weights take seconds to draw
+            self.model = models.vgg16()
+        self.model.load_state_dict(weights, assign=True)
+        del self.model.classifier[4:]  # torch-fidelity applies the ReLU itself
+        self.to(torch.float32).requires_grad_(False).eval()
+
+
 class CLIP(FeatureExtractorCLIP):
     """CLIP's image encoder, from the published program or from tensors of the same names."""
 
     def __init__(self, name: str, weights: Path | Mapping[str, Tensor]) -> None:
         if isinstance(weights, Path):
-            super().__init__(name, ["clip"], feature_extractor_weights_path=str(weights))
+            with warnings.catch_warnings():
+                # Of the form of the archive, which is not ours to choose.
+                warnings.filterwarnings("ignore", "`torch.jit", FutureWarning)
+                super().__init__(name, ["clip"], feature_extractor_weights_path=str(weights))
             return
         FeatureExtractorBase.__init__(self, name, ["clip"])
         self.feature_extractor_internal_dtype = torch.float32
@@ -50,7 +86,7 @@ def dinov2(weights: Mapping[str, Tensor], image_size: int) -> nn.Module:
     layer (folded into its weights here), and resizes its grid of positions to the image.
     """
     width, patch = weights["cls_token"].shape[-1], weights["patch_embed.proj.weight"].shape[-1]
-    network = VisionTransformer(
+    network = models.VisionTransformer(
         image_size=image_size,
         patch_size=patch,
         num_layers=len(_layers(weights)),
