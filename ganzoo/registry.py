@@ -181,7 +181,11 @@ def _instead(package: str, version: str) -> str:
     try:
         installed = importlib.metadata.version(package)
     except (importlib.metadata.PackageNotFoundError, ValueError):
-        return f"which is not installed here: pip install {package}"
+        return (
+            f"which is not installed here: pip install {package}\n"
+            "that name stands in the configuration, which anybody may have written: look at the "
+            "package before you install it"
+        )
     return f"and the {installed} installed here has none: pip install {package}=={version}"
 
 

@@ -183,7 +183,7 @@ def test_a_choice_does_not_take_what_does_not_fit(config):
     ):
         wrong.build(ARCHITECTURE)
     gone = config.architecture.model_copy(update={"package": "acme"})
-    with pytest.raises(PluginError, match=r"pip install acme$"):
+    with pytest.raises(PluginError, match=r"pip install acme\n"):
         gone.build(ARCHITECTURE)
 
 

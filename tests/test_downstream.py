@@ -140,7 +140,9 @@ def test_without_the_package_its_models_say_what_to_install(trained, refused, ga
     for command in (["sample", trained], ["eval", trained], ["train", "--resume", trained]):
         assert refused(*command) == (
             "Error: architecture 'linear' comes from the package ganzoo-shapes 0.3.0, "
-            "which is not installed here: pip install ganzoo-shapes"
+            "which is not installed here: pip install ganzoo-shapes\n"
+            "that name stands in the configuration, which anybody may have written: look at the "
+            "package before you install it"
         )
     assert "No such command 'shapes'" in refused("shapes", "square")
     for command in (["list"], [*DCGAN, "--out", "run"]):

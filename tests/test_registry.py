@@ -374,7 +374,9 @@ def test_a_stored_name_asks_for_the_package_that_gave_it(plugin):
         registry.find_from(LOSS, "acme-loss", "acme", "2.0")
     assert str(caught.value) == (
         "loss 'acme-loss' comes from the package acme 2.0, "
-        "which is not installed here: pip install acme"
+        "which is not installed here: pip install acme\n"
+        "that name stands in the configuration, which anybody may have written: look at the "
+        "package before you install it"
     )
     plugin("acme", LOSS_CODE, {"ganzoo.losses": {"other": "acme:Mine"}})
     with pytest.raises(PluginError) as caught:
@@ -573,7 +575,11 @@ def test_a_run_whose_plugin_is_broken_or_absent(
 ):
     kind, users = PARTS[part]
     point_at(run, part, name="bad", package="bust", version="0.9")
-    said = "comes from the package bust 0.9, which is not installed here: pip install bust"
+    said = (
+        "comes from the package bust 0.9, which is not installed here: pip install bust\n"
+        "that name stands in the configuration, which anybody may have written: look at the "
+        "package before you install it"
+    )
     if there:
         plugin("bust", BUST, claims("bust"), version="0.9")
         said = "of bust 0.9 fails to import (bust:Bad): RuntimeError: out of order"

@@ -1161,6 +1161,13 @@ class NaiveLogarithms(NonSaturating):
         }
 
 
+class OneLogarithm(NonSaturating):
+    """Takes the logarithm of a probability, which is finite as far as a logit of -103."""
+
+    def generator_loss(self, D, real, fake):
+        return {"fake": -torch.log(torch.sigmoid(D(fake))).mean()}
+
+
 class MaskedLogarithm(NonSaturating):
     """Masks an infinite logarithm, and its gradient is not a number all the same."""
 
@@ -1433,8 +1440,9 @@ LOSSES = [
     Kill(loss.check_terms, TermPerSample, "term 'adversarial' must be a scalar tensor"),
     Kill(loss.check_terms, TermIsAFloat, "term 'adversarial' must be a scalar tensor"),
     Kill(loss.check_terms, WantsAModule, "any function D from samples (N, *shape)"),
-    Kill(loss.check_finite, NaiveLogarithms, "fake logit 40.0: write log-probabilities with"),
-    Kill(loss.check_finite, MaskedLogarithm, "fake logit 40.0: write log-probabilities with"),
+    Kill(loss.check_finite, NaiveLogarithms, "real logit -200.0 and fake logit -200.0: write log-"),
+    Kill(loss.check_finite, OneLogarithm, "fake logit -200.0: write log-probabilities with"),
+    Kill(loss.check_finite, MaskedLogarithm, "fake logit 200.0: write log-probabilities with"),
     Kill(loss.check_finite, CallsBackward, "only the trainer calls backward()"),
     Kill(loss.check_discriminator_direction, SwappedLabels, "higher logits for reals"),
     Kill(loss.check_discriminator_direction, LogitsOfFakesDetached, "lower ones for fakes"),

@@ -22,8 +22,8 @@ from ganzoo.training import Trainer, frozen
 if TYPE_CHECKING:
     from ganzoo.loss import Logits, Terms
 
-EXTREME = 40.0
-"""At this logit a probability p is 1 in 32 bits, and the logarithm of 1 - p is infinite."""
+EXTREME = 200.0
+"""Far beyond the logits, 17 and 104, at which 1 - p and then p itself are 0 in 32 bits."""
 UNDECIDED = 0.25
 """A logit at which every loss still pulls reals up and fakes down, those with targets too."""
 SLOPES = (0.5, 1.0, 3.0)
@@ -58,7 +58,7 @@ def check_terms(loss: Loss) -> None:
 
 
 def check_finite(loss: Loss) -> None:
-    """Losses and gradients are finite at logits of plus and minus 40."""
+    """Losses and gradients are finite at logits of plus and minus 200."""
     for real_logit in (-EXTREME, EXTREME):
         for fake_logit in (-EXTREME, EXTREME):
             real, fake = _column(real_logit), _column(fake_logit)
