@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ganzoo import DataSpec, Evaluator, SampleSet, Score
 from ganzoo.errors import InputError
+from ganzoo.progress import report
 from ganzoo_fidelity.extractors import STANDARD
 
 CHUNK = 4096
@@ -75,10 +76,11 @@ class FIDInfinity(Evaluator):
         reals, rng = statistics(real.features.pooled), np.random.default_rng(SEED)
         # Ordered by their features, so that it does not matter how the samples came.
         ordered = features.numpy().sum(axis=1, dtype=np.float64).argsort(kind="stable")
-        values = [
-            distance(statistics(features, ordered[rng.permutation(count)[:part]]), reals)
-            for part in counts
-        ]
+        values: list[float] = []
+        for part in counts:
+            chosen = ordered[rng.permutation(count)[:part]]
+            values.append(distance(statistics(features, chosen), reals))
+            report("distances at growing counts", len(values), COUNTS)
         line = np.polynomial.Polynomial.fit(1 / counts, values, 1)
         residual = np.sqrt(np.mean((line(1 / counts) - values) ** 2))
         note = (

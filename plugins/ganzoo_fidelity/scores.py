@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ganzoo import Evaluator, SampleSet, Score
 from ganzoo.errors import InputError
+from ganzoo.progress import report
 from ganzoo_fidelity.extractors import STANDARD
 
 BLOCK = 25_000_000
@@ -73,10 +74,11 @@ class KID(Evaluator):
         size = min(self.subset_size, fewest)
         rng = np.random.RandomState(DEFAULTS["rng_seed"])
         # Subset by subset, so that features are not held in 64 bits as a whole.
-        found = [
-            kernel_mmd(*(_some(samples.features.pooled, size, rng) for samples in (fake, real)))
-            for _ in range(self.subsets)
-        ]
+        found: list[float] = []
+        while len(found) < self.subsets:
+            chosen = (_some(samples.features.pooled, size, rng) for samples in (fake, real))
+            found.append(kernel_mmd(*chosen))
+            report("distances of subsets", len(found), self.subsets)
         note = f"subsets of {size} samples, not {self.subset_size}"
         return [
             Score(

@@ -7,18 +7,21 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from ganzoo.progress import report
+
 BLOCK = 12_500_000
 """Distances that are held at once: 100 MB."""
 PART = 2048
 """Samples whose features are held in 64 bits at once."""
 
 
-def blocks(rows: Tensor, columns: Tensor) -> Iterator[tuple[slice, Tensor]]:
+def blocks(rows: Tensor, columns: Tensor, what: str) -> Iterator[tuple[slice, Tensor]]:
     """Yield Euclidean distances from some rows to all columns, until every row had its turn.
 
     Args:
         rows: Features ``(N, d)``.
         columns: Features ``(M, d)``.
+        what: What is being measured, for the progress.
 
     Yields:
         Which rows, and their distances ``(n, M)``, float64, in memory that the next block reuses.
@@ -32,12 +35,13 @@ def blocks(rows: Tensor, columns: Tensor) -> Iterator[tuple[slice, Tensor]]:
             part = columns[first : first + PART].double()
             block[:, first : first + len(part)] = torch.cdist(some, part)
         yield slice(start, start + len(some)), block
+        report(what, start + len(some), len(rows))
 
 
-def to_neighbour(samples: Tensor, k: int) -> Tensor:
-    """Return each sample's distance to its ``k``-th nearest other sample, ``(N,)`` float64."""
+def to_neighbour(reals: Tensor, k: int) -> Tensor:
+    """Return each real's distance to its ``k``-th nearest other real, ``(N,)`` float64."""
     found = []
-    for rows, block in blocks(samples, samples):
+    for rows, block in blocks(reals, reals, "distances among reals"):
         itself = torch.arange(rows.start, rows.stop)
         block[itself - rows.start, itself] = float("inf")
         found.append(block.kthvalue(k, dim=1).values)
