@@ -26,7 +26,6 @@ SMALL = {
     "ring": {"samples": 500},
     "grid": {"samples": 500},
     "gaussian": {"samples": 500},
-    "kid": {"subsets": 10},
 }
 """Options for speed."""
 NETWORKS = (

@@ -72,21 +72,18 @@ class KID(Evaluator):
         if fewest < 2:
             raise InputError(f"kid needs at least 2 samples of each kind, not {fewest}")
         size = min(self.subset_size, fewest)
+        # Of as many as there are, every subset would be the same.
+        subsets = 1 if size == len(fake) == len(real) else self.subsets
         rng = np.random.RandomState(DEFAULTS["rng_seed"])
         # Subset by subset, so that features are not held in 64 bits as a whole.
         found: list[float] = []
-        while len(found) < self.subsets:
+        while len(found) < subsets:
             chosen = (_some(samples.features.pooled, size, rng) for samples in (fake, real))
             found.append(kernel_mmd(*chosen))
-            report("distances of subsets", len(found), self.subsets)
-        note = f"subsets of {size} samples, not {self.subset_size}"
-        return [
-            Score(
-                float(np.mean(found)),
-                std=float(np.std(found)),
-                note=note if size < self.subset_size else None,
-            )
-        ]
+            report("distances of subsets", len(found), subsets)
+        note = f"subsets of {size} samples, not {self.subset_size}" if size < self.subset_size else None
+        std = float(np.std(found)) if len(found) > 1 else None
+        return [Score(float(np.mean(found)), std=std, note=note)]
 
 
 class PrecisionRecall(Evaluator):
