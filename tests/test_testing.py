@@ -1797,6 +1797,72 @@ class CoveredModes(Evaluator):
         return [Score(int((distances < 3 * spec.mode_std).any(0).sum()))]
 
 
+class LabelsAgreed(Evaluator):
+    """Share of the fakes that the data's own classifier takes for what they were asked to be."""
+
+    higher_is_better = True
+
+    def extractor(self, data):
+        return data.features
+
+    def fits(self, data):
+        return bool(data.classes and data.features)
+
+    def evaluate(self, fake, real):
+        agreed = fake.features.logits.argmax(1) == fake.samples.labels
+        return [Score(self.share(agreed.double().mean().item()))]
+
+    def share(self, agreed):
+        return agreed
+
+
+class AnyKind(Evaluator):
+    """Judges images by their features, and points as they are."""
+
+    higher_is_better = False
+
+    def extractor(self, data):
+        return "projection" if data.is_image else None
+
+    def fits(self, data):
+        return data.is_image or data.modes is not None
+
+    def evaluate(self, fake, real):
+        if real.samples.spec.is_image:
+            return MeanDistance().evaluate(fake, real)
+        means = (samples.samples.stored.mean(0) for samples in (fake, real))
+        return [Score(float(torch.dist(*means)))]
+
+
+class ShareAndDistance(Evaluator):
+    """Two scores that differ in their direction."""
+
+    higher_is_better = True
+    features = "projection"
+    needs_logits = True
+
+    def evaluate(self, fake, real):
+        (distance,) = MeanDistance().evaluate(fake, real)
+        _, share = SeenClasses().evaluate(fake, real)
+        return [share, Score(distance.value, name="distance", higher_is_better=self.direction())]
+
+    def direction(self):
+        return False
+
+
+class FarFromCopies(Evaluator):
+    """Mean distance of fakes to their nearest reals: none at all for copies."""
+
+    higher_is_better = True
+    copies_score_best = False
+    features = "projection"
+    on_request = True
+
+    def evaluate(self, fake, real):
+        away = torch.cdist(fake.features.pooled.double(), real.features.pooled.double())
+        return [Score(away.min(1).values.mean().item())]
+
+
 class EvaluatorWithUnknownOptions(MeanDistance):
     """Takes options that it does not have."""
 
@@ -1883,6 +1949,42 @@ class ClassesTheWrongWay(SeenClasses):
     higher_is_better = False
 
 
+class DisagreementCalledBetter(LabelsAgreed):
+    """Scores high where labels do not agree."""
+
+    def share(self, agreed):
+        return 1 - agreed
+
+
+class PointsTheWrongWay(AnyKind):
+    """Is right about images alone."""
+
+    def evaluate(self, fake, real):
+        (score,) = super().evaluate(fake, real)
+        return [score if real.samples.spec.is_image else Score(-score.value)]
+
+
+class OneScoreTheWrongWay(ShareAndDistance):
+    """Leaves a score in the direction of the other."""
+
+    def direction(self):
+        return None
+
+
+class CopiesUndeclared(FarFromCopies):
+    """Does not say that copies are what it looks for."""
+
+    copies_score_best = True
+
+
+class RewardsCopies(FarFromCopies):
+    """Says that copies score worst, and scores what is far from every real alone worse."""
+
+    def evaluate(self, fake, real):
+        (score,) = super().evaluate(fake, real)
+        return [Score(1 / (1e-3 + score.value) if score.value < 1 else 1e6)]
+
+
 class PunishesCopies(MeanDistance):
     """Counts fakes that are reals: another question than how near the two sets are."""
 
@@ -1958,16 +2060,21 @@ EVALUATORS = [
     Kill(evaluator.check_scores, TwoWithoutNames, "several scores need names"),
     Kill(evaluator.check_scores, UndeclaredFeatures, "must name their extractor"),
     Kill(evaluator.check_scores, UndeclaredLogits, "needs_logits = True; it raised"),
-    Kill(evaluator.check_scores, FitsNothing, "or points that know their modes"),
+    Kill(evaluator.check_scores, FitsNothing, "must fit images, images with classes"),
     Kill(evaluator.check_order, FirstFewOnly, "must not depend on the order"),
     Kill(evaluator.check_order, PairByPair, "must not depend on the order"),
     Kill(evaluator.check_direction, WrongWay, "is higher_is_better the right way around?"),
     Kill(evaluator.check_direction, ClassesTheWrongWay, "the right way around?"),
     Kill(evaluator.check_direction, AskedClassesTheWrongWay, "the right way around?"),
     Kill(evaluator.check_direction, LooksAtNoSample, "the right way around?"),
+    Kill(evaluator.check_direction, DisagreementCalledBetter, "the right way around?"),
+    Kill(evaluator.check_direction, PointsTheWrongWay, "the right way around?"),
+    Kill(evaluator.check_direction, OneScoreTheWrongWay, "the right way around?"),
+    Kill(evaluator.check_direction, CopiesUndeclared, "the right way around?"),
     Kill(evaluator.check_direction, UndeclaredDirection, "must declare higher_is_better"),
     Kill(evaluator.check_direction, NamedBySamples, "scores of the same names"),
     Kill(evaluator.check_identical, PunishesCopies, "identical sets must score best"),
+    Kill(evaluator.check_identical, RewardsCopies, "identical sets must score worst"),
     Kill(evaluator.check_randomness, DrawsGlobally, "evaluate() must leave torch's global"),
     Kill(evaluator.check_randomness, EvaluatorSeedsGlobally, "evaluate() must leave torch's"),
     Kill(evaluator.check_randomness, AnotherHalfEachTime, "must score the same each time"),
@@ -2428,7 +2535,16 @@ SOUND = {
         Unrolling,
     ],
     "dataset": [Squares, Points],
-    "evaluator": [MeanDistance, SeenClasses, AskedClasses, CoveredModes],
+    "evaluator": [
+        MeanDistance,
+        SeenClasses,
+        CoveredModes,
+        LabelsAgreed,
+        AskedClasses,
+        AnyKind,
+        ShareAndDistance,
+        FarFromCopies,
+    ],
     "feature extractor": [loaded(Means), loaded(MeansOfColours)],
     "tracker": [Notes, Onlooker],
     "command": [one_command, two_commands],
