@@ -53,8 +53,8 @@ class Discriminator:
         parameters: By name, used in place of the network's own.
         half: The type of its arithmetic in half precision; None for the network's own type.
         optimizer: What updates the network, if anything does.
-        augmentations: What samples pass through before the network, one after another; gradients
-            with respect to samples go back through it.
+        augmentations: What samples pass through before the network, one after another, and the
+            gradients of samples on their way back.
     """
 
     def __init__(
