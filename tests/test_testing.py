@@ -2627,7 +2627,7 @@ class MixesPairs(Flip):
         return torch.lerp(samples, samples.roll(1, 0), 0.5 * drawn(samples))
 
 
-class OneForAll(Flip):
+class DrawsOnce(Flip):
     """Draws once for the batch."""
 
     def augment(self, samples):
@@ -2734,7 +2734,7 @@ AUGMENTATIONS = [
     Kill(augmentation.check_gradients, OnceDifferentiable, "must be differentiable twice"),
     Kill(augmentation.check_gradients, CutOff, "its gradient is cut off"),
     Kill(augmentation.check_each_sample, MixesPairs, "must not depend on the others"),
-    Kill(augmentation.check_each_sample, OneForAll, "32 of the same stayed the same"),
+    Kill(augmentation.check_each_sample, DrawsOnce, "32 of the same stayed the same"),
     Kill(augmentation.check_each_sample, Blurs, "32 of the same stayed the same"),
     Kill(augmentation.check_each_sample, NoneOfThem, "this one leaves them as they are"),
     Kill(augmentation.check_seeding, OwnGenerator, "another seed must give other changes"),
