@@ -17,7 +17,7 @@ from PIL import Image
 from ganzoo import open_dataset
 from ganzoo.config import choose_data
 from ganzoo.errors import InputError
-from ganzoo_data import files
+from ganzoo_data import sources
 from ganzoo_data.files import ImageFolder, ImageZip
 
 READERS = {"folder": ImageFolder, "zip": ImageZip}
@@ -189,7 +189,7 @@ def test_a_folder_called_like_an_image_is_no_image(tmp_path):
         assert samples.skipped == ()
 
 
-@pytest.mark.parametrize("suffix", sorted(files.SUFFIXES))
+@pytest.mark.parametrize("suffix", sorted(sources.SUFFIXES))
 def test_every_listed_format_is_read(make, suffix):
     kind = {"jpg": "JPEG", "jpeg": "JPEG", "tif": "TIFF"}.get(suffix[1:], suffix[1:].upper())
     samples = make({f"a{suffix}": plain((200, 200, 200), size=(16, 16), kind=kind)}).read()
@@ -273,7 +273,7 @@ def test_unreadable_images_are_named_and_skipped(make):
 
 def test_files_of_too_many_bytes_are_skipped_unread(make, monkeypatch):
     small, large = plain((1, 0, 0)), noise("PNG")
-    monkeypatch.setattr(files, "BYTE_LIMIT", len(small))
+    monkeypatch.setattr(sources, "BYTE_LIMIT", len(small))
     samples = make({"a.png": small, "b.png": large}).read()
     assert len(samples) == 1
     assert samples.skipped == (
@@ -425,10 +425,10 @@ def test_a_zip_is_never_unpacked(tmp_path):
 def test_the_zip_is_closed(tmp_path):
     file = some_zip(tmp_path)
     ImageZip(path=str(file)).read()
-    with ImageZip(path=str(file)).opened() as (_, read):
-        assert read("a.png") == plain((1, 0, 0))
+    with ImageZip(path=str(file)).opened() as source:
+        assert source.read("a.png") == plain((1, 0, 0))
     with pytest.raises(ValueError, match="closed"):
-        read("a.png")
+        source.read("a.png")
 
 
 # Channels

@@ -11,7 +11,7 @@ from pydantic import Field
 from ganzoo import DataSpec, ImageDataset, Samples
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.files import cache_folder
-from ganzoo_data.paths import AbsolutePath
+from ganzoo_data.options import AbsolutePath
 
 
 class _Published(ImageDataset):
