@@ -29,8 +29,9 @@ SMALL = {
 }
 """Options for speed."""
 ELSEWHERE = {
-    # Downloaded: read from folders that tests/test_published_data.py makes.
-    **dict.fromkeys(("mnist", "fashion-mnist", "cifar10", "inception-v3-compat")),
+    # Downloaded: read from folders that tests/test_published_data.py and test_celeba.py make.
+    **dict.fromkeys(("mnist", "fashion-mnist", "stacked-mnist", "cifar10", "celeba")),
+    "inception-v3-compat": None,
     # Read from files that are made below.
     **dict.fromkeys(("folder", "zip", "domains")),
 }

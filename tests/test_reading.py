@@ -232,9 +232,12 @@ def test_domains_are_kept_too(tmp_path, every, decoded):
         assert samples.labels.tolist() == [0] * 4 + [1]
         assert samples.skipped == ("dark/y.png: it is not an image of a known format",)
     assert len(decoded) == len(CONTENTS) + 1
-    for contents, message in (({"y.png": b"text"}, "first is dark/y.png"), ({}, "no images in")):
+    for contents, message in (
+        ({"y.png": b"text"}, r"none of the images in .*dark\.zip can be read"),
+        ({}, r"there are no images in .*dark\.zip"),
+    ):
         pack(tmp_path / "dark.zip", contents)
-        with pytest.raises(InputError, match=rf"{message}.*"):
+        with pytest.raises(InputError, match=message):
             open_dataset("domains", a="sets", b="dark.zip")
 
 

@@ -16,7 +16,7 @@ from ganzoo import DataSpec, Samples
 from ganzoo.errors import InputError
 from ganzoo_data import sources
 from ganzoo_data.options import AbsolutePath, Mirrored
-from ganzoo_data.reading import Images, Shaping, read_images
+from ganzoo_data.reading import Shaping, read_images
 from ganzoo_data.sources import Joined, Source
 
 Classes = tuple[tuple[str, ...] | None, Tensor | None]
@@ -26,32 +26,24 @@ Classes = tuple[tuple[str, ...] | None, Tensor | None]
 class ImageFiles(Mirrored):
     """Base of sets of image files, named with forward slashes."""
 
-    image_channels: Literal[1, 3, 4] | None = Field(
-        None, description="1 grey, 3 RGB, 4 RGBA; by default 1 if every image is grey, else 3."
-    )
+    @property
+    @abstractmethod
+    def shaping(self) -> Shaping:
+        """What becomes of each image."""
 
     @abstractmethod
     def opened(self) -> AbstractContextManager[Source]:
         """Open the files, for as long as they are read."""
 
     @abstractmethod
-    def classes(self, names: list[str]) -> Classes:
-        """Return the names of the classes, and the class of each image, from images' names."""
-
-    @property
-    def shaping(self) -> Shaping:
-        """What becomes of each image."""
-        return Shaping(self.image_size, self.image_channels)
+    def classes(self, source: Source, names: list[str]) -> Classes:
+        """Return the names of the classes, and the class of each of some images of a source."""
 
     def read(self) -> Samples:
         """Read every image; what cannot be read is skipped and named in ``skipped``."""
         with self.opened() as source:
             images = read_images(source, self.shaping)
-        return self.samples(images)
-
-    def samples(self, images: Images) -> Samples:
-        """Return images that were read as samples, with their classes."""
-        called, labels = self.classes(images.kept)
+        called, labels = self.classes(source, images.kept)
         spec = DataSpec(
             shape=tuple(images.stored.shape[1:]),
             classes=len(called) if called else None,
@@ -69,7 +61,22 @@ class ImageFiles(Mirrored):
         )
 
 
-class _ByFolders(ImageFiles):
+class _OwnFiles(ImageFiles):
+    """Base of sets of a person's own images."""
+
+    image_channels: Literal[1, 3, 4] | None = Field(
+        None,
+        description="1 grey, 3 RGB, 4 RGBA; by default 1 if every file is of a grey format, else "
+        "3: a file in RGB counts as colour, whatever its pixels are.",
+    )
+
+    @property
+    def shaping(self) -> Shaping:
+        """What becomes of each image."""
+        return Shaping(self.image_size, self.image_channels)
+
+
+class _ByFolders(_OwnFiles):
     """Base of sets that one path leads to, in sorted order.
 
     Where every image lies in one of several folders, the outermost folders are the classes.
@@ -77,7 +84,7 @@ class _ByFolders(ImageFiles):
 
     path: AbsolutePath = Field(description="Where the images are.")
 
-    def classes(self, names: list[str]) -> Classes:
+    def classes(self, source: Source, names: list[str]) -> Classes:
         """Take the outermost folders for the classes, if there are several and all lie in one."""
         parts = [PurePosixPath(name).parts for name in names]
         folders = sorted({part[0] for part in parts})
@@ -112,7 +119,7 @@ class ImageZip(_ByFolders):
         return sources.zipped(self.path)
 
 
-class Domains(ImageFiles):
+class Domains(_OwnFiles):
     """Two sets of images, each a class: two folders or zips from anywhere, as unpaired domains.
 
     With ``image_size`` each image is cropped around its centre to that shape and resized.
@@ -131,15 +138,14 @@ class Domains(ImageFiles):
         """List both."""
         return sources.joined(dict(zip(self.words, (self.a, self.b), strict=True)))
 
-    def classes(self, names: list[str]) -> Classes:
-        """Tell the two apart by what stands first in a name."""
-        labels = [self.words.index(name.partition("/")[0]) for name in names]
-        return self.words, torch.tensor(labels)
+    def classes(self, source: Source, names: list[str]) -> Classes:
+        """Tell the two apart by what stands first in a name.
 
-    def samples(self, images: Images) -> Samples:
-        """Return the images of both, of which each must have some."""
-        for word, path in zip(self.words, (self.a, self.b), strict=True):
-            if not any(name.startswith(f"{word}/") for name in images.kept):
-                first = next(each for each in images.skipped if each.startswith(f"{word}/"))
-                raise InputError(f"none of the images in {path} can be read; the first is {first}")
-        return super().samples(images)
+        Raises:
+            InputError: of one of them no image can be read.
+        """
+        labels = [self.words.index(name.partition("/")[0]) for name in names]
+        for number, path in enumerate((self.a, self.b)):
+            if number not in labels:
+                raise InputError(f"none of the images in {path} can be read")
+        return self.words, torch.tensor(labels)
