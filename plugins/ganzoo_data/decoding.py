@@ -46,7 +46,7 @@ def opened(data: bytes) -> Iterator[Image.Image]:
 def pixels_of(image: Image.Image, channels: int | None) -> Tensor:
     """Decode an opened image into uint8 ``(C, H, W)``; 1 or 3 channels if none are asked for."""
     image = ImageOps.exif_transpose(image)
-    channels = channels or (1 if image.mode in GREY_MODES else 3)
+    channels = channels or (1 if _is_grey(image) else 3)
     image = _converted(image, PIL_MODES[channels])
     pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
     return pixels.view(image.height, image.width, channels).permute(2, 0, 1).contiguous()
@@ -72,6 +72,15 @@ def centre(image: Tensor, size: tuple[int, int]) -> Tensor:
     rows, columns = min(size[0], height), min(size[1], width)
     top, left = (height - rows) // 2, (width - columns) // 2
     return image[:, top : top + rows, left : left + columns]
+
+
+def _is_grey(image: Image.Image) -> bool:
+    """Tell grey from colour by the file's format; of a palette the colours in use are looked at."""
+    if image.mode not in ("P", "PA"):
+        return image.mode in GREY_MODES
+    used = image.getchannel(0).histogram()
+    colours = zip(*[iter(image.getpalette("RGB") or [])] * 3, strict=True)
+    return all(len(set(colour)) == 1 for colour, count in zip(colours, used, strict=False) if count)
 
 
 def _converted(image: Image.Image, mode: str) -> Image.Image:
