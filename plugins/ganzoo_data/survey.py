@@ -159,7 +159,7 @@ def _of_vectors(samples: Samples, sheet: bool) -> tuple[Survey, Tensor | None]:
     digests = [hashlib.sha256(row.numpy().tobytes()).digest() for row in samples.stored]
     found.copies = [[str(place) for place in group] for group in grouped(digests)]
     if found.copies:
-        found.findings = [_copies_in_words(found.copies, "the same as another", 0)]
+        found.findings = [_copies_in_words(found.copies, "copies", 0)]
     return found, picture_of(samples.stored[:POINTS], samples.spec.modes) if sheet else None
 
 
@@ -234,10 +234,10 @@ def _findings(
         said.append(f"{small:,} are smaller than {height} x {width}, and are enlarged")
     numbers = [] if labels is None else labels.tolist()
     label = dict(zip(map(_shown, names), numbers, strict=False))
-    for groups, how in ((found.copies, "the same as another"), (found.near_copies, "nearly so")):
+    for groups, what in ((found.copies, "copies"), (found.near_copies, "near-copies")):
         if groups:
             across = sum(len({label.get(name) for name in group}) > 1 for group in groups)
-            said.append(_copies_in_words(groups, how, across))
+            said.append(_copies_in_words(groups, what, across))
     return said + _findings_of_classes(found.classes or {})
 
 
@@ -251,10 +251,10 @@ def _findings_of_classes(classes: dict[str, int]) -> list[str]:
     return said
 
 
-def _copies_in_words(groups: list[list[str]], how: str, across: int) -> str:
+def _copies_in_words(groups: list[list[str]], what: str, across: int) -> str:
     spare = sum(len(group) - 1 for group in groups)
-    text = f"{spare:,} are {how}, in {len(groups):,} groups, as {' and '.join(groups[0][:2])}"
-    return f"{text}; {across:,} of the groups lie in several classes" if across else text
+    text = f"{what} of others: {spare:,}, such as {' and '.join(groups[0][:2])}"
+    return f"{text}; groups that lie in several classes: {across:,}" if across else text
 
 
 def _class_names(samples: Samples) -> tuple[str, ...] | None:
