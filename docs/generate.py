@@ -88,7 +88,8 @@ def command_line() -> str:
         text = inspect.cleandoc(command.help or "")
         parts.append(f"## ganzoo {name}\n\n{text}")
         rows = [_parameter(parameter) for parameter in command.params if parameter.name != "help"]
-        parts.append(_table(("parameter", "default", "meaning"), rows))
+        if rows:
+            parts.append(_table(("parameter", "default", "meaning"), rows))
     return "\n\n".join(parts) + "\n"
 
 
@@ -122,10 +123,14 @@ def reference() -> str:
 
 
 def _commands() -> dict[str, Any]:
-    """Return ganzoo's own commands, and those that plugins in the box add."""
+    """Return ganzoo's own commands, those that plugins in the box add, and commands of these."""
     listed = [entry for entry in registry.entries(COMMAND) if entry.package == PACKAGE]
-    own = typer.main.get_command(app).commands
-    return {**own, **{entry.name: build(entry) for entry in listed}}
+    found = dict(typer.main.get_command(app).commands)
+    for entry in listed:
+        found[entry.name] = build(entry)
+        for name, command in getattr(found[entry.name], "commands", {}).items():
+            found[f"{entry.name} {name}"] = command
+    return found
 
 
 def _parameter(parameter: Any) -> tuple[str, Any, str]:
