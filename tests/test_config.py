@@ -223,7 +223,7 @@ def test_changed_options_leave_the_others_alone(config):
 
 def test_a_changed_name_brings_its_own_options_and_no_recipe(config):
     again = config.changed({"architecture": "mlp", "loss": "hinge"}, {"arch.hidden": "8"})
-    assert again.architecture.options == {"z_dim": 64, "hidden": [8]}
+    assert again.architecture.options == {"z_dim": 64, "hidden": [8], "conditional": False}
     assert (again.loss.name, again.loss.options) == ("hinge", {})
     assert again.train == config.train
     assert again.data == config.data
