@@ -36,6 +36,8 @@ class Judge:
         data: Name and split of the data they come from.
         evaluators: Metrics by name.
         extractors: What they look through.
+        lenient: Whether a metric that needs a classifier is passed over where there is none, in
+            place of an error.
     """
 
     def __init__(
@@ -44,8 +46,11 @@ class Judge:
         data: Mapping[str, str],
         evaluators: Mapping[str, Evaluator],
         extractors: Extractors,
+        *,
+        lenient: bool = False,
     ) -> None:
         self.reals = reals
+        self.lenient = lenient
         self.data = {**data, "fingerprint": reals.fingerprint}
         self.evaluators = evaluators
         self.extractors = extractors
@@ -68,6 +73,8 @@ class Judge:
         for name, judge in self.evaluators.items():
             through = self.extractors.name_for(judge)
             if judge.needs_logits and looked[through].features.logits is None:
+                if self.lenient:
+                    continue
                 raise InputError(f"{name} needs a classifier, and {through} is none")
             short = name.rpartition(":")[2]
             rows += [
@@ -93,6 +100,8 @@ class Judge:
                 )
                 for score in judge.evaluate(looked[through], self._looked[through])
             ]
+        if not rows:
+            raise InputError("no installed metric can look through this feature extractor")
         return rows
 
     def _names(self) -> set[str | None]:
@@ -157,11 +166,12 @@ def evaluate(
         choice = _data_choice(known, data, data_options or {})
         dataset: Dataset = choice.build(DATASET)
         reals = dataset.read()
-        evaluators = chosen_metrics(metrics, reals.spec, metric_options or {})
+        evaluators = chosen_metrics(metrics, reals.spec, metric_options, features)
         extractors = Extractors(features, features_weights, reals.spec, place)
         extractors.check_used(evaluators)
         others, reals, wanted = _divided(judged, reals, samples, real_samples)
-        judge = Judge(reals, data_named(choice, dataset), evaluators, extractors)
+        named = data_named(choice, dataset)
+        judge = Judge(reals, named, evaluators, extractors, lenient=not metrics)
         if judged is None:
             return judge.judge(others, seed=seed, step=None)
         _check_shape(judged, reals.spec)
@@ -185,6 +195,7 @@ def chosen_metrics(
     names: Sequence[str] | None,
     spec: DataSpec,
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    features: str | None = None,
 ) -> dict[str, Evaluator]:
     """Build metrics by name, or all that fit such samples if none are named.
 
@@ -192,6 +203,7 @@ def chosen_metrics(
         names: Names of evaluators.
         spec: What they are to judge.
         options: Options of metrics, by metric and name.
+        features: Name of an extractor that they must be able to look through, if none are named.
 
     Raises:
         InputError: a name or an option is wrong, a metric cannot judge such samples, or none can.
@@ -208,7 +220,9 @@ def chosen_metrics(
             )
     else:
         chosen = {
-            name: judge for name, judge in _usable(spec, options).items() if not judge.on_request
+            name: judge
+            for name, judge in _usable(spec, options).items()
+            if not judge.on_request and _looks_through(judge, features, spec)
         }
         if not chosen:
             raise InputError(f"no installed metric can judge samples of {spec.size_in_words}")
@@ -336,6 +350,13 @@ def _usable(spec: DataSpec, options: Mapping[str, Mapping[str, Any]]) -> dict[st
         if judge.fits(spec):
             usable[entry.name] = judge
     return usable
+
+
+def _looks_through(judge: Evaluator, features: str | None, spec: DataSpec) -> bool:
+    """Tell whether a metric may look through an extractor in place of the data's own."""
+    own = judge.extractor(spec)
+    # One that stands for no extractor, and has one all the same, can use the data's own alone.
+    return features in (None, own) or own is None or judge.features is not None
 
 
 def _built(kind: type[Evaluator], name: str, options: Mapping[str, Mapping[str, Any]]) -> Evaluator:

@@ -88,7 +88,9 @@ class Evaluator(Component, ABC):
     """Base of evaluators: from fakes and reals to scores."""
 
     higher_is_better: ClassVar[bool]
-    """Which direction is better."""
+    """Which direction is better, for scores that do not say so themselves."""
+    copies_score_best: ClassVar[bool] = True
+    """Whether fakes that are the very reals score best; False where copies are what it finds."""
     features: ClassVar[str | None] = None
     """Name of the feature extractor that the metric's name stands for; None if it needs none.
 

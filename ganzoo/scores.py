@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from ganzoo.errors import InputError
 from ganzoo.files import append_line, read_json, regular_size, to_json, write_text
@@ -72,6 +72,9 @@ class ScoreRow(BaseModel):
         return f"{self.value:.4f}" + ("" if self.std is None else f" +- {self.std:.4f}")
 
 
+_ROWS = TypeAdapter(list[ScoreRow])
+
+
 def write_scores(folder: Path, rows: Iterable[ScoreRow]) -> None:
     """Write the scores of a model folder."""
     write_text(folder / SCORES_FILE, to_json([row.model_dump(mode="json") for row in rows]))
@@ -92,9 +95,10 @@ def read_scores(folder: Path) -> list[ScoreRow]:
     path = folder / SCORES_FILE
     if not path.exists():
         return []
+    rows = read_json(path)
     try:
-        return [ScoreRow.model_validate(row) for row in read_json(path)]
-    except (ValidationError, TypeError):
+        return _ROWS.validate_python(rows)
+    except ValidationError:
         raise InputError(f"{path} holds no scores; judge the model anew") from None
 
 

@@ -28,8 +28,8 @@ RING = [
     *("--steps", "1", "--batch-size", "4", "--device", "cpu"),
 ]
 ROW = [
-    *("metric", "value", "std", "higher_is_better", "features", "data", "real_samples"),
-    *("fake_samples", "image_size", "seed", "step", "note", "versions"),
+    *("metric", "value", "std", "higher_is_better", "options", "features", "data"),
+    *("real_samples", "fake_samples", "image_size", "seed", "repeats", "step", "note", "versions"),
 ]
 SCORES = "scores.jsonl"
 
@@ -154,6 +154,7 @@ def test_train_as_json_prints_one_document(ganzoo_cli):
         "run": "ring",
         "model": "ring/model",
         "step": 1,
+        "scores": {"last": [], "best": []},
         "config": json.loads(Path("ring/config.json").read_text()),
     }
     assert document["config"]["train"]["seed"] == 7

@@ -29,9 +29,16 @@ SMALL = {
     "gaussian": {"samples": 500},
 }
 """Options for speed."""
+NETWORKS = (
+    *("inception-v3-compat", "vgg16"),
+    *("clip-rn50", "clip-vit-b-16", "clip-vit-b-32", "clip-vit-l-14"),
+    *("dinov2-vit-b-14", "dinov2-vit-l-14", "dinov2-vit-s-14"),
+)
 ELSEWHERE = {
-    # Downloaded: read from folders that tests/test_published_data.py makes.
-    **dict.fromkeys(("mnist", "fashion-mnist", "cifar10", "inception-v3-compat")),
+    # Downloaded: read from folders that tests/test_published_data.py and test_celeba.py make.
+    **dict.fromkeys(("mnist", "fashion-mnist", "stacked-mnist", "cifar10", "celeba")),
+    # Downloaded: made tiny in tests/test_extractors.py, which tries them by the kit.
+    **dict.fromkeys(NETWORKS),
     # Read from files that are made below.
     **dict.fromkeys(("folder", "zip", "domains")),
 }
@@ -70,8 +77,9 @@ def test_dataset_of_files(name, check, tmp_path):
     check(registry.get(registry.DATASET, name)(**options))
 
 
-def test_options_of_a_feature_extractor_that_is_downloaded():
-    check_options(registry.get(registry.FEATURE_EXTRACTOR, "inception-v3-compat")())
+@pytest.mark.parametrize("name", NETWORKS)
+def test_options_of_a_feature_extractor_that_is_downloaded(name):
+    check_options(registry.get(registry.FEATURE_EXTRACTOR, name)())
 
 
 def some_images(folder: Path) -> Path:
