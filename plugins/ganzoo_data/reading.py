@@ -128,7 +128,7 @@ def _kept(source: Source, shaping: Shaping, key: dict[str, Any]) -> Images:
     folder = cached_folder("images", key, make)
     try:
         return _opened(folder)
-    except (OSError, ValueError, KeyError, TypeError):  # damaged: made anew
+    except (OSError, EOFError, ValueError, KeyError, TypeError):  # damaged: made anew
         shutil.rmtree(folder)
         return _opened(cached_folder("images", key, make))
 
