@@ -22,7 +22,7 @@ from ganzoo import lint, registry
 from ganzoo.cli import app
 from ganzoo.cli.inspect import describe_component
 from ganzoo.cli.plugins import build
-from ganzoo.config import TrainOptions
+from ganzoo.config import TrainSettings
 from ganzoo.registry import COMMAND, KINDS
 from ganzoo.testing.conformance import CHECKS
 
@@ -33,6 +33,7 @@ PROTOCOLS = {
     registry.ARCHITECTURE: ("Architecture", "GeneratorInput"),
     registry.LOSS: ("Loss", "Discriminator", "Recipe"),
     registry.DATASET: ("Dataset", "ImageDataset", "DataSpec", "Samples"),
+    registry.AUGMENTATION: ("Augmentation",),
     registry.EVALUATOR: ("Evaluator", "SampleSet", "Features", "Score"),
     registry.FEATURE_EXTRACTOR: ("FeatureExtractor", "LoadedExtractor"),
     registry.TRACKER: ("Tracker", "TrackedRun"),
@@ -67,7 +68,7 @@ def components() -> str:
         "Set by their own option or by `--set train.KEY=VALUE`. The optimiser, learning rates, "
         "betas and critic steps come from the recipe of the loss unless they are set."
     )
-    fields = TrainOptions.model_fields.items()
+    fields = TrainSettings.model_fields.items()
     parts.append(
         _table(("option", "default", "meaning"), [(n, f.default, f.description) for n, f in fields])
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ganzoo.config import RunConfig, choose_data, resolve
 from ganzoo.errors import InputError
 from ganzoo.files import user_path
+from ganzoo.progress import told_to
 from ganzoo.registry import DATASET
 from ganzoo.run import Run
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from ganzoo.dataset import Samples
     from ganzoo.loop import Observer
+    from ganzoo.snapshots import Snapshots
+    from ganzoo.training import Trainer
 
 EXTENDABLE = {"train.steps", "train.device"}
 """What may change when a run goes on: neither changes a step that was done."""
@@ -70,19 +73,27 @@ def start(
     config: RunConfig, out: str | Path | None = None, observer: Observer | None = None
 ) -> Run:
     """Train a new run of a configuration."""
-    from ganzoo.lint import complaints
-    from ganzoo.loop import Observer, run_training
-    from ganzoo.training import prepared
+    from ganzoo.loop import Observer
 
     observer = observer or Observer()
+    with told_to(observer.progressed):
+        return _started(config, out, observer)
+
+
+def _started(config: RunConfig, out: str | Path | None, observer: Observer) -> Run:
+    from ganzoo.lint import complaints
+    from ganzoo.loop import run_training
+    from ganzoo.training import prepared
+
     samples = config.data.build(DATASET).read()
     config = config.model_copy(update={"data_fingerprint": samples.fingerprint})
     # Whatever can be refused is refused before a folder appears.
     trainer = prepared(config, samples)
+    snapshots = _snapshots(config, trainer)
     for message in [*samples.complaints(), *complaints(trainer)]:
         observer.warned(message)
     with Run.create(config, user_path(out) if out else None) as run:
-        run_training(run, config, trainer, observer)
+        run_training(run, config, trainer, observer, snapshots)
     return run
 
 
@@ -108,15 +119,24 @@ def resume(
 
     observer = observer or Observer()
     run = Run.open(user_path(path))
-    with run.locked():
+    with run.locked(), told_to(observer.progressed):
         config = _config_to_go_on(run, changes or {}, observer)
         samples = config.data.build(DATASET).read()
         if samples.fingerprint != config.data_fingerprint:
             raise InputError(f"the data of {run.path} have changed since it was started")
         trainer = prepared(config, samples)
+        snapshots = _snapshots(config, trainer)
         run.write_config(config)
-        run_training(run, config, trainer, observer)
+        run_training(run, config, trainer, observer, snapshots)
     return run
+
+
+def _snapshots(config: RunConfig, trainer: Trainer) -> Snapshots | None:
+    if not config.train.eval_every:
+        return None
+    from ganzoo.snapshots import Snapshots
+
+    return Snapshots(config, trainer)
 
 
 def _config_to_go_on(run: Run, changes: Mapping[str, Any], observer: Observer) -> RunConfig:

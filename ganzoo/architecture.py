@@ -93,7 +93,7 @@ class Architecture(Component, ABC):
             ganzoo.errors.InputError: the architecture cannot judge samples of this shape.
         """
 
-    def conditional(self, data: DataSpec) -> bool:
+    def takes_labels(self, data: DataSpec) -> bool:
         """Tell whether both networks take labels for these data; translators always do."""
         return self.takes_images
 

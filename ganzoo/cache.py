@@ -58,7 +58,12 @@ def cached_folder(kind: str, key: Key, make: Callable[[Path], None]) -> Path:
         return folder
 
 
-def cached_tensors(kind: str, key: Key, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+def cached_tensors(
+    kind: str,
+    key: Key,
+    make: Callable[[], dict[str, Tensor]],
+    valid: Callable[[dict[str, Tensor]], bool] = lambda tensors: True,
+) -> dict[str, Tensor]:
     """Return the tensors of an entry; they are made, and kept where the cache can be written to.
 
     What was kept is verified by its hash: a damaged entry is made anew.
@@ -67,6 +72,7 @@ def cached_tensors(kind: str, key: Key, make: Callable[[], dict[str, Tensor]]) -
         kind: The folder of the cache that it lies in, such as ``features``.
         key: What they depend on.
         make: Computes them.
+        valid: Tells whether tensors that were kept may be used.
     """
     made: dict[str, Tensor] = {}
 
@@ -77,7 +83,7 @@ def cached_tensors(kind: str, key: Key, make: Callable[[], dict[str, Tensor]]) -
 
     try:
         with _entry(kind, key) as folder:
-            if (kept := _kept(folder, key)) is not None:
+            if (kept := _kept(folder, key)) is not None and valid(kept):
                 return kept
             with atomic_folder(folder) as beside:
                 fill(beside)

@@ -80,6 +80,23 @@ class DataSpec(Options):
         hint = did_you_mean(name, names) or (f"; there are {', '.join(names)}" if names else "")
         raise InputError(f"no class is called '{name}'{hint}; they are 0 to {self.classes - 1}")
 
+    def classes_for(self, name: str) -> int:
+        """Return how many classes there are, for networks that are to take labels.
+
+        Args:
+            name: What the architecture is called, for messages.
+
+        Raises:
+            InputError: there are none.
+        """
+        if self.classes is None:
+            raise InputError(
+                f"{name} with arch.conditional=true needs the class of each sample, and these data "
+                "have no classes; give data with classes, such as a folder with a folder for each, "
+                "or leave arch.conditional away"
+            )
+        return self.classes
+
     @property
     def is_image(self) -> bool:
         """Whether samples are images rather than vectors."""

@@ -2,58 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
-from torch import Tensor
 
 from ganzoo import registry
 from ganzoo.component import validated
 from ganzoo.config import ComponentChoice, choose_data, versions
 from ganzoo.dataset import Dataset, DataSpec, Samples
 from ganzoo.devices import resolve_device
-from ganzoo.errors import GanzooError, InputError
-from ganzoo.evaluator import Evaluator, FeatureExtractor, Features, LoadedExtractor, SampleSet
-from ganzoo.files import append_line, user_path
+from ganzoo.errors import InputError
+from ganzoo.evaluator import Evaluator, SampleSet
+from ganzoo.extraction import Extractors
 from ganzoo.model import Model, load
-from ganzoo.registry import DATASET, EVALUATOR, FEATURE_EXTRACTOR
+from ganzoo.progress import Listener, told_to
+from ganzoo.registry import DATASET, EVALUATOR
 from ganzoo.run import Run
+from ganzoo.scores import ScoreRow, log_scores
 from ganzoo.seeding import generator_for, kept_randomness
 
 FAKES = 10_000
 """Fakes are as many as the reals, but no more than this unless asked for."""
 
-Progress = Callable[[str, int, int], None]
 
+class Judge:
+    """Reals, and the metrics that judge fakes against them; the reals are looked at once.
 
-class ScoreRow(BaseModel):
-    """A score with all that decides whether it compares with another.
-
-    Rows are comparable when all but ``value``, ``std``, ``seed`` and ``step`` agree.
+    Args:
+        reals: The reals that are judged by.
+        data: Name and split of the data they come from.
+        evaluators: Metrics by name.
+        extractors: What they look through.
+        lenient: Whether a metric that needs a classifier is passed over where there is none, in
+            place of an error.
     """
 
-    model_config = ConfigDict(frozen=True)
+    def __init__(
+        self,
+        reals: Samples,
+        data: Mapping[str, str],
+        evaluators: Mapping[str, Evaluator],
+        extractors: Extractors,
+        *,
+        lenient: bool = False,
+    ) -> None:
+        self.reals = reals
+        self.lenient = lenient
+        self.data = {**data, "fingerprint": reals.fingerprint}
+        self.evaluators = evaluators
+        self.extractors = extractors
+        self._looked: dict[str | None, SampleSet] = {
+            name: extractors.look(reals, name, "reals", keep=True) for name in self._names()
+        }
 
-    metric: str
-    """The metric's name, with the extractor's in brackets where it is not the standard one."""
-    value: float
-    std: float | None
-    higher_is_better: bool
-    features: dict[str, str] | None
-    """Name and SHA-256 of the weights of the feature extractor."""
-    data: dict[str, str]
-    """Name, split and fingerprint of the reals."""
-    real_samples: int
-    fake_samples: int
-    image_size: tuple[int, int] | None
-    seed: int
-    step: int | None
-    """Generator updates of the model; None where no model was judged."""
-    note: str | None
-    versions: dict[str, str]
+    def judge(self, fakes: Samples, *, seed: int, step: int | None) -> list[ScoreRow]:
+        """Return a row for each number that the metrics find, in their order.
+
+        Args:
+            fakes: What is judged.
+            seed: The seed they were drawn with.
+            step: Generator updates of the model; None for reals in the place of fakes.
+        """
+        looked = {
+            name: self.extractors.look(fakes, name, "fakes", keep=False) for name in self._names()
+        }
+        rows: list[ScoreRow] = []
+        for name, judge in self.evaluators.items():
+            through = self.extractors.name_for(judge)
+            if judge.needs_logits and looked[through].features.logits is None:
+                if self.lenient:
+                    continue
+                raise InputError(f"{name} needs a classifier, and {through} is none")
+            short = name.rpartition(":")[2]
+            rows += [
+                ScoreRow(
+                    metric=(score.name or short) + self.extractors.label(judge),
+                    value=score.value,
+                    std=score.std,
+                    higher_is_better=(
+                        judge.higher_is_better
+                        if score.higher_is_better is None
+                        else score.higher_is_better
+                    ),
+                    options=judge.model_dump(mode="json"),
+                    features=self.extractors.describe(through) if through else None,
+                    data=self.data,
+                    real_samples=len(self.reals),
+                    fake_samples=len(fakes),
+                    image_size=self.reals.spec.image_size,
+                    seed=seed,
+                    step=step,
+                    note=score.note,
+                    versions=versions(),
+                )
+                for score in judge.evaluate(looked[through], self._looked[through])
+            ]
+        if not rows:
+            raise InputError("no installed metric can look through this feature extractor")
+        return rows
+
+    def _names(self) -> set[str | None]:
+        return {self.extractors.name_for(judge) for judge in self.evaluators.values()}
 
 
 def evaluate(
@@ -62,22 +114,26 @@ def evaluate(
     *,
     data: str | None = None,
     data_options: dict[str, Any] | None = None,
+    metric_options: Mapping[str, Mapping[str, Any]] | None = None,
     floor: bool = False,
     samples: int | None = None,
     real_samples: int | None = None,
     features: str | None = None,
     features_weights: str | Path | None = None,
     seed: int = 0,
+    repeats: int = 1,
     device: str = "auto",
-    progress: Progress | None = None,
+    progress: Listener | None = None,
 ) -> list[ScoreRow]:
     """Judge a model, or real data against itself.
 
     Args:
         model: What to judge; the newest run if None.
-        metrics: Names of evaluators; every installed one that fits the data if None.
+        metrics: Names of evaluators; every installed one that fits the data if None, but for
+            those that judge on request only.
         data: The reals; by default what the model was trained on.
         data_options: Options of ``data``.
+        metric_options: Options of metrics, by metric and name.
         floor: Judge other reals in place of the model's fakes: the score that a perfect
             generator would have at these sample counts.
         samples: Number of fakes; as many as the reals, at most 10,000, if None.
@@ -85,6 +141,8 @@ def evaluate(
         features: Name of a feature extractor, in place of the data's own or the metric's.
         features_weights: File of that extractor's weights.
         seed: Seed of the fakes.
+        repeats: Sets of fakes to judge, of this seed and those that follow it. Of more than one,
+            a score is the mean over them, and its deviation is that between them.
         device: auto, cpu, cuda or mps.
         progress: Called with what is done, how much of it, and how much there is.
 
@@ -96,7 +154,11 @@ def evaluate(
         InputError: a name, a number or a combination is wrong.
         GanzooError: weights cannot be fetched, or a number is not finite.
     """
-    with kept_randomness():
+    if repeats < 1:
+        raise InputError(f"--repeats must be at least 1, not {repeats}")
+    if floor and repeats > 1:
+        raise InputError("--floor judges reals, which have no seed to repeat: leave one away")
+    with kept_randomness(), told_to(progress):
         place = resolve_device(device)
         # The floor needs a model only where nothing else says which data are meant.
         known = None if floor and model is None and data else _loaded(model)
@@ -104,32 +166,132 @@ def evaluate(
         choice = _data_choice(known, data, data_options or {})
         dataset: Dataset = choice.build(DATASET)
         reals = dataset.read()
-        evaluators = _evaluators(metrics, reals.spec)
-        fakes, reals = _drawn(judged, reals, samples, real_samples, seed, place)
-        extractors = _Extractors(features, features_weights, reals.spec, place, progress)
+        evaluators = chosen_metrics(metrics, reals.spec, metric_options, features)
+        extractors = Extractors(features, features_weights, reals.spec, place)
         extractors.check_used(evaluators)
-        shared = {
-            "data": {
-                "name": choice.name,
-                "split": dataset.split_name,
-                "fingerprint": reals.fingerprint,
-            },
-            "real_samples": len(reals),
-            "fake_samples": len(fakes),
-            "image_size": reals.spec.image_size,
-            "seed": seed,
-            "step": judged.config.step if judged else None,
-            "versions": versions(),
-        }
-        sets = extractors.look_at(fakes, reals, evaluators)
-        rows = [
-            row
-            for name, judge in evaluators.items()
-            for row in _rows(name, judge, extractors, sets[extractors.name_for(judge)], shared)
-        ]
-    if judged is not None:
-        _remember(judged, rows)
+        others, reals, wanted = _divided(judged, reals, samples, real_samples)
+        named = data_named(choice, dataset)
+        judge = Judge(reals, named, evaluators, extractors, lenient=not metrics)
+        if judged is None:
+            return judge.judge(others, seed=seed, step=None)
+        _check_shape(judged, reals.spec)
+        # Missing weights are missed before the fakes are drawn.
+        extractors.load(evaluators.values())
+        found = []
+        for each in range(seed, seed + repeats):
+            fakes = _drawn(judged, reals, wanted, each, place)
+            found.append(judge.judge(fakes, seed=each, step=judged.config.step))
+        rows = [_over_seeds(same) for same in zip(*found, strict=True)]
+    _remember(judged, rows)
     return rows
+
+
+def data_named(choice: ComponentChoice, dataset: Dataset) -> dict[str, str]:
+    """Return what a score row says of the data, but for their fingerprint."""
+    return {"name": choice.name, "split": dataset.split_name}
+
+
+def chosen_metrics(
+    names: Sequence[str] | None,
+    spec: DataSpec,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    features: str | None = None,
+) -> dict[str, Evaluator]:
+    """Build metrics by name, or all that fit such samples if none are named.
+
+    Args:
+        names: Names of evaluators.
+        spec: What they are to judge.
+        options: Options of metrics, by metric and name.
+        features: Name of an extractor that they must be able to look through, if none are named.
+
+    Raises:
+        InputError: a name or an option is wrong, a metric cannot judge such samples, or none can.
+    """
+    options = options or {}
+    if names:
+        chosen: dict[str, Evaluator] = {
+            name: _built(registry.get(EVALUATOR, name), name, options) for name in names
+        }
+        unfit = [name for name, judge in chosen.items() if not judge.fits(spec)]
+        if unfit:
+            raise InputError(
+                f"metric '{unfit[0]}' cannot judge samples of {spec.size_in_words} here"
+            )
+    else:
+        chosen = {
+            name: judge
+            for name, judge in _usable(spec, options).items()
+            if not judge.on_request and _looks_through(judge, features, spec)
+        }
+        if not chosen:
+            raise InputError(f"no installed metric can judge samples of {spec.size_in_words}")
+    if unused := options.keys() - chosen.keys():
+        raise InputError(
+            f"an option of metric '{min(unused)}' is set, which does not judge here; "
+            f"those that do are {', '.join(chosen)}"
+        )
+    return chosen
+
+
+def ranking_metrics(names: Sequence[str], spec: DataSpec) -> dict[str, Evaluator]:
+    """Build the metrics that rank a training's snapshots; the first decides which is best.
+
+    Raises:
+        InputError: a name is wrong, or no installed metric ranks such samples by itself.
+    """
+    if names:
+        return chosen_metrics(names, spec)
+    found = {name: judge for name, judge in _usable(spec, {}).items() if judge.ranks(spec)}
+    if not found:
+        raise InputError(
+            f"no installed metric ranks samples of {spec.size_in_words} by itself; "
+            "name one with --set train.eval_metric=NAME"
+        )
+    return found
+
+
+def drawn_fakes(model: Model, reals: Samples, count: int, seed: int) -> Samples:
+    """Draw fakes, of the classes of the reals where the model has classes.
+
+    Raises:
+        InputError: the model's samples are none that the reals can judge.
+    """
+    spec = model.config.spec
+    _check_shape(model, reals.spec)
+    if not model.conditional:
+        return Samples(reals.spec, model.sample_stored(count, seed))
+    if reals.labels is None or reals.spec.classes != spec.classes:
+        raise InputError(
+            f"the model makes samples of {spec.classes} classes, and the data have "
+            f"{reals.spec.classes or 'none'}; choose other --data"
+        )
+    order = torch.randperm(len(reals), generator=generator_for(seed, "labels"))
+    chosen = order[torch.arange(count) % len(reals)]
+    labels = reals.labels[chosen]
+    if not model.architecture.takes_images:
+        return Samples(reals.spec, model.sample_stored(count, seed, label=labels), labels)
+    # A source of one class becomes a fake of the next one.
+    labels_after = (labels + 1) % spec.classes
+    stored = model.translate_stored(reals.batch(chosen), labels_after)
+    return Samples(reals.spec, stored, labels_after)
+
+
+def _check_shape(model: Model, data: DataSpec) -> None:
+    if model.config.spec.shape != data.shape:
+        raise InputError(
+            f"the model makes samples of {model.config.spec.size_in_words}, and the data have "
+            f"{data.size_in_words}; choose other --data"
+        )
+
+
+def chosen_reals(reals: Samples, count: int) -> Samples:
+    """Choose reals to judge by; the choice depends on their number alone."""
+    return reals if count == len(reals) else reals.subset(_order(reals)[:count])
+
+
+def _order(reals: Samples) -> torch.Tensor:
+    return torch.randperm(len(reals), generator=generator_for(0, "reals"))
 
 
 def _loaded(model: Model | Run | str | Path | None) -> Model:
@@ -146,15 +308,10 @@ def _data_choice(model: Model | None, data: str | None, options: dict[str, Any])
     return choose_data(data, options, model.config.spec if model else None)
 
 
-def _drawn(
-    model: Model | None,
-    reals: Samples,
-    samples: int | None,
-    real_samples: int | None,
-    seed: int,
-    device: torch.device,
-) -> tuple[Samples, Samples]:
-    """Draw the fakes and choose the reals; the choice depends on their number alone."""
+def _divided(
+    model: Model | None, reals: Samples, samples: int | None, real_samples: int | None
+) -> tuple[Samples | None, Samples, int]:
+    """Choose the reals, others in the place of fakes for a floor, and the number of fakes."""
     available = len(reals)
     count = real_samples or (available if model else available // 2)
     wanted = samples or (min(count, FAKES) if model else available - count)
@@ -164,53 +321,20 @@ def _drawn(
     if (needed := count if model else count + wanted) > available:
         asked = f"{needed} ({count} to judge by, {wanted} to judge)" if not model else needed
         raise InputError(f"there are {available} real samples, and {asked} are needed")
-    order = torch.randperm(available, generator=generator_for(0, "reals"))
-    chosen = reals if count == available else reals.subset(order[:count])
-    if model is None:
-        return reals.subset(order[count : count + wanted]), chosen
-    if model.config.spec.shape != reals.spec.shape:
-        raise InputError(
-            f"the model makes samples of {model.config.spec.size_in_words}, and the data have "
-            f"{reals.spec.size_in_words}; choose other --data"
-        )
+    others = None if model else reals.subset(_order(reals)[count : count + wanted])
+    return others, chosen_reals(reals, count), wanted
+
+
+def _drawn(model: Model, reals: Samples, count: int, seed: int, device: torch.device) -> Samples:
     home = next(model.generator.parameters()).device
     try:
-        fakes = _fakes(model.to(device), reals, wanted, seed)
+        return drawn_fakes(model.to(device), reals, count, seed)
     finally:
         model.to(home)
-    return Samples(reals.spec, fakes), chosen
 
 
-def _fakes(model: Model, reals: Samples, count: int, seed: int) -> Tensor:
-    """Draw fakes, of the classes of the reals where the model has classes."""
-    spec = model.config.spec
-    if not model.conditional:
-        return model.sample_stored(count, seed)
-    if reals.labels is None or reals.spec.classes != spec.classes:
-        raise InputError(
-            f"the model makes samples of {spec.classes} classes, and the data have "
-            f"{reals.spec.classes or 'none'}; choose other --data"
-        )
-    order = torch.randperm(len(reals), generator=generator_for(seed, "labels"))
-    chosen = order[torch.arange(count) % len(reals)]
-    labels = reals.labels[chosen]
-    if not model.architecture.takes_images:
-        return model.sample_stored(count, seed, label=labels)
-    # A source of one class becomes a fake of the next one.
-    return model.translate_stored(reals.batch(chosen), (labels + 1) % spec.classes)
-
-
-def _evaluators(metrics: Sequence[str] | None, spec: DataSpec) -> dict[str, Evaluator]:
-    if metrics:
-        chosen: dict[str, Evaluator] = {
-            name: validated(registry.get(EVALUATOR, name), {}) for name in metrics
-        }
-        unfit = [name for name, judge in chosen.items() if not judge.fits(spec)]
-        if unfit:
-            raise InputError(
-                f"metric '{unfit[0]}' cannot judge samples of {spec.size_in_words} here"
-            )
-        return chosen
+def _usable(spec: DataSpec, options: Mapping[str, Mapping[str, Any]]) -> dict[str, Evaluator]:
+    """Build every installed metric that fits; what is broken was not asked for."""
     usable: dict[str, Evaluator] = {}
     listed = registry.entries(EVALUATOR)
     claimed_twice = registry.conflicts(listed)
@@ -218,136 +342,42 @@ def _evaluators(metrics: Sequence[str] | None, spec: DataSpec) -> dict[str, Eval
         if entry.name in claimed_twice:
             continue
         try:
-            judge = validated(entry.load(), {})
+            judge = _built(entry.load(), entry.name, options)
         except InputError:
-            continue  # what is broken was not asked for
-        if judge.fits(spec) and not judge.on_request:
+            if entry.name in options:
+                raise
+            continue
+        if judge.fits(spec):
             usable[entry.name] = judge
-    if not usable:
-        raise InputError(f"no installed metric can judge samples of {spec.size_in_words}")
     return usable
 
 
-class _Extractors:
-    """The feature extractors that a judgement needs, each loaded when it is first used."""
-
-    def __init__(
-        self,
-        asked: str | None,
-        weights: str | Path | None,
-        spec: DataSpec,
-        device: torch.device,
-        progress: Progress | None,
-    ) -> None:
-        self.asked = asked
-        self.weights = user_path(weights) if weights else None
-        self.spec = spec
-        self.device = device
-        self.progress = progress or (lambda what, done, total: None)
-        self.loaded: dict[str, LoadedExtractor] = {}
-
-    def name_for(self, judge: Evaluator) -> str | None:
-        """Return the extractor that a metric is given: asked for, the data's, or its own."""
-        own = judge.extractor(self.spec)
-        return None if own is None else self.asked or own
-
-    def check_used(self, evaluators: dict[str, Evaluator]) -> None:
-        """Refuse an extractor, or weights, that no metric would look through."""
-        unused = all(self.name_for(judge) is None for judge in evaluators.values())
-        if unused and (self.asked or self.weights):
-            raise InputError(f"{', '.join(evaluators)} look through no feature extractor")
-
-    def look_at(
-        self, fakes: Samples, reals: Samples, evaluators: dict[str, Evaluator]
-    ) -> dict[str | None, tuple[SampleSet, SampleSet]]:
-        """Prepare both sets for each extractor; the pass is made when a metric first looks."""
-        return {
-            name: (
-                SampleSet(fakes, lambda found, n=name: self._features(n, found, "fakes")),
-                SampleSet(reals, lambda found, n=name: self._features(n, found, "reals")),
-            )
-            for name in {self.name_for(judge) for judge in evaluators.values()}
-        }
-
-    def describe(self, name: str) -> dict[str, str]:
-        """Return what a score row says of an extractor."""
-        return {"name": name, "sha256": self._load(name).weights_sha256}
-
-    def label(self, judge: Evaluator) -> str:
-        """Return what a metric's name carries: nothing if the extractor is its standard one."""
-        name = self.name_for(judge)
-        if name is None:
-            return ""
-        loaded = self._load(name)
-        if not loaded.published:
-            return f"[{name}@{loaded.weights_sha256[:8]}]"
-        return "" if name == judge.features else f"[{name}]"
-
-    def _load(self, name: str) -> LoadedExtractor:
-        if name not in self.loaded:
-            extractor: FeatureExtractor = validated(registry.get(FEATURE_EXTRACTOR, name), {})
-            self.loaded[name] = extractor.load(self.weights, self.device)
-        return self.loaded[name]
-
-    def _features(self, name: str | None, samples: Samples, what: str) -> Features:
-        if name is None:
-            raise InputError("a metric that names no feature extractor has no features")
-        loaded = self._load(name)
-        parts: list[Features] = []
-        done = 0
-        for batch in samples.stored.split(loaded.batch_size):
-            with torch.inference_mode():
-                parts.append(loaded.extract(_with_channels(batch, loaded, name).to(self.device)))
-            done += len(batch)
-            self.progress(f"{name}: {what}", done, len(samples))
-        logits = [part.logits for part in parts if part.logits is not None]
-        found = Features(
-            torch.cat([part.pooled for part in parts]), torch.cat(logits) if logits else None
-        )
-        if not all(torch.isfinite(t).all() for t in (found.pooled, found.logits) if t is not None):
-            raise GanzooError(f"{name} gives features of the {what} that are not finite")
-        return found
+def _looks_through(judge: Evaluator, features: str | None, spec: DataSpec) -> bool:
+    """Tell whether a metric may look through an extractor in place of the data's own."""
+    own = judge.extractor(spec)
+    # One that stands for no extractor, and has one all the same, can use the data's own alone.
+    return features in (None, own) or own is None or judge.features is not None
 
 
-def _with_channels(images: Tensor, loaded: LoadedExtractor, name: str) -> Tensor:
-    if images.shape[1] == 1:
-        return images.expand(-1, loaded.image_channels, -1, -1)
-    if images.shape[1] != loaded.image_channels:
-        raise InputError(
-            f"{name} looks at images of {loaded.image_channels} channels, "
-            f"and these have {images.shape[1]}; choose other --features"
-        )
-    return images
+def _built(kind: type[Evaluator], name: str, options: Mapping[str, Mapping[str, Any]]) -> Evaluator:
+    return validated(kind, options.get(name, {}), f"metric.{name}.")
 
 
-def _rows(
-    name: str,
-    judge: Evaluator,
-    extractors: _Extractors,
-    sets: tuple[SampleSet, SampleSet],
-    shared: dict[str, Any],
-) -> list[ScoreRow]:
-    fake, real = sets
-    extractor = extractors.name_for(judge)
-    if judge.needs_logits and fake.features.logits is None:
-        raise InputError(f"{name} needs a classifier, and {extractor} is none")
-    return [
-        ScoreRow(
-            metric=(score.name or name.rpartition(":")[2]) + extractors.label(judge),
-            value=score.value,
-            std=score.std,
-            higher_is_better=judge.higher_is_better,
-            features=extractors.describe(extractor) if extractor else None,
-            note=score.note,
-            **shared,
-        )
-        for score in judge.evaluate(fake, real)
-    ]
+def _over_seeds(rows: Sequence[ScoreRow]) -> ScoreRow:
+    """Join the rows of one number over several seeds."""
+    if len(rows) == 1:
+        return rows[0]
+    values = [row.value for row in rows]
+    update = {
+        "value": statistics.fmean(values),
+        "std": statistics.stdev(values),
+        "repeats": len(rows),
+    }
+    return rows[0].model_copy(update=update)
 
 
 def _remember(model: Model, rows: list[ScoreRow]) -> None:
     """Add rows to the run that a model belongs to, if it belongs to one."""
     run = Run(model.folder.parent)
-    if run.model == model.folder and run.is_run():
-        for row in rows:
-            append_line(run.scores, row.model_dump(mode="json"))
+    if model.folder in (run.model, run.best) and run.is_run():
+        log_scores(run.scores, rows)

@@ -80,13 +80,17 @@ class Score:
     """Name of the number, where an evaluator gives several; else its own name."""
     note: str | None = None
     """What a reader must know to trust it, said beside the table."""
+    higher_is_better: bool | None = None
+    """Which direction is better, where it is not the metric's own."""
 
 
 class Evaluator(Component, ABC):
     """Base of evaluators: from fakes and reals to scores."""
 
     higher_is_better: ClassVar[bool]
-    """Which direction is better."""
+    """Which direction is better, for scores that do not say so themselves."""
+    copies_score_best: ClassVar[bool] = True
+    """Whether fakes that are the very reals score best; False where copies are what it finds."""
     features: ClassVar[str | None] = None
     """Name of the feature extractor that the metric's name stands for; None if it needs none.
 

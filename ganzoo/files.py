@@ -164,6 +164,22 @@ def append_line(path: Path, row: dict[str, Any]) -> None:
         file.write(json.dumps(row, allow_nan=False) + "\n")
 
 
+def drop_lines_after(path: Path, step: int) -> None:
+    """Drop from a file of JSON lines those of later steps, and a torn last one.
+
+    Raises:
+        InputError: something that is not a regular file is in its place.
+    """
+    if not path.exists():
+        return
+    regular_size(path)
+    text = path.read_text(encoding="utf-8", errors="replace")
+    lines = text.splitlines(keepends=True)
+    kept = [line for line in lines if _step_of(line) <= step]
+    if len(kept) < len(lines):
+        write_text(path, "".join(kept))
+
+
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors as safetensors, whole or not at all, with the same bytes each time."""
     from safetensors import SafetensorError
@@ -230,6 +246,13 @@ def cache_folder() -> Path:
         return user_path(os.environ["GANZOO_CACHE"])
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser() / "ganzoo"
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return float("inf")  # a torn line at the end of a killed run, or a damaged one
 
 
 def _settle(path: Path, before: Path) -> None:

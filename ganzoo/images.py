@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 NUMBERS_AT_ONCE = 1 << 26
 """Numbers of the images that are resized at once, as floats."""
+COLUMNS = 8
+"""Images in a row of a picture."""
+MOST_COLUMNS = 64
+"""Classes, at most, that have columns of their own in a picture."""
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -69,7 +73,18 @@ def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.cat(chunks)
 
 
-def grid(images: Tensor, columns: int = 8, padding: int = 2) -> Tensor:
+def columns_of(classes: int | None) -> int:
+    """Return how many images make a row, where they go through the classes in turn.
+
+    Then each column holds one class: as many columns as there are classes, or a multiple of them
+    near to 8. It is 8 where there are no classes, or more than 64.
+    """
+    if classes is None or classes > MOST_COLUMNS:
+        return COLUMNS
+    return classes * max(1, round(COLUMNS / classes))
+
+
+def grid(images: Tensor, columns: int = COLUMNS, padding: int = 2) -> Tensor:
     """Lay uint8 images ``(N, C, H, W)`` out as one picture ``(C, H', W')``, row by row.
 
     Small images are enlarged by a whole factor, pixel by pixel, so that a person can read them.
@@ -126,9 +141,13 @@ def scatter(
     return data.view(side, side, 3).permute(2, 0, 1)
 
 
-def picture_of(stored: Tensor, modes: Sequence[Sequence[float]] | None = None) -> Tensor:
+def picture_of(
+    stored: Tensor,
+    modes: Sequence[Sequence[float]] | None = None,
+    columns: int = COLUMNS,
+) -> Tensor:
     """Show samples as one picture: a grid of images, or a plot of points."""
-    return grid(stored) if stored.dim() == 4 else scatter(stored, modes)
+    return grid(stored, columns) if stored.dim() == 4 else scatter(stored, modes)
 
 
 def save_png(image: Tensor, path: Path, texts: dict[str, str]) -> None:

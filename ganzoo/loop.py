@@ -18,17 +18,19 @@ from torch import Tensor
 
 from ganzoo import checkpoint, images
 from ganzoo.config import RETRIES, RunConfig, TrainOptions
-from ganzoo.errors import Diverged, GanzooError, Interrupted
-from ganzoo.files import flush, sweep
+from ganzoo.errors import Diverged, GanzooError, Interrupted, first_line
+from ganzoo.files import drop_lines_after, flush, sweep
 from ganzoo.health import Health
 from ganzoo.model import ModelConfig, generated, write_model
 from ganzoo.seeding import kept_randomness
 from ganzoo.tracker import METRICS_FILE, Followers
-from ganzoo.training import COLUMNS, trackers_of
+from ganzoo.training import trackers_of
 
 if TYPE_CHECKING:
     from ganzoo.checkpoint import TrainState
     from ganzoo.run import Run
+    from ganzoo.scores import ScoreRow
+    from ganzoo.snapshots import Snapshots
     from ganzoo.training import StepTerms, Trainer
 
 
@@ -44,14 +46,26 @@ class Observer:
     def logged(self, row: dict[str, Any]) -> None:
         """A line was written to ``metrics.jsonl``."""
 
+    def scored(self, rows: list[ScoreRow]) -> None:
+        """The snapshot of a step was judged; see ``scores.jsonl``."""
+
+    def progressed(self, what: str, done: int, total: int) -> None:
+        """Some long work that is no step, such as reading the data, is so far."""
+
     def warned(self, message: str) -> None:
         """Something is worth a person's attention."""
 
 
-def run_training(run: Run, config: RunConfig, trainer: Trainer, observer: Observer) -> None:
+def run_training(
+    run: Run,
+    config: RunConfig,
+    trainer: Trainer,
+    observer: Observer,
+    snapshots: Snapshots | None = None,
+) -> None:
     """Train a run from where its checkpoints end, and leave its model folder.
 
-    The run's folder must be locked.
+    The run's folder must be locked. Snapshots are judged on the way if there is what judges them.
 
     Raises:
         InputError: there are checkpoints, and none of them is whole.
@@ -60,7 +74,7 @@ def run_training(run: Run, config: RunConfig, trainer: Trainer, observer: Observ
         Interrupted: SIGINT or SIGTERM asked to stop, and the state was saved.
     """
     try:
-        _train(run, config, trainer, observer)
+        _train(run, config, trainer, observer, snapshots)
     except BrokenPipeError:
         raise  # whoever read the output has gone, which is no failure of a disk
     except OSError as error:
@@ -71,12 +85,18 @@ def run_training(run: Run, config: RunConfig, trainer: Trainer, observer: Observ
         ) from error
 
 
-def _train(run: Run, config: RunConfig, trainer: Trainer, observer: Observer) -> None:
+def _train(
+    run: Run,
+    config: RunConfig,
+    trainer: Trainer,
+    observer: Observer,
+    snapshots: Snapshots | None,
+) -> None:
     for folder in (run.path, run.samples, run.checkpoints):
         sweep(folder)
     followers = Followers(observer.warned)
     with kept_randomness(), _stop_requests() as requests, closing(followers):
-        loop = _Loop(run, config, trainer, observer, followers, requests)
+        loop = _Loop(run, config, trainer, observer, followers, requests, snapshots)
         checkpoint.restore_newest(run.checkpoints, trainer.state, observer.warned)
         checkpoint.prune(run.checkpoints, config.train.checkpoint_every)
         observer.started(run, config, trainer.state.step)
@@ -99,6 +119,7 @@ class _Loop:
         observer: Observer,
         followers: Followers,
         requests: list[int],
+        snapshots: Snapshots | None,
     ) -> None:
         self.run = run
         self.config = config
@@ -107,6 +128,7 @@ class _Loop:
         self.observer = observer
         self.followers = followers
         self.requests = requests
+        self.snapshots = snapshots
         self.health = Health(trainer)
 
     @property
@@ -115,6 +137,7 @@ class _Loop:
 
     def follow(self) -> None:
         """Have every tracker go on behind the state's step."""
+        drop_lines_after(self.run.scores, self.state.step)
         trackers, config = trackers_of(self.config), self.config.model_dump(mode="json")
         self.followers.start(trackers, self.run.path, config, self.state.step)
         self.health.remember(self.run.path / METRICS_FILE)
@@ -140,6 +163,8 @@ class _Loop:
                 self._log(row)
             if last or step % options.sample_every == 0:
                 self._save_picture()
+            if self.snapshots and self.snapshots.due(step):
+                self._judge(self.snapshots)
             if last or self.requests or step % every == 0:
                 self._save_checkpoint()
             if self.requests and not last:
@@ -178,15 +203,13 @@ class _Loop:
     def publish(self) -> None:
         """Write the model folder of the state."""
         step = self.state.step
-        picture = self.run.samples / f"{step:08d}.png"
-        if not picture.is_file():
-            self._save_picture()
+        self._need_picture()
         write_model(
             self.run.model,
             ModelConfig.of(self.config, self.trainer.samples.spec, step),
             self.state.generator_ema.module,
             self.state.discriminator,
-            picture,
+            self.run.picture(step),
         )
 
     def _given_up(self, tries: int) -> str:
@@ -214,11 +237,30 @@ class _Loop:
         step = self.state.step
         if wrong := self.state.not_finite():
             raise _diverged(step, wrong)
-        if (metrics := self.run.path / METRICS_FILE).exists():
-            flush(metrics)  # a checkpoint must never outlive a line that was written before it
-            flush(self.run.path)
+        for lines in (self.run.path / METRICS_FILE, self.run.scores):
+            if lines.exists():
+                flush(lines)  # a checkpoint must never outlive a line that was written before it
+        flush(self.run.path)
         checkpoint.save(self.run.checkpoints, self.state)
         checkpoint.prune(self.run.checkpoints, self.options.checkpoint_every)
+
+    def _judge(self, snapshots: Snapshots) -> None:
+        self._need_picture()
+        try:
+            rows = snapshots.take(self.run)
+        except (Diverged, OSError):
+            raise
+        except Exception as error:  # what watches a run must not end it
+            self.observer.warned(
+                f"the snapshot of step {self.state.step} cannot be judged: {first_line(error)}"
+            )
+            return
+        self.followers.scores(self.state.step, {row.metric: row.value for row in rows})
+        self.observer.scored(rows)
+
+    def _need_picture(self) -> None:
+        if not self.run.picture(self.state.step).is_file():
+            self._save_picture()
 
     def _save_picture(self) -> None:
         state, spec = self.state, self.trainer.samples.spec
@@ -231,10 +273,10 @@ class _Loop:
         if self.trainer.architecture.takes_images:
             sources = images.to_uint8(inputs.given).cpu()
             # A row of sources, and below it what they became.
-            rows = [part.unflatten(0, (-1, COLUMNS)) for part in (sources, shown)]
+            rows = [part.unflatten(0, (-1, self.trainer.columns)) for part in (sources, shown)]
             shown = torch.stack(rows, dim=1).flatten(0, 2)
         texts = images.provenance(f"{self.run.path.name} at step {state.step}", self.options.seed)
-        picture = images.picture_of(shown, spec.modes)
+        picture = images.picture_of(shown, spec.modes, self.trainer.columns)
         self.run.save_picture(picture, state.step, texts)
         self.followers.picture(state.step, picture)
 

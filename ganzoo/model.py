@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ from ganzoo.files import (
 )
 from ganzoo.registry import ARCHITECTURE, LOSS
 from ganzoo.run import Run, newest_run
+from ganzoo.scores import ScoreRow, write_scores
 from ganzoo.seeding import generator_for, kept_randomness
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Model:
     @property
     def conditional(self) -> bool:
         """Whether a sample has a class, which can be asked for."""
-        return self.architecture.conditional(self.config.spec)
+        return self.architecture.takes_labels(self.config.spec)
 
     def sample(self, count: int, seed: int = 0, *, label: int | Tensor | None = None) -> Tensor:
         """Draw samples as floats on the CPU: images ``(count, C, H, W)`` in ``[-1, 1]``.
@@ -230,6 +231,7 @@ def write_model(
     generator: nn.Module,
     discriminator: nn.Module,
     picture: Path,
+    scores: Iterable[ScoreRow] = (),
 ) -> None:
     """Write a model folder, whole or not at all; one that was there is replaced."""
     with atomic_folder(folder) as beside:
@@ -238,6 +240,8 @@ def write_model(
         write_text(beside / CONFIG_FILE, to_json(config.model_dump(mode="json")))
         write_text(beside / CARD_FILE, _card(config))
         shutil.copyfile(picture, beside / PICTURE_FILE)
+        if rows := list(scores):
+            write_scores(beside, rows)
 
 
 def classes_in_turn(count: int, classes: int) -> Tensor:

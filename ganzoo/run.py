@@ -14,11 +14,11 @@ from ganzoo.config import RunConfig, read_config
 from ganzoo.errors import InputError
 from ganzoo.files import regular_size, to_json, write_text
 from ganzoo.images import save_png
+from ganzoo.scores import LOGGED_FILE
 
 RUNS = "runs"
 CONFIG_FILE = "config.json"
 LOCK_FILE = ".lock"
-SCORES_FILE = "scores.jsonl"
 
 
 class Run:
@@ -29,7 +29,8 @@ class Run:
         self.checkpoints = path / "checkpoints"
         self.samples = path / "samples"
         self.model = path / "model"
-        self.scores = path / SCORES_FILE
+        self.best = path / "best"
+        self.scores = path / LOGGED_FILE
 
     @classmethod
     @contextmanager
@@ -117,9 +118,13 @@ class Run:
         """Write the configuration."""
         write_text(self.path / CONFIG_FILE, to_json(config.model_dump(mode="json")))
 
+    def picture(self, step: int) -> Path:
+        """Return where the sample picture of a step is."""
+        return self.samples / f"{step:08d}.png"
+
     def save_picture(self, picture: Tensor, step: int, texts: dict[str, str]) -> None:
         """Write the sample picture of a step."""
-        save_png(picture, self.samples / f"{step:08d}.png", texts)
+        save_png(picture, self.picture(step), texts)
 
 
 def newest_run(root: Path | None = None) -> Run:

@@ -12,7 +12,7 @@ from ganzoo.config import choose_data
 from ganzoo.devices import resolve_device
 from ganzoo.errors import InputError
 from ganzoo.files import write_text
-from ganzoo.images import grid, picture_of, provenance, save_png
+from ganzoo.images import COLUMNS, columns_of, grid, picture_of, provenance, save_png
 from ganzoo.registry import DATASET
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 COUNT = 64
 """Samples that are drawn where no number is asked for."""
-COLUMNS = 8
-"""Images in a row of a picture of translations."""
 
 
 def write_samples(
@@ -41,8 +39,9 @@ def write_samples(
 ) -> list[Path]:
     """Draw samples or translate images, write them, and return the files.
 
-    Single images of a conditional model lie in folders of their classes, unless one is asked for;
-    translated ones are called as their sources.
+    Single images of a conditional model lie in folders of their classes, unless one is asked for,
+    and in one picture each class has columns of its own, up to 64 of them. Translated images are
+    called as their sources.
 
     Args:
         model: What to draw from.
@@ -87,7 +86,12 @@ def write_samples(
     if suffix == ".csv":
         write_text(path, _table(stored))
     elif suffix:
-        shown = _in_pairs(sources.stored, stored) if sources else picture_of(stored, spec.modes)
+        in_turn = spec.classes if model.conditional and number is None else None
+        shown = (
+            _in_pairs(sources.stored, stored)
+            if sources
+            else picture_of(stored, spec.modes, columns_of(in_turn))
+        )
         save_png(shown, path, texts)
     else:
         for i, file in enumerate(files):

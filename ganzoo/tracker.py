@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ganzoo.component import Component
 from ganzoo.errors import first_line
-from ganzoo.files import append_line, regular_size, write_text
+from ganzoo.files import append_line, drop_lines_after
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,7 +22,7 @@ class TrackedRun(Protocol):
     """A run as a tracker follows it; what fails here is said once, and training goes on."""
 
     def metrics(self, row: dict[str, Any]) -> None:
-        """Receive a line of ``metrics.jsonl``: ``step`` and numbers by name."""
+        """Receive numbers by name beside their ``step``: a line of ``metrics.jsonl``, or scores."""
 
     def picture(self, step: int, picture: Tensor) -> None:
         """Receive the sample picture of a step, uint8 ``(C, H, W)`` of 1, 3 or 4 channels."""
@@ -60,13 +59,7 @@ class JsonLines(Tracker):
     def start(self, folder: Path, config: dict[str, Any], step: int) -> JsonLinesRun:
         """Drop the lines after ``step``, a torn last one too, and go on behind them."""
         path = folder / METRICS_FILE
-        if path.exists():
-            regular_size(path)
-            text = path.read_text(encoding="utf-8", errors="replace")
-            lines = text.splitlines(keepends=True)
-            kept = [line for line in lines if _step_of(line) <= step]
-            if len(kept) < len(lines):
-                write_text(path, "".join(kept))
+        drop_lines_after(path, step)
         return JsonLinesRun(path)
 
 
@@ -117,6 +110,13 @@ class Followers:
             with self._guarded(name):
                 run.metrics(dict(row))
 
+    def scores(self, step: int, values: Mapping[str, float]) -> None:
+        """Pass the scores of a snapshot on, each called ``score/`` and its metric."""
+        row = {"step": step, **{f"score/{name}": value for name, value in values.items()}}
+        for name, run in list(self._following.items()):
+            with self._guarded(name):
+                run.metrics(dict(row))
+
     def warning(self, step: int, name: str, message: str) -> None:
         """Keep a warning in the file of metrics; trackers receive numbers alone."""
         if self._metrics_file:
@@ -142,10 +142,3 @@ class Followers:
         except Exception as error:
             self._following.pop(name, None)
             self._warn(f"tracker '{name}' failed and is left out from here: {first_line(error)}")
-
-
-def _step_of(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return float("inf")  # a torn line at the end of a killed run, or a damaged one

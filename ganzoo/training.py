@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,9 +19,10 @@ from ganzoo.config import RunConfig, TrainOptions
 from ganzoo.devices import half_precision, resolve_device, safe_kernels
 from ganzoo.errors import InputError
 from ganzoo.feed import Feed
+from ganzoo.images import COLUMNS, columns_of
 from ganzoo.loss import Discriminator
 from ganzoo.model import classes_in_turn
-from ganzoo.registry import ARCHITECTURE, LOSS, TRACKER
+from ganzoo.registry import ARCHITECTURE, AUGMENTATION, LOSS, TRACKER
 from ganzoo.seeding import (
     BalancedOrder,
     BatchOrder,
@@ -32,6 +33,7 @@ from ganzoo.seeding import (
 
 if TYPE_CHECKING:
     from ganzoo.architecture import Architecture
+    from ganzoo.augmentation import Augmentation
     from ganzoo.dataset import DataSpec, Samples
     from ganzoo.loss import Loss, Terms
     from ganzoo.tracker import Tracker
@@ -42,8 +44,6 @@ SHOWN_POINTS = 2500
 """Samples in each sample picture of vectors."""
 COPIES = 10
 """How often the memory of one network is needed: both, their gradients, moments and the average."""
-COLUMNS = 8
-"""Images in a row of a sample picture."""
 HALF = {"fp32": None, "bf16": torch.bfloat16}
 """The type of arithmetic in half precision, by the name of the precision."""
 
@@ -61,8 +61,16 @@ class Trainer:
 
     Everything that a step draws comes from the run's seed and the step's number.
 
+    Args:
+        architecture: Builds the networks.
+        loss: What they play for.
+        samples: The data.
+        options: How they are trained.
+        augmentations: What the discriminator's samples pass through, by name, in this order.
+
     Raises:
-        InputError: the architecture does not fit the data, or the discriminator the loss.
+        InputError: the architecture or an augmentation does not fit the data, or the discriminator
+            the loss.
     """
 
     def __init__(
@@ -71,13 +79,16 @@ class Trainer:
         loss: Loss,
         samples: Samples,
         options: TrainOptions,
+        augmentations: Mapping[str, Augmentation] | None = None,
     ) -> None:
         self.architecture = architecture
         self.loss = loss
         self.options = options
         self.device = resolve_device(options.device)
-        self.conditional = architecture.conditional(samples.spec)
+        self.conditional = architecture.takes_labels(samples.spec)
         self.half = HALF[options.precision]
+        self.augmentations = dict(augmentations or {})
+        _check_augmentations(self.augmentations, samples.spec)
         if self.conditional:
             _check_labels(samples)
         self.feed = Feed(samples, self.device, options.seed)
@@ -156,6 +167,12 @@ class Trainer:
         state.step += 1
         return terms
 
+    @property
+    def columns(self) -> int:
+        """Images in a row of the run's sample pictures; each class has its own, up to 64."""
+        by_class = self.conditional and not self.architecture.takes_images
+        return columns_of(self.samples.spec.classes if by_class else None)
+
     def shown(self) -> GeneratorInput:
         """Return what the run's sample pictures are made from, the same at every step."""
         data = self.samples.spec
@@ -164,7 +181,7 @@ class Trainer:
             order = self._order(share * data.classes, derived_seed(self.options.seed, "picture"))
             real, labels = self.feed.chosen(order(0))
             return self._sources(real, labels, 1)
-        count = SHOWN if data.is_image else SHOWN_POINTS
+        count = SHOWN // self.columns * self.columns if data.is_image else SHOWN_POINTS
         labels = classes_in_turn(count, data.classes) if self.conditional else None
         rng = generator_for(self.options.seed, "picture")
         return GeneratorInput(self.architecture.latents(count, rng), labels)
@@ -183,7 +200,11 @@ class Trainer:
         half = None if self.loss.second_order else self.half
         state = self.state
         return Discriminator(
-            state.discriminator, labels, half=half, optimizer=state.discriminator_optimizer
+            state.discriminator,
+            labels,
+            half=half,
+            optimizer=state.discriminator_optimizer,
+            augmentations=tuple(self.augmentations.values()),
         )
 
     def _autocast(self) -> AbstractContextManager[object]:
@@ -238,6 +259,16 @@ def _check_labels(samples: Samples) -> None:
         )
 
 
+def _check_augmentations(augmentations: Mapping[str, Augmentation], data: DataSpec) -> None:
+    for name, augmentation in augmentations.items():
+        if not augmentation.fits(data):
+            what = "images" if data.is_image else "vectors"
+            raise InputError(
+                f"the augmentation '{name}' does not fit these samples, {what} of "
+                f"{data.size_in_words}; leave it out of train.augment"
+            )
+
+
 def _check_balance(samples: Samples, options: TrainOptions) -> None:
     data = samples.spec
     if data.classes < 2:
@@ -255,16 +286,17 @@ def prepared(config: RunConfig, samples: Samples) -> Trainer:
     """Build the trainer of a run, and refuse what does not fit together.
 
     Raises:
-        InputError: the architecture does not fit the data, or the discriminator the loss, or the
-            memory is not enough.
+        InputError: the architecture or an augmentation does not fit the data, or the discriminator
+            the loss, or the memory is not enough.
         ganzoo.errors.PluginError: a component's package is not installed.
     """
     for tracker in trackers_of(config).values():
         tracker.check()
     architecture, loss = config.architecture.build(ARCHITECTURE), config.loss.build(LOSS)
+    augmentations = {each.name: each.build(AUGMENTATION) for each in config.augmentations}
     with kept_randomness():
         _require_memory(architecture, loss, samples.spec, config.train.batch_size)
-        return Trainer(architecture, loss, samples, config.train)
+        return Trainer(architecture, loss, samples, config.train, augmentations)
 
 
 def _require_memory(

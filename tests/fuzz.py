@@ -591,10 +591,10 @@ def work(options: argparse.Namespace) -> None:
 
 
 def prepared(root: Path) -> None:
-    import ganzoo_digits_cnn
+    from ganzoo_digit_classifiers import DigitsCNN
 
     make_artefacts(root)
-    shutil.copy(ganzoo_digits_cnn.FILE, root / "digits_cnn.safetensors")
+    shutil.copy(DigitsCNN.file, root / "digits_cnn.safetensors")
     for name in ("home", "cache", "torch", "case"):
         (root / name).mkdir()
 

@@ -13,7 +13,7 @@ import typer
 from PIL import Image
 
 import ganzoo
-from ganzoo import registry
+from ganzoo import images, registry
 from ganzoo.cli import app
 from ganzoo.config import TrainOptions, resolve
 
@@ -28,8 +28,8 @@ RING = [
     *("--steps", "1", "--batch-size", "4", "--device", "cpu"),
 ]
 ROW = [
-    *("metric", "value", "std", "higher_is_better", "features", "data", "real_samples"),
-    *("fake_samples", "image_size", "seed", "step", "note", "versions"),
+    *("metric", "value", "std", "higher_is_better", "options", "features", "data"),
+    *("real_samples", "fake_samples", "image_size", "seed", "repeats", "step", "note", "versions"),
 ]
 SCORES = "scores.jsonl"
 
@@ -154,6 +154,7 @@ def test_train_as_json_prints_one_document(ganzoo_cli):
         "run": "ring",
         "model": "ring/model",
         "step": 1,
+        "scores": {"last": [], "best": []},
         "config": json.loads(Path("ring/config.json").read_text()),
     }
     assert document["config"]["train"]["seed"] == 7
@@ -300,7 +301,7 @@ class Classy(Architecture):
     def discriminator(self, data, *, independent_samples=False):
         return Told(data.size, data.classes, 1, nn.Flatten(0))
 
-    def conditional(self, data):
+    def takes_labels(self, data):
         return True
 """
 
@@ -341,6 +342,15 @@ def test_a_conditional_model_fills_class_folders_in_turn(classy, ganzoo_cli):
     ]
     stored = ganzoo.load("classy").sample_stored(5)
     assert pixels("all/dogs/seed0-00004.png") == stored[4].numpy().tobytes()
+
+
+@pytest.mark.parametrize(
+    ("asked", "label", "columns"), [([], None, 9), (["--label", "dogs"], 1, 8)]
+)
+def test_one_picture_has_columns_of_each_class(classy, asked, label, columns, ganzoo_cli):
+    assert ganzoo_cli("sample", "classy", "-n", "20", "--out", "all.png", *asked).code == 0
+    stored = ganzoo.load("classy").sample_stored(20, label=label)
+    assert pixels("all.png") == images.grid(stored, columns)[0].numpy().tobytes()
 
 
 @pytest.mark.parametrize("label", ["dogs", "1"])

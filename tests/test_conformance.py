@@ -10,6 +10,7 @@ from ganzoo import registry
 from ganzoo.errors import InputError
 from ganzoo.testing import (
     ConformanceError,
+    architecture_checks,
     check_options,
     conformance_tests,
     dataset_checks,
@@ -28,10 +29,16 @@ SMALL = {
     "gaussian": {"samples": 500},
 }
 """Options for speed."""
+NETWORKS = (
+    *("inception-v3-compat", "vgg16"),
+    *("clip-rn50", "clip-vit-b-16", "clip-vit-b-32", "clip-vit-l-14"),
+    *("dinov2-vit-b-14", "dinov2-vit-l-14", "dinov2-vit-s-14"),
+)
 ELSEWHERE = {
     # Downloaded: read from folders that tests/test_published_data.py and test_celeba.py make.
     **dict.fromkeys(("mnist", "fashion-mnist", "stacked-mnist", "cifar10", "celeba")),
-    "inception-v3-compat": None,
+    # Downloaded: made tiny in tests/test_extractors.py, which tries them by the kit.
+    **dict.fromkeys(NETWORKS),
     # Read from files that are made below.
     **dict.fromkeys(("folder", "zip", "domains")),
 }
@@ -49,6 +56,12 @@ def test_unrolled_above_a_penalty(check):
     check(unrolled(base="wgan-gp", base_options={"gp_weight": 5.0}, unrolled_steps=2))
 
 
+@pytest.mark.parametrize("check", architecture_checks, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", ["mlp", "dcgan"])
+def test_conditional_architecture(name, check):
+    check(registry.get(registry.ARCHITECTURE, name)(conditional=True, **SMALL.get(name, {})))
+
+
 @pytest.mark.parametrize("check", dataset_checks, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", ["folder", "zip", "domains"])
 def test_dataset_of_files(name, check, tmp_path):
@@ -64,8 +77,9 @@ def test_dataset_of_files(name, check, tmp_path):
     check(registry.get(registry.DATASET, name)(**options))
 
 
-def test_options_of_a_feature_extractor_that_is_downloaded():
-    check_options(registry.get(registry.FEATURE_EXTRACTOR, "inception-v3-compat")())
+@pytest.mark.parametrize("name", NETWORKS)
+def test_options_of_a_feature_extractor_that_is_downloaded(name):
+    check_options(registry.get(registry.FEATURE_EXTRACTOR, name)())
 
 
 def some_images(folder: Path) -> Path:

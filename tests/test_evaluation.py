@@ -149,24 +149,6 @@ def test_inception_score_of_known_predictions():
     assert score.value == pytest.approx(10.0, rel=1e-5)
 
 
-@pytest.fixture
-def inception_weights(tmp_path):
-    """A file of random weights, as there is no network for the published ones."""
-    from unittest import mock
-
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        # Built without loading anything: its loader is given nothing to load.
-        with (
-            mock.patch("torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url"),
-            mock.patch.object(torch_fidelity.FeatureExtractorInceptionV3, "load_state_dict"),
-        ):
-            network = torch_fidelity.FeatureExtractorInceptionV3("made", ["2048"], verbose=False)
-    file = tmp_path / "inception.pth"
-    torch.save(network.state_dict(), file)
-    return file
-
-
 def test_standard_inception_equals_torch_fidelity(tiny_run, inception_weights):
     count = 12
     model = ganzoo.load(tiny_run)
@@ -215,7 +197,7 @@ def test_only_published_standard_weights_give_the_bare_name(tiny_run, monkeypatc
 @pytest.fixture
 def counted(monkeypatch):
     """Count the images that pass through the digits classifier."""
-    from ganzoo_digits_cnn import DigitsCNN
+    from ganzoo_digit_classifiers import DigitsCNN
 
     seen = []
     load = DigitsCNN.load
@@ -256,7 +238,7 @@ def test_fakes_are_judged_as_a_viewer_would_see_them(tiny_run, counted, tmp_path
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_greyscale_is_repeated_where_colour_is_taken(channels):
-    from ganzoo.evaluation import _with_channels
+    from ganzoo.extraction import _with_channels
 
     loaded = LoadedExtractor(lambda batch: None, 3, "")
     images = some_images(4, 0, channels)
@@ -267,7 +249,7 @@ def test_greyscale_is_repeated_where_colour_is_taken(channels):
 
 
 def test_other_channel_counts_are_refused():
-    from ganzoo.evaluation import _with_channels
+    from ganzoo.extraction import _with_channels
 
     with pytest.raises(InputError, match="3 channels"):
         _with_channels(some_images(4, 0, 4), LoadedExtractor(lambda batch: None, 3, ""), "any")
@@ -347,7 +329,7 @@ def test_few_samples_are_said(tiny_run):
         ({"samples": 1, "metrics": ["fid"]}, "at least 2 samples"),
         ({"samples": 9, "metrics": ["is"]}, "at least 10 samples"),
         ({"real_samples": 1798}, "there are 1797 real samples, and 1798 are needed"),
-        ({"metrics": ["modes"]}, "cannot judge"),
+        ({"metrics": ["fid"], "data": "ring", "floor": True}, "cannot judge"),
         ({"data": "ring"}, "choose other --data"),
         ({"features": "digits-cnn", "data": "ring", "floor": True}, "no feature extractor"),
     ],

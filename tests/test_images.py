@@ -275,6 +275,16 @@ def test_samples_are_shown_by_their_kind():
     assert torch.equal(images.picture_of(stored), images.grid(stored))
     points = torch.tensor([[0.3, 0.1], [2.0, -1.0]])
     assert torch.equal(images.picture_of(points, MODES), images.scatter(points, MODES))
+    assert torch.equal(images.picture_of(stored, columns=3), images.grid(stored, 3))
+    assert torch.equal(images.picture_of(points, MODES, 3), images.scatter(points, MODES))
+
+
+@pytest.mark.parametrize(
+    ("classes", "columns"),
+    [(None, 8), (1, 8), (2, 8), (3, 9), (5, 10), (7, 7), (10, 10), (26, 26), (64, 64), (65, 8)],
+)
+def test_each_class_has_columns_of_its_own(classes, columns):
+    assert images.columns_of(classes) == columns
 
 
 # PNG files

@@ -123,7 +123,7 @@ class Labelled(nn.Module):
 class Conditional(Small):
     """Takes labels."""
 
-    def conditional(self, data):
+    def takes_labels(self, data):
         return True
 
     def generator(self, data):

@@ -21,6 +21,7 @@ from torch import nn
 
 from ganzoo import (
     Architecture,
+    Augmentation,
     Dataset,
     DataSpec,
     Discriminator,
@@ -37,6 +38,7 @@ from ganzoo.errors import InputError
 from ganzoo.testing import (
     ConformanceError,
     architecture,
+    augmentation,
     command,
     common,
     dataset,
@@ -49,6 +51,7 @@ CHECKS = {
     "architecture": kit.architecture_checks,
     "loss": kit.loss_checks,
     "dataset": kit.dataset_checks,
+    "augmentation": kit.augmentation_checks,
     "evaluator": kit.evaluator_checks,
     "feature extractor": kit.feature_extractor_checks,
     "tracker": kit.tracker_checks,
@@ -143,7 +146,7 @@ class Conditional(Architecture):
 
     z_dim: int = Field(3, gt=0, description="Length of a latent.")
 
-    def conditional(self, data):
+    def takes_labels(self, data):
         return data.classes is not None
 
     def generator(self, data):
@@ -166,7 +169,7 @@ class Conditional(Architecture):
         return [nn.Flatten(0)]
 
     def labelled(self, network, data):
-        return Labelled(network, data.classes) if self.conditional(data) else network
+        return Labelled(network, data.classes) if self.takes_labels(data) else network
 
 
 class LearntLabels(Labelled):
@@ -184,7 +187,7 @@ class LearnsLabels(Conditional):
     """Looks at labels once it has learnt to."""
 
     def labelled(self, network, data):
-        return LearntLabels(network, data.classes) if self.conditional(data) else network
+        return LearntLabels(network, data.classes) if self.takes_labels(data) else network
 
 
 class Pool(nn.Module):
@@ -751,17 +754,45 @@ class CountsFromOne(Conditional):
         return ClassesFromOne(network, data.classes)
 
 
+class OneForAll(Labelled):
+    """Takes the class of the first sample for everybody's."""
+
+    def columns(self, labels):
+        return super().columns(labels[:1].expand(len(labels)))
+
+
+class OneLabelForAll(Conditional):
+    """Looks at the first label only."""
+
+    def labelled(self, network, data):
+        return OneForAll(network, data.classes)
+
+
+class LabelsOfNothing(Conditional):
+    """Takes labels where there are no classes."""
+
+    def takes_labels(self, data):
+        return True
+
+
+class CountsNoClasses(Conditional):
+    """Does not look whether there are classes."""
+
+    def generator(self, data):
+        return super().generator(data.model_copy(update={"classes": data.classes + 0}))
+
+
 class ConditionalIsANumber(Conditional):
     """Answers how many classes there are."""
 
-    def conditional(self, data):
+    def takes_labels(self, data):
         return data.classes
 
 
 class TranslatesToNowhere(Translating):
     """Does not take the class that an image goes to."""
 
-    def conditional(self, data):
+    def takes_labels(self, data):
         return False
 
 
@@ -990,6 +1021,9 @@ ARCHITECTURES = [
     Kill(architecture.check_conditional, DeafDiscriminator, "discriminator must look at the"),
     Kill(architecture.check_conditional, TenClasses, "generator must serve each class from 0"),
     Kill(architecture.check_conditional, CountsFromOne, "generator must serve each class from 0"),
+    Kill(architecture.check_conditional, OneLabelForAll, "generator must give each sample its own"),
+    Kill(architecture.check_unlabelled, LabelsOfNothing, "let takes_labels(data) answer False"),
+    Kill(architecture.check_unlabelled, CountsNoClasses, "refused by ganzoo's InputError"),
     Kill(architecture.check_conditional, ConditionalIsANumber, "True or False, not 2"),
     Kill(architecture.check_conditional, TranslatesToNowhere, "to which class they go"),
     Kill(architecture.check_logits, ConditionalGeneratorOnly, "labels (N,) as its second"),
@@ -1159,6 +1193,13 @@ class NaiveLogarithms(NonSaturating):
             "real": -torch.log(torch.sigmoid(D(real))).mean(),
             "fake": -torch.log(1 - torch.sigmoid(D(fake))).mean(),
         }
+
+
+class OneLogarithm(NonSaturating):
+    """Takes the logarithm of a probability, which is finite as far as a logit of -103."""
+
+    def generator_loss(self, D, real, fake):
+        return {"fake": -torch.log(torch.sigmoid(D(fake))).mean()}
 
 
 class MaskedLogarithm(NonSaturating):
@@ -1433,8 +1474,9 @@ LOSSES = [
     Kill(loss.check_terms, TermPerSample, "term 'adversarial' must be a scalar tensor"),
     Kill(loss.check_terms, TermIsAFloat, "term 'adversarial' must be a scalar tensor"),
     Kill(loss.check_terms, WantsAModule, "any function D from samples (N, *shape)"),
-    Kill(loss.check_finite, NaiveLogarithms, "fake logit 40.0: write log-probabilities with"),
-    Kill(loss.check_finite, MaskedLogarithm, "fake logit 40.0: write log-probabilities with"),
+    Kill(loss.check_finite, NaiveLogarithms, "real logit -200.0 and fake logit -200.0: write log-"),
+    Kill(loss.check_finite, OneLogarithm, "fake logit -200.0: write log-probabilities with"),
+    Kill(loss.check_finite, MaskedLogarithm, "fake logit 200.0: write log-probabilities with"),
     Kill(loss.check_finite, CallsBackward, "only the trainer calls backward()"),
     Kill(loss.check_discriminator_direction, SwappedLabels, "higher logits for reals"),
     Kill(loss.check_discriminator_direction, LogitsOfFakesDetached, "lower ones for fakes"),
@@ -1714,6 +1756,36 @@ class SeenClasses(Evaluator):
         return [Score(seen, name="classes"), Score(seen / every, name="share")]
 
 
+class AskedClasses(Evaluator):
+    """Share of the fakes that are of their class."""
+
+    higher_is_better = True
+    needs_logits = True
+
+    def extractor(self, data):
+        return data.features
+
+    def fits(self, data):
+        return data.classes is not None and data.features is not None
+
+    def evaluate(self, fake, real):
+        right = fake.features.logits.argmax(1) == fake.samples.labels
+        return [Score(float(right.float().mean()))]
+
+
+class AskedClassesTheWrongWay(AskedClasses):
+    """Says that the share of fakes of their class is to be low."""
+
+    higher_is_better = False
+
+
+class LooksAtNoSample(AskedClasses):
+    """Takes the classes that were asked for, for those that were made."""
+
+    def evaluate(self, fake, real):
+        return [Score(len(fake.samples.labels.unique()) / fake.samples.spec.classes)]
+
+
 class CoveredModes(Evaluator):
     """Modes that points come near."""
 
@@ -1726,6 +1798,72 @@ class CoveredModes(Evaluator):
         spec = real.samples.spec
         distances = torch.cdist(fake.samples.stored, torch.tensor(spec.modes))
         return [Score(int((distances < 3 * spec.mode_std).any(0).sum()))]
+
+
+class LabelsAgreed(Evaluator):
+    """Share of the fakes that the data's own classifier takes for what they were asked to be."""
+
+    higher_is_better = True
+
+    def extractor(self, data):
+        return data.features
+
+    def fits(self, data):
+        return bool(data.classes and data.features)
+
+    def evaluate(self, fake, real):
+        agreed = fake.features.logits.argmax(1) == fake.samples.labels
+        return [Score(self.share(agreed.double().mean().item()))]
+
+    def share(self, agreed):
+        return agreed
+
+
+class AnyKind(Evaluator):
+    """Judges images by their features, and points as they are."""
+
+    higher_is_better = False
+
+    def extractor(self, data):
+        return "projection" if data.is_image else None
+
+    def fits(self, data):
+        return data.is_image or data.modes is not None
+
+    def evaluate(self, fake, real):
+        if real.samples.spec.is_image:
+            return MeanDistance().evaluate(fake, real)
+        means = (samples.samples.stored.mean(0) for samples in (fake, real))
+        return [Score(float(torch.dist(*means)))]
+
+
+class ShareAndDistance(Evaluator):
+    """Two scores that differ in their direction."""
+
+    higher_is_better = True
+    features = "projection"
+    needs_logits = True
+
+    def evaluate(self, fake, real):
+        (distance,) = MeanDistance().evaluate(fake, real)
+        _, share = SeenClasses().evaluate(fake, real)
+        return [share, Score(distance.value, name="distance", higher_is_better=self.direction())]
+
+    def direction(self):
+        return False
+
+
+class FarFromCopies(Evaluator):
+    """Mean distance of fakes to their nearest reals: none at all for copies."""
+
+    higher_is_better = True
+    copies_score_best = False
+    features = "projection"
+    on_request = True
+
+    def evaluate(self, fake, real):
+        away = torch.cdist(fake.features.pooled.double(), real.features.pooled.double())
+        return [Score(away.min(1).values.mean().item())]
 
 
 class EvaluatorWithUnknownOptions(MeanDistance):
@@ -1814,6 +1952,42 @@ class ClassesTheWrongWay(SeenClasses):
     higher_is_better = False
 
 
+class DisagreementCalledBetter(LabelsAgreed):
+    """Scores high where labels do not agree."""
+
+    def share(self, agreed):
+        return 1 - agreed
+
+
+class PointsTheWrongWay(AnyKind):
+    """Is right about images alone."""
+
+    def evaluate(self, fake, real):
+        (score,) = super().evaluate(fake, real)
+        return [score if real.samples.spec.is_image else Score(-score.value)]
+
+
+class OneScoreTheWrongWay(ShareAndDistance):
+    """Leaves a score in the direction of the other."""
+
+    def direction(self):
+        return None
+
+
+class CopiesUndeclared(FarFromCopies):
+    """Does not say that copies are what it looks for."""
+
+    copies_score_best = True
+
+
+class RewardsCopies(FarFromCopies):
+    """Says that copies score worst, and scores what is far from every real alone worse."""
+
+    def evaluate(self, fake, real):
+        (score,) = super().evaluate(fake, real)
+        return [Score(1 / (1e-3 + score.value) if score.value < 1 else 1e6)]
+
+
 class PunishesCopies(MeanDistance):
     """Counts fakes that are reals: another question than how near the two sets are."""
 
@@ -1889,14 +2063,21 @@ EVALUATORS = [
     Kill(evaluator.check_scores, TwoWithoutNames, "several scores need names"),
     Kill(evaluator.check_scores, UndeclaredFeatures, "must name their extractor"),
     Kill(evaluator.check_scores, UndeclaredLogits, "needs_logits = True; it raised"),
-    Kill(evaluator.check_scores, FitsNothing, "must fit images, or points"),
+    Kill(evaluator.check_scores, FitsNothing, "must fit images, images with classes"),
     Kill(evaluator.check_order, FirstFewOnly, "must not depend on the order"),
     Kill(evaluator.check_order, PairByPair, "must not depend on the order"),
     Kill(evaluator.check_direction, WrongWay, "is higher_is_better the right way around?"),
     Kill(evaluator.check_direction, ClassesTheWrongWay, "the right way around?"),
+    Kill(evaluator.check_direction, AskedClassesTheWrongWay, "the right way around?"),
+    Kill(evaluator.check_direction, LooksAtNoSample, "the right way around?"),
+    Kill(evaluator.check_direction, DisagreementCalledBetter, "the right way around?"),
+    Kill(evaluator.check_direction, PointsTheWrongWay, "the right way around?"),
+    Kill(evaluator.check_direction, OneScoreTheWrongWay, "the right way around?"),
+    Kill(evaluator.check_direction, CopiesUndeclared, "the right way around?"),
     Kill(evaluator.check_direction, UndeclaredDirection, "must declare higher_is_better"),
     Kill(evaluator.check_direction, NamedBySamples, "scores of the same names"),
     Kill(evaluator.check_identical, PunishesCopies, "identical sets must score best"),
+    Kill(evaluator.check_identical, RewardsCopies, "identical sets must score worst"),
     Kill(evaluator.check_randomness, DrawsGlobally, "evaluate() must leave torch's global"),
     Kill(evaluator.check_randomness, EvaluatorSeedsGlobally, "evaluate() must leave torch's"),
     Kill(evaluator.check_randomness, AnotherHalfEachTime, "must score the same each time"),
@@ -2257,6 +2438,316 @@ TRACKERS = [
 ]
 
 
+# Augmentations ----------------------------------------------------------------------------------
+
+
+def each(samples):
+    """The shape of one draw for each sample."""
+    return len(samples), *[1] * (samples.dim() - 1)
+
+
+def drawn(samples):
+    """Draw from 0 to 1 for each sample."""
+    return torch.rand(each(samples), device=samples.device)
+
+
+class Flip(Augmentation):
+    """Some of the images, mirrored."""
+
+    share: float = Field(0.5, ge=0, le=1, description="How many.")
+
+    def augment(self, samples):
+        return torch.where(drawn(samples) < self.share, samples.flip(-1), samples)
+
+
+class Noise(Flip):
+    """Noise on anything."""
+
+    def augment(self, samples):
+        return samples + self.share * torch.randn_like(samples)
+
+    def fits(self, data):
+        return True
+
+
+class OnlyColour(Flip):
+    """Changes colours, and no grey image."""
+
+    def augment(self, samples):
+        mean = samples.mean(1, keepdim=True)
+        return mean + drawn(samples) * (samples - mean)
+
+
+class OnlyLarge(Flip):
+    """Serves images of some size."""
+
+    def augment(self, samples):
+        assert samples.shape[2] > 30
+        return super().augment(samples)
+
+    def fits(self, data):
+        return data.is_image and data.shape[1] > 30
+
+
+class AugmentationWithUnknownOptions(Flip):
+    """Takes options that it does not have."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class FitsNothing(Flip):
+    """Serves huge images."""
+
+    def fits(self, data):
+        return data.is_image and data.shape[1] > 1000
+
+
+class FitsPerhaps(Flip):
+    """Answers by the height."""
+
+    def fits(self, data):
+        return data.is_image and data.shape[1]
+
+
+class FitsByHeight(Flip):
+    """Knows images alone."""
+
+    def fits(self, data):
+        return data.shape[2] > 1
+
+
+class ThreeChannels(Flip):
+    """Takes every image for one in colour."""
+
+    def augment(self, samples):
+        red, green, blue = samples.unbind(1)
+        return super().augment(torch.stack([red, green, blue], 1))
+
+
+class Square(Flip):
+    """Turns images by a quarter, which makes others of those that are not square."""
+
+    def augment(self, samples):
+        return samples.transpose(2, 3) * drawn(samples)
+
+
+class Squeezes(Flip):
+    """Loses the dimension of the batch when it is one."""
+
+    def augment(self, samples):
+        return super().augment(samples).squeeze(0)
+
+
+class Doubles(Flip):
+    """Computes in double precision."""
+
+    def augment(self, samples):
+        return super().augment(samples.double())
+
+
+class Views(Flip):
+    """Knows one memory layout."""
+
+    def augment(self, samples):
+        flat = samples.view(len(samples), -1)
+        return flat.flip(1).view(samples.shape) * drawn(samples)
+
+
+class Gamma(Flip):
+    """Takes a root of what may be negative."""
+
+    def augment(self, samples):
+        return ((samples + 1) / 2) ** (0.5 + drawn(samples)) * 2 - 1
+
+
+class GivesArrays(Flip):
+    """Leaves torch."""
+
+    def augment(self, samples):
+        return super().augment(samples.detach()).numpy()
+
+
+class Detaches(Flip):
+    """Ends the gradient."""
+
+    def augment(self, samples):
+        return super().augment(samples.detach())
+
+
+class Rounds(Flip):
+    """Has a gradient that is nothing."""
+
+    def augment(self, samples):
+        return super().augment((127.5 * samples).round() / 127.5)
+
+
+class Roots(Flip):
+    """Has a gradient that is infinite at its draws."""
+
+    def augment(self, samples):
+        return samples * drawn(samples) + (samples - samples.detach()).abs().sqrt()
+
+
+class Halved(torch.autograd.Function):
+    """A function whose gradient is cut off."""
+
+    @staticmethod
+    def forward(ctx, samples, factor):
+        ctx.save_for_backward(factor)
+        return samples * factor
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, slope):
+        (factor,) = ctx.saved_tensors
+        return slope * factor, None
+
+
+class OnceDifferentiable(Flip):
+    """Has a gradient of its own."""
+
+    def augment(self, samples):
+        return Halved.apply(samples, drawn(samples))
+
+
+class CutOff(Flip):
+    """Has a gradient that is a constant."""
+
+    def augment(self, samples):
+        found = samples * drawn(samples)
+        if found.requires_grad:
+            found.register_hook(lambda slope: slope.detach())
+        return found
+
+
+class MixesPairs(Flip):
+    """Mixes each sample with the next."""
+
+    def augment(self, samples):
+        return torch.lerp(samples, samples.roll(1, 0), 0.5 * drawn(samples))
+
+
+class DrawsOnce(Flip):
+    """Draws once for the batch."""
+
+    def augment(self, samples):
+        return samples * torch.rand((), device=samples.device)
+
+
+class Blurs(Flip):
+    """Draws nothing."""
+
+    def augment(self, samples):
+        return (samples + samples.flip(-1)) / 2
+
+
+class NoneOfThem(Flip):
+    """Changes nothing."""
+
+    share: float = Field(0.0, description="How many.")
+
+
+class OwnGenerator(Flip):
+    """Draws the same each time."""
+
+    def augment(self, samples):
+        rng = torch.Generator(samples.device).manual_seed(0)
+        return samples * torch.rand(each(samples), generator=rng, device=samples.device)
+
+
+class DrawsByNumpy(Flip):
+    """Draws by a generator that nobody seeds."""
+
+    def augment(self, samples):
+        factors = torch.tensor(np.random.default_rng().random(each(samples)), dtype=samples.dtype)
+        return samples * factors.to(samples.device)
+
+
+class InPlace(Flip):
+    """Changes what it is given."""
+
+    def augment(self, samples):
+        with torch.no_grad():
+            samples.mul_(drawn(samples))
+        return samples * 1
+
+
+class DrawsOnTheCpu(Flip):
+    """Draws elsewhere."""
+
+    def augment(self, samples):
+        return samples * torch.rand(each(samples))
+
+
+class ReadsBack(Flip):
+    """Asks the device how often."""
+
+    def augment(self, samples):
+        furthest = int((4 * torch.rand((), device=samples.device)).item())
+        return samples.roll(furthest, -1) * drawn(samples)
+
+
+class Selects(Flip):
+    """Selects by a mask."""
+
+    def augment(self, samples):
+        chosen = torch.rand(len(samples), device=samples.device) < self.share
+        found = samples.clone()
+        found[chosen] = samples[chosen].flip(-1)
+        return found
+
+
+class GoesToTheCpu(Flip):
+    """Gives samples on another device."""
+
+    def augment(self, samples):
+        return torch.zeros(samples.shape) + samples if samples.is_cpu else torch.zeros(2)
+
+
+class Rises(Flip):
+    """Rises with the calls."""
+
+    calls: ClassVar[list] = []
+
+    def augment(self, samples):
+        # Each check has its own count of samples, and training is the one that has two.
+        if len(samples) == 2:
+            self.calls.append(0)
+        return samples * drawn(samples) ** (1 + len(self.calls))
+
+
+AUGMENTATIONS = [
+    Kill(common.check_options, AugmentationWithUnknownOptions, "keep extra='forbid'"),
+    Kill(augmentation.check_fits, FitsNothing, "fits() must be true of some samples"),
+    Kill(augmentation.check_fits, FitsPerhaps, "by True or False, whether they can be augmented"),
+    Kill(augmentation.check_fits, FitsByHeight, "it raised IndexError"),
+    Kill(augmentation.check_samples, ThreeChannels, "(8, 1, 12, 20), which it says it fits"),
+    Kill(augmentation.check_samples, Square, "and it gave (8, 1, 20, 12)"),
+    Kill(augmentation.check_samples, Squeezes, "(1, 1, 12, 20) of torch.float32, and it gave (1,"),
+    Kill(augmentation.check_samples, Doubles, "of torch.float64"),
+    Kill(augmentation.check_samples, Views, "(8, 3, 12, 20), which it says it fits; it raised"),
+    Kill(augmentation.check_samples, Gamma, "must be finite, of numbers beyond [-1, 1]"),
+    Kill(augmentation.check_samples, GivesArrays, "must return a tensor, not ndarray"),
+    Kill(augmentation.check_gradients, Detaches, "and the gradient ends in it"),
+    Kill(augmentation.check_gradients, Rounds, "is not finite or nothing at all"),
+    Kill(augmentation.check_gradients, Roots, "is not finite or nothing at all"),
+    Kill(augmentation.check_gradients, OnceDifferentiable, "must be differentiable twice"),
+    Kill(augmentation.check_gradients, CutOff, "its gradient is cut off"),
+    Kill(augmentation.check_each_sample, MixesPairs, "must not depend on the others"),
+    Kill(augmentation.check_each_sample, DrawsOnce, "32 of the same stayed the same"),
+    Kill(augmentation.check_each_sample, Blurs, "32 of the same stayed the same"),
+    Kill(augmentation.check_each_sample, NoneOfThem, "this one leaves them as they are"),
+    Kill(augmentation.check_seeding, OwnGenerator, "another seed must give other changes"),
+    Kill(augmentation.check_seeding, DrawsByNumpy, "the same seed must give the same changes"),
+    Kill(augmentation.check_side_effects, InPlace, "must not change its samples in place"),
+    Kill(augmentation.check_device, DrawsOnTheCpu, "draw on samples.device"),
+    Kill(augmentation.check_device, ReadsBack, "in place of item()"),
+    Kill(augmentation.check_device, Selects, "and a mask as an index"),
+    Kill(augmentation.check_device, GoesToTheCpu, "it gave (2,) on cpu"),
+    Kill(augmentation.check_steps, Rises, "the same seed must give the same steps"),
+]
+
+
 # Commands ---------------------------------------------------------------------------------------
 
 
@@ -2357,7 +2848,17 @@ SOUND = {
         Unrolling,
     ],
     "dataset": [Squares, Points],
-    "evaluator": [MeanDistance, SeenClasses, CoveredModes],
+    "augmentation": [Flip, Noise, OnlyColour, OnlyLarge],
+    "evaluator": [
+        MeanDistance,
+        SeenClasses,
+        CoveredModes,
+        LabelsAgreed,
+        AskedClasses,
+        AnyKind,
+        ShareAndDistance,
+        FarFromCopies,
+    ],
     "feature extractor": [loaded(Means), loaded(MeansOfColours)],
     "tracker": [Notes, Onlooker],
     "command": [one_command, two_commands],
@@ -2366,6 +2867,7 @@ KILLS = {
     "architecture": ARCHITECTURES,
     "loss": LOSSES,
     "dataset": DATASETS,
+    "augmentation": AUGMENTATIONS,
     "evaluator": EVALUATORS,
     "feature extractor": FEATURE_EXTRACTORS,
     "tracker": TRACKERS,

@@ -612,7 +612,7 @@ class Labelled(nn.Module):
 
 class Conditional(Architecture):
     "Adds an embedding of the class."
-    def conditional(self, data):
+    def takes_labels(self, data):
         return True
     def generator(self, data):
         ending = nn.Tanh(), nn.Unflatten(1, data.shape)
@@ -753,6 +753,27 @@ def test_a_picture_of_a_translation_shows_the_sources_above_what_they_became(tmp
         above, below = (shown[8 * (2 * line + k) + column] for k in range(2))
         assert torch.equal(above, source)
         assert not torch.equal(below, source)
+
+
+@pytest.mark.usefixtures("classes")
+@pytest.mark.parametrize(("count", "columns"), [(3, 9), (10, 10), (12, 12), (70, 8)])
+def test_a_picture_of_a_conditional_run_has_columns_of_each_class(count, columns, tmp_path):
+    from PIL import Image
+
+    settings = {"data.classes": count}
+    trainer = of_classes("conditional", settings)
+    labels = trainer.shown().labels
+    assert trainer.columns == columns
+    assert len(labels) == 64 // columns * columns, "the last row is full"
+    if count <= 64:
+        rows = labels.reshape(-1, columns)
+        assert torch.equal(rows[0], torch.arange(columns) % count)
+        assert torch.equal(rows, rows[:1].expand_as(rows))
+    run = ganzoo.train(
+        "conditional", "lsgan", "grey", settings=settings, out=tmp_path / "run", **TINY
+    )
+    with Image.open(next(run.samples.glob("*.png"))) as picture:
+        assert picture.width == 2 + 66 * columns
 
 
 @pytest.mark.usefixtures("classes")

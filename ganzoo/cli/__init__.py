@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import Abort, TyperException
 
-from ganzoo.cli import evaluate, inspect, sample, train
+from ganzoo.cli import compare, evaluate, inspect, sample, train
 from ganzoo.cli.common import note
 from ganzoo.cli.plugins import PluginGroup
 from ganzoo.errors import GanzooError, Interrupted
@@ -31,6 +31,7 @@ app = typer.Typer(
 train.register(app)
 sample.register(app)
 evaluate.register(app)
+compare.register(app)
 inspect.register(app)
 
 

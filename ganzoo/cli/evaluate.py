@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -72,31 +72,39 @@ def evaluate(
         Path | None, typer.Option(metavar="PATH", help="File of the extractor's weights.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the fakes.")] = 0,
+    repeats: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Sets of fakes, of this seed and the next: their mean and deviation."
+        ),
+    ] = 1,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Judge a trained model."""
+    """Judge a trained model.
+
+    Options of the data and of metrics are set by --set data.KEY=VALUE and
+    --set metric.NAME.KEY=VALUE; 'ganzoo show NAME' lists them.
+    """
     from ganzoo.cli.progress import Counter
     from ganzoo.config import parse_settings
     from ganzoo.evaluation import evaluate as judge
 
-    options = {}
-    for key, value in parse_settings(settings or []).items():
-        if not key.startswith("data."):
-            raise InputError(f"--set {key}: only data.OPTION can be set here")
-        options[key.removeprefix("data.")] = value
+    data_options, metric_options = _options(parse_settings(settings or []))
     with Counter() as counter:
         rows = judge(
             model,
             metric,
             data=data,
-            data_options=options,
+            data_options=data_options,
+            metric_options=metric_options,
             floor=floor,
             samples=samples,
             real_samples=real_samples,
             features=features,
             features_weights=features_weights,
             seed=seed,
+            repeats=repeats,
             device=device,
             progress=counter,
         )
@@ -106,13 +114,31 @@ def evaluate(
         _print(rows)
 
 
+def _options(settings: dict[str, str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Tell the options of the data from those of each metric."""
+    data: dict[str, Any] = {}
+    metrics: dict[str, dict[str, Any]] = {}
+    for key, value in settings.items():
+        prefix, _, rest = key.partition(".")
+        name, _, option = rest.rpartition(".")
+        if prefix == "data" and rest:
+            data[rest] = value
+        elif prefix == "metric" and name and option:
+            metrics.setdefault(name, {})[option] = value
+        else:
+            raise InputError(
+                f"--set {key}: only data.OPTION and metric.NAME.OPTION can be set here"
+            )
+    return data, metrics
+
+
 def _print(rows: list[ScoreRow]) -> None:
     print_table(
         ("metric", "value", "better", "note"),
         [
             (
                 row.metric,
-                f"{row.value:.4f}" + (f" +- {row.std:.4f}" if row.std is not None else ""),
+                row.shown(),
                 "higher" if row.higher_is_better else "lower",
                 row.note or "",
             )
@@ -121,7 +147,10 @@ def _print(rows: list[ScoreRow]) -> None:
     )
     first = rows[0]
     looked = f", features of {first.features['name']}" if first.features else ""
+    seeds = f"seed {first.seed}"
+    if first.repeats > 1:
+        seeds = f"seeds {first.seed} to {first.seed + first.repeats - 1} each"
     note(
-        f"{first.fake_samples} fakes of seed {first.seed} against {first.real_samples} reals of "
+        f"{first.fake_samples} fakes of {seeds} against {first.real_samples} reals of "
         f"{first.data['name']} ({first.data['split']}){looked}"
     )

@@ -14,6 +14,7 @@ from ganzoo.loop import Observer
 if TYPE_CHECKING:
     from ganzoo.config import RunConfig
     from ganzoo.run import Run
+    from ganzoo.scores import ScoreRow
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -33,7 +34,29 @@ class _Bars:
             self.progress.stop()
 
 
-class ProgressObserver(_Bars, Observer):
+class Counter(_Bars):
+    """Shows how far long work is; called with what is done, how much, and how much there is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tasks: dict[str, Any] = {}
+        self.said = time.monotonic()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Move a bar, which is gone when its work is done, or say a line now and then."""
+        if self.progress:
+            if what not in self.tasks:
+                self.tasks[what] = self.progress.add_task(what, total=total, shown="")
+                self.progress.start()
+            self.progress.update(self.tasks[what], completed=done)
+            if done >= total:
+                self.progress.remove_task(self.tasks.pop(what))
+        elif time.monotonic() - self.said >= SECONDS_BETWEEN_LINES:
+            self.said = time.monotonic()
+            note(f"{what}: {done} of {total}")
+
+
+class ProgressObserver(Counter, Observer):
     """Shows a run's losses, images per second and time left."""
 
     def __init__(self) -> None:
@@ -41,7 +64,6 @@ class ProgressObserver(_Bars, Observer):
         self.task: Any = None
         self.steps = 0
         self.first: tuple[float, int] = (0.0, 0)
-        self.said = 0.0
 
     def started(self, run: Run, config: RunConfig, step: int) -> None:
         """Say what is trained and where."""
@@ -68,6 +90,15 @@ class ProgressObserver(_Bars, Observer):
             self.said = time.monotonic()
             note(f"step {row['step']}/{self.steps}  {shown}  {self._left(row['step'])}")
 
+    def scored(self, rows: list[ScoreRow]) -> None:
+        """Show the scores of a snapshot, as a line that stays."""
+        found = "  ".join(f"{row.metric} {row.shown()}" for row in rows)
+        note(f"step {rows[0].step}/{self.steps}  {found}")
+
+    def progressed(self, what: str, done: int, total: int) -> None:
+        """Show how far other long work is, as long as it lasts."""
+        self(what, done, total)
+
     def warned(self, message: str) -> None:
         """Print a warning."""
         note(f"warning: {message}")
@@ -76,26 +107,6 @@ class ProgressObserver(_Bars, Observer):
         began, first = self.first
         seconds = (time.monotonic() - began) / max(1, step - first) * (self.steps - step)
         return f"{round(seconds)} s left"
-
-
-class Counter(_Bars):
-    """Shows how far an evaluation is; called with what is done, how much, and how much there is."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tasks: dict[str, Any] = {}
-        self.said = time.monotonic()
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Move one bar, or say a line now and then."""
-        if self.progress:
-            if what not in self.tasks:
-                self.tasks[what] = self.progress.add_task(what, total=total, shown="")
-                self.progress.start()
-            self.progress.update(self.tasks[what], completed=done)
-        elif time.monotonic() - self.said >= SECONDS_BETWEEN_LINES:
-            self.said = time.monotonic()
-            note(f"{what}: {done} of {total}")
 
 
 def _bar(console: Any) -> Progress:

@@ -21,6 +21,7 @@ from ganzoo.registry import ARCHITECTURE, DATASET, LOSS, TRACKER
 
 if TYPE_CHECKING:
     from ganzoo.cli.progress import ProgressObserver
+    from ganzoo.run import Run
 
 
 def register(app: typer.Typer) -> None:
@@ -72,6 +73,7 @@ def train(
     precision: Annotated[str | None, typer.Option(autocompletion=choices_of("precision"))] = None,
     checkpoint_every: Annotated[int | None, typer.Option()] = None,
     sample_every: Annotated[int | None, typer.Option()] = None,
+    eval_every: Annotated[int | None, typer.Option()] = None,
     settings: Settings = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The run's folder; by default under runs/.")
@@ -88,7 +90,11 @@ def train(
     """Train a GAN.
 
     Options of the parts are set by --set arch.KEY=VALUE, loss.KEY=VALUE, data.KEY=VALUE,
-    train.KEY=VALUE and tracker.NAME.KEY=VALUE; 'ganzoo show NAME' lists them.
+    train.KEY=VALUE, augment.NAME.KEY=VALUE and tracker.NAME.KEY=VALUE; 'ganzoo show NAME' lists
+    them.
+
+    For small data, --set train.augment=NAME,NAME augments all that the discriminator sees;
+    'ganzoo list augmentations' has the names.
     """
     given = _given(settings, context.params, image_size)
     if resume is not None:
@@ -148,20 +154,32 @@ def _progress() -> ProgressObserver:
     return ProgressObserver()
 
 
-def _finish(run: Any, as_json: bool) -> None:
+def _finish(run: Run, as_json: bool) -> None:
+    from ganzoo.scores import logged_scores, read_scores
+
+    config = run.config()
+    last = [row for row in logged_scores(run.scores) if row.step == config.train.steps]
+    best = read_scores(run.best)
     if as_json:
-        config = run.config()
         print_json(
             {
                 "run": str(run.path),
                 "model": str(run.model),
                 "step": config.train.steps,
+                "scores": {
+                    "last": [row.model_dump(mode="json") for row in last],
+                    "best": [row.model_dump(mode="json") for row in best],
+                },
                 "config": config.model_dump(mode="json"),
             }
         )
         return
     print(run.path)
     note(f"samples: {run.model / 'samples.png'}")
-    translates = run.config().architecture.build(ARCHITECTURE).takes_images
+    for word, rows, folder in (("last", last, run.model), ("best", best, run.best)):
+        if rows:
+            found = ", ".join(f"{row.metric} {row.shown()}" for row in rows)
+            note(f"{word}: {found} at step {rows[0].step} ({folder})")
+    translates = config.architecture.build(ARCHITECTURE).takes_images
     more = " --source PATH --label CLASS" if translates else ""
     note(f"next: ganzoo eval {run.path}   ganzoo sample {run.path}{more}")

@@ -22,7 +22,7 @@ from ganzoo.dataset import DataSpec
 from ganzoo.devices import half_precision, safe_kernels
 from ganzoo.errors import InputError
 from ganzoo.files import load_tensors, save_tensors
-from ganzoo.loss import Discriminator, Loss, mixes_batch
+from ganzoo.loss import Discriminator, mixes_batch
 from ganzoo.model import evaluating
 from ganzoo.testing.common import (
     check_options,
@@ -31,7 +31,7 @@ from ganzoo.testing.common import (
     seeded,
     untouched_randomness,
 )
-from ganzoo.testing.steps import require_exact_steps, some_samples, train_options
+from ganzoo.testing.steps import PlainLoss, require_exact_steps, some_samples, train_options
 from ganzoo.training import Trainer
 
 SIZES = (28, 32, 64, 128)
@@ -51,18 +51,6 @@ FAR = 1e4
 """There, so is what a network is given: spectral normalisation undoes a factor of the weights."""
 ROUNDS = 40
 """Batches that go through a history, enough to fill one of the usual size."""
-
-
-class PlainLoss(Loss):
-    """The non-saturating loss, to train an architecture for a few steps."""
-
-    def discriminator_loss(self, D, real, fake):
-        """Binary cross-entropy of both classes."""
-        return {"real": F.softplus(-D(real)).mean(), "fake": F.softplus(D(fake)).mean()}
-
-    def generator_loss(self, D, real, fake):
-        """Minus the logarithm of the fakes' probability."""
-        return {"adversarial": F.softplus(-D(fake)).mean()}
 
 
 def check_shapes(architecture: Architecture) -> None:
@@ -202,7 +190,7 @@ def check_independent_samples(architecture: Architecture) -> None:
     for data, _, discriminator in _networks(architecture, independent_samples=True):
         with explained("the discriminator must judge a batch of any size in training mode"):
             mixed = mixes_batch(
-                discriminator, data, conditional=bool(architecture.conditional(data))
+                discriminator, data, conditional=bool(architecture.takes_labels(data))
             )
         require(
             not mixed,
@@ -317,24 +305,37 @@ def check_autocast(architecture: Architecture) -> None:
 def check_conditional(architecture: Architecture) -> None:
     """Where both networks take labels, they look at them, and serve each class."""
     for data in _DATA:
-        conditional = architecture.conditional(data)
+        conditional = architecture.takes_labels(data)
         require(
             isinstance(conditional, bool),
-            f"conditional(data) must answer True or False, not {conditional!r}",
+            f"takes_labels(data) must answer True or False, not {conditional!r}",
         )
         require(
             conditional or not architecture.takes_images,
             "an architecture that takes images is told by labels to which class they go: leave "
-            "conditional() as it is, or answer True",
+            "takes_labels() as it is, or answer True",
         )
     for classes in (CLASSES, MANY_CLASSES):
         for data, *networks in _networks(architecture, classes=classes):
-            if architecture.conditional(data):
+            if architecture.takes_labels(data):
                 given = (_inputs(architecture, data).given, _samples(data))
                 for word, network, same in zip(
                     ("generator", "discriminator"), networks, given, strict=True
                 ):
                     _require_labels(word, _moved(network), same, classes)
+
+
+def check_unlabelled(architecture: Architecture) -> None:
+    """Data without classes are served without labels, or refused by an InputError."""
+    for data, generator, discriminator in _networks(architecture, classes=None):
+        require(
+            not architecture.takes_labels(data),
+            "networks that take labels must not be built for data without classes: refuse them by "
+            "an InputError, or let takes_labels(data) answer False",
+        )
+        with torch.no_grad():
+            fake = _generated(generator, _inputs(architecture, data))
+            _judged(architecture, discriminator, data, fake)
 
 
 def check_generator_terms(architecture: Architecture) -> None:
@@ -403,6 +404,7 @@ architecture_checks: list[Callable[[Architecture], None]] = [
     check_weights_round_trip,
     check_autocast,
     check_conditional,
+    check_unlabelled,
     check_generator_terms,
     check_history,
     check_steps,
@@ -423,7 +425,7 @@ def _networks(
     every: bool = False,
     independent_samples: bool = False,
     seed: int = 0,
-    classes: int = CLASSES,
+    classes: int | None = CLASSES,
 ) -> Iterator[tuple[DataSpec, nn.Module, nn.Module]]:
     """Build both networks, in training mode, for data that the architecture does not refuse.
 
@@ -494,7 +496,7 @@ def _arguments(inputs: GeneratorInput) -> tuple[Tensor, ...]:
 
 
 def _labelled(architecture: Architecture, data: DataSpec, samples: Tensor) -> tuple[Tensor, ...]:
-    return (samples, _labels(data)) if architecture.conditional(data) else (samples,)
+    return (samples, _labels(data)) if architecture.takes_labels(data) else (samples,)
 
 
 def _labels(data: DataSpec) -> Tensor:
@@ -505,7 +507,7 @@ def _inputs(architecture: Architecture, data: DataSpec) -> GeneratorInput:
     if architecture.takes_images:
         labels = _labels(data)
         return GeneratorInput(_samples(data, seed=1), labels, (labels + 1) % data.classes)
-    labels = _labels(data) if architecture.conditional(data) else None
+    labels = _labels(data) if architecture.takes_labels(data) else None
     return GeneratorInput(_latents(architecture), labels)
 
 
@@ -550,6 +552,15 @@ def _require_labels(word: str, network: nn.Module, given: Tensor, classes: int) 
             f"a conditional {word} must look at the labels: it gave the same for class 0 and "
             f"class {label}",
         )
+    labels = torch.arange(COUNT) % classes
+    with evaluating(network), torch.no_grad():
+        mixed = network(given, labels)
+    own = torch.stack([found[label][i] for i, label in enumerate(labels.tolist())])
+    require(
+        torch.allclose(mixed, own, rtol=1e-4, atol=1e-5),
+        f"a conditional {word} must give each sample its own class: in a batch of several classes "
+        "it gave others than in batches of one",
+    )
 
 
 def _own_terms(
@@ -610,7 +621,7 @@ def _require_history(
 def _shown(architecture: Architecture, data: DataSpec, history: nn.Module, seed: int) -> Tensor:
     """Pass batches through a history; the sign of a fake tells its class."""
     rng = torch.Generator().manual_seed(seed)
-    labels = _labels(data) if architecture.conditional(data) else None
+    labels = _labels(data) if architecture.takes_labels(data) else None
     signs = 1 - 2 * (_labels(data) % 2).float().reshape(-1, *[1] * len(data.shape))
     shown = []
     with seeded(seed), torch.no_grad():

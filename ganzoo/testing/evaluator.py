@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -11,7 +11,6 @@ from torch import Tensor
 from ganzoo.dataset import DataSpec, Samples
 from ganzoo.evaluator import Evaluator, Features, LoadedExtractor, SampleSet, Score
 from ganzoo.testing.common import (
-    ConformanceError,
     check_options,
     explained,
     require,
@@ -19,7 +18,10 @@ from ganzoo.testing.common import (
 )
 
 COUNT = 400
+LEVELS = (30.0, 100.0, 170.0)
+"""Mean brightness of the images of each class."""
 IMAGES = DataSpec(shape=(1, 8, 8))
+LABELLED = DataSpec(shape=(1, 8, 8), classes=len(LEVELS), features="brightness")
 POINTS = DataSpec(shape=(2,), modes=((-2.0, 0.0), (2.0, 0.0), (0.0, 3.0)), mode_std=0.1)
 ORDER_TOLERANCE = 0.02
 """Relative; scores over random splits move a little with the order."""
@@ -31,81 +33,93 @@ SPREADS = 3
 
 def check_scores(evaluator: Evaluator) -> None:
     """Scores are finite and, where there are several, named apart."""
-    scores = _judged(evaluator, _reals(evaluator, 1), _reals(evaluator, 2))
-    for score in scores:
-        require(math.isfinite(score.value), f"a score must be finite, not {score.value}")
-    names = [score.name for score in scores]
-    require(len(set(names)) == len(names), "several scores need names of their own")
+    for spec in _specs(evaluator):
+        scores = _judged(evaluator, _reals(spec, 1), _reals(spec, 2))
+        for score in scores:
+            require(math.isfinite(score.value), f"a score must be finite, not {score.value}")
+        names = [score.name for score in scores]
+        require(len(set(names)) == len(names), "several scores need names of their own")
 
 
 def check_order(evaluator: Evaluator) -> None:
     """The order of either set does not matter."""
-    fake, real = _reals(evaluator, 1), _reals(evaluator, 2)
-    before = _judged(evaluator, fake, real)
-    # Sorted against each other, so that neither a part nor a pair of them stays what it was.
-    after = _judged(evaluator, _sorted(fake), _sorted(real, descending=True))
-    for one, other in _paired(before, after):
-        require(
-            math.isclose(one.value, other.value, rel_tol=ORDER_TOLERANCE, abs_tol=1e-6),
-            f"a score must not depend on the order of samples: {one.value} became {other.value}",
-        )
+    for spec in _specs(evaluator):
+        fake, real = _reals(spec, 1), _reals(spec, 2)
+        before = _judged(evaluator, fake, real)
+        # Sorted against each other, so that neither a part nor a pair of them stays what it was.
+        after = _judged(evaluator, _sorted(fake), _sorted(real, descending=True))
+        for one, other in _paired(before, after):
+            same = math.isclose(one.value, other.value, rel_tol=ORDER_TOLERANCE, abs_tol=1e-6)
+            require(
+                same,
+                "a score must not depend on the order of samples: "
+                f"{one.value} became {other.value}",
+            )
 
 
 def check_direction(evaluator: Evaluator) -> None:
-    """Reals score better than one far-off sample repeated, in the declared direction."""
-    sign = _direction(evaluator)
-    real = _reals(evaluator, 1)
-    good = _judged(evaluator, real, real)
-    bad = _judged(evaluator, _collapsed(evaluator), real)
-    for one, other in _paired(good, bad):
-        require(
-            sign * one.value > sign * other.value,
-            f"the reals themselves score {one.value:.4g}, and one far-off sample repeated "
-            f"{other.value:.4g}: is higher_is_better the right way around?",
-        )
+    """Reals score better than one far-off sample repeated, in the declared direction.
+
+    Worse, where ``copies_score_best`` is False.
+    """
+    for spec in _specs(evaluator):
+        real = _reals(spec, 1)
+        good = _judged(evaluator, real, real)
+        bad = _judged(evaluator, _collapsed(spec), real)
+        for one, other in _paired(good, bad):
+            sign = _direction(evaluator, one)
+            require(
+                sign * one.value > sign * other.value,
+                f"the reals themselves score {one.value:.4g}, and one far-off sample repeated "
+                f"{other.value:.4g}: is higher_is_better the right way around?",
+            )
 
 
 def check_identical(evaluator: Evaluator) -> None:
-    """Fakes that are the reals score at least as well as other draws of reals."""
-    sign = _direction(evaluator)
-    real = _reals(evaluator, 1)
-    same = _judged(evaluator, real, real)
-    others = [_judged(evaluator, _reals(evaluator, 2 + i), real) for i in range(OTHERS)]
-    for paired in zip(*(_paired(same, other) for other in others), strict=True):
-        found = paired[0][0].value
-        drawn = torch.tensor([other.value for _, other in paired], dtype=torch.float64)
-        slack = SPREADS * drawn.std() + ORDER_TOLERANCE * drawn.mean().abs()
-        require(
-            bool(sign * (drawn.mean() - found) <= slack),
-            f"fakes that are the reals themselves score {found:.4g}, and other draws of reals "
-            f"{drawn.mean():.4g}: identical sets must score best, or nearly so",
-        )
+    """Fakes that are the reals score at least as well as other draws of reals.
+
+    At least as badly, where ``copies_score_best`` is False.
+    """
+    for spec in _specs(evaluator):
+        real = _reals(spec, 1)
+        same = _judged(evaluator, real, real)
+        others = [_judged(evaluator, _reals(spec, 2 + i), real) for i in range(OTHERS)]
+        wanted = "best" if evaluator.copies_score_best else "worst"
+        for paired in zip(*(_paired(same, other) for other in others), strict=True):
+            found, sign = paired[0][0].value, _direction(evaluator, paired[0][0])
+            drawn = torch.tensor([other.value for _, other in paired], dtype=torch.float64)
+            slack = SPREADS * drawn.std() + ORDER_TOLERANCE * drawn.mean().abs()
+            require(
+                bool(sign * (drawn.mean() - found) <= slack),
+                f"fakes that are the reals themselves score {found:.4g}, and other draws of reals "
+                f"{drawn.mean():.4g}: identical sets must score {wanted}, or nearly so, "
+                f"where copies_score_best = {evaluator.copies_score_best}",
+            )
 
 
 def check_randomness(evaluator: Evaluator) -> None:
     """Judging is repeatable and leaves torch's global random state alone."""
-    fake, real = _reals(evaluator, 1), _reals(evaluator, 2)
-    with untouched_randomness("evaluate()"):
-        first, second = (_judged(evaluator, fake, real) for _ in range(2))
-    require(
-        [score.value for score in first] == [score.value for score in second],
-        "the same samples must score the same each time: seed what is drawn",
-    )
+    for spec in _specs(evaluator):
+        fake, real = _reals(spec, 1), _reals(spec, 2)
+        with untouched_randomness("evaluate()"):
+            first, second = (_judged(evaluator, fake, real) for _ in range(2))
+        require(
+            [score.value for score in first] == [score.value for score in second],
+            "the same samples must score the same each time: seed what is drawn",
+        )
 
 
 def check_side_effects(evaluator: Evaluator) -> None:
     """Both sets are left as they were: every other metric is given the same ones."""
-    sets = [_set(evaluator, _reals(evaluator, seed)) for seed in (1, 2)]
-    tensors = [given.samples.stored for given in sets]
-    if evaluator.extractor(_spec(evaluator)) is not None:
-        found = [tensor for given in sets for tensor in vars(given.features).values()]
-        tensors += [tensor for tensor in found if tensor is not None]
-    before = [tensor.clone() for tensor in tensors]
-    _scores(evaluator, *sets)
-    require(
-        all(torch.equal(tensor, was) for tensor, was in zip(tensors, before, strict=True)),
-        "evaluate() must not change samples or features in place: other metrics share them",
-    )
+    for spec in _specs(evaluator):
+        sets = [_set(evaluator, _reals(spec, seed)) for seed in (1, 2)]
+        tensors = [tensor for given in sets for tensor in _tensors(evaluator, given)]
+        before = [tensor.clone() for tensor in tensors]
+        _scores(evaluator, *sets)
+        require(
+            all(torch.equal(tensor, was) for tensor, was in zip(tensors, before, strict=True)),
+            "evaluate() must not change samples or features in place: other metrics share them",
+        )
 
 
 evaluator_checks: list[Callable[[Evaluator], None]] = [
@@ -179,39 +193,51 @@ def _extracted(extractor: LoadedExtractor, images: Tensor) -> Features:
     return found
 
 
-def _spec(evaluator: Evaluator) -> DataSpec:
-    for spec in (IMAGES, POINTS):
-        if evaluator.fits(spec):
-            return spec
-    raise ConformanceError("an evaluator must fit images, or points that know their modes")
+def _specs(evaluator: Evaluator) -> list[DataSpec]:
+    """Return what an evaluator is tried on: images, with classes where it needs them, and points.
 
-
-def _direction(evaluator: Evaluator) -> int:
+    Those with classes bring an extractor of their own, which is a classifier.
+    """
+    pictures = [spec for spec in (IMAGES, LABELLED) if evaluator.fits(spec)][:1]
+    specs = [*pictures, *([POINTS] if evaluator.fits(POINTS) else [])]
     require(
-        isinstance(getattr(evaluator, "higher_is_better", None), bool),
+        bool(specs),
+        "an evaluator must fit images, images with classes and features of their own, or points "
+        "that know their modes",
+    )
+    return specs
+
+
+def _direction(evaluator: Evaluator, score: Score) -> int:
+    """Return 1 where the reals themselves must score high, or -1."""
+    declared = score.higher_is_better
+    higher = getattr(evaluator, "higher_is_better", None) if declared is None else declared
+    require(
+        isinstance(higher, bool),
         "an evaluator must declare higher_is_better = True or False",
     )
-    return 1 if evaluator.higher_is_better else -1
+    return 1 if higher == evaluator.copies_score_best else -1
 
 
-def _reals(evaluator: Evaluator, seed: int) -> Samples:
+def _reals(spec: DataSpec, seed: int) -> Samples:
     """Draw samples of a distribution that has several classes, or several modes."""
-    spec, rng = _spec(evaluator), torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     if spec.is_image:
         # Dark, grey and light images, so that there are classes to tell apart.
-        level = torch.randint(0, 3, (COUNT, 1, 1, 1), generator=rng) * 70
+        level = torch.randint(0, len(LEVELS), (COUNT, 1, 1, 1), generator=rng)
         noise = torch.randint(0, 60, (COUNT, *spec.shape), generator=rng)
-        return Samples(spec, (level + noise).byte())
+        labels = level.flatten() if spec.classes else None
+        return Samples(spec, (level * 70 + noise).byte(), labels)
     centres = torch.tensor(spec.modes)
     chosen = torch.randint(len(centres), (COUNT,), generator=rng)
     noise = torch.randn(COUNT, *spec.shape, generator=rng)
     return Samples(spec, centres[chosen] + spec.mode_std * noise)
 
 
-def _collapsed(evaluator: Evaluator) -> Samples:
-    spec = _spec(evaluator)
+def _collapsed(spec: DataSpec) -> Samples:
     far = torch.full((COUNT, *spec.shape), 255 if spec.is_image else 100)
-    return Samples(spec, far.byte() if spec.is_image else far.float())
+    labels = torch.arange(COUNT) % spec.classes if spec.classes else None
+    return Samples(spec, far.byte() if spec.is_image else far.float(), labels)
 
 
 def _sorted(samples: Samples, descending: bool = False) -> Samples:
@@ -247,14 +273,22 @@ def _set(evaluator: Evaluator, samples: Samples) -> SampleSet:
     return SampleSet(samples, lambda found: _look(evaluator, found))
 
 
+def _tensors(evaluator: Evaluator, given: SampleSet) -> Iterator[Tensor]:
+    yield given.samples.stored
+    if evaluator.extractor(given.samples.spec) is not None:
+        yield from (found for found in vars(given.features).values() if found is not None)
+
+
 def _look(evaluator: Evaluator, samples: Samples) -> Features:
     """Look through a random projection, and take brightness for a classifier."""
+    spec = samples.spec
     require(
-        evaluator.extractor(_spec(evaluator)) is not None,
+        evaluator.extractor(spec) is not None,
         "an evaluator that looks at features must name their extractor: features = '...'",
     )
     flat = samples.stored.flatten(1).float() / 255
     projection = torch.randn(flat.shape[1], 6, generator=torch.Generator().manual_seed(0))
-    brightness = flat.mean(1, keepdim=True) * 9
-    logits = -((brightness - torch.arange(10)).square())
-    return Features(flat @ projection, logits if evaluator.needs_logits else None)
+    brightness = flat.mean(1, keepdim=True)
+    centres = torch.tensor(LEVELS) / 255 if spec.classes else torch.arange(10) / 9
+    logits = -((9 * (brightness - centres)).square())
+    return Features(flat @ projection, logits if evaluator.needs_logits or spec.classes else None)

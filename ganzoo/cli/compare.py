@@ -1,0 +1,90 @@
+"""``ganzoo compare``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ganzoo.cli.common import Json, names_of, note, print_json, print_table
+from ganzoo.registry import EVALUATOR
+
+if TYPE_CHECKING:
+    from ganzoo.compare import Group
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("compare")(compare)
+
+
+def compare(
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help="Runs or model folders, judged before.")
+    ],
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Metric to compare by; repeatable; by default all.",
+            autocompletion=names_of(EVALUATOR),
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Rank models by their scores.
+
+    Only scores that were found alike are ranked together; what differs between others is said.
+    """
+    from ganzoo.compare import compare as ranked
+    from ganzoo.compare import differences
+
+    groups = ranked(models, metric or ())
+    if as_json:
+        print_json(
+            {"groups": [_as_json(group) for group in groups], "differences": differences(groups)}
+        )
+        return
+    for i, group in enumerate(groups):
+        if i:
+            print()
+        _print(group)
+    for line in differences(groups):
+        note(line)
+
+
+def _as_json(group: Group) -> dict[str, object]:
+    return {
+        "metric": group.metric,
+        "protocol": group.protocol,
+        "ranking": [
+            {"rank": place.rank, "model": place.model, **place.row.model_dump(mode="json")}
+            for place in group.places
+        ],
+    }
+
+
+def _print(group: Group) -> None:
+    best = group.places[0].row
+    size = "" if best.image_size is None else f", {best.image_size[0]} x {best.image_size[1]}"
+    better = "higher" if best.higher_is_better else "lower"
+    print(
+        f"{group.metric}, {better} is better: {best.fake_samples} fakes against "
+        f"{best.real_samples} reals of {best.data['name']} ({best.data['split']}){size}"
+    )
+    print_table(
+        ("rank", "model", "value", "seeds", "step"),
+        [
+            (
+                str(place.rank),
+                place.model,
+                place.row.shown(),
+                _seeds(place.row.seed, place.row.repeats),
+                "" if place.row.step is None else str(place.row.step),
+            )
+            for place in group.places
+        ],
+    )
+
+
+def _seeds(first: int, count: int) -> str:
+    return str(first) if count == 1 else f"{first} to {first + count - 1}"

@@ -1,0 +1,175 @@
+"""Looking at samples through feature extractors: once for all metrics, and reals once for all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganzoo import registry
+from ganzoo.cache import cached_tensors
+from ganzoo.component import validated
+from ganzoo.config import versions
+from ganzoo.dataset import DataSpec, Samples
+from ganzoo.errors import GanzooError, InputError
+from ganzoo.evaluator import Evaluator, FeatureExtractor, Features, LoadedExtractor, SampleSet
+from ganzoo.files import user_path
+from ganzoo.progress import report
+from ganzoo.registry import FEATURE_EXTRACTOR
+
+CACHE = "features"
+"""What the features of reals are kept as."""
+FORMAT = 1
+"""Of what is kept; another one is made anew."""
+PROBES = 4
+"""Samples that are looked at again before kept features are used."""
+
+
+class Extractors:
+    """The feature extractors that a judgement needs, each loaded when it is first used.
+
+    Args:
+        asked: Name of an extractor, in place of the data's own or the metric's.
+        weights: File of its weights.
+        spec: What is looked at.
+        device: Where to compute.
+    """
+
+    def __init__(
+        self,
+        asked: str | None,
+        weights: str | Path | None,
+        spec: DataSpec,
+        device: torch.device,
+    ) -> None:
+        self.asked = asked
+        self.weights = user_path(weights) if weights else None
+        self.spec = spec
+        self.device = device
+        self._loaded: dict[str, LoadedExtractor] = {}
+
+    def name_for(self, judge: Evaluator) -> str | None:
+        """Return the extractor that a metric is given: asked for, the data's, or its own."""
+        own = judge.extractor(self.spec)
+        return None if own is None else self.asked or own
+
+    def check_used(self, evaluators: dict[str, Evaluator]) -> None:
+        """Refuse an extractor, or weights, that no metric would look through."""
+        unused = all(self.name_for(judge) is None for judge in evaluators.values())
+        if unused and (self.asked or self.weights):
+            raise InputError(f"{', '.join(evaluators)} look through no feature extractor")
+
+    def load(self, evaluators: Iterable[Evaluator]) -> None:
+        """Load what some metrics look through, so that what is missing is missed now."""
+        for name in {self.name_for(judge) for judge in evaluators} - {None}:
+            self._load(name)
+
+    def look(self, samples: Samples, name: str | None, what: str, *, keep: bool) -> SampleSet:
+        """Prepare a set for an extractor; the pass is made when a metric first looks.
+
+        Args:
+            samples: What is looked at.
+            name: The extractor; None for metrics that need none.
+            what: What the samples are, for progress and messages.
+            keep: Whether the features are kept in the cache, for sets that come again.
+        """
+        extract = self._kept_features if keep else self._features
+        return SampleSet(samples, lambda found: extract(name, found, what))
+
+    def describe(self, name: str) -> dict[str, str]:
+        """Return what a score row says of an extractor."""
+        return {"name": name, "sha256": self._load(name).weights_sha256}
+
+    def label(self, judge: Evaluator) -> str:
+        """Return what a metric's name carries: nothing if the extractor is its standard one."""
+        name = self.name_for(judge)
+        if name is None:
+            return ""
+        loaded = self._load(name)
+        if not loaded.published:
+            return f"[{name}@{loaded.weights_sha256[:8]}]"
+        return "" if name == judge.features else f"[{name}]"
+
+    def _load(self, name: str) -> LoadedExtractor:
+        if name not in self._loaded:
+            extractor: FeatureExtractor = validated(registry.get(FEATURE_EXTRACTOR, name), {})
+            self._loaded[name] = extractor.load(self.weights, self.device)
+        return self._loaded[name]
+
+    def _kept_features(self, name: str | None, samples: Samples, what: str) -> Features:
+        if name is None:
+            return self._features(name, samples, what)
+        made: list[Features] = []
+
+        def make() -> dict[str, Tensor]:
+            made.append(self._features(name, samples, what))
+            return _tensors(made[0])
+
+        def valid(kept: dict[str, Tensor]) -> bool:
+            # The key cannot tell that the code of an extractor was changed; a few samples can.
+            few = samples.subset(torch.arange(min(PROBES, len(samples))))
+            return _begins_with(kept, _tensors(self._features(name, few, what)), len(samples))
+
+        kept = cached_tensors(CACHE, self._key(name, samples), make, valid)
+        return made[0] if made else Features(**kept)
+
+    def _key(self, name: str, samples: Samples) -> dict[str, Any]:
+        """Return all that features depend on; numbers of another machine's kind are not taken."""
+        entry = registry.find(FEATURE_EXTRACTOR, name)
+        return {
+            "format": FORMAT,
+            "samples": samples.fingerprint,
+            "count": len(samples),
+            "shape": list(samples.spec.shape),
+            "extractor": f"{entry.qualified} {entry.version}",
+            "weights": self._load(name).weights_sha256,
+            "device": self.device.type,
+            "versions": versions(),
+        }
+
+    def _features(self, name: str | None, samples: Samples, what: str) -> Features:
+        if name is None:
+            raise InputError("a metric that names no feature extractor has no features")
+        loaded = self._load(name)
+        whole: dict[str, Tensor] = {}
+        done = 0
+        for batch in samples.stored.split(loaded.batch_size):
+            with torch.inference_mode():
+                found = loaded.extract(_with_channels(batch, loaded, name).to(self.device))
+            for key, part in _tensors(found).items():
+                # Filled in place: joining parts at the end would take the memory twice.
+                whole.setdefault(key, part.new_empty(len(samples), *part.shape[1:]))
+                whole[key][done : done + len(batch)] = part
+            done += len(batch)
+            report(f"{name}: {what}", done, len(samples))
+        if not all(torch.isfinite(tensor).all() for tensor in whole.values()):
+            raise GanzooError(f"{name} gives features of the {what} that are not finite")
+        return Features(**whole)
+
+
+def _tensors(features: Features) -> dict[str, Tensor]:
+    return {name: value for name, value in vars(features).items() if value is not None}
+
+
+def _begins_with(kept: dict[str, Tensor], few: dict[str, Tensor], count: int) -> bool:
+    """Tell whether kept features are of ``count`` samples, of which ``few`` are the first."""
+    return kept.keys() == few.keys() and all(
+        len(kept[name]) == count
+        and kept[name].shape[1:] == found.shape[1:]
+        and torch.allclose(kept[name][: len(found)], found, rtol=1e-3, atol=1e-4)
+        for name, found in few.items()
+    )
+
+
+def _with_channels(images: Tensor, loaded: LoadedExtractor, name: str) -> Tensor:
+    if images.shape[1] == 1:
+        return images.expand(-1, loaded.image_channels, -1, -1)
+    if images.shape[1] != loaded.image_channels:
+        raise InputError(
+            f"{name} looks at images of {loaded.image_channels} channels, "
+            f"and these have {images.shape[1]}; choose other --features"
+        )
+    return images

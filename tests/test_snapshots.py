@@ -1,0 +1,262 @@
+"""Snapshots of a training: judged on the way, the best kept beside the last, nothing disturbed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import pytest
+import torch
+
+import ganzoo
+from ganzoo import checkpoint, evaluation
+from ganzoo.api import resume, start
+from ganzoo.config import resolve
+from ganzoo.errors import GanzooError, InputError, Interrupted
+from ganzoo.files import sha256
+from ganzoo.loop import Observer
+from ganzoo.scores import logged_scores, read_scores
+from tiny import TINY
+
+SMALL = {
+    "arch.hidden": (8,),
+    "data.image_size": 8,
+    "train.eval_metric": ("fid",),
+    "train.eval_samples": 100,
+}
+
+
+def train(tmp_path, name="run", observer=None, settings=None, **options):
+    return ganzoo.train(
+        "mlp",
+        data="digits",
+        out=tmp_path / name,
+        settings={**SMALL, **(settings or {})},
+        observer=observer,
+        **{**TINY, **options},
+    )
+
+
+class Watcher(Observer):
+    def __init__(self):
+        self.rows, self.messages = [], []
+
+    def scored(self, rows):
+        self.rows.append(rows)
+
+    def warned(self, message):
+        self.messages.append(message)
+
+
+def test_none_are_judged_unless_asked_for(tmp_path):
+    run = train(tmp_path)
+    assert not run.scores.exists()
+    assert not run.best.exists()
+
+
+def test_snapshots_are_judged_every_so_many_steps_and_at_the_end(tmp_path):
+    watcher = Watcher()
+    run = train(tmp_path, observer=watcher, eval_every=2, steps=5)
+    rows = logged_scores(run.scores)
+    assert [row.step for row in rows] == [2, 4, 5]
+    assert [row for rows in watcher.rows for row in rows] == rows
+    assert {(row.metric, row.fake_samples, row.real_samples) for row in rows} == {
+        ("fid[digits-cnn]", 100, 100)
+    }
+    assert not [message for message in watcher.messages if "judged" in message]
+
+
+def test_the_last_score_is_what_eval_finds(tmp_path):
+    run = train(tmp_path, eval_every=2)
+    (found,) = evaluation.evaluate(run, ["fid"], samples=100, real_samples=100)
+    assert found == logged_scores(run.scores)[1]
+
+
+def test_the_best_is_a_model_of_its_own(tmp_path, ganzoo_cli):
+    run = train(tmp_path, eval_every=1, steps=6)
+    rows = logged_scores(run.scores)
+    (best,) = read_scores(run.best)
+    assert best == min(rows, key=lambda row: row.value)
+    model = ganzoo.load(run.best)
+    assert model.config.step == best.step
+    (found,) = evaluation.evaluate(run.best, ["fid"], samples=100, real_samples=100)
+    assert found.value == best.value
+    assert logged_scores(run.scores)[-1] == found, "remembered by the run"
+    assert ganzoo_cli("sample", run.best, "-n", 2, "--out", "x.png").code == 0
+
+
+def test_judging_does_not_change_the_training(tmp_path):
+    plain, judged = train(tmp_path, "plain"), train(tmp_path, "judged", eval_every=1)
+    for name in ("model.safetensors", "discriminator.safetensors"):
+        assert sha256(plain.model / name) == sha256(judged.model / name)
+    a, b = ((run.path / "metrics.jsonl").read_text().splitlines() for run in (plain, judged))
+    for one, other in zip(a, b, strict=True):
+        one, other = json.loads(one), json.loads(other)
+        one.pop("images_per_second"), other.pop("images_per_second")
+        assert one == other
+
+
+def content(run):
+    kept = [run.scores, *sorted(run.best.iterdir()), *sorted(run.samples.iterdir())]
+    return {path.name: path.read_bytes() for path in kept if path.name != "README.md"}
+
+
+class Stop(Observer):
+    def __init__(self, at):
+        self.at = at
+
+    def stepped(self, step):
+        if step == self.at:
+            os.kill(os.getpid(), 2)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 5])
+def test_a_resumed_run_has_the_same_scores_and_the_same_best(tmp_path, at):
+    whole = train(tmp_path, "whole", eval_every=1, steps=6)
+    with pytest.raises(Interrupted):
+        train(tmp_path, "stopped", observer=Stop(at), eval_every=1, steps=6)
+    stopped = resume(tmp_path / "stopped")
+    assert content(stopped).keys() == content(whole).keys()
+    assert logged_scores(stopped.scores) == logged_scores(whole.scores)
+    for name in ("scores.json", "model.safetensors", "discriminator.safetensors"):
+        assert (stopped.best / name).read_bytes() == (whole.best / name).read_bytes()
+
+
+def test_what_was_judged_after_the_checkpoint_is_judged_again_and_stands_once(tmp_path):
+    run = train(tmp_path, eval_every=1, steps=5)
+    before = logged_scores(run.scores)
+    # As if it had been killed between the last score and the last checkpoint.
+
+    for step in checkpoint.steps(run.checkpoints):
+        if step > 4:
+            shutil.rmtree(run.checkpoints / f"{step:08d}")
+    resume(run.path)
+    assert logged_scores(run.scores) == before
+
+
+def test_metrics_of_points_rank_by_every_number(tmp_path):
+    run = ganzoo.train(
+        "mlp",
+        data="ring",
+        out=tmp_path / "ring",
+        settings={"arch.hidden": (8,), "data.samples": 500, "train.eval_metric": ("modes",)},
+        **TINY,
+        eval_every=1,
+    )
+    rows = logged_scores(run.scores)
+    assert [(row.step, row.metric) for row in rows[:2]] == [(1, "modes"), (1, "high-quality")]
+    best = read_scores(run.best)
+    pairs = [(rows[i].value, rows[i + 1].value) for i in range(0, len(rows), 2)]
+    assert (best[0].value, best[1].value) == max(pairs)
+    # Of equal ones the first stays.
+    assert best[0].step == 1 + pairs.index(max(pairs))
+
+
+@pytest.mark.parametrize(
+    ("data", "settings", "message"),
+    [
+        ("digits", {"train.eval_metric": "fud"}, "did you mean 'fid'"),
+        ("digits", {"train.eval_metric": "fid,modus"}, "modus"),
+        ("gaussian", {"train.eval_metric": "fid"}, "'fid' cannot judge samples of 2"),
+        ("digits", {"train.eval_samples": 0}, "train.eval_samples"),
+        ("digits", {"train.eval_every": -1}, "train.eval_every"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused_before_a_folder_appears(
+    tmp_path, data, settings, message
+):
+    with pytest.raises(InputError, match=message):
+        ganzoo.train(
+            "mlp", data=data, out=tmp_path / "run", settings={"train.eval_every": 1, **settings}
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_weights_are_missed_before_a_folder_appears(tmp_path, monkeypatch):
+    def fetch(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
+    from PIL import Image
+
+    (tmp_path / "photos").mkdir()
+    for i in range(4):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / "photos" / f"{i}.png")
+    with pytest.raises(GanzooError, match="--features-weights"):
+        ganzoo.train(
+            "mlp",
+            data=str(tmp_path / "photos"),
+            out=tmp_path / "run",
+            settings={"train.eval_metric": "fid"},
+            **{**TINY, "eval_every": 1},
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_metric_that_fails_is_said_and_the_training_goes_on(tmp_path, monkeypatch):
+    watcher = Watcher()
+
+    def fail(*args, **kwargs):
+        raise ZeroDivisionError("of a metric")
+
+    monkeypatch.setattr(evaluation.Judge, "judge", fail)
+    run = train(tmp_path, observer=watcher, eval_every=2)
+    assert ganzoo.load(run).config.step == 4
+    assert [message for message in watcher.messages if "judged" in message] == [
+        f"the snapshot of step {step} cannot be judged: of a metric" for step in (2, 4)
+    ]
+
+
+def test_a_run_is_not_resumed_under_another_judge(tmp_path):
+    run = train(tmp_path, eval_every=2)
+    with pytest.raises(InputError, match=r"train\.eval_every: 2 -> 1"):
+        resume(run.path, {"train.eval_every": 1})
+
+
+def test_trackers_receive_the_scores(tmp_path, plugin):
+    plugin(
+        "ganzoo-watching",
+        "from ganzoo import Tracker\n"
+        "class Watching(Tracker):\n"
+        "    '''Writes what it is given.'''\n"
+        "    def start(self, folder, config, step):\n"
+        "        return Run(folder)\n"
+        "class Run:\n"
+        "    def __init__(self, folder):\n"
+        "        self.folder = folder\n"
+        "    def metrics(self, row):\n"
+        "        with (self.folder / 'seen').open('a') as file:\n"
+        "            print(sorted(row), file=file)\n"
+        "    def picture(self, step, picture):\n"
+        "        pass\n"
+        "    def close(self):\n"
+        "        pass\n",
+        {"ganzoo.trackers": {"watching": "ganzoo_watching:Watching"}},
+    )
+    config = resolve(
+        "mlp",
+        data="digits",
+        settings={**SMALL, **{f"train.{k}": v for k, v in TINY.items()}, "train.eval_every": 4},
+        trackers=["watching"],
+    )
+    run = start(config, tmp_path / "run")
+    assert "['score/fid[digits-cnn]', 'step']" in (run.path / "seen").read_text()
+
+
+def test_the_command_reports_both_the_last_and_the_best(ganzoo_cli):
+    small = [f"--set={key}={value}" for key, value in SMALL.items() if key.startswith("data")]
+    command = ["train", "mlp", "--steps", 3, "--eval-every", 1, "--out", "run", *small]
+    command += ["--set=arch.hidden=8", "--set=train.eval_samples=50"]
+    result = ganzoo_cli(*command, "--set=train.eval_metric=fid")
+    assert result.code == 0, result
+    lines = result.err.splitlines()
+    assert [line.split()[1] for line in lines if "fid[digits-cnn]" in line][:3] == [
+        "1/3",
+        "2/3",
+        "3/3",
+    ]
+    (last,) = [line for line in lines if line.startswith("last: ")]
+    (best,) = [line for line in lines if line.startswith("best: ")]
+    assert "at step 3 (run/model)" in last
+    assert "(run/best)" in best
