@@ -115,18 +115,22 @@ def test_mlp_sees_the_embedding_beside_the_latent():
     assert torch.equal(generator(latents, labels), generator.network(beside))
 
 
-def test_dcgan_normalises_by_class():
+@pytest.mark.parametrize(
+    ("layer", "channels", "pixels"), [(2, 8, (4, 6)), (5, 4, (1, 1))], ids=["first", "second"]
+)
+def test_dcgan_normalises_by_class(layer, channels, pixels):
     """Batch statistics of all classes together; gains and biases of each (equation 5)."""
-    generator = seeded(lambda: SMALL["dcgan"](conditional=True).generator(DATA))
-    norm = generator.layers[2]
-    features, classes = torch.randn(6, 4, 3, 5), torch.randn(6, 5)
+    data = DataSpec(shape=(1, 16, 24), classes=3)
+    norm = seeded(lambda: SMALL["dcgan"](conditional=True).generator(data)).layers[layer]
+    features, classes = torch.randn(6, channels, 4, 6), torch.randn(6, 5)
     plain = F.batch_norm(features, None, None, training=True)
     assert torch.allclose(norm(features, classes), plain, atol=1e-6), "it begins as the plain one"
-    with torch.no_grad():
-        norm.gain.weight.normal_()
-        norm.bias.weight.normal_()
+    nn.init.normal_(norm.gain.weight)
+    nn.init.normal_(norm.bias.weight)
     for i, told in enumerate(classes):
-        gain, bias = ((of.weight @ told).reshape(-1, 1, 1) for of in (norm.gain, norm.bias))
+        gain, bias = (
+            (of.weight @ told).reshape(channels, *pixels) for of in (norm.gain, norm.bias)
+        )
         expected = (1 + gain) * plain[i] + bias
         assert torch.allclose(norm(features, classes)[i], expected, atol=1e-5)
 
@@ -134,7 +138,7 @@ def test_dcgan_normalises_by_class():
 def test_dcgan_tells_each_layer_the_class_of_each_sample():
     generator = seeded(lambda: SMALL["dcgan"](conditional=True).generator(DATA)).eval()
     latents, labels = torch.randn(6, 5), torch.tensor([2, 0, 1, 1, 0, 2])
-    given = torch.cat([latents, generator.embedding[labels]], dim=1)
+    given = latents
     for layer in generator.layers:
         given = getattr(layer, "norm", layer)(given)
     assert torch.equal(generator(latents, labels), given), "the first gains are 1"

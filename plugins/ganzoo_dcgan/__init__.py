@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Literal
@@ -31,10 +32,10 @@ class DCGAN(Architecture):
     With ``conditional``, the generator's batch normalisation has gains and biases of each class
     (Dumoulin et al. 2017, arXiv:1610.07629, equation 5; de Vries et al. 2017, arXiv:1707.00683),
     linear in one learnt embedding for all layers (Brock et al. 2019, arXiv:1809.11096, section 3).
-    The embedding also stands beside the latent (Mirza and Osindero 2014, arXiv:1411.1784): gains
-    and biases alone say nothing of where, and these few layers are slow to find it out. The
-    discriminator projects the sum over pixels of its last feature map onto an embedding of the
-    class (Miyato and Koyama 2018, arXiv:1802.05637, equation 4).
+    Those of the first layer, which projects the latent to features of each pixel, are of each pixel
+    too: else no layer could say where a class has what. The discriminator projects the sum over
+    pixels of its last feature map onto an embedding of the class (Miyato and Koyama 2018,
+    arXiv:1802.05637, equation 4).
     """
 
     paper = "Radford et al. 2016, arXiv:1511.06434"
@@ -62,15 +63,17 @@ class DCGAN(Architecture):
         """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
         halvings, height, width = data.halved("dcgan")
         channels = [self.base_channels * 2**i for i in reversed(range(halvings))]
-        norm, network, given = nn.BatchNorm2d, nn.Sequential, self.z_dim
+        norm = first = nn.BatchNorm2d
+        network = nn.Sequential
         if self.conditional:
-            norm, given = partial(_ClassBatchNorm, self.z_dim), 2 * self.z_dim
+            norm = partial(_ClassBatchNorm, self.z_dim)
+            first = partial(norm, pixels=(height, width))
             network = partial(_ByClass, data.classes_for("dcgan"), self.z_dim)
         layers: list[nn.Module] = [
             # A transposed convolution over one pixel is the paper's "project and reshape".
-            nn.Unflatten(1, (given, 1, 1)),
-            nn.ConvTranspose2d(given, channels[0], (height, width), bias=False),
-            norm(channels[0]),
+            nn.Unflatten(1, (self.z_dim, 1, 1)),
+            nn.ConvTranspose2d(self.z_dim, channels[0], (height, width), bias=False),
+            first(channels[0]),
             nn.ReLU(),
         ]
         for before, after in itertools.pairwise(channels):
@@ -114,31 +117,35 @@ class DCGAN(Architecture):
 
 
 class _ClassBatchNorm(nn.Module):
-    """Batch normalisation with gains and biases of the class; it begins as the plain one."""
+    """Batch normalisation with gains and biases of the class; it begins as the plain one.
 
-    def __init__(self, width: int, channels: int) -> None:
+    They are of each channel, or of each channel at each of so many pixels.
+    """
+
+    def __init__(self, width: int, channels: int, pixels: tuple[int, int] = (1, 1)) -> None:
         super().__init__()
+        self.shape = channels, *pixels
         self.norm = nn.BatchNorm2d(channels, affine=False)
-        self.gain, self.bias = (nn.Linear(width, channels, bias=False) for _ in range(2))
+        size = math.prod(self.shape)
+        self.gain, self.bias = (nn.Linear(width, size, bias=False) for _ in range(2))
         for linear in (self.gain, self.bias):
             nn.init.zeros_(linear.weight)
 
     def forward(self, features: Tensor, classes: Tensor) -> Tensor:
-        gain, bias = (linear(classes)[:, :, None, None] for linear in (self.gain, self.bias))
+        gain, bias = (linear(classes).unflatten(1, self.shape) for linear in (self.gain, self.bias))
         return (1 + gain) * self.norm(features) + bias
 
 
 class _ByClass(nn.Module):
-    """Layers of a latent and an embedding of its class, which normalisation is told again."""
+    """Layers one after another, of which normalisation is told the embedding of the class."""
 
     def __init__(self, classes: int, width: int, *layers: nn.Module) -> None:
         super().__init__()
         self.embedding = nn.Parameter(torch.randn(classes, width))
         self.layers = nn.ModuleList(layers)
 
-    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         classes = self.embedding[labels]
-        features = torch.cat([latents, classes], dim=1)
         for layer in self.layers:
             told = isinstance(layer, _ClassBatchNorm)
             features = layer(features, classes) if told else layer(features)
