@@ -22,7 +22,7 @@ from ganzoo import lint, registry
 from ganzoo.cli import app
 from ganzoo.cli.inspect import describe_component
 from ganzoo.cli.plugins import build
-from ganzoo.config import TrainOptions
+from ganzoo.config import TrainSettings
 from ganzoo.registry import COMMAND, KINDS
 from ganzoo.testing.conformance import CHECKS
 
@@ -33,6 +33,7 @@ PROTOCOLS = {
     registry.ARCHITECTURE: ("Architecture", "GeneratorInput"),
     registry.LOSS: ("Loss", "Discriminator", "Recipe"),
     registry.DATASET: ("Dataset", "ImageDataset", "DataSpec", "Samples"),
+    registry.AUGMENTATION: ("Augmentation",),
     registry.EVALUATOR: ("Evaluator", "SampleSet", "Features", "Score"),
     registry.FEATURE_EXTRACTOR: ("FeatureExtractor", "LoadedExtractor"),
     registry.TRACKER: ("Tracker", "TrackedRun"),
@@ -67,7 +68,7 @@ def components() -> str:
         "Set by their own option or by `--set train.KEY=VALUE`. The optimiser, learning rates, "
         "betas and critic steps come from the recipe of the loss unless they are set."
     )
-    fields = TrainOptions.model_fields.items()
+    fields = TrainSettings.model_fields.items()
     parts.append(
         _table(("option", "default", "meaning"), [(n, f.default, f.description) for n, f in fields])
     )
@@ -87,7 +88,8 @@ def command_line() -> str:
         text = inspect.cleandoc(command.help or "")
         parts.append(f"## ganzoo {name}\n\n{text}")
         rows = [_parameter(parameter) for parameter in command.params if parameter.name != "help"]
-        parts.append(_table(("parameter", "default", "meaning"), rows))
+        if rows:
+            parts.append(_table(("parameter", "default", "meaning"), rows))
     return "\n\n".join(parts) + "\n"
 
 
@@ -121,10 +123,14 @@ def reference() -> str:
 
 
 def _commands() -> dict[str, Any]:
-    """Return ganzoo's own commands, and those that plugins in the box add."""
+    """Return ganzoo's own commands, those that plugins in the box add, and commands of these."""
     listed = [entry for entry in registry.entries(COMMAND) if entry.package == PACKAGE]
-    own = typer.main.get_command(app).commands
-    return {**own, **{entry.name: build(entry) for entry in listed}}
+    found = dict(typer.main.get_command(app).commands)
+    for entry in listed:
+        found[entry.name] = build(entry)
+        for name, command in getattr(found[entry.name], "commands", {}).items():
+            found[f"{entry.name} {name}"] = command
+    return found
 
 
 def _parameter(parameter: Any) -> tuple[str, Any, str]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ganzoo.api import train as train
     from ganzoo.architecture import Architecture as Architecture
     from ganzoo.architecture import GeneratorInput as GeneratorInput
+    from ganzoo.augmentation import Augmentation as Augmentation
     from ganzoo.component import Component as Component
     from ganzoo.dataset import Dataset as Dataset
     from ganzoo.dataset import DataSpec as DataSpec
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "api": ("open_dataset", "train"),
     "architecture": ("Architecture", "GeneratorInput"),
+    "augmentation": ("Augmentation",),
     "component": ("Component",),
     "dataset": ("DataSpec", "Dataset", "ImageDataset", "Samples"),
     "errors": ("GanzooError",),

@@ -16,7 +16,7 @@ from ganzoo.component import Component, Options, complaint, validated
 from ganzoo.errors import InputError, did_you_mean
 from ganzoo.files import read_json, user_path
 from ganzoo.loss import Recipe
-from ganzoo.registry import ARCHITECTURE, DATASET, LOSS, TRACKER, Entry, Kind
+from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, Entry, Kind
 
 if TYPE_CHECKING:
     from ganzoo.dataset import DataSpec
@@ -25,7 +25,7 @@ Config = TypeVar("Config", bound="RunConfig")
 
 RETRIES = 3
 """How often a run goes back to a checkpoint after it diverged."""
-PREFIXES = ("arch", "loss", "data", "train", "tracker")
+PREFIXES = ("arch", "loss", "data", "train", "augment", "tracker")
 
 
 class TrainOptions(Recipe):
@@ -72,6 +72,20 @@ class TrainOptions(Recipe):
     )
 
 
+class TrainSettings(TrainOptions):
+    """What is set under ``train.``: the options, and names whose components stand beside them."""
+
+    augment: tuple[str, ...] = Field(
+        (),
+        description="Names of augmentations, in the order in which all that the discriminator "
+        "sees passes through them, reals and fakes alike; for small data.",
+    )
+
+    def options(self) -> TrainOptions:
+        """Return the options alone."""
+        return TrainOptions(**{name: getattr(self, name) for name in TrainOptions.model_fields})
+
+
 class ComponentChoice(Options):
     """A component as files name it: never code, and with every option."""
 
@@ -105,6 +119,7 @@ class RunConfig(Options):
     loss: ComponentChoice
     data: ComponentChoice
     train: TrainOptions
+    augmentations: tuple[ComponentChoice, ...] = ()
     trackers: tuple[ComponentChoice, ...] = ()
     data_fingerprint: str | None = Field(None, description="Hash of the data, once it was read.")
     versions: dict[str, str]
@@ -124,8 +139,12 @@ class RunConfig(Options):
         groups = _grouped(settings)
         if groups["tracker"]:
             raise InputError("trackers and their options are chosen when a run is started")
+        own = {f"{mine.package}:{mine.name}": mine for mine in self.augmentations}
+        train = {**dict(self.train), "augment": tuple(own), **groups["train"]}
+        chosen = validated(TrainSettings, train, "train.")
         update: dict[str, Any] = {
-            "train": validated(TrainOptions, {**dict(self.train), **groups["train"]}, "train.")
+            "train": chosen.options(),
+            "augmentations": _augmentations(chosen.augment, groups["augment"], own),
         }
         for word, prefix, kind in (
             ("architecture", "arch", ARCHITECTURE),
@@ -148,12 +167,24 @@ class RunConfig(Options):
 
     def differences(self, other: RunConfig) -> list[str]:
         """Say what differs in another configuration, one ``key: this -> that`` an item."""
-        mine, theirs = _flat(self.model_dump(mode="json")), _flat(other.model_dump(mode="json"))
+        shared = {mine.name for mine in self.augmentations}
+        shared &= {theirs.name for theirs in other.augmentations}
+        mine, theirs = self._by_key(shared), other._by_key(shared)
         return [
             f"{key}: {mine.get(key)} -> {theirs.get(key)}"
             for key in sorted(mine.keys() | theirs.keys())
             if mine.get(key) != theirs.get(key)
         ]
+
+    def _by_key(self, augmentations: set[str]) -> dict[str, Any]:
+        """Return each value by its key, of the named augmentations as they are set."""
+        tree = self.model_dump(mode="json")
+        chosen = {each["name"]: each for each in tree.pop("augmentations")}
+        tree["train"]["augment"] = ",".join(chosen) or None
+        for name in augmentations:
+            about = {key: chosen[name][key] for key in ("package", "version")}
+            tree[f"augment.{name}"] = about | chosen[name]["options"]
+        return _flat(tree)
 
 
 def read_config(path: Path, kind: type[Config]) -> Config:
@@ -200,32 +231,66 @@ def resolve(
     recipe = loss_component.recipe
     if chosen.recipe and loss_choice.name == chosen.default_loss:
         recipe = chosen.recipe
+    train = validated(TrainSettings, {**recipe.model_dump(), **groups["train"]}, "train.")
     return RunConfig(
         architecture=architecture_choice,
         loss=loss_choice,
         data=choose_data(data, groups["data"]),
-        train=validated(TrainOptions, {**recipe.model_dump(), **groups["train"]}, "train."),
-        trackers=_chosen_trackers(trackers, groups["tracker"]),
+        train=train.options(),
+        augmentations=_augmentations(train.augment, groups["augment"]),
+        trackers=_several(TRACKER, trackers, groups["tracker"], ("tracker", "--tracker NAME")),
         versions=versions(),
     )
 
 
-def _chosen_trackers(
-    names: Iterable[str], settings: Mapping[str, Any]
+def _augmentations(
+    names: Iterable[str],
+    settings: Mapping[str, Any],
+    known: Mapping[str, ComponentChoice] | None = None,
 ) -> tuple[ComponentChoice, ...]:
-    """Choose trackers; their options are given as ``NAME.OPTION``."""
-    options: dict[str, dict[str, Any]] = {name: {} for name in names}
+    return _several(AUGMENTATION, names, settings, ("augment", "--set train.augment=NAME"), known)
+
+
+def _several(
+    kind: Kind,
+    names: Iterable[str],
+    settings: Mapping[str, Any],
+    words: tuple[str, str],
+    known: Mapping[str, ComponentChoice] | None = None,
+) -> tuple[ComponentChoice, ...]:
+    """Choose components of a kind of which a run may have several.
+
+    Args:
+        kind: Their kind.
+        names: Their names, with or without their packages.
+        settings: Their options, as ``NAME.OPTION``.
+        words: How messages call the prefix of their options, and the way to name one.
+        known: What a run has of them, as ``package:name``; what is not set of these stays.
+    """
+    names, (prefix, way), known = tuple(names), words, known or {}
+    options: dict[str, dict[str, Any]] = {name.rpartition(":")[2]: {} for name in names}
+    if len(options) < len(names):
+        raise InputError(f"two {kind.plural} of this run are called the same: {', '.join(names)}")
     for key, value in settings.items():
-        name, dot, option = key.partition(".")
-        if not dot or name not in options:
+        owner, dot, option = key.partition(".")
+        bare = owner.rpartition(":")[2]
+        if not dot or bare not in options or owner not in (bare, *names):
             raise InputError(
-                f"'tracker.{key}' is an option of no tracker of this run; "
-                "write tracker.NAME.OPTION beside --tracker NAME"
+                f"'{prefix}.{key}' is an option of no {kind.word} of this run; "
+                f"write {prefix}.NAME.OPTION beside {way}"
             )
-        options[name][option] = value
-    return tuple(
-        _choose(TRACKER, name, given, f"tracker.{name}.")[0] for name, given in options.items()
-    )
+        options[bare][option] = value
+    chosen = []
+    for name, (bare, given) in zip(names, options.items(), strict=True):
+        if name in known:
+            mine = known[name]
+            entry = registry.find_from(kind, mine.name, mine.package, mine.version)
+        else:
+            entry = registry.find(kind, name)
+        before = known[entry.qualified].options if entry.qualified in known else {}
+        component = validated(entry.load(), {**before, **given}, f"{prefix}.{bare}.")
+        chosen.append(ComponentChoice.of(entry, component))
+    return tuple(chosen)
 
 
 def choose_data(

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 from torch import Tensor
 
 from ganzoo import images
+from ganzoo.cache import cached_tensors
 from ganzoo.component import Component, Options
 from ganzoo.errors import InputError, did_you_mean
 
@@ -24,6 +25,8 @@ LARGEST_SAMPLE = 4 * LARGEST_SIDE**2
 """Numbers in one sample."""
 MOST_CLASSES = 1_000_000
 IMAGE_CHANNELS = (1, 3, 4)
+KEPT_BYTES = 1 << 24
+"""Images of fewer bytes are resized each time."""
 SMALLEST_SIDES = (4, 7)
 """Pixels of the shorter side, at least and at most, of an image that was halved."""
 
@@ -261,5 +264,15 @@ class ImageDataset(Dataset):
     )
 
     def resized(self, stored: Tensor) -> Tensor:
-        """Resize uint8 images ``(N, C, H, W)`` to the asked size, with antialiasing."""
-        return stored if self.image_size is None else images.resize(stored, self.image_size)
+        """Resize uint8 images ``(N, C, H, W)`` to the asked size, with antialiasing.
+
+        What takes long is kept in the cache, by the content of ``stored``.
+        """
+        size = self.image_size
+        if size is None or tuple(stored.shape[-2:]) == size:
+            return stored
+        if stored.nbytes < KEPT_BYTES:
+            return images.resize(stored, size)
+        key = {"resized": fingerprint(stored), "size": list(size), "torch": torch.__version__}
+        kept = cached_tensors("images", key, lambda: {"images": images.resize(stored, size)})
+        return kept["images"]

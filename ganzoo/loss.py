@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from ganzoo.augmentation import Augmentation
     from ganzoo.dataset import DataSpec
 
     Terms: TypeAlias = dict[str, Tensor]
@@ -52,6 +53,8 @@ class Discriminator:
         parameters: By name, used in place of the network's own.
         half: The type of its arithmetic in half precision; None for the network's own type.
         optimizer: What updates the network, if anything does.
+        augmentations: What samples pass through before the network, one after another, and the
+            gradients of samples on their way back.
     """
 
     def __init__(
@@ -61,10 +64,12 @@ class Discriminator:
         parameters: Mapping[str, Tensor] | None = None,
         half: torch.dtype | None = None,
         optimizer: torch.optim.Optimizer | None = None,
+        augmentations: Sequence[Augmentation] = (),
     ) -> None:
         self.network = network
         self.labels = labels
         self.half = half
+        self.augmentations = augmentations
         self._parameters = parameters
         self._optimizer = optimizer
 
@@ -75,6 +80,8 @@ class Discriminator:
         """
         from ganzoo.devices import half_precision
 
+        for augmentation in self.augmentations:
+            samples = augmentation.augment(samples)
         with half_precision(samples.device, self.half):
             logits = self._logits(samples)
         return logits if self.half is None else logits.float()
@@ -96,10 +103,17 @@ class Discriminator:
     def at(self, parameters: Mapping[str, Tensor]) -> Discriminator:
         """Return the same discriminator with other parameters, through which gradients flow.
 
-        The network itself is left alone, its running statistics too.
+        Samples pass through the same augmentations. The network itself is left alone, its running
+        statistics too.
         """
         buffers = {name: value.clone() for name, value in self.network.named_buffers()}
-        return Discriminator(self.network, self.labels, {**buffers, **parameters}, self.half)
+        return Discriminator(
+            self.network,
+            self.labels,
+            {**buffers, **parameters},
+            self.half,
+            augmentations=self.augmentations,
+        )
 
     def step_sizes(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return how far the next update moves each parameter for a gradient of one.

@@ -39,13 +39,23 @@ class Kind:
 ARCHITECTURE = Kind("architecture", "ganzoo.architectures", "ganzoo.architecture:Architecture")
 LOSS = Kind("loss", "ganzoo.losses", "ganzoo.loss:Loss")
 DATASET = Kind("dataset", "ganzoo.datasets", "ganzoo.dataset:Dataset")
+AUGMENTATION = Kind("augmentation", "ganzoo.augmentations", "ganzoo.augmentation:Augmentation")
 EVALUATOR = Kind("evaluator", "ganzoo.evaluators", "ganzoo.evaluator:Evaluator")
 FEATURE_EXTRACTOR = Kind(
     "feature extractor", "ganzoo.feature_extractors", "ganzoo.evaluator:FeatureExtractor"
 )
 TRACKER = Kind("tracker", "ganzoo.trackers", "ganzoo.tracker:Tracker")
 COMMAND = Kind("command", "ganzoo.commands", "typer:Typer", instances=True)
-KINDS = (ARCHITECTURE, LOSS, DATASET, EVALUATOR, FEATURE_EXTRACTOR, TRACKER, COMMAND)
+KINDS = (
+    ARCHITECTURE,
+    LOSS,
+    DATASET,
+    AUGMENTATION,
+    EVALUATOR,
+    FEATURE_EXTRACTOR,
+    TRACKER,
+    COMMAND,
+)
 
 
 @dataclass(frozen=True)

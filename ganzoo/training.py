@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from ganzoo.feed import Feed
 from ganzoo.images import COLUMNS, columns_of
 from ganzoo.loss import Discriminator
 from ganzoo.model import classes_in_turn
-from ganzoo.registry import ARCHITECTURE, LOSS, TRACKER
+from ganzoo.registry import ARCHITECTURE, AUGMENTATION, LOSS, TRACKER
 from ganzoo.seeding import (
     BalancedOrder,
     BatchOrder,
@@ -33,6 +33,7 @@ from ganzoo.seeding import (
 
 if TYPE_CHECKING:
     from ganzoo.architecture import Architecture
+    from ganzoo.augmentation import Augmentation
     from ganzoo.dataset import DataSpec, Samples
     from ganzoo.loss import Loss, Terms
     from ganzoo.tracker import Tracker
@@ -60,8 +61,16 @@ class Trainer:
 
     Everything that a step draws comes from the run's seed and the step's number.
 
+    Args:
+        architecture: Builds the networks.
+        loss: What they play for.
+        samples: The data.
+        options: How they are trained.
+        augmentations: What the discriminator's samples pass through, by name, in this order.
+
     Raises:
-        InputError: the architecture does not fit the data, or the discriminator the loss.
+        InputError: the architecture or an augmentation does not fit the data, or the discriminator
+            the loss.
     """
 
     def __init__(
@@ -70,6 +79,7 @@ class Trainer:
         loss: Loss,
         samples: Samples,
         options: TrainOptions,
+        augmentations: Mapping[str, Augmentation] | None = None,
     ) -> None:
         self.architecture = architecture
         self.loss = loss
@@ -77,6 +87,8 @@ class Trainer:
         self.device = resolve_device(options.device)
         self.conditional = architecture.takes_labels(samples.spec)
         self.half = HALF[options.precision]
+        self.augmentations = dict(augmentations or {})
+        _check_augmentations(self.augmentations, samples.spec)
         if self.conditional:
             _check_labels(samples)
         self.feed = Feed(samples, self.device, options.seed)
@@ -188,7 +200,11 @@ class Trainer:
         half = None if self.loss.second_order else self.half
         state = self.state
         return Discriminator(
-            state.discriminator, labels, half=half, optimizer=state.discriminator_optimizer
+            state.discriminator,
+            labels,
+            half=half,
+            optimizer=state.discriminator_optimizer,
+            augmentations=tuple(self.augmentations.values()),
         )
 
     def _autocast(self) -> AbstractContextManager[object]:
@@ -243,6 +259,16 @@ def _check_labels(samples: Samples) -> None:
         )
 
 
+def _check_augmentations(augmentations: Mapping[str, Augmentation], data: DataSpec) -> None:
+    for name, augmentation in augmentations.items():
+        if not augmentation.fits(data):
+            what = "images" if data.is_image else "vectors"
+            raise InputError(
+                f"the augmentation '{name}' does not fit these samples, {what} of "
+                f"{data.size_in_words}; leave it out of train.augment"
+            )
+
+
 def _check_balance(samples: Samples, options: TrainOptions) -> None:
     data = samples.spec
     if data.classes < 2:
@@ -260,16 +286,17 @@ def prepared(config: RunConfig, samples: Samples) -> Trainer:
     """Build the trainer of a run, and refuse what does not fit together.
 
     Raises:
-        InputError: the architecture does not fit the data, or the discriminator the loss, or the
-            memory is not enough.
+        InputError: the architecture or an augmentation does not fit the data, or the discriminator
+            the loss, or the memory is not enough.
         ganzoo.errors.PluginError: a component's package is not installed.
     """
     for tracker in trackers_of(config).values():
         tracker.check()
     architecture, loss = config.architecture.build(ARCHITECTURE), config.loss.build(LOSS)
+    augmentations = {each.name: each.build(AUGMENTATION) for each in config.augmentations}
     with kept_randomness():
         _require_memory(architecture, loss, samples.spec, config.train.batch_size)
-        return Trainer(architecture, loss, samples, config.train)
+        return Trainer(architecture, loss, samples, config.train, augmentations)
 
 
 def _require_memory(

@@ -43,7 +43,8 @@ TRAININGS = {
     "mlp, wgan-gp": "mlp --loss=wgan-gp --image-size=8 --set=arch.hidden=16",
     "mlp, unrolled, on points": "mlp --loss=unrolled --data=ring --set=arch.hidden=16",
     "dcgan, non-saturating": "dcgan --loss=non-saturating --image-size=16 "
-    "--set=arch.base_channels=4 --set=train.lr_decay=linear",
+    "--set=arch.base_channels=4 --set=train.lr_decay=linear "
+    "--set=train.augment=color,translation,cutout",
     "sngan, hinge": "sngan --image-size=16 --set=arch.base_channels=2 --set=train.n_critic=2",
     "r3gan": "r3gan --image-size=16 --set=arch.base_channels=4 --set=arch.group_size=2",
     "cyclegan, lsgan": "cyclegan --data={domains} --set=arch.base_channels=2 --set=arch.blocks=1 "

@@ -23,11 +23,11 @@ from ganzoo import checkpoint, memory, open_dataset
 from ganzoo.cli.common import LONGEST
 from ganzoo.dataset import LARGEST_SAMPLE, DataSpec
 from ganzoo.devices import resolve_device
-from ganzoo.errors import InputError
+from ganzoo.errors import GanzooError, InputError
 from ganzoo.files import append_line, load_tensors, read_json, sha256
 from ganzoo.images import grid, resize
 from ganzoo.model import BLOCK_NUMBERS
-from ganzoo_data import files
+from ganzoo_data import sources
 from ganzoo_data.files import ImageFolder, ImageZip
 
 ON_POSIX = pytest.mark.skipif(os.name == "nt", reason="pipes and devices are files elsewhere")
@@ -525,7 +525,11 @@ def test_sets_that_do_not_fit_are_refused(tmp_path, monkeypatch):
         open_dataset("digits", image_size=512)
     for i in range(4):
         (tmp_path / f"{i}.png").write_bytes(picture(size=(1000, 1000)))
-    with pytest.raises(InputError, match=r"the first 2 images of .* would take"):
+    # Images stay on the disk then; where that is impossible too, both are said.
+    assert open_dataset(str(tmp_path)).streamed
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "file"))
+    with pytest.raises(GanzooError, match=r"images in .* take 0.0 GiB, .* too much for the memory"):
         open_dataset(str(tmp_path))
     assert len(open_dataset(str(tmp_path), image_size=64)) == 4
 
@@ -615,7 +619,7 @@ def test_members_that_claim_another_size_are_named(tmp_path):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.png", picture())
         archive.writestr("bomb.png", bytes(50_000_000))
-    for claimed in (0, 10, files.BYTE_LIMIT + 1, 2**32 - 2):
+    for claimed in (0, 10, sources.BYTE_LIMIT + 1, 2**32 - 2):
         data = bytearray(path.read_bytes())
         at = data.rindex(b"PK\x01\x02")
         data[at + 24 : at + 28] = struct.pack("<I", claimed)

@@ -334,8 +334,10 @@ NAMES = {
     "eval --data": (["eval", "--data", "rin"], {"ring"}),
     "eval --features": (["eval", "--features", "dig"], {"digits-cnn"}),
     "show": (["show", "unr"], {"unrolled"}),
+    "show, of an augmentation": (["show", "cuto"], {"cutout"}),
     "show, of a command": (["show", "new"], {"new-plugin"}),
     "list": (["list", "fea"], {"feature-extractors"}),
+    "list, of augmentations": (["list", "au"], {"augmentations"}),
     "new-plugin --kind": (["new-plugin", "x", "--kind", "eva"], {"evaluator"}),
 }
 

@@ -134,45 +134,33 @@ def test_dcgan_normalises_by_class():
 def test_dcgan_tells_each_layer_the_class_of_each_sample():
     generator = seeded(lambda: SMALL["dcgan"](conditional=True).generator(DATA)).eval()
     latents, labels = torch.randn(6, 5), torch.tensor([2, 0, 1, 1, 0, 2])
-    plain = seeded(lambda: SMALL["dcgan"]().generator(DATA)).eval()
-    for ours, theirs in zip(generator.layers, plain, strict=True):
-        if isinstance(theirs, nn.ConvTranspose2d):
-            theirs.load_state_dict(ours.state_dict())
-        elif isinstance(theirs, nn.BatchNorm2d):
-            nn.init.ones_(theirs.weight)
-    assert torch.allclose(generator(latents, labels), plain(latents), atol=1e-6)
-    with torch.no_grad():
-        for layer in generator.layers:
-            if hasattr(layer, "gain"):
-                layer.gain.weight.normal_()
+    given = torch.cat([latents, generator.embedding[labels]], dim=1)
+    for layer in generator.layers:
+        given = getattr(layer, "norm", layer)(given)
+    assert torch.equal(generator(latents, labels), given), "the first gains are 1"
+    for layer in generator.layers:
+        if hasattr(layer, "gain"):
+            nn.init.normal_(layer.gain.weight)
     mixed = generator(latents, labels)
-    assert not torch.allclose(mixed, plain(latents), atol=1e-3)
-    for i, label in enumerate(labels):
-        alone = generator(latents[i : i + 1], label.reshape(1))
-        assert torch.allclose(mixed[i], alone[0], atol=1e-5)
+    assert not torch.allclose(mixed, given, atol=1e-3)
+    for i in range(6):
+        assert torch.allclose(mixed[i], generator(latents, labels[i].expand(6))[i], atol=1e-6)
 
 
 @pytest.mark.parametrize("independent", [False, True])
-@pytest.mark.parametrize("name", SMALL)
-def test_the_discriminator_projects(name, independent):
-    """Equation 4: the logits of the plain discriminator, and a product with the class's own."""
-    plain, conditional = (
-        seeded(
-            lambda given=given: SMALL[name](**given).discriminator(
-                DATA, independent_samples=independent
-            )
-        )
-        for given in ({}, {"conditional": True})
-    )
+@BOTH
+def test_the_discriminator_projects(build, independent):
+    """Equation 4, with the sum over pixels where features have them."""
+    discriminator = build(conditional=True).discriminator(DATA, independent_samples=independent)
     samples, labels = drawn(), torch.tensor([2, 0, 1, 1, 0, 2])
-    before = plain(samples)
-    assert torch.equal(conditional(samples, labels), before), "it begins as the plain one"
-    with torch.no_grad():
-        conditional.embedding.normal_()
-    features = conditional.body(samples)
-    summed = features.sum((2, 3)) if name == "dcgan" else features
-    product = torch.einsum("nc,nc->n", conditional.embedding[labels], summed)
-    assert torch.allclose(conditional(samples, labels), before + product, atol=1e-5)
+    nn.init.normal_(discriminator.embedding)
+    features = discriminator.body(samples)
+    directions = discriminator.embedding[labels]
+    product = torch.stack(
+        [features[i].reshape(len(directions[i]), -1).sum(1) @ directions[i] for i in range(6)]
+    )
+    expected = discriminator.ending(features) + product
+    assert torch.allclose(discriminator(samples, labels), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("norm", ["layer", "none"])
@@ -201,10 +189,13 @@ def test_every_loss_trains_them(build, loss):
         shades(),
         TrainOptions(**TINY),
     )
+    networks = trainer.state.generator, trainer.state.discriminator
+    before = [network.embedding.detach().clone() for network in networks]
     for _ in range(2):
         terms = trainer.step()
     assert all(value.isfinite() for found in vars(terms).values() for value in found.values())
-    assert trainer.state.discriminator.embedding.abs().sum() > 0
+    for network, was in zip(networks, before, strict=True):
+        assert not torch.equal(network.embedding, was)
 
 
 @BOTH

@@ -102,7 +102,8 @@ def test_a_setting_says_whose_option_it_is(key, hint):
         resolve("dcgan", settings={key: 1})
     assert str(caught.value) == (
         f"'{key}' does not say whose option it is{hint} "
-        "write arch.OPTION, loss.OPTION, data.OPTION, train.OPTION, tracker.OPTION"
+        "write arch.OPTION, loss.OPTION, data.OPTION, train.OPTION, augment.OPTION, "
+        "tracker.OPTION"
     )
 
 

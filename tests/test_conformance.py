@@ -35,8 +35,8 @@ NETWORKS = (
     *("dinov2-vit-b-14", "dinov2-vit-l-14", "dinov2-vit-s-14"),
 )
 ELSEWHERE = {
-    # Downloaded: read from folders that tests/test_published_data.py makes.
-    **dict.fromkeys(("mnist", "fashion-mnist", "cifar10")),
+    # Downloaded: read from folders that tests/test_published_data.py and test_celeba.py make.
+    **dict.fromkeys(("mnist", "fashion-mnist", "stacked-mnist", "cifar10", "celeba")),
     # Downloaded: made tiny in tests/test_extractors.py, which tries them by the kit.
     **dict.fromkeys(NETWORKS),
     # Read from files that are made below.

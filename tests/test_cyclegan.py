@@ -260,7 +260,9 @@ def test_domains_of_different_channels_and_sizes(domains, tmp_path):
     other = tmp_path / "colour"
     other.mkdir()
     Image.new("RGB", (30, 30), (200, 10, 10)).save(other / "one.png")
-    with pytest.raises(InputError, match=r"are 24 x 24 and those in .* 30 x 30"):
+    with pytest.raises(
+        InputError, match=r"dark and .*colour differ in size, from 24 x 24 to 30 x 30"
+    ):
         ganzoo.open_dataset("domains", a=str(domains / "dark"), b=str(other))
     samples = ganzoo.open_dataset("domains", a=str(domains / "dark"), b=str(other), image_size=24)
     assert samples.spec.shape == (3, 24, 24), "the grey ones are repeated"

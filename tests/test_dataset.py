@@ -1,11 +1,13 @@
 """What a dataset says of its samples, and the samples that it gives."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
 
-from ganzoo import images
+from ganzoo import dataset, images
 from ganzoo.component import validated
 from ganzoo.dataset import Dataset, DataSpec, ImageDataset, Samples
 from ganzoo.errors import InputError
@@ -348,3 +350,35 @@ def test_images_are_resized_when_asked():
     resized = Pictures(image_size=(6, 2)).read()
     assert resized.dtype == torch.uint8
     assert torch.equal(resized, torch.full((2, 3, 6, 2), 7, dtype=torch.uint8))
+
+
+def test_what_takes_long_to_resize_is_kept_by_its_content(monkeypatch):
+    class Noise(ImageDataset):
+        """Noise."""
+
+        seed: int = 0
+
+        def read(self):
+            rng = torch.Generator().manual_seed(self.seed)
+            stored = torch.randint(0, 256, (5, 3, 8, 6), generator=rng, dtype=torch.uint8)
+            return Samples(DataSpec(shape=(3, 5, 7)), self.resized(stored))
+
+    def read(**options):
+        return Noise(image_size=(5, 7), **options).read().stored
+
+    wanted, other = read(), read(seed=1)
+    assert not Path("cache").exists()
+    assert 1 << 20 < dataset.KEPT_BYTES < 40 << 20
+    monkeypatch.setattr(dataset, "KEPT_BYTES", 0)
+    resizes = []
+    before = images.resize
+    monkeypatch.setattr(images, "resize", lambda *given: resizes.append(1) or before(*given))
+    for _ in range(2):
+        assert torch.equal(read(), wanted)
+        assert torch.equal(read(seed=1), other)
+    assert len(resizes) == 2
+    stored = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
+    assert Noise(image_size=(2, 2)).resized(stored).shape == (2, 1, 2, 2)
+    assert Noise(image_size=(4, 4)).resized(stored) is stored
+    assert Noise().resized(stored) is stored
+    assert len(resizes) == 3

@@ -20,6 +20,7 @@ ADDED = {
     "loss": "relativistic",
     "architecture": "linear",
     "dataset": "squares",
+    "augmentation": "mirror",
     "evaluator": "darkness",
     "feature extractor": "thumbnails",
     "tracker": "last-row",
@@ -125,8 +126,12 @@ def test_every_kind_that_a_package_adds_is_used(sites, tmp_path):
     site = [sites["ganzoo-shapes"]]
     chosen = ["--loss", "relativistic", "--data", "squares", "--tracker", "last-row"]
     options = [option for option in TINY if option not in ("--image-size", "16")]
+    options += ["--set", "train.augment=mirror", "--set", "augment.mirror.share=0.3"]
     assert works(["train", "linear", *chosen, *options, "--out", "run"], site, tmp_path) == "run\n"
     assert json.loads((tmp_path / "run" / "last-row.json").read_text())["step"] == 3
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    (mirror,) = config["augmentations"]
+    assert (mirror["package"], mirror["options"]) == ("ganzoo-shapes", {"share": 0.3})
     metrics = ["--metric", "darkness", "--metric", "fid", "--features", "thumbnails"]
     judged = works(["eval", "run", *metrics, "--json"], site, tmp_path)
     rows = {row["metric"]: row for row in json.loads(judged)["scores"]}
@@ -154,7 +159,7 @@ def test_beside_a_broken_package_everything_else_works(sites, tmp_path):
     both = list(sites.values())
     rows = json.loads(works(["list", "--check", "--json"], both, tmp_path))
     states = {row["name"]: row["state"] for row in rows}
-    for name in ("shattered", "cracked", "lost", "blind", "dim", "astray", "mute"):
+    for name in ("shattered", "cracked", "lost", "warped", "blind", "dim", "astray", "mute"):
         assert states.pop(name).startswith("broken: ")
     assert set(ADDED.items()) <= {(row["kind"], row["name"]) for row in rows}
     assert set(states.values()) == {"works"}
@@ -170,6 +175,7 @@ def test_beside_a_broken_package_everything_else_works(sites, tmp_path):
         (["train", "cracked"], "architecture 'cracked'"),
         (["train", "mlp", "--loss", "shattered"], "loss 'shattered'"),
         (["train", "mlp", "--data", "lost"], "dataset 'lost'"),
+        (["train", "mlp", "--set", "train.augment=warped"], "augmentation 'warped'"),
         (["train", "mlp", "--tracker", "astray"], "tracker 'astray'"),
         (["show", "blind"], "evaluator 'blind'"),
         (["show", "dim"], "feature extractor 'dim'"),

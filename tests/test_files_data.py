@@ -17,7 +17,7 @@ from PIL import Image
 from ganzoo import open_dataset
 from ganzoo.config import choose_data
 from ganzoo.errors import InputError
-from ganzoo_data import files
+from ganzoo_data import sources
 from ganzoo_data.files import ImageFolder, ImageZip
 
 READERS = {"folder": ImageFolder, "zip": ImageZip}
@@ -189,7 +189,7 @@ def test_a_folder_called_like_an_image_is_no_image(tmp_path):
         assert samples.skipped == ()
 
 
-@pytest.mark.parametrize("suffix", sorted(files.SUFFIXES))
+@pytest.mark.parametrize("suffix", sorted(sources.SUFFIXES))
 def test_every_listed_format_is_read(make, suffix):
     kind = {"jpg": "JPEG", "jpeg": "JPEG", "tif": "TIFF"}.get(suffix[1:], suffix[1:].upper())
     samples = make({f"a{suffix}": plain((200, 200, 200), size=(16, 16), kind=kind)}).read()
@@ -273,7 +273,7 @@ def test_unreadable_images_are_named_and_skipped(make):
 
 def test_files_of_too_many_bytes_are_skipped_unread(make, monkeypatch):
     small, large = plain((1, 0, 0)), noise("PNG")
-    monkeypatch.setattr(files, "BYTE_LIMIT", len(small))
+    monkeypatch.setattr(sources, "BYTE_LIMIT", len(small))
     samples = make({"a.png": small, "b.png": large}).read()
     assert len(samples) == 1
     assert samples.skipped == (
@@ -425,10 +425,10 @@ def test_a_zip_is_never_unpacked(tmp_path):
 def test_the_zip_is_closed(tmp_path):
     file = some_zip(tmp_path)
     ImageZip(path=str(file)).read()
-    with ImageZip(path=str(file)).opened() as (_, read):
-        assert read("a.png") == plain((1, 0, 0))
+    with ImageZip(path=str(file)).opened() as source:
+        assert source.read("a.png") == plain((1, 0, 0))
     with pytest.raises(ValueError, match="closed"):
-        read("a.png")
+        source.read("a.png")
 
 
 # Channels
@@ -447,6 +447,51 @@ def test_grey_images_have_one_channel(make, name):
     samples = make({"a.png": GREY[name], "b.png": GREY["grey"]}).read()
     assert samples.spec.image_channels == 1
     assert samples.stored.tolist() == [[[[255] * 4] * 4]] * 2
+
+
+def palette_of(*colours, used=None, **more):
+    """Encode an image with a palette, of which the first colours are used."""
+    image = Image.new("P", (4, 4))
+    image.putpalette([level for colour in colours for level in colour])
+    image.putdata([i % (used or len(colours)) for i in range(16)])
+    return encoded(image, **more)
+
+
+GREYS = [(200, 200, 200), (7, 7, 7), (0, 0, 0)]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
+def test_a_palette_of_greys_is_grey(make, kind):
+    suffix = kind.lower()
+    contents = {
+        f"a.{suffix}": palette_of(*GREYS, kind=kind),
+        "b.png": palette_of(*GREYS, (255, 0, 0), used=3),
+        "c.png": plain(9, mode="L"),
+    }
+    samples = make(contents).read()
+    assert samples.spec.image_channels == 1
+    first = [200, 7, 0, 200, 7, 0, 200, 7, 0, 200, 7, 0, 200, 7, 0, 200]
+    assert samples.stored.flatten(1).tolist() == [first, first, [9] * 16]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        palette_of(*GREYS, (255, 0, 0)),
+        palette_of((0, 0, 0), (0, 1, 0), kind="GIF"),
+        plain((9, 9, 9)),
+    ],
+    ids=["a colour in the palette", "a GIF", "grey pixels in RGB"],
+)
+def test_other_images_are_colour(make, data):
+    suffix = "gif" if data.startswith(b"GIF") else "png"
+    samples = make({f"a.{suffix}": data, "b.png": plain(9, mode="L")}).read()
+    assert samples.spec.image_channels == 3
+
+
+def test_a_transparent_palette_of_greys_is_grey(make):
+    data = palette_of(*GREYS, transparency=0)
+    assert levels(make({"a.png": data}).read()) == [[255]]
 
 
 def test_one_colour_image_makes_all_of_them_colour(make):
@@ -568,6 +613,18 @@ def test_the_first_frame_of_an_animation_counts(make):
     assert Image.open(io.BytesIO(data)).n_frames == 2
     samples = make({"a.gif": data}).read()
     assert levels(samples) == [[255, 0, 0]]
+
+
+# What is mirrored
+
+
+def test_images_are_mirrored_when_asked(make, tmp_path):
+    dataset = make({"a.png": plain((1, 2, 3))})
+    assert dataset.read().flip is False
+    assert dataset.model_copy(update={"flip": True}).read().flip is True
+    both = {"a": dataset.path, "b": dataset.path}
+    assert open_dataset("domains", **both).flip is False
+    assert open_dataset("domains", **both, flip="true").flip is True
 
 
 # Sizes

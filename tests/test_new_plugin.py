@@ -190,10 +190,11 @@ def test_a_package_of_one_kind_works_on_its_own(write, ganzoo_cli, plugin, word)
 
 
 @pytest.mark.parametrize("data", ["every", "digits"])
-def test_a_run_uses_loss_architecture_dataset_and_tracker(used, ganzoo_cli, data):
+def test_a_run_uses_loss_architecture_dataset_augmentation_and_tracker(used, ganzoo_cli, data):
     result = ganzoo_cli(
         *("train", used, "--data", data, "--tracker", used, *TINY, "--out", "run"),
         *("--set", "loss.real_label=0.8", "--set", "arch.width=8"),
+        *("--set", f"train.augment={used}", "--set", "augment.every.std=0.2"),
         *("--set", "tracker.every.digits=3", "--checkpoint-every", "2"),
         *(["--set", "data.samples=50"] if data == used else ["--image-size", "8"]),
     )
@@ -203,6 +204,7 @@ def test_a_run_uses_loss_architecture_dataset_and_tracker(used, ganzoo_cli, data
     for part in ("architecture", "loss"):
         assert config[part]["package"] == "ganzoo-every"
     assert config["loss"]["options"]["real_label"] == 0.8
+    assert [one["options"] for one in config["augmentations"]] == [{"std": 0.2}]
     rows = [line.split(",") for line in Path("run/every.csv").read_text().splitlines()]
     assert rows[0] == ["step", "name", "value"]
     assert {row[0] for row in rows[1:]} == {"1", "2"}

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import pickle
+import shutil
 import socket
 import struct
 import tarfile
@@ -19,12 +20,13 @@ import torchvision
 from ganzoo import images, open_dataset
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.testing import dataset_checks
-from ganzoo_data.published import CIFAR10, MNIST, FashionMNIST
+from ganzoo_data.published import CIFAR10, MNIST, FashionMNIST, StackedMNIST
 
 SETS = {"mnist": MNIST, "fashion-mnist": FashionMNIST, "cifar10": CIFAR10}
 GREY = ("mnist", "fashion-mnist")
 CIFAR = torchvision.datasets.CIFAR10
 TRAIN, TEST = 20, 12
+ADVICE = "; put whole files there, or give another folder with --set data.root=DIR"
 IDX = {"train": "train", "test": "t10k"}
 BATCHES = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
 
@@ -328,15 +330,164 @@ def test_broken_files_are_an_error_that_names_the_folder(name, data, tmp_path):
     with pytest.raises(InputError) as caught:
         SETS[name](root=str(root)).read()
     message = str(caught.value)
-    assert message.startswith(f"{SETS[name].loader} in {root} cannot be read (")
-    assert message.endswith("; remove it, or give another folder with --set data.root=DIR")
+    damaged = f"{SETS[name].loader}/raw/train-images-idx3-ubyte is damaged: it does not begin as"
+    assert message.startswith(f"{SETS[name].loader} in {root} cannot be read ({damaged} an IDX")
+    assert message.endswith(ADVICE)
     assert len(message.splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", SETS)
-def test_a_file_cut_short_is_an_error(name, tmp_path):
-    root = made(name, tmp_path / "root")
-    for file in inner(name, root).iterdir():
-        file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(GanzooError, match=r"--set data\.root=DIR"):
+SOME = {
+    "mnist": "MNIST/raw/t10k-labels-idx1-ubyte",
+    "fashion-mnist": "FashionMNIST/raw/train-images-idx3-ubyte",
+    "cifar10": "cifar-10-batches-py/data_batch_3",
+}
+
+
+def unfit(name, root):
+    """Read a set of which a part is missing or damaged; nothing may change, or be asked for."""
+    before = listing(root)
+    with pytest.raises(InputError) as caught:
         SETS[name](root=str(root)).read()
+    assert listing(root) == before
+    message = str(caught.value)
+    assert message.startswith(f"{SETS[name].loader} in {root} cannot be read (")
+    assert message.endswith(ADVICE)
+    return message
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_file_cut_short_is_named_and_kept(name, tmp_path, server, monkeypatch):
+    offer(server, name, monkeypatch)
+    root = made(name, tmp_path / "root")
+    file = root / SOME[name]
+    if name == "mnist":  # the loader reads no more than it needs
+        file = inner(name, root) / "train-labels-idx1-ubyte"
+    file.write_bytes(file.read_bytes()[:-1])
+    message = unfit(name, root)
+    assert f"{file.relative_to(root)} is damaged: it" in message
+    assert server.asked == []
+    if name in GREY:
+        size = file.stat().st_size
+        assert f"it has {size:,} bytes, and its header says {size + 1:,}" in message
+    else:
+        assert "its MD5 is not its publisher's" in message
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_folder_that_lacks_a_file_is_not_filled(name, tmp_path, server, monkeypatch):
+    offer(server, name, monkeypatch)
+    root = made(name, tmp_path / "root")
+    (root / SOME[name]).unlink()
+    assert f"({SOME[name]} is missing)" in unfit(name, root)
+    for file in list(inner(name, root).iterdir())[:-1]:
+        file.unlink()
+    assert "is missing, " in unfit(name, root)
+    assert server.asked == []
+    shutil.rmtree(inner(name, root))
+    assert len(SETS[name](root=str(root)).read()) == TRAIN  # of what is not there at all
+
+
+def test_no_more_than_some_files_are_named(tmp_path):
+    root = made("cifar10", tmp_path / "root")
+    for file in inner("cifar10", root).glob("data_batch_*"):
+        file.write_bytes(b"")
+    assert unfit("cifar10", root).count(" is damaged") == 3
+    assert ", and 2 more); " in unfit("cifar10", root)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_in_the_cache_a_download_goes_on(name, server, monkeypatch):
+    offer(server, name, monkeypatch)
+    folder = inner(name, made(name, Path("cache/datasets")))
+    (Path("cache/datasets") / SOME[name]).unlink()
+    assert len(SETS[name]().read()) == TRAIN
+    file = next(iter(sorted(folder.glob("*train*") or folder.glob("data*"))), folder / "test_batch")
+    file.write_bytes(b"damaged")
+    with pytest.raises(InputError, match="remove what is damaged, and the set is downloaded again"):
+        SETS[name]().read()
+    file.unlink()
+    assert len(SETS[name]().read()) == TRAIN
+
+
+@pytest.mark.parametrize("name", GREY)
+def test_labels_of_another_number_are_an_error(name, tmp_path):
+    root = made(name, tmp_path / "root")
+    labels = inner(name, root) / "train-labels-idx1-ubyte"
+    labels.write_bytes(idx(truth(name, "test")[1]))
+    assert f"(it has {TRAIN} images and {TEST} labels)" in unfit(name, root)
+
+
+# What is mirrored, and by what it is judged
+
+
+def test_only_photographs_are_mirrored(tmp_path, refused):
+    for name in SETS:
+        root = str(made(name, tmp_path / name))
+        assert open_dataset(name, root=root).flip is (name == "cifar10")
+    root = str(tmp_path / "cifar10")
+    assert not open_dataset("cifar10", root=root, flip="false").flip
+    for name in ("digits", "mnist", "fashion-mnist", "stacked-mnist"):
+        message = refused("train", "mlp", "--data", name, "--set", "data.flip=true")
+        assert message.startswith("Error: unknown option 'data.flip'; known: image_size")
+
+
+def test_digits_are_judged_by_classifiers_of_their_own(tmp_path):
+    root = str(made("mnist", tmp_path / "root"))
+    assert open_dataset("mnist", root=root).spec.features == "mnist-cnn"
+    stacked = open_dataset("stacked-mnist", root=root, samples=4)
+    assert stacked.spec.features == "stacked-mnist-cnn"
+
+
+# Stacked MNIST
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_stacked_digits_are_three_digits(split, tmp_path):
+    root = str(made("mnist", tmp_path / "root"))
+    samples = open_dataset("stacked-mnist", root=root, split=split, samples=300)
+    stored, labels = truth("mnist", split)
+    assert samples.spec.shape == (3, 28, 28)
+    assert samples.spec.classes == 1000
+    assert samples.labels.dtype == torch.int64
+    places = {bytes(image.flatten().tolist()): place for place, image in enumerate(stored)}
+    seen = set()
+    for image, label in zip(samples.stored, samples.labels.tolist(), strict=True):
+        three = [places[bytes(channel.flatten().tolist())] for channel in image]
+        seen.update(three)
+        red, green, blue = (int(labels[place]) for place in three)
+        assert label == 100 * red + 10 * green + blue
+    assert seen == set(range(len(stored)))
+
+
+def test_stacked_digits_are_drawn_the_same_each_time(tmp_path):
+    root = str(made("mnist", tmp_path / "root"))
+    before = torch.get_rng_state()
+    few, more = (open_dataset("stacked-mnist", root=root, samples=n) for n in (50, 90))
+    assert torch.equal(before, torch.get_rng_state())
+    assert torch.equal(few.stored, more.stored[:50])
+    assert torch.equal(few.labels, more.labels[:50])
+    assert (few.labels < 100).sum() < 25  # all channels are drawn
+    large = open_dataset("stacked-mnist", root=root, samples=50, image_size="16x20")
+    wanted = images.resize(few.stored, (16, 20))
+    assert torch.equal(large.stored, wanted)
+    assert StackedMNIST(root=root).samples == 128_000
+
+
+@pytest.mark.parametrize("check", dataset_checks, ids=lambda check: check.__name__)
+def test_conformance_of_stacked_digits(check, tmp_path):
+    check(StackedMNIST(root=str(made("mnist", tmp_path / "root")), samples=60))
+
+
+def test_too_many_stacked_digits_are_refused(tmp_path, monkeypatch):
+    root = str(made("mnist", tmp_path / "root"))
+    monkeypatch.setenv("GANZOO_MEMORY", "0.1")
+    with pytest.raises(InputError, match=r"100,000 stacked images would take 0\.2 GiB of memory"):
+        open_dataset("stacked-mnist", root=root, samples=100_000)
+
+
+def test_networks_train_on_stacked_digits(tmp_path, ganzoo_cli):
+    root = made("mnist", tmp_path / "root")
+    chosen = ["mlp", "--data", "stacked-mnist", "--set", f"data.root={root}", "--set"]
+    small = ["data.samples=64", "--set", "arch.hidden=8", "--batch-size", "4", "--steps", "1"]
+    result = ganzoo_cli("train", *chosen, *small, "--device", "cpu", "--out", "run")
+    assert result.code == 0, result

@@ -1,6 +1,7 @@
 """Finding components by name: what is installed, what is broken, what is claimed twice."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from ganzoo import registry
 from ganzoo.errors import InputError, PluginError
 from ganzoo.registry import (
     ARCHITECTURE,
+    AUGMENTATION,
     COMMAND,
     DATASET,
     EVALUATOR,
@@ -310,6 +312,7 @@ def test_show_of_a_name_claimed_twice_shows_both(bad_company, ganzoo_cli):
         (ARCHITECTURE, "dcgann", "dcgan"),
         (LOSS, "wgan_gp", "wgan-gp"),
         (DATASET, "digit", "digits"),
+        (AUGMENTATION, "colour", "color"),
         (EVALUATOR, "mode", "modes"),
         (FEATURE_EXTRACTOR, "inception", "inception-v3-compat"),
         (TRACKER, "tensorbord", "tensorboard"),
@@ -430,6 +433,7 @@ USES = [
     (DATASET, ["train", "mlp", "--data", "bad"]),
     (DATASET, [*FLOOR, "bad"]),
     (DATASET, ["sample", "translator", "--label", "0", "--source", "bad"]),
+    (AUGMENTATION, [*TINY_RING, "--set", "train.augment=bad"]),
     (EVALUATOR, [*FLOOR, "ring", "--metric", "bad"]),
     (FEATURE_EXTRACTOR, [*FLOOR, "digits", "--metric", "fid", "--features", "bad"]),
     (TRACKER, [*TINY_RING, "--tracker", "bad"]),
@@ -474,7 +478,7 @@ def test_a_broken_component_of_each_kind_is_named_when_it_is_used(
     plugin("bust", BUST, claims("bust"), version="0.9")
     before = sorted(tmp_path.iterdir())
     for name in ("bad", "bust:bad"):
-        message = refused(*[name if word == "bad" else word for word in command])
+        message = refused(*[re.sub("bad$", name, word) for word in command])
         assert message == (
             f"Error: {kind.word} 'bad' of bust 0.9 fails to import (bust:Bad): "
             "RuntimeError: out of order"
@@ -539,6 +543,7 @@ PARTS = {
     "architecture": (ARCHITECTURE, {"resume", "sample", "eval", "show"}),
     "loss": (LOSS, {"resume"}),
     "data": (DATASET, {"resume", "eval"}),
+    "augmentations": (AUGMENTATION, {"resume"}),
     "trackers": (TRACKER, {"resume"}),
 }
 """The commands on a run that need each of its parts."""
@@ -554,7 +559,7 @@ def point_at(path, part, **choice):
     """Make a stored run name another component for one of its parts."""
     for file in (path / "config.json", path / "model" / "config.json"):
         config = json.loads(file.read_text())
-        if part == "trackers":
+        if isinstance(config[part], list):
             config[part] = [{"options": {}, **choice}]
         else:
             config[part] = {**config[part], **choice}

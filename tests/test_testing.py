@@ -21,6 +21,7 @@ from torch import nn
 
 from ganzoo import (
     Architecture,
+    Augmentation,
     Dataset,
     DataSpec,
     Discriminator,
@@ -37,6 +38,7 @@ from ganzoo.errors import InputError
 from ganzoo.testing import (
     ConformanceError,
     architecture,
+    augmentation,
     command,
     common,
     dataset,
@@ -49,6 +51,7 @@ CHECKS = {
     "architecture": kit.architecture_checks,
     "loss": kit.loss_checks,
     "dataset": kit.dataset_checks,
+    "augmentation": kit.augmentation_checks,
     "evaluator": kit.evaluator_checks,
     "feature extractor": kit.feature_extractor_checks,
     "tracker": kit.tracker_checks,
@@ -2435,6 +2438,316 @@ TRACKERS = [
 ]
 
 
+# Augmentations ----------------------------------------------------------------------------------
+
+
+def each(samples):
+    """The shape of one draw for each sample."""
+    return len(samples), *[1] * (samples.dim() - 1)
+
+
+def drawn(samples):
+    """Draw from 0 to 1 for each sample."""
+    return torch.rand(each(samples), device=samples.device)
+
+
+class Flip(Augmentation):
+    """Some of the images, mirrored."""
+
+    share: float = Field(0.5, ge=0, le=1, description="How many.")
+
+    def augment(self, samples):
+        return torch.where(drawn(samples) < self.share, samples.flip(-1), samples)
+
+
+class Noise(Flip):
+    """Noise on anything."""
+
+    def augment(self, samples):
+        return samples + self.share * torch.randn_like(samples)
+
+    def fits(self, data):
+        return True
+
+
+class OnlyColour(Flip):
+    """Changes colours, and no grey image."""
+
+    def augment(self, samples):
+        mean = samples.mean(1, keepdim=True)
+        return mean + drawn(samples) * (samples - mean)
+
+
+class OnlyLarge(Flip):
+    """Serves images of some size."""
+
+    def augment(self, samples):
+        assert samples.shape[2] > 30
+        return super().augment(samples)
+
+    def fits(self, data):
+        return data.is_image and data.shape[1] > 30
+
+
+class AugmentationWithUnknownOptions(Flip):
+    """Takes options that it does not have."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class FitsNothing(Flip):
+    """Serves huge images."""
+
+    def fits(self, data):
+        return data.is_image and data.shape[1] > 1000
+
+
+class FitsPerhaps(Flip):
+    """Answers by the height."""
+
+    def fits(self, data):
+        return data.is_image and data.shape[1]
+
+
+class FitsByHeight(Flip):
+    """Knows images alone."""
+
+    def fits(self, data):
+        return data.shape[2] > 1
+
+
+class ThreeChannels(Flip):
+    """Takes every image for one in colour."""
+
+    def augment(self, samples):
+        red, green, blue = samples.unbind(1)
+        return super().augment(torch.stack([red, green, blue], 1))
+
+
+class Square(Flip):
+    """Turns images by a quarter, which makes others of those that are not square."""
+
+    def augment(self, samples):
+        return samples.transpose(2, 3) * drawn(samples)
+
+
+class Squeezes(Flip):
+    """Loses the dimension of the batch when it is one."""
+
+    def augment(self, samples):
+        return super().augment(samples).squeeze(0)
+
+
+class Doubles(Flip):
+    """Computes in double precision."""
+
+    def augment(self, samples):
+        return super().augment(samples.double())
+
+
+class Views(Flip):
+    """Knows one memory layout."""
+
+    def augment(self, samples):
+        flat = samples.view(len(samples), -1)
+        return flat.flip(1).view(samples.shape) * drawn(samples)
+
+
+class Gamma(Flip):
+    """Takes a root of what may be negative."""
+
+    def augment(self, samples):
+        return ((samples + 1) / 2) ** (0.5 + drawn(samples)) * 2 - 1
+
+
+class GivesArrays(Flip):
+    """Leaves torch."""
+
+    def augment(self, samples):
+        return super().augment(samples.detach()).numpy()
+
+
+class Detaches(Flip):
+    """Ends the gradient."""
+
+    def augment(self, samples):
+        return super().augment(samples.detach())
+
+
+class Rounds(Flip):
+    """Has a gradient that is nothing."""
+
+    def augment(self, samples):
+        return super().augment((127.5 * samples).round() / 127.5)
+
+
+class Roots(Flip):
+    """Has a gradient that is infinite at its draws."""
+
+    def augment(self, samples):
+        return samples * drawn(samples) + (samples - samples.detach()).abs().sqrt()
+
+
+class Halved(torch.autograd.Function):
+    """A function whose gradient is cut off."""
+
+    @staticmethod
+    def forward(ctx, samples, factor):
+        ctx.save_for_backward(factor)
+        return samples * factor
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, slope):
+        (factor,) = ctx.saved_tensors
+        return slope * factor, None
+
+
+class OnceDifferentiable(Flip):
+    """Has a gradient of its own."""
+
+    def augment(self, samples):
+        return Halved.apply(samples, drawn(samples))
+
+
+class CutOff(Flip):
+    """Has a gradient that is a constant."""
+
+    def augment(self, samples):
+        found = samples * drawn(samples)
+        if found.requires_grad:
+            found.register_hook(lambda slope: slope.detach())
+        return found
+
+
+class MixesPairs(Flip):
+    """Mixes each sample with the next."""
+
+    def augment(self, samples):
+        return torch.lerp(samples, samples.roll(1, 0), 0.5 * drawn(samples))
+
+
+class DrawsOnce(Flip):
+    """Draws once for the batch."""
+
+    def augment(self, samples):
+        return samples * torch.rand((), device=samples.device)
+
+
+class Blurs(Flip):
+    """Draws nothing."""
+
+    def augment(self, samples):
+        return (samples + samples.flip(-1)) / 2
+
+
+class NoneOfThem(Flip):
+    """Changes nothing."""
+
+    share: float = Field(0.0, description="How many.")
+
+
+class OwnGenerator(Flip):
+    """Draws the same each time."""
+
+    def augment(self, samples):
+        rng = torch.Generator(samples.device).manual_seed(0)
+        return samples * torch.rand(each(samples), generator=rng, device=samples.device)
+
+
+class DrawsByNumpy(Flip):
+    """Draws by a generator that nobody seeds."""
+
+    def augment(self, samples):
+        factors = torch.tensor(np.random.default_rng().random(each(samples)), dtype=samples.dtype)
+        return samples * factors.to(samples.device)
+
+
+class InPlace(Flip):
+    """Changes what it is given."""
+
+    def augment(self, samples):
+        with torch.no_grad():
+            samples.mul_(drawn(samples))
+        return samples * 1
+
+
+class DrawsOnTheCpu(Flip):
+    """Draws elsewhere."""
+
+    def augment(self, samples):
+        return samples * torch.rand(each(samples))
+
+
+class ReadsBack(Flip):
+    """Asks the device how often."""
+
+    def augment(self, samples):
+        furthest = int((4 * torch.rand((), device=samples.device)).item())
+        return samples.roll(furthest, -1) * drawn(samples)
+
+
+class Selects(Flip):
+    """Selects by a mask."""
+
+    def augment(self, samples):
+        chosen = torch.rand(len(samples), device=samples.device) < self.share
+        found = samples.clone()
+        found[chosen] = samples[chosen].flip(-1)
+        return found
+
+
+class GoesToTheCpu(Flip):
+    """Gives samples on another device."""
+
+    def augment(self, samples):
+        return torch.zeros(samples.shape) + samples if samples.is_cpu else torch.zeros(2)
+
+
+class Rises(Flip):
+    """Rises with the calls."""
+
+    calls: ClassVar[list] = []
+
+    def augment(self, samples):
+        # Each check has its own count of samples, and training is the one that has two.
+        if len(samples) == 2:
+            self.calls.append(0)
+        return samples * drawn(samples) ** (1 + len(self.calls))
+
+
+AUGMENTATIONS = [
+    Kill(common.check_options, AugmentationWithUnknownOptions, "keep extra='forbid'"),
+    Kill(augmentation.check_fits, FitsNothing, "fits() must be true of some samples"),
+    Kill(augmentation.check_fits, FitsPerhaps, "by True or False, whether they can be augmented"),
+    Kill(augmentation.check_fits, FitsByHeight, "it raised IndexError"),
+    Kill(augmentation.check_samples, ThreeChannels, "(8, 1, 12, 20), which it says it fits"),
+    Kill(augmentation.check_samples, Square, "and it gave (8, 1, 20, 12)"),
+    Kill(augmentation.check_samples, Squeezes, "(1, 1, 12, 20) of torch.float32, and it gave (1,"),
+    Kill(augmentation.check_samples, Doubles, "of torch.float64"),
+    Kill(augmentation.check_samples, Views, "(8, 3, 12, 20), which it says it fits; it raised"),
+    Kill(augmentation.check_samples, Gamma, "must be finite, of numbers beyond [-1, 1]"),
+    Kill(augmentation.check_samples, GivesArrays, "must return a tensor, not ndarray"),
+    Kill(augmentation.check_gradients, Detaches, "and the gradient ends in it"),
+    Kill(augmentation.check_gradients, Rounds, "is not finite or nothing at all"),
+    Kill(augmentation.check_gradients, Roots, "is not finite or nothing at all"),
+    Kill(augmentation.check_gradients, OnceDifferentiable, "must be differentiable twice"),
+    Kill(augmentation.check_gradients, CutOff, "its gradient is cut off"),
+    Kill(augmentation.check_each_sample, MixesPairs, "must not depend on the others"),
+    Kill(augmentation.check_each_sample, DrawsOnce, "32 of the same stayed the same"),
+    Kill(augmentation.check_each_sample, Blurs, "32 of the same stayed the same"),
+    Kill(augmentation.check_each_sample, NoneOfThem, "this one leaves them as they are"),
+    Kill(augmentation.check_seeding, OwnGenerator, "another seed must give other changes"),
+    Kill(augmentation.check_seeding, DrawsByNumpy, "the same seed must give the same changes"),
+    Kill(augmentation.check_side_effects, InPlace, "must not change its samples in place"),
+    Kill(augmentation.check_device, DrawsOnTheCpu, "draw on samples.device"),
+    Kill(augmentation.check_device, ReadsBack, "in place of item()"),
+    Kill(augmentation.check_device, Selects, "and a mask as an index"),
+    Kill(augmentation.check_device, GoesToTheCpu, "it gave (2,) on cpu"),
+    Kill(augmentation.check_steps, Rises, "the same seed must give the same steps"),
+]
+
+
 # Commands ---------------------------------------------------------------------------------------
 
 
@@ -2535,6 +2848,7 @@ SOUND = {
         Unrolling,
     ],
     "dataset": [Squares, Points],
+    "augmentation": [Flip, Noise, OnlyColour, OnlyLarge],
     "evaluator": [
         MeanDistance,
         SeenClasses,
@@ -2553,6 +2867,7 @@ KILLS = {
     "architecture": ARCHITECTURES,
     "loss": LOSSES,
     "dataset": DATASETS,
+    "augmentation": AUGMENTATIONS,
     "evaluator": EVALUATORS,
     "feature extractor": FEATURE_EXTRACTORS,
     "tracker": TRACKERS,

@@ -13,7 +13,7 @@ from ganzoo.cli.common import Json, names_of, note, print_json, print_table
 from ganzoo.cli.plugins import build, hidden, summary
 from ganzoo.errors import InputError, PluginError, did_you_mean, first_line, printable
 from ganzoo.files import user_path
-from ganzoo.registry import COMMAND, KINDS, Entry, Kind
+from ganzoo.registry import AUGMENTATION, COMMAND, KINDS, TRACKER, Entry, Kind
 
 COLUMNS = ("kind", "name", "package", "version", "state")
 
@@ -254,8 +254,9 @@ def _print(one: dict[str, Any]) -> None:
         for part in ("architecture", "loss", "data"):
             choice = one["config"][part]
             _say(f"  {part} {_origin(choice)}: {_pairs(choice['options'])}")
-        for choice in one["config"]["trackers"]:
-            _say(f"  tracker {_origin(choice)}: {_pairs(choice['options'])}")
+        for kind in (AUGMENTATION, TRACKER):
+            for choice in one["config"][kind.plural]:
+                _say(f"  {kind.word} {_origin(choice)}: {_pairs(choice['options'])}")
         _say(f"  train: {_pairs(one['config']['train'])}")
         return
     if one["paper"]:

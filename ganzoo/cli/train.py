@@ -90,7 +90,11 @@ def train(
     """Train a GAN.
 
     Options of the parts are set by --set arch.KEY=VALUE, loss.KEY=VALUE, data.KEY=VALUE,
-    train.KEY=VALUE and tracker.NAME.KEY=VALUE; 'ganzoo show NAME' lists them.
+    train.KEY=VALUE, augment.NAME.KEY=VALUE and tracker.NAME.KEY=VALUE; 'ganzoo show NAME' lists
+    them.
+
+    For small data, --set train.augment=NAME,NAME augments all that the discriminator sees;
+    'ganzoo list augmentations' has the names.
     """
     given = _given(settings, context.params, image_size)
     if resume is not None:

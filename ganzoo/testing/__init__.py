@@ -23,6 +23,7 @@ others a component of their kind.
 """
 
 from ganzoo.testing.architecture import architecture_checks
+from ganzoo.testing.augmentation import augmentation_checks
 from ganzoo.testing.command import command_checks
 from ganzoo.testing.common import ConformanceError, check_options
 from ganzoo.testing.conformance import conformance_tests
@@ -34,6 +35,7 @@ from ganzoo.testing.tracker import tracker_checks
 __all__ = [
     "ConformanceError",
     "architecture_checks",
+    "augmentation_checks",
     "check_options",
     "command_checks",
     "conformance_tests",

@@ -22,7 +22,7 @@ from ganzoo.dataset import DataSpec
 from ganzoo.devices import half_precision, safe_kernels
 from ganzoo.errors import InputError
 from ganzoo.files import load_tensors, save_tensors
-from ganzoo.loss import Discriminator, Loss, mixes_batch
+from ganzoo.loss import Discriminator, mixes_batch
 from ganzoo.model import evaluating
 from ganzoo.testing.common import (
     check_options,
@@ -31,7 +31,7 @@ from ganzoo.testing.common import (
     seeded,
     untouched_randomness,
 )
-from ganzoo.testing.steps import require_exact_steps, some_samples, train_options
+from ganzoo.testing.steps import PlainLoss, require_exact_steps, some_samples, train_options
 from ganzoo.training import Trainer
 
 SIZES = (28, 32, 64, 128)
@@ -51,18 +51,6 @@ FAR = 1e4
 """There, so is what a network is given: spectral normalisation undoes a factor of the weights."""
 ROUNDS = 40
 """Batches that go through a history, enough to fill one of the usual size."""
-
-
-class PlainLoss(Loss):
-    """The non-saturating loss, to train an architecture for a few steps."""
-
-    def discriminator_loss(self, D, real, fake):
-        """Binary cross-entropy of both classes."""
-        return {"real": F.softplus(-D(real)).mean(), "fake": F.softplus(D(fake)).mean()}
-
-    def generator_loss(self, D, real, fake):
-        """Minus the logarithm of the fakes' probability."""
-        return {"adversarial": F.softplus(-D(fake)).mean()}
 
 
 def check_shapes(architecture: Architecture) -> None:

@@ -12,6 +12,7 @@ from ganzoo.component import validated
 from ganzoo.errors import InputError, did_you_mean
 from ganzoo.registry import Entry, Kind
 from ganzoo.testing.architecture import architecture_checks
+from ganzoo.testing.augmentation import augmentation_checks
 from ganzoo.testing.command import command_checks
 from ganzoo.testing.common import check_options
 from ganzoo.testing.dataset import dataset_checks
@@ -25,6 +26,7 @@ CHECKS: dict[Kind, list[Check]] = {
     registry.ARCHITECTURE: architecture_checks,
     registry.LOSS: loss_checks,
     registry.DATASET: dataset_checks,
+    registry.AUGMENTATION: augmentation_checks,
     registry.EVALUATOR: evaluator_checks,
     registry.FEATURE_EXTRACTOR: [check_options, *feature_extractor_checks],
     registry.TRACKER: tracker_checks,

@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ganzoo.architecture import Architecture
 from ganzoo.dataset import DataSpec
 from ganzoo.loss import Discriminator, Loss, Recipe
 from ganzoo.testing.common import check_options, explained, require, seeded
-from ganzoo.testing.steps import require_exact_steps, some_samples, train_options
+from ganzoo.testing.steps import (
+    SmallNetworks,
+    require_exact_steps,
+    small_critic,
+    some_samples,
+    train_options,
+)
 from ganzoo.training import Trainer, frozen
 
 if TYPE_CHECKING:
@@ -29,22 +34,6 @@ UNDECIDED = 0.25
 SLOPES = (0.5, 1.0, 3.0)
 PARTS = 3
 """Parts of a sample that a discriminator of patches judges."""
-
-
-class SmallNetworks(Architecture):
-    """Networks of one hidden layer, to train a loss for a few steps."""
-
-    def generator(self, data):
-        """Build latents ``(N, 4)`` -> samples ``(N, D)``."""
-        return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, data.size))
-
-    def discriminator(self, data, *, independent_samples=False):
-        """Build samples ``(N, D)`` -> logits ``(N,)``."""
-        return _critic(data.size)
-
-    def latents(self, count, rng):
-        """Draw latents ``(count, 4)``."""
-        return torch.randn(count, 4, generator=rng, device=rng.device)
 
 
 def identity(samples: Tensor) -> Tensor:
@@ -135,7 +124,7 @@ def check_parts(loss: Loss) -> None:
 
 def check_seeding(loss: Loss) -> None:
     """What a loss draws comes from torch's global generator: the same seed, the same terms."""
-    D = Discriminator(_critic())
+    D = Discriminator(small_critic())
     real, fake = torch.randn(8, 3, generator=_rng(1)), torch.randn(8, 3, generator=_rng(2))
     first, second = (_both(loss, D, real, fake) for _ in range(2))
     change = _change(first, second)
@@ -147,7 +136,7 @@ def check_seeding(loss: Loss) -> None:
 
 def check_side_effects(loss: Loss) -> None:
     """A loss fills no ``.grad``, changes no input and no parameter."""
-    critic = _critic()
+    critic = small_critic()
     before = [parameter.clone() for parameter in critic.parameters()]
     real, fake = torch.randn(8, 3, generator=_rng(1)), torch.randn(8, 3, generator=_rng(2))
     kept = real.clone(), fake.clone()
@@ -167,7 +156,7 @@ def check_side_effects(loss: Loss) -> None:
 
 def check_gradients_reach_the_networks(loss: Loss) -> None:
     """The discriminator's loss teaches the discriminator, the generator's the fakes."""
-    critic = _critic()
+    critic = small_critic()
     D = Discriminator(critic)
     real = torch.randn(8, 3, generator=_rng(1))
     fake = torch.randn(8, 3, generator=_rng(2)).requires_grad_()
@@ -183,7 +172,7 @@ def check_gradients_reach_the_networks(loss: Loss) -> None:
 
 def check_constraint(loss: Loss) -> None:
     """The constraint on the discriminator is a projection: applied twice, the same as once."""
-    critic = _critic()
+    critic = small_critic()
     with explained("constrain() must change parameters in place, under torch.no_grad()"):
         loss.constrain(critic)
         once = [parameter.detach().clone() for parameter in critic.parameters()]
@@ -211,7 +200,7 @@ def check_declarations(loss: Loss) -> None:
             isinstance(declared, bool),
             f"{name} must be True or False, or a property that answers so, not {declared!r}",
         )
-    watched = _Watched(_critic())
+    watched = _Watched(small_critic())
     real, fake = torch.randn(8, 3, generator=_rng(1)), torch.randn(8, 3, generator=_rng(2))
     _both(loss, Discriminator(watched), real, fake.requires_grad_())
     require(
@@ -320,11 +309,6 @@ def _steep(slope: float) -> Logits:
 
 def _rng(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-def _critic(size: int = 3) -> nn.Module:
-    with seeded():
-        return nn.Sequential(nn.Linear(size, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1), nn.Flatten(0))
 
 
 class _Watched(nn.Module):

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from ganzoo.architecture import Architecture
 from ganzoo.config import TrainOptions
 from ganzoo.dataset import DataSpec, Samples
+from ganzoo.loss import Loss
 from ganzoo.seeding import kept_randomness
-from ganzoo.testing.common import explained, require
+from ganzoo.testing.common import explained, require, seeded
 from ganzoo.training import Trainer
 
 STEPS = 3
@@ -19,6 +22,41 @@ COUNT = 16
 """Samples in the data."""
 
 Tensors = dict[str, dict[str, Tensor]]
+
+
+class PlainLoss(Loss):
+    """The non-saturating loss, to train an architecture for a few steps."""
+
+    def discriminator_loss(self, D, real, fake):
+        """Binary cross-entropy of both classes."""
+        return {"real": F.softplus(-D(real)).mean(), "fake": F.softplus(D(fake)).mean()}
+
+    def generator_loss(self, D, real, fake):
+        """Minus the logarithm of the fakes' probability."""
+        return {"adversarial": F.softplus(-D(fake)).mean()}
+
+
+class SmallNetworks(Architecture):
+    """Networks of one hidden layer, to train other components for a few steps."""
+
+    def generator(self, data):
+        """Build latents ``(N, 4)`` -> samples ``(N, *shape)``."""
+        layers = nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, data.size)
+        return nn.Sequential(*layers, nn.Unflatten(1, data.shape))
+
+    def discriminator(self, data, *, independent_samples=False):
+        """Build samples ``(N, *shape)`` -> logits ``(N,)``."""
+        return nn.Sequential(nn.Flatten(), small_critic(data.size))
+
+    def latents(self, count, rng):
+        """Draw latents ``(count, 4)``."""
+        return torch.randn(count, 4, generator=rng, device=rng.device)
+
+
+def small_critic(size: int = 3) -> nn.Module:
+    """Build vectors ``(N, size)`` -> logits ``(N,)``, the same each time."""
+    with seeded():
+        return nn.Sequential(nn.Linear(size, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1), nn.Flatten(0))
 
 
 def train_options(**given: object) -> TrainOptions:

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from ganzoo import Architecture, DataSpec
 
+WEIGHT_STD = 0.02
+"""Standard deviation of weights as they are drawn."""
+
 
 class DCGAN(Architecture):
     """Deep convolutional GAN for images of 1, 3 or 4 channels.
@@ -25,10 +28,13 @@ class DCGAN(Architecture):
     96 and 128 are all one class. Kernels are 4 x 4, which tile a stride of 2 evenly, in place of
     the paper's 5 x 5.
 
-    With ``conditional``, each class has its own gains and biases behind the generator's batch
-    normalisation (Dumoulin et al. 2017, arXiv:1610.07629, equation 5; de Vries et al. 2017,
-    arXiv:1707.00683), and the discriminator projects the sum over pixels of its last feature map
-    onto an embedding of the class (Miyato and Koyama 2018, arXiv:1802.05637, equation 4).
+    With ``conditional``, the generator's batch normalisation has gains and biases of each class
+    (Dumoulin et al. 2017, arXiv:1610.07629, equation 5; de Vries et al. 2017, arXiv:1707.00683),
+    linear in one learnt embedding for all layers (Brock et al. 2019, arXiv:1809.11096, section 3).
+    The embedding also stands beside the latent (Mirza and Osindero 2014, arXiv:1411.1784): gains
+    and biases alone say nothing of where, and these few layers are slow to find it out. The
+    discriminator projects the sum over pixels of its last feature map onto an embedding of the
+    class (Miyato and Koyama 2018, arXiv:1802.05637, equation 4).
     """
 
     paper = "Radford et al. 2016, arXiv:1511.06434"
@@ -56,14 +62,14 @@ class DCGAN(Architecture):
         """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
         halvings, height, width = data.halved("dcgan")
         channels = [self.base_channels * 2**i for i in reversed(range(halvings))]
-        norm, network = nn.BatchNorm2d, nn.Sequential
+        norm, network, given = nn.BatchNorm2d, nn.Sequential, self.z_dim
         if self.conditional:
-            norm = partial(_ClassBatchNorm, self.z_dim)
+            norm, given = partial(_ClassBatchNorm, self.z_dim), 2 * self.z_dim
             network = partial(_ByClass, data.classes_for("dcgan"), self.z_dim)
         layers: list[nn.Module] = [
             # A transposed convolution over one pixel is the paper's "project and reshape".
-            nn.Unflatten(1, (self.z_dim, 1, 1)),
-            nn.ConvTranspose2d(self.z_dim, channels[0], (height, width), bias=False),
+            nn.Unflatten(1, (given, 1, 1)),
+            nn.ConvTranspose2d(given, channels[0], (height, width), bias=False),
             norm(channels[0]),
             nn.ReLU(),
         ]
@@ -123,15 +129,16 @@ class _ClassBatchNorm(nn.Module):
 
 
 class _ByClass(nn.Module):
-    """Layers one after another, of which normalisation is told the embedding of the class."""
+    """Layers of a latent and an embedding of its class, which normalisation is told again."""
 
     def __init__(self, classes: int, width: int, *layers: nn.Module) -> None:
         super().__init__()
         self.embedding = nn.Parameter(torch.randn(classes, width))
         self.layers = nn.ModuleList(layers)
 
-    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
         classes = self.embedding[labels]
+        features = torch.cat([latents, classes], dim=1)
         for layer in self.layers:
             told = isinstance(layer, _ClassBatchNorm)
             features = layer(features, classes) if told else layer(features)
@@ -145,8 +152,7 @@ class _Projection(nn.Module):
         super().__init__()
         self.body = body
         self.ending = ending
-        # At zero it begins as the discriminator that knows no classes.
-        self.embedding = nn.Parameter(torch.zeros(classes, channels))
+        self.embedding = nn.Parameter(torch.empty(classes, channels).normal_(0.0, WEIGHT_STD))
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         features = self.body(images)
@@ -163,8 +169,8 @@ _NORMS: dict[str, Callable[[int], nn.Module]] = {
 
 def _draw_weights(module: nn.Module) -> None:
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-        nn.init.normal_(module.weight, 0.0, 0.02)
+        nn.init.normal_(module.weight, 0.0, WEIGHT_STD)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, nn.BatchNorm2d) and module.affine:
-        nn.init.normal_(module.weight, 1.0, 0.02)
+        nn.init.normal_(module.weight, 1.0, WEIGHT_STD)

@@ -22,6 +22,7 @@ from ganzoo import registry
 from ganzoo.errors import InputError, did_you_mean
 from ganzoo.registry import (
     ARCHITECTURE,
+    AUGMENTATION,
     COMMAND,
     DATASET,
     EVALUATOR,
@@ -34,6 +35,7 @@ OBJECTS = {
     LOSS: "SoftLeastSquares",
     ARCHITECTURE: "SmallNetworks",
     DATASET: "Spiral",
+    AUGMENTATION: "InstanceNoise",
     EVALUATOR: "MomentDistance",
     TRACKER: "CsvFile",
     COMMAND: "app",
@@ -179,6 +181,7 @@ def _uses(name: str, kinds: list[Kind]) -> list[str]:
     architecture = name if ARCHITECTURE in kinds else "mlp"
     data = f" --data {name}" if DATASET in kinds else ""
     chosen = "".join(f" --{kind.word} {name}" for kind in (LOSS, TRACKER) if kind in kinds)
+    chosen += f" --set train.augment={name}" if AUGMENTATION in kinds else ""
     uses = [f"ganzoo show {name}"]
     if kinds != [COMMAND]:
         uses.append(f"ganzoo train {architecture}{chosen}{data}")

@@ -1,11 +1,12 @@
-"""Images of squares."""
+"""Images of squares, and what turns them round."""
 
 from __future__ import annotations
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
-from ganzoo import DataSpec, ImageDataset, Samples
+from ganzoo import Augmentation, DataSpec, ImageDataset, Samples
 
 
 class Squares(ImageDataset):
@@ -23,3 +24,14 @@ class Squares(ImageDataset):
         stored = self.resized(stored)
         spec = DataSpec(shape=tuple(stored.shape[1:]), classes=2, class_names=("small", "large"))
         return Samples(spec, stored, labels)
+
+
+class Mirror(Augmentation):
+    """Some of the images, mirrored."""
+
+    share: float = Field(0.5, ge=0, le=1, description="How many of them.")
+
+    def augment(self, samples: Tensor) -> Tensor:
+        """Mirror each with a probability."""
+        chosen = torch.rand(len(samples), 1, 1, 1, device=samples.device) < self.share
+        return torch.where(chosen, samples.flip(3), samples)

@@ -1,16 +1,26 @@
-"""Paths as options: a run that goes on elsewhere must find what it read."""
+"""Options that several datasets have."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
+from ganzoo import ImageDataset
 from ganzoo.errors import first_line
 from ganzoo.files import user_path
 
+FLIP = "Mirror half of the images of each batch, left to right."
+
+
+class Mirrored(ImageDataset):
+    """Base of sets in which a mirrored image may be as good as another."""
+
+    flip: bool = Field(False, description=FLIP)
+
 
 def _absolute(path: str) -> str:
+    # A run that goes on elsewhere must find what it read.
     try:
         absolute = str(user_path(path).resolve())
         absolute.encode("utf-8")  # as config.json will

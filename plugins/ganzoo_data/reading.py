@@ -1,0 +1,354 @@
+"""Many image files as one tensor: decoded, cropped and resized once, and then kept."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+import torch
+from torch import Tensor
+
+from ganzoo import memory
+from ganzoo.cache import cached_folder
+from ganzoo.dataset import fingerprint
+from ganzoo.errors import GanzooError, InputError
+from ganzoo.files import cache_folder
+from ganzoo.images import resize
+from ganzoo.progress import report
+from ganzoo_data import decoding
+from ganzoo_data.parallel import in_order
+from ganzoo_data.sources import Changed, Source
+
+KEPT_IMAGES = 2000
+KEPT_BYTES = 1 << 25
+"""Sets of more files, or of larger ones, are kept in the cache once they are decoded."""
+CHUNK_IMAGES = 256
+CHUNK_BYTES = 1 << 25
+"""How much is resized and stored at once."""
+UNDER_WAY = 1 << 28
+"""Bytes of decoded images that wait to be resized."""
+IMAGES, INDEX = "images.npy", "index.json"
+
+
+@dataclass(frozen=True)
+class Shaping:
+    """All that says what becomes of an image, but for the image itself."""
+
+    image_size: tuple[int, int] | None
+    """Height and width that it is cropped to and resized to."""
+    channels: int | None
+    """Its channels; if None 1 where all images are grey, else 3."""
+    crop: int | None = None
+    """Side of a square that is cut out of its centre before."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """What was read."""
+
+    stored: Tensor
+    """uint8 ``(N, C, H, W)``, mapped from a file where it is too large for memory."""
+    kept: list[str]
+    """The name of each."""
+    skipped: list[str]
+    """What could not be read, each with the reason."""
+    content: str | None = None
+    """Fingerprint of ``stored``, if it is known."""
+    streamed: bool = False
+    """Whether ``stored`` is mapped."""
+
+
+class _TooLarge(Exception):
+    """The images do not fit into memory."""
+
+
+def read_images(source: Source, shaping: Shaping) -> Images:
+    """Read all images of a source, from the cache where they were read before.
+
+    What does not fit into a quarter of the memory stays on the disk, in the cache.
+
+    Raises:
+        InputError: there are none, none can be read, or they differ in size and none is asked for.
+        GanzooError: they fit neither into memory nor into the cache, or change meanwhile.
+    """
+    if not source.names:
+        raise InputError(f"there are no images in {source.called}")
+    if len(source.names) <= KEPT_IMAGES and source.weight() <= KEPT_BYTES:
+        try:
+            return _into_memory(source, shaping, memory.limit() // 4)
+        except _TooLarge:
+            pass
+    key = {
+        "content": source.content(),
+        "image_size": shaping.image_size and list(shaping.image_size),
+        "channels": shaping.channels,
+        "crop": shaping.crop,
+        "decoder": [decoding.DECODER, PIL.__version__, torch.__version__],
+    }
+    try:
+        return _kept(source, shaping, key)
+    except OSError as error:  # a cache that is full or read-only
+        cause = error.strerror or str(error)
+    try:
+        return _into_memory(source, shaping, memory.limit() // 2)
+    except _TooLarge as large:
+        raise GanzooError(
+            f"the images in {source.called} take {large.args[0] / memory.GIB:,.1f} GiB, which is "
+            f"too much for the memory, and cannot be kept in {cache_folder()} ({cause}); set "
+            "GANZOO_CACHE to a folder with more room, or give a smaller --image-size"
+        ) from None
+
+
+def _into_memory(source: Source, shaping: Shaping, most: int) -> Images:
+    store = _Memory(most)
+    kept, skipped = _decoded(source, shaping, store)
+    return Images(store.stored[: len(kept)], kept, skipped)
+
+
+def _kept(source: Source, shaping: Shaping, key: dict[str, Any]) -> Images:
+    def make(folder: Path) -> None:
+        with _File(folder / IMAGES) as store:
+            kept, skipped = _decoded(source, shaping, store)
+        stored = torch.from_numpy(np.load(folder / IMAGES, mmap_mode="c"))
+        index = {"kept": kept, "skipped": skipped, "content": fingerprint(stored)}
+        # Names may hold what no text can: as ASCII, JSON can.
+        (folder / INDEX).write_text(json.dumps(index), encoding="ascii")
+
+    folder = cached_folder("images", key, make)
+    try:
+        return _opened(folder)
+    except (OSError, ValueError, KeyError, TypeError):  # damaged: made anew
+        shutil.rmtree(folder)
+        return _opened(cached_folder("images", key, make))
+
+
+def _opened(folder: Path) -> Images:
+    """Open an entry of the cache.
+
+    Raises:
+        ValueError: it is damaged; so may other errors say.
+    """
+    index = json.loads((folder / INDEX).read_text(encoding="ascii"))
+    streamed = (folder / IMAGES).stat().st_size > memory.limit() // 4
+    # Copied where it is written to: torch warns of memory that cannot be.
+    stored = torch.from_numpy(np.load(folder / IMAGES, mmap_mode="c" if streamed else None))
+    # What stays on the disk is too much to be read only to be verified.
+    if len(stored) != len(index["kept"]) or not (
+        streamed or fingerprint(stored) == index["content"]
+    ):
+        raise ValueError(f"{folder} is damaged")
+    return Images(stored, index["kept"], index["skipped"], index["content"], streamed)
+
+
+class _Store(ABC):
+    """Where images go, one after another."""
+
+    def __init__(self) -> None:
+        self.shape: tuple[int, ...] | None = None
+        """``(C, H, W)``, once there is one."""
+        self.most = 0
+        """Images that may come."""
+        self.filled = 0
+
+    def add(self, images: Tensor, most: int) -> None:
+        """Add images ``(n, C, H, W)``; if those before had fewer channels, theirs are repeated.
+
+        Args:
+            images: As high and wide as those before.
+            most: Images that there may be in the end.
+        """
+        channels = images.shape[1]
+        if self.shape is None:
+            self.shape, self.most = tuple(images.shape[1:]), most
+            self._begin()
+        elif channels > self.shape[0]:
+            self.shape = tuple(images.shape[1:])
+            self._widen()
+        self._write(images.expand(-1, self.shape[0], -1, -1))
+        self.filled += len(images)
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes all images take, if none is skipped."""
+        return self.most * math.prod(self.shape or ())
+
+    @abstractmethod
+    def _begin(self) -> None: ...
+
+    @abstractmethod
+    def _widen(self) -> None: ...
+
+    @abstractmethod
+    def _write(self, images: Tensor) -> None: ...
+
+
+class _Memory(_Store):
+    """Images in memory, of which no more is taken than ``room`` bytes."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+
+    def _begin(self) -> None:
+        if self.bytes > self.room:
+            raise _TooLarge(self.bytes)
+        self.stored = torch.empty((self.most, *self.shape), dtype=torch.uint8)
+
+    def _widen(self) -> None:
+        before = self.stored[: self.filled]
+        self._begin()
+        self.stored[: self.filled] = before
+
+    def _write(self, images: Tensor) -> None:
+        self.stored[self.filled : self.filled + len(images)] = images
+
+
+class _File(_Store):
+    """Images in a ``.npy`` file, which is whole when the block is left.
+
+    It is written from front to back: to write to a mapped file ends the process on a full disk.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.file: Any = None
+
+    def __enter__(self) -> _File:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        if self.file is None:
+            return
+        with self.file:
+            if not any(failure):
+                self.file.seek(0)
+                self._write_header(self.filled)
+
+    def _begin(self) -> None:
+        if self.bytes > shutil.disk_usage(self.path.parent).free:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        self.file = self.path.open("wb")
+        self._write_header(self.most)
+
+    def _widen(self) -> None:
+        self.file.close()
+        before = self.path.with_name("before.npy")
+        self.path.rename(before)
+        self._begin()
+        with before.open("rb") as file:
+            _read_header(file)
+            rows = np.memmap(file, np.uint8, "r", file.tell())
+        rows = rows.reshape(self.filled, -1, *self.shape[1:])
+        for at in range(0, self.filled, CHUNK_IMAGES):
+            part = torch.from_numpy(rows[at : at + CHUNK_IMAGES].copy())
+            self._write(part.expand(-1, self.shape[0], -1, -1))
+        before.unlink()
+
+    def _write(self, images: Tensor) -> None:
+        self.file.write(images.contiguous().numpy().data)
+
+    def _write_header(self, count: int) -> None:
+        # numpy leaves room in it for more digits: its length is the same for any count.
+        header = {"descr": "|u1", "fortran_order": False, "shape": (count, *self.shape)}
+        np.lib.format.write_array_header_1_0(self.file, header)
+
+
+def _read_header(file: Any) -> None:
+    np.lib.format.read_magic(file)
+    np.lib.format.read_array_header_1_0(file)
+
+
+def _decoded(source: Source, shaping: Shaping, store: _Store) -> tuple[list[str], list[str]]:
+    """Put all images into a store; return the names of those, and what was skipped and why."""
+    kept: list[str] = []
+    skipped: list[str] = []
+    sizes: set[tuple[int, ...]] = set()
+    count = len(source.names)
+    with decoding.silenced(), closing(_chunks(source, shaping)) as chunks:
+        for chunk in chunks:
+            found = {name: image for name, image in chunk if isinstance(image, Tensor)}
+            skipped += [f"{name}: {why}" for name, why in chunk if isinstance(why, str)]
+            kept += found
+            images = _resized(list(found.values()), shaping.image_size)
+            sizes |= {tuple(image.shape[1:]) for image in images}
+            if len(sizes) > 1:
+                raise InputError(_unequal(source, sizes))
+            if images:
+                channels = max(image.shape[0] for image in images)
+                stacked = torch.stack([image.expand(channels, -1, -1) for image in images])
+                store.add(stacked, count - len(skipped))
+            report(f"reading {Path(source.called).name}", len(kept) + len(skipped), count)
+    if not kept:
+        raise InputError(
+            f"none of the {count} images in {source.called} can be read; the first is {skipped[0]}"
+        )
+    return kept, skipped
+
+
+def _chunks(
+    source: Source, shaping: Shaping
+) -> Generator[list[tuple[str, Tensor | str]], None, None]:
+    """Yield names with images, or the reasons why there is none, some at a time, in order."""
+    largest = 1
+
+    def decode(name: str) -> Tensor | str:
+        try:
+            with decoding.opened(source.read(name)) as opened:
+                image = decoding.pixels_of(opened, shaping.channels)
+        except Changed:
+            raise
+        except Exception as error:  # decoders of broken files raise almost anything
+            return decoding.reason(error)
+        if shaping.crop:
+            image = decoding.centre(image, (shaping.crop, shaping.crop))
+        return decoding.cropped(image, shaping.image_size) if shaping.image_size else image
+
+    chunk: list[tuple[str, Tensor | str]] = []
+    size = 0
+    results = in_order(decode, source.names, room=lambda: UNDER_WAY // largest)
+    for name, image in zip(source.names, results, strict=True):
+        chunk.append((name, image))
+        if isinstance(image, Tensor):
+            # A part that was cut out holds the whole.
+            weight = image.untyped_storage().nbytes()
+            largest, size = max(largest, weight), size + weight
+        if len(chunk) >= CHUNK_IMAGES or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _resized(images: list[Tensor], size: tuple[int, int] | None) -> list[Tensor]:
+    """Resize images of any size, those of one size together."""
+    if size is None:
+        return images
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for i, image in enumerate(images):
+        alike.setdefault(tuple(image.shape), []).append(i)
+    resized = list(images)
+    for places in alike.values():
+        group = resize(torch.stack([images[i] for i in places]), size)
+        for i, image in zip(places, group, strict=True):
+            resized[i] = image
+    return resized
+
+
+def _unequal(source: Source, sizes: Iterable[tuple[int, ...]]) -> str:
+    (h1, w1), *_, (h2, w2) = sorted(sizes)
+    return (
+        f"the images in {source.called} differ in size, from {h1} x {w1} to {h2} x {w2}; "
+        "give one with --image-size"
+    )
