@@ -1,6 +1,7 @@
 """CelebA, from a made folder in torchvision's own layout, through torchvision's own loader."""
 
 import hashlib
+import json
 import sys
 
 import numpy as np
@@ -160,6 +161,19 @@ def test_networks_train_on_it(root, ganzoo_cli):
     small = ["--steps", "1", "--batch-size", "4", "--device", "cpu", "--out", "run"]
     result = ganzoo_cli("train", "dcgan", "--data", "celeba", *options, *small)
     assert result.code == 0, result
+
+
+def test_it_can_be_looked_at(root, ganzoo_cli):
+    chosen = ["--set", f"data.root={root}", "--set", "data.attribute=Male"]
+    result = ganzoo_cli("data", "check", "celeba", *chosen, "--out", "sheet.png", "--json")
+    assert result.code == 0, result
+    found = json.loads(result.out)
+    assert found["shape"] == [3, 64, 64]
+    assert found["sizes"] == {"218x178": 6}
+    assert found["classes"] == {"not Male": 4, "Male": 2}
+    sheet = np.array(Image.open("sheet.png"))
+    wanted = open_dataset("celeba", root=str(root)).stored[0].permute(1, 2, 0).numpy()
+    assert np.array_equal(sheet[2:66, 2:66], wanted)
 
 
 # What is not there

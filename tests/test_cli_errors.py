@@ -130,7 +130,6 @@ REFUSED = {
     "train dcgan --image-size 30": "and 30 x 30 stops at 15 x 15; resize it with --image-size",
     "train dcgan --loss wgan-gp --set arch.discriminator_norm=batch": "mixes its batch; use layer",
     "eval --floor --data ring --metric fid": "metric 'fid' cannot judge samples of 2 here",
-    "eval --floor --data digits --metric modes": "metric 'modes' cannot judge samples of 1 x 32",
     "eval --floor": "there is no run under",
     # Models that are not there.
     "sample": "there is no run under",
@@ -386,9 +385,9 @@ def test_without_a_network_both_ways_to_the_weights_are_said(run, refused, monke
     before = scores.read_bytes() if scores.exists() else None
     for judged in (["eval", "run", "--samples", "16"], JUDGE):
         message = refused(*judged, "--features", "inception-v3-compat", code=1)
-        assert "cannot be fetched (<urlopen error no route to host>)" in message
-        assert "connect to the network, or give the file weights-inception-2015-12-05" in message
-        assert message.endswith("with --features-weights PATH")
+        assert "inception-v3-compat cannot be fetched from https://" in message
+        assert "weights-inception-2015-12-05-6726825d.pth (<urlopen error no route" in message
+        assert message.endswith("or give that file with --features-weights PATH")
     assert (scores.read_bytes() if scores.exists() else None) == before
     assert not [file for file in Path("torch").rglob("*") if file.is_file()]
 

@@ -214,7 +214,7 @@ def test_options_of_a_metric_are_set_and_recorded(tiny_run, ganzoo_cli):
     [
         ({"metrics": ["is"], "metric_options": {"is": {"split": 2}}}, "did you mean 'splits'"),
         ({"metrics": ["fid"], "metric_options": {"is": {"splits": 2}}}, "option of metric 'is'"),
-        ({"metric_options": {"modes": {"stds": 2}}}, "option of metric 'modes'"),
+        ({"metric_options": {"memorisation": {}}}, "option of metric 'memorisation'"),
         ({"metric_options": {"is": {"splits": 0}}}, "metric.is.splits"),
         ({"repeats": 0}, "--repeats"),
         ({"repeats": 2, "floor": True}, "--floor"),

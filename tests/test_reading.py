@@ -312,7 +312,7 @@ def test_a_full_disk_is_seen_before_it_is_written_to(put, every, decoded, monkey
 
 
 @pytest.mark.parametrize("name", [reading.IMAGES, reading.INDEX])
-@pytest.mark.parametrize("damage", ["cut", "flipped", "gone"])
+@pytest.mark.parametrize("damage", ["cut", "emptied", "flipped", "gone"])
 def test_a_damaged_entry_is_made_anew(put, every, decoded, name, damage):
     path = put(CONTENTS)
     first = open_dataset(path)
@@ -320,8 +320,8 @@ def test_a_damaged_entry_is_made_anew(put, every, decoded, name, damage):
     data = bytearray(file.read_bytes())
     if damage == "gone":
         file.unlink()
-    elif damage == "cut":
-        file.write_bytes(data[:-3])
+    elif damage in ("cut", "emptied"):
+        file.write_bytes(data[:-3] if damage == "cut" else b"")
     else:
         data[-3] ^= 1
         file.write_bytes(data)

@@ -149,7 +149,7 @@ class StackedMNIST(_Digits):
     """Three random digits of MNIST as the red, green and blue of an image: 1,000 modes.
 
     A mode is a number of three digits, red first, and so is a label. Metz et al. 2017, section
-    3.3.1, VEEGAN (Srivastava et al. 2017, arXiv:1705.07761) and PacGAN (Lin et al. 2018,
+    3.3, VEEGAN (Srivastava et al. 2017, arXiv:1705.07761) and PacGAN (Lin et al. 2018,
     arXiv:1712.04086), whose number of training images is the default.
     """
 

@@ -128,7 +128,7 @@ def _kept(source: Source, shaping: Shaping, key: dict[str, Any]) -> Images:
     folder = cached_folder("images", key, make)
     try:
         return _opened(folder)
-    except (OSError, ValueError, KeyError, TypeError):  # damaged: made anew
+    except (OSError, EOFError, ValueError, KeyError, TypeError):  # damaged: made anew
         shutil.rmtree(folder)
         return _opened(cached_folder("images", key, make))
 
@@ -173,8 +173,8 @@ class _Store(ABC):
             self.shape, self.most = tuple(images.shape[1:]), most
             self._begin()
         elif channels > self.shape[0]:
-            self.shape = tuple(images.shape[1:])
-            self._widen()
+            before, self.shape = self.shape[0], tuple(images.shape[1:])
+            self._widen(before)
         self._write(images.expand(-1, self.shape[0], -1, -1))
         self.filled += len(images)
 
@@ -187,7 +187,7 @@ class _Store(ABC):
     def _begin(self) -> None: ...
 
     @abstractmethod
-    def _widen(self) -> None: ...
+    def _widen(self, before: int) -> None: ...
 
     @abstractmethod
     def _write(self, images: Tensor) -> None: ...
@@ -205,10 +205,10 @@ class _Memory(_Store):
             raise _TooLarge(self.bytes)
         self.stored = torch.empty((self.most, *self.shape), dtype=torch.uint8)
 
-    def _widen(self) -> None:
-        before = self.stored[: self.filled]
+    def _widen(self, before: int) -> None:
+        filled = self.stored[: self.filled]
         self._begin()
-        self.stored[: self.filled] = before
+        self.stored[: self.filled] = filled
 
     def _write(self, images: Tensor) -> None:
         self.stored[self.filled : self.filled + len(images)] = images
@@ -242,19 +242,19 @@ class _File(_Store):
         self.file = self.path.open("wb")
         self._write_header(self.most)
 
-    def _widen(self) -> None:
+    def _widen(self, before: int) -> None:
         self.file.close()
-        before = self.path.with_name("before.npy")
-        self.path.rename(before)
+        narrow = self.path.with_name("narrow.npy")
+        self.path.rename(narrow)
         self._begin()
-        with before.open("rb") as file:
-            _read_header(file)
-            rows = np.memmap(file, np.uint8, "r", file.tell())
-        rows = rows.reshape(self.filled, -1, *self.shape[1:])
-        for at in range(0, self.filled, CHUNK_IMAGES):
-            part = torch.from_numpy(rows[at : at + CHUNK_IMAGES].copy())
-            self._write(part.expand(-1, self.shape[0], -1, -1))
-        before.unlink()
+        shape = (before, *self.shape[1:])
+        with narrow.open("rb") as file:
+            np.lib.format.read_magic(file)
+            np.lib.format.read_array_header_1_0(file)
+            while rows := file.read(CHUNK_IMAGES * math.prod(shape)):
+                part = torch.frombuffer(bytearray(rows), dtype=torch.uint8).view(-1, *shape)
+                self._write(part.expand(-1, self.shape[0], -1, -1))
+        narrow.unlink()
 
     def _write(self, images: Tensor) -> None:
         self.file.write(images.contiguous().numpy().data)
@@ -263,11 +263,6 @@ class _File(_Store):
         # numpy leaves room in it for more digits: its length is the same for any count.
         header = {"descr": "|u1", "fortran_order": False, "shape": (count, *self.shape)}
         np.lib.format.write_array_header_1_0(self.file, header)
-
-
-def _read_header(file: Any) -> None:
-    np.lib.format.read_magic(file)
-    np.lib.format.read_array_header_1_0(file)
 
 
 def _decoded(source: Source, shaping: Shaping, store: _Store) -> tuple[list[str], list[str]]:

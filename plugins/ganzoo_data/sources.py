@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from threading import Lock
 
 from ganzoo.errors import GanzooError, InputError, first_line
 from ganzoo.files import regular_size
@@ -110,6 +111,7 @@ class Zip(Source):
             info.filename: info for info in archive.infolist() if not info.filename.endswith("/")
         }
         self.names = images_among(self.members)
+        self._reading = Lock()
 
     def read(self, name: str) -> bytes:
         """Return the bytes of one file, unpacked."""
@@ -117,7 +119,8 @@ class Zip(Source):
         _check_size(member.file_size)
         if member.compress_type not in PACKINGS:
             raise ValueError("it is packed by another method than deflate; pack it anew")
-        with self.archive.open(member) as file:
+        # zipfile counts what is open of it without a lock.
+        with self._reading, self.archive.open(member) as file:
             # A size is asked for, as no more is then unpacked than the zip says there is.
             return file.read(member.file_size + 1)
 

@@ -55,9 +55,9 @@ class Memorisation(Evaluator):
     ``nearest-distance`` is the mean distance of a fake to its nearest real, over that of a real to
     its nearest other real: about 1 for new samples of the same kind, 0 for copies.
     ``authenticity`` is the share of fakes that lie farther from their nearest real than that real
-    from its own nearest other real (Alaa et al. 2022, the authenticity classifier): a third to a
-    half or more for new samples, the more the features, and 0 for copies. Both grow for bad
-    samples, too, and so say nothing of quality; compare with ``--floor``.
+    from its own nearest other real (Alaa et al. 2022, the authenticity classifier): 0 for copies,
+    and for new samples a third to nearly one, the more the features; ``--floor`` says what. Both
+    grow for bad samples, too, and so say nothing of quality.
     Copies are found only among the reals that are given, which should be all of the training set.
     """
 

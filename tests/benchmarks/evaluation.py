@@ -3,8 +3,8 @@
     python tests/benchmarks/evaluation.py --data photos.zip --samples 10000
 
 judges an untrained model by the named metrics and prints the time of the whole, that of it which
-passed inside the feature extractor, and the most memory that the process had. The second pass
-finds the reals' features in the cache.
+passed inside the feature extractor, and the most memory that the process had. A second pass, with
+--passes 2, finds the reals' features in the cache.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ import torch
 
 import ganzoo
 from ganzoo import evaluate
-from ganzoo.config import choose_data
 from ganzoo.evaluator import LoadedExtractor
 from ganzoo.extraction import Extractors
-from ganzoo.registry import DATASET
 
 STANDARD = "inception-v3-compat"
 spent: list[float] = []
 
 
 def main() -> None:
-    """Judge twice, and print what it took."""
+    """Judge, and print what it took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="digits", help="A set with as many samples at least.")
     parser.add_argument("--image-size", type=int, default=32)
-    parser.add_argument("--samples", type=int, default=10_000, help="Fakes, and reals.")
+    parser.add_argument("--samples", type=int, default=10_000, help="Fakes.")
+    parser.add_argument("--real-samples", type=int, help="By default as many as the fakes.")
+    parser.add_argument("--passes", type=int, default=1)
     parser.add_argument("--metric", action="append", help="By default fid, is, kid and prc.")
     parser.add_argument("--features", default=STANDARD)
     parser.add_argument("--features-weights", type=Path, help="By default random ones.")
@@ -54,23 +54,25 @@ def main() -> None:
             steps=0,
             settings={"data.image_size": options.image_size},
         )
-        count = min(options.samples, len(choose_data(options.data, {}).build(DATASET).read()))
-        print(f"{count} fakes and reals by {', '.join(metrics)}, before: {memory():.2f} GB")
-        for what in ("with the reals", "with the reals from the cache"):
+        reals = options.real_samples or options.samples
+        print(f"{options.samples} fakes and {reals} reals by {', '.join(metrics)}; ", end="")
+        print(f"before that {memory():.2f} GB", flush=True)
+        for number in range(1, options.passes + 1):
             spent.clear()
             began = time.perf_counter()
             evaluate(
                 run,
                 metrics,
-                samples=count,
-                real_samples=count,
+                samples=options.samples,
+                real_samples=reals,
                 features=options.features,
                 features_weights=weights,
             )
             whole, inside = time.perf_counter() - began, sum(spent)
             print(
-                f"{what}: {whole:.1f} s, of which the extractor {inside:.1f} s: "
-                f"{whole / inside:.3f} times; peak memory {memory():.2f} GB"
+                f"pass {number}: {whole:.1f} s, of which the extractor {inside:.1f} s: "
+                f"{whole / inside:.3f} times; peak memory {memory():.2f} GB",
+                flush=True,
             )
 
 
