@@ -97,6 +97,7 @@ def test_train_writes_every_option(tiny_run):
         "z_dim": 8,
         "base_channels": 4,
         "discriminator_norm": "auto",
+        "conditional": False,
     }
     assert stored["train"].keys() == TrainOptions.model_fields.keys()
     assert (stored["train"]["n_critic"], stored["train"]["batch_size"]) == (5, 8)
