@@ -431,6 +431,12 @@ def test_only_photographs_are_mirrored(tmp_path, refused):
         assert message.startswith("Error: unknown option 'data.flip'; known: image_size")
 
 
+def test_photographs_have_classes_with_names(tmp_path):
+    samples = open_dataset("cifar10", root=made("cifar10", tmp_path / "root"))
+    assert samples.spec.class_names == tuple(f"kind {i}" for i in range(10))
+    assert samples.spec.class_called("kind 3") == 3
+
+
 def test_digits_are_judged_by_classifiers_of_their_own(tmp_path):
     root = str(made("mnist", tmp_path / "root"))
     assert open_dataset("mnist", root=root).spec.features == "mnist-cnn"
@@ -491,3 +497,16 @@ def test_networks_train_on_stacked_digits(tmp_path, ganzoo_cli):
     small = ["data.samples=64", "--set", "arch.hidden=8", "--batch-size", "4", "--steps", "1"]
     result = ganzoo_cli("train", *chosen, *small, "--device", "cpu", "--out", "run")
     assert result.code == 0, result
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_networks_train_on_each_set(name, tmp_path, ganzoo_cli):
+    root = made(name, tmp_path / "root")
+    chosen = ["dcgan", "--data", name, "--set", f"data.root={root}", "--loss", "hinge"]
+    small = ["--set", "arch.base_channels=2", "--set", "arch.z_dim=4", "--set"]
+    small += ["arch.conditional=true", "--batch-size", "4", "--steps", "1", "--device", "cpu"]
+    result = ganzoo_cli("train", *chosen, *small, "--out", "run")
+    assert result.code == 0, result
+    files = ganzoo_cli("sample", "run", "-n", "10", "--out", "drawn", "--device", "cpu")
+    assert files.code == 0, files
+    assert len(list((tmp_path / "drawn").iterdir())) == 10

@@ -105,6 +105,8 @@ class _Arrays(_Published):
 
     features: ClassVar[str | None] = None
     """Feature extractor made for these images."""
+    named: ClassVar[bool] = False
+    """Whether the loader's names of the classes are more than their numbers in words."""
 
     split: Literal["train", "test"] = Field("train", description="Which part is read.")
 
@@ -123,7 +125,10 @@ class _Arrays(_Published):
         stored = stored.unsqueeze(1) if stored.dim() == 3 else stored.permute(0, 3, 1, 2)
         stored = self.resized(stored.contiguous())
         spec = DataSpec(
-            shape=tuple(stored.shape[1:]), classes=len(found.classes), features=self.features
+            shape=tuple(stored.shape[1:]),
+            classes=len(found.classes),
+            class_names=tuple(found.classes) if self.named else None,
+            features=self.features,
         )
         return Samples(spec, stored, labels, flip=getattr(self, "flip", False))
 
@@ -184,6 +189,7 @@ class CIFAR10(_Arrays, Mirrored):
 
     paper = "Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images"
     loader = "CIFAR10"
+    named = True
 
     flip: bool = Field(True, description=FLIP)
 
