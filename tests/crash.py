@@ -39,9 +39,10 @@ OFTEN = (
     "--batch-size=8 --device=cpu --set=train.checkpoint_every=3 "
     "--set=train.sample_every=2 --set=train.log_every=1"
 )
+JUDGED = "--eval-every=2 --set=train.eval_samples=40"
 TRAININGS = {
-    "mlp, wgan-gp": "mlp --loss=wgan-gp --image-size=8 --set=arch.hidden=16",
-    "mlp, unrolled, on points": "mlp --loss=unrolled --data=ring --set=arch.hidden=16",
+    "mlp, wgan-gp": f"mlp --loss=wgan-gp --image-size=8 --set=arch.hidden=16 {JUDGED}",
+    "mlp, unrolled, on points": f"mlp --loss=unrolled --data=ring --set=arch.hidden=16 {JUDGED}",
     "dcgan, non-saturating": "dcgan --loss=non-saturating --image-size=16 "
     "--set=arch.base_channels=4 --set=train.lr_decay=linear "
     "--set=train.augment=color,translation,cutout",
@@ -49,7 +50,7 @@ TRAININGS = {
     "r3gan": "r3gan --image-size=16 --set=arch.base_channels=4 --set=arch.group_size=2",
     "cyclegan, lsgan": "cyclegan --data={domains} --set=arch.base_channels=2 --set=arch.blocks=1 "
     "--set=arch.pool_size=4",
-    "mlp, diverging": "mlp --loss=diverging --image-size=8 --set=arch.hidden=16",
+    "mlp, diverging": f"mlp --loss=diverging --image-size=8 --set=arch.hidden=16 {JUDGED}",
 }
 """What is trained, by a name; averages of weights are kept by all of them."""
 DIVERGING = '''
