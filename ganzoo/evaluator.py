@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
 from ganzoo.component import Component
 from ganzoo.dataset import DataSpec, Samples
+
+Derived = TypeVar("Derived")
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class SampleSet:
     def __init__(self, samples: Samples, extract: Callable[[Samples], Features]) -> None:
         self.samples = samples
         self._extract = extract
+        self._derived: dict[Hashable, Any] = {}
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -68,6 +71,19 @@ class SampleSet:
     def features(self) -> Features:
         """Features of every sample, in order; the first use makes the pass."""
         return self._extract(self.samples)
+
+    def derived(self, key: Hashable, make: Callable[[], Derived]) -> Derived:
+        """Return what follows from this set alone, computed once.
+
+        The same reals judge many sets of fakes: of several seeds, or of a training's snapshots.
+
+        Args:
+            key: What it is: with the name of the asking module, and every option it depends on.
+            make: Computes it.
+        """
+        if key not in self._derived:
+            self._derived[key] = make()
+        return self._derived[key]
 
 
 @dataclass(frozen=True)

@@ -239,3 +239,25 @@ def test_what_cannot_look_through_an_extractor_is_passed_over_unless_named(tiny_
     assert not found & {"is", "modes", "reverse-kl"}, "means is no classifier"
     with pytest.raises(InputError, match="is needs a classifier, and means is none"):
         evaluate(tiny_run, ["is"], samples=50, features="means")
+
+
+def test_what_follows_from_the_reals_is_computed_once(tiny_run, monkeypatch):
+    import ganzoo_fidelity.frechet
+    import ganzoo_neighbours
+
+    counts = []
+    for module, name in (
+        (ganzoo_fidelity.frechet, "statistics"),
+        (ganzoo_neighbours, "to_neighbour"),
+    ):
+        found = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda *given, f=found, n=name: counts.append(n) or f(*given)
+        )
+    metrics = ["fid", "density-coverage", "memorisation"]
+    rows = evaluate(tiny_run, metrics, samples=60, real_samples=90, repeats=3)
+    assert counts.count("statistics") == 1 + 3
+    assert counts.count("to_neighbour") == 2, "to the fifth and to the first"
+    alone = [evaluate(tiny_run, metrics, samples=60, real_samples=90, seed=i) for i in range(3)]
+    for row, same in zip(rows, zip(*alone, strict=True), strict=True):
+        assert row.value == pytest.approx(statistics.fmean(each.value for each in same))

@@ -41,7 +41,7 @@ class FID(Evaluator):
         fewest = min(len(fake), len(real))
         if fewest < 2:
             raise InputError(f"fid needs at least 2 samples of each kind, not {fewest}")
-        value = distance(*(statistics(samples.features.pooled) for samples in (fake, real)))
+        value = distance(*(_statistics_of(samples) for samples in (fake, real)))
         width = fake.features.pooled.shape[1]
         note = f"{fewest} samples are few for {width} features" if fewest < 2 * width else None
         return [Score(value, note=note)]
@@ -73,7 +73,7 @@ class FIDInfinity(Evaluator):
             )
         fewest = max(count // 10, 2 * width)
         counts = np.linspace(fewest, count, COUNTS).round().astype(int)
-        reals, rng = statistics(real.features.pooled), np.random.default_rng(SEED)
+        reals, rng = _statistics_of(real), np.random.default_rng(SEED)
         # Ordered by their features, so that it does not matter how the samples came.
         ordered = features.numpy().sum(axis=1, dtype=np.float64).argsort(kind="stable")
         values: list[float] = []
@@ -88,6 +88,10 @@ class FIDInfinity(Evaluator):
             f"{residual:.2g} on average; {values[-1]:.4g} with all"
         )
         return [Score(float(line(0.0)), note=note)]
+
+
+def _statistics_of(samples: SampleSet) -> dict[str, np.ndarray]:
+    return samples.derived((__name__, "gaussian"), lambda: statistics(samples.features.pooled))
 
 
 def statistics(features: Tensor, chosen: np.ndarray | None = None) -> dict[str, np.ndarray]:

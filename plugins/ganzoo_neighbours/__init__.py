@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from ganzoo import Evaluator, SampleSet, Score
 from ganzoo.errors import InputError
@@ -40,7 +41,7 @@ class DensityCoverage(Evaluator):
                 f"not {len(real)} and {len(fake)}"
             )
         fakes, reals = fake.features.pooled, real.features.pooled
-        reach = to_neighbour(reals, self.k)
+        reach = _to_neighbour(real, self.k)
         away = blocks(reals, fakes, "distances of reals to fakes")
         inside = torch.cat([(block < reach[rows, None]).sum(dim=1) for rows, block in away])
         return [
@@ -74,7 +75,7 @@ class Memorisation(Evaluator):
                 f"memorisation needs at least 2 reals and a fake, not {len(real)} and {len(fake)}"
             )
         fakes, reals = fake.features.pooled, real.features.pooled
-        apart = to_neighbour(reals, 1)
+        apart = _to_neighbour(real, 1)
         if not apart.any():
             raise InputError("memorisation needs reals that differ, and each of these has a twin")
         away = blocks(fakes, reals, "distances of fakes to reals")
@@ -85,3 +86,7 @@ class Memorisation(Evaluator):
             Score((nearest.mean() / apart.mean()).item(), name="nearest-distance"),
             Score(authentic.double().mean().item(), name="authenticity"),
         ]
+
+
+def _to_neighbour(real: SampleSet, k: int) -> Tensor:
+    return real.derived((__name__, k), lambda: to_neighbour(real.features.pooled, k))
