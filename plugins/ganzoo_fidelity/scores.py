@@ -11,8 +11,9 @@ from ganzoo.errors import InputError
 from ganzoo.progress import report
 from ganzoo_fidelity.extractors import STANDARD
 
-BLOCK = 25_000_000
-"""Distances that are computed at once, as 32-bit numbers: 100 MB, of which a few are held."""
+BLOCK, ROWS = 10_000_000, 500
+"""Distances that are held at once, 40 MB and four times that while they are sorted; but never of
+fewer samples than these, which would be slow."""
 
 
 class InceptionScore(Evaluator):
@@ -119,7 +120,7 @@ class PrecisionRecall(Evaluator):
             fake.features.pooled,
             real.features.pooled,
             prc_neighborhood=self.neighborhood,
-            prc_batch_size=max(1, BLOCK // most),
+            prc_batch_size=max(ROWS, BLOCK // most),
             save_cpu_ram=True,
             verbose=False,
         )
