@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ganzoo.progress import report
 
-BLOCK = 12_500_000
-"""Distances that are held at once: 100 MB."""
+BLOCK = 5_000_000
+"""Distances that are held at once: 40 MB, and three times that while they are sorted."""
 PART = 2048
 """Samples whose features are held in 64 bits at once."""
 
