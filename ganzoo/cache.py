@@ -52,9 +52,7 @@ def cached_folder(kind: str, key: Key, make: Callable[[Path], None]) -> Path:
     """
     with _entry(kind, key) as folder:
         if not _is_of(folder, key):
-            with atomic_folder(folder) as beside:
-                make(beside)
-                write_text(beside / KEY_FILE, to_json(dict(key)))
+            _fill(folder, key, make)
         return folder
 
 
@@ -76,7 +74,7 @@ def cached_tensors(
     """
     made: dict[str, Tensor] = {}
 
-    def fill(folder: Path) -> None:
+    def write(folder: Path) -> None:
         made.update(make())
         save_tensors(folder / TENSORS_FILE, made)
         write_text(folder / "sha256", sha256(folder / TENSORS_FILE))
@@ -85,9 +83,7 @@ def cached_tensors(
         with _entry(kind, key) as folder:
             if (kept := _kept(folder, key)) is not None and valid(kept):
                 return kept
-            with atomic_folder(folder) as beside:
-                fill(beside)
-                write_text(beside / KEY_FILE, to_json(dict(key)))
+            _fill(folder, key, write)
     except OSError:  # a cache that is full or read-only must not stop the work
         if not made:
             return make()
@@ -100,6 +96,12 @@ def _entry(kind: str, key: Key) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         yield folder
+
+
+def _fill(folder: Path, key: Key, make: Callable[[Path], None]) -> None:
+    with atomic_folder(folder) as beside:
+        make(beside)
+        write_text(beside / KEY_FILE, to_json(dict(key)))
 
 
 def _kept(folder: Path, key: Key) -> dict[str, Tensor] | None:

@@ -104,7 +104,7 @@ def _values(groups: Iterable[Group], name: str) -> list[str]:
     """Return the different values of a part of the protocol, in words, hashes cut short."""
     found = [group.protocol.get(name, "none") for group in groups]
     words = [
-        " x ".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in found
+        " x ".join(map(str, value)) if isinstance(value, list) else str(value) for value in found
     ]
     short = [word[:8] if len(word) == 64 else word for word in words]
     return list(dict.fromkeys(short))

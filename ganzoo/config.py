@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from ganzoo import registry
 from ganzoo.component import Component, Options, complaint, validated
 from ganzoo.errors import InputError, did_you_mean
-from ganzoo.files import read_json, user_path
+from ganzoo.files import flat, read_json, user_path
 from ganzoo.loss import Recipe
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, Entry, Kind
 
@@ -184,7 +184,7 @@ class RunConfig(Options):
         for name in augmentations:
             about = {key: chosen[name][key] for key in ("package", "version")}
             tree[f"augment.{name}"] = about | chosen[name]["options"]
-        return _flat(tree)
+        return flat(tree)
 
 
 def read_config(path: Path, kind: type[Config]) -> Config:
@@ -379,13 +379,3 @@ def parse_settings(items: Iterable[str]) -> dict[str, str]:
             raise InputError(f"--set {key} is given twice")
         settings[key] = value
     return settings
-
-
-def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(tree, dict):
-        return {prefix: tree}
-    return {
-        key: value
-        for name, branch in tree.items()
-        for key, value in _flat(branch, f"{prefix}.{name}" if prefix else name).items()
-    }

@@ -69,6 +69,15 @@ class Judge:
         looked = {
             name: self.extractors.look(fakes, name, "fakes", keep=False) for name in self._names()
         }
+        shared = {
+            "data": self.data,
+            "real_samples": len(self.reals),
+            "fake_samples": len(fakes),
+            "image_size": self.reals.spec.image_size,
+            "seed": seed,
+            "step": step,
+            "versions": versions(),
+        }
         rows: list[ScoreRow] = []
         for name, judge in self.evaluators.items():
             through = self.extractors.name_for(judge)
@@ -89,14 +98,8 @@ class Judge:
                     ),
                     options=judge.model_dump(mode="json"),
                     features=self.extractors.describe(through) if through else None,
-                    data=self.data,
-                    real_samples=len(self.reals),
-                    fake_samples=len(fakes),
-                    image_size=self.reals.spec.image_size,
-                    seed=seed,
-                    step=step,
                     note=score.note,
-                    versions=versions(),
+                    **shared,
                 )
                 for score in judge.evaluate(looked[through], self._looked[through])
             ]

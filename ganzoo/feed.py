@@ -34,15 +34,19 @@ class Feed:
         samples: The data set.
         device: Where batches are wanted.
         seed: Seed of the run, which says which images of a batch are mirrored.
+        labelled: Whether batches bring the labels that there are.
     """
 
-    def __init__(self, samples: Samples, device: torch.device, seed: int) -> None:
+    def __init__(
+        self, samples: Samples, device: torch.device, seed: int, *, labelled: bool = True
+    ) -> None:
         self.device = device
         self.seed = seed
         self.streamed = samples.streamed or not _fits(samples, device)
         self.samples = samples if self.streamed else samples.to(device)
         self.home = torch.device("cpu") if self.streamed else device
         """Where indices into the set are wanted."""
+        self._labels = self.samples.labels if labelled else None
         self._workers = ThreadPoolExecutor(WORKERS, "ganzoo-feed") if self.streamed else None
         self._ahead: dict[int, Future[Batch]] = {}
 
@@ -65,8 +69,10 @@ class Feed:
         return self._placed(*self._stored(indices))
 
     def _stored(self, indices: Tensor) -> Batch:
-        labels = self.samples.labels
-        return self.samples.stored[indices], None if labels is None else labels[indices]
+        return self.samples.stored[indices], self._labels_of(indices)
+
+    def _labels_of(self, indices: Tensor) -> Tensor | None:
+        return None if self._labels is None else self._labels[indices]
 
     def _placed(self, stored: Tensor, labels: Tensor | None) -> Batch:
         stored = stored.to(self.device, non_blocking=True)
@@ -90,8 +96,7 @@ class Feed:
         stored = torch.from_numpy(self.samples.stored.numpy()[indices.numpy()])
         if self.device.type == "cuda":
             stored = stored.pin_memory()
-        labels = self.samples.labels
-        return stored, None if labels is None else labels[indices]
+        return stored, self._labels_of(indices)
 
     def _mirrored(self, real: Tensor, number: int) -> Tensor:
         if not self.samples.flip:

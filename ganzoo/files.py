@@ -99,6 +99,17 @@ def to_json(value: Any) -> str:
     return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
+def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the leaves of nested JSON objects by their dotted names."""
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    return {
+        key: value
+        for name, branch in tree.items()
+        for key, value in flat(branch, f"{prefix}.{name}" if prefix else name).items()
+    }
+
+
 def user_path(text: str | Path) -> Path:
     """Return a path as a person gives it, in which ``~`` is the home folder.
 

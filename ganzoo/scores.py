@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from ganzoo.errors import InputError
-from ganzoo.files import append_line, read_json, regular_size, to_json, write_text
+from ganzoo.files import append_line, flat, read_json, regular_size, to_json, write_text
 
 SCORES_FILE = "scores.json"
 """The scores of a model folder, beside its weights."""
@@ -55,7 +55,7 @@ class ScoreRow(BaseModel):
 
     def protocol(self) -> dict[str, Any]:
         """Return what must agree with another score for the two to compare, flat, by name."""
-        return dict(_flat(self.model_dump(mode="json", exclude=set(INCIDENTAL))))
+        return flat(self.model_dump(mode="json", exclude=set(INCIDENTAL)))
 
     @property
     def family(self) -> str:
@@ -118,11 +118,3 @@ def logged_scores(path: Path) -> list[ScoreRow]:
         except (ValueError, RecursionError):
             continue
     return rows
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", tuple(value) if isinstance(value, list) else value

@@ -91,7 +91,7 @@ class Trainer:
         _check_augmentations(self.augmentations, samples.spec)
         if self.conditional:
             _check_labels(samples)
-        self.feed = Feed(samples, self.device, options.seed)
+        self.feed = Feed(samples, self.device, options.seed, labelled=self.conditional)
         self.samples = self.feed.samples
         self.restart()
         if architecture.takes_images:
@@ -147,7 +147,6 @@ class Trainer:
         terms = StepTerms()
         for i in range(n_critic):
             real, labels = self.feed.batch(state.step * n_critic + i, self.order)
-            labels = labels if self.conditional else None
             D = self._discriminator(labels)
             with torch.no_grad(), self._autocast():
                 fake = self._inputs(real, labels, rng).through(state.generator).float()

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,11 @@ from ganzoo import Augmentation, DataSpec, Discriminator, registry
 from ganzoo.api import resume
 from ganzoo.config import RunConfig, TrainOptions, TrainSettings, resolve
 from ganzoo.errors import InputError, Interrupted, PluginError
-from ganzoo.loop import Observer
 from ganzoo.registry import AUGMENTATION, LOSS
 from ganzoo.testing.augmentation import check_gradients, check_samples
 from ganzoo.training import prepared
 from ganzoo_diffaugment import Color, Cutout, Translation
-from tiny import TINY
+from tiny import TINY, Stopper
 
 SMALL = {"arch.hidden": (8,), "data.image_size": 8}
 ALL = "color,translation,cutout"
@@ -332,22 +330,11 @@ def test_training_differs_with_an_augmentation_and_with_no_strength_it_agrees(tm
     assert weights(train_to(tmp_path / "seed", ["cutout"], seed=1)) != weights(augmented)
 
 
-class StopAfter(Observer):
-    """Asks a run to stop, as Ctrl-C does."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def stepped(self, step):
-        if step == self.step:
-            signal.raise_signal(signal.SIGINT)
-
-
 def test_a_stopped_run_goes_on_to_the_same_bytes_with_its_augmentations(tmp_path):
     options = {"steps": 5, "checkpoint_every": 2}
     whole = train_to(tmp_path / "whole", ALL, **options)
     with pytest.raises(Interrupted):
-        train_to(tmp_path / "halves", ALL, observer=StopAfter(3), **options)
+        train_to(tmp_path / "halves", ALL, observer=Stopper(3), **options)
     halves = ganzoo.run.Run(tmp_path / "halves")
     shutil.rmtree(halves.checkpoints / "00000003")
     resume(halves.path)

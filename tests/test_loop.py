@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +21,7 @@ from ganzoo.files import load_tensors
 from ganzoo.health import ALIKE, spread
 from ganzoo.loop import Observer
 from ganzoo.run import Run
-from tiny import TINY
+from tiny import TINY, Stopper
 
 SETTINGS = {"arch.hidden": (8,), "data.image_size": 8}
 
@@ -112,14 +111,8 @@ def test_before_the_first_checkpoint_a_run_goes_back_to_its_start(tmp_path, loss
 
 def test_where_a_run_goes_back_to_does_not_depend_on_interruptions(tmp_path, losses):
     whole = trained(tmp_path / "a" / "run", "diverging", steps=12, checkpoint_every=6)
-
-    class Stopper(Observer):
-        def stepped(self, step):
-            if step == 7:
-                os.kill(os.getpid(), signal.SIGINT)
-
     with pytest.raises(ganzoo.errors.Interrupted):
-        trained(tmp_path / "b" / "run", "diverging", Stopper(), steps=12, checkpoint_every=6)
+        trained(tmp_path / "b" / "run", "diverging", Stopper(7), steps=12, checkpoint_every=6)
     halves = Run(tmp_path / "b" / "run")
     assert checkpoint.steps(halves.checkpoints) == [6, 7]
     resume(halves.path)

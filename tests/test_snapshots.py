@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 
 import pytest
@@ -17,7 +16,7 @@ from ganzoo.errors import GanzooError, InputError, Interrupted
 from ganzoo.files import sha256
 from ganzoo.loop import Observer
 from ganzoo.scores import logged_scores, read_scores
-from tiny import TINY
+from tiny import TINY, Stopper
 
 SMALL = {
     "arch.hidden": (8,),
@@ -102,20 +101,11 @@ def content(run):
     return {path.name: path.read_bytes() for path in kept if path.name != "README.md"}
 
 
-class Stop(Observer):
-    def __init__(self, at):
-        self.at = at
-
-    def stepped(self, step):
-        if step == self.at:
-            os.kill(os.getpid(), 2)
-
-
 @pytest.mark.parametrize("at", [1, 2, 3, 5])
 def test_a_resumed_run_has_the_same_scores_and_the_same_best(tmp_path, at):
     whole = train(tmp_path, "whole", eval_every=1, steps=6)
     with pytest.raises(Interrupted):
-        train(tmp_path, "stopped", observer=Stop(at), eval_every=1, steps=6)
+        train(tmp_path, "stopped", observer=Stopper(at), eval_every=1, steps=6)
     stopped = resume(tmp_path / "stopped")
     assert content(stopped).keys() == content(whole).keys()
     assert logged_scores(stopped.scores) == logged_scores(whole.scores)

@@ -4,7 +4,6 @@ import importlib.util
 import io
 import json
 import shutil
-import signal
 
 import pytest
 import torch
@@ -15,7 +14,7 @@ from ganzoo.api import resume
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.loop import Observer
 from ganzoo.tracker import Followers, JsonLines, Tracker
-from tiny import TINY
+from tiny import TINY, Stopper
 
 SMALL = {"arch.hidden": (8,), "data.image_size": 8}
 ROW = {"step": 1, "generator/adversarial": 0.5}
@@ -200,19 +199,8 @@ class Closing(Tracker):
 def test_a_tracker_is_closed_when_a_run_is_interrupted(tmp_path, plugin):
     plugin("ganzoo-closing", CLOSING, {"ganzoo.trackers": {"closing": "ganzoo_closing:Closing"}})
     with pytest.raises(Interrupted):
-        train_to(tmp_path / "run", ["closing"], observer=StopAfter(1))
+        train_to(tmp_path / "run", ["closing"], observer=Stopper(1))
     assert (tmp_path / "run" / "closed").exists()
-
-
-class StopAfter(Observer):
-    """Asks a run to stop, as Ctrl-C does."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def stepped(self, step):
-        if step == self.step:
-            signal.raise_signal(signal.SIGINT)
 
 
 # TensorBoard ----------------------------------------------------------------------------------
@@ -252,7 +240,7 @@ def test_tensorboard_goes_on_behind_the_step_that_a_run_is_resumed_from(tmp_path
     whole = train_to(tmp_path / "whole", ["tensorboard"], steps=5, log_every=1)
     options = {"steps": 5, "log_every": 1, "checkpoint_every": 2}
     with pytest.raises(Interrupted):
-        train_to(tmp_path / "halves", ["tensorboard"], observer=StopAfter(3), **options)
+        train_to(tmp_path / "halves", ["tensorboard"], observer=Stopper(3), **options)
     # As a kill leaves it: beyond the newest checkpoint there is more already.
     halves = ganzoo.run.Run(tmp_path / "halves")
     shutil.rmtree(halves.checkpoints / "00000003")

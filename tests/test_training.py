@@ -23,7 +23,7 @@ from ganzoo.loss import Discriminator
 from ganzoo.model import generated
 from ganzoo.seeding import BalancedOrder
 from ganzoo.training import Trainer, prepared
-from tiny import TINY
+from tiny import TINY, Stopper
 
 SMALL = {"arch.base_channels": 4, "arch.z_dim": 8, "data.image_size": 16}
 
@@ -67,18 +67,6 @@ def content(run, but=()):
         else:
             found[name] = file.read_bytes()
     return found
-
-
-class Stopper(Observer):
-    """Sends this process a signal after a step, as a person or a scheduler would."""
-
-    def __init__(self, step, signum=signal.SIGINT):
-        self.step = step
-        self.signum = signum
-
-    def stepped(self, step):
-        if step == self.step:
-            os.kill(os.getpid(), self.signum)
 
 
 @pytest.mark.parametrize("loss", ["wgan-gp", "wgan", "non-saturating"])

@@ -1,4 +1,9 @@
-"""A run that takes a moment."""
+"""A run that takes a moment, and what asks it to stop."""
+
+import os
+import signal
+
+from ganzoo.loop import Observer
 
 TINY = {
     "steps": 4,
@@ -8,3 +13,15 @@ TINY = {
     "checkpoint_every": 2,
     "device": "cpu",
 }
+
+
+class Stopper(Observer):
+    """Sends this process a signal after a step, as a person or a scheduler would."""
+
+    def __init__(self, step, signum=signal.SIGINT):
+        self.step = step
+        self.signum = signum
+
+    def stepped(self, step):
+        if step == self.step:
+            os.kill(os.getpid(), self.signum)
