@@ -22,10 +22,9 @@ from ganzoo.errors import GanzooError, InputError, first_line
 from ganzoo.files import (
     atomic_folder,
     load_tensors,
+    manifest,
     read_json,
-    regular_size,
     save_tensors,
-    sha256,
     to_json,
     write_text,
 )
@@ -110,7 +109,7 @@ def save(folder: Path, state: TrainState) -> Path:
         for name, tensors in state.tensors().items():
             save_tensors(beside / f"{name}.safetensors", tensors)
         write_text(beside / STATE_FILE, to_json({"format": FORMAT, **state.counts()}))
-        write_text(beside / MANIFEST_FILE, to_json(_manifest(beside)))
+        write_text(beside / MANIFEST_FILE, to_json(manifest(beside)))
     return path
 
 
@@ -164,21 +163,14 @@ def steps(folder: Path) -> list[int]:
     return sorted(int(name) for name in found if STEP.fullmatch(name))
 
 
-def _manifest(folder: Path) -> dict[str, dict[str, int | str]]:
-    return {
-        path.name: {"size": regular_size(path), "sha256": sha256(path)}
-        for path in sorted(folder.iterdir())
-    }
-
-
 def _verified(path: Path, state: TrainState) -> tuple[dict[str, int], dict[str, dict[str, Tensor]]]:
-    manifest = read_json(path / MANIFEST_FILE)
-    if not isinstance(manifest, dict):
+    listed = read_json(path / MANIFEST_FILE)
+    if not isinstance(listed, dict):
         raise InputError(f"{MANIFEST_FILE} is no list of files")
-    present = {name: record for name, record in _manifest(path).items() if name != MANIFEST_FILE}
-    if manifest != present:
+    present = manifest(path, MANIFEST_FILE)
+    if listed != present:
         wrong = next(
-            (name for name in manifest if manifest[name] != present.get(name)), "a file too many"
+            (name for name in listed if listed[name] != present.get(name)), "a file too many"
         )
         raise InputError(f"{wrong} does not match {MANIFEST_FILE}")
     written = read_json(path / STATE_FILE)

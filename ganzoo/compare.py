@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganzoo.config import read_config
 from ganzoo.errors import InputError, did_you_mean
-from ganzoo.model import CONFIG_FILE, ModelConfig, find_model
+from ganzoo.model import find_model
+from ganzoo.model_folder import ModelFolder
 from ganzoo.run import Run
-from ganzoo.scores import ScoreRow, logged_scores, read_scores
+from ganzoo.scores import ScoreRow
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,8 @@ def compare(models: Sequence[str | Path | Run], metrics: Sequence[str] = ()) -> 
     A run that kept a best snapshot beside its last model enters with both.
 
     Args:
-        models: Runs or model folders that ``ganzoo eval`` or ``train --eval-every`` has judged.
+        models: Runs, model folders or models of the Hub that ``ganzoo eval`` or
+            ``train --eval-every`` has judged.
         metrics: Metrics to compare by, with or without their extractor in brackets; all if none.
 
     Returns:
@@ -66,7 +66,7 @@ def compare(models: Sequence[str | Path | Run], metrics: Sequence[str] = ()) -> 
     for entry in judged:
         for row in entry.rows:
             if not metrics or {row.metric, row.family} & set(metrics):
-                groups.setdefault(_key(row), []).append((entry.name, row))
+                groups.setdefault(row.key, []).append((entry.name, row))
     if not groups:
         known = sorted({row.metric for entry in judged for row in entry.rows})
         asked = f" by {', '.join(metrics)}" if metrics else ""
@@ -112,32 +112,14 @@ def _values(groups: Iterable[Group], name: str) -> list[str]:
 
 def _judged(model: str | Path | Run) -> list[Judged]:
     folder = find_model(model)
-    run = Run(folder.parent)
     name = str(model.path if isinstance(model, Run) else model)
-    if folder not in (run.model, run.best) or not run.is_run():
-        return [_of(name, read_scores(folder))]
-    logged = logged_scores(run.scores)
     chosen = [(name, folder)]
-    if folder == run.model and run.best.is_dir() and _step(run.best) != _step(folder):
-        chosen = [(f"{name} (last)", folder), (f"{name} (best)", run.best)]
-    found = []
-    for called, path in chosen:
-        step = _step(path)
-        kept = read_scores(path)
-        found.append(_of(called, [*kept, *(row for row in logged if row.step == step)]))
-    return found
-
-
-def _step(folder: Path) -> int:
-    return read_config(folder / CONFIG_FILE, ModelConfig).step
-
-
-def _of(name: str, rows: Iterable[ScoreRow]) -> Judged:
-    return Judged(name, tuple({_key(row): row for row in rows}.values()))
-
-
-def _key(row: ScoreRow) -> str:
-    return json.dumps(row.protocol(), sort_keys=True)
+    run = folder.run()
+    if run is not None and folder.path == run.model and run.best.is_dir():
+        best = ModelFolder(run.best, name)
+        if best.config().step != folder.config().step:
+            chosen = [(f"{name} (last)", folder), (f"{name} (best)", best)]
+    return [Judged(called, tuple(each.scores())) for called, each in chosen]
 
 
 def _group(rows: list[tuple[str, ScoreRow]]) -> Group:

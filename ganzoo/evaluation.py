@@ -381,6 +381,6 @@ def _over_seeds(rows: Sequence[ScoreRow]) -> ScoreRow:
 
 def _remember(model: Model, rows: list[ScoreRow]) -> None:
     """Add rows to the run that a model belongs to, if it belongs to one."""
-    run = Run(model.folder.parent)
-    if model.folder in (run.model, run.best) and run.is_run():
+    run = model.folder.run() if model.folder else None
+    if run is not None:
         log_scores(run.scores, rows)

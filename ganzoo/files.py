@@ -251,6 +251,19 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def manifest(folder: Path, *left_out: str) -> dict[str, dict[str, int | str]]:
+    """Return the size and the SHA-256 of each file of a folder, by name.
+
+    Raises:
+        InputError: something in it is not a regular file.
+    """
+    return {
+        path.name: {"size": regular_size(path), "sha256": sha256(path)}
+        for path in sorted(folder.iterdir())
+        if path.name not in left_out
+    }
+
+
 def cache_folder() -> Path:
     """Return the folder for what is downloaded or computed once; ``GANZOO_CACHE`` moves it."""
     if "GANZOO_CACHE" in os.environ:

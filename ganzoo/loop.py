@@ -21,7 +21,8 @@ from ganzoo.config import RETRIES, RunConfig, TrainOptions
 from ganzoo.errors import Diverged, GanzooError, Interrupted, first_line
 from ganzoo.files import drop_lines_after, flush, sweep
 from ganzoo.health import Health
-from ganzoo.model import ModelConfig, generated, write_model
+from ganzoo.model import generated
+from ganzoo.model_folder import ModelConfig, write_model
 from ganzoo.seeding import kept_randomness
 from ganzoo.tracker import METRICS_FILE, Followers
 from ganzoo.training import trackers_of
@@ -275,7 +276,7 @@ class _Loop:
             # A row of sources, and below it what they became.
             rows = [part.unflatten(0, (-1, self.trainer.columns)) for part in (sources, shown)]
             shown = torch.stack(rows, dim=1).flatten(0, 2)
-        texts = images.provenance(f"{self.run.path.name} at step {state.step}", self.options.seed)
+        texts = images.provenance(f"{self.config.title}, step {state.step}", self.options.seed)
         picture = images.picture_of(shown, spec.modes, self.trainer.columns)
         self.run.save_picture(picture, state.step, texts)
         self.followers.picture(state.step, picture)

@@ -1,46 +1,36 @@
-"""A model is a folder: weights as safetensors, and a configuration that names components."""
+"""A trained model: how it is loaded, and what is drawn from it."""
 
 from __future__ import annotations
 
-import math
-import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from ganzoo import images, memory
 from ganzoo.architecture import GeneratorInput
-from ganzoo.config import RunConfig, read_config
-from ganzoo.dataset import DataSpec
 from ganzoo.errors import GanzooError, InputError, first_line
-from ganzoo.files import (
-    atomic_folder,
-    load_tensors,
-    save_tensors,
-    tensor_shapes,
-    to_json,
-    user_path,
-    write_text,
+from ganzoo.files import load_tensors, user_path
+from ganzoo.model_folder import (
+    DISCRIMINATOR_FILE,
+    GENERATOR_FILE,
+    MANIFEST_FILE,
+    ModelConfig,
+    ModelFolder,
 )
 from ganzoo.registry import ARCHITECTURE, LOSS
 from ganzoo.run import Run, newest_run
-from ganzoo.scores import ScoreRow, write_scores
 from ganzoo.seeding import generator_for, kept_randomness
 
 if TYPE_CHECKING:
-    from ganzoo.architecture import Architecture
+    from pathlib import Path
 
-GENERATOR_FILE = "model.safetensors"
-DISCRIMINATOR_FILE = "discriminator.safetensors"
-CONFIG_FILE = "config.json"
-CARD_FILE = "README.md"
-PICTURE_FILE = "samples.png"
+    from ganzoo.architecture import Architecture
+    from ganzoo.dataset import DataSpec
+
 BLOCK = 256
 """Latents are drawn in blocks of this many, so that more samples begin with the same ones."""
 BLOCK_NUMBERS = 1 << 26
@@ -48,18 +38,9 @@ BLOCK_NUMBERS = 1 << 26
 SPARE_BYTES = 1 << 22
 SPARE_TENSORS = 1000
 """What a network may have beside four times what its file holds."""
-
-
-class ModelConfig(RunConfig):
-    """The run that made a model, what its samples are, and how long it was trained."""
-
-    spec: DataSpec
-    step: int = Field(ge=0, description="Generator updates done.")
-
-    @classmethod
-    def of(cls, config: RunConfig, spec: DataSpec, step: int) -> ModelConfig:
-        """Describe the model that a run has at a step."""
-        return cls(**dict(config), spec=spec, step=step)
+LEAST_HEADER = 48
+SPARE_HEADER = 1000
+"""Bytes that a file of weights has for each tensor beside its numbers, at least and at most."""
 
 
 class Model:
@@ -67,12 +48,13 @@ class Model:
 
     def __init__(
         self,
-        folder: Path,
+        folder: ModelFolder | None,
         config: ModelConfig,
         architecture: Architecture,
         generator: nn.Module,
     ) -> None:
         self.folder = folder
+        """Its files, if it has any yet."""
         self.config = config
         self.architecture = architecture
         self.generator = generator
@@ -86,11 +68,14 @@ class Model:
     @cached_property
     def discriminator(self) -> nn.Module:
         """The discriminator, in evaluation mode on the CPU; read when it is first asked for."""
+        if self.folder is None:
+            raise InputError("a model that has no files has no discriminator")
         independent = self.config.loss.build(LOSS).independent_samples
         return _with_weights(
             lambda data: self.architecture.discriminator(data, independent_samples=independent),
             self.config.spec,
-            self.folder / DISCRIMINATOR_FILE,
+            self.folder,
+            DISCRIMINATOR_FILE,
         )
 
     def to(self, device: torch.device | str) -> Model:
@@ -185,63 +170,69 @@ class Model:
         return torch.cat(blocks)[:count]
 
 
-def load(model: str | Path | Run | None = None) -> Model:
-    """Load a model from a run, a run's folder or a model folder; from the newest run if None.
+def load(model: str | Path | Run | None = None, revision: str | None = None) -> Model:
+    """Load a model from a run, a folder or the Hub; from the newest run if None.
 
-    It is built from the registry alone: nothing in the folder can name code to import.
+    It is built from the registry alone: nothing in its files can name code to import. They are
+    verified by their hashes, and its weights must be those of its networks, and finite.
+
+    Args:
+        model: A run, its folder, a model folder, or ``user/name`` or ``user/name@revision`` of the
+            Hub.
+        revision: Branch, tag or commit of the Hub. It becomes one commit first, of which all files
+            are; a commit that the cache has needs no network.
 
     Raises:
         InputError: there is no model there, or its files do not fit each other.
         ganzoo.errors.PluginError: a package that gave one of its components is not installed.
+        GanzooError: the Hub cannot be reached, or refuses.
     """
-    folder = find_model(model)
-    config = read_config(folder / CONFIG_FILE, ModelConfig)
+    return loaded(find_model(model, revision))
+
+
+def loaded(folder: ModelFolder) -> Model:
+    """Load the model of a folder; see :func:`load`."""
+    config = folder.config()
     architecture: Architecture = config.architecture.build(ARCHITECTURE)
-    generator = _with_weights(architecture.generator, config.spec, folder / GENERATOR_FILE)
+    generator = _with_weights(architecture.generator, config.spec, folder, GENERATOR_FILE)
     return Model(folder, config, architecture, generator)
 
 
-def find_model(model: str | Path | Run | None) -> Path:
-    """Return the model folder that a reference means.
+def find_model(model: str | Path | Run | None, revision: str | None = None) -> ModelFolder:
+    """Return the model folder that a reference means; see :func:`load`.
 
     Raises:
         InputError: there is none.
+        GanzooError: the Hub cannot be reached, or refuses.
     """
     if model is None:
         model = newest_run()
     path = model.path if isinstance(model, Run) else user_path(model)
-    if not path.exists():
-        raise InputError(f"there is no run or model folder {path}")
-    if (path / GENERATOR_FILE).is_file():
-        return path
+    if revision is None and (path / MANIFEST_FILE).is_file():
+        return ModelFolder(path, str(model))
+    if not path.exists() or revision is not None:
+        return _of_the_hub(model, revision)
     run = Run(path)
-    if (run.model / GENERATOR_FILE).is_file():
-        return run.model
+    if (run.model / MANIFEST_FILE).is_file():
+        return ModelFolder(run.model, str(path))
     if run.is_run():
         raise InputError(
             f"the run {path} has no model yet: it did not finish; "
             f"go on with: ganzoo train --resume {path}"
         )
-    raise InputError(f"{path} holds no model: there is no {GENERATOR_FILE} in it")
+    raise InputError(f"{path} holds no model: there is no {MANIFEST_FILE} in it")
 
 
-def write_model(
-    folder: Path,
-    config: ModelConfig,
-    generator: nn.Module,
-    discriminator: nn.Module,
-    picture: Path,
-    scores: Iterable[ScoreRow] = (),
-) -> None:
-    """Write a model folder, whole or not at all; one that was there is replaced."""
-    with atomic_folder(folder) as beside:
-        save_tensors(beside / GENERATOR_FILE, generator.state_dict())
-        save_tensors(beside / DISCRIMINATOR_FILE, discriminator.state_dict())
-        write_text(beside / CONFIG_FILE, to_json(config.model_dump(mode="json")))
-        write_text(beside / CARD_FILE, _card(config))
-        shutil.copyfile(picture, beside / PICTURE_FILE)
-        if rows := list(scores):
-            write_scores(beside, rows)
+def _of_the_hub(model: str | Path | Run, revision: str | None) -> ModelFolder:
+    from ganzoo import hub
+
+    reference = hub.parse(model, revision) if isinstance(model, str) else None
+    if reference is not None:
+        return hub.open_folder(reference)
+    path = model.path if isinstance(model, Run) else model
+    if revision is not None:
+        raise InputError(f"only a model of the Hub, as user/name, has revisions; {path} is none")
+    raise InputError(f"there is no run or model folder {path}")
 
 
 def classes_in_turn(count: int, classes: int) -> Tensor:
@@ -291,62 +282,51 @@ def evaluating(network: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def _with_weights(build: Callable[[DataSpec], nn.Module], data: DataSpec, path: Path) -> nn.Module:
+def _with_weights(
+    build: Callable[[DataSpec], nn.Module], data: DataSpec, folder: ModelFolder, name: str
+) -> nn.Module:
     """Build a network with the weights of a file, which must be its own, and finite.
 
-    The file says how large the network may be before memory is taken for it.
+    How large the network may be says the size of the file, and how large the file may be says the
+    network, before it is downloaded or memory is taken for either.
     """
-    shapes = tensor_shapes(path).values()
+    size = folder.size(name)
     # Set up, a network may have more for a while: parametrisations keep a tensor twice.
-    size = 4 * sum(8 * math.prod(shape) for shape in shapes) + SPARE_BYTES
+    most = 4 * size + SPARE_BYTES
+    tensors = 4 * size // LEAST_HEADER + SPARE_TENSORS
     with kept_randomness():  # building draws weights that the file then replaces
-        try:
-            outline = memory.outlined(lambda: build(data), size, 4 * len(shapes) + SPARE_TENSORS)
+        with _building(folder, name):
+            outline = memory.outlined(lambda: build(data), most, tensors)
             like = build(data) if outline is None else outline
-            tensors = load_tensors(path, like.state_dict())
+        wanted = like.state_dict()
+        _check_size(folder, name, size, wanted)
+        weights = load_tensors(folder.file(name), wanted)
+        with _building(folder, name):
             network = build(data)
-        except GanzooError:
-            raise
-        except Exception as error:  # of options that fit no network of any weights
-            raise InputError(
-                f"the network of {path} cannot be built: {type(error).__name__}: "
-                f"{first_line(error)}"
-            ) from error
-    network.load_state_dict(tensors)
-    for name, parameter in network.named_parameters():  # a buffer may well be infinite
+    network.load_state_dict(weights)
+    for part, parameter in network.named_parameters():  # a buffer may well be infinite
         if not parameter.isfinite().all():
-            raise InputError(f"{path} holds numbers that are not finite, in '{name}'")
+            raise InputError(f"{folder.path / name} holds numbers that are not finite, in '{part}'")
     return network.eval().requires_grad_(False)
 
 
-def _card(config: ModelConfig) -> str:
-    packages = sorted(
-        {f"{part.package} {part.version}" for part in (config.architecture, config.loss)}
-    )
-    shape = config.spec.size_in_words
-    return f"""---
-library_name: ganzoo
-tags:
-- ganzoo
-- gan
-- {config.architecture.name}
-- {config.loss.name}
----
-# {config.title}
+@contextmanager
+def _building(folder: ModelFolder, name: str) -> Iterator[None]:
+    try:
+        yield
+    except GanzooError:
+        raise
+    except Exception as error:  # of options that fit no network of any weights
+        raise InputError(
+            f"the network of {folder.path / name} cannot be built: {type(error).__name__}: "
+            f"{first_line(error)}"
+        ) from error
 
-![Samples of the averaged generator, with the same latents as during training]({PICTURE_FILE})
 
-A generative adversarial network: samples of shape {shape}, trained for {config.step} generator
-updates with batches of {config.train.batch_size} and seed {config.train.seed}. All its images
-are synthetic.
-
-```python
-import ganzoo
-
-model = ganzoo.load("path/to/this/folder")
-images = model.sample(16, seed=0)  # floats (16, {", ".join(map(str, config.spec.shape))})
-```
-
-It needs {", ".join(packages)}. `{CONFIG_FILE}` holds every option; `{GENERATOR_FILE}` is the
-moving average of the generator, `{DISCRIMINATOR_FILE}` the discriminator it was trained against.
-"""
+def _check_size(folder: ModelFolder, name: str, size: int, wanted: Mapping[str, Tensor]) -> None:
+    numbers = sum(tensor.numel() * tensor.element_size() for tensor in wanted.values())
+    if size > numbers + SPARE_HEADER * (len(wanted) + SPARE_TENSORS):
+        raise InputError(
+            f"{folder.path / name} does not fit its network: it has {size:,} bytes, and the "
+            f"network has {numbers:,}"
+        )

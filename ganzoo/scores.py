@@ -58,6 +58,11 @@ class ScoreRow(BaseModel):
         return flat(self.model_dump(mode="json", exclude=set(INCIDENTAL)))
 
     @property
+    def key(self) -> str:
+        """The protocol as one text, equal for two scores that compare."""
+        return json.dumps(self.protocol(), sort_keys=True)
+
+    @property
     def family(self) -> str:
         """Name of the metric, whatever it looked through."""
         return self.metric.partition("[")[0]

@@ -12,7 +12,8 @@ from ganzoo.config import RunConfig
 from ganzoo.errors import Diverged, GanzooError, InputError
 from ganzoo.evaluation import Judge, chosen_reals, data_named, drawn_fakes, ranking_metrics
 from ganzoo.extraction import Extractors
-from ganzoo.model import Model, ModelConfig, write_model
+from ganzoo.model import Model
+from ganzoo.model_folder import ModelConfig, write_model
 from ganzoo.registry import DATASET
 from ganzoo.scores import ScoreRow, log_scores, read_scores
 from ganzoo.seeding import kept_randomness
@@ -63,7 +64,7 @@ class Snapshots:
         """
         trainer, state = self.trainer, self.trainer.state
         config = ModelConfig.of(self.config, trainer.samples.spec, state.step)
-        model = Model(run.best, config, trainer.architecture, state.generator_ema.module)
+        model = Model(None, config, trainer.architecture, state.generator_ema.module)
         with kept_randomness():
             try:
                 fakes = drawn_fakes(model, self.judge.reals, self.count, SEED)

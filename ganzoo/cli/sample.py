@@ -71,7 +71,7 @@ def sample(
     )
     if as_json:
         files = [str(file) for file in written]
-        drawn = {"model": str(loaded.folder), "seed": seed, "label": label, "source": source}
+        drawn = {"model": loaded.folder.reference, "seed": seed, "label": label, "source": source}
         print_json({**drawn, "files": files})
     else:
         print(path)

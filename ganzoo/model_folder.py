@@ -1,0 +1,223 @@
+"""A model is a folder: weights as safetensors, and a configuration that names components.
+
+A run's ``model/``, a folder that somebody copied and a repository of the Hub are the same: a few
+files of fixed names, and a manifest with the size and the SHA-256 of each.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from ganzoo.config import RunConfig, read_config
+from ganzoo.dataset import DataSpec
+from ganzoo.errors import InputError
+from ganzoo.files import (
+    JSON_LIMIT,
+    atomic_folder,
+    manifest,
+    read_json,
+    regular_size,
+    save_tensors,
+    sha256,
+    to_json,
+    write_text,
+)
+from ganzoo.run import Run
+from ganzoo.scores import SCORES_FILE, ScoreRow, logged_scores, read_scores, write_scores
+
+if TYPE_CHECKING:
+    from torch import nn
+
+GENERATOR_FILE = "model.safetensors"
+DISCRIMINATOR_FILE = "discriminator.safetensors"
+CONFIG_FILE = "config.json"
+CARD_FILE = "README.md"
+PICTURE_FILE = "samples.png"
+MANIFEST_FILE = "manifest.json"
+LARGEST_PICTURE = 64 << 20
+LIMITS = {
+    CONFIG_FILE: JSON_LIMIT,
+    SCORES_FILE: JSON_LIMIT,
+    MANIFEST_FILE: JSON_LIMIT,
+    CARD_FILE: JSON_LIMIT,
+    PICTURE_FILE: LARGEST_PICTURE,
+}
+"""Bytes of a file, at most; a file of weights is held against its network."""
+
+
+class ModelConfig(RunConfig):
+    """The run that made a model, what its samples are, and how long it was trained."""
+
+    spec: DataSpec
+    step: int = Field(ge=0, description="Generator updates done.")
+
+    @classmethod
+    def of(cls, config: RunConfig, spec: DataSpec, step: int) -> ModelConfig:
+        """Describe the model that a run has at a step."""
+        return cls(**dict(config), spec=spec, step=step)
+
+
+class FileRecord(BaseModel):
+    """What a manifest says of a file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int = Field(ge=0)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+_RECORDS = TypeAdapter(dict[str, FileRecord])
+
+
+class ModelFolder:
+    """The files of a model, each of which is verified when it is asked for.
+
+    Args:
+        path: The folder.
+        name: What the model is called by whoever refers to it.
+
+    Raises:
+        InputError: there is no manifest, or it is damaged.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path = path
+        self.name = name
+        self.records = read_manifest(path / MANIFEST_FILE)
+
+    @property
+    def reference(self) -> str:
+        """What leads to these very files again."""
+        return str(self.path)
+
+    def has(self, name: str) -> bool:
+        """Tell whether the model has a file."""
+        return name in self.records
+
+    def size(self, name: str) -> int:
+        """Return how many bytes a file has, as the manifest says.
+
+        Raises:
+            InputError: the model has no such file, or a larger one than may be.
+        """
+        if not self.has(name):
+            raise InputError(f"{self.name} has no {name}: its {MANIFEST_FILE} does not list it")
+        size = self.records[name].size
+        if size > (limit := LIMITS.get(name, size)):
+            raise InputError(f"{self.name}: {name} has {size:,} bytes, of at most {limit:,}")
+        return size
+
+    def file(self, name: str) -> Path:
+        """Return the path of a file whose bytes are those that the manifest lists.
+
+        Raises:
+            InputError: it is missing, damaged, or was changed.
+        """
+        size, path = self.size(name), self.path / name
+        if regular_size(path) != size or sha256(path) != self.records[name].sha256:
+            raise InputError(
+                f"{path} is not the file that {MANIFEST_FILE} lists: it was changed or damaged; "
+                "copy or train the model anew"
+            )
+        return path
+
+    def config(self) -> ModelConfig:
+        """Read what the model is.
+
+        Raises:
+            InputError: the file is damaged, or of another format.
+        """
+        return read_config(self.file(CONFIG_FILE), ModelConfig)
+
+    def run(self) -> Run | None:
+        """Return the run that the model lies in, if it lies in one."""
+        run = Run(self.path.parent)
+        return run if self.path in (run.model, run.best) and run.is_run() else None
+
+    def scores(self) -> list[ScoreRow]:
+        """Read the scores of this model, the newest of each protocol: its own and its run's.
+
+        Raises:
+            InputError: a file of them is damaged.
+        """
+        kept = read_scores(self.file(SCORES_FILE).parent) if self.has(SCORES_FILE) else []
+        if (run := self.run()) is not None:
+            step = self.config().step
+            kept += [row for row in logged_scores(run.scores) if row.step == step]
+        return list({row.key: row for row in kept}.values())
+
+
+def read_manifest(path: Path) -> dict[str, FileRecord]:
+    """Read what a model folder should hold.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        return _RECORDS.validate_python(read_json(path))
+    except ValidationError:
+        raise InputError(f"{path} is no list of files with their sizes and hashes") from None
+
+
+def write_manifest(folder: Path) -> None:
+    """List the files of a folder, each with its size and SHA-256, in a file beside them."""
+    write_text(folder / MANIFEST_FILE, to_json(manifest(folder, MANIFEST_FILE)))
+
+
+def write_model(
+    folder: Path,
+    config: ModelConfig,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    picture: Path,
+    scores: Iterable[ScoreRow] = (),
+) -> None:
+    """Write a model folder, whole or not at all; one that was there is replaced."""
+    with atomic_folder(folder) as beside:
+        save_tensors(beside / GENERATOR_FILE, generator.state_dict())
+        save_tensors(beside / DISCRIMINATOR_FILE, discriminator.state_dict())
+        write_text(beside / CONFIG_FILE, to_json(config.model_dump(mode="json")))
+        write_text(beside / CARD_FILE, card(config))
+        shutil.copyfile(picture, beside / PICTURE_FILE)
+        if rows := list(scores):
+            write_scores(beside, rows)
+        write_manifest(beside)
+
+
+def card(config: ModelConfig) -> str:
+    """Write the card."""
+    packages = sorted(
+        {f"{part.package} {part.version}" for part in (config.architecture, config.loss)}
+    )
+    shape = config.spec.size_in_words
+    return f"""---
+library_name: ganzoo
+tags:
+- ganzoo
+- gan
+- {config.architecture.name}
+- {config.loss.name}
+---
+# {config.title}
+
+![Samples of the averaged generator, with the same latents as during training]({PICTURE_FILE})
+
+A generative adversarial network: samples of shape {shape}, trained for {config.step} generator
+updates with batches of {config.train.batch_size} and seed {config.train.seed}. All its images
+are synthetic.
+
+```python
+import ganzoo
+
+model = ganzoo.load("path/to/this/folder")
+images = model.sample(16, seed=0)  # floats (16, {", ".join(map(str, config.spec.shape))})
+```
+
+It needs {", ".join(packages)}. `{CONFIG_FILE}` holds every option; `{GENERATOR_FILE}` is the
+moving average of the generator, `{DISCRIMINATOR_FILE}` the discriminator it was trained against.
+"""
