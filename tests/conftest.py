@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tiny import TINY
+from tiny import TINY, Result
+
+# No test reaches the real Hub by accident: its client reads these when it is imported.
+os.environ["HF_HUB_OFFLINE"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 collect_ignore = ["downstream"]
 """Packages of their own, with tests that run against them once they are installed."""
-
-
-@dataclass
-class Result:
-    """What a command printed, and its exit code."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +60,35 @@ def refused(ganzoo_cli) -> Callable[..., str]:
         return "\n".join(message)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def _hub():
+    from hub import FakeHub
+
+    with FakeHub() as hub:
+        yield hub
+
+
+@pytest.fixture
+def hub(_hub):
+    """Return a Hub on this machine, empty and reachable; see ``hub.FakeHub``."""
+    _hub.reset()
+    yield _hub
+    _hub.reset()
+
+
+@pytest.fixture(scope="session")
+def _client(_hub, tmp_path_factory):
+    with _hub.client(home=tmp_path_factory.mktemp("huggingface")) as client:
+        yield client
+
+
+@pytest.fixture
+def client(hub, _client):
+    """Return a process that speaks to ``hub`` by the real client, with an empty cache."""
+    _client.empty_cache()
+    return _client
 
 
 @pytest.fixture

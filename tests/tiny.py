@@ -1,7 +1,8 @@
-"""A run that takes a moment, and what asks it to stop."""
+"""A run that takes a moment, what asks it to stop, and what a command gave."""
 
 import os
 import signal
+from dataclasses import dataclass
 
 from ganzoo.loop import Observer
 
@@ -13,6 +14,15 @@ TINY = {
     "checkpoint_every": 2,
     "device": "cpu",
 }
+
+
+@dataclass
+class Result:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
 
 
 class Stopper(Observer):
