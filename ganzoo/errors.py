@@ -7,6 +7,7 @@ and exits with the error's ``exit_code``.
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
 
 
@@ -61,3 +62,16 @@ def printable(text: str) -> str:
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or the error's name if it has none."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def without_token(text: str) -> str:
+    """Return a text in which the token for the Hub does not stand.
+
+    What a server answers may hold what it was sent.
+    """
+    if "huggingface_hub" not in sys.modules:
+        return text
+    from huggingface_hub import get_token
+
+    token = get_token()
+    return text.replace(token, "***") if token else text

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from ganzoo.card import card
 from ganzoo.config import RunConfig, read_config
 from ganzoo.dataset import DataSpec
 from ganzoo.errors import InputError
@@ -71,7 +72,8 @@ class FileRecord(BaseModel):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-_RECORDS = TypeAdapter(dict[str, FileRecord])
+RECORDS = TypeAdapter(dict[str, FileRecord])
+"""What a manifest holds."""
 
 
 class ModelFolder:
@@ -126,6 +128,16 @@ class ModelFolder:
             )
         return path
 
+    def own(self, name: str) -> Path:
+        """Return the path of a file that lies in the folder itself, verified.
+
+        Raises:
+            InputError: it is missing, damaged, or a link that leads elsewhere.
+        """
+        if (path := self.path / name).is_symlink():
+            raise InputError(f"{path} is a link; put the file itself there")
+        return self.file(name)
+
     def config(self) -> ModelConfig:
         """Read what the model is.
 
@@ -159,7 +171,7 @@ def read_manifest(path: Path) -> dict[str, FileRecord]:
         InputError: the file is missing or damaged.
     """
     try:
-        return _RECORDS.validate_python(read_json(path))
+        return RECORDS.validate_python(read_json(path))
     except ValidationError:
         raise InputError(f"{path} is no list of files with their sizes and hashes") from None
 
@@ -187,37 +199,3 @@ def write_model(
         if rows := list(scores):
             write_scores(beside, rows)
         write_manifest(beside)
-
-
-def card(config: ModelConfig) -> str:
-    """Write the card."""
-    packages = sorted(
-        {f"{part.package} {part.version}" for part in (config.architecture, config.loss)}
-    )
-    shape = config.spec.size_in_words
-    return f"""---
-library_name: ganzoo
-tags:
-- ganzoo
-- gan
-- {config.architecture.name}
-- {config.loss.name}
----
-# {config.title}
-
-![Samples of the averaged generator, with the same latents as during training]({PICTURE_FILE})
-
-A generative adversarial network: samples of shape {shape}, trained for {config.step} generator
-updates with batches of {config.train.batch_size} and seed {config.train.seed}. All its images
-are synthetic.
-
-```python
-import ganzoo
-
-model = ganzoo.load("path/to/this/folder")
-images = model.sample(16, seed=0)  # floats (16, {", ".join(map(str, config.spec.shape))})
-```
-
-It needs {", ".join(packages)}. `{CONFIG_FILE}` holds every option; `{GENERATOR_FILE}` is the
-moving average of the generator, `{DISCRIMINATOR_FILE}` the discriminator it was trained against.
-"""

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import Abort, TyperException
 
-from ganzoo.cli import compare, evaluate, inspect, sample, train
+from ganzoo.cli import compare, evaluate, inspect, publish, sample, train
 from ganzoo.cli.common import note
 from ganzoo.cli.plugins import PluginGroup
-from ganzoo.errors import GanzooError, Interrupted
+from ganzoo.errors import GanzooError, Interrupted, without_token
 
 UNFIT_PATHS = (errno.ENAMETOOLONG, errno.ELOOP)
 
@@ -32,6 +32,7 @@ train.register(app)
 sample.register(app)
 evaluate.register(app)
 compare.register(app)
+publish.register(app)
 inspect.register(app)
 
 
@@ -102,8 +103,8 @@ def _failed(error: BaseException, message: str, code: int) -> int:
     if os.environ.get("GANZOO_DEBUG", "0") not in ("", "0"):
         import traceback
 
-        traceback.print_exception(error)
-    first, newline, second = f"Error: {message}".partition("\n")
+        sys.stderr.write(without_token("".join(traceback.format_exception(error))))
+    first, newline, second = f"Error: {without_token(message)}".partition("\n")
     note(first)
     if newline:
         note(second)

@@ -26,7 +26,9 @@ Settings = Annotated[
 ModelArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="MODEL", help="A run or a model folder; by default the newest run under runs/."
+        metavar="MODEL",
+        help="A run, a model folder, or user/name or user/name@revision of the Hub; by default the "
+        "newest run under runs/.",
     ),
 ]
 Device = Annotated[

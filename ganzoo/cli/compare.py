@@ -20,7 +20,10 @@ def register(app: typer.Typer) -> None:
 
 def compare(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL...", help="Runs or model folders, judged before.")
+        list[str],
+        typer.Argument(
+            metavar="MODEL...", help="Runs, model folders or models of the Hub, judged before."
+        ),
     ],
     metric: Annotated[
         list[str] | None,

@@ -144,7 +144,7 @@ def _described(name: str) -> list[dict[str, Any]]:
         return described
     if broken:
         raise broken[0]
-    if user_path(name).exists():
+    if "/" in name or user_path(name).exists():
         return [_model(name)]
     known = {entry.name for kind in KINDS for entry in registry.entries(kind)}
     raise InputError(
@@ -240,6 +240,7 @@ def _model(name: str) -> dict[str, Any]:
         "kind": "model",
         "name": name,
         "summary": model.title,
+        "reference": model.folder.reference,
         "parameters": sum(p.numel() for p in model.generator.parameters()),
         "config": config,
     }
@@ -250,6 +251,7 @@ def _print(one: dict[str, Any]) -> None:
     _say(f"{one['kind']} {one['name']}{origin}")
     _say(f"  {one['summary']}")
     if one["kind"] == "model":
+        _say(f"  {one['reference']}")
         _say(f"  {one['parameters']:,} parameters in the generator")
         for part in ("architecture", "loss", "data"):
             choice = one["config"][part]

@@ -1,0 +1,6 @@
+"""Stopgap."""
+
+
+def training_curve(path):
+    """Stopgap."""
+    return None

@@ -1,0 +1,327 @@
+"""Publishing a model on the Hub: an explicit list of files, in one commit on a known parent."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from ganzoo.card import card, merged
+from ganzoo.curve import training_curve
+from ganzoo.errors import InputError, first_line
+from ganzoo.files import manifest, regular_size, sha256, to_json, user_path, write_text
+from ganzoo.hub import HubFolder, parse
+from ganzoo.model import find_model, loaded
+from ganzoo.model_folder import (
+    CARD_FILE,
+    CONFIG_FILE,
+    DISCRIMINATOR_FILE,
+    GENERATOR_FILE,
+    LIMITS,
+    MANIFEST_FILE,
+    PICTURE_FILE,
+    RECORDS,
+    FileRecord,
+    ModelConfig,
+    ModelFolder,
+    write_manifest,
+)
+from ganzoo.scores import SCORES_FILE, write_scores
+from ganzoo.tracker import METRICS_FILE
+from ganzoo.upload import Repository
+
+if TYPE_CHECKING:
+    from ganzoo.run import Run
+
+CURVE_FILE = "training.png"
+OWN_FILES = {
+    GENERATOR_FILE,
+    DISCRIMINATOR_FILE,
+    CONFIG_FILE,
+    CARD_FILE,
+    PICTURE_FILE,
+    SCORES_FILE,
+    CURVE_FILE,
+    MANIFEST_FILE,
+}
+PARTS = ("architecture", "loss", "data")
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What was published, or would be."""
+
+    repo: str
+    files: dict[str, FileRecord]
+    """Every file by its name, with its size and SHA-256."""
+    url: str | None = None
+    commit: str | None = None
+    """None where nothing was sent."""
+    changed: bool = False
+    """Whether there is a new commit: what is there already is not sent again."""
+    tag: str | None = None
+    private: bool | None = None
+
+
+def publish(
+    model: Run | str | Path | None,
+    repo: str,
+    *,
+    private: bool = False,
+    revision: str | None = None,
+    license: str | None = None,
+    card_file: str | Path | None = None,
+    add: Iterable[str | Path] = (),
+    dry_run: bool = False,
+    warn: Callable[[str], None] = lambda message: None,
+) -> Publication:
+    """Publish a model on the Hub.
+
+    Nothing is published but the files of the model folder, by name, the picture of the training
+    curve, and what ``add`` names. Folders of this machine and trackers are left out of the
+    configuration. The token is that of the client's login, or ``HF_TOKEN``.
+
+    Args:
+        model: A run, a model folder or another model of the Hub; the newest run if None.
+        repo: ``user/name``; it is made if it is not there.
+        private: Whether it is made private.
+        revision: A tag that the commit gets.
+        license: Licence of the model as the Hub calls it; if None, that of the card that is there
+            already, or none.
+        card_file: Text for the card, in place of what a person wrote in the folder's or the
+            repository's own.
+        add: Other files, such as exports, that the repository is to carry.
+        dry_run: Whether to stop before anything is sent or asked.
+        warn: Called with what is worth a person's attention.
+
+    Raises:
+        InputError: there is no such model, or it must not be published as it is.
+        GanzooError: the Hub cannot be reached, refuses, or has changed meanwhile.
+    """
+    wanted = parse(repo)
+    if wanted is None or wanted.revision is not None:
+        raise InputError(f"'{repo}' is no name of a model on the Hub: write user/name")
+    folder = find_model(model)
+    with tempfile.TemporaryDirectory(prefix="ganzoo-") as place:
+        staged = _Staged(folder, Path(place), wanted.repo, license, warn)
+        staged.add(map(user_path, add))
+        staged.check()
+        own = _text_of(user_path(card_file)) if card_file else _edited(folder, staged.generated)
+        if dry_run:
+            staged.write_card(own)
+            return Publication(wanted.repo, staged.records())
+        repository = Repository(wanted.repo, private=private)
+        there = None if revision is None else repository.tagged(revision)
+        settled = card_file is not None
+        staged.write_card(own if settled else _chosen(own, repository, staged.generated, warn))
+        return _sent(staged, repository, revision, there)
+
+
+def _sent(
+    staged: _Staged, repository: Repository, tag: str | None, tagged: str | None
+) -> Publication:
+    """Send what the repository does not have already, and set the tag."""
+    listed, old = staged.texts(), repository.text(MANIFEST_FILE)
+    records = staged.records()
+    unchanged = all(repository.text(name) == text for name, text in listed.items()) and all(
+        repository.sizes.get(name) == record.size for name, record in records.items()
+    )
+    if tag is not None and tagged is not None and (not unchanged or tagged != repository.head):
+        raise InputError(
+            f"{repository.name} has the tag '{tag}' already, of the commit {tagged[:8]}; nothing "
+            "was published: choose another --revision"
+        )
+    commit = repository.head
+    if not unchanged:
+        before = _listed(old).keys() & repository.sizes.keys()
+        commit = repository.commit(
+            staged.place, records, sorted(before - records.keys()), staged.config_title
+        )
+    if tag is not None and tagged is None:
+        repository.tag(tag, commit)
+    return Publication(
+        repository.name,
+        records,
+        repository.url,
+        commit,
+        not unchanged,
+        tag,
+        repository.private,
+    )
+
+
+def _listed(text: str | None) -> dict[str, FileRecord]:
+    """Return what a manifest of the Hub lists; nothing if it is none."""
+    try:
+        return RECORDS.validate_json(text or "{}")
+    except ValidationError:
+        return {}
+
+
+def _edited(folder: ModelFolder, generated: str) -> str | None:
+    """Return the card of a model folder, if a person has written in it."""
+    path = folder.path / CARD_FILE
+    if isinstance(folder, HubFolder) or not path.exists():
+        return None
+    if path.is_symlink():
+        raise InputError(f"{path} is a link; put the file itself there")
+    text = _text_of(path)
+    return None if sha256(path) == folder.records[CARD_FILE].sha256 else text
+
+
+def _chosen(
+    own: str | None, repository: Repository, generated: str, warn: Callable[[str], None]
+) -> str | None:
+    """Choose the card to go on with: the folder's or the repository's, as a person wrote it.
+
+    Raises:
+        InputError: both were edited since the last time, and not alike.
+    """
+    theirs = repository.text(CARD_FILE)
+    if own is None or theirs is None:
+        return own if theirs is None else theirs
+    alike = merged(generated, own)[0] == merged(generated, theirs)[0]
+    if alike or merged(generated, theirs)[0] == generated:
+        return own
+    record = _listed(repository.text(MANIFEST_FILE)).get(CARD_FILE)
+    if (
+        record and record.sha256 == hashlib.sha256(theirs.encode()).hexdigest()
+    ):  # as ganzoo published it: the folder's is the newer one
+        warn(f"the folder's own {CARD_FILE} takes the place of that on the Hub")
+        return own
+    raise InputError(
+        f"the card was edited here and on the Hub: {CARD_FILE} of the model folder and that of "
+        f"{repository.name} differ\npublish one text by --card FILE; the other stays where it is"
+    )
+
+
+def _text_of(path: Path) -> str:
+    if regular_size(path) > LIMITS[CARD_FILE]:
+        raise InputError(f"{path} is too large for a card")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is no text in UTF-8") from None
+
+
+class _Staged:
+    """A copy of what is published, so that nothing else can be and nothing changes meanwhile."""
+
+    def __init__(
+        self,
+        folder: ModelFolder,
+        place: Path,
+        repo: str,
+        license: str | None,
+        warn: Callable[[str], None],
+    ) -> None:
+        self.place = place
+        self.warn = warn
+        for name in (GENERATOR_FILE, DISCRIMINATOR_FILE, PICTURE_FILE):
+            shutil.copyfile(folder.own(name), place / name)
+        config, rows = shareable(folder.config()), folder.scores()
+        self.config_title = f"{config.title}, step {config.step}"
+        write_text(place / CONFIG_FILE, to_json(config.model_dump(mode="json")))
+        if rows:
+            write_scores(place, rows)
+        self._curve(folder)
+        self.generated = card(
+            config,
+            rows,
+            reference=repo,
+            license=license,
+            curve=CURVE_FILE if (place / CURVE_FILE).exists() else None,
+        )
+
+    def _curve(self, folder: ModelFolder) -> None:
+        drawn = None
+        if (run := folder.run()) is not None:
+            drawn = training_curve(run.path / METRICS_FILE)
+        elif folder.has(CURVE_FILE):
+            drawn = folder.own(CURVE_FILE).read_bytes()
+        if drawn is not None:
+            (self.place / CURVE_FILE).write_bytes(drawn)
+
+    def add(self, files: Iterable[Path]) -> None:
+        """Copy other files that the repository is to carry.
+
+        Raises:
+            InputError: one is missing, or its name is taken.
+        """
+        for path in files:
+            regular_size(path)
+            if path.name in OWN_FILES or path.name.startswith("."):
+                raise InputError(f"--add {path}: no other file of a model has such a name")
+            if (self.place / path.name).exists():
+                raise InputError(f"--add {path}: there are two files of the name {path.name}")
+            shutil.copyfile(path, self.place / path.name)
+
+    def check(self) -> None:
+        """Refuse what others could not load, or what is no picture.
+
+        Raises:
+            InputError: a file is not what its name says.
+        """
+        write_manifest(self.place)
+        model = loaded(ModelFolder(self.place, "the copy of the model"))
+        model.discriminator  # noqa: B018 - read and verified when it is asked for
+        for name in (PICTURE_FILE, CURVE_FILE):
+            if (self.place / name).exists():
+                _check_picture(self.place / name)
+
+    def write_card(self, own: str | None) -> None:
+        """Write the card, with what a person wrote in another one, and the manifest."""
+        text, kept = (self.generated, []) if own is None else merged(self.generated, own)
+        for section in kept:
+            self.warn(f"the section '{section}' of the card was edited by hand and stays as it is")
+        write_text(self.place / CARD_FILE, text)
+        write_manifest(self.place)
+
+    def texts(self) -> dict[str, str]:
+        """Return the card, and the manifest, which holds the hash of whatever else there is."""
+        names = (CARD_FILE, MANIFEST_FILE)
+        return {name: (self.place / name).read_text(encoding="utf-8") for name in names}
+
+    def records(self) -> dict[str, FileRecord]:
+        """Return every file that is published, the manifest among them."""
+        return {name: FileRecord(**about) for name, about in manifest(self.place).items()}
+
+
+def _check_picture(path: Path) -> None:
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            picture.verify()
+    except Exception as error:
+        raise InputError(f"{path.name} is no PNG: {first_line(error)}") from None
+
+
+def shareable(config: ModelConfig) -> ModelConfig:
+    """Return a configuration without what belongs to a machine: trackers, and where folders are.
+
+    Of a path in an option the last name is left.
+    """
+    tree = config.model_dump(mode="json")
+    tree["trackers"] = []
+    for choice in (*(tree[part] for part in PARTS), *tree["augmentations"]):
+        choice["options"] = _without_folders(choice["options"])
+    return ModelConfig.model_validate(tree)
+
+
+def _without_folders(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_folders(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(part) for part in value]
+    if isinstance(value, str):
+        for kind in (PurePosixPath, PureWindowsPath):
+            if kind(value).is_absolute():
+                return kind(value).name
+    return value
