@@ -157,7 +157,10 @@ def download(reference: Reference, name: str, size: int | None, *, anew: bool = 
         InputError: there is no such model, revision or file, or it has another size.
         GanzooError: it cannot be downloaded.
     """
-    with speaking(f"download {name} of {reference}", reference):
+    doing = f"download {name} of {reference}"
+    if size is None:  # the first file of all, which says whether there is a model
+        doing = f"look up {reference}, which is no folder here"
+    with speaking(doing, reference):
         from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
         revision = reference.revision
@@ -221,14 +224,14 @@ def refusal(error: HfHubHTTPError, doing: str, reference: Reference) -> GanzooEr
     if isinstance(error, errors.GatedRepoError):
         return GanzooError(f"{repo} is gated: ask its author for access on its page, and {LOGIN}")
     if isinstance(error, errors.RepositoryNotFoundError):
-        return InputError(f"the Hub has no model {repo}, or it is private: then {LOGIN}")
+        return InputError(
+            f"the Hub has no model {repo}, or it is private: then {LOGIN}; and there is no such "
+            "folder here"
+        )
     if isinstance(error, errors.RevisionNotFoundError):
         return InputError(f"{repo} has no revision {revision}; see the branches and tags there")
     if isinstance(error, errors.RemoteEntryNotFoundError):
-        return InputError(
-            f"{reference} cannot be used: cannot {doing}, as there is none"
-            f"{'' if MANIFEST_FILE not in doing else ', so that it holds no model of ganzoo'}"
-        )
+        return InputError(f"{reference} holds no whole model of ganzoo: cannot {doing}")
     words = _own_words(error)
     if status == 401:
         return GanzooError(f"cannot {doing}: the Hub does not know you (401); {LOGIN}")
