@@ -435,16 +435,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve
 
     def _body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-            return self._read(int(self.headers.get("Content-Length", 0)))
-        chunks = []
-        while size := int(self.rfile.readline() or b"0", 16):
-            chunks.append(self._read(size))
-            self.rfile.readline()
-        self.rfile.readline()
-        return b"".join(chunks)
-
-    def _read(self, size: int) -> bytes:
+        size = int(self.headers.get("Content-Length", 0))
         content = self.rfile.read(size)
         if len(content) < size:
             raise ConnectionError("the client has gone")
