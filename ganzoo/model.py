@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ganzoo import images, memory
 from ganzoo.architecture import GeneratorInput
+from ganzoo.card import card
 from ganzoo.config import RunConfig, read_config
 from ganzoo.dataset import DataSpec
 from ganzoo.errors import GanzooError, InputError, first_line
@@ -238,9 +239,10 @@ def write_model(
         save_tensors(beside / GENERATOR_FILE, generator.state_dict())
         save_tensors(beside / DISCRIMINATOR_FILE, discriminator.state_dict())
         write_text(beside / CONFIG_FILE, to_json(config.model_dump(mode="json")))
-        write_text(beside / CARD_FILE, _card(config))
+        rows = list(scores)
+        write_text(beside / CARD_FILE, card(config, rows))
         shutil.copyfile(picture, beside / PICTURE_FILE)
-        if rows := list(scores):
+        if rows:
             write_scores(beside, rows)
 
 
@@ -317,36 +319,3 @@ def _with_weights(build: Callable[[DataSpec], nn.Module], data: DataSpec, path: 
         if not parameter.isfinite().all():
             raise InputError(f"{path} holds numbers that are not finite, in '{name}'")
     return network.eval().requires_grad_(False)
-
-
-def _card(config: ModelConfig) -> str:
-    packages = sorted(
-        {f"{part.package} {part.version}" for part in (config.architecture, config.loss)}
-    )
-    shape = config.spec.size_in_words
-    return f"""---
-library_name: ganzoo
-tags:
-- ganzoo
-- gan
-- {config.architecture.name}
-- {config.loss.name}
----
-# {config.title}
-
-![Samples of the averaged generator, with the same latents as during training]({PICTURE_FILE})
-
-A generative adversarial network: samples of shape {shape}, trained for {config.step} generator
-updates with batches of {config.train.batch_size} and seed {config.train.seed}. All its images
-are synthetic.
-
-```python
-import ganzoo
-
-model = ganzoo.load("path/to/this/folder")
-images = model.sample(16, seed=0)  # floats (16, {", ".join(map(str, config.spec.shape))})
-```
-
-It needs {", ".join(packages)}. `{CONFIG_FILE}` holds every option; `{GENERATOR_FILE}` is the
-moving average of the generator, `{DISCRIMINATOR_FILE}` the discriminator it was trained against.
-"""
