@@ -380,7 +380,7 @@ def _data_name(choice: ComponentChoice) -> str:
 
 def _data(config: ModelConfig) -> str:
     spec = config.spec
-    classes = f" of {_class_count(spec.classes)}{_class_names(config)}" if spec.classes else ""
+    classes = f", of {_class_count(spec.classes)}{_class_names(config)}" if spec.classes else ""
     what = f"Samples are {_kind(config)}{classes}."
     if config.data_fingerprint:
         what += f" The fingerprint of their content is {_hash(config.data_fingerprint)}."
@@ -565,7 +565,7 @@ def _protocol(rows: Sequence[ScoreRow]) -> list[str]:
             f"{_hash(row.features.get('sha256', ''))}"
         )
     versions = ", ".join(f"{prose(name)} {prose(value)}" for name, value in row.versions.items())
-    paragraphs = [f"{said}, of the model at step {row.step:,}. Found with {versions}."]
+    paragraphs = [f"{said}. The model is that of step {row.step:,}. Found with {versions}."]
     if any(each.std is not None for each in rows):
         between = (
             f"the standard deviation between the {row.repeats} sets of fakes"
@@ -587,7 +587,11 @@ def _seeds(row: ScoreRow) -> str:
 def _limits(subject: _Subject) -> str:
     config, train = subject.config, subject.config.train
     seen = config.step * train.n_critic * train.batch_size
-    measured = "The scores above are all that was measured" if subject.rows else "It has no scores"
+    measured = (
+        "The scores above are all that was measured"
+        if subject.rows
+        else "No scores of it are given here"
+    )
     classes = ""
     if subject.conditional:
         classes = f", of {_class_count(config.spec.classes or 0)} and no other"
