@@ -103,6 +103,7 @@ def _draw(axes: Axes, title: str, curves: Mapping[str, Curve]) -> None:
         lines += axes.plot([step for step, _ in points], [value for _, value in points], lw=1.2)
     axes.set_title(title)
     axes.set_xlabel("generator updates")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     # A plugin names its terms: a dollar is no formula, and "_" hides nothing.
