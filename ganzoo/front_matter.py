@@ -106,11 +106,21 @@ def merged(new: dict[str, Any], old: dict[str, Any], before: dict[str, Any]) -> 
     _put(made, "license", new.get("license") or old.get("license"))
     _put(made, "tags", _tags(new, old, before))
     _put(made, "model-index", _index(new.get("model-index"), old.get("model-index")))
-    return made
+    return {key: made[key] for key in _order(list(old), list(new)) if key in made}
 
 
 _SHARED = ("pipeline_tag", "base_model")
 _OWN = ("library_name", "license", "tags", "model-index")
+
+
+def _order(old: list[str], new: list[str]) -> list[str]:
+    """Return the old keys with the new ones among them, each before the next one that is there."""
+    names = list(old)
+    for i, key in enumerate(new):
+        if key not in names:
+            places = [names.index(name) for name in new[i + 1 :] if name in names]
+            names.insert(places[0] if places else len(names), key)
+    return names
 
 
 def _put(data: dict[str, Any], key: str, value: Any) -> None:
