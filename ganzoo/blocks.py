@@ -17,9 +17,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 _BLOCK = re.compile(
     r"^<!-- ganzoo:([a-z]+) sha256=([0-9a-f]{12}) -->[ \t]*\n"
-    r"(.*?)^<!-- /ganzoo:\1 -->[ \t]*(?:\n|\Z)",
-    re.MULTILINE | re.DOTALL,
+    r"((?:(?!<!-- /?ganzoo:).*\n)*)<!-- /ganzoo:\1 -->[ \t]*(?:\n|\Z)",
+    re.MULTILINE,
 )
+"""None holds the comment of another: one whose end is missing must not reach for the next end."""
 _RECORD = re.compile(r"^<!-- ganzoo (\{.*\}) -->[ \t]*(?:\n|\Z)", re.MULTILINE)
 
 
@@ -79,12 +80,8 @@ def parsed(text: str) -> tuple[Record | None, list[Piece]]:
         text = text[: found.start()] + text[found.end() :]
         break
     pieces: list[Piece] = []
-    names: set[str] = set()
     end = 0
     for found in _BLOCK.finditer(text):
-        if found[1] in names:
-            continue  # a copy is a person's text
-        names.add(found[1])
         pieces += [Piece(text[end : found.start()])] if end < found.start() else []
         pieces.append(Piece(found[0], found[1], edited=_hash(found[3]) != found[2]))
         end = found.end()

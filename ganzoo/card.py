@@ -51,7 +51,6 @@ WIDTH = 88
 """Characters of a command before it is broken into lines."""
 COLOURS = {1: "grey", 3: "colour", 4: "colour and transparent"}
 _PACKAGE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
-_ABSOLUTE = (PurePosixPath, PureWindowsPath)
 
 
 def card(
@@ -126,10 +125,11 @@ def merged(new: str, old: str) -> tuple[str, list[str]]:
     if "licence" in fresh:  # a person may have given one in the metadata alone
         fresh["licence"] = blocks.block("licence", _licence(front.get("license")))
     pieces, away = blocks.merged(fresh, old_pieces, then.blocks)
-    names = [piece.name for piece in pieces if piece.name]
+    # A person may have copied one, and then there are two.
+    names = dict.fromkeys(piece.name for piece in pieces if piece.name)
+    edited = dict.fromkeys(piece.name for piece in pieces if piece.name and piece.edited)
     record = Record(blocks=(*names, *away), front=now.front)
-    edited = [piece.name for piece in pieces if piece.name and piece.edited]
-    return _whole(front_matter.rewritten(old_yaml, front), record, pieces), edited
+    return _whole(front_matter.rewritten(old_yaml, front), record, pieces), list(edited)
 
 
 def _whole(front: str, record: Record, pieces: Sequence[Piece]) -> str:
@@ -356,10 +356,12 @@ def _without_paths(value: Any) -> Any:
         return {key: _without_paths(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_without_paths(item) for item in value]
-    if isinstance(value, str):
-        for flavour in _ABSOLUTE:
-            if (path := flavour(value)).is_absolute() or value.startswith("~"):
-                return path.name
+    if isinstance(value, str) and (
+        PurePosixPath(value).is_absolute()
+        or PureWindowsPath(value).is_absolute()
+        or value.startswith("~")
+    ):
+        return PureWindowsPath(value).name  # which splits at either kind of slash
     return value
 
 

