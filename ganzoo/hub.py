@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import GanzooError, InputError, first_line, without_token
-from ganzoo.model_folder import LIMITS, MANIFEST_FILE, ModelFolder
+from ganzoo.model_files import LIMITS, MANIFEST_FILE
+from ganzoo.model_folder import ModelFolder
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError

@@ -18,7 +18,6 @@ from ganzoo.config import RunConfig, read_config
 from ganzoo.dataset import DataSpec
 from ganzoo.errors import InputError
 from ganzoo.files import (
-    JSON_LIMIT,
     atomic_folder,
     manifest,
     read_json,
@@ -28,27 +27,20 @@ from ganzoo.files import (
     to_json,
     write_text,
 )
+from ganzoo.model_files import (
+    CARD_FILE,
+    CONFIG_FILE,
+    DISCRIMINATOR_FILE,
+    GENERATOR_FILE,
+    LIMITS,
+    MANIFEST_FILE,
+    PICTURE_FILE,
+)
 from ganzoo.run import Run
 from ganzoo.scores import SCORES_FILE, ScoreRow, logged_scores, read_scores, write_scores
 
 if TYPE_CHECKING:
     from torch import nn
-
-GENERATOR_FILE = "model.safetensors"
-DISCRIMINATOR_FILE = "discriminator.safetensors"
-CONFIG_FILE = "config.json"
-CARD_FILE = "README.md"
-PICTURE_FILE = "samples.png"
-MANIFEST_FILE = "manifest.json"
-LARGEST_PICTURE = 64 << 20
-LIMITS = {
-    CONFIG_FILE: JSON_LIMIT,
-    SCORES_FILE: JSON_LIMIT,
-    MANIFEST_FILE: JSON_LIMIT,
-    CARD_FILE: JSON_LIMIT,
-    PICTURE_FILE: LARGEST_PICTURE,
-}
-"""Bytes of a file, at most; a file of weights is held against its network."""
 
 
 class ModelConfig(RunConfig):
@@ -194,8 +186,9 @@ def write_model(
         save_tensors(beside / GENERATOR_FILE, generator.state_dict())
         save_tensors(beside / DISCRIMINATOR_FILE, discriminator.state_dict())
         write_text(beside / CONFIG_FILE, to_json(config.model_dump(mode="json")))
-        write_text(beside / CARD_FILE, card(config))
+        rows = list(scores)
+        write_text(beside / CARD_FILE, card(config, rows))
         shutil.copyfile(picture, beside / PICTURE_FILE)
-        if rows := list(scores):
+        if rows:
             write_scores(beside, rows)
         write_manifest(beside)

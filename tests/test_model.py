@@ -10,7 +10,7 @@ import torch
 import ganzoo
 from ganzoo.errors import InputError
 from ganzoo.files import load_tensors, save_tensors
-from ganzoo.model_folder import write_manifest, write_model
+from ganzoo.model_folder import write_model
 
 
 @pytest.fixture

@@ -7,49 +7,43 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from ganzoo.card import card, merged
+from ganzoo.component import without_folders
 from ganzoo.curve import training_curve
 from ganzoo.errors import InputError, first_line
 from ganzoo.files import manifest, regular_size, sha256, to_json, user_path, write_text
 from ganzoo.hub import HubFolder, parse
 from ganzoo.model import find_model, loaded
-from ganzoo.model_folder import (
+from ganzoo.model_files import (
     CARD_FILE,
     CONFIG_FILE,
+    CURVE_FILE,
     DISCRIMINATOR_FILE,
     GENERATOR_FILE,
     LIMITS,
     MANIFEST_FILE,
     PICTURE_FILE,
+)
+from ganzoo.model_folder import (
     RECORDS,
     FileRecord,
     ModelConfig,
     ModelFolder,
     write_manifest,
 )
-from ganzoo.scores import SCORES_FILE, write_scores
+from ganzoo.scores import write_scores
 from ganzoo.tracker import METRICS_FILE
 from ganzoo.upload import Repository
 
 if TYPE_CHECKING:
     from ganzoo.run import Run
 
-CURVE_FILE = "training.png"
-OWN_FILES = {
-    GENERATOR_FILE,
-    DISCRIMINATOR_FILE,
-    CONFIG_FILE,
-    CARD_FILE,
-    PICTURE_FILE,
-    SCORES_FILE,
-    CURVE_FILE,
-    MANIFEST_FILE,
-}
+OWN_FILES = {GENERATOR_FILE, DISCRIMINATOR_FILE, *LIMITS}
 PARTS = ("architecture", "loss", "data")
 
 
@@ -311,17 +305,5 @@ def shareable(config: ModelConfig) -> ModelConfig:
     tree = config.model_dump(mode="json")
     tree["trackers"] = []
     for choice in (*(tree[part] for part in PARTS), *tree["augmentations"]):
-        choice["options"] = _without_folders(choice["options"])
+        choice["options"] = without_folders(choice["options"])
     return ModelConfig.model_validate(tree)
-
-
-def _without_folders(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_folders(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_without_folders(part) for part in value]
-    if isinstance(value, str):
-        for kind in (PurePosixPath, PureWindowsPath):
-            if kind(value).is_absolute():
-                return kind(value).name
-    return value
