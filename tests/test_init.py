@@ -128,6 +128,22 @@ def test_a_model_folder_gives_its_own_name(first):
     assert os.getcwd() not in (run.path / "config.json").read_text()
 
 
+def test_a_model_of_the_hub_is_named_by_its_commit(first, hub, client, tmp_path):
+    files = {path.name: path.read_bytes() for path in first.model.iterdir()}
+    commit = hub.repo("alice/digits", files)
+    done = client.run("train", "--init", "alice/digits", "--steps=2", "--device=cpu", "--out=a/run")
+    assert done.code == 0, done
+    hub.commit("alice/digits", {"README.md": b"changed"})
+    hub.offline()
+    init = Run(Path("a/run")).config().init
+    assert (init.name, init.revision, init.step) == ("alice/digits", commit, 4)
+    assert f"started from alice/digits: revision={commit}, " in client.run("show", "a/run").out
+    client.empty_cache()
+    assert client.run("train", "--resume=a/run", "--steps=3").code == 0
+    for name in WEIGHTS:
+        assert Path("a/run/init", name).read_bytes() == files[name]
+
+
 def test_a_model_that_started_from_another_starts_a_third(first):
     second = tuned("second", first, steps=1)
     third = tuned("third", second, steps=0)

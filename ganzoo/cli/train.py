@@ -62,7 +62,8 @@ def train(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Start from the networks of a run or a model folder; what is not given is its.",
+            help="Start from the networks of a run, a model folder, or user/name of the Hub; what "
+            "is not given is the model's.",
         ),
     ] = None,
     tracker: Annotated[
