@@ -77,6 +77,16 @@ class HubFolder(ModelFolder):
         """What leads to these very files again."""
         return f"{self.repo}@{self.commit}"
 
+    @property
+    def short_name(self) -> str:
+        """``user/name``."""
+        return self.repo
+
+    @property
+    def revision(self) -> str:
+        """The commit."""
+        return self.commit
+
     def run(self) -> None:
         """Return None: what is in the cache belongs to no run."""
         return

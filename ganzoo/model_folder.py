@@ -89,6 +89,17 @@ class ModelFolder:
         """What leads to these very files again."""
         return str(self.path)
 
+    @property
+    def short_name(self) -> str:
+        """What it is called, without where it lies: the name of its run's folder or of its own."""
+        run = self.run()
+        return (self.path if run is None else run.path).resolve().name
+
+    @property
+    def revision(self) -> str | None:
+        """The commit of the Hub that the files are of, if they are of the Hub."""
+        return None
+
     def has(self, name: str) -> bool:
         """Tell whether the model has a file."""
         return name in self.records

@@ -231,6 +231,7 @@ def test_sample_writes_single_images(run, ganzoo_cli):
         "model": "run/model",
         "seed": 5,
         "label": None,
+        "truncation": None,
         "source": None,
         "files": names,
     }
