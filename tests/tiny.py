@@ -1,9 +1,10 @@
-"""A run that takes a moment, and what asks it to stop."""
+"""A run that takes a moment, what asks it to stop, and what makes a changed model whole."""
 
 import os
 import signal
 
 from ganzoo.loop import Observer
+from ganzoo.model_folder import write_manifest
 
 TINY = {
     "steps": 4,
@@ -13,6 +14,12 @@ TINY = {
     "checkpoint_every": 2,
     "device": "cpu",
 }
+
+
+def sealed(folder):
+    """List a model's files anew, so that a change of them gets past their hashes."""
+    write_manifest(folder)
+    return folder
 
 
 class Stopper(Observer):
