@@ -316,12 +316,13 @@ def _with_weights(
     """Build a network with the weights of a file, which must be its own, and finite.
 
     How large the network may be says the size of the file, and how large the file may be says the
-    network, before it is downloaded or memory is taken for either.
+    network, before it is downloaded or memory is taken for either. A manifest may claim any size,
+    so neither is more than the memory.
     """
     size = folder.size(name)
     # Set up, a network may have more for a while: parametrisations keep a tensor twice.
-    most = 4 * size + SPARE_BYTES
-    tensors = 4 * size // LEAST_HEADER + SPARE_TENSORS
+    most = min(4 * size + SPARE_BYTES, memory.limit())
+    tensors = min(4 * size // LEAST_HEADER + SPARE_TENSORS, memory.MOST_TENSORS)
     with kept_randomness():  # building draws weights that the file then replaces
         with _building(folder, name):
             outline = memory.outlined(lambda: build(data), most, tensors)

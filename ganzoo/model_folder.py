@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -64,7 +64,9 @@ class FileRecord(BaseModel):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-RECORDS = TypeAdapter(dict[str, FileRecord])
+_NAME = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""No path: nothing that a manifest lists lies outside of its folder."""
+RECORDS = TypeAdapter(dict[_NAME, FileRecord])
 """What a manifest holds."""
 
 
