@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.errors import GanzooError, InputError
-from ganzoo_export.formats import DEFAULT, SAMPLES, Format, format_called
+from ganzoo.errors import GanzooError, InputError, first_line
+from ganzoo_export.formats import BATCH, DEFAULT, SAMPLES, Format, format_called
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +37,7 @@ class Exported:
     format: str
     file: Path
     inputs: dict[str, dict[str, Any]]
-    """Type and shape of each input by its name; ``N`` is the batch, of any size."""
+    """Type and shape of each input by its name; ``N`` is any number of samples."""
     outputs: dict[str, dict[str, Any]]
     largest_difference: float
     """Between its samples and the model's, as the tolerance counts."""
@@ -43,7 +46,7 @@ class Exported:
 
 def export(
     model: Model | Run | str | Path | None,
-    path: Path,
+    path: str | Path,
     format: str = DEFAULT,
     *,
     replace: bool = False,
@@ -66,6 +69,7 @@ def export(
         ganzoo.errors.GanzooError: the network cannot be exported, or the file was found to give
             other samples than the model; nothing is left of it.
     """
+    path = Path(path)
     chosen = format_called(format)
     chosen.check()
     _check(path, chosen, replace)
@@ -75,7 +79,9 @@ def export(
     from ganzoo_export.network import Network
 
     network = Network(model if isinstance(model, Model) else load(model))
-    with kept_randomness():
+    # What torch and onnxscript warn of is their own code, about which nobody here can do anything.
+    ignoring = warnings.catch_warnings(action="ignore")
+    with kept_randomness(), ignoring, _refusing(network, chosen):
         program = network.program(EXAMPLES)
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as beside:
@@ -90,6 +96,20 @@ def export(
     return Exported(
         chosen.name, path, _described(inputs), _described({SAMPLES: samples}), difference
     )
+
+
+@contextmanager
+def _refusing(network: Network, chosen: Format) -> Iterator[None]:
+    """Say in a line what stands in the way: what cannot be followed, or the format has not."""
+    try:
+        yield
+    except (GanzooError, OSError):
+        raise
+    except Exception as error:
+        raise GanzooError(
+            f"the generator of {network.architecture} cannot be exported as {chosen.name}: "
+            f"{type(error).__name__}: {first_line(error)}"
+        ) from error
 
 
 def _check(path: Path, chosen: Format, replace: bool) -> None:
@@ -119,6 +139,9 @@ def _difference(network: Network, chosen: Format, file: Path) -> float:
 
 def _described(tensors: dict[str, Tensor]) -> dict[str, dict[str, Any]]:
     return {
-        name: {"dtype": str(tensor.dtype).removeprefix("torch."), "shape": ["N", *tensor.shape[1:]]}
+        name: {
+            "dtype": str(tensor.dtype).removeprefix("torch."),
+            "shape": [BATCH, *tensor.shape[1:]],
+        }
         for name, tensor in tensors.items()
     }

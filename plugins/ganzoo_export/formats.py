@@ -6,7 +6,6 @@ What they need is imported when it is used: torch takes a second, and ONNX may n
 from __future__ import annotations
 
 import importlib.util
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 
 ABOUT = "ganzoo.json"
 """Key of the text within a file that says what it is."""
+BATCH = "N"
+"""Name of the first dimension of all inputs and of the samples."""
 SAMPLES = "samples"
 """Name of the output."""
 OPSET = 18
@@ -75,14 +76,14 @@ class TorchExport(Format):
         """Write a ``.pt2``, in which the text is an extra file."""
         import torch
 
-        with path.open("wb") as file, _quietly():
+        with path.open("wb") as file:
             torch.export.save(program, file, extra_files={ABOUT: about})
 
     def load(self, path: Path) -> Run:
         """Read the file by torch, which unpickles: it must be one of this process."""
         import torch
 
-        with path.open("rb") as file, _quietly():
+        with path.open("rb") as file:
             module = torch.export.load(file).module()
         return lambda inputs: module(**inputs)
 
@@ -106,10 +107,15 @@ class ONNX(Format):
                 f"an ONNX file holds less than 2 GiB, and these weights are {size / 2**30:.1f} GiB;"
                 f" choose --format {TorchExport.name}"
             )
-        with _quietly():
-            model = torch.onnx.export(
-                program, (), dynamo=True, opset_version=OPSET, output_names=[SAMPLES], verbose=False
-            ).model_proto
+        model = torch.onnx.export(
+            program,
+            (),
+            dynamo=True,
+            dynamic_shapes={name: {0: BATCH} for name in program.graph_signature.user_inputs},
+            output_names=[SAMPLES],
+            opset_version=OPSET,
+            verbose=False,
+        ).model_proto
         onnx.helper.set_model_props(model, {ABOUT: about})
         path.write_bytes(model.SerializeToString())
 
@@ -145,8 +151,3 @@ def format_called(name: str) -> Format:
         hint = did_you_mean(name, FORMATS) or f"; there are {' and '.join(FORMATS)}"
         raise InputError(f"no format is called '{name}'{hint}")
     return FORMATS[name]
-
-
-def _quietly() -> warnings.catch_warnings:
-    """Keep what a library says of its own insides from a person who can do nothing about it."""
-    return warnings.catch_warnings(action="ignore")

@@ -9,14 +9,12 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from ganzoo import GeneratorInput, Model
-from ganzoo.errors import GanzooError, first_line
 from ganzoo.files import to_json
 from ganzoo.model import classes_in_turn, raw_samples
 from ganzoo.seeding import generator_for
+from ganzoo_export.formats import BATCH
 
 SEED = 0
-BATCH = "N"
-"""What the first dimension of all inputs and of the samples is called."""
 
 
 class Network:
@@ -28,6 +26,11 @@ class Network:
         translates = model.architecture.takes_images
         self._named = (_FromImages if translates else _FromLatents)(generator)
         self._given = "images" if translates else "latents"
+
+    @property
+    def architecture(self) -> str:
+        """Name of the architecture."""
+        return self._model.config.architecture.name
 
     @property
     def about(self) -> str:
@@ -47,24 +50,14 @@ class Network:
         return named, raw_samples(self._named.generator, inputs, self._model.config.spec)
 
     def program(self, count: int) -> ExportedProgram:
-        """Follow a batch of so many samples, and return what was computed, for any number of them.
+        """Follow a batch of so many samples, and return what is computed, for any number of them.
 
-        Raises:
-            GanzooError: torch cannot follow it.
+        What stands in the way is raised as torch has it.
         """
         inputs, _ = self.example(count)
         sizes = {name: {0: Dim(BATCH)} for name in inputs}
-        try:
-            # Not strict, which means by running it: it is quicker, and knows all of Python.
-            program = torch.export.export(
-                self._named, (), inputs, dynamic_shapes=sizes, strict=False
-            )
-        except Exception as error:  # whatever stands in the way is raised as it is
-            name = self._model.config.architecture.name
-            raise GanzooError(
-                f"the generator of {name} cannot be exported: {type(error).__name__}: "
-                f"{first_line(error)}"
-            ) from error
+        # Followed by running it: to read its code instead, as strict does, torch takes longer.
+        program = torch.export.export(self._named, (), inputs, dynamic_shapes=sizes, strict=False)
         for module in program.graph_module.modules():
             for node in getattr(getattr(module, "graph", None), "nodes", ()):
                 node.meta.pop("stack_trace", None)  # it names folders of this machine
