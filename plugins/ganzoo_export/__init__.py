@@ -60,7 +60,7 @@ def export(
     Args:
         model: What :func:`ganzoo.load` takes, or what it gave.
         path: The file, with the ending of its format.
-        format: One of ``FORMATS``.
+        format: One of ``ganzoo_export.formats.FORMATS``.
         replace: Whether a file that is there may be replaced.
 
     Raises:
@@ -114,7 +114,7 @@ def _refusing(network: Network, chosen: Format) -> Iterator[None]:
 
 def _check(path: Path, chosen: Format, replace: bool) -> None:
     """Refuse a path before anything is read or computed for it."""
-    if path.suffix.lower() != chosen.suffix:
+    if path.suffix != chosen.suffix:
         raise InputError(f"--out {path}: the format {chosen.name} is written to a {chosen.suffix}")
     if path.is_dir():
         raise InputError(f"{path} is a folder; choose another --out")

@@ -28,7 +28,7 @@ OPSET = 18
 ONNX_LIMIT = (1 << 31) - (1 << 24)
 """Bytes of numbers in one ONNX file: protobuf ends at 2 GiB, and the graph takes its part."""
 
-Run = Callable[[Mapping[str, "Tensor"]], "Tensor"]
+Runner = Callable[[Mapping[str, "Tensor"]], "Tensor"]
 """From inputs by their names to samples."""
 
 
@@ -62,7 +62,7 @@ class Format(ABC):
         """
 
     @abstractmethod
-    def load(self, path: Path) -> Run:
+    def load(self, path: Path) -> Runner:
         """Return the function that a file of this format is."""
 
 
@@ -79,7 +79,7 @@ class TorchExport(Format):
         with path.open("wb") as file:
             torch.export.save(program, file, extra_files={ABOUT: about})
 
-    def load(self, path: Path) -> Run:
+    def load(self, path: Path) -> Runner:
         """Read the file by torch, which unpickles: it must be one of this process."""
         import torch
 
@@ -119,7 +119,7 @@ class ONNX(Format):
         onnx.helper.set_model_props(model, {ABOUT: about})
         path.write_bytes(model.SerializeToString())
 
-    def load(self, path: Path) -> Run:
+    def load(self, path: Path) -> Runner:
         """Give the file to onnxruntime, on the CPU."""
         import onnxruntime
         import torch

@@ -15,6 +15,8 @@ from ganzoo.seeding import generator_for
 from ganzoo_export.formats import BATCH
 
 SEED = 0
+MOST = (1 << 31) - 1
+"""Samples at once; torch 2.7 does not follow every network for a number without an end."""
 
 
 class Network:
@@ -55,7 +57,7 @@ class Network:
         What stands in the way is raised as torch has it.
         """
         inputs, _ = self.example(count)
-        sizes = {name: {0: Dim(BATCH)} for name in inputs}
+        sizes = {name: {0: Dim(BATCH, max=MOST)} for name in inputs}
         # Followed by running it: to read its code instead, as strict does, torch takes longer.
         program = torch.export.export(self._named, (), inputs, dynamic_shapes=sizes, strict=False)
         for module in program.graph_module.modules():
