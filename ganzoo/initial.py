@@ -201,6 +201,7 @@ class Initial:
 
 
 def _is_meant(given: str | None, kind: registry.Kind, mine: ComponentChoice) -> bool:
+    """Tell whether a component is the model's, and so gets its options."""
     if given is None:
         registry.find_from(kind, mine.name, mine.package, mine.version)
         return True
