@@ -63,9 +63,8 @@ def card(
     rows: Iterable[ScoreRow] = (),
     *,
     reference: str = HERE,
-    license: str | None = None,
+    license: str | list[str] | None = None,
     curve: str | None = None,
-    base_model: str | None = None,
 ) -> str:
     """Return the card of a model: Markdown with metadata at its head.
 
@@ -77,11 +76,10 @@ def card(
         reference: What :func:`ganzoo.load` finds it by.
         license: Identifier of its licence, as the Hub knows it; None if nobody gave one.
         curve: Name of the picture of its training, in the same folder.
-        base_model: The model that it started from, ``user/name`` or ``user/name@revision``.
     """
     subject = _Subject.of(config, rows, reference)
     texts = {
-        "about": _about(subject, base_model),
+        "about": _about(subject),
         "use": _use(subject),
         "architecture": _component("## Architecture", config.architecture, ARCHITECTURE),
         "loss": _component("## Loss", config.loss, LOSS),
@@ -95,10 +93,21 @@ def card(
         "versions": _versions(config),
     }
     written = {name: blocks.block(name, text) for name, text in texts.items() if text}
-    front = _front(subject, license, base_model)
+    front = _front(subject, license)
     recorded = {key: value for key, value in front.items() if key != "model-index"}
     record = Record(blocks=tuple(written), front=recorded)
     return _whole(front_matter.written(front), record, blocks.apart(list(written.values())))
+
+
+def licence_of(text: str | None) -> str | list[str] | None:
+    """Return the licence that the metadata of a card name; None if they name none.
+
+    Raises:
+        InputError: the metadata cannot be read.
+    """
+    if text is None:
+        return None
+    return front_matter.read(front_matter.split(text)[0]).get("license")
 
 
 def merged(new: str, old: str) -> tuple[str, list[str]]:
@@ -174,16 +183,17 @@ class _Subject:
 # Metadata
 
 
-def _front(subject: _Subject, license: str | None, base_model: str | None) -> dict[str, Any]:
+def _front(subject: _Subject, license: str | list[str] | None) -> dict[str, Any]:
     config = subject.config
-    names = (config.architecture.name, config.loss.name)
+    names, init = (config.architecture.name, config.loss.name), config.init
     tags = [PACKAGE, "gan", *map(printable, names)]
     tags += ["class-conditional"] if subject.conditional and not subject.translates else []
     front = {
         "library_name": PACKAGE,
         "pipeline_tag": subject.task,
         "license": license,
-        "base_model": base_model.partition("@")[0] if base_model else None,
+        # A model that is on no Hub has no name there.
+        "base_model": printable(init.name) if init and init.revision else None,
         "tags": list(dict.fromkeys(tags)),
     }
     if subject.rows:
@@ -229,7 +239,7 @@ def _result(row: ScoreRow, task: str) -> Any:
 # Sections
 
 
-def _about(subject: _Subject, base_model: str | None) -> str:
+def _about(subject: _Subject) -> str:
     config, train = subject.config, subject.config.train
     paragraphs = [
         f"# {prose(config.title)}",
@@ -242,10 +252,11 @@ def _about(subject: _Subject, base_model: str | None) -> str:
         f"of {train.batch_size:,} and seed {train.seed}; these are the weights of the generator's "
         "moving average.",
     ]
-    if base_model:
+    if (init := config.init) is not None:
+        commit = f" (commit {_hash(init.revision)})" if init.revision else ""
         paragraphs.append(
-            f"It was fine-tuned: training began with the weights of {code(base_model)}, not with "
-            "random ones."
+            f"It was fine-tuned: training began with the weights of {code(init.name)}{commit}, as "
+            f"they were after {_times(init.step, 'generator update')}, and not with random ones."
         )
     return "\n\n".join(paragraphs)
 

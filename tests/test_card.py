@@ -165,11 +165,24 @@ def test_a_conditional_model_says_how_to_ask_for_a_class():
     assert "label=" not in PLAIN
 
 
+def from_model(config, name, revision=None):
+    about = {"step": 700, "generator_sha256": "a" * 64, "discriminator_sha256": "b" * 64}
+    init = InitialModel(name=name, revision=revision, **about)
+    return config.model_copy(update={"init": init})
+
+
 def test_what_it_started_from_is_said():
-    text = card(model(), base_model="ada/faces@v1")
+    text = card(from_model(model(), "ada/faces", "c0ffee" * 6 + "abcd"))
     assert ModelCard(text).data.base_model == "ada/faces"
-    assert "the weights of `ada/faces@v1`" in sections(text)["about"]
+    about = sections(text)["about"]
+    assert "the weights of `ada/faces` (commit `c0ffeec0ffee`), as they were after 700" in about
     assert "fine-tuned" not in PLAIN
+
+
+def test_what_it_started_from_on_the_same_machine_has_no_name_on_the_hub():
+    text = card(from_model(model(), "my-run"))
+    assert "the weights of `my-run`, as they were" in sections(text)["about"]
+    assert ModelCard(text).data.base_model is None
 
 
 def test_a_licence_is_given_and_never_made_up():
@@ -382,13 +395,12 @@ def test_hostile_names_break_neither_metadata_nor_structure():
     texts = {HOSTILE: HOSTILE}
     judged = row(HOSTILE, options=texts, features=texts, note=HOSTILE, versions=texts)
     judged = judged.model_copy(update={"data": {"name": HOSTILE, "split": HOSTILE}})
-    text = card(
-        hostile(), [judged], reference=HOSTILE, curve=HOSTILE, license=HOSTILE, base_model=HOSTILE
-    )
+    config = from_model(hostile(), HOSTILE, HOSTILE)
+    text = card(config, [judged], reference=HOSTILE, curve=HOSTILE, license=HOSTILE)
     data = metadata(text)
     assert data["license"] == HOSTILE, "as it was given"
     assert set(data) <= {*metadata(SCORED), "license", "base_model"}
-    plain = card(model(**{"train.augment": "color"}), [row(note="x")], curve="a", base_model="b")
+    plain = card(model(**{"train.augment": "color"}), [row(note="x")], curve="a")
     assert list(sections(text)) == [name for name in sections(plain) if name != "citation"]
     assert merged(text, text) == (text, [])
     tokens = MARKDOWN.parse(front_matter.split(text)[1])
@@ -444,7 +456,7 @@ def test_a_card_that_nobody_touched_is_written_anew():
         PLAIN,
         SCORED,
         card(model(step=100), reference="ada/digits"),
-        card(model("mlp", "hinge", "digits"), [row()], base_model="ada/other"),
+        card(from_model(model("mlp", "hinge", "digits"), "ada/other", "c" * 40), [row()]),
         card(model(), [row(), row("is", 5)], license="mit"),
     ]
     for new in cards:
