@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 
 from ganzoo import blocks, front_matter
 from ganzoo.card import card, merged
-from ganzoo.config import ComponentChoice, resolve
+from ganzoo.config import ComponentChoice, InitialModel, resolve
 from ganzoo.dataset import DataSpec
 from ganzoo.errors import InputError
 from ganzoo.model_folder import ModelConfig
