@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganzoo import ranks
 from ganzoo.config import RunConfig, choose_data, resolve
 from ganzoo.errors import InputError
 from ganzoo.files import user_path
@@ -13,11 +16,10 @@ from ganzoo.registry import DATASET
 from ganzoo.run import Run
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ganzoo.dataset import Samples
     from ganzoo.initial import Initial
     from ganzoo.loop import Observer
+    from ganzoo.ranks import Ranks
     from ganzoo.snapshots import Snapshots
     from ganzoo.training import Trainer
 
@@ -61,8 +63,9 @@ def train(
     """
     named = {f"train.{name}": value for name, value in train_options.items()}
     given = architecture, loss, data, {**(settings or {}), **named}, trackers
-    config, initial = configured(init, *given)
-    return start(config, out, observer, initial)
+    with ranks.joined():
+        config, initial = configured(init, *given)
+        return start(config, out, observer, initial)
 
 
 def configured(
@@ -73,15 +76,30 @@ def configured(
     settings: Mapping[str, Any],
     trackers: Iterable[str],
 ) -> tuple[RunConfig, Initial | None]:
-    """Return the configuration of a new run, and what it starts from; see :func:`train`."""
-    if init is not None:
-        from ganzoo.initial import Initial
+    """Return the configuration of a new run, and what it starts from; see :func:`train`.
 
-        initial = Initial.load(init)
-        return initial.resolve(architecture, loss, data, settings, trackers), initial
-    if architecture is None:
-        raise InputError("name an architecture to train, such as those of 'ganzoo list'")
-    return resolve(architecture, loss, data, settings, trackers), None
+    Of several processes the first one alone has what it starts from.
+    """
+    initial: Initial | None = None
+
+    def chosen() -> RunConfig:
+        nonlocal initial
+        if init is not None:
+            from ganzoo.initial import Initial
+
+            initial = Initial.load(init)
+            return initial.resolve(architecture, loss, data, settings, trackers)
+        if architecture is None:
+            raise InputError("name an architecture to train, such as those of 'ganzoo list'")
+        return resolve(architecture, loss, data, settings, trackers)
+
+    return _agreed_config(ranks.current(), chosen), initial
+
+
+def _agreed_config(team: Ranks, make: Callable[[], RunConfig]) -> RunConfig:
+    if team.world == 1:
+        return make()
+    return RunConfig.model_validate(team.agreed(lambda: make().model_dump(mode="json")))
 
 
 def open_dataset(name: str, **options: Any) -> Samples:
@@ -101,32 +119,63 @@ def start(
     initial: Initial | None = None,
 ) -> Run:
     """Train a new run of a configuration, with what it starts from if that is a model."""
+    with ranks.joined() as team:
+        observer = _heard(observer, team)
+        with told_to(observer.progressed):
+            return _started(config, out, observer, initial, team)
+
+
+def _heard(observer: Observer | None, team: Ranks) -> Observer:
+    """Return what watches the run; of several processes the first one alone is watched."""
     from ganzoo.loop import Observer
 
-    observer = observer or Observer()
-    with told_to(observer.progressed):
-        return _started(config, out, observer, initial)
+    return observer if observer and team.first else Observer()
 
 
 def _started(
-    config: RunConfig, out: str | Path | None, observer: Observer, initial: Initial | None
+    config: RunConfig,
+    out: str | Path | None,
+    observer: Observer,
+    initial: Initial | None,
+    team: Ranks,
 ) -> Run:
     from ganzoo.lint import complaints
     from ganzoo.loop import run_training
     from ganzoo.training import prepared
 
-    if config.init is not None and initial is None:
+    if config.init is not None and initial is None and team.first:
         raise InputError(f"this configuration starts from the model {config.init.name}: give it")
-    samples = config.data.build(DATASET).read()
+    samples = _read(config, team)
     config = config.model_copy(update={"data_fingerprint": samples.fingerprint})
     # Whatever can be refused is refused before a folder appears.
     trainer = prepared(config, samples, initial)
     snapshots = _snapshots(config, trainer)
     for message in [*samples.complaints(), *complaints(trainer)]:
         observer.warned(message)
-    with Run.create(config, user_path(out) if out else None, initial) as run:
+    with _created(config, out, initial, team) as run:
         run_training(run, config, trainer, observer, snapshots)
     return run
+
+
+def _read(config: RunConfig, team: Ranks) -> Samples:
+    """Read the data; every process must find the same."""
+    samples = config.data.build(DATASET).read()
+    if team.world > 1 and samples.fingerprint != team.agreed(lambda: samples.fingerprint):
+        raise InputError("the data are not those that the first process has: give each the same")
+    return samples
+
+
+@contextmanager
+def _created(
+    config: RunConfig, out: str | Path | None, initial: Initial | None, team: Ranks
+) -> Iterator[Run]:
+    """Make a run's folder, in the first process; the others learn where it is."""
+    if not team.first:
+        yield Run(Path(team.agreed(str)))
+        return
+    with Run.create(config, user_path(out) if out else None, initial) as run:
+        team.agreed(lambda: str(run.path))
+        yield run
 
 
 def resume(
@@ -146,21 +195,37 @@ def resume(
     Raises:
         InputError: the folder is no run, an option differs, or all checkpoints are damaged.
     """
-    from ganzoo.loop import Observer, run_training
+    with ranks.joined() as team:
+        observer = _heard(observer, team)
+        with _opened(path, team) as run, told_to(observer.progressed):
+            _resumed(run, changes or {}, observer, team)
+    return run
+
+
+@contextmanager
+def _opened(path: str | Path, team: Ranks) -> Iterator[Run]:
+    """Open a run and lock it, in the first process; the others learn where it is."""
+    run = Run(Path(team.agreed(lambda: str(Run.open(user_path(path)).path))))
+    if not team.first:
+        yield run
+        return
+    with run.locked():
+        yield run
+
+
+def _resumed(run: Run, changes: Mapping[str, Any], observer: Observer, team: Ranks) -> None:
+    from ganzoo.loop import run_training
     from ganzoo.training import prepared
 
-    observer = observer or Observer()
-    run = Run.open(user_path(path))
-    with run.locked(), told_to(observer.progressed):
-        config = _config_to_go_on(run, changes or {}, observer)
-        samples = config.data.build(DATASET).read()
-        if samples.fingerprint != config.data_fingerprint:
-            raise InputError(f"the data of {run.path} have changed since it was started")
-        trainer = prepared(config, samples, _kept(run, config))
-        snapshots = _snapshots(config, trainer)
+    config = _agreed_config(team, lambda: _config_to_go_on(run, changes, observer))
+    samples = _read(config, team)
+    if samples.fingerprint != config.data_fingerprint:
+        raise InputError(f"the data of {run.path} have changed since it was started")
+    trainer = prepared(config, samples, _kept(run, config) if team.first else None)
+    snapshots = _snapshots(config, trainer)
+    if team.first:
         run.write_config(config)
-        run_training(run, config, trainer, observer, snapshots)
-    return run
+    run_training(run, config, trainer, observer, snapshots)
 
 
 def _kept(run: Run, config: RunConfig) -> Initial | None:

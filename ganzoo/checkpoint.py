@@ -56,7 +56,7 @@ class TrainState:
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """Return every tensor, by file and name."""
         return {
-            **{name: module.state_dict() for name, module in self._modules().items()},
+            **{name: module.state_dict() for name, module in self.modules().items()},
             "generator_optimizer": _optimizer_tensors(self.generator_optimizer),
             "discriminator_optimizer": _optimizer_tensors(self.discriminator_optimizer),
         }
@@ -75,7 +75,7 @@ class TrainState:
 
     def restore(self, counts: dict[str, int], files: dict[str, dict[str, Tensor]]) -> None:
         """Take over a checkpoint; names and shapes of its tensors must be the same."""
-        for name, module in self._modules().items():
+        for name, module in self.modules().items():
             module.load_state_dict(files[name])
         _restore_optimizer(self.generator_optimizer, files["generator_optimizer"])
         _restore_optimizer(self.discriminator_optimizer, files["discriminator_optimizer"])
@@ -93,7 +93,8 @@ class TrainState:
             ),
         }
 
-    def _modules(self) -> dict[str, nn.Module]:
+    def modules(self) -> dict[str, nn.Module]:
+        """Return the networks, the average and what remembers fakes, by name."""
         found = {
             "generator": self.generator,
             "discriminator": self.discriminator,

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 
 from ganzoo.errors import InputError
+from ganzoo.ranks import local_rank
 
 KNOWN = ("cpu", "cuda", "mps")
 
@@ -15,13 +16,24 @@ KNOWN = ("cpu", "cuda", "mps")
 def resolve_device(name: str) -> torch.device:
     """Turn ``auto`` or a device's name into a device that is there.
 
+    Of several processes on a machine each has a GPU of its own, unless one is named by number.
+
     Raises:
         InputError: the name is unknown, or the machine has no such device.
     """
     if name == "auto":
         available = torch.accelerator.current_accelerator(check_available=True)
         usable = available is not None and available.type in KNOWN
-        return torch.device(available.type if usable else "cpu")
+        name = available.type if usable else "cpu"
+        if local_rank() is None or name != "cuda":
+            return torch.device(name)
+    if name == "cuda" and (own := local_rank()) is not None:
+        if own >= (count := torch.cuda.device_count()):
+            raise InputError(
+                f"this machine has {count} GPUs, and a process for each of at least {own + 1} was "
+                "started; start fewer, or choose --device cpu"
+            )
+        name = f"cuda:{own}"
     kind, colon, index = name.partition(":")
     if kind not in KNOWN or (colon and not index.isdecimal()):
         raise InputError(f"no device is called '{name}'; choose auto, cpu, cuda, cuda:N or mps")

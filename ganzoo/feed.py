@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ganzoo import images
 from ganzoo.dataset import Samples
+from ganzoo.ranks import ALONE, Ranks
 from ganzoo.seeding import generator_for
 
 AHEAD = 4
@@ -35,13 +36,21 @@ class Feed:
         device: Where batches are wanted.
         seed: Seed of the run, which says which images of a batch are mirrored.
         labelled: Whether batches bring the labels that there are.
+        team: The processes that share each batch.
     """
 
     def __init__(
-        self, samples: Samples, device: torch.device, seed: int, *, labelled: bool = True
+        self,
+        samples: Samples,
+        device: torch.device,
+        seed: int,
+        *,
+        labelled: bool = True,
+        team: Ranks = ALONE,
     ) -> None:
         self.device = device
         self.seed = seed
+        self._team = team
         self.streamed = samples.streamed or not _fits(samples, device)
         self.samples = samples if self.streamed else samples.to(device)
         self.home = torch.device("cpu") if self.streamed else device
@@ -51,7 +60,7 @@ class Feed:
         self._ahead: dict[int, Future[Batch]] = {}
 
     def batch(self, number: int, order: Callable[[int], Tensor]) -> Batch:
-        """Return batch ``number`` of a training, mirrored where the data say so.
+        """Return this process's share of batch ``number``, mirrored where the data say so.
 
         Args:
             number: Counted from the start of the run; any may be asked for, and one after
@@ -59,7 +68,7 @@ class Feed:
             order: From the number of a batch to its indices, on :attr:`home`.
         """
         if self._workers is None:
-            real, labels = self.chosen(order(number))
+            real, labels = self.chosen(self._team.share_of(order(number)))
         else:
             real, labels = self._placed(*self._awaited(number, order))
         return self._mirrored(real, number), labels
@@ -85,7 +94,8 @@ class Feed:
     def _awaited(self, number: int, order: Callable[[int], Tensor]) -> Batch:
         for wanted in range(number, number + 1 + AHEAD):
             if wanted not in self._ahead:
-                self._ahead[wanted] = self._workers.submit(self._read, order(wanted))
+                mine = self._team.share_of(order(wanted))
+                self._ahead[wanted] = self._workers.submit(self._read, mine)
         found = self._ahead.pop(number).result()
         # A run that went back to a checkpoint wants none of what was read for later.
         self._ahead = {at: batch for at, batch in self._ahead.items() if at > number}
@@ -102,7 +112,9 @@ class Feed:
         if not self.samples.flip:
             return real
         rng = generator_for(self.seed, "flip", number, device=self.device)
-        flipped = torch.rand(len(real), 1, 1, 1, generator=rng, device=self.device) < 0.5
+        count = len(real) * self._team.world
+        flipped = torch.rand(count, 1, 1, 1, generator=rng, device=self.device) < 0.5
+        flipped = self._team.share_of(flipped)
         return torch.where(flipped, real.flip(-1), real)
 
 

@@ -29,6 +29,7 @@ from ganzoo.training import trackers_of
 
 if TYPE_CHECKING:
     from ganzoo.checkpoint import TrainState
+    from ganzoo.ranks import Ranks
     from ganzoo.run import Run
     from ganzoo.scores import ScoreRow
     from ganzoo.snapshots import Snapshots
@@ -67,6 +68,7 @@ def run_training(
     """Train a run from where its checkpoints end, and leave its model folder.
 
     The run's folder must be locked. Snapshots are judged on the way if there is what judges them.
+    Of several processes all do the steps, and the first alone reads and writes the folder.
 
     Raises:
         InputError: there are checkpoints, and none of them is whole.
@@ -81,8 +83,7 @@ def run_training(
     except OSError as error:
         where = error.filename or run.path
         raise GanzooError(
-            f"{where}: {error.strerror or error}; what was written before is intact, go on with: "
-            f"ganzoo train --resume {run.path}"
+            f"{where}: {error.strerror or error}; what was written before is intact, {_go_on(run)}"
         ) from error
 
 
@@ -93,22 +94,23 @@ def _train(
     observer: Observer,
     snapshots: Snapshots | None,
 ) -> None:
-    for folder in (run.path, run.samples, run.checkpoints):
-        sweep(folder)
+    team = trainer.ranks
+    team.advice = _go_on(run)
     followers = Followers(observer.warned)
     with kept_randomness(), _stop_requests() as requests, closing(followers):
+        team.watch(requests)
         loop = _Loop(run, config, trainer, observer, followers, requests, snapshots)
-        checkpoint.restore_newest(run.checkpoints, trainer.state, observer.warned)
-        checkpoint.prune(run.checkpoints, config.train.checkpoint_every)
+        team.agreed(loop.restore)
+        team.equalise_state(trainer.state)
         observer.started(run, config, trainer.state.step)
-        loop.follow()
+        team.agreed(loop.follow)
         while True:
             try:
                 loop.train()
                 break
             except Diverged as error:
                 loop.go_back(error)
-        loop.publish()
+        team.agreed(loop.publish)
 
 
 class _Loop:
@@ -136,6 +138,13 @@ class _Loop:
     def state(self) -> TrainState:
         return self.trainer.state
 
+    def restore(self) -> None:
+        """Take over the newest checkpoint, if there is one, and drop what nobody needs."""
+        for folder in (self.run.path, self.run.samples, self.run.checkpoints):
+            sweep(folder)
+        checkpoint.restore_newest(self.run.checkpoints, self.state, self.observer.warned)
+        checkpoint.prune(self.run.checkpoints, self.options.checkpoint_every)
+
     def follow(self) -> None:
         """Have every tracker go on behind the state's step."""
         drop_lines_after(self.run.scores, self.state.step)
@@ -146,33 +155,39 @@ class _Loop:
     def train(self) -> None:
         """Do the steps that are left."""
         options, every = self.options, self.options.checkpoint_every
+        team = self.trainer.ranks
         clock, clocked = time.perf_counter(), self.state.step
         if self.state.step == 0:
-            self._save_picture()
+            team.agreed(self._save_picture)
         while (step := self.state.step) < options.steps:
             terms = self.trainer.step()
             step += 1
             self.observer.stepped(step)
-            last = step == options.steps
+            last, stops = step == options.steps, team.stops()
             row: dict[str, Any] = {}
             if last or step % options.log_every == 0:
-                row = _read_back(terms, self.state, options)
+                row = _read_back(terms, self.state, options, team)
                 now = time.perf_counter()
                 seen = (step - clocked) * options.n_critic * options.batch_size
                 row["images_per_second"] = round(seen / (now - clock), 2)
                 clock, clocked = now, step
                 self._log(row)
-            if last or step % options.sample_every == 0:
-                self._save_picture()
-            if self.snapshots and self.snapshots.due(step):
+            pictured = last or step % options.sample_every == 0
+            judged = bool(self.snapshots and self.snapshots.due(step))
+            saved = last or stops or step % every == 0
+            if pictured or judged or saved:
+                team.equalise(self.state.modules().values())
+            if pictured:
+                team.agreed(self._save_picture)
+            if judged:
                 self._judge(self.snapshots)
-            if last or self.requests or step % every == 0:
-                self._save_checkpoint()
-            if self.requests and not last:
+            if saved:
+                team.agreed(self._save_checkpoint)
+            if stops and not last:
                 raise Interrupted(
-                    f"stopped after step {step} of {options.steps}, state saved; go on with: "
-                    f"ganzoo train --resume {self.run.path}",
-                    self.requests[0],
+                    f"stopped after step {step} of {options.steps}, state saved; "
+                    f"{_go_on(self.run)}",
+                    next(iter(self.requests), signal.SIGTERM),
                 )
 
     def go_back(self, error: Diverged) -> None:
@@ -185,13 +200,17 @@ class _Loop:
             Diverged: it was tried often enough; the model of that checkpoint is published.
         """
         retries, diverged = self.state.retries + 1, str(error)
+        team = self.trainer.ranks
         self.trainer.restart()
-        checkpoint.restore_newest(
-            self.run.checkpoints,
-            self.state,
-            self.observer.warned,
-            every=self.options.checkpoint_every,
+        team.agreed(
+            lambda: checkpoint.restore_newest(
+                self.run.checkpoints,
+                self.state,
+                self.observer.warned,
+                every=self.options.checkpoint_every,
+            )
         )
+        team.equalise_state(self.state)
         step, factor = self.state.step, self.options.retry_lr
         if retries > RETRIES or not factor:
             raise Diverged(f"{diverged}{self._given_up(retries - 1)}") from error
@@ -199,7 +218,7 @@ class _Loop:
         self.observer.warned(
             f"{diverged}; going back to step {step}, with learning rates times {factor**retries:g}"
         )
-        self.follow()
+        team.agreed(self.follow)
 
     def publish(self) -> None:
         """Write the model folder of the state."""
@@ -217,7 +236,7 @@ class _Loop:
         tried = f", with learning rates lowered {tries} times" if tries else ""
         model = "there was no checkpoint before it"
         if self.state.step:
-            self.publish()
+            self.trainer.ranks.agreed(self.publish)
             model = f"the model of step {self.state.step} is in {self.run.model}"
         return (
             f"{tried}; {model}\ntry a lower train.generator_lr and train.discriminator_lr, "
@@ -225,6 +244,8 @@ class _Loop:
         )
 
     def _log(self, row: dict[str, Any]) -> None:
+        if not self.trainer.ranks.first:
+            return
         self.followers.metrics(row)
         self.observer.logged(row)
         self._warn(row["step"], self.health.of_terms(row))
@@ -282,14 +303,16 @@ class _Loop:
         self.followers.picture(state.step, picture)
 
 
-def _read_back(terms: StepTerms, state: TrainState, options: TrainOptions) -> dict[str, Any]:
+def _read_back(
+    terms: StepTerms, state: TrainState, options: TrainOptions, team: Ranks
+) -> dict[str, Any]:
     """Fetch a step's numbers from the device, in one transfer, as a line of ``metrics.jsonl``."""
     named: dict[tuple[str, str], Tensor] = {}
     for network, found in vars(terms).items():
         named |= {(network, name): value.detach().float() for name, value in found.items()}
         gradients = [p.grad for p in getattr(state, network).parameters() if p.grad is not None]
         named[network, "gradient_norm"] = torch.nn.utils.get_total_norm(gradients).float()
-    values = torch.stack(list(named.values())).tolist()
+    values = team.mean(torch.stack(list(named.values()))).tolist()
     row: dict[str, Any] = {
         "step": state.step,
         "images_seen": state.step * options.n_critic * options.batch_size,
@@ -299,6 +322,10 @@ def _read_back(terms: StepTerms, state: TrainState, options: TrainOptions) -> di
             raise _diverged(state.step, f"{name} of the {network} is {value}")
         row[f"{network}/{name}"] = value
     return row
+
+
+def _go_on(run: Run) -> str:
+    return f"go on with: ganzoo train --resume {run.path}"
 
 
 def _diverged(step: int, what: str) -> Diverged:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ganzoo import memory
+from ganzoo import memory, ranks
 from ganzoo.architecture import GeneratorInput
 from ganzoo.checkpoint import TrainState
 from ganzoo.config import RunConfig, TrainOptions
@@ -89,17 +89,22 @@ class Trainer:
         self.options = options
         self.initial = initial
         self.device = resolve_device(options.device)
+        self.ranks = ranks.current()
+        self.ranks.connect(self.device)
+        _check_shares(options.batch_size, self.ranks.world)
         self.conditional = architecture.takes_labels(samples.spec)
         self.half = HALF[options.precision]
         self.augmentations = dict(augmentations or {})
         _check_augmentations(self.augmentations, samples.spec)
         if self.conditional:
             _check_labels(samples)
-        self.feed = Feed(samples, self.device, options.seed, labelled=self.conditional)
+        self.feed = Feed(
+            samples, self.device, options.seed, labelled=self.conditional, team=self.ranks
+        )
         self.samples = self.feed.samples
         self.restart()
         if architecture.takes_images:
-            _check_balance(samples, options)
+            _check_balance(samples, options, self.ranks.world)
         self.order = self._order(options.batch_size, options.seed)
 
     def restart(self) -> None:
@@ -121,6 +126,7 @@ class Trainer:
         if self.initial is not None:
             generator.load_state_dict(self.initial.generator)
             discriminator.load_state_dict(self.initial.discriminator)
+        generator, discriminator = self._synchronised(generator, discriminator)
         for network in (generator, discriminator):
             # Convolutions run faster on channels-last memory; other layers do not care.
             network.to(self.device, memory_format=torch.channels_last).train()
@@ -135,6 +141,18 @@ class Trainer:
             None if history is None else history.to(self.device),
         )
 
+    def _synchronised(self, *networks: nn.Module) -> list[nn.Module]:
+        """Have batch normalisation look at the batches of all processes, where torch has that."""
+        if self.ranks.world == 1 or self.device.type != "cuda":
+            return list(networks)
+        generator, discriminator = networks
+        convert = nn.SyncBatchNorm.convert_sync_batchnorm
+        # Its gradient cannot be differentiated again.
+        return [
+            convert(generator),
+            discriminator if self.loss.second_order else convert(discriminator),
+        ]
+
     def _optimizer(self, network: nn.Module, lr: float) -> torch.optim.Optimizer:
         if self.options.optimizer == "rmsprop":
             return torch.optim.RMSprop(network.parameters(), lr=lr)
@@ -147,8 +165,10 @@ class Trainer:
 
     def _step(self) -> StepTerms:
         state, n_critic = self.state, self.options.n_critic
-        # What a loss or a layer draws comes from the global generator.
-        torch.manual_seed(derived_seed(self.options.seed, "step", state.step))
+        # What a loss or a layer draws comes from the global generator; for other samples, other
+        # numbers.
+        others = ("rank", self.ranks.rank) if self.ranks.rank else ()
+        torch.manual_seed(derived_seed(self.options.seed, "step", state.step, *others))
         rng = generator_for(self.options.seed, "latents", state.step, device=self.device)
         self._set_learning_rates()
         terms = StepTerms()
@@ -158,9 +178,9 @@ class Trainer:
             with torch.no_grad(), self._autocast():
                 fake = self._inputs(real, labels, rng).through(state.generator).float()
                 if state.history is not None:
-                    fake = state.history(fake, labels)
+                    fake = self._remembered(state.history, fake, labels, i)
             terms.discriminator = self.loss.discriminator_loss(D, real, fake)
-            _descend(terms.discriminator, state.discriminator_optimizer)
+            self._descend(terms.discriminator, state.discriminator_optimizer)
             self.loss.constrain(state.discriminator)
         with frozen(state.discriminator):
             inputs = self._inputs(real, labels, rng)
@@ -168,10 +188,29 @@ class Trainer:
                 fake = inputs.through(state.generator).float()
             terms.generator = self.loss.generator_loss(D, real, fake)
             terms.generator |= self._own_terms(inputs, real, fake, taken=terms.generator)
-            _descend(terms.generator, state.generator_optimizer)
+            self._descend(terms.generator, state.generator_optimizer)
         state.generator_ema.update_parameters(state.generator)
         state.step += 1
         return terms
+
+    def _descend(self, terms: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()
+        self.ranks.average(each for group in optimizer.param_groups for each in group["params"])
+        optimizer.step()
+
+    def _remembered(
+        self, history: nn.Module, fake: Tensor, labels: Tensor | None, update: int
+    ) -> Tensor:
+        """Pass fakes through what remembers earlier ones: those of all processes, in each."""
+        if self.ranks.world == 1:
+            return history(fake, labels)
+        whole = self.ranks.whole_of(fake)
+        labels = None if labels is None else self.ranks.whole_of(labels)
+        place = ("step", self.state.step, *([update] if update else []))
+        with kept_randomness():
+            torch.manual_seed(derived_seed(self.options.seed, *place))
+            return self.ranks.share_of(history(whole, labels))
 
     @property
     def columns(self) -> int:
@@ -245,7 +284,8 @@ class Trainer:
 
     def _inputs(self, real: Tensor, labels: Tensor | None, rng: torch.Generator) -> GeneratorInput:
         if not self.architecture.takes_images:
-            return GeneratorInput(self.architecture.latents(self.options.batch_size, rng), labels)
+            latents = self.architecture.latents(self.options.batch_size, rng)
+            return GeneratorInput(self.ranks.share_of(latents), labels)
         others = self.samples.spec.classes - 1
         turn = 1 + derived_seed(self.options.seed, "sources", self.state.step) % others
         return self._sources(real, labels, turn)
@@ -255,6 +295,14 @@ class Trainer:
         # wanted sample with a source of another one.
         shift = turn * (len(real) // self.samples.spec.classes)
         return GeneratorInput(real.roll(shift, 0), labels, labels.roll(shift, 0))
+
+
+def _check_shares(batch_size: int, world: int) -> None:
+    if batch_size % world:
+        raise InputError(
+            f"train.batch_size must be a multiple of the {world} processes, which share each "
+            f"batch; it is {batch_size}"
+        )
 
 
 def _check_labels(samples: Samples) -> None:
@@ -275,16 +323,17 @@ def _check_augmentations(augmentations: Mapping[str, Augmentation], data: DataSp
             )
 
 
-def _check_balance(samples: Samples, options: TrainOptions) -> None:
+def _check_balance(samples: Samples, options: TrainOptions, world: int) -> None:
     data = samples.spec
     if data.classes < 2:
         raise InputError("the architecture translates between classes, and these data have one")
     if empty := set(range(data.classes)) - set(samples.labels.unique().tolist()):
         raise InputError(f"there are no samples of class {min(empty)} to translate from or to")
-    if options.batch_size % data.classes:
+    if options.batch_size % (data.classes * world):
+        shared = f" times the {world} processes" if world > 1 else ""
         raise InputError(
-            f"train.batch_size must be a multiple of the {data.classes} classes, as each batch "
-            f"holds as many samples of each; it is {options.batch_size}"
+            f"train.batch_size must be a multiple of the {data.classes} classes{shared}, as each "
+            f"batch holds as many samples of each; it is {options.batch_size}"
         )
 
 
@@ -324,12 +373,6 @@ def _require_memory(
 def trackers_of(config: RunConfig) -> dict[str, Tracker]:
     """Build what follows a run beside its own files, by name."""
     return {choice.name: choice.build(TRACKER) for choice in config.trackers}
-
-
-def _descend(terms: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    torch.stack(list(terms.values())).sum().backward()
-    optimizer.step()
 
 
 @contextmanager

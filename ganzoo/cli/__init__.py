@@ -18,6 +18,7 @@ from ganzoo.cli import compare, evaluate, inspect, publish, sample, train
 from ganzoo.cli.common import note
 from ganzoo.cli.plugins import PluginGroup
 from ganzoo.errors import GanzooError, Interrupted, without_token
+from ganzoo.ranks import spoken
 
 UNFIT_PATHS = (errno.ENAMETOOLONG, errno.ELOOP)
 
@@ -66,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code or 0
     except Interrupted as stop:
-        print(stop, file=sys.stderr)  # as asked for, and nothing went wrong
+        if (said := spoken(str(stop))) is not None:
+            print(said, file=sys.stderr)  # as asked for, and nothing went wrong
         return stop.exit_code
     except GanzooError as error:
         return _failed(error, str(error), error.exit_code)
@@ -104,7 +106,10 @@ def _failed(error: BaseException, message: str, code: int) -> int:
         import traceback
 
         sys.stderr.write(without_token("".join(traceback.format_exception(error))))
-    first, newline, second = f"Error: {without_token(message)}".partition("\n")
+    said = spoken(message)
+    if said is None:
+        return code
+    first, newline, second = f"Error: {without_token(said)}".partition("\n")
     note(first)
     if newline:
         note(second)

@@ -17,6 +17,7 @@ from ganzoo.cli.common import (
     print_json,
 )
 from ganzoo.errors import InputError
+from ganzoo.ranks import is_first, joined
 from ganzoo.registry import ARCHITECTURE, DATASET, LOSS, TRACKER
 
 if TYPE_CHECKING:
@@ -122,15 +123,18 @@ def train(
         return
     from ganzoo.api import configured, start
 
-    config, initial = configured(init, architecture, loss, data, given, tracker or ())
-    if dry_run:
-        if initial is not None:
-            initial.require_fit(config)
-        print_json(config.model_dump(mode="json"))
+    with joined():
+        config, initial = configured(init, architecture, loss, data, given, tracker or ())
+        if not dry_run:
+            with _progress() as observer:
+                run = start(config, out, observer, initial)
+    if not dry_run:
+        _finish(run, as_json)
         return
-    with _progress() as observer:
-        run = start(config, out, observer, initial)
-    _finish(run, as_json)
+    if initial is not None:
+        initial.require_fit(config)
+    if is_first():
+        print_json(config.model_dump(mode="json"))
 
 
 def _given(
@@ -163,6 +167,8 @@ def _progress() -> ProgressObserver:
 
 
 def _finish(run: Run, as_json: bool) -> None:
+    if not is_first():
+        return
     from ganzoo.scores import logged_scores, read_scores
 
     config = run.config()
