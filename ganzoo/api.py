@@ -150,7 +150,7 @@ def _started(
     # Whatever can be refused is refused before a folder appears.
     trainer = prepared(config, samples, initial)
     snapshots = _snapshots(config, trainer)
-    for message in [*samples.complaints(), *complaints(trainer)]:
+    for message in [*samples.complaints(), *complaints(trainer), *trainer.apart()]:
         observer.warned(message)
     with _created(config, out, initial, team) as run:
         run_training(run, config, trainer, observer, snapshots)
@@ -160,8 +160,7 @@ def _started(
 def _read(config: RunConfig, team: Ranks) -> Samples:
     """Read the data; every process must find the same."""
     samples = config.data.build(DATASET).read()
-    if team.world > 1 and samples.fingerprint != team.agreed(lambda: samples.fingerprint):
-        raise InputError("the data are not those that the first process has: give each the same")
+    team.require_same(samples.fingerprint, "the data")
     return samples
 
 
@@ -222,6 +221,8 @@ def _resumed(run: Run, changes: Mapping[str, Any], observer: Observer, team: Ran
     if samples.fingerprint != config.data_fingerprint:
         raise InputError(f"the data of {run.path} have changed since it was started")
     trainer = prepared(config, samples, _kept(run, config) if team.first else None)
+    for message in trainer.apart():
+        observer.warned(message)
     snapshots = _snapshots(config, trainer)
     if team.first:
         run.write_config(config)

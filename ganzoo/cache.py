@@ -90,6 +90,18 @@ def cached_tensors(
     return made
 
 
+def kept_tensors(
+    kind: str, key: Key, valid: Callable[[dict[str, Tensor]], bool] = lambda tensors: True
+) -> dict[str, Tensor] | None:
+    """Return the tensors of an entry if it is there; see :func:`cached_tensors`."""
+    try:
+        with _entry(kind, key) as folder:
+            kept = _kept(folder, key)
+    except OSError:
+        return None
+    return kept if kept is not None and valid(kept) else None
+
+
 @contextmanager
 def _entry(kind: str, key: Key) -> Iterator[Path]:
     folder = cache_folder() / kind / hashlib.sha256(_canonical(key).encode()).hexdigest()

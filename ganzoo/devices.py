@@ -28,7 +28,7 @@ def resolve_device(name: str) -> torch.device:
         if local_rank() is None or name != "cuda":
             return torch.device(name)
     if name == "cuda" and (own := local_rank()) is not None:
-        if own >= (count := torch.cuda.device_count()):
+        if 0 < (count := torch.cuda.device_count()) <= own:
             raise InputError(
                 f"this machine has {count} GPUs, and a process for each of at least {own + 1} was "
                 "started; start fewer, or choose --device cpu"

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ganzoo import registry
+from ganzoo import ranks, registry
 from ganzoo.component import validated
 from ganzoo.config import ComponentChoice, choose_data, versions
 from ganzoo.dataset import Dataset, DataSpec, Samples
@@ -69,6 +69,24 @@ class Judge:
         looked = {
             name: self.extractors.look(fakes, name, "fakes", keep=False) for name in self._names()
         }
+        team = ranks.current()
+        if not team.shares:
+            return self._rows(looked, fakes, seed, step)
+        # Looked at by all processes, and judged by the first one.
+        for name in sorted(filter(None, self._names())):
+            _ = self._looked[name].features, looked[name].features
+        rows = team.agreed(
+            lambda: [row.model_dump(mode="json") for row in self._rows(looked, fakes, seed, step)]
+        )
+        return [ScoreRow.model_validate(row) for row in rows]
+
+    def _rows(
+        self,
+        looked: Mapping[str | None, SampleSet],
+        fakes: Samples,
+        seed: int,
+        step: int | None,
+    ) -> list[ScoreRow]:
         shared = {
             "data": self.data,
             "real_samples": len(self.reals),
@@ -161,14 +179,21 @@ def evaluate(
         raise InputError(f"--repeats must be at least 1, not {repeats}")
     if floor and repeats > 1:
         raise InputError("--floor judges reals, which have no seed to repeat: leave one away")
-    with kept_randomness(), told_to(progress):
+    with (
+        ranks.joined() as team,
+        kept_randomness(),
+        told_to(progress if team.first else None),
+        ranks.sharing(),
+    ):
         place = resolve_device(device)
+        team.connect(place)
         # The floor needs a model only where nothing else says which data are meant.
         known = None if floor and model is None and data else _loaded(model)
         judged = None if floor else known
         choice = _data_choice(known, data, data_options or {})
         dataset: Dataset = choice.build(DATASET)
         reals = dataset.read()
+        team.require_same(reals.fingerprint, "the data")
         evaluators = chosen_metrics(metrics, reals.spec, metric_options, features)
         extractors = Extractors(features, features_weights, reals.spec, place)
         extractors.check_used(evaluators)
@@ -185,7 +210,8 @@ def evaluate(
             fakes = _drawn(judged, reals, wanted, each, place)
             found.append(judge.judge(fakes, seed=each, step=judged.config.step))
         rows = [_over_seeds(same) for same in zip(*found, strict=True)]
-    _remember(judged, rows)
+        if team.first:
+            _remember(judged, rows)
     return rows
 
 

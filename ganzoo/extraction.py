@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ganzoo import registry
-from ganzoo.cache import cached_tensors
+from ganzoo import ranks, registry
+from ganzoo.cache import cached_tensors, kept_tensors
 from ganzoo.component import validated
 from ganzoo.config import versions
 from ganzoo.dataset import DataSpec, Samples
@@ -102,7 +102,7 @@ class Extractors:
     def _kept_features(self, name: str | None, samples: Samples, what: str) -> Features:
         if name is None:
             return self._features(name, samples, what)
-        made: list[Features] = []
+        key, made = self._key(name, samples), []
 
         def make() -> dict[str, Tensor]:
             made.append(self._features(name, samples, what))
@@ -113,8 +113,34 @@ class Extractors:
             few = samples.subset(torch.arange(min(PROBES, len(samples))))
             return _begins_with(kept, _tensors(self._features(name, few, what)), len(samples))
 
-        kept = cached_tensors(CACHE, self._key(name, samples), make, valid)
+        if ranks.current().shares:
+            return self._kept_together(key, make, valid)
+        kept = cached_tensors(CACHE, key, make, valid)
         return made[0] if made else Features(**kept)
+
+    def _kept_together(
+        self,
+        key: dict[str, Any],
+        make: Callable[[], dict[str, Tensor]],
+        valid: Callable[[dict[str, Tensor]], bool],
+    ) -> Features:
+        """Have the first process read what is kept, or all make it: never under the entry's lock.
+
+        Only the first one's features are of use.
+        """
+        team = ranks.current()
+        kept: dict[str, Tensor] = {}
+
+        def there() -> bool:
+            kept.update(kept_tensors(CACHE, key, valid) or {})
+            return bool(kept)
+
+        if team.agreed(there):
+            return Features(**kept) if team.first else Features(torch.empty(0))
+        made = make()
+        if team.first:
+            cached_tensors(CACHE, key, lambda: made)
+        return Features(**made)
 
     def _key(self, name: str, samples: Samples) -> dict[str, Any]:
         """Return all that features depend on; numbers of another machine's kind are not taken."""
@@ -133,21 +159,50 @@ class Extractors:
     def _features(self, name: str | None, samples: Samples, what: str) -> Features:
         if name is None:
             raise InputError("a metric that names no feature extractor has no features")
-        loaded = self._load(name)
+        if ranks.current().shares:
+            whole = self._features_together(name, samples, what)
+        else:
+            whole = self._all_features(name, samples, what)
+        if not all(torch.isfinite(tensor).all() for tensor in whole.values()):
+            raise GanzooError(f"{name} gives features of the {what} that are not finite")
+        return Features(**whole)
+
+    def _all_features(self, name: str, samples: Samples, what: str) -> dict[str, Tensor]:
         whole: dict[str, Tensor] = {}
         done = 0
-        for batch in samples.stored.split(loaded.batch_size):
-            with torch.inference_mode():
-                found = loaded.extract(_with_channels(batch, loaded, name).to(self.device))
-            for key, part in _tensors(found).items():
+        for batch in samples.stored.split(self._load(name).batch_size):
+            for key, part in self._seen(name, batch).items():
                 # Filled in place: joining parts at the end would take the memory twice.
                 whole.setdefault(key, part.new_empty(len(samples), *part.shape[1:]))
                 whole[key][done : done + len(batch)] = part
             done += len(batch)
             report(f"{name}: {what}", done, len(samples))
-        if not all(torch.isfinite(tensor).all() for tensor in whole.values()):
-            raise GanzooError(f"{name} gives features of the {what} that are not finite")
-        return Features(**whole)
+        return whole
+
+    def _features_together(self, name: str, samples: Samples, what: str) -> dict[str, Tensor]:
+        """Look at the same batches, each process at its part of them."""
+        widths: dict[str, int] = {}
+        team, done = ranks.current(), 0
+
+        def look(batch: Tensor) -> Tensor:
+            nonlocal done
+            found = self._seen(name, batch)
+            widths.update({key: part.shape[1] for key, part in found.items()})
+            done += len(batch)
+            report(f"{name}: {what}", min(team.world * done, len(samples)), len(samples))
+            return torch.cat(list(found.values()), dim=1)
+
+        parts = team.in_turn(samples.stored.split(self._load(name).batch_size), look)
+        whole = torch.cat(parts)
+        widths = widths or {"pooled": whole.shape[1]}  # nothing was left for this process
+        columns = whole.split(list(widths.values()), dim=1)
+        return {key: part.contiguous() for key, part in zip(widths, columns, strict=True)}
+
+    def _seen(self, name: str, batch: Tensor) -> dict[str, Tensor]:
+        loaded = self._load(name)
+        with torch.inference_mode():
+            found = loaded.extract(_with_channels(batch, loaded, name).to(self.device))
+        return _tensors(found)
 
 
 def _tensors(features: Features) -> dict[str, Tensor]:

@@ -267,7 +267,7 @@ class _Loop:
         checkpoint.prune(self.run.checkpoints, self.options.checkpoint_every)
 
     def _judge(self, snapshots: Snapshots) -> None:
-        self._need_picture()
+        self.trainer.ranks.agreed(self._need_picture)
         try:
             rows = snapshots.take(self.run)
         except (Diverged, OSError):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ganzoo import images, memory
+from ganzoo import images, memory, ranks
 from ganzoo.architecture import GeneratorInput
 from ganzoo.errors import GanzooError, InputError, first_line
 from ganzoo.files import load_tensors, user_path
@@ -291,9 +291,10 @@ def raw_samples(
     device = next(generator.parameters()).device
     block = max(1, min(BLOCK, BLOCK_NUMBERS // spec.size))
     with evaluating(generator), torch.inference_mode():
-        parts = [
-            stored(part.through(generator).float().cpu()) for part in inputs.parts(block, device)
-        ]
+        parts = ranks.current().in_turn(
+            inputs.parts(block, device),
+            lambda part: stored(part.through(generator).float().cpu()),
+        )
     # A copy outside inference mode may take part in a caller's gradients.
     return torch.cat(parts).contiguous().clone()
 

@@ -122,6 +122,17 @@ class Ranks:
         """
         return make()
 
+    def require_same(self, mine: str, what: str) -> None:
+        """Refuse to go on where processes have read different things.
+
+        Args:
+            mine: Says what this process has read.
+            what: What it is, for the message.
+
+        Raises:
+            InputError: it is not what the first one has.
+        """
+
     def in_turn(self, items: Iterable[Item], work: Callable[[Item], Tensor]) -> list[Tensor]:
         """Do some work on every item, and return what was found, in order.
 
@@ -456,12 +467,15 @@ class _Team(Ranks):
         key = f"agreed/{self._questions}"
         if self.first:
             answer: dict[str, Any] = {}
+            before, self.shares = self.shares, False  # it is done by this one alone
             try:
                 answer["found"] = found = make()
-            except GanzooError as error:
+            except Exception as error:
                 self._agreed = error
                 self._put(key, _described(error))
                 raise
+            finally:
+                self.shares = before
             self._put(key, answer)
             return found
         answer = self._awaited(key)
@@ -469,6 +483,11 @@ class _Team(Ranks):
             self._agreed = _KINDS[answer["kind"]](answer["message"])
             raise self._agreed
         return answer["found"]
+
+    def require_same(self, mine: str, what: str) -> None:
+        """Compare with the first one."""
+        if self.agreed(lambda: mine) != mine:
+            raise InputError(f"{what} here are not those of the first process: give each the same")
 
     def in_turn(self, items: Iterable[Item], work: Callable[[Item], Tensor]) -> list[Tensor]:
         """Do every ``world``-th item, and tell each other what was found."""
@@ -489,7 +508,7 @@ class _Team(Ranks):
                 "shape": list(parts[0].shape[1:]) if parts else [],
                 "type": str(parts[0].dtype).removeprefix("torch.") if parts else "uint8",
             }
-        except GanzooError as error:
+        except Exception as error:
             about = _described(error)
         self._questions += 1
         self._put(f"part/{self._questions}/{self.rank}", about)
@@ -567,6 +586,8 @@ class _Team(Ranks):
             # All processes have come to the same end.
             type(self).verdict = lambda message: message if self.first else None
             self.leave()
+            if not self.first:
+                time.sleep(BEAT)  # one that is gone has torchrun end the first, which is to speak
             return error
         if threading.current_thread() is threading.main_thread():
             # torchrun is about to ask for what happens here anyway.
@@ -720,7 +741,9 @@ def _lost_store() -> _Failure:
 _KINDS = {kind.__name__: kind for kind in (GanzooError, InputError, Diverged)}
 
 
-def _described(error: GanzooError) -> dict[str, str]:
+def _described(error: Exception) -> dict[str, str]:
+    if not isinstance(error, GanzooError):
+        return {"kind": GanzooError.__name__, "message": _message(error)}
     kind = next(kind for kind in (Diverged, InputError, GanzooError) if isinstance(error, kind))
     return {"kind": kind.__name__, "message": str(error)}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ganzoo import ranks
 from ganzoo.config import choose_data
 from ganzoo.devices import resolve_device
 from ganzoo.errors import InputError
@@ -42,7 +43,7 @@ def write_samples(
 
     Single images of a conditional model lie in folders of their classes, unless one is asked for,
     and in one picture each class has columns of its own, up to 64 of them. Translated images are
-    called as their sources.
+    called as their sources. Of several processes each makes its share, and the first one writes.
 
     Args:
         model: What to draw from.
@@ -79,11 +80,16 @@ def write_samples(
     there = [file for file in files if file.exists()]
     if there and not replace:
         raise InputError(f"{there[0]} is there already; choose another --out, or add --force")
-    model.to(resolve_device(device))
-    if sources is None:
-        stored = model.sample_stored(count, seed, label=number, truncation=truncation)
-    else:
-        stored = model.translate_stored(sources.batch(torch.arange(len(sources))), number)
+    with ranks.joined() as team, ranks.sharing():
+        place = resolve_device(device)
+        team.connect(place)
+        model.to(place)
+        if sources is None:
+            stored = model.sample_stored(count, seed, label=number, truncation=truncation)
+        else:
+            stored = model.translate_stored(sources.batch(torch.arange(len(sources))), number)
+    if not team.first:
+        return files
     texts = provenance(model.title, seed, truncation)
     path.parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".csv":

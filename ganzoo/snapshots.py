@@ -14,6 +14,7 @@ from ganzoo.evaluation import Judge, chosen_reals, data_named, drawn_fakes, rank
 from ganzoo.extraction import Extractors
 from ganzoo.model import Model
 from ganzoo.model_folder import ModelConfig, write_model
+from ganzoo.ranks import sharing
 from ganzoo.registry import DATASET
 from ganzoo.scores import ScoreRow, log_scores, read_scores
 from ganzoo.seeding import kept_randomness
@@ -57,6 +58,7 @@ class Snapshots:
     def take(self, run: Run) -> list[ScoreRow]:
         """Judge the present snapshot, keep its scores and, if it is the best so far, its model.
 
+        Of several processes each draws and looks at its share, and the first one keeps.
         The sample picture of the step must have been written.
 
         Raises:
@@ -65,7 +67,7 @@ class Snapshots:
         trainer, state = self.trainer, self.trainer.state
         config = ModelConfig.of(self.config, trainer.samples.spec, state.step)
         model = Model(None, config, trainer.architecture, state.generator_ema.module)
-        with kept_randomness():
+        with kept_randomness(), sharing():
             try:
                 fakes = drawn_fakes(model, self.judge.reals, self.count, SEED)
             except InputError:
@@ -73,6 +75,8 @@ class Snapshots:
             except GanzooError as error:
                 raise Diverged(f"training diverged by step {state.step}: {error}") from None
             rows = self.judge.judge(fakes, seed=SEED, step=state.step)
+        if not trainer.ranks.first:
+            return rows
         log_scores(run.scores, rows)
         best = read_scores(run.best)
         if not best or _rank(rows) > _rank(best):

@@ -153,6 +153,25 @@ class Trainer:
             discriminator if self.loss.second_order else convert(discriminator),
         ]
 
+    def apart(self) -> list[str]:
+        """Say which networks normalise by what each process sees alone, a line if any does."""
+        words = [
+            word
+            for word in ("generator", "discriminator")
+            if any(
+                isinstance(module, nn.modules.batchnorm._BatchNorm)
+                and not isinstance(module, nn.SyncBatchNorm)
+                for module in getattr(self.state, word).modules()
+            )
+        ]
+        if self.ranks.world == 1 or not words:
+            return []
+        share = self.options.batch_size // self.ranks.world
+        return [
+            f"batch normalisation of the {' and the '.join(words)} is over the {share} samples of "
+            "each process, not over the whole batch: torch has no other here"
+        ]
+
     def _optimizer(self, network: nn.Module, lr: float) -> torch.optim.Optimizer:
         if self.options.optimizer == "rmsprop":
             return torch.optim.RMSprop(network.parameters(), lr=lr)

@@ -18,6 +18,7 @@ from ganzoo.cli.common import (
     print_table,
 )
 from ganzoo.errors import InputError
+from ganzoo.ranks import is_first
 from ganzoo.registry import DATASET, EVALUATOR, FEATURE_EXTRACTOR
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ def evaluate(
             device=device,
             progress=counter,
         )
+    if not is_first():
+        return
     if as_json:
         print_json({"scores": [row.model_dump(mode="json") for row in rows]})
     else:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ganzoo.cli.common import Device, Json, ModelArgument, names_of, note, print_json
+from ganzoo.ranks import is_first
 from ganzoo.registry import DATASET
 
 
@@ -77,6 +78,8 @@ def sample(
         replace=force,
         warn=lambda message: note(f"warning: {message}"),
     )
+    if not is_first():
+        return
     if as_json:
         files = [str(file) for file in written]
         drawn = {"seed": seed, "label": label, "truncation": truncation, "source": source}
