@@ -211,6 +211,23 @@ def spoken(message: str) -> str | None:
     return message if is_first() else None
 
 
+def quieten() -> None:
+    """Keep torch, before it is imported, from printing stack traces of connections that break."""
+    if _started_with()[1] > 1:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
+def end_process(code: int) -> None:
+    """End this process at once if another one it worked with has failed.
+
+    What torch still has open to that one may hang or abort the interpreter when it closes.
+    """
+    if _Team.failed:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
 _joined: list[_Team] = []
 
 
@@ -247,6 +264,8 @@ class _Team(Ranks):
     meetings: ClassVar[int] = 0
     verdict: ClassVar[Callable[[str], str | None] | None] = None
     """What the last of these says of an error."""
+    failed: ClassVar[bool] = False
+    """Whether the last of these was left while its processes had not come to an end together."""
 
     def __init__(self, rank: int, world: int) -> None:
         self.rank = rank
@@ -258,7 +277,7 @@ class _Team(Ranks):
         self._sent: list[tuple[Tensor, torch.cuda.Event, tuple[float, float]]] = []
         self._steps: deque[list[tuple[Tensor, torch.cuda.Event, tuple[float, float]]]] = deque()
         self._stop = False
-        type(self).verdict = None
+        type(self).verdict, type(self).failed = None, False
         type(self).meetings += 1
         self._meet()
         self._watch = _Watch(self, self._store)
@@ -572,7 +591,6 @@ class _Team(Ranks):
                         break
                     time.sleep(0.02)
         self._watch.stop()
-        self._watch.join(2 * BEAT)
         if self._backend is not None:
             with suppress(RuntimeError):
                 dist.destroy_process_group()
@@ -593,6 +611,7 @@ class _Team(Ranks):
             # torchrun is about to ask for what happens here anyway.
             for signum in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(signum, signal.SIG_IGN)
+        type(self).failed = True
         if not _is_consequence(error):
             self._watch.tell(_Failure.of(error, self.rank))
         failure = self._watch.known() or _Failure.of(error, self.rank)
@@ -715,10 +734,11 @@ class _Watch(threading.Thread):
     def stop(self) -> None:
         """Look no longer."""
         self._ended.set()
+        self.join(2 * BEAT)
 
     def leave_soon(self, backend: str | None) -> None:
         """Look no longer; where a GPU may be waiting for another, end the process if it stays."""
-        self._ended.set()
+        self.stop()
         if backend == "nccl":
             timer = threading.Timer(2 * LEAVE, os._exit, [1])
             timer.daemon = True

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import Abort, TyperException
 
+from ganzoo import ranks
 from ganzoo.cli import compare, evaluate, inspect, publish, sample, train
 from ganzoo.cli.common import note
 from ganzoo.cli.plugins import PluginGroup
 from ganzoo.errors import GanzooError, Interrupted, without_token
-from ganzoo.ranks import spoken
 
 UNFIT_PATHS = (errno.ENAMETOOLONG, errno.ELOOP)
 
@@ -63,11 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done; 1 the work failed; 2 bad usage or input; 128 plus the signal's number interrupted.
     """
     try:
+        ranks.quieten()
         code = app(args=arguments, prog_name="ganzoo", standalone_mode=False)
         sys.stdout.flush()
         return code or 0
     except Interrupted as stop:
-        if (said := spoken(str(stop))) is not None:
+        if (said := ranks.spoken(str(stop))) is not None:
             print(said, file=sys.stderr)  # as asked for, and nothing went wrong
         return stop.exit_code
     except GanzooError as error:
@@ -106,13 +107,13 @@ def _failed(error: BaseException, message: str, code: int) -> int:
         import traceback
 
         sys.stderr.write(without_token("".join(traceback.format_exception(error))))
-    said = spoken(message)
-    if said is None:
-        return code
-    first, newline, second = f"Error: {without_token(said)}".partition("\n")
-    note(first)
-    if newline:
-        note(second)
+    said = ranks.spoken(message)
+    if said is not None:
+        first, newline, second = f"Error: {without_token(said)}".partition("\n")
+        note(first)
+        if newline:
+            note(second)
+    ranks.end_process(code)
     return code
 
 
