@@ -579,8 +579,6 @@ class _Team(Ranks):
 
     def leave(self) -> None:
         """Leave the others, with nothing left to do."""
-        import torch.distributed as dist
-
         with suppress(RuntimeError):
             self._store.set(f"left/{self.rank}", "")
             if self.first:  # which may be the one that keeps the store
@@ -592,8 +590,13 @@ class _Team(Ranks):
                     time.sleep(0.02)
         self._watch.stop()
         if self._backend is not None:
-            with suppress(RuntimeError):
-                dist.destroy_process_group()
+            self._close()
+
+    def _close(self) -> None:
+        import torch.distributed as dist
+
+        with suppress(RuntimeError):
+            dist.destroy_process_group()
 
     def end(self, error: BaseException) -> BaseException:
         """Leave the others by an error, tell them, and return what to raise.
@@ -623,6 +626,8 @@ class _Team(Ranks):
         if mine and self.first and isinstance(error, InputError):
             named = ""
         self._watch.leave_soon(self._backend)
+        if self._backend == "gloo":  # NCCL would wait for the others
+            self._close()
         if mine:
             type(self).verdict = lambda message: f"{named}{message}" if speaks else None
             return error

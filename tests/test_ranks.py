@@ -174,7 +174,7 @@ def test_what_diverges_in_one_process_goes_back_in_all(two):
 def test_scores_are_the_very_numbers_of_one_process(two, monkeypatch):
     monkeypatch.setenv("GANZOO_CACHE", str(two / "other-cache"))
     with one_thread():
-        rows = evaluate(two / "whole", ["fid", "kid"], samples=700, device="cpu")
+        rows = evaluate(two / "diverged", ["fid", "kid"], samples=700, device="cpu")
     wanted = [row.model_dump(mode="json") for row in rows]
     assert said(two, 0, "scores") == said(two, 1, "scores") == wanted
 
