@@ -300,6 +300,7 @@ class _Team(Ranks):
                 timeout=MEETING,
             )
         except (RuntimeError, ValueError) as error:
+            type(self).verdict = lambda message: message  # nobody else can say it
             raise GanzooError(
                 f"rank {self.rank} of {self.world} cannot reach the others: {first_line(error)}"
             ) from error
