@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeVar
 
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.hub import LOGIN, Reference, download, library, passing, speaking
+from ganzoo.hub import LOGIN, Reference, Result, download, library, passing, patiently, speaking
 from ganzoo.model_files import LIMITS, MANIFEST_FILE
 
-PAUSES = (1.0, 2.0)
-"""Seconds before what failed is tried again; there are as many tries more."""
 IGNORING = ".gitignore"
-
-Result = TypeVar("Result")
 
 
 class Repository:
@@ -154,12 +148,4 @@ class Repository:
 
 
 def _patiently(ask: Callable[[], Result]) -> Result:
-    """Ask again, a few times, what fails for the moment."""
-    for pause in PAUSES:
-        try:
-            return ask()
-        except Exception as error:
-            if not passing(error):
-                raise
-            time.sleep(pause)
-    return ask()
+    return patiently(ask, passing)
