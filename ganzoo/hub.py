@@ -361,7 +361,11 @@ def _root(error: BaseException) -> BaseException:
 
 
 def _own_words(error: BaseException) -> str:
-    words = getattr(error, "server_message", None) or str(error) or type(error).__name__
+    return in_a_line(getattr(error, "server_message", None) or str(error) or type(error).__name__)
+
+
+def in_a_line(words: str) -> str:
+    """Return the beginning of what a server says, as one line without the token."""
     return " ".join(without_token(words).split())[:WORDS]
 
 
@@ -371,6 +375,8 @@ def _of_transport(error: BaseException) -> bool:
         return True
     if type(error) is OSError and error.errno is None:  # the client's, of a size that differs
         return True
+    if isinstance(error, RuntimeError) and "client has been closed" in str(error):
+        return True  # by another of the client's threads, whose connection failed
     # The client has changed its HTTP library before; each has exceptions of its own.
     return any(
         kind.__module__.partition(".")[0].startswith("httpx") for kind in type(error).__mro__

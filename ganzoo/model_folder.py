@@ -31,6 +31,7 @@ from ganzoo.model_files import (
     CARD_FILE,
     CONFIG_FILE,
     DISCRIMINATOR_FILE,
+    FILE_NAME,
     GENERATOR_FILE,
     LIMITS,
     MANIFEST_FILE,
@@ -64,8 +65,7 @@ class FileRecord(BaseModel):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-_NAME = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-"""No path: nothing that a manifest lists lies outside of its folder."""
+_NAME = Annotated[str, Field(pattern=f"^{FILE_NAME}$")]
 RECORDS = TypeAdapter(dict[_NAME, FileRecord])
 """What a manifest holds."""
 
