@@ -5,68 +5,42 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
 
 import pytest
 
 import ganzoo
-from ganzoo.model_folder import write_manifest, write_model
+from ganzoo.model_folder import write_manifest
 from hub import CallError
+from hub_models import (
+    NAME,
+    NOISE,
+    QUICK,
+    UNKNOWN,
+    USE,
+    Known,
+    assert_token_is_hidden,
+    content,
+    said,
+    write_other,
+)
 from test_compare import ROW
-
-NAME = "alice/digits"
-NOISE = ("Traceback", "huggingface_hub", "httpx", "Retrying", "Warning", "%|", "hf_")
-"""What only the client or Python itself says."""
-USE = """
-import hashlib, time
-import ganzoo, ganzoo.hub
-
-def drawn(model, revision=None):
-    model = ganzoo.load(model, revision)
-    return hashlib.sha256(model.sample(4, seed=3).numpy().tobytes()).hexdigest()
-"""
-
-
-def digest(model):
-    """Return what ``drawn`` does, in this process."""
-    return hashlib.sha256(ganzoo.load(model).sample(4, seed=3).numpy().tobytes()).hexdigest()
-
-
-def content(folder):
-    """Return the bytes of each file of a folder, as a repository has them."""
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-@dataclass(frozen=True)
-class Known:
-    """A model, as files and by what it draws."""
-
-    files: dict[str, bytes]
-    drawn: str
 
 
 @pytest.fixture(scope="module")
 def model(tiny_run):
-    return Known(content(tiny_run.model), digest(tiny_run))
+    return Known.of(tiny_run.model)
 
 
 @pytest.fixture(scope="module")
 def other(tiny_run, tmp_path_factory):
     """The same networks with other weights, of an earlier step."""
-    made = ganzoo.load(tiny_run)
-    config = made.config.model_copy(update={"step": 3})
-    for parameter in made.generator.parameters():
-        parameter.mul_(0.5)
-    folder = tmp_path_factory.mktemp("other") / "model"
-    picture = tiny_run.model / "samples.png"
-    write_model(folder, config, made.generator, made.discriminator, picture)
-    return Known(content(folder), digest(folder))
+    return Known.of(write_other(tiny_run, tmp_path_factory.mktemp("other") / "model"))
 
 
 @pytest.fixture
 def use(client):
     """Run lines in the client's process, which asks again at once."""
-    client.call("import ganzoo.hub\nganzoo.hub.PAUSES = (0.0, 0.0)")
+    client.call(QUICK)
     return lambda text, **named: client.call(USE + text, **named)
 
 
@@ -74,17 +48,6 @@ def use(client):
 def show(client, use):
     """Load a model by the command line."""
     return lambda reference, **named: client.run("show", reference, "--json", **named)
-
-
-def said(result, code):
-    """Assert that a command failed in a line or two, and return them."""
-    assert result.code == code, result
-    assert result.out == "", "nothing was loaded"
-    lines = result.err.splitlines()
-    assert 1 <= len(lines) <= 2, result.err
-    assert lines[0].startswith("Error: "), result.err
-    assert not [word for word in NOISE if word in result.err], result.err
-    return result.err
 
 
 def loaded(result):
@@ -288,10 +251,6 @@ def test_the_head_moves_while_a_model_is_loaded(hub, show, use, model, other, mo
 
 
 # What is refused.
-
-
-UNKNOWN = {"X-Error-Message": "Invalid credentials in Authorization header"}
-"""What the Hub says of a token that it does not know; else, 401 means that nothing is there."""
 
 
 def status(method, path, code, headers=None):
@@ -617,12 +576,4 @@ def test_a_token_that_a_server_echoes_is_not_shown(hub, client, show, use, model
 
     assert loaded(show(f"{NAME}@{head}", env=env))[1] == 4
     assert "Traceback" in printed[1].err
-    assert hub.token not in str(printed)
-    for request in hub.requests:
-        assert hub.token not in request.target + request.body.decode()
-        assert request.token == (None if request.to_storage else hub.token)
-        assert (hub.token in str(request.headers)) != request.to_storage
-    written = [path for place in (client.home, tmp_path) for path in place.rglob("*")]
-    for path in written:
-        if path.is_file() and path != client.home / "token":
-            assert hub.token.encode() not in path.read_bytes()
+    assert_token_is_hidden(hub, client, printed, tmp_path)
