@@ -197,14 +197,17 @@ READS = {
 }
 
 
-@pytest.mark.parametrize("step", READS)
-@pytest.mark.parametrize("fault", ["429", "500", "503", "drop", "truncate", "corrupt"])
+PASSING = [
+    *((step, fault) for step in READS for fault in ("429", "500", "503", "drop")),
+    *((step, fault) for step in READS for fault in ("truncate", "corrupt") if "GET" in READS[step]),
+]
+
+
+@pytest.mark.parametrize(("step", "fault"), PASSING)
 def test_a_fault_that_passes(hub, show, use, model, step, fault):
     head = hub.repo(NAME, model.files)
     method, path = READS[step]
     if fault in ("truncate", "corrupt"):
-        if method == "HEAD":
-            pytest.skip("an answer without a body")
         hit = getattr(hub, fault)(path.removeprefix("^/"), times=1)
     elif fault == "drop":
         hit = hub.drop(method, path)
