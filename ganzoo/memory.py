@@ -26,7 +26,7 @@ VARIABLE = "GANZOO_MEMORY"
 GIB = 1 << 30
 UNKNOWN = 16 * GIB
 """The limit where the system does not say how much memory it has."""
-MOST_TENSORS = 100_000
+MOST_TENSORS = 10_000
 """Parameters and buffers of a network, counted as tensors."""
 
 
@@ -88,7 +88,7 @@ def outlined(
         with (
             torch.device("meta"),
             _Undrawn(),
-            _counted(limit() if size is None else size, tensors),
+            counted(limit() if size is None else size, tensors),
         ):
             return build()
     except InputError:
@@ -115,8 +115,16 @@ class _Undrawn(TorchFunctionMode):
 
 
 @contextmanager
-def _counted(size: int, tensors: int) -> Iterator[None]:
-    """Refuse tensors, as modules get them, that are too large or too many together."""
+def counted(size: int, tensors: int) -> Iterator[None]:
+    """Refuse tensors, as modules get them, that are too large or too many together.
+
+    Args:
+        size: Bytes that they may take.
+        tensors: How many there may be.
+
+    Raises:
+        InputError: they are more.
+    """
     left = [size, tensors]
 
     def count(module: nn.Module, name: str, tensor: Tensor | None) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ganzoo.card import card
-from ganzoo.config import RunConfig, read_config
+from ganzoo.config import Name, RunConfig, read_config
 from ganzoo.dataset import DataSpec
 from ganzoo.errors import InputError
 from ganzoo.files import (
@@ -55,7 +55,7 @@ class ModelConfig(RunConfig):
     """The run that made a model, what its samples are, and how long it was trained."""
 
     spec: DataSpec
-    step: int = Field(ge=0, description="Generator updates done.")
+    step: int = Field(ge=0, lt=2**63, description="Generator updates done.")
 
     @classmethod
     def of(cls, config: RunConfig, spec: DataSpec, step: int) -> ModelConfig:
@@ -72,7 +72,15 @@ class FileRecord(BaseModel):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-RECORDS = TypeAdapter(dict[str, FileRecord])
+def _file_name(name: str) -> str:
+    # Windows takes more for a path than others do: C:name, and either slash.
+    if not name or PureWindowsPath(name).name != name or name == ".." or name == MANIFEST_FILE:
+        raise ValueError("no name of a file of a model")
+    return name
+
+
+FileName = Annotated[Name, AfterValidator(_file_name)]
+RECORDS = TypeAdapter(dict[FileName, FileRecord])
 """What a manifest holds."""
 
 

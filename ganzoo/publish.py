@@ -223,6 +223,8 @@ class _Staged:
     ) -> None:
         self.place = place
         self.warn = warn
+        # What cannot be loaded is not copied: its files may be of any size.
+        loaded(folder).discriminator  # noqa: B018 - read and verified when it is asked for
         for name in (GENERATOR_FILE, DISCRIMINATOR_FILE, PICTURE_FILE):
             shutil.copyfile(folder.own(name), place / name)
         config, rows = shareable(folder.config()), folder.scores()
