@@ -26,7 +26,7 @@ VARIABLE = "GANZOO_MEMORY"
 GIB = 1 << 30
 UNKNOWN = 16 * GIB
 """The limit where the system does not say how much memory it has."""
-MOST_TENSORS = 10_000
+MOST_TENSORS = 5_000
 """Parameters and buffers of a network, counted as tensors."""
 
 

@@ -25,6 +25,8 @@ from typing import Any
 import ganzoo
 from ganzoo.cli import main as command_line
 
+SECONDS = 2
+TRIES = 3
 PATIENCE = 20
 """Seconds after which a case is ended, wherever it hangs."""
 TELLING = (
@@ -41,10 +43,8 @@ def main() -> None:
     good, *cases = json.load(sys.stdin)
     sys.stdin.close()
     ready(good)
-    for number, case in enumerate(cases):
-        json.dump(forked(lambda case=case: tried(case)), sys.stdout)
-        sys.stdout.write("\n" if number < len(cases) else "")
-    sys.stdout.flush()
+    for case in cases:
+        print(json.dumps(quickest(lambda case=case: tried(case))), flush=True)
 
 
 def ready(good: dict[str, Any]) -> None:
@@ -59,6 +59,15 @@ def ready(good: dict[str, Any]) -> None:
         ganzoo.registry.get(ganzoo.registry.ARCHITECTURE, name)
 
 
+def quickest(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what a fork finds; one that a busy machine may have slowed down is tried anew."""
+    for _ in range(TRIES):
+        found = forked(work)
+        if found["status"] or max(found["seconds"], found["command_seconds"]) < SECONDS:
+            break
+    return found
+
+
 def forked(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Return what a fork of this process finds, which is ended if it hangs."""
     with tempfile.TemporaryFile() as answer:
@@ -69,10 +78,9 @@ def forked(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
             answer.write(json.dumps(work()).encode())
             answer.flush()
             os._exit(0)
-        _, status, usage = os.wait4(child, 0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         answer.seek(0)
-        found = json.loads(answer.read() or b'{"said": null}')
-        return {**found, "status": os.waitstatus_to_exitcode(status), "most": usage.ru_maxrss}
+        return {**json.loads(answer.read() or b"{}"), "status": status}
 
 
 def tried(case: dict[str, Any]) -> dict[str, Any]:

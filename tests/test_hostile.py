@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 import hostile
+from hostile_probe import SECONDS
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="memory is read as Linux tells it"
 )
 
-SECONDS = 2
 MEGABYTES = 300
 LONGEST = 1000
 
