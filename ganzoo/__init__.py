@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ganzoo.loss import Recipe as Recipe
     from ganzoo.model import Model as Model
     from ganzoo.model import load as load
+    from ganzoo.publishing import publish as publish
     from ganzoo.tracker import TrackedRun as TrackedRun
     from ganzoo.tracker import Tracker as Tracker
 
@@ -53,6 +54,7 @@ _HOMES = {
     ),
     "loss": ("Discriminator", "Loss", "Recipe"),
     "model": ("Model", "load"),
+    "publishing": ("publish",),
     "tracker": ("TrackedRun", "Tracker"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ganzoo.dataset import Samples
+    from ganzoo.initial import Initial
     from ganzoo.loop import Observer
     from ganzoo.snapshots import Snapshots
     from ganzoo.training import Trainer
@@ -25,10 +26,11 @@ EXTENDABLE = {"train.steps", "train.device"}
 
 
 def train(
-    architecture: str,
+    architecture: str | None = None,
     loss: str | None = None,
     data: str | None = None,
     *,
+    init: str | Path | Run | None = None,
     out: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     trackers: Iterable[str] = (),
@@ -40,9 +42,12 @@ def train(
     ``ganzoo.train("dcgan", loss="wgan-gp", data="digits", steps=400)``
 
     Args:
-        architecture: Name of an architecture.
-        loss: Name of a loss; the architecture's own default if None.
-        data: Name of a dataset or a path; the architecture's own default if None.
+        architecture: Name of an architecture; that of ``init`` if None.
+        loss: Name of a loss; the architecture's own default, or that of ``init``, if None.
+        data: Name of a dataset or a path; the architecture's own default, or the data of ``init``,
+            if None.
+        init: What the networks start from: a model as :func:`ganzoo.load` takes it. Options of
+            components that are not given are its own; what its networks are cannot be changed.
         out: The run's folder; a new one under ``runs/`` if None.
         settings: Options by their full names, such as ``{"loss.gp_weight": 5}``.
         trackers: Names of what follows the run beside its own files.
@@ -50,13 +55,33 @@ def train(
         train_options: Options of the training, such as ``steps=400`` or ``seed=1``.
 
     Raises:
-        InputError: a name, an option or the data are wrong.
+        InputError: a name, an option or the data are wrong, or the run differs from ``init``.
         ganzoo.errors.Diverged: a loss is no longer finite.
         ganzoo.errors.Interrupted: it was asked to stop and has saved its state.
     """
     named = {f"train.{name}": value for name, value in train_options.items()}
-    config = resolve(architecture, loss, data, {**(settings or {}), **named}, trackers)
-    return start(config, out, observer)
+    given = architecture, loss, data, {**(settings or {}), **named}, trackers
+    config, initial = configured(init, *given)
+    return start(config, out, observer, initial)
+
+
+def configured(
+    init: str | Path | Run | None,
+    architecture: str | None,
+    loss: str | None,
+    data: str | None,
+    settings: Mapping[str, Any],
+    trackers: Iterable[str],
+) -> tuple[RunConfig, Initial | None]:
+    """Return the configuration of a new run, and what it starts from; see :func:`train`."""
+    if init is not None:
+        from ganzoo.initial import Initial
+
+        initial = Initial.load(init)
+        return initial.resolve(architecture, loss, data, settings, trackers), initial
+    if architecture is None:
+        raise InputError("name an architecture to train, such as those of 'ganzoo list'")
+    return resolve(architecture, loss, data, settings, trackers), None
 
 
 def open_dataset(name: str, **options: Any) -> Samples:
@@ -70,29 +95,36 @@ def open_dataset(name: str, **options: Any) -> Samples:
 
 
 def start(
-    config: RunConfig, out: str | Path | None = None, observer: Observer | None = None
+    config: RunConfig,
+    out: str | Path | None = None,
+    observer: Observer | None = None,
+    initial: Initial | None = None,
 ) -> Run:
-    """Train a new run of a configuration."""
+    """Train a new run of a configuration, with what it starts from if that is a model."""
     from ganzoo.loop import Observer
 
     observer = observer or Observer()
     with told_to(observer.progressed):
-        return _started(config, out, observer)
+        return _started(config, out, observer, initial)
 
 
-def _started(config: RunConfig, out: str | Path | None, observer: Observer) -> Run:
+def _started(
+    config: RunConfig, out: str | Path | None, observer: Observer, initial: Initial | None
+) -> Run:
     from ganzoo.lint import complaints
     from ganzoo.loop import run_training
     from ganzoo.training import prepared
 
+    if config.init is not None and initial is None:
+        raise InputError(f"this configuration starts from the model {config.init.name}: give it")
     samples = config.data.build(DATASET).read()
     config = config.model_copy(update={"data_fingerprint": samples.fingerprint})
     # Whatever can be refused is refused before a folder appears.
-    trainer = prepared(config, samples)
+    trainer = prepared(config, samples, initial)
     snapshots = _snapshots(config, trainer)
     for message in [*samples.complaints(), *complaints(trainer)]:
         observer.warned(message)
-    with Run.create(config, user_path(out) if out else None) as run:
+    with Run.create(config, user_path(out) if out else None, initial) as run:
         run_training(run, config, trainer, observer, snapshots)
     return run
 
@@ -124,11 +156,19 @@ def resume(
         samples = config.data.build(DATASET).read()
         if samples.fingerprint != config.data_fingerprint:
             raise InputError(f"the data of {run.path} have changed since it was started")
-        trainer = prepared(config, samples)
+        trainer = prepared(config, samples, _kept(run, config))
         snapshots = _snapshots(config, trainer)
         run.write_config(config)
         run_training(run, config, trainer, observer, snapshots)
     return run
+
+
+def _kept(run: Run, config: RunConfig) -> Initial | None:
+    if config.init is None:
+        return None
+    from ganzoo.initial import Initial
+
+    return Initial.kept(run.init, config.init)
 
 
 def _snapshots(config: RunConfig, trainer: Trainer) -> Snapshots | None:

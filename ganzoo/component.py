@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -115,6 +116,24 @@ def _explained(error: ValidationError, prefix: str) -> str:
     if first["type"] not in ("missing", "value_error"):
         message += f", got {shown(repr(first['input']))}"
     return f"{subject}: {shown(message, LONGEST)}"
+
+
+def without_folders(value: Any) -> Any:
+    """Return a value, such as options, with the last names of paths alone.
+
+    Where files lie on a machine is nobody's business.
+    """
+    if isinstance(value, dict):
+        return {name: without_folders(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_folders(part) for part in value]
+    if isinstance(value, str) and (
+        PurePosixPath(value).is_absolute()
+        or PureWindowsPath(value).is_absolute()
+        or value.startswith("~")
+    ):
+        return PureWindowsPath(value).name  # which splits at either kind of slash
+    return value
 
 
 def complaint(error: ValidationError) -> str:

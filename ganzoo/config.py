@@ -124,6 +124,18 @@ class ComponentChoice(Options):
         return validated(entry.load(), self.options, f"{kind.word} {self.name}: ")
 
 
+class InitialModel(Options):
+    """The model that a run started from, of which it keeps a copy."""
+
+    name: str
+    """``user/name`` of the Hub, or what its run's folder, or its own, is called."""
+    revision: str | None = None
+    """The commit of the Hub that it was."""
+    step: int = Field(ge=0)
+    generator_sha256: str
+    discriminator_sha256: str
+
+
 class RunConfig(Options):
     """All that is needed to run it again."""
 
@@ -134,6 +146,7 @@ class RunConfig(Options):
     train: TrainOptions
     augmentations: tuple[ComponentChoice, ...] = ()
     trackers: tuple[ComponentChoice, ...] = ()
+    init: InitialModel | None = None
     data_fingerprint: Name | None = Field(None, description="Hash of the data, once it was read.")
     versions: dict[Name, Name]
 
@@ -219,6 +232,7 @@ def resolve(
     data: str | None = None,
     settings: Mapping[str, Any] | None = None,
     trackers: Iterable[str] = (),
+    like: DataSpec | None = None,
 ) -> RunConfig:
     """Turn names and overrides into a configuration with every option.
 
@@ -229,6 +243,7 @@ def resolve(
             the architecture's own default if None.
         settings: Overrides, such as ``{"loss.gp_weight": 5, "train.steps": 1000}``.
         trackers: Names of what follows the run beside its own files.
+        like: As for :func:`choose_data`.
 
     Raises:
         InputError: a name, an option or a value is wrong; the message says which.
@@ -248,7 +263,7 @@ def resolve(
     return RunConfig(
         architecture=architecture_choice,
         loss=loss_choice,
-        data=choose_data(data, groups["data"]),
+        data=choose_data(data, groups["data"], like),
         train=train.options(),
         augmentations=_augmentations(train.augment, groups["augment"]),
         trackers=_several(TRACKER, trackers, groups["tracker"], ("tracker", "--tracker NAME")),

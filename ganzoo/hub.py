@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import GanzooError, InputError, first_line, without_token
-from ganzoo.model_folder import LIMITS, MANIFEST_FILE, ModelFolder
+from ganzoo.model_files import LIMITS, MANIFEST_FILE
+from ganzoo.model_folder import ModelFolder
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
@@ -75,6 +76,16 @@ class HubFolder(ModelFolder):
     def reference(self) -> str:
         """What leads to these very files again."""
         return f"{self.repo}@{self.commit}"
+
+    @property
+    def short_name(self) -> str:
+        """``user/name``."""
+        return self.repo
+
+    @property
+    def revision(self) -> str:
+        """The commit."""
+        return self.commit
 
     def run(self) -> None:
         """Return None: what is in the cache belongs to no run."""

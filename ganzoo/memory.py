@@ -99,6 +99,16 @@ def outlined(
         return None
 
 
+DRAWN = (
+    torch.Tensor.normal_,
+    torch.Tensor.uniform_,
+    nn.init.normal_,
+    nn.init.uniform_,
+    nn.init.kaiming_uniform_,
+)
+"""What draws the numbers of torch's own layers."""
+
+
 class _Undrawn(TorchFunctionMode):
     """Leaves out to draw numbers that are not there: torch would import for seconds to do it."""
 
@@ -106,7 +116,7 @@ class _Undrawn(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func in (torch.Tensor.normal_, nn.init.normal_):
+        if func in DRAWN:
             return args[0] if args else kwargs["tensor"]
         if func is torch.randn:
             kwargs.pop("generator", None)

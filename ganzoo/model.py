@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -14,13 +15,8 @@ from ganzoo import images, memory
 from ganzoo.architecture import GeneratorInput
 from ganzoo.errors import GanzooError, InputError, first_line
 from ganzoo.files import load_tensors, longest_header, user_path
-from ganzoo.model_folder import (
-    DISCRIMINATOR_FILE,
-    GENERATOR_FILE,
-    MANIFEST_FILE,
-    ModelConfig,
-    ModelFolder,
-)
+from ganzoo.model_files import DISCRIMINATOR_FILE, GENERATOR_FILE, MANIFEST_FILE
+from ganzoo.model_folder import ModelConfig, ModelFolder
 from ganzoo.registry import ARCHITECTURE, LOSS
 from ganzoo.run import Run, newest_run
 from ganzoo.seeding import generator_for, kept_randomness
@@ -87,7 +83,14 @@ class Model:
         """Whether a sample has a class, which can be asked for."""
         return self.architecture.takes_labels(self.config.spec)
 
-    def sample(self, count: int, seed: int = 0, *, label: int | Tensor | None = None) -> Tensor:
+    def sample(
+        self,
+        count: int,
+        seed: int = 0,
+        *,
+        label: int | Tensor | None = None,
+        truncation: float | None = None,
+    ) -> Tensor:
         """Draw samples as floats on the CPU: images ``(count, C, H, W)`` in ``[-1, 1]``.
 
         The same seed gives the same samples, and a larger count begins with them.
@@ -97,11 +100,16 @@ class Model:
             seed: Seed of the latents.
             label: Class of all of them or, as a tensor ``(count,)``, of each; every class in turn
                 if None. Only for conditional models.
+            truncation: Trades variety for quality, the more so the smaller it is: unless the
+                architecture does otherwise, latents keep to ``[-truncation, truncation]``. None
+                leaves them as they are drawn.
 
         Raises:
-            InputError: the model has no such class, or translates images.
+            InputError: the model has no such class, or translates images, or cannot draw with this
+                truncation.
         """
-        return raw_samples(self.generator, self.inputs(count, seed, label), self.config.spec)
+        inputs = self.inputs(count, seed, label)
+        return raw_samples(self.truncated(truncation), inputs, self.config.spec)
 
     def translate(self, sources: Tensor, label: int | Tensor) -> Tensor:
         """Translate images to a class; for models whose architecture takes images.
@@ -123,10 +131,30 @@ class Model:
         return generated(self.generator, self.translated(sources, label), self.config.spec)
 
     def sample_stored(
-        self, count: int, seed: int = 0, *, label: int | Tensor | None = None
+        self,
+        count: int,
+        seed: int = 0,
+        *,
+        label: int | Tensor | None = None,
+        truncation: float | None = None,
     ) -> Tensor:
         """Draw samples as they are stored and judged: uint8 images, or float32 vectors."""
-        return generated(self.generator, self.inputs(count, seed, label), self.config.spec)
+        inputs = self.inputs(count, seed, label)
+        return generated(self.truncated(truncation), inputs, self.config.spec)
+
+    def truncated(self, truncation: float | None) -> nn.Module:
+        """Return the generator as it draws with a truncation; as it is if None.
+
+        Raises:
+            InputError: the model translates images, or cannot draw with this truncation.
+        """
+        if truncation is None:
+            return self.generator
+        if self.architecture.takes_images:
+            raise InputError("this model translates images: it has no use for --truncation")
+        if not 0 < truncation < math.inf:
+            raise InputError(f"truncation must be a number above 0, not {truncation}")
+        return self.architecture.truncated(self.generator, truncation)
 
     def inputs(self, count: int, seed: int, label: int | Tensor | None = None) -> GeneratorInput:
         """Draw what the generator makes samples from, with labels where it takes them."""
@@ -287,7 +315,8 @@ def _with_weights(
     """Build a network with the weights of a file, which must be its own, and finite.
 
     How large the network may be says the size of the file, and how large the file may be says the
-    network, before it is downloaded or memory is taken for either.
+    network, before it is downloaded or memory is taken for either. A manifest may claim any size,
+    so neither is more than the memory.
     """
     size = folder.size(name)
     # Set up, a network may have more for a while: parametrisations keep a tensor twice.

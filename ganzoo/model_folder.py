@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ganzoo.card import card
 from ganzoo.config import Name, RunConfig, read_config
 from ganzoo.dataset import DataSpec
 from ganzoo.errors import InputError
 from ganzoo.files import (
-    JSON_LIMIT,
     atomic_folder,
     manifest,
     read_json,
@@ -28,27 +27,20 @@ from ganzoo.files import (
     to_json,
     write_text,
 )
+from ganzoo.model_files import (
+    CARD_FILE,
+    CONFIG_FILE,
+    DISCRIMINATOR_FILE,
+    GENERATOR_FILE,
+    LIMITS,
+    MANIFEST_FILE,
+    PICTURE_FILE,
+)
 from ganzoo.run import Run
 from ganzoo.scores import SCORES_FILE, ScoreRow, logged_scores, read_scores, write_scores
 
 if TYPE_CHECKING:
     from torch import nn
-
-GENERATOR_FILE = "model.safetensors"
-DISCRIMINATOR_FILE = "discriminator.safetensors"
-CONFIG_FILE = "config.json"
-CARD_FILE = "README.md"
-PICTURE_FILE = "samples.png"
-MANIFEST_FILE = "manifest.json"
-LARGEST_PICTURE = 64 << 20
-LIMITS = {
-    CONFIG_FILE: JSON_LIMIT,
-    SCORES_FILE: JSON_LIMIT,
-    MANIFEST_FILE: JSON_LIMIT,
-    CARD_FILE: JSON_LIMIT,
-    PICTURE_FILE: LARGEST_PICTURE,
-}
-"""Bytes of a file, at most; a file of weights is held against its network."""
 
 
 class ModelConfig(RunConfig):
@@ -72,15 +64,9 @@ class FileRecord(BaseModel):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-def _file_name(name: str) -> str:
-    # Windows takes more for a path than others do: C:name, and either slash.
-    if not name or PureWindowsPath(name).name != name or name == ".." or name == MANIFEST_FILE:
-        raise ValueError("no name of a file of a model")
-    return name
-
-
-FileName = Annotated[Name, AfterValidator(_file_name)]
-RECORDS = TypeAdapter(dict[FileName, FileRecord])
+_FileName = Annotated[Name, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""No path: nothing that a manifest lists lies outside of its folder."""
+RECORDS = TypeAdapter(dict[_FileName, FileRecord])
 """What a manifest holds."""
 
 
@@ -104,6 +90,17 @@ class ModelFolder:
     def reference(self) -> str:
         """What leads to these very files again."""
         return str(self.path)
+
+    @property
+    def short_name(self) -> str:
+        """What it is called, without where it lies: the name of its run's folder or of its own."""
+        run = self.run()
+        return (self.path if run is None else run.path).resolve().name
+
+    @property
+    def revision(self) -> str | None:
+        """The commit of the Hub that the files are of, if they are of the Hub."""
+        return None
 
     def has(self, name: str) -> bool:
         """Tell whether the model has a file."""
@@ -179,9 +176,12 @@ def read_manifest(path: Path) -> dict[str, FileRecord]:
         InputError: the file is missing or damaged.
     """
     try:
-        return RECORDS.validate_python(read_json(path))
+        records = RECORDS.validate_python(read_json(path))
     except ValidationError:
-        raise InputError(f"{path} is no list of files with their sizes and hashes") from None
+        records = None
+    if records is None or MANIFEST_FILE in records:  # no file can hold its own hash
+        raise InputError(f"{path} is no list of files with their sizes and hashes")
+    return records
 
 
 def write_manifest(folder: Path) -> None:
@@ -202,8 +202,9 @@ def write_model(
         save_tensors(beside / GENERATOR_FILE, generator.state_dict())
         save_tensors(beside / DISCRIMINATOR_FILE, discriminator.state_dict())
         write_text(beside / CONFIG_FILE, to_json(config.model_dump(mode="json")))
-        write_text(beside / CARD_FILE, card(config))
+        rows = list(scores)
+        write_text(beside / CARD_FILE, card(config, rows))
         shutil.copyfile(picture, beside / PICTURE_FILE)
-        if rows := list(scores):
+        if rows:
             write_scores(beside, rows)
         write_manifest(beside)

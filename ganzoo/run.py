@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 from torch import Tensor
@@ -15,6 +16,9 @@ from ganzoo.errors import InputError
 from ganzoo.files import regular_size, to_json, write_text
 from ganzoo.images import save_png
 from ganzoo.scores import LOGGED_FILE
+
+if TYPE_CHECKING:
+    from ganzoo.initial import Initial
 
 RUNS = "runs"
 CONFIG_FILE = "config.json"
@@ -30,21 +34,28 @@ class Run:
         self.samples = path / "samples"
         self.model = path / "model"
         self.best = path / "best"
+        self.init = path / "init"
         self.scores = path / LOGGED_FILE
 
     @classmethod
     @contextmanager
-    def create(cls, config: RunConfig, path: Path | None = None) -> Iterator[Run]:
+    def create(
+        cls, config: RunConfig, path: Path | None = None, initial: Initial | None = None
+    ) -> Iterator[Run]:
         """Make the folder, lock it for the block, and write the configuration, before any work.
+
+        Of what the run starts from a copy is kept before, as a run needs it from its first moment.
 
         Raises:
             InputError: the folder exists and is not empty, or another process has just made it.
         """
         run = cls(path or _fresh_path(config))
-        run._refuse_taken()
+        run._refuse_taken(initial)
         run.samples.mkdir(parents=True, exist_ok=True)
         with run.locked():
-            run._refuse_taken()
+            run._refuse_taken(initial)
+            if initial is not None:
+                initial.keep(run.init)
             run.write_config(config)
             yield run
 
@@ -90,20 +101,24 @@ class Run:
         """Tell whether the folder looks like a run: a configuration beside a sample folder."""
         return (self.path / CONFIG_FILE).is_file() and self.samples.is_dir()
 
-    def _refuse_taken(self) -> None:
-        if not self.path.exists() or (self.path.is_dir() and not self._content()):
+    def _refuse_taken(self, initial: Initial | None) -> None:
+        if not self.path.exists() or (self.path.is_dir() and not self._content(initial)):
             return
         go_on = f", or go on with --resume {self.path}" if self.is_run() else ""
         raise InputError(f"{self.path} exists already; choose another --out{go_on}")
 
-    def _content(self) -> list[Path]:
+    def _content(self, initial: Initial | None) -> list[Path]:
         """List what is in the folder, but for what a run leaves that died before it began."""
         return [
             path
             for path in self.path.iterdir()
             if path.name != LOCK_FILE
             and not (path == self.samples and path.is_dir() and not any(path.iterdir()))
-            and not (path.name.startswith(f".{CONFIG_FILE}.") and path.suffix == ".tmp")
+            and not (
+                path.name.startswith((f".{CONFIG_FILE}.", f".{self.init.name}."))
+                and path.suffix == ".tmp"
+            )
+            and not (initial is not None and path == self.init and initial.is_copy(path))
         ]
 
     def config(self) -> RunConfig:

@@ -33,6 +33,7 @@ def write_samples(
     *,
     label: str | None = None,
     source: str | None = None,
+    truncation: float | None = None,
     device: str = "auto",
     replace: bool = False,
     warn: Callable[[str], None] = lambda message: None,
@@ -50,6 +51,7 @@ def write_samples(
         seed: Seed of the latents.
         label: Name or number of the class of all samples.
         source: Name of a dataset, or a path, whose images are translated.
+        truncation: As for :meth:`ganzoo.Model.sample`.
         device: Where to compute.
         replace: Whether files that are there may be replaced.
         warn: Called with what could not be read of the sources.
@@ -64,6 +66,7 @@ def write_samples(
         raise InputError("this model starts from noise: it has no use for --source")
     if label is not None and not model.conditional:
         raise InputError("this model has no classes to choose from: leave --label away")
+    model.truncated(truncation)  # refused before anything is read
     number = None if label is None else spec.class_called(label)
     sources = None if source is None else _sources(model, source, number, count, warn)
     if sources is None:
@@ -78,10 +81,10 @@ def write_samples(
         raise InputError(f"{there[0]} is there already; choose another --out, or add --force")
     model.to(resolve_device(device))
     if sources is None:
-        stored = model.sample_stored(count, seed, label=number)
+        stored = model.sample_stored(count, seed, label=number, truncation=truncation)
     else:
         stored = model.translate_stored(sources.batch(torch.arange(len(sources))), number)
-    texts = provenance(model.title, seed)
+    texts = provenance(model.title, seed, truncation)
     path.parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".csv":
         write_text(path, _table(stored))

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ganzoo.architecture import Architecture
     from ganzoo.augmentation import Augmentation
     from ganzoo.dataset import DataSpec, Samples
+    from ganzoo.initial import Initial
     from ganzoo.loss import Loss, Terms
     from ganzoo.tracker import Tracker
 
@@ -67,6 +68,7 @@ class Trainer:
         samples: The data.
         options: How they are trained.
         augmentations: What the discriminator's samples pass through, by name, in this order.
+        initial: What the networks start from, if not from weights that are drawn.
 
     Raises:
         InputError: the architecture or an augmentation does not fit the data, or the discriminator
@@ -80,10 +82,12 @@ class Trainer:
         samples: Samples,
         options: TrainOptions,
         augmentations: Mapping[str, Augmentation] | None = None,
+        initial: Initial | None = None,
     ) -> None:
         self.architecture = architecture
         self.loss = loss
         self.options = options
+        self.initial = initial
         self.device = resolve_device(options.device)
         self.conditional = architecture.takes_labels(samples.spec)
         self.half = HALF[options.precision]
@@ -114,6 +118,9 @@ class Trainer:
             data, independent_samples=self.loss.independent_samples
         )
         self.loss.check_discriminator(discriminator, data, conditional=self.conditional)
+        if self.initial is not None:
+            generator.load_state_dict(self.initial.generator)
+            discriminator.load_state_dict(self.initial.discriminator)
         for network in (generator, discriminator):
             # Convolutions run faster on channels-last memory; other layers do not care.
             network.to(self.device, memory_format=torch.channels_last).train()
@@ -281,12 +288,12 @@ def _check_balance(samples: Samples, options: TrainOptions) -> None:
         )
 
 
-def prepared(config: RunConfig, samples: Samples) -> Trainer:
+def prepared(config: RunConfig, samples: Samples, initial: Initial | None = None) -> Trainer:
     """Build the trainer of a run, and refuse what does not fit together.
 
     Raises:
         InputError: the architecture or an augmentation does not fit the data, or the discriminator
-            the loss, or the memory is not enough.
+            the loss, or the run what it should start from, or the memory is not enough.
         ganzoo.errors.PluginError: a component's package is not installed.
     """
     for tracker in trackers_of(config).values():
@@ -294,8 +301,10 @@ def prepared(config: RunConfig, samples: Samples) -> Trainer:
     architecture, loss = config.architecture.build(ARCHITECTURE), config.loss.build(LOSS)
     augmentations = {each.name: each.build(AUGMENTATION) for each in config.augmentations}
     with kept_randomness():
+        if initial is not None:
+            initial.require_fit(config, samples.spec)
         _require_memory(architecture, loss, samples.spec, config.train.batch_size)
-        return Trainer(architecture, loss, samples, config.train, augmentations)
+        return Trainer(architecture, loss, samples, config.train, augmentations, initial)
 
 
 def _require_memory(

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.hub import LOGIN, Reference, download, library, passing, speaking
-from ganzoo.model_folder import LIMITS, MANIFEST_FILE
+from ganzoo.model_files import LIMITS, MANIFEST_FILE
 
 PAUSES = (1.0, 2.0)
 """Seconds before what failed is tried again; there are as many tries more."""

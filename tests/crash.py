@@ -50,6 +50,7 @@ TRAININGS = {
     "r3gan": "r3gan --image-size=16 --set=arch.base_channels=4 --set=arch.group_size=2",
     "cyclegan, lsgan": "cyclegan --data={domains} --set=arch.base_channels=2 --set=arch.blocks=1 "
     "--set=arch.pool_size=4",
+    "mlp, from a model": f"--init={{model}} --loss=diverging {JUDGED}",
     "mlp, diverging": f"mlp --loss=diverging --image-size=8 --set=arch.hidden=16 {JUDGED}",
 }
 """What is trained, by a name; averages of weights are kept by all of them."""
@@ -159,6 +160,7 @@ def tempt(fate: Fate) -> None:
     ganzoo.loop.flush = files.flush
     around(os, "replace", lambda before, after: after, nothing)
     around(Path, "rename", lambda before, after: after, nothing)
+    around(shutil, "copyfile", lambda source, target: target, written)
     around(shutil, "rmtree", lambda path, *_: path, nothing)
 
 
@@ -242,7 +244,7 @@ def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
 
 
 def prepare(work: Path) -> None:
-    """Write what the trainings need: two folders of images, and a loss that diverges once."""
+    """Write what the trainings need: images of two kinds, a loss that diverges once, a model."""
     from PIL import Image
 
     rng = random.Random(0)
@@ -259,6 +261,9 @@ def prepare(work: Path) -> None:
     )
     (work / "site" / "ganzoo_diverging.py").write_text(DIVERGING)
     sys.path.insert(0, str(work / "site"))
+    small = "mlp --image-size=8 --set=arch.hidden=16 --batch-size=8 --device=cpu --steps=3"
+    with contextlib.redirect_stdout(None), contextlib.redirect_stderr(io.StringIO()):
+        command_line(["train", *small.split(), f"--out={work / 'model'}"])
 
 
 def main() -> None:
@@ -277,7 +282,9 @@ def main() -> None:
         prepare(work)
         whole: dict[str, tuple[list[str], dict[str, Any], float]] = {}
         for name, words in list(TRAININGS.items())[: options.trainings]:
-            given = f"train {words} {OFTEN}".format(domains=work / "domains").split()
+            given = f"train {words} {OFTEN}".format(
+                domains=work / "domains", model=work / "model"
+            ).split()
             # Imports what is needed once, for all processes that are forked from this one.
             with contextlib.redirect_stdout(None), contextlib.redirect_stderr(io.StringIO()):
                 command_line([*given, "--steps=0", f"--out={work / name / 'none'}"])

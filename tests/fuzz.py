@@ -311,7 +311,7 @@ def file_changed(rng: Random, path: Path) -> str:
 
 
 def manifest_made_good(folder: Path) -> None:
-    """Write the manifest of a checkpoint anew, so that its damage is not seen at once."""
+    """Write the manifest of a checkpoint or a model anew, so that damage is not seen at once."""
     records = {
         path.name: {
             "size": path.stat().st_size,
@@ -374,7 +374,7 @@ def damaged_run(rng: Random, root: Path) -> Case:
         if found := [path for path in found if path.is_file()]:
             done.append(file_changed(rng, rng.choice(found)))
     if rng.random() < 0.6:
-        for folder in (run / "checkpoints").iterdir():
+        for folder in (run / "model", *(run / "checkpoints").iterdir()):
             if folder.is_dir():
                 manifest_made_good(folder.absolute())
     resume = ["train", "--resume", "run", "--device", "cpu"]
@@ -387,7 +387,12 @@ def damaged_model(rng: Random, root: Path) -> Case:
     name = rng.choice(RUNS)
     folder = Path(shutil.copytree(root / f"run-{name}" / "model", "model"))
     names = ("config.json", "config.json", "model.safetensors", "discriminator.safetensors")
-    done = file_changed(rng, folder / rng.choice(names))
+    if rng.random() < 0.8:
+        done = file_changed(rng, folder / rng.choice(names))
+        if rng.random() < 0.8:
+            manifest_made_good(folder.absolute())
+    else:
+        done = file_changed(rng, folder / "manifest.json")
     return rng.choice(model_commands("model", name, root)), done
 
 

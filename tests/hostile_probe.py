@@ -11,6 +11,7 @@ first to touch count too, so that this is rather more than a case really takes.
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 import os
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import ganzoo
+from ganzoo import registry
 from ganzoo.cli import main as command_line
 
 SECONDS = 2
@@ -56,7 +58,8 @@ def ready(good: dict[str, Any]) -> None:
     assert ran(["publish", good["path"], "somebody/model", "--dry-run"])[0] == 0
     assert ran(["sample", "/now\x1bhere", "--out", "x.png"])[0] == 2
     for name in ("mlp", "resnet", "sngan", "cyclegan", "r3gan"):
-        ganzoo.registry.get(ganzoo.registry.ARCHITECTURE, name)
+        registry.get(registry.ARCHITECTURE, name)
+    gc.freeze()  # what is never looked at again stays shared with the forks
 
 
 def quickest(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

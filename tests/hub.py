@@ -11,210 +11,48 @@ the client takes a redirect to the same one for a move of the repository.
 
 from __future__ import annotations
 
-import base64
-import hashlib
+import contextlib
 import http.server
-import itertools
 import json
 import os
 import queue
 import re
 import secrets
 import shutil
+import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import unquote
 
 import pytest
 
+import hub_routes
+from hub_routes import (
+    GIT_ATTRIBUTES,
+    STORAGE_HOST,
+    Answer,
+    Blob,
+    Commit,
+    Repository,
+    Request,
+    is_large,
+)
 from tiny import Result
 
 HOST = "127.0.0.1"
-STORAGE_HOST = "localhost"
-"""Another name for the same machine, which serves large files and must be given no token."""
-LARGE_SUFFIXES = (".safetensors", ".png", ".onnx", ".pt2", ".pt", ".pth", ".bin", ".ckpt", ".pkl")
-LARGE_SIZE = 10_000_000
-GIT_ATTRIBUTES = "".join(
-    f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LARGE_SUFFIXES
-).encode()
-"""The one file of a new repository, which the Hub writes."""
-DATE = "2026-01-01T00:00:00.000Z"
 CHUNK = b"\0" * 65536
 
-
-@dataclass(frozen=True)
-class Blob:
-    """The bytes of a file, kept in the repository itself or apart as a large file."""
-
-    content: bytes
-    large: bool
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.content).hexdigest()
-
-    @property
-    def pointer(self) -> bytes:
-        """What git holds in the place of a large file."""
-        return (
-            "version https://git-lfs.github.com/spec/v1\n"
-            f"oid sha256:{self.sha256}\nsize {len(self.content)}\n"
-        ).encode()
-
-    @property
-    def git_id(self) -> str:
-        content = self.pointer if self.large else self.content
-        return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-
-    @property
-    def etag(self) -> str:
-        return self.sha256 if self.large else self.git_id
-
-
-@dataclass(frozen=True)
-class Commit:
-    """A state of a repository."""
-
-    sha: str
-    parent: str | None
-    message: str
-    tree: dict[str, Blob]
-
-    @property
-    def files(self) -> dict[str, bytes]:
-        """The bytes of each file, by its name, without the one that the Hub itself wrote."""
-        return {
-            name: blob.content for name, blob in self.tree.items() if blob.content != GIT_ATTRIBUTES
-        }
-
-
-@dataclass
-class Repository:
-    """A model repository: its history, and the large files that were uploaded to it."""
-
-    name: str
-    private: bool = False
-    gated: bool = False
-    history: dict[str, Commit] = field(default_factory=dict)
-    branches: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-    large: dict[str, bytes] = field(default_factory=dict)
-    """By SHA-256, whether a commit names them or not."""
-    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Of files with a false size, what is announced and what is sent."""
-    strangers: dict[str, Blob] = field(default_factory=dict)
-    """Files that each listing names, though nobody committed or asked for them."""
-
-    @property
-    def owner(self) -> str:
-        return self.name.split("/")[0]
-
-    @property
-    def head(self) -> Commit:
-        return self.history[self.branches["main"]]
-
-    def at(self, revision: str) -> Commit:
-        """Return a commit by its own name, or that of a branch or tag."""
-        sha = self.branches.get(revision) or self.tags.get(revision) or revision
-        if sha not in self.history:
-            raise Refused(404, f"Invalid rev id: {revision}", "RevisionNotFound")
-        return self.history[sha]
-
-    def listed(self, commit: Commit) -> dict[str, Blob]:
-        return {**commit.tree, **self.strangers}
-
-    def size(self, name: str, blob: Blob) -> int:
-        return self.sizes.get(name, (len(blob.content),))[0]
-
-
-@dataclass
-class Request:
-    """What a client sent, and the status of the answer that it was given."""
-
-    method: str
-    target: str
-    """The path and the query, as sent."""
-    headers: dict[str, str]
-    """By names in lower case."""
-    body: bytes
-    status: int | None = None
-    """``None`` where no answer was sent."""
-
-    @property
-    def path(self) -> str:
-        """The path, without the query, in plain letters."""
-        return unquote(urlsplit(self.target).path)
-
-    @property
-    def query(self) -> dict[str, str]:
-        return {name: values[-1] for name, values in parse_qs(urlsplit(self.target).query).items()}
-
-    @property
-    def token(self) -> str | None:
-        return self.headers.get("authorization", "").removeprefix("Bearer ") or None
-
-    @property
-    def to_storage(self) -> bool:
-        """Whether it went to the host of large files."""
-        return self.headers["host"].startswith(STORAGE_HOST)
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
-    def operations(self) -> list[tuple[str, dict[str, Any]]]:
-        """What a commit is to do: ``header``, ``file``, ``lfsFile`` and ``deletedFile``."""
-        lines = (json.loads(line) for line in self.body.splitlines())
-        return [(line["key"], line["value"]) for line in lines]
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path}"
-
-
-@dataclass
-class Answer:
-    """What the Hub sends; a fault may change it, or send nothing at all."""
-
-    status: int
-    body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
-    size: int | None = None
-    """What is announced, where it is not what is sent."""
-    zeros: int = 0
-    """How many bytes follow the body, which are kept nowhere."""
-    dropped: bool = False
-
-    @classmethod
-    def of(cls, value: Any, status: int = 200, **headers: str) -> Answer:
-        """Answer in JSON."""
-        headers = {name.replace("_", "-"): text for name, text in headers.items()}
-        body = json.dumps(value).encode()
-        return cls(status, body, {"Content-Type": "application/json; charset=utf-8", **headers})
-
-
-class Refused(Exception):
-    """The Hub does not do what it was asked."""
-
-    def __init__(self, status: int, message: str, code: str | None = None, **headers: str) -> None:
-        super().__init__(status, message, code)
-        headers["X_Error_Message"] = message
-        if code is not None:
-            headers["X_Error_Code"] = code
-        self.answer = Answer.of({"error": message}, status, **headers)
-
-
-Act = Callable[[Request, "Answer | None"], "Answer | None"]
-Handle = Callable[..., Answer]
+Act = Callable[[Request, Answer | None], Answer | None]
 
 
 @dataclass
@@ -255,11 +93,12 @@ class FakeHub:
         self.read_token = f"hf_{secrets.token_hex(17)}"
         """Of ``alice``, who may not."""
         self._lock = threading.RLock()
-        self._numbers = itertools.count()
         self._port = 0
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._reserved: socket.socket | None = None
+        """Holds the port while nothing listens on it."""
+        self._stopped: list[_Server] = []
         self._forget()
 
     def _forget(self) -> None:
@@ -276,6 +115,7 @@ class FakeHub:
         Raises ``AssertionError`` where the fake itself failed since the last time.
         """
         self.online()
+        self._end_stopped()
         with self._lock:
             errors = self.errors
             self._forget()
@@ -289,9 +129,13 @@ class FakeHub:
 
     def __exit__(self, *_: object) -> None:
         self.offline()
-        if self._reserved is not None:
-            self._reserved.close()
-            self._reserved = None
+        self._reserved.close()
+        self._reserved = None
+        self._end_stopped()
+
+    def _end_stopped(self) -> None:
+        while self._stopped:
+            self._stopped.pop().server_close()
 
     @property
     def url(self) -> str:
@@ -311,7 +155,7 @@ class FakeHub:
         self._server = _Server((HOST, self._port), _Handler)
         self._server.hub = self
         self._port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
 
     def offline(self) -> None:
@@ -321,9 +165,10 @@ class FakeHub:
         self._server.stopping = True
         self._server.shutdown()
         self._thread.join()
-        self._server.server_close()
+        # A fault may ask for it, in a thread that answers: those are waited for elsewhere.
+        self._server.socket.close()
+        self._stopped.append(self._server)
         self._server = self._thread = None
-        # Bound and not listening: the port stays ours.
         self._reserved = socket.socket()
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._reserved.bind((HOST, self._port))
@@ -351,7 +196,7 @@ class FakeHub:
             repository = Repository(name, private, gated)
             self.repositories[name] = repository
             tree = {".gitattributes": Blob(GIT_ATTRIBUTES, large=False)}
-            self._commit(repository, "main", tree, "initial commit")
+            repository.commit("main", tree, "initial commit")
             return self.commit(name, files) if files else self.head(name)
 
     def commit(
@@ -371,7 +216,7 @@ class FakeHub:
                     tree[path] = Blob(content, is_large(path, len(content)))
                     if tree[path].large:
                         repository.large[tree[path].sha256] = content
-            return self._commit(repository, branch, tree, message).sha
+            return repository.commit(branch, tree, message).sha
 
     def tag(self, name: str, tag: str, revision: str = "main") -> None:
         """Tag a commit of a repository."""
@@ -412,17 +257,6 @@ class FakeHub:
         with self._lock:
             self.requests = []
 
-    def _commit(
-        self, repository: Repository, branch: str, tree: Mapping[str, Blob], message: str
-    ) -> Commit:
-        parent = repository.branches.get(branch)
-        label = f"{repository.name} {parent} {message} {next(self._numbers)}"
-        sha = hashlib.sha1(label.encode()).hexdigest()
-        commit = Commit(sha, parent, message, dict(sorted(tree.items())))
-        repository.history[sha] = commit
-        repository.branches[branch] = sha
-        return commit
-
     # Faults.
 
     def on(
@@ -439,13 +273,25 @@ class FakeHub:
             self.faults.append(fault)
         return fault
 
-    def before(self, method: str, path: str, do: Callable[[], object], times: int = 1) -> Fault:
+    def before(
+        self, method: str, path: str, do: Callable[[], object], times: int | None = 1
+    ) -> Fault:
         """Call ``do`` before the next request that matches is handled: the head moves, say."""
-        return self.on(method, path, lambda request, answer: do() and None, times=times)
+        return self._aside(method, path, do, times, after=False)
 
-    def after(self, method: str, path: str, do: Callable[[], object], times: int = 1) -> Fault:
+    def after(
+        self, method: str, path: str, do: Callable[[], object], times: int | None = 1
+    ) -> Fault:
         """Call ``do`` after the next request that matches was handled, before it is answered."""
-        return self.on(method, path, lambda request, answer: do() and None, times=times, after=True)
+        return self._aside(method, path, do, times, after=True)
+
+    def _aside(
+        self, method: str, path: str, do: Callable[[], object], times: int | None, *, after: bool
+    ) -> Fault:
+        def act(request: Request, answer: Answer | None) -> None:
+            do()
+
+        return self.on(method, path, act, times=times, after=after)
 
     def fail(
         self,
@@ -489,7 +335,7 @@ class FakeHub:
         """Turn one bit of the files that are served and match; their size stays."""
 
         def act(request: Request, answer: Answer | None) -> Answer | None:
-            if answer.status in (200, 206) and answer.body:
+            if answer.status == 200 and answer.body:
                 middle = len(answer.body) // 2
                 content = bytearray(answer.body)
                 content[middle] ^= 1
@@ -502,7 +348,7 @@ class FakeHub:
         """Close the connection after half of the files that are served and match."""
 
         def act(request: Request, answer: Answer | None) -> Answer | None:
-            if answer.status in (200, 206):
+            if answer.status == 200:
                 answer.size = len(answer.body)
                 answer.body = answer.body[: len(answer.body) // 2]
             return answer
@@ -534,7 +380,7 @@ class FakeHub:
         if answer is None:
             answer = self._disturbed(request, self._handled(request))
         request.status = None if answer.dropped else answer.status
-        return answer
+        return hub_routes.hidden(request, answer)
 
     def _disturbed(self, request: Request, answer: Answer | None) -> Answer | None:
         after = answer is not None
@@ -548,380 +394,24 @@ class FakeHub:
         return answer
 
     def _handled(self, request: Request) -> Answer:
-        path = urlsplit(request.target).path
-        for method, pattern, handle in ROUTES:
-            found = pattern.fullmatch(path)
-            if found and request.method in method:
-                values = {name: unquote(text) for name, text in found.groupdict("main").items()}
-                return self._called(handle, request, values)
-        return Refused(501, f"the fake Hub does not know {request}").answer
-
-    def _called(self, handle: Handle, request: Request, values: Mapping[str, str]) -> Answer:
         try:
             with self._lock:
-                return handle(self, request, **values)
-        except Refused as refused:
-            return refused.answer
+                return hub_routes.answer(self, request)
         except Exception:
             self.errors.append(traceback.format_exc())
-            return Refused(500, "the fake Hub failed").answer
+            return Answer(500)
 
-    def _account(self, request: Request) -> str | None:
-        """Return who asks, if anybody says so."""
-        if request.token is None:
-            return None
-        if request.token not in (self.token, self.read_token):
-            raise Refused(401, "Invalid credentials in Authorization header")
-        return "alice"
 
-    def _writer(self, request: Request, owner: str, code: str | None = None) -> None:
-        account = self._account(request)
-        if account is None:
-            raise Refused(401, "Invalid username or password.", code)
-        if request.token == self.read_token:
-            raise Refused(403, "Forbidden: you must use a write token to upload to a repository.")
-        if account != owner:
-            raise Refused(403, f"You don't have the rights to write under the namespace {owner!r}")
-
-    def _readable(self, request: Request, name: str) -> Repository:
-        account = self._account(request)
-        repository = self.repositories.get(name)
-        if repository is None or (repository.private and account != repository.owner):
-            # On https the client would see it by 401 alone; here, it looks at the code only.
-            if account is None:
-                raise Refused(401, "Invalid username or password.", "RepoNotFound")
-            raise Refused(404, "Repository not found", "RepoNotFound")
-        return repository
-
-    def _writable(self, request: Request, name: str) -> Repository:
-        if self._account(request) is None:
-            self._writer(request, "", "RepoNotFound")
-        repository = self._readable(request, name)
-        self._writer(request, repository.owner)
-        return repository
-
-
-def is_large(path: str, size: int) -> bool:
-    """Whether the Hub keeps a file apart, by its name and size."""
-    return path.endswith(LARGE_SUFFIXES) or size > LARGE_SIZE
-
-
-ROUTES: list[tuple[tuple[str, ...], re.Pattern[str], Handle]] = []
-MODEL = r"/api/models/(?P<name>[^/]+/[^/]+)"
-REVISION = r"(?P<revision>[^/]+)"
-
-
-def route(method: str, pattern: str) -> Callable[[Handle], Handle]:
-    def add(handle: Handle) -> Handle:
-        ROUTES.append((tuple(method.split()), re.compile(pattern), handle))
-        return handle
-
-    return add
-
-
-@route("GET", "/api/whoami-v2")
-def _whoami(hub: FakeHub, request: Request) -> Answer:
-    account = hub._account(request)
-    if account is None:
-        raise Refused(401, "Invalid username or password.")
-    role = "read" if request.token == hub.read_token else "write"
-    access = {"type": "access_token", "accessToken": {"displayName": "test", "role": role}}
-    return Answer.of(
-        {"type": "user", "name": account, "fullname": account, "orgs": [], "auth": access}
-    )
-
-
-@route("POST", "/api/repos/create")
-def _create(hub: FakeHub, request: Request) -> Answer:
-    wanted = request.json
-    account = hub._account(request)
-    name = f"{wanted.get('organization') or account}/{wanted['name']}"
-    hub._writer(request, name.split("/")[0])
-    answer = {"url": f"{hub.url}/{name}", "name": name}
-    if name in hub.repositories:
-        return Answer.of({**answer, "error": "You already created this model repo"}, 409)
-    hub.repo(name, private=wanted.get("visibility") == "private")
-    return Answer.of(answer)
-
-
-@route("DELETE", "/api/repos/delete")
-def _delete(hub: FakeHub, request: Request) -> Answer:
-    wanted = request.json
-    name = f"{wanted.get('organization') or hub._account(request)}/{wanted['name']}"
-    del hub.repositories[hub._writable(request, name).name]
-    return Answer.of({})
-
-
-@route("POST", "/api/validate-yaml")
-def _validate(hub: FakeHub, request: Request) -> Answer:
-    import yaml
-
-    found = re.match(r"---\r?\n(.*?)\r?\n---", request.json["content"], re.DOTALL)
-    if not found:
-        empty = {"message": "empty or missing yaml metadata in repo card"}
-        return Answer.of({"warnings": [empty], "errors": []})
-    try:
-        metadata = yaml.safe_load(found[1])
-        if not isinstance(metadata, dict):
-            raise yaml.YAMLError("metadata should be a mapping")
-    except yaml.YAMLError as error:
-        return Answer.of({"warnings": [], "errors": [{"message": str(error)}]}, 400)
-    return Answer.of({"warnings": [], "errors": []})
-
-
-@route("POST", f"{MODEL}/preupload/{REVISION}")
-def _preupload(hub: FakeHub, request: Request, name: str, revision: str) -> Answer:
-    commit = hub._writable(request, name).at(revision)
-    files = []
-    for file in request.json["files"]:
-        path = file["path"]
-        large = is_large(path, file["size"])
-        entry = {"path": path, "shouldIgnore": False, "uploadMode": "lfs" if large else "regular"}
-        if path in commit.tree:
-            entry["oid"] = commit.tree[path].etag
-        files.append(entry)
-    return Answer.of({"files": files, "commitOid": commit.sha})
-
-
-@route("POST", r"/(?P<name>[^/]+/[^/]+)\.git/info/lfs/objects/batch")
-def _batch(hub: FakeHub, request: Request, name: str) -> Answer:
-    repository = hub._writable(request, name)
-    objects = []
-    for wanted in request.json["objects"]:
-        entry = {"oid": wanted["oid"], "size": wanted["size"]}
-        if wanted["oid"] not in repository.large:
-            # Signed, as the storage's links are: whoever has the link may upload.
-            href = f"{hub.storage_url}/storage/{name}/{wanted['oid']}?size={wanted['size']}"
-            entry["actions"] = {"upload": {"href": href}}
-        objects.append(entry)
-    return Answer.of({"transfer": "basic", "objects": objects})
-
-
-@route("PUT", r"/storage/(?P<name>[^/]+/[^/]+)/(?P<oid>[0-9a-f]{64})")
-def _store(hub: FakeHub, request: Request, name: str, oid: str) -> Answer:
-    blob = Blob(request.body, large=True)
-    if blob.sha256 != oid or len(request.body) != int(request.query["size"]):
-        raise Refused(400, "BadDigest: these are not the bytes that were announced")
-    hub.repositories[name].large[oid] = request.body
-    return Answer(200)
-
-
-@route("GET", r"/storage/(?P<name>[^/]+/[^/]+)/(?P<oid>[0-9a-f]{64})")
-def _fetch(hub: FakeHub, request: Request, name: str, oid: str) -> Answer:
-    repository = hub.repositories[name]
-    blob = Blob(repository.large[oid], large=True)
-    return _sent(request, repository, request.query["filename"], blob)
-
-
-@route("POST", f"{MODEL}/commit/{REVISION}")
-def _commit(hub: FakeHub, request: Request, name: str, revision: str) -> Answer:
-    repository = hub._writable(request, name)
-    commit = repository.at(revision)
-    if revision not in repository.branches:
-        raise Refused(400, "Commits are made on a branch")
-    (key, header), *operations = request.operations
-    assert key == "header"
-    if header.get("parentCommit") not in (None, commit.sha):
-        raise Refused(412, "A commit has happened since. Please refresh and try again.")
-    tree = dict(commit.tree)
-    for key, value in operations:
-        OPERATIONS[key](repository, tree, value)
-    made = hub._commit(repository, revision, tree, header["summary"])
-    url = f"{hub.url}/{name}/commit/{made.sha}"
-    return Answer.of({"success": True, "commitOid": made.sha, "commitUrl": url, "hookOutput": ""})
-
-
-def _add(repository: Repository, tree: dict[str, Blob], value: Mapping[str, Any]) -> None:
-    assert value["encoding"] == "base64"
-    tree[value["path"]] = Blob(base64.b64decode(value["content"], validate=True), large=False)
-
-
-def _add_large(repository: Repository, tree: dict[str, Blob], value: Mapping[str, Any]) -> None:
-    content = repository.large.get(value["oid"])
-    if content is None or len(content) != value["size"]:
-        raise Refused(400, f"{value['path']}: LFS pointer pointed to a file that does not exist")
-    tree[value["path"]] = Blob(content, large=True)
-
-
-def _remove(repository: Repository, tree: dict[str, Blob], value: Mapping[str, Any]) -> None:
-    if tree.pop(value["path"], None) is None:
-        raise Refused(404, "A file with this name doesn't exist", "EntryNotFound")
-
-
-def _remove_folder(repository: Repository, tree: dict[str, Blob], value: Mapping[str, Any]) -> None:
-    for path in [path for path in tree if path.startswith(value["path"].rstrip("/") + "/")]:
-        del tree[path]
-
-
-OPERATIONS = {
-    "file": _add,
-    "lfsFile": _add_large,
-    "deletedFile": _remove,
-    "deletedFolder": _remove_folder,
-}
-
-
-@route("POST", f"{MODEL}/tag/{REVISION}")
-def _tag(hub: FakeHub, request: Request, name: str, revision: str) -> Answer:
-    repository = hub._writable(request, name)
-    commit = repository.at(revision)
-    if request.json["tag"] in repository.tags:
-        raise Refused(409, f"Tag reference exists already in repo {name}")
-    repository.tags[request.json["tag"]] = commit.sha
-    return Answer.of({})
-
-
-@route("DELETE", f"{MODEL}/tag/(?P<tag>[^/]+)")
-def _untag(hub: FakeHub, request: Request, name: str, tag: str) -> Answer:
-    if hub._writable(request, name).tags.pop(tag, None) is None:
-        raise Refused(404, f"Invalid rev id: {tag}", "RevisionNotFound")
-    return Answer.of({})
-
-
-@route("GET", f"{MODEL}/refs")
-def _refs(hub: FakeHub, request: Request, name: str) -> Answer:
-    repository = hub._readable(request, name)
-    kinds = {"branches": ("heads", repository.branches), "tags": ("tags", repository.tags)}
-    return Answer.of(
-        {
-            "converts": [],
-            **{
-                kind: [
-                    {"name": ref, "ref": f"refs/{folder}/{ref}", "targetCommit": sha}
-                    for ref, sha in refs.items()
-                ]
-                for kind, (folder, refs) in kinds.items()
-            },
-        }
-    )
-
-
-@route("GET", f"{MODEL}/commits/{REVISION}")
-def _commits(hub: FakeHub, request: Request, name: str, revision: str) -> Answer:
-    commit = hub._readable(request, name).at(revision)
-    return Answer.of(
-        [
-            {
-                "id": commit.sha,
-                "title": commit.message,
-                "message": "",
-                "authors": [{"user": "alice"}],
-                "date": DATE,
-            }
-            for commit in hub.commits(name, commit.sha)
-        ]
-    )
-
-
-@route("GET", f"{MODEL}(?:/revision/(?P<revision>[^/]+))?")
-def _info(hub: FakeHub, request: Request, name: str, revision: str) -> Answer:
-    repository = hub._readable(request, name)
-    commit = repository.at(revision)
-    siblings = []
-    for path, blob in repository.listed(commit).items():
-        sibling: dict[str, Any] = {"rfilename": path}
-        if "blobs" in request.query:
-            size = repository.size(path, blob)
-            sibling |= {"blobId": blob.git_id, "size": size}
-            if blob.large:
-                sibling["lfs"] = {"sha256": blob.sha256, **_large_sizes(size, blob)}
-        siblings.append(sibling)
-    return Answer.of(
-        {
-            "_id": "0" * 24,
-            "id": name,
-            "modelId": name,
-            "author": repository.owner,
-            "sha": commit.sha,
-            "private": repository.private,
-            "gated": "manual" if repository.gated else False,
-            "disabled": False,
-            "createdAt": DATE,
-            "lastModified": DATE,
-            "tags": [],
-            "downloads": 0,
-            "likes": 0,
-            "siblings": siblings,
-        }
-    )
-
-
-def _large_sizes(size: int, blob: Blob) -> dict[str, int]:
-    return {"size": size, "pointerSize": len(blob.pointer)}
-
-
-def _listing(repository: Repository, tree: Mapping[str, Blob]) -> list[dict[str, Any]]:
-    entries = []
-    for path, blob in tree.items():
-        size = repository.size(path, blob)
-        entry: dict[str, Any] = {"type": "file", "path": path, "size": size, "oid": blob.git_id}
-        if blob.large:
-            entry["lfs"] = {"oid": blob.sha256, **_large_sizes(size, blob)}
-        entries.append(entry)
-    return entries
-
-
-@route("GET", f"{MODEL}/tree/{REVISION}")
-def _tree(hub: FakeHub, request: Request, name: str, revision: str) -> Answer:
-    repository = hub._readable(request, name)
-    if request.query.get("recursive") != "true":
-        raise Refused(501, "the fake Hub lists all files or none")
-    return Answer.of(_listing(repository, repository.listed(repository.at(revision))))
-
-
-@route("POST", f"{MODEL}/paths-info/{REVISION}")
-def _paths_info(hub: FakeHub, request: Request, name: str, revision: str) -> Answer:
-    repository = hub._readable(request, name)
-    wanted = parse_qs(request.body.decode())["paths"]
-    tree = {k: blob for k, blob in repository.at(revision).tree.items() if k in wanted}
-    return Answer.of(_listing(repository, {**tree, **repository.strangers}))
-
-
-@route("GET HEAD", f"/(?P<name>[^/]+/[^/]+)/resolve/{REVISION}/(?P<path>.+)")
-def _resolve(hub: FakeHub, request: Request, name: str, revision: str, path: str) -> Answer:
-    repository = hub._readable(request, name)
-    if repository.gated:
-        status = 401 if request.token is None else 403
-        raise Refused(status, f"Access to model {name} is restricted.", "GatedRepo")
-    commit = repository.at(revision)
-    blob = repository.listed(commit).get(path)
-    if blob is None:
-        raise Refused(404, "Entry not found", "EntryNotFound", X_Repo_Commit=commit.sha)
-    if blob.large:
-        answer = Answer.of({}, 302)
-        where = f"/storage/{name}/{blob.sha256}?filename={quote(path, safe='')}"
-        answer.headers |= {
-            "Location": hub.storage_url + where,
-            "X-Linked-Size": str(repository.size(path, blob)),
-            "X-Linked-ETag": f'"{blob.etag}"',
-        }
-    else:
-        answer = _sent(request, repository, path, blob)
-    answer.headers |= {"X-Repo-Commit": commit.sha, "ETag": f'"{blob.etag}"'}
-    return answer
-
-
-def _sent(request: Request, repository: Repository, path: str, blob: Blob) -> Answer:
-    headers = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes"}
-    if path in repository.sizes:
-        announced, sent = repository.sizes[path]
-        return Answer(200, b"", headers, announced if request.method == "HEAD" else sent, sent)
-    asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
-    if not asked:
-        return Answer(200, blob.content, headers)
-    start, size = int(asked[1]), len(blob.content)
-    headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
-    return Answer(206, blob.content[start:], headers)
-
-
-class _Server(http.server.ThreadingHTTPServer):
-    # Its threads are waited for, so that no connection outlives a test.
-    daemon_threads = False
+class _Server(socketserver.ThreadingTCPServer):
+    # Its threads are no daemons, and waited for: no connection outlives a test.
+    allow_reuse_address = True
+    request_queue_size = 64
     hub: FakeHub
     stopping = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        self.hub.errors.append(traceback.format_exc())
+        if not isinstance(sys.exception(), OSError):  # the client may have been killed
+            self.hub.errors.append(traceback.format_exc())
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -939,22 +429,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         answer = self.server.hub._answer(Request(self.command, self.path, headers, self._body()))
         if answer.dropped:
             return
-        try:
+        with contextlib.suppress(OSError):  # the client may have gone
             self._send(answer)
-        except OSError:
-            pass  # the client has gone
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve
 
     def _body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        chunks = []
-        while size := int(self.rfile.readline(), 16):
-            chunks.append(self.rfile.read(size))
-            self.rfile.readline()
-        self.rfile.readline()
-        return b"".join(chunks)
+        size = int(self.headers.get("Content-Length", 0))
+        content = self.rfile.read(size)
+        if len(content) < size:
+            raise ConnectionError("the client has gone")
+        return content
 
     def _send(self, answer: Answer) -> None:
         self.send_response(answer.status)
@@ -993,8 +478,9 @@ class CallError(Exception):
 class Client:
     """A process with the real client of the Hub, which runs what the tests tell it.
 
-    It is started at once and imports ganzoo once. It has no part in the environment of the tests
-    but ``PATH`` and the like: nothing of the Hub's variables and of proxies is left.
+    It is started at once and imports ganzoo once. Of the environment of the tests, it does not get
+    what is there for the Hub, for ganzoo and for proxies. What the real client reads as it is
+    imported, such as ``HF_HUB_OFFLINE``, takes another one: :meth:`FakeHub.client`.
     """
 
     def __init__(self, hub: FakeHub, home: Path | None, env: Mapping[str, str | None]) -> None:
@@ -1015,6 +501,7 @@ class Client:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
+                start_new_session=True,
             )
         self._answers: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(
@@ -1031,11 +518,12 @@ class Client:
 
     def _stop(self) -> None:
         if self._process is not None:
-            self._process.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)  # and what it started
             self._process.wait()
             self._reader.join()
-            self._process.stdin.close()
             self._process.stdout.close()
+            with contextlib.suppress(OSError):  # a command may be on its way
+                self._process.stdin.close()
             self._process = None
 
     def empty_cache(self) -> None:
@@ -1102,7 +590,7 @@ class Client:
         if not answer:
             self._stop()
             log = (self._folder / "log").read_text()
-            pytest.fail("\n".join([f"no end of {line} in {timeout} s", *printed, log]))
+            pytest.fail("\n".join([f"no answer in {timeout} s: {line}", *printed, log]))
         return json.loads(answer), *printed
 
 
@@ -1122,6 +610,8 @@ def _given(hub: FakeHub, home: Path) -> dict[str, str]:
         "HF_TOKEN": hub.token,
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        "GANZOO_CACHE": str(home / "ganzoo"),
+        "TORCH_HOME": str(home / "torch"),
         "NO_PROXY": "*",
         "NO_COLOR": "1",
         "OMP_NUM_THREADS": "1",

@@ -17,6 +17,11 @@ from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
+from huggingface_hub import file_download
+from huggingface_hub.utils import _http
+
+import ganzoo.cli
+
 CAUGHT = {1: "out", 2: "err"}
 
 
@@ -28,23 +33,21 @@ def main() -> None:
     os.dup2(2, 1)
     if os.environ.get("QUICK_RETRIES"):
         quick_retries()
-    import ganzoo.cli
-
     for line in commands:
         command = json.loads(line)
         with caught(command["out"], command["err"]), surroundings(command["cwd"], command["env"]):
             if "arguments" in command:
-                answer = {"code": run(ganzoo.cli.main, command["arguments"])}
+                answer = {"code": run(command["arguments"])}
             else:
                 answer = call(command["text"], command["values"])
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
 
-def run(command_line: Any, arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
     """Run the command line, and return its exit code as a process would."""
     try:
-        return command_line(arguments)
+        return ganzoo.cli.main(arguments)
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else int(left.code is not None)
     except BaseException:
@@ -95,6 +98,7 @@ def surroundings(cwd: str, env: Mapping[str, str | None]) -> Iterator[None]:
         os.environ.pop(name, None)
         if value is not None:
             os.environ[name] = value
+    _http._WARNED_TOPICS.clear()
     try:
         # Changed filters make Python forget which warnings it gave, as in a process of its own.
         with warnings.catch_warnings():
@@ -111,9 +115,6 @@ def quick_retries() -> None:
     It waits for 1, 2, 4, 8 and 8 seconds. How often it tries is left as it is, and no other module
     sees a quicker clock.
     """
-    from huggingface_hub import file_download
-    from huggingface_hub.utils import _http
-
     quick = SimpleNamespace(**vars(time))
     quick.sleep = lambda seconds: time.sleep(min(seconds, 0.01))
     for module in (_http, file_download):

@@ -17,7 +17,7 @@ from ganzoo.registry import AUGMENTATION, LOSS
 from ganzoo.testing.augmentation import check_gradients, check_samples
 from ganzoo.training import prepared
 from ganzoo_diffaugment import Color, Cutout, Translation
-from tiny import TINY, Stopper
+from tiny import TINY, Stopper, sealed
 
 SMALL = {"arch.hidden": (8,), "data.image_size": 8}
 ALL = "color,translation,cutout"
@@ -403,6 +403,7 @@ def test_a_configuration_without_the_field_still_loads(tmp_path):
         config = json.loads(file.read_text())
         del config["augmentations"]
         file.write_text(json.dumps(config))
+    sealed(run.model)
     assert ganzoo.load(run).config.augmentations == ()
     assert resume(run.path, {"train.steps": 2}).config().augmentations == ()
 

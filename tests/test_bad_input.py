@@ -29,6 +29,7 @@ from ganzoo.images import grid, resize
 from ganzoo.model import BLOCK_NUMBERS
 from ganzoo_data import sources
 from ganzoo_data.files import ImageFolder, ImageZip
+from tiny import sealed
 
 ON_POSIX = pytest.mark.skipif(os.name == "nt", reason="pipes and devices are files elsewhere")
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -84,6 +85,8 @@ def test_only_regular_files_are_opened(run, refused, tmp_path, kind):
     put(kind, Path("model/config.json"))
     assert "model/config.json" in refused("show", "model")
     put(kind, run / "model" / "model.safetensors")
+    assert refused("sample", "run").startswith("Error: run/model/model.safetensors ")
+    put(kind, run / "model" / "manifest.json")
     assert "the run run has no model yet" in refused("sample", "run")
     put(kind, tmp_path / "weights.safetensors")
     judge = ["eval", "--floor", "--data", "digits", "--metric", "fid", "--features", "digits-cnn"]
@@ -175,12 +178,14 @@ NASTY = "x\n\x1b[31mError: y\r\n" + "z" * 3000
 
 def test_names_in_files_cannot_speak_to_the_terminal(model, refused, ganzoo_cli):
     edit(model / "config.json", "architecture", "package", value=NASTY)
+    sealed(model)
     message = refused("sample", "model")
     assert "\x1b" not in message
     assert "\n\\x1b[31mError: y\\r\\nzzz" in message
     assert len(message) < 2 * LONGEST
     edit(model / "config.json", "architecture", "package", value="ganzoo")
     edit(model / "config.json", "loss", "version", value=NASTY)
+    sealed(model)
     shown = ganzoo_cli("show", "model")
     assert shown.code == 0
     assert "\x1b" not in shown.out
@@ -309,8 +314,9 @@ def test_a_model_cannot_ask_for_more_than_it_holds(model, refused, monkeypatch, 
     )
     for value in HUGE[way]:
         edit(model / "config.json", *way, value=value)
-        message = refused("sample", "model")
+        message = refused("sample", sealed(model))
         assert message.startswith("Error: "), value
+        assert "manifest.json" not in message, value
         (model / "config.json").write_text(text)
 
 
@@ -318,6 +324,7 @@ def test_a_network_of_countless_tensors_is_refused(tmp_path, refused):
     options = {"arch.hidden": (3,), "arch.z_dim": 2, "data.samples": 10}
     ganzoo.train("mlp", data="ring", steps=0, out="deep", settings=options, device="cpu")
     edit(Path("deep/model/config.json"), "architecture", "options", "hidden", value=[3] * 100_000)
+    sealed(Path("deep/model"))
     assert "the network is too large" in refused("show", "deep")
 
 
@@ -327,6 +334,7 @@ def test_weights_of_another_type_are_refused(model, refused, dtype):
     tensors = load_file(path)
     tensors["1.weight"] = tensors["1.weight"].to(dtype)
     save_file(tensors, path)
+    sealed(model)
     assert refused("show", "model").endswith(f"'1.weight' is {dtype}, not torch.float32")
 
 
@@ -336,7 +344,7 @@ def test_a_discriminator_is_read_as_strictly(model):
     tensors["0.bias"][0] = float("inf")
     save_file(tensors, path)
     with pytest.raises(InputError, match="not finite"):
-        ganzoo.load(model).discriminator  # noqa: B018
+        ganzoo.load(sealed(model)).discriminator  # noqa: B018
 
 
 def with_header(path, header, data=b""):
@@ -383,6 +391,7 @@ class Picky(Architecture):
     plugin("acme", code, {"ganzoo.architectures": {"picky": "acme:Picky"}})
     ganzoo.train("picky", "hinge", "ring", steps=0, out="run", device="cpu")
     edit(Path("run/model/config.json"), "architecture", "options", "z_dim", value=0)
+    sealed(Path("run/model"))
     message = refused("show", "run")
     assert "the network of run/model/model.safetensors cannot be built: ZeroDivisionErr" in message
 

@@ -16,6 +16,7 @@ import ganzoo
 from ganzoo import images, registry
 from ganzoo.cli import app
 from ganzoo.config import TrainOptions, resolve
+from tiny import sealed
 
 TRAIN = [
     *("train", "dcgan", "--loss", "wgan-gp", "--data", "digits", "--image-size", "16"),
@@ -82,6 +83,7 @@ def test_train_leaves_a_whole_run_folder(ganzoo_cli):
         "model/discriminator.safetensors",
         "model/config.json",
         "model/README.md",
+        "model/manifest.json",
         "model/samples.png",
     }
     for step in ("00000002", "00000004"):
@@ -231,6 +233,7 @@ def test_sample_writes_single_images(run, ganzoo_cli):
         "model": "run/model",
         "seed": 5,
         "label": None,
+        "truncation": None,
         "source": None,
         "files": names,
     }
@@ -370,6 +373,7 @@ def test_names_of_classes_lead_nowhere_else(classy, ganzoo_cli, tmp_path):
     config = json.loads(path.read_text())
     config["spec"]["class_names"] = ["../../out", "C:\\out", "/out"]
     path.write_text(json.dumps(config))
+    sealed(path.parent)
     assert ganzoo_cli("sample", "classy", "-n", "3", "--out", "in/here").code == 0
     assert tree(tmp_path / "in") == {f"here/{i}/seed0-0000{i}.png" for i in range(3)}
 

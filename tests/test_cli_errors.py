@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 import ganzoo
 from ganzoo.files import JSON_LIMIT
+from tiny import sealed
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +137,7 @@ REFUSED = {
     "eval": "there is no run under",
     "sample nowhere": "there is no run or model folder nowhere",
     "eval nowhere": "there is no run or model folder nowhere",
-    "sample empty": "empty holds no model: there is no model.safetensors in it",
+    "sample empty": "empty holds no model: there is no manifest.json in it",
     "eval empty": "empty holds no model",
     "show empty": "empty holds no model",
     "sample list.txt": "list.txt holds no model",
@@ -253,20 +254,34 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize(("damage", "said"), DAMAGES.values(), ids=DAMAGES.keys())
-def test_a_damaged_configuration_is_named(run, refused, damage, said):
-    for folder, command in (
-        ("run", ["train", "--resume", "run"]),
-        ("run/model", ["sample", "run"]),
-    ):
-        path = Path(folder) / "config.json"
-        text = path.read_text()
-        assert damage(text) != text
-        path.write_text(damage(text))
-        message = refused(*command)
-        assert message.startswith(f"Error: {path} ")
-        assert said in message
-        path.write_text(text)
-        assert not Path("samples-0.png").exists()
+def test_a_damaged_configuration_of_a_run_is_named(run, refused, damage, said):
+    path = Path("run/config.json")
+    text = path.read_text()
+    assert damage(text) != text
+    path.write_text(damage(text))
+    message = refused("train", "--resume", "run")
+    assert message.startswith(f"Error: {path} ")
+    assert said in message
+
+
+CHANGED = "is not the file that manifest.json lists: it was changed or damaged; "
+OF_A_MODEL = {**DAMAGES, "too big": (DAMAGES["too big"][0], " bytes, of at most 1,048,576")}
+"""The size of a file is known before the file is there, and so refused before."""
+
+
+@pytest.mark.parametrize(("damage", "said"), OF_A_MODEL.values(), ids=OF_A_MODEL.keys())
+def test_a_damaged_configuration_of_a_model_is_named(run, refused, damage, said):
+    path = Path("run/model/config.json")
+    text = path.read_text()
+    assert damage(text) != text
+    path.write_text(damage(text))
+    message = refused("sample", "run")
+    assert message.startswith(f"Error: {path} {CHANGED}")
+    sealed(path.parent)
+    message = refused("sample", "run")
+    assert message.startswith((f"Error: {path} ", "Error: run: config.json has 1,0"))
+    assert said in message
+    assert not Path("samples-0.png").exists()
 
 
 def test_missing_and_unfit_parts_of_a_stored_model_are_named(run, refused):
@@ -297,6 +312,7 @@ def test_missing_and_unfit_parts_of_a_stored_model_are_named(run, refused):
         ({**config, "spec": {**config["spec"], "shape": [16, 16]}}, "a sample is (C, H, W) or"),
     ):
         path.write_text(json.dumps(changed))
+        sealed(path.parent)
         assert said in refused("sample", "run")
 
 
@@ -323,10 +339,14 @@ def test_weights_that_are_damaged_or_foreign_are_refused(run, refused, command):
     path = run / "model" / "model.safetensors"
     whole = path.read_bytes()
     path.write_bytes(whole[:-100])
+    assert f"{path.relative_to(run.parent)} {CHANGED}" in refused(*command)
+    sealed(path.parent)
     assert f"{path.relative_to(run.parent)} cannot be read as safetensors" in refused(*command)
     path.write_bytes(b"")
+    sealed(path.parent)
     assert "cannot be read as safetensors" in refused(*command)
     save_file({"weight": torch.zeros(3)}, path)
+    sealed(path.parent)
     assert "does not fit its network: it has no '1.weight'" in refused(*command)
 
 
@@ -352,6 +372,8 @@ def pickles(folder):
 def test_nothing_in_a_model_is_unpickled(run, refused, tmp_path):
     for file in pickles(tmp_path):
         shutil.copy(file, run / "model" / "model.safetensors")
+        assert CHANGED in refused("sample", "run")
+        sealed(run / "model")
         assert "cannot be read as safetensors" in refused("sample", "run")
     assert not (tmp_path / "sung").exists()
     pickle.loads(file.with_name("bare.pt").read_bytes())
@@ -440,6 +462,7 @@ def test_weights_that_are_not_finite_are_refused(run, refused, number):
     tensors = load_file(path)
     tensors["1.weight"][0, 0, 0, 0] = number
     save_file(tensors, path)
+    sealed(path.parent)
     message = refused("sample", "run", "-n", "1")
     assert message.endswith("holds numbers that are not finite, in '1.weight'")
     assert not Path("samples-0.png").exists()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,7 @@ import ganzoo
 from ganzoo.compare import compare, differences
 from ganzoo.errors import InputError
 from ganzoo.scores import ScoreRow, log_scores, logged_scores, read_scores, write_scores
-from tiny import TINY
+from tiny import TINY, sealed
 
 ROW = ScoreRow(
     metric="fid",
@@ -138,9 +140,9 @@ def test_what_was_never_judged_is_said(runs):
 
 
 def test_a_model_folder_brings_its_scores(runs, judged, tmp_path):
-
     shutil.copytree(runs[0].model, tmp_path / "alone")
     write_scores(tmp_path / "alone", [ROW])
+    sealed(tmp_path / "alone")
     (b,) = judged([changed(value=8.0)])
     (group,) = compare([tmp_path / "alone", b])
     assert [place.model for place in group.places] == [str(b), str(tmp_path / "alone")]
@@ -188,10 +190,10 @@ def test_the_command_as_json(judged, ganzoo_cli):
 
 @pytest.mark.parametrize("text", ["{", "[1]", "{}", '[{"metric": "fid"}]', "[[]]"])
 def test_damaged_scores_are_refused_by_name(runs, tmp_path, refused, text):
-
-    shutil.copytree(runs[0].model, tmp_path / "alone")
-    (tmp_path / "alone" / "scores.json").write_text(text)
-    assert "scores.json" in refused("compare", tmp_path / "alone")
+    shutil.copytree(runs[0].model, "alone")
+    Path("alone/scores.json").write_text(text)
+    message = refused("compare", sealed(Path("alone")))
+    assert re.match("Error: alone/scores.json (cannot be read as JSON|holds no scores)", message)
 
 
 def test_torn_lines_are_passed_over(judged, runs):

@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import shlex
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -50,7 +51,8 @@ def test_the_readme_names_everything_in_the_box():
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/zoo.md"])
-def test_documented_trainings_resolve(page, ganzoo_cli):
+def test_documented_trainings_resolve(page, ganzoo_cli, tiny_run):
+    shutil.copytree(tiny_run.path, "runs/NAME")
     for folder in ("photos", "digits"):
         Path(folder).mkdir()
     trainings = [command for command in commands(page) if command[0] == "train"]

@@ -23,6 +23,7 @@ from ganzoo.registry import (
     LOSS,
     TRACKER,
 )
+from tiny import sealed
 
 LOSS_CODE = """
 from ganzoo import Loss
@@ -564,6 +565,7 @@ def point_at(path, part, **choice):
         else:
             config[part] = {**config[part], **choice}
         file.write_text(json.dumps(config))
+    sealed(path / "model")
 
 
 @pytest.fixture

@@ -591,6 +591,73 @@ class SameLatentsAlways(Linear):
         return super().latents(count, torch.Generator().manual_seed(0))
 
 
+class TruncatesNothing(Linear):
+    """Takes a truncation for nothing."""
+
+    def truncated(self, generator, truncation):
+        return generator
+
+
+class TruncatesByAFactor(Linear):
+    """Multiplies latents, so that a large truncation makes them larger."""
+
+    def truncated(self, generator, truncation):
+        return nn.Sequential(Apply(lambda latents: truncation * latents), generator)
+
+
+class TruncatesInPlace(Linear):
+    """Changes the weights of the generator itself."""
+
+    def truncated(self, generator, truncation):
+        with torch.no_grad():
+            generator[0].weight *= min(1.0, truncation)
+        return generator
+
+
+class TruncatesByAFunction(Linear):
+    """Gives a function where a module is asked for."""
+
+    def truncated(self, generator, truncation):
+        return lambda latents: generator(min(1.0, truncation) * latents)
+
+
+class TruncatesByHiding(Linear):
+    """Gives a module that does not hold the generator."""
+
+    def truncated(self, generator, truncation):
+        return Apply(lambda latents: generator(min(1.0, truncation) * latents))
+
+
+class TruncatesByDrawing(Linear):
+    """Draws other latents from torch's global generator."""
+
+    def truncated(self, generator, truncation):
+        return nn.Sequential(Apply(lambda z: torch.randn_like(z).clamp(-1, 1)), generator)
+
+
+class TruncatesToNothing(Linear):
+    """Divides by a deviation that there is not."""
+
+    def truncated(self, generator, truncation):
+        return nn.Sequential(generator, Apply(lambda samples: (samples - samples) / 0.0))
+
+
+class TruncatesBeyond(Linear):
+    """Moves samples, which then leave the range of images."""
+
+    def truncated(self, generator, truncation):
+        return nn.Sequential(generator, Apply(lambda samples: samples + 3.0))
+
+
+class TruncatesByClipping(Linear):
+    """Clips, and refuses what would not be a truncation."""
+
+    def truncated(self, generator, truncation):
+        if truncation > 4:
+            raise InputError("there is no truncation above 4")
+        return nn.Sequential(Apply(lambda z: z.clamp(-truncation, truncation)), generator)
+
+
 class HiddenFrequencies(Linear):
     """Draws random features that are not in the state dict."""
 
@@ -1033,6 +1100,14 @@ ARCHITECTURES = [
     Kill(architecture.check_generator_terms, DetachedTerm, "must reach the generator's"),
     Kill(architecture.check_generator_terms, ConstantTerm, "'size' must be differentiable"),
     Kill(architecture.check_generator_terms, TermInPlace, "must not change in place"),
+    Kill(architecture.check_truncation, TruncatesNothing, "at 0.1 they were the same"),
+    Kill(architecture.check_truncation, TruncatesByAFactor, "at 10 they were others"),
+    Kill(architecture.check_truncation, TruncatesInPlace, "leave the generator"),
+    Kill(architecture.check_truncation, TruncatesByAFunction, "must give a torch.nn.Module"),
+    Kill(architecture.check_truncation, TruncatesByHiding, "holds whatever it needs"),
+    Kill(architecture.check_truncation, TruncatesByDrawing, "truncated() must leave torch's"),
+    Kill(architecture.check_truncation, TruncatesToNothing, "truncated samples must be finite"),
+    Kill(architecture.check_truncation, TruncatesBeyond, "truncated images must lie in [-1, 1]"),
     Kill(architecture.check_history, HistoryIsAFunction, "a torch.nn.Module, not function"),
     Kill(architecture.check_history, HalfOfTheFakes, "as many fakes as it takes"),
     Kill(architecture.check_history, ShuffledClasses, "those of each class apart"),
@@ -2833,6 +2908,7 @@ SOUND = {
         Linear,
         SpectrallyNormalised,
         WithDropout,
+        TruncatesByClipping,
         Conditional,
         LearnsLabels,
         Translating,

@@ -260,6 +260,8 @@ def _print(one: dict[str, Any]) -> None:
             for choice in one["config"][kind.plural]:
                 _say(f"  {kind.word} {_origin(choice)}: {_pairs(choice['options'])}")
         _say(f"  train: {_pairs(one['config']['train'])}")
+        if init := one["config"]["init"]:
+            _say(f"  started from {init.pop('name')}: {_pairs(init)}")
         return
     if one["paper"]:
         _say(f"  paper: {one['paper']}")

@@ -12,7 +12,7 @@ from ganzoo.cli.common import Json, note, print_json, print_table
 from ganzoo.errors import InputError
 
 if TYPE_CHECKING:
-    from ganzoo.publish import Publication
+    from ganzoo.publishing import Publication
 
 
 def register(app: typer.Typer) -> None:
@@ -65,7 +65,7 @@ def publish(
     """
     if len(names) > 2:
         raise InputError(f"name a run and user/name, and no more: {' '.join(names)}")
-    from ganzoo.publish import publish as publish_model
+    from ganzoo.publishing import publish as publish_model
 
     if license is None and not dry_run and sys.stdin.isatty() and sys.stderr.isatty():
         license = _asked()

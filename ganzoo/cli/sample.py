@@ -32,6 +32,13 @@ def sample(
             help="Class of all samples; by default every class in turn.",
         ),
     ] = None,
+    truncation: Annotated[
+        float | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Trade variety for quality: latents keep to [-NUMBER, NUMBER].",
+        ),
+    ] = None,
     source: Annotated[
         str | None,
         typer.Option(
@@ -65,13 +72,14 @@ def sample(
         seed,
         label=label,
         source=source,
+        truncation=truncation,
         device=device,
         replace=force,
         warn=lambda message: note(f"warning: {message}"),
     )
     if as_json:
         files = [str(file) for file in written]
-        drawn = {"model": loaded.folder.reference, "seed": seed, "label": label, "source": source}
-        print_json({**drawn, "files": files})
+        drawn = {"seed": seed, "label": label, "truncation": truncation, "source": source}
+        print_json({"model": loaded.folder.reference, **drawn, "files": files})
     else:
         print(path)

@@ -35,7 +35,7 @@ def train(
         str | None,
         typer.Argument(
             metavar="ARCH",
-            help="Name of an architecture; not needed with --resume.",
+            help="Name of an architecture; not needed with --init or --resume.",
             autocompletion=names_of(ARCHITECTURE),
         ),
     ] = None,
@@ -57,6 +57,14 @@ def train(
     image_size: Annotated[
         str | None,
         typer.Option(metavar="N or HxW", help="Resize images; short for --set data.image_size=N."),
+    ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Start from the networks of a run, a model folder, or user/name of the Hub; what "
+            "is not given is the model's.",
+        ),
     ] = None,
     tracker: Annotated[
         list[str] | None,
@@ -100,6 +108,8 @@ def train(
     if resume is not None:
         if out is not None or dry_run:
             raise InputError("--resume goes on in its own folder: leave --out and --dry-run away")
+        if init is not None:
+            raise InputError("--resume goes on with what the run began with: leave --init away")
         if tracker:
             raise InputError("--resume goes on with the run's own trackers: leave --tracker away")
         from ganzoo.api import resume as go_on
@@ -110,18 +120,16 @@ def train(
             run = go_on(resume, {**changes, **given}, observer)
         _finish(run, as_json)
         return
-    if architecture is None:
-        raise InputError("name an architecture to train, such as those of 'ganzoo list'")
-    from ganzoo.config import resolve
+    from ganzoo.api import configured, start
 
-    config = resolve(architecture, loss, data, given, tracker or ())
+    config, initial = configured(init, architecture, loss, data, given, tracker or ())
     if dry_run:
+        if initial is not None:
+            initial.require_fit(config)
         print_json(config.model_dump(mode="json"))
         return
-    from ganzoo.api import start
-
     with _progress() as observer:
-        run = start(config, out, observer)
+        run = start(config, out, observer, initial)
     _finish(run, as_json)
 
 

@@ -23,7 +23,7 @@ from ganzoo.devices import half_precision, safe_kernels
 from ganzoo.errors import InputError
 from ganzoo.files import load_tensors, save_tensors
 from ganzoo.loss import Discriminator, mixes_batch
-from ganzoo.model import evaluating
+from ganzoo.model import evaluating, raw_samples
 from ganzoo.testing.common import (
     check_options,
     explained,
@@ -49,6 +49,9 @@ LOUD = 10.0
 """Weights are multiplied by this where a bound must hold, or must not be there."""
 FAR = 1e4
 """There, so is what a network is given: spectral normalisation undoes a factor of the weights."""
+SMALL_TRUNCATION = 0.1
+LARGE_TRUNCATION = 10.0
+"""One that all of the normal distribution but a share of 1e-23 is within."""
 ROUNDS = 40
 """Batches that go through a history, enough to fill one of the usual size."""
 
@@ -364,6 +367,43 @@ def check_generator_terms(architecture: Architecture) -> None:
             )
 
 
+def check_truncation(architecture: Architecture) -> None:
+    """Truncated samples stay in range: others than without, but for a truncation of 10."""
+    if architecture.takes_images:
+        return
+    for data, generator, _ in _networks(architecture):
+        generator, inputs = _moved(generator).eval(), _inputs(architecture, data)
+        plain = _drawn(generator, inputs, data)
+        for truncation in (SMALL_TRUNCATION, LARGE_TRUNCATION):
+            try:
+                with untouched_randomness("truncated()"):
+                    drawn = _drawn(
+                        architecture.truncated(generator, truncation), inputs, data, "truncated()"
+                    )
+            except InputError:
+                continue
+            require(
+                torch.equal(_drawn(generator, inputs, data), plain),
+                "truncated() must leave the generator that it is given as it is",
+            )
+            require(
+                drawn.shape == plain.shape and bool(drawn.isfinite().all()),
+                f"truncated samples must be finite, and of shape {tuple(plain.shape)}",
+            )
+            require(
+                not data.is_image or float(drawn.abs().max()) <= 1.0,
+                "truncated images must lie in [-1, 1], as others do",
+            )
+            # Rounding may show in networks that divide by what they find.
+            same = torch.allclose(drawn, plain, rtol=1e-2, atol=1e-2)
+            require(
+                same == (truncation == LARGE_TRUNCATION),
+                "truncated() must give other samples the smaller the truncation, and nearly the "
+                f"same at {LARGE_TRUNCATION:g}, or refuse by an InputError: at {truncation:g} they "
+                f"were {'the same' if same else 'others'}",
+            )
+
+
 def check_history(architecture: Architecture) -> None:
     """What stands between fakes and the discriminator keeps its memory in buffers."""
     for data, *_ in _networks(architecture):
@@ -406,6 +446,7 @@ architecture_checks: list[Callable[[Architecture], None]] = [
     check_conditional,
     check_unlabelled,
     check_generator_terms,
+    check_truncation,
     check_history,
     check_steps,
 ]
@@ -516,6 +557,16 @@ def _latents(architecture: Architecture, seed: int = 0) -> Tensor:
         drawn = architecture.latents(COUNT, torch.Generator().manual_seed(seed))
     require(len(drawn) == COUNT, f"latents() must draw {COUNT} when asked to, not {len(drawn)}")
     return drawn
+
+
+def _drawn(
+    generator: nn.Module, inputs: GeneratorInput, data: DataSpec, by: str = "generator()"
+) -> Tensor:
+    with explained(
+        f"{by} must give a torch.nn.Module that takes latents, and labels where it is conditional, "
+        "and holds whatever it needs"
+    ):
+        return raw_samples(generator, inputs, data)
 
 
 def _samples(data: DataSpec, seed: int = 0) -> Tensor:

@@ -3,9 +3,9 @@
     python tests/benchmarks/load.py --pairs 15
 
 trains a DCGAN of the usual size for a moment, then starts two programs in turns, each a process of
-its own: one line of ganzoo, and a program that imports torch, writes the same layers down, reads the
-weights and draws as many samples. The ratio is taken pair by pair, of the time that passed and of
-the processor's. Both print where inside of them it went.
+its own: one line of ganzoo, and a program that imports torch, writes the same layers down, reads
+the weights and draws as many samples. The ratio is taken pair by pair, of the time that passed and
+of the processor's. Both tell where inside of them it went.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def measured(program: str, model: Path) -> dict[str, float]:
-    """Run a program as a process of its own, and return its seconds: all, the processor's, parts'."""
+    """Run a program as a process of its own, and return its seconds, and those of its parts."""
     before, began = os.times(), time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", program + ENDING, str(model)],

@@ -7,49 +7,43 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from ganzoo.card import card, merged
+from ganzoo.card import card, licence_of, merged
+from ganzoo.component import without_folders
 from ganzoo.curve import training_curve
 from ganzoo.errors import InputError, first_line
 from ganzoo.files import manifest, regular_size, sha256, to_json, user_path, write_text
 from ganzoo.hub import HubFolder, parse
 from ganzoo.model import find_model, loaded
-from ganzoo.model_folder import (
+from ganzoo.model_files import (
     CARD_FILE,
     CONFIG_FILE,
+    CURVE_FILE,
     DISCRIMINATOR_FILE,
     GENERATOR_FILE,
     LIMITS,
     MANIFEST_FILE,
     PICTURE_FILE,
+)
+from ganzoo.model_folder import (
     RECORDS,
     FileRecord,
     ModelConfig,
     ModelFolder,
     write_manifest,
 )
-from ganzoo.scores import SCORES_FILE, write_scores
+from ganzoo.scores import write_scores
 from ganzoo.tracker import METRICS_FILE
 from ganzoo.upload import Repository
 
 if TYPE_CHECKING:
     from ganzoo.run import Run
 
-CURVE_FILE = "training.png"
-OWN_FILES = {
-    GENERATOR_FILE,
-    DISCRIMINATOR_FILE,
-    CONFIG_FILE,
-    CARD_FILE,
-    PICTURE_FILE,
-    SCORES_FILE,
-    CURVE_FILE,
-    MANIFEST_FILE,
-}
+OWN_FILES = {GENERATOR_FILE, DISCRIMINATOR_FILE, *LIMITS}
 PARTS = ("architecture", "loss", "data")
 
 
@@ -109,18 +103,22 @@ def publish(
         raise InputError(f"'{repo}' is no name of a model on the Hub: write user/name")
     folder = find_model(model)
     with tempfile.TemporaryDirectory(prefix="ganzoo-") as place:
-        staged = _Staged(folder, Path(place), wanted.repo, license, warn)
+        staged = _Staged(folder, Path(place))
         staged.add(map(user_path, add))
         staged.check()
-        own = _text_of(user_path(card_file)) if card_file else _edited(folder, staged.generated)
-        if dry_run:
-            staged.write_card(own)
+        own = _text_of(user_path(card_file)) if card_file else _edited(folder)
+        repository = theirs = tagged = None
+        if not dry_run:
+            repository = Repository(wanted.repo, private=private)
+            theirs = repository.text(CARD_FILE)
+            tagged = None if revision is None else repository.tagged(revision)
+        generated = staged.card(wanted.repo, license or licence_of(own) or licence_of(theirs))
+        if repository and theirs is not None and not card_file:
+            own = _chosen(own, theirs, generated, repository, warn)
+        staged.write_card(generated, own, warn)
+        if repository is None:
             return Publication(wanted.repo, staged.records())
-        repository = Repository(wanted.repo, private=private)
-        there = None if revision is None else repository.tagged(revision)
-        settled = card_file is not None
-        staged.write_card(own if settled else _chosen(own, repository, staged.generated, warn))
-        return _sent(staged, repository, revision, there)
+        return _sent(staged, repository, revision, tagged)
 
 
 def _sent(
@@ -141,7 +139,7 @@ def _sent(
     if not unchanged:
         before = _listed(old).keys() & repository.sizes.keys()
         commit = repository.commit(
-            staged.place, records, sorted(before - records.keys()), staged.config_title
+            staged.place, records, sorted(before - records.keys()), staged.title
         )
     if tag is not None and tagged is None:
         repository.tag(tag, commit)
@@ -164,7 +162,7 @@ def _listed(text: str | None) -> dict[str, FileRecord]:
         return {}
 
 
-def _edited(folder: ModelFolder, generated: str) -> str | None:
+def _edited(folder: ModelFolder) -> str | None:
     """Return the card of a model folder, if a person has written in it."""
     path = folder.path / CARD_FILE
     if isinstance(folder, HubFolder) or not path.exists():
@@ -176,23 +174,25 @@ def _edited(folder: ModelFolder, generated: str) -> str | None:
 
 
 def _chosen(
-    own: str | None, repository: Repository, generated: str, warn: Callable[[str], None]
-) -> str | None:
+    own: str | None,
+    theirs: str,
+    generated: str,
+    repository: Repository,
+    warn: Callable[[str], None],
+) -> str:
     """Choose the card to go on with: the folder's or the repository's, as a person wrote it.
 
     Raises:
         InputError: both were edited since the last time, and not alike.
     """
-    theirs = repository.text(CARD_FILE)
-    if own is None or theirs is None:
-        return own if theirs is None else theirs
-    alike = merged(generated, own)[0] == merged(generated, theirs)[0]
-    if alike or merged(generated, theirs)[0] == generated:
+    if own is None:
+        return theirs
+    with_theirs = merged(generated, theirs)[0]
+    if with_theirs in (generated, merged(generated, own)[0]):
         return own
     record = _listed(repository.text(MANIFEST_FILE)).get(CARD_FILE)
-    if (
-        record and record.sha256 == hashlib.sha256(theirs.encode()).hexdigest()
-    ):  # as ganzoo published it: the folder's is the newer one
+    if record and record.sha256 == hashlib.sha256(theirs.encode()).hexdigest():
+        # As it was published: the folder's is the newer one.
         warn(f"the folder's own {CARD_FILE} takes the place of that on the Hub")
         return own
     raise InputError(
@@ -213,42 +213,29 @@ def _text_of(path: Path) -> str:
 class _Staged:
     """A copy of what is published, so that nothing else can be and nothing changes meanwhile."""
 
-    def __init__(
-        self,
-        folder: ModelFolder,
-        place: Path,
-        repo: str,
-        license: str | None,
-        warn: Callable[[str], None],
-    ) -> None:
+    def __init__(self, folder: ModelFolder, place: Path) -> None:
         self.place = place
-        self.warn = warn
         # What cannot be loaded is not copied: its files may be of any size.
         loaded(folder).discriminator  # noqa: B018 - read and verified when it is asked for
         for name in (GENERATOR_FILE, DISCRIMINATOR_FILE, PICTURE_FILE):
             shutil.copyfile(folder.own(name), place / name)
-        config, rows = shareable(folder.config()), folder.scores()
-        self.config_title = f"{config.title}, step {config.step}"
-        write_text(place / CONFIG_FILE, to_json(config.model_dump(mode="json")))
-        if rows:
-            write_scores(place, rows)
-        self._curve(folder)
-        self.generated = card(
-            config,
-            rows,
-            reference=repo,
-            license=license,
-            curve=CURVE_FILE if (place / CURVE_FILE).exists() else None,
-        )
+        self.config, self.rows = folder.config(), folder.scores()
+        shared = shareable(self.config)
+        write_text(place / CONFIG_FILE, to_json(shared.model_dump(mode="json")))
+        if self.rows:
+            write_scores(place, self.rows)
+        if (curve := _curve(folder)) is not None:
+            (place / CURVE_FILE).write_bytes(curve)
 
-    def _curve(self, folder: ModelFolder) -> None:
-        drawn = None
-        if (run := folder.run()) is not None:
-            drawn = training_curve(run.path / METRICS_FILE)
-        elif folder.has(CURVE_FILE):
-            drawn = folder.own(CURVE_FILE).read_bytes()
-        if drawn is not None:
-            (self.place / CURVE_FILE).write_bytes(drawn)
+    @property
+    def title(self) -> str:
+        """What is published, in a few words."""
+        return f"{self.config.title}, step {self.config.step}"
+
+    def card(self, repo: str, license: str | list[str] | None) -> str:
+        """Return the card as ganzoo writes it."""
+        curve = CURVE_FILE if (self.place / CURVE_FILE).exists() else None
+        return card(self.config, self.rows, reference=repo, license=license, curve=curve)
 
     def add(self, files: Iterable[Path]) -> None:
         """Copy other files that the repository is to carry.
@@ -277,11 +264,11 @@ class _Staged:
             if (self.place / name).exists():
                 _check_picture(self.place / name)
 
-    def write_card(self, own: str | None) -> None:
+    def write_card(self, generated: str, own: str | None, warn: Callable[[str], None]) -> None:
         """Write the card, with what a person wrote in another one, and the manifest."""
-        text, kept = (self.generated, []) if own is None else merged(self.generated, own)
+        text, kept = (generated, []) if own is None else merged(generated, own)
         for section in kept:
-            self.warn(f"the section '{section}' of the card was edited by hand and stays as it is")
+            warn(f"the section '{section}' of the card was edited by hand and stays as it is")
         write_text(self.place / CARD_FILE, text)
         write_manifest(self.place)
 
@@ -293,6 +280,15 @@ class _Staged:
     def records(self) -> dict[str, FileRecord]:
         """Return every file that is published, the manifest among them."""
         return {name: FileRecord(**about) for name, about in manifest(self.place).items()}
+
+
+def _curve(folder: ModelFolder) -> bytes | None:
+    """Draw the curve of the run that a model lies in, or take the one that it has."""
+    run = folder.run()
+    if run is None:
+        return folder.own(CURVE_FILE).read_bytes() if folder.has(CURVE_FILE) else None
+    path = run.path / METRICS_FILE
+    return training_curve(path) if path.exists() else None
 
 
 def _check_picture(path: Path) -> None:
@@ -313,17 +309,5 @@ def shareable(config: ModelConfig) -> ModelConfig:
     tree = config.model_dump(mode="json")
     tree["trackers"] = []
     for choice in (*(tree[part] for part in PARTS), *tree["augmentations"]):
-        choice["options"] = _without_folders(choice["options"])
+        choice["options"] = without_folders(choice["options"])
     return ModelConfig.model_validate(tree)
-
-
-def _without_folders(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_folders(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_without_folders(part) for part in value]
-    if isinstance(value, str):
-        for kind in (PurePosixPath, PureWindowsPath):
-            if kind(value).is_absolute():
-                return kind(value).name
-    return value

@@ -1,0 +1,748 @@
+"""The card of a model, and what a person wrote in it."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+from huggingface_hub import EvalResult, ModelCard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from ganzoo import blocks, front_matter
+from ganzoo.card import card, merged
+from ganzoo.config import ComponentChoice, InitialModel, resolve
+from ganzoo.dataset import DataSpec
+from ganzoo.errors import InputError
+from ganzoo.model_folder import ModelConfig
+from ganzoo.scores import ScoreRow
+
+SETTINGS = settings(derandomize=True, deadline=None, database=None, max_examples=40)
+IMAGES = DataSpec(shape=(1, 32, 32), classes=10, features="digits-cnn")
+VERSIONS = {"python": "3.12.0", "ganzoo": "0.1.0", "torch": "2.9.0"}
+HOSTILE = (
+    "a\n---\nlicense: mit\n<!-- /ganzoo:about -->\n# b | c ` d `` <script>x</script> --> [e](f) "
+    '\\| "g" ** _h_ &lt; ~~~ ![i](j) {k: v}'
+)
+MARKDOWN = MarkdownIt("gfm-like", {"html": True, "linkify": False})
+
+
+def model(*names, step=200, spec=IMAGES, **changes):
+    names = names or ("dcgan", "wgan-gp", "digits")
+    config = resolve(*names, {"train.steps": 200, **changes})
+    config = config.model_copy(update={"data_fingerprint": "f" * 64})
+    return ModelConfig.of(config, spec, step)
+
+
+def row(metric="fid[digits-cnn]", value=12.25, **changes):
+    about = {
+        "metric": metric,
+        "value": value,
+        "std": None,
+        "higher_is_better": False,
+        "features": {"name": "digits-cnn", "sha256": "be80" * 16},
+        "data": {"name": "digits", "split": "all", "fingerprint": "ab12" * 16},
+        "real_samples": 1797,
+        "fake_samples": 1000,
+        "image_size": (32, 32),
+        "seed": 3,
+        "step": 200,
+        "note": None,
+        "versions": VERSIONS,
+    }
+    return ScoreRow(**(about | changes))
+
+
+def sections(text):
+    """Return the text of each block by its name."""
+    pieces = blocks.parsed(front_matter.split(text)[1])[1]
+    return {piece.name: piece.text for piece in pieces if piece.name}
+
+
+def headings(text):
+    tokens = MARKDOWN.parse(front_matter.split(text)[1])
+    return [tokens[i + 1].content for i, token in enumerate(tokens) if token.type == "heading_open"]
+
+
+def metadata(text):
+    return ModelCard(text).data.to_dict()
+
+
+PLAIN = card(model())
+SCORED = card(model(), [row(), row("kid[digits-cnn]", 0.5, std=0.25)], curve="training.png")
+
+
+# What it says
+
+
+def test_a_card_has_what_the_hub_and_a_reader_need():
+    assert metadata(PLAIN) == {
+        "library_name": "ganzoo",
+        "pipeline_tag": "unconditional-image-generation",
+        "tags": ["ganzoo", "gan", "dcgan", "wgan-gp"],
+    }
+    assert headings(SCORED) == [
+        "dcgan trained with wgan-gp on digits",
+        "How to use it",
+        "Architecture",
+        "Loss",
+        "Data",
+        "Recipe",
+        "Training curve",
+        "Scores",
+        "Intended use and limits",
+        "Licence",
+        "Citation",
+        "Files and versions",
+    ]
+    assert "](samples.png)" in sections(SCORED)["about"]
+    assert "](training.png)" in sections(SCORED)["curve"]
+    assert headings(PLAIN) == [
+        title for title in headings(SCORED) if title not in ("Training curve", "Scores")
+    ]
+
+
+def test_the_three_lines_are_what_loads_it_and_work(tiny_run):
+    config = ModelConfig.model_validate_json((tiny_run.model / "config.json").read_text())
+    text = card(config, reference=str(tiny_run.model))
+    found = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    names = {}
+    exec(found, names)
+    assert names["images"].shape == (16, 1, 16, 16)
+    assert "floats (16, 1, 16, 16) in [-1, 1]" in found
+
+
+def test_a_finished_run_has_its_card(tiny_run):
+    text = (tiny_run.model / "README.md").read_text()
+    assert ModelCard.load(tiny_run.model / "README.md").data.library_name == "ganzoo"
+    assert "Trained for 4 generator updates with batches of 8 and seed 0" in text
+    assert merged(text, text) == (text, [])
+
+
+def test_the_same_model_has_the_same_card_to_the_byte():
+    code = "import test_card; print(test_card.SCORED)"
+    environment = {"PYTHONHASHSEED": "1", "PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout == SCORED + "\n"
+
+
+def test_citations_are_the_papers_of_the_parts_with_links():
+    judged = row(features={"name": "stacked-mnist-cnn", "sha256": "be80" * 16})
+    found = sections(card(model(**{"train.augment": "cutout"}), [judged]))["citation"]
+    for said in (
+        "Radford et al. 2016, [arXiv:1511.06434](https://arxiv.org/abs/1511.06434): architecture",
+        "[arXiv:1704.00028](https://arxiv.org/abs/1704.00028): loss `wgan-gp`",
+        "[doi:10.24432/C50P49](https://doi.org/10.24432/C50P49): dataset `digits`",
+        "[arXiv:2006.10738](https://arxiv.org/abs/2006.10738): augmentation `cutout`",
+        "[arXiv:1706.08500](https://arxiv.org/abs/1706.08500): metric `fid`",
+        "[arXiv:1611.02163](https://arxiv.org/abs/1611.02163): feature extractor `stacked-",
+    ):
+        assert said in found
+    assert found.count("\n- ") == 6
+
+
+def test_vectors_and_translators_are_called_what_they_are():
+    ring = card(model("mlp", "non-saturating", "ring", spec=DataSpec(shape=(2,))), [row(step=200)])
+    assert ModelCard(ring).data.pipeline_tag is None
+    assert ModelCard(ring).data.eval_results[0].task_type == "other"
+    assert "points = model.sample(16, seed=0)  # floats (16, 2)\n" in ring
+    photos = DataSpec(shape=(3, 64, 64), classes=2, class_names=("horse", "zebra"))
+    cycle = card(model("cyclegan", "lsgan", "digits", spec=photos))
+    assert ModelCard(cycle).data.pipeline_tag == "image-to-image"
+    assert "translate(photos, label=0)" in cycle
+    assert "0 to 1: `horse`, `zebra`." in cycle
+
+
+def test_a_conditional_model_says_how_to_ask_for_a_class():
+    text = card(model(**{"arch.conditional": True}))
+    assert "`label=` chooses the class, 0 to 9." in text
+    assert "class-conditional" in ModelCard(text).data.tags
+    assert "label=" not in PLAIN
+
+
+def from_model(config, name, revision=None):
+    about = {"step": 700, "generator_sha256": "a" * 64, "discriminator_sha256": "b" * 64}
+    init = InitialModel(name=name, revision=revision, **about)
+    return config.model_copy(update={"init": init})
+
+
+def test_what_it_started_from_is_said():
+    text = card(from_model(model(), "ada/faces", "c0ffee" * 6 + "abcd"))
+    assert ModelCard(text).data.base_model == "ada/faces"
+    about = sections(text)["about"]
+    assert "the weights of `ada/faces` (commit `c0ffeec0ffee`), as they were after 700" in about
+    assert "fine-tuned" not in PLAIN
+
+
+def test_what_it_started_from_on_the_same_machine_has_no_name_on_the_hub():
+    text = card(from_model(model(), "my-run"))
+    assert "the weights of `my-run`, as they were" in sections(text)["about"]
+    assert ModelCard(text).data.base_model is None
+
+
+def test_a_licence_is_given_and_never_made_up():
+    assert ModelCard(PLAIN).data.license is None
+    assert "has not said under which licence" in sections(PLAIN)["licence"]
+    text = card(model(), license="cc-by-4.0")
+    assert ModelCard(text).data.license == "cc-by-4.0"
+    assert "under the licence `cc-by-4.0`" in sections(text)["licence"]
+
+
+# The recipe
+
+
+@pytest.mark.parametrize(
+    ("names", "changes"),
+    [
+        (("dcgan", "wgan-gp", "digits"), {}),
+        (("dcgan", None, None), {"train.seed": 7, "train.batch_size": 8}),
+        (
+            ("dcgan", "wgan-gp", "digits"),
+            {
+                "arch.base_channels": 4,
+                "loss.gp_weight": 5,
+                "data.image_size": "16x32",
+                "train.betas": "0.1,0.2",
+                "train.augment": "cutout,color",
+                "augment.cutout.size": 0.25,
+                "train.eval_metric": "kid",
+            },
+        ),
+        (("mlp", "non-saturating", "ring"), {"arch.hidden": "7"}),
+        (("r3gan", None, "digits"), {"train.lr_decay": "cosine"}),
+    ],
+)
+def test_the_command_trains_the_same_again(ganzoo_cli, names, changes):
+    config = model(*names, **changes)
+    found = re.search(r"```console\n(ganzoo train .*?)\n```", card(config), re.DOTALL)[1]
+    _, *words = shlex.split(found.replace("\\\n", " "))
+    again = json.loads(ganzoo_cli(*words, "--dry-run").out)
+    wanted = config.model_dump(mode="json", exclude={"spec", "step", "data_fingerprint"})
+    again.pop("data_fingerprint")
+    assert again == wanted
+
+
+def test_only_what_differs_from_the_defaults_is_in_the_command():
+    assert "ganzoo train dcgan --loss wgan-gp --data digits --steps 200 --seed 0\n```" in PLAIN
+
+
+def test_a_snapshot_says_of_which_step_it_is():
+    assert "the state after 50 of 200 generator updates" in card(model(step=50))
+    assert "the state after" not in PLAIN
+
+
+def test_every_option_of_the_training_is_there():
+    found = sections(PLAIN)["recipe"]
+    for name in model().train.model_dump():
+        assert f"| `{name}` |" in found
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/home/lovelace/private/photos",
+        "C:\\Users\\lovelace\\private\\photos",
+        "~lovelace/private/photos",
+    ],
+)
+def test_paths_are_no_more_than_their_last_names(path):
+    config = model()
+    data = ComponentChoice(
+        name="folder", package="ganzoo", version="0.1.0", options={"path": path, "flip": True}
+    )
+    text = card(config.model_copy(update={"data": data}), [row(options={"of": [path]})])
+    assert "photos" in text
+    assert "private" not in text
+    assert "lovelace" not in text
+
+
+# Packages
+
+
+def foreign(config, part, package="zoo-of-ada", version="2.0"):
+    update = {"package": package, "version": version}
+    return config.model_copy(update={part: getattr(config, part).model_copy(update=update)})
+
+
+def test_a_plugins_model_says_which_package_to_install():
+    text = card(foreign(model(), "architecture"), [row()])
+    assert "pip install ganzoo zoo-of-ada\n" in text
+    assert "the package `zoo-of-ada`, here in version `2.0`" in text
+    assert "pip install ganzoo\n" in PLAIN
+    assert metadata(text)["tags"] == metadata(PLAIN)["tags"], "and needs it for none of this"
+    assert "```console\nganzoo train" not in text, "what its defaults are is not known here"
+
+
+def test_a_package_that_only_training_needs_is_not_installed_to_load():
+    text = card(foreign(model(), "data"))
+    assert "pip install ganzoo\n" in text
+    assert "To train it again you need the package `zoo-of-ada`" in text
+
+
+@pytest.mark.parametrize("name", ["--index-url=http://x", "a; rm -rf ~", "a\nb", "", "git+https:x"])
+def test_what_is_no_name_of_a_package_stands_in_no_command(name):
+    assert "pip install ganzoo\n" in card(foreign(model(), "loss", name))
+
+
+def test_an_installed_plugin_describes_itself(plugin):
+    plugin(
+        "zoo-of-ada",
+        "from pydantic import Field\nfrom ganzoo_losses import WGANGP\n"
+        "class Mine(WGANGP):\n    '''A loss | of <Ada>.'''\n"
+        "    paper = 'Ada 1843, arXiv:1234.56789'\n"
+        "    weight: int = Field(1, description='How much | of it.')\n",
+        {"ganzoo.losses": {"mine": "zoo_of_ada:Mine"}},
+    )
+    config = ModelConfig.of(resolve("dcgan", "mine", "digits", {"loss.weight": 2}), IMAGES, 1000)
+    text = card(config)
+    assert "A loss \\| of &lt;Ada>." in sections(text)["loss"]
+    assert "| `weight` | `2` | How much \\| of it. |" in text
+    assert "--loss mine --data digits --steps 1000 --seed 0 --set loss.weight=2" in text
+    assert "Ada 1843, [arXiv:1234.56789](https://arxiv.org/abs/1234.56789): loss `mine`" in text
+
+
+# Scores
+
+
+def test_the_model_index_is_read_back_by_the_client_with_the_same_values(tmp_path):
+    rows = [
+        row(),
+        row("kid[digits-cnn]", 1e-5, std=0.25, repeats=3, options={"subsets": 100, "of": ["a"]}),
+        row("is", 3, higher_is_better=True, image_size=None, features=None),
+        row(data={"name": "digits", "split": "all", "fingerprint": "cd34" * 16}),
+        row(data={"name": "other", "split": "test", "fingerprint": "1" * 64}),
+    ]
+    path = tmp_path / "README.md"
+    path.write_text(card(model(), rows), encoding="utf-8")
+    data = ModelCard.load(path).data
+    assert data.model_name == "dcgan trained with wgan-gp on digits"
+    expected = []
+    for each in rows:
+        args = each.model_dump(mode="json")
+        for name in ("metric", "value", "higher_is_better", "data", "note"):
+            args.pop(name)
+        better = "higher" if each.higher_is_better else "lower"
+        expected.append(
+            EvalResult(
+                task_type="unconditional-image-generation",
+                dataset_type=each.data["name"],
+                dataset_name=each.data["name"],
+                dataset_split=each.data["split"],
+                dataset_revision=each.data["fingerprint"],
+                dataset_args={"fingerprint": each.data["fingerprint"]},
+                metric_type=each.metric,
+                metric_name=f"{each.metric}, {better} is better",
+                metric_value=each.value,
+                metric_args={name: value for name, value in args.items() if value is not None},
+            )
+        )
+    assert data.eval_results == expected
+    assert all(result.verified is None for result in data.eval_results)
+
+
+def test_scores_say_their_whole_protocol():
+    rows = [
+        row(note="few | samples"),
+        row("kid[digits-cnn]", 0.5, std=0.25, repeats=1, options={"subsets": 100}),
+        row("is", 4, std=0.5, repeats=5, higher_is_better=True, features=None),
+    ]
+    found = sections(card(model(), rows))["scores"]
+    for said in (
+        "| `fid[digits-cnn]` | 12.2500 | lower |  |",
+        "| `kid[digits-cnn]` | 0.5000 ± 0.2500 | lower | `subsets=100` |",
+        "| `is` | 4.0000 ± 0.5000 | higher |  |",
+        "1,000 fakes of seed 3 against 1,797 reals of `digits` (split `all`, fingerprint "
+        "`ab12ab12ab12`), at 32 x 32 pixels, seen through `digits-cnn`, whose weights have the "
+        "SHA-256 `be80be80be80`. The model is that of step 200. Found with python 3.12.0, ganzoo "
+        "0.1.0, torch 2.9.0. After ± stands the deviation that the metric itself gives",
+        "1,000 fakes of each of the seeds 3 to 7 against",
+        "the standard deviation between the 5 sets of fakes",
+        "- `fid[digits-cnn]`: few &#124; samples",
+    ):
+        assert said in found
+    assert found.count("| metric |") == 2, "what was found alike stands together"
+
+
+def test_scores_of_other_steps_and_of_reals_are_none_of_this_model():
+    assert card(model(), [row(step=100), row(step=None)]) == PLAIN
+
+
+# Hostile names
+
+
+def hostile():
+    config = model()
+    part = {"name": HOSTILE, "package": HOSTILE, "version": HOSTILE, "options": {HOSTILE: HOSTILE}}
+    whole = config.model_dump(mode="json") | {
+        "architecture": part,
+        "loss": part,
+        "data": part,
+        "augmentations": [part],
+        "data_fingerprint": HOSTILE,
+        "versions": {HOSTILE: HOSTILE},
+        "spec": {"shape": (1, 32, 32), "classes": 1, "class_names": [HOSTILE]},
+    }
+    whole["train"] |= {"device": HOSTILE, "eval_metric": [HOSTILE]}
+    return ModelConfig.model_validate(whole)
+
+
+def test_hostile_names_break_neither_metadata_nor_structure():
+    texts = {HOSTILE: HOSTILE}
+    judged = row(HOSTILE, options=texts, features=texts, note=HOSTILE, versions=texts)
+    judged = judged.model_copy(update={"data": {"name": HOSTILE, "split": HOSTILE}})
+    config = from_model(hostile(), HOSTILE, HOSTILE)
+    text = card(config, [judged], reference=HOSTILE, curve=HOSTILE, license=HOSTILE)
+    data = metadata(text)
+    assert data["license"] == HOSTILE, "as it was given"
+    assert set(data) <= {*metadata(SCORED), "license", "base_model"}
+    plain = card(model(**{"train.augment": "color"}), [row(note="x")], curve="a")
+    assert list(sections(text)) == [name for name in sections(plain) if name != "citation"]
+    assert merged(text, text) == (text, [])
+    tokens = MARKDOWN.parse(front_matter.split(text)[1])
+    comments = [token.content for token in tokens if token.type == "html_block"]
+    assert len(comments) == 2 * len(sections(text)) + 1
+    assert all(comment.count("<!--") == comment.count("-->") == 1 for comment in comments)
+    inline = [child for token in tokens for child in token.children or ()]
+    html = {child.content for child in inline if child.type == "html_inline"}
+    assert html == {"<code>", "</code>"}
+    assert not [child for child in inline if child.type in ("link_open", "strong_open", "em_open")]
+    assert len([child for child in inline if child.type == "image"]) == 2
+    assert [token for token in tokens if token.type == "hr"] == []
+    wanted = MARKDOWN.parse(front_matter.split(plain)[1])
+    for kind in ("heading_open", "table_open"):
+        there = len([token for token in tokens if token.type == kind])
+        lost = {"heading_open": 1, "table_open": 0}[kind]  # of papers that nobody knows
+        assert there == len([token for token in wanted if token.type == kind]) - lost
+    rows = MARKDOWN.render(front_matter.split(text)[1]).split("<tr>")[1:]
+    assert {len(re.findall("<t[dh]>", found)) for found in rows} == {2, 3, 4}
+
+
+@SETTINGS
+@given(st.text(max_size=40))
+def test_any_name_is_shown_as_it_is_in_one_cell(name):
+    from ganzoo.errors import printable
+    from ganzoo.markdown import code, prose, table
+
+    for shown in (code(name), prose(name)):
+        tokens = MARKDOWN.parse(table(("a", "b"), [(shown, "end")]))
+        cells = [token for token in tokens if token.type == "inline"][2:]
+        assert len(cells) == 2
+        text = "".join(child.content for child in cells[0].children if child.type != "html_inline")
+        assert text.strip() == printable(name).strip()
+
+
+# What a person wrote
+
+
+@pytest.fixture
+def edited():
+    """Change a block of a card as a person would."""
+
+    def change(text, name, old, new):
+        block = sections(text)[name]
+        assert old in block
+        return text.replace(block, block.replace(old, new))
+
+    return change
+
+
+def test_a_card_that_nobody_touched_is_written_anew():
+    cards = [
+        PLAIN,
+        SCORED,
+        card(model(step=100), reference="ada/digits"),
+        card(from_model(model("mlp", "hinge", "digits"), "ada/other", "c" * 40), [row()]),
+        card(model(), [row(), row("is", 5)], license="mit"),
+    ]
+    for new in cards:
+        for old in cards[:-1]:
+            assert merged(new, old) == (new, [])
+
+
+def test_text_around_the_blocks_stays_where_it_is():
+    old = PLAIN.replace("<!-- ganzoo:loss", "My own words.\n\n<!-- ganzoo:loss")
+    old = old.replace("# dcgan trained", "# dcgan trained") + "\n## Thanks\n\nTo all.\n"
+    new, kept = merged(SCORED, old)
+    assert kept == []
+    assert re.search(r"/ganzoo:architecture -->\n\nMy own words\.\n\n<!-- ganzoo:loss", new)
+    assert new.endswith("<!-- /ganzoo:versions -->\n\n## Thanks\n\nTo all.\n")
+    assert sections(new) == sections(SCORED)
+
+
+def test_an_edited_block_is_kept_and_named(edited):
+    old = edited(SCORED, "limits", "It is meant for research", "It is art")
+    new, kept = merged(PLAIN, old)
+    assert kept == ["limits"]
+    assert sections(new)["limits"] == sections(old)["limits"]
+    assert list(sections(new)) == list(sections(PLAIN))
+    for name in sections(PLAIN).keys() - {"limits"}:
+        assert sections(new)[name] == sections(PLAIN)[name]
+
+
+def test_an_edited_block_that_says_nothing_any_more_is_kept(edited):
+    old = edited(SCORED, "curve", "What both networks", "Here you see what both networks")
+    new, kept = merged(PLAIN, old)
+    assert kept == ["curve"]
+    assert "Here you see" in new
+    assert "scores" not in sections(new)
+
+
+def test_other_ends_of_lines_are_no_edit():
+    assert merged(SCORED, "\ufeff" + PLAIN.replace("\n", "\r\n")) == (SCORED, [])
+
+
+def test_a_block_that_was_taken_away_stays_away():
+    old = PLAIN.replace(sections(PLAIN)["limits"], "")
+    new, kept = merged(SCORED, old)
+    assert kept == []
+    assert list(sections(new)) == [name for name in sections(SCORED) if name != "limits"]
+    assert "limits" not in sections(merged(PLAIN, merged(SCORED, new)[0])[0]), "for good"
+
+
+def test_scores_that_were_taken_away_stay_away_while_there_are_none():
+    without = SCORED.replace(sections(SCORED)["scores"], "")
+    between = merged(PLAIN, without)[0]
+    assert "scores" not in sections(merged(SCORED, between)[0])
+
+
+def test_a_block_that_is_new_appears_in_its_place():
+    new = merged(SCORED, PLAIN)[0]
+    assert list(sections(new)) == list(sections(SCORED))
+
+
+def test_the_old_order_wins():
+    loss = sections(PLAIN)["loss"]
+    old = PLAIN.replace(loss + "\n", "") + "\n" + loss
+    new = merged(SCORED, old)[0]
+    assert list(sections(new))[-1] == "loss"
+    assert sorted(sections(new)) == sorted(sections(SCORED))
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        "# My model\n\nAll of this is mine.\n",
+        "---\nlanguage: no\nlicense: mit # mine\n---\n\n# My model\n\nAll of this is mine.",
+        "---\n---\n# My model\n\nAll of this is mine.\n",
+        "---\n# only a comment\n---\n# My model\n\nAll of this is mine.\n",
+        "---\nnot closed\n\n# My model\n\nAll of this is mine.\n",
+    ],
+)
+def test_a_card_of_a_persons_own_stands_before_the_blocks(old):
+    new, kept = merged(SCORED, old)
+    assert kept == []
+    assert new.index("All of this is mine.") < new.index("<!-- ganzoo:about")
+    for name, text in sections(SCORED).items():
+        assert name == "licence" or sections(new)[name] == text
+    data = metadata(new)
+    assert data["library_name"] == "ganzoo"
+    if "license" in old:
+        assert "language: no\nlicense: mit # mine\n" in new
+        assert "under the licence `mit`" in sections(new)["licence"]
+    assert merged(SCORED, new) == (new, [])
+
+
+def test_a_card_that_the_hub_made_gives_its_metadata():
+    new = merged(PLAIN, "---\nlicense: apache-2.0\n---\n")[0]
+    assert metadata(new) == {**metadata(PLAIN), "license": "apache-2.0"}
+
+
+@pytest.mark.parametrize("break_it", ["<!-- /ganzoo:loss -->", "<!-- ganzoo:loss sha256="])
+def test_a_block_without_an_end_or_a_beginning_loses_nothing(break_it):
+    old = PLAIN.replace(break_it, "", 1)
+    new = merged(SCORED, old)[0]
+    assert "Wasserstein GAN with gradient penalty." in new
+    assert merged(SCORED, new)[0] == new
+
+
+def test_a_copied_block_is_written_again_too():
+    scores = sections(SCORED)["scores"]
+    old = SCORED.replace("<!-- ganzoo:use", scores + "\n<!-- ganzoo:use")
+    later = card(model(), [row(value=7)])
+    new, kept = merged(later, old)
+    assert kept == []
+    assert new.count(sections(later)["scores"]) == 2
+    assert scores not in new
+
+
+@pytest.mark.parametrize("record", ["", "<!-- ganzoo {} -->\n", '<!-- ganzoo {"blocks": 1} -->\n'])
+def test_a_record_that_was_changed_does_no_harm(record):
+    old = re.sub(r"<!-- ganzoo \{.*\n", lambda _: record, PLAIN)
+    new = merged(SCORED, old)[0]
+    assert list(sections(new)) == list(sections(SCORED))
+
+
+# Metadata that a person wrote
+
+
+def with_metadata(text, **changes):
+    yaml, body = front_matter.split(text)
+    data = front_matter.read(yaml) | changes
+    return f"---\n{front_matter.written(data)}---\n{body}"
+
+
+def test_metadata_of_a_persons_own_survive():
+    own = {
+        "license": "mit",
+        "language": ["en"],
+        "thumbnail": "x.png",
+        "datasets": ["ada/faces"],
+        "widget": [{"text": "a\n---\nb"}],
+        "pipeline_tag": "text-to-image",
+        "tags": ["art", "ganzoo", "gan", "dcgan", "wgan-gp", "ada"],
+    }
+    new = merged(card(model("mlp", "wgan-gp", "digits")), with_metadata(PLAIN, **own))[0]
+    assert metadata(new) == {
+        **metadata(PLAIN),
+        **own,
+        "tags": ["art", "ganzoo", "gan", "wgan-gp", "ada", "mlp"],
+    }
+
+
+def test_a_tag_that_was_taken_away_stays_away_and_one_that_is_wrong_goes():
+    old = with_metadata(PLAIN, tags=["gan", "dcgan", "wgan-gp"])
+    new = merged(card(model("mlp", "wgan-gp", "digits")), old)[0]
+    assert metadata(new)["tags"] == ["gan", "wgan-gp", "mlp"]
+
+
+def test_comments_and_ways_of_writing_survive():
+    old = PLAIN.replace("library_name", "# what I know\nlanguage: no  # Norwegian\nlibrary_name")
+    new = merged(SCORED, old)[0]
+    assert "---\n# what I know\nlanguage: no  # Norwegian\nlibrary_name: ganzoo\n" in new
+    assert len(ModelCard(new).data.eval_results) == 2
+
+
+def test_a_licence_gives_way_to_one_that_is_given_now_alone():
+    old = with_metadata(PLAIN, license="mit")
+    kept = merged(PLAIN, old)[0]
+    assert metadata(kept)["license"] == "mit"
+    assert "under the licence `mit`" in sections(kept)["licence"], "and the text agrees"
+    given = merged(card(model(), license="cc0-1.0"), old)[0]
+    assert metadata(given)["license"] == "cc0-1.0"
+    assert "`cc0-1.0`" in sections(given)["licence"]
+
+
+def test_results_of_a_persons_own_survive_and_ganzoos_are_written_again():
+    mine = {
+        "task": {"type": "unconditional-image-generation"},
+        "dataset": {"name": "My eyes", "type": "eyes"},
+        "metrics": [{"type": "beauty", "value": 9}],
+    }
+    sourced = {**mine, "source": {"url": "https://example.org"}}
+    index = metadata(SCORED)["model-index"]
+    index[0]["results"][0]["metrics"].append({"type": "fid", "value": 1.5})
+    index[0]["results"] += [mine, sourced]
+    index.append({"name": "another", "results": [mine]})
+    index = json.loads(json.dumps(index))  # YAML would say of an object that it is there already
+    old = with_metadata(SCORED, **{"model-index": index})
+    new = merged(card(model(), [row(value=7)]), old)[0]
+    name, others = front_matter.read(front_matter.split(new)[0])["model-index"]
+    values = [[m["value"] for m in result["metrics"]] for result in name["results"]]
+    assert values == [[7], [1.5], [9], [9]]
+    assert name["results"][2:] == [mine, sourced]
+    assert others == {"name": "another", "results": [mine]}
+    gone = merged(PLAIN, new)[0]
+    results = front_matter.read(front_matter.split(gone)[0])["model-index"][0]["results"]
+    assert [[m["value"] for m in result["metrics"]] for result in results] == [[1.5], [9], [9]]
+
+
+@pytest.mark.parametrize(
+    "yaml",
+    [
+        "a: [1\n",
+        "a: b: c\n",
+        "- a\n",
+        "just words\n",
+        "1: 2\n",
+        "a: &x 1\nb: *x\n",
+        "a: !!python/name:os.system\n",
+        "a: 2020-99-99\n",
+        "\tb: 1\n",
+        "a: " + "[" * 500 + "\n",
+        "a: 1\n--- !x\nb: 2\n",
+    ],
+)
+def test_metadata_that_cannot_be_read_are_an_error_of_one_line(yaml):
+    with pytest.raises(InputError, match=r"model card cannot be read: .*; mend") as caught:
+        merged(PLAIN, f"---\n{yaml}---\n# x\n")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("yaml", ["{a: 1, b: [2]}\n", "a: 1\nb: [2]\n...\n", "? a\n: 1\n"])
+def test_metadata_in_other_styles_are_read(yaml):
+    assert metadata(merged(PLAIN, f"---\n{yaml}---\n")[0]).items() >= {"a": 1}.items()
+
+
+@pytest.mark.parametrize("index", [7, "x", [], [7], [{}], [{"name": "a", "results": 7}], {"a": 1}])
+def test_results_in_no_known_form_are_no_obstacle(index):
+    new = merged(SCORED, with_metadata(PLAIN, **{"model-index": index}))[0]
+    assert "fid[digits-cnn]" in new
+
+
+# Whatever a person does
+
+
+WORDS = st.text(
+    alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\r"), max_size=30
+) | st.sampled_from(["---\n", "<!-- x -->\n", "<!-- ganzoo:loss -->", "## Mine\n\n", "```\n", "\n"])
+
+
+@st.composite
+def touched(draw, text):
+    """Draw a card with text between its blocks, and the pieces of text."""
+    front, body = front_matter.split(text)
+    _, pieces = blocks.parsed(body)
+    record = body[: body.index("\n") + 1]
+    added, made = [], record
+    for piece in pieces:
+        if piece.name is None and draw(st.booleans()):
+            mine = "\n" + draw(WORDS) + "\n"
+            added.append(mine)
+            made += mine
+        made += piece.text
+    return f"---\n{front}---\n{made}", added
+
+
+@SETTINGS
+@given(st.data())
+def test_whatever_stands_between_blocks_survives(data):
+    new, old = data.draw(st.permutations([PLAIN, SCORED]))
+    text, added = data.draw(touched(old))
+    made, kept = merged(new, text)
+    assert kept == []
+    for mine in added:
+        assert mine.strip("\n") in made
+    assert sections(made) == sections(new)
+    assert merged(new, made) == (made, [])
+
+
+@SETTINGS
+@given(st.data())
+def test_writing_again_changes_nothing_more_whatever_was_done(data):
+    new, old = data.draw(st.permutations([PLAIN, SCORED]))
+    start = old.index("<!-- ganzoo {")
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(start, len(old)))
+        cut = data.draw(st.integers(0, 400))
+        old = old[:place] + data.draw(WORDS) + old[place + cut :]
+    made, kept = merged(new, old)
+    assert merged(new, made) == (made, kept)
+    ModelCard(made)
+
+
+@SETTINGS
+@given(st.text(max_size=60) | st.text(alphabet="-\n: a[]{}#*&!|>'\"", max_size=60))
+def test_any_old_card_is_kept_or_refused(old):
+    old = old.replace("\r", "")
+    try:
+        made, _ = merged(SCORED, old)
+    except InputError:
+        return
+    assert front_matter.split(old)[1].strip("\n") in made
+    assert len(ModelCard(made).data.eval_results) == 2
+    assert merged(SCORED, made)[0] == made
