@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from ganzoo.card import card
 from ganzoo.config import Name, RunConfig, read_config
 from ganzoo.dataset import DataSpec
 from ganzoo.errors import InputError
@@ -198,6 +197,8 @@ def write_model(
     scores: Iterable[ScoreRow] = (),
 ) -> None:
     """Write a model folder, whole or not at all; one that was there is replaced."""
+    from ganzoo.card import card  # and not above: it reads YAML, which loading has no use for
+
     with atomic_folder(folder) as beside:
         save_tensors(beside / GENERATOR_FILE, generator.state_dict())
         save_tensors(beside / DISCRIMINATOR_FILE, discriminator.state_dict())

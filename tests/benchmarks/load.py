@@ -41,7 +41,8 @@ def up(before, after):
     return nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False)
 generator = nn.Sequential(
     nn.Unflatten(1, (100, 1, 1)),
-    nn.ConvTranspose2d(100, 64, 4, bias=False), nn.BatchNorm2d(64), nn.ReLU(),
+    nn.ConvTranspose2d(100, 128, 4, bias=False), nn.BatchNorm2d(128), nn.ReLU(),
+    up(128, 64), nn.BatchNorm2d(64), nn.ReLU(),
     up(64, 32), nn.BatchNorm2d(32), nn.ReLU(),
     nn.ConvTranspose2d(32, 1, 4, stride=2, padding=1), nn.Tanh(),
 )
@@ -52,7 +53,7 @@ with torch.inference_mode():
     samples = generator(torch.randn(64, 100))
 """
 ENDING = """
-assert samples.shape == (64, 1, 16, 16), samples.shape
+assert samples.shape == (64, 1, 32, 32), samples.shape
 ended = time.perf_counter()
 print(imported - began, loaded - imported, ended - loaded)
 """
@@ -65,10 +66,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=21)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        settings = {"data.image_size": 16}
-        run = ganzoo.train(
-            "dcgan", "wgan-gp", "digits", out=Path(folder) / "run", steps=2, settings=settings
-        )
+        run = ganzoo.train("dcgan", "wgan-gp", "digits", out=Path(folder) / "run", steps=2)
         pairs = []
         for number in range(options.pairs + 1):
             order = (OURS, BY_HAND) if number % 2 else (BY_HAND, OURS)
