@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from ganzoo.card import card
-from ganzoo.config import RunConfig, read_config
+from ganzoo.config import Name, RunConfig, read_config
 from ganzoo.dataset import DataSpec
 from ganzoo.errors import InputError
 from ganzoo.files import (
@@ -48,7 +47,7 @@ class ModelConfig(RunConfig):
     """The run that made a model, what its samples are, and how long it was trained."""
 
     spec: DataSpec
-    step: int = Field(ge=0, description="Generator updates done.")
+    step: int = Field(ge=0, lt=2**63, description="Generator updates done.")
 
     @classmethod
     def of(cls, config: RunConfig, spec: DataSpec, step: int) -> ModelConfig:
@@ -65,8 +64,9 @@ class FileRecord(BaseModel):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-_NAME = Annotated[str, Field(pattern=f"^{FILE_NAME}$")]
-RECORDS = TypeAdapter(dict[_NAME, FileRecord])
+_FileName = Annotated[Name, Field(pattern=f"^{FILE_NAME}$")]
+"""No path: nothing that a manifest lists lies outside of its folder."""
+RECORDS = TypeAdapter(dict[_FileName, FileRecord])
 """What a manifest holds."""
 
 
@@ -176,9 +176,12 @@ def read_manifest(path: Path) -> dict[str, FileRecord]:
         InputError: the file is missing or damaged.
     """
     try:
-        return RECORDS.validate_python(read_json(path))
+        records = RECORDS.validate_python(read_json(path))
     except ValidationError:
-        raise InputError(f"{path} is no list of files with their sizes and hashes") from None
+        records = None
+    if records is None or MANIFEST_FILE in records:  # no file can hold its own hash
+        raise InputError(f"{path} is no list of files with their sizes and hashes")
+    return records
 
 
 def write_manifest(folder: Path) -> None:
@@ -195,6 +198,8 @@ def write_model(
     scores: Iterable[ScoreRow] = (),
 ) -> None:
     """Write a model folder, whole or not at all; one that was there is replaced."""
+    from ganzoo.card import card  # and not above: it reads YAML, which loading has no use for
+
     with atomic_folder(folder) as beside:
         save_tensors(beside / GENERATOR_FILE, generator.state_dict())
         save_tensors(beside / DISCRIMINATOR_FILE, discriminator.state_dict())

@@ -217,6 +217,8 @@ class _Staged:
 
     def __init__(self, folder: ModelFolder, place: Path) -> None:
         self.place = place
+        # What cannot be loaded is not copied: its files may be of any size.
+        loaded(folder).discriminator  # noqa: B018 - read and verified when it is asked for
         for name in (GENERATOR_FILE, DISCRIMINATOR_FILE, PICTURE_FILE):
             shutil.copyfile(folder.own(name), place / name)
         for name in {CONFIG_FILE, SCORES_FILE} & folder.records.keys():
