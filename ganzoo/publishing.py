@@ -108,7 +108,6 @@ def publish(
     with tempfile.TemporaryDirectory(prefix="ganzoo-") as place:
         staged = _Staged(folder, Path(place))
         staged.add(map(user_path, add))
-        staged.check()
         own = _text_of(user_path(card_file)) if card_file else _edited(folder)
         repository = theirs = tagged = None
         if not dry_run:
@@ -217,10 +216,12 @@ class _Staged:
 
     def __init__(self, folder: ModelFolder, place: Path) -> None:
         self.place = place
-        # What cannot be loaded is not copied: its files may be of any size.
+        # What others could not load is not published, nor copied: it may be of any size.
         loaded(folder).discriminator  # noqa: B018 - read and verified when it is asked for
         for name in (GENERATOR_FILE, DISCRIMINATOR_FILE, PICTURE_FILE):
-            shutil.copyfile(folder.own(name), place / name)
+            copy = shutil.copyfile(folder.own(name), place / name)
+            if sha256(copy) != folder.records[name].sha256:
+                raise InputError(f"{name} of {folder.name} changes while it is read; try again")
         for name in {CONFIG_FILE, SCORES_FILE} & folder.records.keys():
             folder.own(name)  # they are read and written anew
         self.config = folder.config()
@@ -234,6 +235,9 @@ class _Staged:
             write_scores(place, self.rows)
         if (curve := _curve(folder)) is not None:
             (place / CURVE_FILE).write_bytes(curve)
+        for name in (PICTURE_FILE, CURVE_FILE):
+            if (place / name).exists():
+                _check_picture(place / name)
 
     @property
     def title(self) -> str:
@@ -264,19 +268,6 @@ class _Staged:
             if path.name.lower() in {each.name.lower() for each in self.place.iterdir()}:
                 raise InputError(f"--add {path}: there are two files of the name {path.name}")
             shutil.copyfile(path, self.place / path.name)
-
-    def check(self) -> None:
-        """Refuse what others could not load, or what is no picture.
-
-        Raises:
-            InputError: a file is not what its name says.
-        """
-        write_manifest(self.place)
-        model = loaded(ModelFolder(self.place, "the copy of the model"))
-        model.discriminator  # noqa: B018 - read and verified when it is asked for
-        for name in (PICTURE_FILE, CURVE_FILE):
-            if (self.place / name).exists():
-                _check_picture(self.place / name)
 
     def write_card(self, generated: str, own: str | None, warn: Callable[[str], None]) -> None:
         """Write the card, with what a person wrote in another one, and the manifest."""
