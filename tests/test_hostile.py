@@ -16,6 +16,7 @@ import pytest
 
 import hostile
 from hostile_probe import SECONDS
+from hub import CallError
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="memory is read as Linux tells it"
@@ -117,3 +118,49 @@ def test_nothing_of_it_runs(results, name):
     assert not found["environment"]
     assert not found["modules"]
     assert not found["events"]
+
+
+# From the Hub: whatever can be known of the weights beforehand keeps them from being downloaded.
+
+AFAR = (
+    *("json_nested_10000", "config_unknown_key", "name_of_a_function", "options_huge_latent"),
+    *("options_mlp_deep", "weights_as_pickles_only", "manifest_name_upwards"),
+    *("manifest_size_of_2_70", "sparse_weights_of_a_terabyte"),
+)
+
+
+def downloads(hub):
+    """Return what was downloaded, by its name."""
+    return {request.path.rpartition("/")[2] for request in hub.calls("GET", "/resolve/")}
+
+
+@pytest.mark.parametrize("name", AFAR)
+def test_a_hostile_repository_is_refused_before_its_weights_are_downloaded(
+    name, folders, hub, client
+):
+    path = folders[name].path
+    files = {each.name: each for each in path.iterdir()}
+    sizes = {each: file.stat().st_size for each, file in files.items()}
+    small = {
+        each: file.read_bytes() if sizes[each] < 1 << 30 else b"sparse"
+        for each, file in files.items()
+    }
+    hub.repo("bob/evil", small)
+    for each, size in sizes.items():
+        if size != len(small[each]):
+            hub.oversize("bob/evil", each, size)
+    with pytest.raises(CallError) as caught:
+        client.call("import ganzoo; ganzoo.load('bob/evil')")
+    assert "InputError" in caught.value.kinds
+    assert len(caught.value.message.splitlines()) <= 2
+    assert downloads(hub) <= {hostile.MANIFEST, hostile.CONFIG}
+    assert not list(client.home.rglob("passwd"))
+
+
+def test_weights_that_are_a_pickle_on_the_hub(folders, hub, client):
+    victim = folders["weights_a_pickle"]
+    hub.repo("bob/evil", {path.name: path.read_bytes() for path in victim.path.iterdir()})
+    with pytest.raises(CallError, match="cannot be read as safetensors") as caught:
+        client.call("import ganzoo; ganzoo.load('bob/evil')")
+    assert "InputError" in caught.value.kinds
+    assert not victim.canary.exists()
