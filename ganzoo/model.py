@@ -15,8 +15,9 @@ from ganzoo import images, memory
 from ganzoo.architecture import GeneratorInput
 from ganzoo.errors import GanzooError, InputError, first_line
 from ganzoo.files import load_tensors, longest_header, user_path
+from ganzoo.model_config import ModelConfig
 from ganzoo.model_files import DISCRIMINATOR_FILE, GENERATOR_FILE, MANIFEST_FILE
-from ganzoo.model_folder import ModelConfig, ModelFolder
+from ganzoo.model_folder import ModelFolder
 from ganzoo.registry import ARCHITECTURE, LOSS
 from ganzoo.run import Run, newest_run
 from ganzoo.seeding import generator_for, kept_randomness

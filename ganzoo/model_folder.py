@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from ganzoo.config import Name, RunConfig, read_config
-from ganzoo.dataset import DataSpec
+from ganzoo.config import Name, read_config
 from ganzoo.errors import InputError
 from ganzoo.files import (
     atomic_folder,
@@ -26,6 +25,7 @@ from ganzoo.files import (
     to_json,
     write_text,
 )
+from ganzoo.model_config import ModelConfig
 from ganzoo.model_files import (
     CARD_FILE,
     CONFIG_FILE,
@@ -41,18 +41,6 @@ from ganzoo.scores import SCORES_FILE, ScoreRow, logged_scores, read_scores, wri
 
 if TYPE_CHECKING:
     from torch import nn
-
-
-class ModelConfig(RunConfig):
-    """The run that made a model, what its samples are, and how long it was trained."""
-
-    spec: DataSpec
-    step: int = Field(ge=0, lt=2**63, description="Generator updates done.")
-
-    @classmethod
-    def of(cls, config: RunConfig, spec: DataSpec, step: int) -> ModelConfig:
-        """Describe the model that a run has at a step."""
-        return cls(**dict(config), spec=spec, step=step)
 
 
 class FileRecord(BaseModel):

@@ -20,6 +20,7 @@ from ganzoo.errors import InputError, first_line
 from ganzoo.files import manifest, regular_size, sha256, to_json, user_path, write_text
 from ganzoo.hub import HubFolder, parse
 from ganzoo.model import find_model, loaded
+from ganzoo.model_config import ModelConfig
 from ganzoo.model_files import (
     CARD_FILE,
     CONFIG_FILE,
@@ -34,7 +35,6 @@ from ganzoo.model_files import (
 from ganzoo.model_folder import (
     RECORDS,
     FileRecord,
-    ModelConfig,
     ModelFolder,
     write_manifest,
 )

@@ -17,7 +17,7 @@ from ganzoo.card import card, merged
 from ganzoo.config import ComponentChoice, InitialModel, resolve
 from ganzoo.dataset import DataSpec
 from ganzoo.errors import InputError
-from ganzoo.model_folder import ModelConfig
+from ganzoo.model_config import ModelConfig
 from ganzoo.scores import ScoreRow
 
 SETTINGS = settings(derandomize=True, deadline=None, database=None, max_examples=40)
