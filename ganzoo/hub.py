@@ -385,9 +385,9 @@ def _of_transport(error: BaseException) -> bool:
 
 def library() -> dict[str, Any]:
     """Return what the client tells the Hub of who uses it."""
-    import ganzoo
+    from importlib.metadata import version
 
-    return {"library_name": "ganzoo", "library_version": ganzoo.__version__}
+    return {"library_name": "ganzoo", "library_version": version("ganzoo")}
 
 
 @contextmanager
