@@ -78,8 +78,9 @@ def reader(hub, _reader):
 
 @pytest.fixture
 def run(tiny_run, tmp_path):
-    """A run of one's own."""
-    return Run(shutil.copytree(tiny_run.path, tmp_path / "runs" / "tiny"))
+    """A run of one's own, which nobody has judged."""
+    unjudged = shutil.ignore_patterns("scores.jsonl")
+    return Run(shutil.copytree(tiny_run.path, tmp_path / "runs" / "tiny", ignore=unjudged))
 
 
 @pytest.fixture
@@ -123,8 +124,8 @@ def drawn(client, reference, revision=None):
     return client.call(USE + "result = drawn(ref, rev)", ref=reference, rev=revision)
 
 
-def test_a_round_trip(hub, client, publish, reader, tiny_run, model):
-    found = done(publish(tiny_run.path, NAME, "--revision", "v1", "--json"))
+def test_a_round_trip(hub, client, publish, reader, run, model):
+    found = done(publish(run.path, NAME, "--revision", "v1", "--json"))
     head = hub.head(NAME)
     assert (found["repo"], found["commit"], found["revision"]) == (NAME, head, "v1")
     assert hub.tags(NAME) == {"v1": head}
