@@ -300,10 +300,12 @@ def test_printed_commands_train_the_same_runs(whole, ganzoo_cli):
 
 
 class Stopper(Watcher):
-    """Sends this process a signal in the middle of a run that is trained after others."""
+    """Sends a signal in the middle of a run that is trained after others.
 
-    def __init__(self, signum):
-        self.signum = signum
+    As schedulers do, to this process and to those that it started.
+    """
+
+    def __init__(self):
         self.ended_ones = 0
         self.stopped = None
 
@@ -313,7 +315,14 @@ class Stopper(Watcher):
     def stepped(self, cell, step):
         if self.ended_ones and self.stopped is None:
             self.stopped = cell.name
-            os.kill(os.getpid(), self.signum)
+            for pid in [*children(), os.getpid()]:
+                os.kill(pid, signal.SIGTERM)
+
+
+def children():
+    """Return the processes that this one started, where the system says so."""
+    listed = [path.read_text() for path in Path("/proc/self/task").glob("*/children")]
+    return [int(pid) for pid in " ".join(listed).split()]
 
 
 def until(true, seconds=60):
@@ -341,7 +350,7 @@ def test_a_killed_and_interrupted_sweep_ends_as_one_that_was_left_alone(
     assert len([*folder.glob("*/model")]) < len(NAMES)
 
     # At once, while the processes of the killed one may still be saving their states.
-    stopper = Stopper(signal.SIGTERM)
+    stopper = Stopper()
     with pytest.raises(Interrupted, match=r"of 4 runs done, .* ganzoo sweep --resume ") as stop:
         sweep(GRID, folder, **JUDGED, watcher=stopper)
     assert stop.value.exit_code == 143
@@ -354,6 +363,7 @@ def test_a_killed_and_interrupted_sweep_ends_as_one_that_was_left_alone(
     result = ganzoo_cli("sweep", "--resume", folder, "--workers", "2")
     assert result.code == 0, result.err
     assert "of them done before" in result.err
+    assert not (folder / "workers.log").exists()  # every process ended in good order
     assert models(folder) == models(whole.folder)
     for table in TABLES:
         assert (folder / table).read_bytes() == (whole.folder / table).read_bytes()

@@ -1,11 +1,13 @@
 """A process that does one run after another: tasks on standard input, news on standard output.
 
-Both are lines of JSON. When standard input ends, the sweep has, well or not: whatever run is under
-way saves its state, and so does the process that is told to stop by a signal.
+Both are lines of JSON. When standard input ends, the sweep has, well or not, or asks to stop: a run
+that is under way saves its state. That is the one way to stop it in good order. A scheduler sends
+its signals to the sweep and to each of its processes, and a run that is told twice ends at once.
 """
 
 from __future__ import annotations
 
+import _thread
 import json
 import os
 import queue
@@ -50,13 +52,14 @@ class Inbox(threading.Thread):
                 self.tasks.put(line)
         self.tasks.put(None)
         if self.busy:
-            os.kill(os.getpid(), signal.SIGTERM)
+            _thread.interrupt_main(signal.SIGTERM)  # as if it had come
 
 
 def main() -> int:
     """Do tasks until there are no more; return the exit code."""
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, _stop)
+    if hasattr(signal, "pthread_sigmask"):  # Windows has none
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    signal.signal(signal.SIGTERM, _stop)
     channel, inbox = Channel(), Inbox()
     inbox.start()
     try:

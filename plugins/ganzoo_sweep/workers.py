@@ -6,6 +6,7 @@ down with it costs no other. Processes are used again: each has to import torch 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -95,9 +96,11 @@ class Workers:
 
     def stop(self) -> None:
         """Have every run save its state and end, and begin no other."""
+        if self._stopping:
+            return
         self._stopping = True
         for process in list(self._processes):
-            process.terminate()
+            _dismiss(process)
 
     def _asked(self, signum: int, frame: object) -> None:
         if self.signum is None:
@@ -116,7 +119,7 @@ class Workers:
                     process = None
         finally:
             if process is not None:
-                process.communicate()
+                _end(process)
             self._news.put(None)
 
     def _next(self) -> tuple[str, Task] | None:
@@ -135,11 +138,11 @@ class Workers:
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
                 text=True,
                 encoding="utf-8",
-                start_new_session=True,  # Ctrl-C is for the sweep, which hands it on once
+                start_new_session=True,  # Ctrl-C is for the sweep
             )
         self._processes.append(process)
         if self._stopping:  # it came between being asked and being listed
-            process.terminate()
+            _dismiss(process)
         return process
 
     def _done(self, process: subprocess.Popen[str], name: str, task: Task) -> bool:
@@ -153,7 +156,7 @@ class Workers:
             scores = None if rows is None else list(map(ScoreRow.model_validate, rows))
             self._news.put(Ended(name, time.monotonic() - began, scores, news.get("failed")))
             return True
-        process.communicate()
+        _end(process)
         if not self._stopping:
             seconds = time.monotonic() - began
             self._news.put(
@@ -168,11 +171,24 @@ def _talk(process: subprocess.Popen[str], task: Task) -> Iterator[dict[str, Any]
     try:
         stdin.write(task.model_dump_json() + "\n")
         stdin.flush()
-    except BrokenPipeError:
+    except (BrokenPipeError, ValueError):  # it has ended, or was dismissed
         return
     for line in stdout:
         if line.endswith("\n"):  # else it was killed while it wrote
             yield json.loads(line)
+
+
+def _dismiss(process: subprocess.Popen[str]) -> None:
+    """Have a process save the state of its run and end."""
+    with contextlib.suppress(BrokenPipeError):
+        _pipes(process)[0].close()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Wait for the end of a process."""
+    _dismiss(process)
+    process.wait()
+    _pipes(process)[1].close()
 
 
 def _pipes(process: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
