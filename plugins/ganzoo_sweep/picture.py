@@ -71,7 +71,7 @@ def _rendered(results: Results) -> Tensor:
         _scores(top.add_subplot(part), lines, results)
     pictures = bottom.subplots(len(shown), columns, squeeze=False)
     for line, row in zip(shown, pictures, strict=True):
-        for axes in row:
+        for axes in row[len(line.judged) :]:
             axes.axis("off")
         for axes, cell in zip(row, line.judged, strict=False):
             _samples(axes, Run(results.folder / cell.name).picture(cell.config.train.steps))
@@ -112,6 +112,9 @@ def _samples(axes: Any, path: Path) -> None:
     import numpy
     from PIL import Image
 
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_color("lightgrey")
     with Image.open(path) as image:
         axes.imshow(numpy.asarray(image.convert("RGB")), interpolation="antialiased")
 
