@@ -139,7 +139,7 @@ def test_a_round_trip(hub, client, publish, reader, run, model):
         assert drawn(reader, *reference) == model.drawn
     drawn(reader, NAME), drawn(reader, f"{NAME}@v1")
     images = reader.call("import ganzoo\nresult = ganzoo.load(ref).sample(3).tolist()", ref=NAME)
-    assert torch.equal(torch.tensor(images), ganzoo.load(tiny_run).sample(3))
+    assert torch.equal(torch.tensor(images), ganzoo.load(run).sample(3))
     hub.offline()
     for reference in references:
         assert drawn(reader, *reference) == model.drawn
