@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from PIL import Image
 
 import ganzoo
@@ -675,6 +676,97 @@ def test_a_folder_without_a_card_gets_one(hub, publish, folder):
     (folder / "README.md").write_text("Not listed, and by hand.\n")
     done(publish(folder, NAME, "--json"))
     assert names(hub) == FILES
+
+
+# The card, and what a person writes in it.
+
+BY_HAND = "\nWritten by hand, in the end.\n"
+
+
+def card_of(hub):
+    return hub.files(NAME)["README.md"].decode()
+
+
+def test_what_a_person_writes_on_the_hub_stays(hub, publish, folder):
+    done(publish(folder, NAME, "--license", "cc-by-4.0", "--json"))
+    edited = card_of(hub).replace("library_name", "thumbnail: a.png\nlibrary_name") + BY_HAND
+    edited = edited.replace("It is meant for research", "It is meant for birthdays")
+    hub.commit(NAME, {"README.md": edited.encode()})
+
+    result = publish(folder, NAME)
+
+    assert result.code == 0
+    assert "the section 'limits' of the card was edited by hand and stays" in result.err
+    card = card_of(hub)
+    assert card.endswith(BY_HAND)
+    assert "It is meant for birthdays" in card
+    data = ModelCard(card).data
+    assert (data.license, data["thumbnail"]) == ("cc-by-4.0", "a.png")
+    assert whole(hub.files(NAME))
+
+
+def test_what_a_person_writes_in_the_folder_stays(hub, publish, folder):
+    path = folder / "README.md"
+    path.write_text(path.read_text() + BY_HAND)
+    first = path.read_bytes()
+    for _ in range(2):
+        done(publish(folder, NAME, "--json"))
+        assert card_of(hub).endswith(BY_HAND)
+        assert f'ganzoo.load("{NAME}")' in card_of(hub), "what was generated is written anew"
+    assert path.read_bytes() == first
+
+    path.write_text(path.read_text() + "And more.\n")
+    result = publish(folder, NAME)
+
+    assert result.code == 0
+    assert "takes the place of that on the Hub" in result.err
+    assert card_of(hub).endswith(f"{BY_HAND}And more.\n")
+
+
+def test_a_card_that_was_edited_here_and_there_is_asked_about(hub, publish, folder, tmp_path):
+    done(publish(folder, NAME, "--json"))
+    hub.commit(NAME, {"README.md": (card_of(hub) + "There.\n").encode()})
+    path = folder / "README.md"
+    path.write_text(path.read_text() + "Here.\n")
+    head = hub.head(NAME)
+
+    message = said(publish(folder, NAME), 2)
+
+    assert "--card FILE" in message
+    assert hub.head(NAME) == head
+    text = tmp_path / "both.md"
+    text.write_text(card_of(hub) + "Here.\n")
+    done(publish(folder, NAME, "--card", text, "--json"))
+    assert card_of(hub).endswith("There.\nHere.\n")
+
+
+def test_a_card_by_hand_alone_stays_before_what_is_generated(hub, publish, folder):
+    hub.repo(NAME, files={"README.md": b"---\nlicense: mit\n---\n# Mine\n"})
+    done(publish(folder, NAME, "--json"))
+    card = card_of(hub)
+    assert card.index("# Mine") < card.index("## How to use it")
+    assert ModelCard(card).data.license == "mit"
+    assert "under the licence `mit`" in card
+
+
+@pytest.mark.parametrize("place", ["hub", "folder", "file"])
+def test_a_card_whose_metadata_cannot_be_read_is_named(hub, publish, folder, tmp_path, place):
+    done(publish(folder, NAME, "--json"))
+    broken = "---\nlicense: [\n---\n# Mine\n"
+    arguments = []
+    if place == "hub":
+        hub.commit(NAME, {"README.md": broken.encode()})
+    elif place == "folder":
+        (folder / "README.md").write_text(broken)
+    else:
+        (tmp_path / "card.md").write_text(broken)
+        arguments = ["--card", tmp_path / "card.md"]
+    head = hub.head(NAME)
+
+    message = said(publish(folder, NAME, *arguments), 2)
+
+    assert "metadata" in message
+    assert hub.head(NAME) == head
 
 
 # Options.
