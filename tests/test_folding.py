@@ -10,8 +10,12 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 from torch.utils.flop_counter import FlopCounterMode
 
+import ganzoo
+from ganzoo import DataSpec
 from ganzoo.folding import Folded, conv2d_of_doubled, halved_conv2d
+from ganzoo.registry import ARCHITECTURE
 
+CIFAR = DataSpec(shape=(3, 32, 32))
 SIZES = [(4, 4), (5, 7), (4, 9)]
 CONVOLUTIONS = {
     "3": {"kernel_size": 3, "padding": 1},
@@ -62,6 +66,11 @@ OTHERS = {
     "one-behind-another": lambda: (nn.AvgPool2d(2), nn.Upsample(scale_factor=2)),
 }
 """What is not."""
+FAMILIES = {
+    "resnet": {"base_channels": 4},
+    "sngan-resnet": {"base_channels": 4},
+}
+"""Architectures that are folded, with options that make them small."""
 
 
 def plain(layers):
@@ -266,3 +275,60 @@ def test_channels_last_memory_stays_so(name):
     found = folded(features)
     assert found.is_contiguous(memory_format=last)
     torch.testing.assert_close(found, layers(features))
+
+
+# The families -----------------------------------------------------------------------------------
+
+
+def made(name, dtype=torch.float32):
+    torch.manual_seed(3)
+    architecture = ganzoo.registry.get(ARCHITECTURE, name)(**FAMILIES[name])
+    networks = architecture.generator(CIFAR), architecture.discriminator(CIFAR)
+    return [network.to(dtype) for network in networks]
+
+
+def layers_of(name, monkeypatch):
+    """Build the same networks of plain layers."""
+    with monkeypatch.context() as patch:
+        module = ganzoo.registry.get(ARCHITECTURE, name).__module__
+        patch.setattr(f"{module}.Folded", nn.Sequential)
+        networks = made(name)
+    assert not any(isinstance(part, Folded) for network in networks for part in network.modules())
+    return networks
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_begins_with_the_weights_of_its_layers(name, monkeypatch):
+    for mine, theirs in zip(made(name), layers_of(name, monkeypatch), strict=True):
+        assert any(isinstance(part, Folded) for part in mine.modules())
+        mine, theirs = mine.state_dict(), theirs.state_dict()
+        assert list(mine) == list(theirs)
+        assert all(torch.equal(mine[key], theirs[key]) for key in mine)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_computes_what_its_layers_do(name, monkeypatch):
+    """Samples, logits, a penalty on a gradient, and the gradients of all parameters."""
+    found = []
+    for networks in (made(name), layers_of(name, monkeypatch)):
+        generator, discriminator = (network.double() for network in networks)
+        torch.manual_seed(0)
+        images = generator(torch.randn(2, 128, dtype=torch.float64))
+        logits = discriminator(images)
+        (slope,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+        total = logits.sum() + slope.square().sum()
+        parameters = [*generator.parameters(), *discriminator.parameters()]
+        slopes = torch.autograd.grad(total, parameters)
+        found.append([images, logits, slope, *slopes])
+    for mine, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_needs_fewer_operations_than_its_layers(name, monkeypatch):
+    work = []
+    for networks in (made(name), layers_of(name, monkeypatch)):
+        with FlopCounterMode(display=False) as counter:
+            networks[1](networks[0](torch.randn(1, 128)))
+        work.append(counter.get_total_flops())
+    assert work[0] < 0.8 * work[1]
