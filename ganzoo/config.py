@@ -52,6 +52,12 @@ class TrainOptions(Recipe):
         description="Of the arithmetic; weights, averages and penalties on gradients are kept in "
         "fp32.",
     )
+    reuse_fakes: bool = Field(
+        False,
+        description="Whether the generator's update uses the fakes of the discriminator's last "
+        "one again, which saves a pass; by default it draws anew, as algorithm 1 of Goodfellow et "
+        "al. 2014 (arXiv:1406.2661) does.",
+    )
     ema_decay: float = Field(
         0.999,
         ge=0,
