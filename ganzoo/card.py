@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ganzoo.architecture import Architecture
     from ganzoo.component import Component
     from ganzoo.config import ComponentChoice, RunConfig
-    from ganzoo.model_folder import ModelConfig
+    from ganzoo.model_config import ModelConfig
     from ganzoo.scores import ScoreRow
 
 HERE = "path/to/this/folder"

@@ -15,12 +15,9 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from ganzoo.errors import InputError, did_you_mean, first_line
+from ganzoo.errors import LONGEST, InputError, did_you_mean, first_line, shown
 
 Model = TypeVar("Model", bound=BaseModel)
-
-LONGEST = 80
-"""Characters of a wrong value that are shown."""
 
 
 class Options(BaseModel):
@@ -60,7 +57,7 @@ def validated(model: type[Model], values: Mapping[str, Any], prefix: str = "") -
     for name in values:
         if name not in fields:
             known = did_you_mean(name, fields) or f"; known: {', '.join(fields) or 'none'}"
-            raise InputError(f"unknown option '{prefix}{name}'{known}")
+            raise InputError(f"unknown option '{prefix}{shown(name)}'{known}")
     parsed = {
         name: _parsed(fields[name], value) if isinstance(value, str) else value
         for name, value in values.items()
@@ -110,16 +107,15 @@ def _refusal(adapter: TypeAdapter[Any], value: Any) -> str | None:
 
 def _explained(error: ValidationError, prefix: str) -> str:
     first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
+    where = shown(".".join(str(part) for part in first["loc"] if isinstance(part, str)))
     subject = f"option '{prefix}{where}'" if where else f"{prefix.rstrip('.: ')} options".lstrip()
     message = " ".join(first["msg"].removeprefix("Value error, ").split())
     message = message[:1].lower() + message[1:]
     if first["type"] == "missing" and isinstance(first["loc"][-1], int):
         message = "a value is missing"
     if first["type"] not in ("missing", "value_error"):
-        given = repr(first["input"])
-        message += f", got {given if len(given) <= LONGEST else given[:LONGEST] + '...'}"
-    return f"{subject}: {message}"
+        message += f", got {shown(repr(first['input']))}"
+    return f"{subject}: {shown(message, LONGEST)}"
 
 
 def without_folders(value: Any) -> Any:
@@ -143,6 +139,6 @@ def without_folders(value: Any) -> Any:
 def complaint(error: ValidationError) -> str:
     """Say in one line what is wrong with a file's values: ``train.steps: Field required``."""
     first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    message = " ".join(first["msg"].split())
+    where = shown(".".join(str(part) for part in first["loc"]))
+    message = shown(" ".join(first["msg"].split()), LONGEST)
     return f"{where}: {message}" if where else message

@@ -7,9 +7,9 @@ import platform
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from ganzoo import registry
 from ganzoo.component import Component, Options, complaint, validated
@@ -23,9 +23,22 @@ if TYPE_CHECKING:
 
 Config = TypeVar("Config", bound="RunConfig")
 
+LONGEST_NAME = 200
 RETRIES = 3
 """How often a run goes back to a checkpoint after it diverged."""
 PREFIXES = ("arch", "loss", "data", "train", "augment", "tracker")
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("it holds characters that cannot be shown")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_printable)]
+# What is to be typed behind 'pip install' must be no more than a name, or a version.
+PackageName = Annotated[Name, Field(pattern="^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")]
+PackageVersion = Annotated[Name, Field(pattern="^[A-Za-z0-9._!+-]+$")]
 
 
 class TrainOptions(Recipe):
@@ -38,6 +51,12 @@ class TrainOptions(Recipe):
         "fp32",
         description="Of the arithmetic; weights, averages and penalties on gradients are kept in "
         "fp32.",
+    )
+    reuse_fakes: bool = Field(
+        False,
+        description="Whether the generator's update uses the fakes of the discriminator's last "
+        "one again, which saves a pass; by default it draws anew, as algorithm 1 of Goodfellow et "
+        "al. 2014 (arXiv:1406.2661) does.",
     )
     ema_decay: float = Field(
         0.999,
@@ -89,9 +108,9 @@ class TrainSettings(TrainOptions):
 class ComponentChoice(Options):
     """A component as files name it: never code, and with every option."""
 
-    name: str
-    package: str
-    version: str
+    name: Name
+    package: PackageName
+    version: PackageVersion
     options: dict[str, Any]
 
     @classmethod
@@ -134,8 +153,8 @@ class RunConfig(Options):
     augmentations: tuple[ComponentChoice, ...] = ()
     trackers: tuple[ComponentChoice, ...] = ()
     init: InitialModel | None = None
-    data_fingerprint: str | None = Field(None, description="Hash of the data, once it was read.")
-    versions: dict[str, str]
+    data_fingerprint: Name | None = Field(None, description="Hash of the data, once it was read.")
+    versions: dict[Name, Name]
 
     @property
     def title(self) -> str:

@@ -42,7 +42,9 @@ class DataSpec(Options):
         None, le=MOST_CLASSES, description="Number of classes, if labelled."
     )
     class_names: tuple[str, ...] | None = Field(None, description="Names of the classes.")
-    features: str | None = Field(None, description="Feature extractor made for these samples.")
+    features: str | None = Field(
+        None, max_length=200, description="Feature extractor made for these samples."
+    )
     modes: tuple[tuple[float, ...], ...] | None = Field(
         None, description="Centres of the true modes of a toy set."
     )

@@ -10,6 +10,9 @@ import difflib
 import sys
 from collections.abc import Iterable
 
+LONGEST = 500
+"""Characters that are shown of what another program or a file says."""
+
 
 class GanzooError(Exception):
     """The work failed: no network, a full disk, a diverged run."""
@@ -59,9 +62,20 @@ def printable(text: str) -> str:
     )
 
 
+def shown(text: object, longest: int = 80) -> str:
+    """Return a text from a file as a message shows it: printable, and of a long one the beginning.
+
+    Args:
+        text: The text, or whatever is shown as its own.
+        longest: Characters of it that are shown.
+    """
+    text = str(text)
+    return printable(text[:longest]) + ("..." if len(text) > longest else "")
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or the error's name if it has none."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return shown((str(error).splitlines() or [type(error).__name__])[0], LONGEST)
 
 
 def without_token(text: str) -> str:

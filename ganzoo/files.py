@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.errors import InputError, first_line
+from ganzoo.errors import InputError, first_line, shown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -152,15 +152,9 @@ def read_json(path: Path) -> Any:
             data = file.read(JSON_LIMIT + 1)
         if len(data) > JSON_LIMIT:
             raise ValueError("it is larger than 1 MiB")
-        value = json.loads(
-            data.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_without_twins
-        )
-        if _depth(value) > DEPTH_LIMIT:
-            raise ValueError(f"it is deeper than {DEPTH_LIMIT} levels")
-        to_json(value).encode("utf-8")
+        return _strict_json(data)
     except (ValueError, RecursionError, OSError) as error:
         raise InputError(f"{path} cannot be read as JSON: {first_line(error)}") from None
-    return value
 
 
 def append_line(path: Path, row: dict[str, Any]) -> None:
@@ -211,7 +205,7 @@ def load_tensors(path: Path, like: Mapping[str, Tensor] | None = None) -> dict[s
     Args:
         path: The file.
         like: What it must hold: tensors of these names, shapes and types. Names and shapes are
-            compared before a tensor is read.
+            compared before a tensor is read, and how long its header is before all.
 
     Raises:
         InputError: it is missing, not a whole safetensors file, or holds something else.
@@ -219,6 +213,7 @@ def load_tensors(path: Path, like: Mapping[str, Tensor] | None = None) -> dict[s
     from safetensors.torch import load_file
 
     if like is not None:
+        _check_header(path, longest_header(len(like)))
         _compare(path, tensor_shapes(path), {name: tuple(t.shape) for name, t in like.items()})
     regular_size(path)
     with _as_safetensors(path):
@@ -243,6 +238,11 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     regular_size(path)
     with _as_safetensors(path), safe_open(path, "pt") as file:
         return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+
+
+def longest_header(tensors: int) -> int:
+    """Return how many bytes a safetensors file of so many tensors may have beside its numbers."""
+    return 1000 * (tensors + 1000)
 
 
 def sha256(path: Path) -> str:
@@ -300,18 +300,39 @@ def _as_safetensors(path: Path) -> Iterator[None]:
         raise InputError(f"{path} cannot be read as safetensors: {first_line(error)}") from None
 
 
+def _check_header(path: Path, longest: int) -> None:
+    """Refuse a header that takes long to read, or that two readers may understand differently."""
+    size = regular_size(path)
+    with _as_safetensors(path), path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > min(longest, size - 8):
+            raise ValueError(f"its header cannot have {length:,} bytes")
+        _strict_json(file.read(length))
+
+
 def _compare(path: Path, found: Mapping[str, object], wanted: Mapping[str, object]) -> None:
     missing, foreign = wanted.keys() - found.keys(), found.keys() - wanted.keys()
     if missing:
-        reason = f"it has no '{min(missing)}'"
+        reason = f"it has no '{shown(min(missing))}'"
     elif foreign:
-        reason = f"it has '{min(foreign)}', which belongs to no part"
+        reason = f"it has '{shown(min(foreign))}', which belongs to no part"
     else:
         name = next((name for name in wanted if wanted[name] != found[name]), None)
         if name is None:
             return
-        reason = f"'{name}' is {found[name]}, not {wanted[name]}"
+        reason = f"'{shown(name)}' is {shown(found[name])}, not {wanted[name]}"
     raise InputError(f"{path} does not fit its network: {reason}")
+
+
+def _strict_json(data: bytes) -> Any:
+    value = json.loads(
+        data.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_without_twins
+    )
+    if _depth(value) > DEPTH_LIMIT:
+        raise ValueError(f"it is deeper than {DEPTH_LIMIT} levels")
+    # What is read can be written again: half a surrogate pair, say, and infinity cannot.
+    json.dumps(value, allow_nan=False, ensure_ascii=False).encode("utf-8")
+    return value
 
 
 def _depth(value: Any) -> int:

@@ -6,16 +6,21 @@ failure never holds the token.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
-from collections.abc import Iterator
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ganzoo.errors import GanzooError, InputError, first_line, without_token
+from ganzoo.errors import GanzooError, InputError, without_token
+from ganzoo.files import sha256
 from ganzoo.model_files import LIMITS, MANIFEST_FILE
 from ganzoo.model_folder import ModelFolder
 
@@ -24,11 +29,16 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(\S+))?", re.ASCII)
 COMMIT = re.compile("[0-9a-f]{40}")
+HASH = re.compile("[0-9a-f]{64}")
 LOGIN = "log in with: hf auth login"
 PASSING = (408, 429, 500, 502, 503, 504)
 """Answers that may be others a moment later."""
+PAUSES = (1.0, 2.0)
+"""Seconds before what failed is tried again; there are as many tries more."""
 WORDS = 200
 """Characters of a server's own words that are shown."""
+
+Result = TypeVar("Result")
 
 _log = logging.getLogger("ganzoo")
 
@@ -50,13 +60,15 @@ def parse(text: str, revision: str | None = None) -> Reference | None:
     """Read ``user/name`` or ``user/name@revision``; None if a text is neither.
 
     Raises:
-        InputError: it has another revision than the one that is given beside it.
+        InputError: it has another revision than the one that is given beside it, or that is none.
     """
     found = NAME.fullmatch(text)
     if not found or ".." in text or "--" in found[1]:
         return None
     if revision is not None and found[2] not in (None, revision):
         raise InputError(f"{text} names a revision, and {revision} is given beside it: choose one")
+    if revision is not None and parse(f"{found[1]}@{revision}") is None:
+        raise InputError(f"'{revision}' is no branch, tag or commit of {found[1]}")
     return Reference(found[1], revision or found[2])
 
 
@@ -101,13 +113,15 @@ class HubFolder(ModelFolder):
         size, path = self.size(name), self.path / name
         if self._is_right(name):
             return path
-        download(Reference(self.repo, self.commit), name, size, anew=path.exists())
-        if not self._is_right(name):
-            raise InputError(
-                f"{self.name}: {name} is not the file that its {MANIFEST_FILE} lists, though it "
-                "was just downloaded; tell its author, or try again"
-            )
-        return path
+        # Twice: the client takes the bytes from its cache where another commit has the file too.
+        for anew in (path.exists(), True):
+            download(Reference(self.repo, self.commit), name, size, anew=anew)
+            if self._is_right(name):
+                return path
+        raise InputError(
+            f"{self.name}: {name} is not the file that its {MANIFEST_FILE} lists, though it "
+            "was just downloaded; tell its author, or try again"
+        )
 
     def own(self, name: str) -> Path:
         """Return a file's path; links within the client's cache are its own business."""
@@ -133,11 +147,38 @@ def open_folder(reference: Reference) -> HubFolder:
     commit = path.parent.name
     if not COMMIT.fullmatch(commit):
         raise GanzooError(f"the Hub's client does not say which commit {reference} is")
-    try:
-        return HubFolder(reference.repo, commit, path.parent)
-    except InputError:  # damaged in the cache, or there already
-        download(Reference(reference.repo, commit), MANIFEST_FILE, None, anew=True)
-        return HubFolder(reference.repo, commit, path.parent)
+    if _is_as_stored(path):
+        try:
+            return HubFolder(reference.repo, commit, path.parent)
+        except InputError:  # where a cache has no links, nobody knows what was stored
+            pass
+    # Damaged in the cache or on the way, or of a commit that came in that moment.
+    download(Reference(reference.repo, commit), MANIFEST_FILE, None, anew=True)
+    if not _is_as_stored(path):
+        raise InputError(
+            f"{reference}: its {MANIFEST_FILE} is damaged, though it was just downloaded; try again"
+        )
+    return HubFolder(reference.repo, commit, path.parent)
+
+
+def _is_as_stored(path: Path) -> bool:
+    """Tell whether a file of the cache has the bytes that its name there says, where it is a hash.
+
+    The manifest vouches for all other files, and nothing else does for it.
+    """
+    return has_hash(path, path.resolve().name)
+
+
+def has_hash(path: Path, known: str) -> bool:
+    """Tell whether a file has the hash that the Hub knows it by, if that is one.
+
+    It is git's own hash, or the SHA-256 of a file that is kept apart.
+    """
+    from huggingface_hub.utils.sha import git_hash
+
+    if COMMIT.fullmatch(known):
+        return git_hash(path.read_bytes()) == known
+    return not HASH.fullmatch(known) or sha256(path) == known
 
 
 def _manifest(reference: Reference) -> Path:
@@ -169,26 +210,31 @@ def download(reference: Reference, name: str, size: int | None, *, anew: bool = 
         GanzooError: it cannot be downloaded.
     """
     doing = f"download {name} of {reference}"
-    if size is None:  # the first file of all, which says whether there is a model
+    if anew:
+        doing += " anew, as it is damaged in the cache"
+    elif size is None:  # the first file of all, which says whether there is a model
         doing = f"look up {reference}, which is no folder here"
     with speaking(doing, reference):
-        from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+        return patiently(lambda: _downloaded(reference, name, size, anew), passing_answer)
 
-        revision = reference.revision
-        url = hf_hub_url(reference.repo, name, revision=revision)
-        # Asked without retries: where there is no network, that should be said at once.
-        found = get_hf_file_metadata(url, **library()).size
-        limit = LIMITS[MANIFEST_FILE] if size is None else size
-        if found is None or found > limit or (size is not None and found != size):
-            said = "no size" if found is None else f"{found:,} bytes"
-            raise InputError(
-                f"{reference}: {name} has {said}, and should have "
-                f"{f'at most {limit:,}' if size is None else f'{size:,}'}; nothing was downloaded"
-            )
-        path = hf_hub_download(
-            reference.repo, name, revision=revision, force_download=anew, **library()
+
+def _downloaded(reference: Reference, name: str, size: int | None, anew: bool) -> Path:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+
+    revision = reference.revision
+    found = get_hf_file_metadata(
+        hf_hub_url(reference.repo, name, revision=revision), **library()
+    ).size
+    limit = LIMITS[MANIFEST_FILE] if size is None else size
+    if found is None or found > limit or (size is not None and found != size):
+        said = "no size" if found is None else f"{found:,} bytes"
+        raise InputError(
+            f"{reference}: {name} has {said}, and should have "
+            f"{f'at most {limit:,}' if size is None else f'{size:,}'}; nothing was downloaded"
         )
-    return Path(path)
+    return Path(
+        hf_hub_download(reference.repo, name, revision=revision, force_download=anew, **library())
+    )
 
 
 @contextmanager
@@ -204,26 +250,38 @@ def speaking(doing: str, reference: Reference) -> Iterator[None]:
         Unreachable: the Hub did not answer, or not now.
         GanzooError: it refuses.
     """
-    from huggingface_hub import errors
-
     with _quiet():
         try:
             yield
         except GanzooError:
             raise
-        except errors.HfHubHTTPError as error:
-            raise refusal(error, doing, reference) from error
-        except (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
-            offline = isinstance(error, errors.OfflineModeIsEnabled)
-            why = "HF_HUB_OFFLINE is set" if offline else "the Hub cannot be reached"
-            raise Unreachable(f"cannot {doing}: {why}, and the cache does not have it") from error
-        except errors.HFValidationError as error:
-            raise InputError(f"{reference} is no name of a model: {_own_words(error)}") from error
         except Exception as error:
-            if not isinstance(error, OSError) and not _of_transport(error):
+            said = _in_words(_root(error), doing, reference)
+            if said is None:
                 raise
-            why = _own_words(error)
-            raise Unreachable(f"cannot {doing}: the Hub cannot be reached ({why})") from error
+            # What a server echoes must not stand in a traceback of Python either.
+            whole = "".join(traceback.format_exception(error))
+            raise said from (error if without_token(whole) == whole else None)
+
+
+def _in_words(error: BaseException, doing: str, reference: Reference) -> GanzooError | None:
+    """Say what an error of the client means; None if it is none of the client's."""
+    from huggingface_hub import errors
+
+    words = _own_words(error)
+    if isinstance(error, errors.HfHubHTTPError):
+        return refusal(error, doing, reference)
+    if isinstance(error, (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError)):
+        offline = isinstance(error, errors.OfflineModeIsEnabled)
+        why = "HF_HUB_OFFLINE is set" if offline else "the Hub cannot be reached"
+        return Unreachable(f"cannot {doing}: {why}, and the cache does not have it whole")
+    if isinstance(error, errors.HFValidationError):
+        return InputError(f"{reference} is no name of a model: {words}")
+    if _of_transport(error):
+        return Unreachable(f"cannot {doing}: the Hub cannot be reached ({words})")
+    if isinstance(error, (OSError, ValueError)):  # a full disk, or an answer that nobody expects
+        return GanzooError(f"cannot {doing}: {words}")
+    return None
 
 
 def refusal(error: HfHubHTTPError, doing: str, reference: Reference) -> GanzooError:
@@ -248,8 +306,7 @@ def refusal(error: HfHubHTTPError, doing: str, reference: Reference) -> GanzooEr
         return GanzooError(f"cannot {doing}: the Hub does not know you (401); {LOGIN}")
     if status == 403:
         return GanzooError(
-            f"cannot {doing}: the Hub does not allow it (403): the token needs the right to write "
-            f"to {repo}"
+            f"cannot {doing}: the Hub does not allow it (403); see what the token may do to {repo}"
         )
     if status in (409, 412):
         return GanzooError(
@@ -262,21 +319,64 @@ def refusal(error: HfHubHTTPError, doing: str, reference: Reference) -> GanzooEr
     return GanzooError(f"cannot {doing}: the Hub answers {status}: {words}")
 
 
+def patiently(ask: Callable[[], Result], may_pass: Callable[[Exception], bool]) -> Result:
+    """Ask again, a few times, what fails for the moment."""
+    for pause in PAUSES:
+        try:
+            return ask()
+        except Exception as error:
+            if not may_pass(error):
+                raise
+            time.sleep(pause)
+    return ask()
+
+
 def passing(error: Exception) -> bool:
     """Tell whether what failed may succeed a moment later."""
     from huggingface_hub import errors
 
-    if isinstance(error, errors.HfHubHTTPError):
-        return error.response.status_code in PASSING
-    return _of_transport(error)
+    root = _root(error)
+    if isinstance(root, errors.HfHubHTTPError):
+        return root.response.status_code in PASSING
+    return _of_transport(root)
 
 
-def _own_words(error: Exception) -> str:
-    words = getattr(error, "server_message", None) or first_line(error)
+def passing_answer(error: Exception) -> bool:
+    """Tell whether somebody answered, who may do better a moment later.
+
+    Where there is no network, that should be said at once.
+    """
+    return passing(error) and not type(_root(error)).__name__.startswith("Connect")
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return what the client caught before it raised an error of fewer words."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    while isinstance(error, (RuntimeError, ValueError)) and not isinstance(error, HfHubHTTPError):
+        if error.__cause__ is None:
+            break
+        error = error.__cause__
+    return error
+
+
+def _own_words(error: BaseException) -> str:
+    return in_a_line(getattr(error, "server_message", None) or str(error) or type(error).__name__)
+
+
+def in_a_line(words: str) -> str:
+    """Return the beginning of what a server says, as one line without the token."""
     return " ".join(without_token(words).split())[:WORDS]
 
 
-def _of_transport(error: Exception) -> bool:
+def _of_transport(error: BaseException) -> bool:
+    """Tell whether an answer did not come, or not whole."""
+    if isinstance(error, (ConnectionError, TimeoutError, json.JSONDecodeError)):
+        return True
+    if type(error) is OSError and error.errno is None:  # the client's, of a size that differs
+        return True
+    if isinstance(error, RuntimeError) and "client has been closed" in str(error):
+        return True  # by another of the client's threads, whose connection failed
     # The client has changed its HTTP library before; each has exceptions of its own.
     return any(
         kind.__module__.partition(".")[0].startswith("httpx") for kind in type(error).__mro__
@@ -285,9 +385,9 @@ def _of_transport(error: Exception) -> bool:
 
 def library() -> dict[str, Any]:
     """Return what the client tells the Hub of who uses it."""
-    import ganzoo
+    from importlib.metadata import version
 
-    return {"library_name": "ganzoo", "library_version": ganzoo.__version__}
+    return {"library_name": "ganzoo", "library_version": version("ganzoo")}
 
 
 @contextmanager
@@ -305,7 +405,8 @@ def _quiet() -> Iterator[None]:
     if shown and not sys.stderr.isatty():
         disable_progress_bars()
     try:
-        yield
+        with warnings.catch_warnings(action="ignore"):
+            yield
     finally:
         logging.set_verbosity(verbosity)
         if shown:

@@ -14,7 +14,8 @@ from ganzoo.config import InitialModel, RunConfig, read_config, resolve
 from ganzoo.errors import InputError
 from ganzoo.files import atomic_folder, atomic_path, flat, load_tensors, regular_size, sha256
 from ganzoo.model import load
-from ganzoo.model_folder import CONFIG_FILE, DISCRIMINATOR_FILE, GENERATOR_FILE, ModelConfig
+from ganzoo.model_config import ModelConfig
+from ganzoo.model_files import CONFIG_FILE, DISCRIMINATOR_FILE, GENERATOR_FILE
 from ganzoo.registry import ARCHITECTURE, DATASET, LOSS
 
 if TYPE_CHECKING:

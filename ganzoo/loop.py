@@ -22,7 +22,8 @@ from ganzoo.errors import Diverged, GanzooError, Interrupted, first_line
 from ganzoo.files import drop_lines_after, flush, sweep
 from ganzoo.health import Health
 from ganzoo.model import generated
-from ganzoo.model_folder import ModelConfig, write_model
+from ganzoo.model_config import ModelConfig
+from ganzoo.model_folder import write_model
 from ganzoo.seeding import kept_randomness
 from ganzoo.tracker import METRICS_FILE, Followers
 from ganzoo.training import trackers_of

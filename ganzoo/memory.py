@@ -26,7 +26,7 @@ VARIABLE = "GANZOO_MEMORY"
 GIB = 1 << 30
 UNKNOWN = 16 * GIB
 """The limit where the system does not say how much memory it has."""
-MOST_TENSORS = 100_000
+MOST_TENSORS = 5_000
 """Parameters and buffers of a network, counted as tensors."""
 
 
@@ -88,7 +88,7 @@ def outlined(
         with (
             torch.device("meta"),
             _Undrawn(),
-            _counted(limit() if size is None else size, tensors),
+            counted(limit() if size is None else size, tensors),
         ):
             return build()
     except InputError:
@@ -99,6 +99,16 @@ def outlined(
         return None
 
 
+DRAWN = (
+    torch.Tensor.normal_,
+    torch.Tensor.uniform_,
+    nn.init.normal_,
+    nn.init.uniform_,
+    nn.init.kaiming_uniform_,
+)
+"""What draws the numbers of torch's own layers."""
+
+
 class _Undrawn(TorchFunctionMode):
     """Leaves out to draw numbers that are not there: torch would import for seconds to do it."""
 
@@ -106,7 +116,7 @@ class _Undrawn(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func in (torch.Tensor.normal_, nn.init.normal_):
+        if func in DRAWN:
             return args[0] if args else kwargs["tensor"]
         if func is torch.randn:
             kwargs.pop("generator", None)
@@ -115,8 +125,16 @@ class _Undrawn(TorchFunctionMode):
 
 
 @contextmanager
-def _counted(size: int, tensors: int) -> Iterator[None]:
-    """Refuse tensors, as modules get them, that are too large or too many together."""
+def counted(size: int, tensors: int) -> Iterator[None]:
+    """Refuse tensors, as modules get them, that are too large or too many together.
+
+    Args:
+        size: Bytes that they may take.
+        tensors: How many there may be.
+
+    Raises:
+        InputError: they are more.
+    """
     left = [size, tensors]
 
     def count(module: nn.Module, name: str, tensor: Tensor | None) -> None:

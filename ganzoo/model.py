@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from ganzoo import images, memory, ranks
 from ganzoo.architecture import GeneratorInput
 from ganzoo.errors import GanzooError, InputError, first_line
-from ganzoo.files import load_tensors, user_path
+from ganzoo.files import load_tensors, longest_header, user_path
+from ganzoo.model_config import ModelConfig
 from ganzoo.model_files import DISCRIMINATOR_FILE, GENERATOR_FILE, MANIFEST_FILE
-from ganzoo.model_folder import ModelConfig, ModelFolder
+from ganzoo.model_folder import ModelFolder
 from ganzoo.registry import ARCHITECTURE, LOSS
 from ganzoo.run import Run, newest_run
 from ganzoo.seeding import generator_for, kept_randomness
@@ -35,8 +36,7 @@ SPARE_BYTES = 1 << 22
 SPARE_TENSORS = 1000
 """What a network may have beside four times what its file holds."""
 LEAST_HEADER = 48
-SPARE_HEADER = 1000
-"""Bytes that a file of weights has for each tensor beside its numbers, at least and at most."""
+"""Bytes that a file of weights has for each tensor beside its numbers, at least."""
 
 
 class Model:
@@ -192,10 +192,10 @@ class Model:
         if count < 1:
             raise InputError(f"the number of samples must be at least 1, not {count}")
         rng = generator_for(seed, "sample")
-        numbers = self.config.spec.size + getattr(self.architecture, "z_dim", 0)
-        memory.require(4 * count * numbers, f"{count} samples")
-        blocks = [self.architecture.latents(BLOCK, rng) for _ in range(-(-count // BLOCK))]
-        return torch.cat(blocks)[:count]
+        blocks = -(-count // BLOCK)
+        latents = blocks * BLOCK * getattr(self.architecture, "z_dim", 0)
+        memory.require(4 * (count * self.config.spec.size + latents), f"{count} samples")
+        return torch.cat([self.architecture.latents(BLOCK, rng) for _ in range(blocks)])[:count]
 
 
 def load(model: str | Path | Run | None = None, revision: str | None = None) -> Model:
@@ -326,17 +326,20 @@ def _with_weights(
     tensors = min(4 * size // LEAST_HEADER + SPARE_TENSORS, memory.MOST_TENSORS)
     with kept_randomness():  # building draws weights that the file then replaces
         with _building(folder, name):
-            outline = memory.outlined(lambda: build(data), most, tensors)
-            like = build(data) if outline is None else outline
+            like = memory.outlined(lambda: build(data), most, tensors)
+            if like is None:
+                with memory.counted(most, tensors):
+                    like = build(data)
         wanted = like.state_dict()
         _check_size(folder, name, size, wanted)
         weights = load_tensors(folder.file(name), wanted)
         with _building(folder, name):
             network = build(data)
-    network.load_state_dict(weights)
-    for part, parameter in network.named_parameters():  # a buffer may well be infinite
-        if not parameter.isfinite().all():
+    parameters = {part for part, _ in network.named_parameters(remove_duplicate=False)}
+    for part, tensor in weights.items():  # a buffer may well be infinite
+        if not (tensor.isfinite() if part in parameters else ~tensor.isnan()).all():
             raise InputError(f"{folder.path / name} holds numbers that are not finite, in '{part}'")
+    network.load_state_dict(weights)
     return network.eval().requires_grad_(False)
 
 
@@ -355,7 +358,7 @@ def _building(folder: ModelFolder, name: str) -> Iterator[None]:
 
 def _check_size(folder: ModelFolder, name: str, size: int, wanted: Mapping[str, Tensor]) -> None:
     numbers = sum(tensor.numel() * tensor.element_size() for tensor in wanted.values())
-    if size > numbers + SPARE_HEADER * (len(wanted) + SPARE_TENSORS):
+    if size > numbers + longest_header(len(wanted)):
         raise InputError(
             f"{folder.path / name} does not fit its network: it has {size:,} bytes, and the "
             f"network has {numbers:,}"

@@ -22,3 +22,5 @@ LIMITS = {
     CURVE_FILE: LARGEST_PICTURE,
 }
 """Bytes of a file, at most; a file of weights is held against its network."""
+FILE_NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
+"""An expression of what a file may be called. No path: none lies outside of its folder."""

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from ganzoo.card import card
-from ganzoo.config import RunConfig, read_config
-from ganzoo.dataset import DataSpec
+from ganzoo.config import Name, read_config
 from ganzoo.errors import InputError
 from ganzoo.files import (
     atomic_folder,
@@ -27,10 +25,12 @@ from ganzoo.files import (
     to_json,
     write_text,
 )
+from ganzoo.model_config import ModelConfig
 from ganzoo.model_files import (
     CARD_FILE,
     CONFIG_FILE,
     DISCRIMINATOR_FILE,
+    FILE_NAME,
     GENERATOR_FILE,
     LIMITS,
     MANIFEST_FILE,
@@ -43,18 +43,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class ModelConfig(RunConfig):
-    """The run that made a model, what its samples are, and how long it was trained."""
-
-    spec: DataSpec
-    step: int = Field(ge=0, description="Generator updates done.")
-
-    @classmethod
-    def of(cls, config: RunConfig, spec: DataSpec, step: int) -> ModelConfig:
-        """Describe the model that a run has at a step."""
-        return cls(**dict(config), spec=spec, step=step)
-
-
 class FileRecord(BaseModel):
     """What a manifest says of a file."""
 
@@ -64,9 +52,9 @@ class FileRecord(BaseModel):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-_NAME = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+_FileName = Annotated[Name, Field(pattern=f"^{FILE_NAME}$")]
 """No path: nothing that a manifest lists lies outside of its folder."""
-RECORDS = TypeAdapter(dict[_NAME, FileRecord])
+RECORDS = TypeAdapter(dict[_FileName, FileRecord])
 """What a manifest holds."""
 
 
@@ -176,9 +164,12 @@ def read_manifest(path: Path) -> dict[str, FileRecord]:
         InputError: the file is missing or damaged.
     """
     try:
-        return RECORDS.validate_python(read_json(path))
+        records = RECORDS.validate_python(read_json(path))
     except ValidationError:
-        raise InputError(f"{path} is no list of files with their sizes and hashes") from None
+        records = None
+    if records is None or MANIFEST_FILE in records:  # no file can hold its own hash
+        raise InputError(f"{path} is no list of files with their sizes and hashes")
+    return records
 
 
 def write_manifest(folder: Path) -> None:
@@ -195,6 +186,8 @@ def write_model(
     scores: Iterable[ScoreRow] = (),
 ) -> None:
     """Write a model folder, whole or not at all; one that was there is replaced."""
+    from ganzoo.card import card  # and not above: it reads YAML, which loading has no use for
+
     with atomic_folder(folder) as beside:
         save_tensors(beside / GENERATOR_FILE, generator.state_dict())
         save_tensors(beside / DISCRIMINATOR_FILE, discriminator.state_dict())

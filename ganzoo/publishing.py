@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
@@ -19,11 +20,13 @@ from ganzoo.errors import InputError, first_line
 from ganzoo.files import manifest, regular_size, sha256, to_json, user_path, write_text
 from ganzoo.hub import HubFolder, parse
 from ganzoo.model import find_model, loaded
+from ganzoo.model_config import ModelConfig
 from ganzoo.model_files import (
     CARD_FILE,
     CONFIG_FILE,
     CURVE_FILE,
     DISCRIMINATOR_FILE,
+    FILE_NAME,
     GENERATOR_FILE,
     LIMITS,
     MANIFEST_FILE,
@@ -32,11 +35,10 @@ from ganzoo.model_files import (
 from ganzoo.model_folder import (
     RECORDS,
     FileRecord,
-    ModelConfig,
     ModelFolder,
     write_manifest,
 )
-from ganzoo.scores import write_scores
+from ganzoo.scores import SCORES_FILE, write_scores
 from ganzoo.tracker import METRICS_FILE
 from ganzoo.upload import Repository
 
@@ -101,11 +103,11 @@ def publish(
     wanted = parse(repo)
     if wanted is None or wanted.revision is not None:
         raise InputError(f"'{repo}' is no name of a model on the Hub: write user/name")
+    parse(repo, revision)  # a tag by which nobody could load it is none
     folder = find_model(model)
     with tempfile.TemporaryDirectory(prefix="ganzoo-") as place:
         staged = _Staged(folder, Path(place))
         staged.add(map(user_path, add))
-        staged.check()
         own = _text_of(user_path(card_file)) if card_file else _edited(folder)
         repository = theirs = tagged = None
         if not dry_run:
@@ -125,11 +127,8 @@ def _sent(
     staged: _Staged, repository: Repository, tag: str | None, tagged: str | None
 ) -> Publication:
     """Send what the repository does not have already, and set the tag."""
-    listed, old = staged.texts(), repository.text(MANIFEST_FILE)
     records = staged.records()
-    unchanged = all(repository.text(name) == text for name, text in listed.items()) and all(
-        repository.sizes.get(name) == record.size for name, record in records.items()
-    )
+    unchanged = all(repository.has(staged.place / name) for name in records)
     if tag is not None and tagged is not None and (not unchanged or tagged != repository.head):
         raise InputError(
             f"{repository.name} has the tag '{tag}' already, of the commit {tagged[:8]}; nothing "
@@ -137,7 +136,7 @@ def _sent(
         )
     commit = repository.head
     if not unchanged:
-        before = _listed(old).keys() & repository.sizes.keys()
+        before = _listed(repository.text(MANIFEST_FILE)).keys() & repository.files.keys()
         commit = repository.commit(
             staged.place, records, sorted(before - records.keys()), staged.title
         )
@@ -165,12 +164,14 @@ def _listed(text: str | None) -> dict[str, FileRecord]:
 def _edited(folder: ModelFolder) -> str | None:
     """Return the card of a model folder, if a person has written in it."""
     path = folder.path / CARD_FILE
-    if isinstance(folder, HubFolder) or not path.exists():
+    if isinstance(folder, HubFolder):
         return None
     if path.is_symlink():
         raise InputError(f"{path} is a link; put the file itself there")
-    text = _text_of(path)
-    return None if sha256(path) == folder.records[CARD_FILE].sha256 else text
+    if not path.exists():
+        return None
+    text, record = _text_of(path), folder.records.get(CARD_FILE)
+    return None if record and sha256(path) == record.sha256 else text
 
 
 def _chosen(
@@ -215,15 +216,28 @@ class _Staged:
 
     def __init__(self, folder: ModelFolder, place: Path) -> None:
         self.place = place
+        # What others could not load is not published, nor copied: it may be of any size.
+        loaded(folder).discriminator  # noqa: B018 - read and verified when it is asked for
         for name in (GENERATOR_FILE, DISCRIMINATOR_FILE, PICTURE_FILE):
-            shutil.copyfile(folder.own(name), place / name)
-        self.config, self.rows = folder.config(), folder.scores()
+            copy = shutil.copyfile(folder.own(name), place / name)
+            if sha256(copy) != folder.records[name].sha256:
+                raise InputError(f"{name} of {folder.name} changes while it is read; try again")
+        for name in {CONFIG_FILE, SCORES_FILE} & folder.records.keys():
+            folder.own(name)  # they are read and written anew
+        self.config = folder.config()
+        self.rows = [
+            row.model_copy(update={"options": without_folders(row.options)})
+            for row in folder.scores()
+        ]
         shared = shareable(self.config)
         write_text(place / CONFIG_FILE, to_json(shared.model_dump(mode="json")))
         if self.rows:
             write_scores(place, self.rows)
         if (curve := _curve(folder)) is not None:
             (place / CURVE_FILE).write_bytes(curve)
+        for name in (PICTURE_FILE, CURVE_FILE):
+            if (place / name).exists():
+                _check_picture(place / name)
 
     @property
     def title(self) -> str:
@@ -243,24 +257,17 @@ class _Staged:
         """
         for path in files:
             regular_size(path)
-            if path.name in OWN_FILES or path.name.startswith("."):
+            if not re.fullmatch(FILE_NAME, path.name):
+                raise InputError(
+                    f"--add {path}: a model's files have names of letters, digits, '.', '_' and "
+                    "'-', and begin with no '.'"
+                )
+            # Others may have a disk to which upper and lower case are one.
+            if path.name.lower() in {name.lower() for name in OWN_FILES}:
                 raise InputError(f"--add {path}: no other file of a model has such a name")
-            if (self.place / path.name).exists():
+            if path.name.lower() in {each.name.lower() for each in self.place.iterdir()}:
                 raise InputError(f"--add {path}: there are two files of the name {path.name}")
             shutil.copyfile(path, self.place / path.name)
-
-    def check(self) -> None:
-        """Refuse what others could not load, or what is no picture.
-
-        Raises:
-            InputError: a file is not what its name says.
-        """
-        write_manifest(self.place)
-        model = loaded(ModelFolder(self.place, "the copy of the model"))
-        model.discriminator  # noqa: B018 - read and verified when it is asked for
-        for name in (PICTURE_FILE, CURVE_FILE):
-            if (self.place / name).exists():
-                _check_picture(self.place / name)
 
     def write_card(self, generated: str, own: str | None, warn: Callable[[str], None]) -> None:
         """Write the card, with what a person wrote in another one, and the manifest."""
@@ -269,11 +276,6 @@ class _Staged:
             warn(f"the section '{section}' of the card was edited by hand and stays as it is")
         write_text(self.place / CARD_FILE, text)
         write_manifest(self.place)
-
-    def texts(self) -> dict[str, str]:
-        """Return the card, and the manifest, which holds the hash of whatever else there is."""
-        names = (CARD_FILE, MANIFEST_FILE)
-        return {name: (self.place / name).read_text(encoding="utf-8") for name in names}
 
     def records(self) -> dict[str, FileRecord]:
         """Return every file that is published, the manifest among them."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from filelock import FileLock, Timeout
 from torch import Tensor
@@ -17,12 +17,19 @@ from ganzoo.files import regular_size, to_json, write_text
 from ganzoo.images import save_png
 from ganzoo.scores import LOGGED_FILE
 
-if TYPE_CHECKING:
-    from ganzoo.initial import Initial
-
 RUNS = "runs"
 CONFIG_FILE = "config.json"
 LOCK_FILE = ".lock"
+
+
+class Start(Protocol):
+    """What a run may start from, of which it keeps a copy."""
+
+    def keep(self, folder: Path) -> None:
+        """Copy it to a folder, whole or not at all."""
+
+    def is_copy(self, folder: Path) -> bool:
+        """Tell whether a folder holds nothing but what :meth:`keep` puts there."""
 
 
 class Run:
@@ -40,7 +47,7 @@ class Run:
     @classmethod
     @contextmanager
     def create(
-        cls, config: RunConfig, path: Path | None = None, initial: Initial | None = None
+        cls, config: RunConfig, path: Path | None = None, start: Start | None = None
     ) -> Iterator[Run]:
         """Make the folder, lock it for the block, and write the configuration, before any work.
 
@@ -50,12 +57,12 @@ class Run:
             InputError: the folder exists and is not empty, or another process has just made it.
         """
         run = cls(path or _fresh_path(config))
-        run._refuse_taken(initial)
+        run._refuse_taken(start)
         run.samples.mkdir(parents=True, exist_ok=True)
         with run.locked():
-            run._refuse_taken(initial)
-            if initial is not None:
-                initial.keep(run.init)
+            run._refuse_taken(start)
+            if start is not None:
+                start.keep(run.init)
             run.write_config(config)
             yield run
 
@@ -101,13 +108,13 @@ class Run:
         """Tell whether the folder looks like a run: a configuration beside a sample folder."""
         return (self.path / CONFIG_FILE).is_file() and self.samples.is_dir()
 
-    def _refuse_taken(self, initial: Initial | None) -> None:
-        if not self.path.exists() or (self.path.is_dir() and not self._content(initial)):
+    def _refuse_taken(self, start: Start | None) -> None:
+        if not self.path.exists() or (self.path.is_dir() and not self._content(start)):
             return
         go_on = f", or go on with --resume {self.path}" if self.is_run() else ""
         raise InputError(f"{self.path} exists already; choose another --out{go_on}")
 
-    def _content(self, initial: Initial | None) -> list[Path]:
+    def _content(self, start: Start | None) -> list[Path]:
         """List what is in the folder, but for what a run leaves that died before it began."""
         return [
             path
@@ -118,7 +125,7 @@ class Run:
                 path.name.startswith((f".{CONFIG_FILE}.", f".{self.init.name}."))
                 and path.suffix == ".tmp"
             )
-            and not (initial is not None and path == self.init and initial.is_copy(path))
+            and not (start is not None and path == self.init and start.is_copy(path))
         ]
 
     def config(self) -> RunConfig:

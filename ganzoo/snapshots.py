@@ -13,7 +13,8 @@ from ganzoo.errors import Diverged, GanzooError, InputError
 from ganzoo.evaluation import Judge, chosen_reals, data_named, drawn_fakes, ranking_metrics
 from ganzoo.extraction import Extractors
 from ganzoo.model import Model
-from ganzoo.model_folder import ModelConfig, write_model
+from ganzoo.model_config import ModelConfig
+from ganzoo.model_folder import write_model
 from ganzoo.ranks import sharing
 from ganzoo.registry import DATASET
 from ganzoo.scores import ScoreRow, log_scores, read_scores

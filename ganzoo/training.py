@@ -194,17 +194,17 @@ class Trainer:
         for i in range(n_critic):
             real, labels = self.feed.batch(state.step * n_critic + i, self.order)
             D = self._discriminator(labels)
-            with torch.no_grad(), self._autocast():
-                fake = self._inputs(real, labels, rng).through(state.generator).float()
-                if state.history is not None:
-                    fake = self._remembered(state.history, fake, labels, i)
-            terms.discriminator = self.loss.discriminator_loss(D, real, fake)
+            inputs = self._inputs(real, labels, rng)
+            with torch.set_grad_enabled(self.options.reuse_fakes and i == n_critic - 1):
+                fake = self._made(inputs)
+            shown = self._shown(fake, labels, i)
+            terms.discriminator = self.loss.discriminator_loss(D, real, shown)
             self._descend(terms.discriminator, state.discriminator_optimizer)
             self.loss.constrain(state.discriminator)
         with frozen(state.discriminator):
-            inputs = self._inputs(real, labels, rng)
-            with self._autocast():
-                fake = inputs.through(state.generator).float()
+            if not self.options.reuse_fakes:
+                inputs = self._inputs(real, labels, rng)
+                fake = self._made(inputs)
             terms.generator = self.loss.generator_loss(D, real, fake)
             terms.generator |= self._own_terms(inputs, real, fake, taken=terms.generator)
             self._descend(terms.generator, state.generator_optimizer)
@@ -249,6 +249,18 @@ class Trainer:
         labels = classes_in_turn(count, data.classes) if self.conditional else None
         rng = generator_for(self.options.seed, "picture")
         return GeneratorInput(self.architecture.latents(count, rng), labels)
+
+    def _made(self, inputs: GeneratorInput) -> Tensor:
+        with self._autocast():
+            return inputs.through(self.state.generator).float()
+
+    @torch.no_grad()
+    def _shown(self, fake: Tensor, labels: Tensor | None, update: int) -> Tensor:
+        """Return the fakes of one of the discriminator's own updates."""
+        if self.state.history is None:
+            return fake.detach()
+        with self._autocast():
+            return self._remembered(self.state.history, fake.detach(), labels, update)
 
     def _own_terms(self, inputs: GeneratorInput, real: Tensor, fake: Tensor, taken: Terms) -> Terms:
         with self._autocast():

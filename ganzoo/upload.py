@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeVar
 
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.hub import LOGIN, Reference, download, library, passing, speaking
+from ganzoo.hub import (
+    LOGIN,
+    Reference,
+    Result,
+    download,
+    has_hash,
+    in_a_line,
+    library,
+    passing,
+    patiently,
+    speaking,
+)
 from ganzoo.model_files import LIMITS, MANIFEST_FILE
 
-PAUSES = (1.0, 2.0)
-"""Seconds before what failed is tried again; there are as many tries more."""
 IGNORING = ".gitignore"
-
-Result = TypeVar("Result")
 
 
 class Repository:
@@ -49,7 +54,7 @@ class Repository:
             about = _patiently(lambda: self.api.model_info(name, files_metadata=True))
         self.private = bool(about.private)
         self.head = str(about.sha)
-        self.sizes = {file.rfilename: file.size or 0 for file in about.siblings or ()}
+        self.files = {file.rfilename: file for file in about.siblings or ()}
         if private and not self.private:
             raise InputError(
                 f"{name} is there already and is public: make it private on its page, or leave "
@@ -63,15 +68,28 @@ class Repository:
             InputError: it is too large to be one, or no text.
             GanzooError: it cannot be downloaded.
         """
-        if name not in self.sizes:
+        if name not in self.files:
             return None
-        if self.sizes[name] > LIMITS[name]:
+        size = self.files[name].size or 0
+        if size > LIMITS[name]:
             raise InputError(f"{name} of {self.name} is too large to go on with: look at it there")
-        path = download(Reference(self.name, self.head), name, self.sizes[name])
+        for anew in (False, True):  # the client's cache may have it damaged
+            path = download(Reference(self.name, self.head), name, size, anew=anew)
+            if self.has(path):
+                break
+        else:
+            raise GanzooError(f"{name} of {self.name} arrives damaged; try again")
         try:
             return path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             raise InputError(f"{name} of {self.name} is no text in UTF-8: mend it there") from None
+
+    def has(self, path: Path) -> bool:
+        """Tell whether the newest commit has a file of the same name and bytes."""
+        there = self.files.get(path.name)
+        if there is None or there.size != path.stat().st_size:
+            return False
+        return has_hash(path, there.lfs.sha256 if there.lfs else str(there.blob_id))
 
     def tagged(self, tag: str) -> str | None:
         """Return the commit of a tag, or None if there is none of that name."""
@@ -92,9 +110,11 @@ class Repository:
             message: What the commit is called.
 
         Raises:
+            InputError: the repository has a list of files to leave out, or the card is not
+                accepted.
             GanzooError: the Hub cannot be reached or refuses, or somebody else committed.
         """
-        if IGNORING in self.sizes:  # what it names would be left out without a word
+        if IGNORING in self.files:  # what it names would be left out without a word
             raise InputError(f"{self.name} has a {IGNORING}: remove it there, and publish again")
         names, gone = list(names), list(gone)
 
@@ -110,7 +130,9 @@ class Repository:
                     self.name, operations, commit_message=message, parent_commit=self.head
                 ).oid
             except Exception as error:
-                if passing(error) and (now := self._newest()) != self.head:
+                _refuse_card(error)
+                # Also where it is refused: what was tried before may have been done since.
+                if (passing(error) or _conflicts(error)) and (now := self._newest()) != self.head:
                     return self._found(now, folder)
                 raise
 
@@ -125,13 +147,19 @@ class Repository:
         """
         try:
             with self._speaking():
-                _patiently(
-                    lambda: self.api.create_tag(self.name, tag=name, revision=commit, exist_ok=True)
-                )
+                _patiently(lambda: self._tag(name, commit))
         except GanzooError as error:
             raise GanzooError(
                 f"{self.name} is published as {commit}, without its tag '{name}': {error}"
             ) from error
+
+    def _tag(self, name: str, commit: str) -> None:
+        try:
+            self.api.create_tag(self.name, tag=name, revision=commit)
+        except Exception as error:
+            # It may be there by a request before this one, whose answer was lost.
+            if not _conflicts(error) or self.tagged(name) != commit:
+                raise
 
     def _newest(self) -> str:
         return str(_patiently(lambda: self.api.model_info(self.name)).sha)
@@ -154,12 +182,22 @@ class Repository:
 
 
 def _patiently(ask: Callable[[], Result]) -> Result:
-    """Ask again, a few times, what fails for the moment."""
-    for pause in PAUSES:
-        try:
-            return ask()
-        except Exception as error:
-            if not passing(error):
-                raise
-            time.sleep(pause)
-    return ask()
+    return patiently(ask, passing)
+
+
+def _conflicts(error: Exception) -> bool:
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return isinstance(error, HfHubHTTPError) and error.response.status_code in (409, 412)
+
+
+def _refuse_card(error: Exception) -> None:
+    """Say what the Hub finds wrong with a card, if that is what it refuses.
+
+    Raises:
+        InputError: it is.
+    """
+    title, *faults = str(error).splitlines() or [""]
+    if isinstance(error, ValueError) and title.startswith("Invalid metadata in README.md"):
+        words = in_a_line("; ".join(fault.removeprefix("- ") for fault in faults))
+        raise InputError(f"the Hub does not accept the card: {words}") from error

@@ -98,7 +98,7 @@ def surroundings(cwd: str, env: Mapping[str, str | None]) -> Iterator[None]:
         os.environ.pop(name, None)
         if value is not None:
             os.environ[name] = value
-    _http._WARNED_TOPICS.clear()
+    getattr(_http, "_WARNED_TOPICS", set()).clear()
     try:
         # Changed filters make Python forget which warnings it gave, as in a process of its own.
         with warnings.catch_warnings():

@@ -17,7 +17,7 @@ from ganzoo.card import card, merged
 from ganzoo.config import ComponentChoice, InitialModel, resolve
 from ganzoo.dataset import DataSpec
 from ganzoo.errors import InputError
-from ganzoo.model_folder import ModelConfig
+from ganzoo.model_config import ModelConfig
 from ganzoo.scores import ScoreRow
 
 SETTINGS = settings(derandomize=True, deadline=None, database=None, max_examples=40)
@@ -376,19 +376,23 @@ def test_scores_of_other_steps_and_of_reals_are_none_of_this_model():
 
 
 def hostile():
+    """Return what no file can say: that a configuration refuses such names is another wall."""
     config = model()
-    part = {"name": HOSTILE, "package": HOSTILE, "version": HOSTILE, "options": {HOSTILE: HOSTILE}}
-    whole = config.model_dump(mode="json") | {
-        "architecture": part,
-        "loss": part,
-        "data": part,
-        "augmentations": [part],
-        "data_fingerprint": HOSTILE,
-        "versions": {HOSTILE: HOSTILE},
-        "spec": {"shape": (1, 32, 32), "classes": 1, "class_names": [HOSTILE]},
-    }
-    whole["train"] |= {"device": HOSTILE, "eval_metric": [HOSTILE]}
-    return ModelConfig.model_validate(whole)
+    part = ComponentChoice.model_construct(
+        name=HOSTILE, package=HOSTILE, version=HOSTILE, options={HOSTILE: HOSTILE}
+    )
+    return config.model_copy(
+        update={
+            "architecture": part,
+            "loss": part,
+            "data": part,
+            "augmentations": (part,),
+            "data_fingerprint": HOSTILE,
+            "versions": {HOSTILE: HOSTILE},
+            "spec": DataSpec(shape=(1, 32, 32), classes=1, class_names=(HOSTILE,)),
+            "train": config.train.model_copy(update={"device": HOSTILE, "eval_metric": (HOSTILE,)}),
+        }
+    )
 
 
 def test_hostile_names_break_neither_metadata_nor_structure():

@@ -333,6 +333,7 @@ NAMES = {
     "eval --metric": (["eval", "--metric", "mod"], {"modes"}),
     "eval --data": (["eval", "--data", "rin"], {"ring"}),
     "eval --features": (["eval", "--features", "dig"], {"digits-cnn"}),
+    "sweep, a list": (["sweep", "mlp", "--loss", "lsgan,wg"], {"lsgan,wgan", "lsgan,wgan-gp"}),
     "show": (["show", "unr"], {"unrolled"}),
     "show, of an augmentation": (["show", "cuto"], {"cutout"}),
     "show, of a command": (["show", "new"], {"new-plugin"}),

@@ -110,7 +110,9 @@ def test_it_trains_and_the_run_says_where_it_came_from(trained):
     rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 2, 3]
     assert {"discriminator/relativistic", "generator/relativistic"} <= rows[0].keys()
-    assert "ganzoo-shapes 0.3.0" in (trained / "model" / "README.md").read_text()
+    card = (trained / "model" / "README.md").read_text()
+    assert "pip install ganzoo ganzoo-shapes" in card
+    assert "`ganzoo-shapes`, here in version `0.3.0`" in card
 
 
 def test_it_is_judged_and_sampled_like_any_other(sites, trained, tmp_path):

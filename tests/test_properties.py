@@ -18,7 +18,7 @@ from ganzoo.config import RunConfig, parse_settings, read_config, resolve
 from ganzoo.dataset import DataSpec
 from ganzoo.errors import InputError, printable
 from ganzoo.files import DEPTH_LIMIT, load_tensors, read_json, save_tensors, to_json
-from ganzoo.model_folder import ModelConfig
+from ganzoo.model_config import ModelConfig
 from ganzoo.registry import ARCHITECTURE, LOSS
 from ganzoo_data.files import ImageFolder, ImageZip
 

@@ -21,7 +21,7 @@ from ganzoo.files import load_tensors
 from ganzoo.loop import Observer
 from ganzoo.loss import Discriminator
 from ganzoo.model import generated
-from ganzoo.seeding import BalancedOrder
+from ganzoo.seeding import BalancedOrder, generator_for
 from ganzoo.training import Trainer, prepared
 from tiny import TINY, Stopper
 
@@ -824,6 +824,109 @@ def test_data_whose_classes_do_not_fit_are_refused(architecture, settings, batch
 @pytest.mark.usefixtures("classes")
 def test_a_conditional_architecture_takes_a_batch_of_any_size():
     of_classes("conditional", {"data.classes": 3}, batch_size=7).step()
+
+
+# One batch of fakes for both updates --------------------------------------------------------------
+
+
+def test_by_default_the_generator_draws_anew():
+    assert not resolve("dcgan", None, None).train.reuse_fakes
+
+
+def test_fakes_are_used_again_by_the_generator_with_their_graph():
+    class Again(Spy):
+        def generator_loss(self, D, real, fake):
+            self.calls.append("generator")
+            assert fake.requires_grad
+            assert not any(p.requires_grad for p in D.network.parameters())
+            assert torch.equal(real, self.latest[0])
+            assert torch.equal(fake, self.latest[1])
+            return self.loss.generator_loss(D, real, fake)
+
+    trainer, anew = (trainer_of(n_critic=3, reuse_fakes=reuse) for reuse in (True, False))
+    trainer.loss = Again(trainer.loss)
+    passes = []
+    trainer.state.generator.register_forward_hook(lambda *_: passes.append(torch.is_grad_enabled()))
+    trainer.step()
+    anew.step()
+    assert trainer.loss.calls == ["discriminator", "constrain"] * 3 + ["generator"]
+    assert passes == [False, False, True], "a pass less, and a graph of the last alone"
+    # The discriminator has seen the same, and the generator has not.
+    assert equal(copies(trainer.state.discriminator), copies(anew.state.discriminator))
+    assert not equal(copies(trainer.state.generator), copies(anew.state.generator))
+
+
+def test_a_step_with_one_batch_of_fakes_is_that_of_a_loop_by_hand():
+    trainer, by_hand = (trainer_of("non-saturating", reuse_fakes=True) for _ in range(2))
+    trainer.step()
+    state, softplus = by_hand.state, nn.functional.softplus
+    G, D = state.generator, state.discriminator
+    real, _ = by_hand.feed.batch(0, by_hand.order)
+    rng = generator_for(by_hand.options.seed, "latents", 0)
+    fake = G(by_hand.architecture.latents(len(real), rng))
+    (softplus(-D(real)).mean() + softplus(D(fake.detach())).mean()).backward()
+    state.discriminator_optimizer.step()
+    softplus(-D(fake)).mean().backward()
+    state.generator_optimizer.step()
+    for mine, theirs in ((trainer.state.generator, G), (trainer.state.discriminator, D)):
+        for name, value in mine.state_dict().items():
+            torch.testing.assert_close(value, theirs.state_dict()[name])
+
+
+@pytest.mark.parametrize("options", [{"n_critic": 2}, {"loss": "non-saturating"}])
+def test_a_run_with_one_batch_of_fakes_goes_on_to_the_same_bytes(tmp_path, options):
+    options = {"steps": 5, "reuse_fakes": True, **options}
+    whole = train_to(tmp_path / "whole", **options)
+    with pytest.raises(Interrupted):
+        train_to(tmp_path / "halves", **options, observer=Stopper(3))
+    assert content(whole) == content(resume(tmp_path / "halves"))
+
+
+@pytest.mark.usefixtures("classes")
+@pytest.mark.parametrize("architecture", ["conditional", "translating"])
+def test_labels_sources_and_histories_go_with_fakes_that_are_used_again(architecture):
+    trainer = of_classes(architecture, n_critic=2, reuse_fakes=True)
+    trainer.step()
+    calls, made = watched(trainer), []
+    trainer.state.generator.register_forward_hook(lambda *told: made.append(told[-1]))
+    trainer.step()
+    real, wanted = zip(*(trainer.feed.batch(2 + i, trainer.order) for i in range(2)), strict=True)
+    assert [labels.tolist() for _, labels in calls["generator"][:2]] == [w.tolist() for w in wanted]
+    # Reals and fakes twice in the discriminator's turn, and fakes in the generator's.
+    assert len(calls["discriminator"]) == 5
+    *_, (reals, _), (shown, _), (fakes, labels) = calls["discriminator"]
+    assert torch.equal(reals, real[1])
+    assert torch.equal(labels, wanted[1])
+    assert torch.equal(fakes, made[1]), "never earlier ones, which have no graph"
+    if architecture == "conditional":
+        assert torch.equal(shown, made[1])
+        assert len(made) == 2
+    else:
+        assert not torch.equal(shown, made[1]), "some are of the history"
+        (back, sources) = calls["generator"][2]
+        assert torch.equal(back, made[1]), "the term of its own is of the same fakes"
+        assert not torch.any(sources == wanted[1])
+
+
+@pytest.mark.parametrize(
+    ("loss", "options"),
+    [
+        ("unrolled", {"n_critic": 1}),
+        ("r3gan", {"n_critic": 2}),
+        ("wgan", {"n_critic": 2}),
+        ("non-saturating", {"augment": ("color", "translation", "cutout")}),
+        ("non-saturating", {"precision": "bf16"}),
+    ],
+)
+def test_fakes_are_used_again_under_any_loss_augmentation_and_precision(loss, options):
+    trainer = trainer_of(loss, reuse_fakes=True, **options)
+    before = copies(trainer.state.generator)
+    for _ in range(2):
+        terms = trainer.step()
+    assert all(
+        value.isfinite() for value in (*terms.generator.values(), *terms.discriminator.values())
+    )
+    assert not equal(before, copies(trainer.state.generator))
 
 
 # Precision and recipes --------------------------------------------------------------------------

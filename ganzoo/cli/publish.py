@@ -65,6 +65,8 @@ def publish(
     """
     if len(names) > 2:
         raise InputError(f"name a run and user/name, and no more: {' '.join(names)}")
+    if len(names) == 1 and Path(names[0]).exists():  # the newest run is not what is meant
+        raise InputError(f"{names[0]} is here: name the model on the Hub too, as user/name")
     from ganzoo.publishing import publish as publish_model
 
     if license is None and not dry_run and sys.stdin.isatty() and sys.stderr.isatty():

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ganzoo import Architecture, DataSpec, Recipe
 from ganzoo.dataset import SMALLEST_SIDES
+from ganzoo.folding import Folded
 
 
 class ResNet(Architecture):
@@ -90,7 +91,7 @@ class _MeanOverPixels(nn.Module):
 
 
 def _doubling(channels: int) -> nn.Module:
-    branch = nn.Sequential(
+    branch = Folded(
         nn.BatchNorm2d(channels),
         nn.ReLU(),
         nn.Upsample(scale_factor=2),
@@ -106,11 +107,11 @@ def _doubling(channels: int) -> nn.Module:
 
 def _halving(channels: int) -> nn.Module:
     shortcut = nn.Sequential(nn.AvgPool2d(2), _drawn(nn.Conv2d(channels, channels, 1)))
-    return _Residual(nn.Sequential(_branch(channels), nn.AvgPool2d(2)), shortcut)
+    return _Residual(Folded(_branch(channels), nn.AvgPool2d(2)), shortcut)
 
 
 def _first(before: int, after: int) -> nn.Module:
-    branch = nn.Sequential(
+    branch = Folded(
         _convolution(before, after), nn.ReLU(), _convolution(after, after), nn.AvgPool2d(2)
     )
     return _Residual(branch, nn.Sequential(nn.AvgPool2d(2), _drawn(nn.Conv2d(before, after, 1))))

@@ -1,0 +1,334 @@
+"""Folded layers: what the layers compute one after another, and the same weights."""
+
+import itertools
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.autograd import gradcheck, gradgradcheck
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
+from torch.utils.flop_counter import FlopCounterMode
+
+import ganzoo
+from ganzoo import DataSpec
+from ganzoo.folding import Folded, conv2d_of_doubled, halved_conv2d
+from ganzoo.registry import ARCHITECTURE
+
+CIFAR = DataSpec(shape=(3, 32, 32))
+SIZES = [(4, 4), (5, 7), (4, 9)]
+CONVOLUTIONS = {
+    "3": {"kernel_size": 3, "padding": 1},
+    "3-no-padding": {"kernel_size": 3, "padding": 0, "bias": False},
+    "3-padding-2": {"kernel_size": 3, "padding": 2},
+    "5x3": {"kernel_size": (5, 3), "padding": (2, 1)},
+    "2": {"kernel_size": 2, "padding": 1},
+}
+COMPOSITIONS = {
+    **{
+        f"doubled-{name}": lambda how=how: (nn.Upsample(scale_factor=2), nn.Conv2d(3, 4, **how))
+        for name, how in CONVOLUTIONS.items()
+    },
+    **{
+        f"halved-{name}": lambda how=how: (nn.Conv2d(3, 4, **how), nn.AvgPool2d(2))
+        for name, how in CONVOLUTIONS.items()
+    },
+    **{
+        f"1-behind-{mode}": lambda mode=mode: (
+            nn.Upsample(scale_factor=(2, 3), mode=mode),
+            nn.Conv2d(3, 4, 1, padding="same"),
+        )
+        for mode in ("nearest", "nearest-exact", "bilinear", "bicubic")
+    },
+    "1-before-mean": lambda: (nn.Conv2d(3, 4, 1), nn.AvgPool2d(2)),
+    "1-before-ragged-mean": lambda: (nn.Conv2d(3, 4, 1), nn.AvgPool2d(3, 2, ceil_mode=True)),
+}
+"""What is folded."""
+OTHERS = {
+    "strided": lambda: (nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3, stride=2, padding=1)),
+    "dilated": lambda: (nn.Conv2d(4, 4, 3, dilation=2, padding=2), nn.AvgPool2d(2)),
+    "grouped": lambda: (nn.Conv2d(4, 4, 3, groups=2, padding=1), nn.AvgPool2d(2)),
+    "reflected": lambda: (
+        nn.Upsample(scale_factor=2),
+        nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
+    ),
+    "same": lambda: (nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3, padding="same")),
+    "padded-1": lambda: (nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 1, padding=1)),
+    "much-padded": lambda: (nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3, padding=3)),
+    "bilinear": lambda: (nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(4, 4, 3)),
+    "tripled": lambda: (nn.Upsample(scale_factor=3), nn.Conv2d(4, 4, 3, padding=1)),
+    "resized": lambda: (nn.Upsample(size=(9, 9)), nn.Conv2d(4, 4, 1)),
+    "shrunk": lambda: (nn.Upsample(scale_factor=0.5), nn.Conv2d(4, 4, 1)),
+    "overlapping": lambda: (nn.Conv2d(4, 4, 3, padding=1), nn.AvgPool2d(2, 1)),
+    "ragged": lambda: (nn.Conv2d(4, 4, 3, padding=1), nn.AvgPool2d(2, ceil_mode=True)),
+    "padded-mean": lambda: (nn.Conv2d(4, 4, 1), nn.AvgPool2d(2, padding=1)),
+    "summed": lambda: (nn.Conv2d(4, 4, 3, padding=1), nn.AvgPool2d(2, divisor_override=1)),
+    "one-behind-another": lambda: (nn.AvgPool2d(2), nn.Upsample(scale_factor=2)),
+}
+"""What is not."""
+FAMILIES = {
+    "resnet": {"base_channels": 4},
+    "sngan-resnet": {"base_channels": 4},
+}
+"""Architectures that are folded, with options that make them small."""
+
+
+def plain(layers):
+    """Return the same layers, of which none is folded."""
+    return nn.Sequential(*layers)
+
+
+def both(made, dtype=torch.float64):
+    layers = made()
+    folded = Folded(*layers).to(dtype)
+    return folded, plain(folded)
+
+
+def calls(network):
+    """List the layers that are called as they are, while the block lasts."""
+    found = []
+
+    class Watch(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            found.append(function.__name__)
+            return function(*args, **(kwargs or {}))
+
+    with Watch():
+        network(torch.randn(1, 4, 8, 8))
+    return found
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("made", COMPOSITIONS.values(), ids=COMPOSITIONS)
+def test_outputs_are_those_of_the_layers(made, size):
+    torch.manual_seed(0)
+    for dtype, close in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
+        folded, layers = both(made, dtype)
+        features = torch.randn(2, 3, *size, dtype=dtype)
+        expected = layers(features)
+        found = folded(features)
+        assert found.shape == expected.shape
+        assert (found - expected).abs().max() <= close * expected.abs().max()
+
+
+@pytest.mark.parametrize("made", COMPOSITIONS.values(), ids=COMPOSITIONS)
+def test_gradients_of_first_and_second_order_are_right(made):
+    torch.manual_seed(0)
+    folded, layers = both(made)
+    names = [name for name, _ in folded.named_parameters()]
+    values = [parameter.detach().requires_grad_() for parameter in folded.parameters()]
+    features = torch.randn(1, 3, 4, 5, dtype=torch.float64, requires_grad=True)
+
+    def run(network):
+        return lambda given, *parameters: torch.func.functional_call(
+            network, dict(zip(names, parameters, strict=True)), (given,)
+        )
+
+    assert gradcheck(run(folded), (features, *values), fast_mode=True)
+    assert gradgradcheck(run(folded), (features, *values), fast_mode=True)
+    slopes = []
+    for network in (folded, layers):
+        out = run(network)(features, *values)
+        (slope,) = torch.autograd.grad(out.square().sum(), features, create_graph=True)
+        slopes.append(torch.autograd.grad(slope.square().sum(), [features, *values]))
+    for mine, theirs in zip(*slopes, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("made", COMPOSITIONS.values(), ids=COMPOSITIONS)
+def test_what_is_folded_is_not_computed_one_by_one(made):
+    folded, layers = both(made, torch.float32)
+    work = []
+    for network in (folded, layers):
+        with FlopCounterMode(display=False) as counter:
+            network(torch.randn(1, 3, 6, 6))
+        work.append(counter.get_total_flops())
+    assert work[0] < 0.7 * work[1]
+
+
+@pytest.mark.parametrize("made", OTHERS.values(), ids=OTHERS)
+def test_what_is_something_else_is_left_alone(made):
+    folded, layers = both(made, torch.float32)
+    assert calls(folded) == calls(layers)
+    features = torch.randn(1, 4, 8, 8)
+    assert torch.equal(folded(features), layers(features))
+
+
+def test_functions_are_those_of_their_names():
+    features, weight, bias = torch.randn(2, 3, 5, 6), torch.randn(4, 3, 3, 3), torch.randn(4)
+    doubled = nn.functional.interpolate(features, scale_factor=2)
+    expected = nn.functional.conv2d(doubled, weight, bias, padding=1)
+    torch.testing.assert_close(conv2d_of_doubled(features, weight, bias), expected)
+    expected = nn.functional.avg_pool2d(nn.functional.conv2d(features, weight, padding=1), 2)
+    torch.testing.assert_close(halved_conv2d(features, weight), expected)
+
+
+def test_neighbours_in_nested_layers_are_folded_and_the_others_kept():
+    torch.manual_seed(0)
+    network = Folded(
+        nn.Sequential(nn.BatchNorm2d(4), nn.ReLU(), nn.Upsample(scale_factor=2)),
+        nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), Folded(nn.Conv2d(4, 4, 3))),
+        nn.AvgPool2d(2),
+    )
+    found = calls(network)
+    assert "conv_transpose2d" in found
+    assert "interpolate" not in found
+    # Those of the two kernels; the pixels themselves are not pooled.
+    assert found.count("avg_pool2d") == 2
+    features = torch.randn(2, 4, 5, 5)
+    torch.testing.assert_close(network(features), plain(network)(features))
+
+
+def test_a_name_of_a_parameter_and_its_shape_are_those_of_the_layers():
+    made = COMPOSITIONS["doubled-3"]
+    folded, layers = both(made)
+    assert {name: value.shape for name, value in folded.state_dict().items()} == {
+        name: value.shape for name, value in nn.Sequential(*layers).state_dict().items()
+    }
+    assert repr(folded).replace("Folded", "Sequential") == repr(nn.Sequential(*layers))
+
+
+@pytest.mark.parametrize("normalise", [spectral_norm, weight_norm])
+@pytest.mark.parametrize("name", ["doubled-3", "halved-3", "1-before-mean"])
+def test_parametrised_weights_are_folded_and_computed_once(name, normalise):
+    features = torch.randn(2, 3, 6, 6, dtype=torch.float64)
+    states = []
+    for kind in (Folded, nn.Sequential):
+        torch.manual_seed(0)
+        network = kind(*COMPOSITIONS[name]()).double()
+        network.apply(lambda layer: normalise(layer) if isinstance(layer, nn.Conv2d) else None)
+        out = network(features)
+        slopes = torch.autograd.grad(out.square().sum(), list(network.parameters()))
+        # One power iteration a pass: a weight that is looked at twice would be another.
+        states.append([out, *slopes, *network.state_dict().values()])
+    for mine, theirs in zip(*states, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-11, atol=1e-12)
+
+
+def test_a_layer_with_hooks_is_called_with_what_it_expects():
+    for place, method in itertools.product(
+        range(2),
+        (
+            "register_forward_hook",
+            "register_forward_pre_hook",
+            "register_full_backward_hook",
+            "register_full_backward_pre_hook",
+        ),
+    ):
+        network, _ = both(COMPOSITIONS["halved-3"], torch.float32)
+        seen = []
+        handle = getattr(network[place], method)(lambda *given, seen=seen: seen.append(given))
+        network(torch.randn(1, 3, 6, 6, requires_grad=True)).sum().backward()
+        assert len(seen) == 1, method
+        handle.remove()
+        network(torch.randn(1, 3, 6, 6))
+        assert len(seen) == 1
+
+
+def test_the_older_spectral_normalisation_by_a_hook_still_works():
+    torch.manual_seed(0)
+    network = Folded(nn.Upsample(scale_factor=2), nn.Conv2d(3, 4, 3, padding=1))
+    with warnings.catch_warnings(action="ignore"):  # some versions of torch say that it is old
+        nn.utils.spectral_norm(network[1])
+    before = network[1].weight_u.clone()
+    network(torch.randn(1, 3, 4, 4))
+    assert not torch.equal(network[1].weight_u, before)
+
+
+def test_a_layer_that_is_more_than_its_kind_is_called():
+    class Scaled(nn.Conv2d):
+        def _conv_forward(self, given, weight, bias):
+            return 2 * super()._conv_forward(given, weight, bias)
+
+    changed = nn.Conv2d(3, 4, 3, padding=1)
+    changed.forward = lambda given: given[:, :1]
+    for layer in (Scaled(3, 4, 3, padding=1), changed):
+        network = Folded(nn.Upsample(scale_factor=2), layer)
+        features = torch.randn(1, 3, 4, 4)
+        assert torch.equal(network(features), plain(network)(features))
+
+
+@pytest.mark.parametrize("name", ["doubled-3", "halved-3"])
+def test_half_precision_under_autocast_is_about_as_close_as_the_layers(name):
+    torch.manual_seed(0)
+    folded, layers = both(COMPOSITIONS[name], torch.float32)
+    features = torch.randn(2, 3, 16, 16)
+    exact = layers(features)
+    before, torch.backends.mkldnn.enabled = torch.backends.mkldnn.enabled, False
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            mine, theirs = folded(features), layers(features)
+            mine.float().square().sum().backward()
+    finally:
+        torch.backends.mkldnn.enabled = before
+    assert mine.dtype == theirs.dtype == torch.bfloat16
+    assert (mine - exact).abs().mean() < 2 * (theirs - exact).abs().mean()
+    assert all(parameter.grad.dtype == torch.float32 for parameter in folded.parameters())
+
+
+@pytest.mark.parametrize("name", ["doubled-3", "halved-3"])
+def test_channels_last_memory_stays_so(name):
+    folded, layers = both(COMPOSITIONS[name], torch.float32)
+    last = torch.channels_last
+    folded.to(memory_format=last)
+    features = torch.randn(2, 3, 16, 16).contiguous(memory_format=last)
+    found = folded(features)
+    assert found.is_contiguous(memory_format=last)
+    torch.testing.assert_close(found, layers(features))
+
+
+# The families -----------------------------------------------------------------------------------
+
+
+def made(name, dtype=torch.float32):
+    torch.manual_seed(3)
+    architecture = ganzoo.registry.get(ARCHITECTURE, name)(**FAMILIES[name])
+    networks = architecture.generator(CIFAR), architecture.discriminator(CIFAR)
+    return [network.to(dtype) for network in networks]
+
+
+def layers_of(name, monkeypatch):
+    """Build the same networks of plain layers."""
+    with monkeypatch.context() as patch:
+        module = ganzoo.registry.get(ARCHITECTURE, name).__module__
+        patch.setattr(f"{module}.Folded", nn.Sequential)
+        networks = made(name)
+    assert not any(isinstance(part, Folded) for network in networks for part in network.modules())
+    return networks
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_begins_with_the_weights_of_its_layers(name, monkeypatch):
+    for mine, theirs in zip(made(name), layers_of(name, monkeypatch), strict=True):
+        assert any(isinstance(part, Folded) for part in mine.modules())
+        mine, theirs = mine.state_dict(), theirs.state_dict()
+        assert list(mine) == list(theirs)
+        assert all(torch.equal(mine[key], theirs[key]) for key in mine)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_computes_what_its_layers_do(name, monkeypatch):
+    """Samples, logits, a penalty on a gradient, and the gradients of all parameters."""
+    found = []
+    for networks in (made(name), layers_of(name, monkeypatch)):
+        generator, discriminator = (network.double() for network in networks)
+        torch.manual_seed(0)
+        images = generator(torch.randn(2, 128, dtype=torch.float64))
+        logits = discriminator(images)
+        (slope,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+        total = logits.sum() + slope.square().sum()
+        parameters = [*generator.parameters(), *discriminator.parameters()]
+        slopes = torch.autograd.grad(total, parameters)
+        found.append([images, logits, slope, *slopes])
+    for mine, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_needs_fewer_operations_than_its_layers(name, monkeypatch):
+    work = []
+    for networks in (made(name), layers_of(name, monkeypatch)):
+        with FlopCounterMode(display=False) as counter:
+            networks[1](networks[0](torch.randn(1, 128)))
+        work.append(counter.get_total_flops())
+    assert work[0] < 0.8 * work[1]
