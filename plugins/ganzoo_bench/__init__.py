@@ -131,7 +131,9 @@ def bench(
     if seconds is not None and not 0 < seconds < math.inf:
         raise InputError(f"the seconds must be a number above 0, not {seconds}")
     if "train.steps" in (settings or {}):
-        raise InputError("no run is made, which train.steps could end; leave it away")
+        raise InputError(
+            "train.steps is of a run, and none is made: give the number of steps to time"
+        )
     from ganzoo.config import resolve
     from ganzoo.registry import DATASET
     from ganzoo.seeding import kept_randomness
