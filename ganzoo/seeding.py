@@ -73,7 +73,9 @@ class BatchOrder:
             shuffled = torch.randperm(
                 self.count, generator=generator_for(self.seed, "epoch", epoch)
             )
-            self._epochs = {epoch: shuffled.to(self.device)}
+            if torch.device(self.device).type == "cuda":
+                shuffled = shuffled.pin_memory()  # or the host would wait for the copy
+            self._epochs = {epoch: shuffled.to(self.device, non_blocking=True)}
         return self._epochs[epoch]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -55,6 +55,34 @@ class StepTerms:
 
     discriminator: dict[str, Tensor] = field(default_factory=dict)
     generator: dict[str, Tensor] = field(default_factory=dict)
+
+
+class MovingAverage(AveragedModel):
+    """A generator whose weights follow another's by a decay that is known on the host.
+
+    torch's own update sends its counter to the device, for which the host would wait.
+
+    Args:
+        generator: What it begins as a copy of.
+        decay: Gives the share that is kept at an update; the first takes all over.
+    """
+
+    def __init__(self, generator: nn.Module, decay: Callable[[], float]) -> None:
+        super().__init__(generator)
+        self._decay = decay
+
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Move the weights towards a model's, and copy its buffers."""
+        mine, theirs = list(self.module.parameters()), list(model.parameters())
+        if self.n_averaged:
+            get_ema_multi_avg_fn(self._decay())(mine, theirs, self.n_averaged)
+            mine, theirs = [], []
+        mine += self.module.buffers()
+        theirs += model.buffers()
+        for kept, given in zip(mine, theirs, strict=True):
+            kept.copy_(given)
+        self.n_averaged += 1
 
 
 class Trainer:
@@ -135,7 +163,7 @@ class Trainer:
         return TrainState(
             generator,
             discriminator,
-            AveragedModel(generator, multi_avg_fn=self._average),
+            MovingAverage(generator, self._decay),
             self._optimizer(generator, self.options.generator_lr),
             self._optimizer(discriminator, self.options.discriminator_lr),
             None if history is None else history.to(self.device),
@@ -307,11 +335,10 @@ class Trainer:
         done = max(0.0, self.state.step - begin) / max(1.0, options.steps - begin)
         return 1 - done if options.lr_decay == "linear" else (1 + math.cos(math.pi * done)) / 2
 
-    def _average(self, averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
-        # The step is known here; reading torch's own counter would wait for the device.
+    def _decay(self) -> float:
+        """Return the decay of the averaged weights at this step."""
         step = self.state.step
-        decay = min(self.options.ema_decay, (1 + step) / (10 + step))
-        get_ema_multi_avg_fn(decay)(averaged, current, count)
+        return min(self.options.ema_decay, (1 + step) / (10 + step))
 
     def _inputs(self, real: Tensor, labels: Tensor | None, rng: torch.Generator) -> GeneratorInput:
         if not self.architecture.takes_images:

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -164,25 +165,44 @@ def test_nothing_can_run_code_that_lies_in_data(path):
 
 
 HEAVY = ["torch", "torchvision", "torch_fidelity", "numpy", "PIL", "huggingface_hub", "safetensors"]
+SLOW = ["torchvision", "torch._dynamo", "torch_fidelity", "matplotlib", "huggingface_hub"]
+"""What takes as long to import as torch, or is for one purpose alone.
 
+Who makes an optimiser is found out too: the first one of a process imports torch._dynamo.
+"""
 
-def test_help_and_list_import_nothing_heavy_and_no_component(tmp_path):
-    code = """
-import contextlib, io, json, sys
+IMPORTED = """
+import contextlib, io, json, os, sys
 from ganzoo.cli import main
 
 found = {}
-for arguments in (["--help"], ["--version"], ["list"], ["list", "losses", "--json"]):
+for arguments in json.loads(sys.argv[1]):
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        assert main(arguments) == 0
+        try:
+            assert main(arguments) == 0
+        except SystemExit as done:  # a completion ends its process
+            assert not done.code
     assert printed.getvalue()
     found[" ".join(arguments)] = sorted(sys.modules)
 print(json.dumps(found))
 """
+
+
+def modules_after(folder, *commands, **environment):
+    """Run commands in one fresh process, and return what it had imported after each."""
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-c", IMPORTED, json.dumps([command.split() for command in commands])],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    found = {command: set(modules) for command, modules in json.loads(done.stdout).items()}
+    return {command: set(modules) for command, modules in json.loads(done.stdout).items()}
+
+
+def test_help_and_list_import_nothing_heavy_and_no_component(tmp_path):
+    found = modules_after(tmp_path, "--help", "--version", "list", "list losses --json")
     components = {
         target.partition(":")[0].split(".")[0]
         for points in ENTRY_POINTS.values()
@@ -192,3 +212,49 @@ print(json.dumps(found))
         assert "ganzoo.registry" in modules
         assert modules & {*HEAVY, *components} == set(), command
     assert "pydantic" not in found["--help"]
+
+
+def test_help_of_a_command_and_what_it_is_import_nothing_heavy(tmp_path):
+    words = ["train", "sample", "eval", "publish", *ENTRY_POINTS["ganzoo.commands"]]
+    shown = [f"show {name}" for name in ENTRY_POINTS["ganzoo.commands"]]
+    found = modules_after(tmp_path, *(f"{word} --help" for word in words), *shown)
+    assert len(found) == len(words) + len(shown)
+    for command, modules in found.items():
+        assert modules & set(HEAVY) == set(), command
+
+
+@pytest.mark.parametrize(
+    "words", ["", "show d", "train m", "train mlp --loss ", "train --precision ", "bench d"]
+)
+def test_completion_imports_nothing_heavy(tmp_path, words):
+    typed = f"ganzoo {words}"
+    place = len(typed.split()) - (not typed.endswith(" "))
+    found = modules_after(
+        tmp_path,
+        "",
+        _GANZOO_COMPLETE="complete_bash",
+        COMP_WORDS=typed,
+        COMP_CWORD=str(place),
+    )
+    assert found[""] & set(HEAVY) == set()
+
+
+def test_what_a_component_is_needs_torch_alone(tmp_path):
+    found = modules_after(tmp_path, "show dcgan", "show wgan-gp", "show digits", "show fid")
+    for command, modules in found.items():
+        assert modules & {*SLOW, "PIL", "safetensors"} == set(), command
+
+
+def test_sampling_and_a_rehearsed_publication_import_no_more_than_they_use(tmp_path, tiny_run):
+    model = str(tiny_run.model)
+    found = modules_after(
+        tmp_path,
+        f"show {model}",
+        f"sample {model} -n 4",
+        f"sample {model} -n 4 --truncation 0.5 --out single",
+        f"publish {model} a/b --dry-run",
+    )
+    for command, modules in found.items():
+        assert "torch" in modules
+        used = {"matplotlib"} if command.startswith("publish") else set()  # it draws the losses
+        assert modules & set(SLOW) == used, command

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from typer.core import TyperCommand
 
 from ganzoo import registry
-from ganzoo.errors import printable
+from ganzoo.errors import InputError, printable
 from ganzoo.registry import Kind
 
 LONGEST = 1000
@@ -78,6 +78,36 @@ class TrainCommand(TyperCommand):
                 parameter.help = f"{field.description} [default: {field.default}]"
                 parameter.metavar = " or ".join(_choices(field)) or None
         return super().get_help(ctx)
+
+
+def gathered(
+    settings: list[str] | None, options: Mapping[str, Any], image_size: str | None
+) -> dict[str, Any]:
+    """Gather every override under its full name; the same one given twice is an error.
+
+    Args:
+        settings: ``KEY=VALUE`` items.
+        options: Other options of the command, by name; each that is called as a field of
+            ``TrainOptions`` stands for it, unless it is None.
+        image_size: Short for ``data.image_size``.
+
+    Raises:
+        InputError: an item is no ``KEY=VALUE``, or an override is given twice.
+    """
+    from ganzoo.config import TrainOptions, parse_settings
+
+    given: dict[str, Any] = dict(parse_settings(settings or []))
+    short = {
+        f"train.{name}": options[name]
+        for name in TrainOptions.model_fields
+        if options.get(name) is not None
+    }
+    if image_size is not None:
+        short["data.image_size"] = image_size
+    for key in short:
+        if key in given:
+            raise InputError(f"{key} is given twice: by its own option and by --set")
+    return {**given, **short}
 
 
 def print_json(value: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from ganzoo.cli.common import (
     Settings,
     TrainCommand,
     choices_of,
+    gathered,
     names_of,
     note,
     print_json,
@@ -105,7 +106,7 @@ def train(
     For small data, --set train.augment=NAME,NAME augments all that the discriminator sees;
     'ganzoo list augmentations' has the names.
     """
-    given = _given(settings, context.params, image_size)
+    given = gathered(settings, context.params, image_size)
     if resume is not None:
         if out is not None or dry_run:
             raise InputError("--resume goes on in its own folder: leave --out and --dry-run away")
@@ -135,29 +136,6 @@ def train(
         initial.require_fit(config)
     if is_first():
         print_json(config.model_dump(mode="json"))
-
-
-def _given(
-    settings: list[str] | None, options: dict[str, Any], image_size: str | None
-) -> dict[str, Any]:
-    """Gather every override under its full name; the same one given twice is an error.
-
-    Each option that is called as a field of ``TrainOptions`` stands for it.
-    """
-    from ganzoo.config import TrainOptions, parse_settings
-
-    given: dict[str, Any] = dict(parse_settings(settings or []))
-    short = {
-        f"train.{name}": options[name]
-        for name in TrainOptions.model_fields
-        if options.get(name) is not None
-    }
-    if image_size is not None:
-        short["data.image_size"] = image_size
-    for key in short:
-        if key in given:
-            raise InputError(f"{key} is given twice: by its own option and by --set")
-    return {**given, **short}
 
 
 def _progress() -> ProgressObserver:

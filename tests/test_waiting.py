@@ -1,0 +1,147 @@
+"""A step hands its work to the device and never waits for it.
+
+Torch's meta device stands for a GPU: its tensors have no numbers, so that whatever reads one on
+the host fails by itself. Copies to it are watched: the host waits for one that is not told to be
+non-blocking.
+"""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ganzoo import Architecture, registry, training
+from ganzoo.config import resolve
+from ganzoo.seeding import generator_for
+from ganzoo.training import prepared
+from tiny import TINY
+
+META = torch.device("meta")
+SMALL = {
+    "mlp": {"arch.hidden": (8, 8)},
+    "dcgan": {"arch.base_channels": 4, "data.image_size": 16},
+    "sngan": {"arch.base_channels": 4},
+    "sngan-resnet": {"arch.base_channels": 4},
+    "resnet": {"arch.base_channels": 4},
+    "r3gan": {"arch.base_channels": 16},
+}
+COPIES = {torch.ops.aten._to_copy, torch.ops.aten.copy_, torch.ops.aten.lift_fresh}
+
+
+class Copies(TorchDispatchMode):
+    """Notes each copy to the device for which the host waits."""
+
+    def __init__(self):
+        super().__init__()
+        self.waited = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        found = func(*args, **kwargs)
+        packet = func.overloadpacket
+        if packet in COPIES and found.device == META and not kwargs.get("non_blocking"):
+            source = args[1] if packet is torch.ops.aten.copy_ else args[0]
+            if source.device != META or packet is torch.ops.aten.lift_fresh:
+                self.waited.append(str(func))
+        return found
+
+
+LOSSES = [entry.name for entry in registry.entries(registry.LOSS)]
+
+
+def trainer_of(architecture, loss=None, **options):
+    train = {f"train.{name}": value for name, value in {**TINY, **options}.items()}
+    config = resolve(architecture, loss, "digits", {**SMALL[architecture], **train})
+    return prepared(config, config.data.build(registry.DATASET).read())
+
+
+@pytest.fixture
+def _on_meta(monkeypatch):
+    def stand_in(seed, *place, device="cpu"):
+        if torch.device(device) == META:
+            return SimpleNamespace(device=META)
+        return generator_for(seed, *place, device=device)
+
+    def latents(self, count, rng):
+        assert rng.device == META
+        return torch.randn(count, self.z_dim, device=META)
+
+    monkeypatch.setattr(training, "resolve_device", lambda name: META)
+    monkeypatch.setattr(training, "generator_for", stand_in)
+    monkeypatch.setattr(Architecture, "latents", latents)
+
+
+def waited_for(trainer, steps=2):
+    trainer.step()  # the first makes the optimisers' state
+    with Copies() as copies:
+        for _ in range(steps):
+            trainer.step()
+    assert next(trainer.state.generator.parameters()).device == META
+    return copies.waited
+
+
+def read(tensor):
+    return [
+        tensor.sum().item,
+        tensor.tolist,
+        tensor.cpu,
+        tensor.numpy,
+        tensor.nonzero,
+        lambda: bool(tensor.sum() > 0),
+        lambda: float(tensor.sum()),
+        lambda: tensor[tensor > 0],
+        tensor.unique,
+        lambda: torch.where(tensor > 0),
+    ]
+
+
+def test_the_stand_in_finds_what_waits():
+    for wait in read(torch.ones(3, device=META)):
+        with pytest.raises((RuntimeError, NotImplementedError, TypeError)):
+            wait()
+    with Copies() as copies:
+        torch.ones(3).to(META)
+        torch.ones(3, device=META).copy_(torch.ones(3))
+        torch.tensor([1.0], device=META)
+    assert len(copies.waited) == 3
+    with Copies() as copies:
+        torch.ones(3).to(META, non_blocking=True)
+        torch.ones(3, device=META).copy_(torch.zeros(3, device=META))
+        torch.ones(3, device=META).to(torch.float64) * torch.tensor(2.0)
+    assert copies.waited == []
+
+
+@pytest.mark.usefixtures("_on_meta")
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("architecture", ["mlp", "dcgan"])
+def test_no_loss_waits(architecture, loss):
+    assert waited_for(trainer_of(architecture, loss)) == []
+
+
+@pytest.mark.usefixtures("_on_meta")
+@pytest.mark.parametrize("architecture", SMALL)
+def test_no_architecture_waits(architecture):
+    # More samples than an epoch has, as a new order must not be waited for either.
+    trainer = trainer_of(architecture, batch_size=1000 if architecture == "mlp" else 8)
+    assert waited_for(trainer, steps=3) == []
+
+
+@pytest.mark.usefixtures("_on_meta")
+def test_no_augmentation_waits():
+    names = [entry.name for entry in registry.entries(registry.AUGMENTATION)]
+    assert waited_for(trainer_of("dcgan", augment=",".join(names))) == []
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("architecture", ["mlp", "dcgan"])
+def test_no_loss_waits_for_a_gpu(architecture, loss):
+    trainer = trainer_of(architecture, loss, batch_size=1000, device="cuda")
+    trainer.step()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(3):
+            trainer.step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
