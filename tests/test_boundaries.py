@@ -256,5 +256,6 @@ def test_sampling_and_a_rehearsed_publication_import_no_more_than_they_use(tmp_p
     )
     for command, modules in found.items():
         assert "torch" in modules
-        used = {"matplotlib"} if command.startswith("publish") else set()  # it draws the losses
-        assert modules & set(SLOW) == used, command
+        # A publication draws the losses, and has the Hub's client write the scores, if there are any.
+        used = {"matplotlib", "huggingface_hub"} if command.startswith("publish") else set()
+        assert modules & set(SLOW) <= used, command
