@@ -256,6 +256,6 @@ def test_sampling_and_a_rehearsed_publication_import_no_more_than_they_use(tmp_p
     )
     for command, modules in found.items():
         assert "torch" in modules
-        # A publication draws the losses, and has the Hub's client write the scores, if there are any.
+        # A publication draws the losses, and has the Hub's client write what scores there are.
         used = {"matplotlib", "huggingface_hub"} if command.startswith("publish") else set()
         assert modules & set(SLOW) <= used, command
