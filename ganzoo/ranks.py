@@ -308,8 +308,6 @@ class _Team(Ranks):
         self._place = f"ganzoo/{attempt}/{self.meetings}"
         self._store = dist.PrefixStore(self._place, plain)
 
-    # ----- tensors
-
     def connect(self, device: torch.device) -> None:
         """Open the process group."""
         import torch
@@ -479,8 +477,6 @@ class _Team(Ranks):
         except (RuntimeError, ValueError) as error:
             raise _Broken(f"the exchange with the others broke: {first_line(error)}") from error
 
-    # ----- what is agreed on
-
     def agreed(self, make: Callable[[], Found]) -> Found:
         """Ask the first process, whose answer goes through the store."""
         self._questions += 1
@@ -575,8 +571,6 @@ class _Team(Ranks):
             yield
         except RuntimeError as error:
             raise _Broken(f"the others cannot be reached: {first_line(error)}") from error
-
-    # ----- the end
 
     def leave(self) -> None:
         """Leave the others, with nothing left to do."""

@@ -9,11 +9,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+import torch
 
 from tiny import TINY, Result
 
 # No test reaches the real Hub by accident: its client reads these when it is imported.
 os.environ["HF_HUB_OFFLINE"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Processes share the cores: more threads than cores would wait for each other.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
 
 collect_ignore = ["downstream"]
 """Packages of their own, with tests that run against them once they are installed."""
