@@ -304,7 +304,7 @@ def test_what_a_command_prints_is_caught_where_it_leaves_the_process(client):
     error = """
 import logging, os, sys, warnings
 print("printed")
-os.write(1, b"written\n")
+os.write(1, b"written\\n")
 os.system("echo by a child >&2")
 logging.getLogger("any").warning("logged")
 warnings.warn("warned")
