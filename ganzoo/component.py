@@ -118,6 +118,11 @@ def _explained(error: ValidationError, prefix: str) -> str:
     return f"{subject}: {shown(message, LONGEST)}"
 
 
+def is_absolute(text: str) -> bool:
+    """Tell whether a text is an absolute path of this or another system."""
+    return PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()
+
+
 def without_folders(value: Any) -> Any:
     """Return a value, such as options, with the last names of paths alone.
 
@@ -127,11 +132,7 @@ def without_folders(value: Any) -> Any:
         return {name: without_folders(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [without_folders(part) for part in value]
-    if isinstance(value, str) and (
-        PurePosixPath(value).is_absolute()
-        or PureWindowsPath(value).is_absolute()
-        or value.startswith("~")
-    ):
+    if isinstance(value, str) and (is_absolute(value) or value.startswith("~")):
         return PureWindowsPath(value).name  # which splits at either kind of slash
     return value
 

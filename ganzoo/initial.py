@@ -6,10 +6,11 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import memory, registry
+from ganzoo.component import is_absolute
 from ganzoo.config import InitialModel, RunConfig, read_config, resolve
 from ganzoo.errors import InputError
 from ganzoo.files import atomic_folder, atomic_path, flat, load_tensors, regular_size, sha256
@@ -217,8 +218,7 @@ def _refuse_paths(settings: Mapping[str, Any]) -> None:
     for key, value in settings.items():
         if not key.startswith("data.") or not isinstance(value, str):
             continue
-        absolute = PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()
-        if absolute and not os.path.exists(value):
+        if is_absolute(value) and not os.path.exists(value):
             raise InputError(f"the model was trained on {value}, which is not here: give --data")
 
 

@@ -12,7 +12,7 @@ from typer.core import TyperCommand
 
 from ganzoo import registry
 from ganzoo.errors import InputError, printable
-from ganzoo.registry import Kind
+from ganzoo.registry import DATASET, LOSS, Kind
 
 LONGEST = 1000
 """Characters of a line on standard error; of a longer one the beginning and the end are shown."""
@@ -60,6 +60,27 @@ def choices_of(field: str) -> Callable[[str], list[str]]:
 
 def _choices(field: Any) -> tuple[str, ...]:
     return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+
+
+LossName = Annotated[
+    str | None,
+    typer.Option(
+        help="Name of a loss; by default the architecture's own.", autocompletion=names_of(LOSS)
+    ),
+]
+TrainingData = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME or PATH",
+        help="A dataset, or a folder or zip of images; by default the architecture's own.",
+        autocompletion=names_of(DATASET),
+    ),
+]
+ImageSize = Annotated[
+    str | None,
+    typer.Option(metavar="N or HxW", help="Resize images; short for --set data.image_size=N."),
+]
+Precision = Annotated[str | None, typer.Option(autocompletion=choices_of("precision"))]
 
 
 class TrainCommand(TyperCommand):

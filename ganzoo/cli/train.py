@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganzoo.cli.common import (
+    ImageSize,
     Json,
+    LossName,
+    Precision,
     Settings,
     TrainCommand,
-    choices_of,
+    TrainingData,
     gathered,
     names_of,
     note,
@@ -19,7 +22,7 @@ from ganzoo.cli.common import (
 )
 from ganzoo.errors import InputError
 from ganzoo.ranks import is_first, joined
-from ganzoo.registry import ARCHITECTURE, DATASET, LOSS, TRACKER
+from ganzoo.registry import ARCHITECTURE, TRACKER
 
 if TYPE_CHECKING:
     from ganzoo.cli.progress import ProgressObserver
@@ -41,25 +44,9 @@ def train(
             autocompletion=names_of(ARCHITECTURE),
         ),
     ] = None,
-    loss: Annotated[
-        str | None,
-        typer.Option(
-            help="Name of a loss; by default the architecture's own.",
-            autocompletion=names_of(LOSS),
-        ),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME or PATH",
-            help="A dataset, or a folder or zip of images; by default the architecture's own.",
-            autocompletion=names_of(DATASET),
-        ),
-    ] = None,
-    image_size: Annotated[
-        str | None,
-        typer.Option(metavar="N or HxW", help="Resize images; short for --set data.image_size=N."),
-    ] = None,
+    loss: LossName = None,
+    data: TrainingData = None,
+    image_size: ImageSize = None,
     init: Annotated[
         str | None,
         typer.Option(
@@ -80,7 +67,7 @@ def train(
     batch_size: Annotated[int | None, typer.Option()] = None,
     seed: Annotated[int | None, typer.Option()] = None,
     device: Annotated[str | None, typer.Option()] = None,
-    precision: Annotated[str | None, typer.Option(autocompletion=choices_of("precision"))] = None,
+    precision: Precision = None,
     checkpoint_every: Annotated[int | None, typer.Option()] = None,
     sample_every: Annotated[int | None, typer.Option()] = None,
     eval_every: Annotated[int | None, typer.Option()] = None,

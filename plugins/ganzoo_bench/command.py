@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganzoo.cli.common import (
+    ImageSize,
     Json,
+    LossName,
+    Precision,
     Settings,
     TrainCommand,
-    choices_of,
+    TrainingData,
     gathered,
     names_of,
     print_json,
     print_table,
 )
-from ganzoo.registry import ARCHITECTURE, DATASET, LOSS
+from ganzoo.registry import ARCHITECTURE
 
 if TYPE_CHECKING:
     from ganzoo_bench import Bench, Spread
@@ -40,27 +43,11 @@ def bench(
             autocompletion=names_of(ARCHITECTURE),
         ),
     ],
-    loss: Annotated[
-        str | None,
-        typer.Option(
-            help="Name of a loss; by default the architecture's own.",
-            autocompletion=names_of(LOSS),
-        ),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME or PATH",
-            help="A dataset, or a folder or zip of images; by default the architecture's own.",
-            autocompletion=names_of(DATASET),
-        ),
-    ] = None,
-    image_size: Annotated[
-        str | None,
-        typer.Option(metavar="N or HxW", help="Resize images; short for --set data.image_size=N."),
-    ] = None,
+    loss: LossName = None,
+    data: TrainingData = None,
+    image_size: ImageSize = None,
     batch_size: Annotated[int | None, typer.Option()] = None,
-    precision: Annotated[str | None, typer.Option(autocompletion=choices_of("precision"))] = None,
+    precision: Precision = None,
     device: Annotated[str | None, typer.Option()] = None,
     settings: Settings = None,
     steps: Annotated[

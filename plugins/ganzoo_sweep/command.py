@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ganzoo.cli.common import (
+    ImageSize,
     Json,
+    Precision,
     TrainCommand,
-    choices_of,
+    TrainingData,
     names_of,
     note,
     print_json,
     print_table,
 )
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.registry import ARCHITECTURE, DATASET, EVALUATOR, LOSS, Kind
+from ganzoo.registry import ARCHITECTURE, EVALUATOR, LOSS, Kind
 
 if TYPE_CHECKING:
     from ganzoo_sweep.grid import Grid
@@ -62,22 +64,12 @@ def sweep(
             autocompletion=_lists_of(LOSS),
         ),
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME or PATH",
-            help="A dataset, or a folder or zip of images; by default the architecture's own.",
-            autocompletion=names_of(DATASET),
-        ),
-    ] = None,
-    image_size: Annotated[
-        str | None,
-        typer.Option(metavar="N or HxW", help="Resize images; short for --set data.image_size=N."),
-    ] = None,
+    data: TrainingData = None,
+    image_size: ImageSize = None,
     steps: Annotated[int | None, typer.Option()] = None,
     batch_size: Annotated[int | None, typer.Option()] = None,
     device: Annotated[str | None, typer.Option()] = None,
-    precision: Annotated[str | None, typer.Option(autocompletion=choices_of("precision"))] = None,
+    precision: Precision = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
