@@ -28,6 +28,7 @@ from ganzoo.files import (
     to_json,
     write_text,
 )
+from ganzoo.scaling import LossScale
 
 FORMAT = 1
 KEPT = 2
@@ -48,6 +49,9 @@ class TrainState:
     discriminator_optimizer: Optimizer
     history: nn.Module | None = None
     """What the architecture puts between fakes and the discriminator, if anything."""
+    generator_scale: LossScale | None = None
+    discriminator_scale: LossScale | None = None
+    """What losses are multiplied by in fp16."""
     step: int = 0
     """Generator updates done."""
     retries: int = 0
@@ -94,13 +98,16 @@ class TrainState:
         }
 
     def modules(self) -> dict[str, nn.Module]:
-        """Return the networks, the average and what remembers fakes, by name."""
+        """Return the networks, the average and what else has a state, by name."""
         found = {
             "generator": self.generator,
             "discriminator": self.discriminator,
             "generator_ema": self.generator_ema,
+            "history": self.history,
+            "generator_scale": self.generator_scale,
+            "discriminator_scale": self.discriminator_scale,
         }
-        return found if self.history is None else {**found, "history": self.history}
+        return {name: module for name, module in found.items() if module is not None}
 
 
 def save(folder: Path, state: TrainState) -> Path:
@@ -199,14 +206,17 @@ def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
 def _restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
     state: dict[int, dict[str, Tensor]] = {}
     parameters = [each for group in optimizer.param_groups for each in group["params"]]
-    shapes = {str(index): each.shape for index, each in enumerate(parameters)}
+    by_index = {str(index): each for index, each in enumerate(parameters)}
     for key, value in tensors.items():
         index, _, name = key.partition(".")
         # A number belongs to a whole parameter; whatever else is kept is as large as it.
-        if value.dim() and value.shape != shapes[index]:
+        if value.dim() and value.shape != by_index[index].shape:
             raise ValueError(f"{key} of an optimiser has another shape than its parameter")
         if not value.is_floating_point():
             raise ValueError(f"{key} of an optimiser is of type {value.dtype}")
+        if value.dim():
+            # torch's fused optimisers take the memory of both to be in the same order.
+            value = torch.empty_like(by_index[index], dtype=value.dtype).copy_(value)
         state.setdefault(int(index), {})[name] = value
     if len({tuple(sorted(values)) for values in state.values()}) > 1:
         raise ValueError("an optimiser keeps more of one parameter than of another")

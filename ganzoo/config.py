@@ -47,10 +47,23 @@ class TrainOptions(Recipe):
     steps: int = Field(1000, ge=0, description="Generator updates.")
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of all that is drawn.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
-    precision: Literal["fp32", "bf16"] = Field(
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
         "fp32",
         description="Of the arithmetic; weights, averages and penalties on gradients are kept in "
-        "fp32.",
+        "fp32. Losses of fp16 are scaled, and it is for GPUs.",
+    )
+    tf32: bool = Field(
+        True,
+        description="Whether a GPU may compute convolutions and products of fp32 in TF32, which "
+        "has 10 bits of mantissa in place of 23.",
+    )
+    compile: bool = Field(
+        False,
+        description="Whether the networks are compiled when they are first used; penalties on "
+        "gradients are computed without.",
+    )
+    cuda_graphs: bool = Field(
+        False, description="Whether a GPU replays what was compiled as CUDA graphs."
     )
     reuse_fakes: bool = Field(
         False,

@@ -40,7 +40,8 @@ class Health:
 
     def of_terms(self, row: dict[str, Any]) -> dict[str, str]:
         """Return what is new in a line of metrics, a message by its name."""
-        norm, step = row["discriminator/gradient_norm"], row["step"]
+        # There is none where fp16 left the update out.
+        norm, step = row.get("discriminator/gradient_norm", 1.0), row["step"]
         return self._new(
             "saturated",
             norm < NO_GRADIENT,

@@ -6,6 +6,7 @@ run that was killed and resumed, however often, leaves the bytes of one that was
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -319,7 +320,9 @@ def _read_back(
         "images_seen": state.step * options.n_critic * options.batch_size,
     }
     for (network, name), value in zip(named, values, strict=True):
-        if not abs(value) < float("inf"):
+        if name == "gradient_norm" and options.precision == "fp16" and not math.isfinite(value):
+            continue  # an update that was left out, as its scaled gradients overflowed
+        if not math.isfinite(value):
             raise _diverged(state.step, f"{name} of the {network} is {value}")
         row[f"{network}/{name}"] = value
     return row

@@ -52,6 +52,7 @@ class Discriminator:
         labels: Classes ``(N,)`` of the batch, of reals and fakes alike, if the network takes them.
         parameters: By name, used in place of the network's own.
         half: The type of its arithmetic in half precision; None for the network's own type.
+        called: What computes as the network does where its first gradient is enough.
         optimizer: What updates the network, if anything does.
         augmentations: What samples pass through before the network, one after another, and the
             gradients of samples on their way back.
@@ -65,10 +66,12 @@ class Discriminator:
         half: torch.dtype | None = None,
         optimizer: torch.optim.Optimizer | None = None,
         augmentations: Sequence[Augmentation] = (),
+        called: Logits | None = None,
     ) -> None:
         self.network = network
         self.labels = labels
         self.half = half
+        self._called = network if called is None else called
         self.augmentations = augmentations
         self._parameters = parameters
         self._optimizer = optimizer
@@ -76,25 +79,26 @@ class Discriminator:
     def __call__(self, samples: Tensor) -> Tensor:
         """Return logits ``(N,)`` or ``(N, P)`` of samples ``(N, *shape)``.
 
-        A whole number of batches after one another may be judged at once.
+        A whole number of batches after one another may be judged at once. Samples that need a
+        gradient while the network learns are about to be penalised by it: a gradient that is itself
+        differentiated loses too much in half precision, and is never computed in it.
         """
         from ganzoo.devices import half_precision
 
         for augmentation in self.augmentations:
             samples = augmentation.augment(samples)
-        with half_precision(samples.device, self.half):
-            logits = self._logits(samples)
-        return logits if self.half is None else logits.float()
-
-    def _logits(self, samples: Tensor) -> Tensor:
         given: tuple[Tensor, ...] = (samples,)
         if self.labels is not None:
             given += (self.labels.repeat(len(samples) // len(self.labels)),)
-        if self._parameters is None:
-            return self.network(*given)
-        from torch.func import functional_call
+        if self._parameters is not None:
+            from torch.func import functional_call
 
-        return functional_call(self.network, dict(self._parameters), given)
+            return functional_call(self.network, dict(self._parameters), given)
+        if samples.requires_grad and any(each.requires_grad for each in self.network.parameters()):
+            return self.network(*given)
+        with half_precision(samples.device, self.half):
+            logits = self._called(*given)
+        return logits if self.half is None else logits.float()
 
     def detached_parameters(self) -> dict[str, Tensor]:
         """Return the network's parameters by name, cut from any graph."""
@@ -104,14 +108,13 @@ class Discriminator:
         """Return the same discriminator with other parameters, through which gradients flow.
 
         Samples pass through the same augmentations. The network itself is left alone, its running
-        statistics too.
+        statistics too. It computes in full precision, as a gradient of it may be differentiated.
         """
         buffers = {name: value.clone() for name, value in self.network.named_buffers()}
         return Discriminator(
             self.network,
             self.labels,
             {**buffers, **parameters},
-            self.half,
             augmentations=self.augmentations,
         )
 
@@ -157,8 +160,8 @@ class Loss(Component, ABC):
     independent_samples: ClassVar[bool] = False
     """Whether the discriminator must judge each sample independently of its batch."""
     second_order: ClassVar[bool] = False
-    """Whether a term is made of a gradient, as penalties are; it is never computed in half
-    precision."""
+    """Whether a term is made of a gradient, as penalties are. In the discriminator's loss it is
+    never computed in half precision; in the generator's a gradient must not be differentiated."""
     bounds_slope: ClassVar[bool] = False
     """Whether the loss itself holds the discriminator's slope, by clipping or by a penalty."""
 

@@ -340,7 +340,8 @@ def _with_weights(
         if not (tensor.isfinite() if part in parameters else ~tensor.isnan()).all():
             raise InputError(f"{folder.path / name} holds numbers that are not finite, in '{part}'")
     network.load_state_dict(weights)
-    return network.eval().requires_grad_(False)
+    # Convolutions run faster on channels-last memory.
+    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 @contextmanager

@@ -26,6 +26,20 @@ def generator_for(
     return torch.Generator(device).manual_seed(derived_seed(seed, *place))
 
 
+def seed_everything(device: torch.device, seed: int) -> None:
+    """Seed torch's global generators of the CPU and of a device.
+
+    ``torch.manual_seed`` goes through every kind of device that there might be, each time with a
+    look at who called it.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
 def kept_randomness() -> AbstractContextManager[None]:
     """Put torch's global random state back as it was when the block ends.
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import ganzoo_bench
-from ganzoo import registry
+from ganzoo import devices, registry
 from ganzoo.config import resolve
 from ganzoo.errors import InputError
 from ganzoo.training import prepared
@@ -331,12 +331,12 @@ def test_the_peak_of_a_process_is_what_the_system_says(tmp_path, monkeypatch):
 def test_a_processor_is_called_what_the_system_calls_it(tmp_path, monkeypatch):
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\n\nprocessor\t: 1\n")
-    monkeypatch.setattr(machine, "PROCESSORS", cpuinfo)
+    monkeypatch.setattr(devices, "PROCESSORS", cpuinfo)
     found = machine.described(torch.device("cpu"), clocks.HostClock(), 0.987)
     assert found.processor == found.device_name == "Some CPU @ 2 GHz"
     assert (found.cores_used, found.clock, found.tf32) == (0.99, "host", False)
     assert 1 <= found.cores <= os.cpu_count()
-    monkeypatch.setattr(machine, "PROCESSORS", Path("nowhere"))
+    monkeypatch.setattr(devices, "PROCESSORS", Path("nowhere"))
     assert machine.described(torch.device("cpu"), clocks.HostClock(), 1.0).processor
 
 

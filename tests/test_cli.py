@@ -174,7 +174,7 @@ def test_a_run_has_the_trackers_that_are_asked_for(ganzoo_cli):
     assert len(list(Path("tracked/tensorboard").iterdir())) == 2
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_train_takes_the_precision(ganzoo_cli, precision):
     result = ganzoo_cli(*RING, "--precision", precision, "--dry-run")
     assert json.loads(result.out)["train"]["precision"] == precision
@@ -183,9 +183,10 @@ def test_train_takes_the_precision(ganzoo_cli, precision):
 def test_each_short_option_of_train_sets_the_option_of_its_name(ganzoo_cli):
     names = {"steps": 7, "batch_size": 3, "seed": 5, "checkpoint_every": 2, "sample_every": 9}
     short = [f"--{name.replace('_', '-')}={value}" for name, value in names.items()]
-    given = ganzoo_cli("train", "mlp", *short, "--device=cpu", "--precision=bf16", "--dry-run")
-    train = json.loads(given.out)["train"]
-    assert {**train, **names, "device": "cpu", "precision": "bf16"} == train
+    more = ["--device=cpu", "--precision=bf16", "--compile"]
+    train = json.loads(ganzoo_cli("train", "mlp", *short, *more, "--dry-run").out)["train"]
+    assert {**train, **names, "device": "cpu", "precision": "bf16", "compile": True} == train
+    assert not json.loads(ganzoo_cli("train", "mlp", "--dry-run").out)["train"]["compile"]
 
 
 def test_two_runs_of_a_second_have_folders_of_their_own(ganzoo_cli):

@@ -113,7 +113,7 @@ REFUSED = {
     "train mlp --set tracker.tensorboard.flush_seconds=3": (
         "'tracker.tensorboard.flush_seconds' is an option of no tracker of this run"
     ),
-    "train mlp --precision fp8": "option 'train.precision': input should be 'fp32' or 'bf16'",
+    "train mlp --precision fp8": "option 'train.precision': input should be 'fp32', 'bf16' or",
     "train mlp --precision bf16 --set train.precision=fp32": "train.precision is given twice",
     "show": "Missing argument",
     # Data.

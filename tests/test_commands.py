@@ -328,7 +328,7 @@ NAMES = {
     "train --loss": (["train", "mlp", "--loss", "wgan"], {"wgan", "wgan-gp"}),
     "train --data": (["train", "mlp", "--data", "cif"], {"cifar10"}),
     "train --tracker": (["train", "mlp", "--tracker", "t"], {"tensorboard"}),
-    "train --precision": (["train", "mlp", "--precision", ""], {"fp32", "bf16"}),
+    "train --precision": (["train", "mlp", "--precision", ""], {"fp32", "bf16", "fp16"}),
     "sample --source": (["sample", "--source", "mni"], {"mnist"}),
     "eval --metric": (["eval", "--metric", "mod"], {"modes"}),
     "eval --data": (["eval", "--data", "rin"], {"ring"}),

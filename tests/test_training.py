@@ -11,18 +11,19 @@ import torch
 from torch import nn
 
 import ganzoo
-from ganzoo import checkpoint
+from ganzoo import checkpoint, registry
 from ganzoo.api import resume
 from ganzoo.architecture import GeneratorInput
 from ganzoo.config import resolve
 from ganzoo.dataset import DataSpec, Samples
+from ganzoo.devices import HALF
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
 from ganzoo.files import load_tensors
 from ganzoo.loop import Observer
 from ganzoo.loss import Discriminator
 from ganzoo.model import generated
 from ganzoo.seeding import BalancedOrder, generator_for
-from ganzoo.training import Trainer, prepared
+from ganzoo.training import Trainer, frozen, prepared
 from tiny import TINY, Stopper
 
 SMALL = {"arch.base_channels": 4, "arch.z_dim": 8, "data.image_size": 16}
@@ -483,8 +484,13 @@ def test_half_precision_of_a_discriminator_ends_at_its_logits():
     assert half.dtype == whole.dtype == torch.float32
     assert not torch.equal(half, whole)
     torch.testing.assert_close(half, whole, rtol=0.02, atol=0.02)
-    parts = Discriminator(network, half=torch.bfloat16).at({})(samples)
-    torch.testing.assert_close(parts, half)
+    functional = Discriminator(network, half=torch.bfloat16).at({})(samples)
+    assert torch.equal(functional, whole), "its gradient may be differentiated"
+    penalised = Discriminator(network, half=torch.bfloat16)(samples.clone().requires_grad_())
+    assert torch.equal(penalised, whole)
+    with frozen(network):
+        learning = Discriminator(network, half=torch.bfloat16)(samples.clone().requires_grad_())
+    assert torch.equal(learning, half), "what is differentiated is the generator's loss"
 
 
 # Orders and rates -------------------------------------------------------------------------------
@@ -922,21 +928,31 @@ def test_bf16_trains_to_finite_weights_of_fp32(loss):
     assert not equal(copies(trainer.state.generator), copies(whole.state.generator))
 
 
-@pytest.mark.parametrize(("loss", "half"), [("non-saturating", torch.bfloat16), ("wgan-gp", None)])
-def test_a_loss_that_differentiates_a_gradient_judges_in_full_precision(loss, half):
-    found = []
+PENALISED = {"wgan-gp": "gradient_penalty", "r3gan": "r1"}
 
-    class Watch(type(trainer_of(loss).loss)):
-        """Looks at D."""
 
-        def discriminator_loss(self, D, real, fake):
-            found.append(D.half)
-            return super().discriminator_loss(D, real, fake)
-
-    trainer = trainer_of(loss, precision="bf16")
-    trainer.loss = Watch()
-    trainer.step()
-    assert set(found) == {half}
+@pytest.mark.parametrize(("name", "term"), PENALISED.items())
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_penalty_and_its_gradient_are_those_of_full_precision(name, term, precision):
+    loss = registry.find(registry.LOSS, name).load()()
+    network = nn.Sequential(nn.Linear(2, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1), nn.Flatten(0))
+    real, fake = torch.randn(2, 256, 2)
+    gradients = {}
+    for half in (None, HALF[precision]):
+        D = Discriminator(network, half=half)
+        torch.manual_seed(0)
+        terms = loss.discriminator_loss(D, real, fake)
+        gradients[half] = torch.autograd.grad(
+            terms[term], list(network.parameters()), retain_graph=True, allow_unused=True
+        )
+        rest = sum(value for other, value in terms.items() if other != term)
+        gradients[half, "rest"] = torch.autograd.grad(rest, list(network.parameters()))
+    for mine, exact in zip(gradients[HALF[precision]], gradients[None], strict=True):
+        assert (mine is None) == (exact is None)
+        assert mine is None or torch.equal(mine, exact)
+    if name == "wgan-gp":
+        halves = [gradients[half, "rest"][0].flatten() for half in (HALF[precision], None)]
+        assert 0.99 < torch.cosine_similarity(*halves, dim=0) < 1, "the rest is of half precision"
 
 
 RECIPE = """

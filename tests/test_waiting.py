@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganzoo import Architecture, registry, training
@@ -26,7 +27,21 @@ SMALL = {
     "resnet": {"arch.base_channels": 4},
     "r3gan": {"arch.base_channels": 16},
 }
-COPIES = {torch.ops.aten._to_copy, torch.ops.aten.copy_, torch.ops.aten.lift_fresh}
+COPIES = {torch.ops.aten._to_copy, torch.ops.aten.copy_}
+
+
+class FromTheHost(TorchFunctionMode):
+    """Notes each tensor that is made on the device of numbers of the host."""
+
+    def __init__(self, waited):
+        super().__init__()
+        self.waited = waited
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func in (torch.tensor, torch.as_tensor) and kwargs.get("device") == META:
+            self.waited.append(func.__name__)
+        return func(*args, **kwargs)
 
 
 class Copies(TorchDispatchMode):
@@ -35,6 +50,15 @@ class Copies(TorchDispatchMode):
     def __init__(self):
         super().__init__()
         self.waited = []
+        self.from_the_host = FromTheHost(self.waited)
+
+    def __enter__(self):
+        self.from_the_host.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        self.from_the_host.__exit__(*error)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -42,7 +66,7 @@ class Copies(TorchDispatchMode):
         packet = func.overloadpacket
         if packet in COPIES and found.device == META and not kwargs.get("non_blocking"):
             source = args[1] if packet is torch.ops.aten.copy_ else args[0]
-            if source.device != META or packet is torch.ops.aten.lift_fresh:
+            if source.device != META:
                 self.waited.append(str(func))
         return found
 

@@ -81,6 +81,7 @@ ImageSize = Annotated[
     typer.Option(metavar="N or HxW", help="Resize images; short for --set data.image_size=N."),
 ]
 Precision = Annotated[str | None, typer.Option(autocompletion=choices_of("precision"))]
+Compile = Annotated[bool | None, typer.Option("--compile")]
 
 
 class TrainCommand(TyperCommand):

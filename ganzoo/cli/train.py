@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganzoo.cli.common import (
+    Compile,
     ImageSize,
     Json,
     LossName,
@@ -68,6 +69,7 @@ def train(
     seed: Annotated[int | None, typer.Option()] = None,
     device: Annotated[str | None, typer.Option()] = None,
     precision: Precision = None,
+    compile: Compile = None,
     checkpoint_every: Annotated[int | None, typer.Option()] = None,
     sample_every: Annotated[int | None, typer.Option()] = None,
     eval_every: Annotated[int | None, typer.Option()] = None,

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ganzoo.architecture import Architecture, GeneratorInput
 from ganzoo.dataset import DataSpec
-from ganzoo.devices import half_precision, safe_kernels
+from ganzoo.devices import arithmetic, half_precision
 from ganzoo.errors import InputError
 from ganzoo.files import load_tensors, save_tensors
 from ganzoo.loss import Discriminator, mixes_batch
@@ -281,7 +281,7 @@ def check_autocast(architecture: Architecture) -> None:
     )
     for data, generator, discriminator in _networks(architecture):
         inputs = _inputs(architecture, data)
-        with explained(asked), safe_kernels(CPU, torch.bfloat16):
+        with explained(asked), arithmetic(CPU, torch.bfloat16):
             with half_precision(CPU, torch.bfloat16):
                 fake = inputs.through(generator).float()
                 logits = Discriminator(discriminator, inputs.labels)(fake).float()

@@ -142,7 +142,7 @@ def bench(
 
     config = resolve(architecture, loss, data, {**(settings or {}), "train.steps": ENDLESS})
     trainer = prepared(config, config.data.build(DATASET).read())
-    with kept_randomness(), current(trainer.device):
+    with kept_randomness(), current(trainer.device), trainer.arithmetic():
         return _measured(config, trainer, steps, seconds or SECONDS)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganzoo.cli.common import (
+    Compile,
     ImageSize,
     Json,
     LossName,
@@ -48,6 +49,7 @@ def bench(
     image_size: ImageSize = None,
     batch_size: Annotated[int | None, typer.Option()] = None,
     precision: Precision = None,
+    compile: Compile = None,
     device: Annotated[str | None, typer.Option()] = None,
     settings: Settings = None,
     steps: Annotated[

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from ganzoo.devices import processor
+
 if TYPE_CHECKING:
     from ganzoo_bench.clocks import Clock
 
@@ -31,8 +33,6 @@ FEWEST = 5
 """How often it is repeated, at least."""
 STATUS = Path("/proc/self/status")
 """Where Linux tells the most memory that a process has had."""
-PROCESSORS = Path("/proc/cpuinfo")
-"""Where Linux tells what its processors are called."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,10 @@ class _Counter(TorchDispatchMode):
 def counted_flops(work: Callable[[], object]) -> int:
     """Do some work and return its floating-point operations, a multiply-add being two.
 
-    Those of convolutions and matrix products are counted, forward and backward, to any order.
+    Those of convolutions and matrix products are counted, forward and backward, to any order. What
+    is compiled is done as it was written, as its own kernels cannot be looked into.
     """
-    with _Counter() as counter:
+    with torch.compiler.set_stance("force_eager"), _Counter() as counter:
         work()
     return counter.flops
 
@@ -154,12 +155,11 @@ def _high_water() -> int | None:
 
 def described(device: torch.device, clock: Clock, cores_used: float) -> Machine:
     """Say what the machine is."""
-    processor = _processor()
     gpu = device.type == "cuda"
     return Machine(
         device=str(device),
-        device_name=torch.cuda.get_device_name(device) if gpu else processor,
-        processor=processor,
+        device_name=torch.cuda.get_device_name(device) if gpu else processor(),
+        processor=processor(),
         cores=_cores(),
         threads=torch.get_num_threads(),
         cores_used=round(cores_used, 2),
@@ -169,17 +169,6 @@ def described(device: torch.device, clock: Clock, cores_used: float) -> Machine:
         python=platform.python_version(),
         torch=torch.__version__,
     )
-
-
-def _processor() -> str:
-    try:
-        for line in PROCESSORS.read_text().splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _cores() -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ganzoo.cli.common import (
+    Compile,
     ImageSize,
     Json,
     Precision,
@@ -70,6 +71,7 @@ def sweep(
     batch_size: Annotated[int | None, typer.Option()] = None,
     device: Annotated[str | None, typer.Option()] = None,
     precision: Precision = None,
+    compile: Compile = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
