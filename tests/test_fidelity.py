@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 from PIL import Image
 
@@ -81,6 +82,19 @@ def test_fid_agrees_with_numpy(sets):
     expected = numpy_fid(*map(in_numpy, sets))
     assert expected > 0.01
     assert value_of(FID(), *sets) == pytest.approx(expected, rel=REL)
+
+
+@pytest.mark.parametrize("width", [24, 48])
+def test_fid_agrees_with_a_matrix_root_of_scipy(width):
+    """As the paper's own code has it: :func:`scipy.linalg.sqrtm` of the covariances' product."""
+    fake, real = (looked(some(700 + seed, seed, width)) for seed in (1, 2))
+    means, covariances = zip(
+        *((each.mean(0), np.cov(each, rowvar=False)) for each in map(in_numpy, (fake, real))),
+        strict=True,
+    )
+    root = scipy.linalg.sqrtm(covariances[0] @ covariances[1])
+    expected = ((means[0] - means[1]) ** 2).sum() + np.trace(sum(covariances) - 2 * root.real)
+    assert value_of(FID(), fake, real) == pytest.approx(expected, rel=REL)
 
 
 def test_fid_far_from_zero_keeps_its_digits(sets):
