@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor, nn
-
 from ganzoo.component import Component
-from ganzoo.dataset import DataSpec
 from ganzoo.errors import InputError
 
 if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from ganzoo.dataset import DataSpec
     from ganzoo.loss import Recipe, Terms
 
 
@@ -101,16 +100,18 @@ class Architecture(Component, ABC):
 
     def latents(self, count: int, rng: torch.Generator) -> Tensor:
         """Draw latents ``(count, z_dim)`` from the prior, standard normal, on ``rng``'s device."""
+        import torch
+
         return torch.randn(count, self.z_dim, generator=rng, device=rng.device)
 
     def truncated(self, generator: nn.Module, truncation: float) -> nn.Module:
         """Return the generator as it draws with truncation, which trades variety for quality.
 
         Unless overridden, latents are taken to be standard normal, and are moved into
-        ``[-truncation, truncation]``: see :class:`TruncatedNormal`. An architecture that draws
-        latents of its own, or that truncates elsewhere, as StyleGAN does in w (Karras et al. 2019,
-        arXiv:1812.04948, section 2.1), says how. A truncation of 10 gives nearly the samples that
-        there are without one, or is refused.
+        ``[-truncation, truncation]``: see :class:`~ganzoo.truncation.TruncatedNormal`. An
+        architecture that draws latents of its own, or that truncates elsewhere, as StyleGAN does
+        in w (Karras et al. 2019, arXiv:1812.04948, section 2.1), says how. A truncation of 10
+        gives nearly the samples that there are without one, or is refused.
 
         Args:
             generator: The network, in evaluation mode; it stays as it is.
@@ -127,6 +128,8 @@ class Architecture(Component, ABC):
                 "this model cannot draw with truncation: its architecture draws latents of its "
                 "own, and does not say how to truncate them"
             )
+        from ganzoo.truncation import TruncatedNormal
+
         return TruncatedNormal(generator, truncation)
 
     def generator_terms(
@@ -153,42 +156,3 @@ class Architecture(Component, ABC):
         pool of earlier fakes (Shrivastava et al. 2017, arXiv:1612.07828, section 2.3) belongs here.
         """
         return None
-
-
-class TruncatedNormal(nn.Module):
-    """A generator whose standard-normal latents are moved into ``[-truncation, truncation]``.
-
-    They come to follow the truncated normal distribution, as by the truncation trick of Brock et
-    al. 2019, arXiv:1809.11096, section 3.1, which draws anew what falls outside. Each number is
-    moved on its own, to where as much of the truncated distribution lies below it as of the whole
-    one lay before: the same latents give a sample that can be recognised at any truncation.
-
-    Args:
-        generator: From latents ``(N, z_dim)``, and what else it takes, to samples.
-        truncation: The bound, a number above 0.
-    """
-
-    def __init__(self, generator: nn.Module, truncation: float) -> None:
-        super().__init__()
-        self.generator = generator
-        self.truncation = truncation
-
-    def forward(self, latents: Tensor, *labels: Tensor) -> Tensor:
-        """Return the generator's samples of truncated latents."""
-        return self.generator(self.moved(latents), *labels)
-
-    def moved(self, latents: Tensor) -> Tensor:
-        """Return latents of the same shape in ``[-truncation, truncation]``."""
-        # On the CPU, as some devices have no float64.
-        sizes = latents.to("cpu", torch.float64).abs()
-        cut = _share_above(torch.tensor(self.truncation, dtype=torch.float64))
-        shares = cut + _share_above(sizes) * (1 - 2 * cut)
-        # Of a share that is too small for a number no latent can be told.
-        moved = -torch.special.ndtri(shares)
-        moved = moved.clamp(min=0).minimum(sizes.clamp(max=self.truncation))
-        return moved.to(latents).copysign(latents)
-
-
-def _share_above(numbers: Tensor) -> Tensor:
-    # torch.special.ndtr is wrong from 8 on, where it takes a difference to 1.
-    return torch.special.erfc(numbers / math.sqrt(2)) / 2

@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-
 from ganzoo.errors import InputError
 from ganzoo.files import (
     atomic_folder,
@@ -104,6 +102,8 @@ def kept_tensors(
 
 @contextmanager
 def _entry(kind: str, key: Key) -> Iterator[Path]:
+    from filelock import FileLock
+
     folder = cache_folder() / kind / hashlib.sha256(_canonical(key).encode()).hexdigest()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo.errors import InputError, did_you_mean
-from ganzoo.model import find_model
 from ganzoo.model_folder import ModelFolder
+from ganzoo.reference import find_model
 from ganzoo.run import Run
 from ganzoo.scores import ScoreRow
 

@@ -7,16 +7,17 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
-from torch import Tensor
 
-from ganzoo import images
 from ganzoo.cache import cached_tensors
 from ganzoo.component import Component, Options
 from ganzoo.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 NAMED = 10
 """Unreadable files that are named one by one."""
@@ -172,6 +173,8 @@ class Samples:
     """The fingerprint, where whoever read the samples knows it already."""
 
     def __post_init__(self) -> None:
+        import torch
+
         wanted = torch.uint8 if self.spec.is_image else torch.float32
         if self.stored.dtype != wanted or tuple(self.stored.shape[1:]) != self.spec.shape:
             raise ValueError(
@@ -195,8 +198,10 @@ class Samples:
 
     def batch(self, indices: Tensor) -> Tensor:
         """Return chosen samples as networks take them: images become floats in ``[-1, 1]``."""
+        from ganzoo.images import to_float
+
         chosen = self.stored[indices]
-        return images.to_float(chosen) if self.spec.is_image else chosen
+        return to_float(chosen) if self.spec.is_image else chosen
 
     def subset(self, indices: Tensor) -> Samples:
         """Return a set of the chosen samples only."""
@@ -273,8 +278,12 @@ class ImageDataset(Dataset):
         size = self.image_size
         if size is None or tuple(stored.shape[-2:]) == size:
             return stored
+        import torch
+
+        from ganzoo.images import resize
+
         if stored.nbytes < KEPT_BYTES:
-            return images.resize(stored, size)
+            return resize(stored, size)
         key = {"resized": fingerprint(stored), "size": list(size), "torch": torch.__version__}
-        kept = cached_tensors("images", key, lambda: {"images": images.resize(stored, size)})
+        kept = cached_tensors("images", key, lambda: {"images": resize(stored, size)})
         return kept["images"]

@@ -7,13 +7,15 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from ganzoo.component import Component
-from ganzoo.dataset import DataSpec, Samples
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from ganzoo.dataset import DataSpec, Samples
 
 Derived = TypeVar("Derived")
 

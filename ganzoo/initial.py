@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo import memory, registry
+from ganzoo import registry
 from ganzoo.component import is_absolute
 from ganzoo.config import InitialModel, RunConfig, read_config, resolve
 from ganzoo.errors import InputError
@@ -17,6 +17,7 @@ from ganzoo.files import atomic_folder, atomic_path, flat, load_tensors, regular
 from ganzoo.model import load
 from ganzoo.model_config import ModelConfig
 from ganzoo.model_files import CONFIG_FILE, DISCRIMINATOR_FILE, GENERATOR_FILE
+from ganzoo.outline import outlined
 from ganzoo.registry import ARCHITECTURE, DATASET, LOSS
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ class Initial:
         }
         found: list[str] = []
         for word, build in built.items():
-            outline = memory.outlined(build)
+            outline = outlined(build)
             network: nn.Module = build() if outline is None else outline
             found += _changes(
                 _described(word, getattr(self, word)), _described(word, network.state_dict())

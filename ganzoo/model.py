@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from ganzoo import images, memory, ranks
 from ganzoo.architecture import GeneratorInput
 from ganzoo.errors import GanzooError, InputError, first_line
-from ganzoo.files import load_tensors, longest_header, user_path
+from ganzoo.files import load_tensors, longest_header
 from ganzoo.model_config import ModelConfig
-from ganzoo.model_files import DISCRIMINATOR_FILE, GENERATOR_FILE, MANIFEST_FILE
+from ganzoo.model_files import DISCRIMINATOR_FILE, GENERATOR_FILE
 from ganzoo.model_folder import ModelFolder
+from ganzoo.outline import MOST_TENSORS, counted, outlined
+from ganzoo.reference import find_model
 from ganzoo.registry import ARCHITECTURE, LOSS
-from ganzoo.run import Run, newest_run
 from ganzoo.seeding import generator_for, kept_randomness
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from ganzoo.architecture import Architecture
     from ganzoo.dataset import DataSpec
+    from ganzoo.run import Run
 
 BLOCK = 256
 """Latents are drawn in blocks of this many, so that more samples begin with the same ones."""
@@ -226,43 +228,6 @@ def loaded(folder: ModelFolder) -> Model:
     return Model(folder, config, architecture, generator)
 
 
-def find_model(model: str | Path | Run | None, revision: str | None = None) -> ModelFolder:
-    """Return the model folder that a reference means; see :func:`load`.
-
-    Raises:
-        InputError: there is none.
-        GanzooError: the Hub cannot be reached, or refuses.
-    """
-    if model is None:
-        model = newest_run()
-    path = model.path if isinstance(model, Run) else user_path(model)
-    if revision is None and (path / MANIFEST_FILE).is_file():
-        return ModelFolder(path, str(model))
-    if not path.exists() or revision is not None:
-        return _of_the_hub(model, revision)
-    run = Run(path)
-    if (run.model / MANIFEST_FILE).is_file():
-        return ModelFolder(run.model, str(path))
-    if run.is_run():
-        raise InputError(
-            f"the run {path} has no model yet: it did not finish; "
-            f"go on with: ganzoo train --resume {path}"
-        )
-    raise InputError(f"{path} holds no model: there is no {MANIFEST_FILE} in it")
-
-
-def _of_the_hub(model: str | Path | Run, revision: str | None) -> ModelFolder:
-    from ganzoo import hub
-
-    reference = hub.parse(model, revision) if isinstance(model, str) else None
-    if reference is not None:
-        return hub.open_folder(reference)
-    path = model.path if isinstance(model, Run) else model
-    if revision is not None:
-        raise InputError(f"only a model of the Hub, as user/name, has revisions; {path} is none")
-    raise InputError(f"there is no run or model folder {path}")
-
-
 def classes_in_turn(count: int, classes: int) -> Tensor:
     """Return labels ``(count,)`` that go through the classes again and again."""
     return torch.arange(count) % classes
@@ -323,12 +288,12 @@ def _with_weights(
     size = folder.size(name)
     # Set up, a network may have more for a while: parametrisations keep a tensor twice.
     most = min(4 * size + SPARE_BYTES, memory.limit())
-    tensors = min(4 * size // LEAST_HEADER + SPARE_TENSORS, memory.MOST_TENSORS)
+    tensors = min(4 * size // LEAST_HEADER + SPARE_TENSORS, MOST_TENSORS)
     with kept_randomness():  # building draws weights that the file then replaces
         with _building(folder, name):
-            like = memory.outlined(lambda: build(data), most, tensors)
+            like = outlined(lambda: build(data), most, tensors)
             if like is None:
-                with memory.counted(most, tensors):
+                with counted(most, tensors):
                     like = build(data)
         wanted = like.state_dict()
         _check_size(folder, name, size, wanted)

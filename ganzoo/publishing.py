@@ -19,7 +19,7 @@ from ganzoo.curve import training_curve
 from ganzoo.errors import InputError, first_line
 from ganzoo.files import manifest, regular_size, sha256, to_json, user_path, write_text
 from ganzoo.hub import HubFolder, parse
-from ganzoo.model import find_model, loaded
+from ganzoo.model import loaded
 from ganzoo.model_config import ModelConfig
 from ganzoo.model_files import (
     CARD_FILE,
@@ -38,6 +38,7 @@ from ganzoo.model_folder import (
     ModelFolder,
     write_manifest,
 )
+from ganzoo.reference import find_model
 from ganzoo.scores import SCORES_FILE, write_scores
 from ganzoo.tracker import METRICS_FILE
 from ganzoo.upload import Repository

@@ -6,16 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
-
-from filelock import FileLock, Timeout
-from torch import Tensor
+from typing import TYPE_CHECKING, Protocol
 
 from ganzoo.config import RunConfig, read_config
 from ganzoo.errors import InputError
 from ganzoo.files import regular_size, to_json, write_text
-from ganzoo.images import save_png
 from ganzoo.scores import LOGGED_FILE
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RUNS = "runs"
 CONFIG_FILE = "config.json"
@@ -73,6 +72,8 @@ class Run:
         Raises:
             InputError: another process is training it, or what is there cannot be a lock.
         """
+        from filelock import FileLock, Timeout
+
         path = self.path / LOCK_FILE
         if path.is_symlink():  # it would lead a stranger's run to a file of one's own
             raise InputError(f"{path} is a link; remove it")
@@ -146,6 +147,8 @@ class Run:
 
     def save_picture(self, picture: Tensor, step: int, texts: dict[str, str]) -> None:
         """Write the sample picture of a step."""
+        from ganzoo.images import save_png
+
         save_png(picture, self.picture(step), texts)
 
 

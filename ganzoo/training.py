@@ -23,6 +23,7 @@ from ganzoo.feed import Feed
 from ganzoo.images import COLUMNS, columns_of
 from ganzoo.loss import Discriminator
 from ganzoo.model import classes_in_turn
+from ganzoo.outline import outlined
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, LOSS, TRACKER
 from ganzoo.scaling import LossScale
 from ganzoo.seeding import (
@@ -471,7 +472,7 @@ def _require_memory(
         lambda: architecture.discriminator(data, independent_samples=independent),
         lambda: architecture.history(data),
     ):
-        memory.outlined(build, memory.limit() // COPIES)
+        outlined(build, memory.limit() // COPIES)
     numbers = data.size + getattr(architecture, "z_dim", data.size)
     memory.require(4 * batch_size * numbers, "a batch")
 

@@ -19,6 +19,7 @@ from ganzoo.config import resolve
 from ganzoo.errors import GanzooError
 from ganzoo.evaluation import evaluate
 from ganzoo.files import save_tensors
+from ganzoo.ranks import ending
 from ganzoo.registry import DATASET
 from ganzoo.seeding import generator_for
 from ganzoo.training import prepared
@@ -126,7 +127,7 @@ def told(work):
     try:
         work()
     except (GanzooError, RuntimeError) as error:
-        words = ranks.spoken(str(error))
+        words = ending.spoken(str(error))
         return {"kind": type(error).__name__, "message": str(error), "spoken": words}
     return {}
 

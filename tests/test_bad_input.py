@@ -27,6 +27,7 @@ from ganzoo.errors import GanzooError, InputError
 from ganzoo.files import append_line, load_tensors, read_json, sha256
 from ganzoo.images import grid, resize
 from ganzoo.model import BLOCK_NUMBERS
+from ganzoo.outline import outlined
 from ganzoo_data import sources
 from ganzoo_data.files import ImageFolder, ImageZip
 from tiny import sealed
@@ -479,7 +480,7 @@ def test_the_limit_is_the_machines_memory_or_what_is_set(monkeypatch):
 
 def test_an_outline_takes_no_memory_and_draws_nothing():
     before = torch.get_rng_state()
-    outline = memory.outlined(lambda: nn.Linear(1000, 1000), 8_000_000)
+    outline = outlined(lambda: nn.Linear(1000, 1000), 8_000_000)
     assert outline.weight.is_meta
     assert torch.equal(before, torch.get_rng_state())
     for build in (
@@ -489,8 +490,8 @@ def test_an_outline_takes_no_memory_and_draws_nothing():
         lambda: nn.Linear(10**30, 1),
     ):
         with pytest.raises(InputError, match="the network is too large"):
-            memory.outlined(build, 8_000_000)
-    assert memory.outlined(lambda: nn.Linear(1, 1).weight.item()) is None
+            outlined(build, 8_000_000)
+    assert outlined(lambda: nn.Linear(1, 1).weight.item()) is None
     nn.Linear(2000, 2000)  # and what is built later is not counted
 
 

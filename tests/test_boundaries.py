@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -239,10 +240,35 @@ def test_completion_imports_nothing_heavy(tmp_path, words):
     assert found[""] & set(HEAVY) == set()
 
 
-def test_what_a_component_is_needs_torch_alone(tmp_path):
-    found = modules_after(tmp_path, "show dcgan", "show wgan-gp", "show digits", "show fid")
+def test_what_a_component_is_needs_nothing_heavy(tmp_path):
+    names = {name for points in ENTRY_POINTS.values() for name in points}
+    found = modules_after(tmp_path, *(f"show {name}" for name in sorted(names)))
+    assert len(found) == len(names) > 50
     for command, modules in found.items():
-        assert modules & {*SLOW, "PIL", "safetensors"} == set(), command
+        assert modules & set(HEAVY) == set(), command
+    loaded = found[max(found)]
+    for points in ENTRY_POINTS.values():
+        for target in points.values():
+            assert target.partition(":")[0] in loaded
+
+
+def test_what_is_asked_of_a_training_is_checked_before_anything_heavy(tmp_path):
+    found = modules_after(
+        tmp_path,
+        "train dcgan --loss wgan-gp --set loss.gp_weight=5 --dry-run",
+        "train mlp --data ring --tracker tensorboard --set train.augment= --dry-run",
+    )
+    for command, modules in found.items():
+        assert modules & set(HEAVY) == set(), command
+
+
+def test_scores_are_compared_without_anything_heavy(tmp_path, tiny_run):
+    import ganzoo
+
+    run = shutil.copytree(tiny_run.path, tmp_path / "run")
+    ganzoo.evaluate(run, ["modes"], samples=50)
+    (modules,) = modules_after(tmp_path, "compare run run").values()
+    assert modules & set(HEAVY) == set()
 
 
 def test_sampling_and_a_rehearsed_publication_import_no_more_than_they_use(tmp_path, tiny_run):

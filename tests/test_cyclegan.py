@@ -13,7 +13,8 @@ from ganzoo import DataSpec, GeneratorInput
 from ganzoo.checkpoint import steps as checkpoint_steps
 from ganzoo.errors import InputError
 from ganzoo.files import load_tensors
-from ganzoo_cyclegan import ByClass, CycleGAN, ImagePool
+from ganzoo_cyclegan import CycleGAN
+from ganzoo_cyclegan.networks import ByClass, ImagePool
 
 SPEC = DataSpec(shape=(1, 24, 24), classes=2)
 SMALL = {"arch.base_channels": 2, "arch.blocks": 1, "arch.pool_size": 3}

@@ -243,12 +243,12 @@ def test_what_cannot_look_through_an_extractor_is_passed_over_unless_named(tiny_
 
 def test_what_follows_from_the_reals_is_computed_once(tiny_run, monkeypatch):
     import ganzoo_fidelity.frechet
-    import ganzoo_neighbours
+    import ganzoo_neighbours.distances
 
     counts = []
     for module, name in (
         (ganzoo_fidelity.frechet, "statistics"),
-        (ganzoo_neighbours, "to_neighbour"),
+        (ganzoo_neighbours.distances, "to_neighbour"),
     ):
         found = getattr(module, name)
         monkeypatch.setattr(

@@ -21,6 +21,7 @@ from ganzoo.dataset import fingerprint
 from ganzoo.errors import GanzooError, InputError
 from ganzoo_data import decoding, reading, sources
 from ganzoo_data.parallel import in_order
+from ganzoo_data.shaping import Shaping
 
 
 def picture(number, size=(10, 8), mode="RGB"):
@@ -201,7 +202,7 @@ def test_a_crop_is_of_the_centre_and_read_anew(tmp_path, every):
     found = []
     for crop in (None, 4, 6, 9):
         with sources.folder(str(root)) as source:
-            found.append(reading.read_images(source, reading.Shaping(None, None, crop)).stored)
+            found.append(reading.read_images(source, Shaping(None, None, crop)).stored)
     assert torch.equal(found[1], found[0][:, :, 2:6, 3:7])
     assert torch.equal(found[2], found[0][:, :, 1:7, 2:8])
     assert torch.equal(found[3], found[0][:, :, :, :9])

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 import ganzoo
-from ganzoo.architecture import Architecture, TruncatedNormal
+from ganzoo.architecture import Architecture
 from ganzoo.errors import InputError
+from ganzoo.truncation import TruncatedNormal
 from ganzoo_cyclegan import CycleGAN
 from ganzoo_mlp import MLP
 

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import Abort, TyperException
 
-from ganzoo import ranks
 from ganzoo.cli import compare, evaluate, inspect, publish, sample, train
 from ganzoo.cli.common import note
 from ganzoo.cli.plugins import PluginGroup
 from ganzoo.errors import GanzooError, Interrupted, without_token
+from ganzoo.ranks import ending
 
 UNFIT_PATHS = (errno.ENAMETOOLONG, errno.ELOOP)
 
@@ -63,22 +63,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done; 1 the work failed; 2 bad usage or input; 128 plus the signal's number interrupted.
     """
     try:
-        ranks.quieten()
+        ending.quieten()
         code = app(args=arguments, prog_name="ganzoo", standalone_mode=False)
         sys.stdout.flush()
         return code or 0
     except Interrupted as stop:
-        if (said := ranks.spoken(str(stop))) is not None:
+        if (said := ending.spoken(str(stop))) is not None:
             print(said, file=sys.stderr)  # as asked for, and nothing went wrong
         return stop.exit_code
     except GanzooError as error:
         return _failed(error, str(error), error.exit_code)
     except TyperException as error:
         message = error.format_message().rstrip(".")
-        ending = "" if message.endswith("?") else "."
+        stop = "" if message.endswith("?") else "."
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "ganzoo"
-        return _failed(error, f"{message}{ending} Try '{command} --help'.", 2)
+        return _failed(error, f"{message}{stop} Try '{command} --help'.", 2)
     except (Abort, KeyboardInterrupt) as error:
         signum = error.args[0] if error.args else signal.SIGINT
         return _failed(error, "interrupted", 128 + signum)
@@ -107,13 +107,13 @@ def _failed(error: BaseException, message: str, code: int) -> int:
         import traceback
 
         sys.stderr.write(without_token("".join(traceback.format_exception(error))))
-    said = ranks.spoken(message)
+    said = ending.spoken(message)
     if said is not None:
         first, newline, second = f"Error: {without_token(said)}".partition("\n")
         note(first)
         if newline:
             note(second)
-    ranks.end_process(code)
+    ending.end_process(code)
     return code
 
 

@@ -6,21 +6,22 @@ import os
 from abc import abstractmethod
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from ganzoo import DataSpec, Samples
 from ganzoo.errors import InputError
 from ganzoo_data import sources
 from ganzoo_data.options import AbsolutePath, Mirrored
-from ganzoo_data.reading import Shaping, read_images
+from ganzoo_data.shaping import Shaping
 from ganzoo_data.sources import Joined, Source
 
-Classes = tuple[tuple[str, ...] | None, Tensor | None]
-"""The names of the classes and the class of each image, where there are classes."""
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Classes = tuple[tuple[str, ...] | None, Tensor | None]
+    """The names of the classes and the class of each image, where there are classes."""
 
 
 class ImageFiles(Mirrored):
@@ -41,6 +42,8 @@ class ImageFiles(Mirrored):
 
     def read(self) -> Samples:
         """Read every image; what cannot be read is skipped and named in ``skipped``."""
+        from ganzoo_data.reading import read_images
+
         with self.opened() as source:
             images = read_images(source, self.shaping)
         called, labels = self.classes(source, images.kept)
@@ -86,6 +89,8 @@ class _ByFolders(_OwnFiles):
 
     def classes(self, source: Source, names: list[str]) -> Classes:
         """Take the outermost folders for the classes, if there are several and all lie in one."""
+        import torch
+
         parts = [PurePosixPath(name).parts for name in names]
         folders = sorted({part[0] for part in parts})
         if len(folders) < 2 or any(len(part) == 1 for part in parts):
@@ -144,6 +149,8 @@ class Domains(_OwnFiles):
         Raises:
             InputError: of one of them no image can be read.
         """
+        import torch
+
         labels = [self.words.index(name.partition("/")[0]) for name in names]
         for number, path in enumerate((self.a, self.b)):
             if number not in labels:

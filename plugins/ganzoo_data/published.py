@@ -7,20 +7,21 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-import torch
 from pydantic import Field
 
 from ganzoo import DataSpec, ImageDataset, Samples, memory
 from ganzoo.dataset import ImageSize
 from ganzoo.errors import GanzooError, InputError, did_you_mean
 from ganzoo.files import cache_folder, regular_size
-from ganzoo.seeding import generator_for
-from ganzoo_data.files import Classes, ImageFiles
+from ganzoo_data.files import ImageFiles
 from ganzoo_data.options import FLIP, AbsolutePath, Mirrored
-from ganzoo_data.reading import Shaping
+from ganzoo_data.shaping import Shaping
 from ganzoo_data.sources import Folder, Source
+
+if TYPE_CHECKING:
+    from ganzoo_data.files import Classes
 
 NAMED = 3
 """Missing and damaged files that are named."""
@@ -116,6 +117,8 @@ class _Arrays(_Published):
 
     def read(self) -> Samples:
         """Read the set, downloading it if it is not there."""
+        import torch
+
         found = self.found()
         stored, labels = torch.as_tensor(found.data), torch.as_tensor(found.targets)
         if len(stored) != len(labels):
@@ -166,6 +169,10 @@ class StackedMNIST(_Digits):
 
     def read(self) -> Samples:
         """Draw the images; they are the same each time."""
+        import torch
+
+        from ganzoo.seeding import generator_for
+
         digits = super().read()
         shape = (3, *digits.spec.shape[1:])
         memory.require(self.samples * math.prod(shape), f"{self.samples:,} stacked images")
@@ -267,6 +274,8 @@ class CelebA(_Published, ImageFiles):
 
     def classes(self, source: Source, names: list[str]) -> Classes:
         """Return the attribute's classes: without it, and with it."""
+        import torch
+
         if source.labels is None:
             return None, None
         labels = torch.tensor([source.labels[name] for name in names])

@@ -28,6 +28,7 @@ from ganzoo.images import resize
 from ganzoo.progress import report
 from ganzoo_data import decoding
 from ganzoo_data.parallel import in_order
+from ganzoo_data.shaping import Shaping
 from ganzoo_data.sources import Changed, Source
 
 KEPT_IMAGES = 2000
@@ -39,18 +40,6 @@ CHUNK_BYTES = 1 << 25
 UNDER_WAY = 1 << 28
 """Bytes of decoded images that wait to be resized."""
 IMAGES, INDEX = "images.npy", "index.json"
-
-
-@dataclass(frozen=True)
-class Shaping:
-    """All that says what becomes of an image, but for the image itself."""
-
-    image_size: tuple[int, int] | None
-    """Height and width that it is cropped to and resized to."""
-    channels: int | None
-    """Its channels; if None 1 where all images are grey, else 3."""
-    crop: int | None = None
-    """Side of a square that is cut out of its centre before."""
 
 
 @dataclass(frozen=True)

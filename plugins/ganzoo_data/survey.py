@@ -26,7 +26,7 @@ from ganzoo_data.parallel import in_order
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ganzoo_data.reading import Shaping
+    from ganzoo_data.shaping import Shaping
     from ganzoo_data.sources import Source
 
 ROWS, COLUMNS = 8, 10

@@ -6,11 +6,9 @@ import math
 from abc import abstractmethod
 from typing import Annotated
 
-import torch
 from pydantic import Field
 
 from ganzoo import Dataset, DataSpec, Samples, memory
-from ganzoo.seeding import generator_for
 
 Point = tuple[float, ...]
 Length = Annotated[float, Field(gt=0, le=1e6)]
@@ -28,6 +26,10 @@ class _Mixture(Dataset):
 
     def read(self) -> Samples:
         """Draw the points; they are the same each time."""
+        import torch
+
+        from ganzoo.seeding import generator_for
+
         modes = self.modes()
         memory.require(16 * self.samples * len(modes[0]), f"{self.samples:,} points")
         centres = torch.tensor(modes)

@@ -6,11 +6,14 @@ is mid-grey in [-1, 1], and half transparent in a fourth channel.
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
+
 from pydantic import Field
-from torch import Tensor
 
 from ganzoo import Augmentation
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 COLOURS = 3
 """Channels of an image that are colours, at most; a fourth one is transparency."""
@@ -44,6 +47,8 @@ class Color(Augmentation):
 
     def augment(self, samples: Tensor) -> Tensor:
         """Return images ``(N, C, H, W)`` with other colours."""
+        import torch
+
         colours, transparency = samples[:, :COLOURS], samples[:, COLOURS:]
         colours = colours + _drawn(samples, self.brightness)
         colours = _spread(colours, 1 + _drawn(samples, self.saturation), (1,))
@@ -77,6 +82,8 @@ class Translation(Augmentation):
 
     def _sources(self, samples: Tensor, dim: int) -> tuple[Tensor, Tensor]:
         """Return where along a side each pixel comes from, ``(N, side)``, and if from within."""
+        import torch
+
         side = samples.shape[dim]
         furthest = _pixels(self.shift, side)
         shifts = torch.randint(-furthest, furthest + 1, (len(samples), 1), device=samples.device)
@@ -104,6 +111,8 @@ class Cutout(Augmentation):
 
     def _cut(self, samples: Tensor, dim: int) -> Tensor:
         """Tell which pixels along a side are cut out, ``(N, side)``."""
+        import torch
+
         side = samples.shape[dim]
         length = _pixels(self.size, side)
         # An even length is centred between two pixels, of which an edge is one.
@@ -114,6 +123,8 @@ class Cutout(Augmentation):
 
 def _drawn(samples: Tensor, most: float) -> Tensor:
     """Draw a number from -most to most for each sample, ``(N, 1, 1, 1)``."""
+    import torch
+
     uniform = torch.rand(len(samples), 1, 1, 1, dtype=samples.dtype, device=samples.device)
     return most * (2 * uniform - 1)
 

@@ -8,14 +8,16 @@ on digits that the training did not see.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from ganzoo import FeatureExtractor, Features, LoadedExtractor
 from ganzoo.files import load_tensors, sha256
-from ganzoo_digit_classifiers.network import Network, prepared
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from ganzoo_digit_classifiers.network import Network
 
 
 class DigitClassifier(FeatureExtractor):
@@ -27,6 +29,8 @@ class DigitClassifier(FeatureExtractor):
 
     def load(self, weights: Path | None, device: torch.device) -> LoadedExtractor:
         """Load the embedded weights, or a safetensors file of the same network."""
+        from ganzoo_digit_classifiers.network import Network
+
         path = weights or self.file
         network = Network()
         network.load_state_dict(load_tensors(path, network.state_dict()))
@@ -41,6 +45,8 @@ class DigitClassifier(FeatureExtractor):
 
     def look(self, network: Network, batch: Tensor) -> Features:
         """Return what a network sees in uint8 images ``(N, C, H, W)``."""
+        from ganzoo_digit_classifiers.network import prepared
+
         return Features(*(found.cpu() for found in network(prepared(batch))))
 
 
@@ -69,6 +75,8 @@ class StackedMNISTCNN(MNISTCNN):
 
     def look(self, network: Network, batch: Tensor) -> Features:
         """Return what the network sees in uint8 images ``(N, 3, H, W)``."""
+        from ganzoo_digit_classifiers.network import prepared
+
         channels = prepared(batch.flatten(0, 1).unsqueeze(1))
         features, logits = network(channels)
         red, green, blue = logits.log_softmax(1).unflatten(0, (-1, 3)).unbind(1)

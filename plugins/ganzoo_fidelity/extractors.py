@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 from urllib.error import URLError
 
-import torch
-from torch import Tensor
-
 from ganzoo import FeatureExtractor, Features, LoadedExtractor
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.files import load_tensors, sha256
-from ganzoo.seeding import kept_randomness
 
 if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
     from torch_fidelity import FeatureExtractorBase
 
 STANDARD = "inception-v3-compat"
@@ -67,6 +65,10 @@ class PublishedNetwork(FeatureExtractor):
 
     def load(self, weights: Path | None, device: torch.device) -> LoadedExtractor:
         """Load the weights from a file, or fetch the published ones."""
+        import torch
+
+        from ganzoo.seeding import kept_randomness
+
         source = self.source()
         path = weights or Path(torch.hub.get_dir()) / "checkpoints" / source.file_name
         if weights is None and not path.exists():
@@ -104,6 +106,8 @@ class PublishedNetwork(FeatureExtractor):
         return found
 
     def _unpacked(self, path: Path) -> dict[str, Tensor]:
+        import torch
+
         try:
             found = torch.load(path, map_location="cpu", weights_only=True)
             if not isinstance(found, Mapping):
@@ -294,6 +298,8 @@ def _hashed_by_torch(url: str) -> Source:
 
 
 def _fetch(name: str, source: Source, path: Path) -> None:
+    import torch
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(

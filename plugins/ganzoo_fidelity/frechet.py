@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from ganzoo import DataSpec, Evaluator, SampleSet, Score
 from ganzoo.errors import InputError
 from ganzoo.progress import report
 from ganzoo_fidelity.extractors import STANDARD
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
 
 CHUNK = 4096
 """Samples whose features are held in 64 bits at once."""
@@ -64,6 +67,8 @@ class FIDInfinity(Evaluator):
 
     def evaluate(self, fake: SampleSet, real: SampleSet) -> list[Score]:
         """Extrapolate the distance of growing parts of the fakes from all reals."""
+        import numpy as np
+
         features, count = fake.features.pooled, len(fake)
         width = features.shape[1]
         if count < 4 * width or len(real) < 2:
@@ -101,6 +106,8 @@ def statistics(features: Tensor, chosen: np.ndarray | None = None) -> dict[str, 
         features: ``(N, d)`` on the CPU; they are never copied as a whole.
         chosen: Rows to look at; all if None.
     """
+    import numpy as np
+
     rows = features.numpy()
     order = np.arange(len(rows)) if chosen is None else chosen
     # Sorted, so that what is added up and read in turn lies together.

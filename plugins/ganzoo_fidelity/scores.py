@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
+
 from pydantic import Field
-from torch import Tensor
 
 from ganzoo import Evaluator, SampleSet, Score
 from ganzoo.errors import InputError
 from ganzoo.progress import report
 from ganzoo_fidelity.extractors import STANDARD
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
 
 BLOCK, ROWS = 10_000_000, 500
 """Distances that are held at once, 40 MB and four times that while they are sorted; but never of
@@ -66,6 +70,7 @@ class KID(Evaluator):
 
     def evaluate(self, fake: SampleSet, real: SampleSet) -> list[Score]:
         """Compare random subsets of the pooled features of both sets."""
+        import numpy as np
         from torch_fidelity.defaults import DEFAULTS
         from torch_fidelity.metric_kid import kernel_mmd
 
@@ -134,4 +139,4 @@ class PrecisionRecall(Evaluator):
 
 def _some(features: Tensor, size: int, rng: np.random.RandomState) -> np.ndarray:
     chosen = rng.choice(len(features), size, replace=False)
-    return features.numpy()[chosen].astype(np.float64)
+    return features.numpy()[chosen].astype("float64")

@@ -7,12 +7,21 @@ the logarithm of a probability does not.
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
+from typing import TYPE_CHECKING
+
 from pydantic import Field
-from torch import Tensor, nn
 
 from ganzoo import Loss, Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def softplus(x: Tensor) -> Tensor:
+    """Return ``log(1 + exp(x))``, which is finite wherever ``x`` is."""
+    import torch.nn.functional as F
+
+    return F.softplus(x)
 
 
 class NonSaturating(Loss):
@@ -34,7 +43,7 @@ class NonSaturating(Loss):
 
     def generator_loss(self, D, real, fake):
         """``softplus(-D(fake))``: its gradient is strongest where fakes are told apart."""
-        return {"adversarial": F.softplus(-D(fake)).mean()}
+        return {"adversarial": softplus(-D(fake)).mean()}
 
 
 class Minimax(Loss):
@@ -57,7 +66,7 @@ class Minimax(Loss):
 
     def generator_loss(self, D, real, fake):
         """``-softplus(D(fake))``, which is ``log(1 - sigmoid(D(fake)))``."""
-        return {"adversarial": -F.softplus(D(fake)).mean()}
+        return {"adversarial": -softplus(D(fake)).mean()}
 
 
 class LSGAN(Loss):
@@ -105,7 +114,7 @@ class Hinge(Loss):
 
     def discriminator_loss(self, D, real, fake):
         """Margins of both classes."""
-        return {"real": F.relu(1 - D(real)).mean(), "fake": F.relu(1 + D(fake)).mean()}
+        return {"real": (1 - D(real)).relu().mean(), "fake": (1 + D(fake)).relu().mean()}
 
     def generator_loss(self, D, real, fake):
         """Minus the mean logit of the fakes."""
@@ -136,11 +145,10 @@ class WGAN(Loss):
         """Minus the mean logit of the fakes."""
         return {"adversarial": -D(fake).mean()}
 
-    @torch.no_grad()
     def constrain(self, discriminator: nn.Module) -> None:
         """Clip every parameter of the critic."""
         for parameter in discriminator.parameters():
-            parameter.clamp_(-self.clip, self.clip)
+            parameter.detach().clamp_(-self.clip, self.clip)
 
 
 class WGANGP(Loss):
@@ -177,10 +185,12 @@ class WGANGP(Loss):
 
 
 def _cross_entropy(D, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-    return {"real": F.softplus(-D(real)).mean(), "fake": F.softplus(D(fake)).mean()}
+    return {"real": softplus(-D(real)).mean(), "fake": softplus(D(fake)).mean()}
 
 
 def _gradient_penalty(D, real: Tensor, fake: Tensor) -> Tensor:
+    import torch
+
     weight = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device, dtype=real.dtype)
     between = torch.lerp(fake.detach(), real.detach(), weight).requires_grad_()
     each = D(between).reshape(len(between), -1).mean(1)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
 
 from ganzoo import Architecture, DataSpec
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class MLP(Architecture):
@@ -42,58 +42,12 @@ class MLP(Architecture):
 
     def generator(self, data: DataSpec) -> nn.Module:
         """Build latents ``(N, z_dim)`` -> samples ``(N, *data.shape)``."""
-        if not self.conditional:
-            return self._generator(data, self.z_dim)
-        classes = data.classes_for("mlp")
-        return _BesideLatent(classes, self.z_dim, self._generator(data, 2 * self.z_dim))
+        from ganzoo_mlp import networks
+
+        return networks.generator(self, data)
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
         """Build samples ``(N, *data.shape)`` -> logits ``(N,)``; samples are always independent."""
-        layers = _hidden((data.size, *self.hidden[::-1]), nn.LeakyReLU(0.2))
-        body = [nn.Flatten(), *layers]
-        ending = [nn.Linear(self.hidden[0], 1), nn.Flatten(0)]
-        if not self.conditional:
-            return nn.Sequential(*body, *ending)
-        classes = data.classes_for("mlp")
-        return _Projection(classes, self.hidden[0], nn.Sequential(*body), nn.Sequential(*ending))
+        from ganzoo_mlp import networks
 
-    def _generator(self, data: DataSpec, given: int) -> nn.Module:
-        layers = _hidden((given, *self.hidden), nn.ReLU())
-        layers.append(nn.Linear(self.hidden[-1], data.size))
-        if data.is_image:
-            layers += [nn.Tanh(), nn.Unflatten(1, data.shape)]
-        return nn.Sequential(*layers)
-
-
-class _BesideLatent(nn.Module):
-    """A network of latents, and as many numbers beside each that say its class."""
-
-    def __init__(self, classes: int, z_dim: int, network: nn.Module) -> None:
-        super().__init__()
-        self.embedding = nn.Parameter(torch.randn(classes, z_dim))  # as large as the latents
-        self.network = network
-
-    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
-        return self.network(torch.cat([latents, self.embedding[labels]], dim=1))
-
-
-class _Projection(nn.Module):
-    """A discriminator of two parts, with a direction for each class between them."""
-
-    def __init__(self, classes: int, width: int, body: nn.Module, ending: nn.Module) -> None:
-        super().__init__()
-        self.body = body
-        self.ending = ending
-        # At zero it begins as the discriminator that knows no classes.
-        self.embedding = nn.Parameter(torch.zeros(classes, width))
-
-    def forward(self, samples: Tensor, labels: Tensor) -> Tensor:
-        features = self.body(samples)
-        return self.ending(features) + (self.embedding[labels] * features).sum(1)
-
-
-def _hidden(sizes: tuple[int, ...], activation: nn.Module) -> list[nn.Module]:
-    layers: list[nn.Module] = []
-    for before, after in itertools.pairwise(sizes):
-        layers += [nn.Linear(before, after), activation]
-    return layers
+        return networks.discriminator(self, data)

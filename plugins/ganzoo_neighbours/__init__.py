@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
+
 from pydantic import Field
-from torch import Tensor
 
 from ganzoo import Evaluator, SampleSet, Score
 from ganzoo.errors import InputError
-from ganzoo_neighbours.distances import blocks, to_neighbour
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 STANDARD = "inception-v3-compat"
 
@@ -35,6 +37,10 @@ class DensityCoverage(Evaluator):
 
     def evaluate(self, fake: SampleSet, real: SampleSet) -> list[Score]:
         """Count the fakes around each real, among the pooled features of both sets."""
+        import torch
+
+        from ganzoo_neighbours.distances import blocks
+
         if len(real) <= self.k or not len(fake):
             raise InputError(
                 f"density-coverage needs more than {self.k} reals and a fake, "
@@ -70,6 +76,10 @@ class Memorisation(Evaluator):
 
     def evaluate(self, fake: SampleSet, real: SampleSet) -> list[Score]:
         """Compare nearest neighbours, among the pooled features of both sets."""
+        import torch
+
+        from ganzoo_neighbours.distances import blocks
+
         if len(real) < 2 or not len(fake):
             raise InputError(
                 f"memorisation needs at least 2 reals and a fake, not {len(real)} and {len(fake)}"
@@ -89,4 +99,6 @@ class Memorisation(Evaluator):
 
 
 def _to_neighbour(real: SampleSet, k: int) -> Tensor:
+    from ganzoo_neighbours.distances import to_neighbour
+
     return real.derived((__name__, k), lambda: to_neighbour(real.features.pooled, k))

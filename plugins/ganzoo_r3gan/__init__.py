@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
+from ganzoo_r3gan.architecture import R3GAN as R3GAN
 from ganzoo_r3gan.loss import R3GANLoss as R3GANLoss
-from ganzoo_r3gan.networks import R3GAN as R3GAN

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
+from typing import TYPE_CHECKING
+
 from pydantic import Field
-from torch import Tensor
 
 from ganzoo import Loss, Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class R3GANLoss(Loss):
@@ -45,18 +47,26 @@ class R3GANLoss(Loss):
         real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
         real_logits, fake_logits = D(real), D(fake)
         return {
-            "relativistic": F.softplus(fake_logits - real_logits).mean(),
+            "relativistic": _softplus(fake_logits - real_logits).mean(),
             "r1": self.gamma / 2 * _squared_slope(real_logits, real),
             "r2": self.gamma / 2 * _squared_slope(fake_logits, fake),
         }
 
     def generator_loss(self, D, real, fake):
         """Each fake should score above its real."""
-        return {"relativistic": F.softplus(D(real) - D(fake)).mean()}
+        return {"relativistic": _softplus(D(real) - D(fake)).mean()}
+
+
+def _softplus(x: Tensor) -> Tensor:
+    import torch.nn.functional as F
+
+    return F.softplus(x)
 
 
 def _squared_slope(logits: Tensor, samples: Tensor) -> Tensor:
     """Return the mean squared gradient norm of the logits, each over the whole of a sample."""
+    import torch
+
     each = logits.reshape(len(samples), -1).mean(1)
     (gradient,) = torch.autograd.grad(each.sum(), samples, create_graph=True)
     return gradient.flatten(1).square().sum(1).mean()

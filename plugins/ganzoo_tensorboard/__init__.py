@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
-from torch import Tensor
 
 from ganzoo import Tracker
 from ganzoo.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FOLDER = "tensorboard"
 

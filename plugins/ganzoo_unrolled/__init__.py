@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from pydantic import Field
-from torch import nn
 
 from ganzoo import Discriminator, Loss, Recipe, registry
 from ganzoo.component import validated
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Unrolled(Loss):
@@ -76,6 +77,8 @@ class Unrolled(Loss):
         return self.beneath.generator_loss(self._ahead(D, real, fake), real, fake)
 
     def _ahead(self, D, real, fake):
+        import torch
+
         if not isinstance(D, Discriminator):
             return D  # a plain function has nothing that could be updated
         parameters = {

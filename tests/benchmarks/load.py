@@ -13,13 +13,15 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from processes import CLOCKS, Pair, Program, compared, in_turns, in_words
+
 import ganzoo
+from ganzoo.run import Run
 
 OURS = """
 import sys, time
@@ -66,43 +68,35 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=21)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        run = ganzoo.train("dcgan", "wgan-gp", "digits", out=Path(folder) / "run", steps=2)
-        pairs = []
-        for number in range(options.pairs + 1):
-            order = (OURS, BY_HAND) if number % 2 else (BY_HAND, OURS)
-            found = {program: measured(program, run.model) for program in order}
-            if number:  # the first fills the disk's cache
-                pairs.append((found[OURS], found[BY_HAND]))
+        model = trained(Path(folder) / "run").model
+        programs = [
+            Program([sys.executable, "-c", program + ENDING, model]) for program in (OURS, BY_HAND)
+        ]
+        pairs = in_turns(*programs, options.pairs)
     print(f"{options.pairs} pairs; load of the machine {os.getloadavg()[0]:.1f}")
-    for name in ("wall", "cpu"):
-        ratios = [ours[name] / theirs[name] for ours, theirs in pairs]
-        print(f"{name}: {spread([ours[name] for ours, _ in pairs])} s, ", end="")
-        print(f"by hand {spread([theirs[name] for _, theirs in pairs])} s, ", end="")
-        print(f"ratio {spread(ratios)}")
-    for name in PARTS:
-        ours, theirs = (statistics.median(each[i][name] for each in pairs) for i in (0, 1))
+    found = compared(pairs)
+    for name in CLOCKS:
+        ours, theirs, ratio = (in_words(found[name][of]) for of in ("ganzoo", "bare", "ratio"))
+        print(f"{name}: {ours} s, by hand {theirs} s, ratio {ratio}")
+    for name, (ours, theirs) in parts(pairs).items():
         print(f"{name}: {1000 * ours:.0f} ms, by hand {1000 * theirs:.0f} ms")
 
 
-def measured(program: str, model: Path) -> dict[str, float]:
-    """Run a program as a process of its own, and return its seconds, and those of its parts."""
-    before, began = os.times(), time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", program + ENDING, str(model)],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    wall, after = time.perf_counter() - began, os.times()
-    cpu = after.children_user - before.children_user
-    parts = dict(zip(PARTS, map(float, done.stdout.split()), strict=True))
-    return {"wall": wall, "cpu": cpu, **parts}
+def trained(out: Path) -> Run:
+    """Return a run of a DCGAN of the usual size, whose networks :data:`BY_HAND` writes down."""
+    return ganzoo.train("dcgan", "wgan-gp", "digits", out=out, steps=2)
 
 
-def spread(numbers: list[float]) -> str:
-    """Return the median of numbers, with both quartiles in brackets."""
-    low, middle, high = statistics.quantiles(numbers, n=4)
-    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+def parts(pairs: Sequence[Pair]) -> dict[str, list[float]]:
+    """Return the median seconds of each part of both programs, as they told them."""
+    sides = [
+        [[float(number) for number in took.printed.split()] for took in side]
+        for side in zip(*pairs, strict=True)
+    ]
+    return {
+        name: [statistics.median(numbers[i] for numbers in side) for side in sides]
+        for i, name in enumerate(PARTS)
+    }
 
 
 if __name__ == "__main__":
