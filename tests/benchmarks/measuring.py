@@ -11,10 +11,13 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+
 from ganzoo_bench.clocks import Clock, HostClock
+from ganzoo_bench.machine import described
 
 QUIET = 0.15
 """Cores that others may have, on average, in a round that counts."""
@@ -46,6 +49,7 @@ class Turns:
         rounds: Rounds that are wanted.
         clock: That of the device which works.
         aside: Called once in a round.
+        warm_up: Whether each does a step before.
     """
 
     def __init__(
@@ -56,18 +60,19 @@ class Turns:
         rounds: int = 5,
         clock: Clock | None = None,
         aside: Callable[[], dict[str, float]] = dict,
+        warm_up: bool = True,
     ) -> None:
         self.arms = dict(arms)
         self.steps = steps
         self.wanted = rounds
         self.clock = clock or HostClock()
         self.aside = aside
+        self.warm_up = warm_up
         self.all: list[Round] = []
 
     def __iter__(self) -> Iterator[int]:
-        for step in self.arms.values():  # to warm up
+        for step in self.arms.values() if self.warm_up else ():
             yield from _done(step, 1)
-        self.aside()
         while not self._enough():
             yield from self._round(rotated(list(self.arms), len(self.all)))
 
@@ -100,6 +105,20 @@ class Turns:
         foreign = busy() - all_cores - (time.process_time() - own)
         others = max(0.0, foreign / (time.perf_counter() - began))
         self.all.append(Round(wall, process, others, aside))
+
+    def told(self, device: torch.device) -> dict[str, Any]:
+        """Return the rounds that count, what was dropped, and what it was measured on."""
+        kept = self.kept()
+        used = statistics.mean(
+            sum(each.process.values()) / sum(each.wall.values()) for each in kept
+        )
+        return {
+            "raw": [asdict(each) for each in kept],
+            "dropped_rounds": len(self.all) - len(kept),
+            "unquiet_rounds": sum(each.others > QUIET for each in kept),
+            "cores_of_others": spread(each.others for each in kept),
+            "machine": asdict(described(device, self.clock, used)),
+        }
 
 
 def _done(step: Step | None, times: int) -> Iterator[int]:
@@ -154,6 +173,19 @@ def in_words(found: Mapping[str, float], digits: str = ".2f") -> str:
     """Write a spread down: the median, and the middle half in brackets."""
     median, low, high = (found[name] for name in ("median", "quartile_1", "quartile_3"))
     return f"{median:{digits}} ({low:{digits}} to {high:{digits}})"
+
+
+def conditions(found: Mapping[str, Any]) -> str:
+    """Say what a machine was like, from what :meth:`Turns.told` returned."""
+    machine, rounds = found["machine"], f"{len(found['raw'])} rounds"
+    if found["unquiet_rounds"]:
+        rounds += f", {found['unquiet_rounds']} of them while others were busy"
+    if found["dropped_rounds"]:
+        rounds += f", after {found['dropped_rounds']} that were dropped"
+    return (
+        f"{machine['threads']} threads, torch {machine['torch']}; {rounds}; others had "
+        f"{found['cores_of_others']['median']:.2f} cores"
+    )
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -23,11 +23,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import statistics
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,8 @@ from ganzoo.run import Run
 from ganzoo.seeding import derived_seed, generator_for
 from ganzoo.training import HALF, Trainer, prepared
 from ganzoo_bench.clocks import clock_for
-from ganzoo_bench.machine import convolution_rates, counted_flops, described
-from measuring import Round, Turns, column, in_words, ratio, spread, table
+from ganzoo_bench.machine import convolution_rates, counted_flops
+from measuring import Turns, column, conditions, in_words, ratio, spread, table
 from plain.loops import Loop, Translation
 from plain.losses import LOSSES
 from plain.networks import NETWORKS
@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Let all arms take turns, and print how they compare."""
     options = parsed(arguments)
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = options.tf32
-    found = report(options, [measured(options)])
+    found = report([measured(options)])
     print(json.dumps(found, indent=1)) if options.json else print(show(found))
 
 
@@ -261,22 +261,7 @@ def losses_of_both(
 # The measurement --------------------------------------------------------------------------------
 
 
-@dataclass
-class Measured:
-    """What one process found."""
-
-    title: str
-    losses_apart: list[float]
-    gflop: dict[str, float]
-    """Of a step, by arm."""
-    rounds: list[Round]
-    """Those that count."""
-    dropped: int
-    """Rounds that were repeated because others were busy."""
-    machine: dict[str, Any]
-
-
-def measured(options: argparse.Namespace) -> Measured:
+def measured(options: argparse.Namespace) -> dict[str, Any]:
     """Let the arms take turns in this process."""
     arms = built(options, options.arms)
     device = torch.device(options.device)
@@ -287,11 +272,11 @@ def measured(options: argparse.Namespace) -> Measured:
             gflop[arm] = gflop["ganzoo"]
         else:
             gflop[arm] = counted_flops(step) / 1e9
-    kinds = {precision_of(arm) for arm in arms.steps}
+    kinds = sorted({precision_of(arm) for arm in arms.steps})
 
     def rates() -> dict[str, float]:
         return {
-            kind: spread(convolution_rates(device, HALF[kind], clock, seconds=0.1))["median"]
+            kind: statistics.median(convolution_rates(device, HALF[kind], clock, seconds=0.1))
             for kind in kinds
         }
 
@@ -300,16 +285,13 @@ def measured(options: argparse.Namespace) -> Measured:
         turns.play()
     else:
         host(turns, *arms.hosted)
-    rounds = turns.kept()
-    used = sum(column([asdict(each) for each in turns.all], "others")) / len(turns.all)
-    return Measured(
-        title=f"{arms.config.architecture.name} trained with {arms.config.loss.name}",
-        losses_apart=arms.apart,
-        gflop=gflop,
-        rounds=rounds,
-        dropped=len(turns.all) - len(rounds),
-        machine=asdict(described(device, clock, used)),
-    )
+    return {
+        **vars(options),
+        **turns.told(device),
+        "title": f"{arms.config.architecture.name} trained with {arms.config.loss.name}",
+        "losses_apart": arms.apart,
+        "gflop": gflop,
+    }
 
 
 def precision_of(arm: str) -> str:
@@ -350,50 +332,46 @@ def host(turns: Turns, config: RunConfig, trainer: Trainer) -> None:
 # What is said of it -----------------------------------------------------------------------------
 
 
-def report(options: argparse.Namespace, found: list[Measured]) -> dict[str, Any]:
-    """Return all that the rounds of one process or more say."""
-    rounds = [asdict(each) for part in found for each in part.rounds]
-    gflop = found[0].gflop
-    results = {}
-    for arm in rounds[0]["wall"]:
-        walls, owns = column(rounds, "wall", arm), column(rounds, "process", arm)
-        tops = column(rounds, "aside", precision_of(arm))
-        results[arm] = {
-            "ms": spread(1000 * wall for wall in walls),
-            "process_ms": spread(1000 * own for own in owns),
-            "gflop": gflop[arm],
-            "share_of_rate": spread(
-                1e9 * gflop[arm] / wall / top for wall, top in zip(walls, tops, strict=True)
-            ),
-            "times_as_fast": ratio(column(rounds, "wall", "reference"), walls),
-            "times_as_fast_by_process_time": ratio(column(rounds, "process", "reference"), owns),
-        }
-        if "floor" in gflop:
-            floors = column(rounds, "wall", "floor")
-            results[arm] |= {
-                "times_the_floor": ratio(walls, floors),
-                "ms_over_the_floor": spread(
-                    1000 * (wall - floor) for wall, floor in zip(walls, floors, strict=True)
-                ),
-            }
+def report(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return all that the rounds say of one process or more, each as :func:`measured` found it."""
+    rounds = [each for part in parts for each in part["raw"]]
+    gflop = parts[0]["gflop"]
     return {
-        **vars(options),
-        "title": found[0].title,
+        **parts[0],
+        "processes": len(parts),
+        "raw": rounds,
         "losses_apart": [
-            max(each) for each in zip(*(part.losses_apart for part in found), strict=True)
+            max(each) for each in zip(*(part["losses_apart"] for part in parts), strict=True)
         ],
-        "processes": len(found),
-        "dropped_rounds": sum(part.dropped for part in found),
+        "dropped_rounds": sum(part["dropped_rounds"] for part in parts),
+        "unquiet_rounds": sum(part["unquiet_rounds"] for part in parts),
         "cores_of_others": spread(column(rounds, "others")),
         "conv_gflops_per_second": {
             kind: spread(rate / 1e9 for rate in column(rounds, "aside", kind))
             for kind in rounds[0]["aside"]
         },
-        "machine": found[0].machine,
-        "load": os.getloadavg(),
-        "results": results,
-        "raw": rounds,
+        "results": {arm: _result(arm, work, rounds) for arm, work in gflop.items()},
     }
+
+
+def _result(arm: str, gflop: float, rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    walls, owns = column(rounds, "wall", arm), column(rounds, "process", arm)
+    tops = column(rounds, "aside", precision_of(arm))
+    found = {
+        "ms": spread(1000 * wall for wall in walls),
+        "process_ms": spread(1000 * own for own in owns),
+        "gflop": gflop,
+        "share_of_rate": spread(
+            1e9 * gflop / wall / top for wall, top in zip(walls, tops, strict=True)
+        ),
+        "times_as_fast": ratio(column(rounds, "wall", "reference"), walls),
+        "times_as_fast_by_process_time": ratio(column(rounds, "process", "reference"), owns),
+    }
+    if "floor" not in rounds[0]["wall"]:
+        return found
+    floors = column(rounds, "wall", "floor")
+    over = [1000 * (wall - floor) for wall, floor in zip(walls, floors, strict=True)]
+    return {**found, "times_the_floor": ratio(walls, floors), "ms_over_the_floor": spread(over)}
 
 
 def show(found: dict[str, Any]) -> str:
@@ -403,11 +381,9 @@ def show(found: dict[str, Any]) -> str:
     )
     about = (
         f"{found['title']}, {found['image_size']} x {found['image_size']}, batches of "
-        f"{found['batch_size']}, {found['n_critic']} discriminator updates; "
-        f"{found['machine']['threads']} threads, torch {found['machine']['torch']}; "
-        f"{len(found['raw'])} rounds of {found['steps']} steps, {found['dropped_rounds']} more "
-        f"dropped; others had {found['cores_of_others']['median']:.2f} cores; 3 x 3 convolutions "
-        f"GFLOP/s {rates}; losses {max(found['losses_apart']):.0e} apart"
+        f"{found['batch_size']}, {found['n_critic']} discriminator updates, turns of "
+        f"{found['steps']} steps; {conditions(found)}; GFLOP/s of 3 x 3 convolutions {rates}; "
+        f"losses {max(found['losses_apart']):.0e} apart"
     )
     rows = [
         [
