@@ -25,7 +25,7 @@ import ganzoo
 from ganzoo import evaluate
 from ganzoo.evaluator import LoadedExtractor
 from ganzoo.extraction import Extractors
-from measuring import busy
+from measuring import busy, own
 from random_weights import random_inception
 
 STANDARD = "inception-v3-compat"
@@ -70,7 +70,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         before = memory()
         for _ in range(options.passes):
             spent.clear()
-            own, all_cores, began = time.process_time(), busy(), time.perf_counter()
+            mine, all_cores, began = own(), busy(), time.perf_counter()
             evaluate(
                 run,
                 options.metric,
@@ -81,7 +81,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
                 device=options.device,
             )
             seconds = time.perf_counter() - began
-            foreign = busy() - all_cores - (time.process_time() - own)
+            foreign = busy() - all_cores - (own() - mine)
             passes.append(
                 {
                     "seconds": seconds,

@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +97,10 @@ def features(options: argparse.Namespace, weights: Path) -> dict[str, Any]:
 
     def by_torch_fidelity() -> None:
         batch = torch_fidelity.defaults.DEFAULTS["batch_size"]
-        found["torch-fidelity"] = get_featuresdict_from_dataset(
-            Listed(images), theirs, batch, device.type == "cuda", False, False
-        )["2048"]
+        with warnings.catch_warnings(action="ignore"):  # of more workers than there are cores
+            found["torch-fidelity"] = get_featuresdict_from_dataset(
+                Listed(images), theirs, batch, device.type == "cuda", False, False
+            )["2048"]
 
     def by_ganzoo() -> None:
         found["ganzoo"] = ours.look(samples, STANDARD, "images", keep=False).features.pooled
@@ -128,14 +130,15 @@ def fids(options: argparse.Namespace, weights: Path, folder: Path) -> dict[str, 
     found: dict[str, float] = {}
 
     def by_torch_fidelity() -> None:
-        judged = torch_fidelity.calculate_metrics(
-            input1=fakes,
-            input2=reals,
-            fid=True,
-            cuda=device.type == "cuda",
-            feature_extractor_weights_path=str(weights),
-            verbose=False,
-        )
+        with warnings.catch_warnings(action="ignore"):
+            judged = torch_fidelity.calculate_metrics(
+                input1=fakes,
+                input2=reals,
+                fid=True,
+                cuda=device.type == "cuda",
+                feature_extractor_weights_path=str(weights),
+                verbose=False,
+            )
         found["torch-fidelity"] = judged["frechet_inception_distance"]
 
     def by_ganzoo(arm: str) -> None:
@@ -158,7 +161,7 @@ def fids(options: argparse.Namespace, weights: Path, folder: Path) -> dict[str, 
     arms = dict(
         zip(ARMS, (by_torch_fidelity, anew, lambda: by_ganzoo("ganzoo, again")), strict=True)
     )
-    turns = Turns(arms, rounds=options.fid_rounds, clock=clock_for(device), warm_up=False)
+    turns = Turns(arms, rounds=options.fid_rounds, clock=clock_for(device), warm_up=0)
     turns.play()
     told = turns.told(device)
     walls = {arm: column(told["raw"], "wall", arm) for arm in arms}

@@ -32,7 +32,7 @@ class Round:
     wall: dict[str, float]
     """Seconds of a step, by the name of the arm."""
     process: dict[str, float]
-    """Seconds of this process on all cores, likewise."""
+    """Seconds of this process on all cores, and of its children, likewise."""
     others: float
     """Cores that other processes had meanwhile, on average."""
     aside: dict[str, float]
@@ -49,7 +49,7 @@ class Turns:
         rounds: Rounds that are wanted.
         clock: That of the device which works.
         aside: Called once in a round.
-        warm_up: Whether each does a step before.
+        warm_up: Steps that each does before.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Turns:
         rounds: int = 5,
         clock: Clock | None = None,
         aside: Callable[[], dict[str, float]] = dict,
-        warm_up: bool = True,
+        warm_up: int = 1,
     ) -> None:
         self.arms = dict(arms)
         self.steps = steps
@@ -72,7 +72,7 @@ class Turns:
 
     def __iter__(self) -> Iterator[int]:
         for step in self.arms.values() if self.warm_up else ():
-            yield from _done(step, 1)
+            yield from _done(step, self.warm_up)
         while not self._enough():
             yield from self._round(rotated(list(self.arms), len(self.all)))
 
@@ -92,17 +92,17 @@ class Turns:
         return quiet >= self.wanted or len(self.all) >= 2 * self.wanted
 
     def _round(self, order: Iterable[str]) -> Iterator[int]:
-        began, own, all_cores = time.perf_counter(), time.process_time(), busy()
+        began, mine, all_cores = time.perf_counter(), own(), busy()
         wall: dict[str, float] = {}
         process: dict[str, float] = {}
         aside = self.aside()
         for arm in order:
-            before, mark = time.process_time(), self.clock.mark()
+            before, mark = own(), self.clock.mark()
             yield from _done(self.arms[arm], self.steps)
             (span,) = self.clock.spans([mark, self.clock.mark()])
             wall[arm] = span / self.steps
-            process[arm] = (time.process_time() - before) / self.steps
-        foreign = busy() - all_cores - (time.process_time() - own)
+            process[arm] = (own() - before) / self.steps
+        foreign = busy() - all_cores - (own() - mine)
         others = max(0.0, foreign / (time.perf_counter() - began))
         self.all.append(Round(wall, process, others, aside))
 
@@ -127,6 +127,12 @@ def _done(step: Step | None, times: int) -> Iterator[int]:
         return
     for _ in range(times):
         step()
+
+
+def own() -> float:
+    """Return the seconds that this process has worked on all cores, and its children that ended."""
+    children = os.times()
+    return time.process_time() + children.children_user + children.children_system
 
 
 def busy() -> float:

@@ -74,6 +74,8 @@ sign of its gradient, however small."""
 LOG_EVERY = 10
 """Steps between two lines of the metrics, or a turn where that is shorter."""
 ENDLESS = 10**9
+COMPILED = 3
+"""Steps after which all is compiled that will be."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -280,7 +282,14 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
             for kind in kinds
         }
 
-    turns = Turns(arms.steps, steps=options.steps, rounds=options.rounds, clock=clock, aside=rates)
+    turns = Turns(
+        arms.steps,
+        steps=options.steps,
+        rounds=options.rounds,
+        clock=clock,
+        aside=rates,
+        warm_up=COMPILED if any("compile" in arm for arm in arms.steps) else 1,
+    )
     if arms.hosted is None:
         turns.play()
     else:
