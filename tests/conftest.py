@@ -145,23 +145,6 @@ def tiny_run(tmp_path_factory):
 @pytest.fixture(scope="session")
 def inception_weights(tmp_path_factory) -> Path:
     """A file of random weights of Inception, as there is no network for the published ones."""
-    from unittest import mock
+    from benchmarks.random_weights import random_inception
 
-    import torch
-    import torch_fidelity
-
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        # Built without loading anything: its loader is given nothing to load.
-        with (
-            mock.patch("torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url"),
-            mock.patch.object(torch_fidelity.FeatureExtractorInceptionV3, "load_state_dict"),
-        ):
-            network = torch_fidelity.FeatureExtractorInceptionV3("made", ["2048"], verbose=False)
-        for layer in network.modules():
-            if isinstance(layer, torch.nn.Conv2d):
-                # By torch's own start, nothing of the images would be left after 48 layers.
-                torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    file = tmp_path_factory.mktemp("weights") / "inception.pth"
-    torch.save(network.state_dict(), file)
-    return file
+    return random_inception(tmp_path_factory.mktemp("weights") / "inception.pth")

@@ -28,7 +28,7 @@ BATCH = {"cpu": 16}
 LARGE_BATCH = 128
 """Its batch on any other device, which a small one would leave half idle."""
 SECONDS = 0.5
-"""How long it is repeated, at least."""
+"""How long it is repeated, at least, unless it is said."""
 FEWEST = 5
 """How often it is repeated, at least."""
 STATUS = Path("/proc/self/status")
@@ -97,11 +97,19 @@ def counted_flops(work: Callable[[], object]) -> int:
     return counter.flops
 
 
-def convolution_rates(device: torch.device, half: torch.dtype | None, clock: Clock) -> list[float]:
+def convolution_rates(
+    device: torch.device, half: torch.dtype | None, clock: Clock, seconds: float = SECONDS
+) -> list[float]:
     """Repeat a convolution that suits the machine, and return the operations per second of each.
 
     Its memory is channels-last, and all of it is of type ``half``, or fp32 if that is None. What it
     is given comes from torch's global generator.
+
+    Args:
+        device: Where to compute.
+        half: The type of all memory.
+        clock: That of the device.
+        seconds: How long it is repeated, at least.
     """
     channels, height, width = SHAPE
     batch = BATCH.get(device.type, LARGE_BATCH)
@@ -121,7 +129,7 @@ def convolution_rates(device: torch.device, half: torch.dtype | None, clock: Clo
     with torch.no_grad():
         flops = counted_flops(lambda: repeat(1))
         (once,) = repeat(1)
-        times = max(FEWEST, math.ceil(SECONDS / once))
+        times = max(FEWEST, math.ceil(seconds / once))
         return [flops / span for span in repeat(times)]
 
 

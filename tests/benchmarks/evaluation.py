@@ -10,6 +10,7 @@ passed inside the feature extractor, and the most memory that the process had. A
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import tempfile
@@ -24,12 +25,14 @@ import ganzoo
 from ganzoo import evaluate
 from ganzoo.evaluator import LoadedExtractor
 from ganzoo.extraction import Extractors
+from measuring import busy, own
+from random_weights import random_inception
 
 STANDARD = "inception-v3-compat"
 spent: list[float] = []
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Judge, and print what it took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="digits", help="A set with as many samples at least.")
@@ -40,8 +43,18 @@ def main() -> None:
     parser.add_argument("--metric", action="append", help="By default fid, is, kid and prc.")
     parser.add_argument("--features", default=STANDARD)
     parser.add_argument("--features-weights", type=Path, help="By default random ones.")
-    options = parser.parse_args()
-    metrics = options.metric or ["fid", "is", "kid", "prc"]
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args(arguments)
+    options.metric = options.metric or ["fid", "is", "kid", "prc"]
+    options.real_samples = options.real_samples or options.samples
+    found = measured(options)
+    print(json.dumps(found, indent=1)) if options.json else print(show(found))
+
+
+def measured(options: argparse.Namespace) -> dict[str, Any]:
+    """Judge an untrained model, once or more often."""
+    passes: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder, timed_extractors():
         os.environ["GANZOO_CACHE"] = str(Path(folder) / "cache")
         weights = options.features_weights
@@ -52,28 +65,49 @@ def main() -> None:
             data=options.data,
             out=Path(folder) / "run",
             steps=0,
-            settings={"data.image_size": options.image_size},
+            settings={"data.image_size": options.image_size, "train.device": options.device},
         )
-        reals = options.real_samples or options.samples
-        print(f"{options.samples} fakes and {reals} reals by {', '.join(metrics)}; ", end="")
-        print(f"before that {memory():.2f} GB", flush=True)
-        for number in range(1, options.passes + 1):
+        before = memory()
+        for _ in range(options.passes):
             spent.clear()
-            began = time.perf_counter()
+            mine, all_cores, began = own(), busy(), time.perf_counter()
             evaluate(
                 run,
-                metrics,
+                options.metric,
                 samples=options.samples,
-                real_samples=reals,
+                real_samples=options.real_samples,
                 features=options.features,
                 features_weights=weights,
+                device=options.device,
             )
-            whole, inside = time.perf_counter() - began, sum(spent)
-            print(
-                f"pass {number}: {whole:.1f} s, of which the extractor {inside:.1f} s: "
-                f"{whole / inside:.3f} times; peak memory {memory():.2f} GB",
-                flush=True,
+            seconds = time.perf_counter() - began
+            foreign = busy() - all_cores - (own() - mine)
+            passes.append(
+                {
+                    "seconds": seconds,
+                    "extractor_seconds": sum(spent),
+                    "times_the_extractor": seconds / sum(spent),
+                    "peak_gb": memory(),
+                    "cores_of_others": max(0.0, foreign / seconds),
+                }
             )
+    given = {**vars(options), "features_weights": str(options.features_weights or "random")}
+    return {**given, "before_gb": before, "passes": passes}
+
+
+def show(found: dict[str, Any]) -> str:
+    """Return a line for each pass."""
+    lines = [
+        f"{found['samples']} fakes and {found['real_samples']} reals by "
+        f"{', '.join(found['metric'])}; before that {found['before_gb']:.2f} GB"
+    ]
+    lines += [
+        f"pass {number}: {each['seconds']:.1f} s, of which the extractor "
+        f"{each['extractor_seconds']:.1f} s: {each['times_the_extractor']:.3f} times; peak memory "
+        f"{each['peak_gb']:.2f} GB; others had {each['cores_of_others']:.2f} cores"
+        for number, each in enumerate(found["passes"], 1)
+    ]
+    return "\n".join(lines)
 
 
 def memory() -> float:
@@ -102,20 +136,6 @@ def timed_extractors() -> Any:
         return found
 
     return mock.patch.object(Extractors, "_load", loading)
-
-
-def random_inception(path: Path) -> Path:
-    """Write random weights for the standard network: what it costs does not depend on them."""
-    import torch_fidelity
-
-    torch.manual_seed(0)
-    with (
-        mock.patch("torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url"),
-        mock.patch.object(torch_fidelity.FeatureExtractorInceptionV3, "load_state_dict"),
-    ):
-        network = torch_fidelity.FeatureExtractorInceptionV3("made", ["2048"], verbose=False)
-    torch.save(network.state_dict(), path)
-    return path
 
 
 if __name__ == "__main__":

@@ -2,266 +2,223 @@
 
     python tests/benchmarks/reference.py dcgan --image-size 32 --rounds 20
 
-The loop is written from the papers as their scripts are: a generator's pass for each update, a
-discriminator that learns in vain in the generator's turn, torch's own layers and Adam, memory as it
-comes, and each loss read as it is made. It is given its batches; the trainer fetches its own, and
-averages the generator too. First both must be the same networks, with the same losses for the same
-numbers. Then they take turns in one process, a few steps each, in changing order, and medians and
-quartiles of the ratios of a round are printed, of wall time and of the process's time, which
-other programs touch less. The arms are
+The loop (``plain/``) is given its batches; the trainer fetches its own, and averages the generator
+too. First both must be the same networks, with the same losses for the same numbers. Then they take
+turns in one process, a few steps each, in changing order, and medians and quartiles of the ratios
+of a round are printed, of wall time and of the process's time, which other programs touch less.
+The arms are
 
 - ``ganzoo``: the trainer as it is;
+- ``train``: the same in the loop of ``ganzoo train``, with its metrics, which are read and written
+  in every turn, and at most each 10 steps;
 - ``reuse``: with ``train.reuse_fakes``, which is another algorithm;
-- ``bf16``: with ``train.precision=bf16``;
-- ``floor``: the trainer's networks in a loop by hand, with all that is not arithmetic left out.
+- ``bf16`` and ``fp16``: with that ``train.precision``;
+- ``compile``: with ``train.compile``, and ``compile-bf16``;
+- ``floor``: the trainer's networks in a loop by hand with its arithmetic alone (``floor.py``).
+
+What this version of ganzoo has no option for is left out.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
-import os
 import statistics
-import time
-from collections.abc import Callable, Iterable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from torch import nn
 
-from ganzoo.config import RunConfig, resolve
+from floor import Floor, TranslationFloor
+from ganzoo.config import RunConfig, TrainOptions, parse_settings, resolve
 from ganzoo.dataset import DataSpec, Samples
+from ganzoo.loop import Observer, run_training
 from ganzoo.registry import ARCHITECTURE
+from ganzoo.run import Run
 from ganzoo.seeding import derived_seed, generator_for
-from ganzoo.training import Trainer, frozen, prepared
+from ganzoo.training import HALF, Trainer, prepared
+from ganzoo_bench.clocks import clock_for
+from ganzoo_bench.machine import convolution_rates, counted_flops
+from measuring import Turns, column, conditions, in_words, ratio, spread, table
+from plain.loops import Loop, Translation
+from plain.losses import LOSSES
+from plain.networks import NETWORKS
 
-ARMS = {
+ARMS: dict[str, dict[str, Any]] = {
     "ganzoo": {},
+    "train": {},
     "reuse": {"train.reuse_fakes": True},
     "bf16": {"train.precision": "bf16"},
+    "fp16": {"train.precision": "fp16"},
+    "compile": {"train.compile": True},
+    "compile-bf16": {"train.compile": True, "train.precision": "bf16"},
     "floor": {},
 }
 """What each arm sets."""
-WIDTHS = {"dcgan": 64, "resnet": 128, "sngan-resnet": 128}
-"""Channels of the papers' networks, or of the scripts'."""
+USUAL = ("ganzoo", "train", "reuse", "bf16", "floor")
+"""The arms where none are named."""
+WIDTHS = {"dcgan": {"arch.base_channels": 64}}
+"""Channels of the scripts' networks, where an architecture's own default is another."""
+BATCHES = {"cyclegan": 2}
+"""Samples in a batch, where it is not 64."""
 ROUNDING = (1e-5, 1e-3)
 """How far apart the losses of the first step may be, as a part of them or as a number.
 
 The generator's is of a discriminator after an update, and Adam's first moves each weight by the
 sign of its gradient, however small."""
+LOG_EVERY = 10
+"""Steps between two lines of the metrics, or a turn where that is shorter."""
+ENDLESS = 10**9
+COMPILED = 3
+"""Steps after which all is compiled that will be."""
 
 
-# The networks of the papers ---------------------------------------------------------------------
+def main(arguments: list[str] | None = None) -> None:
+    """Let all arms take turns, and print how they compare."""
+    options = parsed(arguments)
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = options.tf32
+    found = report([measured(options)])
+    print(json.dumps(found, indent=1)) if options.json else print(show(found))
 
 
-def dcgan(width: int, size: int, z_dim: int) -> tuple[nn.Module, nn.Module]:
-    """Radford et al. 2016, with kernels of 4 x 4 as the scripts have them."""
-    widths = [3, *(width * 2**i for i in range((size // 4).bit_length() - 1))]
-    generator: list[nn.Module] = [
-        nn.Unflatten(1, (z_dim, 1, 1)),
-        nn.ConvTranspose2d(z_dim, widths[-1], 4, 1, 0, bias=False),
-    ]
-    for before, after in itertools.pairwise(widths[::-1]):
-        generator += [
-            nn.BatchNorm2d(before),
-            nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(before, after, 4, 2, 1, bias=after == 3),
-        ]
-    discriminator: list[nn.Module] = []
-    for before, after in itertools.pairwise(widths):
-        discriminator += [
-            nn.Conv2d(before, after, 4, 2, 1, bias=before == 3),
-            nn.Identity() if before == 3 else nn.BatchNorm2d(after),
-            nn.LeakyReLU(0.2, inplace=True),
-        ]
-    discriminator += [nn.Conv2d(widths[-1], 1, 4, 1, 0), nn.Flatten(0)]
-    return nn.Sequential(*generator, nn.Tanh()), nn.Sequential(*discriminator)
+def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the options."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("architecture", choices=NETWORKS)
+    parser.add_argument("--image-size", type=int, choices=(16, 32, 64, 128), default=32)
+    parser.add_argument("--base-channels", type=int, help="By default the paper's or script's.")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--batch-size", type=int, help="By default 64, and 2 for cyclegan.")
+    parser.add_argument("--n-critic", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=2, help="Steps of a turn.")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(USUAL))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--tf32", action="store_true", help="For all arms; of GPUs.")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args(arguments)
+    options.batch_size = options.batch_size or BATCHES.get(options.architecture, 64)
+    options.arms = [arm for arm in options.arms if available(arm)]
+    return options
 
 
-class Up(nn.Module):
-    """A block that doubles pixels, in its branch and in its shortcut."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm1 = nn.BatchNorm2d(channels)
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.norm2 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.shortcut = nn.Conv2d(channels, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Upsample, and convolve what was upsampled."""
-        h = F.interpolate(F.relu(self.norm1(x)), scale_factor=2)
-        h = self.conv2(F.relu(self.norm2(self.conv1(h))))
-        return h + self.shortcut(F.interpolate(x, scale_factor=2))
+def available(arm: str) -> bool:
+    """Tell whether this version of ganzoo has the options of an arm."""
+    given = {name.removeprefix("train."): value for name, value in ARMS[arm].items()}
+    try:
+        TrainOptions(**given)
+    except ValueError:
+        return False
+    return True
 
 
-class Down(nn.Module):
-    """A block that convolves, and halves pixels or leaves them."""
-
-    def __init__(self, before: int, after: int, halves: bool = False) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(before, after, 3, padding=1)
-        self.conv2 = nn.Conv2d(after, after, 3, padding=1)
-        self.first, self.halves = before != after, halves
-        if halves:
-            self.shortcut = nn.Conv2d(before, after, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve, and pool what was convolved; the first block pools its shortcut first."""
-        h = self.conv1(x if self.first else F.relu(x))
-        h = self.conv2(F.relu(h))
-        if self.first:
-            return F.avg_pool2d(h, 2) + self.shortcut(F.avg_pool2d(x, 2))
-        if self.halves:
-            return F.avg_pool2d(h, 2) + F.avg_pool2d(self.shortcut(x), 2)
-        return h + x
+def settings_of(options: argparse.Namespace, own: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of an arm."""
+    width = {"arch.base_channels": options.base_channels} if options.base_channels else {}
+    return {
+        **WIDTHS.get(options.architecture, {}),
+        **width,
+        **parse_settings(options.set),
+        "train.batch_size": options.batch_size,
+        "train.n_critic": options.n_critic,
+        "train.lr_decay": "none",
+        "train.steps": ENDLESS,
+        "train.log_every": min(LOG_EVERY, options.steps),
+        "train.sample_every": ENDLESS,
+        "train.checkpoint_every": ENDLESS,
+        "train.device": options.device,
+        **own,
+    }
 
 
-class Over(nn.Module):
-    """The mean over all pixels, or their sum."""
-
-    def __init__(self, mean: bool) -> None:
-        super().__init__()
-        self.mean = mean
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return features ``(N, C)``."""
-        return x.mean((2, 3)) if self.mean else x.sum((2, 3))
+def made(count: int, size: int) -> Samples:
+    """Make a set of random images in colour, of two classes in turn."""
+    rng = torch.Generator().manual_seed(0)
+    stored = torch.randint(0, 256, (count, 3, size, size), generator=rng, dtype=torch.uint8)
+    return Samples(DataSpec(shape=(3, size, size), classes=2), stored, torch.arange(count) % 2)
 
 
-def residual(
-    width: int, size: int, z_dim: int, *, of_generator: int, normalised: bool
-) -> tuple[nn.Module, nn.Module]:
-    """Gulrajani et al. 2017 for CIFAR-10, or with spectral normalisation Miyato et al. 2018."""
-    ups = (size // 4).bit_length() - 1
-    generator = nn.Sequential(
-        nn.Linear(z_dim, of_generator * 16),
-        nn.Unflatten(1, (of_generator, 4, 4)),
-        *(Up(of_generator) for _ in range(ups)),
-        nn.BatchNorm2d(of_generator),
-        nn.ReLU(),
-        nn.Conv2d(of_generator, 3, 3, padding=1),
-        nn.Tanh(),
+# The arms ---------------------------------------------------------------------------------------
+
+
+@dataclass
+class Arms:
+    """What takes turns."""
+
+    config: RunConfig
+    apart: list[float]
+    """How far apart the first losses of the trainer and of the plain loop are, of each network."""
+    steps: dict[str, Callable[[], object] | None]
+    """By arm; the ``train`` arm's are done by the loop around its trainer."""
+    hosted: tuple[RunConfig, Trainer] | None
+    """That trainer."""
+
+
+def built(options: argparse.Namespace, arms: Iterable[str]) -> Arms:
+    """Build all that takes turns, and compare the trainer with the plain loop."""
+    samples = made(options.batch_size * 16, options.image_size)
+    configs = {
+        arm: resolve(options.architecture, None, "digits", settings_of(options, ARMS[arm]))
+        for arm in ["ganzoo", *arms]
+    }
+    config = configs["ganzoo"]
+    trainers = {arm: prepared(each, samples) for arm, each in configs.items() if arm != "floor"}
+    reference = plain_loop(config, trainers["ganzoo"])
+    apart = check(config, trainers["ganzoo"], reference)
+    steps: dict[str, Callable[[], object] | None] = {"reference": reference.step}
+    for arm in arms:
+        if arm == "floor":
+            steps[arm] = tuned_loop(config, trainers["ganzoo"]).step
+        else:
+            steps[arm] = None if arm == "train" else trainers[arm].step
+    hosted = (configs["train"], trainers["train"]) if "train" in arms else None
+    return Arms(config, apart, steps, hosted)
+
+
+def plain_loop(config: RunConfig, trainer: Trainer) -> Loop:
+    """Return the plain loop of a trainer's networks, with its weights and batches."""
+    shape, given = trainer.samples.spec.shape, config.architecture.options
+    pair = NETWORKS[config.architecture.name](shape, **given)
+    theirs = trainer.state.generator, trainer.state.discriminator
+    for network, other in zip(pair, theirs, strict=True):
+        take_over(network, other)
+        network.to(trainer.device)
+    batches = [trainer.feed.batch(i, trainer.order)[0].contiguous() for i in range(8)]
+    kind, named = Loop, {"z_dim": given.get("z_dim", 0)}
+    if trainer.architecture.takes_images:
+        kind = Translation
+        named = {name: given[name] for name in ("pool_size", "cycle_weight", "identity_weight")}
+    return kind(pair, LOSSES[config.loss.name], batches, **_adam(config.train), **named)
+
+
+def tuned_loop(config: RunConfig, trainer: Trainer) -> Floor:
+    """Return the loop by hand of networks that are built as a trainer's."""
+    architecture = config.architecture.build(ARCHITECTURE)
+    spec = trainer.samples.spec
+    pair = (
+        architecture.generator(spec),
+        architecture.discriminator(spec, independent_samples=trainer.loss.independent_samples),
     )
-    discriminator = nn.Sequential(
-        Down(3, width, halves=True),
-        *(Down(width, width, halves=True) for _ in range(ups - 2)),
-        Down(width, width),
-        Down(width, width),
-        nn.ReLU(),
-        Over(mean=not normalised),
-        nn.Linear(width, 1),
-        nn.Flatten(0),
+    kind = TranslationFloor if architecture.takes_images else Floor
+    return kind(
+        tuple(network.to(trainer.device) for network in pair),
+        LOSSES[config.loss.name],
+        trainer.samples.stored,
+        config.train.batch_size,
+        options=config.architecture.options,
+        **_adam(config.train),
     )
-    if normalised:
-        discriminator.apply(
-            lambda layer: spectral_norm(layer) if isinstance(layer, (nn.Conv2d, nn.Linear)) else 0
-        )
-    return generator, discriminator
 
 
-def networks(name: str, width: int, size: int, z_dim: int) -> tuple[nn.Module, nn.Module]:
-    """Build the networks of an architecture by hand."""
-    if name == "dcgan":
-        return dcgan(width, size, z_dim)
-    normalised = name == "sngan-resnet"
-    of_generator = 2 * width if normalised else width
-    return residual(width, size, z_dim, of_generator=of_generator, normalised=normalised)
-
-
-# The losses of the papers -----------------------------------------------------------------------
-
-
-def cross_entropy(D: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-    """Goodfellow et al. 2014."""
-    judged, ones = F.binary_cross_entropy_with_logits, torch.ones(len(real))
-    return judged(D(real), ones) + judged(D(fake), 0 * ones)
-
-
-def hinge(D: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-    """Lim and Ye 2017."""
-    return F.relu(1 - D(real)).mean() + F.relu(1 + D(fake)).mean()
-
-
-def wgan_gp(D: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-    """Gulrajani et al. 2017."""
-    wasserstein = D(fake).mean() - D(real).mean()
-    share = torch.rand(len(real), 1, 1, 1)
-    between = (share * real + (1 - share) * fake).requires_grad_()
-    (slope,) = torch.autograd.grad(D(between).sum(), between, create_graph=True)
-    return wasserstein + 10 * ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
-
-
-LOSSES: dict[str, tuple[Callable[..., Tensor], Callable[[Tensor], Tensor]]] = {
-    "non-saturating": (
-        cross_entropy,
-        lambda logits: F.binary_cross_entropy_with_logits(logits, torch.ones(len(logits))),
-    ),
-    "hinge": (hinge, lambda logits: -logits.mean()),
-    "wgan-gp": (wgan_gp, lambda logits: -logits.mean()),
-}
-"""That of the discriminator, and that of the generator."""
-
-
-# The loops --------------------------------------------------------------------------------------
-
-
-class Loop:
-    """A step of a plain loop; of a tuned one, if asked for.
-
-    Args:
-        config: What is trained, and how.
-        pair: The generator and the discriminator.
-        batches: Reals as networks take them, over and over.
-        tuned: Whether nothing is computed that is not needed.
-    """
-
-    def __init__(
-        self,
-        config: RunConfig,
-        pair: Iterable[nn.Module],
-        batches: Iterable[Tensor],
-        tuned: bool = False,
-    ) -> None:
-        self.G, self.D = pair
-        self.batches = itertools.cycle(batches)
-        self.tuned, train = tuned, config.train
-        self.z_dim, self.n_critic = config.architecture.options["z_dim"], train.n_critic
-        self.losses = LOSSES[config.loss.name]
-        self.optimizers = [
-            torch.optim.Adam(network.parameters(), lr=lr, betas=train.betas)
-            for network, lr in ((self.G, train.generator_lr), (self.D, train.discriminator_lr))
-        ]
-        self.read: list[float] = []
-
-    def step(self, draws: torch.Generator | None = None) -> None:
-        """Update the discriminator, once or more often, and then the generator."""
-        for_discriminator, for_generator = self.losses
-        for _ in range(self.n_critic):
-            real = next(self.batches)
-            with torch.set_grad_enabled(not self.tuned):
-                fake = self.G(torch.randn(len(real), self.z_dim, generator=draws))
-            self.descend(for_discriminator(self.D, real, fake.detach()), self.optimizers[1])
-        latents = torch.randn(len(real), self.z_dim, generator=draws)
-        if not self.tuned:
-            self.descend(for_generator(self.D(self.G(latents))), self.optimizers[0])
-            return
-        with frozen(self.D):
-            self.descend(for_generator(self.D(self.G(latents))), self.optimizers[0])
-
-    def descend(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
-        """Take a step down a loss."""
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        if not self.tuned:
-            self.read.append(loss.item())
+def _adam(train: TrainOptions) -> dict[str, Any]:
+    assert train.optimizer == "adam"
+    rates = train.generator_lr, train.discriminator_lr
+    return {"rates": rates, "betas": train.betas, "n_critic": train.n_critic}
 
 
 def take_over(mine: nn.Module, theirs: nn.Module) -> None:
@@ -278,220 +235,179 @@ def check(config: RunConfig, trainer: Trainer, reference: Loop) -> list[float]:
     Returns:
         How far apart those of the discriminator are, and those of the generator.
     """
-    seed = config.train.seed
+    found, theirs = losses_of_both(config, trainer, reference)
+    apart = [
+        abs(mine - their) / max(1.0, abs(their)) for mine, their in zip(found, theirs, strict=True)
+    ]
+    assert all(each < most for each, most in zip(apart, ROUNDING, strict=True)), (
+        f"other losses: {found}, and by the plain loop {theirs}"
+    )
+    return apart
+
+
+def losses_of_both(
+    config: RunConfig, trainer: Trainer, reference: Loop
+) -> tuple[list[float], list[float]]:
+    """Do the trainer's next step by both, and return the losses of each network by each."""
+    seed, step = config.train.seed, trainer.state.step
     terms = trainer.step()
-    torch.manual_seed(derived_seed(seed, "step", 0))
-    reference.step(generator_for(seed, "latents", 0))
+    torch.manual_seed(derived_seed(seed, "step", step))
+    reference.step(generator_for(seed, "latents", step, device=trainer.device))
     found = [
         sum(value.item() for value in each.values())
         for each in (terms.discriminator, terms.generator)
     ]
-    apart = [
-        abs(mine - theirs) / max(1.0, abs(theirs))
-        for mine, theirs in zip(found, reference.read[-2:], strict=True)
-    ]
-    assert all(each < most for each, most in zip(apart, ROUNDING, strict=True)), (
-        f"other losses: {found}, and by the plain loop {reference.read[-2:]}"
-    )
-    return apart
+    return found, reference.read[-2:]
 
 
 # The measurement --------------------------------------------------------------------------------
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Let all arms take turns, and print how they compare."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("architecture", choices=WIDTHS)
-    parser.add_argument("--image-size", type=int, choices=(16, 32, 64, 128), default=32)
-    parser.add_argument("--base-channels", type=int, help="By default the paper's or script's.")
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--n-critic", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=2, help="Steps of a turn.")
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
-    configs = {
-        arm: resolve(options.architecture, None, "digits", settings_of(options, ARMS[arm]))
-        for arm in ["ganzoo", *options.arms]
-    }
-    samples = made(options.batch_size * 16, options.image_size)
-    apart, loops = built(options, configs, samples)
-    found = measured(options, loops)
-    found = {"title": configs["ganzoo"].title, **vars(options), "losses_apart": apart, **found}
-    print(json.dumps(found, indent=1)) if options.json else show(found)
+def measured(options: argparse.Namespace) -> dict[str, Any]:
+    """Let the arms take turns in this process."""
+    arms = built(options, options.arms)
+    device = torch.device(options.device)
+    clock = clock_for(device)
+    gflop: dict[str, float] = {}
+    for arm, step in arms.steps.items():
+        if step is None or "compile" in arm:  # what is compiled cannot be looked into
+            gflop[arm] = gflop["ganzoo"]
+        else:
+            gflop[arm] = counted_flops(step) / 1e9
+    kinds = sorted({precision_of(arm) for arm in arms.steps})
 
-
-def settings_of(options: argparse.Namespace, own: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of an arm."""
-    width = options.base_channels or WIDTHS[options.architecture]
-    return {
-        "arch.base_channels": width,
-        "train.batch_size": options.batch_size,
-        "train.n_critic": options.n_critic,
-        "train.lr_decay": "none",
-        "train.device": "cpu",
-        **own,
-    }
-
-
-def made(count: int, size: int) -> Samples:
-    """Make a set of random images in colour."""
-    rng = torch.Generator().manual_seed(0)
-    stored = torch.randint(0, 256, (count, 3, size, size), generator=rng, dtype=torch.uint8)
-    return Samples(DataSpec(shape=(3, size, size)), stored)
-
-
-def built(
-    options: argparse.Namespace, configs: dict[str, RunConfig], samples: Samples
-) -> tuple[list[float], dict[str, Callable[[], Any]]]:
-    """Return how far apart the losses are, and a step of each loop by the name of its arm."""
-    config = configs["ganzoo"]
-    width = config.architecture.options["base_channels"]
-    z_dim = config.architecture.options["z_dim"]
-    trainers = {arm: prepared(config, samples) for arm, config in configs.items() if arm != "floor"}
-    plain = trainers["ganzoo"]
-    batches = [plain.feed.batch(i, plain.order)[0] for i in range(8)]
-    torch.manual_seed(0)
-    pair = networks(options.architecture, width, options.image_size, z_dim)
-    for mine, theirs in zip(pair, (plain.state.generator, plain.state.discriminator), strict=True):
-        take_over(mine, theirs)
-    reference = Loop(config, pair, [batch.contiguous() for batch in batches])
-    loops = {"reference": reference.step}
-    if "floor" in options.arms:
-        architecture = config.architecture.build(ARCHITECTURE)
-        theirs = architecture.generator(samples.spec), architecture.discriminator(samples.spec)
-        last = [network.to(memory_format=torch.channels_last).train() for network in theirs]
-        loops["floor"] = Loop(config, last, batches, tuned=True).step
-    apart = check(config, plain, reference)
-    return apart, {**loops, **{arm: trainers[arm].step for arm in options.arms if arm in trainers}}
-
-
-def measured(options: argparse.Namespace, loops: dict[str, Callable[[], Any]]) -> dict[str, Any]:
-    """Let the loops take turns."""
-    work = {arm: operations(step) for arm, step in loops.items()}
-    for step in [*loops.values(), rate]:  # and one to warm up
-        step()
-    walls: dict[str, list[float]] = {arm: [] for arm in loops}
-    owns: dict[str, list[float]] = {arm: [] for arm in loops}
-    rates, others = [], []
-    for round_ in range(options.rounds):
-        before = busy(), time.process_time(), time.perf_counter()
-        rates.append(rate())
-        for arm in rotated(list(loops), round_):
-            wall, own = time.perf_counter(), time.process_time()
-            for _ in range(options.steps):
-                loops[arm]()
-            walls[arm].append((time.perf_counter() - wall) / options.steps)
-            owns[arm].append((time.process_time() - own) / options.steps)
-        foreign = busy() - before[0] - (time.process_time() - before[1])
-        others.append(foreign / (time.perf_counter() - before[2]))
-    arms = {}
-    for arm in loops:
-        speeds = [work[arm] / wall for wall in walls[arm]]
-        arms[arm] = {
-            "ms": spread(1000 * wall for wall in walls[arm]),
-            "process_ms": spread(1000 * own for own in owns[arm]),
-            "gflop": work[arm] / 1e9,
-            "share_of_rate": spread(each / top for each, top in zip(speeds, rates, strict=True)),
-            "times_as_fast": ratio(walls["reference"], walls[arm]),
-            "times_as_fast_by_process_time": ratio(owns["reference"], owns[arm]),
+    def rates() -> dict[str, float]:
+        return {
+            kind: statistics.median(convolution_rates(device, HALF[kind], clock, seconds=0.1))
+            for kind in kinds
         }
+
+    turns = Turns(
+        arms.steps,
+        steps=options.steps,
+        rounds=options.rounds,
+        clock=clock,
+        aside=rates,
+        warm_up=COMPILED if any("compile" in arm for arm in arms.steps) else 1,
+    )
+    if arms.hosted is None:
+        turns.play()
+    else:
+        host(turns, *arms.hosted)
     return {
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "load": os.getloadavg(),
-        "cores_of_others": spread(others),
-        "conv_gflops_per_second": spread(each / 1e9 for each in rates),
-        "results": arms,
+        **vars(options),
+        **turns.told(device),
+        "title": f"{arms.config.architecture.name} trained with {arms.config.loss.name}",
+        "losses_apart": arms.apart,
+        "gflop": gflop,
     }
 
 
-class Counter(TorchDispatchMode):
-    """Counts operations; torch's own counter cannot look into a gradient of a gradient."""
-
-    operations = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        """Call a function, and add what it takes."""
-        out = function(*args, **(kwargs or {}))
-        if count := flop_registry.get(function._overloadpacket):
-            self.operations += count(*args, **(kwargs or {}), out_val=out)
-        return out
+def precision_of(arm: str) -> str:
+    """Return the precision that an arm computes in."""
+    return ARMS.get(arm, {}).get("train.precision", "fp32")
 
 
-def operations(step: Callable[[], Any]) -> int:
-    """Count the floating-point operations of a step's convolutions and products."""
-    with Counter() as counter:
-        step()
-    return counter.operations
+class _Over(Exception):
+    """All is measured."""
 
 
-def rate() -> float:
-    """Return the machine's operations per second in a 3 x 3 convolution, now."""
-    last = torch.channels_last
-    features = torch.ones(8, 256, 32, 32).contiguous(memory_format=last)
-    weight = torch.ones(256, 256, 3, 3).contiguous(memory_format=last)
-    with torch.no_grad():
-        began = time.perf_counter()
-        F.conv2d(features, weight, padding=1)
-        return 2 * features.numel() * 256 * 9 / (time.perf_counter() - began)
+class _Host(Observer):
+    """Lets the others take their turns between two steps of a run."""
+
+    def __init__(self, turns: Turns) -> None:
+        self.turns = iter(turns)
+        self.left = 1
+
+    def stepped(self, step: int) -> None:
+        """Count the steps of the run's own turn."""
+        self.left -= 1
+        if not self.left:
+            self.left = next(self.turns, 0)
+            if not self.left:
+                raise _Over
 
 
-def busy() -> float:
-    """Return the seconds that all cores together have worked, as far as the machine tells."""
-    try:
-        with open("/proc/stat") as file:
-            user, nice, system = map(int, file.readline().split()[1:4])
-    except OSError:
-        return 0.0
-    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
+def host(turns: Turns, config: RunConfig, trainer: Trainer) -> None:
+    """Let arms take turns with a run that trains as ``ganzoo train`` does."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        suppress(_Over),
+        Run.create(config, Path(folder) / "run") as run,
+    ):
+        run_training(run, config, trainer, _Host(turns))
 
 
-def rotated(names: list[str], by: int) -> Iterator[str]:
-    """Yield names from another one on each time, and backwards in every second round."""
-    turned = names[by % len(names) :] + names[: by % len(names)]
-    yield from turned if by % 2 else reversed(turned)
+# What is said of it -----------------------------------------------------------------------------
 
 
-def spread(numbers: Iterable[float]) -> dict[str, float]:
-    """Return the median of numbers, and what they lie between."""
-    numbers = sorted(numbers)
-    quarter, three = (
-        statistics.quantiles(numbers, n=4)[::2] if len(numbers) > 1 else 2 * numbers[:1]
+def report(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return all that the rounds say of one process or more, each as :func:`measured` found it."""
+    rounds = [each for part in parts for each in part["raw"]]
+    gflop = parts[0]["gflop"]
+    return {
+        **parts[0],
+        "processes": len(parts),
+        "raw": rounds,
+        "losses_apart": [
+            max(each) for each in zip(*(part["losses_apart"] for part in parts), strict=True)
+        ],
+        "dropped_rounds": sum(part["dropped_rounds"] for part in parts),
+        "unquiet_rounds": sum(part["unquiet_rounds"] for part in parts),
+        "cores_of_others": spread(column(rounds, "others")),
+        "conv_gflops_per_second": {
+            kind: spread(rate / 1e9 for rate in column(rounds, "aside", kind))
+            for kind in rounds[0]["aside"]
+        },
+        "results": {arm: _result(arm, work, rounds) for arm, work in gflop.items()},
+    }
+
+
+def _result(arm: str, gflop: float, rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    walls, owns = column(rounds, "wall", arm), column(rounds, "process", arm)
+    tops = column(rounds, "aside", precision_of(arm))
+    found = {
+        "ms": spread(1000 * wall for wall in walls),
+        "process_ms": spread(1000 * own for own in owns),
+        "gflop": gflop,
+        "share_of_rate": spread(
+            1e9 * gflop / wall / top for wall, top in zip(walls, tops, strict=True)
+        ),
+        "times_as_fast": ratio(column(rounds, "wall", "reference"), walls),
+        "times_as_fast_by_process_time": ratio(column(rounds, "process", "reference"), owns),
+    }
+    if "floor" not in rounds[0]["wall"]:
+        return found
+    floors = column(rounds, "wall", "floor")
+    over = [1000 * (wall - floor) for wall, floor in zip(walls, floors, strict=True)]
+    return {**found, "times_the_floor": ratio(walls, floors), "ms_over_the_floor": spread(over)}
+
+
+def show(found: dict[str, Any]) -> str:
+    """Return a table, and a line of what it is about."""
+    rates = ", ".join(
+        f"{rate['median']:.0f} in {kind}" for kind, rate in found["conv_gflops_per_second"].items()
     )
-    names = ("median", "quartile_1", "quartile_3", "min", "max")
-    values = statistics.median(numbers), quarter, three, numbers[0], numbers[-1]
-    return {name: float(f"{value:.4g}") for name, value in zip(names, values, strict=True)}
-
-
-def ratio(theirs: list[float], mine: list[float]) -> dict[str, float]:
-    """Return the spread of the ratios of each round."""
-    return spread(their / my for their, my in zip(theirs, mine, strict=True))
-
-
-def show(found: dict[str, Any]) -> None:
-    """Print a table."""
-    print(
+    about = (
         f"{found['title']}, {found['image_size']} x {found['image_size']}, batches of "
-        f"{found['batch_size']}, {found['n_critic']} discriminator updates; {found['threads']} "
-        f"threads, torch {found['torch']}, load {found['load'][0]:.1f}, "
-        f"{found['cores_of_others']['median']:.1f} cores busy with others; 3 x 3 convolutions "
-        f"{found['conv_gflops_per_second']['median']:.0f} GFLOP/s; losses "
-        f"{max(found['losses_apart']):.0e} apart; {found['rounds']} rounds"
+        f"{found['batch_size']}, {found['n_critic']} discriminator updates, turns of "
+        f"{found['steps']} steps; {conditions(found)}; GFLOP/s of 3 x 3 convolutions {rates}; "
+        f"losses {max(found['losses_apart']):.0e} apart"
     )
-    print("| arm | ms a step | GFLOP | share of the rate | times as fast | by process time |")
-    print("| --- " * 6 + "|")
-    for arm, each in found["results"].items():
-        cells = [f"{each['ms']['median']:.0f}", f"{each['gflop']:.1f}"]
-        cells.append(f"{each['share_of_rate']['median']:.0%}")
-        for name in ("times_as_fast", "times_as_fast_by_process_time"):
-            ratios = each[name]
-            cells.append(
-                f"{ratios['median']:.2f} ({ratios['quartile_1']:.2f} to {ratios['quartile_3']:.2f})"
-            )
-        print(f"| {arm} | " + " | ".join(cells) + " |")
+    rows = [
+        [
+            arm,
+            f"{each['ms']['median']:.3g}",
+            f"{each['gflop']:.3g}",
+            f"{each['share_of_rate']['median']:.0%}",
+            in_words(each["times_as_fast"]),
+            in_words(each["times_as_fast_by_process_time"]),
+            in_words(each["times_the_floor"], ".3f") if "times_the_floor" in each else "",
+        ]
+        for arm, each in found["results"].items()
+    ]
+    header = ("arm", "ms a step", "GFLOP", "share of the rate", "times as fast")
+    return f"{about}\n\n{table([*header, 'by process time', 'times the floor'], rows)}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,13 @@
+"""Spectral normalisation (Miyato et al. 2018), by torch's own."""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+
+def normalised(network: nn.Module) -> nn.Module:
+    """Divide every weight of a network by its largest singular value."""
+    return network.apply(
+        lambda layer: spectral_norm(layer) if isinstance(layer, (nn.Conv2d, nn.Linear)) else 0
+    )
