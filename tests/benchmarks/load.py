@@ -18,10 +18,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from processes import CLOCKS, Pair, Program, compared, in_turns, in_words
-
 import ganzoo
 from ganzoo.run import Run
+from processes import CLOCKS, Pair, Program, compared, in_turns, in_words
 
 OURS = """
 import sys, time

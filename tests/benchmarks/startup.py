@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from load import BY_HAND, trained
-from processes import Program, compared, in_turns, in_words
 
 from ganzoo_data.digits import FILE
+from load import BY_HAND, trained
+from processes import Program, compared, in_turns, in_words
 
 GANZOO = Path(sys.executable).with_name("ganzoo")
 TYPER = '''
