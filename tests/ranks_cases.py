@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -178,11 +179,23 @@ def other_data():
             team.in_turn(range(2), torch.zeros)
 
 
+def hung():
+    with ranks.joined() as team:
+        team.connect(torch.device("cpu"))
+        if team.rank == 1:
+            time.sleep(1000)
+        team.mean(torch.ones(1))
+
+
 def main(folder, *cases):
     rank = int(os.environ["RANK"])
     mine = folder / f"rank{rank}-of-{os.environ['WORLD_SIZE']}"
     mine.mkdir()
-    failing = {"broken": lambda: run_in(folder / "broken", broken), "data": other_data}
+    failing = {
+        "broken": lambda: run_in(folder / "broken", broken),
+        "data": other_data,
+        "hung": hung,
+    }
     with ranks.joined():
         for case in cases:
             if case not in ("runs", *failing):

@@ -35,7 +35,7 @@ def test_pairs_are_compared_by_both_clocks(startup, capsys):
         ours, bare, ratio = (each[clock][of] for of in ("ganzoo", "bare", "ratio"))
         assert ratio["min"] <= ours["max"] / bare["min"]
         assert ratio["max"] >= ours["min"] / bare["max"]
-    assert re.match(r"\| `ganzoo --help` \| \d+\.\d\d \(", startup.table(found).splitlines()[-1])
+    assert re.match(r"\| `ganzoo --help` \| \d+\.\d\d \(", startup.show(found).splitlines()[-1])
     with pytest.raises(SystemExit):
         startup.main(["nothing"])
     assert "no such command: nothing" in capsys.readouterr().err

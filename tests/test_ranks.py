@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ from ganzoo.errors import InputError
 from ganzoo.evaluation import evaluate
 from ganzoo.feed import Feed
 from ganzoo.files import load_tensors
+from ganzoo.ranks import watch
+from ganzoo.ranks.failures import LOST_STORE, Failure
 from ganzoo.run import Run
 from ganzoo.seeding import BalancedOrder, BatchOrder
 from test_training import content
@@ -228,6 +231,15 @@ def test_a_process_that_is_killed_ends_the_others_and_the_run_goes_on(tmp_path):
     assert (run.model / "config.json").is_file()
 
 
+def test_a_process_that_hangs_ends_with_the_others(tmp_path):
+    timeout = {"GANZOO_RANKS_TIMEOUT": "1"}
+    found = ended(started(2, CASES, tmp_path, "hung", env=timeout))
+    assert [code for *_, code in found] == [1, 1]
+    lines = [line for _, err, _ in found for line in err.splitlines() if "Error: " in line]
+    wrong = "hangs: it lives, and the others have waited for it for 1 seconds"
+    assert lines == [f"Error: rank 1: {wrong} (GANZOO_RANKS_TIMEOUT)"]
+
+
 class Team(ranks.Ranks):
     """One of several, with no others."""
 
@@ -294,3 +306,118 @@ def test_one_process_is_one_that_is_alone(world, monkeypatch):
         assert type(team) is ranks.Ranks
         assert ranks.local_rank() is None
         assert ranks.is_first()
+
+
+class Store:
+    """What processes tell each other, here in one of them."""
+
+    def __init__(self):
+        self.told = {}
+
+    def set(self, name, value):
+        self.told[name] = value.encode()
+
+    def get(self, name):
+        return self.told[name]
+
+    def check(self, names):
+        return all(name in self.told for name in names)
+
+    def compare_set(self, name, expected, value):
+        return self.told.setdefault(name, value.encode())
+
+
+@pytest.fixture
+def ends(monkeypatch):
+    """Have beats come quickly, and keep a watch from ending this process."""
+    found = []
+    monkeypatch.setattr(watch, "BEAT", 0.01)
+    monkeypatch.setattr(watch, "LEAVE", 0.05)
+    monkeypatch.setattr(os, "_exit", found.append)
+    return found
+
+
+@contextmanager
+def watching(store, begun=lambda: 0, timeout=60.0):
+    """Watch the second process of two, from the first."""
+    found = watch.Watch(Team(0, 2), store, begun, timeout)
+    found.start()
+    try:
+        yield found
+    finally:
+        found.stop()
+
+
+def moments(seconds):
+    """Yield the time that has passed, again and again until it is over."""
+    began = time.monotonic()
+    while (passed := time.monotonic() - began) < seconds:
+        yield passed
+        time.sleep(0.01)
+
+
+def test_a_process_that_lives_and_does_not_come_to_an_exchange_is_named(ends, capsys):
+    store, begun = Store(), [3]
+    with watching(store, lambda: begun[0], timeout=0.5) as found:
+        for passed in moments(1.5):  # both are as far as each other, whatever they do meanwhile
+            store.set("beat/1", f"{passed} 3")
+        assert found.failure is None
+        begun[0] = 4
+        for passed in moments(10):
+            store.set("beat/1", f"-{passed} 3")
+            if ends:
+                break
+    assert found.failure == Failure(
+        1,
+        "hangs: it lives, and the others have waited for it for 0.5 seconds (GANZOO_RANKS_TIMEOUT)",
+    )
+    assert ends == [1]
+    assert capsys.readouterr().err.startswith("Error: rank 1: hangs: ")
+
+
+def test_a_process_that_is_late_and_comes_is_left_alone(ends):
+    store = Store()
+    with watching(store, lambda: 100, timeout=1.0) as found:
+        for passed in moments(2.0):
+            store.set("beat/1", f"{passed} {int(10 * passed)}")
+        assert found.failure is None
+    assert ends == []
+
+
+def test_a_process_that_is_stopped_is_one_that_is_dead(ends, capsys, monkeypatch):
+    monkeypatch.setattr(watch, "SILENCE", 0.2)
+    store = Store()
+    store.set("beat/1", "7 3")
+    with watching(store):
+        assert any(ends for _ in moments(10))
+    assert "rank 1: ended without a word" in capsys.readouterr().err
+
+
+def test_a_store_that_does_not_answer_is_lost(ends, capsys, monkeypatch):
+    monkeypatch.setattr(watch, "SILENCE", 0.2)
+    answers = threading.Event()
+
+    class Frozen(Store):
+        def check(self, names):
+            answers.wait()
+            return super().check(names)
+
+    try:
+        with watching(Frozen()) as found:
+            assert any(ends for _ in moments(10))
+            answers.set()
+    finally:
+        answers.set()
+    assert found.failure == LOST_STORE
+    assert ends == [1]
+    assert "by which the others are reached is gone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "1e300"])
+def test_a_timeout_is_a_number_of_seconds(text, monkeypatch):
+    assert watch.exchange_timeout() == watch.TIMEOUT
+    monkeypatch.setenv(watch.VARIABLE, "12.5")
+    assert watch.exchange_timeout() == 12.5
+    monkeypatch.setenv(watch.VARIABLE, text)
+    with pytest.raises(InputError, match=f"GANZOO_RANKS_TIMEOUT must be .*, not '{text}'"):
+        watch.exchange_timeout()

@@ -23,16 +23,13 @@ from ganzoo.ranks.failures import (
     message_of,
 )
 from ganzoo.ranks.meeting import PATIENCE, Meeting, Unmet
-from ganzoo.ranks.watch import BEAT, Watch
+from ganzoo.ranks.watch import BEAT, Watch, exchange_timeout
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
     from ganzoo.checkpoint import TrainState
-
-EXCHANGE = timedelta(minutes=30)
-"""How long an exchange of tensors may take; who waits that long waits for a process that hangs."""
 
 
 class Team(Ranks):
@@ -42,14 +39,15 @@ class Team(Ranks):
         self.rank = rank
         self.world = world
         ending.begin()
+        self._timeout = exchange_timeout()
         try:
             self._meeting = Meeting.hold(rank, world)
         except Unmet:
             ending.settle(lambda message: message)  # nobody else can say it
             raise
-        self._watch = Watch(self, self._meeting.store)
-        self._board = Board(self._meeting.store, lambda: self._watch.failure is not None)
-        self._exchange = Exchange(rank, world)
+        store, self._exchange = self._meeting.store, Exchange(rank, world)
+        self._watch = Watch(self, store, lambda: self._exchange.begun, self._timeout)
+        self._board = Board(store, lambda: self._watch.failure is not None)
         self._averaging = Averaging(self._exchange, world)
         self._questions = 0
         self._agreed: BaseException | None = None
@@ -62,11 +60,22 @@ class Team(Ranks):
             return
         if device.type not in ("cpu", "cuda"):
             raise InputError(f"several processes cannot work on {device.type}; choose --device cpu")
+        self._gather()
         theirs = self.agreed(lambda: device.type)
         if theirs != device.type:
             raise InputError(f"this process has {device.type}, and the first one {theirs}")
         own = device.index == local_rank()
-        self._exchange.open(device, own, self._meeting.of_tensors, EXCHANGE)
+        # Torch's own timeout, which knows of no culprit, comes after that of the watch.
+        timeout = timedelta(seconds=self._timeout) + PATIENCE
+        self._exchange.open(device, own, self._meeting.of_tensors, timeout)
+
+    def _gather(self) -> None:
+        """Wait for the last one: what each did before, as reading the data, has no timeout."""
+        if not self.first:
+            self._board.put(f"here/{self.rank}", True)
+            return
+        for rank in range(1, self.world):
+            self._board.awaited(f"here/{rank}")
 
     # Tensors
 

@@ -27,7 +27,8 @@ import torch
 
 from ganzoo_data.digits import FILE
 from load import BY_HAND, trained
-from processes import Program, compared, in_turns, in_words
+from measuring import in_words, table
+from processes import Program, compared, in_turns
 
 GANZOO = Path(sys.executable).with_name("ganzoo")
 TYPER = '''
@@ -169,7 +170,7 @@ def main(arguments: list[str] | None = None) -> None:
     if unknown := set(options.names) - set(CASES):
         parser.error(f"no such command: {', '.join(sorted(unknown))}")
     found = measure(options.names or CASES, options.pairs, options.slow_pairs)
-    print(json.dumps(found, indent=1) if options.json else table(found))
+    print(json.dumps(found, indent=1) if options.json else show(found))
 
 
 def measure(names: Iterable[str] = (), pairs: int = 21, slow_pairs: int = 9) -> dict[str, Any]:
@@ -195,19 +196,18 @@ def measure(names: Iterable[str] = (), pairs: int = 21, slow_pairs: int = 9) -> 
     return {**found, "commands": commands}
 
 
-def table(found: Mapping[str, Any]) -> str:
+def show(found: Mapping[str, Any]) -> str:
     """Return what was measured as a table in Markdown."""
-    lines = [
-        f"{found['cores']} cores, load {found['load'][0]:.1f}, torch {found['torch']}; medians and "
-        "quartiles\n",
-        "| command | seconds | bare program | ratio | of processor time | pairs |",
-        "| --- " * 6 + "|",
-    ]
+    rows = []
     for each in found["commands"].values():
         cells = [in_words(each["wall"][of]) for of in ("ganzoo", "bare", "ratio")]
         cells += [in_words(each["cpu"]["ratio"]), str(each["pairs"])]
-        lines.append(f"| `{each['command']}` | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append([f"`{each['command']}`", *cells])
+    header = ("command", "seconds", "bare program", "ratio", "of processor time", "pairs")
+    return (
+        f"{found['cores']} cores, load {found['load'][0]:.1f}, torch {found['torch']}; medians and "
+        f"quartiles\n\n{table(header, rows)}"
+    )
 
 
 if __name__ == "__main__":
