@@ -145,7 +145,7 @@ def test_parts_are_run_one_by_one_and_shown(speed, tmp_path, capsys, monkeypatch
     printed = {
         "reference.py": _training("mlp"),
         "sampling.py": None,
-        "startup.py": "ganzoo --help  70 ms",
+        "load.py": "wall: 1.2 s",
     }
 
     def run(command, *, env, **options):
@@ -161,17 +161,17 @@ def test_parts_are_run_one_by_one_and_shown(speed, tmp_path, capsys, monkeypatch
     ran = []
     monkeypatch.setattr(speed.subprocess, "run", run)
     file = tmp_path / "speed.json"
-    only = ["training mlp 32", "memory", "sampling dcgan", "startup"]
+    only = ["training mlp 32", "memory", "sampling dcgan", "load"]
     speed.main(["--only", *only, "--out", str(file)])
     shown = capsys.readouterr().out
     processes = [("reference.py", None)] * 2
     assert ran[:2] == processes
     assert ran[2:4] == [("reference.py", "0")] * 2
-    assert [script for script, _ in ran[4:]] == ["sampling.py", "startup.py"]
+    assert [script for script, _ in ran[4:]] == ["sampling.py", "load.py"]
     assert "| mlp, 32 | 40 | 20 | 2.00 (2.00 to 2.00) |" in shown
     assert "| mlp, 32 | 10 | 2.000 (2.000 to 2.000) | 2.500 (2.500 to 2.500) | 15.00 " in shown
     assert "Not measured: sampling dcgan (no such thing)." in shown
-    assert "```text\nganzoo --help  70 ms\n```" in shown
+    assert "```text\nwall: 1.2 s\n```" in shown
     assert "5 GFLOP" not in shown
     assert json.loads(file.read_text())["parts"]["training mlp 32"]["processes"] == 2
     speed.main(["--show", str(file)])

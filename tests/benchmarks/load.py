@@ -20,7 +20,8 @@ from pathlib import Path
 
 import ganzoo
 from ganzoo.run import Run
-from processes import CLOCKS, Pair, Program, compared, in_turns, in_words
+from measuring import in_words
+from processes import CLOCKS, Pair, Program, compared, in_turns
 
 OURS = """
 import sys, time

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reference import spread
+from measuring import spread
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,6 @@ def in_turns(ours: Program, other: Program, count: int) -> list[Pair]:
 def compared(pairs: Sequence[Pair]) -> dict[str, Any]:
     """Return spreads of the seconds of both, and of their ratios, by each clock."""
     return {"pairs": len(pairs), **{clock: _compared(pairs, clock) for clock in CLOCKS}}
-
-
-def in_words(found: Mapping[str, float]) -> str:
-    """Write a spread down: the median, and both quartiles in brackets."""
-    low, middle, high = (found[name] for name in ("quartile_1", "median", "quartile_3"))
-    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
 def _compared(pairs: Sequence[Pair], clock: str) -> dict[str, Any]:

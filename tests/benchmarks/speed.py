@@ -26,6 +26,7 @@ from typing import Any
 import inception
 import reference
 import sampling
+import startup
 from measuring import in_words, table
 
 HERE = Path(__file__).parent
@@ -98,7 +99,7 @@ PARTS = (
     ),
     Part("inception", "inception.py", ("--json",)),
     Part("evaluation", "evaluation.py", ("--json", "--samples=512", "--metric=fid")),
-    Part("startup", "startup.py", (), prints="text"),
+    Part("startup", "startup.py", ("--json",)),
     Part("load", "load.py", ("--pairs=9",), prints="text"),
 )
 QUICK = {
@@ -108,14 +109,15 @@ QUICK = {
     "sampling": ("--rounds=1", "--samples=64"),
     "inception": ("--rounds=1", "--fid-rounds=1", "--samples=8", "--images=8"),
     "evaluation": ("--samples=16",),
+    "startup": ("--pairs=2", "--slow-pairs=1"),
     "load": ("--pairs=2",),
 }
 """Options by the kind of a part, for figures that say little."""
 
 
 ON_GPU = (
-    ("fp32", "ganzoo train compile floor"),
-    ("tf32", "ganzoo train bf16 fp16 compile compile-bf16 floor"),
+    ("fp32", "ganzoo train compile graphs floor"),
+    ("tf32", "ganzoo train bf16 fp16 compile compile-bf16 graphs graphs-bf16 floor"),
 )
 """Whether convolutions of fp32 may be in TF32, of all arms alike, and the arms."""
 
@@ -364,6 +366,10 @@ def _evaluation(results: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+def _startup(results: list[dict[str, Any]]) -> list[str]:
+    return [startup.table(found) for found in results]
+
+
 def _text(results: list[str]) -> list[str]:
     return [f"```text\n{text.strip()}\n```" for text in results]
 
@@ -375,7 +381,7 @@ SHOWN: dict[str, Callable[[list[Any]], list[str]]] = {
     "sampling": _sampling,
     "inception": _inception,
     "evaluation": _evaluation,
-    "startup": _text,
+    "startup": _startup,
     "load": _text,
 }
 """How the figures of a kind are shown, in this order."""

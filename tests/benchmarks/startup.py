@@ -27,7 +27,8 @@ import torch
 
 from ganzoo_data.digits import FILE
 from load import BY_HAND, trained
-from processes import Program, compared, in_turns, in_words
+from measuring import in_words
+from processes import Program, compared, in_turns
 
 GANZOO = Path(sys.executable).with_name("ganzoo")
 TYPER = '''
