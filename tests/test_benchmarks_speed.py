@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -186,6 +187,32 @@ def test_a_gpus_figures_have_a_table_of_their_own(speed):
     (name,) = found["parts"]
     found["parts"][name] = reference.report([found["parts"][name]])
     assert "| dcgan, 32, TF32 | 40 | 2.00, 25% |" in speed.shown(found)
+
+
+def test_tables_are_put_where_they_belong(speed, tmp_path, capsys):
+    import reference
+
+    found = {"quick": False, "seconds": {"training mlp 32": 120.0}, "failed": {}}
+    found["parts"] = {"training mlp 32": reference.report([_training("mlp")])}
+    file, text = tmp_path / "speed.json", tmp_path / "text.md"
+    file.write_text(json.dumps(found))
+    kinds = ("machine", "training", "load")
+    parts = [f"{kind}\n<!-- figures: {kind} -->\nold\n<!-- /figures: {kind} -->" for kind in kinds]
+    text.write_text("\n".join([*parts, "end\n"]))
+    for _ in range(2):  # and the same again
+        speed.main(["--show", str(file), "--into", str(text)])
+        written = text.read_text()
+        assert written.count("| mlp, 32 | 40 | 20 |") == 1
+        assert "It took 2 minutes.\n<!-- /figures: machine -->\ntraining" in written
+        assert written.endswith("load\n<!-- figures: load -->\nold\n<!-- /figures: load -->\nend\n")
+    capsys.readouterr()
+
+
+def test_every_table_of_the_documentation_is_of_the_command(speed):
+    text = (FOLDER.parent.parent / "docs" / "performance.md").read_text()
+    kinds = re.findall("<!-- figures: ([a-z]+) -->", text)
+    assert set(kinds) == {part.kind for part in speed.PARTS} | {"machine"}
+    assert kinds == re.findall("<!-- /figures: ([a-z]+) -->", text)
 
 
 def test_an_unknown_part_is_named(speed):
