@@ -43,6 +43,13 @@ DIGITS = 5
 
 def main(arguments: list[str] | None = None) -> None:
     """Judge by both in turns, and print how they compare."""
+    options = parsed(arguments)
+    found = measured(options)
+    print(json.dumps(found, indent=1)) if options.json else print(show(found))
+
+
+def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=256, help="Fakes, and reals, of a FID.")
     parser.add_argument("--images", type=int, default=64, help="Of a turn, for features alone.")
@@ -51,9 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--fid-rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
-    found = measured(options)
-    print(json.dumps(found, indent=1)) if options.json else print(show(found))
+    return parser.parse_args(arguments)
 
 
 def measured(options: argparse.Namespace) -> dict[str, Any]:

@@ -13,7 +13,8 @@ The arms are
   in every turn, and at most each 10 steps;
 - ``reuse``: with ``train.reuse_fakes``, which is another algorithm;
 - ``bf16`` and ``fp16``: with that ``train.precision``;
-- ``compile``: with ``train.compile``, and ``compile-bf16``;
+- ``compile`` and ``graphs``: with ``train.compile``, and with ``train.cuda_graphs`` too, each also
+  in bf16;
 - ``floor``: the trainer's networks in a loop by hand with its arithmetic alone (``floor.py``).
 
 What this version of ganzoo has no option for is left out.
@@ -37,11 +38,12 @@ from torch import nn
 from floor import Floor, TranslationFloor
 from ganzoo.config import RunConfig, TrainOptions, parse_settings, resolve
 from ganzoo.dataset import DataSpec, Samples
+from ganzoo.devices import HALF
 from ganzoo.loop import Observer, run_training
 from ganzoo.registry import ARCHITECTURE
 from ganzoo.run import Run
 from ganzoo.seeding import derived_seed, generator_for
-from ganzoo.training import HALF, Trainer, prepared
+from ganzoo.training import Trainer, prepared
 from ganzoo_bench.clocks import clock_for
 from ganzoo_bench.machine import convolution_rates, counted_flops
 from measuring import Turns, column, conditions, in_words, ratio, spread, table
@@ -57,6 +59,8 @@ ARMS: dict[str, dict[str, Any]] = {
     "fp16": {"train.precision": "fp16"},
     "compile": {"train.compile": True},
     "compile-bf16": {"train.compile": True, "train.precision": "bf16"},
+    "graphs": {"train.compile": True, "train.cuda_graphs": True},
+    "graphs-bf16": {"train.compile": True, "train.cuda_graphs": True, "train.precision": "bf16"},
     "floor": {},
 }
 """What each arm sets."""
@@ -74,7 +78,8 @@ sign of its gradient, however small."""
 LOG_EVERY = 10
 """Steps between two lines of the metrics, or a turn where that is shorter."""
 ENDLESS = 10**9
-COMPILED = 3
+COMPILED = {arm for arm, sets in ARMS.items() if "train.compile" in sets}
+WARM_UP = 3
 """Steps after which all is compiled that will be."""
 
 
@@ -132,6 +137,7 @@ def settings_of(options: argparse.Namespace, own: dict[str, Any]) -> dict[str, A
         "train.sample_every": ENDLESS,
         "train.checkpoint_every": ENDLESS,
         "train.device": options.device,
+        "train.tf32": options.tf32,
         **own,
     }
 
@@ -270,7 +276,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     clock = clock_for(device)
     gflop: dict[str, float] = {}
     for arm, step in arms.steps.items():
-        if step is None or "compile" in arm:  # what is compiled cannot be looked into
+        if step is None or arm in COMPILED:  # what is compiled cannot be looked into
             gflop[arm] = gflop["ganzoo"]
         else:
             gflop[arm] = counted_flops(step) / 1e9
@@ -288,7 +294,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         rounds=options.rounds,
         clock=clock,
         aside=rates,
-        warm_up=COMPILED if any("compile" in arm for arm in arms.steps) else 1,
+        warm_up=WARM_UP if COMPILED & arms.steps.keys() else 1,
     )
     if arms.hosted is None:
         turns.play()

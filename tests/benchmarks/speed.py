@@ -4,7 +4,8 @@
 
 runs each part in processes of its own, one after another, and prints the tables in Markdown; about
 25 minutes on 2 cores that have nothing else to do. ``--show speed.json`` prints them again,
-``--only`` runs some parts, and ``--quick`` shows that all of it works, in numbers that say little.
+``--into docs/performance.md`` puts them where they belong, ``--only`` runs some parts, and
+``--quick`` shows that all of it works, in numbers that say little.
 With ``--device cuda`` it compares the trainer with the plain loop on a GPU instead, in fp32, with
 TF32 and in half precision, step by step and compiled. What fails is said, and the rest goes on.
 """
@@ -26,6 +27,7 @@ from typing import Any
 import inception
 import reference
 import sampling
+import startup
 from measuring import in_words, table
 
 HERE = Path(__file__).parent
@@ -98,7 +100,7 @@ PARTS = (
     ),
     Part("inception", "inception.py", ("--json",)),
     Part("evaluation", "evaluation.py", ("--json", "--samples=512", "--metric=fid")),
-    Part("startup", "startup.py", (), prints="text"),
+    Part("startup", "startup.py", ("--json",)),
     Part("load", "load.py", ("--pairs=9",), prints="text"),
 )
 QUICK = {
@@ -108,14 +110,15 @@ QUICK = {
     "sampling": ("--rounds=1", "--samples=64"),
     "inception": ("--rounds=1", "--fid-rounds=1", "--samples=8", "--images=8"),
     "evaluation": ("--samples=16",),
+    "startup": ("--pairs=2", "--slow-pairs=1"),
     "load": ("--pairs=2",),
 }
 """Options by the kind of a part, for figures that say little."""
 
 
 ON_GPU = (
-    ("fp32", "ganzoo train compile floor"),
-    ("tf32", "ganzoo train bf16 fp16 compile compile-bf16 floor"),
+    ("fp32", "ganzoo train compile graphs floor"),
+    ("tf32", "ganzoo train bf16 fp16 compile compile-bf16 graphs graphs-bf16 floor"),
 )
 """Whether convolutions of fp32 may be in TF32, of all arms alike, and the arms."""
 
@@ -137,20 +140,27 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, help="Where all numbers go, as they come.")
     parser.add_argument("--show", type=Path, help="Run nothing; print the tables of such a file.")
+    parser.add_argument("--into", type=Path, help="A text whose tables are replaced.")
     parser.add_argument("--only", nargs="+", default=[], help="Names of parts, or of their kinds.")
     parser.add_argument("--list", action="store_true", help="Run nothing; print the names.")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args(arguments)
     if options.show:
-        print(shown(json.loads(options.show.read_text())))
+        tell(json.loads(options.show.read_text()), options.into)
         return
     parts = chosen(PARTS if options.device == "cpu" else on_device(options.device), options.only)
     if options.list:
         print("\n".join(part.name for part in parts))
         return
-    found = run_all(parts, options.quick, options.out)
+    tell(run_all(parts, options.quick, options.out), options.into)
+
+
+def tell(found: dict[str, Any], into: Path | None) -> None:
+    """Print the tables, and put them into a text if one is given."""
     print(shown(found))
+    if into is not None:
+        into.write_text(put_into(into.read_text(), blocks(found)))
 
 
 def chosen(parts: Iterable[Part], names: Iterable[str]) -> list[Part]:
@@ -212,18 +222,35 @@ def _last_line(error: Exception) -> str:
 
 def shown(found: dict[str, Any]) -> str:
     """Return all tables in Markdown."""
+    pieces = list(blocks(found).values())
+    if found["quick"]:
+        pieces.insert(0, "A quick run: these figures say little.")
+    pieces += [f"Not measured: {name} ({why})." for name, why in found["failed"].items()]
+    return "\n\n".join(pieces)
+
+
+def blocks(found: dict[str, Any]) -> dict[str, str]:
+    """Return what is shown of each kind, and of the machine, in Markdown."""
     of_kind: dict[str, list[Any]] = {}
     for name, result in found["parts"].items():
         of_kind.setdefault(name.partition(" ")[0], []).append(result)
-    pieces = [_machine(of_kind)]
-    if found["quick"]:
-        pieces.append("A quick run: these figures say little.")
-    for kind, show in SHOWN.items():
-        if kind in of_kind:
-            pieces += show(of_kind[kind])
-    pieces += [f"Not measured: {name} ({why})." for name, why in found["failed"].items()]
-    pieces.append(f"All of it took {sum(found['seconds'].values()) / 60:.0f} minutes.")
-    return "\n\n".join(piece for piece in pieces if piece)
+    took = f"It took {sum(found['seconds'].values()) / 60:.0f} minutes."
+    made = {"machine": f"{_machine(of_kind)} {took}".strip()}
+    return made | {
+        kind: "\n\n".join(piece for piece in show(of_kind[kind]) if piece)
+        for kind, show in SHOWN.items()
+        if kind in of_kind
+    }
+
+
+def put_into(text: str, made: dict[str, str]) -> str:
+    """Replace what a text has between the comments of each kind; other kinds stay as they are."""
+    for kind, block in made.items():
+        begin, end = f"<!-- figures: {kind} -->", f"<!-- /figures: {kind} -->"
+        before, found, rest = text.partition(begin)
+        if found:
+            text = f"{before}{begin}\n{block}\n{end}{rest.partition(end)[2]}"
+    return text
 
 
 def _machine(of_kind: dict[str, list[Any]]) -> str:
@@ -265,8 +292,15 @@ def _beside_plain(results: list[dict[str, Any]]) -> str:
                 f"{arms['bf16']['share_of_rate']['median']:.0%}" if "bf16" in arms else "",
             ]
         )
-    header = ["trained", "plain, ms", "ganzoo, ms", "times as fast", "with reuse_fakes", "in bf16"]
-    return table([*header, "GFLOP", "share of the rate", "in bf16"], rows)
+    header = [
+        "trained",
+        "plain, ms",
+        "ganzoo, ms",
+        "times as fast",
+        "with reuse_fakes",
+        "with bf16",
+    ]
+    return table([*header, "GFLOP", "share of the rate", "bf16, share"], rows)
 
 
 def _over_the_floor(results: list[dict[str, Any]]) -> str:
@@ -364,6 +398,10 @@ def _evaluation(results: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+def _startup(results: list[dict[str, Any]]) -> list[str]:
+    return [startup.show(found) for found in results]
+
+
 def _text(results: list[str]) -> list[str]:
     return [f"```text\n{text.strip()}\n```" for text in results]
 
@@ -375,7 +413,7 @@ SHOWN: dict[str, Callable[[list[Any]], list[str]]] = {
     "sampling": _sampling,
     "inception": _inception,
     "evaluation": _evaluation,
-    "startup": _text,
+    "startup": _startup,
     "load": _text,
 }
 """How the figures of a kind are shown, in this order."""
