@@ -213,7 +213,8 @@ def run(part: Part, quick: bool = False) -> Any:
 
 
 def _last_line(error: Exception) -> str:
-    lines = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+    printed = getattr(error, "stderr", None)
+    lines = (printed if isinstance(printed, str) else str(error)).strip().splitlines()
     return lines[-1] if lines else str(error)
 
 
