@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ganzoo import checkpoint, images
 from ganzoo.config import RETRIES, RunConfig, TrainOptions
+from ganzoo.dataset import Samples
 from ganzoo.errors import Diverged, GanzooError, Interrupted, first_line
 from ganzoo.files import drop_lines_after, flush, sweep
 from ganzoo.health import Health
@@ -293,6 +294,7 @@ class _Loop:
             shown = generated(state.generator_ema.module, inputs, spec)
         except GanzooError:
             raise _diverged(state.step, "samples are not finite") from None
+        fake = Samples(spec, shown, inputs.labels)
         self._warn(state.step, self.health.of_samples(shown, state.step))
         if self.trainer.architecture.takes_images:
             sources = images.to_uint8(inputs.given).cpu()
@@ -303,6 +305,7 @@ class _Loop:
         picture = images.picture_of(shown, spec.modes, self.trainer.columns)
         self.run.save_picture(picture, state.step, texts)
         self.followers.picture(state.step, picture)
+        self.followers.discriminator(state.step, state.discriminator, fake, self.trainer.samples)
 
 
 def _read_back(
