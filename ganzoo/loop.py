@@ -216,9 +216,11 @@ class _Loop:
         team.equalise_state(self.state)
         step, factor = self.state.step, self.options.retry_lr
         if retries > RETRIES or not factor:
-            raise Diverged(f"{diverged}{self._given_up(retries - 1)}") from error
+            final = Diverged(f"{diverged}{self._given_up(retries - 1)}")
+            self.followers.warned(step, str(final))
+            raise final from error
         self.state.retries = retries
-        self.observer.warned(
+        self._say(
             f"{diverged}; going back to step {step}, with learning rates times {factor**retries:g}"
         )
         team.agreed(self.follow)
@@ -256,7 +258,11 @@ class _Loop:
     def _warn(self, step: int, found: dict[str, str]) -> None:
         for name, message in found.items():
             self.followers.warning(step, name, message)
-            self.observer.warned(message)
+            self._say(message)
+
+    def _say(self, message: str) -> None:
+        self.observer.warned(message)
+        self.followers.warned(self.state.step, message)
 
     def _save_checkpoint(self) -> None:
         step = self.state.step
@@ -276,7 +282,7 @@ class _Loop:
         except (Diverged, OSError):
             raise
         except Exception as error:  # what watches a run must not end it
-            self.observer.warned(
+            self._say(
                 f"the snapshot of step {self.state.step} cannot be judged: {first_line(error)}"
             )
             return

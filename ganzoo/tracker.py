@@ -42,6 +42,9 @@ class TrackedRun(Protocol):
             real: The training data.
         """
 
+    def warned(self, step: int, message: str) -> None:
+        """Receive what a person is warned of, such as that the run diverged; may be left out."""
+
     def close(self) -> None:
         """Write what is left; the run has ended, well or not."""
 
@@ -151,6 +154,13 @@ class Followers:
             if hasattr(run, "discriminator"):
                 with self._guarded(name):
                     run.discriminator(step, discriminator, fake, real)
+
+    def warned(self, step: int, message: str) -> None:
+        """Pass on what a person is warned of to those that receive it."""
+        for name, run in list(self._following.items()):
+            if hasattr(run, "warned"):
+                with self._guarded(name):
+                    run.warned(step, message)
 
     def close(self) -> None:
         """End every one of them."""

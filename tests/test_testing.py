@@ -2512,6 +2512,16 @@ class Judging(Onlooker):
             assert discriminator(given).shape == (5,)
 
 
+class WarnedByNumbers(Notes):
+    """Takes a warning for a number."""
+
+    class Run(Notes.Run):
+        """Knows no words."""
+
+        def warned(self, step, message):
+            self.tracker.note(self.folder, float(message))
+
+
 class MovesStatistics(Judging):
     """Judges as in training."""
 
@@ -2569,6 +2579,7 @@ TRACKERS = [
     Kill(tracker.check_run, WantsPillow, "of 1, 3 or 4 channels, here 1; it raised ValueError"),
     Kill(tracker.check_run, WantsALoss, "every line of metrics and every sample picture"),
     Kill(tracker.check_run, ClosesTwice, "before its first line must be closed"),
+    Kill(tracker.check_run, WarnedByNumbers, "warned of: a step and a text; it raised ValueError"),
     Kill(tracker.check_resume, OnceOnly, "go on with a run that was followed before"),
     Kill(tracker.check_files, WritesWhereItIsRun, "it wrote elsewhere/notes.txt elsewhere"),
     Kill(tracker.check_files, WritesBesideTheRun, "it wrote runs/notes.txt elsewhere"),
