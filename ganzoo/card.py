@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ganzoo import blocks, front_matter, registry
+from ganzoo.again import argument, command
 from ganzoo.blocks import Piece, Record
-from ganzoo.component import validated, without_folders
-from ganzoo.config import TrainOptions, TrainSettings, resolve
+from ganzoo.component import without_folders
+from ganzoo.config import TrainOptions
 from ganzoo.errors import GanzooError, InputError, printable
 from ganzoo.markdown import cell, code, linked, prose, table
 from ganzoo.model_files import (
@@ -39,7 +39,7 @@ from ganzoo.registry import (
 if TYPE_CHECKING:
     from ganzoo.architecture import Architecture
     from ganzoo.component import Component
-    from ganzoo.config import ComponentChoice, RunConfig
+    from ganzoo.config import ComponentChoice
     from ganzoo.model_config import ModelConfig
     from ganzoo.scores import ScoreRow
 
@@ -52,8 +52,6 @@ OTHER_TASK = "other"
 SHORT_HASH = 12
 MOST_NAMES = 20
 """Names of classes that are listed."""
-WIDTH = 88
-"""Characters of a command before it is broken into lines."""
 COLOURS = {1: "grey", 3: "colour", 4: "colour and transparent"}
 _PACKAGE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
@@ -345,23 +343,14 @@ def _options(choice: ComponentChoice, found: type[Component] | None) -> str:
 
 def _values(options: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
     rows = [
-        (code(name), code(_shown(value)), cell(getattr(fields.get(name), "description", "") or ""))
+        (
+            code(name),
+            code(argument(value)),
+            cell(getattr(fields.get(name), "description", "") or ""),
+        )
         for name, value in without_folders(options).items()
     ]
     return table(("option", "value", "what it is"), rows)
-
-
-def _shown(value: Any) -> str:
-    """Return a value as the command line takes it."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and value and all(_plain(item) for item in value):
-        return ",".join(map(_shown, value))
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _plain(item: Any) -> bool:
-    return isinstance(item, (int, float)) or (isinstance(item, str) and "," not in item)
 
 
 def _paths(options: Mapping[str, Any]) -> list[str]:
@@ -416,89 +405,11 @@ def _recipe(config: ModelConfig) -> str:
 
 
 def _command(config: ModelConfig) -> str | None:
-    """Return what trains it again, with what differs from the defaults; None if that is unknown."""
-    settings: dict[str, Any] = {}
+    """Return what trains it again; None if what differs from the defaults is not known here."""
     try:
-        for prefix, choice, kind in (
-            ("arch", config.architecture, ARCHITECTURE),
-            ("loss", config.loss, LOSS),
-            ("data", config.data, DATASET),
-            *((f"augment.{each.name}", each, AUGMENTATION) for each in config.augmentations),
-        ):
-            settings |= _overrides(prefix, choice, kind)
-        settings |= _training(config)
+        return command(config)
     except GanzooError:
         return None
-    architecture, loss, data = _names(config)
-    parts = [
-        _words([PACKAGE, "train", architecture]),
-        _words(["--loss", loss]),
-        _words(["--data", data]),
-        _words(["--steps", str(config.train.steps)]),
-        _words(["--seed", str(config.train.seed)]),
-        *(_words(["--set", f"{key}={_shown(value)}"]) for key, value in settings.items()),
-    ]
-    return _broken(parts)
-
-
-def _names(config: RunConfig) -> list[str]:
-    """Return what the command line calls the three parts: by the package too where it must."""
-    return [
-        choice.name
-        if len(registry.called(kind, choice.name)) == 1
-        else f"{choice.package}:{choice.name}"
-        for kind, choice in (
-            (ARCHITECTURE, config.architecture),
-            (LOSS, config.loss),
-            (DATASET, config.data),
-        )
-    ]
-
-
-def _words(words: Iterable[str]) -> str:
-    return shlex.join(printable(word) for word in words)
-
-
-def _overrides(prefix: str, choice: ComponentChoice, kind: Kind) -> dict[str, Any]:
-    """Return the options of a component that are not its defaults."""
-    entry = registry.find_from(kind, choice.name, choice.package, choice.version)
-    built = validated(entry.load(), choice.options)
-    chosen = built.model_dump(mode="json", exclude_defaults=True)
-    return {f"{prefix}.{name}": value for name, value in without_folders(chosen).items()}
-
-
-def _training(config: RunConfig) -> dict[str, Any]:
-    """Return the options of the training that are not those of the parts' recipe."""
-    options = {
-        f"{prefix}.{name}": value
-        for prefix, choice in (
-            ("arch", config.architecture),
-            ("loss", config.loss),
-            ("data", config.data),
-        )
-        for name, value in choice.options.items()
-    }
-    plain = resolve(*_names(config), options).train
-    usual = plain.model_dump(mode="json")
-    chosen = {
-        f"train.{name}": value
-        for name, value in config.train.model_dump(mode="json").items()
-        if value != usual[name] and name not in ("steps", "seed")
-    }
-    names = [each.name for each in config.augmentations]
-    default = list(TrainSettings.model_fields["augment"].default)
-    return {**({"train.augment": names} if names != default else {}), **chosen}
-
-
-def _broken(parts: Sequence[str]) -> str:
-    """Join the parts of a command, in lines that a terminal shows whole where that can be."""
-    lines = [parts[0]]
-    for part in parts[1:]:
-        if len(lines[-1]) + len(part) < WIDTH:
-            lines[-1] += f" {part}"
-        else:
-            lines.append(f"  {part}")
-    return " \\\n".join(lines)
 
 
 def _curve(curve: str | None) -> str:
@@ -526,7 +437,7 @@ def _scores(rows: Sequence[ScoreRow]) -> str:
                 code(row.metric),
                 row.shown().replace("+-", "±"),
                 "higher" if row.higher_is_better else "lower",
-                ", ".join(code(f"{name}={_shown(value)}") for name, value in _options_of(row)),
+                ", ".join(code(f"{name}={argument(value)}") for name, value in _options_of(row)),
             )
             for row in alike
         ]

@@ -53,17 +53,22 @@ def training_curve(metrics_file: Path) -> bytes | None:
 def _read(path: Path) -> dict[str, dict[str, Curve]]:
     """Return curves by panel and name."""
     panels: dict[str, dict[str, Curve]] = {title: {} for title in (*NETWORKS, LOGITS)}
-    for step, row in _rows(path):
+    for step, row in logged_rows(path):
         for key, value in row.items():
             network, _, name = key.partition("/")
-            if network not in NETWORKS or not name or name == NORM or not _is_number(value):
+            if network not in NETWORKS or not name or name == NORM or not is_number(value):
                 continue
             title, label = (LOGITS, key) if "logit" in name else (network, name)
             panels[title].setdefault(label, {})[step] = value
     return panels
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def logged_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each line of a ``metrics.jsonl`` behind its step; damaged ones are passed over.
+
+    Raises:
+        ganzoo.errors.InputError: there is no such file.
+    """
     regular_size(path)
     with path.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
@@ -72,13 +77,14 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 step = row["step"]
             except (ValueError, LookupError, TypeError, RecursionError):
                 continue
-            if isinstance(row, dict) and _is_number(step):
+            if isinstance(row, dict) and is_number(step):
                 yield int(step), row
 
 
-def _is_number(value: object) -> bool:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and abs(value) < 1e300 and not math.isnan(value)
+def is_number(value: object) -> bool:
+    """Tell whether what a line holds is a number that can be drawn."""
+    counts = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return counts and abs(value) < 1e300 and not math.isnan(value)
 
 
 def _drawn(panels: Mapping[str, Mapping[str, Curve]]) -> bytes:

@@ -112,6 +112,17 @@ def to_pil(image: Tensor) -> Image.Image:
     return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
 
 
+def frame(points: Tensor) -> tuple[Tensor, float]:
+    """Return the square of the plane that shows points ``(N, D)`` with some space around.
+
+    Returns:
+        Its centre ``(2,)``, and how far it reaches from there to each side.
+    """
+    flat = _first_two(points.float().cpu())
+    centre = (flat.amax(0) + flat.amin(0)) / 2
+    return centre, max(1.3 * float((flat - centre).abs().amax()), 1.0)
+
+
 def scatter(
     points: Tensor, modes: Sequence[Sequence[float]] | None = None, side: int = 640
 ) -> Tensor:
@@ -122,10 +133,9 @@ def scatter(
     """
     from PIL import Image, ImageDraw
 
-    frame = torch.tensor(modes) if modes else points
-    flat, frame = _first_two(points.float().cpu()), _first_two(frame.float().cpu())
-    centre = (frame.amax(0) + frame.amin(0)) / 2
-    reach = max(1.3 * float((frame - centre).abs().amax()), 1.0)
+    held = torch.tensor(modes) if modes else points
+    centre, reach = frame(held)
+    flat, held = _first_two(points.float().cpu()), _first_two(held.float().cpu())
 
     def place(xy: Tensor) -> Tensor:
         unit = ((xy - centre) / reach).clamp(-1, 1) * torch.tensor([1.0, -1.0])
@@ -133,7 +143,7 @@ def scatter(
 
     picture = Image.new("RGB", (side, side), "white")
     draw = ImageDraw.Draw(picture)
-    for x, y in place(frame).tolist() if modes else []:
+    for x, y in place(held).tolist() if modes else []:
         draw.ellipse((x - 9, y - 9, x + 9, y + 9), outline=(214, 39, 40), width=2)
     for x, y in place(flat).tolist():
         draw.ellipse((x - 1.5, y - 1.5, x + 1.5, y + 1.5), fill=(31, 119, 180))

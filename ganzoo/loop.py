@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ganzoo import checkpoint, images
 from ganzoo.config import RETRIES, RunConfig, TrainOptions
+from ganzoo.dataset import Samples
 from ganzoo.errors import Diverged, GanzooError, Interrupted, first_line
 from ganzoo.files import drop_lines_after, flush, sweep
 from ganzoo.health import Health
@@ -215,9 +216,11 @@ class _Loop:
         team.equalise_state(self.state)
         step, factor = self.state.step, self.options.retry_lr
         if retries > RETRIES or not factor:
-            raise Diverged(f"{diverged}{self._given_up(retries - 1)}") from error
+            final = Diverged(f"{diverged}{self._given_up(retries - 1)}")
+            self.followers.warned(step, str(final))
+            raise final from error
         self.state.retries = retries
-        self.observer.warned(
+        self._say(
             f"{diverged}; going back to step {step}, with learning rates times {factor**retries:g}"
         )
         team.agreed(self.follow)
@@ -255,7 +258,11 @@ class _Loop:
     def _warn(self, step: int, found: dict[str, str]) -> None:
         for name, message in found.items():
             self.followers.warning(step, name, message)
-            self.observer.warned(message)
+            self._say(message)
+
+    def _say(self, message: str) -> None:
+        self.observer.warned(message)
+        self.followers.warned(self.state.step, message)
 
     def _save_checkpoint(self) -> None:
         step = self.state.step
@@ -275,7 +282,7 @@ class _Loop:
         except (Diverged, OSError):
             raise
         except Exception as error:  # what watches a run must not end it
-            self.observer.warned(
+            self._say(
                 f"the snapshot of step {self.state.step} cannot be judged: {first_line(error)}"
             )
             return
@@ -293,6 +300,7 @@ class _Loop:
             shown = generated(state.generator_ema.module, inputs, spec)
         except GanzooError:
             raise _diverged(state.step, "samples are not finite") from None
+        fake = Samples(spec, shown, inputs.labels)
         self._warn(state.step, self.health.of_samples(shown, state.step))
         if self.trainer.architecture.takes_images:
             sources = images.to_uint8(inputs.given).cpu()
@@ -303,6 +311,7 @@ class _Loop:
         picture = images.picture_of(shown, spec.modes, self.trainer.columns)
         self.run.save_picture(picture, state.step, texts)
         self.followers.picture(state.step, picture)
+        self.followers.discriminator(state.step, state.discriminator, fake, self.trainer.samples)
 
 
 def _read_back(

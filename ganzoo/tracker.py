@@ -13,7 +13,9 @@ from ganzoo.errors import first_line
 from ganzoo.files import append_line, drop_lines_after
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
+
+    from ganzoo.dataset import Samples
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -26,6 +28,22 @@ class TrackedRun(Protocol):
 
     def picture(self, step: int, picture: Tensor) -> None:
         """Receive the sample picture of a step, uint8 ``(C, H, W)`` of 1, 3 or 4 channels."""
+
+    def discriminator(
+        self, step: int, discriminator: nn.Module, fake: Samples, real: Samples
+    ) -> None:
+        """Look at the discriminator at the step of a sample picture; may be left out.
+
+        Args:
+            step: Steps done.
+            discriminator: The network on the device of the training, in training mode. Its weights,
+                buffers and modes are to be left as they are.
+            fake: The samples of the picture, with the classes that were asked for, if any were.
+            real: The training data.
+        """
+
+    def warned(self, step: int, message: str) -> None:
+        """Receive what a person is warned of, such as that the run diverged; may be left out."""
 
     def close(self) -> None:
         """Write what is left; the run has ended, well or not."""
@@ -127,6 +145,22 @@ class Followers:
         for name, run in list(self._following.items()):
             with self._guarded(name):
                 run.picture(step, picture)
+
+    def discriminator(
+        self, step: int, discriminator: nn.Module, fake: Samples, real: Samples
+    ) -> None:
+        """Show the discriminator to those that look at it."""
+        for name, run in list(self._following.items()):
+            if hasattr(run, "discriminator"):
+                with self._guarded(name):
+                    run.discriminator(step, discriminator, fake, real)
+
+    def warned(self, step: int, message: str) -> None:
+        """Pass on what a person is warned of to those that receive it."""
+        for name, run in list(self._following.items()):
+            if hasattr(run, "warned"):
+                with self._guarded(name):
+                    run.warned(step, message)
 
     def close(self) -> None:
         """End every one of them."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from browser import browser as browser
 from tiny import TINY, Result
 
 # No test reaches the real Hub by accident: its client reads these when it is imported.

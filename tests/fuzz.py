@@ -379,7 +379,8 @@ def damaged_run(rng: Random, root: Path) -> Case:
                 manifest_made_good(folder.absolute())
     resume = ["train", "--resume", "run", "--device", "cpu"]
     steps = rng.choice(([], ["--steps", "3"], ["--steps", "3"]))
-    command = rng.choice(([*resume, *steps], [*resume, *steps], *model_commands("run", name, root)))
+    others = (["report", "run"], ["report", "run", "--json"], *model_commands("run", name, root))
+    command = rng.choice(([*resume, *steps], [*resume, *steps], *others))
     return command, "; ".join(done)
 
 
@@ -588,6 +589,9 @@ def work(options: argparse.Namespace) -> None:
         redirect_stderr(io.StringIO()),
     ):
         main([*training(str(root / "photos")), "--out", f"{folder}/run"])
+        main(
+            ["report", f"{folder}/run"]
+        )  # Matplotlib lists the machine's fonts in a file of its own
         main(["show", str(root / "run-dcgan")])
     options.baseline = peak_memory()
     for number in range(options.first, options.last):

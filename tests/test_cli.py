@@ -670,11 +670,14 @@ def test_show_tells_paper_recipe_and_options(ganzoo_cli):
 
 
 def test_list_with_check_says_what_each_does(ganzoo_cli):
-    (row,) = json.loads(ganzoo_cli("list", "trackers", "--check", "--json").out)
-    assert row["summary"].startswith("Writes metrics and sample pictures for TensorBoard")
-    header, line = ganzoo_cli("list", "trackers", "--check").out.splitlines()
+    rows = json.loads(ganzoo_cli("list", "trackers", "--check", "--json").out)
+    summaries = {row["name"]: row["summary"] for row in rows}
+    board = summaries["tensorboard"]
+    assert board.startswith("Writes metrics and sample pictures for TensorBoard")
+    header, *lines = ganzoo_cli("list", "trackers", "--check").out.splitlines()
     assert header.split()[-2:] == ["summary", "state"]
-    assert row["summary"] in line
+    for row, line in zip(rows, lines, strict=True):
+        assert row["summary"] in line
 
 
 def test_show_tells_what_a_component_declares(ganzoo_cli):

@@ -35,6 +35,7 @@ from ganzoo import (
 )
 from ganzoo import testing as kit
 from ganzoo.errors import InputError
+from ganzoo.model import evaluating
 from ganzoo.testing import (
     ConformanceError,
     architecture,
@@ -2496,12 +2497,89 @@ class NamesByChance(Notes):
         return super().start(folder, config, step)
 
 
+class Judging(Onlooker):
+    """Keeps what the discriminator thinks of its samples."""
+
+    class Run(Onlooker.Run):
+        """Computes in evaluation mode, and leaves no trace."""
+
+        def discriminator(self, step, discriminator, fake, real):
+            with evaluating(discriminator), torch.inference_mode():
+                for samples in (fake, real):
+                    self.judge(discriminator, samples.batch(torch.arange(len(samples))))
+
+        def judge(self, discriminator, given):
+            assert discriminator(given).shape == (5,)
+
+
+class WarnedByNumbers(Notes):
+    """Takes a warning for a number."""
+
+    class Run(Notes.Run):
+        """Knows no words."""
+
+        def warned(self, step, message):
+            self.tracker.note(self.folder, float(message))
+
+
+class MovesStatistics(Judging):
+    """Judges as in training."""
+
+    class Run(Judging.Run):
+        """Moves the running statistics."""
+
+        def judge(self, discriminator, given):
+            discriminator.train()(given)
+
+
+class StaysInEvaluation(Judging):
+    """Does not go back to training."""
+
+    class Run(Judging.Run):
+        """Leaves the network in evaluation mode."""
+
+        def discriminator(self, step, discriminator, fake, real):
+            discriminator.eval()
+
+
+class LeavesGradients(Judging):
+    """Finds a slope."""
+
+    class Run(Judging.Run):
+        """Leaves it at the parameters."""
+
+        def discriminator(self, step, discriminator, fake, real):
+            with evaluating(discriminator):
+                discriminator(fake.batch(torch.arange(2))).sum().backward()
+
+
+class DarkensReals(Judging):
+    """Changes the training data."""
+
+    class Run(Judging.Run):
+        """In place."""
+
+        def discriminator(self, step, discriminator, fake, real):
+            real.stored.zero_()
+
+
+class WantsImages(Judging):
+    """Takes all samples for images."""
+
+    class Run(Judging.Run):
+        """Knows no points."""
+
+        def judge(self, discriminator, given):
+            discriminator(given.mean(dim=(2, 3), keepdim=True).expand_as(given))
+
+
 TRACKERS = [
     Kill(common.check_options, TrackerWithUnknownOptions, "keep extra='forbid'"),
     Kill(tracker.check_run, StartsNothing, "NoneType has no metrics, picture, close"),
     Kill(tracker.check_run, WantsPillow, "of 1, 3 or 4 channels, here 1; it raised ValueError"),
     Kill(tracker.check_run, WantsALoss, "every line of metrics and every sample picture"),
     Kill(tracker.check_run, ClosesTwice, "before its first line must be closed"),
+    Kill(tracker.check_run, WarnedByNumbers, "warned of: a step and a text; it raised ValueError"),
     Kill(tracker.check_resume, OnceOnly, "go on with a run that was followed before"),
     Kill(tracker.check_files, WritesWhereItIsRun, "it wrote elsewhere/notes.txt elsewhere"),
     Kill(tracker.check_files, WritesBesideTheRun, "it wrote runs/notes.txt elsewhere"),
@@ -2510,6 +2588,11 @@ TRACKERS = [
     Kill(tracker.check_side_effects, RedactsTheConfig, "and the configuration"),
     Kill(tracker.check_side_effects, InvertsPictures, "must not change a picture in place"),
     Kill(tracker.check_side_effects, NamesByChance, "a tracker must leave torch's global"),
+    Kill(tracker.check_discriminator, MovesStatistics, "running statistics too"),
+    Kill(tracker.check_discriminator, LeavesGradients, "without gradients"),
+    Kill(tracker.check_discriminator, DarkensReals, "and its samples as they are"),
+    Kill(tracker.check_discriminator, StaysInEvaluation, "in the mode that it was in"),
+    Kill(tracker.check_discriminator, WantsImages, "must look at that of points; it raised"),
 ]
 
 
@@ -2936,7 +3019,7 @@ SOUND = {
         FarFromCopies,
     ],
     "feature extractor": [loaded(Means), loaded(MeansOfColours)],
-    "tracker": [Notes, Onlooker],
+    "tracker": [Notes, Onlooker, Judging],
     "command": [one_command, two_commands],
 }
 KILLS = {

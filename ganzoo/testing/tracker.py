@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ganzoo.dataset import DataSpec, Samples
 from ganzoo.testing.common import check_options, explained, require, untouched_randomness
 from ganzoo.tracker import TrackedRun, Tracker
 
@@ -23,6 +24,8 @@ RUN_FILES = (
     "checkpoints/00000002/manifest",
 )
 """What a run itself keeps in its folder, under some of its names."""
+IMAGES = DataSpec(shape=(3, 4, 4))
+POINTS = DataSpec(shape=(2,), modes=((1.0, 0.0), (-1.0, 0.0)), mode_std=0.1)
 
 
 def check_run(tracker: Tracker) -> None:
@@ -84,12 +87,41 @@ def check_side_effects(tracker: Tracker) -> None:
     )
 
 
+def check_discriminator(tracker: Tracker) -> None:
+    """One that looks at the discriminator leaves its weights, buffers, modes and samples alone."""
+    for data in (IMAGES, POINTS):
+        network = nn.Sequential(
+            nn.Flatten(), nn.BatchNorm1d(data.size), nn.Linear(data.size, 1), nn.Flatten(0)
+        )
+        fake, real = _samples(data, 1), _samples(data, 2)
+        before = copy.deepcopy((network.state_dict(), fake.stored, real.stored))
+        with _run_folder() as folder, untouched_randomness("a tracker"):
+            run = _started(tracker, folder, _config(), 0)
+            if not hasattr(run, "discriminator"):
+                return
+            words = "images" if data.is_image else "points"
+            with explained(f"discriminator() must look at that of {words}"):
+                run.discriminator(1, network, fake, real)
+            run.close()
+        after = network.state_dict(), fake.stored, real.stored
+        require(
+            _equal(before, after) and all(each.grad is None for each in network.parameters()),
+            "a tracker must leave the discriminator and its samples as they are, running "
+            "statistics too: call it in evaluation mode, without gradients",
+        )
+        require(
+            all(module.training for module in network.modules()),
+            "a tracker must leave each module of the discriminator in the mode that it was in",
+        )
+
+
 tracker_checks: list[Callable[[Tracker], None]] = [
     check_options,
     check_run,
     check_resume,
     check_files,
     check_side_effects,
+    check_discriminator,
 ]
 
 
@@ -109,6 +141,9 @@ def _follow(
     for number, picture in (_pictures() if pictures is None else pictures).items():
         with explained(f"{asked}, uint8 (C, H, W) of 1, 3 or 4 channels, here {len(picture)}"):
             run.picture(step + number, picture)
+    if hasattr(run, "warned"):
+        with explained("warned() must receive what a person is warned of: a step and a text"):
+            run.warned(step + STEPS, "something is doubtful")
     with explained("close() must end a run whose lines and pictures were received"):
         run.close()
 
@@ -166,6 +201,21 @@ def _rows(step: int) -> list[dict[str, Any]]:
         {"step": done, "images_seen": 32 * done, "generator/adversarial": 1 / done}
         for done in range(step + 1, STEPS + 1)
     ]
+
+
+def _samples(data: DataSpec, seed: int) -> Samples:
+    rng = torch.Generator().manual_seed(seed)
+    if data.is_image:
+        stored = torch.randint(0, 256, (5, *data.shape), generator=rng, dtype=torch.uint8)
+    else:
+        stored = torch.randn(5, *data.shape, generator=rng)
+    return Samples(data, stored)
+
+
+def _equal(before: Any, after: Any) -> bool:
+    (weights, *samples), (others, *same) = before, after
+    pairs = [(weights[name], others[name]) for name in weights]
+    return all(torch.equal(one, other) for one, other in [*pairs, *zip(samples, same, strict=True)])
 
 
 def _pictures() -> dict[int, Tensor]:

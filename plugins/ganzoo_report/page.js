@@ -1,0 +1,116 @@
+(() => {
+  "use strict";
+  const named = (id) => document.getElementById(id);
+
+  // Light and dark.
+  const root = document.documentElement, theme = named("theme");
+  const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (root.dataset.theme || (prefersDark.matches ? "dark" : "light")) === "dark";
+  const showTheme = () => { theme.textContent = isDark() ? "Light" : "Dark"; };
+  theme.addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    showTheme();
+  });
+  prefersDark.addEventListener("change", showTheme);
+  showTheme();
+  theme.hidden = false;
+
+  // Plots: a line at a step, and the values there.
+  const plots = JSON.parse(named("plots").textContent).map((plot, i) => {
+    const figure = named(`plot-${i}`), svg = figure.querySelector("svg");
+    return {
+      ...plot, figure, svg,
+      cursor: svg.querySelector(".cursor"),
+      at: figure.querySelector(".at"),
+      values: [...figure.querySelectorAll(".legend .value")],
+    };
+  }).filter((plot) => plot.curves);
+  const place = (plot, step) =>
+    plot.left + (step - plot.from) / (plot.to - plot.from) * (plot.right - plot.left);
+  const inspect = (step) => {
+    for (const plot of plots) {
+      const x = place(plot, step);
+      plot.cursor.setAttribute("x1", x);
+      plot.cursor.setAttribute("x2", x);
+      plot.cursor.classList.toggle("on", x >= plot.left && x <= plot.right);
+      plot.at.textContent = `step ${Math.round(step).toLocaleString("en")}`;
+      plot.curves.forEach((curve, i) => {
+        const before = curve.steps.findLastIndex((logged) => logged <= step);
+        plot.values[i].textContent = before < 0 ? "–" : curve.values[before];
+      });
+    }
+  };
+  const rest = () => {
+    for (const plot of plots) {
+      plot.cursor.classList.remove("on");
+      plot.at.textContent = "";
+      plot.curves.forEach((curve, i) => { plot.values[i].textContent = curve.values.at(-1); });
+    }
+  };
+
+  // Sample pictures: one at a time.
+  const frames = [...document.querySelectorAll(".frame")];
+  const steps = frames.map((frame) => Number(frame.dataset.step));
+  const time = named("time"), play = named("play"), best = named("best");
+  let shown = frames.length - 1, touched = false, timer = 0;
+  const show = (i) => {
+    shown = i;
+    frames.forEach((frame, j) => { frame.hidden = j !== i; });
+    if (time) {
+      time.value = String(i);
+      time.setAttribute("aria-valuetext", `step ${steps[i]}`);
+    }
+    if (touched) inspect(steps[i]);
+  };
+  const nearest = (step) => steps.reduce(
+    (found, each, i) => (Math.abs(each - step) < Math.abs(steps[found] - step) ? i : found), 0);
+  const go = (i) => { touched = true; show(i); };
+  const stop = () => {
+    clearInterval(timer);
+    timer = 0;
+    play.textContent = "Play";
+  };
+  if (frames.length) show(shown);
+  if (time) {
+    named("controls").hidden = false;
+    time.addEventListener("input", () => { stop(); go(Number(time.value)); });
+    play.addEventListener("click", () => {
+      if (timer) { stop(); return; }
+      // Moving pictures are slowed down for who asks for less motion.
+      const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+      if (shown === frames.length - 1) go(0);
+      play.textContent = "Pause";
+      timer = setInterval(() => {
+        go(shown + 1);
+        if (shown === frames.length - 1) stop();
+      }, calm ? 1200 : 250);
+    });
+    if (best) best.addEventListener("click", () => { stop(); go(nearest(Number(best.dataset.step))); });
+  }
+
+  // What lies behind the points.
+  const surfaces = named("surfaces");
+  if (surfaces) {
+    surfaces.closest("p").hidden = false;
+    surfaces.addEventListener("change", () => {
+      for (const layer of document.querySelectorAll(".surface")) layer.hidden = !surfaces.checked;
+    });
+  }
+
+  // A pointer over a plot shows what was when; a click takes the pictures there.
+  for (const plot of plots) {
+    const under = (event) => {
+      const box = plot.svg.getBoundingClientRect();
+      const x = (event.clientX - box.left) / box.width * plot.svg.viewBox.baseVal.width;
+      const step = plot.from + (x - plot.left) / (plot.right - plot.left) * (plot.to - plot.from);
+      return Math.min(Math.max(step, Math.max(plot.from, 0)), plot.to);
+    };
+    plot.svg.addEventListener("pointermove", (event) => inspect(under(event)));
+    plot.svg.addEventListener("pointerleave", () => { if (touched) inspect(steps[shown]); else rest(); });
+    plot.svg.addEventListener("click", (event) => {
+      if (!time) return;
+      stop();
+      go(nearest(under(event)));
+    });
+  }
+})();
