@@ -25,6 +25,8 @@ COLUMNS = 8
 """Images in a row of a picture."""
 MOST_COLUMNS = 64
 """Classes, at most, that have columns of their own in a picture."""
+XMP = "XML:com.adobe.xmp"
+"""Under what a PNG has its XMP."""
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -167,8 +169,8 @@ def save_png(image: Tensor, path: Path, texts: dict[str, str]) -> None:
         to_pil(image).save(beside, format="PNG", pnginfo=info)
 
 
-def provenance(model: str, seed: int, truncation: float | None = None) -> dict[str, str]:
-    """Return PNG metadata that say that a picture is generated, by which model and seed.
+def provenance(model: str, seed: int | str, truncation: float | None = None) -> dict[str, str]:
+    """Return metadata that say that a picture is generated, by which model and seed, or seeds.
 
     The truncation is named where there is one.
     Among them is the digital source type of the IPTC for what a trained model made.
@@ -186,7 +188,7 @@ def provenance(model: str, seed: int, truncation: float | None = None) -> dict[s
         "ganzoo:model": model,
         "ganzoo:seed": str(seed),
         **texts,
-        "XML:com.adobe.xmp": _XMP.format(text=escape(text)),
+        XMP: _XMP.format(text=escape(text)),
     }
 
 
