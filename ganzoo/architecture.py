@@ -132,6 +132,31 @@ class Architecture(Component, ABC):
 
         return TruncatedNormal(generator, truncation)
 
+    def interpolated(self, start: Tensor, end: Tensor, share: float) -> Tensor:
+        """Return latents on the way from some to others, by which a walk goes through samples.
+
+        Unless overridden, latents are taken to be standard normal, and go round the sphere: see
+        :func:`~ganzoo.interpolation.slerp`. An architecture that draws latents of its own says how
+        they keep to its prior, as by the maps of Agustsson et al. 2019, arXiv:1711.01970, for
+        uniform ones.
+
+        Args:
+            start: Latents ``(N, z_dim)`` of a seed, on the CPU; they stay as they are.
+            end: Those of the next seed.
+            share: How much of the way lies behind, from 0, which gives ``start``, to 1.
+
+        Raises:
+            ganzoo.errors.InputError: there is no way between latents.
+        """
+        if type(self).latents is not Architecture.latents:
+            raise InputError(
+                "this model cannot walk: its architecture draws latents of its own, and does not "
+                "say what lies between them"
+            )
+        from ganzoo.interpolation import slerp
+
+        return slerp(start, end, share)
+
     def generator_terms(
         self, generator: nn.Module, inputs: GeneratorInput, real: Tensor, fake: Tensor
     ) -> Terms:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,13 @@ COLUMNS = 8
 """Images in a row of a picture."""
 MOST_COLUMNS = 64
 """Classes, at most, that have columns of their own in a picture."""
+PADDING = 2
+"""Pixels around images in a picture."""
+XMP = "XML:com.adobe.xmp"
+"""Under what a PNG has its XMP."""
+LAYOUT = "ganzoo:layout"
+"""Under what the PNG of a picture says how it is laid out: see :func:`layout_of`."""
+PLOT = "plot"
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -84,7 +92,7 @@ def columns_of(classes: int | None) -> int:
     return classes * max(1, round(COLUMNS / classes))
 
 
-def grid(images: Tensor, columns: int = COLUMNS, padding: int = 2) -> Tensor:
+def grid(images: Tensor, columns: int = COLUMNS, padding: int = PADDING) -> Tensor:
     """Lay uint8 images ``(N, C, H, W)`` out as one picture ``(C, H', W')``, row by row.
 
     Small images are enlarged by a whole factor, pixel by pixel, so that a person can read them.
@@ -160,6 +168,37 @@ def picture_of(
     return grid(stored, columns) if stored.dim() == 4 else scatter(stored, modes)
 
 
+def layout_of(stored: Tensor, columns: int = COLUMNS) -> str:
+    """Say how :func:`picture_of` lays samples out: ``8 x 2`` for columns and rows, or ``plot``."""
+    if stored.dim() != 4:
+        return PLOT
+    columns = min(columns, len(stored))
+    return f"{columns} x {math.ceil(len(stored) / columns)}"
+
+
+def cells(picture: Tensor, layout: str) -> Tensor | None:
+    """Cut a picture ``(C, H', W')`` into what it shows: images ``(rows, columns, C, H, W)``.
+
+    Args:
+        picture: As :func:`picture_of` makes it, of any type.
+        layout: As :func:`layout_of` says it; a plot is one image.
+
+    Returns:
+        A view of the picture; None if it cannot be laid out so.
+    """
+    if layout == PLOT:
+        return picture[None, None]
+    found = re.fullmatch("([1-9][0-9]{0,5}) x ([1-9][0-9]{0,5})", layout)
+    if found is None:
+        return None
+    columns, rows = int(found[1]), int(found[2])
+    height, width = (side - PADDING for side in picture.shape[1:])
+    if height % rows or width % columns or min(height // rows, width // columns) <= PADDING:
+        return None
+    within = picture[:, PADDING:, PADDING:].unflatten(2, (columns, -1)).unflatten(1, (rows, -1))
+    return within[:, :, :-PADDING, :, :-PADDING].permute(1, 3, 0, 2, 4)
+
+
 def save_png(image: Tensor, path: Path, texts: dict[str, str]) -> None:
     """Write one uint8 image ``(C, H, W)`` as a PNG, whole or not at all.
 
@@ -177,8 +216,8 @@ def save_png(image: Tensor, path: Path, texts: dict[str, str]) -> None:
         to_pil(image).save(beside, format="PNG", pnginfo=info)
 
 
-def provenance(model: str, seed: int, truncation: float | None = None) -> dict[str, str]:
-    """Return PNG metadata that say that a picture is generated, by which model and seed.
+def provenance(model: str, seed: int | str, truncation: float | None = None) -> dict[str, str]:
+    """Return metadata that say that a picture is generated, by which model and seed, or seeds.
 
     The truncation is named where there is one.
     Among them is the digital source type of the IPTC for what a trained model made.
@@ -196,7 +235,7 @@ def provenance(model: str, seed: int, truncation: float | None = None) -> dict[s
         "ganzoo:model": model,
         "ganzoo:seed": str(seed),
         **texts,
-        "XML:com.adobe.xmp": _XMP.format(text=escape(text)),
+        XMP: _XMP.format(text=escape(text)),
     }
 
 

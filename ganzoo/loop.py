@@ -51,6 +51,15 @@ class Observer:
     def logged(self, row: dict[str, Any]) -> None:
         """A line was written to ``metrics.jsonl``."""
 
+    def pictured(self, step: int, picture: Tensor, layout: str) -> None:
+        """The sample picture of a step was written.
+
+        Args:
+            step: The step.
+            picture: uint8 ``(C, H, W)`` of 1, 3 or 4 channels, on the CPU.
+            layout: How it is laid out, for :func:`ganzoo.images.cells`.
+        """
+
     def scored(self, rows: list[ScoreRow]) -> None:
         """The snapshot of a step was judged; see ``scores.jsonl``."""
 
@@ -309,9 +318,11 @@ class _Loop:
             shown = torch.stack(rows, dim=1).flatten(0, 2)
         texts = images.provenance(f"{self.config.title}, step {state.step}", self.options.seed)
         picture = images.picture_of(shown, spec.modes, self.trainer.columns)
-        self.run.save_picture(picture, state.step, texts)
+        layout = images.layout_of(shown, self.trainer.columns)
+        self.run.save_picture(picture, state.step, {**texts, images.LAYOUT: layout})
         self.followers.picture(state.step, picture)
         self.followers.discriminator(state.step, state.discriminator, fake, self.trainer.samples)
+        self.observer.pictured(state.step, picture, layout)
 
 
 def _read_back(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,10 +18,12 @@ from ganzoo.files import load_tensors, longest_header
 from ganzoo.model_config import ModelConfig
 from ganzoo.model_files import DISCRIMINATOR_FILE, GENERATOR_FILE
 from ganzoo.model_folder import ModelFolder
+from ganzoo.movies import WALK_FRAMES
 from ganzoo.outline import MOST_TENSORS, counted, outlined
 from ganzoo.reference import find_model
 from ganzoo.registry import ARCHITECTURE, LOSS
 from ganzoo.seeding import generator_for, kept_randomness
+from ganzoo.walk import Walk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,6 +116,43 @@ class Model:
         inputs = self.inputs(count, seed, label)
         return raw_samples(self.truncated(truncation), inputs, self.config.spec)
 
+    def walk(
+        self,
+        count: int,
+        seeds: Sequence[int],
+        frames: int = WALK_FRAMES,
+        *,
+        loop: bool = False,
+        label: int | Tensor | None = None,
+        truncation: float | None = None,
+    ) -> Tensor:
+        """Draw samples on a walk through several seeds: floats ``(F, count, C, H, W)`` on the CPU.
+
+        Each sample goes from its latent of a seed to its latent of the next, round the sphere
+        unless the architecture does otherwise (see :func:`ganzoo.interpolation.slerp`), and keeps
+        its class. The frame at a seed is what :meth:`sample` draws from that seed, to the bit.
+
+        Args:
+            count: Number of samples in each frame.
+            seeds: Two seeds or more.
+            frames: Number of frames from one seed to the next, of which that of the next is none.
+            loop: Whether to go back to the first seed, whose frame is not given again.
+            label: As for :meth:`sample`.
+            truncation: As for :meth:`sample`.
+
+        Returns:
+            Images in ``[-1, 1]``, or vectors ``(F, count, D)``. F is ``frames * len(seeds)`` for a
+            loop, else ``frames * (len(seeds) - 1) + 1``.
+
+        Raises:
+            InputError: as for :meth:`sample`; or there are fewer than two seeds, or no way between
+                latents of this architecture.
+        """
+        spec, walk = self.config.spec, self.walk_inputs(count, seeds, frames, loop, label)
+        memory.require(8 * len(walk) * count * spec.size, f"{len(walk)} frames of {count} samples")
+        generator = self.truncated(truncation)
+        return torch.stack([raw_samples(generator, inputs, spec) for inputs in walk])
+
     def translate(self, sources: Tensor, label: int | Tensor) -> Tensor:
         """Translate images to a class; for models whose architecture takes images.
 
@@ -164,6 +203,22 @@ class Model:
         if self.architecture.takes_images:
             raise InputError("this model translates images: give it some by --source")
         return GeneratorInput(self.latents(count, seed), self._labels(count, label))
+
+    def walk_inputs(
+        self,
+        count: int,
+        seeds: Sequence[int],
+        frames: int = WALK_FRAMES,
+        loop: bool = False,
+        label: int | Tensor | None = None,
+    ) -> Walk:
+        """Return what the generator makes the frames of a walk from; see :meth:`walk`."""
+        if self.architecture.takes_images:
+            raise InputError("this model translates images: there is no walk through them")
+        labels = self._labels(count, label)
+        return Walk(
+            self.architecture, lambda seed: self.latents(count, seed), labels, seeds, frames, loop
+        )
 
     def translated(self, sources: Tensor, label: int | Tensor) -> GeneratorInput:
         """Return what the generator translates images from; see :meth:`translate`."""

@@ -1,8 +1,8 @@
-"""Samples as files: one picture, a table of vectors, or single images."""
+"""Samples as files: one picture, a table of vectors, single images, or a movie."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,14 @@ from ganzoo.config import choose_data
 from ganzoo.devices import resolve_device
 from ganzoo.errors import InputError
 from ganzoo.files import write_text
-from ganzoo.images import COLUMNS, columns_of, grid, picture_of, provenance, save_png
+from ganzoo.images import COLUMNS, columns_of, grid, picture_of, provenance, save_png, to_pil
+from ganzoo.model import generated
+from ganzoo.movies import FRAME, WALK_FRAMES, require_movie, write_movie
+from ganzoo.progress import report
 from ganzoo.registry import DATASET
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from torch import Tensor
 
     from ganzoo.dataset import DataSpec, Samples
@@ -65,10 +69,8 @@ def write_samples(
     suffix = _suffix(path, spec)
     if source is not None and not model.architecture.takes_images:
         raise InputError("this model starts from noise: it has no use for --source")
-    if label is not None and not model.conditional:
-        raise InputError("this model has no classes to choose from: leave --label away")
+    number = _class_called(model, label)
     model.truncated(truncation)  # refused before anything is read
-    number = None if label is None else spec.class_called(label)
     sources = None if source is None else _sources(model, source, number, count, warn)
     if sources is None:
         count = count or COUNT
@@ -77,9 +79,7 @@ def write_samples(
     else:
         names = _source_names(sources)
     files = [path] if suffix else [path / name for name in names]
-    there = [file for file in files if file.exists()]
-    if there and not replace:
-        raise InputError(f"{there[0]} is there already; choose another --out, or add --force")
+    _refuse_there(files, replace)
     with ranks.joined() as team, ranks.sharing():
         place = resolve_device(device)
         team.connect(place)
@@ -95,18 +95,89 @@ def write_samples(
     if suffix == ".csv":
         write_text(path, _table(stored))
     elif suffix:
-        in_turn = spec.classes if model.conditional and number is None else None
-        shown = (
-            _in_pairs(sources.stored, stored)
-            if sources
-            else picture_of(stored, spec.modes, columns_of(in_turn))
-        )
+        shown = _in_pairs(sources.stored, stored) if sources else _picture(model, stored, number)
         save_png(shown, path, texts)
     else:
         for i, file in enumerate(files):
             file.parent.mkdir(parents=True, exist_ok=True)
             save_png(stored[i], file, {**texts, "ganzoo:index": str(i)})
     return files
+
+
+def write_walk(
+    model: Model,
+    path: Path,
+    seeds: Sequence[int],
+    frames: int = WALK_FRAMES,
+    count: int | None = None,
+    *,
+    loop: bool = False,
+    label: str | None = None,
+    truncation: float | None = None,
+    device: str = "auto",
+    replace: bool = False,
+) -> None:
+    """Write a walk through samples as a movie; of several processes the first one does it alone.
+
+    The frame at a seed is the picture that :func:`write_samples` writes of that seed.
+
+    Args:
+        model: What to draw from.
+        path: A ``.gif``, a ``.webp`` or an ``.mp4``; see :func:`ganzoo.movies.write_movie`.
+        seeds: As for :meth:`ganzoo.Model.walk`.
+        frames: As for :meth:`ganzoo.Model.walk`.
+        count: Number of samples in each frame; 64 if None.
+        loop: As for :meth:`ganzoo.Model.walk`.
+        label: Name or number of the class of all samples.
+        truncation: As for :meth:`ganzoo.Model.sample`.
+        device: Where to compute.
+        replace: Whether a file that is there may be replaced.
+
+    Raises:
+        InputError: a file is there already, no movie can be written there, or the model cannot
+            walk so.
+    """
+    require_movie(path)
+    spec, generator = model.config.spec, model.truncated(truncation)
+    number = _class_called(model, label)
+    walk = model.walk_inputs(count or COUNT, seeds, frames, loop, number)
+    _refuse_there([path], replace)
+
+    def pictures() -> Iterator[Image]:
+        for done, inputs in enumerate(walk, 1):
+            stored = generated(generator, inputs, spec)
+            yield to_pil(_picture(model, stored, number))
+            report("drawing frames", done, len(walk))
+
+    def write() -> None:
+        model.to(resolve_device(device))
+        texts = provenance(model.title, ", ".join(map(str, seeds)), truncation)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_movie(path, pictures(), [FRAME] * len(walk), texts)
+
+    with ranks.joined() as team:
+        team.agreed(write)
+
+
+def _class_called(model: Model, label: str | None) -> int | None:
+    if label is None:
+        return None
+    if not model.conditional:
+        raise InputError("this model has no classes to choose from: leave --label away")
+    return model.config.spec.class_called(label)
+
+
+def _refuse_there(files: list[Path], replace: bool) -> None:
+    there = [file for file in files if file.exists()]
+    if there and not replace:
+        raise InputError(f"{there[0]} is there already; choose another --out, or add --force")
+
+
+def _picture(model: Model, stored: Tensor, label: int | None) -> Tensor:
+    """Show samples as one picture, where each class has columns of its own unless one is asked."""
+    spec = model.config.spec
+    in_turn = spec.classes if model.conditional and label is None else None
+    return picture_of(stored, spec.modes, columns_of(in_turn))
 
 
 def _suffix(path: Path, spec: DataSpec) -> str:

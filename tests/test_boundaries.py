@@ -23,8 +23,9 @@ ALLOWED = {("config.py", "folder")}
 """A path that is given as data is read by the dataset called as the path's suffix, and a folder,
 which has none, by the one called ``folder``: a rule about paths that any package may serve."""
 
-WORDS = {"data"}
-"""A command in the box is called by a word that the core needs: what ``--data`` stands for."""
+WORDS = {"data", "report"}
+"""Commands in the box are called by words that the core needs: what ``--data`` stands for, and what
+the end of a training offers where it is installed."""
 
 UNSAFE = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 """Modules that run code in the data that they read."""

@@ -167,6 +167,32 @@ def test_a_grid_is_no_wider_than_its_images(count, columns):
     assert picture.shape == (1, 2 + 66 * rows, 2 + 66 * columns)
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("count", [1, 5, 8, 11])
+@pytest.mark.parametrize("size", [(8, 8), (20, 33), (70, 64)])
+def test_a_picture_is_cut_into_what_it_shows(channels, count, size):
+    rng = torch.Generator().manual_seed(0)
+    stored = torch.randint(0, 255, (count, channels, *size), generator=rng).byte()
+    picture, layout = images.picture_of(stored), images.layout_of(stored)
+    assert layout == f"{min(8, count)} x {math.ceil(count / 8)}"
+    factor = max(1, 64 // max(size))
+    small = images.cells(picture, layout)[..., ::factor, ::factor].flatten(0, 1)
+    assert torch.equal(small[:count], stored)
+    assert bool((small[count:] == 255).all())
+
+
+def test_a_plot_is_one_image():
+    points = torch.zeros(3, 2)
+    picture = images.picture_of(points)
+    assert images.layout_of(points) == "plot"
+    assert torch.equal(images.cells(picture, "plot")[0, 0], picture)
+
+
+@pytest.mark.parametrize("layout", ["", "x", "8x8", "0 x 8", "-1 x 8", "7 x 8", "8 x 7", "264 x 1"])
+def test_a_picture_is_not_cut_by_a_layout_that_cannot_be_its_own(layout):
+    assert images.cells(images.grid(plain(*range(64))), layout) is None
+
+
 # Plots
 
 

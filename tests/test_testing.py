@@ -659,6 +659,56 @@ class TruncatesByClipping(Linear):
         return nn.Sequential(Apply(lambda z: z.clamp(-truncation, truncation)), generator)
 
 
+class WalksNowhere(Linear):
+    """Stays where a walk begins."""
+
+    def interpolated(self, start, end, share):
+        return start
+
+
+class WalksBack(Linear):
+    """Takes the share for what is left."""
+
+    def interpolated(self, start, end, share):
+        return share * start + (1 - share) * end
+
+
+class WalksInPlace(Linear):
+    """Changes the latents of a seed."""
+
+    def interpolated(self, start, end, share):
+        return start.lerp_(end, share)
+
+
+class WalksAtRandom(Linear):
+    """Draws on the way from torch's global generator."""
+
+    def interpolated(self, start, end, share):
+        aside = share * (1 - share)
+        return start.lerp(end, share) + aside * torch.randn_like(start)
+
+
+class WalksInDoubles(Linear):
+    """Gives latents of another type, which no network takes."""
+
+    def interpolated(self, start, end, share):
+        return start.double().lerp(end.double(), share)
+
+
+class WalksBeyondNumbers(Linear):
+    """Divides by what is 0 half-way."""
+
+    def interpolated(self, start, end, share):
+        return start.lerp(end, share) / (1.0 if share in (0, 1) else 0.0)
+
+
+class RefusesToWalk(Linear):
+    """Says that nothing lies between its latents."""
+
+    def interpolated(self, start, end, share):
+        raise InputError("nothing lies between codes")
+
+
 class HiddenFrequencies(Linear):
     """Draws random features that are not in the state dict."""
 
@@ -1109,6 +1159,12 @@ ARCHITECTURES = [
     Kill(architecture.check_truncation, TruncatesByDrawing, "truncated() must leave torch's"),
     Kill(architecture.check_truncation, TruncatesToNothing, "truncated samples must be finite"),
     Kill(architecture.check_truncation, TruncatesBeyond, "truncated images must lie in [-1, 1]"),
+    Kill(architecture.check_interpolation, WalksNowhere, "at 1 there were others"),
+    Kill(architecture.check_interpolation, WalksBack, "at 0 there were others"),
+    Kill(architecture.check_interpolation, WalksInPlace, "must not change in place"),
+    Kill(architecture.check_interpolation, WalksAtRandom, "interpolated() must leave torch's"),
+    Kill(architecture.check_interpolation, WalksInDoubles, "must give latents of shape"),
+    Kill(architecture.check_interpolation, WalksBeyondNumbers, "must give finite latents"),
     Kill(architecture.check_history, HistoryIsAFunction, "a torch.nn.Module, not function"),
     Kill(architecture.check_history, HalfOfTheFakes, "as many fakes as it takes"),
     Kill(architecture.check_history, ShuffledClasses, "those of each class apart"),
@@ -2992,6 +3048,7 @@ SOUND = {
         SpectrallyNormalised,
         WithDropout,
         TruncatesByClipping,
+        RefusesToWalk,
         Conditional,
         LearnsLabels,
         Translating,

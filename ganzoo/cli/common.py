@@ -146,6 +146,15 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         print("  ".join(cells).rstrip())
 
 
+def duration(seconds: float) -> str:
+    """Write a time as a person would: ``57 s``, ``3 min`` or ``1.5 h``."""
+    if seconds < 100:
+        return f"{round(seconds)} s"
+    if seconds < 6000:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
 def note(message: str) -> None:
     """Say something on standard error."""
     line = printable(message)

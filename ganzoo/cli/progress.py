@@ -1,22 +1,33 @@
-"""Progress on standard error: a live line in a terminal, plain lines elsewhere."""
+"""Progress on standard error: live lines in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
-from ganzoo.cli.common import note
+from ganzoo.cli.common import duration, note
+from ganzoo.errors import printable
 from ganzoo.loop import Observer
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from torch import Tensor
+
+    from ganzoo.cli.preview import Preview
     from ganzoo.config import RunConfig
     from ganzoo.run import Run
     from ganzoo.scores import ScoreRow
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_PREVIEWS = 1.0
+REFRESHES = 2
+"""Times a second that live lines are written: a preview has tens of kilobytes."""
+NETWORKS = ("discriminator", "generator")
 
 
 class _Bars:
@@ -24,7 +35,8 @@ class _Bars:
 
     def __init__(self) -> None:
         console = Console(stderr=True)
-        self.progress = _bar(console) if console.is_terminal else None
+        live = console.is_terminal and not console.is_dumb_terminal
+        self.progress = _Lines(console) if live else None
 
     def __enter__(self) -> Self:
         return self
@@ -46,7 +58,7 @@ class Counter(_Bars):
         """Move a bar, which is gone when its work is done, or say a line now and then."""
         if self.progress:
             if what not in self.tasks:
-                self.tasks[what] = self.progress.add_task(what, total=total, shown="")
+                self.tasks[what] = self.progress.add_task(what, total=total, shown="left")
                 self.progress.start()
             self.progress.update(self.tasks[what], completed=done)
             if done >= total:
@@ -57,13 +69,25 @@ class Counter(_Bars):
 
 
 class ProgressObserver(Counter, Observer):
-    """Shows a run's losses, images per second and time left."""
+    """Shows a run's losses, images per second, time left and newest samples."""
 
     def __init__(self) -> None:
         super().__init__()
         self.task: Any = None
         self.steps = 0
-        self.first: tuple[float, int] = (0.0, 0)
+        self.first: tuple[float, int] = (time.monotonic(), 0)
+        self.done = 0
+        """Steps that were done in this process."""
+        self.seconds = 0.0
+        """How long they took, with all that goes on around them."""
+        self.row: dict[str, Any] = {}
+        """What was logged last."""
+        self.warnings = 0
+        self.together = 1
+        """Rows of samples that belong together."""
+        self.picture: tuple[Tensor, str] | None = None
+        """The newest picture that is not shown yet, and its layout."""
+        self.previewed = float("-inf")
 
     def started(self, run: Run, config: RunConfig, step: int) -> None:
         """Say what is trained and where."""
@@ -73,22 +97,40 @@ class ProgressObserver(Counter, Observer):
         self.first = (time.monotonic(), step)
         self.said = self.first[0]
         if self.progress:
-            self.task = self.progress.add_task("", total=self.steps, completed=step, shown="")
+            from ganzoo.registry import ARCHITECTURE
+
+            self.together = 1 + config.architecture.build(ARCHITECTURE).takes_images
+            self.task = self.progress.add_task(
+                "step", total=self.steps, completed=step, shown="left"
+            )
             self.progress.start()
 
     def stepped(self, step: int) -> None:
         """Move the bar."""
+        self.done = step - self.first[1]
         if self.progress:
             self.progress.update(self.task, completed=step)
 
     def logged(self, row: dict[str, Any]) -> None:
         """Show the losses: beside the bar, or as a line now and then."""
-        shown = _losses(row)
+        self.row = row
         if self.progress:
-            self.progress.update(self.task, shown=shown)
+            self.progress.update(self.task, shown=f"left  {_speed(row)}")
+            self.progress.losses = losses(row)
+            self._preview()
         elif time.monotonic() - self.said >= SECONDS_BETWEEN_LINES or row["step"] == self.steps:
             self.said = time.monotonic()
-            note(f"step {row['step']}/{self.steps}  {shown}  {self._left(row['step'])}")
+            sums = (
+                f"{network} {sum(terms.values()):.3f}" for network, terms in losses(row).items()
+            )
+            shown = "  ".join([*sums, _speed(row), f"{duration(self._left(row['step']))} left"])
+            note(f"step {row['step']}/{self.steps}  {shown}")
+
+    def pictured(self, step: int, picture: Tensor, layout: str) -> None:
+        """Show the samples, where the terminal can, at most once a second."""
+        if self.progress:
+            self.picture = picture, layout
+            self._preview()
 
     def scored(self, rows: list[ScoreRow]) -> None:
         """Show the scores of a snapshot, as a line that stays."""
@@ -100,33 +142,81 @@ class ProgressObserver(Counter, Observer):
         self(what, done, total)
 
     def warned(self, message: str) -> None:
-        """Print a warning."""
+        """Print a warning, which stays above what moves."""
+        self.warnings += 1
         note(f"warning: {message}")
 
-    def _left(self, step: int) -> str:
+    def __exit__(self, *failure: object) -> None:
+        """Leave the terminal as it was, but for the last samples of a run that came to its end."""
+        self.seconds = time.monotonic() - self.first[0]
+        super().__exit__(*failure)
+        if self.progress and not any(failure):
+            self.previewed = float("-inf")
+            self._preview()
+            if self.progress.preview is not None:
+                self.progress.console.print(self.progress.preview)
+
+    def _preview(self) -> None:
+        now = time.monotonic()
+        if self.picture is None or now - self.previewed < SECONDS_BETWEEN_PREVIEWS:
+            return
+        from ganzoo.cli.preview import Preview, can_show
+
+        if can_show(self.progress.console):
+            self.progress.preview = Preview(*self.picture, self.together)
+        self.picture, self.previewed = None, now
+
+    def _left(self, step: int) -> float:
         began, first = self.first
-        seconds = (time.monotonic() - began) / max(1, step - first) * (self.steps - step)
-        return f"{round(seconds)} s left"
+        return (time.monotonic() - began) / max(1, step - first) * (self.steps - step)
 
 
-def _bar(console: Any) -> Progress:
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[shown]}", markup=False),
-        console=console,
-        transient=True,
-    )
+class _Lines(Progress):
+    """Bars, above them the terms of each network's loss, and above these the newest samples."""
+
+    losses: Mapping[str, Mapping[str, float]] | None = None
+    preview: Preview | None = None
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed}/{task.total}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[shown]}", markup=False),
+            console=console,
+            transient=True,
+            refresh_per_second=REFRESHES,
+        )
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        if self.preview is not None:
+            yield self.preview
+        if self.losses is not None:
+            lines = Table.grid(padding=(0, 2))
+            lines.add_column(no_wrap=True, min_width=max(map(len, self.losses)))
+            lines.add_column(no_wrap=True, overflow="ellipsis")
+            for network, terms in self.losses.items():
+                lines.add_row(network, in_words(terms))
+            yield lines
+        yield self.make_tasks_table(self.tasks)
 
 
-def _losses(row: dict[str, Any]) -> str:
-    """Name each network's loss, the sum of its terms, and the speed."""
-    sums = {"discriminator": 0.0, "generator": 0.0}
+def losses(row: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Return the terms of each network's loss, whose sum it is, in a line of metrics."""
+    found: dict[str, dict[str, float]] = {network: {} for network in NETWORKS}
     for key, value in row.items():
         network, _, name = key.partition("/")
-        if network in sums and name != "gradient_norm":
-            sums[network] += value
-    losses = "  ".join(f"{network} {value:.3f}" for network, value in sums.items())
-    return f"{losses}  {row['images_per_second']:.0f} images/s"
+        if network in found and name != "gradient_norm":
+            found[network][name] = value
+    return found
+
+
+def in_words(terms: Mapping[str, float]) -> str:
+    """Write a loss as the sum of its terms."""
+    named = " + ".join(f"{printable(name)} {value:.3f}" for name, value in terms.items())
+    return named if len(terms) == 1 else f"{sum(terms.values()):.3f} = {named}"
+
+
+def _speed(row: Mapping[str, Any]) -> str:
+    return f"{row['images_per_second']:.0f} images/s"

@@ -18,7 +18,6 @@ from ganzoo.cli.common import (
     TrainingData,
     gathered,
     names_of,
-    note,
     print_json,
 )
 from ganzoo.errors import InputError
@@ -109,7 +108,7 @@ def train(
         changes = {name: value for name, value in names.items() if value is not None}
         with _progress() as observer:
             run = go_on(resume, {**changes, **given}, observer)
-        _finish(run, as_json)
+        _finish(run, as_json, observer)
         return
     from ganzoo.api import configured, start
 
@@ -119,7 +118,7 @@ def train(
             with _progress() as observer:
                 run = start(config, out, observer, initial)
     if not dry_run:
-        _finish(run, as_json)
+        _finish(run, as_json, observer)
         return
     if initial is not None:
         initial.require_fit(config)
@@ -133,9 +132,10 @@ def _progress() -> ProgressObserver:
     return ProgressObserver()
 
 
-def _finish(run: Run, as_json: bool) -> None:
+def _finish(run: Run, as_json: bool, observer: ProgressObserver) -> None:
     if not is_first():
         return
+    from ganzoo.cli.summary import summarise
     from ganzoo.scores import logged_scores, read_scores
 
     config = run.config()
@@ -156,11 +156,4 @@ def _finish(run: Run, as_json: bool) -> None:
         )
         return
     print(run.path)
-    note(f"samples: {run.model / 'samples.png'}")
-    for word, rows, folder in (("last", last, run.model), ("best", best, run.best)):
-        if rows:
-            found = ", ".join(f"{row.metric} {row.shown()}" for row in rows)
-            note(f"{word}: {found} at step {rows[0].step} ({folder})")
-    translates = config.architecture.build(ARCHITECTURE).takes_images
-    more = " --source PATH --label CLASS" if translates else ""
-    note(f"next: ganzoo eval {run.path}   ganzoo sample {run.path}{more}")
+    summarise(run, config, last, best, observer)

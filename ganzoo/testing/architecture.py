@@ -404,6 +404,34 @@ def check_truncation(architecture: Architecture) -> None:
             )
 
 
+def check_interpolation(architecture: Architecture) -> None:
+    """A walk begins at the one latents and ends at the other, or is refused."""
+    if architecture.takes_images:
+        return
+    start, end = (_latents(architecture, seed) for seed in (1, 2))
+    given = start.clone(), end.clone()
+    for share, wanted in ((0.0, start), (0.5, None), (1.0, end)):
+        try:
+            with untouched_randomness("interpolated()"):
+                found = architecture.interpolated(start, end, share)
+        except InputError:
+            return
+        require(
+            torch.equal(start, given[0]) and torch.equal(end, given[1]),
+            "interpolated() must not change in place what it is given",
+        )
+        require(
+            found.shape == start.shape and found.dtype == start.dtype,
+            f"interpolated() must give latents of shape {tuple(start.shape)} and {start.dtype}",
+        )
+        require(bool(found.isfinite().all()), "interpolated() must give finite latents")
+        require(
+            wanted is None or torch.allclose(found, wanted, rtol=1e-3, atol=1e-3),
+            "interpolated() must begin at the first latents, for a share of 0, and end at the "
+            f"second ones, for 1: at {share:g} there were others",
+        )
+
+
 def check_history(architecture: Architecture) -> None:
     """What stands between fakes and the discriminator keeps its memory in buffers."""
     for data, *_ in _networks(architecture):
@@ -447,6 +475,7 @@ architecture_checks: list[Callable[[Architecture], None]] = [
     check_unlabelled,
     check_generator_terms,
     check_truncation,
+    check_interpolation,
     check_history,
     check_steps,
 ]

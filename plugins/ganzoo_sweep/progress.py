@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganzoo.cli.common import note
+from ganzoo.cli.common import duration, note
 from ganzoo.cli.progress import Counter
 from ganzoo_sweep.grid import Cell, Grid
 from ganzoo_sweep.results import Verdict
@@ -37,17 +37,9 @@ class Progress(Counter, Watcher):
         if verdict.error is None:
             first = verdict.scores[0]
             found = f"{first.metric} {first.shown()}"
-        more = f"; {left} left, about {_duration(wait)}" if left else ""
-        note(f"{cell.words}: {found}, after {_duration(seconds)}{more}")
+        more = f"; {left} left, about {duration(wait)}" if left else ""
+        note(f"{cell.words}: {found}, after {duration(seconds)}{more}")
 
     def warned(self, message: str) -> None:
         """Print a warning."""
         note(f"warning: {message}")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{round(seconds)} s"
-    if seconds < 6000:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"

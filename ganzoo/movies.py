@@ -1,0 +1,283 @@
+"""Moving pictures: frames, made one after the other, as a GIF, a WebP or an MP4."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.errors import InputError, first_line
+from ganzoo.files import atomic_path, regular_size
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from ganzoo.run import Run
+
+    Texts = Mapping[str, str]
+    Writer = Callable[[Path, Iterator[Image], Sequence[int], Texts], None]
+
+WALK_FRAMES = 50
+"""Frames of a walk from one seed to the next, where no number is asked for."""
+FRAME = 40
+"""Milliseconds for which a frame of a walk is shown."""
+HOLD = 2000
+"""Milliseconds, at least, for which the last frame of a training is shown."""
+TRAINING = 10_000
+"""Milliseconds that a training takes, unless its frames would be too quick or too slow."""
+SLOWEST = 500
+CAPTION = 14
+"""Height of the letters below a frame, in pixels."""
+PICTURE = re.compile(r"([0-9]{8,18})\.png")
+H264 = {
+    "crf": "18",
+    "colorspace": "smpte170m",
+    "color_primaries": "smpte170m",
+    "color_trc": "smpte170m",
+}
+"""A quality at which losses are hardly seen; and what red, green and blue were made into, which
+players would otherwise guess by the size of the picture."""
+LARGEST_WEBP = 16383
+"""Pixels that a WebP may be wide or high."""
+
+
+def require_movie(path: Path) -> None:
+    """Refuse a path that no movie can be written to.
+
+    Raises:
+        InputError: its suffix is none of a movie, or what writes such a movie is not installed.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in WRITERS or path.is_dir():
+        raise InputError(f"{path}: a movie is written to a .gif, a .webp or an .mp4")
+    if suffix == ".mp4" and importlib.util.find_spec("av") is None:
+        raise InputError(
+            f"{path}: an .mp4 needs pip install 'ganzoo[mp4]'; a .webp needs nothing more"
+        )
+
+
+def write_movie(
+    path: Path, frames: Iterable[Image], durations: Sequence[int], texts: Mapping[str, str]
+) -> None:
+    """Write a movie that is shown again and again, whole or not at all.
+
+    Frames are taken one by one, and none is kept. A WebP holds their very pixels, and a GIF as well
+    where a frame has no more than 256 colours; the bytes of both are the same each time. An MP4 is
+    H.264, which loses a little.
+
+    Args:
+        path: A ``.gif``, a ``.webp`` or an ``.mp4``; what is there is replaced.
+        frames: Pictures of one size and mode: ``L``, ``RGB``, or ``RGBA``, which but for a WebP lie
+            on white.
+        durations: Milliseconds for which each is shown; multiples of 10 are the same in any format.
+        texts: What the movie is, as by :func:`ganzoo.images.provenance`.
+
+    Raises:
+        InputError: see :func:`require_movie`; or the frames are too large for the format.
+    """
+    require_movie(path)
+    with atomic_path(path) as beside:
+        WRITERS[path.suffix.lower()](beside, iter(frames), durations, texts)
+
+
+def training_movie(run: Run, path: Path) -> int:
+    """Write a run's sample pictures as a movie, with the step below each, and return how many.
+
+    It takes about ten seconds and rests on the last picture, which is the newest: a run that still
+    trains has a movie as well.
+
+    Args:
+        run: The run, of which ``config.json`` and ``samples/`` are read.
+        path: As for :func:`write_movie`.
+
+    Raises:
+        InputError: there are no pictures, or one cannot be read or has another size than the first.
+    """
+    from ganzoo.images import provenance
+
+    require_movie(path)
+    found = _pictures(run)
+    if not found:
+        raise InputError(f"{run.path} has no sample pictures yet: there is no movie in it")
+    pace = min(SLOWEST, max(FRAME, TRAINING // len(found) // 10 * 10))
+    durations = [pace] * len(found)
+    durations[-1] = pace * math.ceil(HOLD / pace)
+    config, first, last = run.config(), min(found), max(found)
+    texts = provenance(f"{config.title}, steps {first} to {last}", config.train.seed)
+    write_movie(path, _captioned(found), durations, texts)
+    return len(found)
+
+
+def _pictures(run: Run) -> dict[int, Path]:
+    """Return the sample pictures by their steps, in order."""
+    named = [(PICTURE.fullmatch(path.name), path) for path in run.samples.glob("*.png")]
+    return dict(sorted((int(match[1]), path) for match, path in named if match))
+
+
+def _captioned(pictures: Mapping[int, Path]) -> Iterator[Image]:
+    from PIL import Image, ImageDraw
+
+    font, first = _font(), None
+    gap = CAPTION // 2
+    widest = math.ceil(font.getlength(_caption(max(pictures)))) + 2 * gap
+    for step, path in pictures.items():
+        picture = _read(path)
+        kind = picture.size, picture.mode
+        if first not in (None, kind):
+            raise InputError(f"{path} has another size, or other colours, than those before it")
+        first = kind
+        white = (255,) * len(picture.getbands())
+        place = max(picture.width, widest), picture.height + CAPTION + gap
+        frame = Image.new(picture.mode, place, white)
+        frame.paste(picture)
+        grey = tuple(110 if band != "A" else 255 for band in picture.getbands())
+        at = gap, picture.height
+        ImageDraw.Draw(frame).text(at, _caption(step), fill=grey, font=font)
+        yield frame
+
+
+def _caption(step: int) -> str:
+    return f"step {step:,}"
+
+
+@cache
+def _font() -> Any:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(CAPTION)
+
+
+def _read(path: Path) -> Image:
+    """Read a sample picture, which in a stranger's run may be anything."""
+    from PIL import Image
+
+    from ganzoo import memory
+
+    regular_size(path)
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            memory.require(4 * picture.width * picture.height, f"the picture {path}")
+            mode = picture.mode if picture.mode in ("L", "RGBA") else "RGB"
+            return picture.convert(mode)
+    except InputError:
+        raise
+    except Exception as error:  # Pillow raises almost anything
+        raise InputError(f"{path} cannot be read as a picture: {first_line(error)}") from None
+
+
+# Formats
+
+
+def _write_gif(path: Path, frames: Iterator[Image], durations: Sequence[int], texts: Texts) -> None:
+    # Pillow's own writer of several frames keeps all of them until the end.
+    from PIL.GifImagePlugin import getdata, getheader
+
+    with path.open("wb") as file:
+        for number, (frame, duration) in enumerate(zip(frames, durations, strict=True)):
+            picture = _paletted(frame)
+            if not number:
+                about = {"loop": 0, "comment": texts["Description"].encode()}
+                file.writelines(getheader(picture.copy(), info=about)[0])
+            file.writelines(getdata(picture, duration=duration, include_color_table=True))
+        file.write(b";")
+
+
+def _paletted(frame: Image) -> Image:
+    """Return a frame of 256 colours at most; where it has no more, they are its own."""
+    frame = _opaque(frame)
+    return frame.convert("P") if frame.mode == "L" else frame.quantize(256)
+
+
+def _write_webp(
+    path: Path, frames: Iterator[Image], durations: Sequence[int], texts: Texts
+) -> None:
+    from ganzoo.images import XMP
+
+    reel = _reel(frames, len(durations))
+    if max(reel.size) > LARGEST_WEBP:
+        raise InputError(
+            f"a .webp is at most {LARGEST_WEBP} pixels wide and high, not {reel.width} x "
+            f"{reel.height}: ask for fewer samples"
+        )
+    reel.save(
+        path,
+        format="WEBP",
+        save_all=True,
+        duration=list(durations),
+        loop=0,
+        lossless=True,
+        quality=50,
+        method=4,
+        xmp=texts[XMP].encode(),
+    )
+
+
+def _reel(frames: Iterator[Image], count: int) -> Image:
+    """Return frames as one picture of many, which are made when they are sought, and not kept."""
+    from PIL import Image
+
+    class Reel(Image.Image):
+        n_frames = count
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._place = -1
+            self.seek(0)
+
+        def tell(self) -> int:
+            return self._place
+
+        def seek(self, frame: int) -> None:
+            if frame <= self._place:
+                return  # Pillow goes back to the first one when it has written all
+            shown = next(frames)
+            self.im, self._mode, self._size = shown.im, shown.mode, shown.size
+            self._place = frame
+
+    return Reel()
+
+
+def _write_mp4(path: Path, frames: Iterator[Image], durations: Sequence[int], texts: Texts) -> None:
+    import av
+
+    tick = math.gcd(*durations)
+    first = next(frames)
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as movie:
+        movie.metadata.update(title=texts["ganzoo:model"], comment=texts["Description"])
+        stream = movie.add_stream("libx264", rate=Fraction(1000, tick), options=dict(H264))
+        stream.width, stream.height = (side + side % 2 for side in first.size)
+        stream.pix_fmt = "yuv420p"
+        for frame, duration in zip(itertools.chain([first], frames), durations, strict=True):
+            picture = _even(_opaque(frame).convert("RGB"))
+            for _ in range(duration // tick):
+                movie.mux(stream.encode(av.VideoFrame.from_image(picture)))
+        movie.mux(stream.encode())
+
+
+def _even(frame: Image) -> Image:
+    """Add a white row or column where sides are odd, which H.264 does not have here."""
+    from PIL import Image
+
+    if not (frame.width % 2 or frame.height % 2):
+        return frame
+    even = Image.new("RGB", tuple(side + side % 2 for side in frame.size), "white")
+    even.paste(frame)
+    return even
+
+
+def _opaque(frame: Image) -> Image:
+    """Return a frame that can be seen through as it looks on white."""
+    from PIL import Image
+
+    if frame.mode != "RGBA":
+        return frame
+    return Image.alpha_composite(Image.new("RGBA", frame.size, "white"), frame).convert("RGB")
+
+
+WRITERS: dict[str, Writer] = {".gif": _write_gif, ".webp": _write_webp, ".mp4": _write_mp4}
