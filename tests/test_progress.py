@@ -330,6 +330,7 @@ def test_the_end_says_what_came_of_it_and_what_comes_next(ganzoo_cli):
     assert found["next"] == [
         "ganzoo sample 'a run'",
         "ganzoo eval 'a run'",
+        "ganzoo report 'a run'",
         "ganzoo publish 'a run' USER/NAME",
     ]
     last = json.loads(Path("a run/metrics.jsonl").read_text().splitlines()[-1])
@@ -352,21 +353,22 @@ def test_scores_and_the_best_snapshot_are_in_the_table(ganzoo_cli):
     assert re.fullmatch(r"fid\[digits-cnn\] .* at step [12] \(run/best\)", found["best"][0])
 
 
-REPORT = """
+BROUGHT = """
 import typer
 app = typer.Typer()
 
 @app.command()
-def report(run: str):
-    '''Write a report.'''
+def frame(run: str):
+    '''Put a run in a frame.'''
 """
 
 
-def test_a_command_is_offered_where_a_package_brings_it(ganzoo_cli, plugin):
-    assert "report" not in ganzoo_cli(*TRAIN.split(), "--steps=0", "--out=one").err
-    plugin("acme", REPORT, {"ganzoo.commands": {"report": "acme:app"}})
+def test_a_command_is_offered_where_a_package_brings_it(ganzoo_cli, plugin, monkeypatch):
+    monkeypatch.setattr("ganzoo.cli.summary.OFFERED", ("frame",))
+    assert "frame" not in ganzoo_cli(*TRAIN.split(), "--steps=0", "--out=one").err
+    plugin("acme", BROUGHT, {"ganzoo.commands": {"frame": "acme:app"}})
     found = table(ganzoo_cli(*TRAIN.split(), "--steps=0", "--out=two").err)
-    assert "ganzoo report two" in found["next"]
+    assert "ganzoo frame two" in found["next"]
 
 
 def test_one_document_is_all_that_json_prints(ganzoo_cli, in_terminal):
