@@ -122,6 +122,15 @@ class Ranks:
         """
         return make()
 
+    @contextmanager
+    def one_first(self) -> Iterator[bool]:
+        """Have one process of each machine go through a block before the others of it.
+
+        Yields:
+            Whether another one has been through it: what it has kept on the disk is there.
+        """
+        yield False
+
     def require_same(self, mine: str, what: str) -> None:
         """Refuse to go on where processes have read different things.
 
@@ -159,6 +168,11 @@ def is_first() -> bool:
 def local_rank() -> int | None:
     """Return which of the processes of this machine this is; None where it is the only one."""
     return _number("LOCAL_RANK", 0) if _started_with()[1] > 1 else None
+
+
+def local_world() -> int:
+    """Return how many processes work together on this machine, as far as torchrun says."""
+    return max(1, _number("LOCAL_WORLD_SIZE", 1)) if _started_with()[1] > 1 else 1
 
 
 @contextmanager
@@ -272,6 +286,7 @@ class _Team(Ranks):
         self.world = world
         self._backend: str | None = None
         self._questions = 0
+        self._turns = 0
         self._agreed: BaseException | None = None
         self._signs: dict[tuple[Any, ...], Tensor] = {}
         self._sent: list[tuple[Tensor, torch.cuda.Event, tuple[float, float]]] = []
@@ -499,6 +514,17 @@ class _Team(Ranks):
             self._agreed = _KINDS[answer["kind"]](answer["message"])
             raise self._agreed
         return answer["found"]
+
+    @contextmanager
+    def one_first(self) -> Iterator[bool]:
+        """Wait for the one that torchrun counts as the first of this machine."""
+        self._turns += 1
+        key = f"turn/{_machine()}/{self._turns}"
+        if led := bool(local_rank()):
+            self._awaited(key)
+        yield led
+        if not led:
+            self._put(key, True)
 
     def require_same(self, mine: str, what: str) -> None:
         """Compare with the first one."""
@@ -751,7 +777,11 @@ class _Watch(threading.Thread):
 
 
 def _said_here() -> str:
-    return f"said/{os.environ.get('GROUP_RANK') or os.uname().nodename}"
+    return f"said/{_machine()}"
+
+
+def _machine() -> str:
+    return os.environ.get("GROUP_RANK") or os.uname().nodename
 
 
 def _lost_store() -> _Failure:

@@ -1,7 +1,6 @@
 """Image files that are decoded once and kept by their content."""
 
 import io
-import json
 import os
 import shutil
 import signal
@@ -455,5 +454,3 @@ def test_the_index_holds_any_name(tmp_path, every):
         pytest.skip("this system has no such names")
     for _ in range(2):
         assert open_dataset(str(root)).names == (name,)
-    (index,) = Path("cache/images").glob(f"*/{reading.INDEX}")
-    assert json.loads(index.read_text("ascii"))["kept"] == [name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -18,9 +18,10 @@ from ganzoo.errors import GanzooError, InputError, did_you_mean
 from ganzoo.files import cache_folder, regular_size
 from ganzoo.seeding import generator_for
 from ganzoo_data.files import Classes, ImageFiles
+from ganzoo_data.indexed import Source
 from ganzoo_data.options import FLIP, AbsolutePath, Mirrored
 from ganzoo_data.reading import Shaping
-from ganzoo_data.sources import Folder, Source
+from ganzoo_data.sources import Folder
 
 NAMED = 3
 """Missing and damaged files that are named."""
@@ -265,7 +266,7 @@ class CelebA(_Published, ImageFiles):
         folder = Path(found.root) / found.base_folder / "img_align_celeba"
         yield _Faces(folder, found.filename, labels)
 
-    def classes(self, source: Source, names: list[str]) -> Classes:
+    def classes(self, source: Source, names: Sequence[str]) -> Classes:
         """Return the attribute's classes: without it, and with it."""
         if source.labels is None:
             return None, None
