@@ -267,6 +267,19 @@ def test_a_small_set_of_large_images_stays_on_the_disk(put, monkeypatch):
     same(samples, open_dataset(path))
 
 
+def test_the_processes_of_a_machine_share_its_memory(put, every, monkeypatch):
+    path = put(CONTENTS)
+    monkeypatch.setenv(memory.VARIABLE, str(4 * 1500 / memory.GIB))
+    assert not open_dataset(path).streamed
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("RANK", "0")
+    assert not open_dataset(path).streamed  # all on other machines, for all that is known
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert open_dataset(path).streamed
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert not open_dataset(path).streamed
+
+
 def test_what_is_mapped_can_be_used_as_any_tensor(put, monkeypatch):
     path = put(CONTENTS)
     whole = open_dataset(path)

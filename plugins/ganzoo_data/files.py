@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -201,7 +202,7 @@ def in_runs(runs: Sequence[tuple[int, int]]) -> Tensor:
     Args:
         runs: Pairs of a label and how often it comes, one after another.
     """
-    labels, counts = torch.tensor(runs).unbind(1)
-    most = int(labels.max())
-    fit = (kind for kind in (torch.uint8, torch.int16) if most <= torch.iinfo(kind).max)
-    return labels.to(next(fit, torch.int32)).repeat_interleave(counts)
+    labels, counts = np.array(runs).T
+    fit = (kind for kind in (np.uint8, np.int16) if labels.max() <= np.iinfo(kind).max)
+    # numpy repeats in place; torch would list as many int64 first.
+    return torch.from_numpy(np.repeat(labels.astype(next(fit, np.int32)), counts))

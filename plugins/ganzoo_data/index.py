@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import heapq
 import io
+import os
 import struct
+import weakref
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -31,6 +33,7 @@ BLOCK = 1 << 12
 """Records that are read or written at once."""
 TEXT, ENDS, ROWS = FILES = ("names", "ends", "rows")
 FACTS = "index.json"
+_LETTERS, _PLACES = np.dtype(np.uint8), np.dtype("<i8")
 _LENGTHS = struct.Struct("<II")
 
 Record = tuple[bytes, bytes]
@@ -45,6 +48,33 @@ def to_bytes(name: str) -> bytes:
 def to_name(text: bytes) -> str:
     """Return the name that :func:`to_bytes` was given."""
     return text.decode("utf-8", "surrogatepass")
+
+
+class Stored:
+    """An array in a file, of which parts are read; to map it would have the system map much more.
+
+    Args:
+        path: The file.
+        kind: What it holds, one after another.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, path: Path, kind: np.dtype) -> None:
+        self._kind = kind
+        self._handle = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._handle)
+        self._length = os.fstat(self._handle).st_size // kind.itemsize
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        begin, end, _ = part.indices(self._length)
+        size = self._kind.itemsize
+        data = os.pread(self._handle, max(0, end - begin) * size, begin * size)
+        return np.frombuffer(data, self._kind)
 
 
 class _Sequence(Sequence[str]):
@@ -83,7 +113,7 @@ class Names(_Sequence):
         ends: Where each ends, int64.
     """
 
-    def __init__(self, text: np.ndarray, ends: np.ndarray) -> None:
+    def __init__(self, text: np.ndarray | Stored, ends: np.ndarray | Stored) -> None:
         self.text = text
         self.ends = ends
 
@@ -91,8 +121,8 @@ class Names(_Sequence):
         return len(self.ends)
 
     def _at(self, place: int) -> str:
-        begin = self.ends[place - 1] if place else 0
-        return to_name(self.text[begin : self.ends[place]].tobytes())
+        *begin, end = self.ends[max(0, place - 1) : place + 1].tolist()
+        return to_name(self.text[begin[0] if begin else 0 : end].tobytes())
 
     def in_bytes(self) -> Iterator[bytes]:
         """Yield each as :func:`to_bytes` has it."""
@@ -160,7 +190,7 @@ class Index:
     """
 
     def __init__(
-        self, names: Names, rows: np.ndarray, facts: Mapping[str, Any] | None = None
+        self, names: Names, rows: np.ndarray | Stored, facts: Mapping[str, Any] | None = None
     ) -> None:
         self.names = names
         self.rows = rows
@@ -178,13 +208,13 @@ class Index:
         _write(_last_of_each(sorted(records, key=itemgetter(0))), *files)
         text, ends, rows = (
             np.frombuffer(bytearray(file.getvalue()), each)
-            for file, each in zip(files, (np.uint8, np.dtype("<i8"), kind), strict=True)
+            for file, each in zip(files, (_LETTERS, _PLACES, kind), strict=True)
         )
         return cls(Names(text, ends), rows)
 
     @classmethod
     def opened(cls, folder: Path, kind: np.dtype, *, verified: bool = False) -> Index | None:
-        """Map what :func:`write` and :func:`describe` have left; None if it is damaged.
+        """Open what :func:`write` and :func:`describe` have left; None if it is damaged.
 
         Args:
             folder: Where it lies.
@@ -196,21 +226,25 @@ class Index:
             if not verified and manifest(folder, FACTS, KEY_FILE) != facts["files"]:
                 return None
             text, ends, rows = (
-                np.memmap(folder / name, each, "r")
-                for name, each in zip(FILES, (np.uint8, np.dtype("<i8"), kind), strict=True)
+                Stored(folder / name, each)
+                for name, each in zip(FILES, (_LETTERS, _PLACES, kind), strict=True)
             )
             return cls(Names(text, ends), rows, facts)
         except (InputError, OSError, ValueError, LookupError, TypeError):
             return None
+
+    def row(self, place: int) -> np.void:
+        """Return what is known of one file."""
+        return self.rows[place : place + 1][0]
 
     def records(self) -> Iterator[Record]:
         """Yield every record, in order."""
         return zip(self.names.in_bytes(), self._rows_in_bytes(), strict=True)
 
     def _rows_in_bytes(self) -> Iterator[bytes]:
-        size = self.rows.itemsize
         for at in range(0, len(self.rows), BLOCK):
-            block = self.rows[at : at + BLOCK].tobytes()
+            rows = self.rows[at : at + BLOCK]
+            block, size = rows.tobytes(), rows.itemsize
             yield from (block[begin : begin + size] for begin in range(0, len(block), size))
 
 
@@ -262,8 +296,8 @@ def _write(records: Iterable[Record], text: BinaryIO, ends: BinaryIO, rows: Bina
         names, known = zip(*block, strict=True)
         text.write(b"".join(names))
         rows.write(b"".join(known))
-        reached = end + np.cumsum([len(name) for name in names], dtype="<i8")
-        ends.write(reached.astype("<i8").tobytes())
+        reached = end + np.cumsum([len(name) for name in names], dtype=_PLACES)
+        ends.write(reached.tobytes())
         end = int(reached[-1])
 
 

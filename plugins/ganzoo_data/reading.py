@@ -135,15 +135,25 @@ def _kept_if_possible(source: Source, shaping: Shaping) -> Images | str:
         return error.strerror or str(error)
 
 
-def _kept(source: Source, shaping: Shaping) -> Images:
-    key = {
-        "content": source.content(),
+def key_of(content: str, shaping: Shaping) -> dict[str, Any]:
+    """Return all that images depend on, for the cache.
+
+    Args:
+        content: Hash of the names and the bytes of their files.
+        shaping: What becomes of them.
+    """
+    return {
+        "content": content,
         "listing": LISTING,
         "image_size": shaping.image_size and list(shaping.image_size),
         "channels": shaping.channels,
         "crop": shaping.crop,
         "decoder": [decoding.DECODER, PIL.__version__, torch.__version__],
     }
+
+
+def _kept(source: Source, shaping: Shaping) -> Images:
+    key = key_of(source.content(), shaping)
 
     def make(folder: Path) -> None:
         with _File(folder / IMAGES) as store:

@@ -62,11 +62,12 @@ class Folder(Indexed):
         """
         path = self.root / self.names[place]
         data = _bytes_of(path)
-        if self._content is not None:
-            digest = self.index.rows["digest"][place].tobytes()
-            if hashlib.sha256(data).digest() != digest:
-                raise Changed(f"{path} has changed while it was read; start again")
+        if self._content is not None and not self._is_what_was_read(place, data):
+            raise Changed(f"{path} has changed while it was read; start again")
         return data
+
+    def _is_what_was_read(self, place: int, data: bytes) -> bool:
+        return hashlib.sha256(data).digest() == self.index.row(place)["digest"].tobytes()
 
     def weight(self) -> int:
         """Add up the sizes of all files that are there."""
@@ -189,7 +190,7 @@ class Zip(Indexed):
             Changed: the zip has changed since it was opened.
         """
         member = zipfile.ZipInfo(self.names[place])
-        for field, value in zip(self.kind.names, self.index.rows[place].item(), strict=True):
+        for field, value in zip(self.kind.names, self.index.row(place).item(), strict=True):
             setattr(member, field, value)
         _check_size(member.file_size)
         if member.compress_type not in PACKINGS:
