@@ -162,6 +162,7 @@ class Samples:
     spec: DataSpec
     stored: Tensor
     labels: Tensor | None = None
+    """Class of each ``(N,)``, as whole numbers of any type; :meth:`labels_of` gives int64."""
     skipped: tuple[str, ...] = ()
     """What could not be read, each with the reason."""
     names: Sequence[str] | None = None

@@ -96,7 +96,7 @@ def test_records_are_sorted_in_parts(tmp_path, monkeypatch, run, count):
     assert Index.opened(tmp_path, KIND).facts["state"] == "s"
 
 
-@pytest.mark.parametrize("name", [*index.FILES, index.FACTS])
+@pytest.mark.parametrize("name", [*index.FILES, index.FACTS, index.MANIFEST])
 @pytest.mark.parametrize("damage", ["cut", "emptied", "flipped", "gone"])
 def test_a_damaged_index_is_not_opened(tmp_path, name, damage):
     index.write(sorted(dict(records(50)).items()), tmp_path)
@@ -449,7 +449,7 @@ def test_a_zip_that_changes_while_it_is_read_is_an_error(tmp_path, monkeypatch):
     assert entries("images") == []
 
 
-@pytest.mark.parametrize("name", [*index.FILES, index.FACTS])
+@pytest.mark.parametrize("name", [*index.FILES, index.FACTS, index.MANIFEST])
 def test_a_damaged_index_is_made_anew(tmp_path, read, name):
     root = fill(tmp_path / "images", CONTENTS)
     first = open_dataset(str(root))

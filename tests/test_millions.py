@@ -1,29 +1,24 @@
-"""A set of ten million images: how it starts, and what it takes of the memory.
-
-There are no ten million files: its index and its images are written as a first pass leaves them,
-the images into a file of holes. What reads them is what reads any set.
-"""
+"""A set of ten million images: how it starts, and what it takes of the memory."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
 
-from ganzoo.cache import cached_folder
+import millions
 from ganzoo.seeding import BatchOrder
-from ganzoo_data import index, indexed, reading, sources
 
-COUNT, CLASSES = 10_000_000, 100
+COUNT = 10_000_000
 SHAPE = (3, 8, 8)
 WORLD, BATCH, BATCHES = 4, 64, 30
 
-PROCESS = """
+PROCESS = f"""
 import json, time
 from pathlib import Path
 import torch
@@ -34,7 +29,7 @@ from ganzoo.seeding import BatchOrder
 from ganzoo_data import files
 
 class Team(Ranks):
-    world = {world}
+    world = {WORLD}
 
     def __init__(self, rank):
         self.rank = rank
@@ -55,10 +50,10 @@ for place in range(len(samples) // 100):
     samples.names[place]
 names = 100 * (time.perf_counter() - began)
 found = []
-for rank in range({world}):
+for rank in range({WORLD}):
     feed = Feed(samples, torch.device("cpu"), seed=0, team=Team(rank))
-    order = BatchOrder(len(samples), {batch}, 0)
-    batches = [feed.batch(number, order) for number in range({batches})]
+    order = BatchOrder(len(samples), {BATCH}, 0)
+    batches = [feed.batch(number, order) for number in range({BATCHES})]
     found.append([(float(real.sum()), labels.tolist()) for real, labels in batches])
 print(json.dumps(dict(
     count=len(samples),
@@ -74,68 +69,13 @@ print(json.dumps(dict(
 """
 
 
-def name_of(place):
-    """Return the name of a file, in whose order the files come."""
-    return f"{place * CLASSES // COUNT:02d}/{place:08d}.png"
-
-
-def written(folder):
-    """Write the index of all files."""
-    width = len(name_of(0))
-    with (folder / index.TEXT).open("wb") as text, (folder / index.ENDS).open("wb") as ends:
-        for begin in range(0, COUNT, 1_000_000):
-            places = np.arange(begin, begin + 1_000_000)
-            digits = np.full((len(places), width), ord("/"), np.uint8)
-            digits[:, :2] = in_digits(places * CLASSES // COUNT, 2)
-            digits[:, 3:11] = in_digits(places, 8)
-            digits[:, 11:] = np.frombuffer(b".png", np.uint8)
-            text.write(digits.data)
-            ends.write(((places + 1) * width).astype("<i8").data)
-    with (folder / index.ROWS).open("wb") as rows:
-        rows.truncate(COUNT * sources.Zip.kind.itemsize)
-
-
-def in_digits(numbers, count):
-    return (numbers[:, None] // 10 ** np.arange(count - 1, -1, -1) % 10 + ord("0")).astype(np.uint8)
-
-
-@pytest.fixture
-def millions(tmp_path):
-    """Put a zip there that is known to hold ten million images."""
-    (tmp_path / "images.zip").write_bytes(b"not looked into")
-    with sources.zipped(str(tmp_path / "images.zip")) as zipped:
-        state, key = zipped._state(), zipped._key()
-
-    def make_index(folder):
-        written(folder)
-        index.describe(folder, {"state": state, "content": "made", "settled": True})
-
-    def make_images(folder):
-        with (folder / reading.IMAGES).open("wb") as images:
-            header = {"descr": "|u1", "fortran_order": False, "shape": (COUNT, *SHAPE)}
-            np.lib.format.write_array_header_1_0(images, header)
-            begin = images.tell()
-            images.truncate(begin + COUNT * int(np.prod(SHAPE)))
-            for place in wanted_places().flatten().tolist():
-                images.seek(begin + place * int(np.prod(SHAPE)))
-                images.write(bytes([place % 251]) * int(np.prod(SHAPE)))
-        about = {"skipped": [], "content": "made too"}
-        (folder / reading.INDEX).write_text(json.dumps(about))
-
-    cached_folder(indexed.KIND, key, make_index)
-    cached_folder("images", reading.key_of("made", reading.Shaping(None, None)), make_images)
-
-
-def wanted_places():
-    order = BatchOrder(COUNT, BATCH, 0)
-    return torch.stack([order(number) for number in range(BATCHES)])
-
-
 @pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="measures as on Linux")
-def test_ten_million_images(millions, tmp_path):
-    code = PROCESS.format(world=WORLD, batch=BATCH, batches=BATCHES)
+def test_ten_million_images(tmp_path):
+    order = BatchOrder(COUNT, BATCH, 0)
+    wanted = [order(number) for number in range(BATCHES)]
+    millions.make(tmp_path / "images.zip", COUNT, SHAPE, torch.cat(wanted).tolist())
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", PROCESS],
         env={**os.environ, "GANZOO_MEMORY": "2"},
         capture_output=True,
         text=True,
@@ -143,17 +83,18 @@ def test_ten_million_images(millions, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert (found["count"], found["streamed"], found["last"]) == (COUNT, True, name_of(COUNT - 1))
-    assert found["classes"] == [f"{label:02d}" for label in range(CLASSES)]
-    assert found["sizes"] == [COUNT // CLASSES] * CLASSES
+    last = millions.name_of(COUNT - 1, COUNT)
+    assert (found["count"], found["streamed"], found["last"]) == (COUNT, True, last)
+    assert found["classes"] == [f"{label:02d}" for label in range(millions.CLASSES)]
+    assert found["sizes"] == [COUNT // millions.CLASSES] * millions.CLASSES
     # Each process has its share of each batch.
     for rank, batches in enumerate(found["found"]):
-        for places, (total, labels) in zip(wanted_places(), batches, strict=True):
+        for places, (total, labels) in zip(wanted, batches, strict=True):
             mine = places[rank::WORLD]
-            assert labels == (mine * CLASSES // COUNT).tolist()
-            levels = (mine % 251).float() / 127.5 - 1
-            assert total == pytest.approx(float(levels.sum()) * int(np.prod(SHAPE)), abs=0.1)
-    # As a list the names alone would take 700 MiB, an order and labels in int64 76 each.
+            assert labels == millions.label_of(mine, COUNT).tolist()
+            levels = millions.level_of(mine).float() / 127.5 - 1
+            assert total == pytest.approx(float(levels.sum()) * math.prod(SHAPE), abs=0.1)
+    # As a list the names alone would take 700 MiB; an order and labels in int64 take 76 each.
     assert found["grown"] < 70
     # It takes less time than to look at each name once.
     assert found["started"] < found["names"] / 2

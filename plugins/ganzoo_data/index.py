@@ -32,7 +32,7 @@ RUN = 1 << 17
 BLOCK = 1 << 12
 """Records that are read or written at once."""
 TEXT, ENDS, ROWS = FILES = ("names", "ends", "rows")
-FACTS = "index.json"
+FACTS, MANIFEST = "facts.json", "manifest.json"
 _LETTERS, _PLACES = np.dtype(np.uint8), np.dtype("<i8")
 _LENGTHS = struct.Struct("<II")
 
@@ -222,15 +222,18 @@ class Index:
             verified: Whether its bytes were looked at a moment ago.
         """
         try:
-            facts = read_json(folder / FACTS)
-            if not verified and manifest(folder, FACTS, KEY_FILE) != facts["files"]:
+            place = folder.stat().st_ino
+            listed = read_json(folder / MANIFEST)
+            if not verified and manifest(folder, MANIFEST, KEY_FILE) != listed:
                 return None
             text, ends, rows = (
                 Stored(folder / name, each)
                 for name, each in zip(FILES, (_LETTERS, _PLACES, kind), strict=True)
             )
-            return cls(Names(text, ends), rows, facts)
-        except (InputError, OSError, ValueError, LookupError, TypeError):
+            found = cls(Names(text, ends), rows, read_json(folder / FACTS))
+            # Another process may have put another one there meanwhile.
+            return found if folder.stat().st_ino == place else None
+        except (InputError, OSError):
             return None
 
     def row(self, place: int) -> np.void:
@@ -278,8 +281,9 @@ def write(records: Iterable[Record], folder: Path) -> None:
 
 
 def describe(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write what is known of all files beside what :func:`write` has left."""
-    write_text(folder / FACTS, to_json({**facts, "files": manifest(folder)}))
+    """Write what is known of all files beside what :func:`write` has left, and a manifest."""
+    write_text(folder / FACTS, to_json(dict(facts)))
+    write_text(folder / MANIFEST, to_json(manifest(folder)))
 
 
 def blocks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

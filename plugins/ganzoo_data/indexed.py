@@ -85,6 +85,7 @@ class Indexed(Source):
 
     def find(self, *, led: bool = False) -> None:
         """Open the index that is kept, or make one."""
+        self._now: str | None = None
         folder = kept_folder(KIND, self._key()) if TELLS_CHANGES else None
         index = self._right(folder, led) if folder else None
         self.index = index or self._made()
@@ -128,18 +129,23 @@ class Indexed(Source):
         if index is None or led:
             return index
         self.count = len(index.names)
-        right = index.facts["settled"] and index.facts["state"] == self._state()
-        return index if right else None
+        return index if index.facts["settled"] and self._is_now(index.facts["state"]) else None
+
+    def _is_now(self, state: str) -> bool:
+        if self._now is None:
+            self._now = self._state()
+        return self._now == state
 
     def _made(self) -> Index:
         records = self._records()
         few = list(islice(records, FEW + 1))
         if TELLS_CHANGES and len(few) > FEW:
             with suppress(OSError):  # a cache that is full or read-only
-                return self._made_to_keep()
+                if (index := self._made_to_keep()) is not None:
+                    return index
         return Index.of(chain(few, records), self.kind)
 
-    def _made_to_keep(self) -> Index:
+    def _made_to_keep(self) -> Index | None:
         key = self._key()
         found: list[Index] = []
 

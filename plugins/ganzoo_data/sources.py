@@ -22,7 +22,7 @@ from ganzoo_data.index import Index, Joint, Record, blocks, ordered, to_bytes, t
 from ganzoo_data.indexed import LISTING, NO_STATE, STATE, Indexed, Source, is_settled, state_of
 from ganzoo_data.parallel import in_order
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 HIDDEN = (".", "__MACOSX")
 """How the names of files and folders begin that are passed over."""
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -343,7 +343,7 @@ def images_below(root: Path) -> Iterator[tuple[str, Callable[[], os.stat_result]
                 if is_folder and not entry.is_symlink():
                     opened.append((f"{prefix}{entry.name}/", os.scandir(entry.path)))
                     break
-                if not is_folder and is_image(entry.name):
+                if not is_folder and entry.name.lower().endswith(SUFFIXES):
                     yield prefix + entry.name, entry.stat
             else:
                 opened.pop()
@@ -366,7 +366,7 @@ def is_image(name: str) -> bool:
     """Tell whether a file is an image, and not hidden, by its name."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     hidden = any(part.startswith(HIDDEN) for part in parts)
-    return bool(parts) and not hidden and os.path.splitext(parts[-1])[1].lower() in SUFFIXES
+    return bool(parts) and not hidden and parts[-1].lower().endswith(SUFFIXES)
 
 
 class _Total:
