@@ -35,7 +35,12 @@ Key = Mapping[str, Any]
 """All that the content depends on, as JSON has it."""
 
 
-def cached_folder(kind: str, key: Key, make: Callable[[Path], None]) -> Path:
+def cached_folder(
+    kind: str,
+    key: Key,
+    make: Callable[[Path], None],
+    valid: Callable[[Path], bool] = lambda folder: True,
+) -> Path:
     """Return the folder of an entry; it is made if it is not there.
 
     Of several processes that want the same entry at once, one makes it and the others wait.
@@ -44,14 +49,22 @@ def cached_folder(kind: str, key: Key, make: Callable[[Path], None]) -> Path:
         kind: The folder of the cache that it lies in, such as ``images``.
         key: What it depends on.
         make: Fills an empty folder. What it leaves appears whole or not at all.
+        valid: Tells whether a folder that was kept may be used; if not it is made anew, and stays
+            where it is meanwhile.
 
     Raises:
         OSError: the cache cannot be written to.
     """
     with _entry(kind, key) as folder:
-        if not _is_of(folder, key):
+        if not (_is_of(folder, key) and valid(folder)):
             _fill(folder, key, make)
         return folder
+
+
+def kept_folder(kind: str, key: Key) -> Path | None:
+    """Return the folder of an entry if it is there; see :func:`cached_folder`."""
+    folder = _path(kind, key)
+    return folder if _is_of(folder, key) else None
 
 
 def cached_tensors(
@@ -104,10 +117,14 @@ def kept_tensors(
 def _entry(kind: str, key: Key) -> Iterator[Path]:
     from filelock import FileLock
 
-    folder = cache_folder() / kind / hashlib.sha256(_canonical(key).encode()).hexdigest()
+    folder = _path(kind, key)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         yield folder
+
+
+def _path(kind: str, key: Key) -> Path:
+    return cache_folder() / kind / hashlib.sha256(_canonical(key).encode()).hexdigest()
 
 
 def _fill(folder: Path, key: Key, make: Callable[[Path], None]) -> None:

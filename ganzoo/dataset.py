@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +19,8 @@ from ganzoo.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from ganzoo.rows import Rows
 
 NAMED = 10
 """Unreadable files that are named one by one."""
@@ -161,9 +164,10 @@ class Samples:
     spec: DataSpec
     stored: Tensor
     labels: Tensor | None = None
+    """Class of each ``(N,)``, as whole numbers of any type; :meth:`labels_of` gives int64."""
     skipped: tuple[str, ...] = ()
     """What could not be read, each with the reason."""
-    names: tuple[str, ...] | None = None
+    names: Sequence[str] | None = None
     """Where each sample comes from, such as its file within the set."""
     flip: bool = False
     """Whether training mirrors half of the images, left to right."""
@@ -171,6 +175,8 @@ class Samples:
     """Whether they stay on the disk, as a tensor that is mapped from a file."""
     content: str | None = None
     """The fingerprint, where whoever read the samples knows it already."""
+    rows: Rows | None = None
+    """The file that ``stored`` is mapped from, if it is one of :class:`ganzoo.rows.Rows`."""
 
     def __post_init__(self) -> None:
         import torch
@@ -196,35 +202,59 @@ class Samples:
         more = [f"and {count - NAMED} more"] if count > NAMED else []
         return [f"{count} of {count + len(self)} images cannot be read", *shown, *more]
 
+    def chosen(self, indices: Tensor) -> Tensor:
+        """Return chosen samples as they are stored."""
+        return self.stored[indices] if self.rows is None else self.rows.read(indices)
+
+    def labels_of(self, indices: Tensor) -> Tensor | None:
+        """Return the labels of chosen samples, int64, if there are any."""
+        return None if self.labels is None else self.labels[indices].long()
+
     def batch(self, indices: Tensor) -> Tensor:
         """Return chosen samples as networks take them: images become floats in ``[-1, 1]``."""
         from ganzoo.images import to_float
 
-        chosen = self.stored[indices]
+        chosen = self.chosen(indices)
         return to_float(chosen) if self.spec.is_image else chosen
 
     def subset(self, indices: Tensor) -> Samples:
-        """Return a set of the chosen samples only."""
-        labels = None if self.labels is None else self.labels[indices]
+        """Return a set of the chosen samples only, in memory.
+
+        Raises:
+            InputError: they do not fit.
+        """
+        from ganzoo import memory
+
+        size = self.spec.size * self.stored.element_size()
+        memory.require(len(indices) * size, f"{len(indices):,} samples")
+        labels = self.labels_of(indices)
         names = None if self.names is None else tuple(self.names[i] for i in indices.tolist())
-        return Samples(self.spec, self.stored[indices], labels, names=names, flip=self.flip)
+        return Samples(self.spec, self.chosen(indices), labels, names=names, flip=self.flip)
 
     def to(self, device: torch.device | str) -> Samples:
         """Return the same set with its tensors on a device."""
+        stored = self.stored.to(device)
         labels = None if self.labels is None else self.labels.to(device)
-        return replace(self, stored=self.stored.to(device), labels=labels)
+        rows = self.rows if stored.device.type == "cpu" else None
+        return replace(self, stored=stored, labels=labels, rows=rows)
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the content: shape and every sample, in order. SHA-256, hexadecimal."""
-        return self.content or fingerprint(self.stored)
+        return self.content or fingerprint(self.rows or self.stored)
 
 
-def fingerprint(stored: Tensor) -> str:
+def fingerprint(stored: Tensor | Rows) -> str:
     """Hash samples: their shape and every one, in order. SHA-256, hexadecimal."""
-    stored = stored.detach().cpu().contiguous()
-    digest = hashlib.sha256(repr((tuple(stored.shape), str(stored.dtype))).encode())
-    digest.update(memoryview(stored.numpy()).cast("B"))
+    from ganzoo.rows import Rows
+
+    whole = stored.mapped if isinstance(stored, Rows) else stored.detach().cpu().contiguous()
+    digest = hashlib.sha256(repr((tuple(whole.shape), str(whole.dtype))).encode())
+    if isinstance(stored, Rows):  # read: what is mapped and touched counts as memory
+        for block in stored.blocks():
+            digest.update(block)
+    else:
+        digest.update(memoryview(whole.numpy()).cast("B"))
     return digest.hexdigest()
 
 

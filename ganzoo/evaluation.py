@@ -297,7 +297,7 @@ def drawn_fakes(model: Model, reals: Samples, count: int, seed: int) -> Samples:
         )
     order = torch.randperm(len(reals), generator=generator_for(seed, "labels"))
     chosen = order[torch.arange(count) % len(reals)]
-    labels = reals.labels[chosen]
+    labels = reals.labels_of(chosen)
     if not model.architecture.takes_images:
         return Samples(reals.spec, model.sample_stored(count, seed, label=labels), labels)
     # A source of one class becomes a fake of the next one.

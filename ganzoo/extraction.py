@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ganzoo import ranks, registry
+from ganzoo import memory, ranks, registry
 from ganzoo.cache import cached_tensors, kept_tensors
 from ganzoo.component import validated
 from ganzoo.config import versions
@@ -170,10 +170,14 @@ class Extractors:
     def _all_features(self, name: str, samples: Samples, what: str) -> dict[str, Tensor]:
         whole: dict[str, Tensor] = {}
         done = 0
-        for batch in samples.stored.split(self._load(name).batch_size):
-            for key, part in self._seen(name, batch).items():
-                # Filled in place: joining parts at the end would take the memory twice.
-                whole.setdefault(key, part.new_empty(len(samples), *part.shape[1:]))
+        for batch in self._batches(name, samples):
+            found = self._seen(name, batch)
+            if not whole:
+                _require_room(name, found, samples, what)
+            for key, part in found.items():
+                if key not in whole:
+                    # Filled in place: joining parts at the end would take the memory twice.
+                    whole[key] = part.new_empty(len(samples), *part.shape[1:])
                 whole[key][done : done + len(batch)] = part
             done += len(batch)
             report(f"{name}: {what}", done, len(samples))
@@ -187,22 +191,38 @@ class Extractors:
         def look(batch: Tensor) -> Tensor:
             nonlocal done
             found = self._seen(name, batch)
+            if not widths:
+                _require_room(name, found, samples, what)
             widths.update({key: part.shape[1] for key, part in found.items()})
             done += len(batch)
             report(f"{name}: {what}", min(team.world * done, len(samples)), len(samples))
             return torch.cat(list(found.values()), dim=1)
 
-        parts = team.in_turn(samples.stored.split(self._load(name).batch_size), look)
+        parts = team.in_turn(self._batches(name, samples), look)
         whole = torch.cat(parts)
         widths = widths or {"pooled": whole.shape[1]}  # nothing was left for this process
         columns = whole.split(list(widths.values()), dim=1)
         return {key: part.contiguous() for key, part in zip(widths, columns, strict=True)}
+
+    def _batches(self, name: str, samples: Samples) -> Iterator[Tensor]:
+        size = self._load(name).batch_size
+        for begin in range(0, len(samples), size):
+            end = min(begin + size, len(samples))
+            if samples.rows is None:
+                yield samples.stored[begin:end]
+            else:
+                yield samples.rows.read(torch.arange(begin, end))
 
     def _seen(self, name: str, batch: Tensor) -> dict[str, Tensor]:
         loaded = self._load(name)
         with torch.inference_mode():
             found = loaded.extract(_with_channels(batch, loaded, name).to(self.device))
         return _tensors(found)
+
+
+def _require_room(name: str, found: dict[str, Tensor], samples: Samples, what: str) -> None:
+    size = sum(part[0].nbytes for part in found.values()) * len(samples)
+    memory.require(size, f"what {name} sees in {len(samples):,} {what}")
 
 
 def _tensors(features: Features) -> dict[str, Tensor]:

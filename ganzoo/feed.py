@@ -55,7 +55,7 @@ class Feed:
         self.samples = samples if self.streamed else samples.to(device)
         self.home = torch.device("cpu") if self.streamed else device
         """Where indices into the set are wanted."""
-        self._labels = self.samples.labels if labelled else None
+        self._labelled = labelled
         self._workers = ThreadPoolExecutor(WORKERS, "ganzoo-feed") if self.streamed else None
         self._ahead: dict[int, Future[Batch]] = {}
 
@@ -78,10 +78,10 @@ class Feed:
         return self._placed(*self._stored(indices))
 
     def _stored(self, indices: Tensor) -> Batch:
-        return self.samples.stored[indices], self._labels_of(indices)
+        return self.samples.chosen(indices), self._labels_of(indices)
 
     def _labels_of(self, indices: Tensor) -> Tensor | None:
-        return None if self._labels is None else self._labels[indices]
+        return self.samples.labels_of(indices) if self._labelled else None
 
     def _placed(self, stored: Tensor, labels: Tensor | None) -> Batch:
         stored = stored.to(self.device, non_blocking=True)
@@ -102,8 +102,11 @@ class Feed:
         return found
 
     def _read(self, indices: Tensor) -> Batch:
-        # By numpy, which reads in this one thread: torch would use as many as the training has.
-        stored = torch.from_numpy(self.samples.stored.numpy()[indices.numpy()])
+        if self.samples.rows is None:
+            # By numpy, which reads in this one thread: torch would use all that the training has.
+            stored = torch.from_numpy(self.samples.stored.numpy()[indices.numpy()])
+        else:
+            stored = self.samples.rows.read(indices)
         if self.device.type == "cuda":
             stored = stored.pin_memory()
         return stored, self._labels_of(indices)

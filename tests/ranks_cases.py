@@ -24,6 +24,8 @@ from ganzoo.ranks import ending
 from ganzoo.registry import DATASET
 from ganzoo.seeding import generator_for
 from ganzoo.training import prepared
+from ganzoo_data import indexed, sources
+from ganzoo_data import reading as reading_module
 
 MLP = {"arch.hidden": (16, 16), "arch.z_dim": 8, "data.image_size": 8}
 STEPS = 20
@@ -172,6 +174,23 @@ def runs(folder, mine):
     return found
 
 
+def reading(folder):
+    """Read a folder as if its files were many, and return how often it is listed and they read."""
+    indexed.FEW, reading_module.KEPT_IMAGES, calls = 3, 3, []
+    listed, read = sources.images_below, sources.Folder.read
+    sources.images_below = lambda root: calls.append("listed") or listed(root)
+    sources.Folder.read = lambda self, place: calls.append("read") or read(self, place)
+    with ranks.joined():
+        samples = ganzoo.open_dataset(str(folder / "domains"))
+    return {
+        "listed": calls.count("listed"),
+        "read": calls.count("read"),
+        "names": list(samples.names),
+        "labels": samples.labels.tolist(),
+        "fingerprint": samples.fingerprint,
+    }
+
+
 def other_data():
     with ranks.joined() as team:
         team.require_same(f"what process {team.rank} has read", "the data")
@@ -198,8 +217,10 @@ def main(folder, *cases):
     }
     with ranks.joined():
         for case in cases:
-            if case not in ("runs", *failing):
+            if case not in ("runs", "reading", *failing):
                 save_tensors(mine / f"{case}.safetensors", steps_of(case, folder))
+    if "reading" in cases:
+        (mine / "reading.json").write_text(json.dumps(reading(folder)))
     if "runs" in cases:
         for name, tensors in runs(folder, mine).items():
             save_tensors(mine / f"{name}.safetensors", tensors)

@@ -13,7 +13,7 @@ from PIL import Image, ImageEnhance
 
 from ganzoo import open_dataset
 from ganzoo_data import duplicates
-from ganzoo_data.duplicates import gist, grouped, near_duplicates
+from ganzoo_data.duplicates import gist, grouped
 from ganzoo_data.survey import survey
 
 
@@ -248,6 +248,12 @@ def test_what_cannot_be_read_is_refused(tmp_path, refused):
 
 
 # Near-duplicates
+
+
+def near_duplicates(gists):
+    hashes = np.array([each.hash for each in gists], np.uint64)
+    small = np.frombuffer(b"".join(each.small for each in gists), np.uint8)
+    return duplicates.near_duplicates(hashes, small.reshape(len(gists), duplicates.SIDE**2))
 
 
 def variants(image):

@@ -7,17 +7,19 @@ import statistics
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 import ganzoo
-from ganzoo import Samples
+from ganzoo import Samples, memory
 from ganzoo.errors import InputError
 from ganzoo.evaluation import evaluate
 from ganzoo.evaluator import Evaluator, Score
 from ganzoo.extraction import Extractors
 from ganzoo.files import cache_folder
 from ganzoo.progress import told_to
+from ganzoo.rows import Rows
 from ganzoo.scores import logged_scores
 
 CODE = """
@@ -64,6 +66,25 @@ def test_reals_are_looked_at_once_and_then_at_a_few_of_them(extractor):
     extractor.looked.clear()
     assert torch.equal(look(reals()), first)
     assert sum(extractor.looked) == 4
+
+
+def test_reals_are_read_from_the_disk_a_batch_at_a_time(extractor, tmp_path):
+    samples = reals()
+    np.save(tmp_path / "images.npy", samples.stored.numpy())
+    rows = Rows(tmp_path / "images.npy")
+    streamed = dataclasses.replace(samples, stored=rows.mapped, streamed=True, rows=rows)
+    assert torch.equal(look(streamed, keep=False), look(samples, keep=False))
+    assert extractor.looked == [32, 32, 32, 4] * 2
+
+
+def test_what_would_not_fit_into_memory_is_refused_at_the_first_batch(extractor, monkeypatch):
+    samples = reals()
+    monkeypatch.setenv(memory.VARIABLE, str(2399 / memory.GIB))
+    with pytest.raises(InputError, match=r"^what means sees in 100 reals would take"):
+        look(samples)
+    assert extractor.looked == [32]
+    monkeypatch.setenv(memory.VARIABLE, str(2401 / memory.GIB))
+    assert len(look(samples)) == 100
 
 
 def test_fakes_are_never_kept(extractor):

@@ -11,6 +11,7 @@ import torch
 
 from ganzoo.dataset import DataSpec, Samples
 from ganzoo.feed import AHEAD, Feed
+from ganzoo.rows import Rows
 from ganzoo.seeding import BatchOrder
 
 CPU = torch.device("cpu")
@@ -24,14 +25,18 @@ def samples(channels=1, **more):
     return Samples(DataSpec(shape=(channels, 4, 6), classes=5), stored, labels, **more)
 
 
-@pytest.fixture
-def mapped(tmp_path):
+@pytest.fixture(params=["by place", "by the map"])
+def mapped(request, tmp_path):
     """Give the same samples, mapped from a file."""
 
     def build(kept):
         np.save(tmp_path / "images.npy", kept.stored.numpy())
-        stored = torch.from_numpy(np.load(tmp_path / "images.npy", mmap_mode="c"))
-        return dataclasses.replace(kept, stored=stored, streamed=True)
+        if request.param == "by the map":
+            stored = torch.from_numpy(np.load(tmp_path / "images.npy", mmap_mode="c"))
+            return dataclasses.replace(kept, stored=stored, streamed=True)
+        rows = Rows(tmp_path / "images.npy")
+        small = kept.labels.to(torch.uint8)
+        return dataclasses.replace(kept, stored=rows.mapped, labels=small, streamed=True, rows=rows)
 
     return build
 

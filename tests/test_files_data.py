@@ -426,9 +426,11 @@ def test_the_zip_is_closed(tmp_path):
     file = some_zip(tmp_path)
     ImageZip(path=str(file)).read()
     with ImageZip(path=str(file)).opened() as source:
-        assert source.read("a.png") == plain((1, 0, 0))
+        source.find()
+        assert source.names[0] == "a.png"
+        assert source.read(0) == plain((1, 0, 0))
     with pytest.raises(ValueError, match="closed"):
-        source.read("a.png")
+        source.read(0)
 
 
 # Channels

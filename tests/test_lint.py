@@ -1,5 +1,7 @@
 """What is doubtful about a combination is said before the first step, and nothing else is."""
 
+import dataclasses
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -247,6 +249,16 @@ def test_a_doubt_is_said_once_and_alone(given, message):
 @pytest.mark.parametrize("given", SOUND.values(), ids=SOUND)
 def test_what_is_sound_raises_no_doubt(given):
     assert said(**given) == []
+
+
+def test_of_images_on_the_disk_a_few_are_looked_at(monkeypatch):
+    monkeypatch.setattr(lint, "LOOKED_AT", 4)
+    sliver = dataclasses.replace(images(levels=(7, 9)), streamed=True)
+    sliver.stored[1::4] = 255  # of 16 images every fourth is looked at, from the first on
+    (only,) = said(samples=sliver)
+    assert "hold only 7 to 8 of 0 to 255" in only
+    sliver.stored[12] = 255
+    assert said(samples=sliver) == []
 
 
 def test_linting_leaves_the_run_as_it_was():

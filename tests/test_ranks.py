@@ -89,7 +89,7 @@ def domains(folder):
 def two(tmp_path_factory):
     """What two processes find; whatever they do is done in one start of them."""
     folder = domains(tmp_path_factory.mktemp("two"))
-    cases = (*EXACT, *OWN, "runs", "broken", "data")
+    cases = (*EXACT, *OWN, "runs", "reading", "broken", "data")
     cache = {"GANZOO_CACHE": str(folder / "cache")}
     for out, err, code in ended(started(2, CASES, folder, *cases, env=cache), 300):
         assert code == 0, (out, err)
@@ -180,6 +180,15 @@ def test_scores_are_the_very_numbers_of_one_process(two, monkeypatch):
         rows = evaluate(two / "diverged", ["fid", "kid"], samples=700, device="cpu")
     wanted = [row.model_dump(mode="json") for row in rows]
     assert said(two, 0, "scores") == said(two, 1, "scores") == wanted
+
+
+def test_of_the_processes_of_a_machine_one_looks_for_the_data(two):
+    first, second = (said(two, rank, "reading") for rank in (0, 1))
+    assert first["listed"] == 2  # how many there are, and to keep them
+    assert (second["listed"], first["read"], second["read"]) == (0, 16, 0)
+    for key in ("names", "labels", "fingerprint"):
+        assert first[key] == second[key]
+    assert len(first["names"]) == 16
 
 
 def test_an_error_in_one_process_ends_the_others_with_its_reason(two):

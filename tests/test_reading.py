@@ -1,7 +1,6 @@
 """Image files that are decoded once and kept by their content."""
 
 import io
-import json
 import os
 import shutil
 import signal
@@ -269,6 +268,19 @@ def test_a_small_set_of_large_images_stays_on_the_disk(put, monkeypatch):
     same(samples, open_dataset(path))
 
 
+def test_the_processes_of_a_machine_share_its_memory(put, every, monkeypatch):
+    path = put(CONTENTS)
+    monkeypatch.setenv(memory.VARIABLE, str(4 * 1500 / memory.GIB))
+    assert not open_dataset(path).streamed
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("RANK", "0")
+    assert not open_dataset(path).streamed  # all on other machines, for all that is known
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert open_dataset(path).streamed
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert not open_dataset(path).streamed
+
+
 def test_what_is_mapped_can_be_used_as_any_tensor(put, monkeypatch):
     path = put(CONTENTS)
     whole = open_dataset(path)
@@ -456,5 +468,3 @@ def test_the_index_holds_any_name(tmp_path, every):
         pytest.skip("this system has no such names")
     for _ in range(2):
         assert open_dataset(str(root)).names == (name,)
-    (index,) = Path("cache/images").glob(f"*/{reading.INDEX}")
-    assert json.loads(index.read_text("ascii"))["kept"] == [name]

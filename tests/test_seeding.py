@@ -5,6 +5,7 @@ import random
 import pytest
 import torch
 
+from ganzoo import seeding
 from ganzoo.seeding import BatchOrder, derived_seed, generator_for
 
 
@@ -104,3 +105,48 @@ def test_the_stream_of_samples_does_not_depend_on_the_size_of_batches():
         for size in (1, 4, 5, 20)
     ]
     assert all(torch.equal(stream, streams[0]) for stream in streams)
+
+
+def test_the_order_of_samples_never_changes():
+    # As for seeds; the last is that of more samples than are shuffled as a whole.
+    assert BatchOrder(10, 4, seed=0)(1).tolist() == [9, 3, 6, 2]
+    assert BatchOrder(seeding.WHOLE, 3, seed=1)(5).tolist() == [787822, 2974267, 2516506]
+    assert BatchOrder(10_000_000, 3, seed=1)(3_333_333).tolist() == [3298343, 6150832, 1555871]
+
+
+@pytest.mark.parametrize(("count", "size"), [*SIZES, (100, 7)])
+@pytest.mark.parametrize("part", [1, 4, 64])
+def test_a_large_epoch_is_worked_out_in_parts(monkeypatch, count, size, part):
+    monkeypatch.setattr(seeding, "WHOLE", 0)
+    monkeypatch.setattr(seeding, "PART", part)
+    test_epochs_are_permutations_without_a_gap(count, size)
+    test_a_batch_is_a_function_of_seed_and_number(count, size)
+    order = BatchOrder(count, count, seed=0)
+    assert count < 50 or len({tuple(order(i).tolist()) for i in range(5)}) == 5
+
+
+def test_a_large_epoch_is_shuffled_as_well_as_a_small_one(monkeypatch):
+    count, whole = 40_000, torch.arange(40_000)
+    monkeypatch.setattr(seeding, "WHOLE", 0)
+    for seed in range(3):
+        drawn = BatchOrder(count, count, seed)(0)
+        assert torch.equal(drawn.sort().values, whole)
+        # Neither where a sample comes nor what comes after it depends on its number, by the
+        # deviation of such sums for random orders: 1 / sqrt(count).
+        for one, other in ((drawn, whole), (drawn[:-1], drawn[1:]), (drawn[:-200], drawn[200:])):
+            assert abs(torch.corrcoef(torch.stack([one, other]).double())[0, 1]) < 5 / count**0.5
+        # How many of each hundredth of the samples come in each hundredth of the epoch: chi-square.
+        found = torch.bincount(drawn // 400 + 100 * (whole // 400), minlength=10_000)
+        chi = float(((found - 4) ** 2 / 4).sum())
+        assert abs(chi - 99 * 99) < 5 * (2 * 99 * 99) ** 0.5
+        # Fixed points, and neighbours that stay neighbours: about one of each.
+        assert (drawn == whole).sum() < 10
+        assert ((drawn[1:] - drawn[:-1]) == 1).sum() < 10
+
+
+def test_a_large_order_takes_little_memory():
+    order = BatchOrder(10**9, 64, seed=0)
+    first, later = order(0), order(10**7)
+    assert len(set(first.tolist() + later.tolist())) == 128
+    held = sum(part.nbytes for part in order._parts.values())
+    assert held == 8 * seeding.PART

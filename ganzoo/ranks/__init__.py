@@ -89,6 +89,15 @@ class Ranks:
         """
         return make()
 
+    @contextmanager
+    def one_first(self) -> Iterator[bool]:
+        """Have one process of each machine go through a block before the others of it.
+
+        Yields:
+            Whether another one has been through it: what it has kept on the disk is there.
+        """
+        yield False
+
     def require_same(self, mine: str, what: str) -> None:
         """Refuse to go on where processes have read different things.
 
@@ -128,6 +137,11 @@ def is_first() -> bool:
 def local_rank() -> int | None:
     """Return which of the processes of this machine this is; None where it is the only one."""
     return number("LOCAL_RANK", 0) if started_with()[1] > 1 else None
+
+
+def local_world() -> int:
+    """Return how many processes work together on this machine, as far as torchrun says."""
+    return max(1, number("LOCAL_WORLD_SIZE", 1)) if started_with()[1] > 1 else 1
 
 
 @contextmanager

@@ -80,6 +80,11 @@ def started_with() -> tuple[int, int]:
     return rank, world
 
 
+def machine() -> str:
+    """Return what tells this machine from the others: its number, or its name."""
+    return os.environ.get("GROUP_RANK") or os.uname().nodename
+
+
 def number(name: str, default: int | None) -> int:
     """Return what ``torchrun`` sets a variable to.
 

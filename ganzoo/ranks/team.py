@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from ganzoo.ranks.failures import (
     is_consequence,
     message_of,
 )
-from ganzoo.ranks.meeting import PATIENCE, Meeting, Unmet
+from ganzoo.ranks.meeting import PATIENCE, Meeting, Unmet, machine
 from ganzoo.ranks.watch import BEAT, Watch, exchange_timeout
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Team(Ranks):
         self._board = Board(store, lambda: self._watch.failure is not None)
         self._averaging = Averaging(self._exchange, world)
         self._questions = 0
+        self._turns = 0
         self._agreed: BaseException | None = None
         """What all of them have raised alike."""
         self._watch.start()
@@ -160,6 +162,17 @@ class Team(Ranks):
             self._board.put(name, answer)
             return found
         return self._raised_alike(self._board.awaited(name))["found"]
+
+    @contextmanager
+    def one_first(self) -> Iterator[bool]:
+        """Wait for the one that torchrun counts as the first of this machine."""
+        self._turns += 1
+        name = f"turn/{machine()}/{self._turns}"
+        if led := bool(local_rank()):
+            self._board.awaited(name)
+        yield led
+        if not led:
+            self._board.put(name, True)
 
     def require_same(self, mine: str, what: str) -> None:
         """Compare with the first one."""

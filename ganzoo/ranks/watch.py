@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ganzoo.errors import InputError
 from ganzoo.ranks.failures import LOST_STORE, Failure
+from ganzoo.ranks.meeting import machine
 
 if TYPE_CHECKING:
     from torch.distributed import Store
@@ -227,4 +228,4 @@ class Watch:
 
 
 def _said_here() -> str:
-    return f"said/{os.environ.get('GROUP_RANK') or os.uname().nodename}"
+    return f"said/{machine()}"

@@ -7,6 +7,7 @@ what they look like when they are small.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -30,6 +31,7 @@ LOOKS = 64
 
 AT_ONCE = 10_000
 """Small images that are compared at once."""
+HASHES_AT_ONCE = 1 << 20
 
 _SET_BITS = np.array([number.bit_count() for number in range(1 << 16)], np.uint8)
 
@@ -52,19 +54,47 @@ def gist(image: Image.Image) -> Gist:
     return Gist(int.from_bytes(bits.tobytes()), small.tobytes())
 
 
-def near_duplicates(gists: Sequence[Gist]) -> list[list[int]]:
+def duplicates(digests: np.ndarray) -> tuple[list[list[int]], np.ndarray]:
+    """Group images that are equal.
+
+    Args:
+        digests: Hashes of their pixels, uint64 ``(N, numbers)``.
+
+    Returns:
+        The places of each group in order, the largest group first; and the places that are left
+        where of each group the first alone counts.
+    """
+    order = np.lexsort(digests.T)
+    ranked = digests[order]
+    begins = np.r_[True, (ranked[1:] != ranked[:-1]).any(axis=1)].nonzero()[0]
+    lengths = np.diff(np.r_[begins, len(order)])
+    groups = [
+        order[begin : begin + length].tolist()
+        for begin, length in zip(begins[lengths > 1], lengths[lengths > 1], strict=True)
+    ]
+    return sorted(groups, key=lambda group: (-len(group), group)), np.sort(order[begins])
+
+
+def near_duplicates(
+    hashes: np.ndarray, small: np.ndarray, places: np.ndarray | None = None
+) -> list[list[int]]:
     """Group images that look alike, directly or through others between them.
 
     Two hashes that differ in ``DISTANCE`` bits at most agree in one of ``DISTANCE + 1`` parts of
     them: only those that share a part are compared.
 
+    Args:
+        hashes: Of each image, uint64 ``(N,)``.
+        small: Each when it is small, uint8 ``(N, SIDE * SIDE)``; it may be mapped from a file.
+        places: Which are compared; all by default.
+
     Returns:
         The places of each group in order, the largest group first.
     """
-    hashes = np.array([each.hash for each in gists], np.uint64)
-    small = np.frombuffer(b"".join(each.small for each in gists), np.uint8)
-    pictures = _Pictures(small.reshape(len(gists), SIDE * SIDE))
-    groups = list(range(len(gists)))
+    places = np.arange(len(hashes)) if places is None else places
+    pictures, hashes = _Pictures(small, places), hashes[places]
+    groups = array("q", range(len(places)))
+    joined: set[int] = set()
     edges = np.linspace(0, BITS, DISTANCE + 2).round().astype(int).tolist()
     parts = [(1 << high) - (1 << low) for low, high in pairwise(edges)]
     for number, part in enumerate(parts):
@@ -72,7 +102,10 @@ def near_duplicates(gists: Sequence[Gist]) -> list[list[int]]:
             alike = pictures.alike(one, other)
             for pair in zip(one[alike].tolist(), other[alike].tolist(), strict=True):
                 _join(groups, *pair)
-    return grouped(_root(groups, place) for place in range(len(groups)))
+                joined.update(pair)
+    members = sorted(joined)
+    found = grouped(_root(groups, member) for member in members)
+    return [[int(places[members[at]]) for at in group] for group in found]
 
 
 def grouped(keys: Iterable[object]) -> list[list[int]]:
@@ -84,13 +117,14 @@ def grouped(keys: Iterable[object]) -> list[list[int]]:
 
 
 class _Pictures:
-    """Small images ``(N, numbers)`` and what they are compared by."""
+    """Some of small images ``(N, numbers)``, and what they are compared by."""
 
-    def __init__(self, small: np.ndarray) -> None:
+    def __init__(self, small: np.ndarray, places: np.ndarray) -> None:
         self.small = small
-        parts = np.array_split(small, len(small) // AT_ONCE + 1)
-        self.means = np.concatenate([part.mean(axis=1, dtype=np.float32) for part in parts])
-        contrasts = np.concatenate([part.std(axis=1, dtype=np.float32) for part in parts])
+        self.places = places
+        parts = np.array_split(places, len(places) // AT_ONCE + 1)
+        self.means = np.concatenate([small[at].mean(axis=1, dtype=np.float32) for at in parts])
+        contrasts = np.concatenate([small[at].std(axis=1, dtype=np.float32) for at in parts])
         self.contrasts = np.maximum(contrasts, LEAST_CONTRAST)
 
     def alike(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -105,8 +139,8 @@ class _Pictures:
             alike[at] = np.sqrt(np.square(apart).mean(axis=1)) <= TOLERANCE * contrast
         return alike
 
-    def _centred(self, places: np.ndarray) -> np.ndarray:
-        return self.small[places] - self.means[places, None]
+    def _centred(self, at: np.ndarray) -> np.ndarray:
+        return self.small[self.places[at]] - self.means[at, None]
 
 
 def _close(
@@ -117,24 +151,29 @@ def _close(
     order = np.lexsort((hashes, bucket))
     hashes, bucket = hashes[order], bucket[order]
     for shift in range(1, min(LOOKS, len(order) - 1) + 1):
-        (at,) = np.nonzero(bucket[shift:] == bucket[:-shift])
-        if not len(at):
+        found = False
+        for begin in range(0, len(order) - shift, HASHES_AT_ONCE):
+            end = min(begin + HASHES_AT_ONCE, len(order) - shift)
+            (at,) = np.nonzero(bucket[begin + shift : end + shift] == bucket[begin:end])
+            found = found or len(at) > 0
+            at += begin
+            differ = hashes[at] ^ hashes[at + shift]
+            close = _SET_BITS[differ.view(np.uint16).reshape(-1, 4)].sum(axis=1) <= DISTANCE
+            for mask in before:
+                close &= (differ & np.uint64(mask)) != 0
+            at = at[close]
+            yield order[at], order[at + shift]
+        if not found:
             return
-        differ = hashes[at] ^ hashes[at + shift]
-        close = _SET_BITS[differ.view(np.uint16).reshape(-1, 4)].sum(axis=1) <= DISTANCE
-        for mask in before:
-            close &= (differ & np.uint64(mask)) != 0
-        at = at[close]
-        yield order[at], order[at + shift]
 
 
-def _root(groups: list[int], place: int) -> int:
+def _root(groups: array[int], place: int) -> int:
     while groups[place] != place:
         groups[place] = groups[groups[place]]
         place = groups[place]
     return place
 
 
-def _join(groups: list[int], one: int, other: int) -> None:
+def _join(groups: array[int], one: int, other: int) -> None:
     one, other = _root(groups, one), _root(groups, other)
     groups[max(one, other)] = min(one, other)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
@@ -11,17 +13,23 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from ganzoo import DataSpec, Samples
+from ganzoo.dataset import MOST_CLASSES
 from ganzoo.errors import InputError
-from ganzoo_data import sources
+from ganzoo_data.indexed import Source
 from ganzoo_data.options import AbsolutePath, Mirrored
 from ganzoo_data.shaping import Shaping
-from ganzoo_data.sources import Joined, Source
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ganzoo_data.indexed import Source
+    from ganzoo_data.sources import Joined
+
     Classes = tuple[tuple[str, ...] | None, Tensor | None]
     """The names of the classes and the class of each image, where there are classes."""
+
+AFTER_SLASH = "0"
+"""What sorts right after a slash."""
 
 
 class ImageFiles(Mirrored):
@@ -37,8 +45,13 @@ class ImageFiles(Mirrored):
         """Open the files, for as long as they are read."""
 
     @abstractmethod
-    def classes(self, source: Source, names: list[str]) -> Classes:
-        """Return the names of the classes, and the class of each of some images of a source."""
+    def classes(self, source: Source, names: Sequence[str]) -> Classes:
+        """Return the names of the classes, and the class of each of some images of a source.
+
+        Args:
+            source: Where they are from.
+            names: Their names, in the source's order.
+        """
 
     def read(self) -> Samples:
         """Read every image; what cannot be read is skipped and named in ``skipped``."""
@@ -46,7 +59,7 @@ class ImageFiles(Mirrored):
 
         with self.opened() as source:
             images = read_images(source, self.shaping)
-        called, labels = self.classes(source, images.kept)
+        called, labels = self.classes(source, images.names)
         spec = DataSpec(
             shape=tuple(images.stored.shape[1:]),
             classes=len(called) if called else None,
@@ -55,12 +68,14 @@ class ImageFiles(Mirrored):
         return Samples(
             spec,
             images.stored,
-            labels,
-            tuple(images.skipped),
-            tuple(images.kept),
+            # Of millions small numbers will do.
+            labels if labels is None or images.rows else labels.long(),
+            images.skipped,
+            images.names,
             flip=self.flip,
-            streamed=images.streamed,
+            streamed=images.rows is not None,
             content=images.content,
+            rows=images.rows,
         )
 
 
@@ -87,18 +102,29 @@ class _ByFolders(_OwnFiles):
 
     path: AbsolutePath = Field(description="Where the images are.")
 
-    def classes(self, source: Source, names: list[str]) -> Classes:
-        """Take the outermost folders for the classes, if there are several and all lie in one."""
-        import torch
+    def classes(self, source: Source, names: Sequence[str]) -> Classes:
+        """Take the outermost folders for the classes, if there are several and all lie in one.
 
-        parts = [PurePosixPath(name).parts for name in names]
-        folders = sorted({part[0] for part in parts})
-        if len(folders) < 2 or any(len(part) == 1 for part in parts):
+        Raises:
+            InputError: there are too many.
+        """
+        runs: list[tuple[str, int]] = []
+        for folder, count in outermost(names):
+            if folder is None:
+                return None, None
+            if runs and runs[-1][0] == folder:
+                count += runs.pop()[1]
+            runs.append((folder, count))
+            if len(runs) > MOST_CLASSES:
+                raise InputError(f"{source.called} has more than {MOST_CLASSES:,} class folders")
+        folders = sorted({folder for folder, _ in runs})
+        if len(folders) < 2:
             return None, None
         numbers = {folder: i for i, folder in enumerate(folders)}
         # A system may allow names that no text file can hold.
         called = [os.fsencode(folder).decode("utf-8", "backslashreplace") for folder in folders]
-        return tuple(called), torch.tensor([numbers[part[0]] for part in parts])
+        labels = in_runs([(numbers[folder], count) for folder, count in runs])
+        return tuple(called), labels
 
 
 class ImageFolder(_ByFolders):
@@ -110,6 +136,8 @@ class ImageFolder(_ByFolders):
 
     def opened(self) -> AbstractContextManager[Source]:
         """List the folder and all below it."""
+        from ganzoo_data import sources
+
         return sources.folder(self.path)
 
 
@@ -121,6 +149,8 @@ class ImageZip(_ByFolders):
 
     def opened(self) -> AbstractContextManager[Source]:
         """List the archive."""
+        from ganzoo_data import sources
+
         return sources.zipped(self.path)
 
 
@@ -141,18 +171,51 @@ class Domains(_OwnFiles):
 
     def opened(self) -> AbstractContextManager[Joined]:
         """List both."""
+        from ganzoo_data import sources
+
         return sources.joined(dict(zip(self.words, (self.a, self.b), strict=True)))
 
-    def classes(self, source: Source, names: list[str]) -> Classes:
+    def classes(self, source: Source, names: Sequence[str]) -> Classes:
         """Tell the two apart by what stands first in a name.
 
         Raises:
             InputError: of one of them no image can be read.
         """
-        import torch
-
-        labels = [self.words.index(name.partition("/")[0]) for name in names]
-        for number, path in enumerate((self.a, self.b)):
-            if number not in labels:
+        first = bisect_left(names, 1, key=lambda name: self.words.index(name.partition("/")[0]))
+        counts = first, len(names) - first
+        for count, path in zip(counts, (self.a, self.b), strict=True):
+            if not count:
                 raise InputError(f"none of the images in {path} can be read")
-        return self.words, torch.tensor(labels)
+        return self.words, in_runs(list(enumerate(counts)))
+
+
+def outermost(names: Sequence[str]) -> Iterator[tuple[str | None, int]]:
+    """Yield the outermost folder of sorted names, None for those in none, and how many follow.
+
+    One folder may come several times.
+    """
+    at = 0
+    while at < len(names):
+        folder, slash, _ = names[at].partition("/")
+        if slash and folder not in ("", "."):
+            count = bisect_left(names, folder + AFTER_SLASH, at) - at
+            yield folder, count
+        else:  # alone, or oddly written, as may be in a zip
+            parts, count = PurePosixPath(names[at]).parts, 1
+            yield (parts[0] if len(parts) > 1 else None), count
+        at += count
+
+
+def in_runs(runs: Sequence[tuple[int, int]]) -> Tensor:
+    """Return labels, of which so many each are the same, as the smallest whole numbers.
+
+    Args:
+        runs: Pairs of a label and how often it comes, one after another.
+    """
+    import numpy as np
+    import torch
+
+    labels, counts = np.array(runs).T
+    fit = (kind for kind in (np.uint8, np.int16) if labels.max() <= np.iinfo(kind).max)
+    # numpy repeats in place; torch would list as many int64 first.
+    return torch.from_numpy(np.repeat(labels.astype(next(fit, np.int32)), counts))

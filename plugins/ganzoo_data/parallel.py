@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ AHEAD = 4
 
 
 def in_order(
-    work: Callable[[Item], Result], items: Sequence[Item], room: Callable[[], int] | None = None
+    work: Callable[[Item], Result], items: Iterable[Item], room: Callable[[], int] | None = None
 ) -> Iterator[Result]:
     """Yield the result of some work on each item, in order; threads are a little ahead of it.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -18,9 +18,9 @@ from ganzoo.files import cache_folder, regular_size
 from ganzoo_data.files import ImageFiles
 from ganzoo_data.options import FLIP, AbsolutePath, Mirrored
 from ganzoo_data.shaping import Shaping
-from ganzoo_data.sources import Folder, Source
 
 if TYPE_CHECKING:
+    from ganzoo_data.faces import Faces
     from ganzoo_data.files import Classes
 
 NAMED = 3
@@ -207,14 +207,6 @@ class CIFAR10(_Arrays, Mirrored):
         return {f"{loader.base_folder}/{name}": _sum_flaw(md5) for name, md5 in sums}
 
 
-class _Faces(Folder):
-    """The images of CelebA."""
-
-    def __init__(self, root: Path, names: list[str], labels: list[int] | None) -> None:
-        super().__init__(root, names)
-        self.labels = None if labels is None else dict(zip(names, labels, strict=True))
-
-
 class CelebA(_Published, ImageFiles):
     """202,599 photographs of 10,177 celebrities, aligned, 178 x 218 in colour.
 
@@ -260,8 +252,10 @@ class CelebA(_Published, ImageFiles):
         return {f"{loader.base_folder}/img_align_celeba": _folder_flaw, **lists}
 
     @contextmanager
-    def opened(self) -> Iterator[Source]:
+    def opened(self) -> Iterator[Faces]:
         """Load the lists; an image that is missing is named when it is read."""
+        from ganzoo_data.faces import Faces
+
         found = self.found()
         labels = None
         if self.attribute is not None:
@@ -270,9 +264,9 @@ class CelebA(_Published, ImageFiles):
                 raise InputError(f"CelebA has no attribute '{self.attribute}'{hint}")
             labels = found.attr[:, known.index(self.attribute)].tolist()
         folder = Path(found.root) / found.base_folder / "img_align_celeba"
-        yield _Faces(folder, found.filename, labels)
+        yield Faces(folder, found.filename, labels)
 
-    def classes(self, source: Source, names: list[str]) -> Classes:
+    def classes(self, source: Faces, names: Sequence[str]) -> Classes:
         """Return the attribute's classes: without it, and with it."""
         import torch
 

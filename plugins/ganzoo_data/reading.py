@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,19 +19,22 @@ import PIL
 import torch
 from torch import Tensor
 
-from ganzoo import memory
+from ganzoo import memory, ranks
 from ganzoo.cache import cached_folder
 from ganzoo.dataset import fingerprint
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.files import cache_folder
 from ganzoo.images import resize
 from ganzoo.progress import report
+from ganzoo.rows import Rows
 from ganzoo_data import decoding
+from ganzoo_data.index import Without
+from ganzoo_data.indexed import FEW, LISTING, Source
 from ganzoo_data.parallel import in_order
 from ganzoo_data.shaping import Shaping
-from ganzoo_data.sources import Changed, Source
+from ganzoo_data.sources import Changed
 
-KEPT_IMAGES = 2000
+KEPT_IMAGES = FEW
 KEPT_BYTES = 1 << 25
 """Sets of more files, or of larger ones, are kept in the cache once they are decoded."""
 CHUNK_IMAGES = 256
@@ -48,14 +51,18 @@ class Images:
 
     stored: Tensor
     """uint8 ``(N, C, H, W)``, mapped from a file where it is too large for memory."""
-    kept: list[str]
+    names: Sequence[str]
     """The name of each."""
-    skipped: list[str]
+    skipped: tuple[str, ...]
     """What could not be read, each with the reason."""
     content: str | None = None
     """Fingerprint of ``stored``, if it is known."""
-    streamed: bool = False
-    """Whether ``stored`` is mapped."""
+    rows: Rows | None = None
+    """The file that ``stored`` is mapped from, if it is."""
+
+
+Skipped = list[tuple[int, str]]
+"""Places among a source's names of what could not be read, in order, with the reasons."""
 
 
 class _TooLarge(Exception):
@@ -65,79 +72,119 @@ class _TooLarge(Exception):
 def read_images(source: Source, shaping: Shaping) -> Images:
     """Read all images of a source, from the cache where they were read before.
 
-    What does not fit into a quarter of the memory stays on the disk, in the cache.
+    What does not fit into a quarter of the memory stays on the disk, in the cache. Of several
+    processes of a machine, which have a share of the memory each, one goes first and makes what the
+    others find.
 
     Raises:
         InputError: there are none, none can be read, or they differ in size and none is asked for.
         GanzooError: they fit neither into memory nor into the cache, or change meanwhile.
     """
-    if not source.names:
-        raise InputError(f"there are no images in {source.called}")
-    if len(source.names) <= KEPT_IMAGES and source.weight() <= KEPT_BYTES:
+    with ranks.current().one_first() as led:
+        source.find(led=led)
+        if not source.names:
+            raise InputError(f"there are no images in {source.called}")
+        few = len(source.names) <= KEPT_IMAGES and source.weight() <= KEPT_BYTES
+        if not few:
+            found = _kept_if_possible(source, shaping)
+    if few:
         try:
-            return _into_memory(source, shaping, memory.limit() // 4)
+            return _into_memory(source, shaping, _room() // 4)
         except _TooLarge:
-            pass
-    key = {
-        "content": source.content(),
+            found = _kept_if_possible(source, shaping)
+    if isinstance(found, Images):
+        return found
+    try:
+        return _into_memory(source, shaping, _room() // 2)
+    except _TooLarge as large:
+        raise GanzooError(
+            f"the images in {source.called} take {large.args[0] / memory.GIB:,.1f} GiB, which is "
+            f"too much for the memory, and cannot be kept in {cache_folder()} ({found}); set "
+            "GANZOO_CACHE to a folder with more room, or give a smaller --image-size"
+        ) from None
+
+
+def _room() -> int:
+    """Return how much memory this process may take for all it does."""
+    return memory.limit() // ranks.local_world()
+
+
+def _into_memory(source: Source, shaping: Shaping, most: int) -> Images:
+    store = _Memory(most)
+    skipped = _decoded(source, shaping, store)
+    names = tuple(_without(source.names, skipped))
+    return Images(store.stored[: len(names)], names, _in_words(source.names, skipped))
+
+
+def _kept_if_possible(source: Source, shaping: Shaping) -> Images | str:
+    """Return images that are kept in the cache, or why they cannot be."""
+    try:
+        return _kept(source, shaping)
+    except OSError as error:  # a cache that is full or read-only
+        return error.strerror or str(error)
+
+
+def key_of(content: str, shaping: Shaping) -> dict[str, Any]:
+    """Return all that images depend on, for the cache.
+
+    Args:
+        content: Hash of the names and the bytes of their files.
+        shaping: What becomes of them.
+    """
+    return {
+        "content": content,
+        "listing": LISTING,
         "image_size": shaping.image_size and list(shaping.image_size),
         "channels": shaping.channels,
         "crop": shaping.crop,
         "decoder": [decoding.DECODER, PIL.__version__, torch.__version__],
     }
-    try:
-        return _kept(source, shaping, key)
-    except OSError as error:  # a cache that is full or read-only
-        cause = error.strerror or str(error)
-    try:
-        return _into_memory(source, shaping, memory.limit() // 2)
-    except _TooLarge as large:
-        raise GanzooError(
-            f"the images in {source.called} take {large.args[0] / memory.GIB:,.1f} GiB, which is "
-            f"too much for the memory, and cannot be kept in {cache_folder()} ({cause}); set "
-            "GANZOO_CACHE to a folder with more room, or give a smaller --image-size"
-        ) from None
 
 
-def _into_memory(source: Source, shaping: Shaping, most: int) -> Images:
-    store = _Memory(most)
-    kept, skipped = _decoded(source, shaping, store)
-    return Images(store.stored[: len(kept)], kept, skipped)
+def _kept(source: Source, shaping: Shaping) -> Images:
+    key = key_of(source.content(), shaping)
 
-
-def _kept(source: Source, shaping: Shaping, key: dict[str, Any]) -> Images:
     def make(folder: Path) -> None:
         with _File(folder / IMAGES) as store:
-            kept, skipped = _decoded(source, shaping, store)
-        stored = torch.from_numpy(np.load(folder / IMAGES, mmap_mode="c"))
-        index = {"kept": kept, "skipped": skipped, "content": fingerprint(stored)}
-        # Names may hold what no text can: as ASCII, JSON can.
-        (folder / INDEX).write_text(json.dumps(index), encoding="ascii")
+            skipped = _decoded(source, shaping, store)
+        about = {"skipped": skipped, "content": fingerprint(Rows(folder / IMAGES))}
+        (folder / INDEX).write_text(json.dumps(about), encoding="ascii")
 
     folder = cached_folder("images", key, make)
     try:
-        return _opened(folder)
+        return _opened(folder, source.names)
     except (OSError, EOFError, ValueError, KeyError, TypeError):  # damaged: made anew
         shutil.rmtree(folder)
-        return _opened(cached_folder("images", key, make))
+        return _opened(cached_folder("images", key, make), source.names)
 
 
-def _opened(folder: Path) -> Images:
+def _opened(folder: Path, names: Sequence[str]) -> Images:
     """Open an entry of the cache.
 
     Raises:
         ValueError: it is damaged; so may other errors say.
     """
-    index = json.loads((folder / INDEX).read_text(encoding="ascii"))
-    streamed = (folder / IMAGES).stat().st_size > memory.limit() // 4
-    # Copied where it is written to: torch warns of memory that cannot be.
-    stored = torch.from_numpy(np.load(folder / IMAGES, mmap_mode="c" if streamed else None))
-    # What stays on the disk is too much to be read only to be verified.
-    if len(stored) != len(index["kept"]) or not (
-        streamed or fingerprint(stored) == index["content"]
-    ):
+    about = json.loads((folder / INDEX).read_text(encoding="ascii"))
+    skipped = [(place, why) for place, why in about["skipped"]]
+    kept = _without(names, skipped)
+    if (folder / IMAGES).stat().st_size > _room() // 4:
+        # What stays on the disk is too much to be read only to be verified.
+        rows = Rows(folder / IMAGES)
+        stored, content = rows.mapped, about["content"]
+    else:
+        rows, stored = None, torch.from_numpy(np.load(folder / IMAGES))
+        content = fingerprint(stored)
+    if len(stored) != len(kept) or content != about["content"]:
         raise ValueError(f"{folder} is damaged")
-    return Images(stored, index["kept"], index["skipped"], index["content"], streamed)
+    return Images(stored, kept, _in_words(names, skipped), content, rows)
+
+
+def _without(names: Sequence[str], skipped: Skipped) -> Sequence[str]:
+    return Without(names, [place for place, _ in skipped]) if skipped else names
+
+
+def _in_words(names: Sequence[str], skipped: Skipped) -> tuple[str, ...]:
+    return tuple(f"{names[place]}: {why}" for place, why in skipped)
 
 
 class _Store(ABC):
@@ -254,18 +301,17 @@ class _File(_Store):
         np.lib.format.write_array_header_1_0(self.file, header)
 
 
-def _decoded(source: Source, shaping: Shaping, store: _Store) -> tuple[list[str], list[str]]:
-    """Put all images into a store; return the names of those, and what was skipped and why."""
-    kept: list[str] = []
-    skipped: list[str] = []
+def _decoded(source: Source, shaping: Shaping, store: _Store) -> Skipped:
+    """Put all images that can be read into a store, and return what was skipped."""
+    skipped: Skipped = []
     sizes: set[tuple[int, ...]] = set()
-    count = len(source.names)
+    done, count = 0, len(source.names)
     with decoding.silenced(), closing(_chunks(source, shaping)) as chunks:
         for chunk in chunks:
-            found = {name: image for name, image in chunk if isinstance(image, Tensor)}
-            skipped += [f"{name}: {why}" for name, why in chunk if isinstance(why, str)]
-            kept += found
-            images = _resized(list(found.values()), shaping.image_size)
+            skipped += [(done + i, why) for i, why in enumerate(chunk) if isinstance(why, str)]
+            done += len(chunk)
+            found = [image for image in chunk if isinstance(image, Tensor)]
+            images = _resized(found, shaping.image_size)
             sizes |= {tuple(image.shape[1:]) for image in images}
             if len(sizes) > 1:
                 raise InputError(_unequal(source, sizes))
@@ -273,23 +319,22 @@ def _decoded(source: Source, shaping: Shaping, store: _Store) -> tuple[list[str]
                 channels = max(image.shape[0] for image in images)
                 stacked = torch.stack([image.expand(channels, -1, -1) for image in images])
                 store.add(stacked, count - len(skipped))
-            report(f"reading {Path(source.called).name}", len(kept) + len(skipped), count)
-    if not kept:
+            report(f"reading {Path(source.called).name}", done, count)
+    if len(skipped) == count:
         raise InputError(
-            f"none of the {count} images in {source.called} can be read; the first is {skipped[0]}"
+            f"none of the {count} images in {source.called} can be read; the first is "
+            f"{_in_words(source.names, skipped[:1])[0]}"
         )
-    return kept, skipped
+    return skipped
 
 
-def _chunks(
-    source: Source, shaping: Shaping
-) -> Generator[list[tuple[str, Tensor | str]], None, None]:
-    """Yield names with images, or the reasons why there is none, some at a time, in order."""
+def _chunks(source: Source, shaping: Shaping) -> Generator[list[Tensor | str], None, None]:
+    """Yield images, or the reasons why there is none, some at a time, in order."""
     largest = 1
 
-    def decode(name: str) -> Tensor | str:
+    def decode(place: int) -> Tensor | str:
         try:
-            with decoding.opened(source.read(name)) as opened:
+            with decoding.opened(source.read(place)) as opened:
                 image = decoding.pixels_of(opened, shaping.channels)
         except Changed:
             raise
@@ -299,11 +344,11 @@ def _chunks(
             image = decoding.centre(image, (shaping.crop, shaping.crop))
         return decoding.cropped(image, shaping.image_size) if shaping.image_size else image
 
-    chunk: list[tuple[str, Tensor | str]] = []
+    chunk: list[Tensor | str] = []
     size = 0
-    results = in_order(decode, source.names, room=lambda: UNDER_WAY // largest)
-    for name, image in zip(source.names, results, strict=True):
-        chunk.append((name, image))
+    results = in_order(decode, range(len(source.names)), room=lambda: UNDER_WAY // largest)
+    for image in results:
+        chunk.append(image)
         if isinstance(image, Tensor):
             # A part that was cut out holds the whole.
             weight = image.untyped_storage().nbytes()

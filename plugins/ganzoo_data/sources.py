@@ -4,131 +4,227 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import zipfile
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from threading import Lock
+from typing import Any, BinaryIO
+
+import numpy as np
 
 from ganzoo.errors import GanzooError, InputError, first_line
 from ganzoo.files import regular_size
 from ganzoo.progress import report
+from ganzoo_data import archive
+from ganzoo_data.index import Index, Joint, Record, blocks, ordered, to_bytes, to_name, write
+from ganzoo_data.indexed import LISTING, NO_STATE, STATE, Indexed, Source, is_settled, state_of
 from ganzoo_data.parallel import in_order
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+HIDDEN = (".", "__MACOSX")
+"""How the names of files and folders begin that are passed over."""
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """How members of a zip may be packed: others unpack to any size before it can be looked at."""
 BYTE_LIMIT = 256_000_000
+TOGETHER = 64
+"""Files that a thread hashes for one result."""
+TOLD = 10_000
+"""Files that are listed between two reports."""
+UNREAD = bytes(hashlib.sha256().digest_size)
 
 
 class Changed(GanzooError):
     """A file is not what it was a moment ago."""
 
 
-class Source(ABC):
-    """Image files by name, with forward slashes, in the order in which they are read."""
-
-    called: str
-    """What messages call it."""
-    names: list[str]
-
-    @abstractmethod
-    def read(self, name: str) -> bytes:
-        """Return the bytes of one file; any thread may ask."""
-
-    @abstractmethod
-    def weight(self) -> int:
-        """Return how many bytes all files take, as they lie on the disk."""
-
-    @abstractmethod
-    def content(self) -> str:
-        """Hash all names and all bytes; every file is read."""
-
-
-class Folder(Source):
+class Folder(Indexed):
     """Files of a folder.
 
     Args:
         root: The folder.
-        names: Paths in it.
+        chosen: Paths in it, if not all images that it and all below it hold.
     """
 
-    def __init__(self, root: Path, names: Iterable[str]) -> None:
+    kind = np.dtype([("state", STATE), ("digest", "V32")])
+
+    def __init__(self, root: Path, chosen: Sequence[str] | None = None) -> None:
         self.root = root
         self.called = str(root)
-        self.names = list(names)
-        self._seen: dict[str, str] = {}
+        self.chosen = chosen
 
-    def read(self, name: str) -> bytes:
+    def read(self, place: int) -> bytes:
         """Return the bytes of one file.
 
         Raises:
             Changed: they are not those that :meth:`content` has read.
         """
-        _check_size(regular_size(self.root / name))
-        data = (self.root / name).read_bytes()
-        if self._seen and hashlib.sha256(data).hexdigest() != self._seen[name]:
-            raise Changed(f"{self.root / name} has changed while it was read; start again")
+        path = self.root / self.names[place]
+        data = _bytes_of(path)
+        if self._content is not None and not self._is_what_was_read(place, data):
+            raise Changed(f"{path} has changed while it was read; start again")
         return data
+
+    def _is_what_was_read(self, place: int, data: bytes) -> bool:
+        return hashlib.sha256(data).digest() == self.index.row(place)["digest"].tobytes()
 
     def weight(self) -> int:
         """Add up the sizes of all files that are there."""
-        return sum(_size(self.root / name) for name in self.names)
+        return int(self.index.rows["state"]["size"].sum())
 
-    def content(self) -> str:
-        """Hash all names and all bytes; of a file that cannot be read, why not."""
-        self._seen = {}
-        seen, count = {}, len(self.names)
-        for name, digest in zip(self.names, in_order(self._digest, self.names), strict=True):
-            seen[name] = digest
-            report(f"looking through {self.root.name}", len(seen), count)
-        self._seen = seen
-        return _joint((os.fsencode(name), digest) for name, digest in seen.items())
+    def _key(self) -> dict[str, Any]:
+        key = {"listing": LISTING, "folder": os.fsencode(self.root.absolute()).hex()}
+        if self.chosen is not None:
+            names = b"\0".join(map(to_bytes, self.chosen))
+            key["chosen"] = hashlib.sha256(names).hexdigest()
+        return key
 
-    def _digest(self, name: str) -> str:
+    def _records(self) -> Iterator[Record]:
+        before, self.count = self.count, 0
+        for name, stat in self._files():
+            self.count += 1
+            if self.count % TOLD == 0:
+                report(f"listing {self.root.name}", self.count, max(before, self.count))
+            try:
+                state = state_of(stat())
+            except (OSError, ValueError):
+                state = NO_STATE
+            yield to_bytes(name), state + UNREAD
+
+    def _files(self) -> Iterator[tuple[str, Callable[[], os.stat_result]]]:
+        """Yield the name of each file, and what asks the system about it."""
+        if self.chosen is None:
+            return images_below(self.root)
+        return ((name, (self.root / name).stat) for name in self.chosen)
+
+    def _state(self) -> str:
+        total = _Total()
+        for record in self._records():
+            total.add(record)
+        return str(total)
+
+    def _hashed(self) -> str:
+        joint = hashlib.sha256()
+        rows = [row for _, row in self._read_through(self.index.records(), joint)]
+        self.index.rows[:] = np.frombuffer(b"".join(rows), self.kind)
+        return joint.hexdigest()
+
+    def _written(self, folder: Path, before: Index | None) -> dict[str, Any]:
+        total, joint, settled = _Total(), hashlib.sha256(), True
+
+        def counted() -> Iterator[Record]:
+            for record in self._records():
+                total.add(record)
+                yield record
+
+        def read() -> Iterator[Record]:
+            nonlocal settled
+            records = _taken_over(ordered(counted(), folder), before)
+            for name, row in self._read_through(records, joint):
+                settled = settled and not row.startswith(NO_STATE)
+                yield name, row
+
+        write(read(), folder)
+        return {"state": str(total), "content": joint.hexdigest(), "settled": settled}
+
+    def _read_through(self, records: Iterable[Record], joint: Any) -> Iterator[Record]:
+        """Yield records with the digests of the files, and add all of them to a hash."""
+        done = 0
+        for block in in_order(self._digests, blocks(records, TOGETHER)):
+            for name, row, word in block:
+                # Of a file that cannot be read the reason counts.
+                joint.update(_pair(os.fsencode(to_name(name)), word))
+                yield name, row
+            done += len(block)
+            report(f"looking through {self.root.name}", done, self.count)
+
+    def _digests(self, records: list[Record]) -> list[tuple[bytes, bytes, str]]:
+        return [(name, *self._digest(to_name(name), row)) for name, row in records]
+
+    def _digest(self, name: str, row: bytes) -> tuple[bytes, str]:
+        if not row.endswith(UNREAD):
+            return row, row[len(NO_STATE) :].hex()
+        path = self.root / name
         try:
-            return hashlib.sha256(self.read(name)).hexdigest()
+            stat = path.stat()  # before it is read: of a change in between the state would be known
+            state = state_of(stat) if is_settled(stat) else NO_STATE
+            digest = hashlib.sha256(_bytes_of(path)).digest()
         except Exception as error:  # as when it is read for its pixels
-            return first_line(error)
+            return NO_STATE + UNREAD, first_line(error)
+        return state + digest, digest.hex()
 
 
-class Zip(Source):
+class Zip(Indexed):
     """Image files of an open zip.
 
     Args:
         path: The file.
-        archive: The same, opened.
+        file: The same, opened.
     """
 
-    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+    kind = np.dtype(
+        [
+            ("header_offset", "<i8"),
+            ("compress_size", "<u8"),
+            ("file_size", "<u8"),
+            ("CRC", "<u4"),
+            ("compress_type", "<u2"),
+            ("flag_bits", "<u2"),
+        ]
+    )
+    _row = struct.Struct("<qQQLHH")
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
         self.path = path
-        self.archive = archive
         self.called = str(path)
-        # Of two members with one name the later counts, as it would if they were unpacked.
-        self.members = {
-            info.filename: info for info in archive.infolist() if not info.filename.endswith("/")
-        }
-        self.names = images_among(self.members)
+        self._file = file
+        self._archive = archive.without_list(file)
+        self._before = os.fstat(file.fileno())
         self._reading = Lock()
 
-    def read(self, name: str) -> bytes:
-        """Return the bytes of one file, unpacked."""
-        member = self.members[name]
+    def read(self, place: int) -> bytes:
+        """Return the bytes of one file, unpacked.
+
+        Raises:
+            Changed: the zip has changed since it was opened.
+        """
+        member = zipfile.ZipInfo(self.names[place])
+        for field, value in zip(self.kind.names, self.index.row(place).item(), strict=True):
+            setattr(member, field, value)
         _check_size(member.file_size)
         if member.compress_type not in PACKINGS:
             raise ValueError("it is packed by another method than deflate; pack it anew")
         # zipfile counts what is open of it without a lock.
-        with self._reading, self.archive.open(member) as file:
+        with self._reading, self._archive.open(member) as file:
             # A size is asked for, as no more is then unpacked than the zip says there is.
-            return file.read(member.file_size + 1)
+            data = file.read(member.file_size + 1)
+        if state_of(os.fstat(self._file.fileno())) != state_of(self._before):
+            raise Changed(f"{self.path} has changed while it was read; start again")
+        return data
 
     def weight(self) -> int:
         """Return the size of the zip."""
-        return regular_size(self.path)
+        return self._before.st_size
 
-    def content(self) -> str:
+    def _key(self) -> dict[str, Any]:
+        return {"listing": LISTING, "zip": os.fsencode(self.path.absolute()).hex()}
+
+    def _records(self) -> Iterator[Record]:
+        try:
+            # Of two members with one name the later counts, as it would if they were unpacked.
+            for member in archive.members(self._file):
+                if not member.filename.endswith("/") and is_image(member.filename):
+                    values = (getattr(member, field) for field in self.kind.names)
+                    yield to_bytes(member.filename), self._row.pack(*values)
+        except Exception as error:  # a list of members can be broken in many ways
+            flaw = f"{self.path} is not a readable zip: {first_line(error)}"
+            raise InputError(flaw) from None
+
+    def _state(self) -> str:
+        return state_of(self._before).hex()
+
+    def _hashed(self) -> str:
         """Hash the zip as it is."""
         digest, size, done = hashlib.sha256(), self.weight(), 0
         with self.path.open("rb") as file:
@@ -138,20 +234,38 @@ class Zip(Source):
                 report(f"looking through {self.path.name}", done, size)
         return digest.hexdigest()
 
+    def _written(self, folder: Path, before: Index | None) -> dict[str, Any]:
+        settled = is_settled(self._before)
+        write(ordered(self._records(), folder), folder)
+        return {"state": self._state(), "content": self._hashed(), "settled": settled}
 
-@dataclass
+
 class Joined(Source):
-    """Several sources, whose names are put behind a word for each."""
+    """Several sources, whose names are put behind a word for each.
 
-    parts: Mapping[str, Source]
+    Args:
+        parts: The sources, by word.
+    """
 
-    def __post_init__(self) -> None:
-        self.called = " and ".join(part.called for part in self.parts.values())
-        self.names = [f"{word}/{name}" for word, part in self.parts.items() for name in part.names]
+    def __init__(self, parts: Mapping[str, Source]) -> None:
+        self.parts = parts
+        self.called = " and ".join(part.called for part in parts.values())
 
-    def read(self, name: str) -> bytes:
+    def find(self, *, led: bool = False) -> None:
+        """Find the files of all parts.
+
+        Raises:
+            InputError: there are none in one of them.
+        """
+        for part in self.parts.values():
+            part.find(led=led)
+            if not part.names:
+                raise InputError(f"there are no images in {part.called}")
+        self.names = Joint({word: part.names for word, part in self.parts.items()})
+
+    def read(self, place: int) -> bytes:
         """Return the bytes of one file."""
-        word, _, inner = name.partition("/")
+        word, inner = self.names.place(place)
         return self.parts[word].read(inner)
 
     def weight(self) -> int:
@@ -160,47 +274,39 @@ class Joined(Source):
 
     def content(self) -> str:
         """Hash all parts."""
-        return _joint((os.fsencode(word), part.content()) for word, part in self.parts.items())
+        joint = hashlib.sha256()
+        for word, part in self.parts.items():
+            joint.update(_pair(os.fsencode(word), part.content()))
+        return joint.hexdigest()
 
 
 @contextmanager
 def folder(path: str) -> Iterator[Source]:
-    """Open the images in a folder and all below it, in sorted order.
-
-    Links to folders are not followed.
+    """Open a folder of images, with all below it; links to folders are not followed.
 
     Raises:
-        InputError: it is not there, or cannot be listed.
+        InputError: it is not there.
     """
     root = Path(path)
     if not root.is_dir():
         raise InputError(f"there is no folder {root}")
-
-    def refuse(error: OSError) -> None:
-        raise InputError(f"the folder {error.filename} cannot be read: {error.strerror}")
-
-    found = (
-        (Path(parent) / name).relative_to(root).as_posix()
-        for parent, _, names in os.walk(root, onerror=refuse, followlinks=False)
-        for name in names
-    )
-    yield Folder(root, images_among(found))
+    yield Folder(root)
 
 
 @contextmanager
 def zipped(path: str) -> Iterator[Source]:
-    """Open the images in a zip, in sorted order; nothing is unpacked to the disk.
+    """Open a zip of images; nothing is unpacked to the disk.
 
     Raises:
         InputError: it is not there, or is no zip.
     """
     regular_size(Path(path))
-    try:
-        archive = zipfile.ZipFile(path)
-    except Exception as error:  # a list of members can be broken in many ways
-        raise InputError(f"{path} is not a readable zip: {first_line(error)}") from None
-    with archive:
-        yield Zip(Path(path), archive)
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(Path(path).open("rb"))
+        except OSError as error:
+            raise InputError(f"{path} is not a readable zip: {first_line(error)}") from None
+        yield Zip(Path(path), file)
 
 
 @contextmanager
@@ -208,28 +314,89 @@ def joined(paths: Mapping[str, str]) -> Iterator[Joined]:
     """Open several folders or zips, each behind its word.
 
     Raises:
-        InputError: one is not there, or there are no images in it.
+        InputError: one is not there.
     """
     with ExitStack() as stack:
-        parts = {
-            word: stack.enter_context((folder if Path(path).is_dir() else zipped)(path))
-            for word, path in paths.items()
-        }
-        for part in parts.values():
-            if not part.names:
-                raise InputError(f"there are no images in {part.called}")
-        yield Joined(parts)
+        yield Joined(
+            {
+                word: stack.enter_context((folder if Path(path).is_dir() else zipped)(path))
+                for word, path in paths.items()
+            }
+        )
 
 
-def images_among(names: Iterable[str]) -> list[str]:
-    """Return the names of images that are not hidden, sorted."""
-    return sorted(name for name in names if _is_image(name))
+def images_below(root: Path) -> Iterator[tuple[str, Callable[[], os.stat_result]]]:
+    """Yield each image in a folder and all below it, in any order, and what asks for its state.
+
+    Raises:
+        InputError: a folder cannot be listed.
+    """
+    opened: list[tuple[str, Any]] = []
+    try:
+        opened.append(("", os.scandir(root)))
+        while opened:
+            prefix, entries = opened[-1]
+            for entry in entries:
+                if entry.name.startswith(HIDDEN):
+                    continue
+                is_folder = _leads_to_folder(entry)
+                if is_folder and not entry.is_symlink():
+                    opened.append((f"{prefix}{entry.name}/", os.scandir(entry.path)))
+                    break
+                if not is_folder and entry.name.lower().endswith(SUFFIXES):
+                    yield prefix + entry.name, entry.stat
+            else:
+                opened.pop()
+    except OSError as error:
+        below = error.filename or root / opened[-1][0]
+        raise InputError(f"the folder {below} cannot be read: {error.strerror}") from None
+    finally:
+        for _, entries in opened:
+            entries.close()
 
 
-def _is_image(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
-    return not hidden and PurePosixPath(name).suffix.lower() in SUFFIXES
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # links that lead in a circle
+        return False
+
+
+def is_image(name: str) -> bool:
+    """Tell whether a file is an image, and not hidden, by its name."""
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    hidden = any(part.startswith(HIDDEN) for part in parts)
+    return bool(parts) and not hidden and parts[-1].lower().endswith(SUFFIXES)
+
+
+class _Total:
+    """A hash of records that does not depend on their order: the sum of their hashes."""
+
+    def __init__(self) -> None:
+        self._sum = 0
+
+    def add(self, record: Record) -> None:
+        digest = hashlib.sha256(b"%b\0%b" % record).digest()
+        self._sum = (self._sum + int.from_bytes(digest)) % 2**256
+
+    def __str__(self) -> str:
+        return f"{self._sum:064x}"
+
+
+def _taken_over(records: Iterable[Record], before: Index | None) -> Iterator[Record]:
+    """Yield sorted records; of those that are as they were before, with their digests."""
+    known = iter(()) if before is None else before.records()
+    old = next(known, None)
+    for name, row in records:
+        while old is not None and old[0] < name:
+            old = next(known, None)
+        same = old is not None and old[0] == name and old[1].startswith(row[: len(NO_STATE)])
+        yield name, old[1] if same else row
+
+
+def _bytes_of(path: Path) -> bytes:
+    _check_size(regular_size(path))
+    return path.read_bytes()
 
 
 def _check_size(size: int) -> None:
@@ -237,15 +404,5 @@ def _check_size(size: int) -> None:
         raise ValueError(f"{size} bytes are more than the {BYTE_LIMIT} that an image may have")
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except (OSError, ValueError):
-        return 0
-
-
-def _joint(pairs: Iterable[tuple[bytes, str]]) -> str:
-    digest = hashlib.sha256()
-    for name, content in pairs:
-        digest.update(repr((name, content)).encode())
-    return digest.hexdigest()
+def _pair(name: bytes, content: str) -> bytes:
+    return repr((name, content)).encode()

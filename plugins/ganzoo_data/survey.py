@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,15 +19,15 @@ from ganzoo.errors import InputError
 from ganzoo.images import grid, picture_of, resize, to_pil
 from ganzoo.progress import report
 from ganzoo_data import decoding
-from ganzoo_data.duplicates import Gist, gist, grouped, near_duplicates
+from ganzoo_data.duplicates import duplicates, grouped, near_duplicates
 from ganzoo_data.files import ImageFiles
+from ganzoo_data.index import Without
+from ganzoo_data.looks import Look, Looks
 from ganzoo_data.parallel import in_order
 
 if TYPE_CHECKING:
-    from PIL import Image
-
+    from ganzoo_data.indexed import Source
     from ganzoo_data.shaping import Shaping
-    from ganzoo_data.sources import Source
 
 ROWS, COLUMNS = 8, 10
 """Images on a contact sheet; it has a row for each class where these are at most twice as many."""
@@ -37,20 +37,6 @@ IMBALANCE = 10
 """How many times the smallest class the largest may be before it is said."""
 POINTS = 10_000
 """Vectors that are plotted."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """What is remembered of one image."""
-
-    size: tuple[int, int]
-    """Height and width."""
-    kind: tuple[str, str]
-    """Format of the file and mode of its pixels, as Pillow calls them."""
-    channels: int
-    digest: bytes
-    """Hash of its pixels."""
-    gist: Gist
 
 
 @dataclass
@@ -106,46 +92,51 @@ def survey(dataset: Dataset, sheet: bool = False) -> tuple[Survey, Tensor | None
 
 def _of_files(dataset: ImageFiles, sheet: bool) -> tuple[Survey, Tensor | None]:
     shaping = dataset.shaping
-    with dataset.opened() as source:
+    with dataset.opened() as source, Looks() as looks:
+        source.find()
         if not source.names:
             raise InputError(f"there are no images in {source.called}")
-        kept, looks, broken = _looks(source)
+        broken = _look_at(source, looks)
+        without = [place for place, _ in broken]
+        kept = Without(source.names, without)
+        told = [f"{source.names[place]}: {why}" for place, why in broken]
         if not kept:
             raise InputError(
                 f"none of the {len(broken)} images in {source.called} can be read; "
-                f"the first is {broken[0]}"
+                f"the first is {told[0]}"
             )
         called, labels = dataset.classes(source, kept)
-        found = _surveyed(looks, kept, labels, called)
-        found.broken = [_shown(each) for each in broken]
-        found.shape = _shape(looks, shaping)
-        picture = _sheet_of_files(source, shaping, kept, looks, labels) if sheet else None
-    found.formats = _counted(look.kind[0] for look in looks)
-    found.modes = _counted(look.kind[1] for look in looks)
+        shape = _shape(looks, shaping)
+        found = _surveyed(looks, kept, labels, called, told, shape, shaping.image_size)
+        picture = _sheet_of_files(source, shaping, without, looks, labels) if sheet else None
+        found.formats, found.modes = looks.kinds(0), looks.kinds(1)
     if found.shape:
-        found.bytes = len(looks) * math.prod(found.shape)
+        found.bytes = found.samples * math.prod(found.shape)
         found.streamed = found.bytes > memory.limit() // 4
-    found.findings = _findings(found, looks, labels, kept, shaping.image_size)
     return found, picture
 
 
 def _of_images(samples: Samples, sheet: bool) -> tuple[Survey, Tensor | None]:
-    names = list(samples.names or map(str, range(len(samples))))
-
     def look(place: int) -> Look:
         image = samples.stored[place]
-        return _look(to_pil(image), image, ("", ""))
+        return Look.at(to_pil(image), image, ("", ""))
 
-    looks = []
-    with closing(in_order(look, range(len(samples)))) as results:
-        for one in results:
-            looks.append(one)
-            report("looking at images", len(looks), len(samples))
-    found = _surveyed(looks, names, samples.labels, _class_names(samples))
-    found.broken = [_shown(each) for each in samples.skipped]
-    found.shape = samples.spec.shape
+    with Looks() as looks:
+        with closing(in_order(look, range(len(samples)))) as results:
+            for one in results:
+                looks.add(one)
+                report("looking at images", len(looks), len(samples))
+        looks.done()
+        found = _surveyed(
+            looks,
+            samples.names,
+            samples.labels,
+            _class_names(samples),
+            samples.skipped,
+            samples.spec.shape,
+            None,
+        )
     found.bytes, found.streamed = samples.stored.nbytes, samples.streamed
-    found.findings = _findings(found, looks, samples.labels, names, None)
     if not sheet:
         return found, None
     rows = _rows(samples.labels, len(samples))
@@ -163,82 +154,96 @@ def _of_vectors(samples: Samples, sheet: bool) -> tuple[Survey, Tensor | None]:
     return found, picture_of(samples.stored[:POINTS], samples.spec.modes) if sheet else None
 
 
-def _looks(source: Source) -> tuple[list[str], list[Look], list[str]]:
-    """Look at all files of a source; return the names, the looks, and what is broken."""
+def _look_at(source: Source, looks: Looks) -> list[tuple[int, str]]:
+    """Look at all files of a source; return the places of what is broken, with the reasons."""
 
-    def look(name: str) -> Look | str:
+    def look(place: int) -> Look | str:
         try:
-            with decoding.opened(source.read(name)) as opened:
+            with decoding.opened(source.read(place)) as opened:
                 kind = (opened.format or "", opened.mode)
                 pixels = decoding.pixels_of(opened, None)
-            return _look(to_pil(pixels), pixels, kind)
+            return Look.at(to_pil(pixels), pixels, kind)
         except Exception as error:  # decoders of broken files raise almost anything
             return decoding.reason(error)
 
-    kept, looks, broken = [], [], []
-    with decoding.silenced(), closing(in_order(look, source.names)) as results:
-        for done, (name, one) in enumerate(zip(source.names, results, strict=True), 1):
+    broken: list[tuple[int, str]] = []
+    count = len(source.names)
+    with decoding.silenced(), closing(in_order(look, range(count))) as results:
+        for place, one in enumerate(results):
             if isinstance(one, Look):
-                kept.append(name)
-                looks.append(one)
+                looks.add(one)
             else:
-                broken.append(f"{name}: {one}")
-            report("looking at images", done, len(source.names))
-    return kept, looks, broken
-
-
-def _look(image: Image.Image, pixels: Tensor, kind: tuple[str, str]) -> Look:
-    shape = tuple(pixels.shape)
-    digest = hashlib.sha256(repr(shape).encode())
-    digest.update(pixels.numpy().tobytes())
-    return Look((shape[1], shape[2]), kind, shape[0], digest.digest(), gist(image))
+                broken.append((place, one))
+            report("looking at images", place + 1, count)
+    if len(looks):
+        looks.done()
+    return broken
 
 
 def _surveyed(
-    looks: Sequence[Look],
-    names: Sequence[str],
+    looks: Looks,
+    names: Sequence[str] | None,
     labels: Tensor | None,
     called: tuple[str, ...] | None,
-) -> Survey:
-    """Gather what looks say together."""
-    copies = grouped(look.digest for look in looks)
-    first = sorted({look.digest: place for place, look in reversed([*enumerate(looks)])}.values())
-    near = near_duplicates([looks[place].gist for place in first])
-    sizes = sorted(Counter(look.size for look in looks).items(), key=lambda item: _by_area(item[0]))
-    return Survey(
-        len(looks),
-        None,
-        sizes={f"{height}x{width}": count for (height, width), count in sizes},
-        classes=_class_counts(labels, called),
-        copies=[[_shown(names[place]) for place in group] for group in copies],
-        near_copies=[[_shown(names[first[at]]) for at in group] for group in near],
-    )
-
-
-def _findings(
-    found: Survey,
-    looks: Sequence[Look],
-    labels: Tensor | None,
-    names: Sequence[str],
+    broken: Sequence[str],
+    shape: tuple[int, ...] | None,
     size: tuple[int, int] | None,
-) -> list[str]:
-    """Say what is doubtful about images."""
+) -> Survey:
+    """Gather what looks say together.
+
+    Args:
+        looks: At the images.
+        names: Of each; their numbers where there are none.
+        labels: The class of each, if they have any.
+        called: The names of the classes.
+        broken: What cannot be read.
+        shape: What a training would get, if it could.
+        size: Height and width that a training would ask for.
+    """
+    copies, first = duplicates(looks.heads["digest"])
+    near = near_duplicates(looks.heads["hash"], looks.small, first)
+
+    def named(group: list[int]) -> list[str]:
+        return [_shown(names[place]) if names else str(place) for place in group]
+
+    found = Survey(
+        len(looks),
+        shape,
+        sizes={
+            f"{height}x{width}": count
+            for (height, width), count in sorted(
+                looks.sizes.items(), key=lambda item: _by_area(item[0])
+            )
+        },
+        classes=_class_counts(labels, called),
+        broken=[_shown(each) for each in broken],
+        copies=list(map(named, copies)),
+        near_copies=list(map(named, near)),
+    )
+    found.findings = _findings(found, looks.smaller_than(*size) if size else 0, size)
+    for groups, names_of_groups, what in (
+        (copies, found.copies, "copies"),
+        (near, found.near_copies, "near-copies"),
+    ):
+        if groups:
+            across = 0 if labels is None else sum(len(labels[g].unique()) > 1 for g in groups)
+            found.findings.append(_copies_in_words(names_of_groups, what, across))
+    found.findings += _findings_of_classes(found.classes or {})
+    return found
+
+
+def _findings(found: Survey, small: int, size: tuple[int, int] | None) -> list[str]:
+    """Say what is doubtful about images, each by itself."""
     said = []
     if found.broken:
         count = len(found.broken)
         said.append(f"{count:,} of {count + found.samples:,} cannot be read")
     if found.shape is None:
         said.append("the images differ in size: a training needs --image-size")
-    height, width = size or (0, 0)
-    if small := sum(look.size[0] < height or look.size[1] < width for look in looks):
+    if small:
+        height, width = size
         said.append(f"{small:,} are smaller than {height} x {width}, and are enlarged")
-    numbers = [] if labels is None else labels.tolist()
-    label = dict(zip(map(_shown, names), numbers, strict=False))
-    for groups, what in ((found.copies, "copies"), (found.near_copies, "near-copies")):
-        if groups:
-            across = sum(len({label.get(name) for name in group}) > 1 for group in groups)
-            said.append(_copies_in_words(groups, what, across))
-    return said + _findings_of_classes(found.classes or {})
+    return said
 
 
 def _findings_of_classes(classes: dict[str, int]) -> list[str]:
@@ -269,34 +274,44 @@ def _class_counts(labels: Tensor | None, called: tuple[str, ...] | None) -> dict
     return dict(zip(called, counts, strict=True))
 
 
-def _shape(looks: Sequence[Look], shaping: Shaping) -> tuple[int, ...] | None:
+def _shape(looks: Looks, shaping: Shaping) -> tuple[int, ...] | None:
     """Return the shape that a training would get, if the images allow it."""
-    sizes = {look.size for look in looks}
+    sizes = looks.sizes
     size = shaping.image_size or (next(iter(sizes)) if len(sizes) == 1 else None)
-    channels = shaping.channels or max(look.channels for look in looks)
+    channels = shaping.channels or looks.channels
     return None if size is None else (channels, *size)
 
 
 def _sheet_of_files(
     source: Source,
     shaping: Shaping,
-    names: Sequence[str],
-    looks: Sequence[Look],
+    without: Sequence[int],
+    looks: Looks,
     labels: Tensor | None,
 ) -> Tensor:
-    usual = Counter(look.size for look in looks).most_common(1)[0][0]
-    tile = _tile(shaping.image_size or usual)
-    channels = shaping.channels or max(look.channels for look in looks)
+    """Lay out images of all classes.
 
-    def tiled(place: int) -> Tensor:
-        with decoding.opened(source.read(names[place])) as opened:
+    Args:
+        source: Where they are from.
+        shaping: What a training would make of them.
+        without: Places of those that cannot be read.
+        looks: At the others.
+        labels: The class of each, if they have any.
+    """
+    sizes = looks.sizes
+    tile = _tile(shaping.image_size or max(sizes, key=lambda size: sizes[size]))
+    channels = shaping.channels or looks.channels
+    places = np.delete(np.arange(len(source.names)), without)
+
+    def tiled(number: int) -> Tensor:
+        with decoding.opened(source.read(int(places[number]))) as opened:
             image = decoding.pixels_of(opened, channels)
         if shaping.crop:
             image = decoding.centre(image, (shaping.crop, shaping.crop))
         return resize(decoding.cropped(image, shaping.image_size or tile)[None], tile)[0]
 
     with decoding.silenced():
-        return _grid([[tiled(place) for place in row] for row in _rows(labels, len(names))])
+        return _grid([[tiled(number) for number in row] for row in _rows(labels, len(places))])
 
 
 def _tile(size: tuple[int, int]) -> tuple[int, int]:
@@ -331,10 +346,6 @@ def _grid(rows: list[list[Tensor]]) -> Tensor:
 
 def _by_area(size: tuple[int, int]) -> tuple[int, tuple[int, int]]:
     return math.prod(size), size
-
-
-def _counted(words: Iterable[str]) -> dict[str, int]:
-    return dict(Counter(words).most_common())
 
 
 def _shown(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What it costs to read a set from the disk: steps from memory and from a mapped file, in turns.
+"""What it costs to read a set from the disk: steps from memory and from a file, in turns.
 
     python tests/benchmarks/feed.py dcgan --rounds 20
 
@@ -21,6 +21,7 @@ import torch
 from ganzoo.config import resolve
 from ganzoo.dataset import DataSpec, Samples
 from ganzoo.registry import ARCHITECTURE, LOSS
+from ganzoo.rows import Rows
 from ganzoo.training import Trainer
 
 
@@ -44,8 +45,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         samples = made(options.images, options.size)
         np.save(Path(folder) / "images.npy", samples.stored.numpy())
-        mapped = torch.from_numpy(np.load(Path(folder) / "images.npy", mmap_mode="c"))
-        both = [samples, dataclasses.replace(samples, stored=mapped, streamed=True)]
+        rows = Rows(Path(folder) / "images.npy")
+        both = [samples, dataclasses.replace(samples, stored=rows.mapped, streamed=True, rows=rows)]
         trainers = [
             Trainer(
                 config.architecture.build(ARCHITECTURE), config.loss.build(LOSS), each, config.train
