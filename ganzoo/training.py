@@ -72,17 +72,19 @@ class MovingAverage(AveragedModel):
     def __init__(self, generator: nn.Module, decay: Callable[[], float]) -> None:
         super().__init__(generator)
         self._decay = decay
+        # Listed once: to walk through the modules takes as long as some small updates.
+        self._mine, self._theirs = (
+            (list(each.parameters()), list(each.buffers())) for each in (self.module, generator)
+        )
 
     @torch.no_grad()
-    def update_parameters(self, model: nn.Module) -> None:
-        """Move the weights towards a model's, and copy its buffers."""
-        mine, theirs = list(self.module.parameters()), list(model.parameters())
+    def follow(self) -> None:
+        """Move the weights towards the generator's, and copy its buffers."""
+        (mine, my_buffers), (theirs, their_buffers) = self._mine, self._theirs
         if self.n_averaged:
             get_ema_multi_avg_fn(self._decay())(mine, theirs, self.n_averaged)
             mine, theirs = [], []
-        mine += self.module.buffers()
-        theirs += model.buffers()
-        for kept, given in zip(mine, theirs, strict=True):
+        for kept, given in zip([*mine, *my_buffers], [*theirs, *their_buffers], strict=True):
             kept.copy_(given)
         self.n_averaged += 1
 
@@ -267,7 +269,7 @@ class Trainer:
             terms.generator = self.loss.generator_loss(D, real, fake)
             terms.generator |= self._own_terms(inputs, real, fake, taken=terms.generator)
             self._descend(terms.generator, state.generator_optimizer, state.generator_scale)
-        state.generator_ema.update_parameters(state.generator)
+        state.generator_ema.follow()
         state.step += 1
         return terms
 
@@ -278,7 +280,8 @@ class Trainer:
         scale: LossScale | None,
     ) -> None:
         optimizer.zero_grad(set_to_none=True)
-        loss = torch.stack(list(terms.values())).sum()
+        values = list(terms.values())
+        loss = values[0] if len(values) == 1 else torch.stack(values).sum()
         (loss if scale is None else scale(loss)).backward()
         self.ranks.average(each for group in optimizer.param_groups for each in group["params"])
         if scale is None:

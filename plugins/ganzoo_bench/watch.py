@@ -63,7 +63,7 @@ def watched(trainer: Trainer, clock: Clock) -> Iterator[Watch]:
     hook = state.generator_optimizer.register_step_post_hook(lambda *_: watch.begin("rest"))
     with (
         _around(trainer.feed, "batch", watch, "data", "discriminator"),
-        _around(state.generator_ema, "update_parameters", watch, "ema", "rest"),
+        _around(state.generator_ema, "follow", watch, "ema", "rest"),
     ):
         trainer.loss = _Watched(loss, watch)
         try:
