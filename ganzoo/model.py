@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 BLOCK = 256
 """Latents are drawn in blocks of this many, so that more samples begin with the same ones."""
+CPU_PASS = 64
+"""Samples that a CPU makes at once; what layers make of more does not stay in its caches."""
 BLOCK_NUMBERS = 1 << 26
 """Numbers that a generator gives at once, at most, unless it is one sample."""
 SPARE_BYTES = 1 << 22
@@ -309,7 +311,8 @@ def raw_samples(
     Each block of them is given to ``stored``, which may make it smaller.
     """
     device = next(generator.parameters()).device
-    block = max(1, min(BLOCK, BLOCK_NUMBERS // spec.size))
+    most = CPU_PASS if device.type == "cpu" else BLOCK
+    block = max(1, min(most, BLOCK_NUMBERS // spec.size))
     with evaluating(generator), torch.inference_mode():
         parts = ranks.current().in_turn(
             inputs.parts(block, device),
