@@ -281,7 +281,8 @@ class Trainer:
     ) -> None:
         optimizer.zero_grad(set_to_none=True)
         values = list(terms.values())
-        loss = values[0] if len(values) == 1 else torch.stack(values).sum()
+        alone = len(values) == 1 and not values[0].dim()
+        loss = values[0] if alone else torch.stack(values).sum()
         (loss if scale is None else scale(loss)).backward()
         self.ranks.average(each for group in optimizer.param_groups for each in group["params"])
         if scale is None:

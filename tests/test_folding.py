@@ -1,6 +1,7 @@
 """Folded layers: what the layers compute one after another, and the same weights."""
 
 import itertools
+import sys
 import warnings
 
 import pytest
@@ -289,9 +290,12 @@ def made(name, dtype=torch.float32):
 
 def layers_of(name, monkeypatch):
     """Build the same networks of plain layers."""
+    made(name)  # imports where networks are built
+    package = ganzoo.registry.get(ARCHITECTURE, name).__module__.partition(".")[0]
     with monkeypatch.context() as patch:
-        module = ganzoo.registry.get(ARCHITECTURE, name).__module__
-        patch.setattr(f"{module}.Folded", nn.Sequential)
+        for module in [each for at, each in sys.modules.items() if at.startswith(package)]:
+            if hasattr(module, "Folded"):
+                patch.setattr(module, "Folded", nn.Sequential)
         networks = made(name)
     assert not any(isinstance(part, Folded) for network in networks for part in network.modules())
     return networks

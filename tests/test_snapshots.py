@@ -246,7 +246,7 @@ def test_the_command_reports_both_the_last_and_the_best(ganzoo_cli):
         "2/3",
         "3/3",
     ]
-    (last,) = [line for line in lines if line.startswith("last: ")]
-    (best,) = [line for line in lines if line.startswith("best: ")]
+    (last,) = [line for line in lines if line.startswith("last ")]
+    (best,) = [line for line in lines if line.startswith("best ")]
     assert "at step 3 (run/model)" in last
     assert "(run/best)" in best

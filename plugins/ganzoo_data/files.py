@@ -15,7 +15,6 @@ from pydantic import Field
 from ganzoo import DataSpec, Samples
 from ganzoo.dataset import MOST_CLASSES
 from ganzoo.errors import InputError
-from ganzoo_data.indexed import Source
 from ganzoo_data.options import AbsolutePath, Mirrored
 from ganzoo_data.shaping import Shaping
 

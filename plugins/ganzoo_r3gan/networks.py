@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from ganzoo import DataSpec
-from ganzoo_r3gan.architecture import R3GAN
+if TYPE_CHECKING:
+    from ganzoo import DataSpec
+    from ganzoo_r3gan.architecture import R3GAN
 
 LAYERS_OF_A_BLOCK = 3
 

@@ -98,7 +98,7 @@ PARTS = (
         Part(f"sampling {name}", "sampling.py", (name, "--json", "--samples=256", "--rounds=5"))
         for name in ("resnet", "sngan-resnet")
     ),
-    Part("inception", "inception.py", ("--json",)),
+    Part("inception", "inception.py", ("--json", "--samples=128", "--images=32", "--fid-rounds=2")),
     Part("evaluation", "evaluation.py", ("--json", "--samples=512", "--metric=fid")),
     Part("startup", "startup.py", ("--json",)),
     Part("load", "load.py", ("--pairs=9",), prints="text"),
