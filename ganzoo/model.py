@@ -316,10 +316,11 @@ def raw_samples(
     with evaluating(generator), torch.inference_mode():
         parts = ranks.current().in_turn(
             inputs.parts(block, device),
-            lambda part: stored(part.through(generator).float().cpu()),
+            # Put in order while it is in the caches.
+            lambda part: stored(part.through(generator).float().cpu()).contiguous(),
         )
-    # A copy outside inference mode may take part in a caller's gradients.
-    return torch.cat(parts).contiguous().clone()
+    # What is put together outside inference mode may take part in a caller's gradients.
+    return torch.cat(parts)
 
 
 @contextmanager
