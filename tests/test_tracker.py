@@ -4,6 +4,7 @@ import importlib.util
 import io
 import json
 import shutil
+import time
 
 import pytest
 import torch
@@ -244,6 +245,7 @@ def test_tensorboard_goes_on_behind_the_step_that_a_run_is_resumed_from(tmp_path
     # As a kill leaves it: beyond the newest checkpoint there is more already.
     halves = ganzoo.run.Run(tmp_path / "halves")
     shutil.rmtree(halves.checkpoints / "00000003")
+    time.sleep(1)  # TensorBoard orders files by the second in which they were begun
     resume(halves.path)
     name = "generator/adversarial"
     assert [scalar.step for scalar in events(halves).Scalars(name)] == [1, 2, 3, 4, 5]
