@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganzoo import memory
-from ganzoo.errors import GanzooError
-from ganzoo.files import atomic_path
+from ganzoo.errors import GanzooError, InputError, first_line
+from ganzoo.files import atomic_path, regular_size
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -215,6 +215,31 @@ def save_png(image: Tensor, path: Path, texts: dict[str, str]) -> None:
         info.add_itxt(key, text)
     with atomic_path(path) as beside:
         to_pil(image).save(beside, format="PNG", pnginfo=info)
+
+
+def load_png(path: Path) -> tuple[Tensor, dict[str, str]]:
+    """Read a picture that :func:`save_png` wrote, or what a stranger put in its place.
+
+    Returns:
+        uint8 ``(C, H, W)`` of 1, 3 or 4 channels, and its metadata.
+
+    Raises:
+        InputError: it is missing, no PNG or damaged, or does not fit into memory.
+    """
+    from PIL import Image
+
+    regular_size(path)
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            memory.require(4 * picture.width * picture.height, f"the picture {path}")
+            shown = picture.convert(picture.mode if picture.mode in ("L", "RGBA") else "RGB")
+            texts = {key: str(text) for key, text in picture.info.items() if isinstance(text, str)}
+    except InputError:
+        raise
+    except Exception as error:  # Pillow raises almost anything
+        raise InputError(f"{path} cannot be read as a picture: {first_line(error)}") from None
+    pixels = torch.frombuffer(bytearray(shown.tobytes()), dtype=torch.uint8)
+    return pixels.view(shown.height, shown.width, -1).permute(2, 0, 1), texts
 
 
 def provenance(model: str, seed: int | str, truncation: float | None = None) -> dict[str, str]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.errors import InputError, first_line
-from ganzoo.files import atomic_path, regular_size
+from ganzoo.errors import InputError
+from ganzoo.files import atomic_path
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,7 +33,6 @@ TRAINING = 10_000
 SLOWEST = 500
 CAPTION = 14
 """Height of the letters below a frame, in pixels."""
-PICTURE = re.compile(r"([0-9]{8,18})\.png")
 H264 = {
     "crf": "18",
     "colorspace": "smpte170m",
@@ -102,7 +100,7 @@ def training_movie(run: Run, path: Path) -> int:
     from ganzoo.images import provenance
 
     require_movie(path)
-    found = _pictures(run)
+    found = run.pictures()
     if not found:
         raise InputError(f"{run.path} has no sample pictures yet: there is no movie in it")
     pace = min(SLOWEST, max(FRAME, TRAINING // len(found) // 10 * 10))
@@ -114,20 +112,16 @@ def training_movie(run: Run, path: Path) -> int:
     return len(found)
 
 
-def _pictures(run: Run) -> dict[int, Path]:
-    """Return the sample pictures by their steps, in order."""
-    named = [(PICTURE.fullmatch(path.name), path) for path in run.samples.glob("*.png")]
-    return dict(sorted((int(match[1]), path) for match, path in named if match))
-
-
 def _captioned(pictures: Mapping[int, Path]) -> Iterator[Image]:
     from PIL import Image, ImageDraw
+
+    from ganzoo.images import load_png, to_pil
 
     font, first = _font(), None
     gap = CAPTION // 2
     widest = math.ceil(font.getlength(_caption(max(pictures)))) + 2 * gap
     for step, path in pictures.items():
-        picture = _read(path)
+        picture = to_pil(load_png(path)[0])
         kind = picture.size, picture.mode
         if first not in (None, kind):
             raise InputError(f"{path} has another size, or other colours, than those before it")
@@ -151,24 +145,6 @@ def _font() -> Any:
     from PIL import ImageFont
 
     return ImageFont.load_default(CAPTION)
-
-
-def _read(path: Path) -> Image:
-    """Read a sample picture, which in a stranger's run may be anything."""
-    from PIL import Image
-
-    from ganzoo import memory
-
-    regular_size(path)
-    try:
-        with Image.open(path, formats=["PNG"]) as picture:
-            memory.require(4 * picture.width * picture.height, f"the picture {path}")
-            mode = picture.mode if picture.mode in ("L", "RGBA") else "RGB"
-            return picture.convert(mode)
-    except InputError:
-        raise
-    except Exception as error:  # Pillow raises almost anything
-        raise InputError(f"{path} cannot be read as a picture: {first_line(error)}") from None
 
 
 # Formats

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 RUNS = "runs"
 CONFIG_FILE = "config.json"
 LOCK_FILE = ".lock"
+PICTURE = re.compile(r"([0-9]{8,18})\.png")
 
 
 class Start(Protocol):
@@ -144,6 +146,11 @@ class Run:
     def picture(self, step: int) -> Path:
         """Return where the sample picture of a step is."""
         return self.samples / f"{step:08d}.png"
+
+    def pictures(self) -> dict[int, Path]:
+        """Return the sample pictures by their steps, in order."""
+        found = [(PICTURE.fullmatch(path.name), path) for path in self.samples.glob("*.png")]
+        return dict(sorted((int(match[1]), path) for match, path in found if match))
 
     def save_picture(self, picture: Tensor, step: int, texts: dict[str, str]) -> None:
         """Write the sample picture of a step."""
