@@ -9,6 +9,7 @@ import json
 import re
 import shlex
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -833,6 +834,20 @@ def test_json_says_where_it_is_and_what_is_in_it(tiny_run, ganzoo_cli):
         "curves": found["curves"],
     }
     assert "Gradient norms" in found["curves"]
+
+
+def test_the_command_writes_a_movie_beside_the_report(tiny_run, ganzoo_cli, refused):
+    asked = ["report", tiny_run.path, "--out", "r.html", "--neighbours", 0, "--movie", "new/m.webp"]
+    result = ganzoo_cli(*asked)
+    assert (result.code, result.out) == (0, "r.html\nnew/m.webp\n")
+    with Image.open("new/m.webp") as movie:
+        assert movie.n_frames == 3
+    found = json.loads(ganzoo_cli(*asked, "--force", "--json").out)
+    assert found["movie"] == "new/m.webp"
+    assert "add --force" in refused(*asked)
+    wrong = refused("report", tiny_run.path, "--out", "n.html", "--movie", "m.png")
+    assert wrong == "Error: m.png: a movie is written to a .gif, a .webp or an .mp4"
+    assert not Path("n.html").exists(), "refused before anything is written"
 
 
 def test_what_is_there_is_replaced_only_if_asked_for(tiny_run, ganzoo_cli, refused, tmp_path):

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from ganzoo.cli.common import Json, note, print_json
+from ganzoo.errors import InputError
+from ganzoo.files import user_path
 from ganzoo_report import MOST_NEIGHBOURS, NEIGHBOURS, REPORT_FILE
 from ganzoo_report import report as write
 
@@ -37,6 +39,13 @@ def report(
             "model nor the data are read.",
         ),
     ] = NEIGHBOURS,
+    movie: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the sample pictures through time as well, to a .webp, a .gif or an .mp4.",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -46,13 +55,26 @@ def report(
     training samples of a few fakes, and all that is needed to do it again.
     """
     from ganzoo.cli.progress import Counter
+    from ganzoo.movies import require_movie, training_movie
     from ganzoo.progress import told_to
+    from ganzoo.run import Run
 
+    if movie is not None:
+        movie = user_path(movie)
+        require_movie(movie)
+        if movie.exists() and not force:
+            raise InputError(f"{movie} is there already; choose another --movie, or add --force")
     with Counter() as counter, told_to(counter):
         done = write(run, out, neighbours=neighbours, replace=force)
+        if movie is not None:
+            movie.parent.mkdir(parents=True, exist_ok=True)
+            training_movie(Run(Path(done.run)), movie)
     if as_json:
-        print_json({**asdict(done), "run": str(done.run), "file": str(done.file)})
+        shown = {} if movie is None else {"movie": str(movie)}
+        print_json({**asdict(done), "run": str(done.run), "file": str(done.file), **shown})
         return
     print(done.file)
+    if movie is not None:
+        print(movie)
     for reason in done.missing:
         note(f"not in it: {reason}")
