@@ -1,9 +1,13 @@
-"""Resampling and convolutions in fewer operations, with the same weights and the same results.
+"""Layers in fewer or faster operations, with the same weights and the same results.
 
 A convolution of pixels that were doubled computes most of its products twice or four times, and
 one whose results are averaged sums many that could be summed before. Both are single convolutions
 with another kernel, made of the stored one in each pass, so that names and shapes of parameters,
 and what normalises them, stay as they are. For 3 x 3 weights they need 4/9 of the multiplications.
+
+A convolution that sees all pixels at once, and a transposed one of a single pixel, are products of
+matrices, which processors compute several times as fast. Batch normalisation that no longer learns
+is a factor and a bias of each channel, which a convolution before it takes into its own.
 
 Nothing changes but the order of sums: numbers agree to rounding, gradients of any order too.
 """
@@ -25,13 +29,15 @@ class Folded(nn.Sequential):
 
     - nearest doubling and a convolution are one transposed convolution: :func:`conv2d_of_doubled`;
     - a convolution and the mean of 2 x 2 pixels are one of stride 2: :func:`halved_conv2d`;
-    - 1 x 1 convolutions go before upsampling and behind pooling, to where there are fewer pixels.
+    - 1 x 1 convolutions go before upsampling and behind pooling, to where there are fewer pixels;
+    - a convolution, transposed or not, and batch normalisation in evaluation are one convolution;
+    - a convolution of all pixels, and a transposed one of a single pixel, are :func:`applied`.
 
     Layers in nested Sequentials count as their own. What is folded are plain ``nn.Upsample``,
-    ``nn.Conv2d`` of one group, stride and dilation and with zeros around it, and ``nn.AvgPool2d``;
-    their weights may be parametrised. All others are called as they are, and so is a layer with
-    hooks, as hooks are to see what it is given and gives. The shapes of features are up to the
-    layers.
+    ``nn.Conv2d`` of one group, stride and dilation and with zeros around it, ``nn.AvgPool2d``,
+    ``nn.ConvTranspose2d`` of one group and ``nn.BatchNorm2d``; their weights may be parametrised.
+    All others are called as they are, and so is a layer with hooks, as hooks are to see what it is
+    given and gives. The shapes of features are up to the layers.
     """
 
     def forward(self, features: Tensor) -> Tensor:
@@ -40,9 +46,20 @@ class Folded(nn.Sequential):
         while len(layers) > 1:
             first, second, *_ = layers
             folded = _folded(first, second)
-            features = (folded or first)(features)
+            features = folded(features) if folded else applied(first, features)
             del layers[: 2 if folded else 1]
         return features
+
+
+def applied(layer: nn.Module, features: Tensor) -> Tensor:
+    """Return what a layer makes of features.
+
+    A plain convolution of one group that sees all pixels of features ``(N, C, H, W)`` at once, or a
+    transposed one of features ``(N, C, 1, 1)``, is a product of matrices; anything else is called.
+    """
+    if not _fills(layer, features):
+        return layer(features)
+    return _product(layer, features, layer.weight, layer.bias)
 
 
 def conv2d_of_doubled(
@@ -87,6 +104,44 @@ def _windows(weight: Tensor) -> Tensor:
     return F.avg_pool2d(weight, 2, stride=1, padding=1)
 
 
+def _product(
+    layer: nn.Conv2d | nn.ConvTranspose2d, features: Tensor, weight: Tensor, bias: Tensor | None
+) -> Tensor:
+    """Compute a layer that :func:`_fills`, with some weight and bias, channels-last.
+
+    In that order of numbers what training has is a matrix already, and nothing is copied.
+    """
+    rows = weight.permute(0, 2, 3, 1).flatten(1)
+    if isinstance(layer, nn.Conv2d):
+        sums = F.linear(features.permute(0, 2, 3, 1).flatten(1), rows, bias)
+        return sums.unflatten(1, (-1, 1, 1))
+    pixels = (features.flatten(1) @ rows).unflatten(1, (*weight.shape[2:], weight.shape[1]))
+    return (pixels if bias is None else pixels + bias).permute(0, 3, 1, 2)
+
+
+def _normalised(
+    layer: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d, features: Tensor
+) -> Tensor:
+    """Compute a convolution and what normalises its channels by numbers that stand fast."""
+    factor = (norm.running_var + norm.eps).rsqrt()
+    if norm.weight is not None:
+        factor = factor * norm.weight
+    bias = -norm.running_mean * factor
+    if norm.bias is not None:
+        bias = bias + norm.bias
+    if layer.bias is not None:
+        bias = bias + layer.bias * factor
+    channels = (-1, 1, 1, 1) if isinstance(layer, nn.Conv2d) else (-1, 1, 1)
+    weight = layer.weight * factor.view(channels)
+    if _fills(layer, features):
+        return _product(layer, features, weight, bias)
+    if isinstance(layer, nn.Conv2d):
+        return F.conv2d(features, weight, bias, layer.stride, layer.padding, layer.dilation)
+    return F.conv_transpose2d(
+        features, weight, bias, layer.stride, layer.padding, layer.output_padding
+    )
+
+
 def _flat(layers: nn.Sequential) -> Iterator[nn.Module]:
     for layer in layers:
         if type(layer) in (nn.Sequential, Folded) and not _hooked(layer):
@@ -109,7 +164,31 @@ def _folded(first: nn.Module, second: nn.Module | None) -> Callable[[Tensor], Te
             return lambda features: first(second(features))
         if _halves(second) and _dense(first):
             return lambda features: halved_conv2d(features, first.weight, first.bias, first.padding)
+    if _is(second, nn.BatchNorm2d) and _settled(second) and _scalable(first):
+        return lambda features: _normalised(first, second, features)
     return None
+
+
+def _fills(layer: nn.Module, features: Tensor) -> bool:
+    """Tell whether each output of a layer is of all its input, or all its output of one pixel."""
+    if not (_is(layer, nn.Conv2d) or _is(layer, nn.ConvTranspose2d)) or features.dim() != 4:
+        return False
+    plain = layer.padding == (0, 0) and layer.dilation == (1, 1) and layer.groups == 1
+    if isinstance(layer, nn.ConvTranspose2d):
+        return plain and layer.output_padding == (0, 0) and features.shape[2:] == (1, 1)
+    return plain and features.shape[2:] == layer.kernel_size
+
+
+def _scalable(layer: nn.Module) -> bool:
+    """Tell whether a layer may have a factor and a bias for each of its channels."""
+    if _is(layer, nn.ConvTranspose2d):
+        return layer.groups == 1 and layer.dilation == (1, 1)
+    return _is(layer, nn.Conv2d) and layer.groups == 1 and layer.padding_mode == "zeros"
+
+
+def _settled(norm: nn.BatchNorm2d) -> bool:
+    """Tell whether normalisation is by stored numbers, and not by those of the batch."""
+    return not norm.training and norm.running_mean is not None
 
 
 def _is(layer: nn.Module | None, kind: type[nn.Module]) -> bool:

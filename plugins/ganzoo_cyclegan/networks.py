@@ -106,20 +106,23 @@ def _translator(data: DataSpec, width: int, blocks: int) -> nn.Module:
         layers += [
             nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=1, bias=False),
             nn.InstanceNorm2d(after),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         ]
     layers += [nn.Conv2d(width, channels, 7, **edges), nn.Tanh()]
     return nn.Sequential(*layers).apply(_draw_weights)
 
 
 def _patch_discriminator(data: DataSpec, width: int) -> nn.Module:
-    layers = [nn.Conv2d(data.image_channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+    layers = [
+        nn.Conv2d(data.image_channels, width, 4, stride=2, padding=1),
+        nn.LeakyReLU(0.2, inplace=True),
+    ]
     widths = [width, 2 * width, 4 * width, 8 * width]
     for (before, after), stride in zip(itertools.pairwise(widths), (2, 2, 1), strict=True):
         layers += [
             nn.Conv2d(before, after, 4, stride=stride, padding=1, bias=False),
             nn.InstanceNorm2d(after),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
         ]
     layers += [nn.Conv2d(widths[-1], 1, 4, padding=1), nn.Flatten()]
     return nn.Sequential(*layers).apply(_draw_weights)
@@ -128,7 +131,7 @@ def _patch_discriminator(data: DataSpec, width: int) -> nn.Module:
 def _convolved(before: int, after: int, kernel: int, **how: object) -> list[nn.Module]:
     # Instance normalisation takes the mean away, and a bias with it.
     convolution = nn.Conv2d(before, after, kernel, bias=False, **how)
-    return [convolution, nn.InstanceNorm2d(after), nn.ReLU()]
+    return [convolution, nn.InstanceNorm2d(after), nn.ReLU(inplace=True)]
 
 
 def _check(data: DataSpec) -> None:

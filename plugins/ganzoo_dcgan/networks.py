@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo import DataSpec
+from ganzoo.folding import Folded, applied
 from ganzoo_dcgan import DCGAN
 
 WEIGHT_STD = 0.02
@@ -22,7 +23,7 @@ def generator(options: DCGAN, data: DataSpec) -> nn.Module:
     halvings, height, width = data.halved("dcgan")
     channels = [options.base_channels * 2**i for i in reversed(range(halvings))]
     norm = first = nn.BatchNorm2d
-    network = nn.Sequential
+    network = Folded
     if options.conditional:
         norm = partial(_ClassBatchNorm, options.z_dim)
         first = partial(norm, pixels=(height, width))
@@ -32,13 +33,13 @@ def generator(options: DCGAN, data: DataSpec) -> nn.Module:
         nn.Unflatten(1, (options.z_dim, 1, 1)),
         nn.ConvTranspose2d(options.z_dim, channels[0], (height, width), bias=False),
         first(channels[0]),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
     ]
     for before, after in itertools.pairwise(channels):
         layers += [
             nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False),
             norm(after),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         ]
     layers += [
         nn.ConvTranspose2d(channels[-1], data.image_channels, 4, stride=2, padding=1),
@@ -53,19 +54,19 @@ def discriminator(options: DCGAN, data: DataSpec, norm: str) -> nn.Module:
     channels = [options.base_channels * 2**i for i in range(halvings)]
     layers: list[nn.Module] = [
         nn.Conv2d(data.image_channels, channels[0], 4, stride=2, padding=1),
-        nn.LeakyReLU(0.2),
+        nn.LeakyReLU(0.2, inplace=True),
     ]
     for before, after in itertools.pairwise(channels):
         layers += [
             # Without normalisation behind it the convolution keeps its bias.
             nn.Conv2d(before, after, 4, stride=2, padding=1, bias=norm == "none"),
             _NORMS[norm](after),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
         ]
     ending = [nn.Conv2d(channels[-1], 1, (height, width)), nn.Flatten(0)]
     if not options.conditional:
-        return nn.Sequential(*layers, *ending).apply(_draw_weights)
-    parts = nn.Sequential(*layers), nn.Sequential(*ending)
+        return Folded(*layers, *ending).apply(_draw_weights)
+    parts = Folded(*layers), Folded(*ending)
     return _Projection(data.classes_for("dcgan"), channels[-1], *parts).apply(_draw_weights)
 
 
@@ -101,7 +102,7 @@ class _ByClass(nn.Module):
         classes = self.embedding[labels]
         for layer in self.layers:
             told = isinstance(layer, _ClassBatchNorm)
-            features = layer(features, classes) if told else layer(features)
+            features = layer(features, classes) if told else applied(layer, features)
         return features
 
 

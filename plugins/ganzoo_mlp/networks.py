@@ -21,7 +21,7 @@ def generator(options: MLP, data: DataSpec) -> nn.Module:
 
 def discriminator(options: MLP, data: DataSpec) -> nn.Module:
     """Build samples ``(N, *data.shape)`` -> logits ``(N,)``."""
-    layers = _hidden((data.size, *options.hidden[::-1]), nn.LeakyReLU(0.2))
+    layers = _hidden((data.size, *options.hidden[::-1]), nn.LeakyReLU(0.2, inplace=True))
     body = [nn.Flatten(), *layers]
     width = options.hidden[0]
     ending = [nn.Linear(width, 1), nn.Flatten(0)]
@@ -32,7 +32,7 @@ def discriminator(options: MLP, data: DataSpec) -> nn.Module:
 
 
 def _generator(options: MLP, data: DataSpec, given: int) -> nn.Module:
-    layers = _hidden((given, *options.hidden), nn.ReLU())
+    layers = _hidden((given, *options.hidden), nn.ReLU(inplace=True))
     layers.append(nn.Linear(options.hidden[-1], data.size))
     if data.is_image:
         layers += [nn.Tanh(), nn.Unflatten(1, data.shape)]

@@ -85,9 +85,9 @@ class _Block(nn.Module):
         nn.init.zeros_(last.weight)
         self.branch = nn.Sequential(
             _drawn(nn.Conv2d(channels, inside, 1), gain),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
             _drawn(nn.Conv2d(inside, inside, 3, padding=1, groups=groups), gain),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
             last,
         )
 

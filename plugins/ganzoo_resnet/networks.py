@@ -19,7 +19,7 @@ def generator(options: ResNet, data: DataSpec) -> nn.Module:
         nn.Unflatten(1, (channels, height, width)),
         *(_doubling(channels) for _ in range(halvings)),
         nn.BatchNorm2d(channels),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         _drawn(nn.Conv2d(channels, data.image_channels, 3, padding=1)),
         nn.Tanh(),
     )
@@ -34,7 +34,7 @@ def discriminator(options: ResNet, data: DataSpec) -> nn.Module:
         _first(data.image_channels, channels),
         *(_halving(channels) for _ in range(halved - 1)),
         *(_Residual(_branch(channels), nn.Identity()) for _ in range(2)),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         _MeanOverPixels(),
         _drawn(nn.Linear(channels, 1)),
         nn.Flatten(0),
@@ -59,11 +59,11 @@ class _MeanOverPixels(nn.Module):
 def _doubling(channels: int) -> nn.Module:
     branch = Folded(
         nn.BatchNorm2d(channels),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.Upsample(scale_factor=2),
         _convolution(channels, channels),
         nn.BatchNorm2d(channels),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         _convolution(channels, channels),
     )
     # A 1 x 1 convolution and resampling commute; the fewer pixels come first.
@@ -78,14 +78,20 @@ def _halving(channels: int) -> nn.Module:
 
 def _first(before: int, after: int) -> nn.Module:
     branch = Folded(
-        _convolution(before, after), nn.ReLU(), _convolution(after, after), nn.AvgPool2d(2)
+        _convolution(before, after),
+        nn.ReLU(inplace=True),
+        _convolution(after, after),
+        nn.AvgPool2d(2),
     )
     return _Residual(branch, nn.Sequential(nn.AvgPool2d(2), _drawn(nn.Conv2d(before, after, 1))))
 
 
 def _branch(channels: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.ReLU(), _convolution(channels, channels), nn.ReLU(), _convolution(channels, channels)
+        nn.ReLU(),
+        _convolution(channels, channels),
+        nn.ReLU(inplace=True),
+        _convolution(channels, channels),
     )
 
 

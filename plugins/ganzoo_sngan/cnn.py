@@ -7,6 +7,7 @@ import itertools
 from torch import nn
 
 from ganzoo import DataSpec
+from ganzoo.folding import Folded
 from ganzoo_sngan import SNGAN
 from ganzoo_sngan.spectral import normalise
 
@@ -25,10 +26,10 @@ def generator(options: SNGAN, data: DataSpec) -> nn.Module:
         layers += [
             nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(after),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         ]
     layers += [nn.Conv2d(channels[-1], data.image_channels, 3, padding=1), nn.Tanh()]
-    return nn.Sequential(*layers).apply(_draw_narrow)
+    return Folded(*layers).apply(_draw_narrow)
 
 
 def discriminator(options: SNGAN, data: DataSpec) -> nn.Module:
@@ -39,13 +40,13 @@ def discriminator(options: SNGAN, data: DataSpec) -> nn.Module:
     for before, after in itertools.pairwise([data.image_channels, *channels]):
         layers += [
             nn.Conv2d(before, after, 3, padding=1),
-            nn.LeakyReLU(0.1),
+            nn.LeakyReLU(0.1, inplace=True),
             nn.Conv2d(after, after, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.1),
+            nn.LeakyReLU(0.1, inplace=True),
         ]
     layers += [
         nn.Conv2d(channels[-1], last, 3, padding=1),
-        nn.LeakyReLU(0.1),
+        nn.LeakyReLU(0.1, inplace=True),
         nn.Flatten(),
         nn.Linear(last * height * width, 1),
         nn.Flatten(0),

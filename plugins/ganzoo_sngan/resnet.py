@@ -23,7 +23,7 @@ def generator(options: SNGANResNet, data: DataSpec) -> nn.Module:
         nn.Unflatten(1, (channels, height, width)),
         *(_doubling(channels) for _ in range(halvings)),
         nn.BatchNorm2d(channels),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         _convolution(channels, data.image_channels, 3),
         nn.Tanh(),
     )
@@ -41,7 +41,7 @@ def discriminator(options: SNGANResNet, data: DataSpec) -> nn.Module:
         _first(data.image_channels, channels),
         *(_halving(channels) for _ in range(halved - 1)),
         *(_Residual(_branch(channels), nn.Identity()) for _ in range(2)),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         _SumOverPixels(),
         judge,
         nn.Flatten(0),
@@ -67,11 +67,11 @@ class _SumOverPixels(nn.Module):
 def _doubling(channels: int) -> nn.Module:
     branch = Folded(
         nn.BatchNorm2d(channels),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.Upsample(scale_factor=2),
         _convolution(channels, channels, 3, gain=2**0.5),
         nn.BatchNorm2d(channels),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         _convolution(channels, channels, 3, gain=2**0.5),
     )
     # A 1 x 1 convolution and resampling commute; the fewer pixels come first.
@@ -87,7 +87,7 @@ def _halving(channels: int) -> nn.Module:
 def _first(before: int, after: int) -> nn.Module:
     branch = Folded(
         _convolution(before, after, 3, gain=2**0.5),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         _convolution(after, after, 3, gain=2**0.5),
         nn.AvgPool2d(2),
     )
@@ -98,7 +98,7 @@ def _branch(channels: int) -> nn.Sequential:
     return nn.Sequential(
         nn.ReLU(),
         _convolution(channels, channels, 3, gain=2**0.5),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         _convolution(channels, channels, 3, gain=2**0.5),
     )
 
