@@ -67,6 +67,19 @@ class Architecture(Component, ABC):
     """
     bounds_slope: ClassVar[bool] = False
     """Whether the discriminator's slope is bounded as it is built, as by spectral normalisation."""
+    channels_last: ClassVar[bool] = True
+    """Whether its networks are faster on channels-last memory, as convolutions are.
+
+    Not so where other layers want channels apart, such as instance normalisation, or where weights
+    are more than what goes through them, because batches are small.
+    """
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """The order in memory of images and of the networks' weights."""
+        import torch
+
+        return torch.channels_last if self.channels_last else torch.contiguous_format
 
     @abstractmethod
     def generator(self, data: DataSpec) -> nn.Module:

@@ -37,6 +37,7 @@ class Feed:
         seed: Seed of the run, which says which images of a batch are mirrored.
         labelled: Whether batches bring the labels that there are.
         team: The processes that share each batch.
+        memory_format: The order in memory of images.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class Feed:
         *,
         labelled: bool = True,
         team: Ranks = ALONE,
+        memory_format: torch.memory_format = torch.channels_last,
     ) -> None:
         self.device = device
+        self.memory_format = memory_format
         self.seed = seed
         self._team = team
         self.streamed = samples.streamed or not _fits(samples, device)
@@ -88,8 +91,7 @@ class Feed:
         labels = None if labels is None else labels.to(self.device, non_blocking=True)
         if not self.samples.spec.is_image:
             return stored, labels
-        # Convolutions run faster on channels-last memory.
-        return images.to_float(stored).contiguous(memory_format=torch.channels_last), labels
+        return images.to_float(stored).contiguous(memory_format=self.memory_format), labels
 
     def _awaited(self, number: int, order: Callable[[int], Tensor]) -> Batch:
         for wanted in range(number, number + 1 + AHEAD):

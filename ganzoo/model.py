@@ -78,7 +78,7 @@ class Model:
             self.config.spec,
             self.folder,
             DISCRIMINATOR_FILE,
-        )
+        ).to(memory_format=self.architecture.memory_format)
 
     def to(self, device: torch.device | str) -> Model:
         """Move the generator to a device and return the model."""
@@ -282,7 +282,9 @@ def loaded(folder: ModelFolder) -> Model:
     config = folder.config()
     architecture: Architecture = config.architecture.build(ARCHITECTURE)
     generator = _with_weights(architecture.generator, config.spec, folder, GENERATOR_FILE)
-    return Model(folder, config, architecture, generator)
+    return Model(
+        folder, config, architecture, generator.to(memory_format=architecture.memory_format)
+    )
 
 
 def classes_in_turn(count: int, classes: int) -> Tensor:
@@ -364,8 +366,7 @@ def _with_weights(
         if not (tensor.isfinite() if part in parameters else ~tensor.isnan()).all():
             raise InputError(f"{folder.path / name} holds numbers that are not finite, in '{part}'")
     network.load_state_dict(weights)
-    # Convolutions run faster on channels-last memory.
-    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    return network.eval().requires_grad_(False)
 
 
 @contextmanager

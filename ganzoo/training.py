@@ -132,7 +132,12 @@ class Trainer:
         if self.conditional:
             _check_labels(samples)
         self.feed = Feed(
-            samples, self.device, options.seed, labelled=self.conditional, team=self.ranks
+            samples,
+            self.device,
+            options.seed,
+            labelled=self.conditional,
+            team=self.ranks,
+            memory_format=architecture.memory_format,
         )
         self.samples = self.feed.samples
         self.restart()
@@ -166,8 +171,7 @@ class Trainer:
             discriminator.load_state_dict(self.initial.discriminator)
         generator, discriminator = self._synchronised(generator, discriminator)
         for network in (generator, discriminator):
-            # Convolutions run faster on channels-last memory; other layers do not care.
-            network.to(self.device, memory_format=torch.channels_last).train()
+            network.to(self.device, memory_format=self.architecture.memory_format).train()
         self.loss.constrain(discriminator)
         history = self.architecture.history(data)
         return TrainState(

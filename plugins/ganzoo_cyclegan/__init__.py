@@ -39,6 +39,8 @@ class CycleGAN(Architecture):
         lr_decay_from=0.5,
     )
     takes_images = True
+    # Normalisation and mirrored edges want channels apart, and batches are smaller than weights.
+    channels_last = False
 
     base_channels: int = Field(
         64, gt=0, description="Channels at the highest resolution, in both networks."

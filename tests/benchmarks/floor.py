@@ -3,8 +3,8 @@
 It does the work of a step of :class:`ganzoo.training.Trainer`, and no more: reals are chosen from
 memory and scaled, the discriminator learns from fakes that were made without a graph and is frozen
 while the generator learns, both by torch's fused Adam, and the averaged generator follows. Networks
-and images are channels-last, and what ``ganzoo.folding`` folds is folded. It reads no loss, seeds
-nothing, and knows neither processes nor devices nor precisions.
+and images are channels-last, unless that is slower, and what ``ganzoo.folding`` folds is folded. It
+reads no loss, seeds nothing, and knows neither processes nor devices nor precisions.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ class Floor:
         n_critic: Updates of the discriminator in a step.
     """
 
+    memory_format = torch.channels_last
+
     def __init__(
         self,
         pair: tuple[nn.Module, nn.Module],
@@ -49,7 +51,7 @@ class Floor:
         options: Mapping[str, Any],
         n_critic: int = 1,
     ) -> None:
-        self.G, self.D = (each.to(memory_format=torch.channels_last).train() for each in pair)
+        self.G, self.D = (each.to(memory_format=self.memory_format).train() for each in pair)
         self.of_D, self.of_G = losses
         self.stored, self.batch_size, self.options = stored, batch_size, options
         self.n_critic = n_critic
@@ -85,7 +87,7 @@ class Floor:
         chosen = self.stored[self.chosen()]
         self.at += self.batch_size
         scaled = chosen.to(torch.float32).div_(127.5).sub_(1.0)
-        return scaled.contiguous(memory_format=torch.channels_last)
+        return scaled.contiguous(memory_format=self.memory_format)
 
     def chosen(self) -> Tensor:
         """Return the indices of the next batch."""
@@ -119,6 +121,8 @@ class Floor:
 
 class TranslationFloor(Floor):
     """The loop of networks for each of two classes, of which those of the first come first."""
+
+    memory_format = torch.contiguous_format
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
