@@ -1,4 +1,4 @@
-"""A limit on memory, asked before anything large is allocated.
+"""A limit on memory, asked before anything large is allocated, and memory that is used again.
 
 Files from anywhere say how large networks and samples are to be. What would not fit is refused
 first: a system that runs out of memory may end other programs.
@@ -6,7 +6,9 @@ first: a system that runs out of memory may end other programs.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 
 from ganzoo.errors import InputError
 
@@ -15,6 +17,8 @@ VARIABLE = "GANZOO_MEMORY"
 GIB = 1 << 30
 UNKNOWN = 16 * GIB
 """The limit where the system does not say how much memory it has."""
+SETTINGS = {"M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, 2**31 - 1), "M_TOP_PAD": (-2, 1 << 28)}
+"""Settings of glibc's ``mallopt``, as numbers of its interface, by which freed memory is kept."""
 
 
 def limit() -> int:
@@ -53,3 +57,19 @@ def require(size: int, what: str) -> None:
             f"{what} would take {size / GIB:,.1f} GiB of memory, and the limit is "
             f"{most / GIB:,.1f} GiB; ask for less, or set {VARIABLE}"
         )
+
+
+def keep_freed() -> None:
+    """Have this process keep the memory that it frees, where the C library is glibc.
+
+    By default glibc gives large tensors back to the system when they are freed. A step of a
+    training then fetches the same memory anew, page by page, which the system fills with zeros
+    first. It is for processes that train and do little else: they stay as large as they once were.
+    Whoever sets ``MALLOC_`` variables has chosen, and nothing is changed.
+    """
+    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for parameter, value in SETTINGS.values():
+            mallopt(parameter, value)

@@ -26,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,12 @@ from tiny import Result
 
 HOST = "127.0.0.1"
 CHUNK = b"\0" * 65536
+START = 180.0
+"""Seconds in which a client must have imported all, which a machine may have to read first."""
+PATIENCE = 120.0
+"""Seconds in which it must have done what it is told, unless a test says otherwise."""
+SECONDS_TO_SAY = 0.5
+"""In which it tells where it is, when it is asked after that."""
 
 Act = Callable[[Request, Answer | None], Answer | None]
 
@@ -508,6 +515,7 @@ class Client:
             target=_pass_on, args=(self._process.stdout, self._answers), daemon=True
         )
         self._reader.start()
+        self._await(START, "it was started")
 
     def __enter__(self) -> Client:
         return self
@@ -536,7 +544,7 @@ class Client:
         *arguments: object,
         cwd: Path | None = None,
         env: Mapping[str, str | None] | None = None,
-        timeout: float = 60,
+        timeout: float = PATIENCE,
     ) -> Result:
         """Run the command line of ganzoo.
 
@@ -553,7 +561,7 @@ class Client:
         *,
         cwd: Path | None = None,
         env: Mapping[str, str | None] | None = None,
-        timeout: float = 60,
+        timeout: float = PATIENCE,
         **values: Any,
     ) -> Any:
         """Execute Python that knows ``values``, and return what it leaves in ``result``.
@@ -580,18 +588,22 @@ class Client:
         line = json.dumps({**command, **surroundings, "out": str(out), "err": str(err)})
         for path in (out, err):
             path.write_bytes(b"")
-        try:
+        with contextlib.suppress(OSError):  # it may have ended
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
-            answer = self._answers.get(timeout=timeout)
-        except (queue.Empty, OSError):
-            answer = ""
-        printed = [path.read_bytes().decode(errors="replace") for path in (out, err)]
-        if not answer:
-            self._stop()
-            log = (self._folder / "log").read_text()
-            pytest.fail("\n".join([f"no answer in {timeout} s: {line}", *printed, log]))
-        return json.loads(answer), *printed
+        answer = self._await(timeout, line, out, err)
+        return json.loads(answer), *(path.read_text(errors="replace") for path in (out, err))
+
+    def _await(self, timeout: float, what: str, *printed: Path) -> str:
+        """Return the next answer, or say where the process is that gives none."""
+        with contextlib.suppress(queue.Empty):
+            if answer := self._answers.get(timeout=timeout):
+                return answer
+        os.kill(self._process.pid, signal.SIGUSR1)
+        time.sleep(SECONDS_TO_SAY)
+        texts = [path.read_text(errors="replace") for path in (*printed, self._folder / "log")]
+        self._stop()
+        pytest.fail("\n".join([f"no answer in {timeout} s: {what}", *texts]))
 
 
 def _clean(environment: Mapping[str, str]) -> dict[str, str]:

@@ -7,8 +7,10 @@ it leaves the process, so that loggers, warnings, progress bars and C code count
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -31,6 +33,9 @@ def main() -> None:
     commands, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
+    faulthandler.register(signal.SIGUSR1)  # whoever waits in vain may ask where it is
+    answers.write("ready\n")
+    answers.flush()
     if os.environ.get("QUICK_RETRIES"):
         quick_retries()
     for line in commands:

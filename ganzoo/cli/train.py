@@ -21,6 +21,7 @@ from ganzoo.cli.common import (
     print_json,
 )
 from ganzoo.errors import InputError
+from ganzoo.memory import keep_freed
 from ganzoo.ranks import is_first, joined
 from ganzoo.registry import ARCHITECTURE, TRACKER
 
@@ -106,7 +107,7 @@ def train(
 
         names = {"architecture": architecture, "loss": loss, "data": data}
         changes = {name: value for name, value in names.items() if value is not None}
-        with _progress() as observer:
+        with _ready() as observer:
             run = go_on(resume, {**changes, **given}, observer)
         _finish(run, as_json, observer)
         return
@@ -115,7 +116,7 @@ def train(
     with joined():
         config, initial = configured(init, architecture, loss, data, given, tracker or ())
         if not dry_run:
-            with _progress() as observer:
+            with _ready() as observer:
                 run = start(config, out, observer, initial)
     if not dry_run:
         _finish(run, as_json, observer)
@@ -126,9 +127,11 @@ def train(
         print_json(config.model_dump(mode="json"))
 
 
-def _progress() -> ProgressObserver:
+def _ready() -> ProgressObserver:
+    """Make this process ready to train, and return what shows how it goes."""
     from ganzoo.cli.progress import ProgressObserver
 
+    keep_freed()
     return ProgressObserver()
 
 
