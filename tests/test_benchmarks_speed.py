@@ -167,8 +167,8 @@ def test_parts_are_run_one_by_one_and_shown(speed, tmp_path, capsys, monkeypatch
     shown = capsys.readouterr().out
     processes = [("reference.py", None)] * 2
     assert ran[:2] == processes
-    assert ran[2:4] == [("reference.py", "0")] * 2
-    assert [script for script, _ in ran[4:]] == ["sampling.py", "load.py"]
+    assert ran[2:5] == [("reference.py", "0")] * 3
+    assert [script for script, _ in ran[5:]] == ["sampling.py", "load.py"]
     assert "| mlp, 32 | 40 | 20 | 2.00 (2.00 to 2.00) |" in shown
     assert "| mlp, 32 | 10 | 2.000 (2.000 to 2.000) | 2.500 (2.500 to 2.500) | 15.00 " in shown
     assert "Not measured: sampling dcgan (no such thing)." in shown

@@ -80,19 +80,20 @@ def kept(part: Part) -> Part:
 
 
 ALL_ARMS = "ganzoo train reuse bf16 floor"
+DCGAN = trained("dcgan", 32, ALL_ARMS, "--steps=4", "--rounds=5")
 RESIDUAL = tuple(
     trained(name, 32, ALL_ARMS, "--steps=1", "--rounds=5", processes=1)
     for name in ("resnet", "sngan-resnet")
 )
 PARTS = (
     trained("mlp", 32, ALL_ARMS, "--steps=50", "--rounds=8"),
-    trained("dcgan", 32, ALL_ARMS, "--steps=4", "--rounds=5"),
+    DCGAN,
     trained("dcgan", 64, ALL_ARMS, "--steps=1", "--rounds=5"),
     trained("sngan", 32, ALL_ARMS, "--steps=2", "--rounds=4"),
     *RESIDUAL,
     trained("r3gan", 32, ALL_ARMS, "--steps=4", "--rounds=4"),
     trained("cyclegan", 32, ALL_ARMS, "--steps=4", "--rounds=4"),
-    *map(kept, RESIDUAL),
+    *map(kept, (DCGAN, RESIDUAL[0])),
     Part("sampling dcgan", "sampling.py", ("dcgan", "--json", "--samples=2048", "--rounds=9")),
     *(
         Part(f"sampling {name}", "sampling.py", (name, "--json", "--samples=256", "--rounds=5"))
