@@ -94,8 +94,8 @@ def test_what_is_no_file_is_refused():
 
 def drawn(values, width):
     series = Series()
-    for value in values:
-        series.add(value)
+    for step, value in enumerate(values):
+        series.add(step, value)
     return series.sparkline(width)
 
 
@@ -111,7 +111,7 @@ def test_many_values_are_thinned_and_keep_their_shape():
     series = Series()
     count = 20 * MOST + 3
     for i in range(count):
-        series.add(float(i))
+        series.add(2 * i, float(i))
         assert series.last == i
     assert len(series._means) <= MOST
     assert series.sparkline(8) == "▁▂▃▄▅▆▇█"
@@ -119,6 +119,9 @@ def test_many_values_are_thinned_and_keep_their_shape():
     assert means == sorted(means)
     assert means[0] < 32
     assert means[-1] > count - 64
+    steps, values = series.curve(100)
+    assert len(steps) == len(values) == 100
+    assert steps == pytest.approx([2 * value for value in values])
 
 
 # A run ------------------------------------------------------------------------------------------

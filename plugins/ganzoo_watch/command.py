@@ -1,4 +1,4 @@
-"""Watch a run from its folder alone: losses, scores, speed and samples, in the terminal.
+"""Watch runs from their folders alone: losses, scores, speed and samples, here or in a browser.
 
 The command alone is here; what it calls imports rich, and torch where samples are shown.
 """
@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ganzoo.cli.common import Json, print_json
-from ganzoo.errors import GanzooError, Interrupted
+from ganzoo.errors import GanzooError, InputError, Interrupted
 
 if TYPE_CHECKING:
     from ganzoo_watch.followed import Followed
 
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_BETWEEN_LINES = 10.0
+HOST, PORT = "127.0.0.1", 8420
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -36,6 +37,25 @@ def watch(
     once: Annotated[
         bool, typer.Option("--once", help="Print what there is to see now, and end.")
     ] = False,
+    web: Annotated[
+        bool,
+        typer.Option(
+            "--web",
+            help="Serve a page that shows them, and where small runs can be trained, until Ctrl-C.",
+        ),
+    ] = False,
+    port: Annotated[
+        int,
+        typer.Option(min=0, max=65_535, help="Port of the page; 0 for any that is free."),
+    ] = PORT,
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Name or address that the page is served at; at one that others reach, runs are "
+            "only looked at."
+        ),
+    ] = HOST,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     as_json: Json = False,
 ) -> None:
     """Watch runs, whoever trains them, until they are finished.
@@ -43,7 +63,18 @@ def watch(
     Their folders are read and nothing is written there: losses and norms of gradients over the
     steps, scores, warnings, images per second, the time left, and the newest samples where the
     terminal can show them. Without a terminal there is a line now and then.
+
+    With --web a page in a browser shows the same, of points the discriminator's surface too, and
+    trains small runs that can be paused, done step by step and begun again with other options. Runs
+    are looked for under runs/ where none is named.
     """
+    if web:
+        if once or as_json:
+            raise InputError("--web shows runs until Ctrl-C: leave --once and --json away")
+        from ganzoo_watch.web import serve
+
+        serve(runs or [], host, port, open_page=open_page)
+        return
     from ganzoo.files import user_path
     from ganzoo.run import Run, newest_run
     from ganzoo_watch.followed import Followed

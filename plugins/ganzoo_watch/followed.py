@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class Scored:
 
     last: tuple[float, int] = (0.0, 0)
     best: tuple[float, int] | None = None
+    series: Series = field(default_factory=Series)
 
 
 class Followed:
@@ -138,7 +139,7 @@ class Followed:
             if "/" in key and _is_number(value):
                 name = shown(key, LONGEST_NAME)
                 if name in self.numbers or len(self.numbers) < MOST_TERMS:
-                    self.numbers.setdefault(name, Series()).add(value)
+                    self.numbers.setdefault(name, Series()).add(self.step, value)
         if _is_number(images := row.get("images_seen")):
             self.images = images
         if _is_number(speed := row.get("images_per_second")) and 0 < speed < FASTEST:
@@ -152,6 +153,7 @@ class Followed:
             sign = -1
         found = self.scores.setdefault(shown(metric, LONGEST_NAME), Scored())
         found.last = value, row["step"]
+        found.series.add(row["step"], value)
         if found.best is None or sign * value > sign * found.best[0]:
             found.best = found.last
 

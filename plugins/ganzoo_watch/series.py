@@ -1,4 +1,4 @@
-"""A number over the steps, and how it looks in a line of text."""
+"""A number over the steps: as a curve, and how it looks in a line of text."""
 
 from __future__ import annotations
 
@@ -14,31 +14,48 @@ class Series:
 
     def __init__(self) -> None:
         self.last = 0.0
+        self._steps: list[float] = []
         self._means: list[float] = []
         self._together = 1
-        self._sum, self._summed = 0.0, 0
+        self._sums, self._summed = (0.0, 0.0), 0
 
-    def add(self, value: float) -> None:
+    def add(self, step: int, value: float) -> None:
         """Take the next value."""
         self.last = value
-        self._sum, self._summed = self._sum + value, self._summed + 1
+        self._sums, self._summed = (self._sums[0] + step, self._sums[1] + value), self._summed + 1
         if self._summed < self._together:
             return
-        self._means.append(self._sum / self._summed)
-        self._sum, self._summed = 0.0, 0
+        self._steps.append(self._sums[0] / self._summed)
+        self._means.append(self._sums[1] / self._summed)
+        self._sums, self._summed = (0.0, 0.0), 0
         if len(self._means) > MOST:
-            pairs = zip(self._means[::2], self._means[1::2], strict=False)
-            self._means = [(one + other) / 2 for one, other in pairs]
+            self._steps, self._means = _halved(self._steps), _halved(self._means)
             self._together *= 2
+
+    def curve(self, most: int) -> tuple[list[float], list[float]]:
+        """Return steps and values, of more than so many the means of those after one another."""
+        parts = _parts(len(self._means), min(most, len(self._means)))
+        steps, values = (
+            [sum(numbers[start:end]) / (end - start) for start, end in parts]
+            for numbers in (self._steps, self._means)
+        )
+        return steps, values
 
     def sparkline(self, width: int) -> str:
         """Draw all values, from the lowest to the highest, in at most so many characters."""
-        count = min(width, len(self._means))
-        if count < 2:
+        means = self.curve(width)[1]
+        if len(means) < 2:
             return ""
-        edges = [len(self._means) * i // count for i in range(count + 1)]
-        parts = [self._means[start:end] for start, end in pairwise(edges)]
-        means = [sum(part) / len(part) for part in parts]
         low, high = min(means), max(means)
         scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
         return "".join(BARS[round((mean - low) * scale)] for mean in means)
+
+
+def _halved(numbers: list[float]) -> list[float]:
+    pairs = zip(numbers[::2], numbers[1::2], strict=False)
+    return [(one + other) / 2 for one, other in pairs]
+
+
+def _parts(length: int, count: int) -> list[tuple[int, int]]:
+    """Cut a length into so many parts, as even as can be."""
+    return list(pairwise(length * i // count for i in range(count + 1))) if count else []
