@@ -46,7 +46,7 @@ class Opened:
     complaints: list[str] = field(default_factory=list)
     """What the console says, and errors of scripts."""
     requests: list[str] = field(default_factory=list)
-    """Addresses that were asked for, but for the file itself and what it holds."""
+    """Addresses that were asked for, but for the file itself and what it holds, or the server."""
 
     @property
     def overflow(self) -> int:
@@ -55,22 +55,24 @@ class Opened:
 
 
 @contextmanager
-def opened(browser: Any, file: Path, width: int = 1280, **options: Any) -> Iterator[Opened]:
-    """Open a file in a window of its own.
+def opened(browser: Any, file: Path | str, width: int = 1280, **options: Any) -> Iterator[Opened]:
+    """Open a page in a window of its own.
 
     Args:
         browser: The fixture.
-        file: An HTML file.
+        file: An HTML file, or the address of a server.
         width: Pixels of the window.
         options: Of Playwright's ``new_page``, such as ``color_scheme="dark"``.
     """
     page = browser.new_page(viewport={"width": width, "height": 800}, **options)
-    seen, address = Opened(page), file.resolve().as_uri()
+    seen = Opened(page)
+    address = file if isinstance(file, str) else file.resolve().as_uri()
+    own = "data:" if address.startswith("file:") else address.partition("#")[0]
     page.on("console", lambda message: seen.complaints.append(message.text))
     page.on("pageerror", lambda error: seen.complaints.append(str(error)))
 
     def note(request: Any) -> None:
-        if request.url != address and not request.url.startswith("data:"):
+        if request.url != address and not request.url.startswith(("data:", own)):
             seen.requests.append(request.url)
 
     page.on("request", note)

@@ -6,6 +6,7 @@ number of pages.
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ from ganzoo.run import CONFIG_FILE, Run
 from ganzoo_watch.choices import chosen
 from ganzoo_watch.followed import FINISHED, GONE, INTERRUPTED, TRAINING, WAITING, Followed
 from ganzoo_watch.frames import Frames, evenly
+from ganzoo_watch.orders import STOPPED
 from ganzoo_watch.trained import STARTING, Busy, Trained, Trainers, Unknown
 
 SECONDS_BETWEEN_LOOKS = 0.2
@@ -107,7 +109,7 @@ class Card:
     def _told(self) -> str:
         trained = self.trained
         said = f"{trained.state}: {trained.message}" if trained.message else trained.state
-        if trained.state == "stopped" and self.run:
+        if trained.state == STOPPED and self.run:
             said += f" after step {self.run.saved:,}, state saved" if self.run.saved else ""
         return said
 
@@ -142,6 +144,7 @@ class Card:
             "live": live["step"] if live else None,
             "points": bool(self.frames and self.frames.plane),
             **_of_folder(run, kind),
+            "resume": self._resume(kind),
             "warnings": self._warnings(),
         }
 
@@ -150,6 +153,12 @@ class Card:
         if self.trained and not self.trained.ended and live:
             return max(step, live["step"])
         return step
+
+    def _resume(self, kind: str) -> str:
+        """Return the command that goes on with it, if it was interrupted."""
+        if self.run is None or not self.run.saved or kind not in (INTERRUPTED, STOPPED):
+            return ""
+        return f"ganzoo train --resume {shlex.quote(printable(str(self.run.run.path)))}"
 
     def _warnings(self) -> list[str]:
         sources = (self.trained, self.run)
@@ -199,7 +208,8 @@ class Board:
         self._closed = False
         for run in runs:
             self._known.add(run.run.path.resolve())
-            self._add(Card(self._name(), run))
+            card = Card(self._name(), run)
+            self._cards[card.name] = card
         if root is not None:
             self._known |= set(_folders(root))
 
@@ -276,7 +286,7 @@ class Board:
                 if card.trained and not card.trained.ended
             ]
         self._trainers.close()
-        return [run.path for run in open_ones if run.path and run.state == "stopped"]
+        return [run.path for run in open_ones if run.path and run.state == STOPPED]
 
     def _look(self) -> None:
         if time.monotonic() - self._looked < SECONDS_BETWEEN_LOOKS:
@@ -302,12 +312,12 @@ class Board:
                     self._add(card)
 
     def _add(self, card: Card) -> None:
+        """Show a run before all others; of those that are over the last make room."""
         over = [name for name, each in self._cards.items() if each.over]
         while over and len(self._cards) >= MOST_RUNS:
-            del self._cards[over.pop(0)]
-        if len(self._cards) >= MOST_RUNS and card.trained is None:
-            return
-        self._cards[card.name] = card
+            del self._cards[over.pop()]
+        if len(self._cards) < MOST_RUNS or card.trained is not None:
+            self._cards = {card.name: card, **self._cards}
 
     def _put(self, card: Card, before: Card) -> None:
         self._cards = {

@@ -136,18 +136,20 @@ def _require_plain(key: str, value: str, config: RunConfig) -> None:
 
 
 def _annotation(owner: str, name: str, config: RunConfig) -> Any:
-    """Return what an option may be; text where that is not known."""
+    """Return what an option may be; None if there is none of that name, which is refused later."""
     component: Any = None
     if owner == "train":
         component = TrainSettings
     elif owner == "augment":
         augmentation, _, name = name.partition(".")
         component = registry.get(AUGMENTATION, augmentation)
+    elif owner == "tracker":
+        component, name = tracker.WatchTracker, name.partition(".")[2]
     elif owner in KINDS:
         kind, word = KINDS[owner]
         component = _class(kind, getattr(config, word))
     field = component and component.model_fields.get(name)
-    return field.annotation if field else str
+    return field.annotation if field else None
 
 
 def _class(kind: Kind, choice: ComponentChoice) -> Any:

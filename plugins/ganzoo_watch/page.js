@@ -138,6 +138,8 @@ class Card {
     bar.setAttribute("aria-label", `Steps of ${state.title}`);
     const counts = [`step ${steps(state.step)} of ${steps(state.steps)}`, state.speed, state.left];
     this.find(".counts").textContent = counts.filter(Boolean).join(" · ");
+    this.find(".resume").hidden = !state.resume;
+    this.find(".resume code").textContent = state.resume;
     this.problem();
     this.warnings();
     this.buttons();

@@ -1,0 +1,1054 @@
+"""Watching in a browser: what the server answers and refuses, what trains for it, and the page."""
+
+import base64
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import ganzoo
+from browser import opened
+from ganzoo import DataSpec, Samples
+from ganzoo.api import resume
+from ganzoo.errors import InputError, Interrupted
+from ganzoo.files import append_line
+from ganzoo.run import Run
+from ganzoo_watch import board as boards
+from ganzoo_watch.board import Board
+from ganzoo_watch.choices import choices, chosen, placeholders
+from ganzoo_watch.followed import Followed
+from ganzoo_watch.frames import MOST_POINTS, SIDE, UNITS, Frames, checked_frame
+from ganzoo_watch.points import Plane
+from ganzoo_watch.server import FILES, HERE, KEY, LONGEST_BODY, Server
+from ganzoo_watch.trained import Busy, Trained, Trainers
+from tiny import TINY, Stopper
+
+DIGITS = {"architecture": "mlp", "settings": {"arch.hidden": (4,), "data.image_size": 8}, **TINY}
+RING = {
+    "architecture": "mlp",
+    "data": "ring",
+    "settings": {"data.samples": 60, "arch.hidden": (4,)},
+    "trackers": ["watch"],
+    **TINY,
+}
+SMALL = {"data.samples": "600", "arch.hidden": "8", "train.device": "cpu"}
+"""Options of a run that takes a moment."""
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """A finished run on images."""
+    return ganzoo.train(**DIGITS, out=tmp_path_factory.mktemp("runs") / "digits")
+
+
+@pytest.fixture(scope="module")
+def ring(tmp_path_factory):
+    """A finished run on points, that was looked at as it trained."""
+    return ganzoo.train(**RING, out=tmp_path_factory.mktemp("runs") / "ring")
+
+
+def copied(run, path):
+    return Run.open(Path(shutil.copytree(run.path, path)))
+
+
+@pytest.fixture(autouse=True)
+def _looks_each_time(monkeypatch):
+    monkeypatch.setattr(boards, "SECONDS_BETWEEN_LOOKS", 0.0)
+
+
+@contextmanager
+def serving(*runs, root=None, host="127.0.0.1"):
+    """Serve runs from a thread of this process."""
+    board = Board([Followed(run) for run in runs], root)
+    with Server(board, host, 0) as server:
+        thread = threading.Thread(target=server.serve_forever, args=[0.01])
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+            board.close()
+
+
+def asked(server, method, path, body=None, **headers):
+    """Send a request as it is, and return the status, the headers and the body."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    headers.setdefault("Host", f"127.0.0.1:{server.server_port}")
+    connection.putrequest(method, path, skip_host=True)
+    for name, value in headers.items():
+        if value is not None:
+            connection.putheader(name, value)
+    connection.endheaders(body)
+    answer = connection.getresponse()
+    data = answer.read()
+    connection.close()
+    return answer.status, answer.headers, data
+
+
+def shown(server, path):
+    status, _, data = asked(server, "GET", path)
+    assert status == 200, data
+    return json.loads(data)
+
+
+def posted(server, path, body, **headers):
+    """Act as the page does, but for some headers."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    usual = {
+        "Origin": f"http://127.0.0.1:{server.server_port}",
+        "Content_Type": "application/json",
+        "Content_Length": str(len(data)),
+        KEY: server.key,
+    }
+    status, _, answer = asked(server, "POST", path, data, **{**usual, **headers})
+    return status, json.loads(answer)
+
+
+# What the server answers ------------------------------------------------------------------------
+
+
+def test_a_page_comes_with_a_policy_that_lets_in_its_own_alone(digits):
+    with serving(digits) as server:
+        for path, (name, kind) in FILES.items():
+            status, headers, data = asked(server, "GET", path)
+            assert (status, headers["Content-Type"]) == (200, kind)
+            assert data == (HERE / name).read_bytes()
+            assert headers["X-Content-Type-Options"] == "nosniff"
+            assert headers["Server"] == "ganzoo"
+            policy = headers["Content-Security-Policy"]
+            assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+            assert "frame-ancestors 'none'" in policy
+            assert "Access-Control-Allow-Origin" not in headers
+    for name, _ in FILES.values():
+        text = (HERE / name).read_text()
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\(", text)
+        assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text), "nothing from elsewhere"
+        assert not re.search(r"\son\w+=|\sstyle=", text)
+
+
+def test_the_state_of_a_finished_run(digits):
+    with serving(digits) as server:
+        found = shown(server, "/state")
+        assert found["acts"]
+        (run,) = found["runs"]
+        assert run["title"] == "mlp trained with non-saturating on digits"
+        assert (run["kind"], run["said"], run["step"], run["steps"]) == (
+            *("finished", "finished", 4, 4),
+        )
+        assert (run["own"], run["may"], run["points"], run["pictures"]) == (
+            *(False, [], False, [0, 2, 4]),
+        )
+        name = run["name"]
+        curves = shown(server, f"/runs/{name}/curves")["numbers"]
+        lines = (digits.path / "metrics.jsonl").read_text().splitlines()
+        rows = list(map(json.loads, lines))
+        term = "discriminator/real"
+        assert curves[term]["steps"] == [2, 4]
+        assert curves[term]["values"] == pytest.approx([row[term] for row in rows], rel=1e-4)
+        status, headers, data = asked(server, "GET", f"/runs/{name}/pictures/2")
+        assert (status, headers["Content-Type"]) == (200, "image/png")
+        assert data == digits.picture(2).read_bytes()
+
+
+def test_points_come_as_frames(ring):
+    with serving(ring) as server:
+        (run,) = shown(server, "/state")["runs"]
+        assert (run["points"], run["live"]) == (True, 4)
+        found = shown(server, f"/runs/{run['name']}/moves")
+        assert [frame["step"] for frame in found["kept"]] == [0, 2, 4]
+        assert found["live"] == found["kept"][-1]
+        assert len(found["plane"]["modes"]) == 8
+        assert len(base64.b64decode(found["plane"]["real"])) == 4 * 60
+        assert shown(server, f"/runs/{run['name']}/moves?after=2")["kept"] == found["kept"][2:]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("127.0.0.1:9999", 200),
+        ("localhost:9999", 200),
+        ("[::1]:9", 200),
+        ("evil.example", 403),
+        ("evil.example:80", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("10.0.0.1", 403),
+        ("evil.example@127.0.0.1.nip.example", 403),
+        ("[::1", 403),
+        ("", 403),
+        (None, 403),
+    ],
+)
+def test_a_name_that_somebody_else_leads_here_is_refused(digits, host, status):
+    with serving(digits) as server:
+        for path in ("/", "/state"):
+            assert asked(server, "GET", path, Host=host)[0] == status
+        if status == 403:
+            assert posted(server, "/runs", {}, Host=host, Origin=f"http://{host}")[0] == 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/page.py", "/../command.py", "//etc/passwd", "/%2e%2e/command.py", "/page.css/"),
+        *("/runs/1/config.json", "/runs/1/pictures/../../config.json", "/runs/1/pictures/7"),
+        *("/runs/9/curves", "/runs/../state", "/runs/1/pictures/2.png", "/runs/-1/moves"),
+        "/runs/1/pictures/" + "9" * 18,
+    ],
+)
+def test_no_path_leads_out_of_what_is_shown(digits, path):
+    with serving(digits) as server:
+        assert asked(server, "GET", path)[0] == 404
+
+
+@pytest.mark.parametrize("what", ["link", "text", "pipe", "folder", "linked folder"])
+def test_only_a_picture_in_the_runs_own_folder_is_shown(digits, tmp_path, what):
+    run = copied(digits, "run")
+    (tmp_path / "secret.png").write_bytes(run.picture(2).read_bytes())
+    picture = run.picture(2)
+    if what == "linked folder":
+        shutil.move(run.samples, "elsewhere")
+        run.samples.symlink_to(Path("elsewhere").resolve())
+    else:
+        picture.unlink()
+    if what == "link":
+        picture.symlink_to(tmp_path / "secret.png")
+    elif what == "text":
+        picture.write_text("secret")
+    elif what == "pipe":
+        os.mkfifo(picture)
+    elif what == "folder":
+        picture.mkdir()
+    with serving(run) as server:
+        assert asked(server, "GET", "/runs/1/pictures/2")[0] == 404
+
+
+# Who may act ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def guarded(digits, monkeypatch):
+    """Serve a board that notes what was done, and does nothing."""
+    done = []
+    monkeypatch.setattr(Board, "start", lambda *given, **more: done.append(given) or "7")
+    monkeypatch.setattr(Board, "say", lambda self, *words: done.append(words))
+    with serving(digits) as server:
+        yield server, done
+
+
+def test_whoever_has_the_key_may_act(guarded):
+    server, done = guarded
+    assert server.address == f"http://127.0.0.1:{server.server_port}/#{server.key}"
+    assert posted(server, "/runs", {"architecture": "mlp"}) == (200, {"name": "7"})
+    assert posted(server, "/runs/3/pause", {}) == (200, {})
+    assert len(done) == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": None}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Origin": "http://localhost"}, 403),
+        ({KEY: None}, 403),
+        ({KEY: "guess"}, 403),
+        ({KEY: "schlüssel"}, 403),
+        ({"Content_Type": "text/plain"}, 415),
+        ({"Content_Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content_Length": None}, 411),
+        ({"Content_Length": "-1"}, 411),
+        ({"Content_Length": str(LONGEST_BODY + 1)}, 413),
+        ({"Content_Length": "9" * 30}, 413),
+    ],
+)
+def test_nobody_else_may(guarded, headers, status):
+    server, done = guarded
+    headers = {
+        name: value and value.encode().decode("latin-1") if name == KEY else value
+        for name, value in headers.items()
+    }
+    for path in ("/runs", "/runs/1/pause"):
+        found, answer = posted(server, path, {"architecture": "mlp"}, **headers)
+        assert found == status
+        assert answer["error"]
+    assert done == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/runs", b"{", 400),
+        ("/runs", b"[" * 60_000, 400),
+        ("/runs", b"[]", 400),
+        ("/runs", {}, 400),
+        ("/runs", {"architecture": ["mlp"]}, 400),
+        ("/runs", {"architecture": "mlp", "settings": {"train.steps": 3}}, 400),
+        ("/runs", {"architecture": "mlp", "settings": ["a"]}, 400),
+        ("/runs", {"architecture": "mlp", "paused": 1}, 400),
+        ("/runs", {"architecture": "mlp", "instead": 1}, 400),
+        ("/runs/1/kill", {}, 404),
+        ("/runs/x/pause", {}, 404),
+        ("/state", {}, 404),
+    ],
+)
+def test_what_asks_for_nothing_that_there_is_does_nothing(guarded, path, body, status):
+    server, done = guarded
+    assert posted(server, path, body)[0] == status
+    assert done == []
+
+
+def test_other_methods_are_not_known(guarded):
+    server, done = guarded
+    for method in ("PUT", "DELETE", "OPTIONS", "PATCH"):
+        status, headers, _ = asked(server, method, "/runs", KEY=server.key)
+        assert status == 501
+        assert "Access-Control-Allow-Origin" not in headers
+    assert done == []
+
+
+def test_where_others_reach_it_runs_are_only_looked_at(digits):
+    with serving(digits, host="0.0.0.0") as server:
+        assert server.address == f"http://0.0.0.0:{server.server_port}/"
+        assert not shown(server, "/state")["acts"]
+        status, answer = posted(server, "/runs", {"architecture": "mlp"})
+        assert status == 403
+        assert "only looked at" in answer["error"]
+        assert asked(server, "GET", "/", Host="10.1.2.3:80")[0] == 200
+        assert asked(server, "GET", "/", Host=socket.gethostname())[0] == 200
+        assert asked(server, "GET", "/", Host="evil.example")[0] == 403
+
+
+def test_a_run_that_is_trained_elsewhere_is_only_looked_at(digits):
+    with serving(digits) as server:
+        for word in ("pause", "stop", "dismiss"):
+            status, answer = posted(server, f"/runs/1/{word}", {})
+            assert (status, answer["error"]) == (
+                *(404, "that run is trained elsewhere, and only looked at here"),
+            )
+        status, answer = posted(server, "/runs/9/pause", {})
+        assert (status, answer["error"]) == (404, "there is no such run any more")
+
+
+# What may be asked for --------------------------------------------------------------------------
+
+
+def test_what_is_offered_is_what_is_installed_and_needs_no_path():
+    found = choices()
+    names = {word: [each["name"] for each in found[word]] for word in ("losses", "data")}
+    assert {"hinge", "wgan-gp", "unrolled"} <= set(names["losses"])
+    points = [each["name"] for each in found["data"] if each["points"]]
+    assert set(points) == {"gaussian", "grid", "ring"}
+    assert names["data"][: len(points)] == points, "points first"
+    assert "digits" in names["data"]
+    assert not {"folder", "zip", "domains"} & set(names["data"])
+    assert found["first"]["data"] in names["data"]
+    assert all(
+        each["about"] for word in ("architectures", "losses", "data") for each in found[word]
+    )
+    assert all(each["about"] != "None" for each in found["options"])
+
+
+def test_defaults_are_those_of_the_recipe():
+    plain = ganzoo.config.resolve("mlp", "wgan-gp", "ring").train
+    config = chosen("mlp", "wgan-gp", "ring", {})
+    assert (
+        config.train.model_copy(
+            update={name: getattr(plain, name) for name in ("steps", "log_every", "sample_every")}
+        )
+        == plain
+    )
+    assert placeholders(config)["train.n_critic"] == str(plain.n_critic)
+    assert [each.name for each in config.trackers] == ["watch"]
+    assert chosen("dcgan", None, "digits", {}).train.steps == 1000
+    asked_for = {"train.steps": "7", "train.log_every": "3", "arch.hidden": "8,8"}
+    config = chosen("mlp", None, "ring", asked_for)
+    assert (config.train.steps, config.train.log_every) == (7, 3)
+    assert config.architecture.options["hidden"] == [8, 8]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"architecture": "nowhere"}, "no architecture is called 'nowhere'"),
+        ({"data": "photos/"}, "no dataset is called 'photos/'"),
+        ({"data": "/etc"}, "no dataset is called '/etc'"),
+        ({"data": "folder"}, "dataset folder options?|option 'dataset folder: path'"),
+        ({"loss": "--out"}, "no loss is called"),
+        ({"settings": {"data.count": "few"}}, r"option 'data\.count'"),
+        ({"settings": {"data.cuont": "3"}}, "did you mean 'count'"),
+        ({"settings": {"out": "x"}}, "does not say whose option"),
+        ({"settings": {"train.device": "../x"}}, r"'train\.device' can name a file"),
+        ({"settings": {"train.device": "~"}}, r"'train\.device' can name a file"),
+        ({"settings": {"tracker.watch.x": "a/b"}}, "unknown option"),
+        ({"data": "mnist", "settings": {"data.root": "x"}}, r"'data\.root' can name a file"),
+        ({"loss": "unrolled", "settings": {"loss.base_options": '{"a": "/x"}'}}, "can name a file"),
+        ({"settings": {f"train.x{i}": "1" for i in range(101)}}, "at most 100 options"),
+    ],
+)
+def test_what_leads_to_a_file_or_nowhere_is_refused(given, message):
+    asked_for = {"architecture": "mlp", "loss": None, "data": "ring", "settings": {}, **given}
+    with pytest.raises(InputError, match=message):
+        chosen(**asked_for)
+
+
+@pytest.mark.parametrize(
+    ("data", "key", "value"),
+    [
+        ("ring", "data.count", "4"),
+        ("digits", "data.image_size", "16"),
+        ("digits", "train.augment", "color,translation"),
+        ("ring", "train.device", "cuda:0"),
+        ("ring", "train.optimizer", "rmsprop"),
+        ("ring", "train.betas", "0,0.9"),
+    ],
+)
+def test_options_of_components_may_be_set(data, key, value):
+    assert chosen("mlp", None, data, {key: value})
+
+
+# What is kept of points -------------------------------------------------------------------------
+
+
+class Ahead(nn.Module):
+    """Logits that grow to the right, and twice as fast upwards."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([1.0, 2.0]))
+
+    def forward(self, points):
+        return points @ self.weight
+
+
+CORNERS = Samples(
+    DataSpec(shape=(2,), modes=((3.0, 1.0), (5.0, 3.0)), mode_std=0.1),
+    torch.tensor([[3.0, 1.0], [5.0, 3.0], [4.0, 2.0]]),
+)
+
+
+def unpacked(text, plane):
+    units = torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)
+    units = units.view(-1, 2).int()
+    places = (units[:, 0] + 256 * units[:, 1]).reshape(-1, 2) / UNITS
+    return (2 * places - 1) * plane["reach"] + torch.tensor(plane["centre"])
+
+
+def test_points_and_logits_lie_where_they_were():
+    plane = Plane(CORNERS)
+    about = plane.about()
+    assert torch.allclose(unpacked(about["real"], about), CORNERS.stored, atol=1e-4)
+    points = torch.tensor([[4.5, 1.5], [3.2, 2.9], [99.0, 2.0]])
+    network = Ahead()
+    frame = plane.frame(7, points, network)
+    assert network.training
+    found = unpacked(frame["points"], about)
+    assert torch.allclose(found[:2], points[:2], atol=1e-4)
+    edge = about["centre"][0] + about["reach"]
+    assert found[2].tolist() == pytest.approx([edge, 2.0], abs=1e-4), (
+        "what is beyond is on the edge"
+    )
+    levels = torch.tensor(list(base64.b64decode(frame["surface"]))).reshape(SIDE, SIDE)
+    assert levels[0, -1] == 255, "up and to the right they are highest"
+    assert levels[-1, 0] == 0
+    assert (levels[0, 0] > levels[-1, -1]).item()
+    inner = about["reach"] * (1 - 1 / SIDE)
+    middle = about["centre"][0] + 2 * about["centre"][1]
+    assert (frame["low"], frame["high"]) == pytest.approx(
+        (middle - 3 * inner, middle + 3 * inner), rel=1e-5
+    )
+    assert checked_frame(frame) == frame
+
+
+def test_what_is_not_finite_is_not_kept():
+    network = Ahead()
+    assert Plane(CORNERS).frame(1, torch.tensor([[float("nan"), 0.0]]), network) is None
+    network.weight.data[0] = float("inf")
+    assert Plane(CORNERS).frame(1, CORNERS.stored, network) is None
+
+
+def test_a_followed_run_is_the_same_to_the_bit(ring, tmp_path):
+    plain = ganzoo.train(**{**RING, "trackers": []}, out=tmp_path / "run")
+    for name in ("model/model.safetensors", "model/discriminator.safetensors"):
+        assert (ring.path / name).read_bytes() == (plain.path / name).read_bytes()
+    own = {path.name for path in ring.path.iterdir()} - {path.name for path in plain.path.iterdir()}
+    assert own == {"watch"}
+
+
+def test_a_resumed_run_keeps_the_frames_of_one_that_was_never_stopped(ring, tmp_path):
+    with pytest.raises(Interrupted):
+        ganzoo.train(**RING, observer=Stopper(3), out=tmp_path / "run")
+    run = resume(tmp_path / "run")
+    for name in ("frames.jsonl", "plane.json"):
+        kept = [(each.path / "watch" / name).read_bytes() for each in (run, ring)]
+        assert kept[0] == kept[1], name
+
+
+def test_images_leave_nothing_beside_their_pictures(tmp_path):
+    run = ganzoo.train(**DIGITS, trackers=["watch"], out=tmp_path / "run")
+    assert not (run.path / "watch").exists()
+
+
+def test_of_a_long_run_some_frames_are_kept(tmp_path):
+    from ganzoo_watch.following import WatchedRun
+
+    run = WatchedRun(tmp_path, 5003, 0)
+    for step in (0, 3, 6, 7, 12, 12, 6, 5003):
+        run.discriminator(step, Ahead(), CORNERS, CORNERS)
+    frames = Frames(tmp_path)
+    frames.look()
+    assert [frame["step"] for frame in frames.kept] == [0, 6, 12, 5003]
+    run = WatchedRun(tmp_path, 5003, 6)
+    run.discriminator(12, Ahead(), CORNERS, CORNERS)
+    frames.look()
+    assert [frame["step"] for frame in frames.kept] == [0, 6, 12]
+
+
+def test_what_a_stranger_wrote_for_frames_is_passed_over(ring, tmp_path):
+    run = copied(ring, tmp_path / "run")
+    good = json.loads((run.path / "watch" / "frames.jsonl").read_text().splitlines()[0])
+    for change in (
+        {"points": "?"},
+        {"points": base64.b64encode(b"123").decode()},
+        {"points": base64.b64encode(bytes(4 * MOST_POINTS + 4)).decode()},
+        {"points": None},
+        {"surface": base64.b64encode(b"1234").decode()},
+        {"low": "<b>"},
+        {"low": 2.0, "high": 1.0},
+        {"high": 10**400},
+        {"step": 3},
+    ):
+        append_line(run.path / "watch" / "frames.jsonl", {**good, "step": 9, **change})
+    append_line(run.path / "watch" / "frames.jsonl", {**good, "step": 10, "more": "<b>"})
+    frames = Frames(run.path)
+    frames.look()
+    assert [frame["step"] for frame in frames.kept] == [0, 2, 4, 10]
+    assert frames.kept[-1].keys() == {"step", "points", "surface", "low", "high"}
+
+
+# Runs that change -------------------------------------------------------------------------------
+
+
+def test_damaged_files_are_one_line_of_their_run(digits, ring):
+    broken = copied(digits, "broken")
+    (broken.path / "metrics.jsonl").unlink()
+    (broken.path / "metrics.jsonl").mkdir()
+    plane = copied(ring, "plane")
+    (plane.path / "watch" / "plane.json").write_text("{}")
+    with serving(broken, plane, digits) as server:
+        for _ in range(2):  # it stays said
+            one, two, three = shown(server, "/state")["runs"]
+            assert one["problem"] == "broken/metrics.jsonl is not a regular file"
+            assert two["problem"] == "what is kept of the plane says nothing of one"
+            assert (two["points"], two["step"]) == (False, 4)
+            assert (three["problem"], three["kind"]) == ("", "finished")
+        shutil.rmtree(broken.path / "metrics.jsonl")
+        shutil.copy(digits.path / "metrics.jsonl", broken.path)
+        assert shown(server, "/state")["runs"][0]["problem"] == ""
+
+
+def test_a_run_that_vanishes_is_gone_and_may_come_back(digits):
+    run = copied(digits, "run")
+    with serving(run, digits) as server:
+        assert len(shown(server, "/state")["runs"]) == 2
+        shutil.move("run", "elsewhere")
+        one, two = shown(server, "/state")["runs"]
+        assert (one["kind"], one["said"], one["pictures"]) == ("gone", "the folder is gone", [])
+        assert two["kind"] == "finished"
+        assert asked(server, "GET", "/runs/1/pictures/2")[0] == 404
+        assert shown(server, "/runs/1/curves")["numbers"]
+        shutil.move("elsewhere", "run")
+        assert shown(server, "/state")["runs"][0]["kind"] == "finished"
+
+
+def test_runs_that_appear_are_watched_and_those_that_are_over_make_room(digits, monkeypatch):
+    root = Path("runs")
+    monkeypatch.setattr(boards, "MOST_RUNS", 2)
+    shutil.copytree(digits.path, root / "before")
+    with serving(Run(root / "before"), root=root) as server:
+        (root / "nothing").mkdir()
+        assert len(shown(server, "/state")["runs"]) == 1
+        for name in ("one", "two"):
+            shutil.copytree(digits.path, root / name)
+            places = [run["place"] for run in shown(server, "/state")["runs"]]
+            assert places[0] == f"runs/{name}"
+        assert places == ["runs/two", "runs/one"], "the newest first"
+
+
+# What trains ------------------------------------------------------------------------------------
+
+
+class Orders:
+    """In place of a process: notes what it is told."""
+
+    def __init__(self, lock):
+        self.lives, self.said, self.runs = True, [], []
+
+    @property
+    def busy(self):
+        return any(not run.ended for run in self.runs)
+
+    def has(self, run):
+        return run in self.runs and not run.ended
+
+    def train(self, run):
+        self.runs.append(run)
+
+    def say(self, run, word):
+        self.said.append(word)
+
+
+@pytest.fixture
+def trainers(monkeypatch):
+    monkeypatch.setattr("ganzoo_watch.trained._Process", Orders)
+    return Trainers(threading.RLock())
+
+
+def trained(state="training", name="1"):
+    run = Trained(name, chosen("mlp", None, "ring", {}), paused=False)
+    run.state = state
+    return run
+
+
+@pytest.mark.parametrize(
+    ("state", "does", "nothing"),
+    [
+        ("starting", {"pause", "stop"}, set()),
+        ("training", {"pause", "stop"}, {"continue"}),
+        ("pausing", {"continue", "stop"}, {"pause"}),
+        ("paused", {"continue", "step", "stop"}, {"pause"}),
+        ("stopping", set(), {"stop"}),
+        ("finished", set(), {"stop"}),
+        ("failed", set(), {"stop"}),
+    ],
+)
+def test_a_word_is_passed_on_once_or_changes_nothing_or_is_refused(trainers, state, does, nothing):
+    run = trained(state)
+    orders = Orders(None)
+    orders.runs = [run]
+    orders.has = lambda each: each is run
+    trainers._processes = [orders]
+    for word in ("pause", "continue", "step", "stop"):
+        orders.said.clear()
+        if word in does | nothing:
+            trainers.say(run, word)
+        else:
+            with pytest.raises(Busy, match=f"a run that is {state} cannot do that: {word}"):
+                trainers.say(run, word)
+        assert orders.said == ([word] if word in does else [])
+
+
+def test_two_runs_are_trained_at_once_and_processes_are_used_again(trainers):
+    one, two, three = (trained(name=name) for name in "123")
+    trainers.start(one)
+    trainers.start(two)
+    with pytest.raises(Busy, match="2 runs are trained here already: stop one first"):
+        trainers.start(three)
+    trainers.start(three, instead=two)
+    first, second = trainers._processes
+    assert (second.said, second.runs) == (["stop"], [two, three])
+    one.state = two.state = "stopped"
+    four = trained(name="4")
+    trainers.start(four, instead=one)
+    assert first.runs == [one, four]
+
+
+def test_news_that_cross_a_word_mislead_nobody():
+    run = trained("starting")
+    run.take({"run": "runs/x"})
+    assert (run.state, run.path) == ("training", Path("runs/x"))
+    run.paused, run.state = True, "pausing"
+    run.take({"paused": 3})
+    assert run.state == "paused"
+    run.paused, run.state = False, "training"  # it was told to go on, and had just paused again
+    run.take({"paused": 4})
+    run.take({"going": 4})
+    assert run.state == "training"
+    run.state = "stopping"
+    run.take({"paused": 5})
+    assert run.state == "stopping"
+    run.take({"ended": "failed", "message": "x" * 1000})
+    assert run.state == "failed"
+    assert len(run.message) < 600
+    run.lost(-9)
+    assert run.state == "failed"
+    other = trained()
+    other.lost(-9)
+    assert (other.state, other.message) == ("failed", "its process was ended by SIGKILL")
+
+
+@contextmanager
+def worker():
+    """Start a process that trains, in an empty folder."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "ganzoo_watch.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "GANZOO_WATCH_THREADS": "1"},
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            pipe.close()
+
+
+def ordered(process, **order):
+    process.stdin.write(json.dumps(order) + "\n")
+    process.stdin.flush()
+
+
+def heard(process, word):
+    for line in process.stdout:
+        news = json.loads(line)
+        if word in news:
+            return news
+    raise AssertionError(process.stderr.read())
+
+
+def test_a_process_fails_pauses_steps_and_saves_its_run_when_its_server_is_gone():
+    def config(**settings):
+        return chosen("mlp", None, "ring", {**SMALL, **settings}).model_dump(mode="json")
+
+    with worker() as process:
+        images = chosen("dcgan", None, "ring", {}).model_dump(mode="json")
+        ordered(process, name="1", config=images, paused=False)
+        failed = heard(process, "ended")
+        assert failed["ended"] == "failed"
+        assert failed["message"].startswith("dcgan makes images, and these samples are vectors")
+        ordered(process, name="2", config=config(), paused=True)
+        path = Path(heard(process, "run")["run"])
+        assert heard(process, "frame")["frame"]["step"] == 0
+        assert heard(process, "paused") == {"name": "2", "paused": 0}
+        ordered(process, name="2", word="step")
+        assert heard(process, "frame")["frame"]["step"] == 1
+        assert heard(process, "paused")["paused"] == 1
+        ordered(process, name="1", word="stop")  # which is over
+        ordered(process, name="2", word="continue")
+        ordered(process, name="2", word="pause")
+        step = heard(process, "paused")["paused"]
+        process.stdin.close()
+        assert heard(process, "ended") == {"name": "2", "ended": "stopped"}
+        assert process.wait(20) == 0
+    saved = [int(folder.name) for folder in (path / "checkpoints").iterdir()]
+    assert saved == [step + 1]
+    assert len((path / "metrics.jsonl").read_text().splitlines()) == step + 1
+
+
+# The command ------------------------------------------------------------------------------------
+
+
+def test_a_port_that_is_taken_is_one_line(digits, refused):
+    with serving(digits) as server:
+        said = refused("watch", digits.path, "--web", "--port", server.server_port)
+    assert said == (
+        f"Error: port {server.server_port} of 127.0.0.1 is taken; choose another --port, or 0 for "
+        "any that is free"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--once"], "--web shows runs until Ctrl-C: leave --once and --json away"),
+        (["--json"], "--web shows runs until Ctrl-C: leave --once and --json away"),
+        (["nowhere"], "there is no run folder nowhere"),
+        (["--host", "999.1.1.1", "--port", "0"], "999.1.1.1:0 cannot be served"),
+        (["--port", "70000"], "Invalid value for '--port'"),
+    ],
+)
+def test_what_cannot_be_served_is_one_line(words, message, refused):
+    assert message in refused("watch", "--web", *words)
+
+
+# In a browser -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def served(digits, ring, tmp_path_factory):
+    """The command itself, in a folder with two runs; interrupted at the end."""
+    folder = tmp_path_factory.mktemp("served")
+    shutil.copytree(digits.path, folder / "runs" / "digits")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ganzoo", "watch", "--web", "--port", "0"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        text=True,
+    )
+    address = process.stdout.readline().strip()
+    try:
+        yield address, folder
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert out == ""
+        said, *ways = err.splitlines()
+        assert said == "no longer watched; what is trained elsewhere goes on"
+        assert all(re.fullmatch(r"go on with: ganzoo train --resume runs/\S+", way) for way in ways)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def card(page, title):
+    return page.locator(".run", has=page.get_by_role("heading", name=title, exact=True))
+
+
+def step_of(run):
+    text = run.locator(".counts").inner_text()
+    return int(re.match(r"step ([\d,]+) of", text)[1].replace(",", ""))
+
+
+def pixels(run):
+    return run.locator("canvas.plane").evaluate("canvas => canvas.toDataURL()")
+
+
+def within(seconds, what):
+    """Wait until something holds, and return it."""
+    until = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < until, "it never came"
+        time.sleep(0.05)
+    return found
+
+
+DIGITS_TITLE = "mlp trained with non-saturating on digits"
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_a_finished_run_is_shown(browser, served, width, scheme):
+    address, _ = served
+    with opened(browser, address, width, color_scheme=scheme) as seen:
+        page = seen.page
+        run = card(page, DIGITS_TITLE)
+        run.get_by_text("Finished", exact=True).wait_for()
+        image = run.get_by_role("img", name=f"Generated samples of {DIGITS_TITLE}, at step 4")
+        image.wait_for()
+        assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
+        assert run.locator(".buttons").is_hidden(), "it is trained elsewhere"
+        assert run.locator(".chart h3").all_inner_texts() == [
+            *("Loss of the discriminator", "Loss of the generator", "Gradient norms"),
+        ]
+        time_line = run.get_by_label("Step that is shown")
+        time_line.focus()
+        page.keyboard.press("Home")
+        assert "step 0" in run.locator(".caption").inner_text()
+        assert time_line.get_attribute("aria-valuetext") == "step 0"
+        box = run.locator(".chart svg").first.bounding_box()
+        page.mouse.move(box["x"] + 60, box["y"] + 40)
+        assert run.locator(".chart .cursor.on").count() == 3
+        for summary in page.locator("summary").all():
+            if summary.locator("..").get_attribute("open") is None:
+                summary.click()
+        assert seen.overflow <= 0, "no sideways scroll"
+        colours = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        page.locator("#theme").click()
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") != colours
+    assert seen.complaints == []
+    assert seen.requests == []
+
+
+def test_controls_and_pictures_are_named(browser, served):
+    with opened(browser, served[0]) as seen:
+        page = seen.page
+        card(page, DIGITS_TITLE).wait_for()
+        page.get_by_label("Seed").wait_for()
+        for control in page.locator("input, select, textarea").all():
+            assert control.evaluate(
+                "each => each.labels.length && each.labels[0].textContent.trim()"
+            )
+        for button in page.locator("button").all():
+            assert button.evaluate("each => each.textContent.trim()")
+        for image in page.locator("img:visible, canvas:visible").all():
+            assert image.get_attribute("alt") or image.get_attribute("aria-label")
+        levels = page.locator("h1, h2, h3").evaluate_all("all => all.map(each => each.tagName)")
+        assert levels.count("H1") == 1
+        assert page.locator("[role=status], [role=alert]").count() == 2
+        identities = page.locator("[id]").evaluate_all("all => all.map(each => each.id)")
+        assert len(identities) == len(set(identities))
+
+
+def test_without_the_key_runs_are_only_looked_at(browser, served):
+    with opened(browser, served[0].partition("#")[0]) as seen:
+        seen.page.get_by_text("open the address that the terminal shows").wait_for()
+        card(seen.page, DIGITS_TITLE).wait_for()
+        assert seen.page.locator("#new").is_hidden()
+        assert seen.page.locator(".buttons:visible").count() == 0
+    assert seen.complaints == []
+
+
+def test_a_run_that_appears_and_vanishes(browser, served, ring):
+    address, folder = served
+    with opened(browser, address) as seen:
+        page = seen.page
+        card(page, DIGITS_TITLE).wait_for()
+        shutil.copytree(ring.path, folder / "runs" / "comes")
+        run = card(page, "mlp trained with non-saturating on ring")
+        run.locator("canvas.plane").wait_for()
+        said = run.locator("canvas.plane").get_attribute("aria-label")
+        assert re.search(r"Step 4: 400 generated points, logits from \S+ to \S+\.", said)
+        assert re.search(r"\d+ % of the points lie within 3 standard deviations", said)
+        shutil.rmtree(folder / "runs" / "comes")
+        run.get_by_text("The folder is gone").wait_for()
+        assert run.locator("canvas.plane").is_visible(), "what was seen stays"
+        assert "the folder is gone" in page.locator("#said").inner_text()
+        assert card(page, DIGITS_TITLE).locator(".status").inner_text() == "Finished"
+    assert seen.complaints == []
+
+
+RING_TITLE = "mlp trained with non-saturating on ring"
+
+
+def test_a_run_is_trained_paused_done_step_by_step_and_begun_again(browser, served):
+    address, folder = served
+    with opened(browser, address) as seen, opened(browser, address, 390) as other:
+        page = seen.page
+        page.get_by_label("Steps", exact=True).wait_for()
+        assert page.get_by_label("Steps", exact=True).get_attribute("placeholder") == "20000"
+        page.get_by_label("Loss").select_option("wgan-gp")
+        within(5, lambda: page.get_by_label("Critic steps").get_attribute("placeholder") == "5")
+        page.get_by_label("Loss").select_option("")
+        page.get_by_text("Other options").click()
+        page.get_by_label("KEY=VALUE").fill("data.cuont=3")
+        page.locator("#start").click()
+        page.get_by_text("did you mean 'count'").wait_for()
+        seen.complaints.clear()  # a browser says that a request was refused
+        page.get_by_label("KEY=VALUE").fill("\n".join(f"{k}={v}" for k, v in SMALL.items()))
+        page.locator("#start").click()
+        mine = page.locator(".run").first
+        card(page, RING_TITLE).locator(".status", has_text="Training").wait_for(timeout=60_000)
+        mine.locator("canvas.plane").wait_for()
+        name = mine.get_attribute("data-run")
+        mine = page.locator(f'.run[data-run="{name}"]')
+        theirs = other.page.locator(f'.run[data-run="{name}"]')
+
+        # It moves.
+        first, before = pixels(mine), step_of(mine)
+        within(10, lambda: pixels(mine) != first and step_of(mine) > before)
+
+        # It pauses, in both tabs.
+        mine.get_by_role("button", name="Pause", exact=True).click()
+        mine.locator(".status", has_text="Paused").wait_for()
+        theirs.locator(".status", has_text="Paused").wait_for()
+        at = within(5, lambda: step_of(mine) == step_of(theirs) and step_of(mine))
+        page.wait_for_timeout(600)
+        assert step_of(mine) == at
+        still = pixels(mine)
+
+        # It does a step from the other tab, in both.
+        theirs.get_by_role("button", name="Step", exact=True).click()
+        within(10, lambda: step_of(mine) == at + 1 == step_of(theirs))
+        mine.locator(".status", has_text="Paused").wait_for()
+        within(5, lambda: pixels(mine) != still)
+        assert f"Step {at + 1:,}:" in mine.locator("canvas.plane").get_attribute("aria-label")
+
+        # It goes on.
+        mine.get_by_role("button", name="Go on").click()
+        within(10, lambda: step_of(mine) > at + 1)
+        assert "training" in page.locator("#said").inner_text()
+
+        # Back in time, while it goes on.
+        mine.get_by_label("Step that is shown").focus()
+        page.keyboard.press("Home")
+        assert "Step 0:" in mine.locator(".caption").inner_text()
+        then = step_of(mine)
+        within(10, lambda: step_of(mine) > then + 5)
+        assert "Step 0:" in mine.locator(".caption").inner_text()
+
+        # It is begun again with another loss, in its own place.
+        mine.get_by_role("button", name="Restart").click()
+        assert page.get_by_role("heading", name=f"Restart: {RING_TITLE}").is_visible()
+        assert "arch.hidden=8" in page.get_by_label("KEY=VALUE").input_value()
+        page.get_by_label("Loss").select_option("hinge")
+        page.get_by_label("paused, to go step by step").check()
+        page.locator("#start").click()
+        again = card(page, "mlp trained with hinge on ring")
+        again.locator(".status", has_text="Paused").wait_for(timeout=30_000)
+        assert step_of(again) == 0
+        assert mine.count() == 0
+        card(other.page, "mlp trained with hinge on ring").wait_for()
+        assert theirs.count() == 0
+        assert other.overflow <= 0
+
+        # It is stopped, and no longer shown.
+        again.get_by_role("button", name="Stop").click()
+        again.locator(".status", has_text="Stopped after step 1, state saved").wait_for()
+        again.get_by_role("button", name="Hide").click()
+        again.wait_for(state="detached")
+    assert seen.complaints == other.complaints == []
+    assert seen.requests == other.requests == []
+    configs = [json.loads(path.read_text()) for path in folder.glob("runs/mlp-*/config.json")]
+    assert {config["loss"]["name"] for config in configs} == {"non-saturating", "hinge"}
+    assert {config["data"]["options"]["samples"] for config in configs} == {600}
+    assert (Run(folder / "runs" / "digits").path / "model").is_dir()
+
+
+def test_a_page_that_does_not_reach_its_server_says_so(browser, digits):
+    with serving(digits) as server, opened(browser, server.address) as seen:
+        card(seen.page, DIGITS_TITLE).wait_for()
+        seen.page.context.set_offline(True)
+        seen.page.get_by_text("The server does not answer").wait_for()
+        seen.page.context.set_offline(False)
+        seen.page.get_by_text("The server does not answer").wait_for(state="detached")
+
+
+LUMINANCE = (0.2126, 0.7152, 0.0722)
+
+
+def luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return sum(weight * part for weight, part in zip(LUMINANCE, linear, strict=True))
+
+
+def contrast(one, other):
+    """Return the ratio of the Web Content Accessibility Guidelines."""
+    low, high = sorted(map(luminance, (one, other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_colours_can_be_read_in_both_themes():
+    css = (HERE / "page.css").read_text()
+    found = re.findall(r"--([\w-]+): light-dark\((#\w+), (#\w+)\)", css)
+    colours = {name: shades for name, *shades in found}
+    for theme in (0, 1):
+        shade = {name: shades[theme] for name, shades in colours.items()}
+        for word in ("ink", "muted", "accent", "good", "warn", "bad"):
+            for ground in ("page", "card"):
+                assert contrast(shade[word], shade[ground]) >= 4.5, (word, ground, theme)
+        assert contrast(shade["ink"], shade["warn-page"]) >= 4.5
+        assert contrast(shade["on-accent"], shade["accent"]) >= 4.5
+        for drawn in ("edge", *(name for name in colours if name.startswith("line-"))):
+            assert contrast(shade[drawn], shade["card"]) >= 3, (drawn, theme)
+        assert contrast(shade["edge"], shade["page"]) >= 3
+    # What is painted on a canvas: in the light, by choice in the dark, and in a dark system.
+    planes = [dict(re.findall(r"--plane-(\w+): (#\w+);", line)) for line in css.split("}")]
+    planes = [plane for plane in planes if plane]
+    assert len(planes) == 3
+    assert planes[1] == planes[2]
+    for plane in planes:
+        for dots in ("fake", "real", "mode", "pull"):
+            for ground in ("low", "even", "high"):
+                assert contrast(plane[dots], plane[ground]) >= 3, (dots, ground)
