@@ -24,7 +24,7 @@ from browser import opened
 from ganzoo import DataSpec, Samples
 from ganzoo.api import resume
 from ganzoo.errors import InputError, Interrupted
-from ganzoo.files import append_line
+from ganzoo.files import append_line, drop_lines_after
 from ganzoo.run import Run
 from ganzoo_watch import board as boards
 from ganzoo_watch.board import Board
@@ -701,7 +701,7 @@ def worker():
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "GANZOO_WATCH_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         text=True,
     )
     try:
@@ -870,6 +870,18 @@ def test_a_finished_run_is_shown(browser, served, width, scheme):
     assert seen.requests == []
 
 
+def test_samples_are_played_more_slowly_for_who_asks_for_less_motion(browser, served):
+    with opened(browser, served[0], reduced_motion="reduce") as seen:
+        run = card(seen.page, DIGITS_TITLE)
+        run.get_by_role("button", name="Play").click()
+        seen.page.wait_for_timeout(500)
+        assert "step 0" in run.locator(".caption").inner_text()
+        run.get_by_role("button", name="Hold").click()
+        run.get_by_role("button", name="Newest").click()
+        assert "step 4" in run.locator(".caption").inner_text()
+        run.get_by_role("button", name="Play").wait_for()
+
+
 def test_controls_and_pictures_are_named(browser, served):
     with opened(browser, served[0]) as seen:
         page = seen.page
@@ -910,6 +922,13 @@ def test_a_run_that_appears_and_vanishes(browser, served, ring):
         said = run.locator("canvas.plane").get_attribute("aria-label")
         assert re.search(r"Step 4: 400 generated points, logits from \S+ to \S+\.", said)
         assert re.search(r"\d+ % of the points lie within 3 standard deviations", said)
+        unfinished = folder / "runs" / "comes" / "metrics.jsonl"
+        shutil.rmtree(folder / "runs" / "comes" / "model")
+        drop_lines_after(unfinished, 2)
+        run.locator(".counts", has_text="step 2 of 4").wait_for()
+        append_line(unfinished, {"step": 3, "images_seen": 24, "generator/adversarial": 0.5})
+        run.locator(".counts", has_text="step 3 of 4").wait_for()
+        assert run.locator(".status").inner_text() == "Training"
         shutil.rmtree(folder / "runs" / "comes")
         run.get_by_text("The folder is gone").wait_for()
         assert run.locator("canvas.plane").is_visible(), "what was seen stays"

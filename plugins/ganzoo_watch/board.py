@@ -186,7 +186,7 @@ class Card:
 
     def picture(self, step: int) -> Path | None:
         """Return where the sample picture of a step is, if there is one."""
-        return self.run.run.pictures().get(step) if self.run else None
+        return self.run.pictures.get(step) if self.run else None
 
 
 class Board:
@@ -362,7 +362,7 @@ def _of_folder(run: Followed | None, kind: str) -> dict[str, Any]:
             "speed": "",
             "left": "",
         }
-    pictures = [] if run.gone else list(run.run.pictures())
+    pictures = [] if run.gone else list(run.pictures)
     left = run.left()
     return {
         "numbers": {name: series.last for name, series in run.numbers.items()},

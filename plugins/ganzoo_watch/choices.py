@@ -35,7 +35,6 @@ POINTS = {"train.log_every": 1, "train.sample_every": 50, "train.steps": 20_000}
 """How closely a page looks at what it trains, unless it is asked for otherwise, and how long points
 are trained: a step of theirs takes a moment, and whoever has seen enough stops it."""
 MOST_SETTINGS = 100
-LONGEST_VALUE = 200
 PLAIN = re.compile("[A-Za-z0-9][A-Za-z0-9_:, -]*")
 """Text that is a name or a few, and leads to no file or folder."""
 KINDS = {

@@ -66,7 +66,8 @@ class Followed:
         self._begin()
         self.scores: dict[str, Scored] = {}
         """By metric."""
-        self.picture: Path | None = None
+        self.pictures: dict[int, Path] = {}
+        """Sample pictures by their steps, in order."""
         self.written = 0.0
         self.saved = 0
         self.gone = False
@@ -110,8 +111,7 @@ class Followed:
             self.scores = {}
         for row in rows:
             self._take_score(row)
-        pictures = self.run.pictures()
-        self.picture = pictures[max(pictures)] if pictures else None
+        self.pictures = self.run.pictures()
         self.saved = _saved(self.run.checkpoints)
 
     def _stamp(self) -> list[tuple[int, int] | None]:
@@ -156,6 +156,11 @@ class Followed:
         found.series.add(row["step"], value)
         if found.best is None or sign * value > sign * found.best[0]:
             found.best = found.last
+
+    @property
+    def picture(self) -> Path | None:
+        """The newest sample picture."""
+        return next(reversed(self.pictures.values()), None)
 
     @property
     def steps(self) -> int:

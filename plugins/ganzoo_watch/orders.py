@@ -4,5 +4,5 @@ PAUSE, STEP, CONTINUE, STOP = "pause", "step", "continue", "stop"
 """What a run may be told."""
 FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"
 """How it may end."""
-THREADS = "GANZOO_WATCH_THREADS"
-"""The variable of the environment that says how many threads a process has."""
+AT_ONCE = 2
+"""Runs that are trained at once, each in a process with its share of the threads."""

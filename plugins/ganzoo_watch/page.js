@@ -87,7 +87,9 @@ class Card {
   }
 
   listen() {
-    const press = (what, done) => this.find(what).addEventListener("click", done);
+    const press = (what, done) => this.find(what).addEventListener("click", ({ currentTarget }) => {
+      if (currentTarget.getAttribute("aria-disabled") !== "true") done();
+    });
     const tell = (word) => act(`/runs/${this.name}/${word}`, {}, (message) => this.complain(message));
     press(".go", () => tell(this.state.may.includes("pause") ? "pause" : "continue"));
     press(".step", () => tell("step"));
@@ -161,11 +163,12 @@ class Card {
     group.setAttribute("aria-label", `Training of ${title}`);
     const pause = may.includes("pause"), going = this.find(".go");
     going.textContent = pause || !may.length ? "Pause" : "Go on";
-    going.disabled = !pause && !may.includes("continue");
-    going.hidden = over;
-    this.find(".step").hidden = this.find(".stop").hidden = over;
-    this.find(".step").disabled = !may.includes("step");
-    this.find(".stop").disabled = !may.includes("stop");
+    // A button that is disabled loses the keyboard's focus, and is wanted again in a moment.
+    const able = (button, yes) => button.setAttribute("aria-disabled", String(!yes));
+    able(going, pause || may.includes("continue"));
+    able(this.find(".step"), may.includes("step"));
+    able(this.find(".stop"), may.includes("stop"));
+    going.hidden = this.find(".step").hidden = this.find(".stop").hidden = over;
     this.find(".dismiss").hidden = !over;
   }
 
@@ -250,7 +253,7 @@ class Card {
   play() {
     if (this.following || this.index >= this.moments.length - 1) this.index = 0;
     this.following = false;
-    this.find(".play").textContent = "Pause";
+    this.find(".play").textContent = "Hold";
     this.playing = setInterval(() => {
       this.go(Math.min(this.index + 1, this.moments.length - 1));
       if (this.following) this.halt();

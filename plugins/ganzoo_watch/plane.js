@@ -113,6 +113,8 @@ export class Plane {
     }
     const at = (x, y) => [x * width, (1 - y) * width];
     if (shown.reals) this.dots(about.real, 3.2, colours.real, null, at);
+    if (shown.arrows) this.pulls(now, colours.pull, at);
+    this.dots(now, 4.6, colours.fake, colours.halo, at);
     context.lineWidth = 2.5;
     context.strokeStyle = colours.mode;
     const radius = Math.max(9, 3 * (about.std || 0) / (2 * about.reach) * width);
@@ -121,8 +123,6 @@ export class Plane {
       context.arc(...at(x, y), radius, 0, 2 * Math.PI);
       context.stroke();
     }
-    if (shown.arrows) this.pulls(now, colours.pull, at);
-    this.dots(now, 4.6, colours.fake, colours.halo, at);
     if (past < 1) this.redraw();
   }
 

@@ -22,6 +22,7 @@ from ganzoo.errors import GanzooError, shown
 from ganzoo_watch.followed import TRAINING, WARNINGS
 from ganzoo_watch.frames import checked_frame
 from ganzoo_watch.orders import (
+    AT_ONCE,
     CONTINUE,
     FAILED,
     FINISHED,
@@ -29,14 +30,11 @@ from ganzoo_watch.orders import (
     STEP,
     STOP,
     STOPPED,
-    THREADS,
 )
 
 if TYPE_CHECKING:
     from ganzoo.config import RunConfig
 
-AT_ONCE = 2
-"""Runs that are trained at once, and so processes."""
 PATIENCE = 60.0
 """Seconds that a process may take to save the state of its run."""
 
@@ -198,16 +196,11 @@ class _Process:
     def __init__(self, lock: threading.RLock) -> None:
         self._lock = lock
         self._runs: dict[str, Trained] = {}
-        threads = max(1, (os.cpu_count() or 1) // AT_ONCE)
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "ganzoo_watch.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(sys.path),
-                THREADS: str(threads),
-            },
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             text=True,
             encoding="utf-8",
             start_new_session=True,  # Ctrl-C is for the server
@@ -248,7 +241,6 @@ class _Process:
             self._process.kill()
             self._process.wait()
         self._reader.join()
-        _pipe(self._process.stdout).close()
 
     def _order(self, **order: Any) -> None:
         # Of a process that has ended the reader learns, and says so of its runs.
@@ -266,6 +258,7 @@ class _Process:
                     run.take(news)
                     if run.ended:
                         del self._runs[run.name]
+        _pipe(self._process.stdout).close()
         code = self._process.wait()
         with self._lock:
             for run in self._runs.values():

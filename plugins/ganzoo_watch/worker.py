@@ -18,10 +18,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from ganzoo.errors import GanzooError, Interrupted, first_line
 from ganzoo.loop import Observer
 from ganzoo.registry import DATASET
-from ganzoo_watch.orders import FAILED, FINISHED, PAUSE, STEP, STOP, STOPPED, THREADS
+from ganzoo_watch.orders import AT_ONCE, FAILED, FINISHED, PAUSE, STEP, STOP, STOPPED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -223,6 +225,7 @@ def main() -> int:
     channel = Channel()
     inbox = Inbox(channel)
     inbox.start()
+    torch.set_num_threads(max(1, torch.get_num_threads() // AT_ONCE))
     while (pace := inbox.runs.get()) is not None:
         ended = _ended(pace)
         inbox.forget(pace)
@@ -245,8 +248,6 @@ def _ended(pace: Pace) -> dict[str, Any]:
 
 def _train(pace: Pace) -> Path:
     """Train a run as ``ganzoo.api.start`` does, with networks that can be looked at meanwhile."""
-    import torch
-
     from ganzoo.config import RunConfig
     from ganzoo.lint import complaints
     from ganzoo.loop import run_training
@@ -255,7 +256,6 @@ def _train(pace: Pace) -> Path:
     from ganzoo.snapshots import Snapshots
     from ganzoo.training import prepared
 
-    torch.set_num_threads(int(os.environ[THREADS]))
     pace.go_on()
     with told_to(pace.progressed):
         config = RunConfig.model_validate(pace.given)
