@@ -209,6 +209,7 @@ def test_a_name_that_somebody_else_leads_here_is_refused(digits, host, status):
         *("/runs/1/config.json", "/runs/1/pictures/../../config.json", "/runs/1/pictures/7"),
         *("/runs/9/curves", "/runs/../state", "/runs/1/pictures/2.png", "/runs/-1/moves"),
         "/runs/1/pictures/" + "9" * 18,
+        f"/runs/{'9' * 5000}/curves",
     ],
 )
 def test_no_path_leads_out_of_what_is_shown(digits, path):

@@ -22,7 +22,7 @@ from ganzoo_watch.choices import chosen
 from ganzoo_watch.followed import FINISHED, GONE, INTERRUPTED, TRAINING, WAITING, Followed
 from ganzoo_watch.frames import Frames, evenly
 from ganzoo_watch.orders import STOPPED
-from ganzoo_watch.trained import STARTING, Busy, Trained, Trainers, Unknown
+from ganzoo_watch.trained import Busy, Trained, Trainers, Unknown
 
 SECONDS_BETWEEN_LOOKS = 0.2
 MOST_RUNS = 12
@@ -204,6 +204,9 @@ class Board:
         self._count = 0
         self._root = root
         self._known: set[Path] = set()
+        """Folders that are shown, or were there before."""
+        self._own_runs: list[Trained] = []
+        """All that were trained here, those too that are no longer shown."""
         self._looked = 0.0
         self._closed = False
         for run in runs:
@@ -224,6 +227,10 @@ class Board:
         with self._lock:
             card = self._cards.get(name)
             return None if card is None else what(card)
+
+    def knew(self, name: str) -> bool:
+        """Tell whether a run was ever called so."""
+        return 0 < int(name) <= self._count
 
     def start(self, asked: Mapping[str, Any], instead: str | None, *, paused: bool) -> str:
         """Have a run trained, and return what it is called.
@@ -246,6 +253,7 @@ class Board:
             name = self._name()
             trained = Trained(name, config, paused=paused)
             self._trainers.start(trained, before.trained if before else None)
+            self._own_runs.append(trained)
             card = Card(name, trained=trained, asked=asked)
             if before is None:
                 self._add(card)
@@ -293,16 +301,14 @@ class Board:
             return
         for card in self._cards.values():
             card.look()
-            if card.run is not None:
-                self._known.add(card.run.run.path.resolve())
         self._find()
         self._looked = time.monotonic()
 
     def _find(self) -> None:
         """Begin to watch runs that have appeared."""
-        own = [card.trained for card in self._cards.values() if card.trained]
-        if self._root is None or any(trained.state == STARTING for trained in own):
+        if self._root is None or any(run.unplaced for run in self._own_runs):
             return  # the folder that appears first may be that of a run of one's own
+        self._known |= {run.path.resolve() for run in self._own_runs if run.path}
         for path in _folders(self._root):
             if path not in self._known and Run(path).is_run():
                 self._known.add(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import PurePath
+from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 from ganzoo import registry
@@ -156,11 +156,11 @@ def _class(kind: Kind, choice: ComponentChoice) -> Any:
 
 
 def _takes_text(annotation: Any) -> bool:
-    """Tell whether text of any kind is among an option's values."""
+    """Tell whether an option's values may be anything but numbers, yes and no, and fixed words."""
     if get_origin(annotation) is Literal:
         return False
     if parts := get_args(annotation):
         return any(map(_takes_text, parts))
     if inspect.isclass(annotation):
-        return issubclass(annotation, (str, bytes, PurePath, dict))
+        return not issubclass(annotation, (int, float, NoneType))
     return annotation is Any

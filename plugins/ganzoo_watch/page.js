@@ -29,7 +29,7 @@ prefersDark.addEventListener("change", showTheme);
 const spoken = async (response, complain) => {
   const found = await response.json().catch(() => ({}));
   if (response.ok) return found;
-  complain?.(found.error ?? `the server answers ${response.status}`);
+  complain?.(found?.error ?? `the server answers ${response.status}`);
   return null;
 };
 class Lost extends Error {}

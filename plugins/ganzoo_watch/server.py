@@ -27,8 +27,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ganzoo.cli.common import note
-from ganzoo.errors import GanzooError, InputError, first_line
-from ganzoo_watch.board import Board
+from ganzoo.errors import GanzooError, InputError
+from ganzoo_watch.board import Board, Card
 from ganzoo_watch.choices import choices, chosen, placeholders
 from ganzoo_watch.orders import CONTINUE, PAUSE, STEP, STOP
 from ganzoo_watch.trained import Busy, Unknown
@@ -115,8 +115,8 @@ class Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say in a line what went wrong; that a browser has gone is nothing to be said."""
         error = sys.exc_info()[1]
-        if isinstance(error, Exception) and not isinstance(error, ConnectionError):
-            note(f"a request failed: {type(error).__name__}: {first_line(error)}")
+        if not isinstance(error, (ConnectionError, TimeoutError)):
+            note(f"a request failed: {type(error).__name__}: {error}")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -187,21 +187,23 @@ class Handler(BaseHTTPRequestHandler):
         )
 
     def _curves(self, match: re.Match[str], query: Mapping[str, str]) -> None:
-        self._send_json(self._of(match, lambda card: card.curves()))
+        self._send_of(match[1], lambda card: card.curves())
 
     def _moves(self, match: re.Match[str], query: Mapping[str, str]) -> None:
         after = query.get("after", "")
         step = int(after) if re.fullmatch("[0-9]{1,18}", after) else -1
-        self._send_json(self._of(match, lambda card: card.moves(step)))
+        self._send_of(match[1], lambda card: card.moves(step))
 
     def _picture(self, match: re.Match[str], query: Mapping[str, str]) -> None:
-        path = self._of(match, lambda card: card.picture(int(match[2])))
+        path = self.server.board.of(match[1], lambda card: card.picture(int(match[2])))
         self._send(_read_picture(path), "image/png")
 
-    def _of(self, match: re.Match[str], what: Callable[[Any], Any]) -> Any:
-        if (found := self.server.board.of(match[1], what)) is None:
-            raise Refused(HTTPStatus.NOT_FOUND, "there is nothing of that run")
-        return found
+    def _send_of(self, name: str, what: Callable[[Card], Any]) -> None:
+        """Send something of a run; null of one that was shown until now, as another tab may ask."""
+        found = self.server.board.of(name, what)
+        if found is None and not self.server.board.knew(name):
+            raise Refused(HTTPStatus.NOT_FOUND, "there is no such run")
+        self._send_json(found)
 
     # What is done.
 
@@ -211,7 +213,7 @@ class Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         if path == "/runs":
             self._start(body)
-        elif match := re.fullmatch(rf"/runs/([0-9]+)/({'|'.join(ACTS)})", path):
+        elif match := re.fullmatch(rf"/runs/([0-9]{1, 9})/({'|'.join(ACTS)})", path):
             if match[2] == "dismiss":
                 self.server.board.dismiss(match[1])
             else:
@@ -306,15 +308,17 @@ SHOWN: dict[str, Callable[[Handler, re.Match[str], Mapping[str, str]], None]] = 
     "/state": Handler._state,
     "/choices": Handler._choices,
     "/resolved": Handler._resolved,
-    "/runs/([0-9]+)/curves": Handler._curves,
-    "/runs/([0-9]+)/moves": Handler._moves,
-    "/runs/([0-9]+)/pictures/([0-9]{1,18})": Handler._picture,
+    "/runs/([0-9]{1,9})/curves": Handler._curves,
+    "/runs/([0-9]{1,9})/moves": Handler._moves,
+    "/runs/([0-9]{1,9})/pictures/([0-9]{1,18})": Handler._picture,
 }
 ACTS = (PAUSE, STEP, CONTINUE, STOP, "dismiss")
 
 
-def _read_picture(path: Path) -> bytes:
+def _read_picture(path: Path | None) -> bytes:
     """Read a sample picture; a link, or what is no picture, leads nowhere."""
+    if path is None:
+        raise Refused(HTTPStatus.NOT_FOUND, "there is no such picture")
     # A pipe would never end.
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:

@@ -95,6 +95,11 @@ class Trained:
         return MAY.get(self.state, ())
 
     @property
+    def unplaced(self) -> bool:
+        """Whether its folder may appear at any time."""
+        return self.path is None and not self.ended
+
+    @property
     def ended(self) -> bool:
         """Whether it is over, well or not."""
         return self.state in ENDS

@@ -1,9 +1,9 @@
 """A process that trains for a page: orders on standard input, news on standard output.
 
-Both are lines of JSON. An order is a run to be trained, or a word for the one that was ordered
-last: to pause, to do a step, to go on, or to stop. When standard input ends, the page's server has,
-well or not: what is under way saves its state, so that nothing waits for ever. That and the word
-are the ways to stop it in good order.
+Both are lines of JSON. An order is a run to be trained, or a word for one: to pause, to do a step,
+to go on, or to stop. Runs are trained one after another. When standard input ends, the page's
+server has, well or not: what is under way saves its state, so that nothing waits for ever. That and
+the word are the ways to stop it in good order.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import torch
 
 from ganzoo.errors import GanzooError, Interrupted, first_line
 from ganzoo.loop import Observer
+from ganzoo.memory import keep_freed
 from ganzoo.registry import DATASET
 from ganzoo_watch.orders import AT_ONCE, FAILED, FINISHED, PAUSE, STEP, STOP, STOPPED
 
@@ -225,6 +226,7 @@ def main() -> int:
     channel = Channel()
     inbox = Inbox(channel)
     inbox.start()
+    keep_freed()
     torch.set_num_threads(max(1, torch.get_num_threads() // AT_ONCE))
     while (pace := inbox.runs.get()) is not None:
         ended = _ended(pace)
