@@ -213,8 +213,8 @@ class Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         if path == "/runs":
             self._start(body)
-        elif match := re.fullmatch(rf"/runs/([0-9]{1, 9})/({'|'.join(ACTS)})", path):
-            if match[2] == "dismiss":
+        elif match := ACT.fullmatch(path):
+            if match[2] == DISMISS:
                 self.server.board.dismiss(match[1])
             else:
                 self.server.board.say(match[1], match[2])
@@ -312,7 +312,8 @@ SHOWN: dict[str, Callable[[Handler, re.Match[str], Mapping[str, str]], None]] = 
     "/runs/([0-9]{1,9})/moves": Handler._moves,
     "/runs/([0-9]{1,9})/pictures/([0-9]{1,18})": Handler._picture,
 }
-ACTS = (PAUSE, STEP, CONTINUE, STOP, "dismiss")
+DISMISS = "dismiss"
+ACT = re.compile(f"/runs/([0-9]{{1,9}})/({'|'.join((PAUSE, STEP, CONTINUE, STOP, DISMISS))})")
 
 
 def _read_picture(path: Path | None) -> bytes:
