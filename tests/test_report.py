@@ -20,6 +20,7 @@ from torch import nn
 import ganzoo
 import ganzoo_report
 from browser import opened
+from colours import contrast
 from document import parsed
 from ganzoo import DataSpec, Samples
 from ganzoo.api import resume
@@ -549,7 +550,6 @@ def test_steps_are_spread_evenly(count, most, wanted, chosen):
     assert pictures.spread(range(count), most, wanted) == chosen
 
 
-LUMINANCE = (0.2126, 0.7152, 0.0722)
 ON_PAGES = ("ink", "muted", "accent", "good", "warn")
 """Words in the page's colours; other things need less."""
 
@@ -561,7 +561,7 @@ def test_colours_can_be_read_in_both_themes():
         for name, *shades in re.findall(r"--([\w-]+): light-dark\((#\w+), (#\w+)\)", css)
     }
     for theme in (0, 1):
-        light = {name: luminance(shades[theme]) for name, shades in colours.items()}
+        light = {name: shades[theme] for name, shades in colours.items()}
         for word in ON_PAGES:
             for ground in ("page", "card"):
                 assert contrast(light[word], light[ground]) >= 4.5, (word, ground, theme)
@@ -570,18 +570,6 @@ def test_colours_can_be_read_in_both_themes():
         assert contrast(light["on-accent"], light["accent"]) >= 4.5
         for drawn in ("mark", *(f"line-{i}" for i in range(charts.COLOURS))):
             assert contrast(light[drawn], light["card"]) >= 3, (drawn, theme)
-
-
-def luminance(colour):
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-    return sum(weight * part for weight, part in zip(LUMINANCE, linear, strict=True))
-
-
-def contrast(one, other):
-    """Return the ratio of the Web Content Accessibility Guidelines."""
-    low, high = sorted((one, other))
-    return (high + 0.05) / (low + 0.05)
 
 
 # Its parts ------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from torch import nn
 
 import ganzoo
 from browser import opened
+from colours import contrast
 from ganzoo import DataSpec, Samples
 from ganzoo.api import resume
 from ganzoo.errors import InputError, Interrupted
@@ -768,6 +769,12 @@ def test_a_port_that_is_taken_is_one_line(digits, refused):
     )
 
 
+@pytest.mark.parametrize("words", [["--open"], ["--port", "0"], ["--host", "localhost"]])
+def test_options_of_a_page_need_one(words, refused):
+    said = refused("watch", *words)
+    assert said == "Error: --host, --port and --open are of a page: add --web"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -1032,21 +1039,6 @@ def test_a_page_that_does_not_reach_its_server_says_so(browser, digits):
         seen.page.get_by_text("The server does not answer").wait_for()
         seen.page.context.set_offline(False)
         seen.page.get_by_text("The server does not answer").wait_for(state="detached")
-
-
-LUMINANCE = (0.2126, 0.7152, 0.0722)
-
-
-def luminance(colour):
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-    return sum(weight * part for weight, part in zip(LUMINANCE, linear, strict=True))
-
-
-def contrast(one, other):
-    """Return the ratio of the Web Content Accessibility Guidelines."""
-    low, high = sorted(map(luminance, (one, other)))
-    return (high + 0.05) / (low + 0.05)
 
 
 def test_colours_can_be_read_in_both_themes():

@@ -75,6 +75,8 @@ def watch(
 
         serve(runs or [], host, port, open_page=open_page)
         return
+    if open_page or (host, port) != (HOST, PORT):
+        raise InputError("--host, --port and --open are of a page: add --web")
     from ganzoo.files import user_path
     from ganzoo.run import Run, newest_run
     from ganzoo_watch.followed import Followed
