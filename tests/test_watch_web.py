@@ -929,7 +929,7 @@ def test_a_run_that_appears_and_vanishes(browser, served, ring):
         run.locator("canvas.plane").wait_for()
         said = run.locator("canvas.plane").get_attribute("aria-label")
         assert re.search(r"Step 4: 400 generated points, logits from \S+ to \S+\.", said)
-        assert re.search(r"\d+ % of the points lie within 3 standard deviations", said)
+        assert re.search(r"\d+% of the points lie within 3 standard deviations", said)
         unfinished = folder / "runs" / "comes" / "metrics.jsonl"
         shutil.rmtree(folder / "runs" / "comes" / "model")
         drop_lines_after(unfinished, 2)

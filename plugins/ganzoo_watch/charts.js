@@ -84,7 +84,9 @@ export class Chart {
       this.svg.append(drawn("text", { x: LEFT - 6, y: at, class: "left" }, number(mark)));
     }
     for (const mark of ticks(this.from, this.to, 4)) {
-      const at = x(mark), last = at > this.right - 16;  // which would be cut off at the middle
+      const at = x(mark);
+      if (at < LEFT + 12) continue;  // where the word stands
+      const last = at > this.right - 16;  // which would be cut off at the middle
       this.svg.append(drawn("text", {
         x: (last ? this.right + MARGIN : at).toFixed(1), y: BOTTOM + 16, class: last ? "unit" : "below",
       }, steps(mark)));

@@ -72,7 +72,7 @@ export class Plane {
     let said = `Step ${steps(step)}: ${this.frame.points.length / 2} generated points, logits from `
       + `${number(low)} to ${number(high)}.`;
     if (covered) {
-      said += ` ${Math.round(100 * covered.share)} % of the points lie within 3 standard deviations of a `
+      said += ` ${Math.round(100 * covered.share)}% of the points lie within 3 standard deviations of a `
         + `true mode, and ${covered.hit} of ${covered.of} ${covered.of === 1 ? "mode has" : "modes have"} one.`;
     }
     return said;
