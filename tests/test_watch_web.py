@@ -955,7 +955,7 @@ def test_a_run_is_trained_paused_done_step_by_step_and_begun_again(browser, serv
         page.get_by_label("Steps", exact=True).wait_for()
         assert page.get_by_label("Steps", exact=True).get_attribute("placeholder") == "20000"
         page.get_by_label("Loss").select_option("wgan-gp")
-        within(5, lambda: page.get_by_label("Critic steps").get_attribute("placeholder") == "5")
+        within(20, lambda: page.get_by_label("Critic steps").get_attribute("placeholder") == "5")
         page.get_by_label("Loss").select_option("")
         page.get_by_text("Other options").click()
         page.get_by_label("KEY=VALUE").fill("data.cuont=3")
@@ -973,27 +973,27 @@ def test_a_run_is_trained_paused_done_step_by_step_and_begun_again(browser, serv
 
         # It moves.
         first, before = pixels(mine), step_of(mine)
-        within(10, lambda: pixels(mine) != first and step_of(mine) > before)
+        within(30, lambda: pixels(mine) != first and step_of(mine) > before)
 
         # It pauses, in both tabs.
         mine.get_by_role("button", name="Pause", exact=True).click()
         mine.locator(".status", has_text="Paused").wait_for()
         theirs.locator(".status", has_text="Paused").wait_for()
-        at = within(5, lambda: step_of(mine) == step_of(theirs) and step_of(mine))
+        at = within(20, lambda: step_of(mine) == step_of(theirs) and step_of(mine))
         page.wait_for_timeout(600)
         assert step_of(mine) == at
         still = pixels(mine)
 
         # It does a step from the other tab, in both.
         theirs.get_by_role("button", name="Step", exact=True).click()
-        within(10, lambda: step_of(mine) == at + 1 == step_of(theirs))
+        within(30, lambda: step_of(mine) == at + 1 == step_of(theirs))
         mine.locator(".status", has_text="Paused").wait_for()
-        within(5, lambda: pixels(mine) != still)
+        within(20, lambda: pixels(mine) != still)
         assert f"Step {at + 1:,}:" in mine.locator("canvas.plane").get_attribute("aria-label")
 
         # It goes on.
         mine.get_by_role("button", name="Go on").click()
-        within(10, lambda: step_of(mine) > at + 1)
+        within(30, lambda: step_of(mine) > at + 1)
         assert "training" in page.locator("#said").inner_text()
 
         # Back in time, while it goes on.
@@ -1001,7 +1001,7 @@ def test_a_run_is_trained_paused_done_step_by_step_and_begun_again(browser, serv
         page.keyboard.press("Home")
         assert "Step 0:" in mine.locator(".caption").inner_text()
         then = step_of(mine)
-        within(10, lambda: step_of(mine) > then + 5)
+        within(30, lambda: step_of(mine) > then + 5)
         assert "Step 0:" in mine.locator(".caption").inner_text()
 
         # It is begun again with another loss, in its own place.
