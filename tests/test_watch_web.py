@@ -945,6 +945,29 @@ def test_a_run_that_appears_and_vanishes(browser, served, ring):
     assert seen.complaints == []
 
 
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+def test_what_comes_from_files_is_text_and_nothing_else(browser, ring):
+    run = copied(ring, "<b>run")
+    config = json.loads((run.path / "config.json").read_text())
+    config["data"]["name"] = EVIL
+    (run.path / "config.json").write_text(json.dumps(config))
+    append_line(run.path / "metrics.jsonl", {"step": 4, f"generator/{EVIL}": 1.0})
+    append_line(run.path / "metrics.jsonl", {"step": 4, "warning": "w", "message": EVIL + "\u202e"})
+    append_line(run.scores, {"step": 4, "metric": EVIL, "value": 1.0})
+    with serving(run) as server, opened(browser, server.address) as seen:
+        shown_run = card(seen.page, f"mlp trained with non-saturating on {EVIL}")
+        shown_run.locator("canvas.plane").wait_for()
+        for what in (".lines .name", ".scores dt", ".chart h3"):
+            assert any(EVIL in text for text in shown_run.locator(what).all_inner_texts()), what
+        assert shown_run.locator(".warnings").inner_text() == EVIL + "\\u202e"
+        assert shown_run.locator(".folder").inner_text() == "<b>run"
+        assert shown_run.locator(".title img, .side img, b").count() == 0
+    assert seen.complaints == []
+    assert seen.requests == []
+
+
 RING_TITLE = "mlp trained with non-saturating on ring"
 
 

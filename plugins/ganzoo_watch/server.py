@@ -328,7 +328,7 @@ def _read_picture(path: Path | None) -> bytes:
             found = os.fstat(file.fileno())
             if stat.S_ISREG(found.st_mode) and found.st_size <= LARGEST_PICTURE:
                 data = file.read(LARGEST_PICTURE)
-                if data.startswith(PNG) and not path.parent.is_symlink():
+                if data.startswith(PNG) and not (path.is_symlink() or path.parent.is_symlink()):
                     return data
     except OSError:
         pass
