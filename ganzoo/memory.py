@@ -6,7 +6,6 @@ first: a system that runs out of memory may end other programs.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 
@@ -69,6 +68,8 @@ def keep_freed() -> None:
     """
     if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
         return
+    import ctypes  # no command but those that train has a use for it
+
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         for parameter, value in SETTINGS.values():
