@@ -127,17 +127,6 @@ def build(studio: Studio) -> gr.Blocks:
     return page
 
 
-class _Uploaded(gr.Image):
-    """An image that was chosen, given as the very file: whoever reads it knows what may be wrong."""
-
-    is_template = True
-    """To the browser it is its base class."""
-
-    def preprocess(self, payload: Any) -> str | None:
-        """Return the file."""
-        return payload and payload.path
-
-
 class _Choices:
     """The controls that all tabs share, and what they say when something is asked for."""
 
@@ -145,13 +134,16 @@ class _Choices:
         self.controls: list[Any] = []
         self._classes, self._truncates = bool(studio.classes), studio.truncates
         if studio.translates:
-            self.source = _Uploaded(
+            self.source = gr.Image(
                 label="Image to translate",
+                type="filepath",
                 sources=["upload", "clipboard"],
                 height=240,
                 elem_classes="source",
                 alt_text="The image that is translated",
             )
+            # Given as the very file that was sent: it may be no image, which Gradio would not say.
+            self.source.preprocess = lambda sent: sent and sent.path
             self.controls.append(self.source)
         else:
             self.seed = gr.Number(0, label="Seed", step=1)

@@ -347,7 +347,11 @@ class Studio:
         alone = place / "source"
         alone.mkdir()
         shutil.copyfile(source, alone / f"image{Path(source).suffix.lower()}")
-        images = choose_data(str(alone), {}, like=self.spec).build(DATASET).read()
+        try:
+            images = choose_data(str(alone), {}, like=self.spec).build(DATASET).read()
+        except InputError as error:
+            reason = str(error).rpartition(": ")[2]  # without where it lies here
+            raise InputError(f"the image cannot be read: {reason}") from None
         return self.model.translate_stored(images.batch(torch.arange(1)), label), label
 
     def _searched(self) -> Search:
