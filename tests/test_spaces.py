@@ -299,7 +299,7 @@ def test_the_app_of_a_space_serves_the_model(hub, client, publish, model, tmp_pa
     assert re.search("<title>|window.gradio_config", page)
     assert "a demo by ganzoo" in page
     assert "Traceback" not in printed
-    asked = [request.path for request in hub.calls(path=f"/{NAME}/")]
+    asked = [request.path for request in hub.calls(path=f"^/{NAME}/")]
     assert asked
     assert all(path.startswith(f"/{NAME}/resolve/{hub.head(NAME)}/") for path in asked), asked
 
