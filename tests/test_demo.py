@@ -354,8 +354,8 @@ TOLD = {"OMP_NUM_THREADS": "1", "GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_SHARE":
 
 
 @contextlib.contextmanager
-def served(*arguments, **environment):
-    """Serve the demo in a process of its own; Ctrl-C ends it."""
+def served(*arguments, ending=signal.SIGINT, **environment):
+    """Serve the demo in a process of its own, until a signal ends it."""
     process = subprocess.Popen(
         [sys.executable, "-m", "ganzoo", "demo", *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -367,9 +367,9 @@ def served(*arguments, **environment):
         yield process
     finally:
         if process.poll() is None:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(ending)
         _, err = process.communicate(timeout=30)
-    assert process.returncode == 130, err
+    assert process.returncode == 128 + ending, err
     assert err.splitlines() == ["the demo is there; Ctrl-C ends it", "the demo has ended"]
 
 
@@ -382,6 +382,20 @@ def address_of(process):
     return address
 
 
+@contextlib.contextmanager
+def nobody():
+    """Stand where requests to other machines go, by the environment, and see that none is made."""
+    with socket.socket() as proxy:
+        proxy.bind(("127.0.0.1", 0))
+        proxy.listen()
+        address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+        yield {each: address for name in names for each in (name, name.lower())}
+        proxy.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
+
+
 @pytest.fixture(scope="module")
 def started(digits, translator, place):
     """Two demos, each with its process, its address and its folder for temporary files."""
@@ -390,8 +404,9 @@ def started(digits, translator, place):
     for folder in folders:
         folder.mkdir()
     with (
-        served(digits, *QUIETLY, TMPDIR=str(folders[0])) as one,
-        served(translator, *QUIETLY, TMPDIR=str(folders[1])) as other,
+        nobody() as proxies,
+        served(digits, *QUIETLY, ending=signal.SIGTERM, TMPDIR=str(folders[0]), **proxies) as one,
+        served(translator, *QUIETLY, TMPDIR=str(folders[1]), **proxies) as other,
     ):
         yield [
             (each, address_of(each), folder)

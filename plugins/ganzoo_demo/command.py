@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -40,7 +42,7 @@ def demo(
     """
     require_gradio()
     from ganzoo.model import load
-    from ganzoo_demo.serving import address_of, bound, serve
+    from ganzoo_demo.serving import address_of, bound, is_loopback, serve
 
     with bound(host, port) as listening:
         address = address_of(listening)
@@ -49,12 +51,21 @@ def demo(
         def ready() -> None:
             print(address, flush=True)
             note("the demo is there; Ctrl-C ends it")
-            if browser:
+            if not is_loopback(listening):
+                note("note: whoever reaches this machine may use it too; there is no login")
+            if browser and _has_screen():
                 import webbrowser
 
                 webbrowser.open(address)
 
         try:
             serve(loaded, listening, host, device or "auto", ready)
-        except KeyboardInterrupt:
-            raise Interrupted("the demo has ended", signal.SIGINT) from None
+        except KeyboardInterrupt as stop:
+            raise Interrupted("the demo has ended", *(stop.args or [signal.SIGINT])) from None
+
+
+def _has_screen() -> bool:
+    """Tell whether a browser would have a window, and not take this terminal."""
+    if os.name == "nt" or sys.platform == "darwin":
+        return True
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -63,6 +65,26 @@ def address_of(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
+def is_loopback(listening: socket.socket) -> bool:
+    """Tell whether nobody but this machine can reach a socket."""
+    return ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
+
+
+@contextmanager
+def _signals_raised() -> Iterator[None]:
+    """Have signals raised that ask for the end, so that what is open is closed."""
+
+    def end(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt(signum)
+
+    before = {each: signal.signal(each, end) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
 @contextmanager
 def workplace() -> Iterator[Path]:
     """Give a folder of this process alone for what is drawn, and remove it afterwards.
@@ -91,9 +113,9 @@ def serve(
         ready: Called once the page can be opened.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C ended it.
+        KeyboardInterrupt: a signal ended it, whose number it holds.
     """
-    with workplace() as place:
+    with _signals_raised(), workplace() as place:
         import fastapi
         import gradio as gr
         import uvicorn
@@ -128,4 +150,4 @@ def serve(
         server = Server(config)
         server.run(sockets=[listening])
         if not server.started:
-            raise GanzooError("the page could not be started; GRADIO_DEBUG=1 may say why")
+            raise GanzooError("the page could not be started")
