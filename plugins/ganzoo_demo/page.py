@@ -54,11 +54,16 @@ CSS = """
 .dark { --color-accent: var(--primary-400); }
 .drawn img { max-height: 36rem; }
 .singles img, .nearest img, .source img { image-rendering: pixelated; }
+.singles .caption-label { display: none; }
+.singles .grid-container {
+  grid-template-columns: repeat(auto-fill, minmax(4.5rem, 1fr)) !important;
+}
+.wrong { border-left: 4px solid; padding-left: .8rem; font-weight: 600; }
 .facts table, .nearest { border-collapse: collapse; border: 0 !important; }
 .facts tr, .nearest tr { border: 0 !important; background: none !important; }
 .facts th, .facts td, .nearest th, .nearest td { border: 0 !important; font-weight: 400; }
 .facts th, .facts td { padding: .2rem 0 !important; vertical-align: top; text-align: left; }
-.facts th { width: 40%; padding-right: .8rem !important; }
+.facts th { padding-right: 1.6rem !important; }
 .facts td { overflow-wrap: anywhere; }
 .wide { overflow-x: auto; }
 .nearest th, .nearest td { padding: .3rem .4rem !important; text-align: center; }
@@ -108,8 +113,6 @@ def build(studio: Studio) -> gr.Blocks:
         with gr.Row():
             with gr.Column(scale=1, min_width=260):
                 choices = _Choices(studio)
-                with gr.Accordion("About this model", open=False):
-                    gr.HTML(words.about(model), elem_classes="facts")
             with gr.Column(scale=3, min_width=320), gr.Tabs():
                 if studio.translates:
                     with gr.Tab("Translate"):
@@ -123,6 +126,8 @@ def build(studio: Studio) -> gr.Blocks:
                 if studio.spec.is_image:
                     with gr.Tab("Nearest images"):
                         _comparing(studio, choices)
+        with gr.Accordion("About this model", open=False):
+            gr.HTML(words.about(model), elem_classes="facts")
     page.queue(max_size=WAITING, default_concurrency_limit=1)
     return page
 
@@ -290,6 +295,7 @@ class _Shown:
                     label="Single images",
                     show_label=False,
                     columns=8,
+                    height="auto",
                     object_fit="contain",
                     interactive=False,
                     buttons=["download"],

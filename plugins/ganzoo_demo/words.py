@@ -53,7 +53,7 @@ def caption(text: str) -> str:
 
 def alert(text: str) -> str:
     """Say what went wrong; a screen reader says it at once."""
-    return f'<p role="alert">{_text(text)}</p>'
+    return f'<p role="alert" class="wrong">{_text(text)}</p>'
 
 
 def compared(found: Compared) -> str:
@@ -96,8 +96,8 @@ def _facts(model: Model) -> Iterator[tuple[str, str]]:
     yield "seed of the training", str(config.train.seed)
     size = sum(each.numel() for each in model.generator.parameters())
     yield "parameters of the generator", f"{size:,}"
-    if model.folder is not None:
-        yield "files", model.folder.name
+    if model.folder is not None and model.folder.revision is not None:
+        yield "commit", model.folder.revision
     yield from _scores(model)
 
 
