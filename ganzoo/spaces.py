@@ -26,6 +26,7 @@ from ganzoo.upload import Publication, Repository
 
 if TYPE_CHECKING:
     from ganzoo.model_config import ModelConfig
+    from ganzoo.model_folder import ModelFolder
     from ganzoo.run import Run
     from ganzoo.space import Space
 
@@ -107,9 +108,8 @@ def write_space(
     revision = reference.revision
     if revision is None and isinstance(found, HubFolder) and found.repo == reference.repo:
         revision = found.commit
-    if license is None and found.has(CARD_FILE) and not isinstance(found, HubFolder):
-        license = licence_of(_text(found.path / CARD_FILE))
-    subject = Subject(found.config(), reference.repo, license, revision)
+    licence = license or licence_of(_card_of(found))
+    subject = Subject(found.config(), reference.repo, licence, revision)
     listed = read_manifest(place / MANIFEST_FILE) if (place / MANIFEST_FILE).exists() else {}
     with tempfile.TemporaryDirectory(prefix="ganzoo-") as beside:
         records = page.stage(subject, Path(beside), lambda name: _text(place / name), listed, warn)
@@ -117,6 +117,13 @@ def write_space(
         for name in records:
             write_text(place / name, (Path(beside) / name).read_text(encoding="utf-8"))
     return [place / name for name in records]
+
+
+def _card_of(folder: ModelFolder) -> str | None:
+    """Return the card of a model, as a person may have edited it where the folder is here."""
+    if isinstance(folder, HubFolder):
+        return folder.file(CARD_FILE).read_text(encoding="utf-8")
+    return _text(folder.path / CARD_FILE)
 
 
 def _text(path: Path) -> str | None:

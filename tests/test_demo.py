@@ -295,6 +295,8 @@ SMALL_BODY = {"content-length": "10"}
         ("PUT", JOIN, SMALL_BODY, 404),
         ("OPTIONS", JOIN, {}, 404),
         ("GET", "/gradio_api/file=http://example.org/x", {}, 404),
+        ("GET", "/gradio_api/file/HTTPS://example.org/x", {}, 404),
+        ("GET", "/gradio_api/file=c:/x.png", {}, None),
         ("GET", "/gradio_api/proxy=https://example.org/x", {}, 404),
         ("GET", "/gradio_api/deep_link", {}, 404),
         ("GET", "/monitoring", {}, 404),

@@ -200,7 +200,8 @@ def test_the_files_are_written_and_nothing_is_sent(ganzoo_cli, refused, model):
     ("words", "message"),
     [
         (["a/b", "--out", "page"], "--out is where the files of a --space are written"),
-        (["a/b", "--space", "--out", "page", "--dry-run"], "no rehearsal"),
+        (["a/b", "--space", "--out", "page", "--dry-run"], "with --out nothing is sent: leave"),
+        (["a/b", "--space", "--out", "page", "--revision", "v1"], "--revision, --card and --add"),
         (["digits", "--space", "--out", "page"], "'digits' is no name of a model on the Hub"),
         (["a/b", "--space-kind", "dem", "--dry-run"], "no space is called 'dem'; did you mean"),
     ],

@@ -86,8 +86,13 @@ def publish(
         raise InputError(f"{names[0]} is here: name the model on the Hub too, as user/name")
     kind = space_kind or space
     if out is not None:
-        if not kind or dry_run:
-            raise InputError("--out is where the files of a --space are written, and no rehearsal")
+        if not kind:
+            raise InputError("--out is where the files of a --space are written")
+        if dry_run or private or revision or card or add:
+            raise InputError(
+                "with --out nothing is sent: leave --dry-run, --private, --revision, --card and "
+                "--add away"
+            )
         model = names[0] if len(names) == 2 else None
         _write(model, names[-1], out, kind, license, as_json)
         return

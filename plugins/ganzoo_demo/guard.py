@@ -26,7 +26,9 @@ API = "/gradio_api"
 ACTS = {f"{API}/queue/join", f"{API}/cancel", f"{API}/reset"}
 """Where the page sends something."""
 UPLOADS = f"{API}/upload"
-REFUSED = re.compile(rf"{API}/(?:file=[a-z]+:|proxy=|deep_link)|/(?:monitoring|login|logout)", re.I)
+REFUSED = re.compile(
+    rf"{API}/(?:file[=/][a-z][a-z0-9+.-]+:|proxy=|deep_link)|/(?:monitoring|login|logout)", re.I
+)
 """What the page does not use: files of other machines, and others' sessions."""
 LARGEST = 1 << 20
 """Bytes that a request may have that is no upload."""

@@ -137,6 +137,7 @@ class _Choices:
 
     def __init__(self, studio: Studio) -> None:
         self.controls: list[Any] = []
+        self._first = "source" if studio.translates else "seed"
         self._classes, self._truncates = bool(studio.classes), studio.truncates
         if studio.translates:
             self.source = gr.Image(
@@ -170,13 +171,13 @@ class _Choices:
             self.controls.append(gr.Slider(low, high, value=0.7, step=0.1, label="Truncation"))
 
     def read(self, values: list[Any]) -> dict[str, Any]:
-        """Return what the controls say, by name: first ``seed``, or ``source``."""
+        """Return what the controls say, by name, as :class:`Studio` asks for it."""
         first, *rest = values
         label = rest.pop(0) if self._classes else None
         said = {"label": None if label == EVERY else label}
         if self._truncates:
             said["truncation"] = rest[1] if rest[0] else None
-        return {"source" if hasattr(self, "source") else "seed": first, **said}
+        return {self._first: first, **said}
 
 
 def _sampling(studio: Studio, choices: _Choices, page: gr.Blocks) -> None:
@@ -327,9 +328,8 @@ class _Shown:
 
 def _usual(studio: Studio, rows: int) -> int:
     """Return how many samples are drawn unless another number is asked for."""
-    if not studio.spec.is_image:
-        return POINTS
-    return min(studio.most, rows * columns_of(len(studio.classes) or None))
+    images = rows * columns_of(len(studio.classes) or None)
+    return min(studio.most, images if studio.spec.is_image else POINTS)
 
 
 def _random() -> int:
