@@ -124,7 +124,8 @@ def _with_space(
     try:
         return replace(found, space=page.publish(at, private or bool(found.private), warn))
     except GanzooError as error:
-        raise type(error)(
+        kind = InputError if isinstance(error, InputError) else GanzooError
+        raise kind(
             f"{found.repo} is published as {found.commit}, without its Space: {error}"
         ) from error
 

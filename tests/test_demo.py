@@ -414,6 +414,7 @@ def started(digits, translator, place):
             (each, address_of(each), folder)
             for each, folder in zip((one, other), folders, strict=True)
         ]
+    assert not [path for folder in folders for path in folder.glob("ganzoo-demo-*")]
 
 
 @pytest.fixture(scope="module")

@@ -306,7 +306,7 @@ def test_the_app_of_a_space_serves_the_model(hub, client, publish, model, tmp_pa
 
 
 def _waited_for(address, process):
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while True:
         try:
             with urlopen(address) as answer:

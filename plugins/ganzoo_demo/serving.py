@@ -71,7 +71,7 @@ def is_loopback(listening: socket.socket) -> bool:
 
 
 @contextmanager
-def _signals_raised() -> Iterator[None]:
+def signals_raised() -> Iterator[None]:
     """Have signals raised that ask for the end, so that what is open is closed."""
 
     def end(signum: int, frame: object) -> None:
@@ -115,7 +115,7 @@ def serve(
     Raises:
         KeyboardInterrupt: a signal ended it, whose number it holds.
     """
-    with _signals_raised(), workplace() as place:
+    with signals_raised(), workplace() as place:
         import fastapi
         import gradio as gr
         import uvicorn

@@ -54,10 +54,10 @@ def launch(reference: str, **options: Any) -> None:
         options: Of Gradio's ``launch``, in place of the page's own.
     """
     from ganzoo.model import load
-    from ganzoo_demo.serving import workplace
+    from ganzoo_demo.serving import signals_raised, workplace
 
     model = load(reference)
-    with workplace() as place:
+    with signals_raised(), workplace() as place:
         from ganzoo_demo.page import build, settings
         from ganzoo_demo.studio import Studio
 
