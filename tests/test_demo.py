@@ -21,8 +21,8 @@ from browser import opened
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.images import grid, load_png, save_png
 from ganzoo.model import load
+from ganzoo_demo import serving, words
 from ganzoo_demo import studio as asking
-from ganzoo_demo import words
 from ganzoo_demo.guard import Guard
 from ganzoo_demo.studio import LARGEST_SEED, Studio
 from tiny import TINY
@@ -332,6 +332,20 @@ def test_without_gradio_the_answer_is_a_line(refused, monkeypatch, digits):
 needs_gradio = pytest.mark.skipif(
     not __import__("importlib.util").util.find_spec("gradio"), reason="needs ganzoo[demo]"
 )
+
+
+@pytest.mark.parametrize(
+    ("host", "shown", "alone"),
+    [("127.0.0.1", "127.0.0.1", True), ("localhost", None, True), ("0.0.0.0", "127.0.0.1", False)],
+)
+def test_where_it_listens(host, shown, alone):
+    with serving.bound(host, 0) as listening:
+        port = listening.getsockname()[1]
+        if shown is not None:
+            assert serving.address_of(listening) == f"http://{shown}:{port}/"
+        assert serving.is_loopback(listening) == alone
+        with pytest.raises(InputError, match="choose another --port"):
+            serving.bound(host, port)
 
 
 @needs_gradio

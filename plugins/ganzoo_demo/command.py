@@ -23,8 +23,8 @@ def demo(
         str,
         typer.Option(
             metavar="NAME",
-            help="Name or address to listen on. Any but this machine's own lets others in, whom "
-            "nothing asks who they are; 0.0.0.0 lets in whoever reaches the machine.",
+            help="Name or address to listen on. There is no login: 0.0.0.0 lets in whoever reaches "
+            "the machine.",
         ),
     ] = HOST,
     port: Annotated[
