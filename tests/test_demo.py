@@ -568,15 +568,15 @@ def test_a_second_tab_waits_for_its_turn(browser, server):
         for seen in (one, other):
             drawn(seen.page, "20 generated images, seed 0")
         one.page.get_by_role("tab", name="Walk").click()
-        one.page.get_by_label("number input for Frames from seed to seed").fill("40")
-        pressed(one.page, "Walk")
-        one.page.get_by_text("drawing frames").first.wait_for()
+        one.page.get_by_label("number input for Frames from seed to seed").fill("60")
+        with one.page.expect_response(lambda answer: JOIN in answer.url):
+            pressed(one.page, "Walk")
         other.page.get_by_label("Seed").fill("5")
         pressed(other.page, "Sample")
         drawn(other.page, "20 generated images, seed 5")
-        # One after the other: the walk, asked for first, is done.
-        drawn(one.page, "Walk of 10 generated images from seed 0 to 1 to 2 to 0")
-        drawn(one.page, "Walk of 10 generated images from seed 0 to 1 to 2 to 0")
+        # Else the walk, which was asked for first, would take a while longer.
+        walk = "Walk of 10 generated images from seed 0 to 1 to 2 to 0"
+        one.page.locator(f'.drawn img[alt="{walk}"]').wait_for(timeout=2000)
 
 
 def test_a_model_that_vanishes_is_still_in_memory(browser, server, digits):
