@@ -36,8 +36,8 @@ from ganzoo.images import resize, save_png
 
 digits = resize(ganzoo.open_dataset("digits").stored, (24, 24)) / 255
 inks = {"night": ((25, 30, 60), (250, 240, 200)), "day": ((250, 225, 140), (30, 60, 140))}
-for number, (name, inks) in enumerate(inks.items()):
-    paper, ink = (torch.tensor(colour).view(3, 1, 1) for colour in inks)
+for number, (name, colours) in enumerate(inks.items()):
+    paper, ink = (torch.tensor(colour).view(3, 1, 1) for colour in colours)
     Path("domains", name).mkdir(parents=True, exist_ok=True)
     for i in range(number, len(digits), 2):  # no digit is in both
         picture = paper + (ink - paper) * digits[i]
@@ -68,18 +68,18 @@ class Exhibit:
         return f"{self.name}{Path(self.made).suffix or '.png'}"
 
 
-def _family(name: str, title: str, about: str, training: str, more: str = "") -> Exhibit:
+def _family(name: str, title: str, about: str, training: str) -> Exhibit:
     """Describe samples of an architecture's run."""
     train = f"ganzoo train {training} --out runs/{name}"
-    sample = f"ganzoo sample runs/{name} -n 20{more} --out {name}.png"
-    return Exhibit(name, title, about, f"20 digits of {title}", (train, sample), f"{name}.png")
+    sample = f"ganzoo sample runs/{name} -n 24 --out {name}.png"
+    return Exhibit(name, title, about, f"24 digits of {title}", (train, sample), f"{name}.png")
 
 
 CONDITIONAL = (
     "ganzoo train dcgan --loss wgan-gp --image-size 16 --set arch.conditional=true --out runs/dcgan"
 )
 RING = (
-    "ganzoo train mlp --data ring --loss lsgan --steps 3000 --sample-every 100 --tracker report "
+    "ganzoo train mlp --data ring --loss lsgan --steps 12000 --sample-every 400 --tracker report "
     "--out runs/ring"
 )
 
@@ -137,13 +137,13 @@ EXHIBITS = (
         "sngan-resnet",
         "SN-GAN's ResNet",
         "Five updates of the discriminator a step.",
-        "sngan-resnet --image-size 16 --set arch.base_channels=24 --steps 300",
+        "sngan-resnet --image-size 16 --set arch.base_channels=24 --steps 700",
     ),
     _family(
         "resnet",
         "WGAN-GP's ResNet",
         "As in the improved training of Wasserstein GANs, at a fifth of the width.",
-        "resnet --image-size 16 --set arch.base_channels=24 --steps 300",
+        "resnet --image-size 16 --set arch.base_channels=24 --steps 700",
     ),
     _family(
         "r3gan",
@@ -159,7 +159,7 @@ EXHIBITS = (
         "Rows of digits by night above their translations by day",
         (
             "ganzoo train cyclegan --data ./domains --image-size 24 --set arch.base_channels=12 "
-            "--set arch.blocks=2 --steps 1000 --out runs/cyclegan",
+            "--set arch.blocks=2 --steps 3000 --out runs/cyclegan",
             "ganzoo sample runs/cyclegan --source ./domains/night --label day -n 16 "
             "--out cyclegan.png",
         ),
@@ -169,8 +169,9 @@ EXHIBITS = (
     Exhibit(
         "ring",
         "A training, as a movie",
-        "A perceptron on a ring of eight Gaussians, by least squares: its pictures through time.",
-        "Points that spread from the middle to eight circles on a ring",
+        "A perceptron on a ring of eight Gaussians, by least squares: its pictures through time. "
+        "One of the eight is missed.",
+        "Points that spread from the middle along a ring of eight circles, and miss one",
         (RING, "ganzoo report runs/ring --out ring.html --movie ring.webp"),
         "ring.webp",
     ),
