@@ -155,7 +155,7 @@ EXHIBITS = (
         "cyclegan",
         "CycleGAN",
         "Two sets of digits that share none, translated into each other's colours: a row of "
-        "sources above a row of what they became.",
+        "sources above a row of what they became. The colours are learnt; few shapes are kept.",
         "Rows of digits by night above their translations by day",
         (
             "ganzoo train cyclegan --data ./domains --image-size 24 --set arch.base_channels=12 "
