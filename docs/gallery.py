@@ -198,9 +198,9 @@ def page() -> str:
     """Return the page."""
     parts = [
         "# Gallery",
-        "What ganzoo makes, from seeds, on a processor in some minutes each; no picture was chosen "
-        "among several. `python docs/gallery.py --work DIR` runs the commands below each and "
-        "writes this page. The runs are small, and for looking at: numbers are in "
+        "What ganzoo makes on a processor, in some minutes each. No seed was chosen; how long the "
+        "runs are was, to fit those minutes. `python docs/gallery.py --work DIR` runs the commands "
+        "below each and writes this page. The runs are small, and for looking at: numbers are in "
         "[results.md](results.md), more families at other sizes in [zoo.md](zoo.md).",
     ]
     for each in EXHIBITS:

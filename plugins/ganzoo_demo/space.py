@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ganzoo import Space
@@ -45,7 +46,7 @@ class DemoSpace(Space):
 
 
 def launch(reference: str, **options: Any) -> None:
-    """Load a model and serve its page as Gradio does it, where and as the Hub asks for.
+    """Load a model and serve its page as Gradio does, where the Hub asks for, until a signal.
 
     It is public there, with nothing behind it, and so nobody is refused.
 
@@ -57,7 +58,7 @@ def launch(reference: str, **options: Any) -> None:
     from ganzoo_demo.serving import signals_raised, workplace
 
     model = load(reference)
-    with signals_raised(), workplace() as place:
+    with suppress(KeyboardInterrupt), signals_raised(), workplace() as place:
         from ganzoo_demo.page import build, settings
         from ganzoo_demo.studio import Studio
 
