@@ -37,6 +37,7 @@ PROTOCOLS = {
     registry.EVALUATOR: ("Evaluator", "SampleSet", "Features", "Score"),
     registry.FEATURE_EXTRACTOR: ("FeatureExtractor", "LoadedExtractor"),
     registry.TRACKER: ("Tracker", "TrackedRun"),
+    registry.SPACE: ("Space",),
     registry.COMMAND: (),
 }
 """The classes that an author of each kind meets."""

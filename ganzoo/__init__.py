@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ganzoo.model import Model as Model
     from ganzoo.model import load as load
     from ganzoo.publishing import publish as publish
+    from ganzoo.space import Space as Space
     from ganzoo.tracker import TrackedRun as TrackedRun
     from ganzoo.tracker import Tracker as Tracker
 
@@ -55,6 +56,7 @@ _HOMES = {
     "loss": ("Discriminator", "Loss", "Recipe"),
     "model": ("Model", "load"),
     "publishing": ("publish",),
+    "space": ("Space",),
     "tracker": ("TrackedRun", "Tracker"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

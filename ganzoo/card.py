@@ -272,8 +272,9 @@ def _times(count: int, thing: str) -> str:
 
 def _use(subject: _Subject) -> str:
     config, spec = subject.config, subject.config.spec
-    packages = _strangers([config.architecture, config.loss])
-    more = _strangers([config.data, *config.augmentations])
+    packages = strangers([config.architecture, config.loss])
+    names = [name for name, _ in installable(packages)]
+    more = strangers([config.data, *config.augmentations])
     numbers = ", ".join(map(str, spec.shape))
     if subject.translates:
         call = f"translate(photos, label=0)  # floats (N, {numbers}) in [-1, 1], as many as photos"
@@ -282,7 +283,7 @@ def _use(subject: _Subject) -> str:
         call += " in [-1, 1]" if spec.is_image else ""
     paragraphs = [
         "## How to use it",
-        f"```console\n{' '.join(['pip install', PACKAGE, *_installable(packages)])}\n```",
+        f"```console\n{' '.join(['pip install', PACKAGE, *names])}\n```",
         "```python\nimport ganzoo\n\n"
         f"model = ganzoo.load({json.dumps(printable(subject.reference), ensure_ascii=False)})\n"
         f"{'images' if spec.is_image else 'points'} = model.{call}\n```",
@@ -301,15 +302,15 @@ def _use(subject: _Subject) -> str:
     return "\n\n".join(paragraphs)
 
 
-def _strangers(choices: Iterable[ComponentChoice]) -> list[tuple[str, str]]:
+def strangers(choices: Iterable[ComponentChoice]) -> list[tuple[str, str]]:
     """Return the packages of components, with their versions, but for ganzoo itself."""
     found = {(choice.package, choice.version) for choice in choices}
     return sorted((name, version) for name, version in found if name.lower() != PACKAGE)
 
 
-def _installable(packages: Iterable[tuple[str, str]]) -> list[str]:
-    """Return the names that are names: a file may hold an option of the installer in its place."""
-    return [name for name, _ in packages if _PACKAGE_NAME.fullmatch(name)]
+def installable(packages: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return those whose names are names: a file may hold an option of the installer instead."""
+    return [each for each in packages if _PACKAGE_NAME.fullmatch(each[0])]
 
 
 def _class_count(count: int) -> str:

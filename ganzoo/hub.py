@@ -51,6 +51,8 @@ class Reference:
     """``user/name``."""
     revision: str | None = None
     """Branch, tag or commit; the newest of the default branch if None."""
+    kind: str = "model"
+    """What the Hub calls such a repository: ``model``, or ``space``."""
 
     def __str__(self) -> str:
         return self.repo if self.revision is None else f"{self.repo}@{self.revision}"
@@ -223,7 +225,7 @@ def _downloaded(reference: Reference, name: str, size: int | None, anew: bool) -
 
     revision = reference.revision
     found = get_hf_file_metadata(
-        hf_hub_url(reference.repo, name, revision=revision), **library()
+        hf_hub_url(reference.repo, name, revision=revision, repo_type=reference.kind), **library()
     ).size
     limit = LIMITS[MANIFEST_FILE] if size is None else size
     if found is None or found > limit or (size is not None and found != size):
@@ -233,7 +235,14 @@ def _downloaded(reference: Reference, name: str, size: int | None, anew: bool) -
             f"{f'at most {limit:,}' if size is None else f'{size:,}'}; nothing was downloaded"
         )
     return Path(
-        hf_hub_download(reference.repo, name, revision=revision, force_download=anew, **library())
+        hf_hub_download(
+            reference.repo,
+            name,
+            revision=revision,
+            repo_type=reference.kind,
+            force_download=anew,
+            **library(),
+        )
     )
 
 
@@ -293,9 +302,9 @@ def refusal(error: HfHubHTTPError, doing: str, reference: Reference) -> GanzooEr
     if isinstance(error, errors.GatedRepoError):
         return GanzooError(f"{repo} is gated: ask its author for access on its page, and {LOGIN}")
     if isinstance(error, errors.RepositoryNotFoundError):
+        here = "; and there is no such folder here" if reference.kind == "model" else ""
         return InputError(
-            f"the Hub has no model {repo}, or it is private: then {LOGIN}; and there is no such "
-            "folder here"
+            f"the Hub has no {reference.kind} {repo}, or it is private: then {LOGIN}{here}"
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return InputError(f"{repo} has no revision {revision}; see the branches and tags there")

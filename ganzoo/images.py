@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from ganzoo.files import atomic_path, regular_size
 
 if TYPE_CHECKING:
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
 
 NUMBERS_AT_ONCE = 1 << 26
@@ -208,13 +210,24 @@ def save_png(image: Tensor, path: Path, texts: dict[str, str]) -> None:
         path: Where to; an existing file is replaced.
         texts: Metadata, such as ``{"Software": "ganzoo 0.1.0"}``.
     """
+    with atomic_path(path) as beside:
+        to_pil(image).save(beside, format="PNG", pnginfo=_png_info(texts))
+
+
+def png(image: Tensor, texts: dict[str, str]) -> bytes:
+    """Return one uint8 image ``(C, H, W)`` of 1, 3 or 4 channels as a small PNG, with metadata."""
+    file = io.BytesIO()
+    to_pil(image).save(file, format="PNG", optimize=True, pnginfo=_png_info(texts))
+    return file.getvalue()
+
+
+def _png_info(texts: dict[str, str]) -> PngInfo:
     from PIL.PngImagePlugin import PngInfo
 
     info = PngInfo()
     for key, text in texts.items():
         info.add_itxt(key, text)
-    with atomic_path(path) as beside:
-        to_pil(image).save(beside, format="PNG", pnginfo=info)
+    return info
 
 
 def load_png(path: Path) -> tuple[Tensor, dict[str, str]]:

@@ -7,16 +7,14 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from pydantic import ValidationError
 
 from ganzoo.card import card, licence_of, merged
 from ganzoo.component import without_folders
 from ganzoo.curve import training_curve
-from ganzoo.errors import InputError, first_line
+from ganzoo.errors import GanzooError, InputError, first_line
 from ganzoo.files import manifest, regular_size, sha256, to_json, user_path, write_text
 from ganzoo.hub import HubFolder, parse
 from ganzoo.model import loaded
@@ -29,41 +27,24 @@ from ganzoo.model_files import (
     FILE_NAME,
     GENERATOR_FILE,
     LIMITS,
-    MANIFEST_FILE,
     PICTURE_FILE,
 )
 from ganzoo.model_folder import (
-    RECORDS,
     FileRecord,
     ModelFolder,
     write_manifest,
 )
 from ganzoo.reference import find_model
 from ganzoo.scores import SCORES_FILE, write_scores
+from ganzoo.spaces import Page, Subject, chosen
 from ganzoo.tracker import METRICS_FILE
-from ganzoo.upload import Repository
+from ganzoo.upload import Publication, Repository
 
 if TYPE_CHECKING:
     from ganzoo.run import Run
 
 OWN_FILES = {GENERATOR_FILE, DISCRIMINATOR_FILE, *LIMITS}
 PARTS = ("architecture", "loss", "data")
-
-
-@dataclass(frozen=True)
-class Publication:
-    """What was published, or would be."""
-
-    repo: str
-    files: dict[str, FileRecord]
-    """Every file by its name, with its size and SHA-256."""
-    url: str | None = None
-    commit: str | None = None
-    """None where nothing was sent."""
-    changed: bool = False
-    """Whether there is a new commit: what is there already is not sent again."""
-    tag: str | None = None
-    private: bool | None = None
 
 
 def publish(
@@ -75,10 +56,11 @@ def publish(
     license: str | None = None,
     card_file: str | Path | None = None,
     add: Iterable[str | Path] = (),
+    space: bool | str = False,
     dry_run: bool = False,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Publication:
-    """Publish a model on the Hub.
+    """Publish a model on the Hub, and a Space that shows it if that is asked for.
 
     Nothing is published but the files of the model folder, by name, the picture of the training
     curve, and what ``add`` names. Folders of this machine and trackers are left out of the
@@ -94,6 +76,8 @@ def publish(
         card_file: Text for the card, in place of what a person wrote in the folder's or the
             repository's own.
         add: Other files, such as exports, that the repository is to carry.
+        space: Whether to publish a Space of the same name too, and the name of its kind where
+            there are several.
         dry_run: Whether to stop before anything is sent or asked.
         warn: Called with what is worth a person's attention.
 
@@ -105,6 +89,7 @@ def publish(
     if wanted is None or wanted.revision is not None:
         raise InputError(f"'{repo}' is no name of a model on the Hub: write user/name")
     parse(repo, revision)  # a tag by which nobody could load it is none
+    page = chosen(space) if space else None
     folder = find_model(model)
     with tempfile.TemporaryDirectory(prefix="ganzoo-") as place:
         staged = _Staged(folder, Path(place))
@@ -119,47 +104,30 @@ def publish(
         if repository and theirs is not None and not card_file:
             own = _chosen(own, theirs, generated, repository, warn)
         staged.write_card(generated, own, warn)
+        subject = Subject(staged.config, wanted.repo, staged.licence())
         if repository is None:
-            return Publication(wanted.repo, staged.records())
-        return _sent(staged, repository, revision, tagged)
+            told = None if page is None else page.rehearsed(subject)
+            return Publication(wanted.repo, staged.records(), space=told)
+        found = repository.publish(staged.place, staged.records(), staged.title, revision, tagged)
+        return found if page is None else _with_space(found, page, subject, private, warn)
 
 
-def _sent(
-    staged: _Staged, repository: Repository, tag: str | None, tagged: str | None
+def _with_space(
+    found: Publication,
+    page: Page,
+    subject: Subject,
+    private: bool,
+    warn: Callable[[str], None],
 ) -> Publication:
-    """Send what the repository does not have already, and set the tag."""
-    records = staged.records()
-    unchanged = all(repository.has(staged.place / name) for name in records)
-    if tag is not None and tagged is not None and (not unchanged or tagged != repository.head):
-        raise InputError(
-            f"{repository.name} has the tag '{tag}' already, of the commit {tagged[:8]}; nothing "
-            "was published: choose another --revision"
-        )
-    commit = repository.head
-    if not unchanged:
-        before = _listed(repository.text(MANIFEST_FILE)).keys() & repository.files.keys()
-        commit = repository.commit(
-            staged.place, records, sorted(before - records.keys()), staged.title
-        )
-    if tag is not None and tagged is None:
-        repository.tag(tag, commit)
-    return Publication(
-        repository.name,
-        records,
-        repository.url,
-        commit,
-        not unchanged,
-        tag,
-        repository.private,
-    )
-
-
-def _listed(text: str | None) -> dict[str, FileRecord]:
-    """Return what a manifest of the Hub lists; nothing if it is none."""
+    """Publish the Space of a model that was just published."""
+    at = replace(subject, revision=found.commit)
     try:
-        return RECORDS.validate_json(text or "{}")
-    except ValidationError:
-        return {}
+        return replace(found, space=page.publish(at, private or bool(found.private), warn))
+    except GanzooError as error:
+        kind = InputError if isinstance(error, InputError) else GanzooError
+        raise kind(
+            f"{found.repo} is published as {found.commit}, without its Space: {error}"
+        ) from error
 
 
 def _edited(folder: ModelFolder) -> str | None:
@@ -192,7 +160,7 @@ def _chosen(
     with_theirs = merged(generated, theirs)[0]
     if with_theirs in (generated, merged(generated, own)[0]):
         return own
-    record = _listed(repository.text(MANIFEST_FILE)).get(CARD_FILE)
+    record = repository.listed().get(CARD_FILE)
     if record and record.sha256 == hashlib.sha256(theirs.encode()).hexdigest():
         # As it was published: the folder's is the newer one.
         warn(f"the folder's own {CARD_FILE} takes the place of that on the Hub")
@@ -249,6 +217,10 @@ class _Staged:
         """Return the card as ganzoo writes it."""
         curve = CURVE_FILE if (self.place / CURVE_FILE).exists() else None
         return card(self.config, self.rows, reference=repo, license=license, curve=curve)
+
+    def licence(self) -> str | list[str] | None:
+        """Return the licence that the card names, once it is written."""
+        return licence_of((self.place / CARD_FILE).read_text(encoding="utf-8"))
 
     def add(self, files: Iterable[Path]) -> None:
         """Copy other files that the repository is to carry.

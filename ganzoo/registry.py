@@ -45,6 +45,7 @@ FEATURE_EXTRACTOR = Kind(
     "feature extractor", "ganzoo.feature_extractors", "ganzoo.evaluator:FeatureExtractor"
 )
 TRACKER = Kind("tracker", "ganzoo.trackers", "ganzoo.tracker:Tracker")
+SPACE = Kind("space", "ganzoo.spaces", "ganzoo.space:Space")
 COMMAND = Kind("command", "ganzoo.commands", "typer:Typer", instances=True)
 KINDS = (
     ARCHITECTURE,
@@ -54,6 +55,7 @@ KINDS = (
     EVALUATOR,
     FEATURE_EXTRACTOR,
     TRACKER,
+    SPACE,
     COMMAND,
 )
 

@@ -95,7 +95,7 @@ def write_samples(
     if suffix == ".csv":
         write_text(path, _table(stored))
     elif suffix:
-        shown = _in_pairs(sources.stored, stored) if sources else _picture(model, stored, number)
+        shown = _in_pairs(sources.stored, stored) if sources else pictured(model, stored, number)
         save_png(shown, path, texts)
     else:
         for i, file in enumerate(files):
@@ -146,7 +146,7 @@ def write_walk(
     def pictures() -> Iterator[Image]:
         for done, inputs in enumerate(walk, 1):
             stored = generated(generator, inputs, spec)
-            yield to_pil(_picture(model, stored, number))
+            yield to_pil(pictured(model, stored, number))
             report("drawing frames", done, len(walk))
 
     def write() -> None:
@@ -157,6 +157,19 @@ def write_walk(
 
     with ranks.joined() as team:
         team.agreed(write)
+
+
+def pictured(model: Model, stored: Tensor, label: int | None) -> Tensor:
+    """Show samples as one picture, where each class has columns of its own unless one is asked.
+
+    Args:
+        model: What they were drawn from.
+        stored: The samples, as they are stored.
+        label: Class that all of them were asked to be of.
+    """
+    spec = model.config.spec
+    in_turn = spec.classes if model.conditional and label is None else None
+    return picture_of(stored, spec.modes, columns_of(in_turn))
 
 
 def _class_called(model: Model, label: str | None) -> int | None:
@@ -171,13 +184,6 @@ def _refuse_there(files: list[Path], replace: bool) -> None:
     there = [file for file in files if file.exists()]
     if there and not replace:
         raise InputError(f"{there[0]} is there already; choose another --out, or add --force")
-
-
-def _picture(model: Model, stored: Tensor, label: int | None) -> Tensor:
-    """Show samples as one picture, where each class has columns of its own unless one is asked."""
-    spec = model.config.spec
-    in_turn = spec.classes if model.conditional and label is None else None
-    return picture_of(stored, spec.modes, columns_of(in_turn))
 
 
 def _suffix(path: Path, spec: DataSpec) -> str:

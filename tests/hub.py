@@ -1,9 +1,9 @@
 """A small Hugging Face Hub on this machine, and the real client of it in a process of its own.
 
 :class:`FakeHub` keeps repositories in memory and answers the routes that ``huggingface_hub`` uses
-for models, as seen in its version 2.4. Tests look into it, and make it fail. :class:`Client` runs
-the command line of ganzoo or a few lines of Python against it. It is another process because the
-client reads its endpoint when it is imported.
+for models and Spaces, as seen in its version 2.4. Tests look into it, and make it fail.
+:class:`Client` runs the command line of ganzoo or a few lines of Python against it. It is another
+process because the client reads its endpoint when it is imported.
 
 Large files are kept apart, as on the real Hub, and are served under another name of this machine:
 the client takes a redirect to the same one for a move of the repository.

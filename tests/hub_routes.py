@@ -23,6 +23,20 @@ GIT_ATTRIBUTES = "".join(
     f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LARGE_SUFFIXES
 ).encode()
 """The one file of a new repository, which the Hub writes."""
+NEW_SPACE = """---
+title: {name}
+emoji: 🐨
+colorFrom: blue
+colorTo: gray
+sdk: {sdk}
+sdk_version: 5.0.1
+app_file: app.py
+pinned: false
+---
+
+Check out the configuration reference at https://huggingface.co/docs/hub/spaces-config-reference
+"""
+"""What the Hub writes for a new Space."""
 DATE = "2026-01-01T00:00:00.000Z"
 
 
@@ -74,7 +88,10 @@ class Commit:
 
 @dataclass
 class Repository:
-    """A model repository: its history, and the large files that were uploaded to it."""
+    """A repository: its history, and the large files that were uploaded to it.
+
+    That of a Space has a name that begins with ``spaces/``, as its address does.
+    """
 
     name: str
     private: bool = False
@@ -91,7 +108,7 @@ class Repository:
 
     @property
     def owner(self) -> str:
-        return self.name.split("/")[0]
+        return _owner(self.name)
 
     @property
     def head(self) -> Commit:
@@ -204,7 +221,8 @@ def is_large(path: str, size: int) -> bool:
 
 Handle = Callable[..., Answer]
 ROUTES: list[tuple[tuple[str, ...], re.Pattern[str], Handle]] = []
-MODEL = r"/api/models/(?P<name>[^/]+/[^/]+)"
+MODEL = r"/api/(?:models/|(?=spaces/))(?P<name>(?:spaces/)?[^/]+/[^/]+)"
+PAGE = r"/(?P<name>(?:spaces/)?[^/]+/[^/]+)"
 REVISION = r"(?P<revision>[^/]+)"
 
 
@@ -217,7 +235,7 @@ def route(method: str, pattern: str) -> Callable[[Handle], Handle]:
 
 
 WRONG_TOKEN = "Invalid credentials in Authorization header"
-HIDDEN = re.compile("/api/models/.+|/.+/resolve/.+")
+HIDDEN = re.compile("/api/(models|spaces)/.+|/.+/resolve/.+")
 """Where the client takes 401 for a repository that is not there, by the address alone."""
 
 
@@ -278,8 +296,18 @@ def _readable(hub: FakeHub, request: Request, name: str) -> Repository:
 def _writable(hub: FakeHub, request: Request, name: str) -> Repository:
     if _account(hub, request) is not None:
         _readable(hub, request, name)
-    _may_write(hub, request, name.split("/")[0])
+    _may_write(hub, request, _owner(name))
     return hub.repositories[name]
+
+
+def _owner(name: str) -> str:
+    return name.split("/")[-2]
+
+
+def _named(hub: FakeHub, request: Request) -> str:
+    wanted = request.json
+    name = f"{wanted.get('organization') or _account(hub, request)}/{wanted['name']}"
+    return f"spaces/{name}" if wanted.get("type") == "space" else name
 
 
 @route("GET", "/api/whoami-v2")
@@ -297,21 +325,21 @@ def _whoami(hub: FakeHub, request: Request) -> Answer:
 @route("POST", "/api/repos/create")
 def _create(hub: FakeHub, request: Request) -> Answer:
     wanted = request.json
-    account = _account(hub, request)
-    name = f"{wanted.get('organization') or account}/{wanted['name']}"
-    _may_write(hub, request, name.split("/")[0])
-    answer = {"url": f"{hub.url}/{name}", "name": name}
+    name = _named(hub, request)
+    _may_write(hub, request, _owner(name))
+    answer = {"url": f"{hub.url}/{name}", "name": name.removeprefix("spaces/")}
     if name in hub.repositories:
-        return Answer.of({**answer, "error": "You already created this model repo"}, 409)
-    hub.repo(name, private=wanted.get("visibility") == "private")
+        return Answer.of({**answer, "error": "You already created this repo"}, 409)
+    if name.startswith("spaces/") and wanted["sdk"] not in ("gradio", "docker", "static"):
+        raise Refused(400, '"sdk" must be one of [gradio, docker, static]')
+    first = {"README.md": NEW_SPACE.format(**wanted).encode()} if "sdk" in wanted else None
+    hub.repo(name, first, private=wanted.get("visibility") == "private")
     return Answer.of(answer)
 
 
 @route("DELETE", "/api/repos/delete")
 def _delete(hub: FakeHub, request: Request) -> Answer:
-    wanted = request.json
-    name = f"{wanted.get('organization') or _account(hub, request)}/{wanted['name']}"
-    del hub.repositories[_writable(hub, request, name).name]
+    del hub.repositories[_writable(hub, request, _named(hub, request)).name]
     return Answer.of({})
 
 
@@ -346,7 +374,7 @@ def _preupload(hub: FakeHub, request: Request, name: str, revision: str) -> Answ
     return Answer.of({"files": files, "commitOid": commit.sha})
 
 
-@route("POST", r"/(?P<name>[^/]+/[^/]+)\.git/info/lfs/objects/batch")
+@route("POST", PAGE + r"\.git/info/lfs/objects/batch")
 def _batch(hub: FakeHub, request: Request, name: str) -> Answer:
     repository = _writable(hub, request, name)
     objects = []
@@ -360,7 +388,7 @@ def _batch(hub: FakeHub, request: Request, name: str) -> Answer:
     return Answer.of({"transfer": "basic", "objects": objects})
 
 
-@route("PUT", r"/storage/(?P<name>[^/]+/[^/]+)/(?P<oid>[0-9a-f]{64})")
+@route("PUT", f"/storage{PAGE}/(?P<oid>[0-9a-f]{{64}})")
 def _store(hub: FakeHub, request: Request, name: str, oid: str) -> Answer:
     blob = Blob(request.body, large=True)
     if blob.sha256 != oid or len(request.body) != int(request.query["size"]):
@@ -369,7 +397,7 @@ def _store(hub: FakeHub, request: Request, name: str, oid: str) -> Answer:
     return Answer(200)
 
 
-@route("GET", r"/storage/(?P<name>[^/]+/[^/]+)/(?P<oid>[0-9a-f]{64})")
+@route("GET", f"/storage{PAGE}/(?P<oid>[0-9a-f]{{64}})")
 def _fetch(hub: FakeHub, request: Request, name: str, oid: str) -> Answer:
     repository = hub.repositories[name]
     blob = Blob(repository.large[oid], large=True)
@@ -492,8 +520,8 @@ def _info(hub: FakeHub, request: Request, name: str, revision: str) -> Answer:
     return Answer.of(
         {
             "_id": "0" * 24,
-            "id": name,
-            "modelId": name,
+            "id": name.removeprefix("spaces/"),
+            "modelId": name.removeprefix("spaces/"),
             "author": repository.owner,
             "sha": commit.sha,
             "private": repository.private,
@@ -540,7 +568,7 @@ def _paths_info(hub: FakeHub, request: Request, name: str, revision: str) -> Ans
     return Answer.of(_listing(repository, {**tree, **repository.strangers}))
 
 
-@route("GET HEAD", f"/(?P<name>[^/]+/[^/]+)/resolve/{REVISION}/(?P<path>.+)")
+@route("GET HEAD", f"{PAGE}/resolve/{REVISION}/(?P<path>.+)")
 def _resolve(hub: FakeHub, request: Request, name: str, revision: str, path: str) -> Answer:
     repository = _readable(hub, request, name)
     if repository.gated:

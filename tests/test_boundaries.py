@@ -166,8 +166,14 @@ def test_nothing_can_run_code_that_lies_in_data(path):
     assert unsafe(parsed(path)) == []
 
 
-HEAVY = ["torch", "torchvision", "torch_fidelity", "numpy", "PIL", "huggingface_hub", "safetensors"]
-SLOW = ["torchvision", "torch._dynamo", "torch_fidelity", "matplotlib", "huggingface_hub"]
+HEAVY = [
+    *("torch", "torchvision", "torch_fidelity", "numpy", "PIL", "huggingface_hub"),
+    *("safetensors", "gradio"),
+]
+SLOW = [
+    *("torchvision", "torch._dynamo", "torch_fidelity", "matplotlib", "huggingface_hub"),
+    "gradio",
+]
 """What takes as long to import as torch, or is for one purpose alone.
 
 Who makes an optimiser is found out too: the first one of a process imports torch._dynamo.

@@ -4,6 +4,7 @@ import importlib.util
 import re
 import shlex
 import shutil
+import sys
 import tomllib
 from pathlib import Path
 
@@ -26,14 +27,28 @@ def commands(page):
     return [shlex.split(line, comments=True)[1:] for line in found]
 
 
+def script(name):
+    """Return a script of the documentation, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where its dataclasses look for it
+    spec.loader.exec_module(module)
+    return module
+
+
 def test_generated_pages_are_fresh():
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
-    for name, text in generate.pages().items():
+    for name, text in script("generate").pages().items():
         assert (ROOT / "docs" / name).read_text() == text, (
             f"docs/{name} is stale: python docs/generate.py"
         )
+
+
+def test_the_gallery_shows_what_its_script_makes():
+    gallery = script("gallery")
+    assert gallery.PAGE.read_text() == gallery.page(), "docs/gallery.md: python docs/gallery.py"
+    pictures = {path.name: path for path in gallery.PICTURES.iterdir()}
+    assert pictures.keys() == {each.file for each in gallery.EXHIBITS}
+    assert sum(path.stat().st_size for path in pictures.values()) < 2_000_000
 
 
 def test_ci_runs_the_test_command_of_the_readme():
@@ -50,10 +65,10 @@ def test_the_readme_names_everything_in_the_box():
                 assert f"`{entry.name}`" in text, entry.name
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/zoo.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/zoo.md", "docs/gallery.md"])
 def test_documented_trainings_resolve(page, ganzoo_cli, tiny_run):
     shutil.copytree(tiny_run.path, "runs/NAME")
-    for folder in ("photos", "digits"):
+    for folder in ("photos", "digits", "domains"):
         Path(folder).mkdir()
     trainings = [command for command in commands(page) if command[0] == "train"]
     assert trainings

@@ -21,6 +21,7 @@ from ganzoo.registry import (
     FEATURE_EXTRACTOR,
     KINDS,
     LOSS,
+    SPACE,
     TRACKER,
 )
 from tiny import sealed
@@ -317,6 +318,7 @@ def test_show_of_a_name_claimed_twice_shows_both(bad_company, ganzoo_cli):
         (EVALUATOR, "mode", "modes"),
         (FEATURE_EXTRACTOR, "inception", "inception-v3-compat"),
         (TRACKER, "tensorbord", "tensorboard"),
+        (SPACE, "demos", "demo"),
         (COMMAND, "newplugin", "new-plugin"),
     ],
     ids=lambda value: getattr(value, "word", value),
@@ -438,6 +440,7 @@ USES = [
     (EVALUATOR, [*FLOOR, "ring", "--metric", "bad"]),
     (FEATURE_EXTRACTOR, [*FLOOR, "digits", "--metric", "fid", "--features", "bad"]),
     (TRACKER, [*TINY_RING, "--tracker", "bad"]),
+    (SPACE, ["publish", "translator", "a/b", "--dry-run", "--space-kind", "bad"]),
     (COMMAND, ["bad"]),
 ]
 """Each command that can use a component, by its kind."""

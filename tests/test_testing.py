@@ -31,6 +31,7 @@ from ganzoo import (
     Loss,
     Samples,
     Score,
+    Space,
     Tracker,
 )
 from ganzoo import testing as kit
@@ -45,6 +46,7 @@ from ganzoo.testing import (
     dataset,
     evaluator,
     loss,
+    space,
     tracker,
 )
 
@@ -56,6 +58,7 @@ CHECKS = {
     "evaluator": kit.evaluator_checks,
     "feature extractor": kit.feature_extractor_checks,
     "tracker": kit.tracker_checks,
+    "space": kit.space_checks,
     "command": kit.command_checks,
 }
 
@@ -2962,6 +2965,124 @@ AUGMENTATIONS = [
 ]
 
 
+# Spaces -----------------------------------------------------------------------------------------
+
+
+class Still(Space):
+    """A page that is a file."""
+
+    greeting: str = Field("hello", description="What it says first.")
+
+    def metadata(self):
+        return {"sdk": "static", "app_file": "index.html"}
+
+    def files(self, reference, requirements):
+        lines = [self.greeting, reference, *requirements]
+        return {"index.html": "<br>".join(lines), "style.css": "body { margin: 1rem }"}
+
+
+class SpaceWithUnknownOptions(Still):
+    """Takes options that it does not have."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class CountsItsPort(Still):
+    """Has a number among the metadata."""
+
+    def metadata(self):
+        return {**super().metadata(), "app_port": 7860}
+
+
+class RunsFlask(Still):
+    """Needs what the Hub does not run."""
+
+    def metadata(self):
+        return {**super().metadata(), "sdk": "flask"}
+
+
+class StartsElsewhere(Still):
+    """Names a file that it does not have."""
+
+    def metadata(self):
+        return {**super().metadata(), "app_file": "app.py"}
+
+
+class LicensesItself(Still):
+    """Says what only the model can."""
+
+    def metadata(self):
+        return {**super().metadata(), "license": "mit"}
+
+
+class NeedsMore(Still):
+    """Fails for want of a file, in place of saying so."""
+
+    def metadata(self):
+        return {"sdk": (Path("nowhere") / "sdk.txt").read_text()}
+
+
+class WritesAbove(Still):
+    """Has a file in another folder."""
+
+    def files(self, *given):
+        return {**super().files(*given), "../notes.txt": "here"}
+
+
+class WritesTheCard(Still):
+    """Has a card of its own."""
+
+    def files(self, *given):
+        return {**super().files(*given), "readme.md": "# A page"}
+
+
+class WritesBytes(Still):
+    """Has a file that is no text."""
+
+    def files(self, *given):
+        return {**super().files(*given), "icon.png": b"PNG"}
+
+
+class LoadsTheNewest(Still):
+    """Loads the model as it will be some day."""
+
+    def files(self, reference, requirements):
+        return super().files(reference.partition("@")[0], requirements)
+
+
+class InstallsOne(Still):
+    """Installs the first package alone."""
+
+    def files(self, reference, requirements):
+        return super().files(reference, requirements[:1])
+
+
+class Counts(Still):
+    """Says how often it was asked."""
+
+    asked: ClassVar[list[None]] = []
+
+    def files(self, *given):
+        self.asked.append(None)
+        return {**super().files(*given), "count.txt": str(len(self.asked))}
+
+
+SPACES = [
+    Kill(common.check_options, SpaceWithUnknownOptions, "keep extra='forbid'"),
+    Kill(space.check_metadata, CountsItsPort, "metadata must be texts"),
+    Kill(space.check_metadata, RunsFlask, "an sdk that the Hub runs, gradio, docker, static"),
+    Kill(space.check_metadata, StartsElsewhere, "app_file must be one of the files, index.html"),
+    Kill(space.check_metadata, LicensesItself, "license of the metadata come from the model"),
+    Kill(space.check_metadata, NeedsMore, "once check has refused nothing; it raised FileNotFound"),
+    Kill(space.check_files, WritesAbove, "begins with no '.': '../notes.txt'"),
+    Kill(space.check_files, WritesTheCard, "readme.md is written by ganzoo itself"),
+    Kill(space.check_files, WritesBytes, "icon.png must be a text, and is a bytes"),
+    Kill(space.check_model, LoadsTheNewest, "must load the reference that it is given"),
+    Kill(space.check_model, InstallsOne, "'acme-data==3.4.5' stands in no file"),
+    Kill(space.check_same, Counts, "must be the same each time"),
+]
+
+
 # Commands ---------------------------------------------------------------------------------------
 
 
@@ -3077,6 +3198,7 @@ SOUND = {
     ],
     "feature extractor": [loaded(Means), loaded(MeansOfColours)],
     "tracker": [Notes, Onlooker, Judging],
+    "space": [Still],
     "command": [one_command, two_commands],
 }
 KILLS = {
@@ -3087,6 +3209,7 @@ KILLS = {
     "evaluator": EVALUATORS,
     "feature extractor": FEATURE_EXTRACTORS,
     "tracker": TRACKERS,
+    "space": SPACES,
     "command": COMMANDS,
 }
 BROKEN = {

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganzoo.cli.common import Json, note, print_json, print_table
+from ganzoo.cli.common import Json, names_of, note, print_json, print_table
 from ganzoo.errors import InputError
+from ganzoo.registry import SPACE
 
 if TYPE_CHECKING:
     from ganzoo.publishing import Publication
@@ -53,6 +54,22 @@ def publish(
         list[Path] | None,
         typer.Option(metavar="FILE", help="Another file to publish, as an export; repeatable."),
     ] = None,
+    space: Annotated[
+        bool,
+        typer.Option("--space", help="Publish a Space of that name too: a page to play with it."),
+    ] = False,
+    space_kind: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Kind of the Space, where packages bring several.",
+            autocompletion=names_of(SPACE),
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the files of the Space there, and send nothing."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the files that would be published, and stop.")
     ] = False,
@@ -67,6 +84,18 @@ def publish(
         raise InputError(f"name a run and user/name, and no more: {' '.join(names)}")
     if len(names) == 1 and Path(names[0]).exists():  # the newest run is not what is meant
         raise InputError(f"{names[0]} is here: name the model on the Hub too, as user/name")
+    kind = space_kind or space
+    if out is not None:
+        if not kind:
+            raise InputError("--out is where the files of a --space are written")
+        if dry_run or private or revision or card or add:
+            raise InputError(
+                "with --out nothing is sent: leave --dry-run, --private, --revision, --card and "
+                "--add away"
+            )
+        model = names[0] if len(names) == 2 else None
+        _write(model, names[-1], out, kind, license, as_json)
+        return
     from ganzoo.publishing import publish as publish_model
 
     if license is None and not dry_run and sys.stdin.isatty() and sys.stderr.isatty():
@@ -79,13 +108,31 @@ def publish(
         license=license,
         card_file=card,
         add=add or (),
+        space=kind,
         dry_run=dry_run,
-        warn=lambda message: note(f"note: {message}"),
+        warn=_warn,
     )
     if as_json:
         print_json(_as_json(found))
         return
     _print(found)
+
+
+def _write(
+    model: str | None, repo: str, folder: Path, kind: bool | str, license: str | None, as_json: bool
+) -> None:
+    from ganzoo.spaces import write_space
+
+    files = write_space(model, repo, folder, kind=kind, license=license, warn=_warn)
+    if as_json:
+        print_json({"model": repo, "files": [str(file) for file in files]})
+    else:
+        print(folder)
+        note("nothing was sent; these are the files of a Space")
+
+
+def _warn(message: str) -> None:
+    note(f"note: {message}")
 
 
 def _asked() -> str | None:
@@ -101,6 +148,7 @@ def _asked() -> str | None:
 
 def _as_json(found: Publication) -> dict[str, object]:
     files = [{"name": name, **record.model_dump()} for name, record in found.files.items()]
+    space = {} if found.space is None else {"space": _as_json(found.space)}
     return {
         "repo": found.repo,
         "url": found.url,
@@ -109,22 +157,37 @@ def _as_json(found: Publication) -> dict[str, object]:
         "revision": found.tag,
         "private": found.private,
         "files": files,
+        **space,
     }
 
 
 def _print(found: Publication) -> None:
     if found.commit is None:
-        print_table(
-            ("file", "bytes", "sha256"),
-            [(name, str(one.size), one.sha256) for name, one in found.files.items()],
-        )
+        _print_files(found)
         note(
             f"nothing was sent; this is what {found.repo} would get, and in its card whatever "
             "text a person wrote there"
         )
+        if found.space is not None:
+            _print_files(found.space)
+            note("and this its Space, whose page will name the commit of the model")
         return
     print(found.url)
-    state = "published" if found.changed else "was there already, nothing changed"
-    note(f"{state}: commit {found.commit}{f', tag {found.tag}' if found.tag else ''}")
+    note(f"{_state(found)}{f', tag {found.tag}' if found.tag else ''}")
+    if found.space is not None:
+        print(found.space.url)
+        note(f"its Space {_state(found.space)}; a new one takes some minutes to start")
     reference = f"{found.repo}@{found.tag or found.commit}"
     note(f'next: ganzoo sample {reference}   ganzoo.load("{reference}")')
+
+
+def _print_files(found: Publication) -> None:
+    print_table(
+        ("file", "bytes", "sha256"),
+        [(name, str(one.size), one.sha256) for name, one in found.files.items()],
+    )
+
+
+def _state(found: Publication) -> str:
+    state = "published" if found.changed else "was there already, nothing changed"
+    return f"{state}: commit {found.commit}"

@@ -30,6 +30,7 @@ from ganzoo.testing.conformance import conformance_tests
 from ganzoo.testing.dataset import dataset_checks
 from ganzoo.testing.evaluator import evaluator_checks, feature_extractor_checks
 from ganzoo.testing.loss import loss_checks
+from ganzoo.testing.space import space_checks
 from ganzoo.testing.tracker import tracker_checks
 
 __all__ = [
@@ -43,5 +44,6 @@ __all__ = [
     "evaluator_checks",
     "feature_extractor_checks",
     "loss_checks",
+    "space_checks",
     "tracker_checks",
 ]

@@ -18,6 +18,7 @@ from ganzoo.testing.common import check_options
 from ganzoo.testing.dataset import dataset_checks
 from ganzoo.testing.evaluator import evaluator_checks, feature_extractor_checks
 from ganzoo.testing.loss import loss_checks
+from ganzoo.testing.space import space_checks
 from ganzoo.testing.tracker import tracker_checks
 
 Check = Callable[[Any], None]
@@ -30,6 +31,7 @@ CHECKS: dict[Kind, list[Check]] = {
     registry.EVALUATOR: evaluator_checks,
     registry.FEATURE_EXTRACTOR: [check_options, *feature_extractor_checks],
     registry.TRACKER: tracker_checks,
+    registry.SPACE: space_checks,
     registry.COMMAND: command_checks,
 }
 

@@ -13,9 +13,10 @@ from ganzoo.checkpoint import STEP
 from ganzoo.devices import processor
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.files import append_line, drop_lines_after, to_json, write_text
+from ganzoo.nearest import evenly
 from ganzoo.run import Run
 from ganzoo_report import report
-from ganzoo_report.judging import evenly, logits_of
+from ganzoo_report.judging import logits_of
 from ganzoo_report.kept import NAMES, Kept
 from ganzoo_report.surface import fits, surface
 

@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 BATCH = 64
 
 
-def evenly(count: int, most: int) -> Tensor:
-    """Return at most so many places of so many, evenly chosen."""
-    return torch.arange(min(count, most)) * count // min(count, most)
-
-
 def logits_of(discriminator: nn.Module, samples: Samples, *, conditional: bool) -> Tensor:
     """Return the logit of each sample ``(N,)`` on the CPU, the mean of those of its parts.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
@@ -11,13 +10,12 @@ import torch
 
 from ganzoo import images
 from ganzoo.dataset import Samples
-from ganzoo.errors import GanzooError, InputError, first_line
+from ganzoo.errors import GanzooError, first_line
 from ganzoo.model import Model, classes_in_turn, load
-from ganzoo.registry import DATASET
+from ganzoo.nearest import Near, Search, evenly, training_samples
 from ganzoo.seeding import kept_randomness
 from ganzoo_report.charts import Chart, histogram
-from ganzoo_report.judging import evenly, logits_of
-from ganzoo_report.nearest import Near, Search
+from ganzoo_report.judging import logits_of
 from ganzoo_report.pictures import data_uri
 from ganzoo_report.surface import Surface, fits, surface
 
@@ -108,7 +106,7 @@ def look(run: Run, count: int) -> Looks:
                 "the discriminator's surface",
                 lambda: surface(model.discriminator, model.config.spec),
             )
-        samples = _tried(looks, "the training data", lambda: _data(model))
+        samples = _tried(looks, "the training data", lambda: training_samples(model.config))
         if samples is None:
             return looks
         made = _tried(looks, "samples of the model", lambda: _made(model, samples, count))
@@ -138,13 +136,6 @@ def _tried(looks: Looks, what: str, find: Callable[[], Found]) -> Found | None:
     except Exception as error:
         looks.missing.append(f"{what}: {type(error).__name__}: {first_line(error)}")
     return None
-
-
-def _data(model: Model) -> Samples:
-    samples = model.config.data.build(DATASET).read()
-    if samples.fingerprint != model.config.data_fingerprint:
-        raise InputError("they have changed since the run was started")
-    return samples
 
 
 def _made(model: Model, samples: Samples, count: int) -> Samples:
@@ -199,18 +190,11 @@ def _neighbours(model: Model, samples: Samples, made: Samples, count: int) -> Ne
 
 
 def _tile(image: Tensor, side: int, about: str, caption: str, texts: dict[str, str]) -> Tile:
-    from PIL.PngImagePlugin import PngInfo
-
     height, width = image.shape[1:]
     if (longer := max(height, width)) > side:
         size = tuple(max(1, round(each * side / longer)) for each in (height, width))
         image = images.resize(image[None], size)[0]
-    info = PngInfo()
-    for key, text in texts.items():
-        info.add_itxt(key, text)
-    file = io.BytesIO()
-    images.to_pil(image).save(file, "PNG", optimize=True, pnginfo=info)
-    uri = data_uri(file.getvalue(), "png")
+    uri = data_uri(images.png(image, texts), "png")
     return Tile(uri, image.shape[2], image.shape[1], about, caption)
 
 

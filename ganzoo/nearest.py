@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ganzoo.errors import InputError
 from ganzoo.progress import report
-from ganzoo_report.judging import evenly
+from ganzoo.registry import DATASET
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ganzoo.dataset import Samples
+    from ganzoo.model_config import ModelConfig
 
 BLOCK = 1 << 24
 """Numbers of the training samples that are held as floats at once."""
@@ -22,6 +24,24 @@ SEARCHED = 1 << 29
 """Numbers of the training samples that are searched; of more, samples are chosen evenly."""
 SPARE = 4
 """Samples beyond those that are wanted whose distance is computed again, exactly."""
+
+
+def training_samples(config: ModelConfig) -> Samples:
+    """Read the data that a model was trained on.
+
+    Raises:
+        InputError: they are others now.
+        ganzoo.errors.GanzooError: they cannot be found or read.
+    """
+    samples = config.data.build(DATASET).read()
+    if samples.fingerprint != config.data_fingerprint:
+        raise InputError("they have changed since the run was started")
+    return samples
+
+
+def evenly(count: int, most: int) -> Tensor:
+    """Return at most so many places of so many, evenly chosen."""
+    return torch.arange(min(count, most)) * count // min(count, most)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,71 @@
+"""Play with a model in the browser: samples, walks, and the nearest training images."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from ganzoo.cli.common import Device, ModelArgument, note
+from ganzoo.errors import Interrupted
+from ganzoo_demo import HOST, PORT, require_gradio
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def demo(
+    model: ModelArgument = None,
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Name or address to listen on. There is no login: 0.0.0.0 lets in whoever reaches "
+            "the machine.",
+        ),
+    ] = HOST,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for one that is free.")
+    ] = PORT,
+    browser: Annotated[
+        bool, typer.Option("--open/--no-browser", help="Open the page in a browser.")
+    ] = True,
+    device: Device = "auto",
+) -> None:
+    """Show a page to play with a model, until Ctrl-C.
+
+    Samples by seed, class and truncation, walks between seeds, the nearest training images, and
+    downloads. The page speaks to this machine alone, and pages of others cannot speak to it.
+    """
+    require_gradio()
+    from ganzoo.model import load
+    from ganzoo_demo.serving import address_of, bound, is_loopback, serve
+
+    with bound(host, port) as listening:
+        address = address_of(listening)
+        loaded = load(model)
+
+        def ready() -> None:
+            print(address, flush=True)
+            note("the demo is there; Ctrl-C ends it")
+            if not is_loopback(listening):
+                note("note: whoever reaches this machine may use it too; there is no login")
+            if browser and _has_screen():
+                import webbrowser
+
+                webbrowser.open(address)
+
+        try:
+            serve(loaded, listening, host, device or "auto", ready)
+        except KeyboardInterrupt as stop:
+            raise Interrupted("the demo has ended", *(stop.args or [signal.SIGINT])) from None
+
+
+def _has_screen() -> bool:
+    """Tell whether a browser would have a window, and not take this terminal."""
+    if os.name == "nt" or sys.platform == "darwin":
+        return True
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))

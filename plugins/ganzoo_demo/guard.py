@@ -1,0 +1,142 @@
+"""Who may speak to the page: whoever opened it here, and no page of anybody else.
+
+A page of another site may send requests to any address of this machine, and may give its own name
+this machine's address (DNS rebinding). So the host that is asked for must be one of this machine,
+and what a page sends must come from this one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    Scope = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Any]]
+    Send = Callable[[Any], Awaitable[None]]
+    App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+API = "/gradio_api"
+ACTS = {f"{API}/queue/join", f"{API}/cancel", f"{API}/reset"}
+"""Where the page sends something."""
+UPLOADS = f"{API}/upload"
+REFUSED = re.compile(
+    rf"{API}/(?:file[=/][a-z][a-z0-9+.-]+:|proxy=|deep_link)|/(?:monitoring|login|logout)", re.I
+)
+"""What the page does not use: files of other machines, and others' sessions."""
+LARGEST = 1 << 20
+"""Bytes that a request may have that is no upload."""
+HEADERS = {
+    "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; "
+    "media-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
+    "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'self' blob:; "
+    "connect-src 'self' data: blob:; frame-ancestors 'none'; form-action 'none'; base-uri 'self'",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+"""The browser itself keeps the page to what this server has. Gradio needs scripts within the page,
+and compiles some."""
+
+
+class Guard:
+    """Stands before an application, and refuses what does not come from its own page.
+
+    Args:
+        app: The application.
+        names: Names by which this machine may be asked, beside its addresses and its own name.
+        upload: Bytes that may be uploaded at once; 0 for none.
+    """
+
+    def __init__(self, app: App, names: Iterable[str] = (), upload: int = 0) -> None:
+        self.app = app
+        own = socket.gethostname().lower()
+        self.names = {"localhost", own, f"{own}.local", *(name.lower() for name in names)}
+        self.upload = upload
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it by why it is refused."""
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        headers = {
+            name.decode("latin-1"): text.decode("latin-1") for name, text in scope["headers"]
+        }
+        refusal = self.refusal(scope.get("method", "GET"), scope["path"], headers)
+        if refusal is None:
+            await self.app(scope, receive, lambda message: send(_with_headers(message)))
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            status, why = refusal
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": status,
+                    "headers": [(b"content-type", b"text/plain; charset=utf-8")],
+                }
+            )
+            await send({"type": "http.response.body", "body": f"{why}\n".encode()})
+
+    def refusal(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, str] | None:
+        """Return the status and the reason for which a request is refused, or None."""
+        host = headers.get("host", "")
+        if not self._is_own(host):
+            return 403, "this page is asked for by its address, localhost or the machine's name"
+        if not _same_origin(headers, host) or not _same_site(method, headers):
+            return 403, "another page may not ask for this"
+        if REFUSED.match(path):
+            return 404, "there is no such page"
+        if method in ("GET", "HEAD"):
+            return None
+        if method != "POST" or path not in (ACTS | ({UPLOADS} if self.upload else set())):
+            return 404, "there is nothing to be sent to"
+        size = headers.get("content-length", "")
+        most = self.upload if path == UPLOADS else LARGEST
+        if not size.isdecimal() or int(size) > most:
+            return 413, f"at most {most:,} bytes"
+        return None
+
+    def _is_own(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return name in self.names
+        return True  # a page elsewhere has a name, whatever that is made to mean
+
+
+def _same_origin(headers: dict[str, str], host: str) -> bool:
+    origin = headers.get("origin")
+    return origin is None or origin.lower() in (f"http://{host.lower()}", f"https://{host.lower()}")
+
+
+def _same_site(method: str, headers: dict[str, str]) -> bool:
+    """Tell whether a browser says that its own page asks, or a person who follows a link."""
+    site, mode = headers.get("sec-fetch-site", "none"), headers.get("sec-fetch-mode", "")
+    if site in ("none", "same-origin"):
+        return True
+    return method == "GET" and mode == "navigate" and headers.get("sec-fetch-dest") == "document"
+
+
+def _with_headers(message: Any) -> Any:
+    if message["type"] != "http.response.start":
+        return message
+    more = [(name.encode(), text.encode()) for name, text in HEADERS.items()]
+    kept = [
+        (name, text)
+        for name, text in message.get("headers", ())
+        if not name.lower().startswith(b"access-control-") and name.decode().lower() not in HEADERS
+    ]
+    return {**message, "headers": [*kept, *more]}
