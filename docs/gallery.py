@@ -23,6 +23,8 @@ from typing import Any
 HERE = Path(__file__).parent
 PAGE = HERE / "gallery.md"
 PICTURES = HERE / "images" / "gallery"
+SERVED = ("demo", "watch")
+"""Commands whose pages are there until they are ended."""
 COLOURS = 128
 """Of a picture of a page, which is drawn by a browser."""
 
@@ -60,7 +62,7 @@ class Exhibit:
     code: str = ""
     """Python that goes before them."""
     page: str = ""
-    """What a browser shows: ``report`` or ``demo``."""
+    """What a browser shows: ``report``, ``demo`` or ``watch``."""
 
     @property
     def file(self) -> str:
@@ -80,7 +82,7 @@ CONDITIONAL = (
 )
 RING = (
     "ganzoo train mlp --data ring --loss lsgan --steps 12000 --sample-every 400 --tracker report "
-    "--out runs/ring"
+    "--tracker watch --out runs/ring"
 )
 
 EXHIBITS = (
@@ -184,6 +186,15 @@ EXHIBITS = (
         page="report",
     ),
     Exhibit(
+        "watch",
+        "Runs as they are watched",
+        "The same run once more, in the page of `ganzoo watch --web`, which shows others beside it "
+        "and trains small ones: [guide](guide.md#watch-in-a-browser).",
+        "A page with points before the discriminator's logits, and a slider through the steps",
+        (RING, "ganzoo watch runs/ring --web"),
+        page="watch",
+    ),
+    Exhibit(
         "data",
         "A look at the data",
         "What `ganzoo data check` draws of a set: a row for each class.",
@@ -238,7 +249,7 @@ class Workshop:
 
     def run(self, words: list[str]) -> None:
         """Run a command of ganzoo; a training goes on where it was stopped."""
-        if words[0] == "demo":
+        if words[0] in SERVED:
             return  # it is served when it is photographed
         if words[0] == "train":
             run = Path(words[words.index("--out") + 1])
@@ -289,7 +300,7 @@ def _shown(workshop: Workshop, each: Exhibit) -> Iterator[str]:
         yield (workshop.folder / "ring.html").resolve().as_uri()
         return
     words = shlex.split(each.commands[-1])[1:]
-    command = [sys.executable, "-m", "ganzoo", *words, "--no-browser", "--port", "0"]
+    command = [sys.executable, "-m", "ganzoo", *words, "--port", "0"]
     served: Any = subprocess.Popen(
         command, cwd=workshop.folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

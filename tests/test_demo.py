@@ -389,7 +389,7 @@ def served(*arguments, ending=signal.SIGINT, **environment):
     assert err.splitlines() == ["the demo is there; Ctrl-C ends it", "the demo has ended"]
 
 
-QUIETLY = ("--no-browser", "--port", "0", "--device", "cpu")
+QUIETLY = ("--port", "0", "--device", "cpu")
 
 
 def address_of(process):

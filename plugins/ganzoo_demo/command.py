@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
 from typing import Annotated
 
 import typer
@@ -30,9 +28,7 @@ def demo(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for one that is free.")
     ] = PORT,
-    browser: Annotated[
-        bool, typer.Option("--open/--no-browser", help="Open the page in a browser.")
-    ] = True,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     device: Device = "auto",
 ) -> None:
     """Show a page to play with a model, until Ctrl-C.
@@ -41,6 +37,9 @@ def demo(
     downloads. The page speaks to this machine alone, and pages of others cannot speak to it.
     """
     require_gradio()
+    import threading
+    import webbrowser
+
     from ganzoo.model import load
     from ganzoo_demo.serving import address_of, bound, is_loopback, serve
 
@@ -53,19 +52,11 @@ def demo(
             note("the demo is there; Ctrl-C ends it")
             if not is_loopback(listening):
                 note("note: whoever reaches this machine may use it too; there is no login")
-            if browser and _has_screen():
-                import webbrowser
-
-                webbrowser.open(address)
+            if open_page:
+                # A browser of the terminal would not come back.
+                threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
 
         try:
             serve(loaded, listening, host, device or "auto", ready)
         except KeyboardInterrupt as stop:
             raise Interrupted("the demo has ended", *(stop.args or [signal.SIGINT])) from None
-
-
-def _has_screen() -> bool:
-    """Tell whether a browser would have a window, and not take this terminal."""
-    if os.name == "nt" or sys.platform == "darwin":
-        return True
-    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
