@@ -284,6 +284,8 @@ def _photograph(workshop: Workshop, each: Exhibit, picture: Path) -> None:
             window.get_by_label("number input for Number of samples").fill("40")
             window.get_by_role("button", name="Sample", exact=True).click()
             window.locator('.drawn img[alt^="40 "]').wait_for()
+        if each.page == "watch":
+            window.get_by_text("Train a small run").click()  # the form for it is open, and large
         window.mouse.move(5, 5)
         window.wait_for_timeout(1000)
         window.screenshot(path=picture)
