@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -148,8 +150,7 @@ class _Choices:
                 elem_classes="source",
                 alt_text="The image that is translated",
             )
-            # Given as the very file that was sent: it may be no image, which Gradio would not say.
-            self.source.preprocess = lambda sent: sent and sent.path
+            self.source.preprocess = _uploaded
             self.controls.append(self.source)
         else:
             self.seed = gr.Number(0, label="Seed", step=1)
@@ -324,6 +325,13 @@ class _Shown:
         if self.singles:
             updates.append([(str(file), about) for file, about in drawn.singles])
         return updates
+
+
+def _uploaded(sent: Any) -> str | None:
+    """Return the very file that was uploaded: Gradio would not say that it is no image."""
+    folder = Path(os.environ["GRADIO_TEMP_DIR"]).resolve()
+    path = Path(sent.path).resolve() if sent else folder
+    return str(path) if path.is_relative_to(folder) and path.is_file() else None
 
 
 def _usual(studio: Studio, rows: int) -> int:

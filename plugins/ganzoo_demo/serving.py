@@ -126,7 +126,10 @@ def serve(
 
         studio = Studio(model, place / "drawn", device)
         app = fastapi.FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-        gr.mount_gradio_app(app, build(studio), "/", **settings())
+        page = build(studio)
+        # Or Gradio would read whatever file a request names, as where others serve its page.
+        page.has_launched = True
+        gr.mount_gradio_app(app, page, "/", **settings())
         upload = 2 * UPLOAD if studio.translates else 0  # the envelope has its size too
         app.add_middleware(Guard, names=[host], upload=upload)
 
