@@ -526,7 +526,8 @@ class Client:
 
     def _stop(self) -> None:
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)  # and what it started
+            with contextlib.suppress(ProcessLookupError):  # it may have ended
+                os.killpg(self._process.pid, signal.SIGKILL)  # and what it started
             self._process.wait()
             self._reader.join()
             self._process.stdout.close()
@@ -601,9 +602,11 @@ class Client:
                 return answer
         os.kill(self._process.pid, signal.SIGUSR1)
         time.sleep(SECONDS_TO_SAY)
+        code = self._process.poll()
+        ended = f"no answer in {timeout} s" if code is None else f"it ended with {code}"
         texts = [path.read_text(errors="replace") for path in (*printed, self._folder / "log")]
         self._stop()
-        pytest.fail("\n".join([f"no answer in {timeout} s: {what}", *texts]))
+        pytest.fail("\n".join([f"{ended}: {what}", *texts]))
 
 
 def _clean(environment: Mapping[str, str]) -> dict[str, str]:

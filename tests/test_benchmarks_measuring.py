@@ -1,6 +1,7 @@
 """Turns on a machine that is made up: which rounds count, and what is said of them."""
 
 import itertools
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -82,24 +83,26 @@ def test_where_it_is_never_quiet_the_quietest_count_and_are_named(measuring, mac
 def test_steps_that_are_done_elsewhere_have_their_turns(measuring, machine):
     machine = machine(*[0.0] * 3)
     arms = {"here": machine.step(0.1), "there": None}
-    turns = measuring.Turns(arms, steps=4, rounds=3, aside=machine.next_round)
+    turns = measuring.Turns(arms, steps=4, rounds=3, aside=machine.next_round, settling=2)
     asked = []
     for number in turns:
         asked.append(number)
         for _ in range(number):
             machine.step(0.2)()
-    assert asked == [1, 4, 4, 4]
+    assert asked == [1, *[2, 4] * 3]
     assert all(each.wall == pytest.approx({"here": 0.1, "there": 0.2}) for each in turns.kept())
     with pytest.raises(ValueError, match="no step"):
         measuring.Turns(arms, rounds=1, aside=dict).play()
 
 
-def test_no_arm_is_always_first_or_always_behind_the_same(measuring):
-    orders = [tuple(measuring.rotated(["a", "b", "c"], by)) for by in range(6)]
-    assert {order[0] for order in orders} == {"a", "b", "c"}
-    assert all(sorted(order) == ["a", "b", "c"] for order in orders)
-    behind = {pair for order in orders for pair in itertools.pairwise(order)}
-    assert len(behind) == 6
+@pytest.mark.parametrize("names", ["ab", "abc", "abcde", "abcdef"])
+def test_each_arm_is_first_and_behind_each_other_as_often(measuring, names):
+    orders = [measuring.balanced(list(names), by) for by in range(2 * len(names))]
+    assert all(sorted(order) == list(names) for order in orders)
+    assert set(Counter(order[0] for order in orders).values()) == {2}
+    behind = Counter(pair for order in orders for pair in itertools.pairwise(order))
+    assert set(behind.values()) == {2}
+    assert len(behind) == len(names) * (len(names) - 1)
 
 
 def test_a_devices_own_clock_is_read(measuring, machine):

@@ -308,6 +308,7 @@ class Stopper(Watcher):
     def __init__(self):
         self.ended_ones = 0
         self.stopped = None
+        self.others = children()  # of other tests
 
     def ended(self, *news):
         self.ended_ones += 1
@@ -315,7 +316,7 @@ class Stopper(Watcher):
     def stepped(self, cell, step):
         if self.ended_ones and self.stopped is None:
             self.stopped = cell.name
-            for pid in [*children(), os.getpid()]:
+            for pid in {*children(), os.getpid()}.difference(self.others):
                 os.kill(pid, signal.SIGTERM)
 
 

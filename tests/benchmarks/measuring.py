@@ -50,6 +50,8 @@ class Turns:
         clock: That of the device which works.
         aside: Called once in a round.
         warm_up: Steps that each does before.
+        settling: Steps at the beginning of each turn that are not measured, as caches and memory
+            are then as another arm left them.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Turns:
         clock: Clock | None = None,
         aside: Callable[[], dict[str, float]] = dict,
         warm_up: int = 1,
+        settling: int = 0,
     ) -> None:
         self.arms = dict(arms)
         self.steps = steps
@@ -68,13 +71,14 @@ class Turns:
         self.clock = clock or HostClock()
         self.aside = aside
         self.warm_up = warm_up
+        self.settling = settling
         self.all: list[Round] = []
 
     def __iter__(self) -> Iterator[int]:
         for step in self.arms.values() if self.warm_up else ():
             yield from _done(step, self.warm_up)
         while not self._enough():
-            yield from self._round(rotated(list(self.arms), len(self.all)))
+            yield from self._round(balanced(list(self.arms), len(self.all)))
 
     def play(self) -> list[Round]:
         """Let all take their turns and return the rounds that count; for arms that are all here."""
@@ -97,6 +101,8 @@ class Turns:
         process: dict[str, float] = {}
         aside = self.aside()
         for arm in order:
+            if self.settling:
+                yield from _done(self.arms[arm], self.settling)
             before, mark = own(), self.clock.mark()
             yield from _done(self.arms[arm], self.steps)
             (span,) = self.clock.spans([mark, self.clock.mark()])
@@ -145,10 +151,16 @@ def busy() -> float:
     return (user + nice + system) / os.sysconf("SC_CLK_TCK")
 
 
-def rotated(names: list[str], by: int) -> Iterator[str]:
-    """Yield names from another one on each time, and backwards in every second round."""
-    turned = names[by % len(names) :] + names[: by % len(names)]
-    yield from turned if by % 2 else reversed(turned)
+def balanced(names: list[str], by: int) -> list[str]:
+    """Return names in another order each time, in the end each behind each other as often.
+
+    What an arm leaves in the caches and in memory is the next one's burden. Williams 1949,
+    doi:10.1071/CH9490149.
+    """
+    count = len(names)
+    zigzag = [(place + 1) // 2 if place % 2 else -(place // 2) for place in range(count)]
+    order = [names[(place + by) % count] for place in zigzag]
+    return order[::-1] if count % 2 and by // count % 2 else order
 
 
 def spread(numbers: Iterable[float]) -> dict[str, float]:

@@ -298,6 +298,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         clock=clock,
         aside=rates,
         warm_up=WARM_UP if COMPILED & arms.steps.keys() else 1,
+        settling=int(options.steps > 1),  # of longer steps what is left by another is little
     )
     if arms.hosted is None:
         turns.play()

@@ -3,7 +3,7 @@
     python tests/benchmarks/speed.py --out speed.json
 
 runs each part in processes of its own, one after another, and prints the tables in Markdown; about
-25 minutes on 2 cores that have nothing else to do. ``--show speed.json`` prints them again,
+half an hour on 2 cores that have nothing else to do. ``--show speed.json`` prints them again,
 ``--into docs/performance.md`` puts them where they belong, ``--only`` runs some parts, and
 ``--quick`` shows that all of it works, in numbers that say little.
 With ``--device cuda`` it compares the trainer with the plain loop on a GPU instead, in fp32, with
@@ -80,19 +80,19 @@ def kept(part: Part) -> Part:
 
 
 ALL_ARMS = "ganzoo train reuse bf16 floor"
-DCGAN = trained("dcgan", 32, ALL_ARMS, "--steps=4", "--rounds=5")
+DCGAN = trained("dcgan", 32, ALL_ARMS, "--steps=4", "--rounds=12")
 RESIDUAL = tuple(
-    trained(name, 32, ALL_ARMS, "--steps=1", "--rounds=5", processes=1)
+    trained(name, 32, ALL_ARMS, "--steps=1", "--rounds=6", processes=1)
     for name in ("resnet", "sngan-resnet")
 )
 PARTS = (
-    trained("mlp", 32, ALL_ARMS, "--steps=50", "--rounds=8"),
+    trained("mlp", 32, ALL_ARMS, "--steps=50", "--rounds=12"),
     DCGAN,
-    trained("dcgan", 64, ALL_ARMS, "--steps=1", "--rounds=5"),
-    trained("sngan", 32, ALL_ARMS, "--steps=2", "--rounds=4"),
+    trained("dcgan", 64, ALL_ARMS, "--steps=1", "--rounds=6"),
+    trained("sngan", 32, ALL_ARMS, "--steps=1", "--rounds=6"),
     *RESIDUAL,
-    trained("r3gan", 32, ALL_ARMS, "--steps=4", "--rounds=4"),
-    trained("cyclegan", 32, ALL_ARMS, "--steps=4", "--rounds=4"),
+    trained("r3gan", 32, ALL_ARMS, "--steps=2", "--rounds=6"),
+    trained("cyclegan", 32, ALL_ARMS, "--steps=2", "--rounds=6"),
     *map(kept, (DCGAN, RESIDUAL[0])),
     Part("sampling dcgan", "sampling.py", ("dcgan", "--json", "--samples=2048", "--rounds=9")),
     *(
