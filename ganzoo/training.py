@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -149,6 +149,8 @@ class Trainer:
         """Go back to the state before the first step."""
         self.state = self._initial_state(self.samples.spec)
         self._generator, self._called = self.state.generator, self.state.discriminator
+        # Listed once: to walk through the modules takes as long as some small updates.
+        self._judging = list(self.state.discriminator.parameters())
         if self.options.compile:
             graphs = self.options.cuda_graphs
             self._generator = compiled(self.state.generator, cuda_graphs=graphs)
@@ -266,7 +268,7 @@ class Trainer:
                 terms.discriminator, state.discriminator_optimizer, state.discriminator_scale
             )
             self.loss.constrain(state.discriminator)
-        with frozen(state.discriminator):
+        with frozen(self._judging):
             if not self.options.reuse_fakes:
                 inputs = self._inputs(real, labels, rng)
                 fake = self._made(inputs)
@@ -491,9 +493,9 @@ def trackers_of(config: RunConfig) -> dict[str, Tracker]:
 
 
 @contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Keep a network's parameters from getting gradients, and give back what they were."""
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+def frozen(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Keep parameters from getting gradients, and give back what they were."""
+    learning = [parameter for parameter in parameters if parameter.requires_grad]
     for parameter in learning:
         parameter.requires_grad_(False)
     try:

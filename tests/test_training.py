@@ -488,7 +488,7 @@ def test_half_precision_of_a_discriminator_ends_at_its_logits():
     assert torch.equal(functional, whole), "its gradient may be differentiated"
     penalised = Discriminator(network, half=torch.bfloat16)(samples.clone().requires_grad_())
     assert torch.equal(penalised, whole)
-    with frozen(network):
+    with frozen(network.parameters()):
         learning = Discriminator(network, half=torch.bfloat16)(samples.clone().requires_grad_())
     assert torch.equal(learning, half), "what is differentiated is the generator's loss"
 

@@ -161,7 +161,7 @@ def check_gradients_reach_the_networks(loss: Loss) -> None:
     real = torch.randn(8, 3, generator=_rng(1))
     fake = torch.randn(8, 3, generator=_rng(2)).requires_grad_()
     learnt = _gradients(_both(loss, D, real, fake.detach())[0], tuple(critic.parameters()))
-    with frozen(critic):
+    with frozen(critic.parameters()):
         (taught,) = _gradients(_both(loss, D, real, fake)[1], (fake,))
     require(
         any(bool(gradient.any()) for gradient in learnt),
