@@ -8,31 +8,14 @@ its signals to the sweep and to each of its processes, and a run that is told tw
 from __future__ import annotations
 
 import _thread
-import json
-import os
 import queue
 import signal
 import sys
 import threading
 from typing import Any
 
+from ganzoo.channel import Channel
 from ganzoo.errors import Interrupted
-
-
-class Channel:
-    """Where news go; nobody may be there to read them any more."""
-
-    def __init__(self) -> None:
-        # What a plugin or a library prints must not pass for news.
-        self.file = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-        os.dup2(2, 1)
-
-    def tell(self, **news: Any) -> None:
-        """Write one line."""
-        try:
-            self.file.write(json.dumps(news) + "\n")
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
 
 class Inbox(threading.Thread):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import _thread
 import json
-import os
 import queue
 import signal
 import sys
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ganzoo.channel import Channel
 from ganzoo.errors import GanzooError, Interrupted, first_line
 from ganzoo.loop import Observer
 from ganzoo.memory import keep_freed
@@ -41,22 +41,6 @@ SECONDS_BETWEEN_FRAMES = 0.15
 
 class Stopped(BaseException):
     """A run was stopped before its first step, which no reader of broken files is to catch."""
-
-
-class Channel:
-    """Where news go; nobody may be there to read them any more."""
-
-    def __init__(self) -> None:
-        # What a plugin or a library prints must not pass for news.
-        self.file = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-        os.dup2(2, 1)
-
-    def tell(self, **news: Any) -> None:
-        """Write one line."""
-        try:
-            self.file.write(json.dumps(news) + "\n")
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
 
 class Pace(Observer):
