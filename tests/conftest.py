@@ -149,3 +149,14 @@ def inception_weights(tmp_path_factory) -> Path:
     from benchmarks.random_weights import random_inception
 
     return random_inception(tmp_path_factory.mktemp("weights") / "inception.pth")
+
+
+@pytest.fixture
+def in_terminal(monkeypatch) -> None:
+    """Have standard output and error pass for a terminal."""
+    monkeypatch.delenv("NO_COLOR")
+    for name, value in {
+        **{"FORCE_COLOR": "1", "COLORTERM": "truecolor", "TERM": "xterm-256color"},
+        **{"COLUMNS": "80", "LINES": "24"},
+    }.items():
+        monkeypatch.setenv(name, value)

@@ -170,17 +170,6 @@ def test_a_terminal_that_cannot_show_pictures_is_left_alone():
 # What watches a run -----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def in_terminal(monkeypatch):
-    """Have standard error pass for a terminal."""
-    monkeypatch.delenv("NO_COLOR")
-    for name, value in {
-        **{"FORCE_COLOR": "1", "COLORTERM": "truecolor", "TERM": "xterm-256color"},
-        **{"COLUMNS": "80", "LINES": "24"},
-    }.items():
-        monkeypatch.setenv(name, value)
-
-
 class Pictures(Observer):
     def __init__(self):
         self.seen = []

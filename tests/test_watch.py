@@ -357,14 +357,9 @@ def test_a_run_that_vanishes_while_it_is_watched(run, refused, quick, ganzoo_cli
 
 
 @pytest.fixture
-def in_terminal(monkeypatch):
-    """Have standard output pass for a terminal."""
-    monkeypatch.delenv("NO_COLOR")
-    for name, value in {
-        **{"FORCE_COLOR": "1", "COLORTERM": "truecolor", "TERM": "xterm-256color"},
-        **{"COLUMNS": "80", "LINES": "40"},
-    }.items():
-        monkeypatch.setenv(name, value)
+def in_terminal(in_terminal, monkeypatch):
+    """Have the terminal be as high as what is shown."""
+    monkeypatch.setenv("LINES", "40")
 
 
 def plain(text):
