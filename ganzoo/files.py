@@ -88,6 +88,25 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
+def read_text(path: Path, most: int, use: str) -> str:
+    """Read a text that a person may have written.
+
+    Args:
+        path: The file.
+        most: Bytes that it may have.
+        use: What more is too large for, as the message ends.
+
+    Raises:
+        InputError: it is missing, not a regular file or larger, or no text in UTF-8.
+    """
+    if regular_size(path) > most:
+        raise InputError(f"{path} is too large {use}")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is no text in UTF-8") from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     with atomic_path(path) as beside:

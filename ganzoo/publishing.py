@@ -15,7 +15,7 @@ from ganzoo.card import card, licence_of, merged
 from ganzoo.component import without_folders
 from ganzoo.curve import training_curve
 from ganzoo.errors import GanzooError, InputError, first_line
-from ganzoo.files import manifest, regular_size, sha256, to_json, user_path, write_text
+from ganzoo.files import manifest, read_text, regular_size, sha256, to_json, user_path, write_text
 from ganzoo.hub import HubFolder, parse
 from ganzoo.model import loaded
 from ganzoo.model_config import ModelConfig
@@ -172,12 +172,7 @@ def _chosen(
 
 
 def _text_of(path: Path) -> str:
-    if regular_size(path) > LIMITS[CARD_FILE]:
-        raise InputError(f"{path} is too large for a card")
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is no text in UTF-8") from None
+    return read_text(path, LIMITS[CARD_FILE], "for a card")
 
 
 class _Staged:

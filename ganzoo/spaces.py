@@ -15,7 +15,7 @@ from ganzoo.blocks import Record
 from ganzoo.card import installable, licence_of, strangers
 from ganzoo.component import validated
 from ganzoo.errors import InputError, printable
-from ganzoo.files import JSON_LIMIT, manifest, regular_size, user_path, write_text
+from ganzoo.files import JSON_LIMIT, manifest, read_text, user_path, write_text
 from ganzoo.hub import HubFolder, parse
 from ganzoo.markdown import code, prose
 from ganzoo.model_files import CARD_FILE, FILE_NAME, MANIFEST_FILE
@@ -132,12 +132,7 @@ def _text(path: Path) -> str | None:
         raise InputError(f"{path} is a link; put the file itself there")
     if not path.exists():
         return None
-    if regular_size(path) > JSON_LIMIT:
-        raise InputError(f"{path} is too large to go on with")
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is no text in UTF-8") from None
+    return read_text(path, JSON_LIMIT, "to go on with")
 
 
 class Page:
