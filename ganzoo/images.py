@@ -134,6 +134,22 @@ def frame(points: Tensor) -> tuple[Tensor, float]:
     return centre, max(1.3 * float((flat - centre).abs().amax()), 1.0)
 
 
+def lattice(centre: Tensor, reach: float, side: int) -> Tensor:
+    """Return places in a square of the plane, at the centres of ``side * side`` smaller ones.
+
+    Args:
+        centre: That of the square, ``(2,)``.
+        reach: How far it reaches from there to each side.
+        side: Places in a row.
+
+    Returns:
+        Points ``(side * side, 2)``, row by row, the upper row first.
+    """
+    steps = (2 * torch.arange(side) + 1) / side - 1
+    rows, columns = torch.meshgrid(-steps, steps, indexing="ij")
+    return torch.stack([columns, rows], dim=2).reshape(-1, 2) * reach + centre
+
+
 def scatter(
     points: Tensor, modes: Sequence[Sequence[float]] | None = None, side: int = 640
 ) -> Tensor:

@@ -65,8 +65,9 @@ def surface(discriminator: nn.Module, spec: DataSpec) -> Surface:
         GanzooError: a logit is not finite.
     """
     device = next(discriminator.parameters()).device
+    plane = images.lattice(*images.frame(torch.tensor(spec.modes)), SIDE)
     with evaluating(discriminator), torch.inference_mode():
-        logits = discriminator(_plane(spec).to(device)).float().cpu()
+        logits = discriminator(plane.to(device)).float().cpu()
     logits = logits.reshape(SIDE, SIDE, -1).mean(2)
     if not logits.isfinite().all():
         raise GanzooError("the discriminator's logits are not finite")
@@ -90,14 +91,6 @@ def read_surface(path: Path) -> Surface:
     except Exception as error:  # what reads broken files raises almost anything
         raise GanzooError(f"{path} is no surface: {first_line(error)}") from None
     return Surface(torch.frombuffer(data, dtype=torch.uint8).view(SIDE, SIDE), low, high)
-
-
-def _plane(spec: DataSpec) -> Tensor:
-    """Return the points ``(SIDE * SIDE, 2)``, row by row, the upper row first."""
-    centre, reach = images.frame(torch.tensor(spec.modes))
-    steps = (2 * torch.arange(SIDE) + 1) / SIDE - 1
-    rows, columns = torch.meshgrid(-steps, steps, indexing="ij")
-    return torch.stack([columns, rows], dim=2).reshape(-1, 2) * reach + centre
 
 
 def _colour(level: int) -> tuple[int, ...]:

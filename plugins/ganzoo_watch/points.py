@@ -38,10 +38,7 @@ class Plane:
         self.real = real.stored[:MOST_POINTS].float().cpu()
         held = [self.real, torch.tensor(self.spec.modes or ()).reshape(-1, 2)]
         self.centre, self.reach = images.frame(torch.cat(held))
-        steps = (2 * torch.arange(SIDE) + 1) / SIDE - 1
-        rows, columns = torch.meshgrid(-steps, steps, indexing="ij")
-        places = torch.stack([columns, rows], dim=2).reshape(-1, 2)
-        self._grid = places * self.reach + self.centre
+        self._grid = images.lattice(self.centre, self.reach, SIDE)
 
     def about(self) -> dict[str, Any]:
         """Return where it lies and what is real in it, as it is kept beside the frames."""
