@@ -152,6 +152,7 @@ def _started(
     snapshots = _snapshots(config, trainer)
     for message in [*samples.complaints(), *complaints(trainer), *trainer.apart()]:
         observer.warned(message)
+    observer.prepared(trainer)
     with _created(config, out, initial, team) as run:
         run_training(run, config, trainer, observer, snapshots)
     return run
@@ -224,6 +225,7 @@ def _resumed(run: Run, changes: Mapping[str, Any], observer: Observer, team: Ran
     for message in trainer.apart():
         observer.warned(message)
     snapshots = _snapshots(config, trainer)
+    observer.prepared(trainer)
     if team.first:
         run.write_config(config)
     run_training(run, config, trainer, observer, snapshots)

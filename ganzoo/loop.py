@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 class Observer:
     """What watches a run; every method may be left as it is."""
 
+    def prepared(self, trainer: Trainer) -> None:
+        """All is ready, and nothing is written yet; the networks are to be left as they are."""
+
     def started(self, run: Run, config: RunConfig, step: int) -> None:
         """The run is about to do the step after ``step``."""
 

@@ -19,19 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ganzoo.api import start
 from ganzoo.channel import Channel
+from ganzoo.config import RunConfig
 from ganzoo.errors import GanzooError, Interrupted, first_line
 from ganzoo.loop import Observer
 from ganzoo.memory import keep_freed
-from ganzoo.registry import DATASET
 from ganzoo_watch.orders import AT_ONCE, FAILED, FINISHED, PAUSE, STEP, STOP, STOPPED
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import Tensor
 
-    from ganzoo.config import RunConfig
     from ganzoo.run import Run
     from ganzoo.training import Trainer
     from ganzoo_watch.points import Plane
@@ -87,10 +85,11 @@ class Pace(Observer):
 
     # What training calls.
 
-    def follow(self, trainer: Trainer) -> None:
+    def prepared(self, trainer: Trainer) -> None:
         """Get to know what is trained, so that points can be looked at between two pictures."""
         from ganzoo_watch.points import Plane, fits
 
+        self.go_on()
         self._trainer = trainer
         if fits(trainer.samples.spec, conditional=trainer.conditional):
             self._plane, self._inputs = Plane(trainer.samples), trainer.shown()
@@ -119,8 +118,9 @@ class Pace(Observer):
 
     def progressed(self, what: str, done: int, total: int) -> None:
         """Tell how far long work is that is no step, and leave it if that is asked for."""
-        self.tell(doing=what, done=done, total=total)
-        self.go_on()
+        if self._trainer is None:  # what is trained stops between two steps
+            self.tell(doing=what, done=done, total=total)
+            self.go_on()
 
     def warned(self, message: str) -> None:
         """Pass it on."""
@@ -222,7 +222,8 @@ def main() -> int:
 def _ended(pace: Pace) -> dict[str, Any]:
     """Train a run, and return how it ended."""
     try:
-        _train(pace)
+        pace.go_on()
+        start(RunConfig.model_validate(pace.given), observer=pace)
     except (Interrupted, Stopped):
         return {"ended": STOPPED}
     except GanzooError as error:
@@ -230,32 +231,6 @@ def _ended(pace: Pace) -> dict[str, Any]:
     except Exception as error:
         return {"ended": FAILED, "message": f"{type(error).__name__}: {first_line(error)}"}
     return {"ended": FINISHED}
-
-
-def _train(pace: Pace) -> Path:
-    """Train a run as ``ganzoo.api.start`` does, with networks that can be looked at meanwhile."""
-    from ganzoo.config import RunConfig
-    from ganzoo.lint import complaints
-    from ganzoo.loop import run_training
-    from ganzoo.progress import told_to
-    from ganzoo.run import Run
-    from ganzoo.snapshots import Snapshots
-    from ganzoo.training import prepared
-
-    pace.go_on()
-    with told_to(pace.progressed):
-        config = RunConfig.model_validate(pace.given)
-        samples = config.data.build(DATASET).read()
-        config = config.model_copy(update={"data_fingerprint": samples.fingerprint})
-        trainer = prepared(config, samples)
-        snapshots = Snapshots(config, trainer) if config.train.eval_every else None
-    for message in [*samples.complaints(), *complaints(trainer)]:
-        pace.warned(message)
-    pace.go_on()
-    pace.follow(trainer)
-    with Run.create(config) as run:
-        run_training(run, config, trainer, pace, snapshots)
-    return run.path
 
 
 if __name__ == "__main__":
