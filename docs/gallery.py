@@ -34,7 +34,7 @@ from pathlib import Path
 import torch
 
 import ganzoo
-from ganzoo.images import resize, save_png
+from ganzoo.media.images import resize, save_png
 
 digits = resize(ganzoo.open_dataset("digits").stored, (24, 24)) / 255
 inks = {"night": ((25, 30, 60), (250, 240, 200)), "day": ((250, 225, 140), (30, 60, 140))}

@@ -18,13 +18,14 @@ import typer
 from pydantic import BaseModel
 
 import ganzoo
-from ganzoo import lint, registry
+from ganzoo import registry
 from ganzoo.cli import app
 from ganzoo.cli.inspect import describe_component
 from ganzoo.cli.plugins import build
 from ganzoo.config import TrainSettings
 from ganzoo.registry import COMMAND, KINDS
 from ganzoo.testing.conformance import CHECKS
+from ganzoo.training import sanity_checks
 
 HERE = Path(__file__).parent
 PACKAGE = "ganzoo"
@@ -119,7 +120,7 @@ def reference() -> str:
         "Said before the first step of a run, which goes on; what cannot work at all is refused "
         "where it is found."
     )
-    parts.append(_first_lines("lint", lint.lints))
+    parts.append(_first_lines("lint", sanity_checks.lints))
     return "\n\n".join(parts) + "\n"
 
 

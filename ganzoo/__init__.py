@@ -10,42 +10,44 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ganzoo.api import open_dataset as open_dataset
+    from ganzoo.api import resume as resume
     from ganzoo.api import train as train
-    from ganzoo.architecture import Architecture as Architecture
-    from ganzoo.architecture import GeneratorInput as GeneratorInput
-    from ganzoo.augmentation import Augmentation as Augmentation
     from ganzoo.component import Component as Component
-    from ganzoo.dataset import Dataset as Dataset
-    from ganzoo.dataset import DataSpec as DataSpec
-    from ganzoo.dataset import ImageDataset as ImageDataset
-    from ganzoo.dataset import Samples as Samples
     from ganzoo.errors import GanzooError as GanzooError
-    from ganzoo.evaluation import evaluate as evaluate
-    from ganzoo.evaluator import Evaluator as Evaluator
-    from ganzoo.evaluator import FeatureExtractor as FeatureExtractor
-    from ganzoo.evaluator import Features as Features
-    from ganzoo.evaluator import LoadedExtractor as LoadedExtractor
-    from ganzoo.evaluator import SampleSet as SampleSet
-    from ganzoo.evaluator import Score as Score
-    from ganzoo.loss import Discriminator as Discriminator
-    from ganzoo.loss import Loss as Loss
-    from ganzoo.loss import Recipe as Recipe
-    from ganzoo.model import Model as Model
-    from ganzoo.model import load as load
-    from ganzoo.publishing import publish as publish
-    from ganzoo.space import Space as Space
-    from ganzoo.tracker import TrackedRun as TrackedRun
-    from ganzoo.tracker import Tracker as Tracker
+    from ganzoo.evaluation.scoring import evaluate as evaluate
+    from ganzoo.models.model import Model as Model
+    from ganzoo.models.model import load as load
+    from ganzoo.protocols.architecture import Architecture as Architecture
+    from ganzoo.protocols.architecture import GeneratorInput as GeneratorInput
+    from ganzoo.protocols.augmentation import Augmentation as Augmentation
+    from ganzoo.protocols.dataset import Dataset as Dataset
+    from ganzoo.protocols.dataset import DataSpec as DataSpec
+    from ganzoo.protocols.dataset import ImageDataset as ImageDataset
+    from ganzoo.protocols.dataset import Samples as Samples
+    from ganzoo.protocols.evaluator import Evaluator as Evaluator
+    from ganzoo.protocols.evaluator import FeatureExtractor as FeatureExtractor
+    from ganzoo.protocols.evaluator import Features as Features
+    from ganzoo.protocols.evaluator import LoadedExtractor as LoadedExtractor
+    from ganzoo.protocols.evaluator import SampleSet as SampleSet
+    from ganzoo.protocols.evaluator import Score as Score
+    from ganzoo.protocols.loss import Discriminator as Discriminator
+    from ganzoo.protocols.loss import Loss as Loss
+    from ganzoo.protocols.loss import Recipe as Recipe
+    from ganzoo.protocols.space import Space as Space
+    from ganzoo.protocols.tracker import TrackedRun as TrackedRun
+    from ganzoo.protocols.tracker import Tracker as Tracker
+    from ganzoo.publishing.publish import publish as publish
 
 _HOMES = {
-    "api": ("open_dataset", "train"),
-    "architecture": ("Architecture", "GeneratorInput"),
-    "augmentation": ("Augmentation",),
+    "api": ("open_dataset", "resume", "train"),
     "component": ("Component",),
-    "dataset": ("DataSpec", "Dataset", "ImageDataset", "Samples"),
     "errors": ("GanzooError",),
-    "evaluation": ("evaluate",),
-    "evaluator": (
+    "evaluation.scoring": ("evaluate",),
+    "models.model": ("Model", "load"),
+    "protocols.architecture": ("Architecture", "GeneratorInput"),
+    "protocols.augmentation": ("Augmentation",),
+    "protocols.dataset": ("DataSpec", "Dataset", "ImageDataset", "Samples"),
+    "protocols.evaluator": (
         "Evaluator",
         "FeatureExtractor",
         "Features",
@@ -53,11 +55,10 @@ _HOMES = {
         "SampleSet",
         "Score",
     ),
-    "loss": ("Discriminator", "Loss", "Recipe"),
-    "model": ("Model", "load"),
-    "publishing": ("publish",),
-    "space": ("Space",),
-    "tracker": ("TrackedRun", "Tracker"),
+    "protocols.loss": ("Discriminator", "Loss", "Recipe"),
+    "protocols.space": ("Space",),
+    "protocols.tracker": ("TrackedRun", "Tracker"),
+    "publishing.publish": ("publish",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -7,21 +7,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo import ranks
-from ganzoo.config import RunConfig, choose_data, resolve
+from ganzoo import distributed
+from ganzoo.config import RunConfig
 from ganzoo.errors import InputError
-from ganzoo.files import user_path
 from ganzoo.progress import told_to
 from ganzoo.registry import DATASET
-from ganzoo.run import Run
+from ganzoo.resolve import choose_data, resolve, with_changes
+from ganzoo.runs.folder import Run
+from ganzoo.storage.files import user_path
 
 if TYPE_CHECKING:
-    from ganzoo.dataset import Samples
-    from ganzoo.initial import Initial
-    from ganzoo.loop import Observer
-    from ganzoo.ranks import Ranks
-    from ganzoo.snapshots import Snapshots
-    from ganzoo.training import Trainer
+    from ganzoo.distributed import Ranks
+    from ganzoo.protocols.dataset import Samples
+    from ganzoo.training.observer import Observer
+    from ganzoo.training.snapshots import Snapshots
+    from ganzoo.training.trainer import Trainer
+    from ganzoo.training.warm_start import Initial
 
 EXTENDABLE = {"train.steps", "train.device"}
 """What may change when a run goes on: neither changes a step that was done."""
@@ -63,7 +64,7 @@ def train(
     """
     named = {f"train.{name}": value for name, value in train_options.items()}
     given = architecture, loss, data, {**(settings or {}), **named}, trackers
-    with ranks.joined():
+    with distributed.joined():
         config, initial = configured(init, *given)
         return start(config, out, observer, initial)
 
@@ -85,7 +86,7 @@ def configured(
     def chosen() -> RunConfig:
         nonlocal initial
         if init is not None:
-            from ganzoo.initial import Initial
+            from ganzoo.training.warm_start import Initial
 
             initial = Initial.load(init)
             return initial.resolve(architecture, loss, data, settings, trackers)
@@ -93,7 +94,7 @@ def configured(
             raise InputError("name an architecture to train, such as those of 'ganzoo list'")
         return resolve(architecture, loss, data, settings, trackers)
 
-    return _agreed_config(ranks.current(), chosen), initial
+    return _agreed_config(distributed.current(), chosen), initial
 
 
 def _agreed_config(team: Ranks, make: Callable[[], RunConfig]) -> RunConfig:
@@ -119,7 +120,7 @@ def start(
     initial: Initial | None = None,
 ) -> Run:
     """Train a new run of a configuration, with what it starts from if that is a model."""
-    with ranks.joined() as team:
+    with distributed.joined() as team:
         observer = _heard(observer, team)
         with told_to(observer.progressed):
             return _started(config, out, observer, initial, team)
@@ -127,7 +128,7 @@ def start(
 
 def _heard(observer: Observer | None, team: Ranks) -> Observer:
     """Return what watches the run; of several processes the first one alone is watched."""
-    from ganzoo.loop import Observer
+    from ganzoo.training.observer import Observer
 
     return observer if observer and team.first else Observer()
 
@@ -139,9 +140,9 @@ def _started(
     initial: Initial | None,
     team: Ranks,
 ) -> Run:
-    from ganzoo.lint import complaints
-    from ganzoo.loop import run_training
-    from ganzoo.training import prepared
+    from ganzoo.training.loop import run_training
+    from ganzoo.training.prepare import prepared
+    from ganzoo.training.sanity_checks import complaints
 
     if config.init is not None and initial is None and team.first:
         raise InputError(f"this configuration starts from the model {config.init.name}: give it")
@@ -195,7 +196,7 @@ def resume(
     Raises:
         InputError: the folder is no run, an option differs, or all checkpoints are damaged.
     """
-    with ranks.joined() as team:
+    with distributed.joined() as team:
         observer = _heard(observer, team)
         with _opened(path, team) as run, told_to(observer.progressed):
             _resumed(run, changes or {}, observer, team)
@@ -214,8 +215,8 @@ def _opened(path: str | Path, team: Ranks) -> Iterator[Run]:
 
 
 def _resumed(run: Run, changes: Mapping[str, Any], observer: Observer, team: Ranks) -> None:
-    from ganzoo.loop import run_training
-    from ganzoo.training import prepared
+    from ganzoo.training.loop import run_training
+    from ganzoo.training.prepare import prepared
 
     config = _agreed_config(team, lambda: _config_to_go_on(run, changes, observer))
     samples = _read(config, team)
@@ -234,7 +235,7 @@ def _resumed(run: Run, changes: Mapping[str, Any], observer: Observer, team: Ran
 def _kept(run: Run, config: RunConfig) -> Initial | None:
     if config.init is None:
         return None
-    from ganzoo.initial import Initial
+    from ganzoo.training.warm_start import Initial
 
     return Initial.kept(run.init, config.init)
 
@@ -242,14 +243,14 @@ def _kept(run: Run, config: RunConfig) -> Initial | None:
 def _snapshots(config: RunConfig, trainer: Trainer) -> Snapshots | None:
     if not config.train.eval_every:
         return None
-    from ganzoo.snapshots import Snapshots
+    from ganzoo.training.snapshots import Snapshots
 
     return Snapshots(config, trainer)
 
 
 def _config_to_go_on(run: Run, changes: Mapping[str, Any], observer: Observer) -> RunConfig:
     """Return a run's configuration with changes, if they leave what was done as it is."""
-    from ganzoo import checkpoint
+    from ganzoo.training import checkpoint
 
     started = run.config()
     config = _continued(started, changes)
@@ -268,7 +269,7 @@ def _continued(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
     """Apply changes to a run's configuration, and refuse those that would make it another run."""
     names = {word: changes[word] for word in ("architecture", "loss", "data") if word in changes}
     settings = {key: value for key, value in changes.items() if key not in names}
-    again = config.changed(names, settings)
+    again = with_changes(config, names, settings)
     extendable = EXTENDABLE
     if config.train.lr_decay != "none":
         extendable = EXTENDABLE - {"train.steps"}  # which each step's learning rate depends on

@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping
-from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -30,7 +29,7 @@ class Component(Options):
     """Base of everything that a plugin can add; its fields are its options.
 
     Give each field a default and a description:
-    ``width: int = Field(64, gt=0, description="Units in a hidden layer.")``.
+    ``width: int = Field(default=64, gt=0, description="Units in a hidden layer.")``.
     """
 
     paper: ClassVar[str | None] = None
@@ -116,25 +115,6 @@ def _explained(error: ValidationError, prefix: str) -> str:
     if first["type"] not in ("missing", "value_error"):
         message += f", got {shown(repr(first['input']))}"
     return f"{subject}: {shown(message, LONGEST)}"
-
-
-def is_absolute(text: str) -> bool:
-    """Tell whether a text is an absolute path of this or another system."""
-    return PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()
-
-
-def without_folders(value: Any) -> Any:
-    """Return a value, such as options, with the last names of paths alone.
-
-    Where files lie on a machine is nobody's business.
-    """
-    if isinstance(value, dict):
-        return {name: without_folders(part) for name, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [without_folders(part) for part in value]
-    if isinstance(value, str) and (is_absolute(value) or value.startswith("~")):
-        return PureWindowsPath(value).name  # which splits at either kind of slash
-    return value
 
 
 def complaint(error: ValidationError) -> str:

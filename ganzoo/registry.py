@@ -36,16 +36,20 @@ class Kind:
         return self.group.rpartition(".")[2].replace("_", " ")
 
 
-ARCHITECTURE = Kind("architecture", "ganzoo.architectures", "ganzoo.architecture:Architecture")
-LOSS = Kind("loss", "ganzoo.losses", "ganzoo.loss:Loss")
-DATASET = Kind("dataset", "ganzoo.datasets", "ganzoo.dataset:Dataset")
-AUGMENTATION = Kind("augmentation", "ganzoo.augmentations", "ganzoo.augmentation:Augmentation")
-EVALUATOR = Kind("evaluator", "ganzoo.evaluators", "ganzoo.evaluator:Evaluator")
-FEATURE_EXTRACTOR = Kind(
-    "feature extractor", "ganzoo.feature_extractors", "ganzoo.evaluator:FeatureExtractor"
+ARCHITECTURE = Kind(
+    "architecture", "ganzoo.architectures", "ganzoo.protocols.architecture:Architecture"
 )
-TRACKER = Kind("tracker", "ganzoo.trackers", "ganzoo.tracker:Tracker")
-SPACE = Kind("space", "ganzoo.spaces", "ganzoo.space:Space")
+LOSS = Kind("loss", "ganzoo.losses", "ganzoo.protocols.loss:Loss")
+DATASET = Kind("dataset", "ganzoo.datasets", "ganzoo.protocols.dataset:Dataset")
+AUGMENTATION = Kind(
+    "augmentation", "ganzoo.augmentations", "ganzoo.protocols.augmentation:Augmentation"
+)
+EVALUATOR = Kind("evaluator", "ganzoo.evaluators", "ganzoo.protocols.evaluator:Evaluator")
+FEATURE_EXTRACTOR = Kind(
+    "feature extractor", "ganzoo.feature_extractors", "ganzoo.protocols.evaluator:FeatureExtractor"
+)
+TRACKER = Kind("tracker", "ganzoo.trackers", "ganzoo.protocols.tracker:Tracker")
+SPACE = Kind("space", "ganzoo.spaces", "ganzoo.protocols.space:Space")
 COMMAND = Kind("command", "ganzoo.commands", "typer:Typer", instances=True)
 KINDS = (
     ARCHITECTURE,

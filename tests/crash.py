@@ -32,8 +32,8 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from ganzoo import files
 from ganzoo.cli import main as command_line
+from ganzoo.storage import files
 
 OFTEN = (
     "--batch-size=8 --device=cpu --set=train.checkpoint_every=3 "
@@ -57,7 +57,7 @@ TRAININGS = {
 DIVERGING = '''
 import torch
 from ganzoo import Loss, Recipe
-from ganzoo.seeding import derived_seed
+from ganzoo.compute.seeding import derived_seed
 
 class Diverging(Loss):
     """Is not a number at the eighth step, unless the learning rate was lowered."""
@@ -150,14 +150,14 @@ def tempt(fate: Fate) -> None:
         fate.meet(path)
 
     assert append
-    import ganzoo.loop
-    import ganzoo.tracker
+    import ganzoo.protocols.tracker
+    import ganzoo.training.loop
 
-    ganzoo.tracker.append_line = append_in_halves
+    ganzoo.protocols.tracker.append_line = append_in_halves
     around(safetensors.torch, "save_file", lambda tensors, path, **_: path, written)
     around(Path, "write_text", lambda path, *_: path, written)
     around(files, "flush", lambda path: path, flushed)
-    ganzoo.loop.flush = files.flush
+    ganzoo.training.loop.flush = files.flush
     around(os, "replace", lambda before, after: after, nothing)
     around(Path, "rename", lambda before, after: after, nothing)
     around(shutil, "copyfile", lambda source, target: target, written)

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from ganzoo.model_folder import write_manifest
+from ganzoo.models.folder import write_manifest
 
 CONFIG = "config.json"
 GENERATOR = "model.safetensors"
@@ -293,7 +293,7 @@ def _() -> Iterator[tuple]:
         "of_a_loss": "wgan-gp",
         "of_a_dataset": "digits",
         "of_a_script": "ganzoo",
-        "of_a_class": "ganzoo_dcgan:DCGAN",
+        "of_a_class": "ganzoo_zoo.families.dcgan:DCGAN",
         "of_a_url": "https://evil.example/model.py",
         "of_a_template": "{0.__class__.__mro__}%s%n",
     }

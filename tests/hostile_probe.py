@@ -60,7 +60,9 @@ def ready(good: dict[str, Any]) -> None:
     assert ran(["publish", good["path"], "somebody/model", "--dry-run"])[0] == 0
     assert ran(["sample", "/now\x1bhere", "--out", "x.png"])[0] == 2
     for name in ("mlp", "resnet", "sngan", "cyclegan", "r3gan"):
-        package = registry.get(registry.ARCHITECTURE, name).__module__.partition(".")[0]
+        package = registry.get(registry.ARCHITECTURE, name).__module__
+        while "." in package.removeprefix("ganzoo_zoo.families."):
+            package = package.rpartition(".")[0]
         for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
             importlib.import_module(f"{package}.{module.name}")  # what networks are built of
     gc.freeze()  # what is never looked at again stays shared with the forks

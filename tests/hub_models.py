@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import ganzoo
-from ganzoo.model_folder import write_model
+from ganzoo.models.write import write_model
 
 NAME = "alice/digits"
 NOISE = ("Traceback", "huggingface_hub", "httpx", "Retrying", "Warning", "%|", "hf_")
 """What only the client or Python itself says."""
 UNKNOWN = {"X-Error-Message": "Invalid credentials in Authorization header"}
 """What the Hub says of a token that it does not know; else, 401 means that nothing is there."""
-QUICK = "import ganzoo.hub\nganzoo.hub.PAUSES = (0.0, 0.0)"
+QUICK = "import ganzoo.models.hub\nganzoo.models.hub.PAUSES = (0.0, 0.0)"
 """Asks again at once, in the client's process."""
 USE = """
 import hashlib, time

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ganzoo.cache import cached_folder
-from ganzoo_data import index, indexed, reading, sources
+from ganzoo.storage.cache import cached_folder
+from ganzoo_zoo.data import index, indexed, reading, sources
 
 CLASSES = 100
 AT_ONCE = 1_000_000

@@ -15,17 +15,18 @@ from pathlib import Path
 import torch
 
 import ganzoo
-from ganzoo import ranks, training
-from ganzoo.config import resolve
+from ganzoo import distributed
+from ganzoo.compute.seeding import generator_for
+from ganzoo.distributed import shutdown
 from ganzoo.errors import GanzooError
-from ganzoo.evaluation import evaluate
-from ganzoo.files import save_tensors
-from ganzoo.ranks import ending
+from ganzoo.evaluation.scoring import evaluate
 from ganzoo.registry import DATASET
-from ganzoo.seeding import generator_for
-from ganzoo.training import prepared
-from ganzoo_data import indexed, sources
-from ganzoo_data import reading as reading_module
+from ganzoo.resolve import resolve
+from ganzoo.storage.files import save_tensors
+from ganzoo.training import prepare
+from ganzoo.training.prepare import prepared
+from ganzoo_zoo.data import indexed, sources
+from ganzoo_zoo.data import reading as reading_module
 
 MLP = {"arch.hidden": (16, 16), "arch.z_dim": 8, "data.image_size": 8}
 STEPS = 20
@@ -61,7 +62,7 @@ def shared_draws():
         if generator is not None:
             return plain(count, *shape, generator=generator, **how)
         drawn.append(count)
-        team = ranks.current()
+        team = distributed.current()
         rng = generator_for(0, "weights", len(drawn))
         return team.share_of(plain(count * team.world, *shape, generator=rng, **how))
 
@@ -114,14 +115,14 @@ def run_in(path, spoil=None):
             trainer.step = lambda: spoil(trainer, step)
         return trainer
 
-    training.prepared = spoilt
+    prepare.prepared = spoilt
     try:
         if (path / "config.json").exists():
             ganzoo.api.resume(path)
         else:
             ganzoo.train("dcgan", "non-saturating", out=path, settings=SMALL, **RUN)
     finally:
-        training.prepared = prepared
+        prepare.prepared = prepared
     return tensors_of(found[-1].state)
 
 
@@ -130,13 +131,13 @@ def told(work):
     try:
         work()
     except (GanzooError, RuntimeError) as error:
-        words = ending.spoken(str(error))
+        words = shutdown.spoken(str(error))
         return {"kind": type(error).__name__, "message": str(error), "spoken": words}
     return {}
 
 
 def asked_to_stop(trainer, step):
-    if ranks.current().rank == 1 and trainer.state.step == 2:
+    if distributed.current().rank == 1 and trainer.state.step == 2:
         os.kill(os.getpid(), signal.SIGTERM)
     return step()
 
@@ -149,14 +150,14 @@ class Once:
 
     def __call__(self, trainer, step):
         terms = step()
-        if ranks.current().rank == 1 and trainer.state.step == 4 and not self.done:
+        if distributed.current().rank == 1 and trainer.state.step == 4 and not self.done:
             self.done = True
             terms.generator["adversarial"] = terms.generator["adversarial"] * float("nan")
         return terms
 
 
 def broken(trainer, step):
-    if ranks.current().rank == 1 and trainer.state.step == 2:
+    if distributed.current().rank == 1 and trainer.state.step == 2:
         raise RuntimeError("this one breaks")
     return step()
 
@@ -180,7 +181,7 @@ def reading(folder):
     listed, read = sources.images_below, sources.Folder.read
     sources.images_below = lambda root: calls.append("listed") or listed(root)
     sources.Folder.read = lambda self, place: calls.append("read") or read(self, place)
-    with ranks.joined():
+    with distributed.joined():
         samples = ganzoo.open_dataset(str(folder / "domains"))
     return {
         "listed": calls.count("listed"),
@@ -192,14 +193,14 @@ def reading(folder):
 
 
 def other_data():
-    with ranks.joined() as team:
+    with distributed.joined() as team:
         team.require_same(f"what process {team.rank} has read", "the data")
-        with ranks.sharing():
+        with distributed.sharing():
             team.in_turn(range(2), torch.zeros)
 
 
 def hung():
-    with ranks.joined() as team:
+    with distributed.joined() as team:
         team.connect(torch.device("cpu"))
         if team.rank == 1:
             time.sleep(1000)
@@ -215,7 +216,7 @@ def main(folder, *cases):
         "data": other_data,
         "hung": hung,
     }
-    with ranks.joined():
+    with distributed.joined():
         for case in cases:
             if case not in ("runs", "reading", *failing):
                 save_tensors(mine / f"{case}.safetensors", steps_of(case, folder))

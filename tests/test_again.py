@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 import ganzoo
-from ganzoo.again import again, argument, command
-from ganzoo.config import resolve
 from ganzoo.errors import PluginError
+from ganzoo.resolve import resolve
+from ganzoo.runs.reproduce import again, argument, command
 from tiny import TINY
 
 MLP = {"arch.hidden": (8,), "data.image_size": 8}

@@ -6,8 +6,8 @@ from torch import nn
 
 from ganzoo import DataSpec
 from ganzoo.errors import InputError
-from ganzoo_dcgan import DCGAN
-from ganzoo_mlp import MLP
+from ganzoo_zoo.families.dcgan import DCGAN
+from ganzoo_zoo.families.mlp import MLP
 
 SIZES = [(28, 28), (32, 32), (48, 48), (64, 64), (96, 96), (128, 128), (32, 64), (56, 28), (32, 28)]
 

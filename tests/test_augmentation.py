@@ -11,12 +11,13 @@ from torch import nn
 import ganzoo
 from ganzoo import Augmentation, DataSpec, Discriminator, registry
 from ganzoo.api import resume
-from ganzoo.config import RunConfig, TrainOptions, TrainSettings, resolve
+from ganzoo.config import RunConfig, TrainOptions, TrainSettings
 from ganzoo.errors import InputError, Interrupted, PluginError
 from ganzoo.registry import AUGMENTATION, LOSS
+from ganzoo.resolve import resolve, with_changes
 from ganzoo.testing.augmentation import check_gradients, check_samples
-from ganzoo.training import prepared
-from ganzoo_diffaugment import Color, Cutout, Translation
+from ganzoo.training.prepare import prepared
+from ganzoo_zoo.augmentations.diffaugment import Color, Cutout, Translation
 from tiny import TINY, Stopper, sealed
 
 SMALL = {"arch.hidden": (8,), "data.image_size": 8}
@@ -335,7 +336,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes_with_its_augmentations(tmp_path
     whole = train_to(tmp_path / "whole", ALL, **options)
     with pytest.raises(Interrupted):
         train_to(tmp_path / "halves", ALL, observer=Stopper(3), **options)
-    halves = ganzoo.run.Run(tmp_path / "halves")
+    halves = ganzoo.runs.folder.Run(tmp_path / "halves")
     shutil.rmtree(halves.checkpoints / "00000003")
     resume(halves.path)
     assert weights(halves) == weights(whole)
@@ -451,8 +452,8 @@ def test_two_of_a_name_are_chosen_by_their_package(plugin):
         )
         assert config.augmentations[0].options["contrast"] == 0.25
     # A run that names its package is not confused by another one of the name.
-    assert config.changed({}, {"augment.color.contrast": 0.25}) == config
-    again = config.changed({}, {"train.augment": "acme:color"})
+    assert with_changes(config, {}, {"augment.color.contrast": 0.25}) == config
+    again = with_changes(config, {}, {"train.augment": "acme:color"})
     assert "augment.color.package: ganzoo -> acme" in config.differences(again)
 
 
@@ -480,7 +481,7 @@ CHANGES = {
 @pytest.mark.parametrize(("settings", "lines"), CHANGES.values(), ids=CHANGES.keys())
 def test_changes_are_said_as_they_are_set(settings, lines):
     config = chosen("color,cutout", color__contrast=0.25)
-    assert config.differences(config.changed({}, settings)) == lines
+    assert config.differences(with_changes(config, {}, settings)) == lines
 
 
 def test_a_run_is_resumed_under_its_own_augmentations_alone(tmp_path, ganzoo_cli, refused):

@@ -19,17 +19,19 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import ganzoo
-from ganzoo import checkpoint, memory, open_dataset
+from ganzoo import open_dataset
 from ganzoo.cli.common import LONGEST
-from ganzoo.dataset import LARGEST_SAMPLE, DataSpec
-from ganzoo.devices import resolve_device
+from ganzoo.compute import memory
+from ganzoo.compute.devices import resolve_device
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.files import append_line, load_tensors, read_json, sha256
-from ganzoo.images import grid, resize
-from ganzoo.model import BLOCK_NUMBERS
-from ganzoo.outline import outlined
-from ganzoo_data import sources
-from ganzoo_data.files import ImageFolder, ImageZip
+from ganzoo.media.images import grid, resize
+from ganzoo.models.model import BLOCK_NUMBERS
+from ganzoo.models.size_check import outlined
+from ganzoo.protocols.dataset import LARGEST_SAMPLE, DataSpec
+from ganzoo.storage.files import append_line, load_tensors, read_json, sha256
+from ganzoo.training import checkpoint
+from ganzoo_zoo.data import sources
+from ganzoo_zoo.data.files import ImageFolder, ImageZip
 from tiny import sealed
 
 ON_POSIX = pytest.mark.skipif(os.name == "nt", reason="pipes and devices are files elsewhere")
@@ -506,7 +508,7 @@ def test_large_samples_are_made_few_at_a_time(model, monkeypatch):
     wanted = loaded.sample_stored(9)
     sizes = []
     loaded.generator.register_forward_hook(lambda module, given, out: sizes.append(len(out)))
-    monkeypatch.setattr("ganzoo.model.BLOCK_NUMBERS", 2 * 16 * 16)
+    monkeypatch.setattr("ganzoo.models.model.BLOCK_NUMBERS", 2 * 16 * 16)
     found = loaded.sample_stored(9)
     assert sizes == [2, 2, 2, 2, 1]
     assert (found.int() - wanted.int()).abs().max() <= 1
@@ -557,7 +559,7 @@ def test_a_sample_has_a_largest_size():
 def test_resizing_in_parts_changes_nothing(monkeypatch):
     images = torch.randint(0, 256, (7, 3, 9, 9), dtype=torch.uint8)
     wanted = resize(images, (5, 6))
-    monkeypatch.setattr("ganzoo.images.NUMBERS_AT_ONCE", 500)
+    monkeypatch.setattr("ganzoo.media.images.NUMBERS_AT_ONCE", 500)
     assert torch.equal(resize(images, (5, 6)), wanted)
     assert grid(images).dtype == torch.uint8
 

@@ -11,13 +11,14 @@ import pytest
 import torch
 from torch import nn
 
-import ganzoo_bench
-from ganzoo import devices, registry
-from ganzoo.config import resolve
+import ganzoo_zoo.apps.bench
+from ganzoo import registry
+from ganzoo.compute import devices
 from ganzoo.errors import InputError
-from ganzoo.training import prepared
-from ganzoo_bench import Bench, Spread, bench, clocks, machine
-from ganzoo_bench.watch import PARTS, watched
+from ganzoo.resolve import resolve
+from ganzoo.training.prepare import prepared
+from ganzoo_zoo.apps.bench import Bench, Spread, bench, clocks, machine
+from ganzoo_zoo.apps.bench.watch import PARTS, watched
 from tiny import TINY
 
 SMALL = {"arch.hidden": (32, 16), "arch.z_dim": 8, "data.image_size": 8, "train.device": "cpu"}
@@ -25,8 +26,8 @@ SMALL = {"arch.hidden": (32, 16), "arch.z_dim": 8, "data.image_size": 8, "train.
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(ganzoo_bench, "WARM_UP_SECONDS", 0.0)
-    monkeypatch.setattr(ganzoo_bench, "SECONDS", 0.05)
+    monkeypatch.setattr(ganzoo_zoo.apps.bench, "WARM_UP_SECONDS", 0.0)
+    monkeypatch.setattr(ganzoo_zoo.apps.bench, "SECONDS", 0.05)
     monkeypatch.setattr(machine, "SECONDS", 0.0)
     monkeypatch.setattr(machine, "SHAPE", (8, 8, 8))
 
@@ -76,7 +77,7 @@ def test_json_is_one_document_of_fixed_keys(ganzoo_cli):
 
 
 def test_numbers_agree_with_each_other(monkeypatch):
-    monkeypatch.setattr(ganzoo_bench, "SHORTEST_BLOCK", 1e-9)
+    monkeypatch.setattr(ganzoo_zoo.apps.bench, "SHORTEST_BLOCK", 1e-9)
     found = measured(steps=9, **{"train.n_critic": 3, "train.batch_size": 5})
     assert (found.steps, found.steps_per_block) == (9, 1)
     for spread in (found.steps_per_second, found.images_per_second, found.step_ms):
@@ -99,7 +100,7 @@ def test_numbers_agree_with_each_other(monkeypatch):
 
 
 def test_short_steps_are_timed_in_blocks_and_none_is_left_out(monkeypatch):
-    monkeypatch.setattr(ganzoo_bench, "SHORTEST_BLOCK", 3600.0)
+    monkeypatch.setattr(ganzoo_zoo.apps.bench, "SHORTEST_BLOCK", 3600.0)
     found = measured(steps=7)
     assert (found.steps, found.steps_per_block) == (7, 7)
     speed = found.steps_per_second
@@ -111,8 +112,8 @@ def test_short_steps_are_timed_in_blocks_and_none_is_left_out(monkeypatch):
 def test_what_is_timed_is_a_number_of_steps_or_a_time():
     assert measured(steps=1).steps == 1
     found = bench("mlp", settings=SMALL, seconds=1e-9)
-    assert found.steps == ganzoo_bench.FEWEST
-    assert found.warm_up == ganzoo_bench.WARM_UP_STEPS
+    assert found.steps == ganzoo_zoo.apps.bench.FEWEST
+    assert found.warm_up == ganzoo_zoo.apps.bench.WARM_UP_STEPS
 
 
 def test_quartiles_are_those_of_the_values():

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import ganzoo
-from ganzoo.config import parse_settings, resolve
+from ganzoo.resolve import parse_settings, resolve
 
 ROOT = Path(__file__).parent.parent
 

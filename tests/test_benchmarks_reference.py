@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganzoo import images
-from ganzoo.folding import Folded
+from ganzoo.compute.seeding import kept_randomness
+from ganzoo.media import images
+from ganzoo.nn.folding import Folded
 from ganzoo.registry import ARCHITECTURE, entries
-from ganzoo.seeding import kept_randomness
 
 FOLDER = Path(__file__).parent / "benchmarks"
 SMALL = {

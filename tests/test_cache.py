@@ -8,8 +8,8 @@ import sys
 import pytest
 import torch
 
-from ganzoo import cache
-from ganzoo.files import cache_folder
+from ganzoo.storage import cache
+from ganzoo.storage.files import cache_folder
 
 KEY = {"data": "abc", "size": [1, 2]}
 
@@ -91,7 +91,7 @@ PROCESS = """
 import sys, time
 import torch
 from pathlib import Path
-from ganzoo.cache import cached_tensors
+from ganzoo.storage.cache import cached_tensors
 
 def make():
     with Path("made").open("a") as file:

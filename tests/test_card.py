@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from ganzoo import blocks, front_matter
-from ganzoo.card import card, merged
-from ganzoo.config import ComponentChoice, InitialModel, resolve
-from ganzoo.dataset import DataSpec
+from ganzoo.cards import blocks, front_matter
+from ganzoo.cards.card import card, merged
+from ganzoo.config import ComponentChoice, InitialModel, ModelConfig
 from ganzoo.errors import InputError
-from ganzoo.model_config import ModelConfig
-from ganzoo.scores import ScoreRow
+from ganzoo.protocols.dataset import DataSpec
+from ganzoo.resolve import resolve
+from ganzoo.runs.scores import ScoreRow
 
 SETTINGS = settings(derandomize=True, deadline=None, database=None, max_examples=40)
 IMAGES = DataSpec(shape=(1, 32, 32), classes=10, features="digits-cnn")
@@ -292,10 +292,10 @@ def test_what_is_no_name_of_a_package_stands_in_no_command(name):
 def test_an_installed_plugin_describes_itself(plugin):
     plugin(
         "zoo-of-ada",
-        "from pydantic import Field\nfrom ganzoo_losses import WGANGP\n"
+        "from pydantic import Field\nfrom ganzoo_zoo.losses.wgan_gp import WGANGP\n"
         "class Mine(WGANGP):\n    '''A loss | of <Ada>.'''\n"
         "    paper = 'Ada 1843, arXiv:1234.56789'\n"
-        "    weight: int = Field(1, description='How much | of it.')\n",
+        "    weight: int = Field(default=1, description='How much | of it.')\n",
         {"ganzoo.losses": {"mine": "zoo_of_ada:Mine"}},
     )
     config = ModelConfig.of(resolve("dcgan", "mine", "digits", {"loss.weight": 2}), IMAGES, 1000)
@@ -429,8 +429,8 @@ def test_hostile_names_break_neither_metadata_nor_structure():
 @SETTINGS
 @given(st.text(max_size=40))
 def test_any_name_is_shown_as_it_is_in_one_cell(name):
+    from ganzoo.cards.markdown import code, prose, table
     from ganzoo.errors import printable
-    from ganzoo.markdown import code, prose, table
 
     for shown in (code(name), prose(name)):
         tokens = MARKDOWN.parse(table(("a", "b"), [(shown, "end")]))

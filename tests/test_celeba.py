@@ -10,11 +10,12 @@ import torch
 import torchvision
 from PIL import Image
 
-from ganzoo import images, open_dataset
+from ganzoo import open_dataset
 from ganzoo.errors import GanzooError, InputError
+from ganzoo.media import images
 from ganzoo.testing import dataset_checks
-from ganzoo_data import reading
-from ganzoo_data.published import CelebA
+from ganzoo_zoo.data import reading
+from ganzoo_zoo.data.published import CelebA
 
 CELEBA = torchvision.datasets.CelebA
 ATTRIBUTES = ("Bald", "Male", "Smiling", "Young")

@@ -13,9 +13,11 @@ import typer
 from PIL import Image
 
 import ganzoo
-from ganzoo import images, registry
+from ganzoo import registry
 from ganzoo.cli import app
-from ganzoo.config import TrainOptions, resolve
+from ganzoo.config import TrainOptions
+from ganzoo.media import images
+from ganzoo.resolve import resolve
 from tiny import sealed
 
 TRAIN = [
@@ -297,7 +299,7 @@ class Told(nn.Module):
 class Classy(Architecture):
     '''Is told the class.'''
     default_loss = "hinge"
-    z_dim: int = Field(4, description="Length of a latent.")
+    z_dim: int = Field(default=4, description="Length of a latent.")
 
     def generator(self, data):
         end = nn.Sequential(nn.Tanh(), nn.Unflatten(1, data.shape))

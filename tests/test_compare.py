@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import ganzoo
-from ganzoo.compare import compare, differences
 from ganzoo.errors import InputError
-from ganzoo.scores import ScoreRow, log_scores, logged_scores, read_scores, write_scores
+from ganzoo.evaluation.compare import compare, differences
+from ganzoo.runs.scores import ScoreRow, log_scores, logged_scores, read_scores, write_scores
 from tiny import TINY, sealed
 
 ROW = ScoreRow(

@@ -4,11 +4,12 @@ import pytest
 import torch
 
 import ganzoo
-from ganzoo import compiling, training
-from ganzoo.compiling import compiled
-from ganzoo.config import resolve
+from ganzoo.compute import compiling
+from ganzoo.compute.compiling import compiled
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.training import prepared
+from ganzoo.resolve import resolve
+from ganzoo.training import trainer as step
+from ganzoo.training.prepare import prepared
 from tiny import TINY
 
 SMALL = {
@@ -32,7 +33,7 @@ def traced(monkeypatch):
         found.append((network, cuda_graphs))
         return torch.compile(network, backend="aot_eager")
 
-    monkeypatch.setattr(training, "compiled", trace)
+    monkeypatch.setattr(step, "compiled", trace)
     yield found
     torch.compiler.reset()
 
@@ -97,7 +98,7 @@ def test_a_compiler_that_fails_is_a_line(monkeypatch):
         raise OSError("no C++ compiler\nlines of more")
 
     monkeypatch.setattr(
-        training, "compiled", lambda network, cuda_graphs: torch.compile(network, backend=fail)
+        step, "compiled", lambda network, cuda_graphs: torch.compile(network, backend=fail)
     )
     trainer = trainer_of("mlp", compile=True)
     with pytest.raises(GanzooError) as caught:
@@ -123,9 +124,9 @@ def test_graphs_are_those_of_a_gpu(options):
 
 def test_graphs_of_a_step_begin_with_it(monkeypatch):
     began = []
-    monkeypatch.setattr(training, "_check_options", lambda options, device: None)
-    monkeypatch.setattr(training, "begin_graphs", lambda: began.append(True))
-    monkeypatch.setattr(training, "compiled", lambda network, cuda_graphs: network)
+    monkeypatch.setattr(step, "_check_options", lambda options, device: None)
+    monkeypatch.setattr(step, "begin_graphs", lambda: began.append(True))
+    monkeypatch.setattr(step, "compiled", lambda network, cuda_graphs: network)
     trainer = trainer_of("mlp", compile=True, cuda_graphs=True)
     trainer.step()
     trainer.step()

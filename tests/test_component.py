@@ -16,16 +16,16 @@ class Knobs(Component):
     More is said below, where nobody looks.
     """
 
-    count: int = Field(3, ge=1, le=1000, description="A number of things.")
-    rate: float = Field(0.1, gt=0, description="A rate.")
-    name: str = Field("a", description="A name.")
-    flag: bool = Field(False, description="On or off.")
-    sizes: tuple[int, ...] = Field((1, 2), min_length=1, description="Some sizes.")
-    pair: tuple[float, float] = Field((0.0, 1.0), description="Two numbers.")
-    limit: int | None = Field(None, description="A limit, if there is one.")
-    label: str | None = Field("x", description="A label, if there is one.")
-    mode: Literal["fast", "slow"] = Field("fast", description="One of two words.")
-    channels: Literal[1, 3] = Field(1, description="One of two numbers.")
+    count: int = Field(default=3, ge=1, le=1000, description="A number of things.")
+    rate: float = Field(default=0.1, gt=0, description="A rate.")
+    name: str = Field(default="a", description="A name.")
+    flag: bool = Field(default=False, description="On or off.")
+    sizes: tuple[int, ...] = Field(default=(1, 2), min_length=1, description="Some sizes.")
+    pair: tuple[float, float] = Field(default=(0.0, 1.0), description="Two numbers.")
+    limit: int | None = Field(default=None, description="A limit, if there is one.")
+    label: str | None = Field(default="x", description="A label, if there is one.")
+    mode: Literal["fast", "slow"] = Field(default="fast", description="One of two words.")
+    channels: Literal[1, 3] = Field(default=1, description="One of two numbers.")
 
 
 @pytest.mark.parametrize(
@@ -161,9 +161,9 @@ def test_a_long_value_is_cut():
 class Fussy(Component):
     """Options that judge each other."""
 
-    low: float = Field(0.0, description="The lower end.")
-    high: float = Field(1.0, description="The upper end.")
-    step: float = Field(0.1, description="Not of every type.")
+    low: float = Field(default=0.0, description="The lower end.")
+    high: float = Field(default=1.0, description="The upper end.")
+    step: float = Field(default=0.1, description="Not of every type.")
 
     @field_validator("step", mode="before")
     @classmethod

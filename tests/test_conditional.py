@@ -9,12 +9,12 @@ import ganzoo
 from ganzoo import DataSpec, Features, Samples, SampleSet, registry
 from ganzoo.config import TrainOptions
 from ganzoo.errors import InputError
-from ganzoo.evaluation import evaluate
-from ganzoo.training import Trainer
-from ganzoo_dcgan import DCGAN
-from ganzoo_gan_test import GANTest
-from ganzoo_losses import Hinge
-from ganzoo_mlp import MLP
+from ganzoo.evaluation.scoring import evaluate
+from ganzoo.training.trainer import Trainer
+from ganzoo_zoo.families.dcgan import DCGAN
+from ganzoo_zoo.families.mlp import MLP
+from ganzoo_zoo.losses.hinge import Hinge
+from ganzoo_zoo.metrics.gan_test import GANTest
 
 DATA = DataSpec(shape=(1, 8, 12), classes=3)
 SMALL = {

@@ -5,10 +5,11 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from ganzoo.config import RunConfig, TrainOptions, parse_settings, resolve, versions
+from ganzoo.config import RunConfig, TrainOptions, versions
 from ganzoo.errors import InputError, PluginError
-from ganzoo.loss import Recipe
+from ganzoo.protocols.loss import Recipe
 from ganzoo.registry import ARCHITECTURE, DATASET, LOSS, get
+from ganzoo.resolve import parse_settings, resolve, with_changes
 
 SETTINGS = {"arch.base_channels": 8, "data.image_size": "16", "train.steps": 400}
 
@@ -209,12 +210,12 @@ def test_differences_name_the_option_and_both_values(config):
 
 
 def test_nothing_changed_is_the_same(config):
-    assert config.changed({}, {}) == config
-    assert config.changed({"architecture": "dcgan", "loss": "ganzoo:wgan-gp"}, {}) == config
+    assert with_changes(config, {}, {}) == config
+    assert with_changes(config, {"architecture": "dcgan", "loss": "ganzoo:wgan-gp"}, {}) == config
 
 
 def test_changed_options_leave_the_others_alone(config):
-    again = config.changed({}, {"train.steps": "800", "loss.gp_weight": 5})
+    again = with_changes(config, {}, {"train.steps": "800", "loss.gp_weight": 5})
     assert config.differences(again) == [
         "loss.options.gp_weight: 10.0 -> 5.0",
         "train.steps: 400 -> 800",
@@ -222,7 +223,7 @@ def test_changed_options_leave_the_others_alone(config):
 
 
 def test_a_changed_name_brings_its_own_options_and_no_recipe(config):
-    again = config.changed({"architecture": "mlp", "loss": "hinge"}, {"arch.hidden": "8"})
+    again = with_changes(config, {"architecture": "mlp", "loss": "hinge"}, {"arch.hidden": "8"})
     assert again.architecture.options == {"z_dim": 64, "hidden": [8], "conditional": False}
     assert (again.loss.name, again.loss.options) == ("hinge", {})
     assert again.train == config.train
@@ -239,18 +240,18 @@ class Mine(Loss):
     def generator_loss(self, D, real, fake): return {}
 """
     plugin("acme", code, {"ganzoo.losses": {"wgan-gp": "acme:Mine"}})
-    again = config.changed({"loss": "acme:wgan-gp"}, {})
+    again = with_changes(config, {"loss": "acme:wgan-gp"}, {})
     assert (again.loss.package, again.loss.options) == ("acme", {})
-    assert config.changed({}, {}) == config
+    assert with_changes(config, {}, {}) == config
 
 
 def test_changed_data_may_be_a_path(config, tmp_path):
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    first = config.changed({"data": "one"}, {"data.image_size": 8})
+    first = with_changes(config, {"data": "one"}, {"data.image_size": 8})
     assert first.data.name == "folder"
     assert first.data.options["path"] == str(tmp_path / "one")
-    second = first.changed({"data": "two"}, {})
+    second = with_changes(first, {"data": "two"}, {})
     assert first.differences(second) == [
         f"data.options.path: {tmp_path / 'one'} -> {tmp_path / 'two'}"
     ]
@@ -264,13 +265,13 @@ def test_changed_refuses_what_resolve_refuses(config):
         ({"data": "no/such/folder"}, {}, "there is no folder or file"),
     ):
         with pytest.raises(InputError, match=message):
-            config.changed(names, settings)
+            with_changes(config, names, settings)
 
 
 def test_a_configuration_of_a_missing_package_says_what_to_install(config):
     loss = config.loss.model_copy(update={"package": "acme", "version": "2.0"})
     with pytest.raises(PluginError, match=r"comes from the package acme 2\.0, which is not"):
-        config.model_copy(update={"loss": loss}).changed({}, {"train.steps": 800})
+        with_changes(config.model_copy(update={"loss": loss}), {}, {"train.steps": 800})
 
 
 def test_a_path_given_twice_is_refused(tmp_path):

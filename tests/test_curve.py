@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganzoo.curve import MOST_POINTS, training_curve
 from ganzoo.errors import InputError
-from ganzoo.files import append_line
+from ganzoo.publishing.training_curve import MOST_POINTS, training_curve
+from ganzoo.storage.files import append_line
 
 WHITE = 255
 
@@ -135,7 +135,7 @@ def test_a_persons_own_settings_change_nothing_and_no_window_is_opened(tmp_path)
     code = f"""
 import sys
 from pathlib import Path
-from ganzoo.curve import training_curve
+from ganzoo.publishing.training_curve import training_curve
 assert "matplotlib" not in sys.modules
 Path("made.png").write_bytes(training_curve(Path({str(path)!r})))
 assert "matplotlib.pyplot" not in sys.modules

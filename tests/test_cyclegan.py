@@ -10,11 +10,11 @@ from torch import nn
 
 import ganzoo
 from ganzoo import DataSpec, GeneratorInput
-from ganzoo.checkpoint import steps as checkpoint_steps
 from ganzoo.errors import InputError
-from ganzoo.files import load_tensors
-from ganzoo_cyclegan import CycleGAN
-from ganzoo_cyclegan.networks import ByClass, ImagePool
+from ganzoo.storage.files import load_tensors
+from ganzoo.training.checkpoint import steps as checkpoint_steps
+from ganzoo_zoo.families.cyclegan import CycleGAN
+from ganzoo_zoo.families.cyclegan.networks import ByClass, ImagePool
 
 SPEC = DataSpec(shape=(1, 24, 24), classes=2)
 SMALL = {"arch.base_channels": 2, "arch.blocks": 1, "arch.pool_size": 3}

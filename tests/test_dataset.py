@@ -7,10 +7,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from ganzoo import dataset, images
 from ganzoo.component import validated
-from ganzoo.dataset import Dataset, DataSpec, ImageDataset, Samples
 from ganzoo.errors import InputError
+from ganzoo.media import images
+from ganzoo.protocols import dataset
+from ganzoo.protocols.dataset import Dataset, DataSpec, ImageDataset, Samples
 
 IMAGE = DataSpec(shape=(1, 2, 3))
 VECTOR = DataSpec(shape=(2,))

@@ -19,12 +19,12 @@ import torch
 import ganzoo
 from browser import opened
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.images import grid, load_png, save_png
-from ganzoo.model import load
-from ganzoo_demo import serving, words
-from ganzoo_demo import studio as asking
-from ganzoo_demo.guard import Guard
-from ganzoo_demo.studio import LARGEST_SEED, Studio
+from ganzoo.media.images import grid, load_png, save_png
+from ganzoo.models.model import load
+from ganzoo_zoo.apps.demo import html, serving
+from ganzoo_zoo.apps.demo import session as asking
+from ganzoo_zoo.apps.demo.security import Guard
+from ganzoo_zoo.apps.demo.session import LARGEST_SEED, Studio
 from tiny import TINY
 
 SMALL = {"arch.base_channels": 2, "arch.z_dim": 4, "data.image_size": 16}
@@ -213,7 +213,7 @@ def test_the_nearest_training_images_stand_beside_samples(digits, ask):
         assert [tile.about.startswith("Training image ") for tile in near] == [True] * 4
         distances = [float(tile.caption) for tile in near]
         assert distances == sorted(distances)
-    text = words.compared(found)
+    text = html.compared(found)
     assert text.count("<img ") == text.count(' alt="') == 20
 
 
@@ -249,9 +249,9 @@ def test_what_comes_from_files_is_text(points):
     options = {**model.config.architecture.options, "x": evil}
     choice = model.config.architecture.model_copy(update={"name": evil, "options": options})
     model.config = model.config.model_copy(update={"architecture": choice})
-    for text in (words.heading(model), words.about(model), words.caption(evil), words.alert(evil)):
+    for text in (html.heading(model), html.about(model), html.caption(evil), html.alert(evil)):
         assert "<script>" not in text
-    assert "&lt;script&gt;" in words.about(model)
+    assert "&lt;script&gt;" in html.about(model)
 
 
 # Who may ask -----------------------------------------------------------------------------------

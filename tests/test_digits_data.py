@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from ganzoo import images, open_dataset
+from ganzoo import open_dataset
 from ganzoo.errors import InputError
-from ganzoo.files import load_tensors
-from ganzoo_data.digits import FILE, Digits
+from ganzoo.media import images
+from ganzoo.storage.files import load_tensors
+from ganzoo_zoo.data.digits import FILE, Digits
 
 COUNTS = [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
 """Images of each digit, 0 to 9."""

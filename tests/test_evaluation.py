@@ -10,12 +10,12 @@ from torch import nn
 
 import ganzoo
 from ganzoo import Features, LoadedExtractor, SampleSet, open_dataset
-from ganzoo.dataset import DataSpec, Samples
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.evaluation import evaluate
-from ganzoo.images import to_float
-from ganzoo_fidelity import FID, InceptionScore
-from ganzoo_modes import Modes
+from ganzoo.evaluation.scoring import evaluate
+from ganzoo.media.images import to_float
+from ganzoo.protocols.dataset import DataSpec, Samples
+from ganzoo_zoo.metrics.fidelity import FID, InceptionScore
+from ganzoo_zoo.metrics.modes import Modes
 
 
 class TinyNetwork(torch_fidelity.FeatureExtractorBase):
@@ -153,7 +153,7 @@ def test_standard_inception_equals_torch_fidelity(tiny_run, inception_weights):
     count = 12
     model = ganzoo.load(tiny_run)
     fakes = model.sample_stored(count, seed=4)
-    order = torch.randperm(1797, generator=ganzoo.seeding.generator_for(0, "reals"))
+    order = torch.randperm(1797, generator=ganzoo.compute.seeding.generator_for(0, "reals"))
     reals = open_dataset("digits", image_size=16).subset(order[:count]).stored
     theirs = by_torch_fidelity(
         fakes.expand(-1, 3, -1, -1),
@@ -173,12 +173,12 @@ def test_standard_inception_equals_torch_fidelity(tiny_run, inception_weights):
     assert fid.value == pytest.approx(theirs["frechet_inception_distance"], rel=1e-3, abs=1e-5)
     assert score.value == pytest.approx(theirs["inception_score_mean"], rel=1e-4)
     digest = fid.features["sha256"]
-    assert digest == ganzoo.files.sha256(inception_weights)
+    assert digest == ganzoo.storage.files.sha256(inception_weights)
     assert fid.metric == f"fid[inception-v3-compat@{digest[:8]}]", "not the published weights"
 
 
 def test_only_published_standard_weights_give_the_bare_name(tiny_run, monkeypatch):
-    from ganzoo_fidelity import InceptionV3
+    from ganzoo_zoo.metrics.fidelity import InceptionV3
 
     def load(self, weights, device):
         return LoadedExtractor(
@@ -197,7 +197,7 @@ def test_only_published_standard_weights_give_the_bare_name(tiny_run, monkeypatc
 @pytest.fixture
 def counted(monkeypatch):
     """Count the images that pass through the digits classifier."""
-    from ganzoo_digit_classifiers import DigitsCNN
+    from ganzoo_zoo.metrics.digit_classifiers import DigitsCNN
 
     seen = []
     load = DigitsCNN.load
@@ -228,7 +228,7 @@ def test_reals_are_not_looked_at_where_no_metric_does(tiny_run, counted):
 def test_fakes_are_judged_as_a_viewer_would_see_them(tiny_run, counted, tmp_path):
     from PIL import Image
 
-    from ganzoo.samples import write_samples
+    from ganzoo.models.sample_files import write_samples
 
     evaluate(tiny_run, ["is"], samples=12, seed=7)
     files = write_samples(ganzoo.load(tiny_run), tmp_path / "single", 12, seed=7)
@@ -238,7 +238,7 @@ def test_fakes_are_judged_as_a_viewer_would_see_them(tiny_run, counted, tmp_path
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_greyscale_is_repeated_where_colour_is_taken(channels):
-    from ganzoo.extraction import _with_channels
+    from ganzoo.evaluation.features import _with_channels
 
     loaded = LoadedExtractor(lambda batch: None, 3, "")
     images = some_images(4, 0, channels)
@@ -249,7 +249,7 @@ def test_greyscale_is_repeated_where_colour_is_taken(channels):
 
 
 def test_other_channel_counts_are_refused():
-    from ganzoo.extraction import _with_channels
+    from ganzoo.evaluation.features import _with_channels
 
     with pytest.raises(InputError, match="3 channels"):
         _with_channels(some_images(4, 0, 4), LoadedExtractor(lambda batch: None, 3, ""), "any")

@@ -17,10 +17,10 @@ from PIL import Image
 from torch import nn
 
 import ganzoo
-import ganzoo_export
+import ganzoo_zoo.apps.export
 from ganzoo.errors import GanzooError, InputError
-from ganzoo_export import TOLERANCE, export, formats
-from ganzoo_export.formats import FORMATS
+from ganzoo_zoo.apps.export import TOLERANCE, export, formats
+from ganzoo_zoo.apps.export.formats import FORMATS
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "export.md"
@@ -205,7 +205,9 @@ def test_the_snippets_of_the_page_run_without_ganzoo(format, file_of, tmp_path):
     snippets = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     (snippet,) = [code for code in snippets if name in code]
     shutil.copyfile(file_of("sngan", format).file, tmp_path / name)
-    without = "import sys\nsys.modules['ganzoo'] = sys.modules['ganzoo_sngan'] = None\n"
+    without = (
+        "import sys\nsys.modules['ganzoo'] = sys.modules['ganzoo_zoo.families.sngan'] = None\n"
+    )
     code = f"{without}{snippet}\nprint(tuple(samples.shape), type(samples).__module__)"
     done = subprocess.run(
         [sys.executable, "-c", code.replace("(16, 128)", "(16, 5)")],
@@ -348,7 +350,7 @@ def test_json_is_one_document(tiny_run, ganzoo_cli):
 
 
 def test_a_file_that_is_off_ends_the_command(tiny_run, refused, monkeypatch):
-    monkeypatch.setattr(ganzoo_export, "TOLERANCE", -1.0)
+    monkeypatch.setattr(ganzoo_zoo.apps.export, "TOLERANCE", -1.0)
     said = refused("export", tiny_run.path, code=1)
     assert re.search(r"they differ by 0\.0e\+00, .* model\.pt2 was not written", said)
     assert os.listdir() == []
@@ -380,7 +382,7 @@ def test_unfit_requests_are_refused(arguments, said, refused):
 def test_nothing_in_the_models_folder_runs(tiny_run, ganzoo_cli, refused, tmp_path):
     folder = shutil.copytree(tiny_run.model, tmp_path / "model")
     canary = tmp_path / "ran"
-    for name in ("__init__", "model", "dcgan", "ganzoo_dcgan", "sitecustomize"):
+    for name in ("__init__", "model", "dcgan", "ganzoo_zoo.families.dcgan", "sitecustomize"):
         (folder / f"{name}.py").write_text(f"open({str(canary)!r}, 'w').close()\n")
     assert ganzoo_cli("export", folder).code == 0
     config = json.loads((folder / "config.json").read_text())

@@ -12,15 +12,17 @@ import pytest
 import torch
 
 import ganzoo
-from ganzoo import Samples, memory
+from ganzoo import Samples
+from ganzoo.compute import memory
 from ganzoo.errors import InputError
-from ganzoo.evaluation import evaluate
-from ganzoo.evaluator import Evaluator, Score
-from ganzoo.extraction import Extractors
-from ganzoo.files import cache_folder
+from ganzoo.evaluation import features, scoring
+from ganzoo.evaluation.features import Extractors
+from ganzoo.evaluation.scoring import evaluate
 from ganzoo.progress import told_to
-from ganzoo.rows import Rows
-from ganzoo.scores import logged_scores
+from ganzoo.protocols.evaluator import Evaluator, Score
+from ganzoo.runs.scores import logged_scores
+from ganzoo.storage.files import cache_folder
+from ganzoo.storage.mapped_array import Rows
 
 CODE = """
 import torch
@@ -140,11 +142,10 @@ def test_what_was_kept_is_not_used_when_the_extractor_s_code_has_changed(extract
 
 
 def test_what_was_kept_is_not_used_for_another_version(extractor, monkeypatch):
-    from ganzoo import extraction
 
     look(reals())
     extractor.looked.clear()
-    monkeypatch.setattr(extraction, "versions", lambda: {"torch": "another"})
+    monkeypatch.setattr(features, "versions", lambda: {"torch": "another"})
     look(reals())
     assert sum(extractor.looked) == 100
 
@@ -197,10 +198,9 @@ class Brightness(Evaluator):
 
 
 def test_several_seeds_give_mean_and_deviation(tiny_run, monkeypatch):
-    from ganzoo import evaluation
 
     judges = {"brightness": Brightness()}
-    monkeypatch.setattr(evaluation, "chosen_metrics", lambda *given: judges)
+    monkeypatch.setattr(scoring, "chosen_metrics", lambda *given: judges)
     alone = [evaluate(tiny_run, samples=20, seed=seed)[0] for seed in (5, 6, 7)]
     light, dark = evaluate(tiny_run, samples=20, seed=5, repeats=3)
     values = [row.value for row in alone]
@@ -263,13 +263,13 @@ def test_what_cannot_look_through_an_extractor_is_passed_over_unless_named(tiny_
 
 
 def test_what_follows_from_the_reals_is_computed_once(tiny_run, monkeypatch):
-    import ganzoo_fidelity.frechet
-    import ganzoo_neighbours.distances
+    import ganzoo_zoo.metrics.fidelity.frechet
+    import ganzoo_zoo.metrics.neighbours.distances
 
     counts = []
     for module, name in (
-        (ganzoo_fidelity.frechet, "statistics"),
-        (ganzoo_neighbours.distances, "to_neighbour"),
+        (ganzoo_zoo.metrics.fidelity.frechet, "statistics"),
+        (ganzoo_zoo.metrics.neighbours.distances, "to_neighbour"),
     ):
         found = getattr(module, name)
         monkeypatch.setattr(

@@ -14,17 +14,17 @@ from torch import nn
 from torch_fidelity import feature_extractor_clip as theirs
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
-import ganzoo_fidelity
+import ganzoo_zoo.metrics.fidelity
 from ganzoo import registry
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.files import save_tensors, sha256
+from ganzoo.storage.files import save_tensors, sha256
 from ganzoo.testing import feature_extractor_checks
 
 CPU = torch.device("cpu")
 NAMES = [
     entry.name
     for entry in registry.entries(registry.FEATURE_EXTRACTOR)
-    if entry.target.startswith("ganzoo_fidelity")
+    if entry.target.startswith("ganzoo_zoo.metrics.fidelity")
 ]
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 OPENAI = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -60,13 +60,13 @@ def drawn(module, seed=0):
 # CLIP -------------------------------------------------------------------------------------------
 
 
-class Tiny(ganzoo_fidelity.CLIPViTB32):
+class Tiny(ganzoo_zoo.metrics.fidelity.CLIPViTB32):
     """As ViT-B/32, of one head, two layers and four patches."""
 
     shapes = {"visual.conv1.weight": (64, 3, 32, 32)}
 
 
-class TinyResNet(ganzoo_fidelity.CLIPRN50):
+class TinyResNet(ganzoo_zoo.metrics.fidelity.CLIPRN50):
     """As ResNet-50, of a few channels."""
 
     shapes = {"visual.conv1.weight": (4, 3, 3, 3)}
@@ -150,7 +150,7 @@ def test_another_program_is_not_run(archive, monkeypatch):
 # DINOv2 -----------------------------------------------------------------------------------------
 
 
-class TinyDINO(ganzoo_fidelity.DINOv2S14):
+class TinyDINO(ganzoo_zoo.metrics.fidelity.DINOv2S14):
     """As ViT-S/14, of two heads and two layers, trained on 5 x 5 patches."""
 
     shapes = {"cls_token": (1, 1, 128)}
@@ -240,7 +240,7 @@ def test_dino_of_tensors(side, images, tmp_path):
 # VGG16 ------------------------------------------------------------------------------------------
 
 
-class TinyVGG16(ganzoo_fidelity.VGG16):
+class TinyVGG16(ganzoo_zoo.metrics.fidelity.VGG16):
     """As VGG16, of few features."""
 
     shapes = {"classifier.3.weight": (6, 8)}

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from ganzoo.dataset import DataSpec, Samples
-from ganzoo.feed import AHEAD, Feed
-from ganzoo.rows import Rows
-from ganzoo.seeding import BatchOrder
+from ganzoo.protocols.dataset import DataSpec, Samples
+from ganzoo.storage.mapped_array import Rows
+from ganzoo.training.batch_order import BatchOrder
+from ganzoo.training.batches import AHEAD, Feed
 
 CPU = torch.device("cpu")
 COUNT = 50

@@ -14,8 +14,8 @@ from PIL import Image
 
 from ganzoo import DataSpec, Features, Samples, SampleSet, open_dataset
 from ganzoo.errors import InputError
-from ganzoo.evaluation import evaluate
-from ganzoo_fidelity import (
+from ganzoo.evaluation.scoring import evaluate
+from ganzoo_zoo.metrics.fidelity import (
     FID,
     KID,
     FIDInfinity,

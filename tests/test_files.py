@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ganzoo.errors import InputError
-from ganzoo.files import (
+from ganzoo.storage.files import (
     atomic_folder,
     atomic_path,
     cache_folder,

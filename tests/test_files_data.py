@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 
 from ganzoo import open_dataset
-from ganzoo.config import choose_data
 from ganzoo.errors import InputError
-from ganzoo_data import sources
-from ganzoo_data.files import ImageFolder, ImageZip
+from ganzoo.resolve import choose_data
+from ganzoo_zoo.data import sources
+from ganzoo_zoo.data.files import ImageFolder, ImageZip
 
 READERS = {"folder": ImageFolder, "zip": ImageZip}
 

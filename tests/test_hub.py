@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 import ganzoo
-from ganzoo.model_folder import write_manifest
+from ganzoo.models.folder import write_manifest
 from hub import CallError
 from hub_models import (
     NAME,

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 import ganzoo
-from ganzoo import images
 from ganzoo.errors import GanzooError
+from ganzoo.media import images
 
 LEVELS = torch.arange(256, dtype=torch.uint8)
 

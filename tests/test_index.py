@@ -18,9 +18,9 @@ from PIL import Image
 
 from ganzoo import open_dataset
 from ganzoo.errors import GanzooError, InputError
-from ganzoo_data import archive, files, index, indexed, reading, sources
-from ganzoo_data.files import in_runs, outermost
-from ganzoo_data.index import Index, Joint, Without, ordered, to_bytes, to_name
+from ganzoo_zoo.data import archive, files, index, indexed, reading, sources
+from ganzoo_zoo.data.files import in_runs, outermost
+from ganzoo_zoo.data.index import Index, Joint, Without, ordered, to_bytes, to_name
 
 KIND = np.dtype("V3")
 ODD = ["", "a", "a/b", "A", "é", "\udcff", "\ud800", "￿", "\U00010000", "a\nb", "a\0b", "z" * 300]

@@ -14,14 +14,14 @@ from PIL import Image
 
 import crash
 import ganzoo
-from ganzoo import files
 from ganzoo.api import resume
-from ganzoo.config import resolve
 from ganzoo.errors import InputError, Interrupted
-from ganzoo.files import load_tensors, save_tensors, sha256
-from ganzoo.loop import Observer
-from ganzoo.model_folder import write_manifest
-from ganzoo.run import Run
+from ganzoo.models.folder import write_manifest
+from ganzoo.resolve import resolve
+from ganzoo.runs.folder import Run
+from ganzoo.storage import files
+from ganzoo.storage.files import load_tensors, save_tensors, sha256
+from ganzoo.training.observer import Observer
 from tiny import TINY, Stopper
 
 SMALL = {"arch.hidden": (8,), "data.image_size": 8}
@@ -366,7 +366,7 @@ from ganzoo import Architecture
 class Thin(Architecture):
     "One layer each."
 
-    z_dim: int = Field(4, description="Length of a latent.")
+    z_dim: int = Field(default=4, description="Length of a latent.")
 
     def generator(self, data):
         return nn.Sequential(nn.Linear(self.z_dim, data.size), nn.Unflatten(1, data.shape))
@@ -551,7 +551,7 @@ def test_a_copy_that_was_left_is_in_nobody_elses_way(first, refused):
 
 
 def test_a_model_that_changes_in_the_last_moment_is_refused(first, monkeypatch):
-    from ganzoo.run import Run as Made
+    from ganzoo.runs.folder import Run as Made
 
     locked = Made.locked
 

@@ -8,10 +8,13 @@ import torch.nn.functional as F
 from torch import nn
 
 import ganzoo
-from ganzoo import Architecture, DataSpec, Loss, Samples, lint, registry
-from ganzoo.config import TrainOptions, resolve
-from ganzoo.loop import Observer
-from ganzoo.training import Trainer, prepared
+from ganzoo import Architecture, DataSpec, Loss, Samples, registry
+from ganzoo.config import TrainOptions
+from ganzoo.resolve import resolve
+from ganzoo.training import sanity_checks
+from ganzoo.training.observer import Observer
+from ganzoo.training.prepare import prepared
+from ganzoo.training.trainer import Trainer
 from tiny import TINY
 
 IMAGES = DataSpec(shape=(1, 4, 4), classes=2)
@@ -158,20 +161,20 @@ def said(architecture=None, loss=None, samples=None, **options):
         samples or images(),
         TrainOptions(**{"batch_size": 4, "device": "cpu", **options}),
     )
-    return lint.complaints(trainer)
+    return sanity_checks.complaints(trainer)
 
 
 DOUBTS = {
-    lint.slope_bounded_twice: [
+    sanity_checks.slope_bounded_twice: [
         (
             {"architecture": Bounded(), "loss": Careful()},
             "bounded twice, by the architecture's normalisation and by the loss",
         ),
     ],
-    lint.fp16_on_a_cpu: [
+    sanity_checks.fp16_on_a_cpu: [
         ({"precision": "fp16"}, "fp16 is far slower than fp32 on a CPU"),
     ],
-    lint.generator_out_of_range: [
+    sanity_checks.generator_out_of_range: [
         ({"architecture": Unbounded()}, "images beyond [-1, 1], to "),
         ({"architecture": Sigmoid()}, "do not go below 0"),
         (
@@ -179,23 +182,23 @@ DOUBTS = {
             "stay within 1, and the data go to 3; for vectors it should end in a linear layer",
         ),
     ],
-    lint.data_out_of_range: [
+    sanity_checks.data_out_of_range: [
         ({"samples": images(levels=(0, 2))}, "hold only 0 to 1 of 0 to 255"),
     ],
-    lint.batch_of_one: [
+    sanity_checks.batch_of_one: [
         ({"architecture": WithBatchNorm(), "batch_size": 1}, "the discriminator normalises"),
         ({"architecture": BatchNormInGenerator(), "batch_size": 1}, "the generator normalises"),
     ],
-    lint.batch_beyond_data: [
+    sanity_checks.batch_beyond_data: [
         ({"samples": images(3)}, "train.batch_size is 4, and there are 3 samples"),
     ],
-    lint.class_without_samples: [
+    sanity_checks.class_without_samples: [
         (
             {"architecture": Conditional(), "samples": one_class_of(3)},
             "2 of the 3 classes have no samples, such as class 1",
         ),
     ],
-    lint.penalty_on_mixed_batch: [
+    sanity_checks.penalty_on_mixed_batch: [
         (
             {"architecture": WithBatchNorm(), "loss": Penalising()},
             "the discriminator mixes its batch, by batch normalisation for one",
@@ -229,7 +232,7 @@ SOUND = {
 
 
 def test_every_lint_has_a_doubt():
-    assert set(DOUBTS) == set(lint.lints)
+    assert set(DOUBTS) == set(sanity_checks.lints)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +255,7 @@ def test_what_is_sound_raises_no_doubt(given):
 
 
 def test_of_images_on_the_disk_a_few_are_looked_at(monkeypatch):
-    monkeypatch.setattr(lint, "LOOKED_AT", 4)
+    monkeypatch.setattr(sanity_checks, "LOOKED_AT", 4)
     sliver = dataclasses.replace(images(levels=(7, 9)), streamed=True)
     sliver.stored[1::4] = 255  # of 16 images every fourth is looked at, from the first on
     (only,) = said(samples=sliver)
@@ -268,7 +271,7 @@ def test_linting_leaves_the_run_as_it_was():
         )
         if linted:
             before = torch.get_rng_state()
-            lint.complaints(trainer)
+            sanity_checks.complaints(trainer)
             assert torch.equal(before, torch.get_rng_state())
         trainer.step()
         return trainer.state.tensors()
@@ -340,4 +343,4 @@ def test_an_architecture_with_its_own_loss_raises_no_doubt(architecture):
 
 def doubts(architecture, loss):
     config = resolve(architecture, loss, "digits", {"train.device": "cpu"})
-    return lint.complaints(prepared(config, config.data.build(registry.DATASET).read()))
+    return sanity_checks.complaints(prepared(config, config.data.build(registry.DATASET).read()))

@@ -13,14 +13,15 @@ import torch
 
 import crash
 import ganzoo
-from ganzoo import checkpoint, files, health
 from ganzoo.api import resume
 from ganzoo.config import RETRIES
 from ganzoo.errors import Diverged, GanzooError, InputError
-from ganzoo.files import load_tensors
-from ganzoo.health import ALIKE, spread
-from ganzoo.loop import Observer
-from ganzoo.run import Run
+from ganzoo.runs.folder import Run
+from ganzoo.storage import files
+from ganzoo.storage.files import load_tensors
+from ganzoo.training import checkpoint, health
+from ganzoo.training.health import ALIKE, spread
+from ganzoo.training.observer import Observer
 from tiny import TINY, Stopper
 
 SETTINGS = {"arch.hidden": (8,), "data.image_size": 8}
@@ -207,7 +208,7 @@ def test_the_spread_of_samples():
 HOLDER = """
 import sys
 from pathlib import Path
-from ganzoo.run import Run
+from ganzoo.runs.folder import Run
 
 with Run(Path(sys.argv[1])).locked():
     print("locked", flush=True)

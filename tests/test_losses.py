@@ -9,7 +9,12 @@ from torch.nn.functional import sigmoid, softplus
 
 from ganzoo import DataSpec, registry
 from ganzoo.errors import InputError
-from ganzoo_losses import LSGAN, WGAN, WGANGP, Hinge, Minimax, NonSaturating
+from ganzoo_zoo.losses.hinge import Hinge
+from ganzoo_zoo.losses.lsgan import LSGAN
+from ganzoo_zoo.losses.minimax import Minimax
+from ganzoo_zoo.losses.non_saturating import NonSaturating
+from ganzoo_zoo.losses.wgan import WGAN
+from ganzoo_zoo.losses.wgan_gp import WGANGP
 
 
 def identity(logits):

@@ -12,7 +12,7 @@ FREED = f"""
 import os, sys
 from pathlib import Path
 import numpy as np
-from ganzoo.memory import keep_freed
+from ganzoo.compute.memory import keep_freed
 
 if sys.argv[1] == "kept":
     keep_freed()

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import millions
-from ganzoo.seeding import BatchOrder
+from ganzoo.training.batch_order import BatchOrder
 
 COUNT = 10_000_000
 SHAPE = (3, 8, 8)
@@ -23,10 +23,10 @@ import json, time
 from pathlib import Path
 import torch
 from ganzoo import open_dataset
-from ganzoo.feed import Feed
-from ganzoo.ranks import Ranks
-from ganzoo.seeding import BatchOrder
-from ganzoo_data import files
+from ganzoo.training.batches import Feed
+from ganzoo.distributed import Ranks
+from ganzoo.compute.seeding import BatchOrder
+from ganzoo_zoo.data import files
 
 class Team(Ranks):
     world = {WORLD}

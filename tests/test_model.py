@@ -10,11 +10,11 @@ import pytest
 import torch
 
 import ganzoo
-from ganzoo import memory
-from ganzoo.compare import compare
+from ganzoo.compute import memory
 from ganzoo.errors import InputError
-from ganzoo.files import JSON_LIMIT, load_tensors, save_tensors
-from ganzoo.model_folder import write_model
+from ganzoo.evaluation.compare import compare
+from ganzoo.models.write import write_model
+from ganzoo.storage.files import JSON_LIMIT, load_tensors, save_tensors
 from tiny import TINY, sealed
 
 

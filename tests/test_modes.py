@@ -8,8 +8,8 @@ import torch
 
 from ganzoo import DataSpec, Features, Samples, SampleSet
 from ganzoo.errors import InputError
-from ganzoo.evaluation import evaluate
-from ganzoo_modes import Modes
+from ganzoo.evaluation.scoring import evaluate
+from ganzoo_zoo.metrics.modes import Modes
 
 SPEC = DataSpec(shape=(1, 1, 1), classes=4, features="any")
 

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganzoo import images, memory
+from ganzoo.compute import memory
 from ganzoo.errors import InputError
-from ganzoo.movies import require_movie, training_movie, write_movie
-from ganzoo.run import Run
+from ganzoo.media import images
+from ganzoo.media.movies import require_movie, write_movie
+from ganzoo.runs.folder import Run
+from ganzoo_zoo.apps.report.movie import training_movie
 
 ABOUT = images.provenance("a model", "0, 1")
 EXACT = [".gif", ".webp"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ganzoo import DataSpec, Samples
-from ganzoo.nearest import Search, evenly
+from ganzoo.evaluation.nearest import Search, evenly
 
 
 def grey(*shades, size=4):
@@ -35,7 +35,7 @@ def test_mirrored_copies_are_found_where_training_mirrors():
 
 
 def test_of_too_many_samples_some_are_searched(monkeypatch):
-    monkeypatch.setattr("ganzoo.nearest.SEARCHED", 3 * 16)
+    monkeypatch.setattr("ganzoo.evaluation.nearest.SEARCHED", 3 * 16)
     search = Search(Samples(DataSpec(shape=(1, 4, 4)), grey(0, 10, 20, 30, 40, 50)))
     assert search.searched.tolist() == [0, 2, 4]
     (near,) = search.nearest(grey(30), 1)

@@ -6,7 +6,7 @@ import torch
 
 from ganzoo import DataSpec, Features, Samples, SampleSet
 from ganzoo.errors import InputError
-from ganzoo_neighbours import DensityCoverage, Memorisation, distances
+from ganzoo_zoo.metrics.neighbours import DensityCoverage, Memorisation, distances
 
 REL = 1e-6
 

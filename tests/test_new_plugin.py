@@ -13,7 +13,7 @@ from hatchling.builders.wheel import WheelBuilder
 
 from ganzoo import registry
 from ganzoo.registry import KINDS
-from ganzoo_new_plugin import OBJECTS, package_files
+from ganzoo_zoo.apps.new_plugin import OBJECTS, package_files
 
 WORDS = [kind.word for kind in OBJECTS]
 ROOT = Path(__file__).parent.parent
@@ -253,7 +253,7 @@ REFUSED = {
     "new-plugin 3d": "'3d' cannot be a package's name",
     "new-plugin ../up": "'../up' cannot be a package's name",
     "new-plugin a--b": "'a--b' cannot be a package's name",
-    "new-plugin mlp": "a package ganzoo_mlp is installed already; choose another name",
+    "new-plugin mlp": "a package ganzoo_zoo.families.mlp is installed already; choose another name",
     "new-plugin hinge": "there is another loss 'hinge', of ganzoo; choose another name",
     "new-plugin fid --kind evaluator": "there is another evaluator 'fid', of ganzoo",
     "new-plugin train --kind command": "there is another command 'train', of ganzoo",
@@ -297,10 +297,10 @@ def test_a_folder_that_cannot_be_made_is_a_failure(refused):
 
 
 def test_each_template_is_used_and_ships():
-    folder = ROOT / "plugins" / "ganzoo_new_plugin" / "templates"
+    folder = ROOT / "plugins" / "ganzoo_zoo.apps.new_plugin" / "templates"
     shipped = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
     for template in folder.iterdir():
-        assert f"ganzoo_new_plugin/templates/{template.name}" in shipped
+        assert f"ganzoo_zoo/apps/new_plugin/templates/{template.name}" in shipped
     written = package_files("mine", list(OBJECTS))
     assert len(written) == len(list(folder.glob("*.txt"))) == len(list(folder.iterdir()))
     assert not [name for name, text in written.items() if "$" in text]

@@ -8,15 +8,16 @@ import torch
 from torch import nn
 
 import ganzoo
-from ganzoo import checkpoint, devices
 from ganzoo.api import resume
-from ganzoo.config import resolve
-from ganzoo.devices import arithmetic
+from ganzoo.compute import devices
+from ganzoo.compute.devices import arithmetic
+from ganzoo.compute.loss_scale import LossScale
 from ganzoo.errors import InputError
-from ganzoo.files import load_tensors, read_json
-from ganzoo.scaling import LossScale
-from ganzoo.tracker import METRICS_FILE
-from ganzoo.training import prepared
+from ganzoo.protocols.tracker import METRICS_FILE
+from ganzoo.resolve import resolve
+from ganzoo.storage.files import load_tensors, read_json
+from ganzoo.training import checkpoint
+from ganzoo.training.prepare import prepared
 from tiny import TINY
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

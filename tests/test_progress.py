@@ -15,12 +15,12 @@ from PIL import Image
 from rich.console import Console
 
 import ganzoo
-from ganzoo import images
 from ganzoo.cli import progress
 from ganzoo.cli.common import duration
 from ganzoo.cli.preview import HALF, Preview, can_show
 from ganzoo.cli.progress import ProgressObserver, in_words, losses
-from ganzoo.loop import Observer
+from ganzoo.media import images
+from ganzoo.training.observer import Observer
 from tiny import TINY
 
 TRAIN = "train mlp --data digits --image-size 8 --set arch.hidden=4 --batch-size 4 --device cpu"

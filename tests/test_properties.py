@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save
 
-from ganzoo.config import RunConfig, parse_settings, read_config, resolve
-from ganzoo.dataset import DataSpec
+from ganzoo.config import ModelConfig, RunConfig, read_config
 from ganzoo.errors import InputError, printable
-from ganzoo.files import DEPTH_LIMIT, load_tensors, read_json, save_tensors, to_json
-from ganzoo.model_config import ModelConfig
+from ganzoo.protocols.dataset import DataSpec
 from ganzoo.registry import ARCHITECTURE, LOSS
-from ganzoo_data.files import ImageFolder, ImageZip
+from ganzoo.resolve import parse_settings, resolve
+from ganzoo.storage.files import DEPTH_LIMIT, load_tensors, read_json, save_tensors, to_json
+from ganzoo_zoo.data.files import ImageFolder, ImageZip
 
 SETTINGS = settings(
     derandomize=True,

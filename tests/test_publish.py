@@ -14,10 +14,10 @@ from huggingface_hub import ModelCard
 from PIL import Image
 
 import ganzoo
-from ganzoo.files import sha256
-from ganzoo.model_folder import write_manifest
-from ganzoo.run import Run
-from ganzoo.scores import log_scores
+from ganzoo.models.folder import write_manifest
+from ganzoo.runs.folder import Run
+from ganzoo.runs.scores import log_scores
+from ganzoo.storage.files import sha256
 from hub import CallError
 from hub_models import (
     NAME,

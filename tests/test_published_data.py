@@ -17,10 +17,11 @@ import pytest
 import torch
 import torchvision
 
-from ganzoo import images, open_dataset
+from ganzoo import open_dataset
 from ganzoo.errors import GanzooError, InputError
+from ganzoo.media import images
 from ganzoo.testing import dataset_checks
-from ganzoo_data.published import CIFAR10, MNIST, FashionMNIST, StackedMNIST
+from ganzoo_zoo.data.published import CIFAR10, MNIST, FashionMNIST, StackedMNIST
 
 SETS = {"mnist": MNIST, "fashion-mnist": FashionMNIST, "cifar10": CIFAR10}
 GREY = ("mnist", "fashion-mnist")

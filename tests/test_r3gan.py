@@ -12,7 +12,7 @@ from torch.nn.functional import softplus
 import ganzoo
 from ganzoo import DataSpec
 from ganzoo.errors import InputError
-from ganzoo_r3gan import R3GAN, R3GANLoss
+from ganzoo_zoo.families.r3gan import R3GAN, R3GANLoss
 from tiny import TINY
 
 CIFAR = DataSpec(shape=(3, 32, 32))

@@ -16,17 +16,17 @@ import torch
 from PIL import Image
 
 import ranks_cases
-from ganzoo import ranks
+from ganzoo import distributed
 from ganzoo.api import resume
-from ganzoo.dataset import DataSpec, Samples
+from ganzoo.distributed import heartbeat
+from ganzoo.distributed.failures import LOST_STORE, Failure
 from ganzoo.errors import InputError
-from ganzoo.evaluation import evaluate
-from ganzoo.feed import Feed
-from ganzoo.files import load_tensors
-from ganzoo.ranks import watch
-from ganzoo.ranks.failures import LOST_STORE, Failure
-from ganzoo.run import Run
-from ganzoo.seeding import BalancedOrder, BatchOrder
+from ganzoo.evaluation.scoring import evaluate
+from ganzoo.protocols.dataset import DataSpec, Samples
+from ganzoo.runs.folder import Run
+from ganzoo.storage.files import load_tensors
+from ganzoo.training.batch_order import BalancedOrder, BatchOrder
+from ganzoo.training.batches import Feed
 from test_training import content
 
 CASES = Path(ranks_cases.__file__)
@@ -249,7 +249,7 @@ def test_a_process_that_hangs_ends_with_the_others(tmp_path):
     assert lines == [f"Error: rank 1: {wrong} (GANZOO_RANKS_TIMEOUT)"]
 
 
-class Team(ranks.Ranks):
+class Team(distributed.Ranks):
     """One of several, with no others."""
 
     def __init__(self, rank, world):
@@ -278,7 +278,7 @@ def test_shares_of_a_balanced_batch_are_balanced():
 
 
 def test_a_batch_must_divide(monkeypatch, ganzoo_cli):
-    monkeypatch.setattr(ranks, "current", lambda: Team(0, 2))
+    monkeypatch.setattr(distributed, "current", lambda: Team(0, 2))
     result = ganzoo_cli("train", "mlp", "--batch-size", "15", "--device", "cpu")
     assert result.code == 2
     assert result.err == (
@@ -301,9 +301,9 @@ def test_processes_that_cannot_find_each_other_are_refused(given, wrong, monkeyp
         monkeypatch.delenv(name, raising=False)
     for name, value in {"WORLD_SIZE": "2", **given}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(InputError, match=wrong), ranks.joined():
+    with pytest.raises(InputError, match=wrong), distributed.joined():
         pass
-    assert ranks.current().world == 1
+    assert distributed.current().world == 1
 
 
 @pytest.mark.parametrize("world", [None, "", "1"])
@@ -311,10 +311,10 @@ def test_one_process_is_one_that_is_alone(world, monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     if world is not None:
         monkeypatch.setenv("WORLD_SIZE", world)
-    with ranks.joined() as team:
-        assert type(team) is ranks.Ranks
-        assert ranks.local_rank() is None
-        assert ranks.is_first()
+    with distributed.joined() as team:
+        assert type(team) is distributed.Ranks
+        assert distributed.local_rank() is None
+        assert distributed.is_first()
 
 
 class Store:
@@ -340,8 +340,8 @@ class Store:
 def ends(monkeypatch):
     """Have beats come quickly, and keep a watch from ending this process."""
     found = []
-    monkeypatch.setattr(watch, "BEAT", 0.01)
-    monkeypatch.setattr(watch, "LEAVE", 0.05)
+    monkeypatch.setattr(heartbeat, "BEAT", 0.01)
+    monkeypatch.setattr(heartbeat, "LEAVE", 0.05)
     monkeypatch.setattr(os, "_exit", found.append)
     return found
 
@@ -349,7 +349,7 @@ def ends(monkeypatch):
 @contextmanager
 def watching(store, begun=lambda: 0, timeout=60.0):
     """Watch the second process of two, from the first."""
-    found = watch.Watch(Team(0, 2), store, begun, timeout)
+    found = heartbeat.Watch(Team(0, 2), store, begun, timeout)
     found.start()
     try:
         yield found
@@ -394,7 +394,7 @@ def test_a_process_that_is_late_and_comes_is_left_alone(ends):
 
 
 def test_a_process_that_is_stopped_is_one_that_is_dead(ends, capsys, monkeypatch):
-    monkeypatch.setattr(watch, "SILENCE", 0.2)
+    monkeypatch.setattr(heartbeat, "SILENCE", 0.2)
     store = Store()
     store.set("beat/1", "7 3")
     with watching(store):
@@ -403,7 +403,7 @@ def test_a_process_that_is_stopped_is_one_that_is_dead(ends, capsys, monkeypatch
 
 
 def test_a_store_that_does_not_answer_is_lost(ends, capsys, monkeypatch):
-    monkeypatch.setattr(watch, "SILENCE", 0.2)
+    monkeypatch.setattr(heartbeat, "SILENCE", 0.2)
     answers = threading.Event()
 
     class Frozen(Store):
@@ -424,9 +424,9 @@ def test_a_store_that_does_not_answer_is_lost(ends, capsys, monkeypatch):
 
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "1e300"])
 def test_a_timeout_is_a_number_of_seconds(text, monkeypatch):
-    assert watch.exchange_timeout() == watch.TIMEOUT
-    monkeypatch.setenv(watch.VARIABLE, "12.5")
-    assert watch.exchange_timeout() == 12.5
-    monkeypatch.setenv(watch.VARIABLE, text)
+    assert heartbeat.exchange_timeout() == heartbeat.TIMEOUT
+    monkeypatch.setenv(heartbeat.VARIABLE, "12.5")
+    assert heartbeat.exchange_timeout() == 12.5
+    monkeypatch.setenv(heartbeat.VARIABLE, text)
     with pytest.raises(InputError, match=f"GANZOO_RANKS_TIMEOUT must be .*, not '{text}'"):
-        watch.exchange_timeout()
+        heartbeat.exchange_timeout()

@@ -15,12 +15,13 @@ import pytest
 import torch
 from PIL import Image
 
-from ganzoo import memory, open_dataset, progress
-from ganzoo.dataset import fingerprint
+from ganzoo import open_dataset, progress
+from ganzoo.compute import memory
 from ganzoo.errors import GanzooError, InputError
-from ganzoo_data import decoding, reading, sources
-from ganzoo_data.parallel import in_order
-from ganzoo_data.shaping import Shaping
+from ganzoo.protocols.dataset import fingerprint
+from ganzoo_zoo.data import decoding, reading, sources
+from ganzoo_zoo.data.parallel import in_order
+from ganzoo_zoo.data.shaping import Shaping
 
 
 def picture(number, size=(10, 8), mode="RGB"):
@@ -370,7 +371,7 @@ def test_unequal_sizes_and_unreadable_sets_are_refused_and_not_kept(put, every):
 PROCESS = """
 import sys, time
 from ganzoo import open_dataset
-from ganzoo_data import decoding, reading
+from ganzoo_zoo.data import decoding, reading
 
 reading.KEPT_IMAGES = 0
 before = decoding.pixels_of

@@ -47,7 +47,7 @@ from ganzoo import Architecture
 class Line(Architecture):
     '''A linear layer each way.'''
 
-    z_dim: int = Field(4, gt=0, description="Length of a latent.")
+    z_dim: int = Field(default=4, gt=0, description="Length of a latent.")
 
     def generator(self, data):
         return nn.Sequential(nn.Linear(self.z_dim, data.size), nn.Unflatten(1, data.shape))
@@ -171,7 +171,7 @@ def test_a_name_claimed_twice_is_refused_until_one_is_chosen(plugin):
         "loss 'hinge' is claimed by acme and ganzoo; write 'acme:hinge' or 'ganzoo:hinge'"
     )
     assert registry.get(LOSS, "acme:hinge").__module__ == "acme"
-    assert registry.get(LOSS, "ganzoo:hinge").__module__ == "ganzoo_losses"
+    assert registry.get(LOSS, "ganzoo:hinge").__module__ == "ganzoo_zoo.losses.hinge"
     assert registry.conflicts(registry.entries(LOSS)) == {"hinge"}
 
 
@@ -409,7 +409,7 @@ class Made(Loss):
     """Has defaults that are made, and one that JSON does not know."""
 
     weights: tuple[float, ...] = Field(default_factory=lambda: (1.0, 2.0), description="Weights.")
-    file: Path = Field(Path("here"), description="A file.")
+    file: Path = Field(default=Path("here"), description="A file.")
 
     def discriminator_loss(self, D, real, fake):
         return {"wasserstein": D(fake).mean() - D(real).mean()}

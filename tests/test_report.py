@@ -18,20 +18,20 @@ from PIL import Image
 from torch import nn
 
 import ganzoo
-import ganzoo_report
+import ganzoo_zoo.apps.report
 from browser import opened
 from colours import contrast
 from document import parsed
 from ganzoo import DataSpec, Samples
 from ganzoo.api import resume
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
-from ganzoo.files import append_line
-from ganzoo.images import frame, scatter
-from ganzoo.run import Run
-from ganzoo_report import charts, history, page, pictures, report
-from ganzoo_report.judging import logits_of
-from ganzoo_report.surface import SIDE, Surface, read_surface, surface
-from ganzoo_report.tracker import ReportTracker
+from ganzoo.media.images import frame, scatter
+from ganzoo.runs.folder import Run
+from ganzoo.storage.files import append_line
+from ganzoo_zoo.apps.report import charts, history, page, pictures, report
+from ganzoo_zoo.apps.report.judging import logits_of
+from ganzoo_zoo.apps.report.surface import SIDE, Surface, read_surface, surface
+from ganzoo_zoo.apps.report.tracker import ReportTracker
 from tiny import TINY, Stopper
 
 RING = {
@@ -130,7 +130,7 @@ def test_the_command_and_the_python_train_the_same_again(digits, tiny_run, ganzo
     given = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
     train = {f"train.{name}": given.pop(name) for name in ("steps", "seed")}
     settings = {**train, **given.pop("settings")}
-    again = ganzoo.config.resolve(architecture, **given, settings=settings)
+    again = ganzoo.resolve.resolve(architecture, **given, settings=settings)
     assert again.model_dump(mode="json") == wanted
 
 
@@ -169,7 +169,7 @@ def test_samples_have_the_bytes_of_the_run(digits, tiny_run):
 
 def test_fakes_stand_above_their_nearest_training_samples(digits, tiny_run):
     (columns,) = digits[1].all("ul", class_="tiles")
-    assert len(columns.all("li")) == ganzoo_report.NEIGHBOURS == digits[0].neighbours
+    assert len(columns.all("li")) == ganzoo_zoo.apps.report.NEIGHBOURS == digits[0].neighbours
     stored = ganzoo.open_dataset("digits", image_size=16).stored.flatten(1).double()
     fakes = ganzoo.load(tiny_run).sample_stored(8).flatten(1).double()
     away = ((fakes[:, None] - stored).square().mean(2)).sqrt().sort(dim=1).values
@@ -414,8 +414,8 @@ def test_warnings_and_going_back_are_said(ring, tmp_path):
 
 
 def test_without_neighbours_neither_model_nor_data_are_read(tiny_run, tmp_path, monkeypatch):
-    monkeypatch.setattr("ganzoo_report.looks.load", None)
-    monkeypatch.setattr("ganzoo_data.digits.Digits.read", None)
+    monkeypatch.setattr("ganzoo_zoo.apps.report.nearest_and_logits.load", None)
+    monkeypatch.setattr("ganzoo_zoo.data.digits.Digits.read", None)
     done = report(tiny_run, tmp_path / "r.html", neighbours=0)
     assert done.neighbours == 0
     assert not parsed(done.file).all(id="neighbours")
@@ -713,7 +713,7 @@ def test_a_report_that_fails_lets_the_training_finish(tmp_path, monkeypatch, gan
         raise OSError("no room")
 
     monkeypatch.setattr(page, "write", fail)
-    monkeypatch.setattr("ganzoo_report.page.write", fail)
+    monkeypatch.setattr("ganzoo_zoo.apps.report.page.write", fail)
     words = (
         "train mlp --data ring --set data.samples=60 --set arch.hidden=4 --steps 2 --batch-size 8"
     )

@@ -7,8 +7,8 @@ from torch import nn
 import ganzoo
 from ganzoo import DataSpec
 from ganzoo.errors import InputError
-from ganzoo.folding import Folded
-from ganzoo_resnet import ResNet
+from ganzoo.nn.folding import Folded
+from ganzoo_zoo.families.resnet import ResNet
 from tiny import TINY
 
 CIFAR = DataSpec(shape=(3, 32, 32))

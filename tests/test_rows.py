@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from ganzoo import memory, rows
-from ganzoo.dataset import DataSpec, Samples, fingerprint
+from ganzoo.compute import memory
 from ganzoo.errors import InputError
-from ganzoo.rows import Rows
+from ganzoo.protocols.dataset import DataSpec, Samples, fingerprint
+from ganzoo.storage import mapped_array
+from ganzoo.storage.mapped_array import Rows
 
 SHAPES = [(50, 3, 4, 6), (7, 1), (1, 2, 3)]
 
@@ -20,7 +21,7 @@ SHAPES = [(50, 3, 4, 6), (7, 1), (1, 2, 3)]
 @pytest.fixture(params=["by place", "by the map"])
 def way(request, monkeypatch):
     if request.param == "by the map":
-        monkeypatch.setattr(rows, "READS_BY_PLACE", False)
+        monkeypatch.setattr(mapped_array, "READS_BY_PLACE", False)
 
 
 def stored(path, shape, kind=np.uint8):
@@ -49,7 +50,7 @@ def test_what_is_not_there_is_an_error(tmp_path, way, places):
         Rows(tmp_path / "x.npy").read(torch.tensor(places))
 
 
-@pytest.mark.skipif(not rows.READS_BY_PLACE, reason="reads by the map")
+@pytest.mark.skipif(not mapped_array.READS_BY_PLACE, reason="reads by the map")
 def test_a_file_that_has_become_shorter_is_an_error(tmp_path):
     stored(tmp_path / "x.npy", SHAPES[0])
     found = Rows(tmp_path / "x.npy")

@@ -5,8 +5,9 @@ import random
 import pytest
 import torch
 
-from ganzoo import seeding
-from ganzoo.seeding import BatchOrder, derived_seed, generator_for
+from ganzoo.compute.seeding import derived_seed, generator_for
+from ganzoo.training import batch_order
+from ganzoo.training.batch_order import BatchOrder
 
 
 def test_derived_seeds_never_change():
@@ -110,15 +111,15 @@ def test_the_stream_of_samples_does_not_depend_on_the_size_of_batches():
 def test_the_order_of_samples_never_changes():
     # As for seeds; the last is that of more samples than are shuffled as a whole.
     assert BatchOrder(10, 4, seed=0)(1).tolist() == [9, 3, 6, 2]
-    assert BatchOrder(seeding.WHOLE, 3, seed=1)(5).tolist() == [787822, 2974267, 2516506]
+    assert BatchOrder(batch_order.WHOLE, 3, seed=1)(5).tolist() == [787822, 2974267, 2516506]
     assert BatchOrder(10_000_000, 3, seed=1)(3_333_333).tolist() == [3298343, 6150832, 1555871]
 
 
 @pytest.mark.parametrize(("count", "size"), [*SIZES, (100, 7)])
 @pytest.mark.parametrize("part", [1, 4, 64])
 def test_a_large_epoch_is_worked_out_in_parts(monkeypatch, count, size, part):
-    monkeypatch.setattr(seeding, "WHOLE", 0)
-    monkeypatch.setattr(seeding, "PART", part)
+    monkeypatch.setattr(batch_order, "WHOLE", 0)
+    monkeypatch.setattr(batch_order, "PART", part)
     test_epochs_are_permutations_without_a_gap(count, size)
     test_a_batch_is_a_function_of_seed_and_number(count, size)
     order = BatchOrder(count, count, seed=0)
@@ -127,7 +128,7 @@ def test_a_large_epoch_is_worked_out_in_parts(monkeypatch, count, size, part):
 
 def test_a_large_epoch_is_shuffled_as_well_as_a_small_one(monkeypatch):
     count, whole = 40_000, torch.arange(40_000)
-    monkeypatch.setattr(seeding, "WHOLE", 0)
+    monkeypatch.setattr(batch_order, "WHOLE", 0)
     for seed in range(3):
         drawn = BatchOrder(count, count, seed)(0)
         assert torch.equal(drawn.sort().values, whole)
@@ -149,4 +150,4 @@ def test_a_large_order_takes_little_memory():
     first, later = order(0), order(10**7)
     assert len(set(first.tolist() + later.tolist())) == 128
     held = sum(part.nbytes for part in order._parts.values())
-    assert held == 8 * seeding.PART
+    assert held == 8 * batch_order.PART

@@ -9,13 +9,14 @@ import pytest
 import torch
 
 import ganzoo
-from ganzoo import checkpoint, evaluation
 from ganzoo.api import resume, start
-from ganzoo.config import resolve
 from ganzoo.errors import GanzooError, InputError, Interrupted
-from ganzoo.files import sha256
-from ganzoo.loop import Observer
-from ganzoo.scores import logged_scores, read_scores
+from ganzoo.evaluation import scoring
+from ganzoo.resolve import resolve
+from ganzoo.runs.scores import logged_scores, read_scores
+from ganzoo.storage.files import sha256
+from ganzoo.training import checkpoint
+from ganzoo.training.observer import Observer
 from tiny import TINY, Stopper
 
 SMALL = {
@@ -68,7 +69,7 @@ def test_snapshots_are_judged_every_so_many_steps_and_at_the_end(tmp_path):
 
 def test_the_last_score_is_what_eval_finds(tmp_path):
     run = train(tmp_path, eval_every=2)
-    (found,) = evaluation.evaluate(run, ["fid"], samples=100, real_samples=100)
+    (found,) = scoring.evaluate(run, ["fid"], samples=100, real_samples=100)
     assert found == logged_scores(run.scores)[1]
 
 
@@ -79,7 +80,7 @@ def test_the_best_is_a_model_of_its_own(tmp_path, ganzoo_cli):
     assert best == min(rows, key=lambda row: row.value)
     model = ganzoo.load(run.best)
     assert model.config.step == best.step
-    (found,) = evaluation.evaluate(run.best, ["fid"], samples=100, real_samples=100)
+    (found,) = scoring.evaluate(run.best, ["fid"], samples=100, real_samples=100)
     assert found.value == best.value
     assert logged_scores(run.scores)[-1] == found, "remembered by the run"
     assert ganzoo_cli("sample", run.best, "-n", 2, "--out", "x.png").code == 0
@@ -190,7 +191,7 @@ def test_a_metric_that_fails_is_said_and_the_training_goes_on(tmp_path, monkeypa
     def fail(*args, **kwargs):
         raise ZeroDivisionError("of a metric")
 
-    monkeypatch.setattr(evaluation.Judge, "judge", fail)
+    monkeypatch.setattr(scoring.Judge, "judge", fail)
     run = train(tmp_path, observer=watcher, eval_every=2)
     assert ganzoo.load(run).config.step == 4
     assert [message for message in watcher.messages if "judged" in message] == [

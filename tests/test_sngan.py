@@ -8,7 +8,7 @@ from torch.nn.utils.parametrize import is_parametrized
 import ganzoo
 from ganzoo import DataSpec
 from ganzoo.errors import InputError
-from ganzoo_sngan import SNGAN, SNGANResNet
+from ganzoo_zoo.families.sngan import SNGAN, SNGANResNet
 from tiny import TINY
 
 BOTH = pytest.mark.parametrize("family", [SNGAN, SNGANResNet])

@@ -18,7 +18,7 @@ from urllib.request import urlopen
 import pytest
 
 import ganzoo
-from ganzoo import front_matter
+from ganzoo.cards import front_matter
 from hub_models import NAME, NOISE, assert_token_is_hidden, said, write_other
 from tiny import sealed
 
@@ -212,7 +212,7 @@ def test_what_cannot_be_written_is_said_in_a_line(refused, model, words, message
 
 OTHER = """
 from ganzoo import Architecture, Space
-from ganzoo_mlp import MLP
+from ganzoo_zoo.families.mlp import MLP
 
 class Net(MLP):
     "Somebody's networks."

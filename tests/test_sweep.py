@@ -15,14 +15,14 @@ import torch
 from PIL import Image
 
 from ganzoo.errors import InputError, Interrupted
-from ganzoo.run import Run
-from ganzoo.scores import ScoreRow, read_scores
-from ganzoo_sweep.arguments import read_data, read_seeds, read_settings
-from ganzoo_sweep.folder import Plan, continued, write_plan
-from ganzoo_sweep.grid import MOST, Grid
-from ganzoo_sweep.picture import draw
-from ganzoo_sweep.results import Results, Verdict
-from ganzoo_sweep.sweep import Watcher, sweep
+from ganzoo.runs.folder import Run
+from ganzoo.runs.scores import ScoreRow, read_scores
+from ganzoo_zoo.apps.sweep.arguments import read_data, read_seeds, read_settings
+from ganzoo_zoo.apps.sweep.folder import Plan, continued, write_plan
+from ganzoo_zoo.apps.sweep.grid import MOST, Grid
+from ganzoo_zoo.apps.sweep.picture import draw
+from ganzoo_zoo.apps.sweep.results import Results, Verdict
+from ganzoo_zoo.apps.sweep.sweep import Watcher, sweep
 
 SETTINGS = {
     "data.samples": ("200",),
@@ -388,7 +388,7 @@ SWITCH = Path(__file__).with_suffix(".repaired")
 class Broken(Loss):
     \"\"\"A loss that fails in one of several ways.\"\"\"
 
-    how: str = Field("", description="How it fails.")
+    how: str = Field(default="", description="How it fails.")
 
     def discriminator_loss(self, D, real, fake):
         term = D(fake).mean() - D(real).mean()

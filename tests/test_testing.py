@@ -36,7 +36,7 @@ from ganzoo import (
 )
 from ganzoo import testing as kit
 from ganzoo.errors import InputError
-from ganzoo.model import evaluating
+from ganzoo.models.model import evaluating
 from ganzoo.testing import (
     ConformanceError,
     architecture,
@@ -77,7 +77,7 @@ class Kill(NamedTuple):
 class Linear(Architecture):
     """One linear layer in each network, behind batch normalisation in the discriminator."""
 
-    z_dim: int = Field(3, gt=0, description="Length of a latent.")
+    z_dim: int = Field(default=3, gt=0, description="Length of a latent.")
 
     def generator(self, data):
         if data.size > 5000:
@@ -148,7 +148,7 @@ class Labelled(nn.Module):
 class Conditional(Architecture):
     """Linear networks of samples and their classes, where there are any."""
 
-    z_dim: int = Field(3, gt=0, description="Length of a latent.")
+    z_dim: int = Field(default=3, gt=0, description="Length of a latent.")
 
     def takes_labels(self, data):
         return data.classes is not None
@@ -274,19 +274,19 @@ class UndescribedOption(Linear):
 class ListForTuple(Linear):
     """Has an option that comes back from JSON as something else."""
 
-    widths: Any = Field((64, 64), description="Units of each layer.")
+    widths: Any = Field(default=(64, 64), description="Units of each layer.")
 
 
 class InfiniteOption(Linear):
     """Has a default that JSON cannot hold."""
 
-    clip: float = Field(float("inf"), description="Bound on the weights.")
+    clip: float = Field(default=float("inf"), description="Bound on the weights.")
 
 
 class OptionOfCode(Linear):
     """Has an option that is code, not a value."""
 
-    activation: Any = Field(nn.ReLU, description="Class of the activation.")
+    activation: Any = Field(default=nn.ReLU, description="Class of the activation.")
 
 
 class WithoutDocstring(Linear):
@@ -2396,7 +2396,7 @@ FEATURE_EXTRACTORS = [
 class Notes(Tracker):
     """Writes a line for whatever comes into a file in the run's folder."""
 
-    file: str = Field("notes.txt", description="Name of the file.")
+    file: str = Field(default="notes.txt", description="Name of the file.")
 
     def start(self, folder, config, step):
         self.note(folder, f"from step {step}")
@@ -2517,7 +2517,7 @@ class WritesBesideTheRun(Notes):
 class WritesMetricsToo(Notes):
     """Writes into the run's own file."""
 
-    file: str = Field("metrics.jsonl", description="Name of the file.")
+    file: str = Field(default="metrics.jsonl", description="Name of the file.")
 
 
 class PopsTheStep(Notes):
@@ -2671,7 +2671,7 @@ def drawn(samples):
 class Flip(Augmentation):
     """Some of the images, mirrored."""
 
-    share: float = Field(0.5, ge=0, le=1, description="How many.")
+    share: float = Field(default=0.5, ge=0, le=1, description="How many.")
 
     def augment(self, samples):
         return torch.where(drawn(samples) < self.share, samples.flip(-1), samples)
@@ -2861,7 +2861,7 @@ class Blurs(Flip):
 class NoneOfThem(Flip):
     """Changes nothing."""
 
-    share: float = Field(0.0, description="How many.")
+    share: float = Field(default=0.0, description="How many.")
 
 
 class OwnGenerator(Flip):
@@ -2971,7 +2971,7 @@ AUGMENTATIONS = [
 class Still(Space):
     """A page that is a file."""
 
-    greeting: str = Field("hello", description="What it says first.")
+    greeting: str = Field(default="hello", description="What it says first.")
 
     def metadata(self):
         return {"sdk": "static", "app_file": "index.html"}

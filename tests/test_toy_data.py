@@ -7,7 +7,7 @@ import torch
 
 from ganzoo import open_dataset
 from ganzoo.errors import InputError
-from ganzoo_data.toy import Gaussian, Grid, Ring
+from ganzoo_zoo.data.toy import Gaussian, Grid, Ring
 
 WITHIN_3_STD = 1 - math.exp(-4.5)
 """Share of a Gaussian in the plane that lies within 3 standard deviations: about 0.989."""

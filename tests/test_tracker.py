@@ -13,8 +13,9 @@ from PIL import Image
 import ganzoo
 from ganzoo.api import resume
 from ganzoo.errors import InputError, Interrupted
-from ganzoo.loop import Observer
-from ganzoo.tracker import Followers, JsonLines, Tracker
+from ganzoo.protocols.tracker import Tracker
+from ganzoo.training.observer import Observer
+from ganzoo.training.tracking import Followers, JsonLines
 from tiny import TINY, Stopper
 
 SMALL = {"arch.hidden": (8,), "data.image_size": 8}
@@ -243,7 +244,7 @@ def test_tensorboard_goes_on_behind_the_step_that_a_run_is_resumed_from(tmp_path
     with pytest.raises(Interrupted):
         train_to(tmp_path / "halves", ["tensorboard"], observer=Stopper(3), **options)
     # As a kill leaves it: beyond the newest checkpoint there is more already.
-    halves = ganzoo.run.Run(tmp_path / "halves")
+    halves = ganzoo.runs.folder.Run(tmp_path / "halves")
     shutil.rmtree(halves.checkpoints / "00000003")
     time.sleep(1)  # TensorBoard orders files by the second in which they were begun
     resume(halves.path)

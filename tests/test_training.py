@@ -11,19 +11,22 @@ import torch
 from torch import nn
 
 import ganzoo
-from ganzoo import checkpoint, registry
+from ganzoo import registry
 from ganzoo.api import resume
-from ganzoo.architecture import GeneratorInput
-from ganzoo.config import resolve
-from ganzoo.dataset import DataSpec, Samples
-from ganzoo.devices import HALF
+from ganzoo.compute.devices import HALF
+from ganzoo.compute.seeding import generator_for
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
-from ganzoo.files import load_tensors
-from ganzoo.loop import Observer
-from ganzoo.loss import Discriminator
-from ganzoo.model import generated
-from ganzoo.seeding import BalancedOrder, generator_for
-from ganzoo.training import Trainer, frozen, prepared
+from ganzoo.models.model import generated
+from ganzoo.protocols.architecture import GeneratorInput
+from ganzoo.protocols.dataset import DataSpec, Samples
+from ganzoo.protocols.loss import Discriminator
+from ganzoo.resolve import resolve
+from ganzoo.storage.files import load_tensors
+from ganzoo.training import checkpoint
+from ganzoo.training.batch_order import BalancedOrder
+from ganzoo.training.observer import Observer
+from ganzoo.training.prepare import prepared
+from ganzoo.training.trainer import Trainer, frozen
 from tiny import TINY, Stopper
 
 SMALL = {"arch.base_channels": 4, "arch.z_dim": 8, "data.image_size": 16}
@@ -108,7 +111,7 @@ def test_signals_are_given_back(tmp_path):
 
 def test_what_was_written_after_the_last_checkpoint_is_written_again(tmp_path):
     whole = train_to(tmp_path / "whole", steps=4, log_every=1)
-    killed = ganzoo.run.Run(tmp_path / "killed")
+    killed = ganzoo.runs.folder.Run(tmp_path / "killed")
     shutil.copytree(whole.path, killed.path)
     shutil.rmtree(killed.checkpoints / "00000004")
     shutil.rmtree(killed.model)
@@ -605,7 +608,7 @@ class Remembering(nn.Module):
 class Translating(Conditional):
     "Turns each class into another."
     takes_images = True
-    name: str = Field("cycle", description="Name of its term.")
+    name: str = Field(default="cycle", description="Name of its term.")
     def width(self, data):
         return data.size
     def generator_terms(self, generator, inputs, real, fake):
@@ -616,8 +619,8 @@ class Translating(Conditional):
 
 class Grey(Dataset):
     "Dark images of class 0, lighter ones of each class after it."
-    classes: int | None = Field(2, description="How many.")
-    missing: bool = Field(False, description="Leave the last class out.")
+    classes: int | None = Field(default=2, description="How many.")
+    missing: bool = Field(default=False, description="Leave the last class out.")
     def read(self):
         count = self.classes or 2
         labels = torch.arange(12) % (count - self.missing)
@@ -957,7 +960,7 @@ def test_a_penalty_and_its_gradient_are_those_of_full_precision(name, term, prec
 
 RECIPE = """
 from ganzoo import Recipe
-from ganzoo_mlp import MLP
+from ganzoo_zoo.families.mlp import MLP
 
 class Mine(MLP):
     "Is trained in its own way."

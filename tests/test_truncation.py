@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 
 import ganzoo
-from ganzoo.architecture import Architecture
 from ganzoo.errors import InputError
-from ganzoo.truncation import TruncatedNormal
-from ganzoo_cyclegan import CycleGAN
-from ganzoo_mlp import MLP
+from ganzoo.protocols.architecture import Architecture
+from ganzoo.protocols.latents import TruncatedNormal
+from ganzoo_zoo.families.cyclegan import CycleGAN
+from ganzoo_zoo.families.mlp import MLP
 
 
 @pytest.fixture
@@ -114,7 +114,9 @@ def test_without_truncation_nothing_changes(model):
 
 def test_stored_samples_are_truncated_alike(model):
     samples = model.sample(4, truncation=0.5)
-    assert torch.equal(model.sample_stored(4, truncation=0.5), ganzoo.images.to_uint8(samples))
+    assert torch.equal(
+        model.sample_stored(4, truncation=0.5), ganzoo.media.images.to_uint8(samples)
+    )
 
 
 def test_classes_are_kept(tmp_path):

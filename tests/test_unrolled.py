@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from ganzoo import Discriminator, registry
-from ganzoo.config import resolve
 from ganzoo.errors import InputError
 from ganzoo.registry import DATASET, LOSS
-from ganzoo.training import prepared
+from ganzoo.resolve import resolve
+from ganzoo.training.prepare import prepared
 
 WIDE = torch.float64
 

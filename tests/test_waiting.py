@@ -12,10 +12,11 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ganzoo import Architecture, registry, training
-from ganzoo.config import resolve
-from ganzoo.seeding import generator_for
-from ganzoo.training import prepared
+from ganzoo import Architecture, registry
+from ganzoo.compute.seeding import generator_for
+from ganzoo.resolve import resolve
+from ganzoo.training import trainer
+from ganzoo.training.prepare import prepared
 from tiny import TINY
 
 META = torch.device("meta")
@@ -91,8 +92,8 @@ def _on_meta(monkeypatch):
         assert rng.device == META
         return torch.randn(count, self.z_dim, device=META)
 
-    monkeypatch.setattr(training, "resolve_device", lambda name: META)
-    monkeypatch.setattr(training, "generator_for", stand_in)
+    monkeypatch.setattr(trainer, "resolve_device", lambda name: META)
+    monkeypatch.setattr(trainer, "generator_for", stand_in)
     monkeypatch.setattr(Architecture, "latents", latents)
 
 

@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 
 import ganzoo
-from ganzoo import images
-from ganzoo.architecture import GeneratorInput
 from ganzoo.errors import InputError
-from ganzoo.interpolation import slerp
-from ganzoo_cyclegan import CycleGAN
-from ganzoo_mlp import MLP
+from ganzoo.media import images
+from ganzoo.protocols.architecture import GeneratorInput
+from ganzoo.protocols.latents import slerp
+from ganzoo_zoo.families.cyclegan import CycleGAN
+from ganzoo_zoo.families.mlp import MLP
 
 ALIKE = {"rtol": 0, "atol": 0}
 

@@ -13,12 +13,12 @@ from PIL import Image
 
 import ganzoo
 from ganzoo.cli.preview import HALF
-from ganzoo.files import drop_lines_after
-from ganzoo.run import Run
-from ganzoo_watch import command, lines
-from ganzoo_watch.followed import MOST_TERMS, QUIET, Followed
-from ganzoo_watch.lines import Lines
-from ganzoo_watch.series import MOST, Series
+from ganzoo.runs.folder import Run
+from ganzoo.storage.files import drop_lines_after
+from ganzoo_zoo.apps.watch import command, jsonl_reader
+from ganzoo_zoo.apps.watch.jsonl_reader import Lines
+from ganzoo_zoo.apps.watch.run_reader import MOST_TERMS, QUIET, Followed
+from ganzoo_zoo.apps.watch.series import MOST, Series
 from tiny import TINY, Stopper
 
 SETTINGS = {"arch.hidden": (4,), "data.image_size": 8}
@@ -71,7 +71,7 @@ def test_damaged_lines_are_passed_over():
 
 
 def test_of_a_long_file_the_end_is_read(monkeypatch):
-    monkeypatch.setattr(lines, "MOST", 1000)
+    monkeypatch.setattr(jsonl_reader, "MOST", 1000)
     file = Path("m.jsonl")
     file.write_text("".join(row(step) for step in range(1000)))
     follower = Lines(file)
@@ -433,8 +433,8 @@ def test_what_is_no_run_is_refused(refused):
 def test_a_picture_is_read_once(run, monkeypatch, in_terminal):
     from rich.console import Console
 
-    from ganzoo import images
-    from ganzoo_watch.view import View
+    from ganzoo.media import images
+    from ganzoo_zoo.apps.watch.view import View
 
     read = []
     load = images.load_png

@@ -25,16 +25,16 @@ from colours import contrast
 from ganzoo import DataSpec, Samples
 from ganzoo.api import resume
 from ganzoo.errors import InputError, Interrupted
-from ganzoo.files import append_line, drop_lines_after
-from ganzoo.run import Run
-from ganzoo_watch import board as boards
-from ganzoo_watch.board import Board
-from ganzoo_watch.choices import choices, chosen, placeholders
-from ganzoo_watch.followed import Followed
-from ganzoo_watch.frames import MOST_POINTS, SIDE, UNITS, Frames, checked_frame
-from ganzoo_watch.points import Plane
-from ganzoo_watch.server import FILES, HERE, KEY, LONGEST_BODY, Server
-from ganzoo_watch.trained import Busy, Trained, Trainers
+from ganzoo.runs.folder import Run
+from ganzoo.storage.files import append_line, drop_lines_after
+from ganzoo_zoo.apps.watch import state as boards
+from ganzoo_zoo.apps.watch.choices import choices, chosen, placeholders
+from ganzoo_zoo.apps.watch.frames import MOST_POINTS, SIDE, UNITS, Frames, checked_frame
+from ganzoo_zoo.apps.watch.points import Plane
+from ganzoo_zoo.apps.watch.run_reader import Followed
+from ganzoo_zoo.apps.watch.server import FILES, HERE, KEY, LONGEST_BODY, Server
+from ganzoo_zoo.apps.watch.state import Board
+from ganzoo_zoo.apps.watch.workers import Busy, Trained, Trainers
 from tiny import TINY, Stopper
 
 DIGITS = {"architecture": "mlp", "settings": {"arch.hidden": (4,), "data.image_size": 8}, **TINY}
@@ -368,7 +368,7 @@ def test_what_is_offered_is_what_is_installed_and_needs_no_path():
 
 
 def test_defaults_are_those_of_the_recipe():
-    plain = ganzoo.config.resolve("mlp", "wgan-gp", "ring").train
+    plain = ganzoo.resolve.resolve("mlp", "wgan-gp", "ring").train
     config = chosen("mlp", "wgan-gp", "ring", {})
     assert (
         config.train.model_copy(
@@ -508,7 +508,7 @@ def test_images_leave_nothing_beside_their_pictures(tmp_path):
 
 
 def test_of_a_long_run_some_frames_are_kept(tmp_path):
-    from ganzoo_watch.following import WatchedRun
+    from ganzoo_zoo.apps.watch.tracker_run import WatchedRun
 
     run = WatchedRun(tmp_path, 5003, 0)
     for step in (0, 3, 6, 7, 12, 12, 6, 5003):
@@ -618,7 +618,7 @@ class Orders:
 
 @pytest.fixture
 def trainers(monkeypatch):
-    monkeypatch.setattr("ganzoo_watch.trained._Process", Orders)
+    monkeypatch.setattr("ganzoo_zoo.apps.watch.workers._Process", Orders)
     return Trainers(threading.RLock())
 
 
@@ -699,7 +699,7 @@ def test_news_that_cross_a_word_mislead_nobody():
 def worker():
     """Start a process that trains, in an empty folder."""
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "ganzoo_watch.worker"],
+        [sys.executable, "-P", "-m", "ganzoo_zoo.apps.watch.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -4,8 +4,8 @@ import os
 import signal
 from dataclasses import dataclass
 
-from ganzoo.loop import Observer
-from ganzoo.model_folder import write_manifest
+from ganzoo.models.folder import write_manifest
+from ganzoo.training.observer import Observer
 
 TINY = {
     "steps": 4,

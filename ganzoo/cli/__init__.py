@@ -17,8 +17,8 @@ from typer.exceptions import Abort, TyperException
 from ganzoo.cli import compare, evaluate, inspect, publish, sample, train
 from ganzoo.cli.common import note
 from ganzoo.cli.plugins import PluginGroup
+from ganzoo.distributed import shutdown
 from ganzoo.errors import GanzooError, Interrupted, without_token
-from ganzoo.ranks import ending
 
 UNFIT_PATHS = (errno.ENAMETOOLONG, errno.ELOOP)
 
@@ -63,12 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done; 1 the work failed; 2 bad usage or input; 128 plus the signal's number interrupted.
     """
     try:
-        ending.quieten()
+        shutdown.quieten()
         code = app(args=arguments, prog_name="ganzoo", standalone_mode=False)
         sys.stdout.flush()
         return code or 0
     except Interrupted as stop:
-        if (said := ending.spoken(str(stop))) is not None:
+        if (said := shutdown.spoken(str(stop))) is not None:
             print(said, file=sys.stderr)  # as asked for, and nothing went wrong
         return stop.exit_code
     except GanzooError as error:
@@ -107,13 +107,13 @@ def _failed(error: BaseException, message: str, code: int) -> int:
         import traceback
 
         sys.stderr.write(without_token("".join(traceback.format_exception(error))))
-    said = ending.spoken(message)
+    said = shutdown.spoken(message)
     if said is not None:
         first, newline, second = f"Error: {without_token(said)}".partition("\n")
         note(first)
         if newline:
             note(second)
-    ending.end_process(code)
+    shutdown.end_process(code)
     return code
 
 

@@ -116,7 +116,8 @@ def gathered(
     Raises:
         InputError: an item is no ``KEY=VALUE``, or an override is given twice.
     """
-    from ganzoo.config import TrainOptions, parse_settings
+    from ganzoo.config import TrainOptions
+    from ganzoo.resolve import parse_settings
 
     given: dict[str, Any] = dict(parse_settings(settings or []))
     short = {

@@ -10,7 +10,7 @@ from ganzoo.cli.common import Json, names_of, note, print_json, print_table
 from ganzoo.registry import EVALUATOR
 
 if TYPE_CHECKING:
-    from ganzoo.compare import Group
+    from ganzoo.evaluation.compare import Group
 
 
 def register(app: typer.Typer) -> None:
@@ -38,8 +38,8 @@ def compare(
 
     Only scores that were found alike are ranked together; what differs between others is said.
     """
-    from ganzoo.compare import compare as ranked
-    from ganzoo.compare import differences
+    from ganzoo.evaluation.compare import compare as ranked
+    from ganzoo.evaluation.compare import differences
 
     groups = ranked(models, metric or ())
     if as_json:

@@ -17,12 +17,12 @@ from ganzoo.cli.common import (
     print_json,
     print_table,
 )
+from ganzoo.distributed import is_first
 from ganzoo.errors import InputError
-from ganzoo.ranks import is_first
 from ganzoo.registry import DATASET, EVALUATOR, FEATURE_EXTRACTOR
 
 if TYPE_CHECKING:
-    from ganzoo.evaluation import ScoreRow
+    from ganzoo.evaluation.scoring import ScoreRow
 
 
 def register(app: typer.Typer) -> None:
@@ -88,8 +88,8 @@ def evaluate(
     --set metric.NAME.KEY=VALUE; 'ganzoo show NAME' lists them.
     """
     from ganzoo.cli.progress import Counter
-    from ganzoo.config import parse_settings
-    from ganzoo.evaluation import evaluate as judge
+    from ganzoo.evaluation.scoring import evaluate as judge
+    from ganzoo.resolve import parse_settings
 
     data_options, metric_options = _options(parse_settings(settings or []))
     with Counter() as counter:

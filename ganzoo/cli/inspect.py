@@ -12,8 +12,8 @@ from ganzoo import registry
 from ganzoo.cli.common import Json, names_of, note, print_json, print_table
 from ganzoo.cli.plugins import build, hidden, summary
 from ganzoo.errors import InputError, PluginError, did_you_mean, first_line, printable
-from ganzoo.files import user_path
 from ganzoo.registry import AUGMENTATION, COMMAND, KINDS, TRACKER, Entry, Kind
+from ganzoo.storage.files import user_path
 
 COLUMNS = ("kind", "name", "package", "version", "state")
 
@@ -232,7 +232,7 @@ def _type_name(annotation: Any) -> str:
 
 
 def _model(name: str) -> dict[str, Any]:
-    from ganzoo.model import load
+    from ganzoo.models.model import load
 
     model = load(name)
     config = model.config.model_dump(mode="json")

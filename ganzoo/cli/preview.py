@@ -12,7 +12,7 @@ from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 
-from ganzoo.images import PLOT, cells
+from ganzoo.media.images import PLOT, cells
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -47,7 +47,7 @@ class Preview:
 
     Args:
         picture: uint8 ``(C, H, W)``; no more than is shown is kept of it.
-        layout: How it is laid out, as :func:`ganzoo.images.layout_of` says.
+        layout: How it is laid out, as :func:`ganzoo.media.images.layout_of` says.
         rows: Rows that belong together: 2 where images lie above what they became.
     """
 

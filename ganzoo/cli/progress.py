@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ganzoo.cli.common import duration, note
 from ganzoo.errors import printable
-from ganzoo.loop import Observer
+from ganzoo.training.observer import Observer
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from ganzoo.cli.preview import Preview
     from ganzoo.config import RunConfig
-    from ganzoo.run import Run
-    from ganzoo.scores import ScoreRow
+    from ganzoo.runs.folder import Run
+    from ganzoo.runs.scores import ScoreRow
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_PREVIEWS = 1.0

@@ -13,7 +13,7 @@ from ganzoo.errors import InputError
 from ganzoo.registry import SPACE
 
 if TYPE_CHECKING:
-    from ganzoo.publishing import Publication
+    from ganzoo.publishing.publish import Publication
 
 
 def register(app: typer.Typer) -> None:
@@ -96,7 +96,7 @@ def publish(
         model = names[0] if len(names) == 2 else None
         _write(model, names[-1], out, kind, license, as_json)
         return
-    from ganzoo.publishing import publish as publish_model
+    from ganzoo.publishing.publish import publish as publish_model
 
     if license is None and not dry_run and sys.stdin.isatty() and sys.stderr.isatty():
         license = _asked()
@@ -121,7 +121,7 @@ def publish(
 def _write(
     model: str | None, repo: str, folder: Path, kind: bool | str, license: str | None, as_json: bool
 ) -> None:
-    from ganzoo.spaces import write_space
+    from ganzoo.publishing.spaces import write_space
 
     files = write_space(model, repo, folder, kind=kind, license=license, warn=_warn)
     if as_json:

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from ganzoo.cli.common import Device, Json, ModelArgument, names_of, note, print_json
+from ganzoo.distributed import is_first
 from ganzoo.errors import InputError
-from ganzoo.movies import WALK_FRAMES
-from ganzoo.ranks import is_first
+from ganzoo.models.walk import WALK_FRAMES
 from ganzoo.registry import DATASET
 
 
@@ -82,7 +82,7 @@ def sample(
     as_json: Json = False,
 ) -> None:
     """Draw samples from a trained model, walk through them, or translate images by it."""
-    from ganzoo.model import load
+    from ganzoo.models.model import load
 
     if walk is not None:
         if seed is not None or source is not None:
@@ -103,7 +103,7 @@ def sample(
         return
     if frames is not None or loop:
         raise InputError("--frames and --loop are those of a --walk")
-    from ganzoo.samples import write_samples
+    from ganzoo.models.sample_files import write_samples
 
     seed = seed or 0
     loaded = load(model)
@@ -141,9 +141,9 @@ def _walk(
     model: str | None, seeds: list[int], out: Path | None, as_json: bool, **asked: Any
 ) -> None:
     from ganzoo.cli.progress import Counter
-    from ganzoo.model import load
+    from ganzoo.models.model import load
+    from ganzoo.models.sample_files import write_walk
     from ganzoo.progress import told_to
-    from ganzoo.samples import write_walk
 
     loaded = load(model)
     path = out or Path(f"walk-{'-'.join(map(str, seeds))}.webp")

@@ -14,8 +14,8 @@ from ganzoo.registry import ARCHITECTURE, COMMAND
 if TYPE_CHECKING:
     from ganzoo.cli.progress import ProgressObserver
     from ganzoo.config import RunConfig
-    from ganzoo.run import Run
-    from ganzoo.scores import ScoreRow
+    from ganzoo.runs.folder import Run
+    from ganzoo.runs.scores import ScoreRow
 
 OFFERED = ("report",)
 """Commands that a package may bring, to be followed by a run."""

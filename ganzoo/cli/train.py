@@ -20,14 +20,14 @@ from ganzoo.cli.common import (
     names_of,
     print_json,
 )
+from ganzoo.compute.memory import keep_freed
+from ganzoo.distributed import is_first, joined
 from ganzoo.errors import InputError
-from ganzoo.memory import keep_freed
-from ganzoo.ranks import is_first, joined
 from ganzoo.registry import ARCHITECTURE, TRACKER
 
 if TYPE_CHECKING:
     from ganzoo.cli.progress import ProgressObserver
-    from ganzoo.run import Run
+    from ganzoo.runs.folder import Run
 
 
 def register(app: typer.Typer) -> None:
@@ -139,7 +139,7 @@ def _finish(run: Run, as_json: bool, observer: ProgressObserver) -> None:
     if not is_first():
         return
     from ganzoo.cli.summary import summarise
-    from ganzoo.scores import logged_scores, read_scores
+    from ganzoo.runs.scores import logged_scores, read_scores
 
     config = run.config()
     last = [row for row in logged_scores(run.scores) if row.step == config.train.steps]

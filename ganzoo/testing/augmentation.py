@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from ganzoo.augmentation import Augmentation
-from ganzoo.dataset import IMAGE_CHANNELS, DataSpec
+from ganzoo.protocols.augmentation import Augmentation
+from ganzoo.protocols.dataset import IMAGE_CHANNELS, DataSpec
 from ganzoo.testing.common import check_options, explained, require, seeded
 from ganzoo.testing.steps import (
     PlainLoss,
@@ -21,7 +21,7 @@ from ganzoo.testing.steps import (
     some_samples,
     train_options,
 )
-from ganzoo.training import Trainer
+from ganzoo.training.trainer import Trainer
 
 SIZES = ((12, 20), (32, 32), (64, 48))
 """Heights and widths of images that are tried."""

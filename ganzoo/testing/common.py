@@ -10,8 +10,8 @@ import torch
 from pydantic import ValidationError
 
 from ganzoo.component import Component
+from ganzoo.compute.seeding import kept_randomness
 from ganzoo.errors import GanzooError
-from ganzoo.seeding import kept_randomness
 
 UNUSUAL_SEED = 14_062_661
 """A seed that no component is likely to set itself."""

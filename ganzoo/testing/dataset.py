@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from ganzoo.dataset import Dataset, Samples
+from ganzoo.protocols.dataset import Dataset, Samples
 from ganzoo.testing.common import check_options, explained, require, untouched_randomness
 
 

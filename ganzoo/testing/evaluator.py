@@ -8,14 +8,9 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from ganzoo.dataset import DataSpec, Samples
-from ganzoo.evaluator import Evaluator, Features, LoadedExtractor, SampleSet, Score
-from ganzoo.testing.common import (
-    check_options,
-    explained,
-    require,
-    untouched_randomness,
-)
+from ganzoo.protocols.dataset import DataSpec, Samples
+from ganzoo.protocols.evaluator import Evaluator, Features, LoadedExtractor, SampleSet, Score
+from ganzoo.testing.common import check_options, explained, require, untouched_randomness
 
 COUNT = 400
 LEVELS = (30.0, 100.0, 170.0)

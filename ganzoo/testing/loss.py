@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ganzoo.dataset import DataSpec
-from ganzoo.loss import Discriminator, Loss, Recipe
+from ganzoo.protocols.dataset import DataSpec
+from ganzoo.protocols.loss import Discriminator, Loss, Recipe
 from ganzoo.testing.common import check_options, explained, require, seeded
 from ganzoo.testing.steps import (
     SmallNetworks,
@@ -22,10 +22,10 @@ from ganzoo.testing.steps import (
     some_samples,
     train_options,
 )
-from ganzoo.training import Trainer, frozen
+from ganzoo.training.trainer import Trainer, frozen
 
 if TYPE_CHECKING:
-    from ganzoo.loss import Logits, Terms
+    from ganzoo.protocols.loss import Logits, Terms
 
 EXTREME = 200.0
 """Far beyond the logits, 17 and 104, at which 1 - p and then p itself are 0 in 32 bits."""

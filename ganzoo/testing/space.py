@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from ganzoo.model_files import CARD_FILE, FILE_NAME, MANIFEST_FILE
-from ganzoo.space import Space
+from ganzoo.protocols.space import Space
+from ganzoo.runs.file_names import CARD_FILE, FILE_NAME, MANIFEST_FILE
 from ganzoo.testing.common import check_options, explained, require
 
 REFERENCE = f"user/name@{'0123456789' * 4}"

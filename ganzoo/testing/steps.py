@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo.architecture import Architecture
+from ganzoo.compute.seeding import kept_randomness
 from ganzoo.config import TrainOptions
-from ganzoo.dataset import DataSpec, Samples
-from ganzoo.loss import Loss
-from ganzoo.seeding import kept_randomness
+from ganzoo.protocols.architecture import Architecture
+from ganzoo.protocols.dataset import DataSpec, Samples
+from ganzoo.protocols.loss import Loss
 from ganzoo.testing.common import explained, require, seeded
-from ganzoo.training import Trainer
+from ganzoo.training.trainer import Trainer
 
 STEPS = 3
 BATCH_SIZE = 2

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganzoo.dataset import DataSpec, Samples
+from ganzoo.protocols.dataset import DataSpec, Samples
+from ganzoo.protocols.tracker import TrackedRun, Tracker
 from ganzoo.testing.common import check_options, explained, require, untouched_randomness
-from ganzoo.tracker import TrackedRun, Tracker
 
 STEPS = 6
 RUN_FILES = (

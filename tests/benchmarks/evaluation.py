@@ -23,8 +23,8 @@ import torch
 
 import ganzoo
 from ganzoo import evaluate
-from ganzoo.evaluator import LoadedExtractor
-from ganzoo.extraction import Extractors
+from ganzoo.evaluation.features import Extractors
+from ganzoo.protocols.evaluator import LoadedExtractor
 from measuring import busy, own
 from random_weights import random_inception
 

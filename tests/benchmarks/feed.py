@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ganzoo.config import resolve
-from ganzoo.dataset import DataSpec, Samples
+from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.registry import ARCHITECTURE, LOSS
-from ganzoo.rows import Rows
-from ganzoo.training import Trainer
+from ganzoo.resolve import resolve
+from ganzoo.storage.mapped_array import Rows
+from ganzoo.training.trainer import Trainer
 
 
 def main() -> None:

@@ -15,11 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ganzoo import checkpoint, loop
 from ganzoo.api import start
-from ganzoo.checkpoint import TrainState
-from ganzoo.config import resolve
-from ganzoo.health import Health
+from ganzoo.resolve import resolve
+from ganzoo.training import checkpoint, loop
+from ganzoo.training.checkpoint import TrainState
+from ganzoo.training.health import Health
 
 spent: dict[str, list[float]] = {}
 

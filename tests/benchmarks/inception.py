@@ -28,9 +28,9 @@ from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from
 
 import ganzoo
 from evaluation import STANDARD
-from ganzoo.dataset import DataSpec, Samples
-from ganzoo.extraction import Extractors
-from ganzoo_bench.clocks import clock_for
+from ganzoo.evaluation.features import Extractors
+from ganzoo.protocols.dataset import DataSpec, Samples
+from ganzoo_zoo.apps.bench.clocks import clock_for
 from measuring import Turns, column, conditions, in_words, ratio, spread, table
 from random_weights import random_inception
 from reference import made

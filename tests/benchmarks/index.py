@@ -60,7 +60,7 @@ def start(folder: Path, count: int) -> None:
     import torch
 
     import millions
-    from ganzoo.seeding import BatchOrder
+    from ganzoo.training.batch_order import BatchOrder
 
     order = BatchOrder(count, BATCH, 0)
     places = torch.cat([order(number) for number in range(2 * BATCHES)]).tolist()
@@ -82,7 +82,7 @@ def made(folder: Path, count: int) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
             archive.writestr(name, data)
-    from ganzoo_data import indexed
+    from ganzoo_zoo.data import indexed
 
     time.sleep(indexed.SETTLED / 1e9 + 1)  # or all would be read again as changed a moment ago
 
@@ -95,7 +95,7 @@ def measured(work: str, path: Path) -> dict[str, Any]:
 
 def worked(work: str, path: str) -> dict[str, Any]:
     """Do some work in this process."""
-    from ganzoo_data import files, sources
+    from ganzoo_zoo.data import files, sources
 
     def index() -> None:
         with (sources.folder if os.path.isdir(path) else sources.zipped)(path) as source:
@@ -125,8 +125,8 @@ def costs_of_batches(samples: Any) -> dict[str, Any]:
     """Time what a training waits for: the order of a batch, and a batch that nobody read ahead."""
     import torch
 
-    from ganzoo.feed import Feed
-    from ganzoo.seeding import BatchOrder
+    from ganzoo.training.batch_order import BatchOrder
+    from ganzoo.training.batches import Feed
 
     order = BatchOrder(len(samples), BATCH, 0)
     feed = Feed(samples, torch.device("cpu"), seed=0)

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import ganzoo
-from ganzoo.run import Run
+from ganzoo.runs.folder import Run
 from measuring import in_words
 from processes import CLOCKS, Pair, Program, compared, in_turns
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from ganzoo_bench.clocks import Clock, HostClock
-from ganzoo_bench.machine import described
+from ganzoo_zoo.apps.bench.clocks import Clock, HostClock
+from ganzoo_zoo.apps.bench.machine import described
 
 QUIET = 0.15
 """Cores that others may have, on average, in a round that counts."""

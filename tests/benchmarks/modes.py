@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import ganzoo
-from ganzoo import images
-from ganzoo.files import append_line
+from ganzoo.media import images
+from ganzoo.storage.files import append_line
 
 SETS = ("ring", "grid")
 SAMPLES = 2500

@@ -36,16 +36,19 @@ import torch
 from torch import nn
 
 from floor import Floor, TranslationFloor
-from ganzoo.config import RunConfig, TrainOptions, parse_settings, resolve
-from ganzoo.dataset import DataSpec, Samples
-from ganzoo.devices import HALF
-from ganzoo.loop import Observer, run_training
+from ganzoo.compute.devices import HALF
+from ganzoo.compute.seeding import derived_seed, generator_for
+from ganzoo.config import RunConfig, TrainOptions
+from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.registry import ARCHITECTURE
-from ganzoo.run import Run
-from ganzoo.seeding import derived_seed, generator_for
-from ganzoo.training import Trainer, prepared
-from ganzoo_bench.clocks import clock_for
-from ganzoo_bench.machine import convolution_rates, counted_flops
+from ganzoo.resolve import parse_settings, resolve
+from ganzoo.runs.folder import Run
+from ganzoo.training.loop import run_training
+from ganzoo.training.observer import Observer
+from ganzoo.training.prepare import prepared
+from ganzoo.training.trainer import Trainer
+from ganzoo_zoo.apps.bench.clocks import clock_for
+from ganzoo_zoo.apps.bench.machine import convolution_rates, counted_flops
 from measuring import Turns, column, conditions, in_words, ratio, spread, table
 from plain.loops import Loop, Translation
 from plain.losses import LOSSES

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 import ganzoo
-from ganzoo.images import save_png
-from ganzoo_bench.clocks import clock_for
+from ganzoo.media.images import save_png
+from ganzoo_zoo.apps.bench.clocks import clock_for
 from measuring import Turns, column, conditions, in_words, ratio, spread, table
 from plain.networks import NETWORKS
 from reference import ENDLESS, WIDTHS, made, take_over

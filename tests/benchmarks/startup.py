@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 
-from ganzoo_data.digits import FILE
+from ganzoo_zoo.data.digits import FILE
 from load import BY_HAND, trained
 from measuring import in_words, table
 from processes import Program, compared, in_turns
@@ -55,8 +55,8 @@ app = typer.Typer()
 class Options(BaseModel):
     """A generator and a discriminator."""
 
-    z_dim: int = Field(100, gt=0, description="Length of a latent.")
-    base_channels: int = Field(32, gt=0, description="Channels at the highest resolution.")
+    z_dim: int = Field(default=100, gt=0, description="Length of a latent.")
+    base_channels: int = Field(default=32, gt=0, description="Channels at the highest resolution.")
 
 
 @app.command()

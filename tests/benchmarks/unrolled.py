@@ -18,12 +18,13 @@ from pathlib import Path
 
 import torch
 
-from ganzoo import SampleSet, images, registry
-from ganzoo.config import resolve
-from ganzoo.dataset import Samples
-from ganzoo.files import append_line
-from ganzoo.model import generated
-from ganzoo.training import prepared
+from ganzoo import SampleSet, registry
+from ganzoo.media import images
+from ganzoo.models.model import generated
+from ganzoo.protocols.dataset import Samples
+from ganzoo.resolve import resolve
+from ganzoo.storage.files import append_line
+from ganzoo.training.prepare import prepared
 
 EVERY = 500
 SETTINGS = {

@@ -37,7 +37,7 @@ class Linear(Architecture):
     default_loss = "relativistic"
     default_data = "digits"
 
-    z_dim: int = Field(16, gt=0, description="Length of a latent.")
+    z_dim: int = Field(default=16, gt=0, description="Length of a latent.")
 
     def generator(self, data: DataSpec) -> nn.Module:
         """Build latents ``(N, z_dim)`` -> samples ``(N, *data.shape)``."""

@@ -12,7 +12,7 @@ from ganzoo import Augmentation, DataSpec, ImageDataset, Samples
 class Squares(ImageDataset):
     """White squares on black, small and large ones as two classes."""
 
-    count: int = Field(40, ge=2, description="Images.")
+    count: int = Field(default=40, ge=2, description="Images.")
 
     def read(self) -> Samples:
         """Draw the images, 16 pixels wide unless resized."""
@@ -29,7 +29,7 @@ class Squares(ImageDataset):
 class Mirror(Augmentation):
     """Some of the images, mirrored."""
 
-    share: float = Field(0.5, ge=0, le=1, description="How many of them.")
+    share: float = Field(default=0.5, ge=0, le=1, description="How many of them.")
 
     def augment(self, samples: Tensor) -> Tensor:
         """Mirror each with a probability."""

@@ -1,0 +1,1 @@
+"""Model cards: the README of a model, and text that people may edit around it."""

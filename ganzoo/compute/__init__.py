@@ -1,0 +1,1 @@
+"""Devices, memory, seeds, compilation and fp16's loss scale."""

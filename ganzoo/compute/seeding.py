@@ -1,0 +1,48 @@
+"""Randomness as a function of a seed and a place, with no state to save.
+
+Everything that training draws for step *s* comes from ``(seed, s)`` alone, so that a resumed run
+draws what an uninterrupted one would have drawn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import AbstractContextManager
+
+import torch
+
+
+def derived_seed(seed: int, *place: int | str) -> int:
+    """Return a 63-bit seed for one place, such as ``derived_seed(0, "latents", step)``."""
+    digest = hashlib.sha256(repr((seed, *place)).encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+def generator_for(
+    seed: int, *place: int | str, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """Return a random generator for one place, on a device."""
+    return torch.Generator(device).manual_seed(derived_seed(seed, *place))
+
+
+def seed_everything(device: torch.device, seed: int) -> None:
+    """Seed torch's global generators of the CPU and of a device.
+
+    ``torch.manual_seed`` goes through every kind of device that there might be, each time with a
+    look at who called it.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
+def kept_randomness() -> AbstractContextManager[None]:
+    """Put torch's global random state back as it was when the block ends.
+
+    That of the CPU and of the current GPU; torch would warn of the others, which are not used.
+    """
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    return torch.random.fork_rng(devices)

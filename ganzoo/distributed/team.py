@@ -1,0 +1,278 @@
+"""Several processes, as one of them sees them: what they do together, and how they part."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.distributed import Found, Item, Ranks, State, local_rank, shutdown
+from ganzoo.distributed.collectives import Exchange
+from ganzoo.distributed.failures import (
+    Failure,
+    PeerFailed,
+    described,
+    from_description,
+    is_consequence,
+    message_of,
+)
+from ganzoo.distributed.gradients import Averaging
+from ganzoo.distributed.heartbeat import BEAT, Watch, exchange_timeout
+from ganzoo.distributed.messages import Board
+from ganzoo.distributed.rendezvous import PATIENCE, Meeting, Unmet, machine
+from ganzoo.errors import Diverged, InputError, Interrupted
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+
+class Team(Ranks):
+    """Several processes, as one of them sees them."""
+
+    def __init__(self, rank: int, world: int) -> None:
+        self.rank = rank
+        self.world = world
+        shutdown.begin()
+        self._timeout = exchange_timeout()
+        try:
+            self._meeting = Meeting.hold(rank, world)
+        except Unmet:
+            shutdown.settle(lambda message: message)  # nobody else can say it
+            raise
+        store, self._exchange = self._meeting.store, Exchange(rank, world)
+        self._watch = Watch(self, store, lambda: self._exchange.begun, self._timeout)
+        self._board = Board(store, lambda: self._watch.failure is not None)
+        self._averaging = Averaging(self._exchange, world)
+        self._questions = 0
+        self._turns = 0
+        self._agreed: BaseException | None = None
+        """What all of them have raised alike."""
+        self._watch.start()
+
+    def connect(self, device: torch.device) -> None:
+        """Open the exchange of tensors, once, on devices of one kind."""
+        if self._exchange.backend is not None:
+            return
+        if device.type not in ("cpu", "cuda"):
+            raise InputError(f"several processes cannot work on {device.type}; choose --device cpu")
+        self._gather()
+        theirs = self.agreed(lambda: device.type)
+        if theirs != device.type:
+            raise InputError(f"this process has {device.type}, and the first one {theirs}")
+        own = device.index == local_rank()
+        # Torch's own timeout, which knows of no culprit, comes after that of the watch.
+        timeout = timedelta(seconds=self._timeout) + PATIENCE
+        self._exchange.open(device, own, self._meeting.of_tensors, timeout)
+
+    def _gather(self) -> None:
+        """Wait for the last one: what each did before, as reading the data, has no timeout."""
+        if not self.first:
+            self._board.put(f"here/{self.rank}", True)
+            return
+        for rank in range(1, self.world):
+            self._board.awaited(f"here/{rank}")
+
+    # Tensors
+
+    def share_of(self, whole: Tensor) -> Tensor:
+        """Return every ``world``-th one, so that a batch with classes in turn stays balanced."""
+        return whole[self.rank :: self.world].contiguous()
+
+    def whole_of(self, share: Tensor) -> Tensor:
+        """Gather the shares, and put each where it was."""
+        import torch
+
+        return torch.stack(self._exchange.gathered(share), dim=1).flatten(0, 1)
+
+    def average(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Average by one exchange, which also tells whether a process was asked to stop."""
+        self._averaging.average(parameters, bool(self._requests))
+
+    def stops(self) -> bool:
+        """Tell what travelled with the gradients."""
+        return self._averaging.stops()
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Average by an exchange."""
+        values = values.clone()
+        self._exchange.sum(values)
+        return values / self.world
+
+    def equalise(self, networks: Iterable[nn.Module]) -> None:
+        """Broadcast: so that what is kept does not depend on when this is done."""
+        for network in networks:
+            for buffer in network.buffers():
+                self._exchange.broadcast(buffer)
+
+    def equalise_state(self, state: State) -> None:
+        """Broadcast every tensor, those of the optimisers too, and what is counted."""
+        import torch
+
+        files = state.tensors() if self.first else {}
+        outlines = self.agreed(
+            lambda: {
+                file: {
+                    name: [str(each.dtype).removeprefix("torch."), list(each.shape)]
+                    for name, each in tensors.items()
+                }
+                for file, tensors in files.items()
+            }
+        )
+        counts = self.agreed(state.counts)
+        device = self._exchange.device
+        found: dict[str, dict[str, Tensor]] = {}
+        for file, outline in outlines.items():
+            found[file] = {}
+            for name, (kind, shape) in outline.items():
+                mine = files[file][name] if self.first else None
+                on_device = (
+                    torch.empty(shape, dtype=getattr(torch, kind), device=device)
+                    if mine is None
+                    else mine.to(device).contiguous()
+                )
+                self._exchange.broadcast(on_device)
+                found[file][name] = on_device
+        if not self.first:
+            state.restore(counts, found)
+
+    # Agreement
+
+    def agreed(self, make: Callable[[], Found]) -> Found:
+        """Ask the first process, whose answer goes over the board."""
+        self._questions += 1
+        name = f"agreed/{self._questions}"
+        if self.first:
+            answer: dict[str, Any] = {}
+            before, self.shares = self.shares, False  # it is done by this one alone
+            try:
+                answer["found"] = found = make()
+            except Exception as error:
+                self._agreed = error
+                self._board.put(name, described(error))
+                raise
+            finally:
+                self.shares = before
+            self._board.put(name, answer)
+            return found
+        return self._raised_alike(self._board.awaited(name))["found"]
+
+    @contextmanager
+    def one_first(self) -> Iterator[bool]:
+        """Wait for the one that torchrun counts as the first of this machine."""
+        self._turns += 1
+        name = f"turn/{machine()}/{self._turns}"
+        if led := bool(local_rank()):
+            self._board.awaited(name)
+        yield led
+        if not led:
+            self._board.put(name, True)
+
+    def require_same(self, mine: str, what: str) -> None:
+        """Compare with the first one."""
+        if self.agreed(lambda: mine) != mine:
+            raise InputError(f"{what} here are not those of the first process: give each the same")
+
+    def in_turn(self, items: Iterable[Item], work: Callable[[Item], Tensor]) -> list[Tensor]:
+        """Do every ``world``-th item, and tell each other what was found."""
+        if not self.shares:
+            return super().in_turn(items, work)
+        parts: list[Tensor] = []
+        try:
+            parts = [
+                work(item).contiguous()
+                for number, item in enumerate(items)
+                if number % self.world == self.rank
+            ]
+            about = _outline(parts)
+        except Exception as error:
+            about = described(error)
+        self._questions += 1
+        name = f"part/{self._questions}"
+        self._board.put(f"{name}/{self.rank}", about)
+        everyone = [self._board.awaited(f"{name}/{rank}") for rank in range(self.world)]
+        found = self._exchanged(parts, [self._raised_alike(each) for each in everyone])
+        count = sum(map(len, found))
+        return [found[number % self.world][number // self.world] for number in range(count)]
+
+    def _raised_alike(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """Return an answer, unless it is an error: then all processes raise it."""
+        if "kind" in answer:
+            self._agreed = from_description(answer)
+            raise self._agreed
+        return answer
+
+    def _exchanged(self, parts: list[Tensor], outlines: list[dict[str, Any]]) -> list[list[Tensor]]:
+        """Return the parts of each process."""
+        import torch
+
+        found: list[list[Tensor]] = []
+        for rank, each in enumerate(outlines):
+            if not each["lengths"]:
+                found.append([])
+                continue
+            if rank == self.rank:
+                whole = torch.cat(parts)
+            else:
+                shape = (sum(each["lengths"]), *each["shape"])
+                whole = torch.empty(shape, dtype=getattr(torch, each["type"]))
+            moved = whole.to(self._exchange.device)
+            self._exchange.broadcast(moved, rank)
+            found.append(list(moved.to(whole.device).split(each["lengths"])))
+        return found
+
+    # Parting
+
+    def leave(self) -> None:
+        """Leave the others, with nothing left to do."""
+        self._watch.leave(PATIENCE.total_seconds())
+        self._exchange.close()
+
+    def end(self, error: BaseException) -> BaseException:
+        """Leave the others by an error, tell them, and return what to raise.
+
+        One process of each machine is to say what happened, if it can be the first one.
+        """
+        if error is self._agreed or isinstance(error, (Diverged, Interrupted, SystemExit)):
+            # All processes have come to the same end.
+            shutdown.settle(lambda message: message if self.first else None)
+            self.leave()
+            if not self.first:
+                time.sleep(BEAT)  # one that is gone has torchrun end the first, which is to speak
+            return error
+        if threading.current_thread() is threading.main_thread():
+            # torchrun is about to ask for what happens here anyway.
+            for signum in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(signum, signal.SIG_IGN)
+        shutdown.fail()
+        if not is_consequence(error):
+            self._watch.tell(Failure.of(error, self.rank))
+        failure = self._watch.known() or Failure.of(error, self.rank)
+        if not self.first:
+            self._watch.wait_for_speaker()
+        mine = failure.rank == self.rank or failure.message == message_of(error)
+        speaks = self._watch.speaks()
+        named = f"rank {self.rank}: "
+        if mine and self.first and isinstance(error, InputError):
+            named = ""
+        self._watch.leave_soon(self._exchange.backend)
+        if self._exchange.backend == "gloo":  # NCCL would wait for the others
+            self._exchange.close()
+        if mine:
+            shutdown.settle(lambda message: f"{named}{message}" if speaks else None)
+            return error
+        shutdown.settle(lambda message: message if speaks else None)
+        return PeerFailed(failure.in_words(self.advice), failure.exit_code)
+
+
+def _outline(parts: list[Tensor]) -> dict[str, Any]:
+    """Describe tensors that differ in their first dimension at most."""
+    return {
+        "lengths": [len(part) for part in parts],
+        "shape": list(parts[0].shape[1:]) if parts else [],
+        "type": str(parts[0].dtype).removeprefix("torch.") if parts else "uint8",
+    }

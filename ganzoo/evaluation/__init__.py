@@ -1,0 +1,1 @@
+"""Scoring generators, comparing scores and finding nearest neighbours."""

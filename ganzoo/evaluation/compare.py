@@ -1,0 +1,129 @@
+"""Comparing models by their scores: like with like, and what differs is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganzoo.errors import InputError, did_you_mean
+from ganzoo.models.find import find_model
+from ganzoo.models.folder import ModelFolder
+from ganzoo.runs.folder import Run
+from ganzoo.runs.scores import ScoreRow
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A model and its scores."""
+
+    name: str
+    """What it was called, and which of a run's models it is where there are two."""
+    rows: tuple[ScoreRow, ...]
+    """The newest of each protocol."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A model's place among those that were judged alike."""
+
+    rank: int
+    """From 1; equal values share a rank."""
+    model: str
+    row: ScoreRow
+
+
+@dataclass(frozen=True)
+class Group:
+    """Scores of one metric that compare, the best first."""
+
+    metric: str
+    protocol: dict[str, Any]
+    """All that they agree in, flat, by name."""
+    places: tuple[Place, ...]
+
+
+def compare(models: Sequence[str | Path | Run], metrics: Sequence[str] = ()) -> list[Group]:
+    """Rank models by the scores that were found for them; nothing is judged anew.
+
+    A run that kept a best snapshot beside its last model enters with both.
+
+    Args:
+        models: Runs, model folders or models of the Hub that ``ganzoo eval`` or
+            ``train --eval-every`` has judged.
+        metrics: Metrics to compare by, with or without their extractor in brackets; all if none.
+
+    Returns:
+        A group for each protocol, those of one metric side by side. Scores of different groups
+        do not compare; :func:`differences` says why.
+
+    Raises:
+        InputError: there is no such model, or none was judged by a metric that was asked for.
+    """
+    judged = [entry for model in models for entry in _judged(model)]
+    groups: dict[str, list[tuple[str, ScoreRow]]] = {}
+    for entry in judged:
+        for row in entry.rows:
+            if not metrics or {row.metric, row.family} & set(metrics):
+                groups.setdefault(row.key, []).append((entry.name, row))
+    if not groups:
+        known = sorted({row.metric for entry in judged for row in entry.rows})
+        asked = f" by {', '.join(metrics)}" if metrics else ""
+        hint = did_you_mean(metrics[0], known) if metrics else ""
+        raise InputError(
+            f"none of these models was judged{asked}{hint}; judge each with: ganzoo eval MODEL"
+        )
+    found = [_group(rows) for rows in groups.values()]
+    return sorted(found, key=lambda group: (group.metric, -len(group.places)))
+
+
+def differences(groups: Iterable[Group]) -> list[str]:
+    """Say why scores of one metric stand in several groups, one line a metric."""
+    families: dict[str, list[Group]] = {}
+    for group in groups:
+        families.setdefault(group.places[0].row.family, []).append(group)
+    lines = []
+    for family, alike in families.items():
+        if len(alike) < 2:
+            continue
+        names = sorted({name for group in alike for name in group.protocol})
+        told = [
+            f"{name} ({' / '.join(values)})"
+            for name in names
+            if len(values := _values(alike, name)) > 1 and name != "metric"
+        ]
+        lines.append(
+            f"{family}: {len(alike)} groups are not ranked together, as they differ in "
+            f"{', '.join(told)}"
+        )
+    return lines
+
+
+def _values(groups: Iterable[Group], name: str) -> list[str]:
+    """Return the different values of a part of the protocol, in words, hashes cut short."""
+    found = [group.protocol.get(name, "none") for group in groups]
+    words = [
+        " x ".join(map(str, value)) if isinstance(value, list) else str(value) for value in found
+    ]
+    short = [word[:8] if len(word) == 64 else word for word in words]
+    return list(dict.fromkeys(short))
+
+
+def _judged(model: str | Path | Run) -> list[Judged]:
+    folder = find_model(model)
+    name = str(model.path if isinstance(model, Run) else model)
+    chosen = [(name, folder)]
+    run = folder.run()
+    if run is not None and folder.path == run.model and run.best.is_dir():
+        best = ModelFolder(run.best, name)
+        if best.config().step != folder.config().step:
+            chosen = [(f"{name} (last)", folder), (f"{name} (best)", best)]
+    return [Judged(called, tuple(each.scores())) for called, each in chosen]
+
+
+def _group(rows: list[tuple[str, ScoreRow]]) -> Group:
+    ordered = sorted(rows, key=lambda named: -named[1].sign * named[1].value)
+    values = [row.value for _, row in ordered]
+    places = tuple(Place(values.index(row.value) + 1, name, row) for name, row in ordered)
+    return Group(ordered[0][1].metric, ordered[0][1].protocol(), places)

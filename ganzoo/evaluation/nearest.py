@@ -1,0 +1,132 @@
+"""The nearest training samples of some images, by their pixels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from ganzoo.errors import InputError
+from ganzoo.progress import report
+from ganzoo.registry import DATASET
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ganzoo.config import ModelConfig
+    from ganzoo.protocols.dataset import Samples
+
+BLOCK = 1 << 24
+"""Numbers of the training samples that are held as floats at once."""
+SEARCHED = 1 << 29
+"""Numbers of the training samples that are searched; of more, samples are chosen evenly."""
+SPARE = 4
+"""Samples beyond those that are wanted whose distance is computed again, exactly."""
+
+
+def training_samples(config: ModelConfig) -> Samples:
+    """Read the data that a model was trained on.
+
+    Raises:
+        InputError: they are others now.
+        ganzoo.errors.GanzooError: they cannot be found or read.
+    """
+    samples = config.data.build(DATASET).read()
+    if samples.fingerprint != config.data_fingerprint:
+        raise InputError("they have changed since the run was started")
+    return samples
+
+
+def evenly(count: int, most: int) -> Tensor:
+    """Return at most so many places of so many, evenly chosen."""
+    return torch.arange(min(count, most)) * count // min(count, most)
+
+
+@dataclass(frozen=True)
+class Near:
+    """A training sample, and how far it is away."""
+
+    index: int
+    distance: float
+    """Root mean square of the differences, of numbers from 0 to 255."""
+    mirrored: bool = False
+
+
+class Search:
+    """Training images that are searched.
+
+    Args:
+        samples: The images; mirrored ones are searched too where training mirrors them.
+    """
+
+    def __init__(self, samples: Samples) -> None:
+        self.samples = samples
+        most = max(1, SEARCHED // samples.spec.size)
+        self.searched = evenly(len(samples), most)
+        """Which are searched, by their places."""
+
+    def nearest(self, images: Tensor, count: int) -> list[list[Near]]:
+        """Return the nearest training samples of each image, the nearest first.
+
+        Args:
+            images: uint8 ``(N, C, H, W)``.
+            count: How many of each; fewer where there are no more.
+        """
+        found = self._found(images, count, mirrored=False)
+        if self.samples.flip:
+            others = self._found(images, count, mirrored=True)
+            found = [one + other for one, other in zip(found, others, strict=True)]
+        return [
+            _without_twins(sorted(each, key=lambda near: near.distance), count) for each in found
+        ]
+
+    def apart(self, count: int) -> float | None:
+        """Return the median distance of training samples to their nearest other one.
+
+        None where there is no other one.
+
+        Args:
+            count: Samples that are asked for it, chosen evenly.
+        """
+        chosen = self.searched[evenly(len(self.searched), count)]
+        near = self.nearest(self.samples.stored[chosen], 2)
+        others = [
+            next((one.distance for one in each if one.index != own), None)
+            for own, each in zip(chosen.tolist(), near, strict=True)
+        ]
+        distances = [distance for distance in others if distance is not None]
+        return float(torch.tensor(distances).median()) if distances else None
+
+    def _found(self, images: Tensor, count: int, *, mirrored: bool) -> list[list[Near]]:
+        queries = (images.flip(-1) if mirrored else images).flatten(1).float()
+        rows = max(1, BLOCK // queries.shape[1])
+        kept = torch.empty(len(queries), 0)
+        indices = torch.empty(len(queries), 0, dtype=torch.int64)
+        for some in self.searched.split(rows):
+            block = self.samples.stored[some].flatten(1).float()
+            # Which is quick, and inexact where samples are nearly the same.
+            away = torch.cdist(queries, block, compute_mode="use_mm_for_euclid_dist")
+            kept = torch.cat([kept, away], dim=1)
+            indices = torch.cat([indices, some.expand(len(queries), -1)], dim=1)
+            kept, order = kept.topk(min(count + SPARE, kept.shape[1]), largest=False, sorted=True)
+            indices = indices.gather(1, order)
+            report("nearest training samples", int(some[-1]) + 1, len(self.samples))
+        return [
+            [Near(index, _distance(query, self.samples.stored[index]), mirrored) for index in row]
+            for query, row in zip(queries, indices.tolist(), strict=True)
+        ]
+
+
+def _distance(query: Tensor, stored: Tensor) -> float:
+    difference = query.double() - stored.flatten().double()
+    return math.sqrt(float(difference.square().mean()))
+
+
+def _without_twins(near: list[Near], count: int) -> list[Near]:
+    """Return the nearest, each sample once."""
+    first = {}
+    for one in near:
+        first.setdefault(one.index, one)
+    return list(first.values())[:count]

@@ -1,0 +1,184 @@
+"""Moving pictures: frames, made one after the other, as a GIF, a WebP or an MP4."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ganzoo.errors import InputError
+from ganzoo.storage.files import atomic_path
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    Texts = Mapping[str, str]
+    Writer = Callable[[Path, Iterator[Image], Sequence[int], Texts], None]
+
+FRAME = 40
+"""Milliseconds for which a frame of a walk is shown."""
+H264 = {
+    "crf": "18",
+    "colorspace": "smpte170m",
+    "color_primaries": "smpte170m",
+    "color_trc": "smpte170m",
+}
+"""A quality at which losses are hardly seen; and what red, green and blue were made into, which
+players would otherwise guess by the size of the picture."""
+LARGEST_WEBP = 16383
+"""Pixels that a WebP may be wide or high."""
+
+
+def require_movie(path: Path) -> None:
+    """Refuse a path that no movie can be written to.
+
+    Raises:
+        InputError: its suffix is none of a movie, or what writes such a movie is not installed.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in WRITERS or path.is_dir():
+        raise InputError(f"{path}: a movie is written to a .gif, a .webp or an .mp4")
+    if suffix == ".mp4" and importlib.util.find_spec("av") is None:
+        raise InputError(
+            f"{path}: an .mp4 needs pip install 'ganzoo[mp4]'; a .webp needs nothing more"
+        )
+
+
+def write_movie(
+    path: Path, frames: Iterable[Image], durations: Sequence[int], texts: Mapping[str, str]
+) -> None:
+    """Write a movie that is shown again and again, whole or not at all.
+
+    Frames are taken one by one, and none is kept. A WebP holds their very pixels, and a GIF as well
+    where a frame has no more than 256 colours; the bytes of both are the same each time. An MP4 is
+    H.264, which loses a little.
+
+    Args:
+        path: A ``.gif``, a ``.webp`` or an ``.mp4``; what is there is replaced.
+        frames: Pictures of one size and mode: ``L``, ``RGB``, or ``RGBA``, which but for a WebP lie
+            on white.
+        durations: Milliseconds for which each is shown; multiples of 10 are the same in any format.
+        texts: What the movie is, as by :func:`ganzoo.media.images.provenance`.
+
+    Raises:
+        InputError: see :func:`require_movie`; or the frames are too large for the format.
+    """
+    require_movie(path)
+    with atomic_path(path) as beside:
+        WRITERS[path.suffix.lower()](beside, iter(frames), durations, texts)
+
+
+# Formats
+
+
+def _write_gif(path: Path, frames: Iterator[Image], durations: Sequence[int], texts: Texts) -> None:
+    # Pillow's own writer of several frames keeps all of them until the end.
+    from PIL.GifImagePlugin import getdata, getheader
+
+    with path.open("wb") as file:
+        for number, (frame, duration) in enumerate(zip(frames, durations, strict=True)):
+            picture = _paletted(frame)
+            if not number:
+                about = {"loop": 0, "comment": texts["Description"].encode()}
+                file.writelines(getheader(picture.copy(), info=about)[0])
+            file.writelines(getdata(picture, duration=duration, include_color_table=True))
+        file.write(b";")
+
+
+def _paletted(frame: Image) -> Image:
+    """Return a frame of 256 colours at most; where it has no more, they are its own."""
+    frame = _opaque(frame)
+    return frame.convert("P") if frame.mode == "L" else frame.quantize(256)
+
+
+def _write_webp(
+    path: Path, frames: Iterator[Image], durations: Sequence[int], texts: Texts
+) -> None:
+    from ganzoo.media.images import XMP
+
+    reel = _reel(frames, len(durations))
+    if max(reel.size) > LARGEST_WEBP:
+        raise InputError(
+            f"a .webp is at most {LARGEST_WEBP} pixels wide and high, not {reel.width} x "
+            f"{reel.height}: ask for fewer samples"
+        )
+    reel.save(
+        path,
+        format="WEBP",
+        save_all=True,
+        duration=list(durations),
+        loop=0,
+        lossless=True,
+        quality=50,
+        method=4,
+        xmp=texts[XMP].encode(),
+    )
+
+
+def _reel(frames: Iterator[Image], count: int) -> Image:
+    """Return frames as one picture of many, which are made when they are sought, and not kept."""
+    from PIL import Image
+
+    class Reel(Image.Image):
+        n_frames = count
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._place = -1
+            self.seek(0)
+
+        def tell(self) -> int:
+            return self._place
+
+        def seek(self, frame: int) -> None:
+            if frame <= self._place:
+                return  # Pillow goes back to the first one when it has written all
+            shown = next(frames)
+            self.im, self._mode, self._size = shown.im, shown.mode, shown.size
+            self._place = frame
+
+    return Reel()
+
+
+def _write_mp4(path: Path, frames: Iterator[Image], durations: Sequence[int], texts: Texts) -> None:
+    import av
+
+    tick = math.gcd(*durations)
+    first = next(frames)
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as movie:
+        movie.metadata.update(title=texts["ganzoo:model"], comment=texts["Description"])
+        stream = movie.add_stream("libx264", rate=Fraction(1000, tick), options=dict(H264))
+        stream.width, stream.height = (side + side % 2 for side in first.size)
+        stream.pix_fmt = "yuv420p"
+        for frame, duration in zip(itertools.chain([first], frames), durations, strict=True):
+            picture = _even(_opaque(frame).convert("RGB"))
+            for _ in range(duration // tick):
+                movie.mux(stream.encode(av.VideoFrame.from_image(picture)))
+        movie.mux(stream.encode())
+
+
+def _even(frame: Image) -> Image:
+    """Add a white row or column where sides are odd, which H.264 does not have here."""
+    from PIL import Image
+
+    if not (frame.width % 2 or frame.height % 2):
+        return frame
+    even = Image.new("RGB", tuple(side + side % 2 for side in frame.size), "white")
+    even.paste(frame)
+    return even
+
+
+def _opaque(frame: Image) -> Image:
+    """Return a frame that can be seen through as it looks on white."""
+    from PIL import Image
+
+    if frame.mode != "RGBA":
+        return frame
+    return Image.alpha_composite(Image.new("RGBA", frame.size, "white"), frame).convert("RGB")
+
+
+WRITERS: dict[str, Writer] = {".gif": _write_gif, ".webp": _write_webp, ".mp4": _write_mp4}

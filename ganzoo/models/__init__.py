@@ -1,0 +1,1 @@
+"""Model folders: found, checked, written, loaded and sampled."""

@@ -1,0 +1,51 @@
+"""What a model is called by: a run, a folder, or a repository of the Hub."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ganzoo.errors import InputError
+from ganzoo.models.folder import ModelFolder
+from ganzoo.runs.file_names import MANIFEST_FILE
+from ganzoo.runs.folder import Run, newest_run
+from ganzoo.storage.files import user_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def find_model(model: str | Path | Run | None, revision: str | None = None) -> ModelFolder:
+    """Return the model folder that a reference means; see :func:`ganzoo.load`.
+
+    Raises:
+        InputError: there is none.
+        GanzooError: the Hub cannot be reached, or refuses.
+    """
+    if model is None:
+        model = newest_run()
+    path = model.path if isinstance(model, Run) else user_path(model)
+    if revision is None and (path / MANIFEST_FILE).is_file():
+        return ModelFolder(path, str(model))
+    if not path.exists() or revision is not None:
+        return _of_the_hub(model, revision)
+    run = Run(path)
+    if (run.model / MANIFEST_FILE).is_file():
+        return ModelFolder(run.model, str(path))
+    if run.is_run():
+        raise InputError(
+            f"the run {path} has no model yet: it did not finish; "
+            f"go on with: ganzoo train --resume {path}"
+        )
+    raise InputError(f"{path} holds no model: there is no {MANIFEST_FILE} in it")
+
+
+def _of_the_hub(model: str | Path | Run, revision: str | None) -> ModelFolder:
+    from ganzoo.models import hub
+
+    reference = hub.parse(model, revision) if isinstance(model, str) else None
+    if reference is not None:
+        return hub.open_folder(reference)
+    path = model.path if isinstance(model, Run) else model
+    if revision is not None:
+        raise InputError(f"only a model of the Hub, as user/name, has revisions; {path} is none")
+    raise InputError(f"there is no run or model folder {path}")

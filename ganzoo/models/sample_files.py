@@ -1,0 +1,259 @@
+"""Samples as files: one picture, a table of vectors, single images, or a movie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING
+
+import torch
+
+from ganzoo import distributed
+from ganzoo.compute.devices import resolve_device
+from ganzoo.errors import InputError
+from ganzoo.media.images import COLUMNS, columns_of, grid, picture_of, provenance, save_png, to_pil
+from ganzoo.media.movies import FRAME, require_movie, write_movie
+from ganzoo.models.model import generated
+from ganzoo.models.walk import WALK_FRAMES
+from ganzoo.progress import report
+from ganzoo.registry import DATASET
+from ganzoo.resolve import choose_data
+from ganzoo.storage.files import write_text
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+    from ganzoo.models.model import Model
+    from ganzoo.protocols.dataset import DataSpec, Samples
+
+COUNT = 64
+"""Samples that are drawn where no number is asked for."""
+
+
+def write_samples(
+    model: Model,
+    path: Path,
+    count: int | None = None,
+    seed: int = 0,
+    *,
+    label: str | None = None,
+    source: str | None = None,
+    truncation: float | None = None,
+    device: str = "auto",
+    replace: bool = False,
+    warn: Callable[[str], None] = lambda message: None,
+) -> list[Path]:
+    """Draw samples or translate images, write them, and return the files.
+
+    Single images of a conditional model lie in folders of their classes, unless one is asked for,
+    and in one picture each class has columns of its own, up to 64 of them. Translated images are
+    called as their sources. Of several processes each makes its share, and the first one writes.
+
+    Args:
+        model: What to draw from.
+        path: A ``.png`` for one picture, a ``.csv`` for vectors, else a folder for single images.
+        count: Number of samples; 64, or all sources, if None.
+        seed: Seed of the latents.
+        label: Name or number of the class of all samples.
+        source: Name of a dataset, or a path, whose images are translated.
+        truncation: As for :meth:`ganzoo.Model.sample`.
+        device: Where to compute.
+        replace: Whether files that are there may be replaced.
+        warn: Called with what could not be read of the sources.
+
+    Raises:
+        InputError: a file is there already, the path does not suit the samples, or the model
+            cannot make what is asked for.
+    """
+    spec = model.config.spec
+    suffix = _suffix(path, spec)
+    if source is not None and not model.architecture.takes_images:
+        raise InputError("this model starts from noise: it has no use for --source")
+    number = _class_called(model, label)
+    model.truncated(truncation)  # refused before anything is read
+    sources = None if source is None else _sources(model, source, number, count, warn)
+    if sources is None:
+        count = count or COUNT
+        labels = model.inputs(count, seed, number).labels
+        names = _drawn_names(spec, labels if number is None else None, count, seed)
+    else:
+        names = _source_names(sources)
+    files = [path] if suffix else [path / name for name in names]
+    _refuse_there(files, replace)
+    with distributed.joined() as team, distributed.sharing():
+        place = resolve_device(device)
+        team.connect(place)
+        model.to(place)
+        if sources is None:
+            stored = model.sample_stored(count, seed, label=number, truncation=truncation)
+        else:
+            stored = model.translate_stored(sources.batch(torch.arange(len(sources))), number)
+    if not team.first:
+        return files
+    texts = provenance(model.title, seed, truncation)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if suffix == ".csv":
+        write_text(path, _table(stored))
+    elif suffix:
+        shown = _in_pairs(sources.stored, stored) if sources else pictured(model, stored, number)
+        save_png(shown, path, texts)
+    else:
+        for i, file in enumerate(files):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            save_png(stored[i], file, {**texts, "ganzoo:index": str(i)})
+    return files
+
+
+def write_walk(
+    model: Model,
+    path: Path,
+    seeds: Sequence[int],
+    frames: int = WALK_FRAMES,
+    count: int | None = None,
+    *,
+    loop: bool = False,
+    label: str | None = None,
+    truncation: float | None = None,
+    device: str = "auto",
+    replace: bool = False,
+) -> None:
+    """Write a walk through samples as a movie; of several processes the first one does it alone.
+
+    The frame at a seed is the picture that :func:`write_samples` writes of that seed.
+
+    Args:
+        model: What to draw from.
+        path: A ``.gif``, a ``.webp`` or an ``.mp4``; see :func:`ganzoo.media.movies.write_movie`.
+        seeds: As for :meth:`ganzoo.Model.walk`.
+        frames: As for :meth:`ganzoo.Model.walk`.
+        count: Number of samples in each frame; 64 if None.
+        loop: As for :meth:`ganzoo.Model.walk`.
+        label: Name or number of the class of all samples.
+        truncation: As for :meth:`ganzoo.Model.sample`.
+        device: Where to compute.
+        replace: Whether a file that is there may be replaced.
+
+    Raises:
+        InputError: a file is there already, no movie can be written there, or the model cannot
+            walk so.
+    """
+    require_movie(path)
+    spec, generator = model.config.spec, model.truncated(truncation)
+    number = _class_called(model, label)
+    walk = model.walk_inputs(count or COUNT, seeds, frames, loop, number)
+    _refuse_there([path], replace)
+
+    def pictures() -> Iterator[Image]:
+        for done, inputs in enumerate(walk, 1):
+            stored = generated(generator, inputs, spec)
+            yield to_pil(pictured(model, stored, number))
+            report("drawing frames", done, len(walk))
+
+    def write() -> None:
+        model.to(resolve_device(device))
+        texts = provenance(model.title, ", ".join(map(str, seeds)), truncation)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_movie(path, pictures(), [FRAME] * len(walk), texts)
+
+    with distributed.joined() as team:
+        team.agreed(write)
+
+
+def pictured(model: Model, stored: Tensor, label: int | None) -> Tensor:
+    """Show samples as one picture, where each class has columns of its own unless one is asked.
+
+    Args:
+        model: What they were drawn from.
+        stored: The samples, as they are stored.
+        label: Class that all of them were asked to be of.
+    """
+    spec = model.config.spec
+    in_turn = spec.classes if model.conditional and label is None else None
+    return picture_of(stored, spec.modes, columns_of(in_turn))
+
+
+def _class_called(model: Model, label: str | None) -> int | None:
+    if label is None:
+        return None
+    if not model.conditional:
+        raise InputError("this model has no classes to choose from: leave --label away")
+    return model.config.spec.class_called(label)
+
+
+def _refuse_there(files: list[Path], replace: bool) -> None:
+    there = [file for file in files if file.exists()]
+    if there and not replace:
+        raise InputError(f"{there[0]} is there already; choose another --out, or add --force")
+
+
+def _suffix(path: Path, spec: DataSpec) -> str:
+    suffix = "" if path.is_dir() else path.suffix.lower()
+    if suffix not in ((".png", "") if spec.is_image else (".png", ".csv")):
+        fit = "a .png or a folder" if spec.is_image else "a .png or a .csv"
+        raise InputError(f"--out {path}: these samples are written to {fit}")
+    return suffix
+
+
+def _sources(
+    model: Model, source: str, label: int | None, count: int | None, warn: Callable[[str], None]
+) -> Samples:
+    """Read the images that are to be translated, at the model's size."""
+    spec = model.config.spec
+    if label is None:
+        classes = " or ".join(spec.class_names or map(str, range(spec.classes or 0)))
+        raise InputError(f"--source needs --label, the class to translate to: {classes}")
+    samples = choose_data(source, {}, like=spec).build(DATASET).read()
+    for message in samples.complaints():
+        warn(message)
+    return samples.subset(torch.arange(min(count or len(samples), len(samples))))
+
+
+def _drawn_names(spec: DataSpec, labels: Tensor | None, count: int, seed: int) -> Iterable[str]:
+    names = (f"seed{seed}-{i:05d}.png" for i in range(count))
+    if labels is None:
+        return names
+    called = spec.class_names or ()
+    folders = [
+        called[i] if i < len(called) and _stays_inside(called[i]) else str(i)
+        for i in range(spec.classes or 0)
+    ]
+    return (f"{folders[label]}/{name}" for label, name in zip(labels, names, strict=True))
+
+
+def _source_names(sources: Samples) -> list[str]:
+    """Call each translation as its source; by a number where files would have the same name."""
+    numbers = [f"source-{i:05d}.png" for i in range(len(sources))]
+    if sources.names is None or not all(map(_stays_inside, sources.names)):
+        return numbers
+    short = [PurePosixPath(name).with_suffix(".png").as_posix() for name in sources.names]
+    for names in (short, [f"{name}.png" for name in sources.names]):
+        if len(set(names)) == len(names):
+            return names
+    return numbers
+
+
+def _stays_inside(name: str) -> bool:
+    """Tell whether a name leads nowhere but into the folder it is put in.
+
+    Names come with models and archives, which anybody may have made.
+    """
+    path = PureWindowsPath(name)  # knows each separator, and drives
+    return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name
+
+
+def _in_pairs(sources: Tensor, translated: Tensor) -> Tensor:
+    """Lay out a row of sources above a row of what they became, again and again."""
+    columns = min(COLUMNS, len(sources))
+    rows = []
+    for pair in zip(sources.split(columns), translated.split(columns), strict=True):
+        for row in pair:
+            blank = row.new_full((columns - len(row), *row.shape[1:]), 255)
+            rows += [row, blank]
+    return grid(torch.cat(rows), columns)
+
+
+def _table(vectors: Tensor) -> str:
+    header = ",".join(f"x{i}" for i in range(vectors.shape[1]))
+    rows = [",".join(repr(number) for number in row) for row in vectors.tolist()]
+    return "\n".join([header, *rows]) + "\n"

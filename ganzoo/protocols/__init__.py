@@ -1,0 +1,1 @@
+"""The classes that plugin authors subclass, one kind of plugin a file."""

@@ -1,0 +1,325 @@
+"""The protocol of a dataset, and the samples that it gives."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+
+from ganzoo.component import Component, Options
+from ganzoo.errors import InputError, did_you_mean
+from ganzoo.storage.cache import cached_tensors
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from ganzoo.storage.mapped_array import Rows
+
+NAMED = 10
+"""Unreadable files that are named one by one."""
+LARGEST_SIDE = 4096
+LARGEST_SAMPLE = 4 * LARGEST_SIDE**2
+"""Numbers in one sample."""
+MOST_CLASSES = 1_000_000
+IMAGE_CHANNELS = (1, 3, 4)
+KEPT_BYTES = 1 << 24
+"""Images of fewer bytes are resized each time."""
+SMALLEST_SIDES = (4, 7)
+"""Pixels of the shorter side, at least and at most, of an image that was halved."""
+
+
+class DataSpec(Options):
+    """What one sample of a dataset is; architectures fit themselves to it.
+
+    Image samples are ``(C, H, W)`` in ``[-1, 1]``; vector samples are ``(D,)`` with no fixed range.
+    """
+
+    shape: tuple[PositiveInt, ...] = Field(description="(C, H, W) of an image or (D,) of a vector.")
+    classes: PositiveInt | None = Field(
+        default=None, le=MOST_CLASSES, description="Number of classes, if labelled."
+    )
+    class_names: tuple[str, ...] | None = Field(default=None, description="Names of the classes.")
+    features: str | None = Field(
+        default=None, max_length=200, description="Feature extractor made for these samples."
+    )
+    modes: tuple[tuple[float, ...], ...] | None = Field(
+        default=None, description="Centres of the true modes of a toy set."
+    )
+    mode_std: float | None = Field(
+        default=None, gt=0, description="Standard deviation of each mode."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> DataSpec:
+        if len(self.shape) not in (1, 3):
+            raise ValueError(f"a sample is (C, H, W) or (D,), not {self.shape}")
+        if self.size > LARGEST_SAMPLE:
+            raise ValueError(f"a sample has at most {LARGEST_SAMPLE:,} numbers, not {self.size:,}")
+        if self.is_image and self.image_channels not in IMAGE_CHANNELS:
+            raise ValueError(f"an image has 1, 3 or 4 channels, not {self.image_channels}")
+        if (self.modes is None) != (self.mode_std is None):
+            raise ValueError("modes and mode_std go together")
+        if any((len(mode),) != self.shape for mode in self.modes or ()):
+            raise ValueError("a mode is as long as a sample")
+        if self.class_names is not None and len(self.class_names) != self.classes:
+            raise ValueError("there must be a name for each class, or none at all")
+        return self
+
+    def class_called(self, name: str) -> int:
+        """Return the number of a class from its name or its number.
+
+        Raises:
+            InputError: there is no such class.
+        """
+        names = self.class_names or ()
+        if name in names:
+            return names.index(name)
+        if not self.classes:
+            raise InputError("these samples have no classes, and --label names one")
+        if name.isascii() and name.isdecimal() and len(name) < 10 and int(name) < self.classes:
+            return int(name)
+        hint = did_you_mean(name, names) or (f"; there are {', '.join(names)}" if names else "")
+        raise InputError(f"no class is called '{name}'{hint}; they are 0 to {self.classes - 1}")
+
+    def classes_for(self, name: str) -> int:
+        """Return how many classes there are, for networks that are to take labels.
+
+        Args:
+            name: What the architecture is called, for messages.
+
+        Raises:
+            InputError: there are none.
+        """
+        if self.classes is None:
+            raise InputError(
+                f"{name} with arch.conditional=true needs the class of each sample, and these data "
+                "have no classes; give data with classes, such as a folder with a folder for each, "
+                "or leave arch.conditional away"
+            )
+        return self.classes
+
+    @property
+    def is_image(self) -> bool:
+        """Whether samples are images rather than vectors."""
+        return len(self.shape) == 3
+
+    @property
+    def size(self) -> int:
+        """Numbers in one sample."""
+        return math.prod(self.shape)
+
+    def halved(self, name: str) -> tuple[int, int, int]:
+        """Say how convolutional networks of any resolution halve an image: to 4 to 7 pixels.
+
+        Args:
+            name: What the architecture is called, for messages.
+
+        Returns:
+            How often it is halved, at least once, and the height and width that are left, of
+            which the shorter one is 4 to 7: 3, 4, 4 for 32 x 32, and 2, 7, 7 for 28 x 28.
+
+        Raises:
+            InputError: these are no images, or their sides cannot be halved that often.
+        """
+        low, high = SMALLEST_SIDES
+        if not self.is_image:
+            raise InputError(f"{name} makes images, and these samples are vectors of {self.size}")
+        height, width = self.shape[1:]
+        halvings = 0
+        while min(height, width) // 2 >= low and height % 2 == 0 and width % 2 == 0:
+            height, width, halvings = height // 2, width // 2, halvings + 1
+        if not halvings or not low <= min(height, width) <= high:
+            raise InputError(
+                f"{name} halves an image until its shorter side is {low} to {high} pixels, and "
+                f"{self.shape[1]} x {self.shape[2]} stops at {height} x {width}; "
+                "resize it with --image-size, to 32 or 64 for example"
+            )
+        return halvings, height, width
+
+    @property
+    def size_in_words(self) -> str:
+        """A sample's shape as messages say it: ``3 x 32 x 32``."""
+        return " x ".join(str(side) for side in self.shape)
+
+    @property
+    def image_channels(self) -> int:
+        """C of an image."""
+        return self.shape[0]
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width of an image; None for vectors."""
+        return (self.shape[1], self.shape[2]) if self.is_image else None
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Samples: uint8 ``(N, C, H, W)`` images or float32 ``(N, D)`` vectors."""
+
+    spec: DataSpec
+    stored: Tensor
+    labels: Tensor | None = None
+    """Class of each ``(N,)``, as whole numbers of any type; :meth:`labels_of` gives int64."""
+    skipped: tuple[str, ...] = ()
+    """What could not be read, each with the reason."""
+    names: Sequence[str] | None = None
+    """Where each sample comes from, such as its file within the set."""
+    flip: bool = False
+    """Whether training mirrors half of the images, left to right."""
+    streamed: bool = False
+    """Whether they stay on the disk, as a tensor that is mapped from a file."""
+    content: str | None = None
+    """The fingerprint, where whoever read the samples knows it already."""
+    rows: Rows | None = None
+    """The file that ``stored`` is mapped from.
+
+    It is one of :class:`ganzoo.storage.mapped_array.Rows`.
+    """
+
+    def __post_init__(self) -> None:
+        import torch
+
+        wanted = torch.uint8 if self.spec.is_image else torch.float32
+        if self.stored.dtype != wanted or tuple(self.stored.shape[1:]) != self.spec.shape:
+            raise ValueError(
+                f"samples of {self.spec.shape} are stored as (N, *{self.spec.shape}) {wanted}, "
+                f"not {tuple(self.stored.shape)} {self.stored.dtype}"
+            )
+        if self.flip and not self.spec.is_image:
+            raise ValueError("vectors have no left and right to flip")
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def complaints(self) -> list[str]:
+        """Say what could not be read: the count, and a line for each of the first few."""
+        if not self.skipped:
+            return []
+        count = len(self.skipped)
+        shown = [f"skipped {what}" for what in self.skipped[:NAMED]]
+        more = [f"and {count - NAMED} more"] if count > NAMED else []
+        return [f"{count} of {count + len(self)} images cannot be read", *shown, *more]
+
+    def chosen(self, indices: Tensor) -> Tensor:
+        """Return chosen samples as they are stored."""
+        return self.stored[indices] if self.rows is None else self.rows.read(indices)
+
+    def labels_of(self, indices: Tensor) -> Tensor | None:
+        """Return the labels of chosen samples, int64, if there are any."""
+        return None if self.labels is None else self.labels[indices].long()
+
+    def batch(self, indices: Tensor) -> Tensor:
+        """Return chosen samples as networks take them: images become floats in ``[-1, 1]``."""
+        from ganzoo.media.images import to_float
+
+        chosen = self.chosen(indices)
+        return to_float(chosen) if self.spec.is_image else chosen
+
+    def subset(self, indices: Tensor) -> Samples:
+        """Return a set of the chosen samples only, in memory.
+
+        Raises:
+            InputError: they do not fit.
+        """
+        from ganzoo.compute import memory
+
+        size = self.spec.size * self.stored.element_size()
+        memory.require(len(indices) * size, f"{len(indices):,} samples")
+        labels = self.labels_of(indices)
+        names = None if self.names is None else tuple(self.names[i] for i in indices.tolist())
+        return Samples(self.spec, self.chosen(indices), labels, names=names, flip=self.flip)
+
+    def to(self, device: torch.device | str) -> Samples:
+        """Return the same set with its tensors on a device."""
+        stored = self.stored.to(device)
+        labels = None if self.labels is None else self.labels.to(device)
+        rows = self.rows if stored.device.type == "cpu" else None
+        return replace(self, stored=stored, labels=labels, rows=rows)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the content: shape and every sample, in order. SHA-256, hexadecimal."""
+        return self.content or fingerprint(self.rows or self.stored)
+
+
+def fingerprint(stored: Tensor | Rows) -> str:
+    """Hash samples: their shape and every one, in order. SHA-256, hexadecimal."""
+    from ganzoo.storage.mapped_array import Rows
+
+    whole = stored.mapped if isinstance(stored, Rows) else stored.detach().cpu().contiguous()
+    digest = hashlib.sha256(repr((tuple(whole.shape), str(whole.dtype))).encode())
+    if isinstance(stored, Rows):  # read: what is mapped and touched counts as memory
+        for block in stored.blocks():
+            digest.update(block)
+    else:
+        digest.update(memoryview(whole.numpy()).cast("B"))
+    return digest.hexdigest()
+
+
+class Dataset(Component, ABC):
+    """Base of datasets.
+
+    ``split`` is what score rows call the part that is read; a dataset with several declares it
+    as an option.
+    """
+
+    @abstractmethod
+    def read(self) -> Samples:
+        """Read all samples, the same ones in the same order each time.
+
+        Raises:
+            ganzoo.errors.GanzooError: they cannot be found, downloaded or read.
+        """
+
+    @property
+    def split_name(self) -> str:
+        """Name of the part of the data that is read: the option ``split``, or ``all``."""
+        return getattr(self, "split", "all")
+
+
+def _height_and_width(value: Any) -> Any:
+    if isinstance(value, str):
+        value = value.lower().split("x")
+    if isinstance(value, int):
+        value = (value,)
+    if isinstance(value, (list, tuple)) and len(value) == 1:
+        value = (value[0], value[0])
+    return value
+
+
+Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
+ImageSize = Annotated[tuple[Side, Side], BeforeValidator(_height_and_width)]
+
+
+class ImageDataset(Dataset):
+    """Base of image datasets: adds the option to resize."""
+
+    image_size: ImageSize | None = Field(
+        default=None,
+        description="Resize to N x N, or to HEIGHTxWIDTH; the data's own size if not given.",
+    )
+
+    def resized(self, stored: Tensor) -> Tensor:
+        """Resize uint8 images ``(N, C, H, W)`` to the asked size, with antialiasing.
+
+        What takes long is kept in the cache, by the content of ``stored``.
+        """
+        size = self.image_size
+        if size is None or tuple(stored.shape[-2:]) == size:
+            return stored
+        import torch
+
+        from ganzoo.media.images import resize
+
+        if stored.nbytes < KEPT_BYTES:
+            return resize(stored, size)
+        key = {"resized": fingerprint(stored), "size": list(size), "torch": torch.__version__}
+        kept = cached_tensors("images", key, lambda: {"images": resize(stored, size)})
+        return kept["images"]

@@ -1,0 +1,1 @@
+"""Publishing models and Spaces to the Hugging Face Hub."""

@@ -1,0 +1,285 @@
+"""Publishing a model on the Hub: an explicit list of files, in one commit on a known parent."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ganzoo.cards.card import card, licence_of, merged
+from ganzoo.config import ModelConfig
+from ganzoo.errors import GanzooError, InputError, first_line
+from ganzoo.models.find import find_model
+from ganzoo.models.folder import FileRecord, ModelFolder, write_manifest
+from ganzoo.models.hub import HubFolder, parse
+from ganzoo.models.model import loaded
+from ganzoo.protocols.tracker import METRICS_FILE
+from ganzoo.publishing.repository import Publication, Repository
+from ganzoo.publishing.spaces import Page, Subject, chosen
+from ganzoo.publishing.training_curve import training_curve
+from ganzoo.runs.file_names import (
+    CARD_FILE,
+    CONFIG_FILE,
+    CURVE_FILE,
+    DISCRIMINATOR_FILE,
+    FILE_NAME,
+    GENERATOR_FILE,
+    LIMITS,
+    PICTURE_FILE,
+)
+from ganzoo.runs.scores import SCORES_FILE, write_scores
+from ganzoo.storage.files import (
+    manifest,
+    read_text,
+    regular_size,
+    sha256,
+    to_json,
+    user_path,
+    write_text,
+)
+from ganzoo.storage.paths import without_folders
+
+if TYPE_CHECKING:
+    from ganzoo.runs.folder import Run
+
+OWN_FILES = {GENERATOR_FILE, DISCRIMINATOR_FILE, *LIMITS}
+PARTS = ("architecture", "loss", "data")
+
+
+def publish(
+    model: Run | str | Path | None,
+    repo: str,
+    *,
+    private: bool = False,
+    revision: str | None = None,
+    license: str | None = None,
+    card_file: str | Path | None = None,
+    add: Iterable[str | Path] = (),
+    space: bool | str = False,
+    dry_run: bool = False,
+    warn: Callable[[str], None] = lambda message: None,
+) -> Publication:
+    """Publish a model on the Hub, and a Space that shows it if that is asked for.
+
+    Nothing is published but the files of the model folder, by name, the picture of the training
+    curve, and what ``add`` names. Folders of this machine and trackers are left out of the
+    configuration. The token is that of the client's login, or ``HF_TOKEN``.
+
+    Args:
+        model: A run, a model folder or another model of the Hub; the newest run if None.
+        repo: ``user/name``; it is made if it is not there.
+        private: Whether it is made private.
+        revision: A tag that the commit gets.
+        license: Licence of the model as the Hub calls it; if None, that of the card that is there
+            already, or none.
+        card_file: Text for the card, in place of what a person wrote in the folder's or the
+            repository's own.
+        add: Other files, such as exports, that the repository is to carry.
+        space: Whether to publish a Space of the same name too, and the name of its kind where
+            there are several.
+        dry_run: Whether to stop before anything is sent or asked.
+        warn: Called with what is worth a person's attention.
+
+    Raises:
+        InputError: there is no such model, or it must not be published as it is.
+        GanzooError: the Hub cannot be reached, refuses, or has changed meanwhile.
+    """
+    wanted = parse(repo)
+    if wanted is None or wanted.revision is not None:
+        raise InputError(f"'{repo}' is no name of a model on the Hub: write user/name")
+    parse(repo, revision)  # a tag by which nobody could load it is none
+    page = chosen(space) if space else None
+    folder = find_model(model)
+    with tempfile.TemporaryDirectory(prefix="ganzoo-") as place:
+        staged = _Staged(folder, Path(place))
+        staged.add(map(user_path, add))
+        own = _text_of(user_path(card_file)) if card_file else _edited(folder)
+        repository = theirs = tagged = None
+        if not dry_run:
+            repository = Repository(wanted.repo, private=private)
+            theirs = repository.text(CARD_FILE)
+            tagged = None if revision is None else repository.tagged(revision)
+        generated = staged.card(wanted.repo, license or licence_of(own) or licence_of(theirs))
+        if repository and theirs is not None and not card_file:
+            own = _chosen(own, theirs, generated, repository, warn)
+        staged.write_card(generated, own, warn)
+        subject = Subject(staged.config, wanted.repo, staged.licence())
+        if repository is None:
+            told = None if page is None else page.rehearsed(subject)
+            return Publication(wanted.repo, staged.records(), space=told)
+        found = repository.publish(staged.place, staged.records(), staged.title, revision, tagged)
+        return found if page is None else _with_space(found, page, subject, private, warn)
+
+
+def _with_space(
+    found: Publication,
+    page: Page,
+    subject: Subject,
+    private: bool,
+    warn: Callable[[str], None],
+) -> Publication:
+    """Publish the Space of a model that was just published."""
+    at = replace(subject, revision=found.commit)
+    try:
+        return replace(found, space=page.publish(at, private or bool(found.private), warn))
+    except GanzooError as error:
+        kind = InputError if isinstance(error, InputError) else GanzooError
+        raise kind(
+            f"{found.repo} is published as {found.commit}, without its Space: {error}"
+        ) from error
+
+
+def _edited(folder: ModelFolder) -> str | None:
+    """Return the card of a model folder, if a person has written in it."""
+    path = folder.path / CARD_FILE
+    if isinstance(folder, HubFolder):
+        return None
+    if path.is_symlink():
+        raise InputError(f"{path} is a link; put the file itself there")
+    if not path.exists():
+        return None
+    text, record = _text_of(path), folder.records.get(CARD_FILE)
+    return None if record and sha256(path) == record.sha256 else text
+
+
+def _chosen(
+    own: str | None,
+    theirs: str,
+    generated: str,
+    repository: Repository,
+    warn: Callable[[str], None],
+) -> str:
+    """Choose the card to go on with: the folder's or the repository's, as a person wrote it.
+
+    Raises:
+        InputError: both were edited since the last time, and not alike.
+    """
+    if own is None:
+        return theirs
+    with_theirs = merged(generated, theirs)[0]
+    if with_theirs in (generated, merged(generated, own)[0]):
+        return own
+    record = repository.listed().get(CARD_FILE)
+    if record and record.sha256 == hashlib.sha256(theirs.encode()).hexdigest():
+        # As it was published: the folder's is the newer one.
+        warn(f"the folder's own {CARD_FILE} takes the place of that on the Hub")
+        return own
+    raise InputError(
+        f"the card was edited here and on the Hub: {CARD_FILE} of the model folder and that of "
+        f"{repository.name} differ\npublish one text by --card FILE; the other stays where it is"
+    )
+
+
+def _text_of(path: Path) -> str:
+    return read_text(path, LIMITS[CARD_FILE], "for a card")
+
+
+class _Staged:
+    """A copy of what is published, so that nothing else can be and nothing changes meanwhile."""
+
+    def __init__(self, folder: ModelFolder, place: Path) -> None:
+        self.place = place
+        # What others could not load is not published, nor copied: it may be of any size.
+        loaded(folder).discriminator  # noqa: B018 - read and verified when it is asked for
+        for name in (GENERATOR_FILE, DISCRIMINATOR_FILE, PICTURE_FILE):
+            copy = shutil.copyfile(folder.own(name), place / name)
+            if sha256(copy) != folder.records[name].sha256:
+                raise InputError(f"{name} of {folder.name} changes while it is read; try again")
+        for name in {CONFIG_FILE, SCORES_FILE} & folder.records.keys():
+            folder.own(name)  # they are read and written anew
+        self.config = folder.config()
+        self.rows = [
+            row.model_copy(update={"options": without_folders(row.options)})
+            for row in folder.scores()
+        ]
+        shared = shareable(self.config)
+        write_text(place / CONFIG_FILE, to_json(shared.model_dump(mode="json")))
+        if self.rows:
+            write_scores(place, self.rows)
+        if (curve := _curve(folder)) is not None:
+            (place / CURVE_FILE).write_bytes(curve)
+        for name in (PICTURE_FILE, CURVE_FILE):
+            if (place / name).exists():
+                _check_picture(place / name)
+
+    @property
+    def title(self) -> str:
+        """What is published, in a few words."""
+        return f"{self.config.title}, step {self.config.step}"
+
+    def card(self, repo: str, license: str | list[str] | None) -> str:
+        """Return the card as ganzoo writes it."""
+        curve = CURVE_FILE if (self.place / CURVE_FILE).exists() else None
+        return card(self.config, self.rows, reference=repo, license=license, curve=curve)
+
+    def licence(self) -> str | list[str] | None:
+        """Return the licence that the card names, once it is written."""
+        return licence_of((self.place / CARD_FILE).read_text(encoding="utf-8"))
+
+    def add(self, files: Iterable[Path]) -> None:
+        """Copy other files that the repository is to carry.
+
+        Raises:
+            InputError: one is missing, or its name is taken.
+        """
+        for path in files:
+            regular_size(path)
+            if not re.fullmatch(FILE_NAME, path.name):
+                raise InputError(
+                    f"--add {path}: a model's files have names of letters, digits, '.', '_' and "
+                    "'-', and begin with no '.'"
+                )
+            # Others may have a disk to which upper and lower case are one.
+            if path.name.lower() in {name.lower() for name in OWN_FILES}:
+                raise InputError(f"--add {path}: no other file of a model has such a name")
+            if path.name.lower() in {each.name.lower() for each in self.place.iterdir()}:
+                raise InputError(f"--add {path}: there are two files of the name {path.name}")
+            shutil.copyfile(path, self.place / path.name)
+
+    def write_card(self, generated: str, own: str | None, warn: Callable[[str], None]) -> None:
+        """Write the card, with what a person wrote in another one, and the manifest."""
+        text, kept = (generated, []) if own is None else merged(generated, own)
+        for section in kept:
+            warn(f"the section '{section}' of the card was edited by hand and stays as it is")
+        write_text(self.place / CARD_FILE, text)
+        write_manifest(self.place)
+
+    def records(self) -> dict[str, FileRecord]:
+        """Return every file that is published, the manifest among them."""
+        return {name: FileRecord(**about) for name, about in manifest(self.place).items()}
+
+
+def _curve(folder: ModelFolder) -> bytes | None:
+    """Draw the curve of the run that a model lies in, or take the one that it has."""
+    run = folder.run()
+    if run is None:
+        return folder.own(CURVE_FILE).read_bytes() if folder.has(CURVE_FILE) else None
+    path = run.path / METRICS_FILE
+    return training_curve(path) if path.exists() else None
+
+
+def _check_picture(path: Path) -> None:
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            picture.verify()
+    except Exception as error:
+        raise InputError(f"{path.name} is no PNG: {first_line(error)}") from None
+
+
+def shareable(config: ModelConfig) -> ModelConfig:
+    """Return a configuration without what belongs to a machine: trackers, and where folders are.
+
+    Of a path in an option the last name is left.
+    """
+    tree = config.model_dump(mode="json")
+    tree["trackers"] = []
+    for choice in (*(tree[part] for part in PARTS), *tree["augmentations"]):
+        choice["options"] = without_folders(choice["options"])
+    return ModelConfig.model_validate(tree)

@@ -1,0 +1,290 @@
+"""A repository of the Hub that is written to: one commit on a known parent, or none at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ganzoo.errors import GanzooError, InputError
+from ganzoo.models.folder import RECORDS, FileRecord
+from ganzoo.models.hub import (
+    LOGIN,
+    Reference,
+    Result,
+    download,
+    has_hash,
+    in_a_line,
+    library,
+    passing,
+    patiently,
+    speaking,
+)
+from ganzoo.runs.file_names import LIMITS, MANIFEST_FILE
+from ganzoo.storage.files import JSON_LIMIT
+
+IGNORING = ".gitignore"
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What was published, or would be."""
+
+    repo: str
+    files: dict[str, FileRecord]
+    """Every file by its name, with its size and SHA-256."""
+    url: str | None = None
+    commit: str | None = None
+    """None where nothing was sent."""
+    changed: bool = False
+    """Whether there is a new commit: what is there already is not sent again."""
+    tag: str | None = None
+    private: bool | None = None
+    space: Publication | None = None
+    """The Space that was published with a model."""
+
+
+class Repository:
+    """A repository at its newest commit; it is made if it is not there.
+
+    Args:
+        name: ``user/name``.
+        private: Whether it is made private; one that is there must be so already.
+        sdk: What runs it, if it is one of a Space and not of a model.
+
+    Raises:
+        InputError: it is public and should be private.
+        GanzooError: nobody is logged in, or the Hub cannot be reached or refuses.
+    """
+
+    def __init__(self, name: str, *, private: bool = False, sdk: str | None = None) -> None:
+        from huggingface_hub import HfApi, constants, get_token
+
+        if constants.HF_HUB_OFFLINE:
+            raise GanzooError("HF_HUB_OFFLINE is set, so that nothing can be published")
+        if get_token() is None:
+            raise GanzooError(f"the Hub does not know you: {LOGIN}, or set HF_TOKEN")
+        self.kind = "model" if sdk is None else "space"
+        self.repo = name
+        self.name = name if sdk is None else f"the Space {name}"
+        self.reference = Reference(name, kind=self.kind)
+        self.api = HfApi(**library())
+        with self._speaking():
+            made = _patiently(
+                lambda: self.api.create_repo(
+                    name,
+                    private=private or None,
+                    repo_type=self.kind,
+                    space_sdk=sdk,
+                    exist_ok=True,
+                )
+            )
+            self.url = str(made)
+            about = self._about(files_metadata=True)
+        self.private = bool(about.private)
+        self.head = str(about.sha)
+        self.files = {file.rfilename: file for file in about.siblings or ()}
+        if private and not self.private:
+            raise InputError(
+                f"{self.name} is there already and is public: make it private on its page, or "
+                "leave --private away"
+            )
+
+    def text(self, name: str) -> str | None:
+        """Read a text file as the newest commit has it; None if there is none.
+
+        Raises:
+            InputError: it is too large to be one, or no text.
+            GanzooError: it cannot be downloaded.
+        """
+        if name not in self.files:
+            return None
+        size = self.files[name].size or 0
+        if size > LIMITS.get(name, JSON_LIMIT):
+            raise InputError(f"{name} of {self.name} is too large to go on with: look at it there")
+        for anew in (False, True):  # the client's cache may have it damaged
+            path = download(self._at(self.head), name, size, anew=anew)
+            if self.has(path):
+                break
+        else:
+            raise GanzooError(f"{name} of {self.name} arrives damaged; try again")
+        try:
+            return path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise InputError(f"{name} of {self.name} is no text in UTF-8: mend it there") from None
+
+    def has(self, path: Path) -> bool:
+        """Tell whether the newest commit has a file of the same name and bytes."""
+        there = self.files.get(path.name)
+        if there is None or there.size != path.stat().st_size:
+            return False
+        return has_hash(path, there.lfs.sha256 if there.lfs else str(there.blob_id))
+
+    def listed(self) -> dict[str, FileRecord]:
+        """Return what the manifest of the newest commit lists; nothing if there is none."""
+        try:
+            return RECORDS.validate_json(self.text(MANIFEST_FILE) or "{}")
+        except ValidationError:
+            return {}
+
+    def publish(
+        self,
+        folder: Path,
+        records: dict[str, FileRecord],
+        message: str,
+        tag: str | None = None,
+        tagged: str | None = None,
+    ) -> Publication:
+        """Send what the newest commit does not have already, and set a tag.
+
+        What the last publication listed and this one does not is removed.
+
+        Args:
+            folder: Where the files are, their manifest among them.
+            records: Every one of them.
+            message: What the commit is called.
+            tag: A tag that the commit gets.
+            tagged: The commit that has this tag already, if one has.
+
+        Raises:
+            InputError: another commit has the tag, or as for :meth:`commit`.
+            GanzooError: as for :meth:`commit`.
+        """
+        unchanged = all(self.has(folder / name) for name in records)
+        if tag is not None and tagged is not None and (not unchanged or tagged != self.head):
+            raise InputError(
+                f"{self.name} has the tag '{tag}' already, of the commit {tagged[:8]}; nothing "
+                "was published: choose another --revision"
+            )
+        commit = self.head
+        if not unchanged:
+            before = self.listed().keys() & self.files.keys()
+            commit = self.commit(folder, records, sorted(before - records.keys()), message)
+        if tag is not None and tagged is None:
+            self.tag(tag, commit)
+        return Publication(self.repo, records, self.url, commit, not unchanged, tag, self.private)
+
+    def tagged(self, tag: str) -> str | None:
+        """Return the commit of a tag, or None if there is none of that name."""
+        with self._speaking():
+            tags = _patiently(lambda: self.api.list_repo_refs(self.repo)).tags
+        return next((ref.target_commit for ref in tags if ref.name == tag), None)
+
+    def commit(self, folder: Path, names: Iterable[str], gone: Iterable[str], message: str) -> str:
+        """Send files in one commit on the newest one, and return it.
+
+        What fails for the moment is tried again for as long as nobody else has committed. Where
+        the commit was made and the answer to it was lost, it is found and returned.
+
+        Args:
+            folder: Where the files are, their manifest among them.
+            names: Their names, there and in the repository.
+            gone: Names of files that the commit removes.
+            message: What the commit is called.
+
+        Raises:
+            InputError: the repository has a list of files to leave out, or the card is not
+                accepted.
+            GanzooError: the Hub cannot be reached or refuses, or somebody else committed.
+        """
+        if IGNORING in self.files:  # what it names would be left out without a word
+            raise InputError(f"{self.name} has a {IGNORING}: remove it there, and publish again")
+        names, gone = list(names), list(gone)
+
+        def send() -> str:
+            from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+            operations = [
+                *(CommitOperationAdd(name, str(folder / name)) for name in names),
+                *(CommitOperationDelete(name) for name in gone),
+            ]
+            try:
+                return self.api.create_commit(
+                    self.repo,
+                    operations,
+                    commit_message=message,
+                    repo_type=self.kind,
+                    parent_commit=self.head,
+                ).oid
+            except Exception as error:
+                _refuse_card(error)
+                # Also where it is refused: what was tried before may have been done since.
+                if (passing(error) or _conflicts(error)) and (now := self._newest()) != self.head:
+                    return self._found(now, folder)
+                raise
+
+        with self._speaking():
+            return _patiently(send)
+
+    def tag(self, name: str, commit: str) -> None:
+        """Give a commit a tag.
+
+        Raises:
+            GanzooError: the Hub cannot be reached or refuses.
+        """
+        try:
+            with self._speaking():
+                _patiently(lambda: self._tag(name, commit))
+        except GanzooError as error:
+            raise GanzooError(
+                f"{self.name} is published as {commit}, without its tag '{name}': {error}"
+            ) from error
+
+    def _tag(self, name: str, commit: str) -> None:
+        try:
+            self.api.create_tag(self.repo, tag=name, revision=commit)
+        except Exception as error:
+            # It may be there by a request before this one, whose answer was lost.
+            if not _conflicts(error) or self.tagged(name) != commit:
+                raise
+
+    def _about(self, **more: Any) -> Any:
+        return _patiently(lambda: self.api.repo_info(self.repo, repo_type=self.kind, **more))
+
+    def _at(self, commit: str) -> Reference:
+        return replace(self.reference, revision=commit)
+
+    def _newest(self) -> str:
+        return str(self._about().sha)
+
+    def _found(self, commit: str, folder: Path) -> str:
+        """Return a commit that appeared meanwhile, if it is the one that was sent."""
+        sent = folder / MANIFEST_FILE
+        try:
+            there = download(self._at(commit), MANIFEST_FILE, sent.stat().st_size)
+        except InputError:
+            there = None
+        if there is not None and there.read_bytes() == sent.read_bytes():
+            return commit
+        raise GanzooError(
+            f"somebody else has just published {self.name}: look at it there, and try again"
+        )
+
+    def _speaking(self) -> AbstractContextManager[None]:
+        return speaking(f"publish {self.name}", self.reference)
+
+
+def _patiently(ask: Callable[[], Result]) -> Result:
+    return patiently(ask, passing)
+
+
+def _conflicts(error: Exception) -> bool:
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return isinstance(error, HfHubHTTPError) and error.response.status_code in (409, 412)
+
+
+def _refuse_card(error: Exception) -> None:
+    """Say what the Hub finds wrong with a card, if that is what it refuses.
+
+    Raises:
+        InputError: it is.
+    """
+    title, *faults = str(error).splitlines() or [""]
+    if isinstance(error, ValueError) and title.startswith("Invalid metadata in README.md"):
+        words = in_a_line("; ".join(fault.removeprefix("- ") for fault in faults))
+        raise InputError(f"the Hub does not accept the card: {words}") from error

@@ -1,0 +1,264 @@
+"""Spaces: the files of a page about a model, in a folder or in a repository of the Hub."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo import registry
+from ganzoo.cards import blocks, front_matter
+from ganzoo.cards.blocks import Record
+from ganzoo.cards.card import installable, licence_of, strangers
+from ganzoo.cards.markdown import code, prose
+from ganzoo.component import validated
+from ganzoo.errors import InputError, printable
+from ganzoo.models.find import find_model
+from ganzoo.models.folder import FileRecord, read_manifest, write_manifest
+from ganzoo.models.hub import HubFolder, parse
+from ganzoo.publishing.repository import Publication, Repository
+from ganzoo.registry import SPACE
+from ganzoo.runs.file_names import CARD_FILE, FILE_NAME, MANIFEST_FILE
+from ganzoo.storage.files import JSON_LIMIT, manifest, read_text, user_path, write_text
+
+if TYPE_CHECKING:
+    from ganzoo.config import ModelConfig
+    from ganzoo.models.folder import ModelFolder
+    from ganzoo.protocols.space import Space
+    from ganzoo.runs.folder import Run
+
+ADDRESS = "https://huggingface.co"
+TEMPLATE = re.compile(r"\s*Check out the configuration reference at \S+\s*")
+"""All that the Hub itself writes below the metadata of a new Space."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model that a Space shows."""
+
+    config: ModelConfig
+    repo: str
+    """``user/name``."""
+    licence: str | list[str] | None = None
+    revision: str | None = None
+
+    @property
+    def reference(self) -> str:
+        """What the page loads."""
+        return self.repo if self.revision is None else f"{self.repo}@{self.revision}"
+
+
+def chosen(kind: bool | str) -> Page:
+    """Return the kind of Space that is meant, ready to be used.
+
+    Args:
+        kind: Its name; the only one that is installed if True.
+
+    Raises:
+        InputError: there is none of that name, or none or several to choose from.
+        GanzooError: it needs what is missing.
+    """
+    name = kind if isinstance(kind, str) else _only()
+    space: Space = validated(registry.get(SPACE, name), {}, f"{name}.")
+    space.check()
+    return Page(name, space)
+
+
+def _only() -> str:
+    entries = registry.entries(SPACE)
+    if len(entries) == 1:
+        return entries[0].qualified
+    names = " or ".join(entry.qualified for entry in entries)
+    if not names:
+        raise InputError("no package that is installed here brings a Space")
+    raise InputError(f"several packages bring a Space: choose one by --space-kind: {names}")
+
+
+def write_space(
+    model: Run | str | Path | None,
+    repo: str,
+    folder: str | Path,
+    *,
+    kind: bool | str = True,
+    license: str | None = None,
+    warn: Callable[[str], None] = lambda message: None,
+) -> list[Path]:
+    """Write the files of a Space that shows a model, and send nothing.
+
+    What a person changed in files that are there stays, as on the Hub.
+
+    Args:
+        model: A run, a model folder or a model of the Hub; the newest run if None.
+        repo: Where the page finds the model: ``user/name`` or ``user/name@revision`` of the Hub.
+        folder: Where the files are put.
+        kind: As for :func:`chosen`.
+        license: Licence of the model; that of its card if None.
+        warn: Called with what is worth a person's attention.
+
+    Raises:
+        InputError: there is no such model or kind of Space, or the name is none.
+    """
+    reference = parse(repo)
+    if reference is None:
+        raise InputError(f"'{repo}' is no name of a model on the Hub: write user/name")
+    page, found, place = chosen(kind), find_model(model), user_path(folder)
+    revision = reference.revision
+    if revision is None and isinstance(found, HubFolder) and found.repo == reference.repo:
+        revision = found.commit
+    licence = license or licence_of(_card_of(found))
+    subject = Subject(found.config(), reference.repo, licence, revision)
+    listed = read_manifest(place / MANIFEST_FILE) if (place / MANIFEST_FILE).exists() else {}
+    with tempfile.TemporaryDirectory(prefix="ganzoo-") as beside:
+        records = page.stage(subject, Path(beside), lambda name: _text(place / name), listed, warn)
+        place.mkdir(parents=True, exist_ok=True)
+        for name in records:
+            write_text(place / name, (Path(beside) / name).read_text(encoding="utf-8"))
+    return [place / name for name in records]
+
+
+def _card_of(folder: ModelFolder) -> str | None:
+    """Return the card of a model, as a person may have edited it where the folder is here."""
+    if isinstance(folder, HubFolder):
+        return folder.file(CARD_FILE).read_text(encoding="utf-8")
+    return _text(folder.path / CARD_FILE)
+
+
+def _text(path: Path) -> str | None:
+    """Read a text that a person may have edited; None if there is no file."""
+    if path.is_symlink():
+        raise InputError(f"{path} is a link; put the file itself there")
+    if not path.exists():
+        return None
+    return read_text(path, JSON_LIMIT, "to go on with")
+
+
+class Page:
+    """A kind of Space, and what is made of it for a model.
+
+    Args:
+        name: What the kind is called.
+        space: The kind.
+    """
+
+    def __init__(self, name: str, space: Space) -> None:
+        self.name = name
+        self.space = space
+
+    def rehearsed(self, subject: Subject) -> Publication:
+        """Return what would be published, where nobody is asked."""
+        with tempfile.TemporaryDirectory(prefix="ganzoo-") as place:
+            records = self.stage(subject, Path(place), lambda name: None, {}, lambda message: None)
+        return Publication(subject.repo, records)
+
+    def publish(self, subject: Subject, private: bool, warn: Callable[[str], None]) -> Publication:
+        """Publish the Space of a model, in one commit on the one that is found there.
+
+        Args:
+            subject: The model.
+            private: Whether the Space is made private.
+            warn: Called with what is worth a person's attention.
+
+        Raises:
+            InputError: what is there cannot be gone on with.
+            GanzooError: the Hub cannot be reached, refuses, or has changed meanwhile.
+        """
+        sdk = self.space.metadata()["sdk"]
+        repository = Repository(subject.repo, private=private, sdk=sdk)
+        with tempfile.TemporaryDirectory(prefix="ganzoo-") as place:
+            listed = repository.listed()
+            records = self.stage(subject, Path(place), repository.text, listed, warn)
+            found = repository.publish(Path(place), records, f"{subject.reference}, as a page")
+        if found.private:
+            warn(
+                "the Space is private, and needs to read a private model: give it a token as its "
+                "secret HF_TOKEN, in its settings"
+            )
+        return found
+
+    def stage(
+        self,
+        subject: Subject,
+        place: Path,
+        old: Callable[[str], str | None],
+        listed: Mapping[str, FileRecord],
+        warn: Callable[[str], None],
+    ) -> dict[str, FileRecord]:
+        """Write the files of a Space, its card and the manifest.
+
+        Args:
+            subject: The model.
+            place: An empty folder.
+            old: Gives the text of a file that is there already, or None.
+            listed: What the manifest that is there lists.
+            warn: Called with what a person changed, and so stays.
+
+        Returns:
+            Every file with its size and SHA-256.
+        """
+        config = subject.config
+        packages = installable(strangers([config.architecture, config.loss, config.data]))
+        requirements = [f"{name}=={version}" for name, version in packages]
+        for name, text in self.space.files(subject.reference, requirements).items():
+            _check_name(self.name, name)
+            there, record = old(name), listed.get(name)
+            if there not in (None, text) and (record is None or record.sha256 != _hash(there)):
+                warn(f"{name} of the Space was edited by hand and stays as it is")
+                text = there
+            write_text(place / name, text)
+        write_text(place / CARD_FILE, self._card(subject, old(CARD_FILE), warn))
+        write_manifest(place)
+        return {name: FileRecord(**about) for name, about in manifest(place).items()}
+
+    def _card(self, subject: Subject, old: str | None, warn: Callable[[str], None]) -> str:
+        own = {**self.space.metadata(), "models": [subject.repo]}
+        front: dict[str, Any] = {"title": subject.repo.partition("/")[2], **own}
+        if subject.licence:
+            front["license"] = subject.licence
+        about = {"about": blocks.block("about", _about(subject))}
+        if old is None:
+            record = Record(blocks=("about",), front=front)
+            body = blocks.body(record, blocks.apart(list(about.values())))
+            return f"---\n{front_matter.written(front)}---\n{body}"
+        yaml, body = front_matter.split(old.removeprefix("\ufeff").replace("\r\n", "\n"))
+        there = front_matter.read(yaml)
+        record, pieces = blocks.parsed("" if TEMPLATE.fullmatch(body) else body)
+        # A person may have given it another title, and all that the Hub knows besides.
+        front = {**front, **there, **own, **_licence(subject, there, record)}
+        pieces, away = blocks.merged(about, pieces, record.blocks if record else ())
+        if any(piece.edited for piece in pieces):
+            warn("what the card of the Space says was edited by hand and stays as it is")
+        record = Record(blocks=("about", *away), front=front)
+        return f"---\n{front_matter.rewritten(yaml, front)}---\n{blocks.body(record, pieces)}"
+
+
+def _licence(subject: Subject, there: dict[str, Any], record: Record | None) -> dict[str, Any]:
+    """Return the model's licence, unless a person gave the Space one of its own."""
+    before = None if record is None else record.front.get("license")
+    if there.get("license") != before or not subject.licence:
+        return {}
+    return {"license": subject.licence}
+
+
+def _about(subject: Subject) -> str:
+    title, repo = prose(subject.config.title), printable(subject.repo)
+    return (
+        f"# {repo}\n\n"
+        f"A page to play with [{repo}]({ADDRESS}/{repo}), a generative adversarial network: "
+        f"{title}. All that it makes is synthetic.\n\n"
+        f"It was written by {code('ganzoo publish --space')}. On a machine of your own, "
+        f"{code(f'ganzoo demo {printable(subject.reference)}')} shows the same."
+    )
+
+
+def _check_name(kind: str, name: str) -> None:
+    taken = {CARD_FILE.lower(), MANIFEST_FILE.lower()}
+    if not re.fullmatch(FILE_NAME, name) or name.lower() in taken:
+        raise InputError(f"the space '{kind}' has a file '{printable(name)}', which it must not")
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

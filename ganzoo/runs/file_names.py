@@ -1,0 +1,26 @@
+"""What the files of a model are called, and how large each may be."""
+
+from __future__ import annotations
+
+from ganzoo.storage.files import JSON_LIMIT
+from ganzoo.runs.scores import SCORES_FILE
+
+GENERATOR_FILE = "model.safetensors"
+DISCRIMINATOR_FILE = "discriminator.safetensors"
+CONFIG_FILE = "config.json"
+CARD_FILE = "README.md"
+PICTURE_FILE = "samples.png"
+MANIFEST_FILE = "manifest.json"
+LARGEST_PICTURE = 64 << 20
+CURVE_FILE = "training.png"
+LIMITS = {
+    CONFIG_FILE: JSON_LIMIT,
+    SCORES_FILE: JSON_LIMIT,
+    MANIFEST_FILE: JSON_LIMIT,
+    CARD_FILE: JSON_LIMIT,
+    PICTURE_FILE: LARGEST_PICTURE,
+    CURVE_FILE: LARGEST_PICTURE,
+}
+"""Bytes of a file, at most; a file of weights is held against its network."""
+FILE_NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
+"""An expression of what a file may be called. No path: none lies outside of its folder."""

@@ -1,0 +1,188 @@
+"""The folder of a run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ganzoo.config import RunConfig, read_config
+from ganzoo.errors import InputError
+from ganzoo.storage.files import regular_size, to_json, write_text
+from ganzoo.runs.scores import LOGGED_FILE
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+RUNS = "runs"
+CONFIG_FILE = "config.json"
+LOCK_FILE = ".lock"
+PICTURE = re.compile(r"([0-9]{8,18})\.png")
+
+
+class Start(Protocol):
+    """What a run may start from, of which it keeps a copy."""
+
+    def keep(self, folder: Path) -> None:
+        """Copy it to a folder, whole or not at all."""
+
+    def is_copy(self, folder: Path) -> bool:
+        """Tell whether a folder holds nothing but what :meth:`keep` puts there."""
+
+
+class Run:
+    """A run's folder: its configuration, metrics, scores, pictures, checkpoints and model."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.samples = path / "samples"
+        self.model = path / "model"
+        self.best = path / "best"
+        self.init = path / "init"
+        self.scores = path / LOGGED_FILE
+
+    @classmethod
+    @contextmanager
+    def create(
+        cls, config: RunConfig, path: Path | None = None, start: Start | None = None
+    ) -> Iterator[Run]:
+        """Make the folder, lock it for the block, and write the configuration, before any work.
+
+        Of what the run starts from a copy is kept before, as a run needs it from its first moment.
+
+        Raises:
+            InputError: the folder exists and is not empty, or another process has just made it.
+        """
+        run = cls(path or _fresh_path(config))
+        run._refuse_taken(start)
+        run.samples.mkdir(parents=True, exist_ok=True)
+        with run.locked():
+            run._refuse_taken(start)
+            if start is not None:
+                start.keep(run.init)
+            run.write_config(config)
+            yield run
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training this run; the lock of one that died is none.
+
+        Raises:
+            InputError: another process is training it, or what is there cannot be a lock.
+        """
+        from filelock import FileLock, Timeout
+
+        path = self.path / LOCK_FILE
+        if path.is_symlink():  # it would lead a stranger's run to a file of one's own
+            raise InputError(f"{path} is a link; remove it")
+        if path.exists():
+            regular_size(path)
+        lock = FileLock(path, blocking=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise InputError(
+                f"another process is training {self.path}; wait for it, or stop it first"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Open an existing run.
+
+        Raises:
+            InputError: the folder is missing or is not a run.
+        """
+        if not path.is_dir():
+            raise InputError(f"there is no run folder {path}")
+        run = cls(path)
+        if not run.is_run():
+            raise InputError(f"{path} is not a run: it has no {CONFIG_FILE} of one")
+        return run
+
+    def is_run(self) -> bool:
+        """Tell whether the folder looks like a run: a configuration beside a sample folder."""
+        return (self.path / CONFIG_FILE).is_file() and self.samples.is_dir()
+
+    def _refuse_taken(self, start: Start | None) -> None:
+        if not self.path.exists() or (self.path.is_dir() and not self._content(start)):
+            return
+        go_on = f", or go on with --resume {self.path}" if self.is_run() else ""
+        raise InputError(f"{self.path} exists already; choose another --out{go_on}")
+
+    def _content(self, start: Start | None) -> list[Path]:
+        """List what is in the folder, but for what a run leaves that died before it began."""
+        return [
+            path
+            for path in self.path.iterdir()
+            if path.name != LOCK_FILE
+            and not (path == self.samples and path.is_dir() and not any(path.iterdir()))
+            and not (
+                path.name.startswith((f".{CONFIG_FILE}.", f".{self.init.name}."))
+                and path.suffix == ".tmp"
+            )
+            and not (start is not None and path == self.init and start.is_copy(path))
+        ]
+
+    def config(self) -> RunConfig:
+        """Read the configuration.
+
+        Raises:
+            InputError: it is missing, damaged, or of another format.
+        """
+        return read_config(self.path / CONFIG_FILE, RunConfig)
+
+    def write_config(self, config: RunConfig) -> None:
+        """Write the configuration."""
+        write_text(self.path / CONFIG_FILE, to_json(config.model_dump(mode="json")))
+
+    def picture(self, step: int) -> Path:
+        """Return where the sample picture of a step is."""
+        return self.samples / f"{step:08d}.png"
+
+    def pictures(self) -> dict[int, Path]:
+        """Return the sample pictures by their steps, in order."""
+        found = [(PICTURE.fullmatch(path.name), path) for path in self.samples.glob("*.png")]
+        return dict(sorted((int(match[1]), path) for match, path in found if match))
+
+    def save_picture(self, picture: Tensor, step: int, texts: dict[str, str]) -> None:
+        """Write the sample picture of a step."""
+        from ganzoo.media.images import save_png
+
+        save_png(picture, self.picture(step), texts)
+
+
+def newest_run(root: Path | None = None) -> Run:
+    """Return the newest run under ``runs/`` in the working directory.
+
+    Raises:
+        InputError: there is none.
+    """
+    root = root or Path(RUNS)
+    found = [Run(path) for path in root.iterdir()] if root.is_dir() else []
+    found = [run for run in found if run.is_run()]
+    if not found:
+        raise InputError(f"there is no run under {root.resolve()}; train one, or name a model")
+    return max(found, key=lambda run: (run.path / CONFIG_FILE).stat().st_mtime_ns)
+
+
+def _fresh_path(config: RunConfig) -> Path:
+    """Make a folder under ``runs/`` that no other process has made."""
+    names = (config.architecture.name, config.loss.name, config.data.name)
+    stem = "-".join([*names, datetime.now().strftime("%Y%m%d-%H%M%S")])
+    taken = 0
+    while True:
+        path = Path(RUNS) / (f"{stem}-{taken + 1}" if taken else stem)
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            taken += 1
+            continue
+        return path

@@ -1,0 +1,1 @@
+"""Files on disk: safe writing, checked reading, caching and memory mapping."""

@@ -1,0 +1,138 @@
+"""Conformance checks of a generator's own loss terms and of its history of fakes."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.protocols.architecture import Architecture, GeneratorInput
+from ganzoo.protocols.dataset import DataSpec
+from ganzoo.storage.files import load_tensors, save_tensors
+from ganzoo.testing.common import explained, require, seeded
+from ganzoo.testing.networks import COUNT, STATE, _generated, _inputs, _labels, _networks, _samples
+
+ROUNDS = 40
+"""Batches that go through a history, enough to fill one of the usual size."""
+
+
+def check_generator_terms(architecture: Architecture) -> None:
+    """The generator's own terms are named scalars that teach it, and nothing is changed by them."""
+    for data, generator, _ in _networks(architecture):
+        inputs, real = _inputs(architecture, data), _samples(data)
+        fake = _generated(generator, inputs)
+        own = _own_terms(architecture, generator, inputs, real, fake)
+        require(
+            all(parameter.grad is None for parameter in generator.parameters()),
+            "generator_terms() must not call backward(): only the trainer does",
+        )
+        require(
+            torch.equal(real, _samples(data))
+            and torch.equal(inputs.given, _inputs(architecture, data).given),
+            "generator_terms() must not change in place what it is given",
+        )
+        for name, term in own.items():
+            with explained(f"term '{name}' must be differentiable"):
+                slopes = torch.autograd.grad(
+                    term, tuple(generator.parameters()), retain_graph=True, allow_unused=True
+                )
+            require(
+                any(slope is not None for slope in slopes),
+                f"term '{name}' must reach the generator's parameters: do not detach the fakes",
+            )
+
+
+def check_history(architecture: Architecture) -> None:
+    """What stands between fakes and the discriminator keeps its memory in buffers."""
+    for data, *_ in _networks(architecture):
+        with explained("history() must build a torch.nn.Module, or give None"):
+            histories = [architecture.history(data) for _ in range(3)]
+        if histories[0] is None:
+            continue
+        for history in histories:
+            require(
+                isinstance(history, nn.Module),
+                f"history() must build a torch.nn.Module, not {type(history).__name__}",
+            )
+        _require_history(architecture, data, *histories)
+
+
+def _own_terms(
+    architecture: Architecture,
+    generator: nn.Module,
+    inputs: GeneratorInput,
+    real: Tensor,
+    fake: Tensor,
+) -> dict[str, Tensor]:
+    with (
+        seeded(),
+        explained("generator_terms() must give a dict of named scalars, or an empty one"),
+    ):
+        own = architecture.generator_terms(generator, inputs, real, fake)
+    require(
+        isinstance(own, dict),
+        "generator_terms() must give a dict of named scalars, such as {'cycle': ...}, or an empty "
+        f"one, not {type(own).__name__}",
+    )
+    for name, term in own.items():
+        require(
+            isinstance(name, str) and isinstance(term, Tensor) and term.dim() == 0,
+            f"term {name!r} of generator_terms() must be a scalar tensor: take the mean",
+        )
+    return own
+
+
+def _require_history(
+    architecture: Architecture,
+    data: DataSpec,
+    history: nn.Module,
+    again: nn.Module,
+    restored: nn.Module,
+) -> None:
+    require(
+        not any(True for _ in history.parameters()),
+        "a history must have no parameters, which nobody trains: what it remembers are buffers",
+    )
+    early = _shown(architecture, data, history, seed=0)
+    require(
+        torch.equal(early, _shown(architecture, data, again, seed=0)),
+        "a history must draw from torch's global generator alone: the same seed gave other fakes",
+    )
+    with explained(STATE), tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "history.safetensors"
+        save_tensors(file, history.state_dict())
+        restored.load_state_dict(load_tensors(file), strict=True)
+    require(
+        torch.equal(
+            _shown(architecture, data, history, seed=1),
+            _shown(architecture, data, restored, seed=1),
+        ),
+        "a history must remember by buffers alone, which a checkpoint holds: after a strict load "
+        "it gave other fakes",
+    )
+
+
+def _shown(architecture: Architecture, data: DataSpec, history: nn.Module, seed: int) -> Tensor:
+    """Pass batches through a history; the sign of a fake tells its class."""
+    rng = torch.Generator().manual_seed(seed)
+    labels = _labels(data) if architecture.takes_labels(data) else None
+    signs = 1 - 2 * (_labels(data) % 2).float().reshape(-1, *[1] * len(data.shape))
+    shown = []
+    with seeded(seed), torch.no_grad():
+        for _ in range(ROUNDS):
+            fakes = signs * (0.1 + 0.9 * torch.rand(COUNT, *data.shape, generator=rng))
+            with explained("a history takes fakes (N, *shape) and their labels, or None"):
+                found = history(fakes, labels)
+            require(
+                isinstance(found, Tensor) and found.shape == fakes.shape,
+                f"a history must give as many fakes as it takes, {tuple(fakes.shape)}",
+            )
+            require(
+                labels is None or torch.equal(found.flatten(1).mean(1).sign(), signs.flatten()),
+                "a history must give fakes of the classes that it takes, each at its place: "
+                "remember those of each class apart",
+            )
+            shown.append(found)
+    return torch.cat(shown)

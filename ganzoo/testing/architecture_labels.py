@@ -1,0 +1,83 @@
+"""Conformance checks of class-conditional and unconditional networks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.models.model import evaluating
+from ganzoo.protocols.architecture import Architecture
+from ganzoo.testing.common import explained, require
+from ganzoo.testing.networks import (
+    _DATA,
+    CLASSES,
+    COUNT,
+    _generated,
+    _inputs,
+    _judged,
+    _moved,
+    _networks,
+    _samples,
+)
+
+MANY_CLASSES = 12
+"""More than digits have, for an architecture that counts to ten by itself."""
+
+
+def check_conditional(architecture: Architecture) -> None:
+    """Where both networks take labels, they look at them, and serve each class."""
+    for data in _DATA:
+        conditional = architecture.takes_labels(data)
+        require(
+            isinstance(conditional, bool),
+            f"takes_labels(data) must answer True or False, not {conditional!r}",
+        )
+        require(
+            conditional or not architecture.takes_images,
+            "an architecture that takes images is told by labels to which class they go: leave "
+            "takes_labels() as it is, or answer True",
+        )
+    for classes in (CLASSES, MANY_CLASSES):
+        for data, *networks in _networks(architecture, classes=classes):
+            if architecture.takes_labels(data):
+                given = (_inputs(architecture, data).given, _samples(data))
+                for word, network, same in zip(
+                    ("generator", "discriminator"), networks, given, strict=True
+                ):
+                    _require_labels(word, _moved(network), same, classes)
+
+
+def check_unlabelled(architecture: Architecture) -> None:
+    """Data without classes are served without labels, or refused by an InputError."""
+    for data, generator, discriminator in _networks(architecture, classes=None):
+        require(
+            not architecture.takes_labels(data),
+            "networks that take labels must not be built for data without classes: refuse them by "
+            "an InputError, or let takes_labels(data) answer False",
+        )
+        with torch.no_grad():
+            fake = _generated(generator, _inputs(architecture, data))
+            _judged(architecture, discriminator, data, fake)
+
+
+def _require_labels(word: str, network: nn.Module, given: Tensor, classes: int) -> None:
+    found = []
+    with evaluating(network), torch.no_grad():
+        for label in range(classes):
+            with explained(f"a conditional {word} must serve each class from 0 to classes - 1"):
+                found.append(network(given, torch.full((COUNT,), label)))
+    for label in range(1, classes):
+        require(
+            not torch.equal(found[0], found[label]),
+            f"a conditional {word} must look at the labels: it gave the same for class 0 and "
+            f"class {label}",
+        )
+    labels = torch.arange(COUNT) % classes
+    with evaluating(network), torch.no_grad():
+        mixed = network(given, labels)
+    own = torch.stack([found[label][i] for i, label in enumerate(labels.tolist())])
+    require(
+        torch.allclose(mixed, own, rtol=1e-4, atol=1e-5),
+        f"a conditional {word} must give each sample its own class: in a batch of several classes "
+        "it gave others than in batches of one",
+    )

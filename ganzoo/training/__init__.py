@@ -1,0 +1,1 @@
+"""Training a GAN: the trainer, the loop around it and its checkpoints."""

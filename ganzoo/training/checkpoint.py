@@ -1,0 +1,224 @@
+"""The state of a run on disk: written whole or not at all, verified when it is read.
+
+A checkpoint is a folder named by its step. It holds one safetensors file for each network and
+optimiser, ``state.json``, and ``manifest.json`` with the size and SHA-256 of each of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
+
+from ganzoo.compute.loss_scale import LossScale
+from ganzoo.errors import GanzooError, InputError, first_line
+from ganzoo.storage.files import (
+    atomic_folder,
+    load_tensors,
+    manifest,
+    read_json,
+    save_tensors,
+    to_json,
+    write_text,
+)
+
+FORMAT = 1
+KEPT = 2
+STATE_FILE = "state.json"
+MANIFEST_FILE = "manifest.json"
+STEP = re.compile("[0-9]{8}|[1-9][0-9]{8,}")
+"""How the folder of a checkpoint is called: the step, in eight digits or more."""
+
+
+@dataclass
+class TrainState:
+    """All that changes while training: everything that a checkpoint holds."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    generator_ema: AveragedModel
+    generator_optimizer: Optimizer
+    discriminator_optimizer: Optimizer
+    history: nn.Module | None = None
+    """What the architecture puts between fakes and the discriminator, if anything."""
+    generator_scale: LossScale | None = None
+    discriminator_scale: LossScale | None = None
+    """What losses are multiplied by in fp16."""
+    step: int = 0
+    """Generator updates done."""
+    retries: int = 0
+    """How often the run has gone back to a checkpoint after it diverged."""
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """Return every tensor, by file and name."""
+        return {
+            **{name: module.state_dict() for name, module in self.modules().items()},
+            "generator_optimizer": _optimizer_tensors(self.generator_optimizer),
+            "discriminator_optimizer": _optimizer_tensors(self.discriminator_optimizer),
+        }
+
+    def counts(self) -> dict[str, int]:
+        """Return what is counted, by name."""
+        return {"step": self.step, "retries": self.retries}
+
+    def not_finite(self) -> str | None:
+        """Say which weight, average or moment of an optimiser is not finite, if one is."""
+        for name, tensors in self._learnt().items():
+            # The largest number of all, which is not one if any of them is not.
+            if not torch.nn.utils.get_total_norm(tensors, float("inf")).isfinite():
+                return f"the {name.replace('_', ' ')} holds a number that is not finite"
+        return None
+
+    def restore(self, counts: dict[str, int], files: dict[str, dict[str, Tensor]]) -> None:
+        """Take over a checkpoint; names and shapes of its tensors must be the same."""
+        for name, module in self.modules().items():
+            module.load_state_dict(files[name])
+        _restore_optimizer(self.generator_optimizer, files["generator_optimizer"])
+        _restore_optimizer(self.discriminator_optimizer, files["discriminator_optimizer"])
+        self.step, self.retries = counts["step"], counts["retries"]
+
+    def _learnt(self) -> dict[str, list[Tensor]]:
+        # Buffers are left out: a mask may well be infinite.
+        return {
+            "generator": list(self.generator.parameters()),
+            "discriminator": list(self.discriminator.parameters()),
+            "generator_ema": list(self.generator_ema.parameters()),
+            "generator_optimizer": list(_optimizer_tensors(self.generator_optimizer).values()),
+            "discriminator_optimizer": list(
+                _optimizer_tensors(self.discriminator_optimizer).values()
+            ),
+        }
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Return the networks, the average and what else has a state, by name."""
+        found = {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "generator_ema": self.generator_ema,
+            "history": self.history,
+            "generator_scale": self.generator_scale,
+            "discriminator_scale": self.discriminator_scale,
+        }
+        return {name: module for name, module in found.items() if module is not None}
+
+
+def save(folder: Path, state: TrainState) -> Path:
+    """Write a checkpoint under ``folder`` and return its path."""
+    path = folder / f"{state.step:08d}"
+    with atomic_folder(path) as beside:
+        for name, tensors in state.tensors().items():
+            save_tensors(beside / f"{name}.safetensors", tensors)
+        write_text(beside / STATE_FILE, to_json({"format": FORMAT, **state.counts()}))
+        write_text(beside / MANIFEST_FILE, to_json(manifest(beside)))
+    return path
+
+
+def prune(folder: Path, every: int) -> None:
+    """Drop all checkpoints but the newest, and the newest two at multiples of ``every`` steps.
+
+    Those between, which interruptions leave, do not displace the regular ones.
+    """
+    found = steps(folder)
+    kept = {*[step for step in found if step % every == 0][-KEPT:], *found[-1:]}
+    for old in set(found) - kept:
+        path = folder / f"{old:08d}"
+        # Renamed first, as a folder that is half removed would pass for a damaged checkpoint.
+        going = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        path.rename(going)
+        shutil.rmtree(going, ignore_errors=True)
+
+
+def restore_newest(
+    folder: Path, state: TrainState, warn: Callable[[str], None], every: int = 1
+) -> None:
+    """Restore the newest checkpoint that is whole; a damaged one is named and passed over.
+
+    Args:
+        folder: Where the checkpoints are; if there are none, the state is left as it is.
+        state: What takes them over.
+        warn: Is told of damaged ones.
+        every: Only steps that are multiples of this count.
+
+    Raises:
+        InputError: there are checkpoints and none of them is whole.
+    """
+    found = [step for step in steps(folder) if step % every == 0]
+    for step in reversed(found):
+        path = folder / f"{step:08d}"
+        try:
+            state.restore(*_verified(path, state))
+        except (InputError, RuntimeError, LookupError, TypeError, ValueError) as error:
+            warn(f"checkpoint {path} is damaged and passed over: {first_line(error)}")
+            continue
+        return
+    if found:
+        raise InputError(f"none of the {len(found)} checkpoints in {folder} is whole")
+
+
+def steps(folder: Path) -> list[int]:
+    """Return the steps of the checkpoints under ``folder``, oldest first."""
+    if not folder.is_dir():
+        return []
+    found = [path.name for path in folder.iterdir() if path.is_dir()]
+    return sorted(int(name) for name in found if STEP.fullmatch(name))
+
+
+def _verified(path: Path, state: TrainState) -> tuple[dict[str, int], dict[str, dict[str, Tensor]]]:
+    listed = read_json(path / MANIFEST_FILE)
+    if not isinstance(listed, dict):
+        raise InputError(f"{MANIFEST_FILE} is no list of files")
+    present = manifest(path, MANIFEST_FILE)
+    if listed != present:
+        wrong = next(
+            (name for name in listed if listed[name] != present.get(name)), "a file too many"
+        )
+        raise InputError(f"{wrong} does not match {MANIFEST_FILE}")
+    written = read_json(path / STATE_FILE)
+    if (written["format"], written["step"]) != (FORMAT, int(path.name)):
+        raise InputError(f"{STATE_FILE} is of another format or step")
+    counts = {name: written[name] for name in state.counts()}
+    if not all(type(count) is int and count >= 0 for count in counts.values()):
+        raise InputError(f"{STATE_FILE} holds counts that are none")
+    return counts, {name: load_tensors(path / f"{name}.safetensors") for name in state.tensors()}
+
+
+def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    for values in state.values():
+        for name, value in values.items():
+            if not isinstance(value, Tensor):
+                raise GanzooError(f"{type(optimizer).__name__} keeps {name} as no tensor")
+    return {
+        f"{index}.{name}": value
+        for index, values in state.items()
+        for name, value in values.items()
+    }
+
+
+def _restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    parameters = [each for group in optimizer.param_groups for each in group["params"]]
+    by_index = {str(index): each for index, each in enumerate(parameters)}
+    for key, value in tensors.items():
+        index, _, name = key.partition(".")
+        # A number belongs to a whole parameter; whatever else is kept is as large as it.
+        if value.dim() and value.shape != by_index[index].shape:
+            raise ValueError(f"{key} of an optimiser has another shape than its parameter")
+        if not value.is_floating_point():
+            raise ValueError(f"{key} of an optimiser is of type {value.dtype}")
+        if value.dim():
+            # torch's fused optimisers take the memory of both to be in the same order.
+            value = torch.empty_like(by_index[index], dtype=value.dtype).copy_(value)
+        state.setdefault(int(index), {})[name] = value
+    if len({tuple(sorted(values)) for values in state.values()}) > 1:
+        raise ValueError("an optimiser keeps more of one parameter than of another")
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -1,6 +1,0 @@
-"""R3GAN: relativistic pairing with two gradient penalties, and networks without normalisation."""
-
-from __future__ import annotations
-
-from ganzoo_r3gan.architecture import R3GAN as R3GAN
-from ganzoo_r3gan.loss import R3GANLoss as R3GANLoss

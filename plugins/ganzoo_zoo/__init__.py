@@ -1,0 +1,1 @@
+"""The components and applications that ship with ganzoo, each registered by entry point."""

@@ -1,0 +1,1 @@
+"""Applications on top of ganzoo, each of which adds a command."""

@@ -1,0 +1,126 @@
+"""What the page says of a model, as HTML in which whatever comes from files is text."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator
+from html import escape
+from typing import TYPE_CHECKING
+
+from ganzoo.errors import GanzooError, shown
+from ganzoo.storage.paths import without_folders
+
+if TYPE_CHECKING:
+    from ganzoo.config import ComponentChoice
+    from ganzoo.models.model import Model
+    from ganzoo_zoo.apps.demo.session import Compared, Tile
+
+MOST_SCORES = 8
+LONGEST = 120
+"""Characters that are shown of an option."""
+
+
+def heading(model: Model) -> str:
+    """Say in two lines what the model is, and that all it makes is synthetic."""
+    config, spec = model.config, model.config.spec
+    kind = f"images of {spec.size_in_words}" if spec.is_image else f"points of {spec.size} numbers"
+    steps = f"{config.step:,} generator update{'' if config.step == 1 else 's'}"
+    verb = "translates" if model.architecture.takes_images else "makes"
+    return (
+        f"<h1>{_text(_name(model))}</h1><p>{_text(config.title)}, for {steps}. It {verb} {kind}, "
+        "and all that it makes is synthetic.</p>"
+    )
+
+
+def title(model: Model) -> str:
+    """Name the page."""
+    return f"{shown(_name(model))}: a demo by ganzoo"
+
+
+def about(model: Model) -> str:
+    """List what the model is made of and how it was judged."""
+    rows = "".join(
+        f'<tr><th scope="row">{_text(word)}</th><td>{_text(value)}</td></tr>'
+        for word, value in _facts(model)
+    )
+    return f"<table>{rows}</table>"
+
+
+def caption(text: str) -> str:
+    """Say what is shown; a screen reader says it when it changes."""
+    return f'<p role="status">{_text(text)}</p>'
+
+
+def alert(text: str) -> str:
+    """Say what went wrong; a screen reader says it at once."""
+    return f'<p role="alert" class="wrong">{_text(text)}</p>'
+
+
+def compared(found: Compared) -> str:
+    """Lay out samples beside their nearest training images."""
+    rows = "".join(f"<tr>{''.join(_cells(row))}</tr>" for row in found.rows)
+    most = max(len(row) for row in found.rows) - 1
+    searched = f"all {found.total:,}"
+    if found.searched < found.total:
+        searched = f"{found.searched:,} of {found.total:,}, evenly chosen"
+    return (
+        f'<p role="status">The nearest of the training images by their pixels ({searched}); below '
+        "each, how far it is away: the root mean square of the differences, of 0 to 255.</p>"
+        '<div class="wide"><table class="nearest"><thead><tr><th scope="col">sample</th>'
+        f'<th scope="colgroup" colspan="{most}">nearest training images</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _cells(row: Iterable[Tile]) -> Iterator[str]:
+    for tile in row:
+        data = base64.b64encode(tile.png).decode()
+        yield (
+            f'<td><img src="data:image/png;base64,{data}" alt="{_text(tile.about)}">'
+            f"<div>{_text(tile.caption)}</div></td>"
+        )
+
+
+def _name(model: Model) -> str:
+    return model.config.title if model.folder is None else model.folder.short_name
+
+
+def _facts(model: Model) -> Iterator[tuple[str, str]]:
+    config = model.config
+    yield "architecture", _component(config.architecture)
+    yield "loss", _component(config.loss)
+    yield "data", _component(config.data)
+    if config.spec.classes:
+        yield "classes", f"{config.spec.classes:,}"
+    yield "step", f"{config.step:,}, batch size {config.train.batch_size:,}"
+    yield "seed of the training", str(config.train.seed)
+    size = sum(each.numel() for each in model.generator.parameters())
+    yield "parameters of the generator", f"{size:,}"
+    if model.folder is not None and model.folder.revision is not None:
+        yield "commit", model.folder.revision
+    yield from _scores(model)
+
+
+def _component(choice: ComponentChoice) -> str:
+    options = without_folders(choice.options)
+    given = ", ".join(f"{name}={shown(value, 40)}" for name, value in options.items())
+    return f"{choice.name} ({shown(given, LONGEST)})" if given else choice.name
+
+
+def _scores(model: Model) -> Iterator[tuple[str, str]]:
+    try:
+        rows = [] if model.folder is None else model.folder.scores()
+    except (GanzooError, OSError):  # a page without them does
+        return
+    own = [row for row in rows if row.step == model.config.step]
+    for row in own[:MOST_SCORES]:
+        better = "higher" if row.higher_is_better else "lower"
+        yield (
+            row.metric,
+            f"{row.shown()} ({better} is better; {row.fake_samples:,} fakes against "
+            f"{row.real_samples:,} reals of {row.data.get('name', '')})",
+        )
+
+
+def _text(text: str) -> str:
+    return escape(shown(text, 300))

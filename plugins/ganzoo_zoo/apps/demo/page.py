@@ -1,0 +1,362 @@
+"""The page, by Gradio: what can be asked of a model, and what came of it."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from ganzoo.errors import GanzooError, first_line
+from ganzoo.media.images import columns_of
+from ganzoo_zoo.apps.demo import html
+from ganzoo_zoo.apps.demo.session import FAKES, MOST_FRAMES, MOST_SEEDS, MOVIES, TRUNCATIONS
+
+if TYPE_CHECKING:
+    from ganzoo.progress import Listener
+    from ganzoo_zoo.apps.demo.session import Drawn, Studio
+
+ROWS = 2
+"""Of the images that are drawn unless another number is asked for; a walk has one."""
+POINTS = 512
+"""Points that are drawn unless another number is asked for."""
+WALK_FRAMES = 25
+RANDOM = 2**31
+"""Seeds among which one is chosen at random."""
+EVERY = -1
+"""Stands for every class in turn."""
+WAITING = 16
+"""Requests that wait for their turn; one more is refused."""
+KEPT = 24 * 3600
+"""Seconds after which a picture may be removed."""
+UPLOAD = 16 << 20
+"""Bytes of an image to translate."""
+ALONE = {"concurrency_limit": 1, "concurrency_id": "model", "api_visibility": "private"}
+"""One request at a time computes, whichever tab it comes from, so that memory is taken once."""
+
+PROGRESS = gr.Progress()
+"""Gradio gives each request one of its own where this is a default."""
+
+CSS = """
+.gradio-container { width: 100% !important; max-width: 72rem !important; }
+.gradio-container { margin: 0 auto !important; }
+.gradio-container .main { box-sizing: border-box; width: 100%; }
+.gradio-container .main { padding: 1rem clamp(.75rem, 3vw, 2rem) !important; }
+.dark { --color-accent: var(--primary-400); }
+.drawn img { max-height: 36rem; }
+.singles img, .nearest img, .source img { image-rendering: pixelated; }
+.singles .caption-label { display: none; }
+.singles .grid-container {
+  grid-template-columns: repeat(auto-fill, minmax(4.5rem, 1fr)) !important;
+}
+.wrong { border-left: 4px solid; padding-left: .8rem; font-weight: 600; }
+.facts table, .nearest { border-collapse: collapse; border: 0 !important; }
+.facts tr, .nearest tr { border: 0 !important; background: none !important; }
+.facts th, .facts td, .nearest th, .nearest td { border: 0 !important; font-weight: 400; }
+.facts th, .facts td { padding: .2rem 0 !important; vertical-align: top; text-align: left; }
+.facts th { padding-right: 1.6rem !important; }
+.facts td { overflow-wrap: anywhere; }
+.wide { overflow-x: auto; }
+.nearest th, .nearest td { padding: .3rem .4rem !important; text-align: center; }
+.nearest td:first-child { padding-right: 1.6rem !important; }
+.nearest img { width: 4.5rem; margin: 0 auto; }
+"""
+
+
+def settings() -> dict[str, Any]:
+    """Return how the page is served, whoever serves it: nothing of it comes from elsewhere."""
+    return {
+        "theme": _theme(),
+        "css": CSS,
+        "footer_links": ["gradio"],
+        "run_history": False,
+        "show_error": False,
+        "max_file_size": UPLOAD,
+        "ssr_mode": False,
+        "pwa": False,
+        "mcp_server": False,
+        "enable_monitoring": False,
+        "allowed_paths": [],
+    }
+
+
+def _theme() -> Any:
+    """Return a theme of system fonts, whose texts can be read on their grounds."""
+    system = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
+    return gr.themes.Default(
+        primary_hue="blue",
+        font=system,
+        font_mono=("ui-monospace", "Consolas", "monospace"),
+    ).set(
+        body_text_color_subdued="*neutral_500",
+        color_accent="*primary_600",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+    )
+
+
+def build(studio: Studio) -> gr.Blocks:
+    """Make the page of a model."""
+    model = studio.model
+    page = gr.Blocks(title=html.title(model), analytics_enabled=False, delete_cache=(3600, KEPT))
+    with page:
+        gr.HTML(html.heading(model))
+        with gr.Row():
+            with gr.Column(scale=1, min_width=260):
+                choices = _Choices(studio)
+            with gr.Column(scale=3, min_width=320), gr.Tabs():
+                if studio.translates:
+                    with gr.Tab("Translate"):
+                        _translating(studio, choices)
+                else:
+                    with gr.Tab("Samples"):
+                        _sampling(studio, choices, page)
+                if studio.walks:
+                    with gr.Tab("Walk"):
+                        _walking(studio, choices)
+                if studio.spec.is_image:
+                    with gr.Tab("Nearest images"):
+                        _comparing(studio, choices)
+        with gr.Accordion("About this model", open=False):
+            gr.HTML(html.about(model), elem_classes="facts")
+    page.queue(max_size=WAITING, default_concurrency_limit=1)
+    return page
+
+
+class _Choices:
+    """The controls that all tabs share, and what they say when something is asked for."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.controls: list[Any] = []
+        self._first = "source" if studio.translates else "seed"
+        self._classes, self._truncates = bool(studio.classes), studio.truncates
+        if studio.translates:
+            self.source = gr.Image(
+                label="Image to translate",
+                type="filepath",
+                sources=["upload", "clipboard"],
+                height=240,
+                elem_classes="source",
+                alt_text="The image that is translated",
+            )
+            self.source.preprocess = _uploaded
+            self.controls.append(self.source)
+        else:
+            self.seed = gr.Number(0, label="Seed", step=1)
+            self.anew = gr.Button("Random seed")
+            self.controls.append(self.seed)
+        if self._classes:
+            named = [(name, number) for number, name in enumerate(studio.classes)]
+            every = [] if studio.translates else [("every class in turn", EVERY)]
+            self.controls.append(
+                gr.Dropdown([*every, *named], value=(every or named)[0][1], label="Class")
+            )
+        if self._truncates:
+            low, high = TRUNCATIONS
+            self.controls.append(
+                gr.Checkbox(
+                    label="Truncate", info="Less variety, more quality: latents near the middle."
+                )
+            )
+            self.controls.append(gr.Slider(low, high, value=0.7, step=0.1, label="Truncation"))
+
+    def read(self, values: list[Any]) -> dict[str, Any]:
+        """Return what the controls say, by name, as :class:`Studio` asks for it."""
+        first, *rest = values
+        label = rest.pop(0) if self._classes else None
+        said = {"label": None if label == EVERY else label}
+        if self._truncates:
+            said["truncation"] = rest[1] if rest[0] else None
+        return {self._first: first, **said}
+
+
+def _sampling(studio: Studio, choices: _Choices, page: gr.Blocks) -> None:
+    count = gr.Slider(
+        1,
+        studio.most,
+        value=_usual(studio, ROWS),
+        step=1,
+        label="Number of samples",
+    )
+    ask = gr.Button("Sample", variant="primary")
+    shown = _Shown("Samples", studio.spec.is_image)
+
+    def sample(count: Any, *values: Any, progress: Any = PROGRESS) -> list[Any]:
+        return shown.of(
+            studio.sample(count=count, listener=_told(progress), **choices.read([*values]))
+        )
+
+    own = [count, *choices.controls]
+    shown.when(ask.click, sample, own)
+    shown.when(page.load, sample, own)
+    anew = choices.anew.click(_random, outputs=choices.seed, api_visibility="private")
+    shown.when(anew.then, sample, own)
+
+
+def _translating(studio: Studio, choices: _Choices) -> None:
+    ask = gr.Button("Translate", variant="primary")
+    shown = _Shown("Translation", singles=False)
+
+    def translate(*values: Any) -> list[Any]:
+        return shown.of(studio.translate(**choices.read([*values])))
+
+    shown.when(ask.click, translate, choices.controls)
+
+
+def _walking(studio: Studio, choices: _Choices) -> None:
+    seeds = gr.Textbox(
+        "0, 1, 2",
+        label="Seeds",
+        info=f"Two to {MOST_SEEDS}, in the order of the walk.",
+        max_length=200,
+    )
+    with gr.Row():
+        frames = gr.Slider(
+            1, MOST_FRAMES, value=WALK_FRAMES, step=1, label="Frames from seed to seed"
+        )
+        count = gr.Slider(
+            1, studio.most, value=_usual(studio, 1), step=1, label="Samples side by side"
+        )
+    with gr.Row():
+        loop = gr.Checkbox(True, label="End where it began")
+        there = importlib.util.find_spec("av") is not None
+        formats = [name for name in MOVIES if there or name != "mp4"]
+        format = gr.Radio(formats, value=formats[0], label="Format")
+    ask = gr.Button("Walk", variant="primary")
+    shown = _Shown("Walk", singles=False, moves=True)
+
+    def walk(*values: Any, progress: Any = PROGRESS) -> list[Any]:
+        *own, loop, format = values[:5]
+        said = choices.read([*values[5:]])
+        del said["seed"]
+        return shown.of(studio.walk(*own, loop, format, listener=_told(progress), **said))
+
+    shown.when(ask.click, walk, [seeds, frames, count, loop, format, *choices.controls])
+
+
+def _comparing(studio: Studio, choices: _Choices) -> None:
+    what = "the translation" if studio.translates else f"the first {FAKES} samples"
+    gr.HTML(
+        f"<p>Puts the training images that are nearest to {what} beside them. The training data "
+        "are read for it, when this is first asked.</p>"
+    )
+    ask = gr.Button("Find the nearest training images", variant="primary")
+    found = gr.HTML()
+
+    def nearest(*values: Any, progress: Any = PROGRESS) -> list[str]:
+        said = choices.read([*values])
+        listener = _told(progress)
+        return [html.compared(studio.nearest(**{"seed": 0, **said}, listener=listener))]
+
+    ask.click(_said(nearest, [found], 0), choices.controls, [found], **ALONE)
+
+
+class _Shown:
+    """Where a picture or a movie is shown, with its words, and can be downloaded.
+
+    Args:
+        what: What it is.
+        singles: Whether each of its images can be had alone.
+        moves: Whether it may be a film.
+    """
+
+    def __init__(self, what: str, singles: bool, moves: bool = False) -> None:
+        self.what, self.singles, self.moves = what, singles, moves
+        self.picture = gr.Image(
+            label=what,
+            show_label=False,
+            type="filepath",
+            interactive=False,
+            buttons=[],
+            elem_classes="drawn",
+            alt_text="Nothing is drawn yet",
+        )
+        self.outputs = [self.picture]
+        if moves:
+            self.film = gr.Video(
+                label=what, show_label=False, visible=False, autoplay=True, loop=True, buttons=[]
+            )
+            self.outputs.append(self.film)
+        self.words = gr.HTML(html.caption(""))
+        self.download = gr.DownloadButton("Download", visible=False)
+        self.outputs += [self.words, self.download]
+        if singles:
+            with gr.Accordion("Single images", open=False):
+                self.gallery = gr.Gallery(
+                    label="Single images",
+                    show_label=False,
+                    columns=8,
+                    height="auto",
+                    object_fit="contain",
+                    interactive=False,
+                    buttons=["download"],
+                    elem_classes="singles",
+                )
+            self.outputs.append(self.gallery)
+
+    def when(self, event: Callable[..., Any], work: Callable[..., Any], inputs: list[Any]) -> None:
+        """Show what some work returns, or why it failed, whenever an event happens."""
+        said = _said(work, self.outputs, self.outputs.index(self.words))
+        event(said, inputs=inputs, outputs=self.outputs, **ALONE)
+
+    def of(self, drawn: Drawn) -> list[Any]:
+        """Return the updates of its components, in the order of ``outputs``."""
+        film = drawn.file.suffix == ".mp4"
+        path = str(drawn.file)
+        picture = gr.Image(None if film else path, alt_text=drawn.about, visible=not film)
+        updates: list[Any] = [picture]
+        if self.moves:
+            updates.append(gr.Video(path if film else None, visible=film))
+        updates += [
+            html.caption(drawn.about),
+            gr.DownloadButton(f"Download {drawn.file.name}", value=path, visible=True),
+        ]
+        if self.singles:
+            updates.append([(str(file), about) for file, about in drawn.singles])
+        return updates
+
+
+def _uploaded(sent: Any) -> str | None:
+    """Return the very file that was uploaded: Gradio would not say that it is no image."""
+    folder = Path(os.environ["GRADIO_TEMP_DIR"]).resolve()
+    path = Path(sent.path).resolve() if sent else folder
+    return str(path) if path.is_relative_to(folder) and path.is_file() else None
+
+
+def _usual(studio: Studio, rows: int) -> int:
+    """Return how many samples are drawn unless another number is asked for."""
+    images = rows * columns_of(len(studio.classes) or None)
+    return min(studio.most, images if studio.spec.is_image else POINTS)
+
+
+def _random() -> int:
+    return random.randrange(RANDOM)
+
+
+def _told(progress: Any) -> Listener:
+    return lambda what, done, total: progress((done, total), desc=what)
+
+
+def _said(work: Callable[..., Any], outputs: list[Any], words_at: int) -> Callable[..., Any]:
+    """Have what goes wrong said in the page, in a line; the picture that is there stays."""
+
+    @functools.wraps(work)
+    def said(*values: Any, **named: Any) -> Any:
+        try:
+            return work(*values, **named)
+        except GanzooError as error:
+            message = str(error)
+        except OSError as error:
+            message = error.strerror or type(error).__name__
+        except Exception as error:  # of a plugin, or of a device whose memory is not enough
+            message = f"{type(error).__name__}: {first_line(error)}"
+        updates = [gr.skip() for _ in outputs]
+        updates[words_at] = html.alert(message)
+        return updates
+
+    return said

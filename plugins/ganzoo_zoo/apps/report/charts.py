@@ -1,0 +1,313 @@
+"""Plots as SVG of the page: their colours are the page's own, and follow its theme.
+
+Matplotlib draws them. What it writes as CSS becomes attributes, because a page that lets no style
+in but its own has no use for more, and colours that stand for the page's become its variables.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import statistics
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+from ganzoo.runs.metrics import Curve
+from ganzoo_zoo.apps.report.history import pooled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+INCHES = (5.0, 2.9)
+POINTS = 72
+"""Units of an SVG in an inch."""
+MOST_POINTS = 400
+"""Points of a curve; of more, means of those that follow one another."""
+MOST_CURVES = 10
+FEW = 30
+"""Points of a curve that are dots too."""
+COLOURS = 8
+"""Of curves, one after another; those that follow are dashed."""
+WIDE = 1000.0
+"""How many times the usual size values may have before a scale becomes logarithmic."""
+BINS = 32
+
+SVG = "http://www.w3.org/2000/svg"
+XLINK = "http://www.w3.org/1999/xlink"
+INK, RULE, MARK = "#000001", "#000002", "#000003"
+LINES = tuple(f"#0001{i:02x}" for i in range(COLOURS))
+THEME = {
+    INK: "currentColor",
+    RULE: "var(--rule)",
+    MARK: "var(--mark)",
+    **{line: f"var(--line-{i})" for i, line in enumerate(LINES)},
+}
+"""Colours that are drawn with, and what they are in the page."""
+ATTRIBUTES = {
+    *("fill", "fill-opacity", "opacity", "stroke", "stroke-dasharray", "stroke-dashoffset"),
+    *("stroke-linecap", "stroke-linejoin", "stroke-opacity", "stroke-width", "text-anchor"),
+}
+"""Properties of CSS that are attributes too."""
+STYLE = {
+    "svg.fonttype": "none",
+    "font.size": 10.5,
+    "axes.edgecolor": RULE,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 1.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "axes.xmargin": 0.02,
+    "grid.color": RULE,
+    "grid.linewidth": 0.8,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "lines.solid_capstyle": "round",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """What the page shows of a curve beside the plot."""
+
+    name: str
+    colour: int
+    dashed: bool
+    last: str
+    """Its last value, in words."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A plot."""
+
+    title: str
+    svg: str
+    lines: tuple[Line, ...]
+    about: str
+    """What is to be seen, in words."""
+    note: str
+    """What is to be known to read it; empty if nothing is."""
+    data: Mapping[str, Any]
+    """What the page's script needs: where steps are in the picture, and the values."""
+
+
+def draw(
+    title: str,
+    curves: Mapping[str, Curve],
+    marked: Mapping[str, int] | None = None,
+    salt: str = "",
+) -> Chart:
+    """Draw curves over the steps.
+
+    Args:
+        title: Of the plot.
+        curves: By name; the first ten are drawn.
+        marked: Steps at which a curve has a ring, by its name.
+        salt: What tells the plot from others of the page with the same title.
+    """
+    shown = dict(list(curves.items())[:MOST_CURVES])
+    points = {name: pooled(curve, MOST_POINTS) for name, curve in shown.items()}
+    with _figure(title + salt) as (figure, axes):
+        scale = _scaled(axes, [value for curve in shown.values() for value in curve.values()])
+        for i, (name, line) in enumerate(points.items()):
+            _line(axes, i, line, single=len(shown[name]) <= FEW)
+            if (step := (marked or {}).get(name)) is not None:
+                axes.plot([step], [shown[name][step]], "o", ms=9, mfc="none", mec=MARK, mew=1.6)
+        axes.set_xlabel("step")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        svg, place = _written(figure, axes)
+    notes = [scale] if scale else []
+    if any(len(curve) > MOST_POINTS for curve in shown.values()):
+        notes.append("lines are means of steps that follow one another, bands their range")
+    if len(curves) > MOST_CURVES:
+        notes.append(f"{len(curves) - MOST_CURVES} more curves are not drawn")
+    return Chart(
+        title,
+        svg,
+        tuple(
+            Line(name, i % COLOURS, i >= COLOURS, number(line[-1][1]))
+            for i, (name, line) in enumerate(points.items())
+        ),
+        _in_words(shown),
+        "; ".join(notes),
+        {
+            **place,
+            "curves": [
+                {
+                    "steps": [round(step, 1) for step, *_ in line],
+                    "values": [number(mean) for _, mean, *_ in line],
+                }
+                for line in points.values()
+            ],
+        },
+    )
+
+
+def histogram(title: str, values: Mapping[str, Tensor]) -> Chart:
+    """Draw how often some numbers come, several sets of them over one another."""
+    import torch
+
+    everything = torch.cat(list(values.values())).double()
+    low, high = float(everything.min()), float(everything.max())
+    if high - low < 1e-9 * max(1.0, abs(low)):
+        low, high = low - 0.5, high + 0.5
+    edges = torch.linspace(low, high, BINS + 1, dtype=torch.float64)
+    with _figure(title) as (figure, axes):
+        for i, numbers in enumerate(values.values()):
+            shares = torch.histogram(numbers.double().cpu(), edges).hist / len(numbers)
+            axes.stairs(
+                shares.tolist(), edges.tolist(), fill=True, color=LINES[i], alpha=0.25, lw=0
+            )
+            axes.stairs(shares.tolist(), edges.tolist(), color=LINES[i], lw=1.6)
+        axes.set_xlabel("logit")
+        axes.set_ylabel("share")
+        svg, _ = _written(figure, axes)
+    means = {name: number(float(numbers.double().mean())) for name, numbers in values.items()}
+    lines = [
+        Line(name, i, dashed=False, last=f"mean {mean}")
+        for i, (name, mean) in enumerate(means.items())
+    ]
+    about = ", ".join(f"{name} with a mean of {mean}" for name, mean in means.items())
+    return Chart(
+        title, svg, tuple(lines), f"{about}, from {number(low)} to {number(high)}.", "", {}
+    )
+
+
+def number(value: float) -> str:
+    """Write a number with four digits that count."""
+    return f"{value:.4g}".replace("e+", "e").replace("-", "−")
+
+
+@contextmanager
+def _figure(salt: str) -> Iterator[tuple[Figure, Axes]]:
+    from matplotlib import rc_context, style
+    from matplotlib.figure import Figure
+
+    # Whatever a person has set up for their own figures changes nothing here. Names within the
+    # picture follow from the salt, so that two of a page share none.
+    with (
+        style.context("default", after_reset=True),
+        rc_context({**STYLE, "svg.hashsalt": salt}),
+        warnings.catch_warnings(action="ignore"),
+    ):
+        figure = Figure(figsize=INCHES, dpi=POINTS, layout="constrained")
+        figure.patch.set_visible(False)
+        axes = figure.subplots()
+        axes.patch.set_visible(False)
+        yield figure, axes
+
+
+def _scaled(axes: Axes, values: Sequence[float]) -> str:
+    """Choose the scale of the values, and say which if it is not the usual one."""
+    sizes = sorted(abs(value) for value in values if value)
+    if not sizes or sizes[-1] <= WIDE * (usual := statistics.median(sizes)):
+        return ""
+    if min(values) > 0:
+        axes.set_yscale("log")
+        return "logarithmic scale"
+    axes.set_yscale("symlog", linthresh=10 * usual)
+    return "logarithmic scale but for values near 0"
+
+
+def _line(axes: Axes, i: int, points: Sequence[tuple[float, ...]], *, single: bool) -> None:
+    steps, means, lows, highs = zip(*points, strict=True)
+    colour, dashes = LINES[i % COLOURS], "-" if i < COLOURS else (0, (4, 2))
+    if lows != highs:
+        axes.fill_between(steps, lows, highs, color=colour, alpha=0.2, linewidth=0)
+    axes.plot(
+        *(steps, means),
+        color=colour,
+        linestyle=dashes,
+        linewidth=1.6,
+        marker="o" if single else None,
+        markersize=4,
+    )
+
+
+def _written(figure: Figure, axes: Axes) -> tuple[str, dict[str, Any]]:
+    """Return the SVG, and where its steps are: those at both sides, and the sides in its units."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    box, height = axes.get_window_extent(), INCHES[1] * POINTS
+    sides = [round(side, 2) for side in (box.x0, box.x1)]
+    place = {"from": axes.get_xlim()[0], "to": axes.get_xlim()[1], "left": sides[0]}
+    place |= {"right": sides[1]}
+    return _themed(file.getvalue(), (height - box.y1, height - box.y0)), place
+
+
+def _themed(text: str, span: tuple[float, float]) -> str:
+    """Return an SVG without CSS, in the page's colours, with a line that the script can move."""
+    root = ElementTree.fromstring(text)
+    for part in root.iter():
+        for name, value in _declared(part.attrib.pop("style", "")):
+            if name in ATTRIBUTES:
+                part.set(name, value)
+            elif name.startswith("font") and (size := re.search(r"([\d.]+)px", value)):
+                part.set("font-size", size[1])
+        for name in ("fill", "stroke"):
+            if (colour := part.get(name, "").lower()) in THEME:
+                part.set(name, THEME[colour])
+    _only_needed(root)
+    for name in ("width", "height", "version"):
+        root.attrib.pop(name, None)
+    root.set("aria-hidden", "true")
+    root.set("focusable", "false")
+    line = {"class": "cursor", "y1": f"{span[0]:.2f}", "y2": f"{span[1]:.2f}"}
+    ElementTree.SubElement(root, f"{{{SVG}}}line", line)
+    ElementTree.register_namespace("", SVG)
+    ElementTree.register_namespace("xlink", XLINK)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _declared(style: str) -> Iterator[tuple[str, str]]:
+    for declaration in style.split(";"):
+        name, _, value = declaration.partition(":")
+        yield name.strip(), value.strip()
+
+
+def _only_needed(root: ElementTree.Element) -> None:
+    """Drop sheets of style, descriptions, and names that nothing refers to."""
+    text = ElementTree.tostring(root, encoding="unicode")
+    used = set(re.findall(r"url\(#([^)]+)\)", text)) | set(re.findall(r'href="#([^"]+)"', text))
+    for parent in list(root.iter()):
+        if parent.get("id") not in used:
+            parent.attrib.pop("id", None)
+        for child in list(parent):
+            tag = child.tag.rpartition("}")[2]
+            if tag in ("metadata", "style") or (tag == "defs" and not _names(child, used)):
+                parent.remove(child)
+
+
+def _names(part: ElementTree.Element, used: set[str]) -> bool:
+    return any(each.get("id") in used for each in part.iter())
+
+
+def _in_words(curves: Mapping[str, Curve]) -> str:
+    """Say what a plot shows, for who does not see it."""
+    said = []
+    for name, curve in curves.items():
+        (first, begins), (last, ends) = min(curve.items()), max(curve.items())
+        low, high = min(curve.values()), max(curve.values())
+        said.append(
+            f"{name}: {number(begins)} at step {first}, {number(ends)} at step {last}, "
+            f"between {number(low)} and {number(high)}."
+        )
+    return " ".join(said)

@@ -1,0 +1,106 @@
+"""All that is found of a run for its report; what is missing or damaged is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from ganzoo.errors import GanzooError
+from ganzoo.protocols.tracker import METRICS_FILE
+from ganzoo.registry import ARCHITECTURE
+from ganzoo.runs.scores import logged_scores
+from ganzoo_zoo.apps.report import history, nearest_and_logits, pictures, scores, training
+from ganzoo_zoo.apps.report.history import History
+from ganzoo_zoo.apps.report.nearest_and_logits import Looks
+from ganzoo_zoo.apps.report.surface import Surface, read_surface
+from ganzoo_zoo.apps.report.tracker_files import Kept
+
+if TYPE_CHECKING:
+    from ganzoo.config import RunConfig
+    from ganzoo.runs.folder import Run
+
+Found = TypeVar("Found")
+
+
+@dataclass
+class Material:
+    """What there is of a run."""
+
+    run: Run
+    config: RunConfig
+    history: History
+    progress: training.Progress
+    pictures: pictures.Pictures
+    looks: Looks
+    scores: scores.Scores
+    surfaces: dict[int, Surface]
+    """Of the pictures that are shown, by their steps."""
+    machine: dict[str, str]
+    missing: list[str] = field(default_factory=list)
+
+    @property
+    def translates(self) -> bool:
+        """Whether its generator takes images; it does not if its package is not here to ask."""
+        try:
+            return self.config.architecture.build(ARCHITECTURE).takes_images
+        except GanzooError:
+            return False
+
+
+def gather(run: Run, neighbours: int) -> Material:
+    """Find all that there is of a run.
+
+    Args:
+        run: The run.
+        neighbours: As for :func:`ganzoo_zoo.apps.report.report`.
+
+    Raises:
+        ganzoo.errors.InputError: its configuration is damaged.
+    """
+    config = run.config()
+    missing: list[str] = []
+
+    def tried(what: str, read: Callable[[], Found], otherwise: Found) -> Found:
+        try:
+            return read()
+        except (GanzooError, OSError) as error:
+            missing.append(f"{what}: {error}")
+            return otherwise
+
+    kept = Kept(run.path)
+    logits = tried("logits", kept.read_logits, {})
+    logged = tried(
+        "curves and warnings",
+        lambda: history.read_history(run.path / METRICS_FILE, config.train, logits),
+        History(),
+    )
+    logged.warnings += tried("warnings", kept.read_warnings, [])
+    drawn = pictures.steps(run)
+    progress = training.progress(run, config, logged.last_step, max(drawn, default=0))
+    taken = pictures.gather(run, [] if progress.best is None else [progress.best])
+    missing += taken.damaged
+    seen = Looks()
+    if neighbours:
+        seen = nearest_and_logits.look(run, neighbours)
+        missing += seen.missing
+    rows = tried("scores", lambda: logged_scores(run.scores), [])
+    surfaces: dict[int, Surface] = {}
+    for step in [picture.step for picture in taken.taken]:
+        own = seen.surface if step == progress.model else None
+        if (file := kept.surface(step)).exists():
+            what = f"the surface of step {step}"
+            own = tried(what, lambda file=file: read_surface(file), own)
+        surfaces |= {} if own is None else {step: own}
+    return Material(
+        run,
+        config,
+        logged,
+        progress,
+        taken,
+        seen,
+        scores.gather(rows, progress.best, progress.model),
+        surfaces,
+        tried("the machine", kept.read_machine, {}),
+        missing,
+    )

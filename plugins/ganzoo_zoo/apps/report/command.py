@@ -1,0 +1,81 @@
+"""Write a run as one HTML page: samples through time, curves, scores, and how to do it again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganzoo.cli.common import Json, note, print_json
+from ganzoo.errors import InputError
+from ganzoo.storage.files import user_path
+from ganzoo_zoo.apps.report import MOST_NEIGHBOURS, NEIGHBOURS, REPORT_FILE
+from ganzoo_zoo.apps.report import report as write
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def report(
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RUN", help="A run's folder; by default the newest run under runs/."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=f"By default {REPORT_FILE} in the run's folder."),
+    ] = None,
+    neighbours: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=MOST_NEIGHBOURS,
+            metavar="N",
+            help="Fakes that are shown beside their nearest training samples; for 0 neither the "
+            "model nor the data are read.",
+        ),
+    ] = NEIGHBOURS,
+    movie: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the sample pictures through time as well, to a .webp, a .gif or an .mp4.",
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a run as one HTML file that needs no network and no server.
+
+    Samples through time, losses, gradient norms and speed, scores with their protocol, the nearest
+    training samples of a few fakes, and all that is needed to do it again.
+    """
+    from ganzoo.cli.progress import Counter
+    from ganzoo.media.movies import require_movie
+    from ganzoo.progress import told_to
+    from ganzoo.runs.folder import Run
+    from ganzoo_zoo.apps.report.movie import training_movie
+
+    if movie is not None:
+        movie = user_path(movie)
+        require_movie(movie)
+        if movie.exists() and not force:
+            raise InputError(f"{movie} is there already; choose another --movie, or add --force")
+    with Counter() as counter, told_to(counter):
+        done = write(run, out, neighbours=neighbours, replace=force)
+        if movie is not None:
+            movie.parent.mkdir(parents=True, exist_ok=True)
+            training_movie(Run(Path(done.run)), movie)
+    if as_json:
+        shown = {} if movie is None else {"movie": str(movie)}
+        print_json({**asdict(done), "run": str(done.run), "file": str(done.file), **shown})
+        return
+    print(done.file)
+    if movie is not None:
+        print(movie)
+    for reason in done.missing:
+        note(f"not in it: {reason}")

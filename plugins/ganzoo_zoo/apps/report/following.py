@@ -1,0 +1,106 @@
+"""A run as it is looked at for its report, while it trains."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ganzoo.compute.devices import processor
+from ganzoo.errors import GanzooError, InputError
+from ganzoo.evaluation.nearest import evenly
+from ganzoo.runs.folder import Run
+from ganzoo.storage.files import append_line, drop_lines_after, to_json, write_text
+from ganzoo.training.checkpoint import STEP
+from ganzoo_zoo.apps.report import report
+from ganzoo_zoo.apps.report.judging import logits_of
+from ganzoo_zoo.apps.report.surface import fits, surface
+from ganzoo_zoo.apps.report.tracker_files import NAMES, Kept
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ganzoo.protocols.dataset import Samples
+
+JUDGED = 64
+"""Training samples, and samples of each picture, whose mean logits are kept."""
+
+
+class ReportedRun:
+    """A run of which a report will be.
+
+    Args:
+        folder: The run's folder.
+        neighbours: As for :func:`ganzoo_zoo.apps.report.report`.
+        step: Steps done; what was kept of later ones is dropped.
+    """
+
+    def __init__(self, folder: Path, neighbours: int, step: int) -> None:
+        self.folder = folder
+        self.neighbours = neighbours
+        self.kept = Kept(folder)
+        self.kept.surfaces.mkdir(parents=True, exist_ok=True)
+        drop_lines_after(self.kept.logits, step)
+        for path in self.kept.surfaces.glob("*.png"):
+            if STEP.fullmatch(path.stem) and int(path.stem) > step:
+                path.unlink()
+        self._told = False
+
+    def metrics(self, row: dict[str, Any]) -> None:
+        """Leave lines alone: they are a file of the run."""
+
+    def picture(self, step: int, picture: Tensor) -> None:
+        """Leave pictures alone: they are files of the run."""
+
+    def discriminator(
+        self, step: int, discriminator: nn.Module, fake: Samples, real: Samples
+    ) -> None:
+        """Keep logits, the machine that they were found on, and of points their surface."""
+        if not self._told:
+            device = next(discriminator.parameters()).device
+            write_text(self.kept.machine, to_json(_machine(device)))
+            self._told = True
+        try:
+            self._look(step, discriminator, fake, real)
+        except GanzooError:
+            return  # it diverges, which the run itself says, and whose report is wanted
+
+    def _look(self, step: int, discriminator: nn.Module, fake: Samples, real: Samples) -> None:
+        conditional = fake.labels is not None
+        row: dict[str, Any] = {"step": step}
+        for name, samples in zip(NAMES, (real, fake), strict=True):
+            some = samples.subset(evenly(len(samples), JUDGED))
+            logits = logits_of(discriminator, some, conditional=conditional)
+            row[name] = logits.mean().item()
+        drop_lines_after(self.kept.logits, step - 1)  # a resumed run comes here again
+        append_line(self.kept.logits, row)
+        if fits(real.spec, conditional=conditional):
+            texts = {"Description": f"The discriminator's logits over the plane, step {step}"}
+            surface(discriminator, real.spec).save(self.kept.surface(step), texts)
+
+    def warned(self, step: int, message: str) -> None:
+        """Keep what the run's own files do not: that it diverged, and what it did then."""
+        append_line(self.kept.warnings, {"step": step, "message": message})
+
+    def close(self) -> None:
+        """Write the report."""
+        run = Run(self.folder)
+        try:
+            run.config()
+        except InputError:
+            return  # nothing was trained here
+        report(run, neighbours=self.neighbours)
+
+
+def _machine(device: torch.device) -> dict[str, Any]:
+    gpu = device.type == "cuda"
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if gpu else device.type,
+    }

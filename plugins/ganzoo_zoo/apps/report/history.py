@@ -1,0 +1,113 @@
+"""What a run logged: curves, warnings, and how long it took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ganzoo.config import TrainOptions
+from ganzoo.errors import InputError
+from ganzoo.runs.metrics import LOGITS, NETWORKS, NORM, Curve, is_number, logged_rows
+from ganzoo.storage.files import regular_size
+
+LONGEST_FILE = 1 << 28
+SPEED = "images_per_second"
+LOSSES = {network: f"Loss of the {network}" for network in NETWORKS}
+NORMS = "Gradient norms"
+LOGIT_TITLE = "Logits"
+SPEED_TITLE = "Images per second"
+
+
+@dataclass
+class History:
+    """The lines of ``metrics.jsonl``."""
+
+    curves: dict[str, dict[str, Curve]] = field(default_factory=dict)
+    """Curves by name, by the title of their plot, in the order of the plots."""
+    warnings: list[str] = field(default_factory=list)
+    last_step: int = 0
+    seconds: float | None = None
+    """From the first step to the last line, all that lay between included; None without lines."""
+    speed: float | None = None
+    """Images per second over all of it."""
+
+
+def read_history(path: Path, options: TrainOptions, logits: Mapping[str, Curve]) -> History:
+    """Read what a run logged; nothing if it logged nothing.
+
+    Args:
+        path: Its lines.
+        options: How it was trained.
+        logits: Curves of logits that stand elsewhere.
+
+    Raises:
+        InputError: something that is not a regular file is in its place, or it is too large.
+    """
+    titles = (*LOSSES.values(), LOGIT_TITLE, NORMS, SPEED_TITLE)
+    history = History({title: {} for title in titles})
+    history.curves[LOGIT_TITLE].update(logits)
+    if path.exists():
+        if regular_size(path) > LONGEST_FILE:
+            raise InputError(f"{path} is larger than any list of metrics")
+        for step, row in logged_rows(path):
+            history.last_step = max(history.last_step, step)
+            if "warning" in row:
+                history.warnings.append(str(row.get("message", row["warning"])))
+            else:
+                _add(history.curves, step, row)
+    _time(history, options)
+    history.curves = {
+        title: kept
+        for title, curves in history.curves.items()
+        if (kept := {name: curve for name, curve in curves.items() if len(curve) > 1})
+    }
+    return history
+
+
+def _add(curves: Mapping[str, dict[str, Curve]], step: int, row: Mapping[str, Any]) -> None:
+    for key, value in row.items():
+        network, _, name = key.partition("/")
+        if not is_number(value):
+            continue
+        if key == SPEED:
+            curves[SPEED_TITLE].setdefault("images", {})[step] = value
+        elif network in NETWORKS and name:
+            if name == NORM:
+                title, label = NORMS, network
+            elif LOGITS.removesuffix("s") in name:
+                title, label = LOGIT_TITLE, key
+            else:
+                title, label = LOSSES[network], name
+            curves[title].setdefault(label, {})[step] = value
+
+
+def _time(history: History, options: TrainOptions) -> None:
+    """Find how long the training took: a line tells the speed since the one before."""
+    speeds = history.curves[SPEED_TITLE].get("images", {})
+    before, images, seconds = 0, 0, 0.0
+    for step, speed in sorted(speeds.items()):
+        if speed > 0:
+            seen = (step - before) * options.n_critic * options.batch_size
+            images, seconds = images + seen, seconds + seen / speed
+        before = step
+    if seconds:
+        history.seconds, history.speed = seconds, images / seconds
+
+
+def pooled(curve: Curve, most: int) -> list[tuple[float, float, float, float]]:
+    """Return at most so many points of a curve: step, mean, least and greatest of neighbours."""
+    points = sorted(curve.items())
+    together = -(-len(points) // most)
+    parts = [points[start : start + together] for start in range(0, len(points), together)]
+    return [
+        (_mean(step for step, _ in part), _mean(values), min(values), max(values))
+        for part in parts
+        if (values := [value for _, value in part])
+    ]
+
+
+def _mean(numbers: Iterable[float]) -> float:
+    listed = list(numbers)
+    return sum(number / len(listed) for number in listed)  # the sum alone may be too large

@@ -1,0 +1,91 @@
+"""A movie of a run's training, from its sample pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from ganzoo.runs.folder import Run
+
+    Texts = Mapping[str, str]
+    Writer = Callable[[Path, Iterator[Image], Sequence[int], Texts], None]
+from ganzoo.media.movies import FRAME, require_movie, write_movie
+
+HOLD = 2000
+"""Milliseconds, at least, for which the last frame of a training is shown."""
+TRAINING = 10_000
+"""Milliseconds that a training takes, unless its frames would be too quick or too slow."""
+SLOWEST = 500
+CAPTION = 14
+"""Height of the letters below a frame, in pixels."""
+
+
+def training_movie(run: Run, path: Path) -> int:
+    """Write a run's sample pictures as a movie, with the step below each, and return how many.
+
+    It takes about ten seconds and rests on the last picture, which is the newest: a run that still
+    trains has a movie as well.
+
+    Args:
+        run: The run, of which ``config.json`` and ``samples/`` are read.
+        path: As for :func:`write_movie`.
+
+    Raises:
+        InputError: there are no pictures, or one cannot be read or has another size than the first.
+    """
+    from ganzoo.media.images import provenance
+
+    require_movie(path)
+    found = run.pictures()
+    if not found:
+        raise InputError(f"{run.path} has no sample pictures yet: there is no movie in it")
+    pace = min(SLOWEST, max(FRAME, TRAINING // len(found) // 10 * 10))
+    durations = [pace] * len(found)
+    durations[-1] = pace * math.ceil(HOLD / pace)
+    config, first, last = run.config(), min(found), max(found)
+    texts = provenance(f"{config.title}, steps {first} to {last}", config.train.seed)
+    write_movie(path, _captioned(found), durations, texts)
+    return len(found)
+
+
+def _captioned(pictures: Mapping[int, Path]) -> Iterator[Image]:
+    from PIL import Image, ImageDraw
+
+    from ganzoo.media.images import load_png, to_pil
+
+    font, first = _font(), None
+    gap = CAPTION // 2
+    widest = math.ceil(font.getlength(_caption(max(pictures)))) + 2 * gap
+    for step, path in pictures.items():
+        picture = to_pil(load_png(path)[0])
+        kind = picture.size, picture.mode
+        if first not in (None, kind):
+            raise InputError(f"{path} has another size, or other colours, than those before it")
+        first = kind
+        white = (255,) * len(picture.getbands())
+        place = max(picture.width, widest), picture.height + CAPTION + gap
+        frame = Image.new(picture.mode, place, white)
+        frame.paste(picture)
+        grey = tuple(110 if band != "A" else 255 for band in picture.getbands())
+        at = gap, picture.height
+        ImageDraw.Draw(frame).text(at, _caption(step), fill=grey, font=font)
+        yield frame
+
+
+def _caption(step: int) -> str:
+    return f"step {step:,}"
+
+
+@cache
+def _font() -> Any:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(CAPTION)

@@ -1,0 +1,145 @@
+"""The page: what was found of a run, put into one template."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.errors import printable
+from ganzoo.storage.files import write_text
+from ganzoo_zoo.apps.report import Report, charts, text, training
+from ganzoo_zoo.apps.report.collect import Material, gather
+
+if TYPE_CHECKING:
+    from ganzoo.runs.folder import Run
+    from ganzoo_zoo.apps.report.pictures import Picture
+    from ganzoo_zoo.apps.report.surface import Surface
+
+HERE = Path(__file__).parent
+TEMPLATE, CSS, SCRIPT = "page.html", "page.css", "page.js"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A sample picture among others, and what lies behind it."""
+
+    picture: Picture
+    surface: Surface | None
+    surface_uri: str
+    about: str
+    """What it is, for who does not see it."""
+    caption: str
+
+
+def write(run: Run, path: Path, neighbours: int) -> Report:
+    """Write the report of a run to a file; see :func:`ganzoo_zoo.apps.report.report`."""
+    found = gather(run, neighbours)
+    frames = _frames(found)
+    plots = [charts.draw(title, curves) for title, curves in found.history.curves.items()]
+    if found.looks.logits:
+        plots.append(found.looks.logits)
+    page = _page(found, frames, plots)
+    write_text(path, page)
+    rows = found.looks.neighbours.rows if found.looks.neighbours else ()
+    return Report(
+        run=run.path,
+        file=path,
+        bytes=len(page.encode()),
+        finished=found.progress.finished,
+        step=found.progress.step,
+        steps=found.progress.steps,
+        curves=tuple(plot.title for plot in (*plots, *found.scores.charts)),
+        scores=sum(len(group.rows) for group in found.scores.groups),
+        warnings=len(list(text.warnings(found))),
+        pictures=len(frames),
+        pictures_found=found.pictures.found,
+        surfaces=len(found.surfaces),
+        neighbours=len(rows),
+        missing=tuple(found.missing),
+    )
+
+
+def _frames(found: Material) -> list[Frame]:
+    what = "Sample picture"
+    if found.translates:
+        what = "Sources, a row of translations below each row of them,"
+    frames = []
+    for picture in found.pictures.taken:
+        surface = found.surfaces.get(picture.step)
+        caption = f"Step {picture.step:,}"
+        about = f"{what} at step {picture.step:,}"
+        if surface:
+            span = f"{charts.number(surface.low)} to {charts.number(surface.high)}"
+            caption += f", logits from {span}"
+            about += f", before the discriminator's logits from {span}"
+        frames.append(Frame(picture, surface, surface.uri() if surface else "", about, caption))
+    return frames
+
+
+def _page(found: Material, frames: list[Frame], plots: list[charts.Chart]) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    environment.filters["begun"] = text.begun
+    css, script = ((HERE / name).read_text(encoding="utf-8") for name in (CSS, SCRIPT))
+    every = [*plots, *found.scores.charts]
+    return environment.get_template(TEMPLATE).render(
+        policy=_policy(css, script),
+        css=css,
+        script=script,
+        title=found.config.title,
+        name=found.run.path.resolve().name,
+        place=str(found.run.path),
+        sections=list(text.sections(found, plotted=bool(plots))),
+        status=text.status(found),
+        progress=found.progress,
+        warnings=list(text.warnings(found)),
+        frames=frames,
+        with_surface=bool(found.surfaces),
+        about_frames=text.about_frames(found),
+        facts=list(text.facts(found)),
+        plots=plots,
+        not_plotted="Fewer than two lines were logged." if found.progress.steps else "",
+        about_curves=text.about_curves(found),
+        scores=found.scores,
+        neighbours=found.looks.neighbours,
+        about_neighbours=text.about_neighbours(found),
+        commands=training.commands(found.config),
+        about_again=text.about_again(found),
+        versions=training.versions(found.config),
+        origin=list(text.origin(found)),
+        parts=list(training.parts(found.config)),
+        config=training.whole(found.config),
+        missing=found.missing,
+        written_by=version("ganzoo"),
+        data=[dict(plot.data) for plot in every],
+    )
+
+
+def _shown(value: Any) -> Any:
+    """Return a text as it is printed: letters that a reader does not see are written out."""
+    if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
+        return value
+    return "\n".join(map(printable, value.split("\n")))
+
+
+def _policy(css: str, script: str) -> str:
+    """Return what the page may do: show what is in it, and nothing else."""
+    hashes = [
+        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, script)
+    ]
+    return (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{hashes[0]}'; "
+        f"script-src 'sha256-{hashes[1]}'; base-uri 'none'; form-action 'none'"
+    )

@@ -1,0 +1,224 @@
+"""The sample pictures of a run, as many and as large as a page can hold.
+
+Pictures are taken as they are, their metadata included, where all of them fit. Of too many some
+are chosen evenly, and too large ones are encoded again, as WebP, which keeps the metadata that say
+that they are generated.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ganzoo.errors import GanzooError, first_line
+from ganzoo.runs.folder import Run
+from ganzoo.storage.files import regular_size
+from ganzoo.training.checkpoint import STEP
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+BUDGET = 2_200_000
+"""Bytes of all pictures before base64, which makes a third more of them."""
+MOST, FEWEST = 48, 8
+"""Pictures that are taken, if they are small and if they are large."""
+PIXELS = 64_000_000
+"""Of all pictures that are taken, unless they are few."""
+LARGEST = 64_000_000
+"""Pixels of a picture that is looked at."""
+XMP = "XML:com.adobe.xmp"
+"""The metadata of a PNG that say in a standard's words that it is generated."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a picture is encoded again."""
+
+    quality: int
+    side: int
+    """Pixels of its longer side, at most."""
+    said: str
+
+
+WAYS = (
+    Way(90, 1100, "encoded again, with small losses"),
+    Way(75, 1100, "encoded again, with losses"),
+    Way(60, 560, "made smaller, with losses"),
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as a page holds it."""
+
+    step: int
+    uri: str
+    width: int
+    """Pixels that it is shown with, at most."""
+    height: int
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures of a run."""
+
+    taken: tuple[Picture, ...]
+    found: int
+    note: str
+    """What was done to them; empty if nothing was."""
+    damaged: tuple[str, ...]
+    """What cannot be shown, each with the reason."""
+
+
+def gather(run: Run, wanted: Iterable[int] = (), budget: int = BUDGET) -> Pictures:
+    """Take the sample pictures of a run.
+
+    Args:
+        run: The run.
+        wanted: Steps whose pictures are taken if there are any, besides the first and the last.
+        budget: Bytes that they may have together, before base64. Never fewer than one is taken.
+    """
+    files = {step: run.picture(step) for step in steps(run)}
+    found, damaged = len(files), []
+    while True:
+        # Those of a run are all of one size.
+        most = _most(files[max(files)]) if files else MOST
+        chosen = spread(sorted(files), most, set(wanted) & files.keys())
+        faults = {step: fault for step in chosen if (fault := _fault(files[step]))}
+        if not faults:
+            break
+        damaged += faults.values()
+        files = {step: path for step, path in files.items() if step not in faults}
+    taken, said = _fitting({step: files[step] for step in chosen}, budget)
+    notes = []
+    if len(taken) < len(files):
+        notes.append(f"{len(taken)} of {found} pictures, evenly chosen")
+    if said:
+        notes.append(said)
+    return Pictures(tuple(taken), found, "; ".join(notes), tuple(damaged))
+
+
+def _most(path: Path) -> int:
+    """Return how many pictures of this one's size are taken."""
+    try:
+        width, height = size_of(path)
+    except GanzooError:
+        return MOST  # which is said of those that are chosen
+    return min(MOST, max(FEWEST, PIXELS // (width * height)))
+
+
+def _fault(path: Path) -> str | None:
+    """Say why a picture cannot be shown; None if it can."""
+    try:
+        with opened(path) as image:
+            image.load()
+    except GanzooError as error:
+        return str(error)
+    except Exception as error:  # what reads broken files raises almost anything
+        return f"{path} cannot be read: {first_line(error)}"
+    return None
+
+
+def steps(run: Run) -> list[int]:
+    """Return the steps of a run's sample pictures, in no order."""
+    return [int(path.stem) for path in run.samples.glob("*.png") if STEP.fullmatch(path.stem)]
+
+
+def spread(known: Sequence[int], most: int, wanted: Iterable[int] = ()) -> list[int]:
+    """Choose at most so many steps, evenly by their places, the first and the last among them.
+
+    Those that are wanted take the places of the nearest.
+    """
+    if len(known) <= most:
+        return list(known)
+    last = len(known) - 1
+    places = [round(i * last / (most - 1)) for i in range(most)] if most > 1 else [last]
+    chosen = [known[place] for place in places]
+    for step in wanted:
+        if step not in chosen and len(chosen) > 2:
+            near = min(range(1, len(chosen) - 1), key=lambda i: abs(chosen[i] - step))
+            chosen[near] = step
+    return sorted(chosen)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Return the width and height of a PNG.
+
+    Raises:
+        GanzooError: it is none, or too large to look at.
+    """
+    with opened(path) as image:
+        return image.size
+
+
+def data_uri(data: bytes, kind: str) -> str:
+    """Return a picture's bytes as a page holds them."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def encoded(image: Image.Image, way: Way) -> bytes:
+    """Encode a picture as WebP, with what its metadata say of where it comes from."""
+    smaller = image.convert("RGBA" if image.mode in ("RGBA", "LA", "PA") else "RGB")
+    smaller.thumbnail((way.side, way.side))
+    file = io.BytesIO()
+    xmp = image.info.get(XMP, "")
+    xmp = xmp.encode() if isinstance(xmp, str) else xmp
+    smaller.save(file, "WEBP", quality=way.quality, method=2, xmp=xmp)
+    return file.getvalue()
+
+
+def _fitting(files: dict[int, Path], budget: int) -> tuple[list[Picture], str]:
+    """Return pictures that fit, and what had to be done for it."""
+    if sum(path.stat().st_size for path in files.values()) <= budget:
+        return [_as_it_is(step, path) for step, path in files.items()], ""
+    from PIL import features
+
+    for way in WAYS if features.check("webp") else ():
+        probes = spread(sorted(files), 3)
+        known = {step: _again(step, files[step], way) for step in probes}
+        mean = sum(len(each.uri) for each in known.values()) / len(known)
+        if mean * len(files) > budget * 4 / 3:
+            continue
+        made = [known.get(step) or _again(step, path, way) for step, path in files.items()]
+        if sum(len(each.uri) for each in made) <= budget * 4 / 3 or len(made) == 1:
+            return made, way.said
+    fewer = spread(sorted(files), max(1, len(files) // 2))
+    if len(fewer) == len(files):
+        return [_as_it_is(step, path) for step, path in files.items()], ""
+    return _fitting({step: files[step] for step in fewer}, budget)
+
+
+def _as_it_is(step: int, path: Path) -> Picture:
+    return Picture(step, data_uri(path.read_bytes(), "png"), *size_of(path))
+
+
+def _again(step: int, path: Path, way: Way) -> Picture:
+    with opened(path) as image:
+        return Picture(step, data_uri(encoded(image, way), "webp"), *image.size)
+
+
+def opened(path: Path) -> Image.Image:
+    """Open a PNG, of which no more than the beginning is read.
+
+    Raises:
+        GanzooError: it is none, or too large to look at, or leads elsewhere.
+    """
+    from PIL import Image
+
+    regular_size(path)
+    if path.is_symlink():  # a stranger's run must not show what else lies on this machine
+        raise GanzooError(f"{path} is a link")
+    try:
+        with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
+            image = Image.open(path, formats=("PNG",))
+    except Exception as error:  # what reads broken files raises almost anything
+        raise GanzooError(f"{path} cannot be read: {first_line(error)}") from None
+    if image.width * image.height > LARGEST:
+        image.close()
+        raise GanzooError(f"{path} is too large to be shown: {image.width} x {image.height}")
+    return image

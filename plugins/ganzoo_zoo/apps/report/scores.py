@@ -1,0 +1,129 @@
+"""The scores of a run: what was found alike stands together, with how it was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ganzoo.runs.reproduce import argument
+from ganzoo.runs.scores import ScoreRow
+from ganzoo_zoo.apps.report.charts import Chart, draw
+
+MOST_ROWS = 2000
+"""Scores of which the page tells, the newest."""
+MOST_CHARTS = 8
+OWN = {"metric", "value", "std", "higher_is_better", "options", "seed", "repeats", "step", "note"}
+"""What scores that are found together may each have of their own."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of a group, and its values at the steps that the page sets side by side."""
+
+    name: str
+    better: str
+    options: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Scores that were found alike, but for the metric."""
+
+    metrics: tuple[Metric, ...]
+    protocol: tuple[tuple[str, str], ...]
+    """How they were found, by name."""
+    rows: tuple[ScoreRow, ...]
+
+    @property
+    def about(self) -> str:
+        """What was judged, in a few words."""
+        row = self.rows[0]
+        fakes, reals = f"{row.fake_samples:,} fakes", f"{row.real_samples:,} reals"
+        through = f" through {row.features.get('name', '')}" if row.features else ""
+        return f"{fakes} against {reals} of {row.data.get('name', '')}{through}"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All scores of a run."""
+
+    groups: tuple[Group, ...]
+    columns: tuple[str, ...]
+    """Titles of the values that stand side by side."""
+    charts: tuple[Chart, ...]
+    left_out: int
+
+
+def gather(rows: Sequence[ScoreRow], best: int | None, last: int | None) -> Scores:
+    """Put scores together.
+
+    Args:
+        rows: In the order they were found.
+        best: Step of the best snapshot, if one was kept.
+        last: Step of the last model, if there is one.
+    """
+    shown = rows[-MOST_ROWS:]
+    groups: dict[str, list[ScoreRow]] = {}
+    for row in shown:
+        groups.setdefault(row.model_dump_json(exclude=OWN), []).append(row)
+    titles: dict[int, list[str]] = {}
+    for step, word in ((best, "best"), (last, "last")):
+        if step is not None:
+            titles.setdefault(step, []).append(word)
+    columns = tuple(f"{' and '.join(words)}, step {step:,}" for step, words in titles.items())
+    found = tuple(_group(rows, tuple(titles)) for rows in groups.values())
+    return Scores(found, columns, tuple(_charts(shown, best)), len(rows) - len(shown))
+
+
+def _group(rows: Sequence[ScoreRow], steps: Sequence[int]) -> Group:
+    metrics = []
+    for same in _alike(rows):
+        first, newest = same[0], {row.step: row for row in same}
+        options = ", ".join(f"{name}={argument(value)}" for name, value in first.options.items())
+        values = tuple(_shown(newest.get(step)) for step in steps)
+        metrics.append(Metric(first.metric, _better(first), options, values))
+    return Group(tuple(metrics), _protocol(rows[0]), tuple(rows))
+
+
+def _charts(rows: Sequence[ScoreRow], best: int | None) -> Iterator[Chart]:
+    """Draw what was judged in the same way at several steps."""
+    curves = [
+        (same[0], {row.step: row.value for row in same if row.step is not None})
+        for same in _alike(rows)
+    ]
+    several = [(row, curve) for row, curve in curves if len(curve) > 1]
+    for number, (row, curve) in enumerate(several[:MOST_CHARTS]):
+        title = f"{row.metric}, {_better(row)} is better"
+        marked = {row.metric: best} if best in curve else {}
+        yield draw(title, {row.metric: curve}, marked, salt=f" {number}")
+
+
+def _alike(rows: Iterable[ScoreRow]) -> list[list[ScoreRow]]:
+    """Put rows together that compare."""
+    found: dict[str, list[ScoreRow]] = {}
+    for row in rows:
+        found.setdefault(row.key, []).append(row)
+    return list(found.values())
+
+
+def _better(row: ScoreRow) -> str:
+    return "higher" if row.higher_is_better else "lower"
+
+
+def _shown(row: ScoreRow | None) -> str:
+    return "" if row is None else row.shown().replace("+-", "±")
+
+
+def _protocol(row: ScoreRow) -> tuple[tuple[str, str], ...]:
+    fields: Mapping[str, Any] = row.model_dump(mode="json", exclude=OWN)
+    found: list[tuple[str, str]] = []
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            found += [(f"{name}.{part}", str(each)) for part, each in value.items()]
+        elif name == "image_size" and value:
+            found.append((name, " x ".join(map(str, value))))
+        else:
+            found.append((name, "none" if value is None else argument(value)))
+    return tuple(found)

@@ -1,0 +1,196 @@
+"""What was trained, how far it came, and how to do it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ganzoo import registry
+from ganzoo.config import TrainOptions
+from ganzoo.errors import GanzooError, InputError
+from ganzoo.models.folder import ModelFolder
+from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, Kind
+from ganzoo.runs.reproduce import Again, again, argument, command
+from ganzoo.storage.files import read_json, to_json
+from ganzoo.training import checkpoint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ganzoo.component import Component
+    from ganzoo.config import ComponentChoice, RunConfig
+    from ganzoo.protocols.dataset import DataSpec
+    from ganzoo.runs.folder import Run
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option, its value and what it is."""
+
+    name: str
+    value: str
+    about: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a run consists of, with every option."""
+
+    title: str
+    name: str
+    origin: str
+    summary: str
+    paper: str
+    options: tuple[Option, ...]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run came."""
+
+    step: int
+    """The last step that anything in its folder is of."""
+    steps: int
+    model: int | None
+    """The step of its model, if there is one."""
+    best: int | None
+    """The step of the best snapshot, if one was kept."""
+    spec: DataSpec | None
+    """What its samples are; only a model tells."""
+    retries: int
+    """How often it went back after it diverged, as its newest checkpoint says."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps were done and the model is there."""
+        return self.model == self.steps
+
+
+def progress(run: Run, config: RunConfig, logged: int, pictured: int) -> Progress:
+    """Find how far a run came.
+
+    Args:
+        run: The run.
+        config: Its configuration.
+        logged: The last step that it logged.
+        pictured: That of its last picture.
+    """
+    model, best = _model(run.model), _model(run.best)
+    saved = checkpoint.steps(run.checkpoints)
+    known = [logged, pictured, *saved[-1:], *([] if model is None else [model.step])]
+    return Progress(
+        step=max(known),
+        steps=config.train.steps,
+        model=None if model is None else model.step,
+        best=None if best is None else best.step,
+        spec=None if model is None else model.spec,
+        retries=_retries(run.checkpoints, saved),
+    )
+
+
+def parts(config: RunConfig) -> Iterator[Part]:
+    """Describe what a run consists of; what only its packages know is left out without them."""
+    for title, kind, choices in (
+        ("Architecture", ARCHITECTURE, [config.architecture]),
+        ("Loss", LOSS, [config.loss]),
+        ("Data", DATASET, [config.data]),
+        ("Augmentation", AUGMENTATION, config.augmentations),
+        ("Tracker", TRACKER, config.trackers),
+    ):
+        for choice in choices:
+            yield _part(title, kind, choice)
+    options = _options(config.train.model_dump(mode="json"), TrainOptions)
+    yield Part("Training", "", "", "", "", options)
+
+
+def versions(config: RunConfig) -> list[tuple[str, str]]:
+    """Return the packages that the run was made with, each with its version."""
+    chosen = [config.architecture, config.loss, config.data]
+    chosen += [*config.augmentations, *config.trackers]
+    packages = {(each.package, each.version) for each in chosen}
+    return sorted({*packages, *config.versions.items()})
+
+
+def commands(config: RunConfig) -> tuple[str, str] | None:
+    """Return the command and the Python that train a run again; None if that is not known here."""
+    try:
+        return command(config, whole=True), _python(again(config))
+    except GanzooError:
+        return None
+
+
+def _python(found: Again) -> str:
+    given: dict[str, Any] = {"loss": found.loss, "data": found.data}
+    if found.init is not None:
+        given["init"] = found.init
+    given |= {"steps": found.steps, "seed": found.seed}
+    if found.trackers:
+        given["trackers"] = list(found.trackers)
+    calls = [f"    {_literal(found.architecture)},"]
+    calls += [f"    {key}={_literal(value)}," for key, value in given.items()]
+    if found.settings:
+        items = found.settings.items()
+        settings = [f"        {_literal(key)}: {_literal(value)}," for key, value in items]
+        calls += ["    settings={", *settings, "    },"]
+    return "\n".join(("import ganzoo", "", "run = ganzoo.train(", *calls, ")"))
+
+
+def _literal(value: Any) -> str:
+    """Write a value as Python has it, with the quotes of this house."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, dict):
+        items = (f"{_literal(key)}: {_literal(each)}" for key, each in value.items())
+        return f"{{{', '.join(items)}}}"
+    return repr(value)
+
+
+def whole(config: RunConfig) -> str:
+    """Return the configuration as its file holds it."""
+    return to_json(config.model_dump(mode="json"))
+
+
+def _part(title: str, kind: Kind, choice: ComponentChoice) -> Part:
+    try:
+        entry = registry.find_from(kind, choice.name, choice.package, choice.version)
+        found: type[Component] | None = entry.load()
+    except InputError:
+        found = None
+    return Part(
+        title,
+        choice.name,
+        f"{choice.package} {choice.version}",
+        found.summary() if found else "",
+        (found.paper or "") if found else "",
+        _options(choice.options, found),
+    )
+
+
+def _options(options: dict[str, Any], found: Any) -> tuple[Option, ...]:
+    fields = found.model_fields if found else {}
+    return tuple(
+        Option(name, argument(value), getattr(fields.get(name), "description", None) or "")
+        for name, value in options.items()
+    )
+
+
+def _model(path: Path) -> Any:
+    try:
+        return ModelFolder(path, str(path)).config()
+    except (InputError, OSError):
+        return None
+
+
+def _retries(folder: Path, saved: list[int]) -> int:
+    if not saved:
+        return 0
+    try:
+        state = read_json(folder / f"{saved[-1]:08d}" / checkpoint.STATE_FILE)
+    except InputError:
+        return 0
+    retries = state.get("retries") if isinstance(state, dict) else 0
+    return retries if isinstance(retries, int) else 0

@@ -1,0 +1,124 @@
+"""What the command line writes for a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from ganzoo import registry
+from ganzoo.config import TrainSettings
+from ganzoo.errors import InputError
+from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS
+from ganzoo.resolve import choose_data, parse_settings
+from ganzoo.storage.files import user_path
+
+WHOLE = (tuple, list, set, frozenset, dict)
+"""What takes a comma as part of one value."""
+
+
+def read_names(text: str, option: str) -> tuple[str, ...]:
+    """Read a comma list.
+
+    Raises:
+        InputError: a part of it is empty.
+    """
+    parts = tuple(part.strip() for part in text.split(","))
+    if not all(parts):
+        raise InputError(f"{option} {text}: a value is missing beside a comma")
+    return parts
+
+
+def read_data(text: str | None) -> str | None:
+    """Return the name of a dataset as it is, and a path so that it leads there from anywhere."""
+    if text is None or registry.called(DATASET, text) or not user_path(text).exists():
+        return text
+    return str(user_path(text).resolve())
+
+
+def read_seeds(text: str) -> tuple[int, ...]:
+    """Read a number of seeds, which are counted from 0, or a comma list of seeds.
+
+    ``3`` is 0, 1 and 2; ``3,7`` is those two; ``7,`` is 7 alone.
+
+    Raises:
+        InputError: it is neither.
+    """
+    listed = "," in text
+    parts = [part.strip() for part in text.strip().removesuffix(",").split(",")]
+    # Not even a number of 20 digits is a seed, or a number of runs.
+    if not all(part.isascii() and part.isdecimal() and len(part) < 20 for part in parts):
+        raise InputError(f"--seeds {text}: write a number of seeds, or some seeds such as 3,7,11")
+    numbers = tuple(map(int, parts))
+    if listed:
+        return numbers
+    if not 1 <= numbers[0] <= 1_000_000:
+        raise InputError(f"--seeds {text}: write a number of seeds from 1, or one seed as {text},")
+    return tuple(range(numbers[0]))
+
+
+def read_settings(
+    items: Iterable[str],
+    architectures: Sequence[str],
+    losses: Sequence[str],
+    data: str | None,
+) -> dict[str, tuple[str, ...]]:
+    """Read ``KEY=VALUE`` items, of which each adds values to its key.
+
+    A comma separates values, but not in an option whose value is itself a list: there a comma
+    belongs to the value, and another item gives another one.
+
+    Args:
+        items: As the command line gives them.
+        architectures: Names that ``arch.`` keys are options of.
+        losses: Names that ``loss.`` keys are options of; each architecture's own if there are none.
+        data: Name or path that ``data.`` keys are options of; each architecture's own if None.
+
+    Raises:
+        InputError: an item has no ``=``, a value is missing, or a name is unknown.
+    """
+    settings: dict[str, tuple[str, ...]] = {}
+    for item in items:
+        ((key, text),) = parse_settings([item]).items()
+        models = _models(key, architectures, losses, data)
+        name = key.rpartition(".")[2]
+        fields = [model.model_fields[name] for model in models if name in model.model_fields]
+        whole = any(_holds_commas(field.annotation) for field in fields)
+        values = (text,) if whole or "," not in text else read_names(text, f"--set {key}")
+        settings[key] = settings.get(key, ()) + values
+    return settings
+
+
+def _models(
+    key: str, architectures: Sequence[str], losses: Sequence[str], data: str | None
+) -> Iterator[Any]:
+    """Yield what may have an option: classes of components, or what is set under ``train.``."""
+    prefix, _, rest = key.partition(".")
+    if prefix == "train":
+        yield TrainSettings
+    elif prefix == "augment":
+        yield registry.get(AUGMENTATION, rest.rpartition(".")[0])
+    elif prefix in ("arch", "loss", "data"):
+        classes = [registry.get(ARCHITECTURE, name) for name in architectures]
+        if prefix == "arch":
+            yield from classes
+        elif prefix == "loss":
+            own = [each.default_loss for each in classes if each.default_loss]
+            yield from (registry.get(LOSS, name) for name in losses or own)
+        else:
+            own = [each.default_data for each in classes if each.default_data]
+            yield from map(_dataset, [data] if data else own)
+
+
+def _dataset(data: str) -> Any:
+    if not registry.called(DATASET, data):
+        chosen = choose_data(data, {})  # a path
+        data = f"{chosen.package}:{chosen.name}"
+    return registry.get(DATASET, data)
+
+
+def _holds_commas(annotation: Any) -> bool:
+    origin = get_origin(annotation)
+    if origin in (Union, UnionType, Annotated):
+        return any(map(_holds_commas, get_args(annotation)))
+    return (origin or annotation) in WHOLE

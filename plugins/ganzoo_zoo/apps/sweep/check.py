@@ -1,0 +1,75 @@
+"""What can be refused is refused before the first run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ganzoo.compute.devices import resolve_device
+from ganzoo.compute.seeding import kept_randomness
+from ganzoo.config import ComponentChoice, RunConfig
+from ganzoo.errors import InputError
+from ganzoo.evaluation.features import Extractors
+from ganzoo.evaluation.scoring import chosen_metrics, ranking_metrics
+from ganzoo.protocols.dataset import Samples
+from ganzoo.registry import DATASET
+from ganzoo.training.prepare import prepared
+from ganzoo.training.sanity_checks import complaints
+from ganzoo_zoo.apps.sweep.folder import Plan
+from ganzoo_zoo.apps.sweep.grid import Cell, combination_in_words
+
+
+def check(cells: Iterable[Cell], plan: Plan, warned: Callable[[str], None]) -> None:
+    """Build what each combination needs, once, and say what is doubtful.
+
+    Networks are built on the CPU, so that no device is held by what only looks on.
+
+    Args:
+        cells: The runs that are to be trained.
+        plan: How they are judged.
+        warned: Is told what is doubtful.
+
+    Raises:
+        InputError: parts of a combination do not fit together, which the message says of which.
+        ganzoo.errors.GanzooError: data or weights of an extractor cannot be had.
+    """
+    for data, combinations in _by_data(cells):
+        samples = data.build(DATASET).read()
+        for message in samples.complaints():
+            warned(message)
+        _check_metrics(plan, samples)
+        for cell in combinations:
+            words = combination_in_words(cell.combination)
+            try:
+                found = _doubts(cell.config, samples)
+            except InputError as error:
+                raise type(error)(f"{words}: {error}") from None
+            for message in found:
+                warned(f"{words}: {message}")
+
+
+def _by_data(cells: Iterable[Cell]) -> list[tuple[ComponentChoice, list[Cell]]]:
+    """Return one cell of each combination, by the data that they are trained on."""
+    first: dict[tuple[tuple[str, str], ...], Cell] = {}
+    for cell in cells:
+        first.setdefault(tuple(cell.combination.items()), cell)
+    found: dict[str, tuple[ComponentChoice, list[Cell]]] = {}
+    for cell in first.values():
+        data = cell.config.data
+        found.setdefault(data.model_dump_json(), (data, []))[1].append(cell)
+    return list(found.values())
+
+
+def _check_metrics(plan: Plan, samples: Samples) -> None:
+    """Miss what judging needs now: a metric that fits, and what it looks through."""
+    evaluators = chosen_metrics(plan.metrics or None, samples.spec)
+    extractors = Extractors(None, None, samples.spec, resolve_device("cpu"))
+    with kept_randomness():
+        extractors.load(evaluators.values())
+
+
+def _doubts(config: RunConfig, samples: Samples) -> list[str]:
+    resolve_device(config.train.device)
+    if config.train.eval_every:
+        ranking_metrics(config.train.eval_metric, samples.spec)
+    train = config.train.model_copy(update={"device": "cpu"})
+    return list(complaints(prepared(config.model_copy(update={"train": train}), samples)))

@@ -1,0 +1,233 @@
+"""Train a grid of runs, several at once, and rank them in one table and one picture.
+
+The command alone is here; what it calls imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ganzoo.cli.common import (
+    Compile,
+    ImageSize,
+    Json,
+    Precision,
+    TrainCommand,
+    TrainingData,
+    names_of,
+    note,
+    print_json,
+    print_table,
+)
+from ganzoo.errors import GanzooError, InputError
+from ganzoo.registry import ARCHITECTURE, EVALUATOR, LOSS, Kind
+
+if TYPE_CHECKING:
+    from ganzoo_zoo.apps.sweep.grid import Grid
+    from ganzoo_zoo.apps.sweep.results import Results
+
+SHORT = ("steps", "batch_size", "device", "precision")
+"""Options that stand for fields of ``TrainOptions``."""
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+def _lists_of(kind: Kind) -> Callable[[str], list[str]]:
+    """Return a completion of the last name of a comma list."""
+
+    def complete(incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",")
+        return [f"{before}{comma}{name}" for name in names_of(kind)(last)]
+
+    return complete
+
+
+@app.command(cls=TrainCommand)
+def sweep(
+    context: typer.Context,
+    architecture: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="ARCH[,ARCH]",
+            help="Names of architectures; not needed with --resume.",
+            autocompletion=_lists_of(ARCHITECTURE),
+        ),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[,NAME]",
+            help="Names of losses; by default each architecture's own.",
+            autocompletion=_lists_of(LOSS),
+        ),
+    ] = None,
+    data: TrainingData = None,
+    image_size: ImageSize = None,
+    steps: Annotated[int | None, typer.Option()] = None,
+    batch_size: Annotated[int | None, typer.Option()] = None,
+    device: Annotated[str | None, typer.Option()] = None,
+    precision: Precision = None,
+    compile: Compile = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE[,VALUE]",
+            help="Values of an option; repeatable. A comma separates values, but not in an option "
+            "whose value is itself a list, such as train.betas=0,0.9: give --set once more for "
+            "each other value of it.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N or SEED,SEED",
+            help="How many seeds, from 0; or which, where 7, is one seed. [default: 1]",
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What judges each run at its end; repeatable; the first ranks. By default all "
+            "that fit the data, ranked by the one that ranks snapshots.",
+            autocompletion=names_of(EVALUATOR),
+        ),
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of fakes; by default as the reals, at most 10,000."),
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(min=1, help="Runs at once, each in a process with its share of the threads."),
+    ] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="The sweep's folder, with a folder for each run; by default under runs/. One that "
+            "holds a part of the same sweep is gone on with.",
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Go on with a sweep; nothing else need be given."),
+    ] = None,
+    print_commands: Annotated[
+        bool,
+        typer.Option(
+            "--print", help="Print the commands of the runs, one a line, and train nothing."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a grid of runs, and rank them in one table and one picture.
+
+    Every combination of the architectures, the losses and the values of --set is trained with
+    each seed and judged. What was done is passed over when a sweep is gone on with, what was
+    interrupted goes on from its checkpoint, and what failed is tried again.
+
+    --print gives the same runs to another scheduler; once they are done, the same command without
+    it judges them.
+    """
+    if resume is not None:
+        _refuse_beside_resume(context.params)
+        from ganzoo_zoo.apps.sweep.sweep import resume as go_on
+
+        with _progress() as watcher:
+            results = go_on(resume, workers, watcher)
+        _finish(results, as_json)
+        return
+    if architecture is None:
+        raise InputError("name an architecture to train, such as those of 'ganzoo list'")
+    grid = _grid(architecture, loss, data, image_size, settings or [], seeds, context.params)
+    if print_commands:
+        if as_json:
+            raise InputError("--print prints commands and nothing else: leave --json away")
+        _print_commands(grid, out)
+        return
+    from ganzoo_zoo.apps.sweep.sweep import sweep as swept
+
+    with _progress() as watcher:
+        results = swept(
+            grid, out, metrics=metric or (), samples=samples, workers=workers, watcher=watcher
+        )
+    _finish(results, as_json)
+
+
+def _refuse_beside_resume(given: dict[str, Any]) -> None:
+    kept = {"resume", "workers", "as_json"}
+    others = [name for name, value in given.items() if value and name not in kept]
+    if others:
+        word = {"settings": "set", "print_commands": "print"}.get(others[0], others[0])
+        called = "the architecture" if word == "architecture" else f"--{word.replace('_', '-')}"
+        raise InputError(f"--resume goes on with the sweep as it is: leave {called} away")
+
+
+def _grid(
+    architecture: str,
+    loss: str | None,
+    data: str | None,
+    image_size: str | None,
+    settings: list[str],
+    seeds: str | None,
+    given: dict[str, Any],
+) -> Grid:
+    """Gather what is swept; an option given twice is an error."""
+    from ganzoo_zoo.apps.sweep.arguments import read_data, read_names, read_seeds, read_settings
+    from ganzoo_zoo.apps.sweep.grid import Grid
+
+    architectures = read_names(architecture, "architecture")
+    losses = () if loss is None else read_names(loss, "--loss")
+    swept = read_settings(settings, architectures, losses, data)
+    short = {f"train.{name}": (str(given[name]),) for name in SHORT if given[name] is not None}
+    if image_size is not None:
+        short["data.image_size"] = (image_size,)
+    if both := short.keys() & swept.keys():
+        raise InputError(f"{min(both)} is given twice: by its own option and by --set")
+    return Grid(
+        architectures=architectures,
+        losses=losses,
+        data=read_data(data),
+        settings={**short, **swept},
+        seeds=(0,) if seeds is None else read_seeds(seeds),
+    )
+
+
+def _print_commands(grid: Grid, out: Path | None) -> None:
+    from ganzoo.storage.files import user_path
+    from ganzoo_zoo.apps.sweep.folder import fresh_folder
+
+    cells = grid.cells()
+    folder = user_path(out) if out else fresh_folder(grid, cells)
+    for cell in cells:
+        print(cell.command(folder))
+
+
+def _progress() -> Any:
+    from ganzoo_zoo.apps.sweep.progress import Progress
+
+    return Progress()
+
+
+def _finish(results: Results, as_json: bool) -> None:
+    """Print what was found; a run that failed makes the whole fail, once that is said."""
+    if as_json:
+        print_json(results.as_json())
+    else:
+        print_table(*results.table())
+    for line in results.differences():
+        note(line)
+    failed = results.failed
+    for cell in failed:
+        note(f"failed: {cell.words}: {results.verdicts[cell.name].error}")
+    note(f"in {results.folder}: {', '.join(results.files())}")
+    if failed:
+        raise GanzooError(
+            f"{len(failed)} of {len(results.cells)} runs failed; "
+            f"try them again with: ganzoo sweep --resume {results.folder}"
+        )

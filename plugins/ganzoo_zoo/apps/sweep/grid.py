@@ -1,0 +1,174 @@
+"""A grid: every combination of some names and values, with every seed."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganzoo.component import Options
+from ganzoo.config import RunConfig
+from ganzoo.errors import InputError
+from ganzoo.resolve import resolve
+
+MOST = 1000
+"""Runs of a sweep."""
+LONGEST_VALUE = 40
+"""Characters of a value in the name of a run, the last ones: paths begin alike."""
+LONGEST_NAME = 200
+"""Characters of the name of a run, which is that of its folder."""
+SEED = "train.seed"
+
+
+class Grid(Options):
+    """What is combined: each run has one of every list.
+
+    Names and values are text, as ``ganzoo train`` takes them.
+    """
+
+    architectures: tuple[str, ...]
+    losses: tuple[str, ...] = ()
+    """None for each architecture's own."""
+    data: str | None = None
+    """None for each architecture's own."""
+    settings: dict[str, tuple[str, ...]] = {}
+    """Values of options by their full names, such as ``{"arch.base_channels": ("32", "64")}``."""
+    seeds: tuple[int, ...] = (0,)
+
+    def size(self) -> int:
+        """Return the number of runs."""
+        return math.prod(len(values) for _, values in self._axes())
+
+    def in_words(self) -> str:
+        """Say how many runs there are, and why."""
+        parts = [f"{len(values)} {what}" for what, values in self._axes() if len(values) > 1]
+        size = self.size()
+        runs = "1 run" if size == 1 else f"{size} runs"
+        return f"{runs}: {' x '.join(parts)}" if len(parts) > 1 else runs
+
+    def cells(self) -> list[Cell]:
+        """Resolve every run of the grid, all of the first seed before those of the next.
+
+        Raises:
+            InputError: a name, an option or a value is wrong, which the message says of which run;
+                a value is given twice, or there are too many runs.
+        """
+        if self.size() > MOST:
+            raise InputError(f"{self.in_words()}; a sweep has at most {MOST:,}, so make several")
+        for what, values in self._axes():
+            if twice := [value for value in values if values.count(value) > 1]:
+                raise InputError(f"{what}: {twice[0]} is given twice")
+        if SEED in self.settings:
+            raise InputError(f"{SEED} is set by --seeds")
+        cells: dict[str, Cell] = {}
+        runs: dict[str, str] = {}
+        for cell in self._combined():
+            number = 2
+            name = cell.name
+            while cell.name in cells:
+                cell = cell.called(f"{name}-{number}")
+                number += 1
+            cells[cell.name] = cell
+            first = runs.setdefault(cell.config.model_dump_json(), cell.name)
+            if first != cell.name:
+                raise InputError(f"{first} and {cell.name} are one and the same run")
+        return list(cells.values())
+
+    def _axes(self) -> Iterator[tuple[str, Sequence[str | int]]]:
+        yield "architectures", self.architectures
+        yield "losses", self.losses or ("",)
+        yield from self.settings.items()
+        yield "seeds", self.seeds
+
+    def _combined(self) -> Iterator[Cell]:
+        varied = [key for key, values in self.settings.items() if len(values) > 1]
+        axes = (self.seeds, self.architectures, self.losses or (None,), *self.settings.values())
+        for seed, architecture, loss, *values in itertools.product(*axes):
+            settings = dict(zip(self.settings, values, strict=True))
+            chosen = {key: settings[key] for key in varied}
+            settings[SEED] = str(seed)
+            try:
+                config = resolve(architecture, loss, self.data, settings)
+            except InputError as error:
+                words = [architecture, loss, *_shown(chosen), f"seed {seed}"]
+                raise type(error)(f"{', '.join(filter(None, words))}: {error}") from None
+            names = {"architecture": config.architecture.name, "loss": config.loss.name}
+            words = [*names.values(), *_shown(chosen), f"seed{seed}"]
+            yield Cell(
+                name="-".join(map(_plain, words))[:LONGEST_NAME],
+                architecture=architecture,
+                loss=loss,
+                data=self.data,
+                settings=settings,
+                seed=seed,
+                combination={**names, **chosen},
+                config=config,
+            )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a grid."""
+
+    name: str
+    """Of its folder."""
+    architecture: str
+    loss: str | None
+    data: str | None
+    settings: Mapping[str, str]
+    """All that is set, the seed among it."""
+    seed: int
+    combination: Mapping[str, str]
+    """What it shares with the runs of other seeds: its architecture, its loss, and the settings
+    that the grid has several values of."""
+    config: RunConfig
+
+    @property
+    def words(self) -> str:
+        """What messages call it."""
+        return f"{combination_in_words(self.combination)}, seed {self.seed}"
+
+    def called(self, name: str) -> Cell:
+        """Return the same run under another name."""
+        return Cell(**{**vars(self), "name": name})
+
+    def same(self, other: Cell) -> bool:
+        """Tell whether another cell is the same run, by the names and values it was given."""
+        return {**vars(self), "config": None} == {**vars(other), "config": None}
+
+    def command(self, folder: Path) -> str:
+        """Return the command line that trains it in its folder, quoted for a shell."""
+        words = ["ganzoo", "train", self.architecture]
+        for option, value in (("--loss", self.loss), ("--data", self.data)):
+            words += [] if value is None else [option, value]
+        for key, value in self.settings.items():
+            words += ["--set", f"{key}={value}"]
+        return shlex.join([*words, "--out", str(folder / self.name)])
+
+
+def combination_in_words(combination: Mapping[str, str]) -> str:
+    """Name a combination: ``dcgan, hinge, base_channels=32``."""
+    settings = {key: value for key, value in combination.items() if "." in key}
+    names = [value for key, value in combination.items() if "." not in key]
+    return ", ".join([*names, *_shown(settings)])
+
+
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """Return each option's own name, or its full one where two are called the same."""
+    own = [key.rpartition(".")[2] for key in keys]
+    return {key: name if own.count(name) == 1 else key for key, name in zip(keys, own, strict=True)}
+
+
+def _shown(settings: Mapping[str, str]) -> list[str]:
+    names = short_names(list(settings))
+    return [f"{names[key]}={value}" for key, value in settings.items()]
+
+
+def _plain(word: str) -> str:
+    """Return a word as part of a file's name that no shell and no system takes amiss."""
+    key, equals, value = word.partition("=")
+    return re.sub(r"[^\w.,=+-]+", "_", f"{key}{equals}{value[-LONGEST_VALUE:]}", flags=re.ASCII)

@@ -1,0 +1,45 @@
+"""A sweep's progress on standard error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ganzoo.cli.common import duration, note
+from ganzoo.cli.progress import Counter
+from ganzoo_zoo.apps.sweep.grid import Cell, Grid
+from ganzoo_zoo.apps.sweep.results import Verdict
+from ganzoo_zoo.apps.sweep.sweep import Watcher
+
+
+class Progress(Counter, Watcher):
+    """Shows the steps of all runs together, and a line for each run that has ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = 0
+        self.done: dict[str, int] = {}
+
+    def started(self, folder: Path, grid: Grid, done: int, steps: int) -> None:
+        """Say what is swept and where."""
+        going_on = f", {done} of them done before" if done else ""
+        note(f"{grid.in_words()} in {folder}{going_on}")
+        self.steps = steps
+
+    def stepped(self, cell: Cell, step: int) -> None:
+        """Count the steps of all runs."""
+        self.done[cell.name] = step
+        self("steps of all runs", sum(self.done.values()), self.steps)
+
+    def ended(self, cell: Cell, verdict: Verdict, seconds: float, left: int, wait: float) -> None:
+        """Say how a run ended, and how many are left."""
+        self.stepped(cell, cell.config.train.steps)
+        found = f"failed: {verdict.error}"
+        if verdict.error is None:
+            first = verdict.scores[0]
+            found = f"{first.metric} {first.shown()}"
+        more = f"; {left} left, about {duration(wait)}" if left else ""
+        note(f"{cell.words}: {found}, after {duration(seconds)}{more}")
+
+    def warned(self, message: str) -> None:
+        """Print a warning."""
+        note(f"warning: {message}")

@@ -1,0 +1,242 @@
+"""What a sweep found: scores of combinations over their seeds, ranked where they compare."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganzoo.evaluation.compare import Group, Place, differences
+from ganzoo.runs.scores import ScoreRow
+from ganzoo.storage.files import write_text
+from ganzoo_zoo.apps.sweep.grid import Cell, short_names
+
+TABLE_FILE = "table.csv"
+RUNS_FILE = "runs.csv"
+PICTURE_FILE = "sweep.png"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a run ended: judged, or failed."""
+
+    scores: list[ScoreRow]
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A score over seeds."""
+
+    metric: str
+    value: float
+    std: float | None
+    """The sample deviation over the seeds; None for one seed."""
+    higher_is_better: bool
+
+    @classmethod
+    def of(cls, rows: Sequence[ScoreRow]) -> Mean:
+        """Take the mean of rows that compare."""
+        values = [row.value for row in rows]
+        std = statistics.stdev(values) if len(values) > 1 else None
+        first = rows[0]
+        return cls(first.metric, statistics.fmean(values), std, first.higher_is_better)
+
+    @property
+    def rank(self) -> float:
+        """What puts the best first."""
+        return -self.value if self.higher_is_better else self.value
+
+    def shown(self) -> str:
+        """Return it as tables show it."""
+        return f"{self.value:.4f}" + ("" if self.std is None else f" +- {self.std:.4f}")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A combination among those that were judged alike."""
+
+    group: int | None
+    """From 1: lines of different groups do not compare. None where no run was judged."""
+    combination: Mapping[str, str]
+    judged: tuple[Cell, ...]
+    failed: tuple[Cell, ...]
+    means: Mapping[str, Mean]
+    """By metric, in the order of the metrics."""
+
+
+class Results:
+    """The runs of a sweep and what became of them.
+
+    Args:
+        folder: The sweep's folder.
+        cells: Its runs.
+        verdicts: How each ended, by its name.
+    """
+
+    def __init__(
+        self, folder: Path, cells: Sequence[Cell], verdicts: Mapping[str, Verdict]
+    ) -> None:
+        self.folder = folder
+        self.cells = cells
+        self.verdicts = verdicts
+        self.lines = self._ranked()
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of all metrics; the first is what is ranked by."""
+        return list(dict.fromkeys(metric for line in self.lines for metric in line.means))
+
+    @property
+    def failed(self) -> list[Cell]:
+        """The runs that failed."""
+        return [cell for cell in self.cells if self.verdicts[cell.name].error is not None]
+
+    def files(self) -> list[str]:
+        """Return the names of what it left beside its runs."""
+        return [TABLE_FILE, RUNS_FILE, *([PICTURE_FILE] if self.metrics else [])]
+
+    def differences(self) -> list[str]:
+        """Say why lines stand in several groups."""
+        groups: dict[str, list[Place]] = {}
+        for cell in self.cells:
+            for row in self.verdicts[cell.name].scores:
+                groups.setdefault(row.key, []).append(Place(1, cell.name, row))
+        return differences(
+            Group(places[0].row.metric, places[0].row.protocol(), tuple(places))
+            for places in groups.values()
+        )
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Return the header and the rows of the table that is printed."""
+        axes, metrics = self._axes(), self.metrics
+        several = len({line.group for line in self.lines} - {None}) > 1
+        header = [*(["group"] if several else []), *short_names(axes).values(), "seeds", *metrics]
+        rows = [
+            [
+                *([str(line.group or "")] if several else []),
+                *(line.combination[axis] for axis in axes),
+                _count(line),
+                *(_shown(line, metric) for metric in metrics),
+            ]
+            for line in self.lines
+        ]
+        return header, rows
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as one JSON document."""
+        return {
+            "sweep": str(self.folder),
+            "table": [
+                {
+                    "group": line.group,
+                    "combination": dict(line.combination),
+                    "seeds": [cell.seed for cell in line.judged],
+                    "failed_seeds": [cell.seed for cell in line.failed],
+                    "scores": {
+                        metric: {
+                            "value": mean.value,
+                            "std": mean.std,
+                            "higher_is_better": mean.higher_is_better,
+                        }
+                        for metric, mean in line.means.items()
+                    },
+                }
+                for line in self.lines
+            ],
+            "differences": self.differences(),
+            "runs": [
+                {
+                    "run": str(self.folder / cell.name),
+                    "combination": dict(cell.combination),
+                    "seed": cell.seed,
+                    "error": self.verdicts[cell.name].error,
+                    "scores": [
+                        row.model_dump(mode="json") for row in self.verdicts[cell.name].scores
+                    ],
+                }
+                for cell in self.cells
+            ],
+        }
+
+    def write(self) -> None:
+        """Write the table, and one of the single runs, as CSV with all digits."""
+        axes, metrics = self._axes(), self.metrics
+        spread = [name for metric in metrics for name in (metric, f"{metric} std")]
+        table: list[list[Any]] = [["group", *axes, "judged", "failed", *spread]]
+        for line in self.lines:
+            means = [line.means.get(metric) for metric in metrics]
+            numbers = [n for mean in means for n in ((mean.value, mean.std) if mean else ("", ""))]
+            chosen = [line.combination[axis] for axis in axes]
+            table.append([line.group, *chosen, len(line.judged), len(line.failed), *numbers])
+        write_text(self.folder / TABLE_FILE, _csv(table))
+        runs: list[list[Any]] = [["run", *axes, "seed", *metrics, "error"]]
+        for cell in self.cells:
+            verdict = self.verdicts[cell.name]
+            values = {row.metric: row.value for row in verdict.scores}
+            chosen = [cell.combination[axis] for axis in axes]
+            found = [values.get(metric) for metric in metrics]
+            runs.append([cell.name, *chosen, cell.seed, *found, verdict.error])
+        write_text(self.folder / RUNS_FILE, _csv(runs))
+
+    def _ranked(self) -> list[Line]:
+        """Return a line for each combination and each protocol that its runs were judged by."""
+        judged: dict[str, dict[str, list[Cell]]] = {}
+        failed: dict[str, list[Cell]] = {}
+        for cell in self.cells:
+            combination, verdict = _key(cell.combination), self.verdicts[cell.name]
+            failed.setdefault(combination, [])
+            if verdict.error is not None:
+                failed[combination].append(cell)
+                continue
+            protocol = _key(sorted(row.key for row in verdict.scores))
+            judged.setdefault(protocol, {}).setdefault(combination, []).append(cell)
+        groups = sorted(judged.values(), key=lambda group: -sum(map(len, group.values())))
+        lines = []
+        for number, group in enumerate(groups, start=1):
+            found = [
+                self._line(number, cells, failed[combination])
+                for combination, cells in group.items()
+            ]
+            lines += sorted(found, key=lambda line: next(iter(line.means.values())).rank)
+        without = failed.keys() - {combination for group in groups for combination in group}
+        lost = [cells for combination, cells in failed.items() if combination in without]
+        return [*lines, *(self._line(None, [], cells) for cells in lost)]
+
+    def _line(self, group: int | None, judged: list[Cell], failed: list[Cell]) -> Line:
+        rows: dict[str, list[ScoreRow]] = {}
+        for cell in judged:
+            for row in self.verdicts[cell.name].scores:
+                rows.setdefault(row.metric, []).append(row)
+        means = {metric: Mean.of(found) for metric, found in rows.items()}
+        combination = (judged or failed)[0].combination
+        return Line(group, combination, tuple(judged), tuple(failed), means)
+
+    def _axes(self) -> list[str]:
+        return list(self.cells[0].combination)
+
+
+def _key(value: Any) -> str:
+    return json.dumps(value if isinstance(value, list) else dict(value))
+
+
+def _count(line: Line) -> str:
+    count = len(line.judged)
+    return f"{count} of {count + len(line.failed)}" if line.failed else str(count)
+
+
+def _shown(line: Line, metric: str) -> str:
+    if mean := line.means.get(metric):
+        return mean.shown()
+    return "" if line.judged else "failed"
+
+
+def _csv(rows: Iterable[Iterable[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

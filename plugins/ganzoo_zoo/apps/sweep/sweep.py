@@ -1,0 +1,170 @@
+"""The Python functions beneath ``ganzoo sweep``: train a grid, or go on with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ganzoo.errors import InputError, Interrupted
+from ganzoo.runs.folder import Run
+from ganzoo.storage.files import user_path
+from ganzoo_zoo.apps.sweep.check import check
+from ganzoo_zoo.apps.sweep.folder import (
+    LOG_FILE,
+    Plan,
+    continued,
+    fresh_folder,
+    read_plan,
+    write_plan,
+)
+from ganzoo_zoo.apps.sweep.grid import Cell, Grid
+from ganzoo_zoo.apps.sweep.picture import draw
+from ganzoo_zoo.apps.sweep.results import Results, Verdict
+from ganzoo_zoo.apps.sweep.work import Task, judgement
+from ganzoo_zoo.apps.sweep.workers import Ended, Workers
+
+
+class Watcher:
+    """What watches a sweep; every method may be left as it is."""
+
+    def started(self, folder: Path, grid: Grid, done: int, steps: int) -> None:
+        """Runs are about to be trained; so many were done before.
+
+        Args:
+            folder: The sweep's folder.
+            grid: What is swept.
+            done: Runs that were judged before.
+            steps: Steps of the others together.
+        """
+
+    def stepped(self, cell: Cell, step: int) -> None:
+        """A run is so far."""
+
+    def ended(self, cell: Cell, verdict: Verdict, seconds: float, left: int, wait: float) -> None:
+        """A run was judged, or it failed.
+
+        Args:
+            cell: The run.
+            verdict: Its scores, or why it failed.
+            seconds: How long it took.
+            left: Runs that are not done.
+            wait: Seconds that these may take.
+        """
+
+    def warned(self, message: str) -> None:
+        """Something is worth a person's attention."""
+
+
+def sweep(
+    grid: Grid,
+    out: str | Path | None = None,
+    *,
+    metrics: Sequence[str] = (),
+    samples: int | None = None,
+    workers: int = 1,
+    watcher: Watcher | None = None,
+) -> Results:
+    """Train every run of a grid, judge each, and leave a table and a picture.
+
+    A folder that holds a part of the same sweep is gone on with: what was judged is passed over,
+    what was interrupted goes on from its checkpoint, and what failed is tried again.
+
+    Args:
+        grid: What is swept.
+        out: The sweep's folder; a new one under ``runs/`` if None.
+        metrics: Metrics that judge each run at its end, of which the first ranks; those of
+            ``ganzoo eval`` if there are none.
+        samples: Fakes that each is judged by; as ``ganzoo eval`` if None.
+        workers: Runs at once, each in a process with its share of the threads.
+        watcher: What watches the sweep.
+
+    Raises:
+        InputError: a name, an option or a value is wrong, parts do not fit together, or the folder
+            holds something else; no run was begun.
+        ganzoo.errors.Interrupted: SIGINT or SIGTERM asked to stop, and each run saved its state.
+    """
+    import torch
+
+    if workers < 1:
+        raise InputError(f"--workers must be at least 1, not {workers}")
+    cells = grid.cells()
+    folder = user_path(out) if out else fresh_folder(grid, cells)
+    threads = max(1, torch.get_num_threads() // min(workers, len(cells)))
+    plan = Plan(grid=grid, metrics=tuple(metrics), samples=samples, threads=threads)
+    plan = continued(folder, plan, cells)
+    return _swept(folder, plan, cells, workers, watcher or Watcher())
+
+
+def resume(folder: str | Path, workers: int = 1, watcher: Watcher | None = None) -> Results:
+    """Go on with a sweep as it was asked for.
+
+    Raises:
+        InputError: the folder is no sweep's.
+        ganzoo.errors.Interrupted: it was asked to stop.
+    """
+    if workers < 1:
+        raise InputError(f"--workers must be at least 1, not {workers}")
+    path = user_path(folder)
+    plan = read_plan(path)
+    return _swept(path, plan, plan.grid.cells(), workers, watcher or Watcher())
+
+
+def _swept(
+    folder: Path, plan: Plan, cells: Sequence[Cell], workers: int, watcher: Watcher
+) -> Results:
+    left = [cell for cell in cells if judgement(folder / cell.name) is None]
+    check(left, plan, watcher.warned)
+    folder.mkdir(parents=True, exist_ok=True)
+    with Run(folder).locked():
+        write_plan(folder, plan)
+        verdicts = _trained(folder, plan, cells, workers, watcher)
+        results = Results(folder, cells, verdicts)
+        results.write()
+        if results.metrics:
+            draw(results)
+    return results
+
+
+def _trained(
+    folder: Path, plan: Plan, cells: Sequence[Cell], workers: int, watcher: Watcher
+) -> dict[str, Verdict]:
+    """Do every run that is left, and return how each ended."""
+    before = {cell.name: judgement(folder / cell.name) for cell in cells}
+    verdicts = {name: Verdict(rows) for name, rows in before.items() if rows is not None}
+    left = {cell.name: cell for cell in cells if cell.name not in verdicts}
+    steps = sum(cell.config.train.steps for cell in left.values())
+    watcher.started(folder, plan.grid, len(verdicts), steps)
+    tasks = {name: _task(cell, folder, plan) for name, cell in left.items()}
+    began = time.monotonic()
+    with Workers(tasks, workers, folder / LOG_FILE) as pool:
+        for news in pool.news():
+            cell = left[news.name]
+            if not isinstance(news, Ended):
+                watcher.stepped(cell, news.step)
+                continue
+            verdicts[cell.name] = verdict = Verdict(news.scores or [], news.error)
+            open_ones = len(cells) - len(verdicts)
+            done = len(left) - open_ones
+            wait = (time.monotonic() - began) / done * open_ones
+            watcher.ended(cell, verdict, news.seconds, open_ones, wait)
+    if pool.signum is not None and len(verdicts) < len(cells):
+        raise Interrupted(
+            f"stopped with {len(verdicts)} of {len(cells)} runs done, states saved; go on with: "
+            f"ganzoo sweep --resume {folder}",
+            pool.signum,
+        )
+    return verdicts
+
+
+def _task(cell: Cell, folder: Path, plan: Plan) -> Task:
+    return Task(
+        folder=str(folder / cell.name),
+        architecture=cell.architecture,
+        loss=cell.loss,
+        data=cell.data,
+        settings=dict(cell.settings),
+        metrics=plan.metrics,
+        samples=plan.samples,
+        threads=plan.threads,
+    )

@@ -1,0 +1,165 @@
+"""One run of a sweep: trained, or gone on with, and judged."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ganzoo.api import resume, start
+from ganzoo.component import Options
+from ganzoo.config import RunConfig
+from ganzoo.errors import GanzooError, InputError, first_line
+from ganzoo.evaluation.scoring import evaluate, ranking_metrics
+from ganzoo.models.model import load
+from ganzoo.resolve import resolve
+from ganzoo.runs.folder import Run
+from ganzoo.runs.scores import ScoreRow, read_scores, write_scores
+from ganzoo.training.observer import Observer
+
+LOG_FILE = "sweep.log"
+PATIENCE = 60.0
+"""Seconds that a process whose sweep was killed may take to save the state of its run."""
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class Task(Options):
+    """A run to be done, as it is handed to another process."""
+
+    folder: str
+    architecture: str
+    loss: str | None
+    data: str | None
+    settings: dict[str, str]
+    metrics: tuple[str, ...]
+    samples: int | None
+    threads: int
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What is named, and not left to the architecture."""
+        named = {"architecture": self.architecture, "loss": self.loss, "data": self.data}
+        return {word: name for word, name in named.items() if name is not None}
+
+
+def judgement(folder: Path) -> list[ScoreRow] | None:
+    """Return the scores that a run has at its end; None if it has not come so far.
+
+    Raises:
+        InputError: what is there is damaged.
+    """
+    return read_scores(folder) or None
+
+
+def work(task: Task, stepped: Callable[[int], None]) -> list[ScoreRow]:
+    """Train a run to its end, from wherever it is, judge it, and return its scores.
+
+    What it has to say goes to a log in its folder.
+
+    Args:
+        task: The run.
+        stepped: Is told the step at each line of ``metrics.jsonl``.
+
+    Raises:
+        GanzooError: it cannot be trained or judged.
+        ganzoo.errors.Interrupted: it was asked to stop and has saved its state.
+    """
+    folder = Path(task.folder)
+    log = Log(stepped)
+    try:
+        if Run(folder).is_run():
+            _await(folder)
+            run = resume(folder, {**task.names, **task.settings}, log)
+        else:
+            config = resolve(task.architecture, task.loss, task.data, task.settings)
+            run = start(config, folder, log)
+        rows = _judged(run, task)
+        write_scores(folder, rows)
+    except GanzooError as error:
+        log.line(str(error))
+        raise
+    except Exception:
+        log.line(traceback.format_exc())
+        raise
+    log.line("  ".join(f"{row.metric} {row.shown()}" for row in rows))
+    return rows
+
+
+def reason(error: Exception) -> str:
+    """Say in one line why a run failed."""
+    if isinstance(error, GanzooError):
+        return "; ".join(str(error).splitlines())
+    if isinstance(error, OSError):
+        return str(error)
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
+class Log(Observer):
+    """Writes what a run has to say to a file in its folder, once there is one."""
+
+    def __init__(self, told: Callable[[int], None]) -> None:
+        self.told = told
+        self.file: Path | None = None
+        self.early: list[str] = []
+        self.written = 0.0
+
+    def line(self, text: str) -> None:
+        """Add a line."""
+        if self.file is None:
+            self.early.append(text)
+            return
+        with self.file.open("a", encoding="utf-8", errors="replace") as file:
+            file.write(f"{text}\n")
+
+    def started(self, run: Run, config: RunConfig, step: int) -> None:
+        """Begin the file, or go on with it."""
+        if self.file is None:
+            self.file = run.path / LOG_FILE
+        going_on = f", from step {step}" if step else ""
+        early, self.early = self.early, []
+        for text in [*early, f"{config.title}: {config.train.steps} steps{going_on}"]:
+            self.line(text)
+
+    def logged(self, row: dict[str, Any]) -> None:
+        """Tell the step, and write a line now and then."""
+        self.told(row["step"])
+        if time.monotonic() - self.written >= SECONDS_BETWEEN_LINES:
+            self.written = time.monotonic()
+            self.line(f"step {row['step']}, {row['images_per_second']:.0f} images/s")
+
+    def scored(self, rows: list[ScoreRow]) -> None:
+        """Write the scores of a snapshot."""
+        self.line(
+            "  ".join([f"step {rows[0].step}", *(f"{row.metric} {row.shown()}" for row in rows)])
+        )
+
+    def warned(self, message: str) -> None:
+        """Write a warning."""
+        self.line(f"warning: {message}")
+
+
+def _judged(run: Run, task: Task) -> list[ScoreRow]:
+    """Judge a run; what ranks such samples by itself comes first, unless metrics are asked for."""
+    model = load(run)
+    device = task.settings.get("train.device", "auto")
+    rows = evaluate(model, task.metrics or None, samples=task.samples, device=device)
+    if task.metrics:
+        return rows
+    try:
+        ranking = ranking_metrics((), model.config.spec)
+    except InputError:  # none does
+        return rows
+    return sorted(rows, key=lambda row: row.family not in ranking)
+
+
+def _await(folder: Path) -> None:
+    """Wait for a process that saves the run's state because its own sweep was killed."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        try:
+            with Run(folder).locked():
+                return
+        except InputError:
+            time.sleep(0.1)

@@ -1,0 +1,138 @@
+"""What was kept of points in the plane while a run trained, read from its folder as it grows."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ganzoo.errors import InputError
+from ganzoo.runs.metrics import is_number
+from ganzoo.storage.files import read_json
+from ganzoo_zoo.apps.watch.jsonl_reader import Lines
+
+SIDE = 40
+"""Points of the plane in a row, at the centres of as many squares, at which logits are kept."""
+LEVELS = 255
+"""The highest of the levels between the lowest and the highest logit of a step."""
+UNITS = 65_535
+"""How many units the sides of the square are long, in which points are kept."""
+MOST_POINTS = 400
+MOST_MODES = 10_000
+MOST_FRAMES = 1000
+"""Frames that are kept of a run, about."""
+
+
+class Kept:
+    """The folder of what is kept of a run, within the run's own.
+
+    Args:
+        run: The run's folder.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.path = run / "watch"
+        self.plane = self.path / "plane.json"
+        self.frames = self.path / "frames.jsonl"
+
+
+class Frames:
+    """The frames of a run, as far as its folder was read; whoever made it may have meant harm.
+
+    Args:
+        run: The run's folder.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self._kept = Kept(run)
+        self._lines = Lines(self._kept.frames)
+        self.plane: dict[str, Any] | None = None
+        """Where the plane lies, its true modes, and some real points."""
+        self.kept: list[dict[str, Any]] = []
+        """In the order of their steps."""
+
+    def look(self) -> None:
+        """Read what is new.
+
+        Raises:
+            InputError: a file is damaged, or is no regular one.
+        """
+        other, rows = self._lines.read()
+        if other:
+            self.kept, self.plane = [], None
+        for row in rows:
+            frame = checked_frame(row)
+            if frame and (not self.kept or frame["step"] > self.kept[-1]["step"]):
+                self.kept.append(frame)
+        del self.kept[: -2 * MOST_FRAMES]
+        if self.kept and self.plane is None:
+            self.plane = checked_plane(read_json(self._kept.plane))
+
+    def after(self, step: int, most: int) -> list[dict[str, Any]]:
+        """Return those of later steps; of more than so many some, evenly chosen, with the last."""
+        later = [frame for frame in self.kept if frame["step"] > step]
+        return [later[i] for i in evenly(len(later), most)]
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """Return at most so many places of a list, the first and the last among them."""
+    if count <= most:
+        return list(range(count))
+    return [round(i * (count - 1) / (most - 1)) for i in range(most)]
+
+
+def checked_frame(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what a line says, if it is a frame."""
+    points, surface = (
+        _bytes(row.get("points"), 4 * MOST_POINTS),
+        _bytes(row.get("surface"), SIDE**2),
+    )
+    low, high = row.get("low"), row.get("high")
+    if points is None or len(points) % 4 or surface is None or len(surface) != SIDE**2:
+        return None
+    if not (is_number(low) and is_number(high) and low <= high):
+        return None
+    texts = {name: row[name] for name in ("points", "surface")}
+    return {"step": row["step"], **texts, "low": low, "high": high}
+
+
+def checked_plane(found: Any) -> dict[str, Any]:
+    """Return what a file says of the plane.
+
+    Raises:
+        InputError: it says something else.
+    """
+    plane = found if isinstance(found, dict) else {}
+    centre, reach, modes = plane.get("centre"), plane.get("reach"), plane.get("modes")
+    real, std = _bytes(plane.get("real"), 4 * MOST_POINTS), plane.get("std")
+    good = (
+        _is_point(centre)
+        and is_number(reach)
+        and 0 < reach < math.inf
+        and isinstance(modes, list)
+        and len(modes) <= MOST_MODES
+        and all(map(_is_point, modes))
+        and (std is None or is_number(std))
+        and real is not None
+        and not len(real) % 4
+    )
+    if not good:
+        raise InputError("what is kept of the plane says nothing of one")
+    return {name: plane[name] for name in ("centre", "reach", "modes", "std", "real")}
+
+
+def _is_point(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(is_number, value))
+
+
+def _bytes(text: Any, most: int) -> bytes | None:
+    if not isinstance(text, str) or len(text) > 2 * most:
+        return None
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return data if len(data) <= most else None

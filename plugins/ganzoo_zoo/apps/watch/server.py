@@ -1,0 +1,352 @@
+"""The page's server: what it answers, and what it refuses.
+
+Whoever reaches it may look. To act takes the key that the printed address ends in, which browsers
+send nobody; a page of another origin has no key, and is refused besides. A name that leads here by
+somebody else's doing (DNS rebinding) is refused too.
+"""
+
+from __future__ import annotations
+
+import errno
+import hmac
+import ipaddress
+import json
+import os
+import re
+import secrets
+import socket
+import socketserver
+import stat
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from ganzoo.cli.common import note
+from ganzoo.errors import GanzooError, InputError
+from ganzoo_zoo.apps.watch.choices import choices, chosen, placeholders
+from ganzoo_zoo.apps.watch.commands import CONTINUE, PAUSE, STEP, STOP
+from ganzoo_zoo.apps.watch.state import Board, Card
+from ganzoo_zoo.apps.watch.workers import Busy, Unknown
+
+HERE = Path(__file__).parent
+FILES = {
+    "/": ("page.html", "text/html; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/charts.js": ("charts.js", "text/javascript; charset=utf-8"),
+    "/plane.js": ("plane.js", "text/javascript; charset=utf-8"),
+    "/form.js": ("form.js", "text/javascript; charset=utf-8"),
+}
+KEY = "X-Ganzoo-Key"
+"""The header that has the key."""
+LONGEST_BODY = 1 << 16
+LARGEST_PICTURE = 1 << 25
+"""Bytes of a picture that is shown."""
+PNG = b"\x89PNG\r\n\x1a\n"
+SECONDS_OF_SILENCE = 30
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+JSON = "application/json"
+
+
+class Refused(Exception):
+    """A request that is not met."""
+
+    def __init__(self, status: HTTPStatus, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Server(ThreadingHTTPServer):
+    """Serves a page of a board.
+
+    Args:
+        board: What is shown.
+        host: Name or address that it is bound to; where that is no loopback, nobody can act.
+        port: 0 for any that is free.
+
+    Raises:
+        InputError: there is no such address here, or its port is taken.
+    """
+
+    daemon_threads = True
+    # On Windows this would let two servers have one port.
+    allow_reuse_address = os.name != "nt"
+
+    def __init__(self, board: Board, host: str, port: int) -> None:
+        self.board = board
+        self.host = host
+        self.acts = _is_loopback(host)
+        self.names = {"localhost", host.lower()}
+        if not self.acts:
+            self.names.add(socket.gethostname().lower())
+        self.key = secrets.token_urlsafe(16)
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            super().__init__((host, port), Handler)
+        except (OSError, OverflowError) as error:
+            raise InputError(_unbound(error, host, port)) from None
+
+    def server_bind(self) -> None:
+        """Bind without asking a name server what this machine is called."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.host, self.server_address[1]
+
+    @property
+    def address(self) -> str:
+        """Where the page is; with the key, if it can act."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.server_port}/" + (f"#{self.key}" if self.acts else "")
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say in a line what went wrong; that a browser has gone is nothing to be said."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, (ConnectionError, TimeoutError)):
+            note(f"a request failed: {type(error).__name__}: {error}")
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers one browser's requests."""
+
+    server: Server
+    protocol_version = "HTTP/1.1"
+    timeout = SECONDS_OF_SILENCE
+
+    def version_string(self) -> str:
+        """Say no more than what this is."""
+        return "ganzoo"
+
+    def log_message(self, *args: Any) -> None:
+        """Keep quiet."""
+
+    def do_GET(self) -> None:
+        """Show something."""
+        self._answer(self._shown)
+
+    def do_POST(self) -> None:
+        """Do something."""
+        self._answer(self._done)
+
+    def _answer(self, what: Callable[[], None]) -> None:
+        try:
+            self._require_host()
+            what()
+        except Refused as error:
+            self._refuse(error.status, str(error))
+        except Unknown as error:
+            self._refuse(HTTPStatus.NOT_FOUND, str(error))
+        except Busy as error:
+            self._refuse(HTTPStatus.CONFLICT, str(error))
+        except GanzooError as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, "; ".join(str(error).splitlines()))
+
+    # What is shown.
+
+    def _shown(self) -> None:
+        url = urlsplit(self.path)
+        if url.path in FILES:
+            name, kind = FILES[url.path]
+            self._send((HERE / name).read_bytes(), kind)
+            return
+        query = {name: values[-1] for name, values in parse_qs(url.query).items()}
+        for pattern, show in SHOWN.items():
+            if match := re.fullmatch(pattern, url.path):
+                show(self, match, query)
+                return
+        raise Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
+
+    def _state(self, match: re.Match[str], query: Mapping[str, str]) -> None:
+        self._send_json({**self.server.board.state(), "acts": self.server.acts})
+
+    def _choices(self, match: re.Match[str], query: Mapping[str, str]) -> None:
+        self._send_json(choices())
+
+    def _resolved(self, match: re.Match[str], query: Mapping[str, str]) -> None:
+        names = {word: query.get(word) or None for word in ("loss", "data")}
+        config = chosen(query.get("architecture", ""), **names, settings={})
+        self._send_json(
+            {
+                "loss": config.loss.name,
+                "data": config.data.name,
+                "options": placeholders(config),
+            }
+        )
+
+    def _curves(self, match: re.Match[str], query: Mapping[str, str]) -> None:
+        self._send_of(match[1], lambda card: card.curves())
+
+    def _moves(self, match: re.Match[str], query: Mapping[str, str]) -> None:
+        after = query.get("after", "")
+        step = int(after) if re.fullmatch("[0-9]{1,18}", after) else -1
+        self._send_of(match[1], lambda card: card.moves(step))
+
+    def _picture(self, match: re.Match[str], query: Mapping[str, str]) -> None:
+        path = self.server.board.of(match[1], lambda card: card.picture(int(match[2])))
+        self._send(_read_picture(path), "image/png")
+
+    def _send_of(self, name: str, what: Callable[[Card], Any]) -> None:
+        """Send something of a run; null of one that was shown until now, as another tab may ask."""
+        found = self.server.board.of(name, what)
+        if found is None and not self.server.board.knew(name):
+            raise Refused(HTTPStatus.NOT_FOUND, "there is no such run")
+        self._send_json(found)
+
+    # What is done.
+
+    def _done(self) -> None:
+        self._require_right()
+        body = self._body()
+        path = urlsplit(self.path).path
+        if path == "/runs":
+            self._start(body)
+        elif match := ACT.fullmatch(path):
+            if match[2] == DISMISS:
+                self.server.board.dismiss(match[1])
+            else:
+                self.server.board.say(match[1], match[2])
+            self._send_json({})
+        else:
+            raise Refused(HTTPStatus.NOT_FOUND, "there is nothing of that kind to be done")
+
+    def _start(self, body: Mapping[str, Any]) -> None:
+        settings = body.get("settings", {})
+        names = {word: body.get(word) for word in ("architecture", "loss", "data", "instead")}
+        good = (
+            isinstance(names["architecture"], str)
+            and all(name is None or isinstance(name, str) for name in names.values())
+            and isinstance(settings, dict)
+            and all(isinstance(value, str) for value in settings.values())
+            and isinstance(body.get("paused", False), bool)
+        )
+        if not good:
+            raise Refused(HTTPStatus.BAD_REQUEST, "that asks for no run")
+        instead = names.pop("instead")
+        asked = {**names, "settings": settings}
+        name = self.server.board.start(asked, instead, paused=body.get("paused", False))
+        self._send_json({"name": name})
+
+    def _body(self) -> dict[str, Any]:
+        if self.headers.get_content_type() != JSON:
+            raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"a request is {JSON}")
+        length = self.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdecimal()):
+            raise Refused(HTTPStatus.LENGTH_REQUIRED, "a request says how long it is")
+        if len(length) > 9 or int(length) > LONGEST_BODY:
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a request is shorter")
+        try:
+            body = json.loads(self.rfile.read(int(length)))
+        except (ValueError, RecursionError):
+            body = None
+        if not isinstance(body, dict):
+            raise Refused(HTTPStatus.BAD_REQUEST, "a request is an object of JSON")
+        return body
+
+    # Who may.
+
+    def _require_host(self) -> None:
+        """Refuse names that are not this server's own, whatever port a tunnel gives it."""
+        with suppress(ValueError):
+            name = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
+            if name in self.server.names:
+                return
+            # By an address nobody is led anywhere.
+            if ipaddress.ip_address(name).is_loopback or not self.server.acts:
+                return
+        raise Refused(HTTPStatus.FORBIDDEN, "open this page by the address that it is served at")
+
+    def _require_right(self) -> None:
+        """Refuse to act for anybody who has not the key, and for other pages."""
+        if not self.server.acts:
+            raise Refused(
+                HTTPStatus.FORBIDDEN, "runs are only looked at here, as this is no loopback address"
+            )
+        if self.headers.get("Origin") != f"http://{self.headers['Host']}":
+            raise Refused(HTTPStatus.FORBIDDEN, "that page may not act here")
+        key = self.headers.get(KEY, "").encode("utf-8", "replace")
+        if not hmac.compare_digest(key, self.server.key.encode()):
+            raise Refused(
+                HTTPStatus.FORBIDDEN, "open the address that the terminal shows, with its end"
+            )
+
+    # How it is sent.
+
+    def _refuse(self, status: HTTPStatus, message: str) -> None:
+        self.close_connection = True  # what was not read of the request is not read as another
+        self._send(json.dumps({"error": message}).encode(), JSON, status)
+
+    def _send_json(self, value: Any) -> None:
+        data = json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+        self._send(data, JSON)
+
+    def _send(self, data: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK) -> None:
+        self.send_response(status)
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+SHOWN: dict[str, Callable[[Handler, re.Match[str], Mapping[str, str]], None]] = {
+    "/state": Handler._state,
+    "/choices": Handler._choices,
+    "/resolved": Handler._resolved,
+    "/runs/([0-9]{1,9})/curves": Handler._curves,
+    "/runs/([0-9]{1,9})/moves": Handler._moves,
+    "/runs/([0-9]{1,9})/pictures/([0-9]{1,18})": Handler._picture,
+}
+DISMISS = "dismiss"
+ACT = re.compile(f"/runs/([0-9]{{1,9}})/({'|'.join((PAUSE, STEP, CONTINUE, STOP, DISMISS))})")
+
+
+def _read_picture(path: Path | None) -> bytes:
+    """Read a sample picture; a link, or what is no picture, leads nowhere."""
+    if path is None:
+        raise Refused(HTTPStatus.NOT_FOUND, "there is no such picture")
+    # A pipe would never end.
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        handle = os.open(path, flags | getattr(os, "O_BINARY", 0))
+        with os.fdopen(handle, "rb") as file:
+            found = os.fstat(file.fileno())
+            if stat.S_ISREG(found.st_mode) and found.st_size <= LARGEST_PICTURE:
+                data = file.read(LARGEST_PICTURE)
+                if data.startswith(PNG) and not (path.is_symlink() or path.parent.is_symlink()):
+                    return data
+    except OSError:
+        pass
+    raise Refused(HTTPStatus.NOT_FOUND, "that picture cannot be shown")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _unbound(error: OSError | OverflowError, host: str, port: int) -> str:
+    if isinstance(error, OverflowError):
+        return f"--port {port}: ports are 0 to 65535"
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} of {host} is taken; choose another --port, or 0 for any that is free"
+    return f"{host}:{port} cannot be served: {error.strerror or error}; choose another --host"

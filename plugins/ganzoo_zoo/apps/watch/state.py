@@ -1,0 +1,401 @@
+"""What a page shows: runs that are watched, and those that are trained for it.
+
+All of it is read when somebody asks, and not more often than a few times a second, whatever the
+number of pages.
+"""
+
+from __future__ import annotations
+
+import shlex
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ganzoo.cli.common import duration
+from ganzoo.config import RunConfig
+from ganzoo.errors import GanzooError, first_line, printable
+from ganzoo.runs.folder import CONFIG_FILE, Run
+from ganzoo_zoo.apps.watch.choices import chosen
+from ganzoo_zoo.apps.watch.commands import STOPPED
+from ganzoo_zoo.apps.watch.frames import Frames, evenly
+from ganzoo_zoo.apps.watch.run_reader import (
+    FINISHED,
+    GONE,
+    INTERRUPTED,
+    TRAINING,
+    WAITING,
+    Followed,
+)
+from ganzoo_zoo.apps.watch.workers import Busy, Trained, Trainers, Unknown
+
+SECONDS_BETWEEN_LOOKS = 0.2
+MOST_RUNS = 12
+"""Runs that are shown; as more appear, those that are over make room."""
+MOST_POINTS = 240
+"""Points of a curve."""
+MOST_FRAMES = 120
+"""Frames that are given at once."""
+MOST_PICTURES = 200
+SILENT = "silent"
+KINDS = (FINISHED, TRAINING, WAITING, GONE, INTERRUPTED)
+
+
+class Card:
+    """A run as a page shows it.
+
+    Args:
+        name: What the page calls it.
+        run: What is read of its folder, once there is one.
+        trained: What its process tells, if it is trained for the page.
+        asked: What it was asked for by, for whoever trains it again.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        run: Followed | None = None,
+        trained: Trained | None = None,
+        asked: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.trained = trained
+        self.asked = asked
+        self.problem = ""
+        """What of its folder cannot be read."""
+        self._unread = ""
+        self.run: Followed | None = None
+        self.frames: Frames | None = None
+        if run is not None:
+            self.follow(run)
+
+    def follow(self, run: Followed) -> None:
+        """Begin to read a folder."""
+        self.run, self.frames = run, Frames(run.run.path)
+
+    def look(self) -> None:
+        """Read what is new."""
+        try:
+            if self.run is None and self.trained and self.trained.path:
+                self.follow(Followed(Run(self.trained.path)))
+            if self.run and self.run.look():
+                self._unread = ""
+        except (GanzooError, OSError) as error:
+            self._unread = first_line(error)  # until there is something new to be read
+        self.problem = self._unread
+        try:
+            if self.frames and self.run and not self.run.gone:
+                self.frames.look()
+        except (GanzooError, OSError) as error:
+            self.problem = self.problem or first_line(error)
+
+    @property
+    def config(self) -> RunConfig:
+        """What is trained."""
+        return self.run.config if self.run else self.trained.config
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to be expected of it."""
+        if self.trained and not self.trained.ended:
+            return False
+        return self.run is None or self.run.finished or self.run.gone or self.trained is not None
+
+    def state(self) -> tuple[str, str]:
+        """Return what it does, in a word for the page and in words for a person."""
+        if self.run and self.run.gone:
+            return GONE, "the folder is gone"
+        if self.trained and not (self.run and self.run.finished):
+            return self.trained.state, self._told()
+        said = self.run.state()
+        kind = next((kind for kind in KINDS if said.startswith(kind)), SILENT)
+        return kind, said
+
+    def _told(self) -> str:
+        trained = self.trained
+        said = f"{trained.state}: {trained.message}" if trained.message else trained.state
+        if trained.state == STOPPED and self.run:
+            said += f" after step {self.run.saved:,}, state saved" if self.run.saved else ""
+        return said
+
+    def live(self) -> dict[str, Any] | None:
+        """Return the newest points that there are."""
+        kept = self.frames.kept[-1] if self.frames and self.frames.kept else None
+        sent = self.trained.frame if self.trained else None
+        # A run that goes back after it diverged has sent what is undone.
+        if sent is None or (kept and kept["step"] >= sent["step"]):
+            return kept
+        return sent
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all that is known of it but for curves, frames and pictures."""
+        config, run = self.config, self.run
+        kind, said = self.state()
+        live = self.live()
+        return {
+            "name": self.name,
+            "title": printable(config.title),
+            "place": printable(str(run.run.path)) if run else "",
+            "about": f"batch size {config.train.batch_size}, seed {config.train.seed}",
+            "kind": kind,
+            "said": said,
+            "may": list(self.trained.may) if self.trained else [],
+            "own": self.trained is not None,
+            "over": self.over,
+            "asked": self.asked,
+            "problem": self.problem,
+            "step": self._step(live),
+            "steps": config.train.steps,
+            "live": live["step"] if live else None,
+            "points": bool(self.frames and self.frames.plane),
+            **_of_folder(run, kind),
+            "resume": self._resume(kind),
+            "warnings": self._warnings(),
+        }
+
+    def _step(self, live: Mapping[str, Any] | None) -> int:
+        step = self.run.step if self.run else 0
+        if self.trained and not self.trained.ended and live:
+            return max(step, live["step"])
+        return step
+
+    def _resume(self, kind: str) -> str:
+        """Return the command that goes on with it, if it was interrupted."""
+        if self.run is None or not self.run.saved or kind not in (INTERRUPTED, STOPPED):
+            return ""
+        return f"ganzoo train --resume {shlex.quote(printable(str(self.run.run.path)))}"
+
+    def _warnings(self) -> list[str]:
+        sources = (self.trained, self.run)
+        said = [message for each in sources if each for message in each.warnings]
+        return list(dict.fromkeys(said))
+
+    def curves(self) -> dict[str, Any]:
+        """Return every number over the steps, by what it is of: loss terms, norms and scores."""
+        if self.run is None:
+            return {"numbers": {}, "scores": {}}
+        scores = {name: found.series for name, found in self.run.scores.items()}
+        return {
+            kind: {name: _curve(*series.curve(MOST_POINTS)) for name, series in found.items()}
+            for kind, found in (("numbers", self.run.numbers), ("scores", scores))
+        }
+
+    def moves(self, after: int) -> dict[str, Any]:
+        """Return points after a step, and the newest ones."""
+        frames = self.frames
+        return {
+            "plane": frames.plane if frames else None,
+            "kept": frames.after(after, MOST_FRAMES) if frames else [],
+            "live": self.live(),
+        }
+
+    def picture(self, step: int) -> Path | None:
+        """Return where the sample picture of a step is, if there is one."""
+        return self.run.pictures.get(step) if self.run else None
+
+
+class Board:
+    """All that a page shows, and does; called by any number of threads.
+
+    Args:
+        runs: What is watched.
+        root: Folder in which runs are watched that appear later.
+    """
+
+    def __init__(self, runs: Sequence[Followed], root: Path | None) -> None:
+        self._lock = threading.RLock()
+        self._trainers = Trainers(self._lock)
+        self._cards: dict[str, Card] = {}
+        self._count = 0
+        self._root = root
+        self._known: set[Path] = set()
+        """Folders that are shown, or were there before."""
+        self._own_runs: list[Trained] = []
+        """All that were trained here, those too that are no longer shown."""
+        self._looked = 0.0
+        self._closed = False
+        for run in runs:
+            self._known.add(run.run.path.resolve())
+            card = Card(self._name(), run)
+            self._cards[card.name] = card
+        if root is not None:
+            self._known |= set(_folders(root))
+
+    def state(self) -> dict[str, Any]:
+        """Return what there is to be seen now."""
+        with self._lock:
+            self._look()
+            return {"runs": [card.as_json() for card in self._cards.values()]}
+
+    def of(self, name: str, what: Callable[[Card], Any]) -> Any:
+        """Return something of a run; None if there is none of that name."""
+        with self._lock:
+            card = self._cards.get(name)
+            return None if card is None else what(card)
+
+    def knew(self, name: str) -> bool:
+        """Tell whether a run was ever called so."""
+        return 0 < int(name) <= self._count
+
+    def start(self, asked: Mapping[str, Any], instead: str | None, *, paused: bool) -> str:
+        """Have a run trained, and return what it is called.
+
+        Args:
+            asked: Arguments of :func:`ganzoo_zoo.apps.watch.choices.chosen`.
+            instead: The name of a run that was trained here, in whose place it is shown; it is
+                stopped if it is not over.
+            paused: Whether it waits before its first update.
+
+        Raises:
+            InputError: something is asked for that cannot be.
+            Unknown: what it is shown in place of is not trained here.
+            Busy: it cannot be now.
+        """
+        config = chosen(**asked)
+        with self._lock:
+            self._require_open()
+            before = self._own(instead) if instead is not None else None
+            name = self._name()
+            trained = Trained(name, config, paused=paused)
+            self._trainers.start(trained, before.trained if before else None)
+            self._own_runs.append(trained)
+            card = Card(name, trained=trained, asked=asked)
+            if before is None:
+                self._add(card)
+            else:
+                self._put(card, before)
+            return name
+
+    def say(self, name: str, word: str) -> None:
+        """Tell a run that is trained here what to do.
+
+        Raises:
+            Unknown: it is not trained here.
+            Busy: it can do no such thing now.
+        """
+        with self._lock:
+            self._require_open()
+            self._trainers.say(self._own(name).trained, word)
+
+    def dismiss(self, name: str) -> None:
+        """Show a run no longer that was trained here and is over; its folder stays.
+
+        Raises:
+            Unknown: it was not trained here.
+            Busy: it is not over.
+        """
+        with self._lock:
+            if not self._own(name).over:
+                raise Busy("stop it first")
+            del self._cards[name]
+
+    def close(self) -> list[Path]:
+        """Stop what is trained here, and return the folders of what can be gone on with."""
+        with self._lock:
+            self._closed = True
+            open_ones = [
+                card.trained
+                for card in self._cards.values()
+                if card.trained and not card.trained.ended
+            ]
+        self._trainers.close()
+        return [run.path for run in open_ones if run.path and run.state == STOPPED]
+
+    def _look(self) -> None:
+        if time.monotonic() - self._looked < SECONDS_BETWEEN_LOOKS:
+            return
+        for card in self._cards.values():
+            card.look()
+        self._find()
+        self._looked = time.monotonic()
+
+    def _find(self) -> None:
+        """Begin to watch runs that have appeared."""
+        if self._root is None or any(run.unplaced for run in self._own_runs):
+            return  # the folder that appears first may be that of a run of one's own
+        self._known |= {run.path.resolve() for run in self._own_runs if run.path}
+        for path in _folders(self._root):
+            if path not in self._known and Run(path).is_run():
+                self._known.add(path)
+                with suppress(GanzooError, OSError):  # what cannot be read is no run yet
+                    card = Card(self._name(), Followed(Run(self._root / path.name)))
+                    card.look()
+                    self._add(card)
+
+    def _add(self, card: Card) -> None:
+        """Show a run before all others; of those that are over the last make room."""
+        over = [name for name, each in self._cards.items() if each.over]
+        while over and len(self._cards) >= MOST_RUNS:
+            del self._cards[over.pop()]
+        if len(self._cards) < MOST_RUNS or card.trained is not None:
+            self._cards = {card.name: card, **self._cards}
+
+    def _put(self, card: Card, before: Card) -> None:
+        self._cards = {
+            (card.name if each is before else name): (card if each is before else each)
+            for name, each in self._cards.items()
+        }
+
+    def _name(self) -> str:
+        self._count += 1
+        return str(self._count)
+
+    def _own(self, name: str) -> Card:
+        card = self._cards.get(name)
+        if card is None:
+            raise Unknown("there is no such run any more")
+        if card.trained is None:
+            raise Unknown("that run is trained elsewhere, and only looked at here")
+        return card
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise Busy("this server is about to end")
+
+
+def _folders(root: Path) -> list[Path]:
+    """Return the folders in another, the oldest configuration first."""
+    found = []
+    for path in root.iterdir() if root.is_dir() else ():
+        with suppress(OSError):
+            found.append(((path / CONFIG_FILE).stat().st_mtime_ns, path.resolve()))
+    return [path for _, path in sorted(found)]
+
+
+def _of_folder(run: Followed | None, kind: str) -> dict[str, Any]:
+    """Return what is read of a run's folder."""
+    if run is None:
+        return {
+            "numbers": {},
+            "scores": {},
+            "pictures": [],
+            "pairs": False,
+            "speed": "",
+            "left": "",
+        }
+    pictures = [] if run.gone else list(run.pictures)
+    left = run.left()
+    return {
+        "numbers": {name: series.last for name, series in run.numbers.items()},
+        "scores": {name: _scored(found) for name, found in run.scores.items()},
+        "pictures": [pictures[i] for i in evenly(len(pictures), MOST_PICTURES)],
+        "pairs": run.pairs,
+        "speed": f"{run.speed:,.0f} images/s" if run.speed and kind in (TRAINING, FINISHED) else "",
+        "left": f"{duration(left)} left" if left is not None and kind == TRAINING else "",
+    }
+
+
+def _scored(found: Any) -> dict[str, Any]:
+    return {
+        word: dict(zip(("value", "step"), value, strict=True))
+        for word, value in (("last", found.last), ("best", found.best))
+    }
+
+
+def _curve(steps: Sequence[float], values: Sequence[float]) -> dict[str, list[float]]:
+    return {
+        "steps": [round(step, 1) for step in steps],
+        "values": [float(f"{value:.5g}") for value in values],
+    }

@@ -1,0 +1,60 @@
+"""A run of points as it is looked at while it trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.runs.metrics import logged_rows
+from ganzoo.storage.files import append_line, drop_lines_after, to_json, write_text
+from ganzoo_zoo.apps.watch.frames import MOST_FRAMES, Kept
+from ganzoo_zoo.apps.watch.points import Plane, fits
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ganzoo.protocols.dataset import Samples
+
+
+class WatchedRun:
+    """A run of which frames are kept.
+
+    Args:
+        folder: The run's folder.
+        steps: How many it is to do.
+        step: Steps done; what was kept of later ones is dropped.
+    """
+
+    def __init__(self, folder: Path, steps: int, step: int) -> None:
+        self.kept = Kept(folder)
+        self.steps = steps
+        self._every = max(1, -(-steps // MOST_FRAMES))
+        self._plane: Plane | None = None
+        drop_lines_after(self.kept.frames, step)
+        before = logged_rows(self.kept.frames) if self.kept.frames.exists() else ()
+        self._last = max((done for done, _ in before), default=-1)
+
+    def metrics(self, row: dict[str, Any]) -> None:
+        """Leave lines alone: they are a file of the run."""
+
+    def picture(self, step: int, picture: Tensor) -> None:
+        """Leave pictures alone: they are files of the run."""
+
+    def discriminator(
+        self, step: int, discriminator: nn.Module, fake: Samples, real: Samples
+    ) -> None:
+        """Keep points and logits of this step, where samples are points."""
+        if step <= self._last or (step % self._every and step != self.steps):
+            return
+        if not fits(real.spec, conditional=fake.labels is not None):
+            return
+        if self._plane is None:
+            self._plane = Plane(real)
+            self.kept.path.mkdir(parents=True, exist_ok=True)
+            write_text(self.kept.plane, to_json(self._plane.about()))
+        if frame := self._plane.frame(step, fake.stored, discriminator):
+            append_line(self.kept.frames, frame)
+            self._last = step
+
+    def close(self) -> None:
+        """Nothing is left: each frame is written when it comes."""

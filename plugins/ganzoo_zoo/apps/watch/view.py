@@ -1,0 +1,135 @@
+"""How a run looks in the terminal."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ganzoo.cli.common import duration
+from ganzoo.errors import InputError, printable
+from ganzoo_zoo.apps.watch.run_reader import FINISHED, INTERRUPTED, TRAINING, Followed
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+SPARKLINE = 40
+"""Characters of a sparkline, at most."""
+WIDEST_BAR = 60
+BESIDE = 150
+"""Columns of a terminal from which two runs stand side by side."""
+ROOM = 30
+"""Lines that a run must have for its samples to be shown too."""
+
+
+class View:
+    """Draws runs, below or beside each other."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._previews: dict[Followed, tuple[Any, Any]] = {}
+
+    def __call__(self, runs: Sequence[Followed]) -> RenderableType:
+        """Return what is to be shown of the runs at this moment."""
+        columns = 2 if len(runs) > 1 and self._console.width >= BESIDE else 1
+        rows = -(-len(runs) // columns)
+        with_samples = self._console.height // rows >= ROOM or len(runs) == 1
+        width = self._console.width // columns - columns
+        shown = [self._run(run, width, with_samples) for run in runs]
+        if columns == 1:
+            return Group(*(part for each in shown for part in (each, Text())))
+        grid = Table.grid(padding=(0, 2), expand=True)
+        for _ in range(columns):
+            grid.add_column(ratio=1)
+        for start in range(0, len(shown), columns):
+            grid.add_row(*shown[start : start + columns])
+            grid.add_row()
+        return grid
+
+    def _run(self, run: Followed, width: int, with_samples: bool) -> RenderableType:
+        parts: list[RenderableType] = [
+            _plain(headline(run)),
+            _plain(f"{printable(str(run.run.path))}: {progress(run)}"),
+            _bar(run, min(width, WIDEST_BAR)),
+        ]
+        if run.numbers:
+            parts.append(self._numbers(run, width))
+        parts += [_plain(line) for line in scores(run)]
+        parts += [Text(f"warning: {message}", "yellow") for message in run.warnings]
+        if with_samples and (preview := self._preview(run)):
+            parts.append(preview)
+        return Group(*parts)
+
+    def _numbers(self, run: Followed, width: int) -> Table:
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        table.add_column(justify="right", no_wrap=True)
+        named = max(map(len, run.numbers))
+        room = min(SPARKLINE, width - named - 16)
+        bars = room > 4 and self._console.encoding.startswith("utf")
+        for name, series in run.numbers.items():
+            line = [Text(series.sparkline(room), "cyan", no_wrap=True)] if bars else []
+            table.add_row(_plain(name), f"{series.last:.4g}", *line)
+        return table
+
+    def _preview(self, run: Followed) -> Any:
+        """Return the newest samples where they can be shown; a picture is read once."""
+        from ganzoo.cli.preview import Preview, can_show
+
+        if run.picture is None or not can_show(self._console):
+            return None
+        from ganzoo.media.images import LAYOUT, load_png
+
+        try:
+            version = run.picture, run.picture.stat().st_mtime_ns
+            if self._previews.get(run, (None,))[0] != version:
+                picture, texts = load_png(run.picture)
+                preview = Preview(picture, texts.get(LAYOUT, ""), 1 + run.pairs)
+                self._previews[run] = version, preview
+        except (InputError, OSError):
+            return None  # that a picture is damaged keeps no number from being seen
+        return self._previews[run][1]
+
+
+def headline(run: Followed) -> str:
+    """Say what is trained."""
+    train = run.config.train
+    return f"{printable(run.config.title)}, batch size {train.batch_size}, seed {train.seed}"
+
+
+def progress(run: Followed) -> str:
+    """Say in a line how far a run is, and what it does."""
+    state = run.state()
+    parts = [state, f"step {run.step} of {run.steps}"]
+    if run.speed is not None and state in (TRAINING, FINISHED):
+        parts.append(f"{run.speed:.0f} images/s")
+    if (left := run.left()) is not None and state == TRAINING:
+        parts.append(f"{duration(left)} left")
+    if state.startswith(INTERRUPTED):
+        parts.append(f"go on with: ganzoo train --resume {shlex.quote(str(run.run.path))}")
+    return ", ".join(parts)
+
+
+def scores(run: Followed) -> Iterator[str]:
+    """Say in a line each what a run scored last, and its best if that was before."""
+    for name, found in run.scores.items():
+        value, step = found.last
+        best = ""
+        if found.best != found.last:
+            best = f", best {found.best[0]:.4f} at step {found.best[1]}"
+        yield f"{name} {value:.4f} at step {step}{best}"
+
+
+def _bar(run: Followed, width: int) -> Table:
+    grid = Table.grid()
+    grid.add_row(ProgressBar(max(1, run.steps), run.step, width=width))
+    return grid
+
+
+def _plain(text: str) -> Text:
+    return Text(text, no_wrap=True, overflow="ellipsis")

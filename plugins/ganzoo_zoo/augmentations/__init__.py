@@ -1,0 +1,1 @@
+"""Augmentations of what the discriminator sees."""

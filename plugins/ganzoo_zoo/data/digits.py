@@ -1,0 +1,35 @@
+"""Real handwritten digits that travel with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from ganzoo import DataSpec, ImageDataset, Samples
+from ganzoo.protocols.dataset import ImageSize
+from ganzoo.storage.files import load_tensors
+
+FILE = Path(__file__).with_name("digits.safetensors")
+GREY_LEVELS = 16
+
+
+class Digits(ImageDataset):
+    """1,797 handwritten digits of 43 writers, 8 x 8 pixels, 10 classes, embedded.
+
+    The test set of Optical Recognition of Handwritten Digits (Alpaydin and Kaynak 1998, UCI
+    Machine Learning Repository, doi:10.24432/C50P49), CC BY 4.0; made by ``make_digits.py``.
+    """
+
+    paper = "Alpaydin and Kaynak 1998, doi:10.24432/C50P49"
+
+    image_size: ImageSize = Field(
+        default=(32, 32), description="Resize to N x N, or to HEIGHTxWIDTH."
+    )
+
+    def read(self) -> Samples:
+        """Read the embedded file."""
+        tensors = load_tensors(FILE)
+        stored = self.resized((tensors["images"].float() * 255 / GREY_LEVELS).round().byte())
+        spec = DataSpec(shape=tuple(stored.shape[1:]), classes=10, features="digits-cnn")
+        return Samples(spec, stored, tensors["labels"].long())

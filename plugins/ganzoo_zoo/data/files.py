@@ -1,0 +1,220 @@
+"""A person's own images: a folder of them, a zip, or two of these."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from ganzoo import DataSpec, Samples
+from ganzoo.errors import InputError
+from ganzoo.protocols.dataset import MOST_CLASSES
+from ganzoo_zoo.data.options import AbsolutePath, Mirrored
+from ganzoo_zoo.data.shaping import Shaping
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ganzoo_zoo.data.indexed import Source
+    from ganzoo_zoo.data.sources import Joined
+
+    Classes = tuple[tuple[str, ...] | None, Tensor | None]
+    """The names of the classes and the class of each image, where there are classes."""
+
+AFTER_SLASH = "0"
+"""What sorts right after a slash."""
+
+
+class ImageFiles(Mirrored):
+    """Base of sets of image files, named with forward slashes."""
+
+    @property
+    @abstractmethod
+    def shaping(self) -> Shaping:
+        """What becomes of each image."""
+
+    @abstractmethod
+    def opened(self) -> AbstractContextManager[Source]:
+        """Open the files, for as long as they are read."""
+
+    @abstractmethod
+    def classes(self, source: Source, names: Sequence[str]) -> Classes:
+        """Return the names of the classes, and the class of each of some images of a source.
+
+        Args:
+            source: Where they are from.
+            names: Their names, in the source's order.
+        """
+
+    def read(self) -> Samples:
+        """Read every image; what cannot be read is skipped and named in ``skipped``."""
+        from ganzoo_zoo.data.reading import read_images
+
+        with self.opened() as source:
+            images = read_images(source, self.shaping)
+        called, labels = self.classes(source, images.names)
+        spec = DataSpec(
+            shape=tuple(images.stored.shape[1:]),
+            classes=len(called) if called else None,
+            class_names=called,
+        )
+        return Samples(
+            spec,
+            images.stored,
+            # Of millions small numbers will do.
+            labels if labels is None or images.rows else labels.long(),
+            images.skipped,
+            images.names,
+            flip=self.flip,
+            streamed=images.rows is not None,
+            content=images.content,
+            rows=images.rows,
+        )
+
+
+class _OwnFiles(ImageFiles):
+    """Base of sets of a person's own images."""
+
+    image_channels: Literal[1, 3, 4] | None = Field(
+        default=None,
+        description="1 grey, 3 RGB, 4 RGBA; by default 1 if every file is of a grey format, else "
+        "3: a file in RGB counts as colour, whatever its pixels are.",
+    )
+
+    @property
+    def shaping(self) -> Shaping:
+        """What becomes of each image."""
+        return Shaping(self.image_size, self.image_channels)
+
+
+class _ByFolders(_OwnFiles):
+    """Base of sets that one path leads to, in sorted order.
+
+    Where every image lies in one of several folders, the outermost folders are the classes.
+    """
+
+    path: AbsolutePath = Field(description="Where the images are.")
+
+    def classes(self, source: Source, names: Sequence[str]) -> Classes:
+        """Take the outermost folders for the classes, if there are several and all lie in one.
+
+        Raises:
+            InputError: there are too many.
+        """
+        runs: list[tuple[str, int]] = []
+        for folder, count in outermost(names):
+            if folder is None:
+                return None, None
+            if runs and runs[-1][0] == folder:
+                count += runs.pop()[1]
+            runs.append((folder, count))
+            if len(runs) > MOST_CLASSES:
+                raise InputError(f"{source.called} has more than {MOST_CLASSES:,} class folders")
+        folders = sorted({folder for folder, _ in runs})
+        if len(folders) < 2:
+            return None, None
+        numbers = {folder: i for i, folder in enumerate(folders)}
+        # A system may allow names that no text file can hold.
+        called = [os.fsencode(folder).decode("utf-8", "backslashreplace") for folder in folders]
+        labels = in_runs([(numbers[folder], count) for folder, count in runs])
+        return tuple(called), labels
+
+
+class ImageFolder(_ByFolders):
+    """A folder of images, with or without class folders in it.
+
+    Links to folders are not followed, and names that begin with a dot are passed over. With
+    ``image_size`` each image is cropped around its centre to that shape and resized.
+    """
+
+    def opened(self) -> AbstractContextManager[Source]:
+        """List the folder and all below it."""
+        from ganzoo_zoo.data import sources
+
+        return sources.folder(self.path)
+
+
+class ImageZip(_ByFolders):
+    """A zip of images, with or without class folders in it; nothing is unpacked to disk.
+
+    With ``image_size`` each image is cropped around its centre to that shape and resized.
+    """
+
+    def opened(self) -> AbstractContextManager[Source]:
+        """List the archive."""
+        from ganzoo_zoo.data import sources
+
+        return sources.zipped(self.path)
+
+
+class Domains(_OwnFiles):
+    """Two sets of images, each a class: two folders or zips from anywhere, as unpaired domains.
+
+    With ``image_size`` each image is cropped around its centre to that shape and resized.
+    """
+
+    a: AbsolutePath = Field(description="Folder or zip of the first class.")
+    b: AbsolutePath = Field(description="Folder or zip of the second class.")
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """What the two classes are called: as the paths, without suffix."""
+        a, b = Path(self.a).stem, Path(self.b).stem
+        return ("a", "b") if a == b else (a, b)
+
+    def opened(self) -> AbstractContextManager[Joined]:
+        """List both."""
+        from ganzoo_zoo.data import sources
+
+        return sources.joined(dict(zip(self.words, (self.a, self.b), strict=True)))
+
+    def classes(self, source: Source, names: Sequence[str]) -> Classes:
+        """Tell the two apart by what stands first in a name.
+
+        Raises:
+            InputError: of one of them no image can be read.
+        """
+        first = bisect_left(names, 1, key=lambda name: self.words.index(name.partition("/")[0]))
+        counts = first, len(names) - first
+        for count, path in zip(counts, (self.a, self.b), strict=True):
+            if not count:
+                raise InputError(f"none of the images in {path} can be read")
+        return self.words, in_runs(list(enumerate(counts)))
+
+
+def outermost(names: Sequence[str]) -> Iterator[tuple[str | None, int]]:
+    """Yield the outermost folder of sorted names, None for those in none, and how many follow.
+
+    One folder may come several times.
+    """
+    at = 0
+    while at < len(names):
+        folder, slash, _ = names[at].partition("/")
+        if slash and folder not in ("", "."):
+            count = bisect_left(names, folder + AFTER_SLASH, at) - at
+            yield folder, count
+        else:  # alone, or oddly written, as may be in a zip
+            parts, count = PurePosixPath(names[at]).parts, 1
+            yield (parts[0] if len(parts) > 1 else None), count
+        at += count
+
+
+def in_runs(runs: Sequence[tuple[int, int]]) -> Tensor:
+    """Return labels, of which so many each are the same, as the smallest whole numbers.
+
+    Args:
+        runs: Pairs of a label and how often it comes, one after another.
+    """
+    import numpy as np
+    import torch
+
+    labels, counts = np.array(runs).T
+    fit = (kind for kind in (np.uint8, np.int16) if labels.max() <= np.iinfo(kind).max)
+    # numpy repeats in place; torch would list as many int64 first.
+    return torch.from_numpy(np.repeat(labels.astype(next(fit, np.int32)), counts))

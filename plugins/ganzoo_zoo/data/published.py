@@ -1,0 +1,312 @@
+"""Published sets through torchvision's own loaders."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from ganzoo import DataSpec, ImageDataset, Samples
+from ganzoo.compute import memory
+from ganzoo.errors import GanzooError, InputError, did_you_mean
+from ganzoo.protocols.dataset import ImageSize
+from ganzoo.storage.files import cache_folder, regular_size
+from ganzoo_zoo.data.files import ImageFiles
+from ganzoo_zoo.data.options import FLIP, AbsolutePath, Mirrored
+from ganzoo_zoo.data.shaping import Shaping
+
+if TYPE_CHECKING:
+    from ganzoo_zoo.data.celeba_crop import Faces
+    from ganzoo_zoo.data.files import Classes
+
+NAMED = 3
+"""Missing and damaged files that are named."""
+
+Check = Callable[[Path], str | None]
+"""Says what is wrong with a file that is there."""
+
+
+class _Published(ImageDataset):
+    """Base of torchvision's sets: used where they are, downloaded when they are not."""
+
+    loader: ClassVar[str]
+    """Name of the class in ``torchvision.datasets``."""
+    arrival: ClassVar[str] = "give torchvision's folder with --set data.root=DIR"
+    """How to get the set where it cannot be downloaded."""
+
+    root: AbsolutePath | None = Field(
+        default=None,
+        description="Folder that holds the set as torchvision lays it out; downloaded there when "
+        "there is nothing of it. By default a folder in the cache, which GANZOO_CACHE moves.",
+    )
+
+    @abstractmethod
+    def part(self) -> dict[str, Any]:
+        """Return what tells the loader which part is read."""
+
+    @abstractmethod
+    def files(self, loader: Any) -> dict[str, Check]:
+        """Name all that the loader needs below its root, each with a check."""
+
+    def found(self) -> Any:
+        """Return the loaded set, downloading it if nothing of it is there.
+
+        Raises:
+            InputError: some of it is missing or damaged; the message says what.
+            GanzooError: it cannot be downloaded.
+        """
+        import torchvision
+
+        loader = getattr(torchvision.datasets, self.loader)
+        folder = Path(self.root) if self.root else cache_folder() / "datasets"
+        try:
+            return loader(folder, **self.part(), download=False)
+        except Exception as error:  # readers of broken files raise almost anything
+            checks = self.files(loader)
+            missing = [name for name in checks if not (folder / name).exists()]
+            damaged = [
+                f"{name} is damaged: {flaw}"
+                for name, check in checks.items()
+                if name not in missing and (flaw := check(folder / name))
+            ]
+            # What is in the cache may be there in part: an interrupted download goes on.
+            if len(missing) == len(checks) or (missing and not damaged and not self.root):
+                return self._download(loader, folder)
+            flaws = [*damaged, *(f"{name} is missing" for name in missing)] or [_cause(error)]
+            raise InputError(self._unfit(folder, flaws)) from error
+
+    def _unfit(self, folder: Path, flaws: list[str]) -> str:
+        said = ", ".join(flaws[:NAMED])
+        if len(flaws) > NAMED:
+            said += f", and {len(flaws) - NAMED} more"
+        advice = (
+            "put whole files there, or give another folder with --set data.root=DIR"
+            if self.root
+            else "remove what is damaged, and the set is downloaded again"
+        )
+        return f"{self.loader} in {folder} cannot be read ({said}); {advice}"
+
+    def _download(self, loader: Any, folder: Path) -> Any:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return loader(folder, **self.part(), download=True)
+        except Exception as error:  # URLError is an OSError, and gdown's are of its own
+            raise GanzooError(
+                f"{self.loader} is not in {folder} and cannot be downloaded ({_cause(error)}); "
+                f"{self.arrival}"
+            ) from error
+
+
+class _Arrays(_Published):
+    """Base of sets that a loader holds in memory."""
+
+    features: ClassVar[str | None] = None
+    """Feature extractor made for these images."""
+    named: ClassVar[bool] = False
+    """Whether the loader's names of the classes are more than their numbers in words."""
+
+    split: Literal["train", "test"] = Field(default="train", description="Which part is read.")
+
+    def part(self) -> dict[str, Any]:
+        """Return the loader's word for the split."""
+        return {"train": self.split == "train"}
+
+    def read(self) -> Samples:
+        """Read the set, downloading it if it is not there."""
+        import torch
+
+        found = self.found()
+        stored, labels = torch.as_tensor(found.data), torch.as_tensor(found.targets)
+        if len(stored) != len(labels):
+            flaw = f"it has {len(stored)} images and {len(labels)} labels"
+            raise InputError(self._unfit(Path(found.root), [flaw]))
+        # torchvision keeps greyscale as (N, H, W) and colour as (N, H, W, C).
+        stored = stored.unsqueeze(1) if stored.dim() == 3 else stored.permute(0, 3, 1, 2)
+        stored = self.resized(stored.contiguous())
+        spec = DataSpec(
+            shape=tuple(stored.shape[1:]),
+            classes=len(found.classes),
+            class_names=tuple(found.classes) if self.named else None,
+            features=self.features,
+        )
+        return Samples(spec, stored, labels, flip=getattr(self, "flip", False))
+
+
+class _Digits(_Arrays):
+    """Base of sets in the format of MNIST."""
+
+    def files(self, loader: Any) -> dict[str, Check]:
+        """Name the files of both splits: the loader wants all."""
+        names = [Path(url).stem for url, _ in loader.resources]
+        return {f"{loader.__name__}/raw/{name}": _idx_flaw for name in names}
+
+
+class MNIST(_Digits):
+    """60,000 training and 10,000 test images of handwritten digits, 28 x 28, 10 classes."""
+
+    paper = "LeCun et al. 1998, doi:10.1109/5.726791"
+    loader = "MNIST"
+    features = "mnist-cnn"
+
+
+class StackedMNIST(_Digits):
+    """Three random digits of MNIST as the red, green and blue of an image: 1,000 modes.
+
+    A mode is a number of three digits, red first, and so is a label. Metz et al. 2017, section
+    3.3, VEEGAN (Srivastava et al. 2017, arXiv:1705.07761) and PacGAN (Lin et al. 2018,
+    arXiv:1712.04086), whose number of training images is the default.
+    """
+
+    paper = "Metz et al. 2017, arXiv:1611.02163"
+    loader = "MNIST"
+    features = "stacked-mnist-cnn"
+
+    samples: int = Field(default=128_000, gt=0, le=10_000_000, description="Images to draw.")
+
+    def read(self) -> Samples:
+        """Draw the images; they are the same each time."""
+        import torch
+
+        from ganzoo.compute.seeding import generator_for
+
+        digits = super().read()
+        shape = (3, *digits.spec.shape[1:])
+        memory.require(self.samples * math.prod(shape), f"{self.samples:,} stacked images")
+        # A data set has no seed of its own: the run's seed must not change what is learnt.
+        rng = generator_for(0, "stacked")
+        chosen = torch.randint(len(digits), (self.samples, 3), generator=rng)
+        labels = digits.labels[chosen] @ torch.tensor([100, 10, 1])
+        spec = DataSpec(shape=shape, classes=1000, features=self.features)
+        return Samples(spec, digits.stored[chosen.flatten()].view(-1, *shape), labels)
+
+
+class FashionMNIST(_Digits):
+    """60,000 training and 10,000 test images of clothing, 28 x 28 greyscale, 10 classes."""
+
+    paper = "Xiao et al. 2017, arXiv:1708.07747"
+    loader = "FashionMNIST"
+
+
+class CIFAR10(_Arrays, Mirrored):
+    """50,000 training and 10,000 test photographs, 32 x 32 in colour, 10 classes."""
+
+    paper = "Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images"
+    loader = "CIFAR10"
+    named = True
+
+    flip: bool = Field(default=True, description=FLIP)
+
+    def files(self, loader: Any) -> dict[str, Check]:
+        """Name the batches of both splits, and the file of the classes."""
+        sums = [*loader.train_list, *loader.test_list]
+        sums.append((loader.meta["filename"], loader.meta["md5"]))
+        return {f"{loader.base_folder}/{name}": _sum_flaw(md5) for name, md5 in sums}
+
+
+class CelebA(_Published, ImageFiles):
+    """202,599 photographs of 10,177 celebrities, aligned, 178 x 218 in colour.
+
+    The ``crop`` pixels around the centre, 178 as most papers do, are resized to ``image_size``.
+    There are 162,770 training, 19,867 validation and 19,962 test images.
+    """
+
+    paper = "Liu et al. 2015, arXiv:1411.7766"
+    loader = "CelebA"
+    arrival = (
+        "from the page of its authors, put the folder img_align_celeba, unpacked, and the files "
+        "identity_CelebA.txt and list_*.txt into DIR/celeba, and add --set data.root=DIR"
+    )
+
+    image_size: ImageSize = Field(
+        default=(64, 64), description="Resize to N x N, or to HEIGHTxWIDTH."
+    )
+    crop: Annotated[int, Field(ge=1, le=218)] = Field(
+        default=178, description="Side of the square around the centre that is taken."
+    )
+    split: Literal["train", "valid", "test", "all"] = Field(
+        default="train", description="Which part is read."
+    )
+    attribute: str | None = Field(
+        default=None, description="One of the 40 attributes, such as Smiling, for two classes."
+    )
+    flip: bool = Field(default=True, description=FLIP)
+
+    @property
+    def shaping(self) -> Shaping:
+        """What becomes of each image."""
+        return Shaping(self.image_size, 3, self.crop)
+
+    def part(self) -> dict[str, Any]:
+        """Return the loader's word for the split."""
+        return {"split": self.split, "target_type": "attr"}
+
+    def files(self, loader: Any) -> dict[str, Check]:
+        """Name the lists, and the folder of the images."""
+        lists = {
+            f"{loader.base_folder}/{name}": _sum_flaw(md5)
+            for _, md5, name in loader.file_list
+            if name.endswith(".txt")
+        }
+        return {f"{loader.base_folder}/img_align_celeba": _folder_flaw, **lists}
+
+    @contextmanager
+    def opened(self) -> Iterator[Faces]:
+        """Load the lists; an image that is missing is named when it is read."""
+        from ganzoo_zoo.data.celeba_crop import Faces
+
+        found = self.found()
+        labels = None
+        if self.attribute is not None:
+            if self.attribute not in (known := [name for name in found.attr_names if name]):
+                hint = did_you_mean(self.attribute, known) or f"; there are {', '.join(known)}"
+                raise InputError(f"CelebA has no attribute '{self.attribute}'{hint}")
+            labels = found.attr[:, known.index(self.attribute)].tolist()
+        folder = Path(found.root) / found.base_folder / "img_align_celeba"
+        yield Faces(folder, found.filename, labels)
+
+    def classes(self, source: Faces, names: Sequence[str]) -> Classes:
+        """Return the attribute's classes: without it, and with it."""
+        import torch
+
+        if source.labels is None:
+            return None, None
+        labels = torch.tensor([source.labels[name] for name in names])
+        return (f"not {self.attribute}", self.attribute), labels
+
+
+def _idx_flaw(path: Path) -> str | None:
+    """Say what is wrong with a file in the IDX format of MNIST."""
+    size = regular_size(path)
+    dimensions = 3 if "idx3" in path.name else 1
+    with path.open("rb") as file:
+        head = file.read(4 + 4 * dimensions)
+    if len(head) < 4 + 4 * dimensions or head[:4] != bytes([0, 0, 8, dimensions]):
+        return f"it does not begin as an IDX file of {dimensions} dimensions"
+    sides = [int.from_bytes(head[at : at + 4]) for at in range(4, len(head), 4)]
+    wanted = len(head) + math.prod(sides)
+    return None if size == wanted else f"it has {size:,} bytes, and its header says {wanted:,}"
+
+
+def _sum_flaw(md5: str) -> Check:
+    """Return a check of a file's MD5, as its publisher gives it."""
+
+    def check(path: Path) -> str | None:
+        from torchvision.datasets.utils import check_integrity
+
+        return None if check_integrity(path, md5) else "its MD5 is not its publisher's"
+
+    return check
+
+
+def _folder_flaw(path: Path) -> str | None:
+    return None if path.is_dir() else "it is no folder"
+
+
+def _cause(error: Exception) -> str:
+    """Return the last line of a message: where torchvision tries mirrors, what went wrong."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]

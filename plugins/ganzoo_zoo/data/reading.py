@@ -1,0 +1,384 @@
+"""Many image files as one tensor: decoded, cropped and resized once, and then kept."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+import torch
+from torch import Tensor
+
+from ganzoo import distributed
+from ganzoo.compute import memory
+from ganzoo.errors import GanzooError, InputError
+from ganzoo.media.images import resize
+from ganzoo.progress import report
+from ganzoo.protocols.dataset import fingerprint
+from ganzoo.storage.cache import cached_folder
+from ganzoo.storage.files import cache_folder
+from ganzoo.storage.mapped_array import Rows
+from ganzoo_zoo.data import decoding
+from ganzoo_zoo.data.index import Without
+from ganzoo_zoo.data.indexed import FEW, LISTING, Source
+from ganzoo_zoo.data.parallel import in_order
+from ganzoo_zoo.data.shaping import Shaping
+from ganzoo_zoo.data.sources import Changed
+
+KEPT_IMAGES = FEW
+KEPT_BYTES = 1 << 25
+"""Sets of more files, or of larger ones, are kept in the cache once they are decoded."""
+CHUNK_IMAGES = 256
+CHUNK_BYTES = 1 << 25
+"""How much is resized and stored at once."""
+UNDER_WAY = 1 << 28
+"""Bytes of decoded images that wait to be resized."""
+IMAGES, INDEX = "images.npy", "index.json"
+
+
+@dataclass(frozen=True)
+class Images:
+    """What was read."""
+
+    stored: Tensor
+    """uint8 ``(N, C, H, W)``, mapped from a file where it is too large for memory."""
+    names: Sequence[str]
+    """The name of each."""
+    skipped: tuple[str, ...]
+    """What could not be read, each with the reason."""
+    content: str | None = None
+    """Fingerprint of ``stored``, if it is known."""
+    rows: Rows | None = None
+    """The file that ``stored`` is mapped from, if it is."""
+
+
+Skipped = list[tuple[int, str]]
+"""Places among a source's names of what could not be read, in order, with the reasons."""
+
+
+class _TooLarge(Exception):
+    """The images do not fit into memory."""
+
+
+def read_images(source: Source, shaping: Shaping) -> Images:
+    """Read all images of a source, from the cache where they were read before.
+
+    What does not fit into a quarter of the memory stays on the disk, in the cache. Of several
+    processes of a machine, which have a share of the memory each, one goes first and makes what the
+    others find.
+
+    Raises:
+        InputError: there are none, none can be read, or they differ in size and none is asked for.
+        GanzooError: they fit neither into memory nor into the cache, or change meanwhile.
+    """
+    with distributed.current().one_first() as led:
+        source.find(led=led)
+        if not source.names:
+            raise InputError(f"there are no images in {source.called}")
+        few = len(source.names) <= KEPT_IMAGES and source.weight() <= KEPT_BYTES
+        if not few:
+            found = _kept_if_possible(source, shaping)
+    if few:
+        try:
+            return _into_memory(source, shaping, _room() // 4)
+        except _TooLarge:
+            found = _kept_if_possible(source, shaping)
+    if isinstance(found, Images):
+        return found
+    try:
+        return _into_memory(source, shaping, _room() // 2)
+    except _TooLarge as large:
+        raise GanzooError(
+            f"the images in {source.called} take {large.args[0] / memory.GIB:,.1f} GiB, which is "
+            f"too much for the memory, and cannot be kept in {cache_folder()} ({found}); set "
+            "GANZOO_CACHE to a folder with more room, or give a smaller --image-size"
+        ) from None
+
+
+def _room() -> int:
+    """Return how much memory this process may take for all it does."""
+    return memory.limit() // distributed.local_world()
+
+
+def _into_memory(source: Source, shaping: Shaping, most: int) -> Images:
+    store = _Memory(most)
+    skipped = _decoded(source, shaping, store)
+    names = tuple(_without(source.names, skipped))
+    return Images(store.stored[: len(names)], names, _in_words(source.names, skipped))
+
+
+def _kept_if_possible(source: Source, shaping: Shaping) -> Images | str:
+    """Return images that are kept in the cache, or why they cannot be."""
+    try:
+        return _kept(source, shaping)
+    except OSError as error:  # a cache that is full or read-only
+        return error.strerror or str(error)
+
+
+def key_of(content: str, shaping: Shaping) -> dict[str, Any]:
+    """Return all that images depend on, for the cache.
+
+    Args:
+        content: Hash of the names and the bytes of their files.
+        shaping: What becomes of them.
+    """
+    return {
+        "content": content,
+        "listing": LISTING,
+        "image_size": shaping.image_size and list(shaping.image_size),
+        "channels": shaping.channels,
+        "crop": shaping.crop,
+        "decoder": [decoding.DECODER, PIL.__version__, torch.__version__],
+    }
+
+
+def _kept(source: Source, shaping: Shaping) -> Images:
+    key = key_of(source.content(), shaping)
+
+    def make(folder: Path) -> None:
+        with _File(folder / IMAGES) as store:
+            skipped = _decoded(source, shaping, store)
+        about = {"skipped": skipped, "content": fingerprint(Rows(folder / IMAGES))}
+        (folder / INDEX).write_text(json.dumps(about), encoding="ascii")
+
+    folder = cached_folder("images", key, make)
+    try:
+        return _opened(folder, source.names)
+    except (OSError, EOFError, ValueError, KeyError, TypeError):  # damaged: made anew
+        shutil.rmtree(folder)
+        return _opened(cached_folder("images", key, make), source.names)
+
+
+def _opened(folder: Path, names: Sequence[str]) -> Images:
+    """Open an entry of the cache.
+
+    Raises:
+        ValueError: it is damaged; so may other errors say.
+    """
+    about = json.loads((folder / INDEX).read_text(encoding="ascii"))
+    skipped = [(place, why) for place, why in about["skipped"]]
+    kept = _without(names, skipped)
+    if (folder / IMAGES).stat().st_size > _room() // 4:
+        # What stays on the disk is too much to be read only to be verified.
+        rows = Rows(folder / IMAGES)
+        stored, content = rows.mapped, about["content"]
+    else:
+        rows, stored = None, torch.from_numpy(np.load(folder / IMAGES))
+        content = fingerprint(stored)
+    if len(stored) != len(kept) or content != about["content"]:
+        raise ValueError(f"{folder} is damaged")
+    return Images(stored, kept, _in_words(names, skipped), content, rows)
+
+
+def _without(names: Sequence[str], skipped: Skipped) -> Sequence[str]:
+    return Without(names, [place for place, _ in skipped]) if skipped else names
+
+
+def _in_words(names: Sequence[str], skipped: Skipped) -> tuple[str, ...]:
+    return tuple(f"{names[place]}: {why}" for place, why in skipped)
+
+
+class _Store(ABC):
+    """Where images go, one after another."""
+
+    def __init__(self) -> None:
+        self.shape: tuple[int, ...] | None = None
+        """``(C, H, W)``, once there is one."""
+        self.most = 0
+        """Images that may come."""
+        self.filled = 0
+
+    def add(self, images: Tensor, most: int) -> None:
+        """Add images ``(n, C, H, W)``; if those before had fewer channels, theirs are repeated.
+
+        Args:
+            images: As high and wide as those before.
+            most: Images that there may be in the end.
+        """
+        channels = images.shape[1]
+        if self.shape is None:
+            self.shape, self.most = tuple(images.shape[1:]), most
+            self._begin()
+        elif channels > self.shape[0]:
+            before, self.shape = self.shape[0], tuple(images.shape[1:])
+            self._widen(before)
+        self._write(images.expand(-1, self.shape[0], -1, -1))
+        self.filled += len(images)
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes all images take, if none is skipped."""
+        return self.most * math.prod(self.shape or ())
+
+    @abstractmethod
+    def _begin(self) -> None: ...
+
+    @abstractmethod
+    def _widen(self, before: int) -> None: ...
+
+    @abstractmethod
+    def _write(self, images: Tensor) -> None: ...
+
+
+class _Memory(_Store):
+    """Images in memory, of which no more is taken than ``room`` bytes."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+
+    def _begin(self) -> None:
+        if self.bytes > self.room:
+            raise _TooLarge(self.bytes)
+        self.stored = torch.empty((self.most, *self.shape), dtype=torch.uint8)
+
+    def _widen(self, before: int) -> None:
+        filled = self.stored[: self.filled]
+        self._begin()
+        self.stored[: self.filled] = filled
+
+    def _write(self, images: Tensor) -> None:
+        self.stored[self.filled : self.filled + len(images)] = images
+
+
+class _File(_Store):
+    """Images in a ``.npy`` file, which is whole when the block is left.
+
+    It is written from front to back: to write to a mapped file ends the process on a full disk.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.file: Any = None
+
+    def __enter__(self) -> _File:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        if self.file is None:
+            return
+        with self.file:
+            if not any(failure):
+                self.file.seek(0)
+                self._write_header(self.filled)
+
+    def _begin(self) -> None:
+        if self.bytes > shutil.disk_usage(self.path.parent).free:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        self.file = self.path.open("wb")
+        self._write_header(self.most)
+
+    def _widen(self, before: int) -> None:
+        self.file.close()
+        narrow = self.path.with_name("narrow.npy")
+        self.path.rename(narrow)
+        self._begin()
+        shape = (before, *self.shape[1:])
+        with narrow.open("rb") as file:
+            np.lib.format.read_magic(file)
+            np.lib.format.read_array_header_1_0(file)
+            while rows := file.read(CHUNK_IMAGES * math.prod(shape)):
+                part = torch.frombuffer(bytearray(rows), dtype=torch.uint8).view(-1, *shape)
+                self._write(part.expand(-1, self.shape[0], -1, -1))
+        narrow.unlink()
+
+    def _write(self, images: Tensor) -> None:
+        self.file.write(images.contiguous().numpy().data)
+
+    def _write_header(self, count: int) -> None:
+        # numpy leaves room in it for more digits: its length is the same for any count.
+        header = {"descr": "|u1", "fortran_order": False, "shape": (count, *self.shape)}
+        np.lib.format.write_array_header_1_0(self.file, header)
+
+
+def _decoded(source: Source, shaping: Shaping, store: _Store) -> Skipped:
+    """Put all images that can be read into a store, and return what was skipped."""
+    skipped: Skipped = []
+    sizes: set[tuple[int, ...]] = set()
+    done, count = 0, len(source.names)
+    with decoding.silenced(), closing(_chunks(source, shaping)) as chunks:
+        for chunk in chunks:
+            skipped += [(done + i, why) for i, why in enumerate(chunk) if isinstance(why, str)]
+            done += len(chunk)
+            found = [image for image in chunk if isinstance(image, Tensor)]
+            images = _resized(found, shaping.image_size)
+            sizes |= {tuple(image.shape[1:]) for image in images}
+            if len(sizes) > 1:
+                raise InputError(_unequal(source, sizes))
+            if images:
+                channels = max(image.shape[0] for image in images)
+                stacked = torch.stack([image.expand(channels, -1, -1) for image in images])
+                store.add(stacked, count - len(skipped))
+            report(f"reading {Path(source.called).name}", done, count)
+    if len(skipped) == count:
+        raise InputError(
+            f"none of the {count} images in {source.called} can be read; the first is "
+            f"{_in_words(source.names, skipped[:1])[0]}"
+        )
+    return skipped
+
+
+def _chunks(source: Source, shaping: Shaping) -> Generator[list[Tensor | str], None, None]:
+    """Yield images, or the reasons why there is none, some at a time, in order."""
+    largest = 1
+
+    def decode(place: int) -> Tensor | str:
+        try:
+            with decoding.opened(source.read(place)) as opened:
+                image = decoding.pixels_of(opened, shaping.channels)
+        except Changed:
+            raise
+        except Exception as error:  # decoders of broken files raise almost anything
+            return decoding.reason(error)
+        if shaping.crop:
+            image = decoding.centre(image, (shaping.crop, shaping.crop))
+        return decoding.cropped(image, shaping.image_size) if shaping.image_size else image
+
+    chunk: list[Tensor | str] = []
+    size = 0
+    results = in_order(decode, range(len(source.names)), room=lambda: UNDER_WAY // largest)
+    for image in results:
+        chunk.append(image)
+        if isinstance(image, Tensor):
+            # A part that was cut out holds the whole.
+            weight = image.untyped_storage().nbytes()
+            largest, size = max(largest, weight), size + weight
+        if len(chunk) >= CHUNK_IMAGES or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _resized(images: list[Tensor], size: tuple[int, int] | None) -> list[Tensor]:
+    """Resize images of any size, those of one size together."""
+    if size is None:
+        return images
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for i, image in enumerate(images):
+        alike.setdefault(tuple(image.shape), []).append(i)
+    resized = list(images)
+    for places in alike.values():
+        group = resize(torch.stack([images[i] for i in places]), size)
+        for i, image in zip(places, group, strict=True):
+            resized[i] = image
+    return resized
+
+
+def _unequal(source: Source, sizes: Iterable[tuple[int, ...]]) -> str:
+    (h1, w1), *_, (h2, w2) = sorted(sizes)
+    return (
+        f"the images in {source.called} differ in size, from {h1} x {w1} to {h2} x {w2}; "
+        "give one with --image-size"
+    )

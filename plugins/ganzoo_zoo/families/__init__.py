@@ -1,0 +1,1 @@
+"""Architectures, a folder for each family."""

@@ -1,0 +1,95 @@
+"""CycleGAN: two generators that translate between two unpaired sets of images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from ganzoo import Architecture, DataSpec, GeneratorInput, Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class CycleGAN(Architecture):
+    r"""Translation between two classes of images, without pairs.
+
+    Two generators, one to each class, and a patch discriminator for each, under any adversarial
+    loss. Beside it the generators minimise
+
+    .. math::
+        \lambda_{cycle} E[\|G'(G(x)) - x\|_1] + \lambda_{identity} E[\|G(y) - y\|_1]
+
+    over both directions: Zhu et al. 2017, equation 2 and section 5.2, with the networks of its
+    appendix 7.2 (resnet generators of 7x7, strided, residual and transposed convolutions;
+    70 x 70 PatchGAN; instance normalisation) and its pool of 50 earlier fakes (section 4). All
+    terms are means over both directions, where the paper adds the two.
+    """
+
+    paper = "Zhu et al. 2017, arXiv:1703.10593"
+    default_loss = "lsgan"
+    # Section 4; a batch holds an image of each class, and the rate falls in the second half.
+    recipe = Recipe(
+        generator_lr=2e-4,
+        discriminator_lr=2e-4,
+        betas=(0.5, 0.999),
+        batch_size=2,
+        lr_decay="linear",
+        lr_decay_from=0.5,
+    )
+    takes_images = True
+    # Normalisation and mirrored edges want channels apart, and batches are smaller than weights.
+    channels_last = False
+
+    base_channels: int = Field(
+        default=64, gt=0, description="Channels at the highest resolution, in both networks."
+    )
+    blocks: int | None = Field(
+        default=None,
+        ge=0,
+        description="Residual blocks of a generator; by default 6, and 9 from 256 pixels on.",
+    )
+    cycle_weight: float = Field(default=10.0, ge=0, description="Weight of the cycle consistency.")
+    identity_weight: float = Field(
+        default=5.0,
+        ge=0,
+        description="Weight of the identity term; the paper has it for paintings alone.",
+    )
+    pool_size: int = Field(
+        default=50, ge=0, description="Earlier fakes of each class that the discriminator is shown."
+    )
+
+    def generator(self, data: DataSpec) -> nn.Module:
+        """Build images ``(N, C, H, W)``, and the classes to go to -> images in ``[-1, 1]``."""
+        from ganzoo_zoo.families.cyclegan import networks
+
+        return networks.generator(self, data)
+
+    def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
+        """Build images ``(N, C, H, W)``, and their classes -> logits ``(N, P)`` of patches.
+
+        Instance normalisation keeps each sample to itself, whatever the loss asks for.
+        """
+        from ganzoo_zoo.families.cyclegan import networks
+
+        return networks.discriminator(self, data)
+
+    def generator_terms(
+        self, generator: nn.Module, inputs: GeneratorInput, real: Tensor, fake: Tensor
+    ) -> dict[str, Tensor]:
+        """Weigh how far a translation there and back, and one to its own class, goes astray."""
+        terms = {}
+        if self.cycle_weight:
+            back = generator(fake, inputs.source_labels)
+            terms["cycle"] = self.cycle_weight * (back.float() - inputs.given).abs().mean()
+        if self.identity_weight:
+            same = generator(real, inputs.labels)
+            terms["identity"] = self.identity_weight * (same.float() - real).abs().mean()
+        return terms
+
+    def history(self, data: DataSpec) -> nn.Module | None:
+        """Build the pool of earlier fakes."""
+        from ganzoo_zoo.families.cyclegan.networks import ImagePool
+
+        return ImagePool(self.pool_size, data) if self.pool_size else None

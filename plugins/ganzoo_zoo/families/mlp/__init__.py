@@ -1,0 +1,55 @@
+"""Multilayer perceptrons, the networks of the first GAN."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from ganzoo import Architecture, DataSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class MLP(Architecture):
+    """Fully connected generator and discriminator, for images and for vectors of any length.
+
+    The generator has ReLU hidden layers, as in Goodfellow et al. 2014 (section 5), and ends in
+    tanh for images, in a linear layer for vectors. The discriminator has leaky ReLUs of slope 0.2
+    in place of the paper's maxout. Neither has normalisation, so every loss may use it.
+
+    With ``conditional``, the generator sees a learnt embedding of the class beside the latent
+    (Mirza and Osindero 2014, arXiv:1411.1784, section 3.2), and the discriminator projects its last
+    hidden layer onto one (Miyato and Koyama 2018, arXiv:1802.05637, equation 4).
+    """
+
+    paper = "Goodfellow et al. 2014, arXiv:1406.2661"
+    default_loss = "non-saturating"
+    default_data = "digits"
+
+    z_dim: int = Field(default=64, gt=0, description="Length of a latent.")
+    hidden: tuple[Annotated[int, Field(gt=0)], ...] = Field(
+        default=(256, 256),
+        min_length=1,
+        description="Units of each hidden layer, in both networks.",
+    )
+    conditional: bool = Field(
+        default=False, description="Whether both networks take the class of each sample."
+    )
+
+    def takes_labels(self, data: DataSpec) -> bool:
+        """Answer as the option says."""
+        return self.conditional
+
+    def generator(self, data: DataSpec) -> nn.Module:
+        """Build latents ``(N, z_dim)`` -> samples ``(N, *data.shape)``."""
+        from ganzoo_zoo.families.mlp import networks
+
+        return networks.generator(self, data)
+
+    def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
+        """Build samples ``(N, *data.shape)`` -> logits ``(N,)``; samples are always independent."""
+        from ganzoo_zoo.families.mlp import networks
+
+        return networks.discriminator(self, data)

@@ -1,0 +1,84 @@
+"""What the networks can be told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field, model_validator
+
+from ganzoo import Architecture, DataSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class R3GAN(Architecture):
+    """R3GAN's networks for images of 1, 3 or 4 channels, config E.
+
+    Huang et al. 2024, section 3: at each resolution residual blocks of a 1 x 1 convolution to
+    ``expansion`` times the channels, a grouped 3 x 3 and a 1 x 1 back, with leaky ReLU of slope
+    0.2 between them; bilinear resampling; no normalisation anywhere. The last convolution of each
+    block begins at 0 and the others L^(-1/4) smaller than by He et al. 2015, for L blocks in a
+    network (fix-up: Zhang et al. 2019, arXiv:1901.09321). The generator begins with a learned basis
+    at the lowest resolution, each channel of it scaled by a linear map of z; the discriminator ends
+    in its mirror image, a weight for each pixel of each channel and a linear map.
+
+    The image is halved until its shorter side is 4 to 7 pixels, so that 28 x 28, 32, 48, 64, 96
+    and 128 are all one class. Channels double each time up to ``growth`` times ``base_channels``,
+    with a 1 x 1 convolution between two widths. The paper's networks for CIFAR-10 have one width,
+    ``growth`` 1; narrow ones need the channels at low resolution more, where they cost little,
+    because all that the generator knows of z is a factor for each channel of its basis.
+
+    Three things differ. The generator ends in tanh, because images in ganzoo lie in [-1, 1]; the
+    paper's output has no bound. Doubling is torch's bilinear interpolation, halving the mean of
+    2 x 2 pixels, where the paper filters by 1-2-1. And classes are not used.
+    """
+
+    paper = "Huang et al. 2024, arXiv:2501.05441"
+    default_loss = "r3gan"
+    default_data = "digits"
+
+    z_dim: int = Field(default=64, gt=0, description="Length of a latent; the paper has 64.")
+    base_channels: int = Field(
+        default=16,
+        gt=0,
+        description="Channels at the highest resolution; the paper has 768 for CIFAR-10.",
+    )
+    growth: int = Field(
+        default=8,
+        gt=0,
+        description="How many times base_channels there are at most, doubling with each halving; "
+        "the paper has 1 for CIFAR-10.",
+    )
+    blocks: int = Field(default=1, gt=0, description="Blocks at every resolution; the paper has 2.")
+    expansion: int = Field(
+        default=2, gt=0, description="How much wider a block is inside; the paper's 2."
+    )
+    group_size: int = Field(
+        default=16,
+        gt=0,
+        description="Channels in a group of the 3 x 3 convolutions; the paper's 1536 channels "
+        "for CIFAR-10 are 96 groups of 16.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> R3GAN:
+        inside = self.base_channels * self.expansion
+        if inside % self.group_size:
+            raise ValueError(
+                f"base_channels x expansion, {inside}, must be a multiple of group_size, "
+                f"{self.group_size}"
+            )
+        return self
+
+    def generator(self, data: DataSpec) -> nn.Module:
+        """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
+        from ganzoo_zoo.families.r3gan import networks
+
+        return networks.generator(self, data)
+
+    def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
+        """Build images ``(N, C, H, W)`` -> logits ``(N,)``; it never mixes its batch."""
+        from ganzoo_zoo.families.r3gan import networks
+
+        return networks.discriminator(self, data)

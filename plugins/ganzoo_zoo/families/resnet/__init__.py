@@ -1,0 +1,62 @@
+"""The ResNet of WGAN-GP: residual blocks, and a critic without normalisation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from ganzoo import Architecture, DataSpec, Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class ResNet(Architecture):
+    """WGAN-GP's residual networks for images of 1, 3 or 4 channels.
+
+    The CIFAR-10 networks of Gulrajani et al. 2017 (appendix, CIFAR ResNet architecture): residual
+    blocks of two 3 x 3 convolutions behind activations, all of one width; nearest upsampling and
+    batch normalisation in the generator, mean pooling and no normalisation at all in the critic,
+    so that every loss can use it. The critic's first block has no activation before it and pools
+    its shortcut first; its last layer sees the mean over all pixels.
+
+    The generator doubles its pixels from a shorter side of 4 to 7, three times for the paper's 32;
+    the critic halves its own while at least 7 are left, twice for the paper's, and then has two
+    blocks more. So 28 x 28, 32, 48, 64, 96 and 128 are all one class.
+
+    Weights are drawn as in the authors' code (igul222/improved_wgan_training), uniformly by Glorot
+    and Bengio 2010, with the variance doubled behind ReLU as by He et al. 2015. The recipe is the
+    paper's: Adam 2e-4 with betas 0 and 0.9, 5 critic updates, batches of 64, linear decay to 0.
+    Their generator learns from 128 samples and their images are dequantised; here it learns from
+    64, and images are not.
+    """
+
+    paper = "Gulrajani et al. 2017, arXiv:1704.00028"
+    default_loss = "wgan-gp"
+    default_data = "digits"
+    recipe = Recipe(
+        generator_lr=2e-4,
+        discriminator_lr=2e-4,
+        betas=(0.0, 0.9),
+        n_critic=5,
+        batch_size=64,
+        lr_decay="linear",
+    )
+
+    z_dim: int = Field(default=128, gt=0, description="Length of a latent.")
+    base_channels: int = Field(
+        default=128, gt=0, description="Channels of every block; the paper has 128."
+    )
+
+    def generator(self, data: DataSpec) -> nn.Module:
+        """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
+        from ganzoo_zoo.families.resnet import networks
+
+        return networks.generator(self, data)
+
+    def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
+        """Build images ``(N, C, H, W)`` -> logits ``(N,)``; it never mixes its batch."""
+        from ganzoo_zoo.families.resnet import networks
+
+        return networks.discriminator(self, data)

@@ -1,0 +1,109 @@
+"""Spectral normalisation GAN: a discriminator whose every layer has a slope of about one.
+
+Its options are here, and its networks in modules of their own, which import torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from ganzoo import Architecture, DataSpec, Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class SNGAN(Architecture):
+    """Spectral normalisation GAN for images of 1, 3 or 4 channels: the standard CNN.
+
+    The networks of Miyato et al. 2018, table 3. The generator is a dense layer, transposed
+    convolutions with batch normalisation and ReLU, and a 3 x 3 convolution to tanh. The
+    discriminator halves the image by pairs of a 3 x 3 and a strided 4 x 4 convolution with leaky
+    ReLU of slope 0.1, and every weight of it is divided by its largest singular value, found by
+    one power iteration for each pass in training (algorithm 1): it mixes no samples of a batch.
+
+    The paper's images are 32 and 48 pixels, halved three times. Here an image is halved until its
+    shorter side is 4 to 7 pixels, so that 28 x 28, 32, 48, 64, 96 and 128 are all one class, and
+    channels double each time up to eight times ``base_channels``. Weights are drawn from
+    N(0, 0.02) as in Radford et al. 2016; the paper does not say. Recipe: setting C of table 1, in
+    batches of 64.
+    """
+
+    paper = "Miyato et al. 2018, arXiv:1802.05957"
+    default_loss = "hinge"
+    default_data = "digits"
+    recipe = Recipe(
+        generator_lr=2e-4, discriminator_lr=2e-4, betas=(0.5, 0.999), n_critic=1, batch_size=64
+    )
+    bounds_slope = True
+
+    z_dim: int = Field(default=128, gt=0, description="Length of a latent.")
+    base_channels: int = Field(
+        default=64, gt=0, description="Channels at the highest resolution; the paper has 64."
+    )
+
+    def generator(self, data: DataSpec) -> nn.Module:
+        """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
+        from ganzoo_zoo.families.sngan import cnn
+
+        return cnn.generator(self, data)
+
+    def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
+        """Build images ``(N, C, H, W)`` -> logits ``(N,)``."""
+        from ganzoo_zoo.families.sngan import cnn
+
+        return cnn.discriminator(self, data)
+
+
+class SNGANResNet(Architecture):
+    """Spectral normalisation GAN for images of 1, 3 or 4 channels: the ResNet for CIFAR-10.
+
+    The networks of Miyato et al. 2018, table 4: residual blocks of two 3 x 3
+    convolutions behind activations; in the generator with batch normalisation and nearest
+    upsampling, in the discriminator with spectral normalisation of every weight, mean pooling and
+    a sum over all pixels before the last layer. Its first block has no activation before it.
+
+    The generator doubles its pixels from a shorter side of 4 to 7, three times for the paper's 32;
+    the discriminator halves its own while at least 7 are left, twice for the paper's, and then has
+    two blocks more. So 28 x 28, 32, 48, 64, 96 and 128 are all one class.
+
+    Weights are drawn as in the authors' code, by Glorot and Bengio 2010 with the variance doubled
+    before ReLU, and its settings for CIFAR-10 without labels are the recipe
+    (pfnet-research/sngan_projection: Adam 2e-4 with betas 0 and 0.9, 5 discriminator updates,
+    batches of 64, linear decay to 0). There the generator learns from 128 samples, here from 64.
+    """
+
+    paper = "Miyato et al. 2018, arXiv:1802.05957"
+    default_loss = "hinge"
+    default_data = "digits"
+    recipe = Recipe(
+        generator_lr=2e-4,
+        discriminator_lr=2e-4,
+        betas=(0.0, 0.9),
+        n_critic=5,
+        batch_size=64,
+        lr_decay="linear",
+    )
+    bounds_slope = True
+
+    z_dim: int = Field(default=128, gt=0, description="Length of a latent.")
+    base_channels: int = Field(
+        default=128,
+        gt=0,
+        description="Channels of the discriminator, and half those of the generator; "
+        "the paper has 128.",
+    )
+
+    def generator(self, data: DataSpec) -> nn.Module:
+        """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
+        from ganzoo_zoo.families.sngan import resnet
+
+        return resnet.generator(self, data)
+
+    def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
+        """Build images ``(N, C, H, W)`` -> logits ``(N,)``."""
+        from ganzoo_zoo.families.sngan import resnet
+
+        return resnet.discriminator(self, data)

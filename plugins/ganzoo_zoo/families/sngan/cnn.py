@@ -1,0 +1,66 @@
+"""The standard CNN of the paper's table 3."""
+
+from __future__ import annotations
+
+import itertools
+
+from torch import nn
+
+from ganzoo import DataSpec
+from ganzoo.nn.folding import Folded
+from ganzoo_zoo.families.sngan import SNGAN
+from ganzoo_zoo.families.sngan.spectral import normalise
+
+MOST_DOUBLED = 8
+
+
+def generator(options: SNGAN, data: DataSpec) -> nn.Module:
+    """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
+    halvings, height, width = data.halved("SN-GAN")
+    channels = _channels(options, halvings)[::-1]
+    layers: list[nn.Module] = [
+        nn.Linear(options.z_dim, channels[0] * height * width),
+        nn.Unflatten(1, (channels[0], height, width)),
+    ]
+    for before, after in itertools.pairwise(channels):
+        layers += [
+            nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(inplace=True),
+        ]
+    layers += [nn.Conv2d(channels[-1], data.image_channels, 3, padding=1), nn.Tanh()]
+    return Folded(*layers).apply(_draw_narrow)
+
+
+def discriminator(options: SNGAN, data: DataSpec) -> nn.Module:
+    """Build images ``(N, C, H, W)`` -> logits ``(N,)``."""
+    halvings, height, width = data.halved("SN-GAN")
+    *channels, last = _channels(options, halvings)
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise([data.image_channels, *channels]):
+        layers += [
+            nn.Conv2d(before, after, 3, padding=1),
+            nn.LeakyReLU(0.1, inplace=True),
+            nn.Conv2d(after, after, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.1, inplace=True),
+        ]
+    layers += [
+        nn.Conv2d(channels[-1], last, 3, padding=1),
+        nn.LeakyReLU(0.1, inplace=True),
+        nn.Flatten(),
+        nn.Linear(last * height * width, 1),
+        nn.Flatten(0),
+    ]
+    return nn.Sequential(*layers).apply(_draw_narrow).apply(normalise)
+
+
+def _channels(options: SNGAN, halvings: int) -> list[int]:
+    """Return the channels at each resolution, the highest first."""
+    return [options.base_channels * min(2**i, MOST_DOUBLED) for i in range(halvings + 1)]
+
+
+def _draw_narrow(module: nn.Module) -> None:
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

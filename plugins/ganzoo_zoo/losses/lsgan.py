@@ -1,0 +1,39 @@
+"""The least-squares loss (Mao et al. 2017)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from ganzoo import Loss, Recipe
+
+
+class LSGAN(Loss):
+    r"""Least squares in place of cross-entropy, on the logits themselves.
+
+    .. math::
+        L_D = \tfrac12 E[(D(x) - b)^2] + \tfrac12 E[(D(G(z)) - a)^2], \quad
+        L_G = \tfrac12 E[(D(G(z)) - c)^2]
+
+    Mao et al. 2017, equation 2, with the 0-1 coding of equation 9 as the default. Recipe of its
+    section 4 for handwritten characters.
+    """
+
+    paper = "Mao et al. 2017, arXiv:1611.04076"
+    recipe = Recipe(generator_lr=2e-4, discriminator_lr=2e-4, betas=(0.5, 0.999), n_critic=1)
+
+    fake_label: float = Field(default=0.0, description="Label a of fakes, for the discriminator.")
+    real_label: float = Field(default=1.0, description="Label b of reals, for the discriminator.")
+    generator_label: float = Field(
+        default=1.0, description="Label c that the generator wants for fakes."
+    )
+
+    def discriminator_loss(self, D, real, fake):
+        """Half the squared distance of each class to its label."""
+        return {
+            "real": 0.5 * (D(real) - self.real_label).square().mean(),
+            "fake": 0.5 * (D(fake) - self.fake_label).square().mean(),
+        }
+
+    def generator_loss(self, D, real, fake):
+        """Half the squared distance of the fakes to the generator's label."""
+        return {"adversarial": 0.5 * (D(fake) - self.generator_label).square().mean()}

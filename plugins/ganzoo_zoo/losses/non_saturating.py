@@ -1,0 +1,28 @@
+"""The non-saturating loss (Goodfellow et al. 2014)."""
+
+from __future__ import annotations
+
+from ganzoo import Loss, Recipe
+from ganzoo_zoo.losses.cross_entropy import cross_entropy, softplus
+
+
+class NonSaturating(Loss):
+    r"""Train the generator on ``-log D(G(z))``, the alternative of Goodfellow et al. 2014.
+
+    .. math::
+        L_D = -E[\log D(x)] - E[\log(1 - D(G(z)))], \quad L_G = -E[\log D(G(z))]
+
+    with :math:`D = \mathrm{sigmoid}(logit)` (section 3). The paper gives no learning rates; the
+    recipe is that of Radford et al. 2016 (section 4).
+    """
+
+    paper = "Goodfellow et al. 2014, arXiv:1406.2661"
+    recipe = Recipe(generator_lr=2e-4, discriminator_lr=2e-4, betas=(0.5, 0.999), n_critic=1)
+
+    def discriminator_loss(self, D, real, fake):
+        """Binary cross-entropy of both classes."""
+        return cross_entropy(D, real, fake)
+
+    def generator_loss(self, D, real, fake):
+        """``softplus(-D(fake))``: its gradient is strongest where fakes are told apart."""
+        return {"adversarial": softplus(-D(fake)).mean()}

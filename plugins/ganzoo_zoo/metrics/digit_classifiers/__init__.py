@@ -1,0 +1,84 @@
+"""Small classifiers of handwritten digits, to judge digit GANs by.
+
+Judging digit GANs by a digit classifier is common practice where Inception, trained on
+photographs, says little. ``train.py`` beside this file makes the weights and prints the accuracy
+on digits that the training did not see.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from ganzoo import FeatureExtractor, Features, LoadedExtractor
+from ganzoo.storage.files import load_tensors, sha256
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from ganzoo_zoo.metrics.digit_classifiers.network import Network
+
+
+class DigitClassifier(FeatureExtractor):
+    """Base of the classifiers: one network, and the file of its weights."""
+
+    file: ClassVar[Path]
+    """The embedded weights."""
+    image_channels: ClassVar[int] = 1
+
+    def load(self, weights: Path | None, device: torch.device) -> LoadedExtractor:
+        """Load the embedded weights, or a safetensors file of the same network."""
+        from ganzoo_zoo.metrics.digit_classifiers.network import Network
+
+        path = weights or self.file
+        network = Network()
+        network.load_state_dict(load_tensors(path, network.state_dict()))
+        network = network.eval().requires_grad_(False).to(device)
+        return LoadedExtractor(
+            lambda batch: self.look(network, batch),
+            image_channels=self.image_channels,
+            weights_sha256=sha256(path),
+            published=weights is None,
+            batch_size=256,
+        )
+
+    def look(self, network: Network, batch: Tensor) -> Features:
+        """Return what a network sees in uint8 images ``(N, C, H, W)``."""
+        from ganzoo_zoo.metrics.digit_classifiers.network import prepared
+
+        return Features(*(found.cpu() for found in network(prepared(batch))))
+
+
+class DigitsCNN(DigitClassifier):
+    """Convolutional classifier of the embedded digits; 64 features, 10 classes."""
+
+    file = Path(__file__).with_name("digits_cnn.safetensors")
+
+
+class MNISTCNN(DigitClassifier):
+    """Convolutional classifier of MNIST's digits; 64 features, 10 classes."""
+
+    file = Path(__file__).with_name("mnist_cnn.safetensors")
+
+
+class StackedMNISTCNN(MNISTCNN):
+    """The classifier of MNIST on each of three channels; 192 features, 1,000 classes.
+
+    Stacked MNIST has a digit in each channel and a class for each triple, number
+    ``100 R + 10 G + B`` (Metz et al. 2017, appendix D). The features of the channels lie side by
+    side, and the logits are the log-probabilities of the triples: the sums of the channels' own.
+    """
+
+    paper = "Metz et al. 2017, arXiv:1611.02163"
+    image_channels = 3
+
+    def look(self, network: Network, batch: Tensor) -> Features:
+        """Return what the network sees in uint8 images ``(N, 3, H, W)``."""
+        from ganzoo_zoo.metrics.digit_classifiers.network import prepared
+
+        channels = prepared(batch.flatten(0, 1).unsqueeze(1))
+        features, logits = network(channels)
+        red, green, blue = logits.log_softmax(1).unflatten(0, (-1, 3)).unbind(1)
+        triples = red[:, :, None, None] + green[:, None, :, None] + blue[:, None, None, :]
+        return Features(features.unflatten(0, (-1, 3)).flatten(1).cpu(), triples.flatten(1).cpu())

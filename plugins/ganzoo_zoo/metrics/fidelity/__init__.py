@@ -1,0 +1,37 @@
+"""Metrics and feature extractors of torch-fidelity, by its own functions and networks.
+
+Its networks and its functions from features to metrics are used; the loop around them is ganzoo's
+(:mod:`ganzoo.evaluation`), and tests hold the two equal. torch-fidelity's own loop ignores misspelt
+keywords, caches by name and scores a generator of NaNs.
+"""
+
+from ganzoo_zoo.metrics.fidelity.extractors import (
+    CLIPRN50,
+    VGG16,
+    CLIPViTB16,
+    CLIPViTB32,
+    CLIPViTL14,
+    DINOv2B14,
+    DINOv2L14,
+    DINOv2S14,
+    InceptionV3,
+)
+from ganzoo_zoo.metrics.fidelity.frechet import FID, FIDInfinity
+from ganzoo_zoo.metrics.fidelity.scores import KID, InceptionScore, PrecisionRecall
+
+__all__ = [
+    "CLIPRN50",
+    "FID",
+    "KID",
+    "VGG16",
+    "CLIPViTB16",
+    "CLIPViTB32",
+    "CLIPViTL14",
+    "DINOv2B14",
+    "DINOv2L14",
+    "DINOv2S14",
+    "FIDInfinity",
+    "InceptionScore",
+    "InceptionV3",
+    "PrecisionRecall",
+]

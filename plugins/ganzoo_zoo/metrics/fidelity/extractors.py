@@ -1,0 +1,312 @@
+"""Networks whose weights are published, behind torch-fidelity's own resizing."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+from urllib.error import URLError
+
+from ganzoo import FeatureExtractor, Features, LoadedExtractor
+from ganzoo.errors import GanzooError, InputError
+from ganzoo.storage.files import load_tensors, sha256
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch_fidelity import FeatureExtractorBase
+
+STANDARD = "inception-v3-compat"
+
+CPU_BATCH, BATCH = 16, 64
+"""Images at a time. More on a CPU are no quicker, and their activations take a gigabyte."""
+
+ANOTHER = (RuntimeError, AttributeError, TypeError, KeyError, ValueError)
+"""What a network raises that is given the weights of another one."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where weights are published."""
+
+    url: str
+    file_name: str
+    """Its name in torch's hub folder."""
+    digest: str | None
+    """Begin of its SHA-256, hexadecimal; None if none is published."""
+
+
+class PublishedNetwork(FeatureExtractor):
+    """Base of networks of torch-fidelity whose weights are published.
+
+    They are fetched once into torch's hub folder, where torch-fidelity itself looks for them, and
+    their hash is checked.
+    """
+
+    known_as: ClassVar[str]
+    """torch-fidelity's name."""
+    shapes: ClassVar[dict[str, tuple[int, ...]]]
+    """Shapes of tensors by which this network is told from others, its sisters among them."""
+
+    @abstractmethod
+    def source(self) -> Source:
+        """Say where the weights are published."""
+
+    @abstractmethod
+    def build(self, path: Path, published: bool) -> FeatureExtractorBase:
+        """Build the network from a file of weights, the published one or another.
+
+        Raises:
+            InputError: the file holds more than tensors.
+            RuntimeError: it holds the weights of another network; or any other of ``ANOTHER``.
+        """
+
+    def load(self, weights: Path | None, device: torch.device) -> LoadedExtractor:
+        """Load the weights from a file, or fetch the published ones."""
+        import torch
+
+        from ganzoo.compute.seeding import kept_randomness
+
+        source = self.source()
+        path = weights or Path(torch.hub.get_dir()) / "checkpoints" / source.file_name
+        if weights is None and not path.exists():
+            _fetch(self.known_as, source, path)
+        if not path.is_file():
+            raise InputError(f"there is no weights file {path}")
+        hashed = sha256(path)
+        known = source.digest
+        published = weights is None if known is None else hashed.startswith(known)
+        with kept_randomness():  # building a network draws its first weights
+            try:
+                network = self.build(path, published)
+            except ANOTHER:
+                raise InputError(f"{path} holds the weights of another network") from None
+        network = network.to(device, memory_format=torch.channels_last)
+        return LoadedExtractor(
+            lambda batch: Features(*(found.cpu() for found in network(batch))),
+            image_channels=3,
+            weights_sha256=hashed,
+            published=published,
+            batch_size=CPU_BATCH if device.type == "cpu" else BATCH,
+        )
+
+    def tensors(self, path: Path) -> dict[str, Tensor]:
+        """Read a file of this network's tensors by name, and nothing else.
+
+        Raises:
+            InputError: it is damaged, or holds more.
+            KeyError: it has not the tensors of this network.
+            ValueError: they have other shapes.
+        """
+        found = load_tensors(path) if path.suffix == ".safetensors" else self._unpacked(path)
+        if any(tuple(found[name].shape) != shape for name, shape in self.shapes.items()):
+            raise ValueError("a network of another size")
+        return found
+
+    def _unpacked(self, path: Path) -> dict[str, Tensor]:
+        import torch
+
+        try:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+            if not isinstance(found, Mapping):
+                raise TypeError("no mapping")
+        except Exception:  # a damaged file raises almost anything, with advice to trust it
+            raise InputError(
+                f"{path} is not a weights file of {self.known_as}: "
+                "it is damaged, or holds more than tensors"
+            ) from None
+        return dict(found)
+
+
+class InceptionV3(PublishedNetwork):
+    """Inception-v3 of 2015, as the original FID and Inception Score use it; 2,048 features.
+
+    torch-fidelity's port of TensorFlow's network, its resizing included. Its weights are fetched
+    once into torch's hub folder, and their hash is checked.
+    """
+
+    paper = "Szegedy et al. 2016, arXiv:1512.00567"
+    known_as = STANDARD
+    shapes = {"fc.weight": (1008, 2048)}
+
+    def source(self) -> Source:
+        """Name torch-fidelity's own file."""
+        from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+        return _hashed_by_torch(URL_INCEPTION_V3)
+
+    def build(self, path: Path, published: bool) -> FeatureExtractorBase:
+        """Build the network from a file of torch-fidelity's tensors."""
+        from ganzoo_zoo.metrics.fidelity.networks import Inception
+
+        return Inception(self.known_as, self.tensors(path))
+
+
+class VGG16(PublishedNetwork):
+    """VGG16 after its second hidden layer, as improved precision and recall use it; 4,096 features.
+
+    torchvision's network, trained on ImageNet, behind torch-fidelity's resizing to 224 x 224. Its
+    weights are fetched once into torch's hub folder, and their hash is checked.
+    """
+
+    paper = "Simonyan and Zisserman 2015, arXiv:1409.1556"
+    known_as = "vgg16"
+    shapes = {"classifier.3.weight": (4096, 4096)}
+
+    def source(self) -> Source:
+        """Name torchvision's own file."""
+        from torchvision.models import VGG16_Weights
+
+        return _hashed_by_torch(VGG16_Weights.IMAGENET1K_V1.url)
+
+    def build(self, path: Path, published: bool) -> FeatureExtractorBase:
+        """Build the network from a file of torchvision's tensors."""
+        from ganzoo_zoo.metrics.fidelity.networks import VGG
+
+        return VGG(self.known_as, self.tensors(path))
+
+
+class _CLIP(PublishedNetwork):
+    """Base of CLIP's image encoders."""
+
+    paper = "Radford et al. 2021, arXiv:2103.00020"
+
+    def source(self) -> Source:
+        """Name OpenAI's own file."""
+        from torch_fidelity.feature_extractor_clip import MODEL_METADATA, MODEL_URLS
+
+        digest = MODEL_METADATA[self.known_as]["hash"]
+        return Source(MODEL_URLS[self.known_as], f"{self.known_as}-{digest}.pt", digest)
+
+    def build(self, path: Path, published: bool) -> FeatureExtractorBase:
+        """Build the network from the published file, or from any file of the same tensors.
+
+        The published file is a program, which nothing but its hash makes safe to run.
+        """
+        from ganzoo_zoo.metrics.fidelity.networks import CLIP
+
+        given = path if published else self.tensors(path)
+        return CLIP(self.known_as, given)
+
+
+class CLIPViTB32(_CLIP):
+    """CLIP's image encoder ViT-B/32; 512 features.
+
+    Trained to match 400 million pictures from the web with their captions, and so fit for pictures
+    that look little like ImageNet's. Behind torch-fidelity's resizing to 224 x 224. The weights are
+    fetched once into torch's hub folder, and their hash is checked; a file that is given is either
+    the published one or holds its tensors alone, as safetensors or by ``torch.save``.
+    """
+
+    known_as = "clip-vit-b-32"
+    shapes = {"visual.conv1.weight": (768, 3, 32, 32), "text_projection": (512, 512)}
+
+
+class CLIPViTB16(_CLIP):
+    """CLIP's image encoder ViT-B/16; 512 features.
+
+    As ``clip-vit-b-32``, with patches of half the side and four times the work.
+    """
+
+    known_as = "clip-vit-b-16"
+    shapes = {"visual.conv1.weight": (768, 3, 16, 16), "text_projection": (512, 512)}
+
+
+class CLIPViTL14(_CLIP):
+    """CLIP's image encoder ViT-L/14; 768 features.
+
+    As ``clip-vit-b-32``, in the largest size that sees 224 x 224.
+    """
+
+    known_as = "clip-vit-l-14"
+    shapes = {"visual.conv1.weight": (1024, 3, 14, 14), "text_projection": (768, 768)}
+
+
+class CLIPRN50(_CLIP):
+    """CLIP's image encoder ResNet-50; 1,024 features.
+
+    As ``clip-vit-b-32``, by convolutions.
+    """
+
+    known_as = "clip-rn50"
+    shapes = {"visual.conv1.weight": (32, 3, 3, 3), "text_projection": (512, 1024)}
+
+
+class _DINOv2(PublishedNetwork):
+    """Base of DINOv2's image encoders."""
+
+    paper = "Oquab et al. 2024, arXiv:2304.07193"
+    file_name: ClassVar[str]
+
+    def source(self) -> Source:
+        """Name Meta's own file; no hash of it is published."""
+        folder = self.file_name.removesuffix("_pretrain.pth")
+        url = f"https://dl.fbaipublicfiles.com/dinov2/{folder}/{self.file_name}"
+        return Source(url, self.file_name, None)
+
+    def build(self, path: Path, published: bool) -> FeatureExtractorBase:
+        """Build the network from a file of the published tensors."""
+        from ganzoo_zoo.metrics.fidelity.networks import DINOv2
+
+        return DINOv2(self.known_as, self.tensors(path))
+
+
+class DINOv2S14(_DINOv2):
+    """DINOv2's image encoder ViT-S/14, without labels or captions; 384 features.
+
+    Behind torch-fidelity's resizing to 224 x 224. torch-fidelity itself runs the program that lies
+    in the authors' repository that day; here the published weights are put into torchvision's
+    vision transformer, which gives the same features to rounding and runs nothing from the
+    network. The weights are fetched once into torch's hub folder; no hash of them is published, so
+    that a file that is given puts its own to the score.
+    """
+
+    known_as = "dinov2-vit-s-14"
+    file_name = "dinov2_vits14_pretrain.pth"
+    shapes = {"cls_token": (1, 1, 384), "patch_embed.proj.weight": (384, 3, 14, 14)}
+
+
+class DINOv2B14(_DINOv2):
+    """DINOv2's image encoder ViT-B/14; 768 features.
+
+    As ``dinov2-vit-s-14``, larger.
+    """
+
+    known_as = "dinov2-vit-b-14"
+    file_name = "dinov2_vitb14_pretrain.pth"
+    shapes = {"cls_token": (1, 1, 768), "patch_embed.proj.weight": (768, 3, 14, 14)}
+
+
+class DINOv2L14(_DINOv2):
+    """DINOv2's image encoder ViT-L/14; 1,024 features.
+
+    As ``dinov2-vit-s-14``, larger still: the one that Stein et al. 2023 (arXiv:2306.04675) find
+    to agree best with people.
+    """
+
+    known_as = "dinov2-vit-l-14"
+    file_name = "dinov2_vitl14_pretrain.pth"
+    shapes = {"cls_token": (1, 1, 1024), "patch_embed.proj.weight": (1024, 3, 14, 14)}
+
+
+def _hashed_by_torch(url: str) -> Source:
+    """Return a source whose file has the start of its SHA-256 in its name, as torch's hub does."""
+    file_name = url.rpartition("/")[2]
+    return Source(url, file_name, Path(file_name).stem.rpartition("-")[2])
+
+
+def _fetch(name: str, source: Source, path: Path) -> None:
+    import torch
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(
+            source.url, str(path), hash_prefix=source.digest, progress=False
+        )
+    except (URLError, OSError, RuntimeError) as error:
+        raise GanzooError(
+            f"the weights of {name} cannot be fetched from {source.url} ({error});\n"
+            "connect to the network, or give that file with --features-weights PATH"
+        ) from error

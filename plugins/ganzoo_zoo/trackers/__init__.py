@@ -1,0 +1,1 @@
+"""Trackers that send a run's metrics elsewhere."""

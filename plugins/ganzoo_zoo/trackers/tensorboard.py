@@ -1,0 +1,65 @@
+"""Metrics and sample pictures as TensorBoard's event files."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from ganzoo import Tracker
+from ganzoo.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FOLDER = "tensorboard"
+
+
+class TensorBoard(Tracker):
+    """Writes metrics and sample pictures for TensorBoard, in the run's folder.
+
+    ``tensorboard --logdir runs`` shows them. It needs ``pip install 'ganzoo[tensorboard]'``.
+    """
+
+    flush_seconds: int = Field(
+        default=30, ge=1, description="Longest time until what was logged shows."
+    )
+
+    def check(self) -> None:
+        """Refuse where the package tensorboard is missing."""
+        if importlib.util.find_spec("tensorboard") is None:
+            raise InputError(
+                "tracker 'tensorboard' needs a package that is not installed here: "
+                "pip install 'ganzoo[tensorboard]'"
+            )
+
+    def start(self, folder: Path, config: dict[str, Any], step: int) -> TensorBoardRun:
+        """Open the event file; what an earlier process logged after ``step`` is purged."""
+        return TensorBoardRun(folder / FOLDER, step, self.flush_seconds)
+
+
+class TensorBoardRun:
+    """The event file of a run."""
+
+    def __init__(self, folder: Path, step: int, flush_seconds: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(
+            str(folder), purge_step=step + 1 if step else None, flush_secs=flush_seconds
+        )
+
+    def metrics(self, row: dict[str, Any]) -> None:
+        """Log every number of a line."""
+        for name, value in row.items():
+            if name != "step":
+                self._writer.add_scalar(name, value, row["step"])
+
+    def picture(self, step: int, picture: Tensor) -> None:
+        """Log the sample picture of a step."""
+        self._writer.add_image("samples", picture, step)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._writer.close()
