@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ganzoo.storage.cache import cached_folder
-from ganzoo_zoo.data import index, indexed, reading, sources
+from ganzoo_zoo.data import image_source, index, reading, sources
 
 CLASSES = 100
 AT_ONCE = 1_000_000
@@ -68,7 +68,7 @@ def make(path: Path, count: int, shape: tuple[int, ...], places: Iterable[int]) 
         about = {"skipped": [], "content": f"the images of {path.name}"}
         (folder / reading.INDEX).write_text(json.dumps(about))
 
-    cached_folder(indexed.KIND, key, make_index)
+    cached_folder(image_source.KIND, key, make_index)
     images_key = reading.key_of(facts["content"], reading.Shaping(None, None))
     cached_folder("images", images_key, make_images)
 

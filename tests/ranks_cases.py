@@ -25,7 +25,7 @@ from ganzoo.resolve import resolve
 from ganzoo.storage.files import save_tensors
 from ganzoo.training import prepare
 from ganzoo.training.prepare import prepared
-from ganzoo_zoo.data import indexed, sources
+from ganzoo_zoo.data import image_source, sources
 from ganzoo_zoo.data import reading as reading_module
 
 MLP = {"arch.hidden": (16, 16), "arch.z_dim": 8, "data.image_size": 8}
@@ -177,7 +177,7 @@ def runs(folder, mine):
 
 def reading(folder):
     """Read a folder as if its files were many, and return how often it is listed and they read."""
-    indexed.FEW, reading_module.KEPT_IMAGES, calls = 3, 3, []
+    image_source.FEW, reading_module.KEPT_IMAGES, calls = 3, 3, []
     listed, read = sources.images_below, sources.Folder.read
     sources.images_below = lambda root: calls.append("listed") or listed(root)
     sources.Folder.read = lambda self, place: calls.append("read") or read(self, place)

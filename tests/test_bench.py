@@ -18,7 +18,7 @@ from ganzoo.errors import InputError
 from ganzoo.resolve import resolve
 from ganzoo.training.prepare import prepared
 from ganzoo_zoo.apps.bench import Bench, Spread, bench, clocks, machine
-from ganzoo_zoo.apps.bench.watch import PARTS, watched
+from ganzoo_zoo.apps.bench.step_timer import PARTS, watched
 from tiny import TINY
 
 SMALL = {"arch.hidden": (32, 16), "arch.z_dim": 8, "data.image_size": 8, "train.device": "cpu"}

@@ -8,7 +8,7 @@ import torch
 
 from ganzoo.compute.seeding import kept_randomness
 from ganzoo.media import images
-from ganzoo.nn.folding import Folded
+from ganzoo.nn.fusion import Folded
 from ganzoo.registry import ARCHITECTURE, entries
 
 FOLDER = Path(__file__).parent / "benchmarks"

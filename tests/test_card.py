@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from ganzoo.cards import blocks, front_matter
+from ganzoo.cards import front_matter, sections
 from ganzoo.cards.card import card, merged
 from ganzoo.config import ComponentChoice, InitialModel, ModelConfig
 from ganzoo.errors import InputError
@@ -56,9 +56,9 @@ def row(metric="fid[digits-cnn]", value=12.25, **changes):
     return ScoreRow(**(about | changes))
 
 
-def sections(text):
+def section_texts(text):
     """Return the text of each block by its name."""
-    pieces = blocks.parsed(front_matter.split(text)[1])[1]
+    pieces = sections.parsed(front_matter.split(text)[1])[1]
     return {piece.name: piece.text for piece in pieces if piece.name}
 
 
@@ -98,8 +98,8 @@ def test_a_card_has_what_the_hub_and_a_reader_need():
         "Citation",
         "Files and versions",
     ]
-    assert "](samples.png)" in sections(SCORED)["about"]
-    assert "](training.png)" in sections(SCORED)["curve"]
+    assert "](samples.png)" in section_texts(SCORED)["about"]
+    assert "](training.png)" in section_texts(SCORED)["curve"]
     assert headings(PLAIN) == [
         title for title in headings(SCORED) if title not in ("Training curve", "Scores")
     ]
@@ -133,7 +133,7 @@ def test_the_same_model_has_the_same_card_to_the_byte():
 
 def test_citations_are_the_papers_of_the_parts_with_links():
     judged = row(features={"name": "stacked-mnist-cnn", "sha256": "be80" * 16})
-    found = sections(card(model(**{"train.augment": "cutout"}), [judged]))["citation"]
+    found = section_texts(card(model(**{"train.augment": "cutout"}), [judged]))["citation"]
     for said in (
         "Radford et al. 2016, [arXiv:1511.06434](https://arxiv.org/abs/1511.06434): architecture",
         "[arXiv:1704.00028](https://arxiv.org/abs/1704.00028): loss `wgan-gp`",
@@ -174,23 +174,23 @@ def from_model(config, name, revision=None):
 def test_what_it_started_from_is_said():
     text = card(from_model(model(), "ada/faces", "c0ffee" * 6 + "abcd"))
     assert ModelCard(text).data.base_model == "ada/faces"
-    about = sections(text)["about"]
+    about = section_texts(text)["about"]
     assert "the weights of `ada/faces` (commit `c0ffeec0ffee`), as they were after 700" in about
     assert "fine-tuned" not in PLAIN
 
 
 def test_what_it_started_from_on_the_same_machine_has_no_name_on_the_hub():
     text = card(from_model(model(), "my-run"))
-    assert "the weights of `my-run`, as they were" in sections(text)["about"]
+    assert "the weights of `my-run`, as they were" in section_texts(text)["about"]
     assert ModelCard(text).data.base_model is None
 
 
 def test_a_licence_is_given_and_never_made_up():
     assert ModelCard(PLAIN).data.license is None
-    assert "has not said under which licence" in sections(PLAIN)["licence"]
+    assert "has not said under which licence" in section_texts(PLAIN)["licence"]
     text = card(model(), license="cc-by-4.0")
     assert ModelCard(text).data.license == "cc-by-4.0"
-    assert "under the licence `cc-by-4.0`" in sections(text)["licence"]
+    assert "under the licence `cc-by-4.0`" in section_texts(text)["licence"]
 
 
 # The recipe
@@ -237,7 +237,7 @@ def test_a_snapshot_says_of_which_step_it_is():
 
 
 def test_every_option_of_the_training_is_there():
-    found = sections(PLAIN)["recipe"]
+    found = section_texts(PLAIN)["recipe"]
     for name in model().train.model_dump():
         assert f"| `{name}` |" in found
 
@@ -300,7 +300,7 @@ def test_an_installed_plugin_describes_itself(plugin):
     )
     config = ModelConfig.of(resolve("dcgan", "mine", "digits", {"loss.weight": 2}), IMAGES, 1000)
     text = card(config)
-    assert "A loss \\| of &lt;Ada>." in sections(text)["loss"]
+    assert "A loss \\| of &lt;Ada>." in section_texts(text)["loss"]
     assert "| `weight` | `2` | How much \\| of it. |" in text
     assert "--loss mine --data digits --steps 1000 --seed 0 --set loss.weight=2" in text
     assert "Ada 1843, [arXiv:1234.56789](https://arxiv.org/abs/1234.56789): loss `mine`" in text
@@ -351,7 +351,7 @@ def test_scores_say_their_whole_protocol():
         row("kid[digits-cnn]", 0.5, std=0.25, repeats=1, options={"subsets": 100}),
         row("is", 4, std=0.5, repeats=5, higher_is_better=True, features=None),
     ]
-    found = sections(card(model(), rows))["scores"]
+    found = section_texts(card(model(), rows))["scores"]
     for said in (
         "| `fid[digits-cnn]` | 12.2500 | lower |  |",
         "| `kid[digits-cnn]` | 0.5000 ± 0.2500 | lower | `subsets=100` |",
@@ -405,11 +405,11 @@ def test_hostile_names_break_neither_metadata_nor_structure():
     assert data["license"] == HOSTILE, "as it was given"
     assert set(data) <= {*metadata(SCORED), "license", "base_model"}
     plain = card(model(**{"train.augment": "color"}), [row(note="x")], curve="a")
-    assert list(sections(text)) == [name for name in sections(plain) if name != "citation"]
+    assert list(section_texts(text)) == [name for name in section_texts(plain) if name != "citation"]
     assert merged(text, text) == (text, [])
     tokens = MARKDOWN.parse(front_matter.split(text)[1])
     comments = [token.content for token in tokens if token.type == "html_block"]
-    assert len(comments) == 2 * len(sections(text)) + 1
+    assert len(comments) == 2 * len(section_texts(text)) + 1
     assert all(comment.count("<!--") == comment.count("-->") == 1 for comment in comments)
     inline = [child for token in tokens for child in token.children or ()]
     html = {child.content for child in inline if child.type == "html_inline"}
@@ -448,7 +448,7 @@ def edited():
     """Change a block of a card as a person would."""
 
     def change(text, name, old, new):
-        block = sections(text)[name]
+        block = section_texts(text)[name]
         assert old in block
         return text.replace(block, block.replace(old, new))
 
@@ -475,17 +475,17 @@ def test_text_around_the_blocks_stays_where_it_is():
     assert kept == []
     assert re.search(r"/ganzoo:architecture -->\n\nMy own words\.\n\n<!-- ganzoo:loss", new)
     assert new.endswith("<!-- /ganzoo:versions -->\n\n## Thanks\n\nTo all.\n")
-    assert sections(new) == sections(SCORED)
+    assert section_texts(new) == section_texts(SCORED)
 
 
 def test_an_edited_block_is_kept_and_named(edited):
     old = edited(SCORED, "limits", "It is meant for research", "It is art")
     new, kept = merged(PLAIN, old)
     assert kept == ["limits"]
-    assert sections(new)["limits"] == sections(old)["limits"]
-    assert list(sections(new)) == list(sections(PLAIN))
-    for name in sections(PLAIN).keys() - {"limits"}:
-        assert sections(new)[name] == sections(PLAIN)[name]
+    assert section_texts(new)["limits"] == section_texts(old)["limits"]
+    assert list(section_texts(new)) == list(section_texts(PLAIN))
+    for name in section_texts(PLAIN).keys() - {"limits"}:
+        assert section_texts(new)[name] == section_texts(PLAIN)[name]
 
 
 def test_an_edited_block_that_says_nothing_any_more_is_kept(edited):
@@ -493,7 +493,7 @@ def test_an_edited_block_that_says_nothing_any_more_is_kept(edited):
     new, kept = merged(PLAIN, old)
     assert kept == ["curve"]
     assert "Here you see" in new
-    assert "scores" not in sections(new)
+    assert "scores" not in section_texts(new)
 
 
 def test_other_ends_of_lines_are_no_edit():
@@ -501,30 +501,30 @@ def test_other_ends_of_lines_are_no_edit():
 
 
 def test_a_block_that_was_taken_away_stays_away():
-    old = PLAIN.replace(sections(PLAIN)["limits"], "")
+    old = PLAIN.replace(section_texts(PLAIN)["limits"], "")
     new, kept = merged(SCORED, old)
     assert kept == []
-    assert list(sections(new)) == [name for name in sections(SCORED) if name != "limits"]
-    assert "limits" not in sections(merged(PLAIN, merged(SCORED, new)[0])[0]), "for good"
+    assert list(section_texts(new)) == [name for name in section_texts(SCORED) if name != "limits"]
+    assert "limits" not in section_texts(merged(PLAIN, merged(SCORED, new)[0])[0]), "for good"
 
 
 def test_scores_that_were_taken_away_stay_away_while_there_are_none():
-    without = SCORED.replace(sections(SCORED)["scores"], "")
+    without = SCORED.replace(section_texts(SCORED)["scores"], "")
     between = merged(PLAIN, without)[0]
-    assert "scores" not in sections(merged(SCORED, between)[0])
+    assert "scores" not in section_texts(merged(SCORED, between)[0])
 
 
 def test_a_block_that_is_new_appears_in_its_place():
     new = merged(SCORED, PLAIN)[0]
-    assert list(sections(new)) == list(sections(SCORED))
+    assert list(section_texts(new)) == list(section_texts(SCORED))
 
 
 def test_the_old_order_wins():
-    loss = sections(PLAIN)["loss"]
+    loss = section_texts(PLAIN)["loss"]
     old = PLAIN.replace(loss + "\n", "") + "\n" + loss
     new = merged(SCORED, old)[0]
-    assert list(sections(new))[-1] == "loss"
-    assert sorted(sections(new)) == sorted(sections(SCORED))
+    assert list(section_texts(new))[-1] == "loss"
+    assert sorted(section_texts(new)) == sorted(section_texts(SCORED))
 
 
 @pytest.mark.parametrize(
@@ -541,13 +541,13 @@ def test_a_card_of_a_persons_own_stands_before_the_blocks(old):
     new, kept = merged(SCORED, old)
     assert kept == []
     assert new.index("All of this is mine.") < new.index("<!-- ganzoo:about")
-    for name, text in sections(SCORED).items():
-        assert name == "licence" or sections(new)[name] == text
+    for name, text in section_texts(SCORED).items():
+        assert name == "licence" or section_texts(new)[name] == text
     data = metadata(new)
     assert data["library_name"] == "ganzoo"
     if "license" in old:
         assert "language: no\nlicense: mit # mine\n" in new
-        assert "under the licence `mit`" in sections(new)["licence"]
+        assert "under the licence `mit`" in section_texts(new)["licence"]
     assert merged(SCORED, new) == (new, [])
 
 
@@ -565,12 +565,12 @@ def test_a_block_without_an_end_or_a_beginning_loses_nothing(break_it):
 
 
 def test_a_copied_block_is_written_again_too():
-    scores = sections(SCORED)["scores"]
+    scores = section_texts(SCORED)["scores"]
     old = SCORED.replace("<!-- ganzoo:use", scores + "\n<!-- ganzoo:use")
     later = card(model(), [row(value=7)])
     new, kept = merged(later, old)
     assert kept == []
-    assert new.count(sections(later)["scores"]) == 2
+    assert new.count(section_texts(later)["scores"]) == 2
     assert scores not in new
 
 
@@ -578,7 +578,7 @@ def test_a_copied_block_is_written_again_too():
 def test_a_record_that_was_changed_does_no_harm(record):
     old = re.sub(r"<!-- ganzoo \{.*\n", lambda _: record, PLAIN)
     new = merged(SCORED, old)[0]
-    assert list(sections(new)) == list(sections(SCORED))
+    assert list(section_texts(new)) == list(section_texts(SCORED))
 
 
 # Metadata that a person wrote
@@ -625,10 +625,10 @@ def test_a_licence_gives_way_to_one_that_is_given_now_alone():
     old = with_metadata(PLAIN, license="mit")
     kept = merged(PLAIN, old)[0]
     assert metadata(kept)["license"] == "mit"
-    assert "under the licence `mit`" in sections(kept)["licence"], "and the text agrees"
+    assert "under the licence `mit`" in section_texts(kept)["licence"], "and the text agrees"
     given = merged(card(model(), license="cc0-1.0"), old)[0]
     assert metadata(given)["license"] == "cc0-1.0"
-    assert "`cc0-1.0`" in sections(given)["licence"]
+    assert "`cc0-1.0`" in section_texts(given)["licence"]
 
 
 def test_results_of_a_persons_own_survive_and_ganzoos_are_written_again():
@@ -700,7 +700,7 @@ WORDS = st.text(
 def touched(draw, text):
     """Draw a card with text between its blocks, and the pieces of text."""
     front, body = front_matter.split(text)
-    _, pieces = blocks.parsed(body)
+    _, pieces = sections.parsed(body)
     record = body[: body.index("\n") + 1]
     added, made = [], record
     for piece in pieces:
@@ -721,7 +721,7 @@ def test_whatever_stands_between_blocks_survives(data):
     assert kept == []
     for mine in added:
         assert mine.strip("\n") in made
-    assert sections(made) == sections(new)
+    assert section_texts(made) == section_texts(new)
     assert merged(new, made) == (made, [])
 
 

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import ganzoo
 from ganzoo import DataSpec
-from ganzoo.nn.folding import Folded, applied, conv2d_of_doubled, halved_conv2d
+from ganzoo.nn.fusion import Folded, applied, conv2d_of_doubled, halved_conv2d
 from ganzoo.registry import ARCHITECTURE
 
 CIFAR = DataSpec(shape=(3, 32, 32))

@@ -18,7 +18,7 @@ from PIL import Image
 
 from ganzoo import open_dataset
 from ganzoo.errors import GanzooError, InputError
-from ganzoo_zoo.data import archive, files, index, indexed, reading, sources
+from ganzoo_zoo.data import archive, files, image_source, index, reading, sources
 from ganzoo_zoo.data.files import in_runs, outermost
 from ganzoo_zoo.data.index import Index, Joint, Without, ordered, to_bytes, to_name
 
@@ -238,8 +238,8 @@ CONTENTS = {f"{kind}/{i}.bmp": picture(10 * i + len(kind)) for kind in ("a", "bb
 @pytest.fixture(autouse=True)
 def large(monkeypatch):
     """Have the smallest sets treated as large ones, and trusted at once."""
-    monkeypatch.setattr(indexed, "FEW", 3)
-    monkeypatch.setattr(indexed, "SETTLED", -1)
+    monkeypatch.setattr(image_source, "FEW", 3)
+    monkeypatch.setattr(image_source, "SETTLED", -1)
     monkeypatch.setattr(reading, "KEPT_IMAGES", 3)
 
 
@@ -334,7 +334,7 @@ def test_every_change_is_seen_and_no_more_is_read(tmp_path, read, change):
     with sources.folder(str(root)) as source:
         source.find()
         content = source.content()
-    if len(source.names) > indexed.FEW:  # else all are read, as of any small set
+    if len(source.names) > image_source.FEW:  # else all are read, as of any small set
         assert sorted(read) == wanted
     after = open_dataset(str(root))
     for name, image in zip(after.names, after.stored, strict=True):
@@ -368,7 +368,7 @@ def test_the_content_is_that_of_files_that_are_all_read(tmp_path, monkeypatch):
 
     kept = [list(contents()) for _ in range(3)]
     assert entries("index")
-    monkeypatch.setattr(indexed, "FEW", 2000)
+    monkeypatch.setattr(image_source, "FEW", 2000)
     shutil.rmtree("cache")
     assert kept == [list(contents())] * 3
     assert not Path("cache").exists()
@@ -379,7 +379,7 @@ def test_what_has_changed_a_moment_ago_is_read_again(tmp_path, read, monkeypatch
     with zipfile.ZipFile(tmp_path / "images.zip", "w") as made:
         for name, data in CONTENTS.items():
             made.writestr(name, data)
-    monkeypatch.setattr(indexed, "SETTLED", 60 * 10**9)
+    monkeypatch.setattr(image_source, "SETTLED", 60 * 10**9)
     hashed = []
     content = sources.Zip._hashed
     monkeypatch.setattr(sources.Zip, "_hashed", lambda self: hashed.append(1) or content(self))
@@ -390,7 +390,7 @@ def test_what_has_changed_a_moment_ago_is_read_again(tmp_path, read, monkeypatch
     same(first[1], open_dataset(str(tmp_path / "images.zip")))
     assert sorted(read) == ["1.bmp", "1.bmp", "2.bmp", "2.bmp"]
     assert len(hashed) == 1
-    monkeypatch.setattr(indexed, "SETTLED", -1)
+    monkeypatch.setattr(image_source, "SETTLED", -1)
     for _ in range(3):
         same(first[0], open_dataset(str(root)))
         same(first[1], open_dataset(str(tmp_path / "images.zip")))
@@ -476,7 +476,7 @@ def test_without_a_cache_all_is_listed_in_memory(tmp_path, read, monkeypatch):
 def test_where_the_system_cannot_tell_changes_no_index_is_kept(tmp_path, read, monkeypatch):
     root = fill(tmp_path / "images", CONTENTS)
     open_dataset(str(root))
-    monkeypatch.setattr(indexed, "TELLS_CHANGES", False)
+    monkeypatch.setattr(image_source, "TELLS_CHANGES", False)
     read.clear()
     open_dataset(str(root))
     assert len(read) == len(CONTENTS)

@@ -29,7 +29,7 @@ from ganzoo.media.images import frame, scatter
 from ganzoo.runs.folder import Run
 from ganzoo.storage.files import append_line
 from ganzoo_zoo.apps.report import charts, history, page, pictures, report
-from ganzoo_zoo.apps.report.judging import logits_of
+from ganzoo_zoo.apps.report.logits import logits_of
 from ganzoo_zoo.apps.report.surface import SIDE, Surface, read_surface, surface
 from ganzoo_zoo.apps.report.tracker import ReportTracker
 from tiny import TINY, Stopper

@@ -7,7 +7,7 @@ from torch import nn
 import ganzoo
 from ganzoo import DataSpec
 from ganzoo.errors import InputError
-from ganzoo.nn.folding import Folded
+from ganzoo.nn.fusion import Folded
 from ganzoo_zoo.families.resnet import ResNet
 from tiny import TINY
 

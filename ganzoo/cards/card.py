@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ganzoo import registry
-from ganzoo.cards import blocks, front_matter
-from ganzoo.cards.blocks import Piece, Record
+from ganzoo.cards import front_matter, sections
 from ganzoo.cards.markdown import cell, code, linked, prose, table
+from ganzoo.cards.sections import Piece, Record
 from ganzoo.config import TrainOptions
 from ganzoo.errors import GanzooError, InputError, printable
 from ganzoo.registry import (
@@ -85,11 +85,11 @@ def card(
         "citation": _citation(subject),
         "versions": _versions(config),
     }
-    written = {name: blocks.block(name, text) for name, text in texts.items() if text}
+    written = {name: sections.block(name, text) for name, text in texts.items() if text}
     front = _front(subject, license)
     recorded = {key: value for key, value in front.items() if key != "model-index"}
     record = Record(blocks=tuple(written), front=recorded)
-    return _whole(front_matter.written(front), record, blocks.apart(list(written.values())))
+    return _whole(front_matter.written(front), record, sections.apart(list(written.values())))
 
 
 def licence_of(text: str | None) -> str | list[str] | None:
@@ -123,15 +123,15 @@ def merged(new: str, old: str) -> tuple[str, list[str]]:
     """
     old = old.removeprefix("\ufeff").replace("\r\n", "\n")
     (new_yaml, new_body), (old_yaml, old_body) = map(front_matter.split, (new, old))
-    (new_record, new_pieces), (old_record, old_pieces) = map(blocks.parsed, (new_body, old_body))
+    (new_record, new_pieces), (old_record, old_pieces) = map(sections.parsed, (new_body, old_body))
     now, then = new_record or Record(), old_record or Record()
     fresh = {piece.name: piece for piece in new_pieces if piece.name}
     front = front_matter.merged(
         front_matter.read(new_yaml), front_matter.read(old_yaml), then.front
     )
     if "licence" in fresh:  # a person may have given one in the metadata alone
-        fresh["licence"] = blocks.block("licence", _licence(front.get("license")))
-    pieces, away = blocks.merged(fresh, old_pieces, then.blocks)
+        fresh["licence"] = sections.block("licence", _licence(front.get("license")))
+    pieces, away = sections.merged(fresh, old_pieces, then.blocks)
     # A person may have copied one, and then there are two.
     names = dict.fromkeys(piece.name for piece in pieces if piece.name)
     edited = dict.fromkeys(piece.name for piece in pieces if piece.name and piece.edited)
@@ -140,7 +140,7 @@ def merged(new: str, old: str) -> tuple[str, list[str]]:
 
 
 def _whole(front: str, record: Record, pieces: Sequence[Piece]) -> str:
-    return f"---\n{front}---\n{blocks.body(record, pieces)}"
+    return f"---\n{front}---\n{sections.body(record, pieces)}"
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import registry
-from ganzoo.cards import blocks, front_matter
-from ganzoo.cards.blocks import Record
+from ganzoo.cards import front_matter, sections
 from ganzoo.cards.card import installable, licence_of, strangers
 from ganzoo.cards.markdown import code, prose
+from ganzoo.cards.sections import Record
 from ganzoo.component import validated
 from ganzoo.errors import InputError, printable
 from ganzoo.models.find import find_model
@@ -218,21 +218,21 @@ class Page:
         front: dict[str, Any] = {"title": subject.repo.partition("/")[2], **own}
         if subject.licence:
             front["license"] = subject.licence
-        about = {"about": blocks.block("about", _about(subject))}
+        about = {"about": sections.block("about", _about(subject))}
         if old is None:
             record = Record(blocks=("about",), front=front)
-            body = blocks.body(record, blocks.apart(list(about.values())))
+            body = sections.body(record, sections.apart(list(about.values())))
             return f"---\n{front_matter.written(front)}---\n{body}"
         yaml, body = front_matter.split(old.removeprefix("\ufeff").replace("\r\n", "\n"))
         there = front_matter.read(yaml)
-        record, pieces = blocks.parsed("" if TEMPLATE.fullmatch(body) else body)
+        record, pieces = sections.parsed("" if TEMPLATE.fullmatch(body) else body)
         # A person may have given it another title, and all that the Hub knows besides.
         front = {**front, **there, **own, **_licence(subject, there, record)}
-        pieces, away = blocks.merged(about, pieces, record.blocks if record else ())
+        pieces, away = sections.merged(about, pieces, record.blocks if record else ())
         if any(piece.edited for piece in pieces):
             warn("what the card of the Space says was edited by hand and stays as it is")
         record = Record(blocks=("about", *away), front=front)
-        return f"---\n{front_matter.rewritten(yaml, front)}---\n{blocks.body(record, pieces)}"
+        return f"---\n{front_matter.rewritten(yaml, front)}---\n{sections.body(record, pieces)}"
 
 
 def _licence(subject: Subject, there: dict[str, Any], record: Record | None) -> dict[str, Any]:

@@ -25,14 +25,14 @@ from ganzoo.protocols.loss import Discriminator
 from ganzoo.training.batch_order import BalancedOrder, BatchOrder
 from ganzoo.training.batches import Feed
 from ganzoo.training.checkpoint import TrainState
-from ganzoo.training.checks import (
+from ganzoo.training.ema import MovingAverage
+from ganzoo.training.preconditions import (
     _check_augmentations,
     _check_balance,
     _check_labels,
     _check_options,
     _check_shares,
 )
-from ganzoo.training.ema import MovingAverage
 
 if TYPE_CHECKING:
     from ganzoo.protocols.architecture import Architecture

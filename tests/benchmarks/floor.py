@@ -4,7 +4,7 @@ It does the work of a step of :class:`ganzoo.training.trainer.Trainer`, and no m
 chosen from memory and scaled, the discriminator learns from fakes that were made without a graph
 and is frozen while the generator learns, both by torch's fused Adam, and the averaged generator
 follows. Networks and images are channels-last, unless that is slower, and what
-``ganzoo.nn.folding`` folds is folded. It reads no loss, seeds nothing, and knows neither processes
+``ganzoo.nn.fusion`` folds is folded. It reads no loss, seeds nothing, and knows neither processes
 nor devices nor precisions.
 """
 

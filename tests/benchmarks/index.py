@@ -82,9 +82,9 @@ def made(folder: Path, count: int) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
             archive.writestr(name, data)
-    from ganzoo_zoo.data import indexed
+    from ganzoo_zoo.data import image_source
 
-    time.sleep(indexed.SETTLED / 1e9 + 1)  # or all would be read again as changed a moment ago
+    time.sleep(image_source.SETTLED / 1e9 + 1)  # or all would be read again as changed a moment ago
 
 
 def measured(work: str, path: Path) -> dict[str, Any]:

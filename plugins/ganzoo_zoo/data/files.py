@@ -21,7 +21,7 @@ from ganzoo_zoo.data.shaping import Shaping
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ganzoo_zoo.data.indexed import Source
+    from ganzoo_zoo.data.image_source import Source
     from ganzoo_zoo.data.sources import Joined
 
     Classes = tuple[tuple[str, ...] | None, Tensor | None]

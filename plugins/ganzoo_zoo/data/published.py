@@ -21,8 +21,8 @@ from ganzoo_zoo.data.options import FLIP, AbsolutePath, Mirrored
 from ganzoo_zoo.data.shaping import Shaping
 
 if TYPE_CHECKING:
-    from ganzoo_zoo.data.celeba_crop import Faces
     from ganzoo_zoo.data.files import Classes
+    from ganzoo_zoo.data.labelled_folder import Faces
 
 NAMED = 3
 """Missing and damaged files that are named."""
@@ -257,7 +257,7 @@ class CelebA(_Published, ImageFiles):
     @contextmanager
     def opened(self) -> Iterator[Faces]:
         """Load the lists; an image that is missing is named when it is read."""
-        from ganzoo_zoo.data.celeba_crop import Faces
+        from ganzoo_zoo.data.labelled_folder import Faces
 
         found = self.found()
         labels = None

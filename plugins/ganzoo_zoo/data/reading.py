@@ -29,8 +29,8 @@ from ganzoo.storage.cache import cached_folder
 from ganzoo.storage.files import cache_folder
 from ganzoo.storage.mapped_array import Rows
 from ganzoo_zoo.data import decoding
+from ganzoo_zoo.data.image_source import FEW, LISTING, Source
 from ganzoo_zoo.data.index import Without
-from ganzoo_zoo.data.indexed import FEW, LISTING, Source
 from ganzoo_zoo.data.parallel import in_order
 from ganzoo_zoo.data.shaping import Shaping
 from ganzoo_zoo.data.sources import Changed

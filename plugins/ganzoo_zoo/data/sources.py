@@ -18,8 +18,16 @@ from ganzoo.errors import GanzooError, InputError, first_line
 from ganzoo.progress import report
 from ganzoo.storage.files import regular_size
 from ganzoo_zoo.data import archive
+from ganzoo_zoo.data.image_source import (
+    LISTING,
+    NO_STATE,
+    STATE,
+    Indexed,
+    Source,
+    is_settled,
+    state_of,
+)
 from ganzoo_zoo.data.index import Index, Joint, Record, blocks, ordered, to_bytes, to_name, write
-from ganzoo_zoo.data.indexed import LISTING, NO_STATE, STATE, Indexed, Source, is_settled, state_of
 from ganzoo_zoo.data.parallel import in_order
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")

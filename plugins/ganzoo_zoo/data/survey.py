@@ -27,7 +27,7 @@ from ganzoo_zoo.data.index import Without
 from ganzoo_zoo.data.parallel import in_order
 
 if TYPE_CHECKING:
-    from ganzoo_zoo.data.indexed import Source
+    from ganzoo_zoo.data.image_source import Source
     from ganzoo_zoo.data.shaping import Shaping
 
 ROWS, COLUMNS = 8, 10

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ganzoo.training.trainer import Trainer
     from ganzoo_zoo.apps.bench.clocks import Clock
     from ganzoo_zoo.apps.bench.machine import Machine, Memory
-    from ganzoo_zoo.apps.bench.watch import Spans
+    from ganzoo_zoo.apps.bench.step_timer import Spans
 
 WARM_UP_STEPS = 3
 """Steps that are not timed, at least: the first makes the optimisers' state, as well."""
@@ -152,7 +152,7 @@ def bench(
 def _measured(config: RunConfig, trainer: Trainer, steps: int | None, seconds: float) -> Bench:
     from ganzoo_zoo.apps.bench import machine
     from ganzoo_zoo.apps.bench.clocks import clock_for
-    from ganzoo_zoo.apps.bench.watch import PARTS
+    from ganzoo_zoo.apps.bench.step_timer import PARTS
 
     clock, device = clock_for(trainer.device), trainer.device
     flops, warm_up, step_time = _warm_up(trainer, clock)
@@ -215,7 +215,7 @@ def _warm_up(trainer: Trainer, clock: Clock) -> tuple[int, int, float]:
 
 def _spans(trainer: Trainer, clock: Clock, steps: int, what: str) -> list[Spans]:
     from ganzoo.progress import report
-    from ganzoo_zoo.apps.bench.watch import watched
+    from ganzoo_zoo.apps.bench.step_timer import watched
 
     with watched(trainer, clock) as watch:
         for done in range(steps):

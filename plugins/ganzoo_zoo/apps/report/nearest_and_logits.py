@@ -15,7 +15,7 @@ from ganzoo.media import images
 from ganzoo.models.model import Model, classes_in_turn, load
 from ganzoo.protocols.dataset import Samples
 from ganzoo_zoo.apps.report.charts import Chart, histogram
-from ganzoo_zoo.apps.report.judging import logits_of
+from ganzoo_zoo.apps.report.logits import logits_of
 from ganzoo_zoo.apps.report.pictures import data_uri
 from ganzoo_zoo.apps.report.surface import Surface, fits, surface
 

@@ -14,7 +14,7 @@ from ganzoo import Tracker
 from ganzoo_zoo.apps.report import MOST_NEIGHBOURS, NEIGHBOURS
 
 if TYPE_CHECKING:
-    from ganzoo_zoo.apps.report.following import ReportedRun
+    from ganzoo_zoo.apps.report.tracker_run import ReportedRun
 
 
 class ReportTracker(Tracker):
@@ -35,6 +35,6 @@ class ReportTracker(Tracker):
 
     def start(self, folder: Path, config: dict[str, Any], step: int) -> ReportedRun:
         """Begin to look on, or again; what was kept of later steps is dropped."""
-        from ganzoo_zoo.apps.report.following import ReportedRun
+        from ganzoo_zoo.apps.report.tracker_run import ReportedRun
 
         return ReportedRun(folder, self.neighbours, step)

@@ -21,7 +21,7 @@ from ganzoo_zoo.apps.sweep.folder import (
 from ganzoo_zoo.apps.sweep.grid import Cell, Grid
 from ganzoo_zoo.apps.sweep.picture import draw
 from ganzoo_zoo.apps.sweep.results import Results, Verdict
-from ganzoo_zoo.apps.sweep.work import Task, judgement
+from ganzoo_zoo.apps.sweep.task import Task, judgement
 from ganzoo_zoo.apps.sweep.workers import Ended, Workers
 
 

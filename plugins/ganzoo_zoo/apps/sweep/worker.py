@@ -63,7 +63,7 @@ def _done(line: bytes, channel: Channel) -> dict[str, Any]:
     """Do a task, and return how it ended."""
     import torch
 
-    from ganzoo_zoo.apps.sweep.work import Task, reason, work
+    from ganzoo_zoo.apps.sweep.task import Task, reason, work
 
     task = Task.model_validate_json(line)
     torch.set_num_threads(task.threads)

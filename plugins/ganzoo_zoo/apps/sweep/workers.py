@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from ganzoo.runs.scores import ScoreRow
-from ganzoo_zoo.apps.sweep.work import Task
+from ganzoo_zoo.apps.sweep.task import Task
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo import DataSpec
-from ganzoo.nn.folding import Folded, applied
+from ganzoo.nn.fusion import Folded, applied
 from ganzoo_zoo.families.dcgan import DCGAN
 
 WEIGHT_STD = 0.02

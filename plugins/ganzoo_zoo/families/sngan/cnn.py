@@ -7,7 +7,7 @@ import itertools
 from torch import nn
 
 from ganzoo import DataSpec
-from ganzoo.nn.folding import Folded
+from ganzoo.nn.fusion import Folded
 from ganzoo_zoo.families.sngan import SNGAN
 from ganzoo_zoo.families.sngan.spectral import normalise
 

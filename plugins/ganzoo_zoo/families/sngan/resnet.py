@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ganzoo import DataSpec
-from ganzoo.nn.folding import Folded
+from ganzoo.nn.fusion import Folded
 from ganzoo.protocols.dataset import SMALLEST_SIDES
 from ganzoo_zoo.families.sngan import SNGANResNet
 from ganzoo_zoo.families.sngan.spectral import normalise

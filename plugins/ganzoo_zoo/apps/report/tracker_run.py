@@ -16,7 +16,7 @@ from ganzoo.runs.folder import Run
 from ganzoo.storage.files import append_line, drop_lines_after, to_json, write_text
 from ganzoo.training.checkpoint import STEP
 from ganzoo_zoo.apps.report import report
-from ganzoo_zoo.apps.report.judging import logits_of
+from ganzoo_zoo.apps.report.logits import logits_of
 from ganzoo_zoo.apps.report.surface import fits, surface
 from ganzoo_zoo.apps.report.tracker_files import NAMES, Kept
 
