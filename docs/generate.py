@@ -21,7 +21,7 @@ import ganzoo
 from ganzoo import registry
 from ganzoo.cli import app
 from ganzoo.cli.inspect import describe_component
-from ganzoo.cli.plugins import build
+from ganzoo.cli.plugins import build_command
 from ganzoo.config import TrainSettings
 from ganzoo.registry import COMMAND, KINDS
 from ganzoo.testing.conformance import CHECKS
@@ -120,7 +120,7 @@ def reference() -> str:
         "Said before the first step of a run, which goes on; what cannot work at all is refused "
         "where it is found."
     )
-    parts.append(_first_lines("lint", sanity_checks.lints))
+    parts.append(_first_lines("lint", sanity_checks.sanity_checks))
     return "\n\n".join(parts) + "\n"
 
 
@@ -129,7 +129,7 @@ def _commands() -> dict[str, Any]:
     listed = [entry for entry in registry.entries(COMMAND) if entry.package == PACKAGE]
     found = dict(typer.main.get_command(app).commands)
     for entry in listed:
-        found[entry.name] = build(entry)
+        found[entry.name] = build_command(entry)
         for name, command in getattr(found[entry.name], "commands", {}).items():
             found[f"{entry.name} {name}"] = command
     return found

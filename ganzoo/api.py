@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 from ganzoo import distributed
 from ganzoo.config import RunConfig
 from ganzoo.errors import InputError
-from ganzoo.progress import told_to
+from ganzoo.progress import send_progress_to
 from ganzoo.registry import DATASET
-from ganzoo.resolve import choose_data, resolve, with_changes
+from ganzoo.resolve import choose_data, resolve, change_config
 from ganzoo.runs.folder import Run
 from ganzoo.storage.files import user_path
 
 if TYPE_CHECKING:
-    from ganzoo.distributed import Ranks
+    from ganzoo.distributed import Processes
     from ganzoo.protocols.dataset import Samples
     from ganzoo.training.observer import Observer
     from ganzoo.training.snapshots import Snapshots
     from ganzoo.training.trainer import Trainer
-    from ganzoo.training.warm_start import Initial
+    from ganzoo.training.warm_start import StartingWeights
 
 EXTENDABLE = {"train.steps", "train.device"}
 """What may change when a run goes on: neither changes a step that was done."""
@@ -64,40 +64,40 @@ def train(
     """
     named = {f"train.{name}": value for name, value in train_options.items()}
     given = architecture, loss, data, {**(settings or {}), **named}, trackers
-    with distributed.joined():
-        config, initial = configured(init, *given)
+    with distributed.join_team():
+        config, initial = build_config(init, *given)
         return start(config, out, observer, initial)
 
 
-def configured(
+def build_config(
     init: str | Path | Run | None,
     architecture: str | None,
     loss: str | None,
     data: str | None,
     settings: Mapping[str, Any],
     trackers: Iterable[str],
-) -> tuple[RunConfig, Initial | None]:
+) -> tuple[RunConfig, StartingWeights | None]:
     """Return the configuration of a new run, and what it starts from; see :func:`train`.
 
     Of several processes the first one alone has what it starts from.
     """
-    initial: Initial | None = None
+    initial: StartingWeights | None = None
 
     def chosen() -> RunConfig:
         nonlocal initial
         if init is not None:
-            from ganzoo.training.warm_start import Initial
+            from ganzoo.training.warm_start import StartingWeights
 
-            initial = Initial.load(init)
+            initial = StartingWeights.load(init)
             return initial.resolve(architecture, loss, data, settings, trackers)
         if architecture is None:
             raise InputError("name an architecture to train, such as those of 'ganzoo list'")
         return resolve(architecture, loss, data, settings, trackers)
 
-    return _agreed_config(distributed.current(), chosen), initial
+    return _share_config(distributed.current(), chosen), initial
 
 
-def _agreed_config(team: Ranks, make: Callable[[], RunConfig]) -> RunConfig:
+def _share_config(team: Processes, make: Callable[[], RunConfig]) -> RunConfig:
     if team.world == 1:
         return make()
     return RunConfig.model_validate(team.agreed(lambda: make().model_dump(mode="json")))
@@ -117,49 +117,49 @@ def start(
     config: RunConfig,
     out: str | Path | None = None,
     observer: Observer | None = None,
-    initial: Initial | None = None,
+    initial: StartingWeights | None = None,
 ) -> Run:
     """Train a new run of a configuration, with what it starts from if that is a model."""
-    with distributed.joined() as team:
-        observer = _heard(observer, team)
-        with told_to(observer.progressed):
-            return _started(config, out, observer, initial, team)
+    with distributed.join_team() as team:
+        observer = _choose_observer(observer, team)
+        with send_progress_to(observer.progressed):
+            return _train_new_run(config, out, observer, initial, team)
 
 
-def _heard(observer: Observer | None, team: Ranks) -> Observer:
+def _choose_observer(observer: Observer | None, team: Processes) -> Observer:
     """Return what watches the run; of several processes the first one alone is watched."""
     from ganzoo.training.observer import Observer
 
     return observer if observer and team.first else Observer()
 
 
-def _started(
+def _train_new_run(
     config: RunConfig,
     out: str | Path | None,
     observer: Observer,
-    initial: Initial | None,
-    team: Ranks,
+    initial: StartingWeights | None,
+    team: Processes,
 ) -> Run:
     from ganzoo.training.loop import run_training
-    from ganzoo.training.prepare import prepared
-    from ganzoo.training.sanity_checks import complaints
+    from ganzoo.training.prepare import build_trainer
+    from ganzoo.training.sanity_checks import warnings_before_start
 
     if config.init is not None and initial is None and team.first:
         raise InputError(f"this configuration starts from the model {config.init.name}: give it")
-    samples = _read(config, team)
+    samples = _read_data(config, team)
     config = config.model_copy(update={"data_fingerprint": samples.fingerprint})
     # Whatever can be refused is refused before a folder appears.
-    trainer = prepared(config, samples, initial)
+    trainer = build_trainer(config, samples, initial)
     snapshots = _snapshots(config, trainer)
-    for message in [*samples.complaints(), *complaints(trainer), *trainer.apart()]:
+    for message in [*samples.complaints(), *warnings_before_start(trainer), *trainer.apart()]:
         observer.warned(message)
     observer.prepared(trainer)
-    with _created(config, out, initial, team) as run:
+    with _create_run(config, out, initial, team) as run:
         run_training(run, config, trainer, observer, snapshots)
     return run
 
 
-def _read(config: RunConfig, team: Ranks) -> Samples:
+def _read_data(config: RunConfig, team: Processes) -> Samples:
     """Read the data; every process must find the same."""
     samples = config.data.build(DATASET).read()
     team.require_same(samples.fingerprint, "the data")
@@ -167,8 +167,8 @@ def _read(config: RunConfig, team: Ranks) -> Samples:
 
 
 @contextmanager
-def _created(
-    config: RunConfig, out: str | Path | None, initial: Initial | None, team: Ranks
+def _create_run(
+    config: RunConfig, out: str | Path | None, initial: StartingWeights | None, team: Processes
 ) -> Iterator[Run]:
     """Make a run's folder, in the first process; the others learn where it is."""
     if not team.first:
@@ -196,15 +196,15 @@ def resume(
     Raises:
         InputError: the folder is no run, an option differs, or all checkpoints are damaged.
     """
-    with distributed.joined() as team:
-        observer = _heard(observer, team)
-        with _opened(path, team) as run, told_to(observer.progressed):
-            _resumed(run, changes or {}, observer, team)
+    with distributed.join_team() as team:
+        observer = _choose_observer(observer, team)
+        with _open_run(path, team) as run, send_progress_to(observer.progressed):
+            _continue_run(run, changes or {}, observer, team)
     return run
 
 
 @contextmanager
-def _opened(path: str | Path, team: Ranks) -> Iterator[Run]:
+def _open_run(path: str | Path, team: Processes) -> Iterator[Run]:
     """Open a run and lock it, in the first process; the others learn where it is."""
     run = Run(Path(team.agreed(lambda: str(Run.open(user_path(path)).path))))
     if not team.first:
@@ -214,15 +214,19 @@ def _opened(path: str | Path, team: Ranks) -> Iterator[Run]:
         yield run
 
 
-def _resumed(run: Run, changes: Mapping[str, Any], observer: Observer, team: Ranks) -> None:
+def _continue_run(
+    run: Run, changes: Mapping[str, Any], observer: Observer, team: Processes
+) -> None:
     from ganzoo.training.loop import run_training
-    from ganzoo.training.prepare import prepared
+    from ganzoo.training.prepare import build_trainer
 
-    config = _agreed_config(team, lambda: _config_to_go_on(run, changes, observer))
-    samples = _read(config, team)
+    config = _share_config(team, lambda: _config_for_resume(run, changes, observer))
+    samples = _read_data(config, team)
     if samples.fingerprint != config.data_fingerprint:
         raise InputError(f"the data of {run.path} have changed since it was started")
-    trainer = prepared(config, samples, _kept(run, config) if team.first else None)
+    trainer = build_trainer(
+        config, samples, _load_starting_weights(run, config) if team.first else None
+    )
     for message in trainer.apart():
         observer.warned(message)
     snapshots = _snapshots(config, trainer)
@@ -232,12 +236,12 @@ def _resumed(run: Run, changes: Mapping[str, Any], observer: Observer, team: Ran
     run_training(run, config, trainer, observer, snapshots)
 
 
-def _kept(run: Run, config: RunConfig) -> Initial | None:
+def _load_starting_weights(run: Run, config: RunConfig) -> StartingWeights | None:
     if config.init is None:
         return None
-    from ganzoo.training.warm_start import Initial
+    from ganzoo.training.warm_start import StartingWeights
 
-    return Initial.kept(run.init, config.init)
+    return StartingWeights.kept(run.init, config.init)
 
 
 def _snapshots(config: RunConfig, trainer: Trainer) -> Snapshots | None:
@@ -248,12 +252,12 @@ def _snapshots(config: RunConfig, trainer: Trainer) -> Snapshots | None:
     return Snapshots(config, trainer)
 
 
-def _config_to_go_on(run: Run, changes: Mapping[str, Any], observer: Observer) -> RunConfig:
+def _config_for_resume(run: Run, changes: Mapping[str, Any], observer: Observer) -> RunConfig:
     """Return a run's configuration with changes, if they leave what was done as it is."""
     from ganzoo.training import checkpoint
 
     started = run.config()
-    config = _continued(started, changes)
+    config = _apply_allowed_changes(started, changes)
     done = max(checkpoint.steps(run.checkpoints), default=0)
     if config.train.steps < min(done, started.train.steps):
         raise InputError(
@@ -265,11 +269,11 @@ def _config_to_go_on(run: Run, changes: Mapping[str, Any], observer: Observer) -
     return config
 
 
-def _continued(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
+def _apply_allowed_changes(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
     """Apply changes to a run's configuration, and refuse those that would make it another run."""
     names = {word: changes[word] for word in ("architecture", "loss", "data") if word in changes}
     settings = {key: value for key, value in changes.items() if key not in names}
-    again = with_changes(config, names, settings)
+    again = change_config(config, names, settings)
     extendable = EXTENDABLE
     if config.train.lr_decay != "none":
         extendable = EXTENDABLE - {"train.steps"}  # which each step's learning rate depends on

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from ganzoo.errors import LONGEST, InputError, did_you_mean, first_line, shown
+from ganzoo.errors import MAX_MESSAGE, InputError, did_you_mean, first_line, excerpt
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -41,7 +41,7 @@ class Component(Options):
         return inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
 
 
-def validated(model: type[Model], values: Mapping[str, Any], prefix: str = "") -> Model:
+def parse_options(model: type[Model], values: Mapping[str, Any], prefix: str = "") -> Model:
     """Build a model from plain values, turning its complaints into one readable line.
 
     Args:
@@ -56,36 +56,36 @@ def validated(model: type[Model], values: Mapping[str, Any], prefix: str = "") -
     for name in values:
         if name not in fields:
             known = did_you_mean(name, fields) or f"; known: {', '.join(fields) or 'none'}"
-            raise InputError(f"unknown option '{prefix}{shown(name)}'{known}")
+            raise InputError(f"unknown option '{prefix}{excerpt(name)}'{known}")
     parsed = {
-        name: _parsed(fields[name], value) if isinstance(value, str) else value
+        name: _parse_text(fields[name], value) if isinstance(value, str) else value
         for name, value in values.items()
     }
     try:
         return model.model_validate(parsed)
     except ValidationError as error:
-        raise InputError(_explained(error, prefix)) from None
+        raise InputError(_explain_option_error(error, prefix)) from None
     except Exception as error:  # a plugin's validator may not expect every value
         raise InputError(f"{prefix.rstrip('.: ')} options: {first_line(error)}".lstrip()) from error
 
 
-def _parsed(field: FieldInfo, text: str) -> Any:
+def _parse_text(field: FieldInfo, text: str) -> Any:
     """Read a command-line value as its field's type: as text, as JSON, or as a comma list."""
     adapter = TypeAdapter(Annotated[field.annotation, field])
     items = [part.strip() for part in text.split(",") if part.strip()]
     # As text before JSON, so that a name may look like a number; null means none wherever it may.
-    readings = [*([None] if text == "null" else []), text, *_json(text), items]
+    readings = [*([None] if text == "null" else []), text, *_parse_json(text), items]
     for value in readings:
-        if _refusal(adapter, value) is None:
+        if _error_type(adapter, value) is None:
             return value
-    if _refusal(adapter, text) in ("tuple_type", "list_type"):
+    if _error_type(adapter, text) in ("tuple_type", "list_type"):
         # Then the complaint should be about an item, and not that text is no list.
         lists = [value for value in readings if isinstance(value, list)]
         return lists[0] if len(lists) > 1 or len(items) > 1 else text
     return text
 
 
-def _json(text: str) -> list[Any]:
+def _parse_json(text: str) -> list[Any]:
     """Read JSON, if it is any, but for a bare true or false, which would pass for 1 or 0."""
     try:
         value = json.loads(text)
@@ -94,7 +94,7 @@ def _json(text: str) -> list[Any]:
     return [] if isinstance(value, bool) else [value]
 
 
-def _refusal(adapter: TypeAdapter[Any], value: Any) -> str | None:
+def _error_type(adapter: TypeAdapter[Any], value: Any) -> str | None:
     try:
         adapter.validate_python(value)
     except ValidationError as error:
@@ -104,22 +104,22 @@ def _refusal(adapter: TypeAdapter[Any], value: Any) -> str | None:
     return None
 
 
-def _explained(error: ValidationError, prefix: str) -> str:
+def _explain_option_error(error: ValidationError, prefix: str) -> str:
     first = error.errors(include_url=False)[0]
-    where = shown(".".join(str(part) for part in first["loc"] if isinstance(part, str)))
+    where = excerpt(".".join(str(part) for part in first["loc"] if isinstance(part, str)))
     subject = f"option '{prefix}{where}'" if where else f"{prefix.rstrip('.: ')} options".lstrip()
     message = " ".join(first["msg"].removeprefix("Value error, ").split())
     message = message[:1].lower() + message[1:]
     if first["type"] == "missing" and isinstance(first["loc"][-1], int):
         message = "a value is missing"
     if first["type"] not in ("missing", "value_error"):
-        message += f", got {shown(repr(first['input']))}"
-    return f"{subject}: {shown(message, LONGEST)}"
+        message += f", got {excerpt(repr(first['input']))}"
+    return f"{subject}: {excerpt(message, MAX_MESSAGE)}"
 
 
-def complaint(error: ValidationError) -> str:
+def explain_error(error: ValidationError) -> str:
     """Say in one line what is wrong with a file's values: ``train.steps: Field required``."""
     first = error.errors(include_url=False)[0]
-    where = shown(".".join(str(part) for part in first["loc"]))
-    message = shown(" ".join(first["msg"].split()), LONGEST)
+    where = excerpt(".".join(str(part) for part in first["loc"]))
+    message = excerpt(" ".join(first["msg"].split()), MAX_MESSAGE)
     return f"{where}: {message}" if where else message

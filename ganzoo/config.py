@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, Field, ValidationError
 
 from ganzoo import registry
-from ganzoo.component import Component, Options, complaint, validated
+from ganzoo.component import Component, Options, explain_error, parse_options
 from ganzoo.errors import InputError
 from ganzoo.protocols.dataset import DataSpec
 from ganzoo.protocols.loss import Recipe
 from ganzoo.registry import Entry, Kind
-from ganzoo.storage.files import flat, read_json
+from ganzoo.storage.files import flatten, read_json
 
 if TYPE_CHECKING:
     from ganzoo.protocols.dataset import DataSpec
@@ -140,8 +140,8 @@ class ComponentChoice(Options):
             ganzoo.errors.PluginError: the package that gave it is not installed, or is broken.
             InputError: the options do not fit the installed version.
         """
-        entry = registry.find_from(kind, self.name, self.package, self.version)
-        return validated(entry.load(), self.options, f"{kind.word} {self.name}: ")
+        entry = registry.find_in_package(kind, self.name, self.package, self.version)
+        return parse_options(entry.load(), self.options, f"{kind.word} {self.name}: ")
 
 
 class InitialModel(Options):
@@ -196,7 +196,7 @@ class RunConfig(Options):
         for name in augmentations:
             about = {key: chosen[name][key] for key in ("package", "version")}
             tree[f"augment.{name}"] = about | chosen[name]["options"]
-        return flat(tree)
+        return flatten(tree)
 
 
 class ModelConfig(RunConfig):
@@ -221,7 +221,9 @@ def read_config(path: Path, kind: type[Config]) -> Config:
         return kind.model_validate(read_json(path))
     except ValidationError as error:
         what = kind.__name__.removesuffix("Config").lower()
-        raise InputError(f"{path} is not a {what}'s configuration: {complaint(error)}") from None
+        raise InputError(
+            f"{path} is not a {what}'s configuration: {explain_error(error)}"
+        ) from None
 
 
 def versions() -> dict[str, str]:

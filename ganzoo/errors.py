@@ -10,7 +10,7 @@ import difflib
 import sys
 from collections.abc import Iterable
 
-LONGEST = 500
+MAX_MESSAGE = 500
 """Characters that are shown of what another program or a file says."""
 
 
@@ -51,7 +51,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def printable(text: str) -> str:
+def escape_text(text: str) -> str:
     """Return a text as one line that no terminal takes for a command: what is not shown is escaped.
 
     Names come from files that anybody may have made.
@@ -62,7 +62,7 @@ def printable(text: str) -> str:
     )
 
 
-def shown(text: object, longest: int = 80) -> str:
+def excerpt(text: object, longest: int = 80) -> str:
     """Return a text from a file as a message shows it: printable, and of a long one the beginning.
 
     Args:
@@ -70,15 +70,15 @@ def shown(text: object, longest: int = 80) -> str:
         longest: Characters of it that are shown.
     """
     text = str(text)
-    return printable(text[:longest]) + ("..." if len(text) > longest else "")
+    return escape_text(text[:longest]) + ("..." if len(text) > longest else "")
 
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or the error's name if it has none."""
-    return shown((str(error).splitlines() or [type(error).__name__])[0], LONGEST)
+    return excerpt((str(error).splitlines() or [type(error).__name__])[0], MAX_MESSAGE)
 
 
-def without_token(text: str) -> str:
+def hide_token(text: str) -> str:
     """Return a text in which the token for the Hub does not stand.
 
     What a server answers may hold what it was sent.

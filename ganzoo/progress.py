@@ -15,7 +15,7 @@ Listener = Callable[[str, int, int], None]
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
-def report(what: str, done: int, total: int) -> None:
+def report_progress(what: str, done: int, total: int) -> None:
     """Tell the listener, if there is one, how far some work is.
 
     Args:
@@ -28,7 +28,7 @@ def report(what: str, done: int, total: int) -> None:
 
 
 @contextmanager
-def told_to(listener: Listener | None) -> Iterator[None]:
+def send_progress_to(listener: Listener | None) -> Iterator[None]:
     """Have a listener be told what is reported within the block; the one before if it is None."""
     if listener is None:
         yield
@@ -40,7 +40,7 @@ def told_to(listener: Listener | None) -> Iterator[None]:
         _listener.reset(token)
 
 
-class Channel:
+class JsonChannel:
     """Where news go; nobody may be there to read them any more."""
 
     def __init__(self) -> None:

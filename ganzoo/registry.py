@@ -117,12 +117,12 @@ class Entry:
 
 def entries(kind: Kind) -> list[Entry]:
     """List every component of a kind that an installed package announces, sorted by name."""
-    found = {entry for entry in _announced(tuple(sys.path)) if entry.kind == kind}
+    found = {entry for entry in _read_entries(tuple(sys.path)) if entry.kind == kind}
     return sorted(found, key=lambda entry: (entry.name, entry.package))
 
 
 @functools.lru_cache(maxsize=1)
-def _announced(path: tuple[str, ...]) -> list[Entry]:
+def _read_entries(path: tuple[str, ...]) -> list[Entry]:
     """Read the metadata of all packages on a path, each package's own name and version once."""
     points = importlib.metadata.entry_points()
     packages: dict[int, tuple[str, str]] = {}
@@ -142,13 +142,13 @@ def conflicts(listed: list[Entry]) -> set[str]:
     return {name for name, count in Counter(entry.name for entry in listed).items() if count > 1}
 
 
-def called(kind: Kind, name: str) -> list[Entry]:
+def find_all(kind: Kind, name: str) -> list[Entry]:
     """List the components called ``name``, or ``package:name``: none, one or several."""
     package, _, bare = name.rpartition(":")
     return [
         entry
         for entry in entries(kind)
-        if entry.name == bare and (not package or _same(entry.package, package))
+        if entry.name == bare and (not package or _is_same_package(entry.package, package))
     ]
 
 
@@ -159,7 +159,7 @@ def find(kind: Kind, name: str) -> Entry:
         InputError: nothing of that name is installed; the message offers the nearest.
         PluginError: several packages claim the name; the message names them.
     """
-    found = called(kind, name)
+    found = find_all(kind, name)
     if len(found) == 1:
         return found[0]
     if found:
@@ -177,7 +177,7 @@ def get(kind: Kind, name: str) -> Any:
     return find(kind, name).load()
 
 
-def find_from(kind: Kind, name: str, package: str, version: str) -> Entry:
+def find_in_package(kind: Kind, name: str, package: str, version: str) -> Entry:
     """Find the component that a stored configuration names, from the package that gave it.
 
     Raises:
@@ -188,11 +188,11 @@ def find_from(kind: Kind, name: str, package: str, version: str) -> Entry:
     except InputError:
         raise PluginError(
             f"{kind.word} '{name}' comes from the package {package} {version}, "
-            f"{_instead(package, version)}"
+            f"{_install_hint(package, version)}"
         ) from None
 
 
-def _instead(package: str, version: str) -> str:
+def _install_hint(package: str, version: str) -> str:
     """Say what is there in place of a package that should give a component."""
     try:
         installed = importlib.metadata.version(package)
@@ -205,7 +205,7 @@ def _instead(package: str, version: str) -> str:
     return f"and the {installed} installed here has none: pip install {package}=={version}"
 
 
-def _same(one: str, other: str) -> bool:
+def _is_same_package(one: str, other: str) -> bool:
     """Tell whether two distribution names are equal as packaging normalises them."""
     return re.sub(r"[-_.]+", "-", one).lower() == re.sub(r"[-_.]+", "-", other).lower()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import registry
-from ganzoo.component import validated
+from ganzoo.component import parse_options
 from ganzoo.errors import InputError, did_you_mean
 from ganzoo.protocols.dataset import DataSpec
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, Kind
@@ -40,7 +40,7 @@ def resolve(
     Raises:
         InputError: a name, an option or a value is wrong; the message says which.
     """
-    groups = _grouped(settings or {})
+    groups = _group_settings(settings or {})
     architecture_choice, chosen = _choose(ARCHITECTURE, architecture, groups["arch"], "arch.")
     loss = loss or chosen.default_loss
     data = data or chosen.default_data
@@ -51,19 +51,21 @@ def resolve(
     recipe = loss_component.recipe
     if chosen.recipe and loss_choice.name == chosen.default_loss:
         recipe = chosen.recipe
-    train = validated(TrainSettings, {**recipe.model_dump(), **groups["train"]}, "train.")
+    train = parse_options(TrainSettings, {**recipe.model_dump(), **groups["train"]}, "train.")
     return RunConfig(
         architecture=architecture_choice,
         loss=loss_choice,
         data=choose_data(data, groups["data"], like),
         train=train.options(),
-        augmentations=_augmentations(train.augment, groups["augment"]),
-        trackers=_several(TRACKER, trackers, groups["tracker"], ("tracker", "--tracker NAME")),
+        augmentations=_choose_augmentations(train.augment, groups["augment"]),
+        trackers=_choose_several(
+            TRACKER, trackers, groups["tracker"], ("tracker", "--tracker NAME")
+        ),
         versions=versions(),
     )
 
 
-def with_changes(
+def change_config(
     config: RunConfig, names: Mapping[str, str], settings: Mapping[str, Any]
 ) -> RunConfig:
     """Return the configuration with other component names or options.
@@ -73,15 +75,15 @@ def with_changes(
         names: By ``architecture``, ``loss`` or ``data``.
         settings: As for :func:`resolve`; what is not named stays.
     """
-    groups = _grouped(settings)
+    groups = _group_settings(settings)
     if groups["tracker"]:
         raise InputError("trackers and their options are chosen when a run is started")
     own = {f"{mine.package}:{mine.name}": mine for mine in config.augmentations}
     train = {**dict(config.train), "augment": tuple(own), **groups["train"]}
-    chosen = validated(TrainSettings, train, "train.")
+    chosen = parse_options(TrainSettings, train, "train.")
     update: dict[str, Any] = {
         "train": chosen.options(),
-        "augmentations": _augmentations(chosen.augment, groups["augment"], own),
+        "augmentations": _choose_augmentations(chosen.augment, groups["augment"], own),
     }
     for word, prefix, kind in (
         ("architecture", "arch", ARCHITECTURE),
@@ -91,27 +93,29 @@ def with_changes(
         mine: ComponentChoice = getattr(config, word)
         path: dict[str, str] = {}
         if word not in names:
-            entry = registry.find_from(kind, mine.name, mine.package, mine.version)
+            entry = registry.find_in_package(kind, mine.name, mine.package, mine.version)
         elif word == "data":
-            name, path = _named_data(names[word])
+            name, path = _parse_data_name(names[word])
             entry = registry.find(kind, name)
         else:
             entry = registry.find(kind, names[word])
         same = (entry.package, entry.name) == (mine.package, mine.name)
         options = {**(mine.options if same else {}), **path, **groups[prefix]}
-        update[word] = ComponentChoice.of(entry, validated(entry.load(), options, f"{prefix}."))
+        update[word] = ComponentChoice.of(entry, parse_options(entry.load(), options, f"{prefix}."))
     return config.model_copy(update=update)
 
 
-def _augmentations(
+def _choose_augmentations(
     names: Iterable[str],
     settings: Mapping[str, Any],
     known: Mapping[str, ComponentChoice] | None = None,
 ) -> tuple[ComponentChoice, ...]:
-    return _several(AUGMENTATION, names, settings, ("augment", "--set train.augment=NAME"), known)
+    return _choose_several(
+        AUGMENTATION, names, settings, ("augment", "--set train.augment=NAME"), known
+    )
 
 
-def _several(
+def _choose_several(
     kind: Kind,
     names: Iterable[str],
     settings: Mapping[str, Any],
@@ -144,11 +148,11 @@ def _several(
     for name, (bare, given) in zip(names, options.items(), strict=True):
         if name in known:
             mine = known[name]
-            entry = registry.find_from(kind, mine.name, mine.package, mine.version)
+            entry = registry.find_in_package(kind, mine.name, mine.package, mine.version)
         else:
             entry = registry.find(kind, name)
         before = known[entry.qualified].options if entry.qualified in known else {}
-        component = validated(entry.load(), {**before, **given}, f"{prefix}.{bare}.")
+        component = parse_options(entry.load(), {**before, **given}, f"{prefix}.{bare}.")
         chosen.append(ComponentChoice.of(entry, component))
     return tuple(chosen)
 
@@ -170,7 +174,7 @@ def choose_data(
     Raises:
         InputError: it is neither an installed name nor an existing path.
     """
-    name, path = _named_data(data)
+    name, path = _parse_data_name(data)
     if path and "path" in options:
         raise InputError(f"the path of the data is given twice: {data}, and by data.path")
     choice = _choose(DATASET, name, {**path, **options}, "data.")[0]
@@ -181,7 +185,7 @@ def choose_data(
     return choose_data(data, {**fit, **options})
 
 
-def _named_data(data: str) -> tuple[str, dict[str, str]]:
+def _parse_data_name(data: str) -> tuple[str, dict[str, str]]:
     """Return the name of a dataset, and its option "path" where a path was given."""
     path = user_path(data)
     named = any(entry.name == data.rpartition(":")[2] for entry in registry.entries(DATASET))
@@ -200,11 +204,11 @@ def _choose(
     kind: Kind, name: str, options: Mapping[str, Any], prefix: str
 ) -> tuple[ComponentChoice, Any]:
     entry = registry.find(kind, name)
-    component = validated(entry.load(), options, prefix)
+    component = parse_options(entry.load(), options, prefix)
     return ComponentChoice.of(entry, component), component
 
 
-def _grouped(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _group_settings(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     groups: dict[str, dict[str, Any]] = {prefix: {} for prefix in PREFIXES}
     for key, value in settings.items():
         prefix, dot, name = key.partition(".")

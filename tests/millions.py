@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ganzoo.storage.cache import cached_folder
+from ganzoo.storage.cache import get_or_make_folder
 from ganzoo_zoo.data import image_source, index, reading, sources
 
 CLASSES = 100
@@ -46,14 +46,14 @@ def make(path: Path, count: int, shape: tuple[int, ...], places: Iterable[int]) 
         places: Which of them are there, each of one level.
     """
     path.write_bytes(b"not looked into")
-    with sources.zipped(str(path)) as zipped:
+    with sources.open_zip(str(path)) as zipped:
         key, facts = zipped._key(), {"state": zipped._state(), "content": path.name}
 
     def make_index(folder: Path) -> None:
         _write_names(folder, count)
         with (folder / index.ROWS).open("wb") as rows:
-            rows.truncate(count * sources.Zip.kind.itemsize)
-        index.describe(folder, {**facts, "settled": True})
+            rows.truncate(count * sources.ZipSource.kind.itemsize)
+        index.write_facts(folder, {**facts, "settled": True})
 
     def make_images(folder: Path) -> None:
         size = math.prod(shape)
@@ -68,9 +68,9 @@ def make(path: Path, count: int, shape: tuple[int, ...], places: Iterable[int]) 
         about = {"skipped": [], "content": f"the images of {path.name}"}
         (folder / reading.INDEX).write_text(json.dumps(about))
 
-    cached_folder(image_source.KIND, key, make_index)
-    images_key = reading.key_of(facts["content"], reading.Shaping(None, None))
-    cached_folder("images", images_key, make_images)
+    get_or_make_folder(image_source.KIND, key, make_index)
+    images_key = reading.cache_key(facts["content"], reading.Shaping(None, None))
+    get_or_make_folder("images", images_key, make_images)
 
 
 def _write_names(folder: Path, count: int) -> None:

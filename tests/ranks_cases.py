@@ -16,7 +16,7 @@ import torch
 
 import ganzoo
 from ganzoo import distributed
-from ganzoo.compute.seeding import generator_for
+from ganzoo.compute.seeding import make_rng
 from ganzoo.distributed import shutdown
 from ganzoo.errors import GanzooError
 from ganzoo.evaluation.scoring import evaluate
@@ -24,7 +24,7 @@ from ganzoo.registry import DATASET
 from ganzoo.resolve import resolve
 from ganzoo.storage.files import save_tensors
 from ganzoo.training import prepare
-from ganzoo.training.prepare import prepared
+from ganzoo.training.prepare import build_trainer
 from ganzoo_zoo.data import image_source, sources
 from ganzoo_zoo.data import reading as reading_module
 
@@ -63,7 +63,7 @@ def shared_draws():
             return plain(count, *shape, generator=generator, **how)
         drawn.append(count)
         team = distributed.current()
-        rng = generator_for(0, "weights", len(drawn))
+        rng = make_rng(0, "weights", len(drawn))
         return team.share_of(plain(count * team.world, *shape, generator=rng, **how))
 
     torch.rand = rand
@@ -76,7 +76,7 @@ def shared_draws():
 def trained(architecture, loss, settings, steps, data="digits"):
     """Do some steps, and return every tensor of the state."""
     config = resolve(architecture, loss, data, {"train.device": "cpu", **settings})
-    trainer = prepared(config, config.data.build(DATASET).read())
+    trainer = build_trainer(config, config.data.build(DATASET).read())
     for _ in range(steps):
         trainer.step()
     trainer.ranks.equalise(trainer.state.modules().values())
@@ -108,21 +108,21 @@ def run_in(path, spoil=None):
     found = []
 
     def spoilt(*given):
-        trainer = prepared(*given)
+        trainer = build_trainer(*given)
         found.append(trainer)
         step = trainer.step
         if spoil:
             trainer.step = lambda: spoil(trainer, step)
         return trainer
 
-    prepare.prepared = spoilt
+    prepare.build_trainer = spoilt
     try:
         if (path / "config.json").exists():
             ganzoo.api.resume(path)
         else:
             ganzoo.train("dcgan", "non-saturating", out=path, settings=SMALL, **RUN)
     finally:
-        prepare.prepared = prepared
+        prepare.build_trainer = build_trainer
     return tensors_of(found[-1].state)
 
 
@@ -131,7 +131,7 @@ def told(work):
     try:
         work()
     except (GanzooError, RuntimeError) as error:
-        words = shutdown.spoken(str(error))
+        words = shutdown.choose_message(str(error))
         return {"kind": type(error).__name__, "message": str(error), "spoken": words}
     return {}
 
@@ -177,11 +177,11 @@ def runs(folder, mine):
 
 def reading(folder):
     """Read a folder as if its files were many, and return how often it is listed and they read."""
-    image_source.FEW, reading_module.KEPT_IMAGES, calls = 3, 3, []
-    listed, read = sources.images_below, sources.Folder.read
-    sources.images_below = lambda root: calls.append("listed") or listed(root)
-    sources.Folder.read = lambda self, place: calls.append("read") or read(self, place)
-    with distributed.joined():
+    image_source.FEW_FILES, reading_module.KEPT_IMAGES, calls = 3, 3, []
+    listed, read = sources.find_images, sources.FolderSource.read
+    sources.find_images = lambda root: calls.append("listed") or listed(root)
+    sources.FolderSource.read = lambda self, place: calls.append("read") or read(self, place)
+    with distributed.join_team():
         samples = ganzoo.open_dataset(str(folder / "domains"))
     return {
         "listed": calls.count("listed"),
@@ -193,14 +193,14 @@ def reading(folder):
 
 
 def other_data():
-    with distributed.joined() as team:
+    with distributed.join_team() as team:
         team.require_same(f"what process {team.rank} has read", "the data")
         with distributed.sharing():
             team.in_turn(range(2), torch.zeros)
 
 
 def hung():
-    with distributed.joined() as team:
+    with distributed.join_team() as team:
         team.connect(torch.device("cpu"))
         if team.rank == 1:
             time.sleep(1000)
@@ -216,7 +216,7 @@ def main(folder, *cases):
         "data": other_data,
         "hung": hung,
     }
-    with distributed.joined():
+    with distributed.join_team():
         for case in cases:
             if case not in ("runs", "reading", *failing):
                 save_tensors(mine / f"{case}.safetensors", steps_of(case, folder))

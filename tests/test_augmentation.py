@@ -14,9 +14,9 @@ from ganzoo.api import resume
 from ganzoo.config import RunConfig, TrainOptions, TrainSettings
 from ganzoo.errors import InputError, Interrupted, PluginError
 from ganzoo.registry import AUGMENTATION, LOSS
-from ganzoo.resolve import resolve, with_changes
+from ganzoo.resolve import resolve, change_config
 from ganzoo.testing.augmentation import check_gradients, check_samples
-from ganzoo.training.prepare import prepared
+from ganzoo.training.prepare import build_trainer
 from ganzoo_zoo.augmentations.diffaugment import Color, Cutout, Translation
 from tiny import TINY, Stopper, sealed
 
@@ -287,7 +287,7 @@ def adding(plugin):
 
 
 def trainer_of(config):
-    return prepared(config, config.data.build(registry.DATASET).read())
+    return build_trainer(config, config.data.build(registry.DATASET).read())
 
 
 @pytest.mark.parametrize(
@@ -452,8 +452,8 @@ def test_two_of_a_name_are_chosen_by_their_package(plugin):
         )
         assert config.augmentations[0].options["contrast"] == 0.25
     # A run that names its package is not confused by another one of the name.
-    assert with_changes(config, {}, {"augment.color.contrast": 0.25}) == config
-    again = with_changes(config, {}, {"train.augment": "acme:color"})
+    assert change_config(config, {}, {"augment.color.contrast": 0.25}) == config
+    again = change_config(config, {}, {"train.augment": "acme:color"})
     assert "augment.color.package: ganzoo -> acme" in config.differences(again)
 
 
@@ -481,7 +481,7 @@ CHANGES = {
 @pytest.mark.parametrize(("settings", "lines"), CHANGES.values(), ids=CHANGES.keys())
 def test_changes_are_said_as_they_are_set(settings, lines):
     config = chosen("color,cutout", color__contrast=0.25)
-    assert config.differences(with_changes(config, {}, settings)) == lines
+    assert config.differences(change_config(config, {}, settings)) == lines
 
 
 def test_a_run_is_resumed_under_its_own_augmentations_alone(tmp_path, ganzoo_cli, refused):

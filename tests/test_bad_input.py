@@ -20,13 +20,13 @@ from torch import nn
 
 import ganzoo
 from ganzoo import open_dataset
-from ganzoo.cli.common import LONGEST
+from ganzoo.cli.common import MAX_LINE
 from ganzoo.compute import memory
 from ganzoo.compute.devices import resolve_device
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.media.images import grid, resize
-from ganzoo.models.model import BLOCK_NUMBERS
-from ganzoo.models.size_check import outlined
+from ganzoo.models.model import MAX_NUMBERS
+from ganzoo.models.size_check import build_on_meta
 from ganzoo.protocols.dataset import LARGEST_SAMPLE, DataSpec
 from ganzoo.storage.files import append_line, load_tensors, read_json, sha256
 from ganzoo.training import checkpoint
@@ -185,7 +185,7 @@ def test_names_in_files_cannot_speak_to_the_terminal(model, refused, ganzoo_cli)
     message = refused("sample", "model")
     assert "\x1b" not in message
     assert "architecture.package: " in message
-    assert len(message) < LONGEST
+    assert len(message) < MAX_LINE
     edit(model / "config.json", "architecture", "package", value="ganzoo")
     edit(model / "config.json", "data", "options", "note", value=NASTY)
     sealed(model)
@@ -468,7 +468,7 @@ def test_the_limit_is_the_machines_memory_or_what_is_set(monkeypatch):
     monkeypatch.delenv(memory.VARIABLE, raising=False)
     assert memory.limit() > memory.GIB // 2
     monkeypatch.delattr(os, "sysconf", raising=False)
-    assert memory.limit() == memory.UNKNOWN
+    assert memory.limit() == memory.DEFAULT_LIMIT
     monkeypatch.setenv(memory.VARIABLE, "0.5")
     assert memory.limit() == memory.GIB // 2
     memory.require(memory.GIB // 2, "this")
@@ -482,7 +482,7 @@ def test_the_limit_is_the_machines_memory_or_what_is_set(monkeypatch):
 
 def test_an_outline_takes_no_memory_and_draws_nothing():
     before = torch.get_rng_state()
-    outline = outlined(lambda: nn.Linear(1000, 1000), 8_000_000)
+    outline = build_on_meta(lambda: nn.Linear(1000, 1000), 8_000_000)
     assert outline.weight.is_meta
     assert torch.equal(before, torch.get_rng_state())
     for build in (
@@ -492,8 +492,8 @@ def test_an_outline_takes_no_memory_and_draws_nothing():
         lambda: nn.Linear(10**30, 1),
     ):
         with pytest.raises(InputError, match="the network is too large"):
-            outlined(build, 8_000_000)
-    assert outlined(lambda: nn.Linear(1, 1).weight.item()) is None
+            build_on_meta(build, 8_000_000)
+    assert build_on_meta(lambda: nn.Linear(1, 1).weight.item()) is None
     nn.Linear(2000, 2000)  # and what is built later is not counted
 
 
@@ -508,11 +508,11 @@ def test_large_samples_are_made_few_at_a_time(model, monkeypatch):
     wanted = loaded.sample_stored(9)
     sizes = []
     loaded.generator.register_forward_hook(lambda module, given, out: sizes.append(len(out)))
-    monkeypatch.setattr("ganzoo.models.model.BLOCK_NUMBERS", 2 * 16 * 16)
+    monkeypatch.setattr("ganzoo.models.model.MAX_NUMBERS", 2 * 16 * 16)
     found = loaded.sample_stored(9)
     assert sizes == [2, 2, 2, 2, 1]
     assert (found.int() - wanted.int()).abs().max() <= 1
-    assert BLOCK_NUMBERS >= 256 * 3 * 256 * 256
+    assert MAX_NUMBERS >= 256 * 3 * 256 * 256
 
 
 TOYS = {
@@ -559,7 +559,7 @@ def test_a_sample_has_a_largest_size():
 def test_resizing_in_parts_changes_nothing(monkeypatch):
     images = torch.randint(0, 256, (7, 3, 9, 9), dtype=torch.uint8)
     wanted = resize(images, (5, 6))
-    monkeypatch.setattr("ganzoo.media.images.NUMBERS_AT_ONCE", 500)
+    monkeypatch.setattr("ganzoo.media.images.MAX_NUMBERS", 500)
     assert torch.equal(resize(images, (5, 6)), wanted)
     assert grid(images).dtype == torch.uint8
 

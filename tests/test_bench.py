@@ -16,9 +16,9 @@ from ganzoo import registry
 from ganzoo.compute import devices
 from ganzoo.errors import InputError
 from ganzoo.resolve import resolve
-from ganzoo.training.prepare import prepared
+from ganzoo.training.prepare import build_trainer
 from ganzoo_zoo.apps.bench import Bench, Spread, bench, clocks, machine
-from ganzoo_zoo.apps.bench.step_timer import PARTS, watched
+from ganzoo_zoo.apps.bench.step_timer import PARTS, time_parts
 from tiny import TINY
 
 SMALL = {"arch.hidden": (32, 16), "arch.z_dim": 8, "data.image_size": 8, "train.device": "cpu"}
@@ -112,7 +112,7 @@ def test_short_steps_are_timed_in_blocks_and_none_is_left_out(monkeypatch):
 def test_what_is_timed_is_a_number_of_steps_or_a_time():
     assert measured(steps=1).steps == 1
     found = bench("mlp", settings=SMALL, seconds=1e-9)
-    assert found.steps == ganzoo_zoo.apps.bench.FEWEST
+    assert found.steps == ganzoo_zoo.apps.bench.MIN_STEPS
     assert found.warm_up == ganzoo_zoo.apps.bench.WARM_UP_STEPS
 
 
@@ -151,7 +151,7 @@ def test_operations_of_a_penalty_on_gradients_are_counted():
         gradient.square().sum().backward()
 
     # A pass and the gradient; then what they were made of: each its two factors.
-    assert machine.counted_flops(penalty) == 6 * 2 * 2 * (3 * 4 * 9) * 8 * 8
+    assert machine.count_flops(penalty) == 6 * 2 * 2 * (3 * 4 * 9) * 8 * 8
 
 
 def test_a_convolution_is_repeated_and_counted_by_its_formula():
@@ -160,7 +160,7 @@ def test_a_convolution_is_repeated_and_counted_by_its_formula():
             return [2.0] * (len(marks) - 1)
 
     rates = machine.convolution_rates(torch.device("cpu"), None, Seconds())
-    assert len(rates) == machine.FEWEST
+    assert len(rates) == machine.MIN_REPEATS
     assert set(rates) == {16 * 8 * 8 * (8 * 8 * 9) * 2 / 2.0}
 
 
@@ -197,7 +197,7 @@ class Slow:
 def trainer_of(loss="wgan", **options):
     options = {f"train.{name}": value for name, value in {**TINY, **options}.items()}
     config = resolve("mlp", loss, "digits", {**SMALL, **options})
-    return prepared(config, config.data.build(registry.DATASET).read())
+    return build_trainer(config, config.data.build(registry.DATASET).read())
 
 
 def test_each_part_has_the_time_that_was_spent_on_it(monkeypatch):
@@ -210,7 +210,7 @@ def test_each_part_has_the_time_that_was_spent_on_it(monkeypatch):
     state.discriminator_optimizer.register_step_pre_hook(clock.slowed(lambda *_: None, 20))
     slow = clock.slowed(type(average).follow, 10_000)
     monkeypatch.setattr(type(average), "follow", slow)
-    with watched(trainer, clock) as watch:
+    with time_parts(trainer, clock) as watch:
         for _ in range(2):
             watch.step()
             clock.time += 100_000  # between steps
@@ -227,7 +227,7 @@ def test_each_part_has_the_time_that_was_spent_on_it(monkeypatch):
 def test_what_is_watched_computes_the_same_and_is_left_as_it_was():
     plain, seen = trainer_of(), trainer_of()
     loss, feed = seen.loss, dict(vars(seen.feed))
-    with watched(seen, clocks.HostClock()) as watch:
+    with time_parts(seen, clocks.HostClock()) as watch:
         for _ in range(3):
             plain.step()
             watch.step()
@@ -250,7 +250,7 @@ def test_it_is_left_as_it_was_when_a_step_fails():
         raise RuntimeError("no data")
 
     trainer.feed.chosen = broken
-    with pytest.raises(RuntimeError), watched(trainer, clocks.HostClock()) as watch:
+    with pytest.raises(RuntimeError), time_parts(trainer, clocks.HostClock()) as watch:
         watch.step()
     assert trainer.loss is loss
     assert "batch" not in vars(trainer.feed)
@@ -332,13 +332,13 @@ def test_the_peak_of_a_process_is_what_the_system_says(tmp_path, monkeypatch):
 def test_a_processor_is_called_what_the_system_calls_it(tmp_path, monkeypatch):
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\n\nprocessor\t: 1\n")
-    monkeypatch.setattr(devices, "PROCESSORS", cpuinfo)
-    found = machine.described(torch.device("cpu"), clocks.HostClock(), 0.987)
+    monkeypatch.setattr(devices, "CPU_INFO_FILE", cpuinfo)
+    found = machine.describe_machine(torch.device("cpu"), clocks.HostClock(), 0.987)
     assert found.processor == found.device_name == "Some CPU @ 2 GHz"
     assert (found.cores_used, found.clock, found.tf32) == (0.99, "host", False)
     assert 1 <= found.cores <= os.cpu_count()
-    monkeypatch.setattr(devices, "PROCESSORS", Path("nowhere"))
-    assert machine.described(torch.device("cpu"), clocks.HostClock(), 1.0).processor
+    monkeypatch.setattr(devices, "CPU_INFO_FILE", Path("nowhere"))
+    assert machine.describe_machine(torch.device("cpu"), clocks.HostClock(), 1.0).processor
 
 
 class Queue:

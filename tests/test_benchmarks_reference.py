@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganzoo.compute.seeding import kept_randomness
+from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.media import images
-from ganzoo.nn.fusion import Folded
+from ganzoo.nn.fusion import FusedSequential
 from ganzoo.registry import ARCHITECTURE, entries
 
 FOLDER = Path(__file__).parent / "benchmarks"
@@ -41,7 +41,7 @@ def trained(reference):
         options = reference.parsed([name, *SMALL[name], *SHORT, *more])
         samples = reference.made(64, options.image_size)
         config = reference.resolve(name, None, "digits", reference.settings_of(options, {}))
-        with kept_randomness():
+        with preserve_rng_state():
             trainer = reference.prepared(config, samples)
             loop = reference.plain_loop(config, trainer)
             state = trainer.state
@@ -132,4 +132,4 @@ def test_the_plain_networks_are_not_folded(reference):
         options = reference.parsed([name, *SMALL[name], *SHORT])
         config = reference.resolve(name, None, "digits", reference.settings_of(options, {}))
         for network in build((3, 16, 16), **config.architecture.options):
-            assert not any(isinstance(module, Folded) for module in network.modules())
+            assert not any(isinstance(module, FusedSequential) for module in network.modules())

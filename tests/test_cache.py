@@ -25,7 +25,7 @@ def made(calls, value=1.0):
 def test_an_entry_is_made_once():
     calls = []
     for _ in range(2):
-        found = cache.cached_tensors("features", KEY, made(calls))
+        found = cache.get_or_make_tensors("features", KEY, made(calls))
         assert found["x"].tolist() == [1.0] * 3
     assert len(calls) == 1
 
@@ -33,30 +33,30 @@ def test_an_entry_is_made_once():
 @pytest.mark.parametrize("other", [{"data": "abd"}, {"size": [1, 3]}, {"more": 1}])
 def test_another_key_is_another_entry(other):
     calls = []
-    cache.cached_tensors("features", KEY, made(calls))
-    found = cache.cached_tensors("features", {**KEY, **other}, made(calls, 2.0))
+    cache.get_or_make_tensors("features", KEY, made(calls))
+    found = cache.get_or_make_tensors("features", {**KEY, **other}, made(calls, 2.0))
     assert found["x"].tolist() == [2.0] * 3
 
 
 def test_an_entry_moved_to_another_key_is_not_used():
     calls = []
-    cache.cached_tensors("features", KEY, made(calls))
+    cache.get_or_make_tensors("features", KEY, made(calls))
     (entry,) = [path for path in (cache_folder() / "features").iterdir() if path.is_dir()]
     other = {**KEY, "data": "abd"}
-    cache.cached_tensors("features", other, made(calls, 2.0))
+    cache.get_or_make_tensors("features", other, made(calls, 2.0))
     (second,) = {path for path in (cache_folder() / "features").iterdir() if path.is_dir()} - {
         entry
     }
     for file in entry.iterdir():
         (second / file.name).write_bytes(file.read_bytes())
-    assert cache.cached_tensors("features", other, made(calls, 3.0))["x"].tolist() == [3.0] * 3
+    assert cache.get_or_make_tensors("features", other, made(calls, 3.0))["x"].tolist() == [3.0] * 3
 
 
 @pytest.mark.parametrize("name", ["tensors.safetensors", "sha256", "key.json"])
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
 def test_a_damaged_entry_is_made_anew(name, damage):
     calls = []
-    cache.cached_tensors("features", KEY, made(calls))
+    cache.get_or_make_tensors("features", KEY, made(calls))
     (file,) = (cache_folder() / "features").glob(f"*/{name}")
     content = bytearray(file.read_bytes())
     if damage == "gone":
@@ -67,14 +67,14 @@ def test_a_damaged_entry_is_made_anew(name, damage):
         content[-2] ^= 1
         file.write_bytes(content)
     for _ in range(2):
-        assert cache.cached_tensors("features", KEY, made(calls))["x"].tolist() == [1.0] * 3
+        assert cache.get_or_make_tensors("features", KEY, made(calls))["x"].tolist() == [1.0] * 3
     assert len(calls) == 2
 
 
 def test_a_cache_that_cannot_be_written_to_stops_nothing(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "file"))
-    assert cache.cached_tensors("features", KEY, made([]))["x"].tolist() == [1.0] * 3
+    assert cache.get_or_make_tensors("features", KEY, made([]))["x"].tolist() == [1.0] * 3
 
 
 def test_a_failure_to_make_leaves_nothing():
@@ -83,7 +83,7 @@ def test_a_failure_to_make_leaves_nothing():
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        cache.cached_folder("images", KEY, fail)
+        cache.get_or_make_folder("images", KEY, fail)
     assert not [path for path in (cache_folder() / "images").iterdir() if path.is_dir()]
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from ganzoo.cards import front_matter, sections
-from ganzoo.cards.card import card, merged
+from ganzoo.cards.card import build_card, merge_card
 from ganzoo.config import ComponentChoice, InitialModel, ModelConfig
 from ganzoo.errors import InputError
 from ganzoo.protocols.dataset import DataSpec
@@ -58,7 +58,7 @@ def row(metric="fid[digits-cnn]", value=12.25, **changes):
 
 def section_texts(text):
     """Return the text of each block by its name."""
-    pieces = sections.parsed(front_matter.split(text)[1])[1]
+    pieces = sections.parse(front_matter.split(text)[1])[1]
     return {piece.name: piece.text for piece in pieces if piece.name}
 
 
@@ -71,8 +71,8 @@ def metadata(text):
     return ModelCard(text).data.to_dict()
 
 
-PLAIN = card(model())
-SCORED = card(model(), [row(), row("kid[digits-cnn]", 0.5, std=0.25)], curve="training.png")
+PLAIN = build_card(model())
+SCORED = build_card(model(), [row(), row("kid[digits-cnn]", 0.5, std=0.25)], curve="training.png")
 
 
 # What it says
@@ -107,7 +107,7 @@ def test_a_card_has_what_the_hub_and_a_reader_need():
 
 def test_the_three_lines_are_what_loads_it_and_work(tiny_run):
     config = ModelConfig.model_validate_json((tiny_run.model / "config.json").read_text())
-    text = card(config, reference=str(tiny_run.model))
+    text = build_card(config, reference=str(tiny_run.model))
     found = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
     names = {}
     exec(found, names)
@@ -119,7 +119,7 @@ def test_a_finished_run_has_its_card(tiny_run):
     text = (tiny_run.model / "README.md").read_text()
     assert ModelCard.load(tiny_run.model / "README.md").data.library_name == "ganzoo"
     assert "Trained for 4 generator updates with batches of 8 and seed 0" in text
-    assert merged(text, text) == (text, [])
+    assert merge_card(text, text) == (text, [])
 
 
 def test_the_same_model_has_the_same_card_to_the_byte():
@@ -133,7 +133,7 @@ def test_the_same_model_has_the_same_card_to_the_byte():
 
 def test_citations_are_the_papers_of_the_parts_with_links():
     judged = row(features={"name": "stacked-mnist-cnn", "sha256": "be80" * 16})
-    found = section_texts(card(model(**{"train.augment": "cutout"}), [judged]))["citation"]
+    found = section_texts(build_card(model(**{"train.augment": "cutout"}), [judged]))["citation"]
     for said in (
         "Radford et al. 2016, [arXiv:1511.06434](https://arxiv.org/abs/1511.06434): architecture",
         "[arXiv:1704.00028](https://arxiv.org/abs/1704.00028): loss `wgan-gp`",
@@ -147,19 +147,21 @@ def test_citations_are_the_papers_of_the_parts_with_links():
 
 
 def test_vectors_and_translators_are_called_what_they_are():
-    ring = card(model("mlp", "non-saturating", "ring", spec=DataSpec(shape=(2,))), [row(step=200)])
+    ring = build_card(
+        model("mlp", "non-saturating", "ring", spec=DataSpec(shape=(2,))), [row(step=200)]
+    )
     assert ModelCard(ring).data.pipeline_tag is None
     assert ModelCard(ring).data.eval_results[0].task_type == "other"
     assert "points = model.sample(16, seed=0)  # floats (16, 2)\n" in ring
     photos = DataSpec(shape=(3, 64, 64), classes=2, class_names=("horse", "zebra"))
-    cycle = card(model("cyclegan", "lsgan", "digits", spec=photos))
+    cycle = build_card(model("cyclegan", "lsgan", "digits", spec=photos))
     assert ModelCard(cycle).data.pipeline_tag == "image-to-image"
     assert "translate(photos, label=0)" in cycle
     assert "0 to 1: `horse`, `zebra`." in cycle
 
 
 def test_a_conditional_model_says_how_to_ask_for_a_class():
-    text = card(model(**{"arch.conditional": True}))
+    text = build_card(model(**{"arch.conditional": True}))
     assert "`label=` chooses the class, 0 to 9." in text
     assert "class-conditional" in ModelCard(text).data.tags
     assert "label=" not in PLAIN
@@ -172,7 +174,7 @@ def from_model(config, name, revision=None):
 
 
 def test_what_it_started_from_is_said():
-    text = card(from_model(model(), "ada/faces", "c0ffee" * 6 + "abcd"))
+    text = build_card(from_model(model(), "ada/faces", "c0ffee" * 6 + "abcd"))
     assert ModelCard(text).data.base_model == "ada/faces"
     about = section_texts(text)["about"]
     assert "the weights of `ada/faces` (commit `c0ffeec0ffee`), as they were after 700" in about
@@ -180,7 +182,7 @@ def test_what_it_started_from_is_said():
 
 
 def test_what_it_started_from_on_the_same_machine_has_no_name_on_the_hub():
-    text = card(from_model(model(), "my-run"))
+    text = build_card(from_model(model(), "my-run"))
     assert "the weights of `my-run`, as they were" in section_texts(text)["about"]
     assert ModelCard(text).data.base_model is None
 
@@ -188,7 +190,7 @@ def test_what_it_started_from_on_the_same_machine_has_no_name_on_the_hub():
 def test_a_licence_is_given_and_never_made_up():
     assert ModelCard(PLAIN).data.license is None
     assert "has not said under which licence" in section_texts(PLAIN)["licence"]
-    text = card(model(), license="cc-by-4.0")
+    text = build_card(model(), license="cc-by-4.0")
     assert ModelCard(text).data.license == "cc-by-4.0"
     assert "under the licence `cc-by-4.0`" in section_texts(text)["licence"]
 
@@ -219,7 +221,7 @@ def test_a_licence_is_given_and_never_made_up():
 )
 def test_the_command_trains_the_same_again(ganzoo_cli, names, changes):
     config = model(*names, **changes)
-    found = re.search(r"```console\n(ganzoo train .*?)\n```", card(config), re.DOTALL)[1]
+    found = re.search(r"```console\n(ganzoo train .*?)\n```", build_card(config), re.DOTALL)[1]
     _, *words = shlex.split(found.replace("\\\n", " "))
     again = json.loads(ganzoo_cli(*words, "--dry-run").out)
     wanted = config.model_dump(mode="json", exclude={"spec", "step", "data_fingerprint"})
@@ -232,7 +234,7 @@ def test_only_what_differs_from_the_defaults_is_in_the_command():
 
 
 def test_a_snapshot_says_of_which_step_it_is():
-    assert "the state after 50 of 200 generator updates" in card(model(step=50))
+    assert "the state after 50 of 200 generator updates" in build_card(model(step=50))
     assert "the state after" not in PLAIN
 
 
@@ -255,7 +257,7 @@ def test_paths_are_no_more_than_their_last_names(path):
     data = ComponentChoice(
         name="folder", package="ganzoo", version="0.1.0", options={"path": path, "flip": True}
     )
-    text = card(config.model_copy(update={"data": data}), [row(options={"of": [path]})])
+    text = build_card(config.model_copy(update={"data": data}), [row(options={"of": [path]})])
     assert "photos" in text
     assert "private" not in text
     assert "lovelace" not in text
@@ -270,7 +272,7 @@ def foreign(config, part, package="zoo-of-ada", version="2.0"):
 
 
 def test_a_plugins_model_says_which_package_to_install():
-    text = card(foreign(model(), "architecture"), [row()])
+    text = build_card(foreign(model(), "architecture"), [row()])
     assert "pip install ganzoo zoo-of-ada\n" in text
     assert "the package `zoo-of-ada`, here in version `2.0`" in text
     assert "pip install ganzoo\n" in PLAIN
@@ -279,14 +281,14 @@ def test_a_plugins_model_says_which_package_to_install():
 
 
 def test_a_package_that_only_training_needs_is_not_installed_to_load():
-    text = card(foreign(model(), "data"))
+    text = build_card(foreign(model(), "data"))
     assert "pip install ganzoo\n" in text
     assert "To train it again you need the package `zoo-of-ada`" in text
 
 
 @pytest.mark.parametrize("name", ["--index-url=http://x", "a; rm -rf ~", "a\nb", "", "git+https:x"])
 def test_what_is_no_name_of_a_package_stands_in_no_command(name):
-    assert "pip install ganzoo\n" in card(foreign(model(), "loss", name))
+    assert "pip install ganzoo\n" in build_card(foreign(model(), "loss", name))
 
 
 def test_an_installed_plugin_describes_itself(plugin):
@@ -299,7 +301,7 @@ def test_an_installed_plugin_describes_itself(plugin):
         {"ganzoo.losses": {"mine": "zoo_of_ada:Mine"}},
     )
     config = ModelConfig.of(resolve("dcgan", "mine", "digits", {"loss.weight": 2}), IMAGES, 1000)
-    text = card(config)
+    text = build_card(config)
     assert "A loss \\| of &lt;Ada>." in section_texts(text)["loss"]
     assert "| `weight` | `2` | How much \\| of it. |" in text
     assert "--loss mine --data digits --steps 1000 --seed 0 --set loss.weight=2" in text
@@ -318,7 +320,7 @@ def test_the_model_index_is_read_back_by_the_client_with_the_same_values(tmp_pat
         row(data={"name": "other", "split": "test", "fingerprint": "1" * 64}),
     ]
     path = tmp_path / "README.md"
-    path.write_text(card(model(), rows), encoding="utf-8")
+    path.write_text(build_card(model(), rows), encoding="utf-8")
     data = ModelCard.load(path).data
     assert data.model_name == "dcgan trained with wgan-gp on digits"
     expected = []
@@ -351,7 +353,7 @@ def test_scores_say_their_whole_protocol():
         row("kid[digits-cnn]", 0.5, std=0.25, repeats=1, options={"subsets": 100}),
         row("is", 4, std=0.5, repeats=5, higher_is_better=True, features=None),
     ]
-    found = section_texts(card(model(), rows))["scores"]
+    found = section_texts(build_card(model(), rows))["scores"]
     for said in (
         "| `fid[digits-cnn]` | 12.2500 | lower |  |",
         "| `kid[digits-cnn]` | 0.5000 ± 0.2500 | lower | `subsets=100` |",
@@ -369,7 +371,7 @@ def test_scores_say_their_whole_protocol():
 
 
 def test_scores_of_other_steps_and_of_reals_are_none_of_this_model():
-    assert card(model(), [row(step=100), row(step=None)]) == PLAIN
+    assert build_card(model(), [row(step=100), row(step=None)]) == PLAIN
 
 
 # Hostile names
@@ -400,13 +402,15 @@ def test_hostile_names_break_neither_metadata_nor_structure():
     judged = row(HOSTILE, options=texts, features=texts, note=HOSTILE, versions=texts)
     judged = judged.model_copy(update={"data": {"name": HOSTILE, "split": HOSTILE}})
     config = from_model(hostile(), HOSTILE, HOSTILE)
-    text = card(config, [judged], reference=HOSTILE, curve=HOSTILE, license=HOSTILE)
+    text = build_card(config, [judged], reference=HOSTILE, curve=HOSTILE, license=HOSTILE)
     data = metadata(text)
     assert data["license"] == HOSTILE, "as it was given"
     assert set(data) <= {*metadata(SCORED), "license", "base_model"}
-    plain = card(model(**{"train.augment": "color"}), [row(note="x")], curve="a")
-    assert list(section_texts(text)) == [name for name in section_texts(plain) if name != "citation"]
-    assert merged(text, text) == (text, [])
+    plain = build_card(model(**{"train.augment": "color"}), [row(note="x")], curve="a")
+    assert list(section_texts(text)) == [
+        name for name in section_texts(plain) if name != "citation"
+    ]
+    assert merge_card(text, text) == (text, [])
     tokens = MARKDOWN.parse(front_matter.split(text)[1])
     comments = [token.content for token in tokens if token.type == "html_block"]
     assert len(comments) == 2 * len(section_texts(text)) + 1
@@ -430,14 +434,14 @@ def test_hostile_names_break_neither_metadata_nor_structure():
 @given(st.text(max_size=40))
 def test_any_name_is_shown_as_it_is_in_one_cell(name):
     from ganzoo.cards.markdown import code, prose, table
-    from ganzoo.errors import printable
+    from ganzoo.errors import escape_text
 
     for shown in (code(name), prose(name)):
         tokens = MARKDOWN.parse(table(("a", "b"), [(shown, "end")]))
         cells = [token for token in tokens if token.type == "inline"][2:]
         assert len(cells) == 2
         text = "".join(child.content for child in cells[0].children if child.type != "html_inline")
-        assert text.strip() == printable(name).strip()
+        assert text.strip() == escape_text(name).strip()
 
 
 # What a person wrote
@@ -459,19 +463,19 @@ def test_a_card_that_nobody_touched_is_written_anew():
     cards = [
         PLAIN,
         SCORED,
-        card(model(step=100), reference="ada/digits"),
-        card(from_model(model("mlp", "hinge", "digits"), "ada/other", "c" * 40), [row()]),
-        card(model(), [row(), row("is", 5)], license="mit"),
+        build_card(model(step=100), reference="ada/digits"),
+        build_card(from_model(model("mlp", "hinge", "digits"), "ada/other", "c" * 40), [row()]),
+        build_card(model(), [row(), row("is", 5)], license="mit"),
     ]
     for new in cards:
         for old in cards[:-1]:
-            assert merged(new, old) == (new, [])
+            assert merge_card(new, old) == (new, [])
 
 
 def test_text_around_the_blocks_stays_where_it_is():
     old = PLAIN.replace("<!-- ganzoo:loss", "My own words.\n\n<!-- ganzoo:loss")
     old = old.replace("# dcgan trained", "# dcgan trained") + "\n## Thanks\n\nTo all.\n"
-    new, kept = merged(SCORED, old)
+    new, kept = merge_card(SCORED, old)
     assert kept == []
     assert re.search(r"/ganzoo:architecture -->\n\nMy own words\.\n\n<!-- ganzoo:loss", new)
     assert new.endswith("<!-- /ganzoo:versions -->\n\n## Thanks\n\nTo all.\n")
@@ -480,7 +484,7 @@ def test_text_around_the_blocks_stays_where_it_is():
 
 def test_an_edited_block_is_kept_and_named(edited):
     old = edited(SCORED, "limits", "It is meant for research", "It is art")
-    new, kept = merged(PLAIN, old)
+    new, kept = merge_card(PLAIN, old)
     assert kept == ["limits"]
     assert section_texts(new)["limits"] == section_texts(old)["limits"]
     assert list(section_texts(new)) == list(section_texts(PLAIN))
@@ -490,39 +494,41 @@ def test_an_edited_block_is_kept_and_named(edited):
 
 def test_an_edited_block_that_says_nothing_any_more_is_kept(edited):
     old = edited(SCORED, "curve", "What both networks", "Here you see what both networks")
-    new, kept = merged(PLAIN, old)
+    new, kept = merge_card(PLAIN, old)
     assert kept == ["curve"]
     assert "Here you see" in new
     assert "scores" not in section_texts(new)
 
 
 def test_other_ends_of_lines_are_no_edit():
-    assert merged(SCORED, "\ufeff" + PLAIN.replace("\n", "\r\n")) == (SCORED, [])
+    assert merge_card(SCORED, "\ufeff" + PLAIN.replace("\n", "\r\n")) == (SCORED, [])
 
 
 def test_a_block_that_was_taken_away_stays_away():
     old = PLAIN.replace(section_texts(PLAIN)["limits"], "")
-    new, kept = merged(SCORED, old)
+    new, kept = merge_card(SCORED, old)
     assert kept == []
     assert list(section_texts(new)) == [name for name in section_texts(SCORED) if name != "limits"]
-    assert "limits" not in section_texts(merged(PLAIN, merged(SCORED, new)[0])[0]), "for good"
+    assert "limits" not in section_texts(merge_card(PLAIN, merge_card(SCORED, new)[0])[0]), (
+        "for good"
+    )
 
 
 def test_scores_that_were_taken_away_stay_away_while_there_are_none():
     without = SCORED.replace(section_texts(SCORED)["scores"], "")
-    between = merged(PLAIN, without)[0]
-    assert "scores" not in section_texts(merged(SCORED, between)[0])
+    between = merge_card(PLAIN, without)[0]
+    assert "scores" not in section_texts(merge_card(SCORED, between)[0])
 
 
 def test_a_block_that_is_new_appears_in_its_place():
-    new = merged(SCORED, PLAIN)[0]
+    new = merge_card(SCORED, PLAIN)[0]
     assert list(section_texts(new)) == list(section_texts(SCORED))
 
 
 def test_the_old_order_wins():
     loss = section_texts(PLAIN)["loss"]
     old = PLAIN.replace(loss + "\n", "") + "\n" + loss
-    new = merged(SCORED, old)[0]
+    new = merge_card(SCORED, old)[0]
     assert list(section_texts(new))[-1] == "loss"
     assert sorted(section_texts(new)) == sorted(section_texts(SCORED))
 
@@ -538,7 +544,7 @@ def test_the_old_order_wins():
     ],
 )
 def test_a_card_of_a_persons_own_stands_before_the_blocks(old):
-    new, kept = merged(SCORED, old)
+    new, kept = merge_card(SCORED, old)
     assert kept == []
     assert new.index("All of this is mine.") < new.index("<!-- ganzoo:about")
     for name, text in section_texts(SCORED).items():
@@ -548,27 +554,27 @@ def test_a_card_of_a_persons_own_stands_before_the_blocks(old):
     if "license" in old:
         assert "language: no\nlicense: mit # mine\n" in new
         assert "under the licence `mit`" in section_texts(new)["licence"]
-    assert merged(SCORED, new) == (new, [])
+    assert merge_card(SCORED, new) == (new, [])
 
 
 def test_a_card_that_the_hub_made_gives_its_metadata():
-    new = merged(PLAIN, "---\nlicense: apache-2.0\n---\n")[0]
+    new = merge_card(PLAIN, "---\nlicense: apache-2.0\n---\n")[0]
     assert metadata(new) == {**metadata(PLAIN), "license": "apache-2.0"}
 
 
 @pytest.mark.parametrize("break_it", ["<!-- /ganzoo:loss -->", "<!-- ganzoo:loss sha256="])
 def test_a_block_without_an_end_or_a_beginning_loses_nothing(break_it):
     old = PLAIN.replace(break_it, "", 1)
-    new = merged(SCORED, old)[0]
+    new = merge_card(SCORED, old)[0]
     assert "Wasserstein GAN with gradient penalty." in new
-    assert merged(SCORED, new)[0] == new
+    assert merge_card(SCORED, new)[0] == new
 
 
 def test_a_copied_block_is_written_again_too():
     scores = section_texts(SCORED)["scores"]
     old = SCORED.replace("<!-- ganzoo:use", scores + "\n<!-- ganzoo:use")
-    later = card(model(), [row(value=7)])
-    new, kept = merged(later, old)
+    later = build_card(model(), [row(value=7)])
+    new, kept = merge_card(later, old)
     assert kept == []
     assert new.count(section_texts(later)["scores"]) == 2
     assert scores not in new
@@ -577,7 +583,7 @@ def test_a_copied_block_is_written_again_too():
 @pytest.mark.parametrize("record", ["", "<!-- ganzoo {} -->\n", '<!-- ganzoo {"blocks": 1} -->\n'])
 def test_a_record_that_was_changed_does_no_harm(record):
     old = re.sub(r"<!-- ganzoo \{.*\n", lambda _: record, PLAIN)
-    new = merged(SCORED, old)[0]
+    new = merge_card(SCORED, old)[0]
     assert list(section_texts(new)) == list(section_texts(SCORED))
 
 
@@ -587,7 +593,7 @@ def test_a_record_that_was_changed_does_no_harm(record):
 def with_metadata(text, **changes):
     yaml, body = front_matter.split(text)
     data = front_matter.read(yaml) | changes
-    return f"---\n{front_matter.written(data)}---\n{body}"
+    return f"---\n{front_matter.to_yaml(data)}---\n{body}"
 
 
 def test_metadata_of_a_persons_own_survive():
@@ -600,7 +606,7 @@ def test_metadata_of_a_persons_own_survive():
         "pipeline_tag": "text-to-image",
         "tags": ["art", "ganzoo", "gan", "dcgan", "wgan-gp", "ada"],
     }
-    new = merged(card(model("mlp", "wgan-gp", "digits")), with_metadata(PLAIN, **own))[0]
+    new = merge_card(build_card(model("mlp", "wgan-gp", "digits")), with_metadata(PLAIN, **own))[0]
     assert metadata(new) == {
         **metadata(PLAIN),
         **own,
@@ -610,23 +616,23 @@ def test_metadata_of_a_persons_own_survive():
 
 def test_a_tag_that_was_taken_away_stays_away_and_one_that_is_wrong_goes():
     old = with_metadata(PLAIN, tags=["gan", "dcgan", "wgan-gp"])
-    new = merged(card(model("mlp", "wgan-gp", "digits")), old)[0]
+    new = merge_card(build_card(model("mlp", "wgan-gp", "digits")), old)[0]
     assert metadata(new)["tags"] == ["gan", "wgan-gp", "mlp"]
 
 
 def test_comments_and_ways_of_writing_survive():
     old = PLAIN.replace("library_name", "# what I know\nlanguage: no  # Norwegian\nlibrary_name")
-    new = merged(SCORED, old)[0]
+    new = merge_card(SCORED, old)[0]
     assert "---\n# what I know\nlanguage: no  # Norwegian\nlibrary_name: ganzoo\n" in new
     assert len(ModelCard(new).data.eval_results) == 2
 
 
 def test_a_licence_gives_way_to_one_that_is_given_now_alone():
     old = with_metadata(PLAIN, license="mit")
-    kept = merged(PLAIN, old)[0]
+    kept = merge_card(PLAIN, old)[0]
     assert metadata(kept)["license"] == "mit"
     assert "under the licence `mit`" in section_texts(kept)["licence"], "and the text agrees"
-    given = merged(card(model(), license="cc0-1.0"), old)[0]
+    given = merge_card(build_card(model(), license="cc0-1.0"), old)[0]
     assert metadata(given)["license"] == "cc0-1.0"
     assert "`cc0-1.0`" in section_texts(given)["licence"]
 
@@ -644,13 +650,13 @@ def test_results_of_a_persons_own_survive_and_ganzoos_are_written_again():
     index.append({"name": "another", "results": [mine]})
     index = json.loads(json.dumps(index))  # YAML would say of an object that it is there already
     old = with_metadata(SCORED, **{"model-index": index})
-    new = merged(card(model(), [row(value=7)]), old)[0]
+    new = merge_card(build_card(model(), [row(value=7)]), old)[0]
     name, others = front_matter.read(front_matter.split(new)[0])["model-index"]
     values = [[m["value"] for m in result["metrics"]] for result in name["results"]]
     assert values == [[7], [1.5], [9], [9]]
     assert name["results"][2:] == [mine, sourced]
     assert others == {"name": "another", "results": [mine]}
-    gone = merged(PLAIN, new)[0]
+    gone = merge_card(PLAIN, new)[0]
     results = front_matter.read(front_matter.split(gone)[0])["model-index"][0]["results"]
     assert [[m["value"] for m in result["metrics"]] for result in results] == [[1.5], [9], [9]]
 
@@ -673,18 +679,18 @@ def test_results_of_a_persons_own_survive_and_ganzoos_are_written_again():
 )
 def test_metadata_that_cannot_be_read_are_an_error_of_one_line(yaml):
     with pytest.raises(InputError, match=r"model card cannot be read: .*; mend") as caught:
-        merged(PLAIN, f"---\n{yaml}---\n# x\n")
+        merge_card(PLAIN, f"---\n{yaml}---\n# x\n")
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("yaml", ["{a: 1, b: [2]}\n", "a: 1\nb: [2]\n...\n", "? a\n: 1\n"])
 def test_metadata_in_other_styles_are_read(yaml):
-    assert metadata(merged(PLAIN, f"---\n{yaml}---\n")[0]).items() >= {"a": 1}.items()
+    assert metadata(merge_card(PLAIN, f"---\n{yaml}---\n")[0]).items() >= {"a": 1}.items()
 
 
 @pytest.mark.parametrize("index", [7, "x", [], [7], [{}], [{"name": "a", "results": 7}], {"a": 1}])
 def test_results_in_no_known_form_are_no_obstacle(index):
-    new = merged(SCORED, with_metadata(PLAIN, **{"model-index": index}))[0]
+    new = merge_card(SCORED, with_metadata(PLAIN, **{"model-index": index}))[0]
     assert "fid[digits-cnn]" in new
 
 
@@ -700,7 +706,7 @@ WORDS = st.text(
 def touched(draw, text):
     """Draw a card with text between its blocks, and the pieces of text."""
     front, body = front_matter.split(text)
-    _, pieces = sections.parsed(body)
+    _, pieces = sections.parse(body)
     record = body[: body.index("\n") + 1]
     added, made = [], record
     for piece in pieces:
@@ -717,12 +723,12 @@ def touched(draw, text):
 def test_whatever_stands_between_blocks_survives(data):
     new, old = data.draw(st.permutations([PLAIN, SCORED]))
     text, added = data.draw(touched(old))
-    made, kept = merged(new, text)
+    made, kept = merge_card(new, text)
     assert kept == []
     for mine in added:
         assert mine.strip("\n") in made
     assert section_texts(made) == section_texts(new)
-    assert merged(new, made) == (made, [])
+    assert merge_card(new, made) == (made, [])
 
 
 @SETTINGS
@@ -734,8 +740,8 @@ def test_writing_again_changes_nothing_more_whatever_was_done(data):
         place = data.draw(st.integers(start, len(old)))
         cut = data.draw(st.integers(0, 400))
         old = old[:place] + data.draw(WORDS) + old[place + cut :]
-    made, kept = merged(new, old)
-    assert merged(new, made) == (made, kept)
+    made, kept = merge_card(new, old)
+    assert merge_card(new, made) == (made, kept)
     ModelCard(made)
 
 
@@ -744,9 +750,9 @@ def test_writing_again_changes_nothing_more_whatever_was_done(data):
 def test_any_old_card_is_kept_or_refused(old):
     old = old.replace("\r", "")
     try:
-        made, _ = merged(SCORED, old)
+        made, _ = merge_card(SCORED, old)
     except InputError:
         return
     assert front_matter.split(old)[1].strip("\n") in made
     assert len(ModelCard(made).data.eval_results) == 2
-    assert merged(SCORED, made)[0] == made
+    assert merge_card(SCORED, made)[0] == made

@@ -146,7 +146,7 @@ def test_it_is_decoded_once(root, monkeypatch):
         assert torch.equal(samples.labels, wanted.labels)
         assert samples.content == wanted.fingerprint
     # Another label is no other image; another crop is.
-    monkeypatch.setattr(reading, "_decoded", None)
+    monkeypatch.setattr(reading, "_decode_all", None)
     assert open_dataset("celeba", root=str(root), attribute="Bald").labels.sum() == 3
     with pytest.raises(TypeError):
         open_dataset("celeba", root=str(root), crop=177)

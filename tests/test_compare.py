@@ -12,7 +12,7 @@ import pytest
 import ganzoo
 from ganzoo.errors import InputError
 from ganzoo.evaluation.compare import compare, differences
-from ganzoo.runs.scores import ScoreRow, log_scores, logged_scores, read_scores, write_scores
+from ganzoo.runs.scores import ScoreRow, log_scores, read_logged_scores, read_scores, write_scores
 from tiny import TINY, sealed
 
 ROW = ScoreRow(
@@ -153,7 +153,7 @@ def test_the_best_snapshot_enters_beside_the_last(tmp_path):
     run = ganzoo.train(
         "mlp", data="digits", out=tmp_path / "run", settings=settings, **TINY, eval_every=1
     )
-    rows = logged_scores(run.scores)
+    rows = read_logged_scores(run.scores)
     assert [row.step for row in rows] == [1, 2, 3, 4]
     (best,) = read_scores(run.best)
     assert best.value == min(row.value for row in rows)

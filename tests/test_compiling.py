@@ -5,11 +5,11 @@ import torch
 
 import ganzoo
 from ganzoo.compute import compiling
-from ganzoo.compute.compiling import compiled
+from ganzoo.compute.compiling import compile_network
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.resolve import resolve
 from ganzoo.training import trainer as step
-from ganzoo.training.prepare import prepared
+from ganzoo.training.prepare import build_trainer
 from tiny import TINY
 
 SMALL = {
@@ -21,7 +21,7 @@ SMALL = {
 def trainer_of(architecture="mlp", loss=None, **options):
     train = {f"train.{name}": value for name, value in {**TINY, **options}.items()}
     config = resolve(architecture, loss, "digits", {**SMALL[architecture], **train})
-    return prepared(config, config.data.build(ganzoo.registry.DATASET).read())
+    return build_trainer(config, config.data.build(ganzoo.registry.DATASET).read())
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def traced(monkeypatch):
         found.append((network, cuda_graphs))
         return torch.compile(network, backend="aot_eager")
 
-    monkeypatch.setattr(step, "compiled", trace)
+    monkeypatch.setattr(step, "compile_network", trace)
     yield found
     torch.compiler.reset()
 
@@ -73,7 +73,7 @@ def test_half_precision_and_a_penalty_go_with_it(traced):
 def test_a_network_is_compiled_for_the_machine():
     torch.manual_seed(0)
     network, given = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Tanh()), torch.randn(4, 3)
-    fast = compiled(network)
+    fast = compile_network(network)
     torch.testing.assert_close(fast(given), network(given))
     assert fast(given).requires_grad
 
@@ -98,7 +98,7 @@ def test_a_compiler_that_fails_is_a_line(monkeypatch):
         raise OSError("no C++ compiler\nlines of more")
 
     monkeypatch.setattr(
-        step, "compiled", lambda network, cuda_graphs: torch.compile(network, backend=fail)
+        step, "compile_network", lambda network, cuda_graphs: torch.compile(network, backend=fail)
     )
     trainer = trainer_of("mlp", compile=True)
     with pytest.raises(GanzooError) as caught:
@@ -112,7 +112,7 @@ def test_a_compiler_that_fails_is_a_line(monkeypatch):
 
 
 def test_other_errors_pass_through():
-    with pytest.raises(RuntimeError, match="of its own"), compiling.explained():
+    with pytest.raises(RuntimeError, match="of its own"), compiling.explain_compile_errors():
         raise RuntimeError("of its own")
 
 
@@ -126,7 +126,7 @@ def test_graphs_of_a_step_begin_with_it(monkeypatch):
     began = []
     monkeypatch.setattr(step, "_check_options", lambda options, device: None)
     monkeypatch.setattr(step, "begin_graphs", lambda: began.append(True))
-    monkeypatch.setattr(step, "compiled", lambda network, cuda_graphs: network)
+    monkeypatch.setattr(step, "compile_network", lambda network, cuda_graphs: network)
     trainer = trainer_of("mlp", compile=True, cuda_graphs=True)
     trainer.step()
     trainer.step()

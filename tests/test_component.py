@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from ganzoo.component import Component, complaint, validated
+from ganzoo.component import Component, explain_error, parse_options
 from ganzoo.errors import InputError
 
 
@@ -63,7 +63,7 @@ class Knobs(Component):
     ],
 )
 def test_a_value_is_read_from_text_as_its_type(option, text, value):
-    read = getattr(validated(Knobs, {option: text}), option)
+    read = getattr(parse_options(Knobs, {option: text}), option)
     assert read == value
     assert type(read) is type(value)
     if isinstance(value, tuple):
@@ -71,13 +71,13 @@ def test_a_value_is_read_from_text_as_its_type(option, text, value):
 
 
 def test_values_from_python_are_taken_as_they_are():
-    knobs = validated(Knobs, {"sizes": (8, 9), "limit": None, "flag": True, "rate": 1})
+    knobs = parse_options(Knobs, {"sizes": (8, 9), "limit": None, "flag": True, "rate": 1})
     assert knobs == Knobs(sizes=(8, 9), limit=None, flag=True, rate=1.0)
 
 
 def test_what_is_not_given_keeps_its_default():
-    assert validated(Knobs, {}) == Knobs()
-    assert validated(Knobs, {"count": 4}).rate == 0.1
+    assert parse_options(Knobs, {}) == Knobs()
+    assert parse_options(Knobs, {"count": 4}).rate == 0.1
 
 
 WRONG = [
@@ -115,29 +115,29 @@ WRONG = [
 @pytest.mark.parametrize(("option", "value", "message"), WRONG)
 def test_a_value_that_does_not_fit_is_refused_in_a_line(option, value, message):
     with pytest.raises(InputError) as caught:
-        validated(Knobs, {option: value}, "loss.")
+        parse_options(Knobs, {option: value}, "loss.")
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_option_near_to_none_lists_those_there_are():
     with pytest.raises(InputError) as caught:
-        validated(Knobs, {"zzzzzz": 1})
+        parse_options(Knobs, {"zzzzzz": 1})
     assert str(caught.value) == f"unknown option 'zzzzzz'; known: {', '.join(Knobs.model_fields)}"
 
     class Plain(Component):
         """No options."""
 
     with pytest.raises(InputError, match=r"known: none$"):
-        validated(Plain, {"count": 1})
+        parse_options(Plain, {"count": 1})
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "Infinity", "1e999", math.nan, math.inf])
 def test_numbers_are_finite(value):
     with pytest.raises(InputError, match="option 'rate': input should be"):
-        validated(Knobs, {"rate": value})
+        parse_options(Knobs, {"rate": value})
     with pytest.raises(InputError, match="option 'pair': input should be a finite number"):
-        validated(Knobs, {"pair": f"0,{value}" if isinstance(value, str) else (0, value)})
+        parse_options(Knobs, {"pair": f"0,{value}" if isinstance(value, str) else (0, value)})
 
 
 def test_a_component_is_frozen_and_hashable():
@@ -154,7 +154,7 @@ def test_options_survive_json():
 
 def test_a_long_value_is_cut():
     with pytest.raises(InputError) as caught:
-        validated(Knobs, {"count": "9" * 10_000})
+        parse_options(Knobs, {"count": "9" * 10_000})
     assert len(str(caught.value)) < 300
 
 
@@ -179,14 +179,14 @@ class Fussy(Component):
 
 def test_a_complaint_of_the_whole_is_a_line():
     with pytest.raises(InputError) as caught:
-        validated(Fussy, {"low": "2"}, "loss.")
+        parse_options(Fussy, {"low": "2"}, "loss.")
     assert str(caught.value) == "loss options: low must not exceed high"
 
 
 def test_a_validator_that_expects_other_types_is_no_crash():
-    assert validated(Fussy, {"step": "0.5"}).step == 0.5
+    assert parse_options(Fussy, {"step": "0.5"}).step == 0.5
     with pytest.raises(InputError, match=r"^loss options: float\(\) argument must be"):
-        validated(Fussy, {"step": ["0.5"]}, "loss.")
+        parse_options(Fussy, {"step": ["0.5"]}, "loss.")
 
 
 def test_an_option_without_a_default_must_be_given():
@@ -196,7 +196,7 @@ def test_an_option_without_a_default_must_be_given():
         path: str = Field(description="Where to look.")
 
     with pytest.raises(InputError) as caught:
-        validated(Needy, {}, "data.")
+        parse_options(Needy, {}, "data.")
     assert str(caught.value) == "option 'data.path': field required"
 
 
@@ -224,4 +224,4 @@ def test_the_summary_is_the_first_paragraph():
 def test_a_complaint_about_a_file_names_the_place(values, said):
     with pytest.raises(ValidationError) as caught:
         Knobs.model_validate(values)
-    assert complaint(caught.value).startswith(said)
+    assert explain_error(caught.value).startswith(said)

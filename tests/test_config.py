@@ -9,7 +9,7 @@ from ganzoo.config import RunConfig, TrainOptions, versions
 from ganzoo.errors import InputError, PluginError
 from ganzoo.protocols.loss import Recipe
 from ganzoo.registry import ARCHITECTURE, DATASET, LOSS, get
-from ganzoo.resolve import parse_settings, resolve, with_changes
+from ganzoo.resolve import parse_settings, resolve, change_config
 
 SETTINGS = {"arch.base_channels": 8, "data.image_size": "16", "train.steps": 400}
 
@@ -210,12 +210,12 @@ def test_differences_name_the_option_and_both_values(config):
 
 
 def test_nothing_changed_is_the_same(config):
-    assert with_changes(config, {}, {}) == config
-    assert with_changes(config, {"architecture": "dcgan", "loss": "ganzoo:wgan-gp"}, {}) == config
+    assert change_config(config, {}, {}) == config
+    assert change_config(config, {"architecture": "dcgan", "loss": "ganzoo:wgan-gp"}, {}) == config
 
 
 def test_changed_options_leave_the_others_alone(config):
-    again = with_changes(config, {}, {"train.steps": "800", "loss.gp_weight": 5})
+    again = change_config(config, {}, {"train.steps": "800", "loss.gp_weight": 5})
     assert config.differences(again) == [
         "loss.options.gp_weight: 10.0 -> 5.0",
         "train.steps: 400 -> 800",
@@ -223,7 +223,7 @@ def test_changed_options_leave_the_others_alone(config):
 
 
 def test_a_changed_name_brings_its_own_options_and_no_recipe(config):
-    again = with_changes(config, {"architecture": "mlp", "loss": "hinge"}, {"arch.hidden": "8"})
+    again = change_config(config, {"architecture": "mlp", "loss": "hinge"}, {"arch.hidden": "8"})
     assert again.architecture.options == {"z_dim": 64, "hidden": [8], "conditional": False}
     assert (again.loss.name, again.loss.options) == ("hinge", {})
     assert again.train == config.train
@@ -240,18 +240,18 @@ class Mine(Loss):
     def generator_loss(self, D, real, fake): return {}
 """
     plugin("acme", code, {"ganzoo.losses": {"wgan-gp": "acme:Mine"}})
-    again = with_changes(config, {"loss": "acme:wgan-gp"}, {})
+    again = change_config(config, {"loss": "acme:wgan-gp"}, {})
     assert (again.loss.package, again.loss.options) == ("acme", {})
-    assert with_changes(config, {}, {}) == config
+    assert change_config(config, {}, {}) == config
 
 
 def test_changed_data_may_be_a_path(config, tmp_path):
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    first = with_changes(config, {"data": "one"}, {"data.image_size": 8})
+    first = change_config(config, {"data": "one"}, {"data.image_size": 8})
     assert first.data.name == "folder"
     assert first.data.options["path"] == str(tmp_path / "one")
-    second = with_changes(first, {"data": "two"}, {})
+    second = change_config(first, {"data": "two"}, {})
     assert first.differences(second) == [
         f"data.options.path: {tmp_path / 'one'} -> {tmp_path / 'two'}"
     ]
@@ -265,13 +265,13 @@ def test_changed_refuses_what_resolve_refuses(config):
         ({"data": "no/such/folder"}, {}, "there is no folder or file"),
     ):
         with pytest.raises(InputError, match=message):
-            with_changes(config, names, settings)
+            change_config(config, names, settings)
 
 
 def test_a_configuration_of_a_missing_package_says_what_to_install(config):
     loss = config.loss.model_copy(update={"package": "acme", "version": "2.0"})
     with pytest.raises(PluginError, match=r"comes from the package acme 2\.0, which is not"):
-        with_changes(config.model_copy(update={"loss": loss}), {}, {"train.steps": 800})
+        change_config(config.model_copy(update={"loss": loss}), {}, {"train.steps": 800})
 
 
 def test_a_path_given_twice_is_refused(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ganzoo.errors import InputError
-from ganzoo.publishing.training_curve import MOST_POINTS, training_curve
+from ganzoo.publishing.training_curve import MAX_POINTS, draw_training_curve
 from ganzoo.storage.files import append_line
 
 WHITE = 255
@@ -43,8 +43,8 @@ def inked(picture):
 
 
 def test_a_real_run_is_drawn_with_the_same_bytes_each_time(tiny_run):
-    picture = training_curve(tiny_run.path / "metrics.jsonl")
-    assert picture == training_curve(tiny_run.path / "metrics.jsonl")
+    picture = draw_training_curve(tiny_run.path / "metrics.jsonl")
+    assert picture == draw_training_curve(tiny_run.path / "metrics.jsonl")
     assert b"Software" not in picture
     image = pixels(picture)
     blue, orange = (31, 119, 180), (255, 127, 14)
@@ -56,8 +56,8 @@ def test_a_real_run_is_drawn_with_the_same_bytes_each_time(tiny_run):
 def test_logits_have_a_panel_of_their_own(tmp_path):
     terms = {"discriminator__loss": float, "generator__loss": float}
     logits = {"discriminator__real_logits": float, "discriminator__fake_logits": lambda x: -x}
-    two = training_curve(logged(tmp_path / "two", steps(9, **terms)))
-    three = training_curve(logged(tmp_path / "three", steps(9, **terms, **logits)))
+    two = draw_training_curve(logged(tmp_path / "two", steps(9, **terms)))
+    three = draw_training_curve(logged(tmp_path / "three", steps(9, **terms, **logits)))
     orange = (255, 127, 14)
     assert not (pixels(two) == orange).all(axis=2).any()
     where = np.nonzero((pixels(three) == orange).all(axis=2))[1]
@@ -87,46 +87,46 @@ def test_damaged_lines_are_passed_over(tmp_path):
     ]
     good = whole.read_bytes().splitlines()
     damaged.write_bytes(b"\n".join([*good[:4], *bad, *good[4:]]))
-    assert training_curve(damaged) == training_curve(whole)
+    assert draw_training_curve(damaged) == draw_training_curve(whole)
 
 
 def test_a_step_that_was_done_again_counts_once(tmp_path):
     rows = steps(9, generator__loss=float)
-    once = training_curve(logged(tmp_path / "once", rows))
+    once = draw_training_curve(logged(tmp_path / "once", rows))
     again = [{"step": 50, "generator/loss": 1000.0}, *rows]
-    assert training_curve(logged(tmp_path / "again", again)) == once
+    assert draw_training_curve(logged(tmp_path / "again", again)) == once
 
 
 @pytest.mark.parametrize("rows", [[], [{"step": 1, "generator/loss": 1.0}], [{"step": 1}] * 3])
 def test_nothing_to_draw_gives_no_picture(tmp_path, rows):
     path = tmp_path / "metrics.jsonl"
     path.touch()
-    assert training_curve(logged(path, rows)) is None
+    assert draw_training_curve(logged(path, rows)) is None
 
 
 def test_a_missing_file_is_said(tmp_path):
     with pytest.raises(InputError, match=r"metrics\.jsonl is missing"):
-        training_curve(tmp_path / "metrics.jsonl")
+        draw_training_curve(tmp_path / "metrics.jsonl")
 
 
 @pytest.mark.parametrize("name", ["$x_1", "$\\frac{", "_", "__a", "字", "\n", "a" * 500, "%s"])
 def test_a_term_of_any_name_is_drawn(tmp_path, name):
     rows = [{"step": step, f"generator/{name}": step} for step in range(5)]
-    assert sum(inked(training_curve(logged(tmp_path / "m", rows)))) > 0.01
+    assert sum(inked(draw_training_curve(logged(tmp_path / "m", rows)))) > 0.01
 
 
 def test_a_long_run_is_thinned_and_keeps_its_course(tmp_path):
-    count = 5 * MOST_POINTS + 1
+    count = 5 * MAX_POINTS + 1
     path = tmp_path / "long"
     lines = (json.dumps({"step": 10 * i, "generator/loss": i % 2}) for i in range(count))
     path.write_text("\n".join(lines))
-    image = pixels(training_curve(path))
+    image = pixels(draw_training_curve(path))
     assert (image == (31, 119, 180)).all(axis=2).sum() > 100
 
 
 def test_huge_numbers_do_not_stop_it(tmp_path):
     rows = [{"step": i, "generator/loss": 10.0 ** (i * 60)} for i in range(5)]
-    assert training_curve(logged(tmp_path / "m", rows))
+    assert draw_training_curve(logged(tmp_path / "m", rows))
 
 
 def test_a_persons_own_settings_change_nothing_and_no_window_is_opened(tmp_path):
@@ -141,4 +141,4 @@ Path("made.png").write_bytes(training_curve(Path({str(path)!r})))
 assert "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-    assert (tmp_path / "made.png").read_bytes() == training_curve(path)
+    assert (tmp_path / "made.png").read_bytes() == draw_training_curve(path)

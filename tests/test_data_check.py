@@ -13,7 +13,7 @@ from PIL import Image, ImageEnhance
 
 from ganzoo import open_dataset
 from ganzoo_zoo.data import duplicates
-from ganzoo_zoo.data.duplicates import gist, grouped
+from ganzoo_zoo.data.duplicates import compute_signature, group_equal
 from ganzoo_zoo.data.survey import survey
 
 
@@ -171,14 +171,14 @@ def test_a_sheet_is_never_replaced_unasked(images, ganzoo_cli, refused):
 
 
 def test_a_sheet_is_spread_over_many_classes():
-    from ganzoo_zoo.data.survey import _rows
+    from ganzoo_zoo.data.survey import _choose_rows
 
     labels = torch.arange(1000).repeat(3)
-    rows = _rows(labels, len(labels))
+    rows = _choose_rows(labels, len(labels))
     assert [len(row) for row in rows] == [10] * 8
     assert len({int(labels[place]) for row in rows for place in row}) == 80
-    assert _rows(None, 7) == [[0, 1, 2, 3, 4, 5, 6]]
-    assert _rows(torch.tensor([1, 0, 1]), 3) == [[1], [0, 2]]
+    assert _choose_rows(None, 7) == [[0, 1, 2, 3, 4, 5, 6]]
+    assert _choose_rows(torch.tensor([1, 0, 1]), 3) == [[1], [0, 2]]
 
 
 # Other kinds of data
@@ -253,7 +253,7 @@ def test_what_cannot_be_read_is_refused(tmp_path, refused):
 def near_duplicates(gists):
     hashes = np.array([each.hash for each in gists], np.uint64)
     small = np.frombuffer(b"".join(each.small for each in gists), np.uint8)
-    return duplicates.near_duplicates(hashes, small.reshape(len(gists), duplicates.SIDE**2))
+    return duplicates.group_near_duplicates(hashes, small.reshape(len(gists), duplicates.SIDE**2))
 
 
 def variants(image):
@@ -267,13 +267,13 @@ def variants(image):
 def test_variants_of_an_image_are_alike_and_others_are_not():
     scenes = [scene(i, (96, 64)) for i in range(60)]
     every = [variant for one in scenes for variant in (one, *variants(one))]
-    found = near_duplicates([gist(image) for image in every])
+    found = near_duplicates([compute_signature(image) for image in every])
     assert sorted(found) == [list(range(5 * i, 5 * i + 5)) for i in range(60)]
 
 
 def test_plain_images_of_other_levels_are_not_alike():
     levels = (0, 8, 100, 104, 180, 255)
-    plain = [gist(Image.new("RGB", (9, 9), (level,) * 3)) for level in levels]
+    plain = [compute_signature(Image.new("RGB", (9, 9), (level,) * 3)) for level in levels]
     assert near_duplicates(plain) == [[0, 1], [2, 3]]
 
 
@@ -287,15 +287,15 @@ def test_all_pairs_of_near_hashes_are_compared():
         flipped = sum(1 << bit for bit in bits[: at % (duplicates.DISTANCE + 1)])
         near.append(each ^ flipped)
         far.append(hashes[100 + at] ^ sum(1 << bit for bit in bits))
-    gists = [duplicates.Gist(each, small) for each in (*hashes, *near, *far)]
+    gists = [duplicates.Signature(each, small) for each in (*hashes, *near, *far)]
     assert sorted(near_duplicates(gists)) == [[at, 300 + at] for at in range(100)]
     assert near_duplicates(gists[:1]) == near_duplicates([]) == []
 
 
 def test_groups_are_joined_and_sorted():
-    assert grouped("abcabab") == [[0, 3, 5], [1, 4, 6]]
+    assert group_equal("abcabab") == [[0, 3, 5], [1, 4, 6]]
     steps = [Image.new("L", (9, 9), level) for level in (0, 10, 20, 30, 200)]
-    assert near_duplicates([gist(image) for image in steps]) == [[0, 1, 2, 3]]
+    assert near_duplicates([compute_signature(image) for image in steps]) == [[0, 1, 2, 3]]
 
 
 def test_many_images_take_seconds():
@@ -304,7 +304,8 @@ def test_many_images_take_seconds():
     hashes[:5000] = 0  # as drawings on an empty ground have
     small = rng.integers(0, 256, (20_000, duplicates.SIDE**2), dtype=np.uint8)
     gists = [
-        duplicates.Gist(int(each), row.tobytes()) for each, row in zip(hashes, small, strict=True)
+        duplicates.Signature(int(each), row.tobytes())
+        for each, row in zip(hashes, small, strict=True)
     ]
     began = time.monotonic()
     assert near_duplicates(gists) == []

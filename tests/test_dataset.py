@@ -7,7 +7,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from ganzoo.component import validated
+from ganzoo.component import parse_options
 from ganzoo.errors import InputError
 from ganzoo.media import images
 from ganzoo.protocols import dataset
@@ -66,7 +66,7 @@ def test_a_vector_specification():
 )
 def test_senseless_specifications_are_refused(values, message):
     with pytest.raises(InputError) as caught:
-        validated(DataSpec, values, "data.")
+        parse_options(DataSpec, values, "data.")
     assert message in str(caught.value)
 
 
@@ -337,13 +337,13 @@ def test_the_name_of_what_is_read():
     ],
 )
 def test_sizes_as_they_are_given(given, size):
-    assert validated(Pictures, {"image_size": given}).image_size == size
+    assert parse_options(Pictures, {"image_size": given}).image_size == size
 
 
 @pytest.mark.parametrize("given", ["0", -1, 4097, "8x0", "8x6x4", "x", "8x", "big", 8.5, [], "[]"])
 def test_senseless_sizes_are_refused(given):
     with pytest.raises(InputError, match=r"option 'data\.image_size'"):
-        validated(Pictures, {"image_size": given}, "data.")
+        parse_options(Pictures, {"image_size": given}, "data.")
 
 
 def test_images_are_resized_when_asked():
@@ -369,8 +369,8 @@ def test_what_takes_long_to_resize_is_kept_by_its_content(monkeypatch):
 
     wanted, other = read(), read(seed=1)
     assert not Path("cache").exists()
-    assert 1 << 20 < dataset.KEPT_BYTES < 40 << 20
-    monkeypatch.setattr(dataset, "KEPT_BYTES", 0)
+    assert 1 << 20 < dataset.MIN_CACHED_BYTES < 40 << 20
+    monkeypatch.setattr(dataset, "MIN_CACHED_BYTES", 0)
     resizes = []
     before = images.resize
     monkeypatch.setattr(images, "resize", lambda *given: resizes.append(1) or before(*given))

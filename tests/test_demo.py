@@ -24,7 +24,7 @@ from ganzoo.models.model import load
 from ganzoo_zoo.apps.demo import html, serving
 from ganzoo_zoo.apps.demo import session as asking
 from ganzoo_zoo.apps.demo.security import Guard
-from ganzoo_zoo.apps.demo.session import LARGEST_SEED, Studio
+from ganzoo_zoo.apps.demo.session import LARGEST_SEED, Session
 from tiny import TINY
 
 SMALL = {"arch.base_channels": 2, "arch.z_dim": 4, "data.image_size": 16}
@@ -65,7 +65,7 @@ def translator(place):
 @pytest.fixture
 def ask(tmp_path):
     """Make what answers, of a model."""
-    return lambda model: Studio(load(model), tmp_path / "drawn", "cpu")
+    return lambda model: Session(load(model), tmp_path / "drawn", "cpu")
 
 
 # What can be asked -----------------------------------------------------------------------------
@@ -213,7 +213,7 @@ def test_the_nearest_training_images_stand_beside_samples(digits, ask):
         assert [tile.about.startswith("Training image ") for tile in near] == [True] * 4
         distances = [float(tile.caption) for tile in near]
         assert distances == sorted(distances)
-    text = html.compared(found)
+    text = html.comparison(found)
     assert text.count("<img ") == text.count(' alt="') == 20
 
 
@@ -339,13 +339,13 @@ needs_gradio = pytest.mark.skipif(
     [("127.0.0.1", "127.0.0.1", True), ("localhost", None, True), ("0.0.0.0", "127.0.0.1", False)],
 )
 def test_where_it_listens(host, shown, alone):
-    with serving.bound(host, 0) as listening:
+    with serving.bind_socket(host, 0) as listening:
         port = listening.getsockname()[1]
         if shown is not None:
             assert serving.address_of(listening) == f"http://{shown}:{port}/"
         assert serving.is_loopback(listening) == alone
         with pytest.raises(InputError, match="choose another --port"):
-            serving.bound(host, port)
+            serving.bind_socket(host, port)
 
 
 @needs_gradio

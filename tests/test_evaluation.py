@@ -153,7 +153,7 @@ def test_standard_inception_equals_torch_fidelity(tiny_run, inception_weights):
     count = 12
     model = ganzoo.load(tiny_run)
     fakes = model.sample_stored(count, seed=4)
-    order = torch.randperm(1797, generator=ganzoo.compute.seeding.generator_for(0, "reals"))
+    order = torch.randperm(1797, generator=ganzoo.compute.seeding.make_rng(0, "reals"))
     reals = open_dataset("digits", image_size=16).subset(order[:count]).stored
     theirs = by_torch_fidelity(
         fakes.expand(-1, 3, -1, -1),
@@ -238,21 +238,21 @@ def test_fakes_are_judged_as_a_viewer_would_see_them(tiny_run, counted, tmp_path
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_greyscale_is_repeated_where_colour_is_taken(channels):
-    from ganzoo.evaluation.features import _with_channels
+    from ganzoo.evaluation.features import _match_channels
 
     loaded = LoadedExtractor(lambda batch: None, 3, "")
     images = some_images(4, 0, channels)
-    given = _with_channels(images, loaded, "any")
+    given = _match_channels(images, loaded, "any")
     assert given.shape == (4, 3, 12, 12)
     for channel in range(3):
         assert torch.equal(given[:, channel], images[:, channel if channels == 3 else 0])
 
 
 def test_other_channel_counts_are_refused():
-    from ganzoo.evaluation.features import _with_channels
+    from ganzoo.evaluation.features import _match_channels
 
     with pytest.raises(InputError, match="3 channels"):
-        _with_channels(some_images(4, 0, 4), LoadedExtractor(lambda batch: None, 3, ""), "any")
+        _match_channels(some_images(4, 0, 4), LoadedExtractor(lambda batch: None, 3, ""), "any")
 
 
 def test_a_generator_of_nans_has_no_score(tiny_run):

@@ -18,11 +18,11 @@ from ganzoo.errors import InputError
 from ganzoo.evaluation import features, scoring
 from ganzoo.evaluation.features import Extractors
 from ganzoo.evaluation.scoring import evaluate
-from ganzoo.progress import told_to
+from ganzoo.progress import send_progress_to
 from ganzoo.protocols.evaluator import Evaluator, Score
-from ganzoo.runs.scores import logged_scores
+from ganzoo.runs.scores import read_logged_scores
 from ganzoo.storage.files import cache_folder
-from ganzoo.storage.mapped_array import Rows
+from ganzoo.storage.mapped_array import MappedArray
 
 CODE = """
 import torch
@@ -73,7 +73,7 @@ def test_reals_are_looked_at_once_and_then_at_a_few_of_them(extractor):
 def test_reals_are_read_from_the_disk_a_batch_at_a_time(extractor, tmp_path):
     samples = reals()
     np.save(tmp_path / "images.npy", samples.stored.numpy())
-    rows = Rows(tmp_path / "images.npy")
+    rows = MappedArray(tmp_path / "images.npy")
     streamed = dataclasses.replace(samples, stored=rows.mapped, streamed=True, rows=rows)
     assert torch.equal(look(streamed, keep=False), look(samples, keep=False))
     assert extractor.looked == [32, 32, 32, 4] * 2
@@ -182,7 +182,7 @@ def test_processes_that_judge_at_once_find_the_same():
 
 def test_how_far_it_is_is_reported(extractor):
     seen = []
-    with told_to(lambda *told: seen.append(told)):
+    with send_progress_to(lambda *told: seen.append(told)):
         look(reals())
     assert seen == [("means: reals", done, 100) for done in (32, 64, 96, 100)]
 
@@ -200,7 +200,7 @@ class Brightness(Evaluator):
 def test_several_seeds_give_mean_and_deviation(tiny_run, monkeypatch):
 
     judges = {"brightness": Brightness()}
-    monkeypatch.setattr(scoring, "chosen_metrics", lambda *given: judges)
+    monkeypatch.setattr(scoring, "choose_metrics", lambda *given: judges)
     alone = [evaluate(tiny_run, samples=20, seed=seed)[0] for seed in (5, 6, 7)]
     light, dark = evaluate(tiny_run, samples=20, seed=5, repeats=3)
     values = [row.value for row in alone]
@@ -210,7 +210,7 @@ def test_several_seeds_give_mean_and_deviation(tiny_run, monkeypatch):
     assert (light.seed, light.repeats) == (5, 3)
     assert light.protocol() == alone[0].protocol(), "they compare"
     assert (light.higher_is_better, dark.higher_is_better) == (True, False)
-    assert logged_scores(tiny_run.scores)[-2:] == [light, dark]
+    assert read_logged_scores(tiny_run.scores)[-2:] == [light, dark]
 
 
 def test_repeats_look_at_the_reals_once(tiny_run, extractor):
@@ -223,7 +223,7 @@ def test_options_of_a_metric_are_set_and_recorded(tiny_run, ganzoo_cli):
         "eval", tiny_run.path, "--metric", "is", "--samples", 20, "--set", "metric.is.splits=2"
     )
     assert result.code == 0, result
-    row = logged_scores(tiny_run.scores)[-1]
+    row = read_logged_scores(tiny_run.scores)[-1]
     assert row.options == {"splits": 2}
     (plain,) = evaluate(tiny_run, ["is"], samples=20)
     assert plain.options == {"splits": 10}

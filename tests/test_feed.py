@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from ganzoo.protocols.dataset import DataSpec, Samples
-from ganzoo.storage.mapped_array import Rows
+from ganzoo.storage.mapped_array import MappedArray
 from ganzoo.training.batch_order import BatchOrder
-from ganzoo.training.batches import AHEAD, Feed
+from ganzoo.training.batches import PREFETCH, BatchLoader
 
 CPU = torch.device("cpu")
 COUNT = 50
@@ -34,7 +34,7 @@ def mapped(request, tmp_path):
         if request.param == "by the map":
             stored = torch.from_numpy(np.load(tmp_path / "images.npy", mmap_mode="c"))
             return dataclasses.replace(kept, stored=stored, streamed=True)
-        rows = Rows(tmp_path / "images.npy")
+        rows = MappedArray(tmp_path / "images.npy")
         small = kept.labels.to(torch.uint8)
         return dataclasses.replace(kept, stored=rows.mapped, labels=small, streamed=True, rows=rows)
 
@@ -45,7 +45,7 @@ def mapped(request, tmp_path):
 @pytest.mark.parametrize("flip", [False, True])
 def test_batches_from_the_disk_are_those_from_memory(mapped, channels, flip):
     kept = samples(channels, flip=flip)
-    memory, disk = Feed(kept, CPU, seed=1), Feed(mapped(kept), CPU, seed=1)
+    memory, disk = BatchLoader(kept, CPU, seed=1), BatchLoader(mapped(kept), CPU, seed=1)
     assert (memory.streamed, disk.streamed) == (False, True)
     order = BatchOrder(COUNT, 16, seed=1)
     # In order, again, and back to an earlier one, as a run that diverged goes.
@@ -56,7 +56,7 @@ def test_batches_from_the_disk_are_those_from_memory(mapped, channels, flip):
 
 
 def test_batches_are_read_ahead_and_no_more_than_that(mapped):
-    feed = Feed(mapped(samples()), CPU, seed=0)
+    feed = BatchLoader(mapped(samples()), CPU, seed=0)
     asked = []
 
     def order(number):
@@ -64,15 +64,15 @@ def test_batches_are_read_ahead_and_no_more_than_that(mapped):
         return BatchOrder(COUNT, 8, seed=0)(number)
 
     feed.batch(0, order)
-    assert asked == list(range(1 + AHEAD))
+    assert asked == list(range(1 + PREFETCH))
     feed.batch(1, order)
-    assert asked == list(range(2 + AHEAD))
+    assert asked == list(range(2 + PREFETCH))
     feed.batch(1, order)
-    assert len(feed._ahead) == AHEAD
+    assert len(feed._ahead) == PREFETCH
 
 
 def test_reading_happens_in_threads_of_its_own(mapped, monkeypatch):
-    feed = Feed(mapped(samples()), CPU, seed=0)
+    feed = BatchLoader(mapped(samples()), CPU, seed=0)
     readers, read = set(), feed._read
     monkeypatch.setattr(
         feed, "_read", lambda indices: readers.add(threading.current_thread().name) or read(indices)
@@ -84,14 +84,14 @@ def test_reading_happens_in_threads_of_its_own(mapped, monkeypatch):
 
 
 def test_a_failure_to_read_reaches_the_training(mapped):
-    feed = Feed(mapped(samples()), CPU, seed=0)
+    feed = BatchLoader(mapped(samples()), CPU, seed=0)
     with pytest.raises(IndexError):
         feed.batch(0, lambda number: torch.tensor([COUNT]))
 
 
 def test_half_of_the_images_are_mirrored_by_seed_and_number():
     kept = samples()
-    plain, flipped = Feed(kept, CPU, seed=3), Feed(samples(flip=True), CPU, seed=3)
+    plain, flipped = BatchLoader(kept, CPU, seed=3), BatchLoader(samples(flip=True), CPU, seed=3)
     order = BatchOrder(COUNT, COUNT, seed=0)
     shares = []
     for number in range(20):
@@ -102,12 +102,12 @@ def test_half_of_the_images_are_mirrored_by_seed_and_number():
         shares.append(mirrored.float().mean())
     assert 0.4 < torch.stack(shares).mean() < 0.6
     assert len({float(share) for share in shares}) > 1
-    other = Feed(samples(flip=True), CPU, seed=4)
+    other = BatchLoader(samples(flip=True), CPU, seed=4)
     assert not torch.equal(other.batch(0, order)[0], flipped.batch(0, order)[0])
 
 
 def test_points_are_never_mirrored():
     points = Samples(DataSpec(shape=(2,)), torch.randn(COUNT, 2))
-    real, labels = Feed(points, CPU, seed=0).batch(0, BatchOrder(COUNT, 8, seed=0))
+    real, labels = BatchLoader(points, CPU, seed=0).batch(0, BatchOrder(COUNT, 8, seed=0))
     assert real.shape == (8, 2)
     assert labels is None

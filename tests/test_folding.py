@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import ganzoo
 from ganzoo import DataSpec
-from ganzoo.nn.fusion import Folded, applied, conv2d_of_doubled, halved_conv2d
+from ganzoo.nn.fusion import FusedSequential, apply_layer, upsample_conv2d, conv2d_avg_pool
 from ganzoo.registry import ARCHITECTURE
 
 CIFAR = DataSpec(shape=(3, 32, 32))
@@ -114,7 +114,7 @@ def plain(layers):
 
 def both(made, dtype=torch.float64):
     layers = made()
-    folded = Folded(*layers).to(dtype)
+    folded = FusedSequential(*layers).to(dtype)
     return folded, plain(folded)
 
 
@@ -198,16 +198,18 @@ def test_functions_are_those_of_their_names():
     features, weight, bias = torch.randn(2, 3, 5, 6), torch.randn(4, 3, 3, 3), torch.randn(4)
     doubled = nn.functional.interpolate(features, scale_factor=2)
     expected = nn.functional.conv2d(doubled, weight, bias, padding=1)
-    torch.testing.assert_close(conv2d_of_doubled(features, weight, bias), expected)
+    torch.testing.assert_close(upsample_conv2d(features, weight, bias), expected)
     expected = nn.functional.avg_pool2d(nn.functional.conv2d(features, weight, padding=1), 2)
-    torch.testing.assert_close(halved_conv2d(features, weight), expected)
+    torch.testing.assert_close(conv2d_avg_pool(features, weight), expected)
 
 
 def test_neighbours_in_nested_layers_are_folded_and_the_others_kept():
     torch.manual_seed(0)
-    network = Folded(
+    network = FusedSequential(
         nn.Sequential(nn.BatchNorm2d(4), nn.ReLU(), nn.Upsample(scale_factor=2)),
-        nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), Folded(nn.Conv2d(4, 4, 3))),
+        nn.Sequential(
+            nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), FusedSequential(nn.Conv2d(4, 4, 3))
+        ),
         nn.AvgPool2d(2),
     )
     found = calls(network)
@@ -233,7 +235,7 @@ def test_a_name_of_a_parameter_and_its_shape_are_those_of_the_layers():
 def test_parametrised_weights_are_folded_and_computed_once(name, normalise):
     features = torch.randn(2, 3, 6, 6, dtype=torch.float64)
     states = []
-    for kind in (Folded, nn.Sequential):
+    for kind in (FusedSequential, nn.Sequential):
         torch.manual_seed(0)
         network = kind(*COMPOSITIONS[name]()).double()
         network.apply(lambda layer: normalise(layer) if isinstance(layer, nn.Conv2d) else None)
@@ -267,7 +269,7 @@ def test_a_layer_with_hooks_is_called_with_what_it_expects():
 
 def test_the_older_spectral_normalisation_by_a_hook_still_works():
     torch.manual_seed(0)
-    network = Folded(nn.Upsample(scale_factor=2), nn.Conv2d(3, 4, 3, padding=1))
+    network = FusedSequential(nn.Upsample(scale_factor=2), nn.Conv2d(3, 4, 3, padding=1))
     with warnings.catch_warnings(action="ignore"):  # some versions of torch say that it is old
         nn.utils.spectral_norm(network[1])
     before = network[1].weight_u.clone()
@@ -283,7 +285,7 @@ def test_a_layer_that_is_more_than_its_kind_iscalled():
     changed = nn.Conv2d(3, 4, 3, padding=1)
     changed.forward = lambda given: given[:, :1]
     for layer in (Scaled(3, 4, 3, padding=1), changed):
-        network = Folded(nn.Upsample(scale_factor=2), layer)
+        network = FusedSequential(nn.Upsample(scale_factor=2), layer)
         features = torch.randn(1, 3, 4, 4)
         assert torch.equal(network(features), plain(network)(features))
 
@@ -328,14 +330,14 @@ def test_a_layer_of_all_pixels_or_of_one_is_a_product(made, size):
     for memory in (torch.contiguous_format, torch.channels_last):
         layer.to(memory_format=memory)
         given = features.contiguous(memory_format=memory)
-        assert (applied(layer, given) - layer(given)).abs().max() < 1e-12
-    names = called(lambda: Folded(layer)(features))
+        assert (apply_layer(layer, given) - layer(given)).abs().max() < 1e-12
+    names = called(lambda: FusedSequential(layer)(features))
     assert not any("conv" in name for name in names), names
 
     def run(given, *values):
         named = dict(zip(dict(layer.named_parameters()), values, strict=True))
         return torch.func.functional_call(
-            Folded(layer), {f"0.{k}": v for k, v in named.items()}, given
+            FusedSequential(layer), {f"0.{k}": v for k, v in named.items()}, given
         )
 
     values = [parameter.detach().requires_grad_() for parameter in layer.parameters()]
@@ -346,15 +348,15 @@ def test_a_layer_of_all_pixels_or_of_one_is_a_product(made, size):
 @pytest.mark.parametrize(("made", "size"), NOT_FILLING.values(), ids=NOT_FILLING)
 def test_any_other_layer_iscalled(made, size):
     layer, features = made(), torch.randn(2, 4, *size)
-    assert torch.equal(applied(layer, features), layer(features))
-    names = called(lambda: applied(layer, features))
+    assert torch.equal(apply_layer(layer, features), layer(features))
+    names = called(lambda: apply_layer(layer, features))
     assert any("conv" in name for name in names), names
 
 
 def test_a_product_under_autocast_is_in_half_precision():
     layer, features = nn.ConvTranspose2d(3, 4, 2), torch.randn(2, 3, 1, 1)
     with torch.autocast("cpu", torch.bfloat16):
-        found = applied(layer, features)
+        found = apply_layer(layer, features)
     torch.testing.assert_close(found.float(), layer(features), rtol=2e-2, atol=2e-2)
 
 
@@ -362,7 +364,7 @@ def test_a_product_under_autocast_is_in_half_precision():
 def test_normalisation_that_is_settled_costs_nothing(made, options):
     torch.manual_seed(0)
     layers = plain([made(), nn.BatchNorm2d(4, **options), nn.ReLU()]).double()
-    folded = Folded(*layers)
+    folded = FusedSequential(*layers)
     features = torch.randn(6, 3, 4, 5, dtype=torch.float64)
     for _ in range(3):
         layers(features)  # learns what the features are like
@@ -392,7 +394,7 @@ def test_normalisation_that_is_settled_costs_nothing(made, options):
     ids=["batch", "grouped", "reflected", "transposed-grouped", "layer"],
 )
 def test_any_other_normalisation_is_computed(layers):
-    network = Folded(*layers).eval()
+    network = FusedSequential(*layers).eval()
     features = torch.randn(2, 4, 5, 5)
     assert torch.equal(network(features), plain(network)(features))
 
@@ -416,14 +418,18 @@ def layers_of(name, monkeypatch):
             if hasattr(module, "Folded"):
                 patch.setattr(module, "Folded", nn.Sequential)
         networks = made(name)
-    assert not any(isinstance(part, Folded) for network in networks for part in network.modules())
+    assert not any(
+        isinstance(part, FusedSequential) for network in networks for part in network.modules()
+    )
     return networks
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_family_begins_with_the_weights_of_its_layers(name, monkeypatch):
     networks = made(name)
-    assert any(isinstance(part, Folded) for network in networks for part in network.modules())
+    assert any(
+        isinstance(part, FusedSequential) for network in networks for part in network.modules()
+    )
     for mine, theirs in zip(networks, layers_of(name, monkeypatch), strict=True):
         mine, theirs = mine.state_dict(), theirs.state_dict()
         assert list(mine) == list(theirs)

@@ -173,24 +173,24 @@ def test_a_grid_is_no_wider_than_its_images(count, columns):
 def test_a_picture_is_cut_into_what_it_shows(channels, count, size):
     rng = torch.Generator().manual_seed(0)
     stored = torch.randint(0, 255, (count, channels, *size), generator=rng).byte()
-    picture, layout = images.picture_of(stored), images.layout_of(stored)
+    picture, layout = images.render_samples(stored), images.describe_layout(stored)
     assert layout == f"{min(8, count)} x {math.ceil(count / 8)}"
     factor = max(1, 64 // max(size))
-    small = images.cells(picture, layout)[..., ::factor, ::factor].flatten(0, 1)
+    small = images.split_picture(picture, layout)[..., ::factor, ::factor].flatten(0, 1)
     assert torch.equal(small[:count], stored)
     assert bool((small[count:] == 255).all())
 
 
 def test_a_plot_is_one_image():
     points = torch.zeros(3, 2)
-    picture = images.picture_of(points)
-    assert images.layout_of(points) == "plot"
-    assert torch.equal(images.cells(picture, "plot")[0, 0], picture)
+    picture = images.render_samples(points)
+    assert images.describe_layout(points) == "plot"
+    assert torch.equal(images.split_picture(picture, "plot")[0, 0], picture)
 
 
 @pytest.mark.parametrize("layout", ["", "x", "8x8", "0 x 8", "-1 x 8", "7 x 8", "8 x 7", "264 x 1"])
 def test_a_picture_is_not_cut_by_a_layout_that_cannot_be_its_own(layout):
-    assert images.cells(images.grid(plain(*range(64))), layout) is None
+    assert images.split_picture(images.grid(plain(*range(64))), layout) is None
 
 
 # Plots
@@ -298,11 +298,11 @@ def test_of_many_coordinates_the_first_two_are_shown():
 
 def test_samples_are_shown_by_their_kind():
     stored = plain(1, 2, 3)
-    assert torch.equal(images.picture_of(stored), images.grid(stored))
+    assert torch.equal(images.render_samples(stored), images.grid(stored))
     points = torch.tensor([[0.3, 0.1], [2.0, -1.0]])
-    assert torch.equal(images.picture_of(points, MODES), images.scatter(points, MODES))
-    assert torch.equal(images.picture_of(stored, columns=3), images.grid(stored, 3))
-    assert torch.equal(images.picture_of(points, MODES, 3), images.scatter(points, MODES))
+    assert torch.equal(images.render_samples(points, MODES), images.scatter(points, MODES))
+    assert torch.equal(images.render_samples(stored, columns=3), images.grid(stored, 3))
+    assert torch.equal(images.render_samples(points, MODES, 3), images.scatter(points, MODES))
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_samples_are_shown_by_their_kind():
     [(None, 8), (1, 8), (2, 8), (3, 9), (5, 10), (7, 7), (10, 10), (26, 26), (64, 64), (65, 8)],
 )
 def test_each_class_has_columns_of_its_own(classes, columns):
-    assert images.columns_of(classes) == columns
+    assert images.choose_columns(classes) == columns
 
 
 # PNG files

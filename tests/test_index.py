@@ -19,8 +19,8 @@ from PIL import Image
 from ganzoo import open_dataset
 from ganzoo.errors import GanzooError, InputError
 from ganzoo_zoo.data import archive, files, image_source, index, reading, sources
-from ganzoo_zoo.data.files import in_runs, outermost
-from ganzoo_zoo.data.index import Index, Joint, Without, ordered, to_bytes, to_name
+from ganzoo_zoo.data.files import repeat_labels, outermost_folders
+from ganzoo_zoo.data.index import Index, JoinedNames, FilteredNames, sort_records, to_bytes, to_name
 
 KIND = np.dtype("V3")
 ODD = ["", "a", "a/b", "A", "é", "\udcff", "\ud800", "￿", "\U00010000", "a\nb", "a\0b", "z" * 300]
@@ -66,13 +66,13 @@ def test_names_are_a_sequence_of_str(monkeypatch):
 @pytest.mark.parametrize("places", [[], [0], [7], [0, 1, 2], [2, 5], [0, 3, 4, 7], list(range(8))])
 def test_names_without_some(places):
     names = list("abcdefgh")
-    assert list(Without(names, places)) == [
+    assert list(FilteredNames(names, places)) == [
         name for at, name in enumerate(names) if at not in places
     ]
 
 
 def test_names_of_several_sets_stand_behind_their_words():
-    joint = Joint({"x": ["a", "b"], "y": [], "z": ["c/d"]})
+    joint = JoinedNames({"x": ["a", "b"], "y": [], "z": ["c/d"]})
     assert joint == ["x/a", "x/b", "z/c/d"]
     assert joint.place(2) == ("z", 0)
 
@@ -87,10 +87,10 @@ def test_records_are_sorted_in_parts(tmp_path, monkeypatch, run, count):
     monkeypatch.setattr(index, "BLOCK", 16)
     given = records(count)
     wanted = sorted(dict(given).items())
-    assert list(ordered(iter(given), tmp_path)) == wanted
+    assert list(sort_records(iter(given), tmp_path)) == wanted
     assert list(tmp_path.iterdir()) == []
-    index.write(iter(wanted), tmp_path)
-    index.describe(tmp_path, {"state": "s"})
+    index.write_index(iter(wanted), tmp_path)
+    index.write_facts(tmp_path, {"state": "s"})
     for found in (Index.opened(tmp_path, KIND), Index.of(given, KIND)):
         assert list(found.records()) == wanted
     assert Index.opened(tmp_path, KIND).facts["state"] == "s"
@@ -99,8 +99,8 @@ def test_records_are_sorted_in_parts(tmp_path, monkeypatch, run, count):
 @pytest.mark.parametrize("name", [*index.FILES, index.FACTS, index.MANIFEST])
 @pytest.mark.parametrize("damage", ["cut", "emptied", "flipped", "gone"])
 def test_a_damaged_index_is_not_opened(tmp_path, name, damage):
-    index.write(sorted(dict(records(50)).items()), tmp_path)
-    index.describe(tmp_path, {})
+    index.write_index(sorted(dict(records(50)).items()), tmp_path)
+    index.write_facts(tmp_path, {})
     assert Index.opened(tmp_path, KIND)
     file = tmp_path / name
     data = bytearray(file.read_bytes())
@@ -122,7 +122,7 @@ def test_memory_does_not_grow_with_the_number_of_files(tmp_path, monkeypatch):
         numbers = range(count * 7, 0, -7)
         found = ((b"class/%08d.png" % (number * 7919 % 10**8), b"xyz") for number in numbers)
         tracemalloc.start()
-        index.write(ordered(found, tmp_path), tmp_path)
+        index.write_index(sort_records(found, tmp_path), tmp_path)
         size = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return size
@@ -173,15 +173,15 @@ def compared(path):
             contents = [wanted.read(member) for member in members]
     except zipfile.BadZipFile as error:
         with path.open("rb") as file, pytest.raises(zipfile.BadZipFile, match=str(error)):
-            list(archive.members(file))
+            list(archive.read_members(file))
         return
-    fields = sources.Zip.kind.names
+    fields = sources.ZipSource.kind.names
     with path.open("rb") as file:
-        found = list(archive.members(file))
+        found = list(archive.read_members(file))
         assert [each.filename for each in found] == [each.filename for each in members]
         for field in fields:
             assert [getattr(a, field) for a in found] == [getattr(b, field) for b in members]
-        bare = archive.without_list(file)
+        bare = archive.open_without_directory(file)
         assert bare.namelist() == []
         made = [zipfile.ZipInfo(each.filename) for each in found]
         for copy, each in zip(made, found, strict=True):
@@ -216,7 +216,7 @@ def test_broken_zips_are_refused_as_by_zipfile(tmp_path):
             names = None
         with (tmp_path / "y.zip").open("rb") as file:
             try:
-                found = [(each.filename, each.header_offset) for each in archive.members(file)]
+                found = [(each.filename, each.header_offset) for each in archive.read_members(file)]
             except Exception:
                 found = None
         assert found == names
@@ -238,16 +238,16 @@ CONTENTS = {f"{kind}/{i}.bmp": picture(10 * i + len(kind)) for kind in ("a", "bb
 @pytest.fixture(autouse=True)
 def large(monkeypatch):
     """Have the smallest sets treated as large ones, and trusted at once."""
-    monkeypatch.setattr(image_source, "FEW", 3)
-    monkeypatch.setattr(image_source, "SETTLED", -1)
+    monkeypatch.setattr(image_source, "FEW_FILES", 3)
+    monkeypatch.setattr(image_source, "SETTLE_TIME", -1)
     monkeypatch.setattr(reading, "KEPT_IMAGES", 3)
 
 
 @pytest.fixture
 def read(monkeypatch):
     """Collect the files that are read."""
-    names, before = [], sources._bytes_of
-    monkeypatch.setattr(sources, "_bytes_of", lambda path: names.append(path.name) or before(path))
+    names, before = [], sources._read_file
+    monkeypatch.setattr(sources, "_read_file", lambda path: names.append(path.name) or before(path))
     return names
 
 
@@ -331,10 +331,10 @@ def test_every_change_is_seen_and_no_more_is_read(tmp_path, read, change):
     read.clear()
     make, wanted = CHANGES[change]
     make(root)
-    with sources.folder(str(root)) as source:
+    with sources.open_folder(str(root)) as source:
         source.find()
         content = source.content()
-    if len(source.names) > image_source.FEW:  # else all are read, as of any small set
+    if len(source.names) > image_source.FEW_FILES:  # else all are read, as of any small set
         assert sorted(read) == wanted
     after = open_dataset(str(root))
     for name, image in zip(after.names, after.stored, strict=True):
@@ -343,7 +343,7 @@ def test_every_change_is_seen_and_no_more_is_read(tmp_path, read, change):
     found = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.bmp"))
     assert list(after.names) == found
     assert (after.fingerprint == before.fingerprint) == (change == "touched")
-    with sources.folder(str(shutil.copytree(root, tmp_path / "copy"))) as copy:
+    with sources.open_folder(str(shutil.copytree(root, tmp_path / "copy"))) as copy:
         copy.find()
         assert copy.content() == content
 
@@ -358,9 +358,9 @@ def test_the_content_is_that_of_files_that_are_all_read(tmp_path, monkeypatch):
 
     def contents():
         for opened in (
-            sources.folder(str(root)),
-            sources.zipped(str(path)),
-            sources.joined({"x": str(path), "y": str(root)}),
+            sources.open_folder(str(root)),
+            sources.open_zip(str(path)),
+            sources.open_joined({"x": str(path), "y": str(root)}),
         ):
             with opened as source:
                 source.find()
@@ -368,7 +368,7 @@ def test_the_content_is_that_of_files_that_are_all_read(tmp_path, monkeypatch):
 
     kept = [list(contents()) for _ in range(3)]
     assert entries("index")
-    monkeypatch.setattr(image_source, "FEW", 2000)
+    monkeypatch.setattr(image_source, "FEW_FILES", 2000)
     shutil.rmtree("cache")
     assert kept == [list(contents())] * 3
     assert not Path("cache").exists()
@@ -379,10 +379,12 @@ def test_what_has_changed_a_moment_ago_is_read_again(tmp_path, read, monkeypatch
     with zipfile.ZipFile(tmp_path / "images.zip", "w") as made:
         for name, data in CONTENTS.items():
             made.writestr(name, data)
-    monkeypatch.setattr(image_source, "SETTLED", 60 * 10**9)
+    monkeypatch.setattr(image_source, "SETTLE_TIME", 60 * 10**9)
     hashed = []
-    content = sources.Zip._hashed
-    monkeypatch.setattr(sources.Zip, "_hashed", lambda self: hashed.append(1) or content(self))
+    content = sources.ZipSource._hashed
+    monkeypatch.setattr(
+        sources.ZipSource, "_hashed", lambda self: hashed.append(1) or content(self)
+    )
     first = [open_dataset(str(root)), open_dataset(str(tmp_path / "images.zip"))]
     read.clear()
     hashed.clear()
@@ -390,7 +392,7 @@ def test_what_has_changed_a_moment_ago_is_read_again(tmp_path, read, monkeypatch
     same(first[1], open_dataset(str(tmp_path / "images.zip")))
     assert sorted(read) == ["1.bmp", "1.bmp", "2.bmp", "2.bmp"]
     assert len(hashed) == 1
-    monkeypatch.setattr(image_source, "SETTLED", -1)
+    monkeypatch.setattr(image_source, "SETTLE_TIME", -1)
     for _ in range(3):
         same(first[0], open_dataset(str(root)))
         same(first[1], open_dataset(str(tmp_path / "images.zip")))
@@ -415,8 +417,8 @@ def test_a_zip_that_has_not_changed_is_not_looked_through(tmp_path, monkeypatch)
     path = packed_pictures(tmp_path / "images.zip", CONTENTS)
     first = open_dataset(str(path))
     with monkeypatch.context() as patched:
-        patched.setattr(archive, "members", lambda file: pytest.fail("it is listed"))
-        patched.setattr(sources.Zip, "_hashed", lambda self: pytest.fail("it is hashed"))
+        patched.setattr(archive, "read_members", lambda file: pytest.fail("it is listed"))
+        patched.setattr(sources.ZipSource, "_hashed", lambda self: pytest.fail("it is hashed"))
         same(first, open_dataset(str(path)))
     packed_pictures(path, {**CONTENTS, "bb/2.bmp": picture(77)})
     after = open_dataset(str(path))
@@ -433,7 +435,7 @@ def packed_pictures(path, contents):
 
 def test_a_zip_that_changes_while_it_is_read_is_an_error(tmp_path, monkeypatch):
     path = packed_pictures(tmp_path / "images.zip", CONTENTS)
-    content = sources.Zip.content
+    content = sources.ZipSource.content
 
     def changing(self):
         found = content(self)
@@ -441,7 +443,7 @@ def test_a_zip_that_changes_while_it_is_read_is_an_error(tmp_path, monkeypatch):
             file.write(b"x")
         return found
 
-    monkeypatch.setattr(sources.Zip, "content", changing)
+    monkeypatch.setattr(sources.ZipSource, "content", changing)
     with pytest.raises(
         GanzooError, match=r"images\.zip has changed while it was read; start again"
     ):
@@ -497,14 +499,14 @@ def test_a_look_at_the_data_makes_the_index(tmp_path, read, ganzoo_cli):
 
 def test_of_several_that_want_an_index_one_makes_it(tmp_path, monkeypatch):
     root = str(fill(tmp_path / "images", CONTENTS))
-    read, before = [], sources._bytes_of
+    read, before = [], sources._read_file
 
     def slowly(path):
         read.append(path.name)
         time.sleep(0.1)
         return before(path)
 
-    monkeypatch.setattr(sources, "_bytes_of", slowly)
+    monkeypatch.setattr(sources, "_read_file", slowly)
     with ThreadPoolExecutor(3) as pool:
         first, *others = pool.map(open_dataset, [root] * 3)
     for other in others:
@@ -526,7 +528,7 @@ def test_a_folder_is_listed_however_deep_it_is_and_whatever_is_hidden(tmp_path):
     root = fill(tmp_path / "images", contents)
     (root / "circle.png").symlink_to("circle.png")
     (root / "again").symlink_to(root / "b")
-    found = sorted(name for name, _ in sources.images_below(root))
+    found = sorted(name for name, _ in sources.find_images(root))
     assert found == ["a.png", "b/c.png/g.jpeg", "b/c/d/e/f.PNG", "circle.png"]
     walked = [
         (Path(parent) / name).relative_to(root).as_posix()
@@ -573,7 +575,7 @@ def test_the_outermost_folders_are_found_without_looking_at_each_name():
         names = sorted(names - odd)
         parts = [PurePosixPath(name).parts for name in names]
         wanted = [part[0] if len(part) > 1 else None for part in parts]
-        found = [folder for folder, count in outermost(names) for _ in range(count)]
+        found = [folder for folder, count in outermost_folders(names) for _ in range(count)]
         assert found == wanted, names
 
     class Counted(list):
@@ -584,13 +586,13 @@ def test_the_outermost_folders_are_found_without_looking_at_each_name():
             return super().__getitem__(place)
 
     names = Counted(f"{folder}/{i:05d}.png" for folder in "abc" for i in range(10_000))
-    assert list(outermost(names)) == [(folder, 10_000) for folder in "abc"]
+    assert list(outermost_folders(names)) == [(folder, 10_000) for folder in "abc"]
     assert names.looked < 60
 
 
 @pytest.mark.parametrize(("classes", "kind"), [(2, "uint8"), (256, "uint8"), (257, "int16")])
 def test_labels_are_as_small_as_they_can_be(classes, kind):
-    labels = in_runs([(label, 1 + label % 3) for label in range(classes)])
+    labels = repeat_labels([(label, 1 + label % 3) for label in range(classes)])
     assert str(labels.dtype) == f"torch.{kind}"
     assert labels.tolist() == [label for label in range(classes) for _ in range(1 + label % 3)]
 

@@ -13,7 +13,7 @@ from ganzoo.config import TrainOptions
 from ganzoo.resolve import resolve
 from ganzoo.training import sanity_checks
 from ganzoo.training.observer import Observer
-from ganzoo.training.prepare import prepared
+from ganzoo.training.prepare import build_trainer
 from ganzoo.training.trainer import Trainer
 from tiny import TINY
 
@@ -161,7 +161,7 @@ def said(architecture=None, loss=None, samples=None, **options):
         samples or images(),
         TrainOptions(**{"batch_size": 4, "device": "cpu", **options}),
     )
-    return sanity_checks.complaints(trainer)
+    return sanity_checks.warnings_before_start(trainer)
 
 
 DOUBTS = {
@@ -232,7 +232,7 @@ SOUND = {
 
 
 def test_every_lint_has_a_doubt():
-    assert set(DOUBTS) == set(sanity_checks.lints)
+    assert set(DOUBTS) == set(sanity_checks.sanity_checks)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_what_is_sound_raises_no_doubt(given):
 
 
 def test_of_images_on_the_disk_a_few_are_looked_at(monkeypatch):
-    monkeypatch.setattr(sanity_checks, "LOOKED_AT", 4)
+    monkeypatch.setattr(sanity_checks, "MAX_IMAGES", 4)
     sliver = dataclasses.replace(images(levels=(7, 9)), streamed=True)
     sliver.stored[1::4] = 255  # of 16 images every fourth is looked at, from the first on
     (only,) = said(samples=sliver)
@@ -271,7 +271,7 @@ def test_linting_leaves_the_run_as_it_was():
         )
         if linted:
             before = torch.get_rng_state()
-            sanity_checks.complaints(trainer)
+            sanity_checks.warnings_before_start(trainer)
             assert torch.equal(before, torch.get_rng_state())
         trainer.step()
         return trainer.state.tensors()
@@ -343,4 +343,6 @@ def test_an_architecture_with_its_own_loss_raises_no_doubt(architecture):
 
 def doubts(architecture, loss):
     config = resolve(architecture, loss, "digits", {"train.device": "cpu"})
-    return sanity_checks.complaints(prepared(config, config.data.build(registry.DATASET).read()))
+    return sanity_checks.warnings_before_start(
+        build_trainer(config, config.data.build(registry.DATASET).read())
+    )

@@ -20,7 +20,7 @@ from ganzoo.runs.folder import Run
 from ganzoo.storage import files
 from ganzoo.storage.files import load_tensors
 from ganzoo.training import checkpoint, health
-from ganzoo.training.health import ALIKE, spread
+from ganzoo.training.health import COLLAPSED_SPREAD, spread
 from ganzoo.training.observer import Observer
 from tiny import TINY, Stopper
 
@@ -191,7 +191,7 @@ def test_a_saturated_discriminator_is_said_once(tmp_path, losses):
 
 
 def test_a_collapsed_generator_is_said_once_and_a_young_one_is_not(tmp_path, losses, monkeypatch):
-    monkeypatch.setattr(health, "YOUNG", 100)
+    monkeypatch.setattr(health, "EARLY_STEPS", 100)
     listener = Listener()
     run = trained(tmp_path / "run", "grey", listener, steps=140, sample_every=20, log_every=70)
     (said,) = [row for row in rows(run) if row.get("warning") == "collapse"]
@@ -202,7 +202,7 @@ def test_a_collapsed_generator_is_said_once_and_a_young_one_is_not(tmp_path, los
 def test_the_spread_of_samples():
     assert spread(torch.zeros(4, 1, 2, 2, dtype=torch.uint8)) == 0
     assert spread(torch.tensor([[0.0, 0.0], [2.0, 4.0]])) == pytest.approx((0.5 * (1 + 4)) ** 0.5)
-    assert 0 < ALIKE < 1
+    assert 0 < COLLAPSED_SPREAD < 1
 
 
 HOLDER = """

@@ -14,7 +14,7 @@ from PIL import Image
 from ganzoo.compute import memory
 from ganzoo.errors import InputError
 from ganzoo.media import images
-from ganzoo.media.movies import require_movie, write_movie
+from ganzoo.media.movies import check_movie_path, write_movie
 from ganzoo.runs.folder import Run
 from ganzoo_zoo.apps.report.movie import training_movie
 
@@ -166,9 +166,9 @@ def test_a_webp_has_a_largest_size():
 def test_without_the_extra_there_is_one_line_that_names_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     for suffix in EXACT:
-        require_movie(Path(f"movie{suffix}"))
+        check_movie_path(Path(f"movie{suffix}"))
     with pytest.raises(InputError) as caught:
-        require_movie(Path("movie.mp4"))
+        check_movie_path(Path("movie.mp4"))
     assert str(caught.value) == (
         "movie.mp4: an .mp4 needs pip install 'ganzoo[mp4]'; a .webp needs nothing more"
     )

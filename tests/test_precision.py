@@ -17,7 +17,7 @@ from ganzoo.protocols.tracker import METRICS_FILE
 from ganzoo.resolve import resolve
 from ganzoo.storage.files import load_tensors, read_json
 from ganzoo.training import checkpoint
-from ganzoo.training.prepare import prepared
+from ganzoo.training.prepare import build_trainer
 from tiny import TINY
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -28,7 +28,7 @@ def trainer_of(architecture="mlp", **options):
     settings = MLP if architecture == "mlp" else {"arch.base_channels": 4, "data.image_size": 16}
     train = {f"train.{name}": value for name, value in {**TINY, **options}.items()}
     config = resolve(architecture, "non-saturating", "digits", {**settings, **train})
-    return prepared(config, config.data.build(ganzoo.registry.DATASET).read())
+    return build_trainer(config, config.data.build(ganzoo.registry.DATASET).read())
 
 
 def switches():
@@ -55,7 +55,7 @@ def switches():
 def test_half_precision_on_a_cpu_uses_kernels_that_are_sound_and_quick(
     half, sound, used, monkeypatch
 ):
-    monkeypatch.setattr(devices, "sound_in_bf16", lambda: sound)
+    monkeypatch.setattr(devices, "is_bf16_safe", lambda: sound)
     before = switches()
     with arithmetic(CPU, half, tf32=not before[1]):
         assert torch.backends.mkldnn.enabled == used
@@ -81,9 +81,9 @@ def test_a_gpu_computes_in_tf32_if_it_may(tf32):
 
 @pytest.fixture
 def _fresh():
-    devices.sound_in_bf16.cache_clear()
+    devices.is_bf16_safe.cache_clear()
     yield
-    devices.sound_in_bf16.cache_clear()
+    devices.is_bf16_safe.cache_clear()
 
 
 @pytest.mark.usefixtures("_fresh")
@@ -93,21 +93,21 @@ def _fresh():
     ids=["comes to its end", "illegal instruction", "fails"],
 )
 def test_a_processor_is_tried_once_in_a_process_of_its_own(program, sound, monkeypatch):
-    monkeypatch.setattr(devices, "BF16", program)
-    assert devices.sound_in_bf16() is sound
+    monkeypatch.setattr(devices, "BF16_PROBE", program)
+    assert devices.is_bf16_safe() is sound
     # What was found is kept, for other processes as well.
-    devices.sound_in_bf16.cache_clear()
-    monkeypatch.setattr(devices, "BF16", "raise SystemExit(not 'another')" if sound else "")
-    assert devices.sound_in_bf16() is sound
+    devices.is_bf16_safe.cache_clear()
+    monkeypatch.setattr(devices, "BF16_PROBE", "raise SystemExit(not 'another')" if sound else "")
+    assert devices.is_bf16_safe() is sound
     # Another machine, or another torch, is tried anew.
-    devices.sound_in_bf16.cache_clear()
-    monkeypatch.setattr(devices, "processor", lambda: "another")
-    monkeypatch.setattr(devices, "BF16", "raise SystemExit(1)" if sound else "")
-    assert devices.sound_in_bf16() is not sound
+    devices.is_bf16_safe.cache_clear()
+    monkeypatch.setattr(devices, "processor_name", lambda: "another")
+    monkeypatch.setattr(devices, "BF16_PROBE", "raise SystemExit(1)" if sound else "")
+    assert devices.is_bf16_safe() is not sound
 
 
 def test_what_is_tried_is_a_program_that_runs():
-    exec(compile(devices.BF16, "BF16", "exec"), {})
+    exec(compile(devices.BF16_PROBE, "BF16", "exec"), {})
 
 
 # The optimisers' memory -------------------------------------------------------------------------

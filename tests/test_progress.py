@@ -16,9 +16,9 @@ from rich.console import Console
 
 import ganzoo
 from ganzoo.cli import progress
-from ganzoo.cli.common import duration
-from ganzoo.cli.preview import HALF, Preview, can_show
-from ganzoo.cli.progress import ProgressObserver, in_words, losses
+from ganzoo.cli.common import format_duration
+from ganzoo.cli.preview import HALF_BLOCK, Preview, can_show
+from ganzoo.cli.progress import ProgressObserver, format_terms, loss_terms
 from ganzoo.media import images
 from ganzoo.training.observer import Observer
 from tiny import TINY
@@ -47,7 +47,7 @@ def solid(*colours, size=(64, 64)):
 
 def preview(stored, columns=8, rows=1):
     return Preview(
-        images.picture_of(stored, None, columns), images.layout_of(stored, columns), rows
+        images.render_samples(stored, None, columns), images.describe_layout(stored, columns), rows
     )
 
 
@@ -61,7 +61,7 @@ def pixels(shown, console):
             elif letter == " ":
                 lines[-1].append(None)
             else:
-                assert letter == HALF
+                assert letter == HALF_BLOCK
                 style = segment.style
                 lines[-1].append((tuple(style.color.triplet), tuple(style.bgcolor.triplet)))
     return lines[:-1]
@@ -195,12 +195,12 @@ def test_pictures_come_as_they_were_written(data, layout, tmp_path):
 def test_a_terminal_shows_samples_losses_and_time_left(in_terminal, ganzoo_cli):
     result = ganzoo_cli(*TRAIN.split(), "--steps=3", "--set=train.log_every=1", "--out=run")
     assert (result.code, result.out) == (0, "run\n")
-    assert HALF in result.err
+    assert HALF_BLOCK in result.err
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", result.err)
     assert re.search(r"discriminator  \d.\d{3} = real \d.\d{3} \+ fake \d.\d{3}", plain)
     assert re.search(r"step .* 3/3 \d:\d\d:\d\d left  \d+ images/s", plain)
     # The last samples stay on the screen, above the table.
-    ending = plain[plain.rindex(HALF) :]
+    ending = plain[plain.rindex(HALF_BLOCK) :]
     assert "run            run\n" in ending
     assert "next           ganzoo sample run\n" in ending
 
@@ -213,7 +213,7 @@ def test_where_samples_cannot_be_shown_there_are_lines_alone(
         monkeypatch.setenv(name, value)
     result = ganzoo_cli(*TRAIN.split(), "--steps=2", "--set=train.log_every=1", "--out=run")
     assert result.code == 0
-    assert HALF not in result.err
+    assert HALF_BLOCK not in result.err
     assert "generator" in result.err
     if "NO_COLOR" in without:
         assert not re.search(r"\x1b\[[0-9;]+m", re.sub(r"\x1b\[[01]?m", "", result.err))
@@ -265,7 +265,7 @@ def test_a_run_that_fails_leaves_no_samples_behind(in_terminal, capsys):
         observer.pictured(0, images.grid(solid(RED)), "1 x 1")
         assert observer.progress.preview is not None
         raise KeyError
-    assert HALF not in capsys.readouterr().err
+    assert HALF_BLOCK not in capsys.readouterr().err
 
 
 def test_losses_are_the_sums_of_their_terms():
@@ -273,14 +273,14 @@ def test_losses_are_the_sums_of_their_terms():
         **{"step": 1, "images_per_second": 2.0, "discriminator/gradient_norm": 9.0},
         **{"discriminator/real": 1.25, "discriminator/fake\x1b[2J": -0.5, "generator/all": 3.0},
     }
-    found = losses(row)
+    found = loss_terms(row)
     assert found == {
         "discriminator": {"real": 1.25, "fake\x1b[2J": -0.5},
         "generator": {"all": 3.0},
     }
-    assert in_words(found["discriminator"]) == r"0.750 = real 1.250 + fake\x1b[2J -0.500"
-    assert in_words(found["generator"]) == "all 3.000"
-    assert progress.losses({}) == {"discriminator": {}, "generator": {}}
+    assert format_terms(found["discriminator"]) == r"0.750 = real 1.250 + fake\x1b[2J -0.500"
+    assert format_terms(found["generator"]) == "all 3.000"
+    assert progress.loss_terms({}) == {"discriminator": {}, "generator": {}}
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_losses_are_the_sums_of_their_terms():
     [(0.4, "0 s"), (99, "99 s"), (177, "3 min"), (5400, "90 min"), (9000, "2.5 h")],
 )
 def test_times_are_as_a_person_would_say_them(seconds, words):
-    assert duration(seconds) == words
+    assert format_duration(seconds) == words
 
 
 # The table at the end ---------------------------------------------------------------------------
@@ -353,7 +353,7 @@ def frame(run: str):
 
 
 def test_a_command_is_offered_where_a_package_brings_it(ganzoo_cli, plugin, monkeypatch):
-    monkeypatch.setattr("ganzoo.cli.summary.OFFERED", ("frame",))
+    monkeypatch.setattr("ganzoo.cli.summary.OPTIONAL_COMMANDS", ("frame",))
     assert "frame" not in ganzoo_cli(*TRAIN.split(), "--steps=0", "--out=one").err
     plugin("acme", BROUGHT, {"ganzoo.commands": {"frame": "acme:app"}})
     found = table(ganzoo_cli(*TRAIN.split(), "--steps=0", "--out=two").err)

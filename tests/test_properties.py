@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import save
 
 from ganzoo.config import ModelConfig, RunConfig, read_config
-from ganzoo.errors import InputError, printable
+from ganzoo.errors import InputError, escape_text
 from ganzoo.protocols.dataset import DataSpec
 from ganzoo.registry import ARCHITECTURE, LOSS
 from ganzoo.resolve import parse_settings, resolve
@@ -323,7 +323,7 @@ def test_any_damage_of_a_zip_is_read_or_refused(tmp_path, data):
 @SETTINGS
 @given(st.text())
 def test_what_is_said_is_one_line_that_can_be_shown(text):
-    line = printable(text)
+    line = escape_text(text)
     assert line.isprintable()
     assert len(line.splitlines()) <= 1
     line.encode("utf-8")

@@ -26,7 +26,7 @@ from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.runs.folder import Run
 from ganzoo.storage.files import load_tensors
 from ganzoo.training.batch_order import BalancedOrder, BatchOrder
-from ganzoo.training.batches import Feed
+from ganzoo.training.batches import BatchLoader
 from test_training import content
 
 CASES = Path(ranks_cases.__file__)
@@ -249,7 +249,7 @@ def test_a_process_that_hangs_ends_with_the_others(tmp_path):
     assert lines == [f"Error: rank 1: {wrong} (GANZOO_RANKS_TIMEOUT)"]
 
 
-class Team(distributed.Ranks):
+class Team(distributed.Processes):
     """One of several, with no others."""
 
     def __init__(self, rank, world):
@@ -265,8 +265,10 @@ def test_shares_of_a_batch_make_the_batch():
     stored[..., 1] += 100  # so that a mirrored image is another one
     samples = Samples(DataSpec(shape=(1, 2, 2)), stored, flip=True)
     order, cpu = BatchOrder(40, 12, seed=0), torch.device("cpu")
-    whole = Feed(samples, cpu, seed=3).batch(2, order)[0]
-    shares = [Feed(samples, cpu, seed=3, team=Team(r, 3)).batch(2, order)[0] for r in range(3)]
+    whole = BatchLoader(samples, cpu, seed=3).batch(2, order)[0]
+    shares = [
+        BatchLoader(samples, cpu, seed=3, team=Team(r, 3)).batch(2, order)[0] for r in range(3)
+    ]
     assert torch.equal(torch.stack(shares, 1).flatten(0, 1), whole)
 
 
@@ -301,7 +303,7 @@ def test_processes_that_cannot_find_each_other_are_refused(given, wrong, monkeyp
         monkeypatch.delenv(name, raising=False)
     for name, value in {"WORLD_SIZE": "2", **given}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(InputError, match=wrong), distributed.joined():
+    with pytest.raises(InputError, match=wrong), distributed.join_team():
         pass
     assert distributed.current().world == 1
 
@@ -311,8 +313,8 @@ def test_one_process_is_one_that_is_alone(world, monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     if world is not None:
         monkeypatch.setenv("WORLD_SIZE", world)
-    with distributed.joined() as team:
-        assert type(team) is distributed.Ranks
+    with distributed.join_team() as team:
+        assert type(team) is distributed.Processes
         assert distributed.local_rank() is None
         assert distributed.is_first()
 
@@ -341,7 +343,7 @@ def ends(monkeypatch):
     """Have beats come quickly, and keep a watch from ending this process."""
     found = []
     monkeypatch.setattr(heartbeat, "BEAT", 0.01)
-    monkeypatch.setattr(heartbeat, "LEAVE", 0.05)
+    monkeypatch.setattr(heartbeat, "EXIT_GRACE", 0.05)
     monkeypatch.setattr(os, "_exit", found.append)
     return found
 
@@ -349,7 +351,7 @@ def ends(monkeypatch):
 @contextmanager
 def watching(store, begun=lambda: 0, timeout=60.0):
     """Watch the second process of two, from the first."""
-    found = heartbeat.Watch(Team(0, 2), store, begun, timeout)
+    found = heartbeat.Heartbeat(Team(0, 2), store, begun, timeout)
     found.start()
     try:
         yield found
@@ -425,8 +427,8 @@ def test_a_store_that_does_not_answer_is_lost(ends, capsys, monkeypatch):
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "1e300"])
 def test_a_timeout_is_a_number_of_seconds(text, monkeypatch):
     assert heartbeat.exchange_timeout() == heartbeat.TIMEOUT
-    monkeypatch.setenv(heartbeat.VARIABLE, "12.5")
+    monkeypatch.setenv(heartbeat.TIMEOUT_VARIABLE, "12.5")
     assert heartbeat.exchange_timeout() == 12.5
-    monkeypatch.setenv(heartbeat.VARIABLE, text)
+    monkeypatch.setenv(heartbeat.TIMEOUT_VARIABLE, text)
     with pytest.raises(InputError, match=f"GANZOO_RANKS_TIMEOUT must be .*, not '{text}'"):
         heartbeat.exchange_timeout()

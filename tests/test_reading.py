@@ -20,7 +20,7 @@ from ganzoo.compute import memory
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.protocols.dataset import fingerprint
 from ganzoo_zoo.data import decoding, reading, sources
-from ganzoo_zoo.data.parallel import in_order
+from ganzoo_zoo.data.parallel import map_in_order
 from ganzoo_zoo.data.shaping import Shaping
 
 
@@ -61,9 +61,11 @@ def every(monkeypatch):
 def decoded(monkeypatch):
     """Count the images that are decoded."""
     sizes = []
-    before = decoding.pixels_of
+    before = decoding.decode_pixels
     monkeypatch.setattr(
-        decoding, "pixels_of", lambda image, channels: sizes.append(1) or before(image, channels)
+        decoding,
+        "decode_pixels",
+        lambda image, channels: sizes.append(1) or before(image, channels),
     )
     return sizes
 
@@ -201,7 +203,7 @@ def test_a_crop_is_of_the_centre_and_read_anew(tmp_path, every):
     root = fill(tmp_path / "images", CONTENTS)
     found = []
     for crop in (None, 4, 6, 9):
-        with sources.folder(str(root)) as source:
+        with sources.open_folder(str(root)) as source:
             found.append(reading.read_images(source, Shaping(None, None, crop)).stored)
     assert torch.equal(found[1], found[0][:, :, 2:6, 3:7])
     assert torch.equal(found[2], found[0][:, :, 1:7, 2:8])
@@ -212,7 +214,7 @@ def test_a_crop_is_of_the_centre_and_read_anew(tmp_path, every):
 def test_another_decoder_reads_anew(put, every, decoded, monkeypatch):
     path = put(CONTENTS)
     open_dataset(path)
-    monkeypatch.setattr(decoding, "DECODER", decoding.DECODER + 1)
+    monkeypatch.setattr(decoding, "DECODER_VERSION", decoding.DECODER_VERSION + 1)
     open_dataset(path)
     assert len(decoded) == 2 * len(CONTENTS)
 
@@ -347,14 +349,14 @@ def test_a_damaged_entry_is_made_anew(put, every, decoded, name, damage):
 
 def test_a_file_that_changes_meanwhile_is_an_error(tmp_path, every, monkeypatch):
     root = fill(tmp_path / "images", CONTENTS)
-    before = sources.Folder.content
+    before = sources.FolderSource.content
 
     def content(self):
         key = before(self)
         (root / "bb/1.png").write_bytes(picture(99))
         return key
 
-    monkeypatch.setattr(sources.Folder, "content", content)
+    monkeypatch.setattr(sources.FolderSource, "content", content)
     with pytest.raises(GanzooError, match=r"1\.png has changed while it was read; start again"):
         open_dataset(str(root))
     assert entries() == []
@@ -424,7 +426,7 @@ def test_a_killed_first_pass_leaves_nothing_that_is_used(tmp_path, every, decode
 def test_progress_is_told(put, every):
     told = []
     path = put(CONTENTS)
-    with progress.told_to(lambda what, done, total: told.append((what, done, total))):
+    with progress.send_progress_to(lambda what, done, total: told.append((what, done, total))):
         open_dataset(path)
     name = Path(path).name
     assert told[-1] == (f"reading {name}", 4, 4)
@@ -440,12 +442,12 @@ def test_results_come_in_order_and_few_at_a_time():
         time.sleep(0.002 * (item % 3))
         return item * item
 
-    for place, result in enumerate(in_order(work, range(50), room=lambda: 2)):
+    for place, result in enumerate(map_in_order(work, range(50), room=lambda: 2)):
         assert result == place * place
         assert len(started) <= place + 3
-    assert list(in_order(work, range(50))) == [i * i for i in range(50)]
-    assert list(in_order(work, [], room=lambda: 0)) == []
-    assert list(in_order(work, [3], room=lambda: 0)) == [9]
+    assert list(map_in_order(work, range(50))) == [i * i for i in range(50)]
+    assert list(map_in_order(work, [], room=lambda: 0)) == []
+    assert list(map_in_order(work, [3], room=lambda: 0)) == [9]
 
 
 def test_a_failure_in_a_thread_ends_the_work():
@@ -454,7 +456,7 @@ def test_a_failure_in_a_thread_ends_the_work():
             raise ValueError("three")
         return item
 
-    results = in_order(work, range(10_000))
+    results = map_in_order(work, range(10_000))
     with pytest.raises(ValueError, match="three"):
         list(results)
 

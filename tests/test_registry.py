@@ -179,7 +179,7 @@ def test_a_name_claimed_twice_is_refused_until_one_is_chosen(plugin):
 def test_package_names_are_compared_as_packaging_does(plugin, ganzoo_cli, written):
     plugin("My-Pkg", LOSS_CODE, {"ganzoo.losses": {"hinge": "My_Pkg:Mine"}})
     assert registry.find(LOSS, f"{written}:hinge").package == "My-Pkg"
-    assert registry.find_from(LOSS, "hinge", written, "1.0").package == "My-Pkg"
+    assert registry.find_in_package(LOSS, "hinge", written, "1.0").package == "My-Pkg"
     shown = ganzoo_cli("show", f"{written}:hinge")
     assert shown.code == 0
     assert shown.out.startswith("loss hinge, My-Pkg 1.0\n")
@@ -377,7 +377,7 @@ def test_show_works_for_everything_installed(ganzoo_cli, entry):
 
 def test_a_stored_name_asks_for_the_package_that_gave_it(plugin):
     with pytest.raises(PluginError) as caught:
-        registry.find_from(LOSS, "acme-loss", "acme", "2.0")
+        registry.find_in_package(LOSS, "acme-loss", "acme", "2.0")
     assert str(caught.value) == (
         "loss 'acme-loss' comes from the package acme 2.0, "
         "which is not installed here: pip install acme\n"
@@ -386,16 +386,16 @@ def test_a_stored_name_asks_for_the_package_that_gave_it(plugin):
     )
     plugin("acme", LOSS_CODE, {"ganzoo.losses": {"other": "acme:Mine"}})
     with pytest.raises(PluginError) as caught:
-        registry.find_from(LOSS, "acme-loss", "acme", "2.0")
+        registry.find_in_package(LOSS, "acme-loss", "acme", "2.0")
     assert str(caught.value).endswith(
         "acme 2.0, and the 1.0 installed here has none: pip install acme==2.0"
     )
-    assert registry.find_from(LOSS, "other", "acme", "2.0").version == "1.0"
+    assert registry.find_in_package(LOSS, "other", "acme", "2.0").version == "1.0"
 
 
 def test_a_stored_name_is_not_taken_from_another_package():
     with pytest.raises(PluginError, match=r"from the package acme 1\.0, which is not"):
-        registry.find_from(LOSS, "hinge", "acme", "1.0")
+        registry.find_in_package(LOSS, "hinge", "acme", "1.0")
 
 
 MADE_DEFAULTS = '''

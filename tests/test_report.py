@@ -25,12 +25,12 @@ from document import parsed
 from ganzoo import DataSpec, Samples
 from ganzoo.api import resume
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
-from ganzoo.media.images import frame, scatter
+from ganzoo.media.images import find_frame, scatter
 from ganzoo.runs.folder import Run
 from ganzoo.storage.files import append_line
 from ganzoo_zoo.apps.report import charts, history, page, pictures, report
-from ganzoo_zoo.apps.report.logits import logits_of
-from ganzoo_zoo.apps.report.surface import SIDE, Surface, read_surface, surface
+from ganzoo_zoo.apps.report.logits import compute_logits
+from ganzoo_zoo.apps.report.surface import SIDE, Surface, read_surface, compute_surface
 from ganzoo_zoo.apps.report.tracker import ReportTracker
 from tiny import TINY, Stopper
 
@@ -147,7 +147,7 @@ def test_curves_are_drawn_with_their_names_and_what_they_end_at(digits, tiny_run
         for node in plots[0].all("li")
     }
     assert shown == {
-        name: charts.number(rows[-1][f"discriminator/{name}"])
+        name: charts.format_number(rows[-1][f"discriminator/{name}"])
         for name in ("wasserstein", "gradient_penalty")
     }
     data = json.loads(tree.one("script", id="plots").text)
@@ -495,7 +495,7 @@ def test_too_many_pictures_are_thinned_evenly_and_keep_their_bytes(ring, tmp_pat
     run = copied(ring, tmp_path / "run")
     for step in range(5, 305):
         shutil.copyfile(run.picture(4), run.picture(step))
-    found = pictures.gather(run, wanted=[77])
+    found = pictures.gather_pictures(run, wanted=[77])
     steps = [picture.step for picture in found.taken]
     assert len(steps) == pictures.MOST
     assert (steps[0], steps[-1], found.found) == (0, 304, 303)
@@ -516,7 +516,7 @@ def test_too_large_pictures_are_encoded_again_and_still_say_that_they_are_genera
     for step in (0, 2, 4, 6):
         noise(run.picture(step), 530, step)
     shutil.copyfile(tiny_run.picture(4), run.picture(8))
-    found = pictures.gather(run)
+    found = pictures.gather_pictures(run)
     assert sum(len(each.uri) for each in found.taken) < pictures.BUDGET * 4 / 3
     assert re.search("encoded again|made smaller", found.note)
     assert all(each.uri.startswith("data:image/webp;") for each in found.taken)
@@ -530,7 +530,7 @@ def test_what_fits_in_no_other_way_is_fewer_pictures(tiny_run, tmp_path):
     for step in (0, 2, 4):
         noise(run.picture(step), 300, step)
     size = run.picture(0).stat().st_size
-    taken = pictures.gather(run, budget=size // 20).taken
+    taken = pictures.gather_pictures(run, budget=size // 20).taken
     assert [each.step for each in taken] == [4], "never fewer than the last"
 
 
@@ -546,7 +546,7 @@ def test_what_fits_in_no_other_way_is_fewer_pictures(tiny_run, tmp_path):
     ],
 )
 def test_steps_are_spread_evenly(count, most, wanted, chosen):
-    assert pictures.spread(range(count), most, wanted) == chosen
+    assert pictures.choose_steps(range(count), most, wanted) == chosen
 
 
 ON_PAGES = ("ink", "muted", "accent", "good", "warn")
@@ -591,9 +591,9 @@ SPOTS = DataSpec(shape=(2,), modes=((2.0, 1.0), (4.0, 1.0)), mode_std=0.1)
 
 def test_the_surface_is_that_of_the_frame_of_the_points(tmp_path):
     network = Plane()
-    found = surface(network, SPOTS)
+    found = compute_surface(network, SPOTS)
     assert network.training
-    (x, y), reach = frame(torch.tensor(SPOTS.modes))
+    (x, y), reach = find_frame(torch.tensor(SPOTS.modes))
     assert (float(x), float(y), reach) == (3.0, 1.0, pytest.approx(1.3))
     edge = reach * (1 - 1 / SIDE)
     assert (found.low, found.high) == pytest.approx((13 - 11 * edge, 13 + 11 * edge))
@@ -609,7 +609,7 @@ def test_the_surface_is_that_of_the_frame_of_the_points(tmp_path):
 def test_a_mode_lies_where_its_circle_is():
     bump = Plane()
     bump.forward = lambda points: -(points - torch.tensor([2.0, 1.0])).norm(dim=1)
-    row, column = divmod(int(surface(bump, SPOTS).levels.argmax()), SIDE)
+    row, column = divmod(int(compute_surface(bump, SPOTS).levels.argmax()), SIDE)
     circle = (
         (
             scatter(torch.tensor([[2.0, 1.0]]), SPOTS.modes).permute(1, 2, 0).float()
@@ -627,7 +627,7 @@ def test_a_surface_that_is_not_finite_is_none():
     broken = Plane()
     broken.weight.data[0] = float("nan")
     with pytest.raises(GanzooError, match="not finite"):
-        surface(broken, SPOTS)
+        compute_surface(broken, SPOTS)
 
 
 def test_colours_go_from_the_fakes_to_the_reals():
@@ -657,7 +657,7 @@ def test_logits_of_parts_are_their_mean_and_nothing_moves():
     )
     network = Parts()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    found = logits_of(network, samples, conditional=True)
+    found = compute_logits(network, samples, conditional=True)
     assert found.tolist() == pytest.approx([1.0, 6.0], rel=1e-4)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
@@ -675,8 +675,8 @@ def test_the_time_is_the_sum_of_what_lies_between_lines(tmp_path):
 
 def test_many_points_of_a_curve_become_means_and_their_range():
     curve = {step: float(step % 2) for step in range(100)}
-    assert history.pooled(curve, 50) == [(2 * i + 0.5, 0.5, 0.0, 1.0) for i in range(50)]
-    chart = charts.draw("many", {"x": {step: float(step % 7) for step in range(5000)}})
+    assert history.downsample(curve, 50) == [(2 * i + 0.5, 0.5, 0.0, 1.0) for i in range(50)]
+    chart = charts.draw_curves("many", {"x": {step: float(step % 7) for step in range(5000)}})
     assert len(chart.data["curves"][0]["steps"]) <= charts.MOST_POINTS
     assert "means of steps" in chart.note
 
@@ -692,14 +692,14 @@ def test_many_points_of_a_curve_become_means_and_their_range():
     ],
 )
 def test_a_scale_follows_its_values(values, note):
-    chart = charts.draw("scale", {"x": dict(enumerate(values))})
+    chart = charts.draw_curves("scale", {"x": dict(enumerate(values))})
     assert chart.note == note
     assert "<path" in chart.svg
 
 
 def test_more_curves_than_colours_can_be_told_apart():
     curves = {f"term {i}": {1: float(i), 2: float(i)} for i in range(14)}
-    chart = charts.draw("terms", curves)
+    chart = charts.draw_curves("terms", curves)
     assert len(chart.lines) == charts.MOST_CURVES
     assert len({(line.colour, line.dashed) for line in chart.lines}) == charts.MOST_CURVES
     assert "4 more curves are not drawn" in chart.note
@@ -712,8 +712,8 @@ def test_a_report_that_fails_lets_the_training_finish(tmp_path, monkeypatch, gan
     def fail(*_):
         raise OSError("no room")
 
-    monkeypatch.setattr(page, "write", fail)
-    monkeypatch.setattr("ganzoo_zoo.apps.report.page.write", fail)
+    monkeypatch.setattr(page, "write_report", fail)
+    monkeypatch.setattr("ganzoo_zoo.apps.report.page.write_report", fail)
     words = (
         "train mlp --data ring --set data.samples=60 --set arch.hidden=4 --steps 2 --batch-size 8"
     )
@@ -915,9 +915,9 @@ def test_a_pointer_over_a_plot_reads_it(browser, digits, tiny_run):
         value = page.locator("#plot-1 .value")
         box = plot.bounding_box()
         page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 40)
-        assert value.inner_text() == charts.number(rows[0]["generator/adversarial"])
+        assert value.inner_text() == charts.format_number(rows[0]["generator/adversarial"])
         page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] - 300)
-        assert value.inner_text() == charts.number(rows[-1]["generator/adversarial"])
+        assert value.inner_text() == charts.format_number(rows[-1]["generator/adversarial"])
         plot.click(position={"x": 0.3 * box["width"], "y": 40})
         assert page.locator(".frame:visible").get_attribute("data-step") == "2"
 

@@ -7,7 +7,7 @@ from torch import nn
 import ganzoo
 from ganzoo import DataSpec
 from ganzoo.errors import InputError
-from ganzoo.nn.fusion import Folded
+from ganzoo.nn.fusion import FusedSequential
 from ganzoo_zoo.families.resnet import ResNet
 from tiny import TINY
 
@@ -66,7 +66,7 @@ def test_it_follows_its_paper():
 
 
 def test_the_critic_has_no_normalisation_for_any_loss():
-    layers = (nn.Sequential, Folded, nn.Flatten, nn.Identity)
+    layers = (nn.Sequential, FusedSequential, nn.Flatten, nn.Identity)
     known = (*layers, nn.Conv2d, nn.Linear, nn.ReLU, nn.AvgPool2d)
     for independent in (False, True):
         critic = ResNet(base_channels=4).discriminator(CIFAR, independent_samples=independent)

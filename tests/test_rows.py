@@ -13,7 +13,7 @@ from ganzoo.compute import memory
 from ganzoo.errors import InputError
 from ganzoo.protocols.dataset import DataSpec, Samples, fingerprint
 from ganzoo.storage import mapped_array
-from ganzoo.storage.mapped_array import Rows
+from ganzoo.storage.mapped_array import MappedArray
 
 SHAPES = [(50, 3, 4, 6), (7, 1), (1, 2, 3)]
 
@@ -21,7 +21,7 @@ SHAPES = [(50, 3, 4, 6), (7, 1), (1, 2, 3)]
 @pytest.fixture(params=["by place", "by the map"])
 def way(request, monkeypatch):
     if request.param == "by the map":
-        monkeypatch.setattr(mapped_array, "READS_BY_PLACE", False)
+        monkeypatch.setattr(mapped_array, "HAS_PREAD", False)
 
 
 def stored(path, shape, kind=np.uint8):
@@ -34,7 +34,7 @@ def stored(path, shape, kind=np.uint8):
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
 def test_rows_are_those_of_the_array(tmp_path, way, shape, kind):
     array = stored(tmp_path / "x.npy", shape, kind)
-    found = Rows(tmp_path / "x.npy")
+    found = MappedArray(tmp_path / "x.npy")
     assert np.array_equal(found.mapped.numpy(), array)
     for places in ([], [0], [shape[0] - 1, 0, 0], list(range(shape[0])) * 2):
         read = found.read(torch.tensor(places, dtype=torch.int64))
@@ -47,13 +47,13 @@ def test_rows_are_those_of_the_array(tmp_path, way, shape, kind):
 def test_what_is_not_there_is_an_error(tmp_path, way, places):
     stored(tmp_path / "x.npy", SHAPES[0])
     with pytest.raises(IndexError):
-        Rows(tmp_path / "x.npy").read(torch.tensor(places))
+        MappedArray(tmp_path / "x.npy").read(torch.tensor(places))
 
 
-@pytest.mark.skipif(not mapped_array.READS_BY_PLACE, reason="reads by the map")
+@pytest.mark.skipif(not mapped_array.HAS_PREAD, reason="reads by the map")
 def test_a_file_that_has_become_shorter_is_an_error(tmp_path):
     stored(tmp_path / "x.npy", SHAPES[0])
-    found = Rows(tmp_path / "x.npy")
+    found = MappedArray(tmp_path / "x.npy")
     os.truncate(tmp_path / "x.npy", 500)
     with pytest.raises(OSError, match=r"x\.npy has become shorter"):
         found.read(torch.tensor([49]))
@@ -61,14 +61,14 @@ def test_a_file_that_has_become_shorter_is_an_error(tmp_path):
 
 def test_what_is_written_to_the_map_never_reaches_the_file(tmp_path):
     array = stored(tmp_path / "x.npy", SHAPES[0])
-    found = Rows(tmp_path / "x.npy")
+    found = MappedArray(tmp_path / "x.npy")
     found.mapped.fill_(0)
     assert np.array_equal(np.load(tmp_path / "x.npy"), array)
 
 
 def test_the_file_is_closed_when_nobody_wants_it_any_more(tmp_path):
     stored(tmp_path / "x.npy", SHAPES[0])
-    found = Rows(tmp_path / "x.npy")
+    found = MappedArray(tmp_path / "x.npy")
     handle, kept = found._handle, found.mapped
     del found
     gc.collect()
@@ -90,14 +90,14 @@ def test_more_than_there_is_memory_can_be_mapped(tmp_path):
             pytest.skip("this system has no files with holes")
         file.seek(begin + 4096 * (count - 1))
         file.write(b"\1" * 4096)
-    found = Rows(path)
+    found = MappedArray(path)
     assert found.mapped[-1].sum() == found.read(torch.tensor([count - 1])).sum() == 4096
     assert found.read(torch.tensor([count // 2])).sum() == 0
 
 
 def on_the_disk(path, **more):
     array = stored(path, SHAPES[0])
-    found = Rows(path)
+    found = MappedArray(path)
     labels = (torch.arange(50) % 5).to(torch.uint8)
     spec = DataSpec(shape=(3, 4, 6), classes=5)
     return array, Samples(spec, found.mapped, labels, streamed=True, rows=found, **more)

@@ -5,16 +5,16 @@ import random
 import pytest
 import torch
 
-from ganzoo.compute.seeding import derived_seed, generator_for
+from ganzoo.compute.seeding import derive_seed, make_rng
 from ganzoo.training import batch_order
 from ganzoo.training.batch_order import BatchOrder
 
 
 def test_derived_seeds_never_change():
     # Other numbers here mean that no run can be repeated or resumed as it was.
-    assert derived_seed(0) == 3582888934675442504
-    assert derived_seed(0, "latents", 0) == 1545247067761528591
-    assert derived_seed(1, "epoch", 2) == 3102591332323740805
+    assert derive_seed(0) == 3582888934675442504
+    assert derive_seed(0, "latents", 0) == 1545247067761528591
+    assert derive_seed(1, "epoch", 2) == 3102591332323740805
 
 
 def test_each_place_has_its_own_seed():
@@ -23,7 +23,7 @@ def test_each_place_has_its_own_seed():
         for seed in (0, 1, 2**63 - 1)
         for place in ((), ("a",), ("b",), (1,), ("1",), ("a", 1), (1, "a"), ("a", 2), ("a1",))
     ]
-    seeds = [derived_seed(*place) for place in places]
+    seeds = [derive_seed(*place) for place in places]
     assert len(set(seeds)) == len(places)
     assert all(0 <= seed < 2**63 for seed in seeds)
 
@@ -31,15 +31,15 @@ def test_each_place_has_its_own_seed():
 def test_generators_draw_the_same_for_the_same_place():
     before = torch.get_rng_state()
     first, again, other, later = (
-        torch.rand(4, generator=generator_for(*place))
+        torch.rand(4, generator=make_rng(*place))
         for place in ((0, "x", 1), (0, "x", 1), (1, "x", 1), (0, "x", 2))
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert not torch.equal(first, later)
     assert torch.equal(before, torch.get_rng_state())
-    assert generator_for(0).device == torch.device("cpu")
-    assert generator_for(5, "y").initial_seed() == derived_seed(5, "y")
+    assert make_rng(0).device == torch.device("cpu")
+    assert make_rng(5, "y").initial_seed() == derive_seed(5, "y")
 
 
 SIZES = [(10, 4), (10, 5), (10, 10), (7, 3), (3, 8), (1, 4), (5, 1)]
@@ -111,15 +111,19 @@ def test_the_stream_of_samples_does_not_depend_on_the_size_of_batches():
 def test_the_order_of_samples_never_changes():
     # As for seeds; the last is that of more samples than are shuffled as a whole.
     assert BatchOrder(10, 4, seed=0)(1).tolist() == [9, 3, 6, 2]
-    assert BatchOrder(batch_order.WHOLE, 3, seed=1)(5).tolist() == [787822, 2974267, 2516506]
+    assert BatchOrder(batch_order.MAX_WHOLE_SHUFFLE, 3, seed=1)(5).tolist() == [
+        787822,
+        2974267,
+        2516506,
+    ]
     assert BatchOrder(10_000_000, 3, seed=1)(3_333_333).tolist() == [3298343, 6150832, 1555871]
 
 
 @pytest.mark.parametrize(("count", "size"), [*SIZES, (100, 7)])
 @pytest.mark.parametrize("part", [1, 4, 64])
 def test_a_large_epoch_is_worked_out_in_parts(monkeypatch, count, size, part):
-    monkeypatch.setattr(batch_order, "WHOLE", 0)
-    monkeypatch.setattr(batch_order, "PART", part)
+    monkeypatch.setattr(batch_order, "MAX_WHOLE_SHUFFLE", 0)
+    monkeypatch.setattr(batch_order, "PART_SIZE", part)
     test_epochs_are_permutations_without_a_gap(count, size)
     test_a_batch_is_a_function_of_seed_and_number(count, size)
     order = BatchOrder(count, count, seed=0)
@@ -128,7 +132,7 @@ def test_a_large_epoch_is_worked_out_in_parts(monkeypatch, count, size, part):
 
 def test_a_large_epoch_is_shuffled_as_well_as_a_small_one(monkeypatch):
     count, whole = 40_000, torch.arange(40_000)
-    monkeypatch.setattr(batch_order, "WHOLE", 0)
+    monkeypatch.setattr(batch_order, "MAX_WHOLE_SHUFFLE", 0)
     for seed in range(3):
         drawn = BatchOrder(count, count, seed)(0)
         assert torch.equal(drawn.sort().values, whole)
@@ -150,4 +154,4 @@ def test_a_large_order_takes_little_memory():
     first, later = order(0), order(10**7)
     assert len(set(first.tolist() + later.tolist())) == 128
     held = sum(part.nbytes for part in order._parts.values())
-    assert held == 8 * batch_order.PART
+    assert held == 8 * batch_order.PART_SIZE

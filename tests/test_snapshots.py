@@ -13,7 +13,7 @@ from ganzoo.api import resume, start
 from ganzoo.errors import GanzooError, InputError, Interrupted
 from ganzoo.evaluation import scoring
 from ganzoo.resolve import resolve
-from ganzoo.runs.scores import logged_scores, read_scores
+from ganzoo.runs.scores import read_logged_scores, read_scores
 from ganzoo.storage.files import sha256
 from ganzoo.training import checkpoint
 from ganzoo.training.observer import Observer
@@ -58,7 +58,7 @@ def test_none_are_judged_unless_asked_for(tmp_path):
 def test_snapshots_are_judged_every_so_many_steps_and_at_the_end(tmp_path):
     watcher = Watcher()
     run = train(tmp_path, observer=watcher, eval_every=2, steps=5)
-    rows = logged_scores(run.scores)
+    rows = read_logged_scores(run.scores)
     assert [row.step for row in rows] == [2, 4, 5]
     assert [row for rows in watcher.rows for row in rows] == rows
     assert {(row.metric, row.fake_samples, row.real_samples) for row in rows} == {
@@ -70,19 +70,19 @@ def test_snapshots_are_judged_every_so_many_steps_and_at_the_end(tmp_path):
 def test_the_last_score_is_what_eval_finds(tmp_path):
     run = train(tmp_path, eval_every=2)
     (found,) = scoring.evaluate(run, ["fid"], samples=100, real_samples=100)
-    assert found == logged_scores(run.scores)[1]
+    assert found == read_logged_scores(run.scores)[1]
 
 
 def test_the_best_is_a_model_of_its_own(tmp_path, ganzoo_cli):
     run = train(tmp_path, eval_every=1, steps=6)
-    rows = logged_scores(run.scores)
+    rows = read_logged_scores(run.scores)
     (best,) = read_scores(run.best)
     assert best == min(rows, key=lambda row: row.value)
     model = ganzoo.load(run.best)
     assert model.config.step == best.step
     (found,) = scoring.evaluate(run.best, ["fid"], samples=100, real_samples=100)
     assert found.value == best.value
-    assert logged_scores(run.scores)[-1] == found, "remembered by the run"
+    assert read_logged_scores(run.scores)[-1] == found, "remembered by the run"
     assert ganzoo_cli("sample", run.best, "-n", 2, "--out", "x.png").code == 0
 
 
@@ -109,21 +109,21 @@ def test_a_resumed_run_has_the_same_scores_and_the_same_best(tmp_path, at):
         train(tmp_path, "stopped", observer=Stopper(at), eval_every=1, steps=6)
     stopped = resume(tmp_path / "stopped")
     assert content(stopped).keys() == content(whole).keys()
-    assert logged_scores(stopped.scores) == logged_scores(whole.scores)
+    assert read_logged_scores(stopped.scores) == read_logged_scores(whole.scores)
     for name in ("scores.json", "model.safetensors", "discriminator.safetensors"):
         assert (stopped.best / name).read_bytes() == (whole.best / name).read_bytes()
 
 
 def test_what_was_judged_after_the_checkpoint_is_judged_again_and_stands_once(tmp_path):
     run = train(tmp_path, eval_every=1, steps=5)
-    before = logged_scores(run.scores)
+    before = read_logged_scores(run.scores)
     # As if it had been killed between the last score and the last checkpoint.
 
     for step in checkpoint.steps(run.checkpoints):
         if step > 4:
             shutil.rmtree(run.checkpoints / f"{step:08d}")
     resume(run.path)
-    assert logged_scores(run.scores) == before
+    assert read_logged_scores(run.scores) == before
 
 
 def test_metrics_of_points_rank_by_every_number(tmp_path):
@@ -135,7 +135,7 @@ def test_metrics_of_points_rank_by_every_number(tmp_path):
         **TINY,
         eval_every=1,
     )
-    rows = logged_scores(run.scores)
+    rows = read_logged_scores(run.scores)
     assert [(row.step, row.metric) for row in rows[:2]] == [(1, "modes"), (1, "high-quality")]
     best = read_scores(run.best)
     pairs = [(rows[i].value, rows[i + 1].value) for i in range(0, len(rows), 2)]

@@ -18,11 +18,11 @@ from ganzoo.errors import InputError, Interrupted
 from ganzoo.runs.folder import Run
 from ganzoo.runs.scores import ScoreRow, read_scores
 from ganzoo_zoo.apps.sweep.arguments import read_data, read_seeds, read_settings
-from ganzoo_zoo.apps.sweep.folder import Plan, continued, write_plan
+from ganzoo_zoo.apps.sweep.folder import Plan, continue_plan, write_plan
 from ganzoo_zoo.apps.sweep.grid import MOST, Grid
-from ganzoo_zoo.apps.sweep.picture import draw
+from ganzoo_zoo.apps.sweep.picture import draw_picture
 from ganzoo_zoo.apps.sweep.results import Results, Verdict
-from ganzoo_zoo.apps.sweep.sweep import Watcher, sweep
+from ganzoo_zoo.apps.sweep.sweep import SweepObserver, sweep
 
 SETTINGS = {
     "data.samples": ("200",),
@@ -233,23 +233,23 @@ def test_a_folder_is_gone_on_with_by_the_same_sweep_and_by_one_of_more(tmp_path)
     def plan(**given):
         return Plan(**{"grid": GRID, "threads": 1, **given})
 
-    assert continued(tmp_path / "new", plan(), GRID.cells()) == plan()
+    assert continue_plan(tmp_path / "new", plan(), GRID.cells()) == plan()
     write_plan(tmp_path, plan(threads=3))
-    assert continued(tmp_path, plan(), GRID.cells()).threads == 3
+    assert continue_plan(tmp_path, plan(), GRID.cells()).threads == 3
     more = GRID.model_copy(update={"seeds": (0, 1, 2), "losses": (*GRID.losses, "wgan")})
-    assert continued(tmp_path, plan(grid=more), more.cells()).grid == more
+    assert continue_plan(tmp_path, plan(grid=more), more.cells()).grid == more
     steps = GRID.model_copy(update={"settings": {**SETTINGS, "train.steps": ("4",)}})
     fewer = GRID.model_copy(update={"seeds": (0,)})
     for grid, name in ((steps, "mlp-lsgan-seed0"), (fewer, "mlp-lsgan-seed1")):
         with pytest.raises(InputError, match=f"holds another sweep, with a run {name} that is not"):
-            continued(tmp_path, plan(grid=grid), grid.cells())
+            continue_plan(tmp_path, plan(grid=grid), grid.cells())
     with pytest.raises(InputError, match="of another --metric"):
-        continued(tmp_path, plan(metrics=("modes",)), GRID.cells())
+        continue_plan(tmp_path, plan(metrics=("modes",)), GRID.cells())
     with pytest.raises(InputError, match="of another --samples"):
-        continued(tmp_path, plan(samples=3), GRID.cells())
+        continue_plan(tmp_path, plan(samples=3), GRID.cells())
     (tmp_path / "sweep.json").write_text('{"format": 1}')
     with pytest.raises(InputError, match=r"sweep\.json is not what a sweep is: grid"):
-        continued(tmp_path, plan(), GRID.cells())
+        continue_plan(tmp_path, plan(), GRID.cells())
 
 
 # What a sweep leaves
@@ -299,7 +299,7 @@ def test_printed_commands_train_the_same_runs(whole, ganzoo_cli):
 # What ends in the middle
 
 
-class Stopper(Watcher):
+class Stopper(SweepObserver):
     """Sends a signal in the middle of a run that is trained after others.
 
     As schedulers do, to this process and to those that it started.
@@ -508,6 +508,6 @@ def test_scores_that_do_not_compare_are_not_ranked_together(tmp_path):
     assert "not ranked together, as they differ in image_size (16 x 16 / 32 x 32)" in difference
     found.write()
     assert [line["group"] for line in rows(tmp_path / "table.csv")] == ["1", "1", "1", "2", ""]
-    with Image.open(draw(found)) as picture:
+    with Image.open(draw_picture(found)) as picture:
         assert picture.mode == "RGB"
     assert json.loads(json.dumps(found.as_json()))["table"][-1]["failed_seeds"] == [0]

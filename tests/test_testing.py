@@ -36,7 +36,7 @@ from ganzoo import (
 )
 from ganzoo import testing as kit
 from ganzoo.errors import InputError
-from ganzoo.models.model import evaluating
+from ganzoo.models.model import evaluation_mode
 from ganzoo.testing import (
     ConformanceError,
     architecture,
@@ -2563,7 +2563,7 @@ class Judging(Onlooker):
         """Computes in evaluation mode, and leaves no trace."""
 
         def discriminator(self, step, discriminator, fake, real):
-            with evaluating(discriminator), torch.inference_mode():
+            with evaluation_mode(discriminator), torch.inference_mode():
                 for samples in (fake, real):
                     self.judge(discriminator, samples.batch(torch.arange(len(samples))))
 
@@ -2608,7 +2608,7 @@ class LeavesGradients(Judging):
         """Leaves it at the parameters."""
 
         def discriminator(self, step, discriminator, fake, real):
-            with evaluating(discriminator):
+            with evaluation_mode(discriminator):
                 discriminator(fake.batch(torch.arange(2))).sum().backward()
 
 

@@ -15,7 +15,7 @@ from ganzoo.api import resume
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.protocols.tracker import Tracker
 from ganzoo.training.observer import Observer
-from ganzoo.training.tracking import Followers, JsonLines
+from ganzoo.training.tracking import TrackerGroup, JsonLines
 from tiny import TINY, Stopper
 
 SMALL = {"arch.hidden": (8,), "data.image_size": 8}
@@ -103,7 +103,7 @@ class Noting(Tracker):
 
 def follow(folder, trackers):
     warnings = []
-    followers = Followers(warnings.append)
+    followers = TrackerGroup(warnings.append)
     followers.start(trackers, folder, {"train": {"steps": 2}}, 0)
     for step in (1, 2):
         followers.metrics({"step": step})
@@ -150,7 +150,7 @@ def test_a_tracker_that_changes_a_line_changes_it_for_nobody_else(tmp_path):
 
 
 def test_nothing_is_closed_that_never_started(tmp_path):
-    followers = Followers(pytest.fail)
+    followers = TrackerGroup(pytest.fail)
     followers.close()
     assert list(tmp_path.iterdir()) == []
 

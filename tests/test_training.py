@@ -13,10 +13,10 @@ from torch import nn
 import ganzoo
 from ganzoo import registry
 from ganzoo.api import resume
-from ganzoo.compute.devices import HALF
-from ganzoo.compute.seeding import generator_for
+from ganzoo.compute.devices import HALF_TYPES
+from ganzoo.compute.seeding import make_rng
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
-from ganzoo.models.model import generated
+from ganzoo.models.model import generate_stored
 from ganzoo.protocols.architecture import GeneratorInput
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.protocols.loss import Discriminator
@@ -25,7 +25,7 @@ from ganzoo.storage.files import load_tensors
 from ganzoo.training import checkpoint
 from ganzoo.training.batch_order import BalancedOrder
 from ganzoo.training.observer import Observer
-from ganzoo.training.prepare import prepared
+from ganzoo.training.prepare import build_trainer
 from ganzoo.training.trainer import Trainer, frozen
 from tiny import TINY, Stopper
 
@@ -37,7 +37,7 @@ def trainer_of(loss="wgan-gp", architecture="dcgan", data="digits", **options):
     train = {f"train.{name}": value for name, value in {**TINY, **options}.items()}
     config = resolve(architecture, loss, data, {**settings, **train})
     samples = config.data.build(ganzoo.registry.DATASET).read()
-    return prepared(config, samples)
+    return build_trainer(config, samples)
 
 
 def train_to(path, *, loss="wgan-gp", observer=None, **options):
@@ -272,7 +272,7 @@ def test_the_averaged_generator_is_judged_by_its_running_statistics():
     average, spec = trainer.state.generator_ema.module, trainer.samples.spec
     latents = torch.randn(6, 8)
     together, alone = (
-        generated(average, GeneratorInput(given), spec) for given in (latents, latents[:1])
+        generate_stored(average, GeneratorInput(given), spec) for given in (latents, latents[:1])
     )
     assert torch.equal(together[:1], alone)
     assert average.training, "and is left as it was"
@@ -399,7 +399,7 @@ def test_every_architecture_trains_with_every_loss(architecture, loss):
 def test_mlp_trains_on_points():
     trainer = trainer_of("wgan-gp", "mlp", "ring")
     trainer.step()
-    fakes = generated(
+    fakes = generate_stored(
         trainer.state.generator_ema.module,
         GeneratorInput(torch.randn(5, 64)),
         trainer.samples.spec,
@@ -419,7 +419,7 @@ def test_a_small_discriminator_learns_to_tell_apart():
     trainer = Trainer(architecture, loss, reals, options)
     for _ in range(400):
         trainer.step()
-    fakes = generated(
+    fakes = generate_stored(
         trainer.state.generator_ema.module, GeneratorInput(torch.randn(256, 64)), spec
     )
     assert fakes.mean().item() == pytest.approx(1.0, abs=0.25)
@@ -430,7 +430,9 @@ def test_a_generator_of_nans_is_never_turned_into_a_picture():
     with torch.no_grad():
         next(trainer.state.generator.parameters()).fill_(float("nan"))
     with pytest.raises(GanzooError, match="not finite"):
-        generated(trainer.state.generator, GeneratorInput(torch.randn(2, 8)), trainer.samples.spec)
+        generate_stored(
+            trainer.state.generator, GeneratorInput(torch.randn(2, 8)), trainer.samples.spec
+        )
 
 
 # What a loss is given as D ----------------------------------------------------------------------
@@ -651,7 +653,7 @@ def classes(plugin):
 def of_classes(architecture, settings=None, **options):
     train = {f"train.{name}": value for name, value in {**TINY, **options}.items()}
     config = resolve(architecture, "lsgan", "grey", {**(settings or {}), **train})
-    return prepared(config, config.data.build(ganzoo.registry.DATASET).read())
+    return build_trainer(config, config.data.build(ganzoo.registry.DATASET).read())
 
 
 def watched(trainer):
@@ -845,7 +847,7 @@ def test_a_step_with_one_batch_of_fakes_is_that_of_a_loop_by_hand():
     state, softplus = by_hand.state, nn.functional.softplus
     G, D = state.generator, state.discriminator
     real, _ = by_hand.feed.batch(0, by_hand.order)
-    rng = generator_for(by_hand.options.seed, "latents", 0)
+    rng = make_rng(by_hand.options.seed, "latents", 0)
     fake = G(by_hand.architecture.latents(len(real), rng))
     (softplus(-D(real)).mean() + softplus(D(fake.detach())).mean()).backward()
     state.discriminator_optimizer.step()
@@ -941,7 +943,7 @@ def test_a_penalty_and_its_gradient_are_those_of_full_precision(name, term, prec
     network = nn.Sequential(nn.Linear(2, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1), nn.Flatten(0))
     real, fake = torch.randn(2, 256, 2)
     gradients = {}
-    for half in (None, HALF[precision]):
+    for half in (None, HALF_TYPES[precision]):
         D = Discriminator(network, half=half)
         torch.manual_seed(0)
         terms = loss.discriminator_loss(D, real, fake)
@@ -950,11 +952,11 @@ def test_a_penalty_and_its_gradient_are_those_of_full_precision(name, term, prec
         )
         rest = sum(value for other, value in terms.items() if other != term)
         gradients[half, "rest"] = torch.autograd.grad(rest, list(network.parameters()))
-    for mine, exact in zip(gradients[HALF[precision]], gradients[None], strict=True):
+    for mine, exact in zip(gradients[HALF_TYPES[precision]], gradients[None], strict=True):
         assert (mine is None) == (exact is None)
         assert mine is None or torch.equal(mine, exact)
     if name == "wgan-gp":
-        halves = [gradients[half, "rest"][0].flatten() for half in (HALF[precision], None)]
+        halves = [gradients[half, "rest"][0].flatten() for half in (HALF_TYPES[precision], None)]
         assert 0.99 < torch.cosine_similarity(*halves, dim=0) < 1, "the rest is of half precision"
 
 

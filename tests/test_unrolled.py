@@ -10,7 +10,7 @@ from ganzoo import Discriminator, registry
 from ganzoo.errors import InputError
 from ganzoo.registry import DATASET, LOSS
 from ganzoo.resolve import resolve
-from ganzoo.training.prepare import prepared
+from ganzoo.training.prepare import build_trainer
 
 WIDE = torch.float64
 
@@ -135,7 +135,7 @@ def test_it_trains_over_other_losses(base):
         "train.device": "cpu",
     }
     config = resolve("mlp", "unrolled", "ring", settings)
-    trainer = prepared(config, config.data.build(DATASET).read())
+    trainer = build_trainer(config, config.data.build(DATASET).read())
     for _ in range(2):
         terms = trainer.step()
     assert all(value.isfinite() for value in terms.generator.values())

@@ -13,10 +13,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganzoo import Architecture, registry
-from ganzoo.compute.seeding import generator_for
+from ganzoo.compute.seeding import make_rng
 from ganzoo.resolve import resolve
 from ganzoo.training import trainer
-from ganzoo.training.prepare import prepared
+from ganzoo.training.prepare import build_trainer
 from tiny import TINY
 
 META = torch.device("meta")
@@ -78,7 +78,7 @@ LOSSES = [entry.name for entry in registry.entries(registry.LOSS)]
 def trainer_of(architecture, loss=None, **options):
     train = {f"train.{name}": value for name, value in {**TINY, **options}.items()}
     config = resolve(architecture, loss, "digits", {**SMALL[architecture], **train})
-    return prepared(config, config.data.build(registry.DATASET).read())
+    return build_trainer(config, config.data.build(registry.DATASET).read())
 
 
 @pytest.fixture
@@ -86,14 +86,14 @@ def _on_meta(monkeypatch):
     def stand_in(seed, *place, device="cpu"):
         if torch.device(device) == META:
             return SimpleNamespace(device=META)
-        return generator_for(seed, *place, device=device)
+        return make_rng(seed, *place, device=device)
 
     def latents(self, count, rng):
         assert rng.device == META
         return torch.randn(count, self.z_dim, device=META)
 
     monkeypatch.setattr(trainer, "resolve_device", lambda name: META)
-    monkeypatch.setattr(trainer, "generator_for", stand_in)
+    monkeypatch.setattr(trainer, "make_rng", stand_in)
     monkeypatch.setattr(Architecture, "latents", latents)
 
 

@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 import ganzoo
-from ganzoo.cli.preview import HALF
+from ganzoo.cli.preview import HALF_BLOCK
 from ganzoo.runs.folder import Run
 from ganzoo.storage.files import drop_lines_after
 from ganzoo_zoo.apps.watch import command, jsonl_reader
-from ganzoo_zoo.apps.watch.jsonl_reader import Lines
-from ganzoo_zoo.apps.watch.run_reader import MOST_TERMS, QUIET, Followed
+from ganzoo_zoo.apps.watch.jsonl_reader import JsonlReader
+from ganzoo_zoo.apps.watch.run_reader import MOST_TERMS, SILENCE_SECONDS, RunReader
 from ganzoo_zoo.apps.watch.series import MOST, Series
 from tiny import TINY, Stopper
 
@@ -33,7 +33,7 @@ def row(step, **more):
 
 def test_lines_are_read_once():
     file = Path("m.jsonl")
-    follower = Lines(file)
+    follower = JsonlReader(file)
     assert follower.read() == (False, [])
     file.write_text(row(1) + row(2))
     assert follower.read() == (True, [{"step": 1}, {"step": 2}])
@@ -49,7 +49,7 @@ def test_lines_are_read_once():
 def test_a_file_that_was_replaced_begins_anew():
     file = Path("m.jsonl")
     file.write_text(row(1) + row(2) + row(3)[:4])
-    follower = Lines(file)
+    follower = JsonlReader(file)
     assert follower.read()[1] == [{"step": 1}, {"step": 2}]
     drop_lines_after(file, 1)
     assert follower.read() == (True, [{"step": 1}])
@@ -67,14 +67,14 @@ def test_damaged_lines_are_passed_over():
         b'{"step": 1\n[2]\nnull\n{"x": 1}\n{"step": "1"}\n{"step": true}\n{"step": -1}\n'
         b'{"step": 1.5}\n\xff\xfe\n' + b"[" * 100_000 + b"\n" + good.encode()
     )
-    assert Lines(file).read()[1] == [{"step": 7, "x": 1.0}]
+    assert JsonlReader(file).read()[1] == [{"step": 7, "x": 1.0}]
 
 
 def test_of_a_long_file_the_end_is_read(monkeypatch):
     monkeypatch.setattr(jsonl_reader, "MOST", 1000)
     file = Path("m.jsonl")
     file.write_text("".join(row(step) for step in range(1000)))
-    follower = Lines(file)
+    follower = JsonlReader(file)
     found = [each["step"] for each in follower.read()[1]]
     assert found == list(range(found[0], 1000))
     assert 50 < len(found) < 100
@@ -86,7 +86,7 @@ def test_of_a_long_file_the_end_is_read(monkeypatch):
 def test_what_is_no_file_is_refused():
     Path("m.jsonl").mkdir()
     with pytest.raises(ganzoo.GanzooError, match="is not a regular file"):
-        Lines(Path("m.jsonl")).read()
+        JsonlReader(Path("m.jsonl")).read()
 
 
 # A number over the steps ------------------------------------------------------------------------
@@ -142,7 +142,7 @@ def run(finished):
 
 
 def followed(run):
-    found = Followed(run)
+    found = RunReader(run)
     assert found.look()
     return found
 
@@ -176,8 +176,8 @@ def test_a_run_that_trains_says_how_long_it_takes(run):
     assert found.state() == "training"
     assert found.speed == 30.0
     assert found.left() == pytest.approx(2 * 10 / 30.0)
-    assert found.state(found.written + QUIET - 1) == "training"
-    assert found.state(found.written + QUIET + 60) == "no sign of life for 2 min"
+    assert found.state(found.written + SILENCE_SECONDS - 1) == "training"
+    assert found.state(found.written + SILENCE_SECONDS + 60) == "no sign of life for 2 min"
 
 
 def test_slow_steps_are_no_silence(run):
@@ -319,7 +319,7 @@ def test_the_newest_run_is_watched_by_default(finished, ganzoo_cli):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(command, "SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(command, "SECONDS_BETWEEN_READS", 0.01)
     monkeypatch.setattr(command, "SECONDS_BETWEEN_LINES", 0.05)
 
 
@@ -369,7 +369,7 @@ def plain(text):
 def test_a_terminal_shows_samples_beneath(run, ganzoo_cli, in_terminal):
     result = ganzoo_cli("watch", "run")
     assert (result.code, result.err) == (0, "")
-    assert HALF in result.out
+    assert HALF_BLOCK in result.out
     assert "run: finished, step 4 of 4" in plain(result.out)
 
 
@@ -381,7 +381,7 @@ def test_without_a_picture_there_are_numbers(run, ganzoo_cli, in_terminal, broke
             path.write_text(broken)
     result = ganzoo_cli("watch", "run")
     assert result.code == 0
-    assert HALF not in result.out
+    assert HALF_BLOCK not in result.out
     assert "generator/adversarial" in plain(result.out)
 
 

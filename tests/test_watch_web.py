@@ -28,13 +28,13 @@ from ganzoo.errors import InputError, Interrupted
 from ganzoo.runs.folder import Run
 from ganzoo.storage.files import append_line, drop_lines_after
 from ganzoo_zoo.apps.watch import state as boards
-from ganzoo_zoo.apps.watch.choices import choices, chosen, placeholders
-from ganzoo_zoo.apps.watch.frames import MOST_POINTS, SIDE, UNITS, Frames, checked_frame
+from ganzoo_zoo.apps.watch.choices import list_choices, resolve_choices, placeholders
+from ganzoo_zoo.apps.watch.frames import MOST_POINTS, SIDE, UNITS, Frames, parse_frame
 from ganzoo_zoo.apps.watch.points import Plane
-from ganzoo_zoo.apps.watch.run_reader import Followed
-from ganzoo_zoo.apps.watch.server import FILES, HERE, KEY, LONGEST_BODY, Server
-from ganzoo_zoo.apps.watch.state import Board
-from ganzoo_zoo.apps.watch.workers import Busy, Trained, Trainers
+from ganzoo_zoo.apps.watch.run_reader import RunReader
+from ganzoo_zoo.apps.watch.server import FILES, HERE, KEY_HEADER, LONGEST_BODY, Server
+from ganzoo_zoo.apps.watch.state import Dashboard
+from ganzoo_zoo.apps.watch.workers import Busy, TrainingRun, TrainingProcesses
 from tiny import TINY, Stopper
 
 DIGITS = {"architecture": "mlp", "settings": {"arch.hidden": (4,), "data.image_size": 8}, **TINY}
@@ -67,13 +67,13 @@ def copied(run, path):
 
 @pytest.fixture(autouse=True)
 def _looks_each_time(monkeypatch):
-    monkeypatch.setattr(boards, "SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr(boards, "SECONDS_BETWEEN_READS", 0.0)
 
 
 @contextmanager
 def serving(*runs, root=None, host="127.0.0.1"):
     """Serve runs from a thread of this process."""
-    board = Board([Followed(run) for run in runs], root)
+    board = Dashboard([RunReader(run) for run in runs], root)
     with Server(board, host, 0) as server:
         thread = threading.Thread(target=server.serve_forever, args=[0.01])
         thread.start()
@@ -114,7 +114,7 @@ def posted(server, path, body, **headers):
         "Origin": f"http://127.0.0.1:{server.server_port}",
         "Content_Type": "application/json",
         "Content_Length": str(len(data)),
-        KEY: server.key,
+        KEY_HEADER: server.key,
     }
     status, _, answer = asked(server, "POST", path, data, **{**usual, **headers})
     return status, json.loads(answer)
@@ -247,8 +247,8 @@ def test_only_a_picture_in_the_runs_own_folder_is_shown(digits, tmp_path, what):
 def guarded(digits, monkeypatch):
     """Serve a board that notes what was done, and does nothing."""
     done = []
-    monkeypatch.setattr(Board, "start", lambda *given, **more: done.append(given) or "7")
-    monkeypatch.setattr(Board, "say", lambda self, *words: done.append(words))
+    monkeypatch.setattr(Dashboard, "start", lambda *given, **more: done.append(given) or "7")
+    monkeypatch.setattr(Dashboard, "say", lambda self, *words: done.append(words))
     with serving(digits) as server:
         yield server, done
 
@@ -269,9 +269,9 @@ def test_whoever_has_the_key_may_act(guarded):
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "http://127.0.0.1:1"}, 403),
         ({"Origin": "http://localhost"}, 403),
-        ({KEY: None}, 403),
-        ({KEY: "guess"}, 403),
-        ({KEY: "schlüssel"}, 403),
+        ({KEY_HEADER: None}, 403),
+        ({KEY_HEADER: "guess"}, 403),
+        ({KEY_HEADER: "schlüssel"}, 403),
         ({"Content_Type": "text/plain"}, 415),
         ({"Content_Type": "application/x-www-form-urlencoded"}, 415),
         ({"Content_Length": None}, 411),
@@ -283,7 +283,7 @@ def test_whoever_has_the_key_may_act(guarded):
 def test_nobody_else_may(guarded, headers, status):
     server, done = guarded
     headers = {
-        name: value and value.encode().decode("latin-1") if name == KEY else value
+        name: value and value.encode().decode("latin-1") if name == KEY_HEADER else value
         for name, value in headers.items()
     }
     for path in ("/runs", "/runs/1/pause"):
@@ -352,7 +352,7 @@ def test_a_run_that_is_trained_elsewhere_is_only_looked_at(digits):
 
 
 def test_what_is_offered_is_what_is_installed_and_needs_no_path():
-    found = choices()
+    found = list_choices()
     names = {word: [each["name"] for each in found[word]] for word in ("losses", "data")}
     assert {"hinge", "wgan-gp", "unrolled"} <= set(names["losses"])
     points = [each["name"] for each in found["data"] if each["points"]]
@@ -369,7 +369,7 @@ def test_what_is_offered_is_what_is_installed_and_needs_no_path():
 
 def test_defaults_are_those_of_the_recipe():
     plain = ganzoo.resolve.resolve("mlp", "wgan-gp", "ring").train
-    config = chosen("mlp", "wgan-gp", "ring", {})
+    config = resolve_choices("mlp", "wgan-gp", "ring", {})
     assert (
         config.train.model_copy(
             update={name: getattr(plain, name) for name in ("steps", "log_every", "sample_every")}
@@ -378,9 +378,9 @@ def test_defaults_are_those_of_the_recipe():
     )
     assert placeholders(config)["train.n_critic"] == str(plain.n_critic)
     assert [each.name for each in config.trackers] == ["watch"]
-    assert chosen("dcgan", None, "digits", {}).train.steps == 1000
+    assert resolve_choices("dcgan", None, "digits", {}).train.steps == 1000
     asked_for = {"train.steps": "7", "train.log_every": "3", "arch.hidden": "8,8"}
-    config = chosen("mlp", None, "ring", asked_for)
+    config = resolve_choices("mlp", None, "ring", asked_for)
     assert (config.train.steps, config.train.log_every) == (7, 3)
     assert config.architecture.options["hidden"] == [8, 8]
 
@@ -407,7 +407,7 @@ def test_defaults_are_those_of_the_recipe():
 def test_what_leads_to_a_file_or_nowhere_is_refused(given, message):
     asked_for = {"architecture": "mlp", "loss": None, "data": "ring", "settings": {}, **given}
     with pytest.raises(InputError, match=message):
-        chosen(**asked_for)
+        resolve_choices(**asked_for)
 
 
 @pytest.mark.parametrize(
@@ -422,7 +422,7 @@ def test_what_leads_to_a_file_or_nowhere_is_refused(given, message):
     ],
 )
 def test_options_of_components_may_be_set(data, key, value):
-    assert chosen("mlp", None, data, {key: value})
+    assert resolve_choices("mlp", None, data, {key: value})
 
 
 # What is kept of points -------------------------------------------------------------------------
@@ -475,7 +475,7 @@ def test_points_and_logits_lie_where_they_were():
     assert (frame["low"], frame["high"]) == pytest.approx(
         (middle - 3 * inner, middle + 3 * inner), rel=1e-5
     )
-    assert checked_frame(frame) == frame
+    assert parse_frame(frame) == frame
 
 
 def test_what_is_not_finite_is_not_kept():
@@ -619,11 +619,11 @@ class Orders:
 @pytest.fixture
 def trainers(monkeypatch):
     monkeypatch.setattr("ganzoo_zoo.apps.watch.workers._Process", Orders)
-    return Trainers(threading.RLock())
+    return TrainingProcesses(threading.RLock())
 
 
 def trained(state="training", name="1"):
-    run = Trained(name, chosen("mlp", None, "ring", {}), paused=False)
+    run = TrainingRun(name, resolve_choices("mlp", None, "ring", {}), paused=False)
     run.state = state
     return run
 
@@ -730,10 +730,10 @@ def heard(process, word):
 
 def test_a_process_fails_pauses_steps_and_saves_its_run_when_its_server_is_gone():
     def config(**settings):
-        return chosen("mlp", None, "ring", {**SMALL, **settings}).model_dump(mode="json")
+        return resolve_choices("mlp", None, "ring", {**SMALL, **settings}).model_dump(mode="json")
 
     with worker() as process:
-        images = chosen("dcgan", None, "ring", {}).model_dump(mode="json")
+        images = resolve_choices("dcgan", None, "ring", {}).model_dump(mode="json")
         ordered(process, name="1", config=images, paused=False)
         failed = heard(process, "ended")
         assert failed["ended"] == "failed"

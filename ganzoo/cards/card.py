@@ -1,7 +1,7 @@
 """The card of a model: what people read before they use it, and the metadata that the Hub reads.
 
 All of it follows from the model's configuration and its scores, so that the same model has the
-same card. A person may edit it: :func:`merged` writes it again around what they changed.
+same card. A person may edit it: :func:`merge_card` writes it again around what they changed.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from urllib.parse import quote
 
 from ganzoo import registry
 from ganzoo.cards import front_matter, sections
-from ganzoo.cards.markdown import cell, code, linked, prose, table
-from ganzoo.cards.sections import Piece, Record
+from ganzoo.cards.markdown import cell, code, add_links, prose, table
+from ganzoo.cards.sections import Section, Record
 from ganzoo.config import TrainOptions
-from ganzoo.errors import GanzooError, InputError, printable
+from ganzoo.errors import GanzooError, InputError, escape_text
 from ganzoo.registry import (
     ARCHITECTURE,
     AUGMENTATION,
@@ -29,8 +29,8 @@ from ganzoo.registry import (
     Kind,
 )
 from ganzoo.runs.file_names import CONFIG_FILE, DISCRIMINATOR_FILE, GENERATOR_FILE, PICTURE_FILE
-from ganzoo.runs.reproduce import argument, command
-from ganzoo.storage.paths import without_folders
+from ganzoo.runs.reproduce import format_argument, train_command
+from ganzoo.storage.paths import strip_folders
 
 if TYPE_CHECKING:
     from ganzoo.component import Component
@@ -38,24 +38,24 @@ if TYPE_CHECKING:
     from ganzoo.protocols.architecture import Architecture
     from ganzoo.runs.scores import ScoreRow
 
-HERE = "path/to/this/folder"
+PLACEHOLDER_PATH = "path/to/this/folder"
 PACKAGE = "ganzoo"
 MAKES_IMAGES = "unconditional-image-generation"
 TRANSLATES_IMAGES = "image-to-image"
 OTHER_TASK = "other"
 """The Hub's word where none of its tasks fits: it has none for points."""
 SHORT_HASH = 12
-MOST_NAMES = 20
+MAX_CLASS_NAMES = 20
 """Names of classes that are listed."""
 COLOURS = {1: "grey", 3: "colour", 4: "colour and transparent"}
 _PACKAGE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
-def card(
+def build_card(
     config: ModelConfig,
     rows: Iterable[ScoreRow] = (),
     *,
-    reference: str = HERE,
+    reference: str = PLACEHOLDER_PATH,
     license: str | list[str] | None = None,
     curve: str | None = None,
 ) -> str:
@@ -74,8 +74,8 @@ def card(
     texts = {
         "about": _about(subject),
         "use": _use(subject),
-        "architecture": _component("## Architecture", config.architecture, ARCHITECTURE),
-        "loss": _component("## Loss", config.loss, LOSS),
+        "architecture": _describe_component("## Architecture", config.architecture, ARCHITECTURE),
+        "loss": _describe_component("## Loss", config.loss, LOSS),
         "data": _data(config),
         "recipe": _recipe(config),
         "curve": _curve(curve),
@@ -85,14 +85,16 @@ def card(
         "citation": _citation(subject),
         "versions": _versions(config),
     }
-    written = {name: sections.block(name, text) for name, text in texts.items() if text}
-    front = _front(subject, license)
+    written = {name: sections.build_section(name, text) for name, text in texts.items() if text}
+    front = _build_metadata(subject, license)
     recorded = {key: value for key, value in front.items() if key != "model-index"}
     record = Record(blocks=tuple(written), front=recorded)
-    return _whole(front_matter.written(front), record, sections.apart(list(written.values())))
+    return _join_card(
+        front_matter.to_yaml(front), record, sections.separate_sections(list(written.values()))
+    )
 
 
-def licence_of(text: str | None) -> str | list[str] | None:
+def read_licence(text: str | None) -> str | list[str] | None:
     """Return the licence that the metadata of a card name; None if they name none.
 
     Raises:
@@ -103,7 +105,7 @@ def licence_of(text: str | None) -> str | list[str] | None:
     return front_matter.read(front_matter.split(text)[0]).get("license")
 
 
-def merged(new: str, old: str) -> tuple[str, list[str]]:
+def merge_card(new: str, old: str) -> tuple[str, list[str]]:
     """Write a card again and keep what a person changed in the one that is there.
 
     Text between blocks stays where it is, and a block whose text was changed stays as it is. What
@@ -112,7 +114,7 @@ def merged(new: str, old: str) -> tuple[str, list[str]]:
     card without blocks is a person's own: the blocks come behind it.
 
     Args:
-        new: What :func:`card` returned.
+        new: What :func:`build_card` returned.
         old: What is there now.
 
     Returns:
@@ -123,24 +125,22 @@ def merged(new: str, old: str) -> tuple[str, list[str]]:
     """
     old = old.removeprefix("\ufeff").replace("\r\n", "\n")
     (new_yaml, new_body), (old_yaml, old_body) = map(front_matter.split, (new, old))
-    (new_record, new_pieces), (old_record, old_pieces) = map(sections.parsed, (new_body, old_body))
+    (new_record, new_pieces), (old_record, old_pieces) = map(sections.parse, (new_body, old_body))
     now, then = new_record or Record(), old_record or Record()
     fresh = {piece.name: piece for piece in new_pieces if piece.name}
-    front = front_matter.merged(
-        front_matter.read(new_yaml), front_matter.read(old_yaml), then.front
-    )
+    front = front_matter.merge(front_matter.read(new_yaml), front_matter.read(old_yaml), then.front)
     if "licence" in fresh:  # a person may have given one in the metadata alone
-        fresh["licence"] = sections.block("licence", _licence(front.get("license")))
-    pieces, away = sections.merged(fresh, old_pieces, then.blocks)
+        fresh["licence"] = sections.build_section("licence", _licence(front.get("license")))
+    pieces, away = sections.merge(fresh, old_pieces, then.blocks)
     # A person may have copied one, and then there are two.
     names = dict.fromkeys(piece.name for piece in pieces if piece.name)
     edited = dict.fromkeys(piece.name for piece in pieces if piece.name and piece.edited)
     record = Record(blocks=(*names, *away), front=now.front)
-    return _whole(front_matter.rewritten(old_yaml, front), record, pieces), list(edited)
+    return _join_card(front_matter.update_yaml(old_yaml, front), record, pieces), list(edited)
 
 
-def _whole(front: str, record: Record, pieces: Sequence[Piece]) -> str:
-    return f"---\n{front}---\n{sections.body(record, pieces)}"
+def _join_card(front: str, record: Record, pieces: Sequence[Section]) -> str:
+    return f"---\n{front}---\n{sections.join_sections(record, pieces)}"
 
 
 @dataclass(frozen=True)
@@ -176,29 +176,29 @@ class _Subject:
 # Metadata
 
 
-def _front(subject: _Subject, license: str | list[str] | None) -> dict[str, Any]:
+def _build_metadata(subject: _Subject, license: str | list[str] | None) -> dict[str, Any]:
     config = subject.config
     names, init = (config.architecture.name, config.loss.name), config.init
-    tags = [PACKAGE, "gan", *map(printable, names)]
+    tags = [PACKAGE, "gan", *map(escape_text, names)]
     tags += ["class-conditional"] if subject.conditional and not subject.translates else []
     front = {
         "library_name": PACKAGE,
         "pipeline_tag": subject.task,
         "license": license,
         # A model that is on no Hub has no name there.
-        "base_model": printable(init.name) if init and init.revision else None,
+        "base_model": escape_text(init.name) if init and init.revision else None,
         "tags": list(dict.fromkeys(tags)),
     }
     if subject.rows:
         # Imported where there are scores alone: a training that ends without one need not wait.
         from huggingface_hub import ModelCardData
 
-        results = [_result(row, subject.task or OTHER_TASK) for row in subject.rows]
-        front |= ModelCardData(model_name=printable(config.title), eval_results=results).to_dict()
+        results = [_hub_result(row, subject.task or OTHER_TASK) for row in subject.rows]
+        front |= ModelCardData(model_name=escape_text(config.title), eval_results=results).to_dict()
     return {key: value for key, value in front.items() if value is not None}
 
 
-def _result(row: ScoreRow, task: str) -> Any:
+def _hub_result(row: ScoreRow, task: str) -> Any:
     """Return a score as the Hub's metadata hold it, with its whole protocol.
 
     The client groups results by all but ``dataset_args``, so that the fingerprint is the
@@ -206,13 +206,13 @@ def _result(row: ScoreRow, task: str) -> Any:
     """
     from huggingface_hub import EvalResult
 
-    data = {key: printable(value) for key, value in row.data.items()}
+    data = {key: escape_text(value) for key, value in row.data.items()}
     better = "higher" if row.higher_is_better else "lower"
     args = row.model_dump(
         mode="json",
         include={"fake_samples", "real_samples", "seed", "repeats", "std", "image_size", "step"},
     )
-    args["options"] = without_folders(row.options)
+    args["options"] = strip_folders(row.options)
     if row.features:
         args["features"] = row.features
     return EvalResult(
@@ -222,8 +222,8 @@ def _result(row: ScoreRow, task: str) -> Any:
         dataset_split=data.get("split"),
         dataset_revision=data.get("fingerprint"),
         dataset_args={"fingerprint": data.get("fingerprint")},
-        metric_type=printable(row.metric),
-        metric_name=f"{printable(row.metric)}, {better} is better",
+        metric_type=escape_text(row.metric),
+        metric_name=f"{escape_text(row.metric)}, {better} is better",
         metric_value=row.value,
         metric_args={**args, "versions": row.versions},
     )
@@ -240,8 +240,8 @@ def _about(subject: _Subject) -> str:
         f"({PICTURE_FILE})",
         f"A generative adversarial network: {code(config.architecture.name)}, trained with the "
         f"loss {code(config.loss.name)} on {_data_name(config.data)}. "
-        f"It {'translates' if subject.translates else 'makes'} {_kind(config)}, and all that it "
-        f"makes is synthetic. Trained for {_times(config.step, 'generator update')} with batches "
+        f"It {'translates' if subject.translates else 'makes'} {_describe_samples(config)}, and all that it "
+        f"makes is synthetic. Trained for {_pluralise(config.step, 'generator update')} with batches "
         f"of {train.batch_size:,} and seed {train.seed}; these are the weights of the generator's "
         "moving average.",
     ]
@@ -249,27 +249,27 @@ def _about(subject: _Subject) -> str:
         commit = f" (commit {_hash(init.revision)})" if init.revision else ""
         paragraphs.append(
             f"It was fine-tuned: training began with the weights of {code(init.name)}{commit}, as "
-            f"they were after {_times(init.step, 'generator update')}, and not with random ones."
+            f"they were after {_pluralise(init.step, 'generator update')}, and not with random ones."
         )
     return "\n\n".join(paragraphs)
 
 
-def _kind(config: ModelConfig) -> str:
+def _describe_samples(config: ModelConfig) -> str:
     spec = config.spec
     if not spec.is_image:
-        return f"points of {_times(spec.size, 'number')}"
+        return f"points of {_pluralise(spec.size, 'number')}"
     return f"{COLOURS[spec.image_channels]} images of {spec.shape[1]} x {spec.shape[2]} pixels"
 
 
-def _times(count: int, thing: str) -> str:
+def _pluralise(count: int, thing: str) -> str:
     return f"{count:,} {thing}" + ("" if count == 1 else "s")
 
 
 def _use(subject: _Subject) -> str:
     config, spec = subject.config, subject.config.spec
-    packages = strangers([config.architecture, config.loss])
-    names = [name for name, _ in installable(packages)]
-    more = strangers([config.data, *config.augmentations])
+    packages = foreign_packages([config.architecture, config.loss])
+    names = [name for name, _ in valid_packages(packages)]
+    more = foreign_packages([config.data, *config.augmentations])
     numbers = ", ".join(map(str, spec.shape))
     if subject.translates:
         call = f"translate(photos, label=0)  # floats (N, {numbers}) in [-1, 1], as many as photos"
@@ -280,7 +280,7 @@ def _use(subject: _Subject) -> str:
         "## How to use it",
         f"```console\n{' '.join(['pip install', PACKAGE, *names])}\n```",
         "```python\nimport ganzoo\n\n"
-        f"model = ganzoo.load({json.dumps(printable(subject.reference), ensure_ascii=False)})\n"
+        f"model = ganzoo.load({json.dumps(escape_text(subject.reference), ensure_ascii=False)})\n"
         f"{'images' if spec.is_image else 'points'} = model.{call}\n```",
         "On the command line, `ganzoo sample` draws from it and `ganzoo eval` judges it.",
     ]
@@ -297,13 +297,13 @@ def _use(subject: _Subject) -> str:
     return "\n\n".join(paragraphs)
 
 
-def strangers(choices: Iterable[ComponentChoice]) -> list[tuple[str, str]]:
+def foreign_packages(choices: Iterable[ComponentChoice]) -> list[tuple[str, str]]:
     """Return the packages of components, with their versions, but for ganzoo itself."""
     found = {(choice.package, choice.version) for choice in choices}
     return sorted((name, version) for name, version in found if name.lower() != PACKAGE)
 
 
-def installable(packages: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def valid_packages(packages: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return those whose names are names: a file may hold an option of the installer instead."""
     return [each for each in packages if _PACKAGE_NAME.fullmatch(each[0])]
 
@@ -316,13 +316,13 @@ def _class_names(config: ModelConfig) -> str:
     names = config.spec.class_names
     if not names:
         return ""
-    rest = "" if len(names) <= MOST_NAMES else f" and {len(names) - MOST_NAMES:,} more"
-    return f": {', '.join(map(code, names[:MOST_NAMES]))}{rest}"
+    rest = "" if len(names) <= MAX_CLASS_NAMES else f" and {len(names) - MAX_CLASS_NAMES:,} more"
+    return f": {', '.join(map(code, names[:MAX_CLASS_NAMES]))}{rest}"
 
 
-def _component(title: str, choice: ComponentChoice, kind: Kind) -> str:
+def _describe_component(title: str, choice: ComponentChoice, kind: Kind) -> str:
     """Describe a component with all its options."""
-    found = _class(kind, choice)
+    found = _find_stored_class(kind, choice)
     said = f"\n\n{cell(found.summary())}" if found and found.summary() else ""
     return (
         f"{title}\n\n{code(choice.name)}, of the package {code(choice.package)} "
@@ -334,43 +334,43 @@ def _options(choice: ComponentChoice, found: type[Component] | None) -> str:
     if not choice.options:
         return ""
     fields = found.model_fields if found else {}
-    return "\n\n" + _values(choice.options, fields)
+    return "\n\n" + _option_table(choice.options, fields)
 
 
-def _values(options: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
+def _option_table(options: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
     rows = [
         (
             code(name),
-            code(argument(value)),
+            code(format_argument(value)),
             cell(getattr(fields.get(name), "description", "") or ""),
         )
-        for name, value in without_folders(options).items()
+        for name, value in strip_folders(options).items()
     ]
     return table(("option", "value", "what it is"), rows)
 
 
-def _paths(options: Mapping[str, Any]) -> list[str]:
+def _file_names(options: Mapping[str, Any]) -> list[str]:
     """Return the last names of the paths among some options."""
     return [
         short
         for value in options.values()
-        if isinstance(value, str) and (short := without_folders(value)) != value
+        if isinstance(value, str) and (short := strip_folders(value)) != value
     ]
 
 
 def _data_name(choice: ComponentChoice) -> str:
     """Name a dataset, with the files that it reads where a person named them."""
-    files = _paths(choice.options)
+    files = _file_names(choice.options)
     return code(choice.name) + (f" ({', '.join(map(code, files))})" if files else "")
 
 
 def _data(config: ModelConfig) -> str:
     spec = config.spec
     classes = f", of {_class_count(spec.classes)}{_class_names(config)}" if spec.classes else ""
-    what = f"Samples are {_kind(config)}{classes}."
+    what = f"Samples are {_describe_samples(config)}{classes}."
     if config.data_fingerprint:
         what += f" The fingerprint of their content is {_hash(config.data_fingerprint)}."
-    paragraphs = [_component("## Data", config.data, DATASET), what]
+    paragraphs = [_describe_component("## Data", config.data, DATASET), what]
     if names := [code(each.name) for each in config.augmentations]:
         order = ", in this order" if len(names) > 1 else ""
         paragraphs.append(
@@ -392,18 +392,18 @@ def _recipe(config: ModelConfig) -> str:
         )
     if command := _command(config):
         parts.append(f"```console\n{command}\n```")
-        if _paths(config.data.options):
+        if _file_names(config.data.options):
             parts.append("Paths are shortened to their last names.")
-    parts.append(_values(config.train.model_dump(mode="json"), TrainOptions.model_fields))
+    parts.append(_option_table(config.train.model_dump(mode="json"), TrainOptions.model_fields))
     for each in config.augmentations:
-        parts.append(_component(f"### Augmentation {code(each.name)}", each, AUGMENTATION))
+        parts.append(_describe_component(f"### Augmentation {code(each.name)}", each, AUGMENTATION))
     return "\n\n".join(parts)
 
 
 def _command(config: ModelConfig) -> str | None:
     """Return what trains it again; None if what differs from the defaults is not known here."""
     try:
-        return command(config)
+        return train_command(config)
     except GanzooError:
         return None
 
@@ -424,7 +424,9 @@ def _scores(rows: Sequence[ScoreRow]) -> str:
         return ""
     groups: dict[str, list[ScoreRow]] = {}
     for row in rows:
-        alike = row.model_dump_json(exclude={"metric", "value", "std", "higher_is_better"} | _OWN)
+        alike = row.model_dump_json(
+            exclude={"metric", "value", "std", "higher_is_better"} | _PER_METRIC
+        )
         groups.setdefault(alike, []).append(row)
     paragraphs = ["## Scores"]
     for alike in groups.values():
@@ -433,7 +435,9 @@ def _scores(rows: Sequence[ScoreRow]) -> str:
                 code(row.metric),
                 row.shown().replace("+-", "±"),
                 "higher" if row.higher_is_better else "lower",
-                ", ".join(code(f"{name}={argument(value)}") for name, value in _options_of(row)),
+                ", ".join(
+                    code(f"{name}={format_argument(value)}") for name, value in _options_of(row)
+                ),
             )
             for row in alike
         ]
@@ -449,10 +453,10 @@ def _scores(rows: Sequence[ScoreRow]) -> str:
 
 
 def _options_of(row: ScoreRow) -> list[tuple[str, Any]]:
-    return list(without_folders(row.options).items())
+    return list(strip_folders(row.options).items())
 
 
-_OWN = {"options", "note"}
+_PER_METRIC = {"options", "note"}
 """What scores may have of their own that were found together."""
 
 
@@ -461,8 +465,8 @@ def _protocol(rows: Sequence[ScoreRow]) -> list[str]:
     row = rows[0]
     split = f"split {code(row.data['split'])}, " if row.data.get("split") else ""
     said = (
-        f"{_times(row.fake_samples, 'fake')}{_seeds(row)} against "
-        f"{_times(row.real_samples, 'real')} of {code(row.data.get('name', ''))} "
+        f"{_pluralise(row.fake_samples, 'fake')}{_seeds(row)} against "
+        f"{_pluralise(row.real_samples, 'real')} of {code(row.data.get('name', ''))} "
         f"({split}fingerprint {_hash(row.data.get('fingerprint', ''))})"
     )
     if row.image_size:
@@ -516,9 +520,9 @@ def _limits(subject: _Subject) -> str:
             "one-sided here.",
             "- It may give back training data, exactly or nearly. Look before you take a sample "
             "for new, or for free of the rights of others.",
-            f"- It makes {_kind(config)} and of no other size{classes}.",
-            f"- It was trained for {_times(config.step, 'generator update')}, in which the "
-            f"discriminator was shown {_times(seen, 'real sample')}, repeats counted.",
+            f"- It makes {_describe_samples(config)} and of no other size{classes}.",
+            f"- It was trained for {_pluralise(config.step, 'generator update')}, in which the "
+            f"discriminator was shown {_pluralise(seen, 'real sample')}, repeats counted.",
         )
     )
 
@@ -535,7 +539,7 @@ def _licence(license: object) -> str:
     return f"## Licence\n\n{said} The data it was trained on have terms of their own."
 
 
-_WORDS = {EVALUATOR: "metric"}
+_KIND_WORDS = {EVALUATOR: "metric"}
 """What a card calls a kind of component, where that is not the kind's own word."""
 
 
@@ -549,33 +553,35 @@ def _citation(subject: _Subject) -> str:
         (DATASET, config.data),
         *((AUGMENTATION, each) for each in config.augmentations),
     ):
-        used[kind, choice.name] = _class(kind, choice)
+        used[kind, choice.name] = _find_stored_class(kind, choice)
     for row in subject.rows:
-        used[EVALUATOR, row.family] = _named(EVALUATOR, row.family)
+        used[EVALUATOR, row.family] = _find_class(EVALUATOR, row.family)
         if row.features:
             name = row.features.get("name", "")
-            used[FEATURE_EXTRACTOR, name] = _named(FEATURE_EXTRACTOR, name)
+            used[FEATURE_EXTRACTOR, name] = _find_class(FEATURE_EXTRACTOR, name)
     papers: dict[str, list[str]] = {}
     for (kind, name), found in used.items():
         if found and found.paper:
-            papers.setdefault(found.paper, []).append(f"{_WORDS.get(kind, kind.word)} {code(name)}")
+            papers.setdefault(found.paper, []).append(
+                f"{_KIND_WORDS.get(kind, kind.word)} {code(name)}"
+            )
     if not papers:
         return ""
-    lines = [f"- {linked(paper)}: {', '.join(what)}" for paper, what in papers.items()]
+    lines = [f"- {add_links(paper)}: {', '.join(what)}" for paper, what in papers.items()]
     return "\n".join(
         ("## Citation\n", "The papers of what it was made with and judged by:\n", *lines)
     )
 
 
-def _class(kind: Kind, choice: ComponentChoice) -> type[Component] | None:
+def _find_stored_class(kind: Kind, choice: ComponentChoice) -> type[Component] | None:
     """Return a component's class, if its package is installed."""
     try:
-        return registry.find_from(kind, choice.name, choice.package, choice.version).load()
+        return registry.find_in_package(kind, choice.name, choice.package, choice.version).load()
     except InputError:
         return None
 
 
-def _named(kind: Kind, name: str) -> type[Component] | None:
+def _find_class(kind: Kind, name: str) -> type[Component] | None:
     try:
         return registry.get(kind, name)
     except InputError:

@@ -33,48 +33,48 @@ def read(text: str) -> dict[str, Any]:
         # The line of "---" comes before the first of these.
         where = f" in line {mark.line + 2}" if mark else ""
         reason = getattr(error, "problem", None) or first_line(error)
-        raise InputError(_wrong(f"{reason}{where}")) from None
+        raise InputError(_error_message(f"{reason}{where}")) from None
     if data is None:
         return {}
     if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-        raise InputError(_wrong("they are not keys with values"))
+        raise InputError(_error_message("they are not keys with values"))
     return data
 
 
-def _wrong(reason: str) -> str:
+def _error_message(reason: str) -> str:
     return (
         f"the metadata at the head of the model card cannot be read: {reason}; "
         "mend them between the two lines of '---'"
     )
 
 
-def written(data: dict[str, Any]) -> str:
+def to_yaml(data: dict[str, Any]) -> str:
     """Return metadata as YAML, as the Hub's client writes it; nothing for none."""
     if not data:
         return ""
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 
 
-def rewritten(text: str, data: dict[str, Any]) -> str:
+def update_yaml(text: str, data: dict[str, Any]) -> str:
     """Return YAML that says what ``data`` says, with the lines of ``text`` that say it already.
 
     So comments stay, and so does how a person wrote a value.
     """
-    before, (head, parts) = read(text), _parts(text)
+    before, (head, parts) = read(text), _split_keys(text)
     kept = {
         key: part
         for key, part in parts.items()
         if key in before and key in data and before[key] == data[key]
     }
-    made = head + "".join(kept.get(key) or written({key: data[key]}) for key in data)
+    made = head + "".join(kept.get(key) or to_yaml({key: data[key]}) for key in data)
     try:
         same = read(made) == data
     except InputError:  # as where the end of the YAML is marked
         same = False
-    return made if same else written(data)
+    return made if same else to_yaml(data)
 
 
-def _parts(text: str) -> tuple[str, dict[str, str]]:
+def _split_keys(text: str) -> tuple[str, dict[str, str]]:
     """Return what stands before the first key, and the lines of each key."""
     node = yaml.compose(text, yaml.SafeLoader)
     pairs = node.value if isinstance(node, yaml.MappingNode) else []
@@ -87,7 +87,7 @@ def _parts(text: str) -> tuple[str, dict[str, str]]:
     return text[: starts[0]], {key.value: part for key, part in zip(keys, parts, strict=True)}
 
 
-def merged(new: dict[str, Any], old: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+def merge(new: dict[str, Any], old: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     """Return new metadata with what a person changed in the old ones.
 
     Args:
@@ -101,19 +101,21 @@ def merged(new: dict[str, Any], old: dict[str, Any], before: dict[str, Any]) -> 
             made.setdefault(key, value)
     for key in _SHARED:
         if old.get(key) == before.get(key):
-            _put(made, key, new.get(key))
-    _put(made, "library_name", new["library_name"])
-    _put(made, "license", new.get("license") or old.get("license"))
-    _put(made, "tags", _tags(new, old, before))
-    _put(made, "model-index", _index(new.get("model-index"), old.get("model-index")))
-    return {key: made[key] for key in _order(list(old), list(new)) if key in made}
+            _set_or_remove(made, key, new.get(key))
+    _set_or_remove(made, "library_name", new["library_name"])
+    _set_or_remove(made, "license", new.get("license") or old.get("license"))
+    _set_or_remove(made, "tags", _merge_tags(new, old, before))
+    _set_or_remove(
+        made, "model-index", _merge_results(new.get("model-index"), old.get("model-index"))
+    )
+    return {key: made[key] for key in _merge_keys(list(old), list(new)) if key in made}
 
 
 _SHARED = ("pipeline_tag", "base_model")
 _OWN = ("library_name", "license", "tags", "model-index")
 
 
-def _order(old: list[str], new: list[str]) -> list[str]:
+def _merge_keys(old: list[str], new: list[str]) -> list[str]:
     """Return the old keys with the new ones among them, each before the next one that is there."""
     names = list(old)
     for i, key in enumerate(new):
@@ -123,31 +125,31 @@ def _order(old: list[str], new: list[str]) -> list[str]:
     return names
 
 
-def _put(data: dict[str, Any], key: str, value: Any) -> None:
+def _set_or_remove(data: dict[str, Any], key: str, value: Any) -> None:
     if value:
         data[key] = value
     else:
         data.pop(key, None)
 
 
-def _tags(new: dict[str, Any], old: dict[str, Any], before: dict[str, Any]) -> list[Any]:
+def _merge_tags(new: dict[str, Any], old: dict[str, Any], before: dict[str, Any]) -> list[Any]:
     """Return the old tags in their order, without those that are given no more, then new ones."""
-    now, there, then = (_listed(data.get("tags")) for data in (new, old, before))
+    now, there, then = (_as_list(data.get("tags")) for data in (new, old, before))
     kept = [tag for tag in there if tag in now or tag not in then]
     return kept + [tag for tag in now if tag not in there and tag not in then]
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
 
 
-def _index(new: Any, old: Any) -> Any:
+def _merge_results(new: Any, old: Any) -> Any:
     """Return a model's index of results: those of now, and those of somebody else's making."""
     if not isinstance(old, list) or not all(isinstance(model, dict) for model in old):
         return new or old
-    others = [{**model, "results": _of_others(model.get("results"))} for model in old]
+    others = [{**model, "results": _foreign_results(model.get("results"))} for model in old]
     others = [model for model in others if model["results"]]
     if not new:
         return others
@@ -158,10 +160,10 @@ def _index(new: Any, old: Any) -> Any:
     return [{**mine, "results": [*mine["results"], *results]}, *rest]
 
 
-def _of_others(results: Any) -> list[Any]:
+def _foreign_results(results: Any) -> list[Any]:
     """Return the results of a model that were not found by ganzoo."""
     kept = []
-    for result in _listed(results):
+    for result in _as_list(results):
         metrics = result.get("metrics") if isinstance(result, dict) else None
         if not isinstance(metrics, list) or "source" in result:
             kept.append(result)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from ganzoo.errors import printable
+from ganzoo.errors import escape_text
 
 _PLAIN = re.compile(r"[\w .,:;=+()/@%'\"?\[\]-]+")
 """What stands in a code span as it is, in tables too."""
@@ -16,18 +16,18 @@ _DOI = re.compile(r"doi:(10\.\d{4,9}/[\w.()/:-]*\w)")
 
 def code(value: object) -> str:
     """Return a value as code, in one line that ends no table, no comment and no code."""
-    text = printable(str(value))
+    text = escape_text(str(value))
     if _PLAIN.fullmatch(text) and text == text.strip():
         return f"`{text}`"
-    return f"<code>{_escaped(text)}</code>"
+    return f"<code>{_escape(text)}</code>"
 
 
 def prose(value: object) -> str:
     """Return a value as words within a line, in which nothing is a mark."""
-    return _escaped(printable(str(value)))
+    return _escape(escape_text(str(value)))
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", text)
 
 
@@ -42,7 +42,7 @@ def cell(sentence: str) -> str:
     return " ".join(sentence.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
-def linked(paper: str) -> str:
+def add_links(paper: str) -> str:
     """Return a reference with links where it has an arXiv id or a DOI."""
     text = cell(paper)
     text = _ARXIV.sub(r"[\g<0>](https://arxiv.org/abs/\1)", text)

@@ -42,7 +42,7 @@ class Record(BaseModel):
 
 
 @dataclass(frozen=True)
-class Piece:
+class Section:
     """A block with its comments, or what is between two blocks."""
 
     text: str
@@ -52,24 +52,24 @@ class Piece:
     """Whether a person changed it."""
 
 
-def block(name: str, text: str) -> Piece:
+def build_section(name: str, text: str) -> Section:
     """Return a block that holds a text."""
     text = text.strip("\n") + "\n"
     whole = f"<!-- ganzoo:{name} sha256={_hash(text)} -->\n{text}<!-- /ganzoo:{name} -->\n"
-    return Piece(whole, name)
+    return Section(whole, name)
 
 
-def body(record: Record, pieces: Sequence[Piece]) -> str:
+def join_sections(record: Record, pieces: Sequence[Section]) -> str:
     """Return the text of a record and of pieces."""
     return str(record) + "".join(piece.text for piece in pieces)
 
 
-def apart(blocks: Sequence[Piece]) -> list[Piece]:
+def separate_sections(blocks: Sequence[Section]) -> list[Section]:
     """Return blocks with an empty line before each."""
-    return [piece for each in blocks for piece in (Piece("\n"), each)]
+    return [piece for each in blocks for piece in (Section("\n"), each)]
 
 
-def parsed(text: str) -> tuple[Record | None, list[Piece]]:
+def parse(text: str) -> tuple[Record | None, list[Section]]:
     """Return the record of a text, if it has one, and its pieces."""
     record = None
     for found in _RECORD.finditer(text):
@@ -79,18 +79,18 @@ def parsed(text: str) -> tuple[Record | None, list[Piece]]:
             continue
         text = text[: found.start()] + text[found.end() :]
         break
-    pieces: list[Piece] = []
+    pieces: list[Section] = []
     end = 0
     for found in _BLOCK.finditer(text):
-        pieces += [Piece(text[end : found.start()])] if end < found.start() else []
-        pieces.append(Piece(found[0], found[1], edited=_hash(found[3]) != found[2]))
+        pieces += [Section(text[end : found.start()])] if end < found.start() else []
+        pieces.append(Section(found[0], found[1], edited=_hash(found[3]) != found[2]))
         end = found.end()
-    return record, pieces + ([Piece(text[end:])] if end < len(text) else [])
+    return record, pieces + ([Section(text[end:])] if end < len(text) else [])
 
 
-def merged(
-    new: Mapping[str, Piece], old: Sequence[Piece], written: Sequence[str]
-) -> tuple[list[Piece], list[str]]:
+def merge(
+    new: Mapping[str, Section], old: Sequence[Section], written: Sequence[str]
+) -> tuple[list[Section], list[str]]:
     """Return old pieces with their blocks written again, but for those that a person edited.
 
     What is between blocks stays, and so does their order. A block that has nothing to say any
@@ -104,14 +104,14 @@ def merged(
     Returns:
         The pieces, and the names of the blocks that were taken away and stay away.
     """
-    made: list[Piece] = []
+    made: list[Section] = []
     for piece in old:
         if piece.name is None or piece.edited:
             made.append(piece)
         elif piece.name in new:
             made.append(new[piece.name])
         elif made and made[-1].name is None and ("\n" + made[-1].text).endswith("\n\n"):
-            made[-1] = Piece(made[-1].text.removesuffix("\n"))  # its own empty line
+            made[-1] = Section(made[-1].text.removesuffix("\n"))  # its own empty line
     there = {piece.name for piece in old}
     away = [name for name in written if name not in there]
     names = list(new)
@@ -121,16 +121,16 @@ def merged(
     return made, away
 
 
-def _insert(pieces: list[Piece], new: Piece, followers: Sequence[str]) -> None:
+def _insert(pieces: list[Section], new: Section, followers: Sequence[str]) -> None:
     """Put a block before the first of its followers, or at the end."""
     places = {piece.name: place for place, piece in enumerate(pieces)}
     for name in followers:
         if name in places:
-            pieces[places[name] : places[name]] = [new, Piece("\n")]
+            pieces[places[name] : places[name]] = [new, Section("\n")]
             return
     if pieces and not pieces[-1].text.endswith("\n"):
-        pieces.append(Piece("\n"))
-    pieces += [Piece("\n"), new]
+        pieces.append(Section("\n"))
+    pieces += [Section("\n"), new]
 
 
 def _hash(text: str) -> str:

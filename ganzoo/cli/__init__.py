@@ -18,9 +18,9 @@ from ganzoo.cli import compare, evaluate, inspect, publish, sample, train
 from ganzoo.cli.common import note
 from ganzoo.cli.plugins import PluginGroup
 from ganzoo.distributed import shutdown
-from ganzoo.errors import GanzooError, Interrupted, without_token
+from ganzoo.errors import GanzooError, Interrupted, hide_token
 
-UNFIT_PATHS = (errno.ENAMETOOLONG, errno.ELOOP)
+PATH_ERRORS = (errno.ENAMETOOLONG, errno.ELOOP)
 
 app = typer.Typer(
     name="ganzoo",
@@ -68,33 +68,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code or 0
     except Interrupted as stop:
-        if (said := shutdown.spoken(str(stop))) is not None:
+        if (said := shutdown.choose_message(str(stop))) is not None:
             print(said, file=sys.stderr)  # as asked for, and nothing went wrong
         return stop.exit_code
     except GanzooError as error:
-        return _failed(error, str(error), error.exit_code)
+        return _fail(error, str(error), error.exit_code)
     except TyperException as error:
         message = error.format_message().rstrip(".")
         stop = "" if message.endswith("?") else "."
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "ganzoo"
-        return _failed(error, f"{message}{stop} Try '{command} --help'.", 2)
+        return _fail(error, f"{message}{stop} Try '{command} --help'.", 2)
     except (Abort, KeyboardInterrupt) as error:
         signum = error.args[0] if error.args else signal.SIGINT
-        return _failed(error, "interrupted", 128 + signum)
+        return _fail(error, "interrupted", 128 + signum)
     except BrokenPipeError:
         # The reader has gone; Python would complain again when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        code = 2 if error.errno in UNFIT_PATHS else 1
-        return _failed(error, f"{where}{error.strerror or error}", code)
+        code = 2 if error.errno in PATH_ERRORS else 1
+        return _fail(error, f"{where}{error.strerror or error}", code)
     except Exception as error:
-        if _out_of_memory(error):
-            return _failed(error, "the memory is not enough; try a smaller batch or network", 1)
+        if _is_out_of_memory(error):
+            return _fail(error, "the memory is not enough; try a smaller batch or network", 1)
         first = (str(error).splitlines() or [""])[0]
-        return _failed(
+        return _fail(
             error,
             f"{type(error).__name__}: {first}\n"
             "this is a fault of ganzoo or of a plugin; --debug before the command shows where",
@@ -102,14 +102,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
 
 
-def _failed(error: BaseException, message: str, code: int) -> int:
+def _fail(error: BaseException, message: str, code: int) -> int:
     if os.environ.get("GANZOO_DEBUG", "0") not in ("", "0"):
         import traceback
 
-        sys.stderr.write(without_token("".join(traceback.format_exception(error))))
-    said = shutdown.spoken(message)
+        sys.stderr.write(hide_token("".join(traceback.format_exception(error))))
+    said = shutdown.choose_message(message)
     if said is not None:
-        first, newline, second = f"Error: {without_token(said)}".partition("\n")
+        first, newline, second = f"Error: {hide_token(said)}".partition("\n")
         note(first)
         if newline:
             note(second)
@@ -117,7 +117,7 @@ def _failed(error: BaseException, message: str, code: int) -> int:
     return code
 
 
-def _out_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: Exception) -> bool:
     # torch raises a class of its own for an accelerator, and no more than words for a CPU.
     kind = type(error).__name__
     return kind in ("MemoryError", "OutOfMemoryError") or "can't allocate memory" in str(error)

@@ -11,10 +11,10 @@ import typer
 from typer.core import TyperCommand
 
 from ganzoo import registry
-from ganzoo.errors import InputError, printable
+from ganzoo.errors import InputError, escape_text
 from ganzoo.registry import DATASET, LOSS, Kind
 
-LONGEST = 1000
+MAX_LINE = 1000
 """Characters of a line on standard error; of a longer one the beginning and the end are shown."""
 
 Json = Annotated[
@@ -36,7 +36,7 @@ Device = Annotated[
 ]
 
 
-def names_of(*kinds: Kind) -> Callable[[str], list[str]]:
+def complete_names(*kinds: Kind) -> Callable[[str], list[str]]:
     """Return a completion of the installed names of some kinds."""
 
     def complete(incomplete: str) -> list[str]:
@@ -46,7 +46,7 @@ def names_of(*kinds: Kind) -> Callable[[str], list[str]]:
     return complete
 
 
-def choices_of(field: str) -> Callable[[str], list[str]]:
+def complete_choices(field: str) -> Callable[[str], list[str]]:
     """Return a completion of the values that a field of ``TrainOptions`` may have."""
 
     def complete(incomplete: str) -> list[str]:
@@ -65,7 +65,8 @@ def _choices(field: Any) -> tuple[str, ...]:
 LossName = Annotated[
     str | None,
     typer.Option(
-        help="Name of a loss; by default the architecture's own.", autocompletion=names_of(LOSS)
+        help="Name of a loss; by default the architecture's own.",
+        autocompletion=complete_names(LOSS),
     ),
 ]
 TrainingData = Annotated[
@@ -73,14 +74,14 @@ TrainingData = Annotated[
     typer.Option(
         metavar="NAME or PATH",
         help="A dataset, or a folder or zip of images; by default the architecture's own.",
-        autocompletion=names_of(DATASET),
+        autocompletion=complete_names(DATASET),
     ),
 ]
 ImageSize = Annotated[
     str | None,
     typer.Option(metavar="N or HxW", help="Resize images; short for --set data.image_size=N."),
 ]
-Precision = Annotated[str | None, typer.Option(autocompletion=choices_of("precision"))]
+Precision = Annotated[str | None, typer.Option(autocompletion=complete_choices("precision"))]
 Compile = Annotated[bool | None, typer.Option("--compile")]
 
 
@@ -102,7 +103,7 @@ class TrainCommand(TyperCommand):
         return super().get_help(ctx)
 
 
-def gathered(
+def gather_settings(
     settings: list[str] | None, options: Mapping[str, Any], image_size: str | None
 ) -> dict[str, Any]:
     """Gather every override under its full name; the same one given twice is an error.
@@ -140,14 +141,14 @@ def print_json(value: Any) -> None:
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print aligned columns on standard output, as plain text that other programs can read."""
-    table = [[printable(cell) for cell in row] for row in (header, *rows)]
+    table = [[escape_text(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(header))]
     for row in table:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         print("  ".join(cells).rstrip())
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Write a time as a person would: ``57 s``, ``3 min`` or ``1.5 h``."""
     if seconds < 100:
         return f"{round(seconds)} s"
@@ -158,7 +159,7 @@ def duration(seconds: float) -> str:
 
 def note(message: str) -> None:
     """Say something on standard error."""
-    line = printable(message)
-    if len(line) > LONGEST:
-        line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+    line = escape_text(message)
+    if len(line) > MAX_LINE:
+        line = f"{line[: MAX_LINE // 2]} ... {line[-MAX_LINE // 2 :]}"
     print(line, file=sys.stderr, flush=True)

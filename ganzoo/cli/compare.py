@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganzoo.cli.common import Json, names_of, note, print_json, print_table
+from ganzoo.cli.common import Json, complete_names, note, print_json, print_table
 from ganzoo.registry import EVALUATOR
 
 if TYPE_CHECKING:
-    from ganzoo.evaluation.compare import Group
+    from ganzoo.evaluation.compare import ScoreGroup
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +29,7 @@ def compare(
         list[str] | None,
         typer.Option(
             help="Metric to compare by; repeatable; by default all.",
-            autocompletion=names_of(EVALUATOR),
+            autocompletion=complete_names(EVALUATOR),
         ),
     ] = None,
     as_json: Json = False,
@@ -50,12 +50,12 @@ def compare(
     for i, group in enumerate(groups):
         if i:
             print()
-        _print(group)
+        _print_group(group)
     for line in differences(groups):
         note(line)
 
 
-def _as_json(group: Group) -> dict[str, object]:
+def _as_json(group: ScoreGroup) -> dict[str, object]:
     return {
         "metric": group.metric,
         "protocol": group.protocol,
@@ -66,7 +66,7 @@ def _as_json(group: Group) -> dict[str, object]:
     }
 
 
-def _print(group: Group) -> None:
+def _print_group(group: ScoreGroup) -> None:
     best = group.places[0].row
     size = "" if best.image_size is None else f", {best.image_size[0]} x {best.image_size[1]}"
     better = "higher" if best.higher_is_better else "lower"
@@ -81,7 +81,7 @@ def _print(group: Group) -> None:
                 str(place.rank),
                 place.model,
                 place.row.shown(),
-                _seeds(place.row.seed, place.row.repeats),
+                _format_seeds(place.row.seed, place.row.repeats),
                 "" if place.row.step is None else str(place.row.step),
             )
             for place in group.places
@@ -89,5 +89,5 @@ def _print(group: Group) -> None:
     )
 
 
-def _seeds(first: int, count: int) -> str:
+def _format_seeds(first: int, count: int) -> str:
     return str(first) if count == 1 else f"{first} to {first + count - 1}"

@@ -12,7 +12,7 @@ from ganzoo.cli.common import (
     Json,
     ModelArgument,
     Settings,
-    names_of,
+    complete_names,
     note,
     print_json,
     print_table,
@@ -36,7 +36,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="Name of a metric; repeatable; by default all that fit the data.",
-            autocompletion=names_of(EVALUATOR),
+            autocompletion=complete_names(EVALUATOR),
         ),
     ] = None,
     data: Annotated[
@@ -44,7 +44,7 @@ def evaluate(
         typer.Option(
             metavar="NAME or PATH",
             help="The reals; by default what the model was trained on.",
-            autocompletion=names_of(DATASET),
+            autocompletion=complete_names(DATASET),
         ),
     ] = None,
     settings: Settings = None,
@@ -66,7 +66,7 @@ def evaluate(
         str | None,
         typer.Option(
             help="Feature extractor, in place of the data's own or the metric's.",
-            autocompletion=names_of(FEATURE_EXTRACTOR),
+            autocompletion=complete_names(FEATURE_EXTRACTOR),
         ),
     ] = None,
     features_weights: Annotated[
@@ -87,12 +87,12 @@ def evaluate(
     Options of the data and of metrics are set by --set data.KEY=VALUE and
     --set metric.NAME.KEY=VALUE; 'ganzoo show NAME' lists them.
     """
-    from ganzoo.cli.progress import Counter
+    from ganzoo.cli.progress import ProgressBar
     from ganzoo.evaluation.scoring import evaluate as judge
     from ganzoo.resolve import parse_settings
 
-    data_options, metric_options = _options(parse_settings(settings or []))
-    with Counter() as counter:
+    data_options, metric_options = _split_options(parse_settings(settings or []))
+    with ProgressBar() as counter:
         rows = judge(
             model,
             metric,
@@ -114,10 +114,10 @@ def evaluate(
     if as_json:
         print_json({"scores": [row.model_dump(mode="json") for row in rows]})
     else:
-        _print(rows)
+        _print_scores(rows)
 
 
-def _options(settings: dict[str, str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+def _split_options(settings: dict[str, str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Tell the options of the data from those of each metric."""
     data: dict[str, Any] = {}
     metrics: dict[str, dict[str, Any]] = {}
@@ -135,7 +135,7 @@ def _options(settings: dict[str, str]) -> tuple[dict[str, Any], dict[str, dict[s
     return data, metrics
 
 
-def _print(rows: list[ScoreRow]) -> None:
+def _print_scores(rows: list[ScoreRow]) -> None:
     print_table(
         ("metric", "value", "better", "note"),
         [

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import typer
 
 from ganzoo import registry
-from ganzoo.cli.common import Json, names_of, note, print_json, print_table
-from ganzoo.cli.plugins import build, hidden, summary
-from ganzoo.errors import InputError, PluginError, did_you_mean, first_line, printable
+from ganzoo.cli.common import Json, complete_names, note, print_json, print_table
+from ganzoo.cli.plugins import build_command, is_hidden, command_summary
+from ganzoo.errors import InputError, PluginError, did_you_mean, first_line, escape_text
 from ganzoo.registry import AUGMENTATION, COMMAND, KINDS, TRACKER, Entry, Kind
 from ganzoo.storage.files import user_path
 
@@ -31,7 +31,7 @@ def list_components(
         typer.Argument(
             metavar="KIND",
             help="Only this kind, such as architectures.",
-            autocompletion=_plurals,
+            autocompletion=_complete_kinds,
         ),
     ] = None,
     check: Annotated[
@@ -42,11 +42,11 @@ def list_components(
     """List what is installed, and which package gives it."""
     own = _own_commands(context)
     rows = []
-    for listed in (registry.entries(one) for one in ([_kind(kind)] if kind else KINDS)):
+    for listed in (registry.entries(one) for one in ([_parse_kind(kind)] if kind else KINDS)):
         claimed_twice = registry.conflicts(listed)
         for entry in listed:
-            row = _row(entry, _name_taken(entry, claimed_twice, own))
-            rows.append(row | _checked(entry, row["state"]) if check else row)
+            row = _row(entry, _name_conflict(entry, claimed_twice, own))
+            rows.append(row | _check(entry, row["state"]) if check else row)
     if as_json:
         print_json(rows)
         return
@@ -61,7 +61,7 @@ def show(
         typer.Argument(
             metavar="NAME or MODEL",
             help="A component or a model.",
-            autocompletion=names_of(*KINDS),
+            autocompletion=complete_names(*KINDS),
         ),
     ],
     as_json: Json = False,
@@ -70,13 +70,13 @@ def show(
 
     Of a component its options, its paper, how that trains it, and what it declares.
     """
-    described = _described(name)
+    described = _describe(name)
     if as_json:
         print_json(described[0] if len(described) == 1 else described)
         return
     own = _own_commands(context)
     for one in described:
-        _print(one)
+        _print_description(one)
         if one["kind"] == COMMAND.word:
             command = f"{one['package']}:{one['name']}" if one["name"] in own else one["name"]
             print(f"  'ganzoo {command} --help' shows its options")
@@ -86,12 +86,12 @@ def _own_commands(context: typer.Context) -> set[str]:
     return set(getattr(context.find_root().command, "commands", ()))
 
 
-def _plurals(incomplete: str) -> list[str]:
+def _complete_kinds(incomplete: str) -> list[str]:
     words = [kind.plural.replace(" ", "-") for kind in KINDS]
     return [word for word in words if word.startswith(incomplete)]
 
 
-def _kind(word: str) -> Kind:
+def _parse_kind(word: str) -> Kind:
     words = {spelling: kind for kind in KINDS for spelling in (kind.word, kind.plural)}
     found = words.get(word.replace("-", " ").replace("_", " "))
     if found is None:
@@ -110,14 +110,14 @@ def _row(entry: Entry, taken: str) -> dict[str, str]:
     }
 
 
-def _name_taken(entry: Entry, claimed_twice: set[str], own: set[str]) -> str:
+def _name_conflict(entry: Entry, claimed_twice: set[str], own: set[str]) -> str:
     """Say why a component's bare name does not mean it, if it does not."""
-    if hidden(entry, own):
+    if is_hidden(entry, own):
         return "hidden by ganzoo's own command"
     return "claimed twice" if entry.name in claimed_twice else ""
 
 
-def _checked(entry: Entry, state: str) -> dict[str, str]:
+def _check(entry: Entry, state: str) -> dict[str, str]:
     """Return what importing a component tells of it."""
     try:
         summary = describe_component(entry)["summary"]
@@ -126,12 +126,12 @@ def _checked(entry: Entry, state: str) -> dict[str, str]:
     return {"state": "works" if state == "installed" else state, "summary": summary}
 
 
-def _described(name: str) -> list[dict[str, Any]]:
+def _describe(name: str) -> list[dict[str, Any]]:
     """Describe all components called ``name``, or the model of that path.
 
     What of several is broken is said on standard error, and does not hide the others.
     """
-    entries = [entry for kind in KINDS for entry in registry.called(kind, name)]
+    entries = [entry for kind in KINDS for entry in registry.find_all(kind, name)]
     described, broken = [], []
     for entry in entries:
         try:
@@ -145,7 +145,7 @@ def _described(name: str) -> list[dict[str, Any]]:
     if broken:
         raise broken[0]
     if "/" in name or user_path(name).exists():
-        return [_model(name)]
+        return [_describe_model(name)]
     known = {entry.name for kind in KINDS for entry in registry.entries(kind)}
     raise InputError(
         f"nothing is called '{name}'{did_you_mean(name, known) or ', and no such path exists'}"
@@ -170,10 +170,10 @@ def describe_component(entry: Entry) -> dict[str, Any]:
         "declares": {},
     }
     if entry.kind == COMMAND:
-        words = build(entry).help or summary(entry)
+        words = build_command(entry).help or command_summary(entry)
         return about | {"summary": " ".join(words.split("\n\n")[0].split())}
     component = entry.load()
-    declared = _declared(entry, component)
+    declared = _declarations(entry, component)
     recipe = declared.pop("recipe", None)
     return about | {
         "summary": component.summary(),
@@ -191,7 +191,7 @@ def describe_component(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _declared(entry: Entry, component: Any) -> dict[str, Any]:
+def _declarations(entry: Entry, component: Any) -> dict[str, Any]:
     """Return the values of what the protocol lets a component declare, in the protocol's order."""
     bases = {f"{base.__module__}:{base.__qualname__}": base for base in component.__mro__}
     try:
@@ -231,7 +231,7 @@ def _type_name(annotation: Any) -> str:
     return f"{name}[{', '.join(names)}]" if names else name
 
 
-def _model(name: str) -> dict[str, Any]:
+def _describe_model(name: str) -> dict[str, Any]:
     from ganzoo.models.model import load
 
     model = load(name)
@@ -246,40 +246,40 @@ def _model(name: str) -> dict[str, Any]:
     }
 
 
-def _print(one: dict[str, Any]) -> None:
+def _print_description(one: dict[str, Any]) -> None:
     origin = f", {one['package']} {one['version']}" if "package" in one else ""
-    _say(f"{one['kind']} {one['name']}{origin}")
-    _say(f"  {one['summary']}")
+    _print_line(f"{one['kind']} {one['name']}{origin}")
+    _print_line(f"  {one['summary']}")
     if one["kind"] == "model":
-        _say(f"  {one['reference']}")
-        _say(f"  {one['parameters']:,} parameters in the generator")
+        _print_line(f"  {one['reference']}")
+        _print_line(f"  {one['parameters']:,} parameters in the generator")
         for part in ("architecture", "loss", "data"):
             choice = one["config"][part]
-            _say(f"  {part} {_origin(choice)}: {_pairs(choice['options'])}")
+            _print_line(f"  {part} {_origin(choice)}: {_format_pairs(choice['options'])}")
         for kind in (AUGMENTATION, TRACKER):
             for choice in one["config"][kind.plural]:
-                _say(f"  {kind.word} {_origin(choice)}: {_pairs(choice['options'])}")
-        _say(f"  train: {_pairs(one['config']['train'])}")
+                _print_line(f"  {kind.word} {_origin(choice)}: {_format_pairs(choice['options'])}")
+        _print_line(f"  train: {_format_pairs(one['config']['train'])}")
         if init := one["config"]["init"]:
-            _say(f"  started from {init.pop('name')}: {_pairs(init)}")
+            _print_line(f"  started from {init.pop('name')}: {_format_pairs(init)}")
         return
     if one["paper"]:
-        _say(f"  paper: {one['paper']}")
+        _print_line(f"  paper: {one['paper']}")
     if one["recipe"]:
-        _say(f"  recipe: {_pairs(one['recipe'])}")
+        _print_line(f"  recipe: {_format_pairs(one['recipe'])}")
     if said := {key: value for key, value in one["declares"].items() if value is not None}:
-        _say(f"  declares: {_pairs(said)}")
+        _print_line(f"  declares: {_format_pairs(said)}")
     for name, option in one["options"].items():
-        _say(f"  {name} = {option['default']}  ({option['type']}) {option['description']}")
+        _print_line(f"  {name} = {option['default']}  ({option['type']}) {option['description']}")
 
 
-def _say(line: str) -> None:
-    print(printable(line))
+def _print_line(line: str) -> None:
+    print(escape_text(line))
 
 
 def _origin(choice: dict[str, Any]) -> str:
     return f"{choice['name']} ({choice['package']} {choice['version']})"
 
 
-def _pairs(values: dict[str, Any]) -> str:
+def _format_pairs(values: dict[str, Any]) -> str:
     return ", ".join(f"{key}={value}" for key, value in values.items())

@@ -20,7 +20,7 @@ from ganzoo import registry
 from ganzoo.errors import PluginError, did_you_mean, first_line
 from ganzoo.registry import COMMAND, Entry
 
-INSTALLERS = {"install_completion", "show_completion"}
+COMPLETION_OPTIONS = {"install_completion", "show_completion"}
 """Options that Typer gives to each app that stands alone."""
 
 
@@ -35,7 +35,7 @@ class PluginGroup(TyperGroup):
             *self.commands,
             *(
                 entry.qualified
-                if entry.name in claimed_twice or hidden(entry, self.commands)
+                if entry.name in claimed_twice or is_hidden(entry, self.commands)
                 else entry.name
                 for entry in listed
             ),
@@ -44,8 +44,8 @@ class PluginGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return ganzoo's own command of that name, or what stands for a plugin's."""
         own = super().get_command(ctx, cmd_name)
-        found = [] if own else registry.called(COMMAND, cmd_name)
-        return Announced(cmd_name, found[0]) if found else own
+        found = [] if own else registry.find_all(COMMAND, cmd_name)
+        return CommandStub(cmd_name, found[0]) if found else own
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that is named, imported if it is a plugin's."""
@@ -53,9 +53,9 @@ class PluginGroup(TyperGroup):
         if command is None and not ctx.resilient_parsing:
             near = did_you_mean(name.rpartition(":")[2], self.list_commands(ctx))
             ctx.fail(f"No such command '{name}'{near}")
-        if isinstance(command, Announced):
+        if isinstance(command, CommandStub):
             try:
-                command = build(registry.find(COMMAND, name))
+                command = build_command(registry.find(COMMAND, name))
             except PluginError:
                 if not ctx.resilient_parsing:
                     raise
@@ -67,14 +67,14 @@ class PluginGroup(TyperGroup):
         super().invoke(ctx)
 
 
-class Announced(TyperCommand):
+class CommandStub(TyperCommand):
     """Stands for a plugin's command that is listed and not imported."""
 
     def __init__(self, name: str, entry: Entry) -> None:
-        super().__init__(name, short_help=summary(entry), add_help_option=False)
+        super().__init__(name, short_help=command_summary(entry), add_help_option=False)
 
 
-def build(entry: Entry) -> Any:
+def build_command(entry: Entry) -> Any:
     """Import a plugin's command and build it: a group if its app has several commands.
 
     Raises:
@@ -85,20 +85,20 @@ def build(entry: Entry) -> Any:
         command = typer.main.get_command(app)
     except Exception as error:
         raise PluginError(f"{entry.title} cannot be built: {first_line(error)}") from error
-    command.params = [each for each in command.params if each.name not in INSTALLERS]
+    command.params = [each for each in command.params if each.name not in COMPLETION_OPTIONS]
     return command
 
 
-def hidden(entry: Entry, own: Container[str]) -> bool:
+def is_hidden(entry: Entry, own: Container[str]) -> bool:
     """Tell whether a plugin's command has a name that ganzoo's own commands use."""
     return entry.kind == COMMAND and entry.name in own
 
 
-def summary(entry: Entry) -> str:
+def command_summary(entry: Entry) -> str:
     """Say in a line what a command does, and whose it is, without running its code."""
     origin = f"{entry.package} {entry.version}"
     try:
-        words = ast.get_docstring(ast.parse(_source(entry.target.partition(":")[0]))) or ""
+        words = ast.get_docstring(ast.parse(_read_source(entry.target.partition(":")[0]))) or ""
     except Exception:  # what is broken is said when it is used
         words = ""
     if not words:
@@ -106,7 +106,7 @@ def summary(entry: Entry) -> str:
     return words.splitlines()[0] + ("" if entry.package == "ganzoo" else f" [{origin}]")
 
 
-def _source(module: str) -> bytes:
+def _read_source(module: str) -> bytes:
     # To find a module within a package, find_spec would import the package.
     top, *within = module.split(".")
     spec: Any = importlib.util.find_spec(top)

@@ -12,19 +12,19 @@ from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 
-from ganzoo.media.images import PLOT, cells
+from ganzoo.media.images import PLOT, split_picture
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from torch import Tensor
 
-HALF = "\N{UPPER HALF BLOCK}"
+HALF_BLOCK = "\N{UPPER HALF BLOCK}"
 COLOURS = ("256", "truecolor")
-NARROWEST, LOWEST = 40, 16
+MIN_WIDTH, MIN_HEIGHT = 40, 16
 """Columns and lines that a terminal must have."""
-TALLEST = 12
+MAX_LINES = 12
 """Lines of samples, at most."""
-MOST = 16
+MAX_SAMPLES = 16
 """Samples in a line, at most."""
 
 
@@ -37,8 +37,8 @@ def can_show(console: Console) -> bool:
         and not console.no_color
         and console.color_system in COLOURS
         and console.encoding.startswith("utf")
-        and console.width >= NARROWEST
-        and console.height >= LOWEST
+        and console.width >= MIN_WIDTH
+        and console.height >= MIN_HEIGHT
     )
 
 
@@ -47,13 +47,13 @@ class Preview:
 
     Args:
         picture: uint8 ``(C, H, W)``; no more than is shown is kept of it.
-        layout: How it is laid out, as :func:`ganzoo.media.images.layout_of` says.
+        layout: How it is laid out, as :func:`ganzoo.media.images.describe_layout` says.
         rows: Rows that belong together: 2 where images lie above what they became.
     """
 
     def __init__(self, picture: Tensor, layout: str, rows: int = 1) -> None:
-        found = cells(picture, layout)
-        self._samples = None if found is None else found[:rows, :MOST].clone()
+        found = split_picture(picture, layout)
+        self._samples = None if found is None else found[:rows, :MAX_SAMPLES].clone()
         self._plot = layout == PLOT
         self._shown: tuple[tuple[int, int], list[Segment]] | None = None
 
@@ -69,13 +69,13 @@ class Preview:
     def _pixels(self, width: int, height: int) -> list[Tensor]:
         """Return each row of samples, made small: ``(N, 2 * lines, width, 3)``."""
         rows, _, _, high, wide = self._samples.shape
-        tall = 2 * max(1, min(TALLEST, height // 3) // rows)
+        tall = 2 * max(1, min(MAX_LINES, height // 3) // rows)
         broad = min(max(1, round(tall * wide / high)), width - 1)
         count = max(1, width // (broad + 1))
-        return [_smaller(row[:count], (tall, broad), self._plot) for row in self._samples]
+        return [_shrink(row[:count], (tall, broad), self._plot) for row in self._samples]
 
 
-def _smaller(samples: Tensor, size: tuple[int, int], plot: bool) -> Tensor:
+def _shrink(samples: Tensor, size: tuple[int, int], plot: bool) -> Tensor:
     levels = samples.float()
     if levels.shape[1] == 4:  # on black, as most terminals are
         levels = levels[:, :3] * (levels[:, 3:] / 255)
@@ -91,7 +91,7 @@ def _segments(rows: list[Tensor]) -> Iterator[Segment]:
         for lines in zip(*images, strict=True):
             for line in lines:
                 for levels, run in groupby(line):
-                    yield Segment(HALF * len(list(run)), _style(*levels))
+                    yield Segment(HALF_BLOCK * len(list(run)), _style(*levels))
                 yield Segment(" ")
             yield Segment.line()
 

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ganzoo.cli.common import duration, note
-from ganzoo.errors import printable
+from ganzoo.cli.common import format_duration, note
+from ganzoo.errors import escape_text
 from ganzoo.training.observer import Observer
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class _Bars:
     def __init__(self) -> None:
         console = Console(stderr=True)
         live = console.is_terminal and not console.is_dumb_terminal
-        self.progress = _Lines(console) if live else None
+        self.progress = _LiveDisplay(console) if live else None
 
     def __enter__(self) -> Self:
         return self
@@ -46,7 +46,7 @@ class _Bars:
             self.progress.stop()
 
 
-class Counter(_Bars):
+class ProgressBar(_Bars):
     """Shows how far long work is; called with what is done, how much, and how much there is."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Counter(_Bars):
             note(f"{what}: {done} of {total}")
 
 
-class ProgressObserver(Counter, Observer):
+class ProgressObserver(ProgressBar, Observer):
     """Shows a run's losses, images per second, time left and newest samples."""
 
     def __init__(self) -> None:
@@ -115,15 +115,17 @@ class ProgressObserver(Counter, Observer):
         """Show the losses: beside the bar, or as a line now and then."""
         self.row = row
         if self.progress:
-            self.progress.update(self.task, shown=f"left  {_speed(row)}")
-            self.progress.losses = losses(row)
+            self.progress.update(self.task, shown=f"left  {_format_speed(row)}")
+            self.progress.losses = loss_terms(row)
             self._preview()
         elif time.monotonic() - self.said >= SECONDS_BETWEEN_LINES or row["step"] == self.steps:
             self.said = time.monotonic()
             sums = (
-                f"{network} {sum(terms.values()):.3f}" for network, terms in losses(row).items()
+                f"{network} {sum(terms.values()):.3f}" for network, terms in loss_terms(row).items()
             )
-            shown = "  ".join([*sums, _speed(row), f"{duration(self._left(row['step']))} left"])
+            shown = "  ".join(
+                [*sums, _format_speed(row), f"{format_duration(self._left(row['step']))} left"]
+            )
             note(f"step {row['step']}/{self.steps}  {shown}")
 
     def pictured(self, step: int, picture: Tensor, layout: str) -> None:
@@ -171,7 +173,7 @@ class ProgressObserver(Counter, Observer):
         return (time.monotonic() - began) / max(1, step - first) * (self.steps - step)
 
 
-class _Lines(Progress):
+class _LiveDisplay(Progress):
     """Bars, above them the terms of each network's loss, and above these the newest samples."""
 
     losses: Mapping[str, Mapping[str, float]] | None = None
@@ -197,12 +199,12 @@ class _Lines(Progress):
             lines.add_column(no_wrap=True, min_width=max(map(len, self.losses)))
             lines.add_column(no_wrap=True, overflow="ellipsis")
             for network, terms in self.losses.items():
-                lines.add_row(network, in_words(terms))
+                lines.add_row(network, format_terms(terms))
             yield lines
         yield self.make_tasks_table(self.tasks)
 
 
-def losses(row: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+def loss_terms(row: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """Return the terms of each network's loss, whose sum it is, in a line of metrics."""
     found: dict[str, dict[str, float]] = {network: {} for network in NETWORKS}
     for key, value in row.items():
@@ -212,11 +214,11 @@ def losses(row: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     return found
 
 
-def in_words(terms: Mapping[str, float]) -> str:
+def format_terms(terms: Mapping[str, float]) -> str:
     """Write a loss as the sum of its terms."""
-    named = " + ".join(f"{printable(name)} {value:.3f}" for name, value in terms.items())
+    named = " + ".join(f"{escape_text(name)} {value:.3f}" for name, value in terms.items())
     return named if len(terms) == 1 else f"{sum(terms.values()):.3f} = {named}"
 
 
-def _speed(row: Mapping[str, Any]) -> str:
+def _format_speed(row: Mapping[str, Any]) -> str:
     return f"{row['images_per_second']:.0f} images/s"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganzoo.cli.common import Json, names_of, note, print_json, print_table
+from ganzoo.cli.common import Json, complete_names, note, print_json, print_table
 from ganzoo.errors import InputError
 from ganzoo.registry import SPACE
 
@@ -63,7 +63,7 @@ def publish(
         typer.Option(
             metavar="NAME",
             help="Kind of the Space, where packages bring several.",
-            autocompletion=names_of(SPACE),
+            autocompletion=complete_names(SPACE),
         ),
     ] = None,
     out: Annotated[
@@ -94,12 +94,12 @@ def publish(
                 "--add away"
             )
         model = names[0] if len(names) == 2 else None
-        _write(model, names[-1], out, kind, license, as_json)
+        _write_space(model, names[-1], out, kind, license, as_json)
         return
     from ganzoo.publishing.publish import publish as publish_model
 
     if license is None and not dry_run and sys.stdin.isatty() and sys.stderr.isatty():
-        license = _asked()
+        license = _ask_licence()
     found = publish_model(
         names[0] if len(names) == 2 else None,
         names[-1],
@@ -115,10 +115,10 @@ def publish(
     if as_json:
         print_json(_as_json(found))
         return
-    _print(found)
+    _print_publication(found)
 
 
-def _write(
+def _write_space(
     model: str | None, repo: str, folder: Path, kind: bool | str, license: str | None, as_json: bool
 ) -> None:
     from ganzoo.publishing.spaces import write_space
@@ -135,7 +135,7 @@ def _warn(message: str) -> None:
     note(f"note: {message}")
 
 
-def _asked() -> str | None:
+def _ask_licence() -> str | None:
     """Ask for the licence; nothing may be assumed about it."""
     answer = typer.prompt(
         "Licence of the model, such as cc-by-4.0 or mit (empty: as the card has it, or none)",
@@ -161,7 +161,7 @@ def _as_json(found: Publication) -> dict[str, object]:
     }
 
 
-def _print(found: Publication) -> None:
+def _print_publication(found: Publication) -> None:
     if found.commit is None:
         _print_files(found)
         note(

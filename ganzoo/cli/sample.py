@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ganzoo.cli.common import Device, Json, ModelArgument, names_of, note, print_json
+from ganzoo.cli.common import Device, Json, ModelArgument, complete_names, note, print_json
 from ganzoo.distributed import is_first
 from ganzoo.errors import InputError
 from ganzoo.models.walk import WALK_FRAMES
@@ -49,7 +49,7 @@ def sample(
         typer.Option(
             metavar="NAME or PATH",
             help="A dataset, or a folder or zip of images, to translate to the class --label.",
-            autocompletion=names_of(DATASET),
+            autocompletion=complete_names(DATASET),
         ),
     ] = None,
     walk: Annotated[
@@ -87,9 +87,9 @@ def sample(
     if walk is not None:
         if seed is not None or source is not None:
             raise InputError("--walk has seeds of its own: leave --seed and --source away")
-        _walk(
+        _sample_walk(
             model,
-            _seeds(walk),
+            _parse_seeds(walk),
             out,
             as_json,
             count=num,
@@ -130,24 +130,24 @@ def sample(
         print(path)
 
 
-def _seeds(text: str) -> list[int]:
+def _parse_seeds(text: str) -> list[int]:
     words = [word.strip() for word in text.split(",")]
     if len(words) < 2 or not all(word.isdecimal() and len(word) < 20 for word in words):
         raise InputError(f"--walk {text}: name two seeds or more, as 0,1,5")
     return [int(word) for word in words]
 
 
-def _walk(
+def _sample_walk(
     model: str | None, seeds: list[int], out: Path | None, as_json: bool, **asked: Any
 ) -> None:
-    from ganzoo.cli.progress import Counter
+    from ganzoo.cli.progress import ProgressBar
     from ganzoo.models.model import load
     from ganzoo.models.sample_files import write_walk
-    from ganzoo.progress import told_to
+    from ganzoo.progress import send_progress_to
 
     loaded = load(model)
     path = out or Path(f"walk-{'-'.join(map(str, seeds))}.webp")
-    with Counter() as counter, told_to(counter):
+    with ProgressBar() as counter, send_progress_to(counter):
         write_walk(loaded, path, seeds, **asked)
     if not is_first():
         return

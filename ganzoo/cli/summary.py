@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ganzoo import registry
-from ganzoo.cli.common import duration, note
-from ganzoo.cli.progress import in_words, losses
+from ganzoo.cli.common import format_duration, note
+from ganzoo.cli.progress import format_terms, loss_terms
 from ganzoo.registry import ARCHITECTURE, COMMAND
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ganzoo.runs.folder import Run
     from ganzoo.runs.scores import ScoreRow
 
-OFFERED = ("report",)
+OPTIONAL_COMMANDS = ("report",)
 """Commands that a package may bring, to be followed by a run."""
 
 
@@ -57,10 +57,10 @@ def _lines(
         seen = observer.done * train.n_critic * train.batch_size
         here = "" if observer.done == train.steps else f" for the last {observer.done}"
         speed = f"{seen / observer.seconds:.0f} images/s"
-        yield "time", f"{duration(observer.seconds)}{here}, {speed}"
-    for network, terms in losses(observer.row).items():
+        yield "time", f"{format_duration(observer.seconds)}{here}, {speed}"
+    for network, terms in loss_terms(observer.row).items():
         if terms:
-            yield network, in_words(terms)
+            yield network, format_terms(terms)
     if observer.warnings:
         yield "warnings", f"{observer.warnings}, above"
     yield "samples", str(run.model / "samples.png")
@@ -68,17 +68,17 @@ def _lines(
         if scores:
             found = ", ".join(f"{row.metric} {row.shown()}" for row in scores)
             yield word, f"{found} at step {scores[0].step} ({folder})"
-    first, *more = _next(run, config)
+    first, *more = _next_commands(run, config)
     yield "next", first
     yield from (("", command) for command in more)
 
 
-def _next(run: Run, config: RunConfig) -> Iterator[str]:
+def _next_commands(run: Run, config: RunConfig) -> Iterator[str]:
     path = shlex.quote(str(run.path))
     translates = config.architecture.build(ARCHITECTURE).takes_images
     yield f"ganzoo sample {path}" + (" --source PATH --label CLASS" if translates else "")
     yield f"ganzoo eval {path}"
-    for name in OFFERED:
-        if registry.called(COMMAND, name):
+    for name in OPTIONAL_COMMANDS:
+        if registry.find_all(COMMAND, name):
             yield f"ganzoo {name} {path}"
     yield f"ganzoo publish {path} USER/NAME"

@@ -16,12 +16,12 @@ from ganzoo.cli.common import (
     Settings,
     TrainCommand,
     TrainingData,
-    gathered,
-    names_of,
+    gather_settings,
+    complete_names,
     print_json,
 )
-from ganzoo.compute.memory import keep_freed
-from ganzoo.distributed import is_first, joined
+from ganzoo.compute.memory import keep_freed_memory
+from ganzoo.distributed import is_first, join_team
 from ganzoo.errors import InputError
 from ganzoo.registry import ARCHITECTURE, TRACKER
 
@@ -42,7 +42,7 @@ def train(
         typer.Argument(
             metavar="ARCH",
             help="Name of an architecture; not needed with --init or --resume.",
-            autocompletion=names_of(ARCHITECTURE),
+            autocompletion=complete_names(ARCHITECTURE),
         ),
     ] = None,
     loss: LossName = None,
@@ -61,7 +61,7 @@ def train(
         typer.Option(
             metavar="NAME",
             help="What follows the run beside its own files; repeatable.",
-            autocompletion=names_of(TRACKER),
+            autocompletion=complete_names(TRACKER),
         ),
     ] = None,
     steps: Annotated[int | None, typer.Option()] = None,
@@ -95,7 +95,7 @@ def train(
     For small data, --set train.augment=NAME,NAME augments all that the discriminator sees;
     'ganzoo list augmentations' has the names.
     """
-    given = gathered(settings, context.params, image_size)
+    given = gather_settings(settings, context.params, image_size)
     if resume is not None:
         if out is not None or dry_run:
             raise InputError("--resume goes on in its own folder: leave --out and --dry-run away")
@@ -107,16 +107,16 @@ def train(
 
         names = {"architecture": architecture, "loss": loss, "data": data}
         changes = {name: value for name, value in names.items() if value is not None}
-        with _ready() as observer:
+        with _prepare_process() as observer:
             run = go_on(resume, {**changes, **given}, observer)
         _finish(run, as_json, observer)
         return
-    from ganzoo.api import configured, start
+    from ganzoo.api import build_config, start
 
-    with joined():
-        config, initial = configured(init, architecture, loss, data, given, tracker or ())
+    with join_team():
+        config, initial = build_config(init, architecture, loss, data, given, tracker or ())
         if not dry_run:
-            with _ready() as observer:
+            with _prepare_process() as observer:
                 run = start(config, out, observer, initial)
     if not dry_run:
         _finish(run, as_json, observer)
@@ -127,11 +127,11 @@ def train(
         print_json(config.model_dump(mode="json"))
 
 
-def _ready() -> ProgressObserver:
+def _prepare_process() -> ProgressObserver:
     """Make this process ready to train, and return what shows how it goes."""
     from ganzoo.cli.progress import ProgressObserver
 
-    keep_freed()
+    keep_freed_memory()
     return ProgressObserver()
 
 
@@ -139,10 +139,10 @@ def _finish(run: Run, as_json: bool, observer: ProgressObserver) -> None:
     if not is_first():
         return
     from ganzoo.cli.summary import summarise
-    from ganzoo.runs.scores import logged_scores, read_scores
+    from ganzoo.runs.scores import read_logged_scores, read_scores
 
     config = run.config()
-    last = [row for row in logged_scores(run.scores) if row.step == config.train.steps]
+    last = [row for row in read_logged_scores(run.scores) if row.step == config.train.steps]
     best = read_scores(run.best)
     if as_json:
         print_json(

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from ganzoo.errors import GanzooError, InputError, first_line
 
-Called = Callable[..., Tensor]
+NetworkFunction = Callable[..., Tensor]
 """A network, or what stands for it where its first gradient is enough."""
 
-TWICE = ("double backward", "create_graph=False")
+DOUBLE_BACKWARD_ERRORS = ("double backward", "create_graph=False")
 """What torch says of a gradient of compiled code that is to be differentiated."""
 
 
-def compiled(network: nn.Module, *, cuda_graphs: bool = False) -> Called:
+def compile_network(network: nn.Module, *, cuda_graphs: bool = False) -> NetworkFunction:
     """Return what computes as a network does, with its parameters, compiled when it is first used.
 
     A gradient of it cannot be differentiated again, as torch does not compile that.
@@ -37,7 +37,7 @@ def begin_graphs() -> None:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def explain_compile_errors() -> Iterator[None]:
     """Turn what the compiler cannot do within the block into a line.
 
     Raises:
@@ -57,7 +57,7 @@ def explained() -> Iterator[None]:
             f"the networks cannot be compiled here: {cause}; leave --compile away"
         ) from error
     except RuntimeError as error:
-        if not any(words in str(error) for words in TWICE):
+        if not any(words in str(error) for words in DOUBLE_BACKWARD_ERRORS):
             raise
         raise InputError(
             "a gradient of a compiled network is differentiated outside the discriminator's own "

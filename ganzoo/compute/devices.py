@@ -15,14 +15,14 @@ import torch
 
 from ganzoo.distributed import local_rank
 from ganzoo.errors import InputError
-from ganzoo.storage.cache import cached_tensors
+from ganzoo.storage.cache import get_or_make_tensors
 
-KNOWN = ("cpu", "cuda", "mps")
-HALF = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+DEVICE_KINDS = ("cpu", "cuda", "mps")
+HALF_TYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 """The type of arithmetic in half precision, by the name of the precision."""
-PROCESSORS = Path("/proc/cpuinfo")
+CPU_INFO_FILE = Path("/proc/cpuinfo")
 """Where Linux tells what its processors are called."""
-BF16 = """
+BF16_PROBE = """
 import torch
 from torch import nn
 
@@ -50,7 +50,7 @@ def resolve_device(name: str) -> torch.device:
     """
     if name == "auto":
         available = torch.accelerator.current_accelerator(check_available=True)
-        usable = available is not None and available.type in KNOWN
+        usable = available is not None and available.type in DEVICE_KINDS
         name = available.type if usable else "cpu"
         if local_rank() is None or name != "cuda":
             return torch.device(name)
@@ -62,7 +62,7 @@ def resolve_device(name: str) -> torch.device:
             )
         name = f"cuda:{own}"
     kind, colon, index = name.partition(":")
-    if kind not in KNOWN or (colon and not index.isdecimal()):
+    if kind not in DEVICE_KINDS or (colon and not index.isdecimal()):
         raise InputError(f"no device is called '{name}'; choose auto, cpu, cuda, cuda:N or mps")
     try:
         device = torch.device(name)
@@ -89,7 +89,7 @@ def arithmetic(
         device: What computes.
         half: The type of half precision that is used, if any. On a CPU torch's own kernels, which
             are slower, take the place of oneDNN's in fp16, whose gradients oneDNN takes a hundred
-            times as long for, and in bf16 where oneDNN is not sound: see :func:`sound_in_bf16`.
+            times as long for, and in bf16 where oneDNN is not sound: see :func:`is_bf16_safe`.
         tf32: Whether a GPU may compute convolutions and products of fp32 in TF32.
     """
     if half is None and device.type != "cuda":
@@ -98,7 +98,7 @@ def arithmetic(
     mkldnn, matmul, cudnn = torch.backends.mkldnn, torch.backends.cuda.matmul, torch.backends.cudnn
     before = mkldnn.enabled, matmul.allow_tf32, cudnn.allow_tf32
     if half is not None and device.type == "cpu":
-        mkldnn.enabled = mkldnn.enabled and half is torch.bfloat16 and sound_in_bf16()
+        mkldnn.enabled = mkldnn.enabled and half is torch.bfloat16 and is_bf16_safe()
     if device.type == "cuda":
         matmul.allow_tf32 = cudnn.allow_tf32 = tf32
     try:
@@ -108,7 +108,7 @@ def arithmetic(
 
 
 @functools.cache
-def sound_in_bf16() -> bool:
+def is_bf16_safe() -> bool:
     """Tell whether oneDNN's bfloat16 works on this processor, as a process of its own tries it.
 
     Its transposed convolutions (3.13) were seen to end processes by an illegal instruction on
@@ -116,15 +116,15 @@ def sound_in_bf16() -> bool:
     """
     key = {
         "torch": torch.__version__,
-        "processor": processor(),
+        "processor": processor_name(),
         "system": platform.platform(),
         "limit": os.environ.get("ONEDNN_MAX_CPU_ISA"),
     }
-    found = cached_tensors("bf16", key, lambda: {"sound": torch.tensor(_survives(BF16))})
+    found = get_or_make_tensors("bf16", key, lambda: {"sound": torch.tensor(_can_run(BF16_PROBE))})
     return bool(found["sound"])
 
 
-def _survives(program: str) -> bool:
+def _can_run(program: str) -> bool:
     """Tell whether a Python program comes to its end."""
     try:
         tried = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=300)
@@ -133,10 +133,10 @@ def _survives(program: str) -> bool:
     return tried.returncode == 0
 
 
-def processor() -> str:
+def processor_name() -> str:
     """Return what this machine's processor is called."""
     try:
-        for line in PROCESSORS.read_text().splitlines():
+        for line in CPU_INFO_FILE.read_text().splitlines():
             key, _, value = line.partition(":")
             if key.strip() == "model name":
                 return value.strip()

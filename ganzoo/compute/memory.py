@@ -14,9 +14,13 @@ from ganzoo.errors import InputError
 VARIABLE = "GANZOO_MEMORY"
 """Environment variable that sets the limit, in GiB."""
 GIB = 1 << 30
-UNKNOWN = 16 * GIB
+DEFAULT_LIMIT = 16 * GIB
 """The limit where the system does not say how much memory it has."""
-SETTINGS = {"M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, 2**31 - 1), "M_TOP_PAD": (-2, 1 << 28)}
+MALLOC_SETTINGS = {
+    "M_MMAP_MAX": (-4, 0),
+    "M_TRIM_THRESHOLD": (-1, 2**31 - 1),
+    "M_TOP_PAD": (-2, 1 << 28),
+}
 """Settings of glibc's ``mallopt``, as numbers of its interface, by which freed memory is kept."""
 
 
@@ -38,7 +42,7 @@ def limit() -> int:
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
-        return UNKNOWN
+        return DEFAULT_LIMIT
 
 
 def require(size: int, what: str) -> None:
@@ -58,7 +62,7 @@ def require(size: int, what: str) -> None:
         )
 
 
-def keep_freed() -> None:
+def keep_freed_memory() -> None:
     """Have this process keep the memory that it frees, where the C library is glibc.
 
     By default glibc gives large tensors back to the system when they are freed. A step of a
@@ -72,5 +76,5 @@ def keep_freed() -> None:
 
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        for parameter, value in SETTINGS.values():
+        for parameter, value in MALLOC_SETTINGS.values():
             mallopt(parameter, value)

@@ -12,17 +12,15 @@ from contextlib import AbstractContextManager
 import torch
 
 
-def derived_seed(seed: int, *place: int | str) -> int:
+def derive_seed(seed: int, *place: int | str) -> int:
     """Return a 63-bit seed for one place, such as ``derived_seed(0, "latents", step)``."""
     digest = hashlib.sha256(repr((seed, *place)).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 
-def generator_for(
-    seed: int, *place: int | str, device: torch.device | str = "cpu"
-) -> torch.Generator:
+def make_rng(seed: int, *place: int | str, device: torch.device | str = "cpu") -> torch.Generator:
     """Return a random generator for one place, on a device."""
-    return torch.Generator(device).manual_seed(derived_seed(seed, *place))
+    return torch.Generator(device).manual_seed(derive_seed(seed, *place))
 
 
 def seed_everything(device: torch.device, seed: int) -> None:
@@ -39,7 +37,7 @@ def seed_everything(device: torch.device, seed: int) -> None:
         torch.mps.manual_seed(seed)
 
 
-def kept_randomness() -> AbstractContextManager[None]:
+def preserve_rng_state() -> AbstractContextManager[None]:
     """Put torch's global random state back as it was when the block ends.
 
     That of the CPU and of the current GPU; torch would warn of the others, which are not used.

@@ -3,7 +3,7 @@
 Tensors go from process to process by torch.distributed, gloo on a CPU and NCCL on GPUs
 (``exchange``, ``averaging``). All else, what is agreed on (``board``), who has failed and who still
 lives (``watch``), goes through the store by which they found each other (``meeting``), so that no
-process waits for a device to learn it. What is computed by one process alone is a :class:`Ranks`
+process waits for a device to learn it. What is computed by one process alone is a :class:`Processes`
 too, of one, which does nothing; several are a ``team``.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from ganzoo.distributed.rendezvous import number, started_with
+from ganzoo.distributed.rendezvous import read_number, rank_and_world
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +36,7 @@ class State(Protocol):
         """Take over counts and tensors of the same names and shapes."""
 
 
-class Ranks:
+class Processes:
     """The processes that work together, as one of them sees them; here it is the only one."""
 
     rank: int = 0
@@ -130,33 +130,33 @@ class Ranks:
         return [work(item) for item in items]
 
 
-ALONE = Ranks()
+ALONE = Processes()
 
-_joined: list[Ranks] = []
+_teams: list[Processes] = []
 
 
-def current() -> Ranks:
+def current() -> Processes:
     """Return the processes that work together at present."""
-    return _joined[-1] if _joined else Ranks()
+    return _teams[-1] if _teams else Processes()
 
 
 def is_first() -> bool:
     """Tell whether this process is the one that prints; it always is where it is the only one."""
-    return started_with()[0] == 0
+    return rank_and_world()[0] == 0
 
 
 def local_rank() -> int | None:
     """Return which of the processes of this machine this is; None where it is the only one."""
-    return number("LOCAL_RANK", 0) if started_with()[1] > 1 else None
+    return read_number("LOCAL_RANK", 0) if rank_and_world()[1] > 1 else None
 
 
 def local_world() -> int:
     """Return how many processes work together on this machine, as far as torchrun says."""
-    return max(1, number("LOCAL_WORLD_SIZE", 1)) if started_with()[1] > 1 else 1
+    return max(1, read_number("LOCAL_WORLD_SIZE", 1)) if rank_and_world()[1] > 1 else 1
 
 
 @contextmanager
-def joined() -> Iterator[Ranks]:
+def join_team() -> Iterator[Processes]:
     """Work together with the other processes that ``torchrun`` has started, if it has.
 
     Within such a block another one changes nothing. A process that leaves it by an error tells the
@@ -166,22 +166,22 @@ def joined() -> Iterator[Ranks]:
         ganzoo.distributed.failures.PeerFailed: another process has failed, or is gone.
         InputError: how the processes were started does not tell how they find each other.
     """
-    if _joined or started_with()[1] == 1:
+    if _teams or rank_and_world()[1] == 1:
         yield current()
         return
     from ganzoo.distributed.team import Team
 
-    team = Team(*started_with())
-    _joined.append(team)
+    team = Team(*rank_and_world())
+    _teams.append(team)
     try:
         yield team
     except BaseException as error:
-        _joined.clear()
+        _teams.clear()
         ended = team.end(error)
         if ended is error:
             raise
         raise ended from error
-    _joined.clear()
+    _teams.clear()
     team.leave()
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from ganzoo.distributed.failures import Broken
+from ganzoo.distributed.failures import CommunicationFailed
 from ganzoo.errors import first_line
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from torch.distributed import Store
 
 
-class Exchange:
+class Collectives:
     """What processes do with tensors together; each of them must do the same in the same order.
 
-    Every method raises :class:`~ganzoo.distributed.failures.Broken` where another process is gone.
+    Every method raises :class:`~ganzoo.distributed.failures.CommunicationFailed` where another process is gone.
     """
 
     def __init__(self, rank: int, world: int) -> None:
@@ -99,4 +99,6 @@ class Exchange:
         try:
             exchange()
         except (RuntimeError, ValueError) as error:
-            raise Broken(f"the exchange with the others broke: {first_line(error)}") from error
+            raise CommunicationFailed(
+                f"the exchange with the others broke: {first_line(error)}"
+            ) from error

@@ -15,7 +15,7 @@ class PeerFailed(GanzooError):
         self.exit_code = exit_code
 
 
-class Broken(GanzooError):
+class CommunicationFailed(GanzooError):
     """An exchange failed, as happens when another process has gone."""
 
 
@@ -56,7 +56,7 @@ def message_of(error: BaseException) -> str:
 
 def is_consequence(error: BaseException) -> bool:
     """Tell whether an error is that of an exchange, some of which torch itself makes."""
-    if isinstance(error, Broken):
+    if isinstance(error, CommunicationFailed):
         return True
     words = str(error)
     return isinstance(error, RuntimeError) and any(word in words for word in ("gloo", "NCCL"))
@@ -65,7 +65,7 @@ def is_consequence(error: BaseException) -> bool:
 _KINDS = {kind.__name__: kind for kind in (Diverged, InputError, GanzooError)}
 
 
-def described(error: Exception) -> dict[str, str]:
+def error_to_json(error: Exception) -> dict[str, str]:
     """Return an error as JSON, for the other processes to raise."""
     if not isinstance(error, GanzooError):
         return {"kind": GanzooError.__name__, "message": message_of(error)}
@@ -73,6 +73,6 @@ def described(error: Exception) -> dict[str, str]:
     return {"kind": kind, "message": str(error)}
 
 
-def from_description(found: dict[str, str]) -> GanzooError:
+def error_from_json(found: dict[str, str]) -> GanzooError:
     """Return the error that another process has described."""
     return _KINDS[found["kind"]](found["message"])

@@ -13,24 +13,24 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from ganzoo.distributed.collectives import Exchange
+    from ganzoo.distributed.collectives import Collectives
 
 LAG = 2
 """Steps after which a GPU's word on stopping is read: by then it is there, and nobody waits."""
-HASHES = 4093, 4091
+HASH_PRIMES = 4093, 4091
 """Small primes: sums of their remainders stay exact in float32."""
 
 Hashes = tuple[float, float]
 
 
-class Averaging:
+class GradientAverager:
     """Averages gradients by one exchange, which carries two words more.
 
     These are whether a process was asked to stop, and which parameters it has gradients of: the
     exchange has the same length whatever they are, so that a difference hangs nobody.
     """
 
-    def __init__(self, exchange: Exchange, world: int) -> None:
+    def __init__(self, exchange: Collectives, world: int) -> None:
         self._exchange = exchange
         self._world = world
         self._signs: dict[tuple[bool, float, float], Tensor] = {}
@@ -76,7 +76,7 @@ class Averaging:
         import torch
 
         known = zlib.crc32(bytes(present))
-        hashes = tuple(float(known % prime) for prime in HASHES)
+        hashes = tuple(float(known % prime) for prime in HASH_PRIMES)
         key = (asked_to_stop, *hashes)
         if key not in self._signs:
             device = self._exchange.device

@@ -12,13 +12,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ganzoo.distributed.failures import LOST_STORE, Failure
-from ganzoo.distributed.rendezvous import machine
+from ganzoo.distributed.rendezvous import machine_name
 from ganzoo.errors import InputError
 
 if TYPE_CHECKING:
     from torch.distributed import Store
 
-    from ganzoo.distributed import Ranks
+    from ganzoo.distributed import Processes
 
 BEAT = 1.0
 """Seconds between two signs of life."""
@@ -26,9 +26,9 @@ SILENCE = 15.0
 """Seconds without one after which a process is taken for dead, or the store for lost."""
 BROKEN_SILENCE = 4.0
 """The same where a connection broke."""
-LEAVE = 5.0
+EXIT_GRACE = 5.0
 """Seconds that a process has to end by itself once another has failed."""
-VARIABLE = "GANZOO_RANKS_TIMEOUT"
+TIMEOUT_VARIABLE = "GANZOO_RANKS_TIMEOUT"
 """Environment variable that sets the timeout of exchanges, in seconds."""
 TIMEOUT = 600.0
 """What it is by default."""
@@ -41,7 +41,7 @@ def exchange_timeout() -> float:
     Raises:
         InputError: what the variable holds is no such number.
     """
-    text = os.environ.get(VARIABLE)
+    text = os.environ.get(TIMEOUT_VARIABLE)
     if not text:
         return TIMEOUT
     try:
@@ -50,12 +50,12 @@ def exchange_timeout() -> float:
         seconds = 0.0
     if not 0 < seconds <= LONGEST_TIMEOUT:
         raise InputError(
-            f"{VARIABLE} must be a number of seconds, {LONGEST_TIMEOUT:,.0f} at most, not '{text}'"
+            f"{TIMEOUT_VARIABLE} must be a number of seconds, {LONGEST_TIMEOUT:,.0f} at most, not '{text}'"
         )
     return seconds
 
 
-class Watch:
+class Heartbeat:
     """Gives signs of life, looks for those of the next process, and for failures.
 
     A process that does not end by itself once another has failed, as it waits for it on a device,
@@ -69,7 +69,7 @@ class Watch:
     """
 
     def __init__(
-        self, team: Ranks, store: Store, begun: Callable[[], int], timeout: float = TIMEOUT
+        self, team: Processes, store: Store, begun: Callable[[], int], timeout: float = TIMEOUT
     ) -> None:
         self.failure: Failure | None = None
         self._team = team
@@ -115,7 +115,7 @@ class Watch:
                 self.failure = LOST_STORE
         # Asked at once: the process that keeps the store may be gone by then.
         speaks = self._speaks_in_turn()
-        if not self._ended.wait(LEAVE):
+        if not self._ended.wait(EXIT_GRACE):
             self._end_process(speaks)
 
     def _look(self, ranks: Iterable[int], silence: float) -> None:
@@ -138,7 +138,7 @@ class Watch:
         if self._unchanged_for(f"missed/{rank}", missed) > self._timeout and missed is not None:
             return (
                 f"hangs: it lives, and the others have waited for it for {self._timeout:g} seconds "
-                f"({VARIABLE})"
+                f"({TIMEOUT_VARIABLE})"
             )
         return None
 
@@ -173,7 +173,7 @@ class Watch:
         if self.failure is LOST_STORE:
             return True  # there is nobody to ask
         try:
-            claimed = self._store.compare_set(_said_here(), "", str(self._rank))
+            claimed = self._store.compare_set(_speaker_key(), "", str(self._rank))
         except RuntimeError:
             return True
         return int(claimed) == self._rank
@@ -187,7 +187,7 @@ class Watch:
         """Let the first process speak, if it is about to."""
         until = time.monotonic() + 1.5 * BEAT
         with suppress(RuntimeError):
-            while time.monotonic() < until and not self._store.check([_said_here()]):
+            while time.monotonic() < until and not self._store.check([_speaker_key()]):
                 time.sleep(0.05)
 
     def leave(self, patience: float) -> None:
@@ -217,7 +217,7 @@ class Watch:
         """Look no longer; where a GPU may be waiting for another, end the process if it stays."""
         self.stop()
         if backend == "nccl":
-            timer = threading.Timer(2 * LEAVE, os._exit, [1])
+            timer = threading.Timer(2 * EXIT_GRACE, os._exit, [1])
             timer.daemon = True
             timer.start()
 
@@ -227,5 +227,5 @@ class Watch:
         os._exit(self.failure.exit_code)
 
 
-def _said_here() -> str:
-    return f"said/{machine()}"
+def _speaker_key() -> str:
+    return f"said/{machine_name()}"

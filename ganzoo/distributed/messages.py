@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.distributed.failures import Broken
+from ganzoo.distributed.failures import CommunicationFailed
 from ganzoo.errors import first_line
 
 if TYPE_CHECKING:
     from torch.distributed import Store
 
 
-class Board:
+class MessageBoard:
     """What processes tell each other.
 
     Args:
@@ -48,7 +48,7 @@ class Board:
                 if self._store.check([name]):
                     return json.loads(self._store.get(name))
             if self._failed():
-                raise Broken("another process has failed")
+                raise CommunicationFailed("another process has failed")
             time.sleep(pause)
             pause = min(2 * pause, 0.05)
 
@@ -58,4 +58,4 @@ def _reaching() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise Broken(f"the others cannot be reached: {first_line(error)}") from error
+        raise CommunicationFailed(f"the others cannot be reached: {first_line(error)}") from error

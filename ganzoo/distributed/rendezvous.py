@@ -17,7 +17,7 @@ PATIENCE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
-class Meeting:
+class Rendezvous:
     """Where processes have met; each time it is another place."""
 
     store: Store
@@ -29,7 +29,7 @@ class Meeting:
     """How many there were."""
 
     @classmethod
-    def hold(cls, rank: int, world: int) -> Meeting:
+    def hold(cls, rank: int, world: int) -> Rendezvous:
         """Meet the others.
 
         Raises:
@@ -53,7 +53,7 @@ class Meeting:
                 timeout=PATIENCE,
             )
         except (RuntimeError, ValueError) as error:
-            raise Unmet(
+            raise PeersUnreachable(
                 f"rank {rank} of {world} cannot reach the others: {first_line(error)}"
             ) from error
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
@@ -61,31 +61,31 @@ class Meeting:
         return cls(dist.PrefixStore(place, plain), dist.PrefixStore(f"{place}/group", rendezvous))
 
 
-class Unmet(GanzooError):
+class PeersUnreachable(GanzooError):
     """This process cannot reach the others."""
 
 
-def started_with() -> tuple[int, int]:
+def rank_and_world() -> tuple[int, int]:
     """Return which process this is, and of how many.
 
     Raises:
         InputError: there are several, and what ``torchrun`` sets is missing.
     """
-    world = number("WORLD_SIZE", 1)
+    world = read_number("WORLD_SIZE", 1)
     if world < 2:
         return 0, 1
-    rank = number("RANK", None)
+    rank = read_number("RANK", None)
     if not 0 <= rank < world:
         raise InputError(f"RANK is {rank} and WORLD_SIZE {world}: start with torchrun")
     return rank, world
 
 
-def machine() -> str:
+def machine_name() -> str:
     """Return what tells this machine from the others: its number, or its name."""
     return os.environ.get("GROUP_RANK") or os.uname().nodename
 
 
-def number(name: str, default: int | None) -> int:
+def read_number(name: str, default: int | None) -> int:
     """Return what ``torchrun`` sets a variable to.
 
     Raises:

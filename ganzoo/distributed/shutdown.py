@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ganzoo.distributed import is_first
-from ganzoo.distributed.rendezvous import started_with
+from ganzoo.distributed.rendezvous import rank_and_world
 
 Verdict = Callable[[str], str | None]
 """From what a process that is alone would say to what this one says, if it says anything."""
@@ -25,22 +25,22 @@ class _Ending:
 _last = _Ending()
 
 
-def begin() -> None:
+def reset() -> None:
     """Forget what is known of an earlier end: this process works with others again."""
     _last.verdict, _last.failed = None, False
 
 
-def settle(verdict: Verdict) -> None:
+def set_verdict(verdict: Verdict) -> None:
     """Decide what this process says of its end."""
     _last.verdict = verdict
 
 
-def fail() -> None:
+def mark_failed() -> None:
     """Note that the processes have not come to an end together."""
     _last.failed = True
 
 
-def spoken(message: str) -> str | None:
+def choose_message(message: str) -> str | None:
     """Return what this process should say of how it ended: None if another one speaks.
 
     Args:
@@ -53,7 +53,7 @@ def spoken(message: str) -> str | None:
 
 def quieten() -> None:
     """Keep torch, before it is imported, from printing stack traces of connections that break."""
-    if started_with()[1] > 1:
+    if rank_and_world()[1] > 1:
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 

@@ -10,20 +10,20 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.distributed import Found, Item, Ranks, State, local_rank, shutdown
-from ganzoo.distributed.collectives import Exchange
+from ganzoo.distributed import Found, Item, Processes, State, local_rank, shutdown
+from ganzoo.distributed.collectives import Collectives
 from ganzoo.distributed.failures import (
     Failure,
     PeerFailed,
-    described,
-    from_description,
+    error_to_json,
+    error_from_json,
     is_consequence,
     message_of,
 )
-from ganzoo.distributed.gradients import Averaging
-from ganzoo.distributed.heartbeat import BEAT, Watch, exchange_timeout
-from ganzoo.distributed.messages import Board
-from ganzoo.distributed.rendezvous import PATIENCE, Meeting, Unmet, machine
+from ganzoo.distributed.gradients import GradientAverager
+from ganzoo.distributed.heartbeat import BEAT, Heartbeat, exchange_timeout
+from ganzoo.distributed.messages import MessageBoard
+from ganzoo.distributed.rendezvous import PATIENCE, Rendezvous, PeersUnreachable, machine_name
 from ganzoo.errors import Diverged, InputError, Interrupted
 
 if TYPE_CHECKING:
@@ -31,23 +31,23 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class Team(Ranks):
+class Team(Processes):
     """Several processes, as one of them sees them."""
 
     def __init__(self, rank: int, world: int) -> None:
         self.rank = rank
         self.world = world
-        shutdown.begin()
+        shutdown.reset()
         self._timeout = exchange_timeout()
         try:
-            self._meeting = Meeting.hold(rank, world)
-        except Unmet:
-            shutdown.settle(lambda message: message)  # nobody else can say it
+            self._meeting = Rendezvous.hold(rank, world)
+        except PeersUnreachable:
+            shutdown.set_verdict(lambda message: message)  # nobody else can say it
             raise
-        store, self._exchange = self._meeting.store, Exchange(rank, world)
-        self._watch = Watch(self, store, lambda: self._exchange.begun, self._timeout)
-        self._board = Board(store, lambda: self._watch.failure is not None)
-        self._averaging = Averaging(self._exchange, world)
+        store, self._exchange = self._meeting.store, Collectives(rank, world)
+        self._watch = Heartbeat(self, store, lambda: self._exchange.begun, self._timeout)
+        self._board = MessageBoard(store, lambda: self._watch.failure is not None)
+        self._averaging = GradientAverager(self._exchange, world)
         self._questions = 0
         self._turns = 0
         self._agreed: BaseException | None = None
@@ -153,7 +153,7 @@ class Team(Ranks):
                 answer["found"] = found = make()
             except Exception as error:
                 self._agreed = error
-                self._board.put(name, described(error))
+                self._board.put(name, error_to_json(error))
                 raise
             finally:
                 self.shares = before
@@ -165,7 +165,7 @@ class Team(Ranks):
     def one_first(self) -> Iterator[bool]:
         """Wait for the one that torchrun counts as the first of this machine."""
         self._turns += 1
-        name = f"turn/{machine()}/{self._turns}"
+        name = f"turn/{machine_name()}/{self._turns}"
         if led := bool(local_rank()):
             self._board.awaited(name)
         yield led
@@ -188,9 +188,9 @@ class Team(Ranks):
                 for number, item in enumerate(items)
                 if number % self.world == self.rank
             ]
-            about = _outline(parts)
+            about = _describe_parts(parts)
         except Exception as error:
-            about = described(error)
+            about = error_to_json(error)
         self._questions += 1
         name = f"part/{self._questions}"
         self._board.put(f"{name}/{self.rank}", about)
@@ -202,7 +202,7 @@ class Team(Ranks):
     def _raised_alike(self, answer: dict[str, Any]) -> dict[str, Any]:
         """Return an answer, unless it is an error: then all processes raise it."""
         if "kind" in answer:
-            self._agreed = from_description(answer)
+            self._agreed = error_from_json(answer)
             raise self._agreed
         return answer
 
@@ -239,7 +239,7 @@ class Team(Ranks):
         """
         if error is self._agreed or isinstance(error, (Diverged, Interrupted, SystemExit)):
             # All processes have come to the same end.
-            shutdown.settle(lambda message: message if self.first else None)
+            shutdown.set_verdict(lambda message: message if self.first else None)
             self.leave()
             if not self.first:
                 time.sleep(BEAT)  # one that is gone has torchrun end the first, which is to speak
@@ -248,7 +248,7 @@ class Team(Ranks):
             # torchrun is about to ask for what happens here anyway.
             for signum in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(signum, signal.SIG_IGN)
-        shutdown.fail()
+        shutdown.mark_failed()
         if not is_consequence(error):
             self._watch.tell(Failure.of(error, self.rank))
         failure = self._watch.known() or Failure.of(error, self.rank)
@@ -263,13 +263,13 @@ class Team(Ranks):
         if self._exchange.backend == "gloo":  # NCCL would wait for the others
             self._exchange.close()
         if mine:
-            shutdown.settle(lambda message: f"{named}{message}" if speaks else None)
+            shutdown.set_verdict(lambda message: f"{named}{message}" if speaks else None)
             return error
-        shutdown.settle(lambda message: message if speaks else None)
+        shutdown.set_verdict(lambda message: message if speaks else None)
         return PeerFailed(failure.in_words(self.advice), failure.exit_code)
 
 
-def _outline(parts: list[Tensor]) -> dict[str, Any]:
+def _describe_parts(parts: list[Tensor]) -> dict[str, Any]:
     """Describe tensors that differ in their first dimension at most."""
     return {
         "lengths": [len(part) for part in parts],

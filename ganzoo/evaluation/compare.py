@@ -15,7 +15,7 @@ from ganzoo.runs.scores import ScoreRow
 
 
 @dataclass(frozen=True)
-class Judged:
+class ModelScores:
     """A model and its scores."""
 
     name: str
@@ -35,7 +35,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Group:
+class ScoreGroup:
     """Scores of one metric that compare, the best first."""
 
     metric: str
@@ -44,7 +44,7 @@ class Group:
     places: tuple[Place, ...]
 
 
-def compare(models: Sequence[str | Path | Run], metrics: Sequence[str] = ()) -> list[Group]:
+def compare(models: Sequence[str | Path | Run], metrics: Sequence[str] = ()) -> list[ScoreGroup]:
     """Rank models by the scores that were found for them; nothing is judged anew.
 
     A run that kept a best snapshot beside its last model enters with both.
@@ -61,7 +61,7 @@ def compare(models: Sequence[str | Path | Run], metrics: Sequence[str] = ()) -> 
     Raises:
         InputError: there is no such model, or none was judged by a metric that was asked for.
     """
-    judged = [entry for model in models for entry in _judged(model)]
+    judged = [entry for model in models for entry in _read_scores(model)]
     groups: dict[str, list[tuple[str, ScoreRow]]] = {}
     for entry in judged:
         for row in entry.rows:
@@ -74,13 +74,13 @@ def compare(models: Sequence[str | Path | Run], metrics: Sequence[str] = ()) -> 
         raise InputError(
             f"none of these models was judged{asked}{hint}; judge each with: ganzoo eval MODEL"
         )
-    found = [_group(rows) for rows in groups.values()]
+    found = [_rank_rows(rows) for rows in groups.values()]
     return sorted(found, key=lambda group: (group.metric, -len(group.places)))
 
 
-def differences(groups: Iterable[Group]) -> list[str]:
+def differences(groups: Iterable[ScoreGroup]) -> list[str]:
     """Say why scores of one metric stand in several groups, one line a metric."""
-    families: dict[str, list[Group]] = {}
+    families: dict[str, list[ScoreGroup]] = {}
     for group in groups:
         families.setdefault(group.places[0].row.family, []).append(group)
     lines = []
@@ -91,7 +91,7 @@ def differences(groups: Iterable[Group]) -> list[str]:
         told = [
             f"{name} ({' / '.join(values)})"
             for name in names
-            if len(values := _values(alike, name)) > 1 and name != "metric"
+            if len(values := _distinct_values(alike, name)) > 1 and name != "metric"
         ]
         lines.append(
             f"{family}: {len(alike)} groups are not ranked together, as they differ in "
@@ -100,7 +100,7 @@ def differences(groups: Iterable[Group]) -> list[str]:
     return lines
 
 
-def _values(groups: Iterable[Group], name: str) -> list[str]:
+def _distinct_values(groups: Iterable[ScoreGroup], name: str) -> list[str]:
     """Return the different values of a part of the protocol, in words, hashes cut short."""
     found = [group.protocol.get(name, "none") for group in groups]
     words = [
@@ -110,7 +110,7 @@ def _values(groups: Iterable[Group], name: str) -> list[str]:
     return list(dict.fromkeys(short))
 
 
-def _judged(model: str | Path | Run) -> list[Judged]:
+def _read_scores(model: str | Path | Run) -> list[ModelScores]:
     folder = find_model(model)
     name = str(model.path if isinstance(model, Run) else model)
     chosen = [(name, folder)]
@@ -119,11 +119,11 @@ def _judged(model: str | Path | Run) -> list[Judged]:
         best = ModelFolder(run.best, name)
         if best.config().step != folder.config().step:
             chosen = [(f"{name} (last)", folder), (f"{name} (best)", best)]
-    return [Judged(called, tuple(each.scores())) for called, each in chosen]
+    return [ModelScores(called, tuple(each.scores())) for called, each in chosen]
 
 
-def _group(rows: list[tuple[str, ScoreRow]]) -> Group:
+def _rank_rows(rows: list[tuple[str, ScoreRow]]) -> ScoreGroup:
     ordered = sorted(rows, key=lambda named: -named[1].sign * named[1].value)
     values = [row.value for _, row in ordered]
     places = tuple(Place(values.index(row.value) + 1, name, row) for name, row in ordered)
-    return Group(ordered[0][1].metric, ordered[0][1].protocol(), places)
+    return ScoreGroup(ordered[0][1].metric, ordered[0][1].protocol(), places)

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from ganzoo import distributed, registry
-from ganzoo.component import validated
+from ganzoo.component import parse_options
 from ganzoo.compute import memory
 from ganzoo.config import versions
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.progress import report
+from ganzoo.progress import report_progress
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.protocols.evaluator import (
     Evaluator,
@@ -24,7 +24,7 @@ from ganzoo.protocols.evaluator import (
     SampleSet,
 )
 from ganzoo.registry import FEATURE_EXTRACTOR
-from ganzoo.storage.cache import cached_tensors, kept_tensors
+from ganzoo.storage.cache import get_or_make_tensors, find_tensors
 from ganzoo.storage.files import user_path
 
 CACHE = "features"
@@ -102,7 +102,7 @@ class Extractors:
 
     def _load(self, name: str) -> LoadedExtractor:
         if name not in self._loaded:
-            extractor: FeatureExtractor = validated(registry.get(FEATURE_EXTRACTOR, name), {})
+            extractor: FeatureExtractor = parse_options(registry.get(FEATURE_EXTRACTOR, name), {})
             self._loaded[name] = extractor.load(self.weights, self.device)
         return self._loaded[name]
 
@@ -122,7 +122,7 @@ class Extractors:
 
         if distributed.current().shares:
             return self._kept_together(key, make, valid)
-        kept = cached_tensors(CACHE, key, make, valid)
+        kept = get_or_make_tensors(CACHE, key, make, valid)
         return made[0] if made else Features(**kept)
 
     def _kept_together(
@@ -139,14 +139,14 @@ class Extractors:
         kept: dict[str, Tensor] = {}
 
         def there() -> bool:
-            kept.update(kept_tensors(CACHE, key, valid) or {})
+            kept.update(find_tensors(CACHE, key, valid) or {})
             return bool(kept)
 
         if team.agreed(there):
             return Features(**kept) if team.first else Features(torch.empty(0))
         made = make()
         if team.first:
-            cached_tensors(CACHE, key, lambda: made)
+            get_or_make_tensors(CACHE, key, lambda: made)
         return Features(**made)
 
     def _key(self, name: str, samples: Samples) -> dict[str, Any]:
@@ -180,14 +180,14 @@ class Extractors:
         for batch in self._batches(name, samples):
             found = self._seen(name, batch)
             if not whole:
-                _require_room(name, found, samples, what)
+                _require_memory(name, found, samples, what)
             for key, part in found.items():
                 if key not in whole:
                     # Filled in place: joining parts at the end would take the memory twice.
                     whole[key] = part.new_empty(len(samples), *part.shape[1:])
                 whole[key][done : done + len(batch)] = part
             done += len(batch)
-            report(f"{name}: {what}", done, len(samples))
+            report_progress(f"{name}: {what}", done, len(samples))
         return whole
 
     def _features_together(self, name: str, samples: Samples, what: str) -> dict[str, Tensor]:
@@ -199,10 +199,10 @@ class Extractors:
             nonlocal done
             found = self._seen(name, batch)
             if not widths:
-                _require_room(name, found, samples, what)
+                _require_memory(name, found, samples, what)
             widths.update({key: part.shape[1] for key, part in found.items()})
             done += len(batch)
-            report(f"{name}: {what}", min(team.world * done, len(samples)), len(samples))
+            report_progress(f"{name}: {what}", min(team.world * done, len(samples)), len(samples))
             return torch.cat(list(found.values()), dim=1)
 
         parts = team.in_turn(self._batches(name, samples), look)
@@ -223,11 +223,11 @@ class Extractors:
     def _seen(self, name: str, batch: Tensor) -> dict[str, Tensor]:
         loaded = self._load(name)
         with torch.inference_mode():
-            found = loaded.extract(_with_channels(batch, loaded, name).to(self.device))
+            found = loaded.extract(_match_channels(batch, loaded, name).to(self.device))
         return _tensors(found)
 
 
-def _require_room(name: str, found: dict[str, Tensor], samples: Samples, what: str) -> None:
+def _require_memory(name: str, found: dict[str, Tensor], samples: Samples, what: str) -> None:
     size = sum(part[0].nbytes for part in found.values()) * len(samples)
     memory.require(size, f"what {name} sees in {len(samples):,} {what}")
 
@@ -246,7 +246,7 @@ def _begins_with(kept: dict[str, Tensor], few: dict[str, Tensor], count: int) ->
     )
 
 
-def _with_channels(images: Tensor, loaded: LoadedExtractor, name: str) -> Tensor:
+def _match_channels(images: Tensor, loaded: LoadedExtractor, name: str) -> Tensor:
     if images.shape[1] == 1:
         return images.expand(-1, loaded.image_channels, -1, -1)
     if images.shape[1] != loaded.image_channels:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ganzoo.errors import InputError
-from ganzoo.progress import report
+from ganzoo.progress import report_progress
 from ganzoo.registry import DATASET
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 24
 """Numbers of the training samples that are held as floats at once."""
-SEARCHED = 1 << 29
+MAX_SEARCHED = 1 << 29
 """Numbers of the training samples that are searched; of more, samples are chosen evenly."""
 SPARE = 4
 """Samples beyond those that are wanted whose distance is computed again, exactly."""
 
 
-def training_samples(config: ModelConfig) -> Samples:
+def read_training_samples(config: ModelConfig) -> Samples:
     """Read the data that a model was trained on.
 
     Raises:
@@ -39,13 +39,13 @@ def training_samples(config: ModelConfig) -> Samples:
     return samples
 
 
-def evenly(count: int, most: int) -> Tensor:
+def even_indices(count: int, most: int) -> Tensor:
     """Return at most so many places of so many, evenly chosen."""
     return torch.arange(min(count, most)) * count // min(count, most)
 
 
 @dataclass(frozen=True)
-class Near:
+class Neighbour:
     """A training sample, and how far it is away."""
 
     index: int
@@ -54,7 +54,7 @@ class Near:
     mirrored: bool = False
 
 
-class Search:
+class NeighbourSearch:
     """Training images that are searched.
 
     Args:
@@ -63,11 +63,11 @@ class Search:
 
     def __init__(self, samples: Samples) -> None:
         self.samples = samples
-        most = max(1, SEARCHED // samples.spec.size)
-        self.searched = evenly(len(samples), most)
+        most = max(1, MAX_SEARCHED // samples.spec.size)
+        self.searched = even_indices(len(samples), most)
         """Which are searched, by their places."""
 
-    def nearest(self, images: Tensor, count: int) -> list[list[Near]]:
+    def nearest(self, images: Tensor, count: int) -> list[list[Neighbour]]:
         """Return the nearest training samples of each image, the nearest first.
 
         Args:
@@ -79,7 +79,7 @@ class Search:
             others = self._found(images, count, mirrored=True)
             found = [one + other for one, other in zip(found, others, strict=True)]
         return [
-            _without_twins(sorted(each, key=lambda near: near.distance), count) for each in found
+            _drop_duplicates(sorted(each, key=lambda near: near.distance), count) for each in found
         ]
 
     def apart(self, count: int) -> float | None:
@@ -90,7 +90,7 @@ class Search:
         Args:
             count: Samples that are asked for it, chosen evenly.
         """
-        chosen = self.searched[evenly(len(self.searched), count)]
+        chosen = self.searched[even_indices(len(self.searched), count)]
         near = self.nearest(self.samples.stored[chosen], 2)
         others = [
             next((one.distance for one in each if one.index != own), None)
@@ -99,7 +99,7 @@ class Search:
         distances = [distance for distance in others if distance is not None]
         return float(torch.tensor(distances).median()) if distances else None
 
-    def _found(self, images: Tensor, count: int, *, mirrored: bool) -> list[list[Near]]:
+    def _found(self, images: Tensor, count: int, *, mirrored: bool) -> list[list[Neighbour]]:
         queries = (images.flip(-1) if mirrored else images).flatten(1).float()
         rows = max(1, BLOCK // queries.shape[1])
         kept = torch.empty(len(queries), 0)
@@ -112,9 +112,12 @@ class Search:
             indices = torch.cat([indices, some.expand(len(queries), -1)], dim=1)
             kept, order = kept.topk(min(count + SPARE, kept.shape[1]), largest=False, sorted=True)
             indices = indices.gather(1, order)
-            report("nearest training samples", int(some[-1]) + 1, len(self.samples))
+            report_progress("nearest training samples", int(some[-1]) + 1, len(self.samples))
         return [
-            [Near(index, _distance(query, self.samples.stored[index]), mirrored) for index in row]
+            [
+                Neighbour(index, _distance(query, self.samples.stored[index]), mirrored)
+                for index in row
+            ]
             for query, row in zip(queries, indices.tolist(), strict=True)
         ]
 
@@ -124,7 +127,7 @@ def _distance(query: Tensor, stored: Tensor) -> float:
     return math.sqrt(float(difference.square().mean()))
 
 
-def _without_twins(near: list[Near], count: int) -> list[Near]:
+def _drop_duplicates(near: list[Neighbour], count: int) -> list[Neighbour]:
     """Return the nearest, each sample once."""
     first = {}
     for one in near:

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 
 from ganzoo import distributed, registry
-from ganzoo.component import validated
+from ganzoo.component import parse_options
 from ganzoo.compute.devices import resolve_device
-from ganzoo.compute.seeding import generator_for, kept_randomness
+from ganzoo.compute.seeding import make_rng, preserve_rng_state
 from ganzoo.config import ComponentChoice, versions
 from ganzoo.errors import InputError
 from ganzoo.evaluation.features import Extractors
 from ganzoo.models.model import Model, load
-from ganzoo.progress import Listener, told_to
+from ganzoo.progress import Listener, send_progress_to
 from ganzoo.protocols.dataset import Dataset, DataSpec, Samples
 from ganzoo.protocols.evaluator import Evaluator, SampleSet
 from ganzoo.registry import DATASET, EVALUATOR
@@ -25,7 +25,7 @@ from ganzoo.resolve import choose_data
 from ganzoo.runs.folder import Run
 from ganzoo.runs.scores import ScoreRow, log_scores
 
-FAKES = 10_000
+MAX_FAKES = 10_000
 """Fakes are as many as the reals, but no more than this unless asked for."""
 
 
@@ -181,25 +181,25 @@ def evaluate(
     if floor and repeats > 1:
         raise InputError("--floor judges reals, which have no seed to repeat: leave one away")
     with (
-        distributed.joined() as team,
-        kept_randomness(),
-        told_to(progress if team.first else None),
+        distributed.join_team() as team,
+        preserve_rng_state(),
+        send_progress_to(progress if team.first else None),
         distributed.sharing(),
     ):
         place = resolve_device(device)
         team.connect(place)
         # The floor needs a model only where nothing else says which data are meant.
-        known = None if floor and model is None and data else _loaded(model)
+        known = None if floor and model is None and data else _load_model(model)
         judged = None if floor else known
         choice = _data_choice(known, data, data_options or {})
         dataset: Dataset = choice.build(DATASET)
         reals = dataset.read()
         team.require_same(reals.fingerprint, "the data")
-        evaluators = chosen_metrics(metrics, reals.spec, metric_options, features)
+        evaluators = choose_metrics(metrics, reals.spec, metric_options, features)
         extractors = Extractors(features, features_weights, reals.spec, place)
         extractors.check_used(evaluators)
-        others, reals, wanted = _divided(judged, reals, samples, real_samples)
-        named = data_named(choice, dataset)
+        others, reals, wanted = _split_reals(judged, reals, samples, real_samples)
+        named = describe_data(choice, dataset)
         judge = Judge(reals, named, evaluators, extractors, lenient=not metrics)
         if judged is None:
             return judge.judge(others, seed=seed, step=None)
@@ -208,20 +208,20 @@ def evaluate(
         extractors.load(evaluators.values())
         found = []
         for each in range(seed, seed + repeats):
-            fakes = _drawn(judged, reals, wanted, each, place)
+            fakes = _draw_fakes_on(judged, reals, wanted, each, place)
             found.append(judge.judge(fakes, seed=each, step=judged.config.step))
-        rows = [_over_seeds(same) for same in zip(*found, strict=True)]
+        rows = [_average_seeds(same) for same in zip(*found, strict=True)]
         if team.first:
-            _remember(judged, rows)
+            _log_to_run(judged, rows)
     return rows
 
 
-def data_named(choice: ComponentChoice, dataset: Dataset) -> dict[str, str]:
+def describe_data(choice: ComponentChoice, dataset: Dataset) -> dict[str, str]:
     """Return what a score row says of the data, but for their fingerprint."""
     return {"name": choice.name, "split": dataset.split_name}
 
 
-def chosen_metrics(
+def choose_metrics(
     names: Sequence[str] | None,
     spec: DataSpec,
     options: Mapping[str, Mapping[str, Any]] | None = None,
@@ -241,7 +241,7 @@ def chosen_metrics(
     options = options or {}
     if names:
         chosen: dict[str, Evaluator] = {
-            name: _built(registry.get(EVALUATOR, name), name, options) for name in names
+            name: _build_metric(registry.get(EVALUATOR, name), name, options) for name in names
         }
         unfit = [name for name, judge in chosen.items() if not judge.fits(spec)]
         if unfit:
@@ -251,8 +251,8 @@ def chosen_metrics(
     else:
         chosen = {
             name: judge
-            for name, judge in _usable(spec, options).items()
-            if not judge.on_request and _looks_through(judge, features, spec)
+            for name, judge in _find_usable(spec, options).items()
+            if not judge.on_request and _can_use_features(judge, features, spec)
         }
         if not chosen:
             raise InputError(f"no installed metric can judge samples of {spec.size_in_words}")
@@ -264,15 +264,15 @@ def chosen_metrics(
     return chosen
 
 
-def ranking_metrics(names: Sequence[str], spec: DataSpec) -> dict[str, Evaluator]:
+def choose_ranking_metrics(names: Sequence[str], spec: DataSpec) -> dict[str, Evaluator]:
     """Build the metrics that rank a training's snapshots; the first decides which is best.
 
     Raises:
         InputError: a name is wrong, or no installed metric ranks such samples by itself.
     """
     if names:
-        return chosen_metrics(names, spec)
-    found = {name: judge for name, judge in _usable(spec, {}).items() if judge.ranks(spec)}
+        return choose_metrics(names, spec)
+    found = {name: judge for name, judge in _find_usable(spec, {}).items() if judge.ranks(spec)}
     if not found:
         raise InputError(
             f"no installed metric ranks samples of {spec.size_in_words} by itself; "
@@ -281,7 +281,7 @@ def ranking_metrics(names: Sequence[str], spec: DataSpec) -> dict[str, Evaluator
     return found
 
 
-def drawn_fakes(model: Model, reals: Samples, count: int, seed: int) -> Samples:
+def draw_fakes(model: Model, reals: Samples, count: int, seed: int) -> Samples:
     """Draw fakes, of the classes of the reals where the model has classes.
 
     Raises:
@@ -296,7 +296,7 @@ def drawn_fakes(model: Model, reals: Samples, count: int, seed: int) -> Samples:
             f"the model makes samples of {spec.classes} classes, and the data have "
             f"{reals.spec.classes or 'none'}; choose other --data"
         )
-    order = torch.randperm(len(reals), generator=generator_for(seed, "labels"))
+    order = torch.randperm(len(reals), generator=make_rng(seed, "labels"))
     chosen = order[torch.arange(count) % len(reals)]
     labels = reals.labels_of(chosen)
     if not model.architecture.takes_images:
@@ -315,16 +315,16 @@ def _check_shape(model: Model, data: DataSpec) -> None:
         )
 
 
-def chosen_reals(reals: Samples, count: int) -> Samples:
+def choose_reals(reals: Samples, count: int) -> Samples:
     """Choose reals to judge by; the choice depends on their number alone."""
-    return reals if count == len(reals) else reals.subset(_order(reals)[:count])
+    return reals if count == len(reals) else reals.subset(_shuffle_order(reals)[:count])
 
 
-def _order(reals: Samples) -> torch.Tensor:
-    return torch.randperm(len(reals), generator=generator_for(0, "reals"))
+def _shuffle_order(reals: Samples) -> torch.Tensor:
+    return torch.randperm(len(reals), generator=make_rng(0, "reals"))
 
 
-def _loaded(model: Model | Run | str | Path | None) -> Model:
+def _load_model(model: Model | Run | str | Path | None) -> Model:
     return model if isinstance(model, Model) else load(model)
 
 
@@ -338,32 +338,34 @@ def _data_choice(model: Model | None, data: str | None, options: dict[str, Any])
     return choose_data(data, options, model.config.spec if model else None)
 
 
-def _divided(
+def _split_reals(
     model: Model | None, reals: Samples, samples: int | None, real_samples: int | None
 ) -> tuple[Samples | None, Samples, int]:
     """Choose the reals, others in the place of fakes for a floor, and the number of fakes."""
     available = len(reals)
     count = real_samples or (available if model else available // 2)
-    wanted = samples or (min(count, FAKES) if model else available - count)
+    wanted = samples or (min(count, MAX_FAKES) if model else available - count)
     for name, number in (("--samples", wanted), ("--real-samples", count)):
         if number < 1:
             raise InputError(f"{name} must be at least 1, not {number}")
     if (needed := count if model else count + wanted) > available:
         asked = f"{needed} ({count} to judge by, {wanted} to judge)" if not model else needed
         raise InputError(f"there are {available} real samples, and {asked} are needed")
-    others = None if model else reals.subset(_order(reals)[count : count + wanted])
-    return others, chosen_reals(reals, count), wanted
+    others = None if model else reals.subset(_shuffle_order(reals)[count : count + wanted])
+    return others, choose_reals(reals, count), wanted
 
 
-def _drawn(model: Model, reals: Samples, count: int, seed: int, device: torch.device) -> Samples:
+def _draw_fakes_on(
+    model: Model, reals: Samples, count: int, seed: int, device: torch.device
+) -> Samples:
     home = next(model.generator.parameters()).device
     try:
-        return drawn_fakes(model.to(device), reals, count, seed)
+        return draw_fakes(model.to(device), reals, count, seed)
     finally:
         model.to(home)
 
 
-def _usable(spec: DataSpec, options: Mapping[str, Mapping[str, Any]]) -> dict[str, Evaluator]:
+def _find_usable(spec: DataSpec, options: Mapping[str, Mapping[str, Any]]) -> dict[str, Evaluator]:
     """Build every installed metric that fits; what is broken was not asked for."""
     usable: dict[str, Evaluator] = {}
     listed = registry.entries(EVALUATOR)
@@ -372,7 +374,7 @@ def _usable(spec: DataSpec, options: Mapping[str, Mapping[str, Any]]) -> dict[st
         if entry.name in claimed_twice:
             continue
         try:
-            judge = _built(entry.load(), entry.name, options)
+            judge = _build_metric(entry.load(), entry.name, options)
         except InputError:
             if entry.name in options:
                 raise
@@ -382,18 +384,20 @@ def _usable(spec: DataSpec, options: Mapping[str, Mapping[str, Any]]) -> dict[st
     return usable
 
 
-def _looks_through(judge: Evaluator, features: str | None, spec: DataSpec) -> bool:
+def _can_use_features(judge: Evaluator, features: str | None, spec: DataSpec) -> bool:
     """Tell whether a metric may look through an extractor in place of the data's own."""
     own = judge.extractor(spec)
     # One that stands for no extractor, and has one all the same, can use the data's own alone.
     return features in (None, own) or own is None or judge.features is not None
 
 
-def _built(kind: type[Evaluator], name: str, options: Mapping[str, Mapping[str, Any]]) -> Evaluator:
-    return validated(kind, options.get(name, {}), f"metric.{name}.")
+def _build_metric(
+    kind: type[Evaluator], name: str, options: Mapping[str, Mapping[str, Any]]
+) -> Evaluator:
+    return parse_options(kind, options.get(name, {}), f"metric.{name}.")
 
 
-def _over_seeds(rows: Sequence[ScoreRow]) -> ScoreRow:
+def _average_seeds(rows: Sequence[ScoreRow]) -> ScoreRow:
     """Join the rows of one number over several seeds."""
     if len(rows) == 1:
         return rows[0]
@@ -406,7 +410,7 @@ def _over_seeds(rows: Sequence[ScoreRow]) -> ScoreRow:
     return rows[0].model_copy(update=update)
 
 
-def _remember(model: Model, rows: list[ScoreRow]) -> None:
+def _log_to_run(model: Model, rows: list[ScoreRow]) -> None:
     """Add rows to the run that a model belongs to, if it belongs to one."""
     run = model.folder.run() if model.folder else None
     if run is not None:

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngInfo
 
 
-NUMBERS_AT_ONCE = 1 << 26
+MAX_NUMBERS = 1 << 26
 """Numbers of the images that are resized at once, as floats."""
 COLUMNS = 8
 """Images in a row of a picture."""
-MOST_COLUMNS = 64
+MAX_COLUMNS = 64
 """Classes, at most, that have columns of their own in a picture."""
 PADDING = 2
 """Pixels around images in a picture."""
 XMP = "XML:com.adobe.xmp"
 """Under what a PNG has its XMP."""
 LAYOUT = "ganzoo:layout"
-"""Under what the PNG of a picture says how it is laid out: see :func:`layout_of`."""
+"""Under what the PNG of a picture says how it is laid out: see :func:`describe_layout`."""
 PLOT = "plot"
 
 
@@ -48,10 +48,12 @@ def to_uint8(images: Tensor) -> Tensor:
     Raises:
         GanzooError: a value is not finite; NaN would otherwise become a grey level.
     """
-    return finite(images).float().add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+    return (
+        require_finite(images).float().add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+    )
 
 
-def finite(samples: Tensor) -> Tensor:
+def require_finite(samples: Tensor) -> Tensor:
     """Return a generator's samples as they are.
 
     Raises:
@@ -79,18 +81,18 @@ def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
         .round_()
         .clamp_(0, 255)
         .to(torch.uint8)
-        for part in images.split(max(1, min(1024, NUMBERS_AT_ONCE // largest)))
+        for part in images.split(max(1, min(1024, MAX_NUMBERS // largest)))
     ]
     return torch.cat(chunks)
 
 
-def columns_of(classes: int | None) -> int:
+def choose_columns(classes: int | None) -> int:
     """Return how many images make a row, where they go through the classes in turn.
 
     Then each column holds one class: as many columns as there are classes, or a multiple of them
     near to 8. It is 8 where there are no classes, or more than 64.
     """
-    if classes is None or classes > MOST_COLUMNS:
+    if classes is None or classes > MAX_COLUMNS:
         return COLUMNS
     return classes * max(1, round(COLUMNS / classes))
 
@@ -123,7 +125,7 @@ def to_pil(image: Tensor) -> Image.Image:
     return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
 
 
-def frame(points: Tensor) -> tuple[Tensor, float]:
+def find_frame(points: Tensor) -> tuple[Tensor, float]:
     """Return the square of the plane that shows points ``(N, D)`` with some space around.
 
     Returns:
@@ -161,7 +163,7 @@ def scatter(
     from PIL import Image, ImageDraw
 
     held = torch.tensor(modes) if modes else points
-    centre, reach = frame(held)
+    centre, reach = find_frame(held)
     flat, held = _first_two(points.float().cpu()), _first_two(held.float().cpu())
 
     def place(xy: Tensor) -> Tensor:
@@ -178,7 +180,7 @@ def scatter(
     return data.view(side, side, 3).permute(2, 0, 1)
 
 
-def picture_of(
+def render_samples(
     stored: Tensor,
     modes: Sequence[Sequence[float]] | None = None,
     columns: int = COLUMNS,
@@ -187,20 +189,20 @@ def picture_of(
     return grid(stored, columns) if stored.dim() == 4 else scatter(stored, modes)
 
 
-def layout_of(stored: Tensor, columns: int = COLUMNS) -> str:
-    """Say how :func:`picture_of` lays samples out: ``8 x 2`` for columns and rows, or ``plot``."""
+def describe_layout(stored: Tensor, columns: int = COLUMNS) -> str:
+    """Say how :func:`render_samples` lays samples out: ``8 x 2`` for columns and rows, or ``plot``."""
     if stored.dim() != 4:
         return PLOT
     columns = min(columns, len(stored))
     return f"{columns} x {math.ceil(len(stored) / columns)}"
 
 
-def cells(picture: Tensor, layout: str) -> Tensor | None:
+def split_picture(picture: Tensor, layout: str) -> Tensor | None:
     """Cut a picture ``(C, H', W')`` into what it shows: images ``(rows, columns, C, H, W)``.
 
     Args:
-        picture: As :func:`picture_of` makes it, of any type.
-        layout: As :func:`layout_of` says it; a plot is one image.
+        picture: As :func:`render_samples` makes it, of any type.
+        layout: As :func:`describe_layout` says it; a plot is one image.
 
     Returns:
         A view of the picture; None if it cannot be laid out so.
@@ -230,7 +232,7 @@ def save_png(image: Tensor, path: Path, texts: dict[str, str]) -> None:
         to_pil(image).save(beside, format="PNG", pnginfo=_png_info(texts))
 
 
-def png(image: Tensor, texts: dict[str, str]) -> bytes:
+def to_png(image: Tensor, texts: dict[str, str]) -> bytes:
     """Return one uint8 image ``(C, H, W)`` of 1, 3 or 4 channels as a small PNG, with metadata."""
     file = io.BytesIO()
     to_pil(image).save(file, format="PNG", optimize=True, pnginfo=_png_info(texts))

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     Texts = Mapping[str, str]
     Writer = Callable[[Path, Iterator[Image], Sequence[int], Texts], None]
 
-FRAME = 40
+FRAME_MS = 40
 """Milliseconds for which a frame of a walk is shown."""
-H264 = {
+H264_OPTIONS = {
     "crf": "18",
     "colorspace": "smpte170m",
     "color_primaries": "smpte170m",
@@ -33,7 +33,7 @@ LARGEST_WEBP = 16383
 """Pixels that a WebP may be wide or high."""
 
 
-def require_movie(path: Path) -> None:
+def check_movie_path(path: Path) -> None:
     """Refuse a path that no movie can be written to.
 
     Raises:
@@ -65,9 +65,9 @@ def write_movie(
         texts: What the movie is, as by :func:`ganzoo.media.images.provenance`.
 
     Raises:
-        InputError: see :func:`require_movie`; or the frames are too large for the format.
+        InputError: see :func:`check_movie_path`; or the frames are too large for the format.
     """
-    require_movie(path)
+    check_movie_path(path)
     with atomic_path(path) as beside:
         WRITERS[path.suffix.lower()](beside, iter(frames), durations, texts)
 
@@ -81,7 +81,7 @@ def _write_gif(path: Path, frames: Iterator[Image], durations: Sequence[int], te
 
     with path.open("wb") as file:
         for number, (frame, duration) in enumerate(zip(frames, durations, strict=True)):
-            picture = _paletted(frame)
+            picture = _to_palette(frame)
             if not number:
                 about = {"loop": 0, "comment": texts["Description"].encode()}
                 file.writelines(getheader(picture.copy(), info=about)[0])
@@ -89,9 +89,9 @@ def _write_gif(path: Path, frames: Iterator[Image], durations: Sequence[int], te
         file.write(b";")
 
 
-def _paletted(frame: Image) -> Image:
+def _to_palette(frame: Image) -> Image:
     """Return a frame of 256 colours at most; where it has no more, they are its own."""
-    frame = _opaque(frame)
+    frame = _remove_alpha(frame)
     return frame.convert("P") if frame.mode == "L" else frame.quantize(256)
 
 
@@ -100,7 +100,7 @@ def _write_webp(
 ) -> None:
     from ganzoo.media.images import XMP
 
-    reel = _reel(frames, len(durations))
+    reel = _lazy_frames(frames, len(durations))
     if max(reel.size) > LARGEST_WEBP:
         raise InputError(
             f"a .webp is at most {LARGEST_WEBP} pixels wide and high, not {reel.width} x "
@@ -119,7 +119,7 @@ def _write_webp(
     )
 
 
-def _reel(frames: Iterator[Image], count: int) -> Image:
+def _lazy_frames(frames: Iterator[Image], count: int) -> Image:
     """Return frames as one picture of many, which are made when they are sought, and not kept."""
     from PIL import Image
 
@@ -151,17 +151,17 @@ def _write_mp4(path: Path, frames: Iterator[Image], durations: Sequence[int], te
     first = next(frames)
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as movie:
         movie.metadata.update(title=texts["ganzoo:model"], comment=texts["Description"])
-        stream = movie.add_stream("libx264", rate=Fraction(1000, tick), options=dict(H264))
+        stream = movie.add_stream("libx264", rate=Fraction(1000, tick), options=dict(H264_OPTIONS))
         stream.width, stream.height = (side + side % 2 for side in first.size)
         stream.pix_fmt = "yuv420p"
         for frame, duration in zip(itertools.chain([first], frames), durations, strict=True):
-            picture = _even(_opaque(frame).convert("RGB"))
+            picture = _pad_to_even(_remove_alpha(frame).convert("RGB"))
             for _ in range(duration // tick):
                 movie.mux(stream.encode(av.VideoFrame.from_image(picture)))
         movie.mux(stream.encode())
 
 
-def _even(frame: Image) -> Image:
+def _pad_to_even(frame: Image) -> Image:
     """Add a white row or column where sides are odd, which H.264 does not have here."""
     from PIL import Image
 
@@ -172,7 +172,7 @@ def _even(frame: Image) -> Image:
     return even
 
 
-def _opaque(frame: Image) -> Image:
+def _remove_alpha(frame: Image) -> Image:
     """Return a frame that can be seen through as it looks on white."""
     from PIL import Image
 

@@ -27,7 +27,7 @@ def find_model(model: str | Path | Run | None, revision: str | None = None) -> M
     if revision is None and (path / MANIFEST_FILE).is_file():
         return ModelFolder(path, str(model))
     if not path.exists() or revision is not None:
-        return _of_the_hub(model, revision)
+        return _find_on_hub(model, revision)
     run = Run(path)
     if (run.model / MANIFEST_FILE).is_file():
         return ModelFolder(run.model, str(path))
@@ -39,10 +39,10 @@ def find_model(model: str | Path | Run | None, revision: str | None = None) -> M
     raise InputError(f"{path} holds no model: there is no {MANIFEST_FILE} in it")
 
 
-def _of_the_hub(model: str | Path | Run, revision: str | None) -> ModelFolder:
+def _find_on_hub(model: str | Path | Run, revision: str | None) -> ModelFolder:
     from ganzoo.models import hub
 
-    reference = hub.parse(model, revision) if isinstance(model, str) else None
+    reference = hub.parse_reference(model, revision) if isinstance(model, str) else None
     if reference is not None:
         return hub.open_folder(reference)
     path = model.path if isinstance(model, Run) else model

@@ -20,7 +20,7 @@ from ganzoo.runs.file_names import (
     MANIFEST_FILE,
 )
 from ganzoo.runs.folder import Run
-from ganzoo.runs.scores import SCORES_FILE, ScoreRow, logged_scores, read_scores
+from ganzoo.runs.scores import SCORES_FILE, ScoreRow, read_logged_scores, read_scores
 from ganzoo.storage.files import (
     manifest,
     read_json,
@@ -45,7 +45,7 @@ class FileRecord(BaseModel):
 
 _FileName = Annotated[Name, Field(pattern=f"^{FILE_NAME}$")]
 """No path: nothing that a manifest lists lies outside of its folder."""
-RECORDS = TypeAdapter(dict[_FileName, FileRecord])
+MANIFEST_ADAPTER = TypeAdapter(dict[_FileName, FileRecord])
 """What a manifest holds."""
 
 
@@ -144,7 +144,7 @@ class ModelFolder:
         kept = read_scores(self.file(SCORES_FILE).parent) if self.has(SCORES_FILE) else []
         if (run := self.run()) is not None:
             step = self.config().step
-            kept += [row for row in logged_scores(run.scores) if row.step == step]
+            kept += [row for row in read_logged_scores(run.scores) if row.step == step]
         return list({row.key: row for row in kept}.values())
 
 
@@ -155,7 +155,7 @@ def read_manifest(path: Path) -> dict[str, FileRecord]:
         InputError: the file is missing or damaged.
     """
     try:
-        records = RECORDS.validate_python(read_json(path))
+        records = MANIFEST_ADAPTER.validate_python(read_json(path))
     except ValidationError:
         records = None
     if records is None or MANIFEST_FILE in records:  # no file can hold its own hash

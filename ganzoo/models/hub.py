@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ganzoo.errors import GanzooError, InputError, without_token
+from ganzoo.errors import GanzooError, InputError, hide_token
 from ganzoo.models.folder import ModelFolder
 from ganzoo.runs.file_names import LIMITS, MANIFEST_FILE
 from ganzoo.storage.files import sha256
@@ -27,15 +27,15 @@ from ganzoo.storage.files import sha256
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
 
-NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(\S+))?", re.ASCII)
+MODEL_NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(\S+))?", re.ASCII)
 COMMIT = re.compile("[0-9a-f]{40}")
 HASH = re.compile("[0-9a-f]{64}")
-LOGIN = "log in with: hf auth login"
-PASSING = (408, 429, 500, 502, 503, 504)
+LOGIN_HINT = "log in with: hf auth login"
+RETRY_STATUSES = (408, 429, 500, 502, 503, 504)
 """Answers that may be others a moment later."""
 PAUSES = (1.0, 2.0)
 """Seconds before what failed is tried again; there are as many tries more."""
-WORDS = 200
+MAX_MESSAGE = 200
 """Characters of a server's own words that are shown."""
 
 Result = TypeVar("Result")
@@ -58,18 +58,18 @@ class Reference:
         return self.repo if self.revision is None else f"{self.repo}@{self.revision}"
 
 
-def parse(text: str, revision: str | None = None) -> Reference | None:
+def parse_reference(text: str, revision: str | None = None) -> Reference | None:
     """Read ``user/name`` or ``user/name@revision``; None if a text is neither.
 
     Raises:
         InputError: it has another revision than the one that is given beside it, or that is none.
     """
-    found = NAME.fullmatch(text)
+    found = MODEL_NAME.fullmatch(text)
     if not found or ".." in text or "--" in found[1]:
         return None
     if revision is not None and found[2] not in (None, revision):
         raise InputError(f"{text} names a revision, and {revision} is given beside it: choose one")
-    if revision is not None and parse(f"{found[1]}@{revision}") is None:
+    if revision is not None and parse_reference(f"{found[1]}@{revision}") is None:
         raise InputError(f"'{revision}' is no branch, tag or commit of {found[1]}")
     return Reference(found[1], revision or found[2])
 
@@ -143,27 +143,27 @@ def open_folder(reference: Reference) -> HubFolder:
         InputError: the Hub has no such model, or it is none of ganzoo.
         GanzooError: the Hub cannot be reached and the cache does not have it.
     """
-    path = _manifest(reference)
+    path = _fetch_manifest(reference)
     if path.stat().st_size > LIMITS[MANIFEST_FILE]:
         raise InputError(f"{reference}: its {MANIFEST_FILE} is too large to be one")
     commit = path.parent.name
     if not COMMIT.fullmatch(commit):
         raise GanzooError(f"the Hub's client does not say which commit {reference} is")
-    if _is_as_stored(path):
+    if _is_intact(path):
         try:
             return HubFolder(reference.repo, commit, path.parent)
         except InputError:  # where a cache has no links, nobody knows what was stored
             pass
     # Damaged in the cache or on the way, or of a commit that came in that moment.
     download(Reference(reference.repo, commit), MANIFEST_FILE, None, anew=True)
-    if not _is_as_stored(path):
+    if not _is_intact(path):
         raise InputError(
             f"{reference}: its {MANIFEST_FILE} is damaged, though it was just downloaded; try again"
         )
     return HubFolder(reference.repo, commit, path.parent)
 
 
-def _is_as_stored(path: Path) -> bool:
+def _is_intact(path: Path) -> bool:
     """Tell whether a file of the cache has the bytes that its name there says, where it is a hash.
 
     The manifest vouches for all other files, and nothing else does for it.
@@ -183,7 +183,7 @@ def has_hash(path: Path, known: str) -> bool:
     return not HASH.fullmatch(known) or sha256(path) == known
 
 
-def _manifest(reference: Reference) -> Path:
+def _fetch_manifest(reference: Reference) -> Path:
     """Return the manifest of a reference, and so the commit whose folder it lies in."""
     from huggingface_hub import constants, try_to_load_from_cache
 
@@ -216,16 +216,17 @@ def download(reference: Reference, name: str, size: int | None, *, anew: bool = 
         doing += " anew, as it is damaged in the cache"
     elif size is None:  # the first file of all, which says whether there is a model
         doing = f"look up {reference}, which is no folder here"
-    with speaking(doing, reference):
-        return patiently(lambda: _downloaded(reference, name, size, anew), passing_answer)
+    with explain_hub_errors(doing, reference):
+        return retry(lambda: _download_once(reference, name, size, anew), is_transient_answer)
 
 
-def _downloaded(reference: Reference, name: str, size: int | None, anew: bool) -> Path:
+def _download_once(reference: Reference, name: str, size: int | None, anew: bool) -> Path:
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     revision = reference.revision
     found = get_hf_file_metadata(
-        hf_hub_url(reference.repo, name, revision=revision, repo_type=reference.kind), **library()
+        hf_hub_url(reference.repo, name, revision=revision, repo_type=reference.kind),
+        **client_info(),
     ).size
     limit = LIMITS[MANIFEST_FILE] if size is None else size
     if found is None or found > limit or (size is not None and found != size):
@@ -241,13 +242,13 @@ def _downloaded(reference: Reference, name: str, size: int | None, anew: bool) -
             revision=revision,
             repo_type=reference.kind,
             force_download=anew,
-            **library(),
+            **client_info(),
         )
     )
 
 
 @contextmanager
-def speaking(doing: str, reference: Reference) -> Iterator[None]:
+def explain_hub_errors(doing: str, reference: Reference) -> Iterator[None]:
     """Turn whatever the client raises into one line, and keep it from printing by itself.
 
     Args:
@@ -265,54 +266,56 @@ def speaking(doing: str, reference: Reference) -> Iterator[None]:
         except GanzooError:
             raise
         except Exception as error:
-            said = _in_words(_root(error), doing, reference)
+            said = _translate_error(_root_cause(error), doing, reference)
             if said is None:
                 raise
             # What a server echoes must not stand in a traceback of Python either.
             whole = "".join(traceback.format_exception(error))
-            raise said from (error if without_token(whole) == whole else None)
+            raise said from (error if hide_token(whole) == whole else None)
 
 
-def _in_words(error: BaseException, doing: str, reference: Reference) -> GanzooError | None:
+def _translate_error(error: BaseException, doing: str, reference: Reference) -> GanzooError | None:
     """Say what an error of the client means; None if it is none of the client's."""
     from huggingface_hub import errors
 
-    words = _own_words(error)
+    words = _error_text(error)
     if isinstance(error, errors.HfHubHTTPError):
-        return refusal(error, doing, reference)
+        return explain_refusal(error, doing, reference)
     if isinstance(error, (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError)):
         offline = isinstance(error, errors.OfflineModeIsEnabled)
         why = "HF_HUB_OFFLINE is set" if offline else "the Hub cannot be reached"
         return Unreachable(f"cannot {doing}: {why}, and the cache does not have it whole")
     if isinstance(error, errors.HFValidationError):
         return InputError(f"{reference} is no name of a model: {words}")
-    if _of_transport(error):
+    if _is_transport_error(error):
         return Unreachable(f"cannot {doing}: the Hub cannot be reached ({words})")
     if isinstance(error, (OSError, ValueError)):  # a full disk, or an answer that nobody expects
         return GanzooError(f"cannot {doing}: {words}")
     return None
 
 
-def refusal(error: HfHubHTTPError, doing: str, reference: Reference) -> GanzooError:
+def explain_refusal(error: HfHubHTTPError, doing: str, reference: Reference) -> GanzooError:
     """Say what an answer of the Hub that is none means for the person who asked."""
     from huggingface_hub import errors
 
     repo, revision = reference.repo, reference.revision
     status = error.response.status_code
     if isinstance(error, errors.GatedRepoError):
-        return GanzooError(f"{repo} is gated: ask its author for access on its page, and {LOGIN}")
+        return GanzooError(
+            f"{repo} is gated: ask its author for access on its page, and {LOGIN_HINT}"
+        )
     if isinstance(error, errors.RepositoryNotFoundError):
         here = "; and there is no such folder here" if reference.kind == "model" else ""
         return InputError(
-            f"the Hub has no {reference.kind} {repo}, or it is private: then {LOGIN}{here}"
+            f"the Hub has no {reference.kind} {repo}, or it is private: then {LOGIN_HINT}{here}"
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return InputError(f"{repo} has no revision {revision}; see the branches and tags there")
     if isinstance(error, errors.RemoteEntryNotFoundError):
         return InputError(f"{reference} holds no whole model of ganzoo: cannot {doing}")
-    words = _own_words(error)
+    words = _error_text(error)
     if status == 401:
-        return GanzooError(f"cannot {doing}: the Hub does not know you (401); {LOGIN}")
+        return GanzooError(f"cannot {doing}: the Hub does not know you (401); {LOGIN_HINT}")
     if status == 403:
         return GanzooError(
             f"cannot {doing}: the Hub does not allow it (403); see what the token may do to {repo}"
@@ -323,12 +326,12 @@ def refusal(error: HfHubHTTPError, doing: str, reference: Reference) -> GanzooEr
         )
     if status == 429:
         return Unreachable(f"cannot {doing}: the Hub is asked too often (429); try again later")
-    if status in PASSING:
+    if status in RETRY_STATUSES:
         return Unreachable(f"cannot {doing}: the Hub fails just now ({status}); try again later")
     return GanzooError(f"cannot {doing}: the Hub answers {status}: {words}")
 
 
-def patiently(ask: Callable[[], Result], may_pass: Callable[[Exception], bool]) -> Result:
+def retry(ask: Callable[[], Result], may_pass: Callable[[Exception], bool]) -> Result:
     """Ask again, a few times, what fails for the moment."""
     for pause in PAUSES:
         try:
@@ -340,25 +343,25 @@ def patiently(ask: Callable[[], Result], may_pass: Callable[[Exception], bool]) 
     return ask()
 
 
-def passing(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Tell whether what failed may succeed a moment later."""
     from huggingface_hub import errors
 
-    root = _root(error)
+    root = _root_cause(error)
     if isinstance(root, errors.HfHubHTTPError):
-        return root.response.status_code in PASSING
-    return _of_transport(root)
+        return root.response.status_code in RETRY_STATUSES
+    return _is_transport_error(root)
 
 
-def passing_answer(error: Exception) -> bool:
+def is_transient_answer(error: Exception) -> bool:
     """Tell whether somebody answered, who may do better a moment later.
 
     Where there is no network, that should be said at once.
     """
-    return passing(error) and not type(_root(error)).__name__.startswith("Connect")
+    return is_transient(error) and not type(_root_cause(error)).__name__.startswith("Connect")
 
 
-def _root(error: BaseException) -> BaseException:
+def _root_cause(error: BaseException) -> BaseException:
     """Return what the client caught before it raised an error of fewer words."""
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -369,16 +372,16 @@ def _root(error: BaseException) -> BaseException:
     return error
 
 
-def _own_words(error: BaseException) -> str:
-    return in_a_line(getattr(error, "server_message", None) or str(error) or type(error).__name__)
+def _error_text(error: BaseException) -> str:
+    return to_one_line(getattr(error, "server_message", None) or str(error) or type(error).__name__)
 
 
-def in_a_line(words: str) -> str:
+def to_one_line(words: str) -> str:
     """Return the beginning of what a server says, as one line without the token."""
-    return " ".join(without_token(words).split())[:WORDS]
+    return " ".join(hide_token(words).split())[:MAX_MESSAGE]
 
 
-def _of_transport(error: BaseException) -> bool:
+def _is_transport_error(error: BaseException) -> bool:
     """Tell whether an answer did not come, or not whole."""
     if isinstance(error, (ConnectionError, TimeoutError, json.JSONDecodeError)):
         return True
@@ -392,7 +395,7 @@ def _of_transport(error: BaseException) -> bool:
     )
 
 
-def library() -> dict[str, Any]:
+def client_info() -> dict[str, Any]:
     """Return what the client tells the Hub of who uses it."""
     from importlib.metadata import version
 

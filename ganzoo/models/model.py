@@ -13,18 +13,18 @@ from torch import Tensor, nn
 
 from ganzoo import distributed
 from ganzoo.compute import memory
-from ganzoo.compute.seeding import generator_for, kept_randomness
+from ganzoo.compute.seeding import make_rng, preserve_rng_state
 from ganzoo.config import ModelConfig
 from ganzoo.errors import GanzooError, InputError, first_line
 from ganzoo.media import images
 from ganzoo.models.find import find_model
 from ganzoo.models.folder import ModelFolder
-from ganzoo.models.size_check import MOST_TENSORS, counted, outlined
+from ganzoo.models.size_check import MAX_TENSORS, limit_tensors, build_on_meta
 from ganzoo.models.walk import WALK_FRAMES, Walk
 from ganzoo.protocols.architecture import GeneratorInput
 from ganzoo.registry import ARCHITECTURE, LOSS
 from ganzoo.runs.file_names import DISCRIMINATOR_FILE, GENERATOR_FILE
-from ganzoo.storage.files import load_tensors, longest_header
+from ganzoo.storage.files import load_tensors, max_header_size
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from ganzoo.protocols.dataset import DataSpec
     from ganzoo.runs.folder import Run
 
-BLOCK = 256
+LATENT_BLOCK = 256
 """Latents are drawn in blocks of this many, so that more samples begin with the same ones."""
 CPU_PASS = 64
 """Samples that a CPU makes at once; what layers make of more does not stay in its caches."""
-BLOCK_NUMBERS = 1 << 26
+MAX_NUMBERS = 1 << 26
 """Numbers that a generator gives at once, at most, unless it is one sample."""
 SPARE_BYTES = 1 << 22
 SPARE_TENSORS = 1000
 """What a network may have beside four times what its file holds."""
-LEAST_HEADER = 48
+MIN_HEADER = 48
 """Bytes that a file of weights has for each tensor beside its numbers, at least."""
 
 
@@ -74,7 +74,7 @@ class Model:
         if self.folder is None:
             raise InputError("a model that has no files has no discriminator")
         independent = self.config.loss.build(LOSS).independent_samples
-        return _with_weights(
+        return _build_network(
             lambda data: self.architecture.discriminator(data, independent_samples=independent),
             self.config.spec,
             self.folder,
@@ -117,7 +117,7 @@ class Model:
                 truncation.
         """
         inputs = self.inputs(count, seed, label)
-        return raw_samples(self.truncated(truncation), inputs, self.config.spec)
+        return generate_raw(self.truncated(truncation), inputs, self.config.spec)
 
     def walk(
         self,
@@ -155,7 +155,7 @@ class Model:
         spec, walk = self.config.spec, self.walk_inputs(count, seeds, frames, loop, label)
         memory.require(8 * len(walk) * count * spec.size, f"{len(walk)} frames of {count} samples")
         generator = self.truncated(truncation)
-        return torch.stack([raw_samples(generator, inputs, spec) for inputs in walk])
+        return torch.stack([generate_raw(generator, inputs, spec) for inputs in walk])
 
     def translate(self, sources: Tensor, label: int | Tensor) -> Tensor:
         """Translate images to a class; for models whose architecture takes images.
@@ -170,11 +170,11 @@ class Model:
         Raises:
             InputError: the model starts from noise, or the images or the class do not fit it.
         """
-        return raw_samples(self.generator, self.translated(sources, label), self.config.spec)
+        return generate_raw(self.generator, self.translated(sources, label), self.config.spec)
 
     def translate_stored(self, sources: Tensor, label: int | Tensor) -> Tensor:
         """Translate images as :meth:`translate` does, to uint8 images."""
-        return generated(self.generator, self.translated(sources, label), self.config.spec)
+        return generate_stored(self.generator, self.translated(sources, label), self.config.spec)
 
     def sample_stored(
         self,
@@ -186,7 +186,7 @@ class Model:
     ) -> Tensor:
         """Draw samples as they are stored and judged: uint8 images, or float32 vectors."""
         inputs = self.inputs(count, seed, label)
-        return generated(self.truncated(truncation), inputs, self.config.spec)
+        return generate_stored(self.truncated(truncation), inputs, self.config.spec)
 
     def truncated(self, truncation: float | None) -> nn.Module:
         """Return the generator as it draws with a truncation; as it is if None.
@@ -242,7 +242,7 @@ class Model:
                 raise InputError("this model has no classes to choose from")
             return None
         if label is None:
-            return classes_in_turn(count, classes)
+            return cycle_classes(count, classes)
         labels = torch.as_tensor(label).expand(count)
         if not bool(((labels >= 0) & (labels < classes)).all()):
             raise InputError(f"this model's classes are 0 to {classes - 1}")
@@ -252,11 +252,13 @@ class Model:
         """Draw latents ``(count, z_dim)`` on the CPU."""
         if count < 1:
             raise InputError(f"the number of samples must be at least 1, not {count}")
-        rng = generator_for(seed, "sample")
-        blocks = -(-count // BLOCK)
-        latents = blocks * BLOCK * getattr(self.architecture, "z_dim", 0)
+        rng = make_rng(seed, "sample")
+        blocks = -(-count // LATENT_BLOCK)
+        latents = blocks * LATENT_BLOCK * getattr(self.architecture, "z_dim", 0)
         memory.require(4 * (count * self.config.spec.size + latents), f"{count} samples")
-        return torch.cat([self.architecture.latents(BLOCK, rng) for _ in range(blocks)])[:count]
+        return torch.cat([self.architecture.latents(LATENT_BLOCK, rng) for _ in range(blocks)])[
+            :count
+        ]
 
 
 def load(model: str | Path | Run | None = None, revision: str | None = None) -> Model:
@@ -276,35 +278,35 @@ def load(model: str | Path | Run | None = None, revision: str | None = None) -> 
         ganzoo.errors.PluginError: a package that gave one of its components is not installed.
         GanzooError: the Hub cannot be reached, or refuses.
     """
-    return loaded(find_model(model, revision))
+    return load_folder(find_model(model, revision))
 
 
-def loaded(folder: ModelFolder) -> Model:
+def load_folder(folder: ModelFolder) -> Model:
     """Load the model of a folder; see :func:`load`."""
     config = folder.config()
     architecture: Architecture = config.architecture.build(ARCHITECTURE)
-    generator = _with_weights(architecture.generator, config.spec, folder, GENERATOR_FILE)
+    generator = _build_network(architecture.generator, config.spec, folder, GENERATOR_FILE)
     return Model(
         folder, config, architecture, generator.to(memory_format=architecture.memory_format)
     )
 
 
-def classes_in_turn(count: int, classes: int) -> Tensor:
+def cycle_classes(count: int, classes: int) -> Tensor:
     """Return labels ``(count,)`` that go through the classes again and again."""
     return torch.arange(count) % classes
 
 
-def generated(generator: nn.Module, inputs: GeneratorInput, spec: DataSpec) -> Tensor:
+def generate_stored(generator: nn.Module, inputs: GeneratorInput, spec: DataSpec) -> Tensor:
     """Return a generator's samples on the CPU as they are stored: uint8, or float32 vectors.
 
     Raises:
         ganzoo.errors.GanzooError: a number is not finite.
     """
-    stored = images.to_uint8 if spec.is_image else images.finite
-    return raw_samples(generator, inputs, spec, stored)
+    stored = images.to_uint8 if spec.is_image else images.require_finite
+    return generate_raw(generator, inputs, spec, stored)
 
 
-def raw_samples(
+def generate_raw(
     generator: nn.Module,
     inputs: GeneratorInput,
     spec: DataSpec,
@@ -315,9 +317,9 @@ def raw_samples(
     Each block of them is given to ``stored``, which may make it smaller.
     """
     device = next(generator.parameters()).device
-    most = CPU_PASS if device.type == "cpu" else BLOCK
-    block = max(1, min(most, BLOCK_NUMBERS // spec.size))
-    with evaluating(generator), torch.inference_mode():
+    most = CPU_PASS if device.type == "cpu" else LATENT_BLOCK
+    block = max(1, min(most, MAX_NUMBERS // spec.size))
+    with evaluation_mode(generator), torch.inference_mode():
         parts = distributed.current().in_turn(
             inputs.parts(block, device),
             # Put in order while it is in the caches.
@@ -328,7 +330,7 @@ def raw_samples(
 
 
 @contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
     """Put a network in evaluation mode, and each of its modules back as it was."""
     modes = {module: module.training for module in network.modules()}
     network.eval()
@@ -339,7 +341,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def _with_weights(
+def _build_network(
     build: Callable[[DataSpec], nn.Module], data: DataSpec, folder: ModelFolder, name: str
 ) -> nn.Module:
     """Build a network with the weights of a file, which must be its own, and finite.
@@ -351,17 +353,17 @@ def _with_weights(
     size = folder.size(name)
     # Set up, a network may have more for a while: parametrisations keep a tensor twice.
     most = min(4 * size + SPARE_BYTES, memory.limit())
-    tensors = min(4 * size // LEAST_HEADER + SPARE_TENSORS, MOST_TENSORS)
-    with kept_randomness():  # building draws weights that the file then replaces
-        with _building(folder, name):
-            like = outlined(lambda: build(data), most, tensors)
+    tensors = min(4 * size // MIN_HEADER + SPARE_TENSORS, MAX_TENSORS)
+    with preserve_rng_state():  # building draws weights that the file then replaces
+        with _explain_build_errors(folder, name):
+            like = build_on_meta(lambda: build(data), most, tensors)
             if like is None:
-                with counted(most, tensors):
+                with limit_tensors(most, tensors):
                     like = build(data)
         wanted = like.state_dict()
         _check_size(folder, name, size, wanted)
         weights = load_tensors(folder.file(name), wanted)
-        with _building(folder, name):
+        with _explain_build_errors(folder, name):
             network = build(data)
     parameters = {part for part, _ in network.named_parameters(remove_duplicate=False)}
     for part, tensor in weights.items():  # a buffer may well be infinite
@@ -372,7 +374,7 @@ def _with_weights(
 
 
 @contextmanager
-def _building(folder: ModelFolder, name: str) -> Iterator[None]:
+def _explain_build_errors(folder: ModelFolder, name: str) -> Iterator[None]:
     try:
         yield
     except GanzooError:
@@ -386,7 +388,7 @@ def _building(folder: ModelFolder, name: str) -> Iterator[None]:
 
 def _check_size(folder: ModelFolder, name: str, size: int, wanted: Mapping[str, Tensor]) -> None:
     numbers = sum(tensor.numel() * tensor.element_size() for tensor in wanted.values())
-    if size > numbers + longest_header(len(wanted)):
+    if size > numbers + max_header_size(len(wanted)):
         raise InputError(
             f"{folder.path / name} does not fit its network: it has {size:,} bytes, and the "
             f"network has {numbers:,}"

@@ -11,11 +11,19 @@ import torch
 from ganzoo import distributed
 from ganzoo.compute.devices import resolve_device
 from ganzoo.errors import InputError
-from ganzoo.media.images import COLUMNS, columns_of, grid, picture_of, provenance, save_png, to_pil
-from ganzoo.media.movies import FRAME, require_movie, write_movie
-from ganzoo.models.model import generated
+from ganzoo.media.images import (
+    COLUMNS,
+    choose_columns,
+    grid,
+    render_samples,
+    provenance,
+    save_png,
+    to_pil,
+)
+from ganzoo.media.movies import FRAME_MS, check_movie_path, write_movie
+from ganzoo.models.model import generate_stored
 from ganzoo.models.walk import WALK_FRAMES
-from ganzoo.progress import report
+from ganzoo.progress import report_progress
 from ganzoo.registry import DATASET
 from ganzoo.resolve import choose_data
 from ganzoo.storage.files import write_text
@@ -27,7 +35,7 @@ if TYPE_CHECKING:
     from ganzoo.models.model import Model
     from ganzoo.protocols.dataset import DataSpec, Samples
 
-COUNT = 64
+DEFAULT_COUNT = 64
 """Samples that are drawn where no number is asked for."""
 
 
@@ -67,21 +75,21 @@ def write_samples(
             cannot make what is asked for.
     """
     spec = model.config.spec
-    suffix = _suffix(path, spec)
+    suffix = _check_suffix(path, spec)
     if source is not None and not model.architecture.takes_images:
         raise InputError("this model starts from noise: it has no use for --source")
-    number = _class_called(model, label)
+    number = _find_class(model, label)
     model.truncated(truncation)  # refused before anything is read
-    sources = None if source is None else _sources(model, source, number, count, warn)
+    sources = None if source is None else _read_sources(model, source, number, count, warn)
     if sources is None:
-        count = count or COUNT
+        count = count or DEFAULT_COUNT
         labels = model.inputs(count, seed, number).labels
-        names = _drawn_names(spec, labels if number is None else None, count, seed)
+        names = _sample_names(spec, labels if number is None else None, count, seed)
     else:
         names = _source_names(sources)
     files = [path] if suffix else [path / name for name in names]
-    _refuse_there(files, replace)
-    with distributed.joined() as team, distributed.sharing():
+    _refuse_existing(files, replace)
+    with distributed.join_team() as team, distributed.sharing():
         place = resolve_device(device)
         team.connect(place)
         model.to(place)
@@ -94,9 +102,13 @@ def write_samples(
     texts = provenance(model.title, seed, truncation)
     path.parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".csv":
-        write_text(path, _table(stored))
+        write_text(path, _to_csv(stored))
     elif suffix:
-        shown = _in_pairs(sources.stored, stored) if sources else pictured(model, stored, number)
+        shown = (
+            _pair_grid(sources.stored, stored)
+            if sources
+            else render_model_samples(model, stored, number)
+        )
         save_png(shown, path, texts)
     else:
         for i, file in enumerate(files):
@@ -138,29 +150,29 @@ def write_walk(
         InputError: a file is there already, no movie can be written there, or the model cannot
             walk so.
     """
-    require_movie(path)
+    check_movie_path(path)
     spec, generator = model.config.spec, model.truncated(truncation)
-    number = _class_called(model, label)
-    walk = model.walk_inputs(count or COUNT, seeds, frames, loop, number)
-    _refuse_there([path], replace)
+    number = _find_class(model, label)
+    walk = model.walk_inputs(count or DEFAULT_COUNT, seeds, frames, loop, number)
+    _refuse_existing([path], replace)
 
     def pictures() -> Iterator[Image]:
         for done, inputs in enumerate(walk, 1):
-            stored = generated(generator, inputs, spec)
-            yield to_pil(pictured(model, stored, number))
-            report("drawing frames", done, len(walk))
+            stored = generate_stored(generator, inputs, spec)
+            yield to_pil(render_model_samples(model, stored, number))
+            report_progress("drawing frames", done, len(walk))
 
     def write() -> None:
         model.to(resolve_device(device))
         texts = provenance(model.title, ", ".join(map(str, seeds)), truncation)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_movie(path, pictures(), [FRAME] * len(walk), texts)
+        write_movie(path, pictures(), [FRAME_MS] * len(walk), texts)
 
-    with distributed.joined() as team:
+    with distributed.join_team() as team:
         team.agreed(write)
 
 
-def pictured(model: Model, stored: Tensor, label: int | None) -> Tensor:
+def render_model_samples(model: Model, stored: Tensor, label: int | None) -> Tensor:
     """Show samples as one picture, where each class has columns of its own unless one is asked.
 
     Args:
@@ -170,10 +182,10 @@ def pictured(model: Model, stored: Tensor, label: int | None) -> Tensor:
     """
     spec = model.config.spec
     in_turn = spec.classes if model.conditional and label is None else None
-    return picture_of(stored, spec.modes, columns_of(in_turn))
+    return render_samples(stored, spec.modes, choose_columns(in_turn))
 
 
-def _class_called(model: Model, label: str | None) -> int | None:
+def _find_class(model: Model, label: str | None) -> int | None:
     if label is None:
         return None
     if not model.conditional:
@@ -181,13 +193,13 @@ def _class_called(model: Model, label: str | None) -> int | None:
     return model.config.spec.class_called(label)
 
 
-def _refuse_there(files: list[Path], replace: bool) -> None:
+def _refuse_existing(files: list[Path], replace: bool) -> None:
     there = [file for file in files if file.exists()]
     if there and not replace:
         raise InputError(f"{there[0]} is there already; choose another --out, or add --force")
 
 
-def _suffix(path: Path, spec: DataSpec) -> str:
+def _check_suffix(path: Path, spec: DataSpec) -> str:
     suffix = "" if path.is_dir() else path.suffix.lower()
     if suffix not in ((".png", "") if spec.is_image else (".png", ".csv")):
         fit = "a .png or a folder" if spec.is_image else "a .png or a .csv"
@@ -195,7 +207,7 @@ def _suffix(path: Path, spec: DataSpec) -> str:
     return suffix
 
 
-def _sources(
+def _read_sources(
     model: Model, source: str, label: int | None, count: int | None, warn: Callable[[str], None]
 ) -> Samples:
     """Read the images that are to be translated, at the model's size."""
@@ -209,13 +221,13 @@ def _sources(
     return samples.subset(torch.arange(min(count or len(samples), len(samples))))
 
 
-def _drawn_names(spec: DataSpec, labels: Tensor | None, count: int, seed: int) -> Iterable[str]:
+def _sample_names(spec: DataSpec, labels: Tensor | None, count: int, seed: int) -> Iterable[str]:
     names = (f"seed{seed}-{i:05d}.png" for i in range(count))
     if labels is None:
         return names
     called = spec.class_names or ()
     folders = [
-        called[i] if i < len(called) and _stays_inside(called[i]) else str(i)
+        called[i] if i < len(called) and _is_safe_name(called[i]) else str(i)
         for i in range(spec.classes or 0)
     ]
     return (f"{folders[label]}/{name}" for label, name in zip(labels, names, strict=True))
@@ -224,7 +236,7 @@ def _drawn_names(spec: DataSpec, labels: Tensor | None, count: int, seed: int) -
 def _source_names(sources: Samples) -> list[str]:
     """Call each translation as its source; by a number where files would have the same name."""
     numbers = [f"source-{i:05d}.png" for i in range(len(sources))]
-    if sources.names is None or not all(map(_stays_inside, sources.names)):
+    if sources.names is None or not all(map(_is_safe_name, sources.names)):
         return numbers
     short = [PurePosixPath(name).with_suffix(".png").as_posix() for name in sources.names]
     for names in (short, [f"{name}.png" for name in sources.names]):
@@ -233,7 +245,7 @@ def _source_names(sources: Samples) -> list[str]:
     return numbers
 
 
-def _stays_inside(name: str) -> bool:
+def _is_safe_name(name: str) -> bool:
     """Tell whether a name leads nowhere but into the folder it is put in.
 
     Names come with models and archives, which anybody may have made.
@@ -242,7 +254,7 @@ def _stays_inside(name: str) -> bool:
     return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name
 
 
-def _in_pairs(sources: Tensor, translated: Tensor) -> Tensor:
+def _pair_grid(sources: Tensor, translated: Tensor) -> Tensor:
     """Lay out a row of sources above a row of what they became, again and again."""
     columns = min(COLUMNS, len(sources))
     rows = []
@@ -253,7 +265,7 @@ def _in_pairs(sources: Tensor, translated: Tensor) -> Tensor:
     return grid(torch.cat(rows), columns)
 
 
-def _table(vectors: Tensor) -> str:
+def _to_csv(vectors: Tensor) -> str:
     header = ",".join(f"x{i}" for i in range(vectors.shape[1]))
     rows = [",".join(repr(number) for number in row) for row in vectors.tolist()]
     return "\n".join([header, *rows]) + "\n"

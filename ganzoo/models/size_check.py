@@ -17,12 +17,12 @@ from torch.overrides import TorchFunctionMode
 from ganzoo.compute import memory
 from ganzoo.errors import InputError, first_line
 
-MOST_TENSORS = 5_000
+MAX_TENSORS = 5_000
 """Parameters and buffers of a network, counted as tensors."""
 
 
-def outlined(
-    build: Callable[[], nn.Module], size: int | None = None, tensors: int = MOST_TENSORS
+def build_on_meta(
+    build: Callable[[], nn.Module], size: int | None = None, tensors: int = MAX_TENSORS
 ) -> nn.Module | None:
     """Build a network without its numbers, on torch's meta device, to see how large it is.
 
@@ -40,8 +40,8 @@ def outlined(
     try:
         with (
             torch.device("meta"),
-            _Undrawn(),
-            counted(memory.limit() if size is None else size, tensors),
+            _SkipInit(),
+            limit_tensors(memory.limit() if size is None else size, tensors),
         ):
             return build()
     except InputError:
@@ -52,7 +52,7 @@ def outlined(
         return None
 
 
-DRAWN = (
+INIT_FUNCTIONS = (
     torch.Tensor.normal_,
     torch.Tensor.uniform_,
     nn.init.normal_,
@@ -62,14 +62,14 @@ DRAWN = (
 """What draws the numbers of torch's own layers."""
 
 
-class _Undrawn(TorchFunctionMode):
+class _SkipInit(TorchFunctionMode):
     """Leaves out to draw numbers that are not there: torch would import for seconds to do it."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func in DRAWN:
+        if func in INIT_FUNCTIONS:
             return args[0] if args else kwargs["tensor"]
         if func is torch.randn:
             kwargs.pop("generator", None)
@@ -78,7 +78,7 @@ class _Undrawn(TorchFunctionMode):
 
 
 @contextmanager
-def counted(size: int, tensors: int) -> Iterator[None]:
+def limit_tensors(size: int, tensors: int) -> Iterator[None]:
     """Refuse tensors, as modules get them, that are too large or too many together.
 
     Args:

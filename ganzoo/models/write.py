@@ -37,14 +37,16 @@ def write_model(
     scores: Iterable[ScoreRow] = (),
 ) -> None:
     """Write a model folder, whole or not at all; one that was there is replaced."""
-    from ganzoo.cards.card import card  # and not above: it reads YAML, which loading has no use for
+    from ganzoo.cards.card import (
+        build_card,
+    )  # and not above: it reads YAML, which loading has no use for
 
     with atomic_folder(folder) as beside:
         save_tensors(beside / GENERATOR_FILE, generator.state_dict())
         save_tensors(beside / DISCRIMINATOR_FILE, discriminator.state_dict())
         write_text(beside / CONFIG_FILE, to_json(config.model_dump(mode="json")))
         rows = list(scores)
-        write_text(beside / CARD_FILE, card(config, rows))
+        write_text(beside / CARD_FILE, build_card(config, rows))
         shutil.copyfile(picture, beside / PICTURE_FILE)
         if rows:
             write_scores(beside, rows)

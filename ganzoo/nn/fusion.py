@@ -20,18 +20,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
-_WHOLE = ("nearest", "nearest-exact", "bilinear", "bicubic")
+_UPSAMPLE_MODES = ("nearest", "nearest-exact", "bilinear", "bicubic")
 """How pixels may be made of others, where the shares of these sum to one."""
 
 
-class Folded(nn.Sequential):
+class FusedSequential(nn.Sequential):
     """Layers one after another, as :class:`torch.nn.Sequential`, computed in fewer operations.
 
-    - nearest doubling and a convolution are one transposed convolution: :func:`conv2d_of_doubled`;
-    - a convolution and the mean of 2 x 2 pixels are one of stride 2: :func:`halved_conv2d`;
+    - nearest doubling and a convolution are one transposed convolution: :func:`upsample_conv2d`;
+    - a convolution and the mean of 2 x 2 pixels are one of stride 2: :func:`conv2d_avg_pool`;
     - 1 x 1 convolutions go before upsampling and behind pooling, to where there are fewer pixels;
     - a convolution, transposed or not, and batch normalisation in evaluation are one convolution;
-    - a convolution of all pixels, and a transposed one of a single pixel, are :func:`applied`.
+    - a convolution of all pixels, and a transposed one of a single pixel, are :func:`apply_layer`.
 
     Layers in nested Sequentials count as their own. What is folded are plain ``nn.Upsample``,
     ``nn.Conv2d`` of one group, stride and dilation and with zeros around it, ``nn.AvgPool2d``,
@@ -42,27 +42,27 @@ class Folded(nn.Sequential):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return what the layers make of features, one after another."""
-        layers = [*_flat(self), None]
+        layers = [*_flatten(self), None]
         while len(layers) > 1:
             first, second, *_ = layers
-            folded = _folded(first, second)
-            features = folded(features) if folded else applied(first, features)
+            folded = _fuse(first, second)
+            features = folded(features) if folded else apply_layer(first, features)
             del layers[: 2 if folded else 1]
         return features
 
 
-def applied(layer: nn.Module, features: Tensor) -> Tensor:
+def apply_layer(layer: nn.Module, features: Tensor) -> Tensor:
     """Return what a layer makes of features.
 
     A plain convolution of one group that sees all pixels of features ``(N, C, H, W)`` at once, or a
     transposed one of features ``(N, C, 1, 1)``, is a product of matrices; anything else is called.
     """
-    if not _fills(layer, features):
+    if not _is_matrix_product(layer, features):
         return layer(features)
-    return _product(layer, features, layer.weight, layer.bias)
+    return _multiply(layer, features, layer.weight, layer.bias)
 
 
-def conv2d_of_doubled(
+def upsample_conv2d(
     features: Tensor, weight: Tensor, bias: Tensor | None = None, padding: tuple[int, int] = (1, 1)
 ) -> Tensor:
     """Double the pixels of features, each to 2 x 2 that are equal, and convolve them.
@@ -77,11 +77,11 @@ def conv2d_of_doubled(
         Features ``(N, D, 2H + 2 padding - K + 1, ...)``: ``(N, D, 2H, 2W)`` for 3 x 3 weights.
     """
     around = [side - 1 - given for side, given in zip(weight.shape[2:], padding, strict=True)]
-    kernel = 4 * _windows(weight.flip(2, 3)).transpose(0, 1)
+    kernel = 4 * _average_windows(weight.flip(2, 3)).transpose(0, 1)
     return F.conv_transpose2d(features, kernel, bias, stride=2, padding=around)
 
 
-def halved_conv2d(
+def conv2d_avg_pool(
     features: Tensor, weight: Tensor, bias: Tensor | None = None, padding: tuple[int, int] = (1, 1)
 ) -> Tensor:
     """Convolve features, and take the mean of each 2 x 2 pixels.
@@ -96,18 +96,18 @@ def halved_conv2d(
         Features ``(N, D, (H + 2 padding - K + 1) // 2, ...)``: ``(N, D, H // 2, W // 2)`` for
         3 x 3 weights. A last row or column without a partner is left out.
     """
-    return F.conv2d(features, _windows(weight), bias, stride=2, padding=padding)
+    return F.conv2d(features, _average_windows(weight), bias, stride=2, padding=padding)
 
 
-def _windows(weight: Tensor) -> Tensor:
+def _average_windows(weight: Tensor) -> Tensor:
     """Average each 2 x 2 of weights ``(D, C, K, L)`` and zeros around: ``(D, C, K + 1, L + 1)``."""
     return F.avg_pool2d(weight, 2, stride=1, padding=1)
 
 
-def _product(
+def _multiply(
     layer: nn.Conv2d | nn.ConvTranspose2d, features: Tensor, weight: Tensor, bias: Tensor | None
 ) -> Tensor:
-    """Compute a layer that :func:`_fills`, with some weight and bias, channels-last.
+    """Compute a layer that :func:`_is_matrix_product`, with some weight and bias, channels-last.
 
     In that order of numbers what training has is a matrix already, and nothing is copied.
     """
@@ -119,7 +119,7 @@ def _product(
     return (pixels if bias is None else pixels + bias).permute(0, 3, 1, 2)
 
 
-def _normalised(
+def _conv_batch_norm(
     layer: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d, features: Tensor
 ) -> Tensor:
     """Compute a convolution and what normalises its channels by numbers that stand fast."""
@@ -133,8 +133,8 @@ def _normalised(
         bias = bias + layer.bias * factor
     channels = (-1, 1, 1, 1) if isinstance(layer, nn.Conv2d) else (-1, 1, 1)
     weight = layer.weight * factor.view(channels)
-    if _fills(layer, features):
-        return _product(layer, features, weight, bias)
+    if _is_matrix_product(layer, features):
+        return _multiply(layer, features, weight, bias)
     if isinstance(layer, nn.Conv2d):
         return F.conv2d(features, weight, bias, layer.stride, layer.padding, layer.dilation)
     return F.conv_transpose2d(
@@ -142,36 +142,41 @@ def _normalised(
     )
 
 
-def _flat(layers: nn.Sequential) -> Iterator[nn.Module]:
+def _flatten(layers: nn.Sequential) -> Iterator[nn.Module]:
     for layer in layers:
-        if type(layer) in (nn.Sequential, Folded) and not _hooked(layer):
-            yield from _flat(layer)
+        if type(layer) in (nn.Sequential, FusedSequential) and not _has_hooks(layer):
+            yield from _flatten(layer)
         else:
             yield layer
 
 
-def _folded(first: nn.Module, second: nn.Module | None) -> Callable[[Tensor], Tensor] | None:
+def _fuse(first: nn.Module, second: nn.Module | None) -> Callable[[Tensor], Tensor] | None:
     """Return what two layers do together, if that takes fewer operations than one by one."""
-    if _is(first, nn.Upsample) and _is(second, nn.Conv2d) and _grows(first):
-        if _pointwise(second):
+    if _is_plain(first, nn.Upsample) and _is_plain(second, nn.Conv2d) and _is_upscaling(first):
+        if _is_pointwise(second):
             return lambda features: first(second(features))
-        if _doubles(first) and _dense(second) and _inside(second):
-            return lambda features: conv2d_of_doubled(
+        if _is_doubling(first) and _is_dense(second) and _has_small_padding(second):
+            return lambda features: upsample_conv2d(
                 features, second.weight, second.bias, second.padding
             )
-    if _is(first, nn.Conv2d) and _is(second, nn.AvgPool2d) and _averages(second):
-        if _pointwise(first):
+    if _is_plain(first, nn.Conv2d) and _is_plain(second, nn.AvgPool2d) and _is_plain_mean(second):
+        if _is_pointwise(first):
             return lambda features: first(second(features))
-        if _halves(second) and _dense(first):
-            return lambda features: halved_conv2d(features, first.weight, first.bias, first.padding)
-    if _is(second, nn.BatchNorm2d) and _settled(second) and _scalable(first):
-        return lambda features: _normalised(first, second, features)
+        if _is_halving(second) and _is_dense(first):
+            return lambda features: conv2d_avg_pool(
+                features, first.weight, first.bias, first.padding
+            )
+    if _is_plain(second, nn.BatchNorm2d) and _has_fixed_stats(second) and _can_scale(first):
+        return lambda features: _conv_batch_norm(first, second, features)
     return None
 
 
-def _fills(layer: nn.Module, features: Tensor) -> bool:
+def _is_matrix_product(layer: nn.Module, features: Tensor) -> bool:
     """Tell whether each output of a layer is of all its input, or all its output of one pixel."""
-    if not (_is(layer, nn.Conv2d) or _is(layer, nn.ConvTranspose2d)) or features.dim() != 4:
+    if (
+        not (_is_plain(layer, nn.Conv2d) or _is_plain(layer, nn.ConvTranspose2d))
+        or features.dim() != 4
+    ):
         return False
     plain = layer.padding == (0, 0) and layer.dilation == (1, 1) and layer.groups == 1
     if isinstance(layer, nn.ConvTranspose2d):
@@ -179,29 +184,29 @@ def _fills(layer: nn.Module, features: Tensor) -> bool:
     return plain and features.shape[2:] == layer.kernel_size
 
 
-def _scalable(layer: nn.Module) -> bool:
+def _can_scale(layer: nn.Module) -> bool:
     """Tell whether a layer may have a factor and a bias for each of its channels."""
-    if _is(layer, nn.ConvTranspose2d):
+    if _is_plain(layer, nn.ConvTranspose2d):
         return layer.groups == 1 and layer.dilation == (1, 1)
-    return _is(layer, nn.Conv2d) and layer.groups == 1 and layer.padding_mode == "zeros"
+    return _is_plain(layer, nn.Conv2d) and layer.groups == 1 and layer.padding_mode == "zeros"
 
 
-def _settled(norm: nn.BatchNorm2d) -> bool:
+def _has_fixed_stats(norm: nn.BatchNorm2d) -> bool:
     """Tell whether normalisation is by stored numbers, and not by those of the batch."""
     return not norm.training and norm.running_mean is not None
 
 
-def _is(layer: nn.Module | None, kind: type[nn.Module]) -> bool:
+def _is_plain(layer: nn.Module | None, kind: type[nn.Module]) -> bool:
     """Tell whether calling a layer does what its kind does, and nothing else."""
     return (
         layer is not None
         and type_before_parametrizations(layer) is kind
         and "forward" not in vars(layer)
-        and not _hooked(layer)
+        and not _has_hooks(layer)
     )
 
 
-def _hooked(layer: nn.Module) -> bool:
+def _has_hooks(layer: nn.Module) -> bool:
     return bool(
         layer._forward_hooks
         or layer._forward_pre_hooks
@@ -210,12 +215,12 @@ def _hooked(layer: nn.Module) -> bool:
     )
 
 
-def _pointwise(layer: nn.Conv2d) -> bool:
+def _is_pointwise(layer: nn.Conv2d) -> bool:
     same = layer.padding in ((0, 0), "valid", "same")
     return layer.kernel_size == layer.stride == (1, 1) and same
 
 
-def _dense(layer: nn.Conv2d) -> bool:
+def _is_dense(layer: nn.Conv2d) -> bool:
     return (
         layer.stride == layer.dilation == (1, 1)
         and layer.groups == 1
@@ -224,15 +229,15 @@ def _dense(layer: nn.Conv2d) -> bool:
     )
 
 
-def _inside(layer: nn.Conv2d) -> bool:
+def _has_small_padding(layer: nn.Conv2d) -> bool:
     return all(side > given for side, given in zip(layer.kernel_size, layer.padding, strict=True))
 
 
-def _grows(layer: nn.Upsample) -> bool:
-    return layer.mode in _WHOLE and min(_factors(layer)) > 1
+def _is_upscaling(layer: nn.Upsample) -> bool:
+    return layer.mode in _UPSAMPLE_MODES and min(_factors(layer)) > 1
 
 
-def _doubles(layer: nn.Upsample) -> bool:
+def _is_doubling(layer: nn.Upsample) -> bool:
     return layer.mode.startswith("nearest") and set(_factors(layer)) == {2}
 
 
@@ -241,11 +246,11 @@ def _factors(layer: nn.Upsample) -> tuple[float, ...]:
     return given if isinstance(given, tuple) else (given or 0,)
 
 
-def _averages(layer: nn.AvgPool2d) -> bool:
+def _is_plain_mean(layer: nn.AvgPool2d) -> bool:
     return layer.padding in (0, (0, 0)) and layer.divisor_override is None
 
 
-def _halves(layer: nn.AvgPool2d) -> bool:
+def _is_halving(layer: nn.AvgPool2d) -> bool:
     sides = {_pair(layer.kernel_size), _pair(layer.stride)}
     return sides == {(2, 2)} and not layer.ceil_mode
 

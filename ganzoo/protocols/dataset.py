@@ -14,22 +14,22 @@ from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from ganzoo.component import Component, Options
 from ganzoo.errors import InputError, did_you_mean
-from ganzoo.storage.cache import cached_tensors
+from ganzoo.storage.cache import get_or_make_tensors
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from ganzoo.storage.mapped_array import Rows
+    from ganzoo.storage.mapped_array import MappedArray
 
-NAMED = 10
+MAX_NAMED = 10
 """Unreadable files that are named one by one."""
 LARGEST_SIDE = 4096
 LARGEST_SAMPLE = 4 * LARGEST_SIDE**2
 """Numbers in one sample."""
 MOST_CLASSES = 1_000_000
 IMAGE_CHANNELS = (1, 3, 4)
-KEPT_BYTES = 1 << 24
+MIN_CACHED_BYTES = 1 << 24
 """Images of fewer bytes are resized each time."""
 SMALLEST_SIDES = (4, 7)
 """Pixels of the shorter side, at least and at most, of an image that was halved."""
@@ -177,10 +177,10 @@ class Samples:
     """Whether they stay on the disk, as a tensor that is mapped from a file."""
     content: str | None = None
     """The fingerprint, where whoever read the samples knows it already."""
-    rows: Rows | None = None
+    rows: MappedArray | None = None
     """The file that ``stored`` is mapped from.
 
-    It is one of :class:`ganzoo.storage.mapped_array.Rows`.
+    It is one of :class:`ganzoo.storage.mapped_array.MappedArray`.
     """
 
     def __post_init__(self) -> None:
@@ -203,8 +203,8 @@ class Samples:
         if not self.skipped:
             return []
         count = len(self.skipped)
-        shown = [f"skipped {what}" for what in self.skipped[:NAMED]]
-        more = [f"and {count - NAMED} more"] if count > NAMED else []
+        shown = [f"skipped {what}" for what in self.skipped[:MAX_NAMED]]
+        more = [f"and {count - MAX_NAMED} more"] if count > MAX_NAMED else []
         return [f"{count} of {count + len(self)} images cannot be read", *shown, *more]
 
     def chosen(self, indices: Tensor) -> Tensor:
@@ -249,13 +249,13 @@ class Samples:
         return self.content or fingerprint(self.rows or self.stored)
 
 
-def fingerprint(stored: Tensor | Rows) -> str:
+def fingerprint(stored: Tensor | MappedArray) -> str:
     """Hash samples: their shape and every one, in order. SHA-256, hexadecimal."""
-    from ganzoo.storage.mapped_array import Rows
+    from ganzoo.storage.mapped_array import MappedArray
 
-    whole = stored.mapped if isinstance(stored, Rows) else stored.detach().cpu().contiguous()
+    whole = stored.mapped if isinstance(stored, MappedArray) else stored.detach().cpu().contiguous()
     digest = hashlib.sha256(repr((tuple(whole.shape), str(whole.dtype))).encode())
-    if isinstance(stored, Rows):  # read: what is mapped and touched counts as memory
+    if isinstance(stored, MappedArray):  # read: what is mapped and touched counts as memory
         for block in stored.blocks():
             digest.update(block)
     else:
@@ -284,7 +284,7 @@ class Dataset(Component, ABC):
         return getattr(self, "split", "all")
 
 
-def _height_and_width(value: Any) -> Any:
+def _parse_size(value: Any) -> Any:
     if isinstance(value, str):
         value = value.lower().split("x")
     if isinstance(value, int):
@@ -295,7 +295,7 @@ def _height_and_width(value: Any) -> Any:
 
 
 Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
-ImageSize = Annotated[tuple[Side, Side], BeforeValidator(_height_and_width)]
+ImageSize = Annotated[tuple[Side, Side], BeforeValidator(_parse_size)]
 
 
 class ImageDataset(Dataset):
@@ -318,8 +318,8 @@ class ImageDataset(Dataset):
 
         from ganzoo.media.images import resize
 
-        if stored.nbytes < KEPT_BYTES:
+        if stored.nbytes < MIN_CACHED_BYTES:
             return resize(stored, size)
         key = {"resized": fingerprint(stored), "size": list(size), "torch": torch.__version__}
-        kept = cached_tensors("images", key, lambda: {"images": resize(stored, size)})
+        kept = get_or_make_tensors("images", key, lambda: {"images": resize(stored, size)})
         return kept["images"]

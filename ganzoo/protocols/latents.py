@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-STRAIGHT = 1e-6
+MIN_SINE = 1e-6
 """Sine of the angle between two points below which the way between them is straight."""
 
 
@@ -70,7 +70,7 @@ def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
     far = torch.linalg.vector_norm(ahead + aside, dim=1, keepdim=True)
     angle = 2 * torch.atan2(near, far)  # the arc cosine loses digits where it is small
     sine = angle.sin()
-    straight = sine < STRAIGHT
+    straight = sine < MIN_SINE
     left = torch.where(straight, 1 - share, ((1 - share) * angle).sin() / sine)
     done = torch.where(straight, share, (share * angle).sin() / sine)
     return (left * one + done * other).to(start)

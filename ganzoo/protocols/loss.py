@@ -221,7 +221,7 @@ def mixes_batch(discriminator: nn.Module, data: DataSpec, *, conditional: bool =
 
     import torch
 
-    from ganzoo.compute.seeding import kept_randomness
+    from ganzoo.compute.seeding import preserve_rng_state
 
     labels = torch.zeros(4, dtype=torch.int64) if conditional else None
 
@@ -231,7 +231,7 @@ def mixes_batch(discriminator: nn.Module, data: DataSpec, *, conditional: bool =
         torch.manual_seed(0)
         return Discriminator(probe, labels)(torch.cat([sample, companions]))[0]
 
-    with kept_randomness(), torch.no_grad():
+    with preserve_rng_state(), torch.no_grad():
         torch.manual_seed(0)
         sample, *companions = torch.randn(7, *data.shape).split([1, 3, 3])
         these, those = (first_logits(others) for others in companions)

@@ -11,17 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganzoo.cards.card import card, licence_of, merged
+from ganzoo.cards.card import build_card, read_licence, merge_card
 from ganzoo.config import ModelConfig
 from ganzoo.errors import GanzooError, InputError, first_line
 from ganzoo.models.find import find_model
 from ganzoo.models.folder import FileRecord, ModelFolder, write_manifest
-from ganzoo.models.hub import HubFolder, parse
-from ganzoo.models.model import loaded
+from ganzoo.models.hub import HubFolder, parse_reference
+from ganzoo.models.model import load_folder
 from ganzoo.protocols.tracker import METRICS_FILE
 from ganzoo.publishing.repository import Publication, Repository
-from ganzoo.publishing.spaces import Page, Subject, chosen
-from ganzoo.publishing.training_curve import training_curve
+from ganzoo.publishing.spaces import SpacePage, SpaceModel, choose_space
+from ganzoo.publishing.training_curve import draw_training_curve
 from ganzoo.runs.file_names import (
     CARD_FILE,
     CONFIG_FILE,
@@ -42,7 +42,7 @@ from ganzoo.storage.files import (
     user_path,
     write_text,
 )
-from ganzoo.storage.paths import without_folders
+from ganzoo.storage.paths import strip_folders
 
 if TYPE_CHECKING:
     from ganzoo.runs.folder import Run
@@ -89,37 +89,37 @@ def publish(
         InputError: there is no such model, or it must not be published as it is.
         GanzooError: the Hub cannot be reached, refuses, or has changed meanwhile.
     """
-    wanted = parse(repo)
+    wanted = parse_reference(repo)
     if wanted is None or wanted.revision is not None:
         raise InputError(f"'{repo}' is no name of a model on the Hub: write user/name")
-    parse(repo, revision)  # a tag by which nobody could load it is none
-    page = chosen(space) if space else None
+    parse_reference(repo, revision)  # a tag by which nobody could load it is none
+    page = choose_space(space) if space else None
     folder = find_model(model)
     with tempfile.TemporaryDirectory(prefix="ganzoo-") as place:
-        staged = _Staged(folder, Path(place))
+        staged = _StagedModel(folder, Path(place))
         staged.add(map(user_path, add))
-        own = _text_of(user_path(card_file)) if card_file else _edited(folder)
+        own = _read_card(user_path(card_file)) if card_file else _read_edited_card(folder)
         repository = theirs = tagged = None
         if not dry_run:
             repository = Repository(wanted.repo, private=private)
             theirs = repository.text(CARD_FILE)
             tagged = None if revision is None else repository.tagged(revision)
-        generated = staged.card(wanted.repo, license or licence_of(own) or licence_of(theirs))
+        generated = staged.card(wanted.repo, license or read_licence(own) or read_licence(theirs))
         if repository and theirs is not None and not card_file:
-            own = _chosen(own, theirs, generated, repository, warn)
+            own = _choose_card(own, theirs, generated, repository, warn)
         staged.write_card(generated, own, warn)
-        subject = Subject(staged.config, wanted.repo, staged.licence())
+        subject = SpaceModel(staged.config, wanted.repo, staged.licence())
         if repository is None:
             told = None if page is None else page.rehearsed(subject)
             return Publication(wanted.repo, staged.records(), space=told)
         found = repository.publish(staged.place, staged.records(), staged.title, revision, tagged)
-        return found if page is None else _with_space(found, page, subject, private, warn)
+        return found if page is None else _publish_space(found, page, subject, private, warn)
 
 
-def _with_space(
+def _publish_space(
     found: Publication,
-    page: Page,
-    subject: Subject,
+    page: SpacePage,
+    subject: SpaceModel,
     private: bool,
     warn: Callable[[str], None],
 ) -> Publication:
@@ -134,7 +134,7 @@ def _with_space(
         ) from error
 
 
-def _edited(folder: ModelFolder) -> str | None:
+def _read_edited_card(folder: ModelFolder) -> str | None:
     """Return the card of a model folder, if a person has written in it."""
     path = folder.path / CARD_FILE
     if isinstance(folder, HubFolder):
@@ -143,11 +143,11 @@ def _edited(folder: ModelFolder) -> str | None:
         raise InputError(f"{path} is a link; put the file itself there")
     if not path.exists():
         return None
-    text, record = _text_of(path), folder.records.get(CARD_FILE)
+    text, record = _read_card(path), folder.records.get(CARD_FILE)
     return None if record and sha256(path) == record.sha256 else text
 
 
-def _chosen(
+def _choose_card(
     own: str | None,
     theirs: str,
     generated: str,
@@ -161,8 +161,8 @@ def _chosen(
     """
     if own is None:
         return theirs
-    with_theirs = merged(generated, theirs)[0]
-    if with_theirs in (generated, merged(generated, own)[0]):
+    with_theirs = merge_card(generated, theirs)[0]
+    if with_theirs in (generated, merge_card(generated, own)[0]):
         return own
     record = repository.listed().get(CARD_FILE)
     if record and record.sha256 == hashlib.sha256(theirs.encode()).hexdigest():
@@ -175,17 +175,17 @@ def _chosen(
     )
 
 
-def _text_of(path: Path) -> str:
+def _read_card(path: Path) -> str:
     return read_text(path, LIMITS[CARD_FILE], "for a card")
 
 
-class _Staged:
+class _StagedModel:
     """A copy of what is published, so that nothing else can be and nothing changes meanwhile."""
 
     def __init__(self, folder: ModelFolder, place: Path) -> None:
         self.place = place
         # What others could not load is not published, nor copied: it may be of any size.
-        loaded(folder).discriminator  # noqa: B018 - read and verified when it is asked for
+        load_folder(folder).discriminator  # noqa: B018 - read and verified when it is asked for
         for name in (GENERATOR_FILE, DISCRIMINATOR_FILE, PICTURE_FILE):
             copy = shutil.copyfile(folder.own(name), place / name)
             if sha256(copy) != folder.records[name].sha256:
@@ -194,14 +194,14 @@ class _Staged:
             folder.own(name)  # they are read and written anew
         self.config = folder.config()
         self.rows = [
-            row.model_copy(update={"options": without_folders(row.options)})
+            row.model_copy(update={"options": strip_folders(row.options)})
             for row in folder.scores()
         ]
-        shared = shareable(self.config)
+        shared = strip_local(self.config)
         write_text(place / CONFIG_FILE, to_json(shared.model_dump(mode="json")))
         if self.rows:
             write_scores(place, self.rows)
-        if (curve := _curve(folder)) is not None:
+        if (curve := _draw_curve(folder)) is not None:
             (place / CURVE_FILE).write_bytes(curve)
         for name in (PICTURE_FILE, CURVE_FILE):
             if (place / name).exists():
@@ -215,11 +215,11 @@ class _Staged:
     def card(self, repo: str, license: str | list[str] | None) -> str:
         """Return the card as ganzoo writes it."""
         curve = CURVE_FILE if (self.place / CURVE_FILE).exists() else None
-        return card(self.config, self.rows, reference=repo, license=license, curve=curve)
+        return build_card(self.config, self.rows, reference=repo, license=license, curve=curve)
 
     def licence(self) -> str | list[str] | None:
         """Return the licence that the card names, once it is written."""
-        return licence_of((self.place / CARD_FILE).read_text(encoding="utf-8"))
+        return read_licence((self.place / CARD_FILE).read_text(encoding="utf-8"))
 
     def add(self, files: Iterable[Path]) -> None:
         """Copy other files that the repository is to carry.
@@ -243,7 +243,7 @@ class _Staged:
 
     def write_card(self, generated: str, own: str | None, warn: Callable[[str], None]) -> None:
         """Write the card, with what a person wrote in another one, and the manifest."""
-        text, kept = (generated, []) if own is None else merged(generated, own)
+        text, kept = (generated, []) if own is None else merge_card(generated, own)
         for section in kept:
             warn(f"the section '{section}' of the card was edited by hand and stays as it is")
         write_text(self.place / CARD_FILE, text)
@@ -254,13 +254,13 @@ class _Staged:
         return {name: FileRecord(**about) for name, about in manifest(self.place).items()}
 
 
-def _curve(folder: ModelFolder) -> bytes | None:
+def _draw_curve(folder: ModelFolder) -> bytes | None:
     """Draw the curve of the run that a model lies in, or take the one that it has."""
     run = folder.run()
     if run is None:
         return folder.own(CURVE_FILE).read_bytes() if folder.has(CURVE_FILE) else None
     path = run.path / METRICS_FILE
-    return training_curve(path) if path.exists() else None
+    return draw_training_curve(path) if path.exists() else None
 
 
 def _check_picture(path: Path) -> None:
@@ -273,7 +273,7 @@ def _check_picture(path: Path) -> None:
         raise InputError(f"{path.name} is no PNG: {first_line(error)}") from None
 
 
-def shareable(config: ModelConfig) -> ModelConfig:
+def strip_local(config: ModelConfig) -> ModelConfig:
     """Return a configuration without what belongs to a machine: trackers, and where folders are.
 
     Of a path in an option the last name is left.
@@ -281,5 +281,5 @@ def shareable(config: ModelConfig) -> ModelConfig:
     tree = config.model_dump(mode="json")
     tree["trackers"] = []
     for choice in (*(tree[part] for part in PARTS), *tree["augmentations"]):
-        choice["options"] = without_folders(choice["options"])
+        choice["options"] = strip_folders(choice["options"])
     return ModelConfig.model_validate(tree)

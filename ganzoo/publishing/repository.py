@@ -11,23 +11,23 @@ from typing import Any
 from pydantic import ValidationError
 
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.models.folder import RECORDS, FileRecord
+from ganzoo.models.folder import MANIFEST_ADAPTER, FileRecord
 from ganzoo.models.hub import (
-    LOGIN,
+    LOGIN_HINT,
     Reference,
     Result,
     download,
     has_hash,
-    in_a_line,
-    library,
-    passing,
-    patiently,
-    speaking,
+    to_one_line,
+    client_info,
+    is_transient,
+    retry,
+    explain_hub_errors,
 )
 from ganzoo.runs.file_names import LIMITS, MANIFEST_FILE
 from ganzoo.storage.files import JSON_LIMIT
 
-IGNORING = ".gitignore"
+IGNORE_FILE = ".gitignore"
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ class Repository:
         if constants.HF_HUB_OFFLINE:
             raise GanzooError("HF_HUB_OFFLINE is set, so that nothing can be published")
         if get_token() is None:
-            raise GanzooError(f"the Hub does not know you: {LOGIN}, or set HF_TOKEN")
+            raise GanzooError(f"the Hub does not know you: {LOGIN_HINT}, or set HF_TOKEN")
         self.kind = "model" if sdk is None else "space"
         self.repo = name
         self.name = name if sdk is None else f"the Space {name}"
         self.reference = Reference(name, kind=self.kind)
-        self.api = HfApi(**library())
+        self.api = HfApi(**client_info())
         with self._speaking():
-            made = _patiently(
+            made = _retry(
                 lambda: self.api.create_repo(
                     name,
                     private=private or None,
@@ -127,7 +127,7 @@ class Repository:
     def listed(self) -> dict[str, FileRecord]:
         """Return what the manifest of the newest commit lists; nothing if there is none."""
         try:
-            return RECORDS.validate_json(self.text(MANIFEST_FILE) or "{}")
+            return MANIFEST_ADAPTER.validate_json(self.text(MANIFEST_FILE) or "{}")
         except ValidationError:
             return {}
 
@@ -171,7 +171,7 @@ class Repository:
     def tagged(self, tag: str) -> str | None:
         """Return the commit of a tag, or None if there is none of that name."""
         with self._speaking():
-            tags = _patiently(lambda: self.api.list_repo_refs(self.repo)).tags
+            tags = _retry(lambda: self.api.list_repo_refs(self.repo)).tags
         return next((ref.target_commit for ref in tags if ref.name == tag), None)
 
     def commit(self, folder: Path, names: Iterable[str], gone: Iterable[str], message: str) -> str:
@@ -191,8 +191,8 @@ class Repository:
                 accepted.
             GanzooError: the Hub cannot be reached or refuses, or somebody else committed.
         """
-        if IGNORING in self.files:  # what it names would be left out without a word
-            raise InputError(f"{self.name} has a {IGNORING}: remove it there, and publish again")
+        if IGNORE_FILE in self.files:  # what it names would be left out without a word
+            raise InputError(f"{self.name} has a {IGNORE_FILE}: remove it there, and publish again")
         names, gone = list(names), list(gone)
 
         def send() -> str:
@@ -213,12 +213,14 @@ class Repository:
             except Exception as error:
                 _refuse_card(error)
                 # Also where it is refused: what was tried before may have been done since.
-                if (passing(error) or _conflicts(error)) and (now := self._newest()) != self.head:
+                if (is_transient(error) or _is_conflict(error)) and (
+                    now := self._newest()
+                ) != self.head:
                     return self._found(now, folder)
                 raise
 
         with self._speaking():
-            return _patiently(send)
+            return _retry(send)
 
     def tag(self, name: str, commit: str) -> None:
         """Give a commit a tag.
@@ -228,7 +230,7 @@ class Repository:
         """
         try:
             with self._speaking():
-                _patiently(lambda: self._tag(name, commit))
+                _retry(lambda: self._tag(name, commit))
         except GanzooError as error:
             raise GanzooError(
                 f"{self.name} is published as {commit}, without its tag '{name}': {error}"
@@ -239,11 +241,11 @@ class Repository:
             self.api.create_tag(self.repo, tag=name, revision=commit)
         except Exception as error:
             # It may be there by a request before this one, whose answer was lost.
-            if not _conflicts(error) or self.tagged(name) != commit:
+            if not _is_conflict(error) or self.tagged(name) != commit:
                 raise
 
     def _about(self, **more: Any) -> Any:
-        return _patiently(lambda: self.api.repo_info(self.repo, repo_type=self.kind, **more))
+        return _retry(lambda: self.api.repo_info(self.repo, repo_type=self.kind, **more))
 
     def _at(self, commit: str) -> Reference:
         return replace(self.reference, revision=commit)
@@ -265,14 +267,14 @@ class Repository:
         )
 
     def _speaking(self) -> AbstractContextManager[None]:
-        return speaking(f"publish {self.name}", self.reference)
+        return explain_hub_errors(f"publish {self.name}", self.reference)
 
 
-def _patiently(ask: Callable[[], Result]) -> Result:
-    return patiently(ask, passing)
+def _retry(ask: Callable[[], Result]) -> Result:
+    return retry(ask, is_transient)
 
 
-def _conflicts(error: Exception) -> bool:
+def _is_conflict(error: Exception) -> bool:
     from huggingface_hub.errors import HfHubHTTPError
 
     return isinstance(error, HfHubHTTPError) and error.response.status_code in (409, 412)
@@ -286,5 +288,5 @@ def _refuse_card(error: Exception) -> None:
     """
     title, *faults = str(error).splitlines() or [""]
     if isinstance(error, ValueError) and title.startswith("Invalid metadata in README.md"):
-        words = in_a_line("; ".join(fault.removeprefix("- ") for fault in faults))
+        words = to_one_line("; ".join(fault.removeprefix("- ") for fault in faults))
         raise InputError(f"the Hub does not accept the card: {words}") from error

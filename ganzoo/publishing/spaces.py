@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo import registry
 from ganzoo.cards import front_matter, sections
-from ganzoo.cards.card import installable, licence_of, strangers
+from ganzoo.cards.card import valid_packages, read_licence, foreign_packages
 from ganzoo.cards.markdown import code, prose
 from ganzoo.cards.sections import Record
-from ganzoo.component import validated
-from ganzoo.errors import InputError, printable
+from ganzoo.component import parse_options
+from ganzoo.errors import InputError, escape_text
 from ganzoo.models.find import find_model
 from ganzoo.models.folder import FileRecord, read_manifest, write_manifest
-from ganzoo.models.hub import HubFolder, parse
+from ganzoo.models.hub import HubFolder, parse_reference
 from ganzoo.publishing.repository import Publication, Repository
 from ganzoo.registry import SPACE
 from ganzoo.runs.file_names import CARD_FILE, FILE_NAME, MANIFEST_FILE
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from ganzoo.protocols.space import Space
     from ganzoo.runs.folder import Run
 
-ADDRESS = "https://huggingface.co"
-TEMPLATE = re.compile(r"\s*Check out the configuration reference at \S+\s*")
+HUB_URL = "https://huggingface.co"
+HUB_TEMPLATE = re.compile(r"\s*Check out the configuration reference at \S+\s*")
 """All that the Hub itself writes below the metadata of a new Space."""
 
 
 @dataclass(frozen=True)
-class Subject:
+class SpaceModel:
     """The model that a Space shows."""
 
     config: ModelConfig
@@ -52,7 +52,7 @@ class Subject:
         return self.repo if self.revision is None else f"{self.repo}@{self.revision}"
 
 
-def chosen(kind: bool | str) -> Page:
+def choose_space(kind: bool | str) -> SpacePage:
     """Return the kind of Space that is meant, ready to be used.
 
     Args:
@@ -62,13 +62,13 @@ def chosen(kind: bool | str) -> Page:
         InputError: there is none of that name, or none or several to choose from.
         GanzooError: it needs what is missing.
     """
-    name = kind if isinstance(kind, str) else _only()
-    space: Space = validated(registry.get(SPACE, name), {}, f"{name}.")
+    name = kind if isinstance(kind, str) else _find_only_space()
+    space: Space = parse_options(registry.get(SPACE, name), {}, f"{name}.")
     space.check()
-    return Page(name, space)
+    return SpacePage(name, space)
 
 
-def _only() -> str:
+def _find_only_space() -> str:
     entries = registry.entries(SPACE)
     if len(entries) == 1:
         return entries[0].qualified
@@ -95,39 +95,41 @@ def write_space(
         model: A run, a model folder or a model of the Hub; the newest run if None.
         repo: Where the page finds the model: ``user/name`` or ``user/name@revision`` of the Hub.
         folder: Where the files are put.
-        kind: As for :func:`chosen`.
+        kind: As for :func:`choose_space`.
         license: Licence of the model; that of its card if None.
         warn: Called with what is worth a person's attention.
 
     Raises:
         InputError: there is no such model or kind of Space, or the name is none.
     """
-    reference = parse(repo)
+    reference = parse_reference(repo)
     if reference is None:
         raise InputError(f"'{repo}' is no name of a model on the Hub: write user/name")
-    page, found, place = chosen(kind), find_model(model), user_path(folder)
+    page, found, place = choose_space(kind), find_model(model), user_path(folder)
     revision = reference.revision
     if revision is None and isinstance(found, HubFolder) and found.repo == reference.repo:
         revision = found.commit
-    licence = license or licence_of(_card_of(found))
-    subject = Subject(found.config(), reference.repo, licence, revision)
+    licence = license or read_licence(_read_card(found))
+    subject = SpaceModel(found.config(), reference.repo, licence, revision)
     listed = read_manifest(place / MANIFEST_FILE) if (place / MANIFEST_FILE).exists() else {}
     with tempfile.TemporaryDirectory(prefix="ganzoo-") as beside:
-        records = page.stage(subject, Path(beside), lambda name: _text(place / name), listed, warn)
+        records = page.stage(
+            subject, Path(beside), lambda name: _read_if_exists(place / name), listed, warn
+        )
         place.mkdir(parents=True, exist_ok=True)
         for name in records:
             write_text(place / name, (Path(beside) / name).read_text(encoding="utf-8"))
     return [place / name for name in records]
 
 
-def _card_of(folder: ModelFolder) -> str | None:
+def _read_card(folder: ModelFolder) -> str | None:
     """Return the card of a model, as a person may have edited it where the folder is here."""
     if isinstance(folder, HubFolder):
         return folder.file(CARD_FILE).read_text(encoding="utf-8")
-    return _text(folder.path / CARD_FILE)
+    return _read_if_exists(folder.path / CARD_FILE)
 
 
-def _text(path: Path) -> str | None:
+def _read_if_exists(path: Path) -> str | None:
     """Read a text that a person may have edited; None if there is no file."""
     if path.is_symlink():
         raise InputError(f"{path} is a link; put the file itself there")
@@ -136,7 +138,7 @@ def _text(path: Path) -> str | None:
     return read_text(path, JSON_LIMIT, "to go on with")
 
 
-class Page:
+class SpacePage:
     """A kind of Space, and what is made of it for a model.
 
     Args:
@@ -148,13 +150,15 @@ class Page:
         self.name = name
         self.space = space
 
-    def rehearsed(self, subject: Subject) -> Publication:
+    def rehearsed(self, subject: SpaceModel) -> Publication:
         """Return what would be published, where nobody is asked."""
         with tempfile.TemporaryDirectory(prefix="ganzoo-") as place:
             records = self.stage(subject, Path(place), lambda name: None, {}, lambda message: None)
         return Publication(subject.repo, records)
 
-    def publish(self, subject: Subject, private: bool, warn: Callable[[str], None]) -> Publication:
+    def publish(
+        self, subject: SpaceModel, private: bool, warn: Callable[[str], None]
+    ) -> Publication:
         """Publish the Space of a model, in one commit on the one that is found there.
 
         Args:
@@ -181,7 +185,7 @@ class Page:
 
     def stage(
         self,
-        subject: Subject,
+        subject: SpaceModel,
         place: Path,
         old: Callable[[str], str | None],
         listed: Mapping[str, FileRecord],
@@ -200,7 +204,7 @@ class Page:
             Every file with its size and SHA-256.
         """
         config = subject.config
-        packages = installable(strangers([config.architecture, config.loss, config.data]))
+        packages = valid_packages(foreign_packages([config.architecture, config.loss, config.data]))
         requirements = [f"{name}=={version}" for name, version in packages]
         for name, text in self.space.files(subject.reference, requirements).items():
             _check_name(self.name, name)
@@ -213,29 +217,31 @@ class Page:
         write_manifest(place)
         return {name: FileRecord(**about) for name, about in manifest(place).items()}
 
-    def _card(self, subject: Subject, old: str | None, warn: Callable[[str], None]) -> str:
+    def _card(self, subject: SpaceModel, old: str | None, warn: Callable[[str], None]) -> str:
         own = {**self.space.metadata(), "models": [subject.repo]}
         front: dict[str, Any] = {"title": subject.repo.partition("/")[2], **own}
         if subject.licence:
             front["license"] = subject.licence
-        about = {"about": sections.block("about", _about(subject))}
+        about = {"about": sections.build_section("about", _about(subject))}
         if old is None:
             record = Record(blocks=("about",), front=front)
-            body = sections.body(record, sections.apart(list(about.values())))
-            return f"---\n{front_matter.written(front)}---\n{body}"
+            body = sections.join_sections(record, sections.separate_sections(list(about.values())))
+            return f"---\n{front_matter.to_yaml(front)}---\n{body}"
         yaml, body = front_matter.split(old.removeprefix("\ufeff").replace("\r\n", "\n"))
         there = front_matter.read(yaml)
-        record, pieces = sections.parsed("" if TEMPLATE.fullmatch(body) else body)
+        record, pieces = sections.parse("" if HUB_TEMPLATE.fullmatch(body) else body)
         # A person may have given it another title, and all that the Hub knows besides.
-        front = {**front, **there, **own, **_licence(subject, there, record)}
-        pieces, away = sections.merged(about, pieces, record.blocks if record else ())
+        front = {**front, **there, **own, **_choose_licence(subject, there, record)}
+        pieces, away = sections.merge(about, pieces, record.blocks if record else ())
         if any(piece.edited for piece in pieces):
             warn("what the card of the Space says was edited by hand and stays as it is")
         record = Record(blocks=("about", *away), front=front)
-        return f"---\n{front_matter.rewritten(yaml, front)}---\n{sections.body(record, pieces)}"
+        return f"---\n{front_matter.update_yaml(yaml, front)}---\n{sections.join_sections(record, pieces)}"
 
 
-def _licence(subject: Subject, there: dict[str, Any], record: Record | None) -> dict[str, Any]:
+def _choose_licence(
+    subject: SpaceModel, there: dict[str, Any], record: Record | None
+) -> dict[str, Any]:
     """Return the model's licence, unless a person gave the Space one of its own."""
     before = None if record is None else record.front.get("license")
     if there.get("license") != before or not subject.licence:
@@ -243,21 +249,21 @@ def _licence(subject: Subject, there: dict[str, Any], record: Record | None) -> 
     return {"license": subject.licence}
 
 
-def _about(subject: Subject) -> str:
-    title, repo = prose(subject.config.title), printable(subject.repo)
+def _about(subject: SpaceModel) -> str:
+    title, repo = prose(subject.config.title), escape_text(subject.repo)
     return (
         f"# {repo}\n\n"
-        f"A page to play with [{repo}]({ADDRESS}/{repo}), a generative adversarial network: "
+        f"A page to play with [{repo}]({HUB_URL}/{repo}), a generative adversarial network: "
         f"{title}. All that it makes is synthetic.\n\n"
         f"It was written by {code('ganzoo publish --space')}. On a machine of your own, "
-        f"{code(f'ganzoo demo {printable(subject.reference)}')} shows the same."
+        f"{code(f'ganzoo demo {escape_text(subject.reference)}')} shows the same."
     )
 
 
 def _check_name(kind: str, name: str) -> None:
     taken = {CARD_FILE.lower(), MANIFEST_FILE.lower()}
     if not re.fullmatch(FILE_NAME, name) or name.lower() in taken:
-        raise InputError(f"the space '{kind}' has a file '{printable(name)}', which it must not")
+        raise InputError(f"the space '{kind}' has a file '{escape_text(name)}', which it must not")
 
 
 def _hash(text: str) -> str:

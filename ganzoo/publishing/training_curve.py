@@ -7,21 +7,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganzoo.runs.metrics import LOGITS, NETWORKS, NORM, Curve, is_number, logged_rows
+from ganzoo.runs.metrics import LOGITS, NETWORKS, GRADIENT_NORM, Curve, is_number, read_metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
 INCHES, DPI = (12, 5), 100
-MOST_POINTS = 600
+MAX_POINTS = 600
 """Points of a curve; of more, the means of as many after one another are drawn."""
-MOST_CURVES = 10
+MAX_CURVES = 10
 """Curves in a panel, one of each colour."""
 LONGEST_NAME = 32
 
 
-def training_curve(metrics_file: Path) -> bytes | None:
+def draw_training_curve(metrics_file: Path) -> bytes | None:
     """Draw the curves of a run as a PNG of 1200 x 500 pixels, the same bytes each time.
 
     A panel for the loss terms of each network, and one for logits where some were logged.
@@ -37,26 +37,26 @@ def training_curve(metrics_file: Path) -> bytes | None:
     """
     panels = {
         title: {name: curve for name, curve in curves.items() if len(curve) > 1}
-        for title, curves in _read(metrics_file).items()
+        for title, curves in _read_curves(metrics_file).items()
     }
     panels = {title: curves for title, curves in panels.items() if curves}
-    return _drawn(panels) if panels else None
+    return _draw_figure(panels) if panels else None
 
 
-def _read(path: Path) -> dict[str, dict[str, Curve]]:
+def _read_curves(path: Path) -> dict[str, dict[str, Curve]]:
     """Return curves by panel and name."""
     panels: dict[str, dict[str, Curve]] = {title: {} for title in (*NETWORKS, LOGITS)}
-    for step, row in logged_rows(path):
+    for step, row in read_metrics(path):
         for key, value in row.items():
             network, _, name = key.partition("/")
-            if network not in NETWORKS or not name or name == NORM or not is_number(value):
+            if network not in NETWORKS or not name or name == GRADIENT_NORM or not is_number(value):
                 continue
             title, label = (LOGITS, key) if "logit" in name else (network, name)
             panels[title].setdefault(label, {})[step] = value
     return panels
 
 
-def _drawn(panels: Mapping[str, Mapping[str, Curve]]) -> bytes:
+def _draw_figure(panels: Mapping[str, Mapping[str, Curve]]) -> bytes:
     from matplotlib import style
     from matplotlib.figure import Figure
 
@@ -65,16 +65,16 @@ def _drawn(panels: Mapping[str, Mapping[str, Curve]]) -> bytes:
         figure = Figure(figsize=INCHES, dpi=DPI, facecolor="white", layout="constrained")
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for place, (title, curves) in zip(axes, panels.items(), strict=True):
-            _draw(place, title, curves)
+            _draw_panel(place, title, curves)
         file = io.BytesIO()
         figure.savefig(file, format="png", metadata={"Software": None})
     return file.getvalue()
 
 
-def _draw(axes: Axes, title: str, curves: Mapping[str, Curve]) -> None:
+def _draw_panel(axes: Axes, title: str, curves: Mapping[str, Curve]) -> None:
     lines = []
-    for curve in list(curves.values())[:MOST_CURVES]:
-        points = _thinned(sorted(curve.items()))
+    for curve in list(curves.values())[:MAX_CURVES]:
+        points = _thin(sorted(curve.items()))
         lines += axes.plot([step for step, _ in points], [value for _, value in points], lw=1.2)
     axes.set_title(title)
     axes.set_xlabel("generator updates")
@@ -82,7 +82,7 @@ def _draw(axes: Axes, title: str, curves: Mapping[str, Curve]) -> None:
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     # A plugin names its terms: a dollar is no formula, and "_" hides nothing.
-    names = [_label(name) for name in curves][:MOST_CURVES]
+    names = [_label(name) for name in curves][:MAX_CURVES]
     legend = axes.legend(lines, names, frameon=False, loc="best")
     for text in legend.get_texts():
         text.set_parse_math(False)
@@ -93,9 +93,9 @@ def _label(name: str) -> str:
     return text[:LONGEST_NAME] or "term"
 
 
-def _thinned(points: Sequence[tuple[int, float]]) -> list[tuple[float, float]]:
+def _thin(points: Sequence[tuple[int, float]]) -> list[tuple[float, float]]:
     """Return means of points that follow one another, where there are too many."""
-    together = -(-len(points) // MOST_POINTS)
+    together = -(-len(points) // MAX_POINTS)
     parts = [points[start : start + together] for start in range(0, len(points), together)]
     return [
         (sum(step for step, _ in part) / len(part), sum(value for _, value in part) / len(part))

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Protocol
 from ganzoo.config import RunConfig, read_config
 from ganzoo.errors import InputError
 from ganzoo.storage.files import regular_size, to_json, write_text
-from ganzoo.runs.scores import LOGGED_FILE
+from ganzoo.runs.scores import SCORE_LOG_FILE
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-RUNS = "runs"
+RUNS_FOLDER = "runs"
 CONFIG_FILE = "config.json"
 LOCK_FILE = ".lock"
 PICTURE = re.compile(r"([0-9]{8,18})\.png")
 
 
-class Start(Protocol):
+class StartingPoint(Protocol):
     """What a run may start from, of which it keeps a copy."""
 
     def keep(self, folder: Path) -> None:
@@ -43,12 +43,12 @@ class Run:
         self.model = path / "model"
         self.best = path / "best"
         self.init = path / "init"
-        self.scores = path / LOGGED_FILE
+        self.scores = path / SCORE_LOG_FILE
 
     @classmethod
     @contextmanager
     def create(
-        cls, config: RunConfig, path: Path | None = None, start: Start | None = None
+        cls, config: RunConfig, path: Path | None = None, start: StartingPoint | None = None
     ) -> Iterator[Run]:
         """Make the folder, lock it for the block, and write the configuration, before any work.
 
@@ -57,7 +57,7 @@ class Run:
         Raises:
             InputError: the folder exists and is not empty, or another process has just made it.
         """
-        run = cls(path or _fresh_path(config))
+        run = cls(path or _create_path(config))
         run._refuse_taken(start)
         run.samples.mkdir(parents=True, exist_ok=True)
         with run.locked():
@@ -111,13 +111,13 @@ class Run:
         """Tell whether the folder looks like a run: a configuration beside a sample folder."""
         return (self.path / CONFIG_FILE).is_file() and self.samples.is_dir()
 
-    def _refuse_taken(self, start: Start | None) -> None:
+    def _refuse_taken(self, start: StartingPoint | None) -> None:
         if not self.path.exists() or (self.path.is_dir() and not self._content(start)):
             return
         go_on = f", or go on with --resume {self.path}" if self.is_run() else ""
         raise InputError(f"{self.path} exists already; choose another --out{go_on}")
 
-    def _content(self, start: Start | None) -> list[Path]:
+    def _content(self, start: StartingPoint | None) -> list[Path]:
         """List what is in the folder, but for what a run leaves that died before it began."""
         return [
             path
@@ -165,7 +165,7 @@ def newest_run(root: Path | None = None) -> Run:
     Raises:
         InputError: there is none.
     """
-    root = root or Path(RUNS)
+    root = root or Path(RUNS_FOLDER)
     found = [Run(path) for path in root.iterdir()] if root.is_dir() else []
     found = [run for run in found if run.is_run()]
     if not found:
@@ -173,13 +173,13 @@ def newest_run(root: Path | None = None) -> Run:
     return max(found, key=lambda run: (run.path / CONFIG_FILE).stat().st_mtime_ns)
 
 
-def _fresh_path(config: RunConfig) -> Path:
+def _create_path(config: RunConfig) -> Path:
     """Make a folder under ``runs/`` that no other process has made."""
     names = (config.architecture.name, config.loss.name, config.data.name)
     stem = "-".join([*names, datetime.now().strftime("%Y%m%d-%H%M%S")])
     taken = 0
     while True:
-        path = Path(RUNS) / (f"{stem}-{taken + 1}" if taken else stem)
+        path = Path(RUNS_FOLDER) / (f"{stem}-{taken + 1}" if taken else stem)
         try:
             path.mkdir(parents=True)
         except FileExistsError:

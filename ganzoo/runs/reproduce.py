@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import registry
-from ganzoo.component import validated
-from ganzoo.storage.paths import without_folders
+from ganzoo.component import parse_options
+from ganzoo.storage.paths import strip_folders
 from ganzoo.config import TrainSettings
 from ganzoo.resolve import resolve
-from ganzoo.errors import printable
+from ganzoo.errors import escape_text
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, Kind
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ WIDTH = 88
 
 
 @dataclass(frozen=True)
-class Again:
+class Reproduction:
     """What is given to train a run again."""
 
     architecture: str
@@ -39,7 +39,7 @@ class Again:
     trackers: tuple[str, ...] = ()
 
 
-def again(config: RunConfig, *, whole: bool = True) -> Again:
+def build_reproduction(config: RunConfig, *, whole: bool = True) -> Reproduction:
     """Find what a run was given that is not the default.
 
     Args:
@@ -63,56 +63,63 @@ def again(config: RunConfig, *, whole: bool = True) -> Again:
         settings |= _options(prefix, choice, kind, every)
     for each in config.augmentations:
         settings |= _options(f"augment.{each.name}", each, AUGMENTATION)
-    settings |= _training(config)
+    settings |= _train_options(config)
     if not whole:
-        return Again(architecture, loss, data, *_length(config), without_folders(settings))
+        return Reproduction(
+            architecture, loss, data, *_steps_and_seed(config), strip_folders(settings)
+        )
     for each in config.trackers:
         settings |= _options(f"tracker.{each.name}", each, TRACKER)
-    trackers = tuple(_called(TRACKER, each) for each in config.trackers)
+    trackers = tuple(_shortest_name(TRACKER, each) for each in config.trackers)
     init = config.init
     name = None if init is None else "@".join(filter(None, (init.name, init.revision)))
-    return Again(architecture, loss, data, *_length(config), settings, name, trackers)
+    return Reproduction(
+        architecture, loss, data, *_steps_and_seed(config), settings, name, trackers
+    )
 
 
-def command(config: RunConfig, *, whole: bool = False) -> str:
+def train_command(config: RunConfig, *, whole: bool = False) -> str:
     """Return the command that trains a run again, in lines that a terminal shows whole.
 
-    The arguments are those of :func:`again`.
+    The arguments are those of :func:`build_reproduction`.
     """
-    found = again(config, whole=whole)
+    found = build_reproduction(config, whole=whole)
     parts = [
-        _words(["ganzoo", "train", found.architecture]),
-        _words(["--loss", found.loss]),
-        _words(["--data", found.data]),
-        *([] if found.init is None else [_words(["--init", found.init])]),
-        _words(["--steps", str(found.steps)]),
-        _words(["--seed", str(found.seed)]),
-        *(_words(["--tracker", name]) for name in found.trackers),
-        *(_words(["--set", f"{key}={argument(value)}"]) for key, value in found.settings.items()),
+        _quote(["ganzoo", "train", found.architecture]),
+        _quote(["--loss", found.loss]),
+        _quote(["--data", found.data]),
+        *([] if found.init is None else [_quote(["--init", found.init])]),
+        _quote(["--steps", str(found.steps)]),
+        _quote(["--seed", str(found.seed)]),
+        *(_quote(["--tracker", name]) for name in found.trackers),
+        *(
+            _quote(["--set", f"{key}={format_argument(value)}"])
+            for key, value in found.settings.items()
+        ),
     ]
-    return _broken(parts)
+    return _wrap(parts)
 
 
-def argument(value: Any) -> str:
+def format_argument(value: Any) -> str:
     """Return a value as the command line takes it."""
     if isinstance(value, str):
         return value
-    if isinstance(value, list) and value and all(_plain(item) for item in value):
-        return ",".join(map(argument, value))
+    if isinstance(value, list) and value and all(_is_plain(item) for item in value):
+        return ",".join(map(format_argument, value))
     return json.dumps(value, ensure_ascii=False)
 
 
-def _plain(item: Any) -> bool:
+def _is_plain(item: Any) -> bool:
     return isinstance(item, (int, float)) or (isinstance(item, str) and "," not in item)
 
 
-def _length(config: RunConfig) -> tuple[int, int]:
+def _steps_and_seed(config: RunConfig) -> tuple[int, int]:
     return config.train.steps, config.train.seed
 
 
 def _names(config: RunConfig) -> list[str]:
     return [
-        _called(kind, choice)
+        _shortest_name(kind, choice)
         for kind, choice in (
             (ARCHITECTURE, config.architecture),
             (LOSS, config.loss),
@@ -121,27 +128,27 @@ def _names(config: RunConfig) -> list[str]:
     ]
 
 
-def _called(kind: Kind, choice: ComponentChoice) -> str:
+def _shortest_name(kind: Kind, choice: ComponentChoice) -> str:
     """Return what the command line calls a part: by the package too where it must."""
-    alone = len(registry.called(kind, choice.name)) == 1
+    alone = len(registry.find_all(kind, choice.name)) == 1
     return choice.name if alone else f"{choice.package}:{choice.name}"
 
 
-def _words(words: Iterable[str]) -> str:
-    return shlex.join(printable(word) for word in words)
+def _quote(words: Iterable[str]) -> str:
+    return shlex.join(escape_text(word) for word in words)
 
 
 def _options(
     prefix: str, choice: ComponentChoice, kind: Kind, every: bool = False
 ) -> dict[str, Any]:
     """Return the options of a component that are not its defaults, or every one."""
-    entry = registry.find_from(kind, choice.name, choice.package, choice.version)
-    built = validated(entry.load(), choice.options)
+    entry = registry.find_in_package(kind, choice.name, choice.package, choice.version)
+    built = parse_options(entry.load(), choice.options)
     chosen = built.model_dump(mode="json", exclude_defaults=not every)
     return {f"{prefix}.{name}": value for name, value in chosen.items()}
 
 
-def _training(config: RunConfig) -> dict[str, Any]:
+def _train_options(config: RunConfig) -> dict[str, Any]:
     """Return the options of the training that are not those of the parts' recipe."""
     options = {
         f"{prefix}.{name}": value
@@ -164,7 +171,7 @@ def _training(config: RunConfig) -> dict[str, Any]:
     return {**({"train.augment": names} if names != default else {}), **chosen}
 
 
-def _broken(parts: Sequence[str]) -> str:
+def _wrap(parts: Sequence[str]) -> str:
     """Join the parts of a command, in lines that a terminal shows whole where that can be."""
     lines = [parts[0]]
     for part in parts[1:]:

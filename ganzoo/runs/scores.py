@@ -10,11 +10,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from ganzoo.errors import InputError
-from ganzoo.storage.files import append_line, flat, read_json, regular_size, to_json, write_text
+from ganzoo.storage.files import append_line, flatten, read_json, regular_size, to_json, write_text
 
 SCORES_FILE = "scores.json"
 """The scores of a model folder, beside its weights."""
-LOGGED_FILE = "scores.jsonl"
+SCORE_LOG_FILE = "scores.jsonl"
 """The scores of a run, a line each."""
 INCIDENTAL = ("value", "std", "seed", "repeats", "step", "note")
 """What may differ between scores that compare."""
@@ -55,7 +55,7 @@ class ScoreRow(BaseModel):
 
     def protocol(self) -> dict[str, Any]:
         """Return what must agree with another score for the two to compare, flat, by name."""
-        return flat(self.model_dump(mode="json", exclude=set(INCIDENTAL)))
+        return flatten(self.model_dump(mode="json", exclude=set(INCIDENTAL)))
 
     @property
     def key(self) -> str:
@@ -107,7 +107,7 @@ def read_scores(folder: Path) -> list[ScoreRow]:
         raise InputError(f"{path} holds no scores; judge the model anew") from None
 
 
-def logged_scores(path: Path) -> list[ScoreRow]:
+def read_logged_scores(path: Path) -> list[ScoreRow]:
     """Read the scores of a run, in the order they were found; none if it was never judged.
 
     Lines that another version wrote, or that a killed process tore, are passed over.

@@ -35,7 +35,7 @@ Key = Mapping[str, Any]
 """All that the content depends on, as JSON has it."""
 
 
-def cached_folder(
+def get_or_make_folder(
     kind: str,
     key: Key,
     make: Callable[[Path], None],
@@ -55,19 +55,19 @@ def cached_folder(
     Raises:
         OSError: the cache cannot be written to.
     """
-    with _entry(kind, key) as folder:
-        if not (_is_of(folder, key) and valid(folder)):
+    with _lock_entry(kind, key) as folder:
+        if not (_has_key(folder, key) and valid(folder)):
             _fill(folder, key, make)
         return folder
 
 
-def kept_folder(kind: str, key: Key) -> Path | None:
-    """Return the folder of an entry if it is there; see :func:`cached_folder`."""
+def find_folder(kind: str, key: Key) -> Path | None:
+    """Return the folder of an entry if it is there; see :func:`get_or_make_folder`."""
     folder = _path(kind, key)
-    return folder if _is_of(folder, key) else None
+    return folder if _has_key(folder, key) else None
 
 
-def cached_tensors(
+def get_or_make_tensors(
     kind: str,
     key: Key,
     make: Callable[[], dict[str, Tensor]],
@@ -91,8 +91,8 @@ def cached_tensors(
         write_text(folder / "sha256", sha256(folder / TENSORS_FILE))
 
     try:
-        with _entry(kind, key) as folder:
-            if (kept := _kept(folder, key)) is not None and valid(kept):
+        with _lock_entry(kind, key) as folder:
+            if (kept := _load_verified(folder, key)) is not None and valid(kept):
                 return kept
             _fill(folder, key, write)
     except OSError:  # a cache that is full or read-only must not stop the work
@@ -101,20 +101,20 @@ def cached_tensors(
     return made
 
 
-def kept_tensors(
+def find_tensors(
     kind: str, key: Key, valid: Callable[[dict[str, Tensor]], bool] = lambda tensors: True
 ) -> dict[str, Tensor] | None:
-    """Return the tensors of an entry if it is there; see :func:`cached_tensors`."""
+    """Return the tensors of an entry if it is there; see :func:`get_or_make_tensors`."""
     try:
-        with _entry(kind, key) as folder:
-            kept = _kept(folder, key)
+        with _lock_entry(kind, key) as folder:
+            kept = _load_verified(folder, key)
     except OSError:
         return None
     return kept if kept is not None and valid(kept) else None
 
 
 @contextmanager
-def _entry(kind: str, key: Key) -> Iterator[Path]:
+def _lock_entry(kind: str, key: Key) -> Iterator[Path]:
     from filelock import FileLock
 
     folder = _path(kind, key)
@@ -124,7 +124,7 @@ def _entry(kind: str, key: Key) -> Iterator[Path]:
 
 
 def _path(kind: str, key: Key) -> Path:
-    return cache_folder() / kind / hashlib.sha256(_canonical(key).encode()).hexdigest()
+    return cache_folder() / kind / hashlib.sha256(_canonical_json(key).encode()).hexdigest()
 
 
 def _fill(folder: Path, key: Key, make: Callable[[Path], None]) -> None:
@@ -133,9 +133,9 @@ def _fill(folder: Path, key: Key, make: Callable[[Path], None]) -> None:
         write_text(beside / KEY_FILE, to_json(dict(key)))
 
 
-def _kept(folder: Path, key: Key) -> dict[str, Tensor] | None:
+def _load_verified(folder: Path, key: Key) -> dict[str, Tensor] | None:
     try:
-        if _is_of(folder, key):
+        if _has_key(folder, key):
             path = folder / TENSORS_FILE
             if sha256(path) == (folder / "sha256").read_text(encoding="utf-8"):
                 return load_tensors(path)
@@ -144,12 +144,12 @@ def _kept(folder: Path, key: Key) -> dict[str, Tensor] | None:
     return None
 
 
-def _is_of(folder: Path, key: Key) -> bool:
+def _has_key(folder: Path, key: Key) -> bool:
     try:
-        return _canonical(read_json(folder / KEY_FILE)) == _canonical(key)
+        return _canonical_json(read_json(folder / KEY_FILE)) == _canonical_json(key)
     except InputError:
         return False
 
 
-def _canonical(key: Key) -> str:
+def _canonical_json(key: Key) -> str:
     return json.dumps(key, sort_keys=True, allow_nan=False)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.errors import InputError, first_line, shown
+from ganzoo.errors import InputError, first_line, excerpt
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +46,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     before = path.with_name(f".{path.name}.before.tmp")
-    _settle(path, before)  # of a process that was killed between the two renames
+    _restore_or_drop(path, before)  # of a process that was killed between the two renames
     for left in path.parent.glob(f".{path.name}.*.tmp"):
         shutil.rmtree(left, ignore_errors=True)
     beside.mkdir()
@@ -59,10 +59,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         flush(path.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-        _settle(path, before)
+        _restore_or_drop(path, before)
 
 
-def sweep(folder: Path) -> None:
+def remove_leftovers(folder: Path) -> None:
     """Clear up what killed processes left half-written in a folder, where no other may write.
 
     A folder that was moved aside to be replaced, and was not, comes back.
@@ -70,7 +70,7 @@ def sweep(folder: Path) -> None:
     for left in folder.glob(".*.tmp") if folder.is_dir() else ():
         if match := re.fullmatch(r"\.(.+)\.(before|[0-9]+)\.tmp", left.name):
             if match[2] == "before":
-                _settle(folder / match[1], left)
+                _restore_or_drop(folder / match[1], left)
             elif left.is_dir() and not left.is_symlink():
                 shutil.rmtree(left)
             else:
@@ -118,14 +118,14 @@ def to_json(value: Any) -> str:
     return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
     """Return the leaves of nested JSON objects by their dotted names."""
     if not isinstance(tree, dict):
         return {prefix: tree}
     return {
         key: value
         for name, branch in tree.items()
-        for key, value in flat(branch, f"{prefix}.{name}" if prefix else name).items()
+        for key, value in flatten(branch, f"{prefix}.{name}" if prefix else name).items()
     }
 
 
@@ -171,7 +171,7 @@ def read_json(path: Path) -> Any:
             data = file.read(JSON_LIMIT + 1)
         if len(data) > JSON_LIMIT:
             raise ValueError("it is larger than 1 MiB")
-        return _strict_json(data)
+        return _parse_strict_json(data)
     except (ValueError, RecursionError, OSError) as error:
         raise InputError(f"{path} cannot be read as JSON: {first_line(error)}") from None
 
@@ -232,10 +232,10 @@ def load_tensors(path: Path, like: Mapping[str, Tensor] | None = None) -> dict[s
     from safetensors.torch import load_file
 
     if like is not None:
-        _check_header(path, longest_header(len(like)))
+        _check_header(path, max_header_size(len(like)))
         _compare(path, tensor_shapes(path), {name: tuple(t.shape) for name, t in like.items()})
     regular_size(path)
-    with _as_safetensors(path):
+    with _explain_read_errors(path):
         tensors = load_file(path)
     if like is not None:
         _compare(
@@ -255,11 +255,11 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     from safetensors import safe_open
 
     regular_size(path)
-    with _as_safetensors(path), safe_open(path, "pt") as file:
+    with _explain_read_errors(path), safe_open(path, "pt") as file:
         return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
 
 
-def longest_header(tensors: int) -> int:
+def max_header_size(tensors: int) -> int:
     """Return how many bytes a safetensors file of so many tensors may have beside its numbers."""
     return 1000 * (tensors + 1000)
 
@@ -298,7 +298,7 @@ def _step_of(line: str) -> float:
         return float("inf")  # a torn line at the end of a killed run, or a damaged one
 
 
-def _settle(path: Path, before: Path) -> None:
+def _restore_or_drop(path: Path, before: Path) -> None:
     """Drop the folder that was moved aside, or move it back where nothing took its place."""
     if before.exists() and not path.exists():
         before.rename(path)
@@ -312,7 +312,7 @@ def _umask() -> int:
 
 
 @contextmanager
-def _as_safetensors(path: Path) -> Iterator[None]:
+def _explain_read_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # a header can claim what no version of torch expects
@@ -322,30 +322,30 @@ def _as_safetensors(path: Path) -> Iterator[None]:
 def _check_header(path: Path, longest: int) -> None:
     """Refuse a header that takes long to read, or that two readers may understand differently."""
     size = regular_size(path)
-    with _as_safetensors(path), path.open("rb") as file:
+    with _explain_read_errors(path), path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > min(longest, size - 8):
             raise ValueError(f"its header cannot have {length:,} bytes")
-        _strict_json(file.read(length))
+        _parse_strict_json(file.read(length))
 
 
 def _compare(path: Path, found: Mapping[str, object], wanted: Mapping[str, object]) -> None:
     missing, foreign = wanted.keys() - found.keys(), found.keys() - wanted.keys()
     if missing:
-        reason = f"it has no '{shown(min(missing))}'"
+        reason = f"it has no '{excerpt(min(missing))}'"
     elif foreign:
-        reason = f"it has '{shown(min(foreign))}', which belongs to no part"
+        reason = f"it has '{excerpt(min(foreign))}', which belongs to no part"
     else:
         name = next((name for name in wanted if wanted[name] != found[name]), None)
         if name is None:
             return
-        reason = f"'{shown(name)}' is {shown(found[name])}, not {wanted[name]}"
+        reason = f"'{excerpt(name)}' is {excerpt(found[name])}, not {wanted[name]}"
     raise InputError(f"{path} does not fit its network: {reason}")
 
 
-def _strict_json(data: bytes) -> Any:
+def _parse_strict_json(data: bytes) -> Any:
     value = json.loads(
-        data.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_without_twins
+        data.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates
     )
     if _depth(value) > DEPTH_LIMIT:
         raise ValueError(f"it is deeper than {DEPTH_LIMIT} levels")
@@ -359,12 +359,12 @@ def _depth(value: Any) -> int:
     return 1 + max(map(_depth, within), default=0) if isinstance(value, (dict, list)) else 0
 
 
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("a key stands twice in one object")
     return found
 
 
-def _no_constant(name: str) -> None:
+def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")

@@ -22,10 +22,10 @@ NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000) if sys.platform == "linux" e
 """Has the system map more than there is memory: pages that are written to would need some."""
 BLOCK = 1 << 22
 """Bytes that are read at once where all are."""
-READS_BY_PLACE = hasattr(os, "preadv") and hasattr(os, "posix_fadvise")
+HAS_PREAD = hasattr(os, "preadv") and hasattr(os, "posix_fadvise")
 
 
-class Rows:
+class MappedArray:
     """An array in a ``.npy`` file that is there to stay.
 
     Args:
@@ -42,7 +42,7 @@ class Rows:
         self._begin: int = outline.offset
         self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         weakref.finalize(self, os.close, self._handle)
-        self.mapped = _mapped(self._handle, outline)
+        self.mapped = _map_file(self._handle, outline)
         """The whole, as any tensor; what is written to it never reaches the file."""
 
     def read(self, places: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class Rows:
             IndexError: there is no such place.
             OSError: they cannot be read.
         """
-        if not READS_BY_PLACE:
+        if not HAS_PREAD:
             return torch.from_numpy(self.mapped.numpy()[places.numpy()])
         found = torch.empty((len(places), *self.mapped.shape[1:]), dtype=self.mapped.dtype)
         if not found.numel():
@@ -77,7 +77,7 @@ class Rows:
                 yield block
 
 
-def _mapped(handle: int, outline: np.memmap) -> Tensor:
+def _map_file(handle: int, outline: np.memmap) -> Tensor:
     kind = torch.from_numpy(np.empty(0, outline.dtype)).dtype
     if os.name == "nt":
         whole = mmap.mmap(handle, 0, access=mmap.ACCESS_COPY)

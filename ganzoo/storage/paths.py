@@ -11,15 +11,15 @@ def is_absolute(text: str) -> bool:
     return PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()
 
 
-def without_folders(value: Any) -> Any:
+def strip_folders(value: Any) -> Any:
     """Return a value, such as options, with the last names of paths alone.
 
     Where files lie on a machine is nobody's business.
     """
     if isinstance(value, dict):
-        return {name: without_folders(part) for name, part in value.items()}
+        return {name: strip_folders(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [without_folders(part) for part in value]
+        return [strip_folders(part) for part in value]
     if isinstance(value, str) and (is_absolute(value) or value.startswith("~")):
         return PureWindowsPath(value).name  # which splits at either kind of slash
     return value

@@ -15,34 +15,34 @@ import torch
 import torch.nn.functional as F
 
 from ganzoo.compute.devices import arithmetic, half_precision
-from ganzoo.models.model import evaluating
+from ganzoo.models.model import evaluation_mode
 from ganzoo.protocols.architecture import Architecture, GeneratorInput
 from ganzoo.protocols.loss import Discriminator, mixes_batch
 from ganzoo.storage.files import load_tensors, save_tensors
 from ganzoo.testing.architecture_generator import _own_terms, check_generator_terms, check_history
 from ganzoo.testing.architecture_labels import check_conditional, check_unlabelled
 from ganzoo.testing.architecture_sampling import check_interpolation, check_truncation
-from ganzoo.testing.common import check_options, explained, require, untouched_randomness
+from ganzoo.testing.common import check_options, explain_errors, require, untouched_randomness
 from ganzoo.testing.networks import (
-    _DATA,
+    _SPECS,
     CHANNELS,
     COUNT,
     CPU,
-    FAR,
+    INPUT_FACTOR,
     SIZES,
-    STATE,
-    _arguments,
-    _generated,
-    _inputs,
-    _judged,
-    _labelled,
-    _latents,
-    _loud,
-    _networks,
-    _samples,
-    _through,
+    STATE_MESSAGE,
+    _generator_arguments,
+    _generate,
+    _draw_inputs,
+    _compute_logits,
+    _discriminator_arguments,
+    _draw_latents,
+    _scale_weights,
+    _build_fitting,
+    _draw_samples,
+    _run_network,
 )
-from ganzoo.testing.steps import PlainLoss, require_exact_steps, some_samples, train_options
+from ganzoo.testing.steps import PlainLoss, require_exact_steps, draw_samples, train_options
 from ganzoo.training.trainer import Trainer
 
 
@@ -51,13 +51,15 @@ def check_shapes(architecture: Architecture) -> None:
     served, independent = (
         [
             data.shape
-            for data, *_ in _networks(architecture, every=True, independent_samples=independent)
+            for data, *_ in _build_fitting(
+                architecture, every=True, independent_samples=independent
+            )
         ]
         for independent in (False, True)
     )
     require(
         len(served) >= 2,
-        f"one class serves every resolution: at least two of {[data.shape for data in _DATA]} "
+        f"one class serves every resolution: at least two of {[data.shape for data in _SPECS]} "
         "must fit",
     )
     require(
@@ -70,7 +72,7 @@ def check_shapes(architecture: Architecture) -> None:
 def check_channels(architecture: Architecture) -> None:
     """Images are served in two sizes or more, and in 1, 3 and 4 channels."""
     served: dict[tuple[int, int] | None, set[int]] = {}
-    for data, *_ in _networks(architecture, every=True):
+    for data, *_ in _build_fitting(architecture, every=True):
         if data.is_image:
             served.setdefault(data.image_size, set()).add(data.image_channels)
     require(
@@ -89,9 +91,9 @@ def check_channels(architecture: Architecture) -> None:
 
 def check_samples(architecture: Architecture) -> None:
     """The generator maps latents, or source images, to samples ``(N, *shape)``."""
-    for data, generator, _ in _networks(architecture, every=True):
+    for data, generator, _ in _build_fitting(architecture, every=True):
         with torch.no_grad():
-            samples = _generated(generator, _inputs(architecture, data))
+            samples = _generate(generator, _draw_inputs(architecture, data))
         require(
             tuple(samples.shape) == (COUNT, *data.shape),
             f"the generator must give samples {(COUNT, *data.shape)}, not {tuple(samples.shape)}",
@@ -100,11 +102,11 @@ def check_samples(architecture: Architecture) -> None:
 
 def check_sample_range(architecture: Architecture) -> None:
     """Generated images fill ``[-1, 1]``, however large the weights; vectors have no bound."""
-    for data, generator, _ in _networks(architecture):
-        given = _inputs(architecture, data)
-        far = GeneratorInput(FAR * given.given, given.labels, given.source_labels)
+    for data, generator, _ in _build_fitting(architecture):
+        given = _draw_inputs(architecture, data)
+        far = GeneratorInput(INPUT_FACTOR * given.given, given.labels, given.source_labels)
         with torch.no_grad():
-            samples = _generated(_loud(generator), far)
+            samples = _generate(_scale_weights(generator), far)
         largest = float(samples.abs().max())
         if data.is_image:
             require(
@@ -123,9 +125,9 @@ def check_sample_range(architecture: Architecture) -> None:
 def check_logits(architecture: Architecture) -> None:
     """The discriminator maps samples to logits ``(N,)``, or ``(N, P)`` of P parts of each."""
     parts = set()
-    for data, _, discriminator in _networks(architecture, every=True):
+    for data, _, discriminator in _build_fitting(architecture, every=True):
         with torch.no_grad():
-            logits = _judged(architecture, discriminator, data)
+            logits = _compute_logits(architecture, discriminator, data)
         require(
             logits.dim() in (1, 2) and len(logits) == COUNT,
             f"the discriminator must give logits {(COUNT,)}, or ({COUNT}, P) of P parts of each "
@@ -141,9 +143,14 @@ def check_logits(architecture: Architecture) -> None:
 
 def check_logits_are_unbounded(architecture: Architecture) -> None:
     """The discriminator gives logits, not probabilities."""
-    for data, _, discriminator in _networks(architecture):
+    for data, _, discriminator in _build_fitting(architecture):
         with torch.no_grad():
-            logits = _judged(architecture, _loud(discriminator), data, FAR * _samples(data))
+            logits = _compute_logits(
+                architecture,
+                _scale_weights(discriminator),
+                data,
+                INPUT_FACTOR * _draw_samples(data),
+            )
         bounded = bool(((logits >= 0) & (logits <= 1)).all() or (logits.abs() <= 1).all())
         require(
             not bounded, "the discriminator must give logits, not probabilities: drop the sigmoid"
@@ -152,12 +159,12 @@ def check_logits_are_unbounded(architecture: Architecture) -> None:
 
 def check_every_parameter_learns(architecture: Architecture) -> None:
     """Each parameter of both networks gets a gradient."""
-    for data, generator, discriminator in _networks(architecture):
-        inputs = _inputs(architecture, data)
-        fake = _generated(generator, inputs)
-        logits = _judged(architecture, discriminator, data, fake)
-        own = _own_terms(architecture, generator, inputs, _samples(data), fake)
-        with explained("logits of generated samples must be differentiable"):
+    for data, generator, discriminator in _build_fitting(architecture):
+        inputs = _draw_inputs(architecture, data)
+        fake = _generate(generator, inputs)
+        logits = _compute_logits(architecture, discriminator, data, fake)
+        own = _own_terms(architecture, generator, inputs, _draw_samples(data), fake)
+        with explain_errors("logits of generated samples must be differentiable"):
             torch.stack([logits.sum(), *own.values()]).sum().backward()
         for word, network in (("generator", generator), ("discriminator", discriminator)):
             for name, parameter in network.named_parameters():
@@ -169,10 +176,12 @@ def check_every_parameter_learns(architecture: Architecture) -> None:
 
 def check_double_backward(architecture: Architecture) -> None:
     """The discriminator's gradient can itself be differentiated, as gradient penalties do."""
-    for data, _, discriminator in _networks(architecture, independent_samples=True):
-        samples = _samples(data).requires_grad_()
-        logits = _judged(architecture, discriminator, data, samples)
-        with explained("gradient penalties must be able to differentiate a discriminator twice"):
+    for data, _, discriminator in _build_fitting(architecture, independent_samples=True):
+        samples = _draw_samples(data).requires_grad_()
+        logits = _compute_logits(architecture, discriminator, data, samples)
+        with explain_errors(
+            "gradient penalties must be able to differentiate a discriminator twice"
+        ):
             (slope,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
             slope.square().sum().backward()
         require(bool(slope.isfinite().all()), "the discriminator's gradient must be finite")
@@ -180,8 +189,8 @@ def check_double_backward(architecture: Architecture) -> None:
 
 def check_independent_samples(architecture: Architecture) -> None:
     """With ``independent_samples``, a sample's logits do not depend on its batch."""
-    for data, _, discriminator in _networks(architecture, independent_samples=True):
-        with explained("the discriminator must judge a batch of any size in training mode"):
+    for data, _, discriminator in _build_fitting(architecture, independent_samples=True):
+        with explain_errors("the discriminator must judge a batch of any size in training mode"):
             mixed = mixes_batch(
                 discriminator, data, conditional=bool(architecture.takes_labels(data))
             )
@@ -195,14 +204,14 @@ def check_independent_samples(architecture: Architecture) -> None:
 def check_evaluation_is_by_sample(architecture: Architecture) -> None:
     """In evaluation mode, a sample does not depend on its batch, and is the same each time."""
     asked = "in evaluation mode a sample must not depend on its batch or on chance"
-    for data, generator, discriminator in _networks(architecture):
+    for data, generator, discriminator in _build_fitting(architecture):
         for network, *given in (
-            (generator, *_arguments(_inputs(architecture, data))),
-            (discriminator, *_labelled(architecture, data, _samples(data))),
+            (generator, *_generator_arguments(_draw_inputs(architecture, data))),
+            (discriminator, *_discriminator_arguments(architecture, data, _draw_samples(data))),
         ):
-            with evaluating(network), torch.no_grad():
-                together = _through(network, *given)
-                with explained(asked):  # batch normalisation may refuse one sample
+            with evaluation_mode(network), torch.no_grad():
+                together = _run_network(network, *given)
+                with explain_errors(asked):  # batch normalisation may refuse one sample
                     alone = network(*(whole[:1] for whole in given))
             require(
                 alone.shape == together[:1].shape,
@@ -215,10 +224,10 @@ def check_evaluation_is_by_sample(architecture: Architecture) -> None:
 def check_seeding(architecture: Architecture) -> None:
     """The same seed gives the same weights and the same latents."""
     for (_, *first), (_, *second) in zip(
-        _networks(architecture), _networks(architecture), strict=True
+        _build_fitting(architecture), _build_fitting(architecture), strict=True
     ):
         for one, other in zip(first, second, strict=True):
-            with explained(STATE):
+            with explain_errors(STATE_MESSAGE):
                 equal = all(
                     torch.equal(a, b)
                     for a, b in zip(
@@ -229,7 +238,7 @@ def check_seeding(architecture: Architecture) -> None:
     if architecture.takes_images:
         return
     with untouched_randomness("latents()"):
-        one, again, other = (_latents(architecture, seed) for seed in (1, 1, 2))
+        one, again, other = (_draw_latents(architecture, seed) for seed in (1, 1, 2))
     require(
         torch.equal(one, again) and not torch.equal(one, other),
         "latents() must draw from the generator that it is given",
@@ -241,20 +250,22 @@ def check_weights_round_trip(architecture: Architecture) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "weights.safetensors"
         for (data, *ours), (_, *theirs) in zip(
-            _networks(architecture), _networks(architecture, seed=1), strict=True
+            _build_fitting(architecture), _build_fitting(architecture, seed=1), strict=True
         ):
             given = (
-                _arguments(_inputs(architecture, data)),
-                _labelled(architecture, data, _samples(data)),
+                _generator_arguments(_draw_inputs(architecture, data)),
+                _discriminator_arguments(architecture, data, _draw_samples(data)),
             )
             for network, other, arguments in zip(ours, theirs, given, strict=True):
                 with torch.no_grad():
-                    _through(network, *arguments)  # moves running statistics, in buffers or not
-                with explained(STATE):
+                    _run_network(network, *arguments)  # moves running statistics, in buffers or not
+                with explain_errors(STATE_MESSAGE):
                     save_tensors(file, network.state_dict())
                     other.load_state_dict(load_tensors(file), strict=True)
-                with evaluating(network), evaluating(other), torch.no_grad():
-                    same = torch.equal(_through(network, *arguments), _through(other, *arguments))
+                with evaluation_mode(network), evaluation_mode(other), torch.no_grad():
+                    same = torch.equal(
+                        _run_network(network, *arguments), _run_network(other, *arguments)
+                    )
                 require(
                     same,
                     "a network must be its weights and options: after a strict load it gave "
@@ -269,13 +280,13 @@ def check_autocast(architecture: Architecture) -> None:
         "weights stay float32: mix tensors of two types by operations that promote them, or "
         "convert by .to(other.dtype)"
     )
-    for data, generator, discriminator in _networks(architecture):
-        inputs = _inputs(architecture, data)
-        with explained(asked), arithmetic(CPU, torch.bfloat16):
+    for data, generator, discriminator in _build_fitting(architecture):
+        inputs = _draw_inputs(architecture, data)
+        with explain_errors(asked), arithmetic(CPU, torch.bfloat16):
             with half_precision(CPU, torch.bfloat16):
                 fake = inputs.through(generator).float()
                 logits = Discriminator(discriminator, inputs.labels)(fake).float()
-                own = architecture.generator_terms(generator, inputs, _samples(data), fake)
+                own = architecture.generator_terms(generator, inputs, _draw_samples(data), fake)
             torch.stack([F.softplus(-logits).mean(), *own.values()]).sum().backward()
         learnt = [
             parameter.grad
@@ -297,8 +308,8 @@ def check_autocast(architecture: Architecture) -> None:
 
 def check_steps(architecture: Architecture) -> None:
     """Training steps are a function of seed and number, and a resumed run goes on exactly."""
-    for data, *_ in _networks(architecture):
-        samples = some_samples(data)
+    for data, *_ in _build_fitting(architecture):
+        samples = draw_samples(data)
         require_exact_steps(
             lambda samples=samples: Trainer(architecture, PlainLoss(), samples, train_options())
         )

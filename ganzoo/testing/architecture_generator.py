@@ -11,8 +11,16 @@ from torch import Tensor, nn
 from ganzoo.protocols.architecture import Architecture, GeneratorInput
 from ganzoo.protocols.dataset import DataSpec
 from ganzoo.storage.files import load_tensors, save_tensors
-from ganzoo.testing.common import explained, require, seeded
-from ganzoo.testing.networks import COUNT, STATE, _generated, _inputs, _labels, _networks, _samples
+from ganzoo.testing.common import explain_errors, require, seeded
+from ganzoo.testing.networks import (
+    COUNT,
+    STATE_MESSAGE,
+    _generate,
+    _draw_inputs,
+    _labels,
+    _build_fitting,
+    _draw_samples,
+)
 
 ROUNDS = 40
 """Batches that go through a history, enough to fill one of the usual size."""
@@ -20,21 +28,21 @@ ROUNDS = 40
 
 def check_generator_terms(architecture: Architecture) -> None:
     """The generator's own terms are named scalars that teach it, and nothing is changed by them."""
-    for data, generator, _ in _networks(architecture):
-        inputs, real = _inputs(architecture, data), _samples(data)
-        fake = _generated(generator, inputs)
+    for data, generator, _ in _build_fitting(architecture):
+        inputs, real = _draw_inputs(architecture, data), _draw_samples(data)
+        fake = _generate(generator, inputs)
         own = _own_terms(architecture, generator, inputs, real, fake)
         require(
             all(parameter.grad is None for parameter in generator.parameters()),
             "generator_terms() must not call backward(): only the trainer does",
         )
         require(
-            torch.equal(real, _samples(data))
-            and torch.equal(inputs.given, _inputs(architecture, data).given),
+            torch.equal(real, _draw_samples(data))
+            and torch.equal(inputs.given, _draw_inputs(architecture, data).given),
             "generator_terms() must not change in place what it is given",
         )
         for name, term in own.items():
-            with explained(f"term '{name}' must be differentiable"):
+            with explain_errors(f"term '{name}' must be differentiable"):
                 slopes = torch.autograd.grad(
                     term, tuple(generator.parameters()), retain_graph=True, allow_unused=True
                 )
@@ -46,8 +54,8 @@ def check_generator_terms(architecture: Architecture) -> None:
 
 def check_history(architecture: Architecture) -> None:
     """What stands between fakes and the discriminator keeps its memory in buffers."""
-    for data, *_ in _networks(architecture):
-        with explained("history() must build a torch.nn.Module, or give None"):
+    for data, *_ in _build_fitting(architecture):
+        with explain_errors("history() must build a torch.nn.Module, or give None"):
             histories = [architecture.history(data) for _ in range(3)]
         if histories[0] is None:
             continue
@@ -68,7 +76,7 @@ def _own_terms(
 ) -> dict[str, Tensor]:
     with (
         seeded(),
-        explained("generator_terms() must give a dict of named scalars, or an empty one"),
+        explain_errors("generator_terms() must give a dict of named scalars, or an empty one"),
     ):
         own = architecture.generator_terms(generator, inputs, real, fake)
     require(
@@ -95,26 +103,28 @@ def _require_history(
         not any(True for _ in history.parameters()),
         "a history must have no parameters, which nobody trains: what it remembers are buffers",
     )
-    early = _shown(architecture, data, history, seed=0)
+    early = _pass_history(architecture, data, history, seed=0)
     require(
-        torch.equal(early, _shown(architecture, data, again, seed=0)),
+        torch.equal(early, _pass_history(architecture, data, again, seed=0)),
         "a history must draw from torch's global generator alone: the same seed gave other fakes",
     )
-    with explained(STATE), tempfile.TemporaryDirectory() as folder:
+    with explain_errors(STATE_MESSAGE), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "history.safetensors"
         save_tensors(file, history.state_dict())
         restored.load_state_dict(load_tensors(file), strict=True)
     require(
         torch.equal(
-            _shown(architecture, data, history, seed=1),
-            _shown(architecture, data, restored, seed=1),
+            _pass_history(architecture, data, history, seed=1),
+            _pass_history(architecture, data, restored, seed=1),
         ),
         "a history must remember by buffers alone, which a checkpoint holds: after a strict load "
         "it gave other fakes",
     )
 
 
-def _shown(architecture: Architecture, data: DataSpec, history: nn.Module, seed: int) -> Tensor:
+def _pass_history(
+    architecture: Architecture, data: DataSpec, history: nn.Module, seed: int
+) -> Tensor:
     """Pass batches through a history; the sign of a fake tells its class."""
     rng = torch.Generator().manual_seed(seed)
     labels = _labels(data) if architecture.takes_labels(data) else None
@@ -123,7 +133,7 @@ def _shown(architecture: Architecture, data: DataSpec, history: nn.Module, seed:
     with seeded(seed), torch.no_grad():
         for _ in range(ROUNDS):
             fakes = signs * (0.1 + 0.9 * torch.rand(COUNT, *data.shape, generator=rng))
-            with explained("a history takes fakes (N, *shape) and their labels, or None"):
+            with explain_errors("a history takes fakes (N, *shape) and their labels, or None"):
                 found = history(fakes, labels)
             require(
                 isinstance(found, Tensor) and found.shape == fakes.shape,

@@ -5,19 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ganzoo.models.model import evaluating
+from ganzoo.models.model import evaluation_mode
 from ganzoo.protocols.architecture import Architecture
-from ganzoo.testing.common import explained, require
+from ganzoo.testing.common import explain_errors, require
 from ganzoo.testing.networks import (
-    _DATA,
+    _SPECS,
     CLASSES,
     COUNT,
-    _generated,
-    _inputs,
-    _judged,
-    _moved,
-    _networks,
-    _samples,
+    _generate,
+    _draw_inputs,
+    _compute_logits,
+    _perturb_weights,
+    _build_fitting,
+    _draw_samples,
 )
 
 MANY_CLASSES = 12
@@ -26,7 +26,7 @@ MANY_CLASSES = 12
 
 def check_conditional(architecture: Architecture) -> None:
     """Where both networks take labels, they look at them, and serve each class."""
-    for data in _DATA:
+    for data in _SPECS:
         conditional = architecture.takes_labels(data)
         require(
             isinstance(conditional, bool),
@@ -38,33 +38,35 @@ def check_conditional(architecture: Architecture) -> None:
             "takes_labels() as it is, or answer True",
         )
     for classes in (CLASSES, MANY_CLASSES):
-        for data, *networks in _networks(architecture, classes=classes):
+        for data, *networks in _build_fitting(architecture, classes=classes):
             if architecture.takes_labels(data):
-                given = (_inputs(architecture, data).given, _samples(data))
+                given = (_draw_inputs(architecture, data).given, _draw_samples(data))
                 for word, network, same in zip(
                     ("generator", "discriminator"), networks, given, strict=True
                 ):
-                    _require_labels(word, _moved(network), same, classes)
+                    _require_labels(word, _perturb_weights(network), same, classes)
 
 
 def check_unlabelled(architecture: Architecture) -> None:
     """Data without classes are served without labels, or refused by an InputError."""
-    for data, generator, discriminator in _networks(architecture, classes=None):
+    for data, generator, discriminator in _build_fitting(architecture, classes=None):
         require(
             not architecture.takes_labels(data),
             "networks that take labels must not be built for data without classes: refuse them by "
             "an InputError, or let takes_labels(data) answer False",
         )
         with torch.no_grad():
-            fake = _generated(generator, _inputs(architecture, data))
-            _judged(architecture, discriminator, data, fake)
+            fake = _generate(generator, _draw_inputs(architecture, data))
+            _compute_logits(architecture, discriminator, data, fake)
 
 
 def _require_labels(word: str, network: nn.Module, given: Tensor, classes: int) -> None:
     found = []
-    with evaluating(network), torch.no_grad():
+    with evaluation_mode(network), torch.no_grad():
         for label in range(classes):
-            with explained(f"a conditional {word} must serve each class from 0 to classes - 1"):
+            with explain_errors(
+                f"a conditional {word} must serve each class from 0 to classes - 1"
+            ):
                 found.append(network(given, torch.full((COUNT,), label)))
     for label in range(1, classes):
         require(
@@ -73,7 +75,7 @@ def _require_labels(word: str, network: nn.Module, given: Tensor, classes: int) 
             f"class {label}",
         )
     labels = torch.arange(COUNT) % classes
-    with evaluating(network), torch.no_grad():
+    with evaluation_mode(network), torch.no_grad():
         mixed = network(given, labels)
     own = torch.stack([found[label][i] for i, label in enumerate(labels.tolist())])
     require(

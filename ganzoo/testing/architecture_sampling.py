@@ -7,7 +7,13 @@ import torch
 from ganzoo.errors import InputError
 from ganzoo.protocols.architecture import Architecture
 from ganzoo.testing.common import require, untouched_randomness
-from ganzoo.testing.networks import _drawn, _inputs, _latents, _moved, _networks
+from ganzoo.testing.networks import (
+    _draw_raw_samples,
+    _draw_inputs,
+    _draw_latents,
+    _perturb_weights,
+    _build_fitting,
+)
 
 SMALL_TRUNCATION = 0.1
 LARGE_TRUNCATION = 10.0
@@ -18,19 +24,19 @@ def check_truncation(architecture: Architecture) -> None:
     """Truncated samples stay in range: others than without, but for a truncation of 10."""
     if architecture.takes_images:
         return
-    for data, generator, _ in _networks(architecture):
-        generator, inputs = _moved(generator).eval(), _inputs(architecture, data)
-        plain = _drawn(generator, inputs, data)
+    for data, generator, _ in _build_fitting(architecture):
+        generator, inputs = _perturb_weights(generator).eval(), _draw_inputs(architecture, data)
+        plain = _draw_raw_samples(generator, inputs, data)
         for truncation in (SMALL_TRUNCATION, LARGE_TRUNCATION):
             try:
                 with untouched_randomness("truncated()"):
-                    drawn = _drawn(
+                    drawn = _draw_raw_samples(
                         architecture.truncated(generator, truncation), inputs, data, "truncated()"
                     )
             except InputError:
                 continue
             require(
-                torch.equal(_drawn(generator, inputs, data), plain),
+                torch.equal(_draw_raw_samples(generator, inputs, data), plain),
                 "truncated() must leave the generator that it is given as it is",
             )
             require(
@@ -55,7 +61,7 @@ def check_interpolation(architecture: Architecture) -> None:
     """A walk begins at the one latents and ends at the other, or is refused."""
     if architecture.takes_images:
         return
-    start, end = (_latents(architecture, seed) for seed in (1, 2))
+    start, end = (_draw_latents(architecture, seed) for seed in (1, 2))
     given = start.clone(), end.clone()
     for share, wanted in ((0.0, start), (0.5, None), (1.0, end)):
         try:

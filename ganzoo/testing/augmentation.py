@@ -13,12 +13,12 @@ from torch import Tensor
 
 from ganzoo.protocols.augmentation import Augmentation
 from ganzoo.protocols.dataset import IMAGE_CHANNELS, DataSpec
-from ganzoo.testing.common import check_options, explained, require, seeded
+from ganzoo.testing.common import check_options, explain_errors, require, seeded
 from ganzoo.testing.steps import (
     PlainLoss,
     SmallNetworks,
     require_exact_steps,
-    some_samples,
+    draw_samples,
     train_options,
 )
 from ganzoo.training.trainer import Trainer
@@ -36,7 +36,7 @@ BEYOND = 2.0
 
 def check_fits(augmentation: Augmentation) -> None:
     """Some samples are served, and of others it is said that they are not."""
-    served = [data for data in _all() if _fits(augmentation, data)]
+    served = [data for data in _specs() if _fits(augmentation, data)]
     sizes = " or ".join(f"{height} x {width}" for height, width in SIZES)
     require(
         bool(served),
@@ -47,10 +47,10 @@ def check_fits(augmentation: Augmentation) -> None:
 
 def check_samples(augmentation: Augmentation) -> None:
     """Shape and type are kept, in any memory layout, of a single sample too, and stay finite."""
-    for data, samples in _served(augmentation):
-        for given in (samples, samples[:1], BEYOND * samples, _as_trained(samples)):
+    for data, samples in _draw_served(augmentation):
+        for given in (samples, samples[:1], BEYOND * samples, _to_training_layout(samples)):
             require(
-                bool(_augmented(augmentation, given).isfinite().all()),
+                bool(_augment(augmentation, given).isfinite().all()),
                 f"augmented samples of shape {data.shape} must be finite, of numbers beyond "
                 "[-1, 1] too, where a generator or an earlier augmentation may go",
             )
@@ -58,13 +58,13 @@ def check_samples(augmentation: Augmentation) -> None:
 
 def check_gradients(augmentation: Augmentation) -> None:
     """A gradient reaches the samples and is finite, and can be differentiated again."""
-    for _, samples in _served(augmentation):
+    for _, samples in _draw_served(augmentation):
         samples.requires_grad_()
-        found = _augmented(augmentation, samples)
+        found = _augment(augmentation, samples)
         asked = "the generator learns through augment(): it must be differentiable, by torch alone"
         require(found.requires_grad, f"{asked}, and the gradient ends in it")
         weights = torch.linspace(0.5, 1.5, found.numel()).view_as(found).requires_grad_()
-        with explained(asked):
+        with explain_errors(asked):
             (slope,) = torch.autograd.grad(
                 (weights * found).sum(), samples, create_graph=True, materialize_grads=True
             )
@@ -74,7 +74,7 @@ def check_gradients(augmentation: Augmentation) -> None:
         )
         asked = "penalties differentiate a gradient, so augment() must be differentiable twice"
         require(slope.requires_grad, f"{asked}; its gradient is cut off")
-        with explained(asked):
+        with explain_errors(asked):
             (again,) = torch.autograd.grad(slope.square().sum(), weights, materialize_grads=True)
         require(bool(again.any()), f"{asked}; its second gradient is nothing at all")
 
@@ -82,15 +82,15 @@ def check_gradients(augmentation: Augmentation) -> None:
 def check_each_sample(augmentation: Augmentation) -> None:
     """Each sample is changed in its own way, whatever the others of its batch are."""
     changes = False
-    for _, samples in _served(augmentation):
+    for _, samples in _draw_served(augmentation):
         others = torch.cat([samples[:1], -samples[1:].flip(0)])
-        one, other = (_augmented(augmentation, batch)[0] for batch in (samples, others))
+        one, other = (_augment(augmentation, batch)[0] for batch in (samples, others))
         require(
             torch.allclose(one, other, rtol=1e-4, atol=1e-5),
             "a sample must not depend on the others of its batch: take each mean over one sample",
         )
         same = samples[:1].repeat(MANY, *[1] * (samples.dim() - 1))
-        found = _augmented(augmentation, same)
+        found = _augment(augmentation, same)
         if torch.allclose(found, same, rtol=1e-4, atol=1e-5):
             continue  # such as saturation, of grey images
         changes = True
@@ -106,8 +106,8 @@ def check_seeding(augmentation: Augmentation) -> None:
     """What is drawn comes from torch's global generator: the same seed, the same changes."""
     asked = "draw by torch's global generator alone, seed nothing, and keep no state"
     differs = False
-    for _, samples in _served(augmentation, MANY):
-        first, second, other = (_augmented(augmentation, samples, seed) for seed in (0, 0, 1))
+    for _, samples in _draw_served(augmentation, MANY):
+        first, second, other = (_augment(augmentation, samples, seed) for seed in (0, 0, 1))
         require(torch.equal(first, second), f"the same seed must give the same changes: {asked}")
         differs |= not torch.equal(first, other)
     require(differs, f"another seed must give other changes: {asked}")
@@ -115,9 +115,9 @@ def check_seeding(augmentation: Augmentation) -> None:
 
 def check_side_effects(augmentation: Augmentation) -> None:
     """The samples that are given stay as they are."""
-    for _, samples in _served(augmentation):
+    for _, samples in _draw_served(augmentation):
         kept = samples.clone()
-        _augmented(augmentation, samples)
+        _augment(augmentation, samples)
         require(
             torch.equal(samples, kept),
             "augment() must not change its samples in place: losses and metrics use them again",
@@ -131,9 +131,9 @@ def check_device(augmentation: Augmentation) -> None:
         "write torch.where in place of item(), if and a mask as an index (tried on torch's device "
         "'meta', which has shapes and no numbers)"
     )
-    for _, samples in _served(augmentation):
+    for _, samples in _draw_served(augmentation):
         given = samples.to("meta")
-        with seeded(), explained(asked):
+        with seeded(), explain_errors(asked):
             found = augmentation.augment(given)
         require(
             found.device == given.device and found.shape == given.shape,
@@ -143,8 +143,8 @@ def check_device(augmentation: Augmentation) -> None:
 
 def check_steps(augmentation: Augmentation) -> None:
     """Training steps are a function of seed and number, and a resumed run goes on exactly."""
-    for data, _ in _served(augmentation):
-        samples, named = some_samples(data), {"augmentation": augmentation}
+    for data, _ in _draw_served(augmentation):
+        samples, named = draw_samples(data), {"augmentation": augmentation}
         require_exact_steps(
             lambda samples=samples, named=named: Trainer(
                 SmallNetworks(), PlainLoss(), samples, train_options(), named
@@ -165,7 +165,7 @@ augmentation_checks: list[Callable[[Augmentation], None]] = [
 ]
 
 
-def _all() -> Iterator[DataSpec]:
+def _specs() -> Iterator[DataSpec]:
     for size in SIZES:
         for channels in IMAGE_CHANNELS:
             yield DataSpec(shape=(channels, *size))
@@ -174,23 +174,25 @@ def _all() -> Iterator[DataSpec]:
 
 def _fits(augmentation: Augmentation, data: DataSpec) -> bool:
     asked = "fits() must tell of any samples, by True or False, whether they can be augmented"
-    with explained(asked):
+    with explain_errors(asked):
         fits = augmentation.fits(data)
     require(isinstance(fits, bool), f"{asked}, and it gave {fits!r}")
     return fits
 
 
-def _served(augmentation: Augmentation, count: int = COUNT) -> Iterator[tuple[DataSpec, Tensor]]:
+def _draw_served(
+    augmentation: Augmentation, count: int = COUNT
+) -> Iterator[tuple[DataSpec, Tensor]]:
     """Yield each specification that is served, with samples of it."""
-    for data in _all():
+    for data in _specs():
         if _fits(augmentation, data):
             rng = torch.Generator().manual_seed(0)
             yield data, 2 * torch.rand(count, *data.shape, generator=rng) - 1
 
 
-def _augmented(augmentation: Augmentation, samples: Tensor, seed: int = 0) -> Tensor:
+def _augment(augmentation: Augmentation, samples: Tensor, seed: int = 0) -> Tensor:
     asked = f"augment() must take samples {tuple(samples.shape)}, which it says it fits"
-    with seeded(seed), explained(asked):
+    with seeded(seed), explain_errors(asked):
         found = augmentation.augment(samples)
     require(
         isinstance(found, Tensor), f"augment() must return a tensor, not {type(found).__name__}"
@@ -203,7 +205,7 @@ def _augmented(augmentation: Augmentation, samples: Tensor, seed: int = 0) -> Te
     return found
 
 
-def _as_trained(samples: Tensor) -> Tensor:
+def _to_training_layout(samples: Tensor) -> Tensor:
     """Return samples in the memory layout that they have in training."""
     images = samples.dim() == 4
     return samples.contiguous(memory_format=torch.channels_last) if images else samples

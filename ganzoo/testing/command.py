@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.testing.common import explained, require
+from ganzoo.testing.common import explain_errors, require
 
 if TYPE_CHECKING:
     from typer import Typer
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def check_command(app: Typer) -> None:
     """The command is a Typer app, and each of its commands says what it does."""
-    command = _built(app)
+    command = _get_command(app)
     for name, one in {"the command": command, **getattr(command, "commands", {})}.items():
         require(
             bool(one.help),
@@ -29,7 +29,7 @@ def check_help(app: Typer) -> None:
     """``--help`` prints how the command is used and exits with 0."""
     from typer.testing import CliRunner
 
-    _built(app)
+    _get_command(app)
     result = CliRunner().invoke(app, ["--help"])
     require(
         result.exit_code == 0,
@@ -45,8 +45,8 @@ def check_help(app: Typer) -> None:
 
 def check_quiet_import(app: Typer) -> None:
     """Importing the command prints nothing."""
-    _built(app)
-    module = _module_of(app)
+    _get_command(app)
+    module = _find_module(app)
     if module in (None, "__main__"):
         return
     imported = subprocess.run(
@@ -75,21 +75,21 @@ command_checks: list[Callable[[Typer], None]] = [
 ]
 
 
-def _built(app: Typer) -> Any:
+def _get_command(app: Typer) -> Any:
     import typer
 
     require(
         isinstance(app, typer.Typer),
         f"a command is a typer.Typer, made by app = typer.Typer(), not {type(app).__name__}",
     )
-    with explained("a command must have a function, registered by @app.command()"):
+    with explain_errors("a command must have a function, registered by @app.command()"):
         return typer.main.get_command(app)
 
 
-def _module_of(app: Typer) -> str | None:
+def _find_module(app: Typer) -> str | None:
     """Return the module of the first function that is found."""
     for info in (app.registered_callback, *app.registered_commands):
         if info is not None and info.callback is not None:
             return info.callback.__module__
-    found = (_module_of(group.typer_instance) for group in app.registered_groups)
+    found = (_find_module(group.typer_instance) for group in app.registered_groups)
     return next((module for module in found if module), None)

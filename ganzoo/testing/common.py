@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 
 from ganzoo.component import Component
-from ganzoo.compute.seeding import kept_randomness
+from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.errors import GanzooError
 
 UNUSUAL_SEED = 14_062_661
@@ -28,7 +28,7 @@ def require(condition: bool, message: str) -> None:
 
 
 @contextmanager
-def explained(asked: str) -> Iterator[None]:
+def explain_errors(asked: str) -> Iterator[None]:
     """Say what is asked of a component whose code raises; ganzoo's own errors say it themselves."""
     try:
         yield
@@ -41,7 +41,7 @@ def explained(asked: str) -> Iterator[None]:
 @contextmanager
 def seeded(seed: int = 0) -> Iterator[None]:
     """Seed torch's global generator, and put it back as it was."""
-    with kept_randomness():
+    with preserve_rng_state():
         torch.manual_seed(seed)
         yield
 
@@ -64,7 +64,7 @@ def check_options(component: Component) -> None:
     """Options survive JSON, unknown ones are refused, and each one is described."""
     cls = type(component)
     asked = "options must survive a round trip through JSON: config.json rebuilds the component"
-    with explained(asked):
+    with explain_errors(asked):
         dumped = json.loads(json.dumps(component.model_dump(mode="json"), allow_nan=False))
         rebuilt = cls.model_validate(dumped)
     require(rebuilt == component, asked)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ganzoo import registry
-from ganzoo.component import validated
+from ganzoo.component import parse_options
 from ganzoo.errors import InputError, did_you_mean
 from ganzoo.registry import Entry, Kind
 from ganzoo.testing.architecture import architecture_checks
@@ -59,7 +59,7 @@ def conformance_tests(
         entry
         for kind in registry.KINDS
         for entry in registry.entries(kind)
-        if entry in registry.called(kind, f"{package}:{entry.name}")
+        if entry in registry.find_all(kind, f"{package}:{entry.name}")
     ]
     if not announced:
         raise InputError(
@@ -74,13 +74,13 @@ def conformance_tests(
     cases = [
         pytest.param(entry, check, id=f"{entry.kind.word} {entry.name}: {check.__name__}")
         for entry in announced
-        if _given(entry, options) is not None
+        if _find_options(entry, options) is not None
         for check in CHECKS[entry.kind]
     ]
 
     @pytest.mark.parametrize(("entry", "check"), cases)
     def test_conformance(entry: Entry, check: Check) -> None:
-        check(_built(entry, check, _given(entry, options) or {}))
+        check(_build_subject(entry, check, _find_options(entry, options) or {}))
 
     return test_conformance
 
@@ -89,18 +89,18 @@ def _names(entry: Entry) -> tuple[str, str]:
     return f"{entry.kind.word} {entry.name}", entry.name
 
 
-def _given(
+def _find_options(
     entry: Entry, options: Mapping[str, Mapping[str, Any] | None]
 ) -> Mapping[str, Any] | None:
     return next((options[name] for name in _names(entry) if name in options), {})
 
 
-def _built(entry: Entry, check: Check, options: Mapping[str, Any]) -> Any:
+def _build_subject(entry: Entry, check: Check, options: Mapping[str, Any]) -> Any:
     """Build what a check takes: a component, a loaded extractor or an app."""
     loaded = entry.load()
     if entry.kind.instances:
         return loaded
-    component = validated(loaded, options, f"{entry.name}.")
+    component = parse_options(loaded, options, f"{entry.name}.")
     if check in feature_extractor_checks:
         return component.load(None, torch.device("cpu"))
     return component

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from ganzoo.protocols.dataset import Dataset, Samples
-from ganzoo.testing.common import check_options, explained, require, untouched_randomness
+from ganzoo.testing.common import check_options, explain_errors, require, untouched_randomness
 
 
 def check_samples(dataset: Dataset) -> None:
@@ -83,7 +83,7 @@ dataset_checks: list[Callable[[Dataset], None]] = [
 
 
 def _read(dataset: Dataset) -> Samples:
-    with explained("read() must return ganzoo.Samples, or say why not by a GanzooError"):
+    with explain_errors("read() must return ganzoo.Samples, or say why not by a GanzooError"):
         samples = dataset.read()
     require(
         isinstance(samples, Samples),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.protocols.evaluator import Evaluator, Features, LoadedExtractor, SampleSet, Score
-from ganzoo.testing.common import check_options, explained, require, untouched_randomness
+from ganzoo.testing.common import check_options, explain_errors, require, untouched_randomness
 
 COUNT = 400
 LEVELS = (30.0, 100.0, 170.0)
@@ -20,16 +20,16 @@ LABELLED = DataSpec(shape=(1, 8, 8), classes=len(LEVELS), features="brightness")
 POINTS = DataSpec(shape=(2,), modes=((-2.0, 0.0), (2.0, 0.0), (0.0, 3.0)), mode_std=0.1)
 ORDER_TOLERANCE = 0.02
 """Relative; scores over random splits move a little with the order."""
-OTHERS = 6
+REAL_DRAWS = 6
 """Draws of reals that the very reals are compared with."""
-SPREADS = 3
+MAX_DEVIATIONS = 3
 """Standard deviations between draws that a score may fall short by chance."""
 
 
 def check_scores(evaluator: Evaluator) -> None:
     """Scores are finite and, where there are several, named apart."""
     for spec in _specs(evaluator):
-        scores = _judged(evaluator, _reals(spec, 1), _reals(spec, 2))
+        scores = _score_samples(evaluator, _draw_reals(spec, 1), _draw_reals(spec, 2))
         for score in scores:
             require(math.isfinite(score.value), f"a score must be finite, not {score.value}")
         names = [score.name for score in scores]
@@ -39,11 +39,11 @@ def check_scores(evaluator: Evaluator) -> None:
 def check_order(evaluator: Evaluator) -> None:
     """The order of either set does not matter."""
     for spec in _specs(evaluator):
-        fake, real = _reals(spec, 1), _reals(spec, 2)
-        before = _judged(evaluator, fake, real)
+        fake, real = _draw_reals(spec, 1), _draw_reals(spec, 2)
+        before = _score_samples(evaluator, fake, real)
         # Sorted against each other, so that neither a part nor a pair of them stays what it was.
-        after = _judged(evaluator, _sorted(fake), _sorted(real, descending=True))
-        for one, other in _paired(before, after):
+        after = _score_samples(evaluator, _sort_samples(fake), _sort_samples(real, descending=True))
+        for one, other in _pair_scores(before, after):
             same = math.isclose(one.value, other.value, rel_tol=ORDER_TOLERANCE, abs_tol=1e-6)
             require(
                 same,
@@ -58,10 +58,10 @@ def check_direction(evaluator: Evaluator) -> None:
     Worse, where ``copies_score_best`` is False.
     """
     for spec in _specs(evaluator):
-        real = _reals(spec, 1)
-        good = _judged(evaluator, real, real)
-        bad = _judged(evaluator, _collapsed(spec), real)
-        for one, other in _paired(good, bad):
+        real = _draw_reals(spec, 1)
+        good = _score_samples(evaluator, real, real)
+        bad = _score_samples(evaluator, _build_collapsed(spec), real)
+        for one, other in _pair_scores(good, bad):
             sign = _direction(evaluator, one)
             require(
                 sign * one.value > sign * other.value,
@@ -76,14 +76,16 @@ def check_identical(evaluator: Evaluator) -> None:
     At least as badly, where ``copies_score_best`` is False.
     """
     for spec in _specs(evaluator):
-        real = _reals(spec, 1)
-        same = _judged(evaluator, real, real)
-        others = [_judged(evaluator, _reals(spec, 2 + i), real) for i in range(OTHERS)]
+        real = _draw_reals(spec, 1)
+        same = _score_samples(evaluator, real, real)
+        others = [
+            _score_samples(evaluator, _draw_reals(spec, 2 + i), real) for i in range(REAL_DRAWS)
+        ]
         wanted = "best" if evaluator.copies_score_best else "worst"
-        for paired in zip(*(_paired(same, other) for other in others), strict=True):
+        for paired in zip(*(_pair_scores(same, other) for other in others), strict=True):
             found, sign = paired[0][0].value, _direction(evaluator, paired[0][0])
             drawn = torch.tensor([other.value for _, other in paired], dtype=torch.float64)
-            slack = SPREADS * drawn.std() + ORDER_TOLERANCE * drawn.mean().abs()
+            slack = MAX_DEVIATIONS * drawn.std() + ORDER_TOLERANCE * drawn.mean().abs()
             require(
                 bool(sign * (drawn.mean() - found) <= slack),
                 f"fakes that are the reals themselves score {found:.4g}, and other draws of reals "
@@ -95,9 +97,9 @@ def check_identical(evaluator: Evaluator) -> None:
 def check_randomness(evaluator: Evaluator) -> None:
     """Judging is repeatable and leaves torch's global random state alone."""
     for spec in _specs(evaluator):
-        fake, real = _reals(spec, 1), _reals(spec, 2)
+        fake, real = _draw_reals(spec, 1), _draw_reals(spec, 2)
         with untouched_randomness("evaluate()"):
-            first, second = (_judged(evaluator, fake, real) for _ in range(2))
+            first, second = (_score_samples(evaluator, fake, real) for _ in range(2))
         require(
             [score.value for score in first] == [score.value for score in second],
             "the same samples must score the same each time: seed what is drawn",
@@ -107,10 +109,10 @@ def check_randomness(evaluator: Evaluator) -> None:
 def check_side_effects(evaluator: Evaluator) -> None:
     """Both sets are left as they were: every other metric is given the same ones."""
     for spec in _specs(evaluator):
-        sets = [_set(evaluator, _reals(spec, seed)) for seed in (1, 2)]
+        sets = [_sample_set(evaluator, _draw_reals(spec, seed)) for seed in (1, 2)]
         tensors = [tensor for given in sets for tensor in _tensors(evaluator, given)]
         before = [tensor.clone() for tensor in tensors]
-        _scores(evaluator, *sets)
+        _score_sets(evaluator, *sets)
         require(
             all(torch.equal(tensor, was) for tensor, was in zip(tensors, before, strict=True)),
             "evaluate() must not change samples or features in place: other metrics share them",
@@ -130,9 +132,9 @@ evaluator_checks: list[Callable[[Evaluator], None]] = [
 
 def check_features(extractor: LoadedExtractor) -> None:
     """Features are finite, ``(N, d)``, and logits, if there are any, ``(N, k)``."""
-    images = _images_for(extractor)
+    images = _draw_images(extractor)
     kept = images.clone()
-    found = _extracted(extractor, images)
+    found = _run_extractor(extractor, images)
     require(torch.equal(images, kept), "extract() must not change its images in place")
     for word, tensor in (("features", found.pooled), ("logits", found.logits)):
         if tensor is not None:
@@ -141,10 +143,10 @@ def check_features(extractor: LoadedExtractor) -> None:
 
 def check_features_by_sample(extractor: LoadedExtractor) -> None:
     """An image's features do not depend on its batch, and are the same each time."""
-    images = _images_for(extractor)
+    images = _draw_images(extractor)
     with untouched_randomness("extract()"):
-        together = _extracted(extractor, images).pooled
-        alone = _extracted(extractor, images[:1]).pooled
+        together = _run_extractor(extractor, images).pooled
+        alone = _run_extractor(extractor, images[:1]).pooled
     require(
         torch.allclose(together[:1], alone, rtol=1e-3, atol=1e-4),
         "an image's features must not depend on its batch: put the network in evaluation mode",
@@ -157,14 +159,14 @@ feature_extractor_checks: list[Callable[[LoadedExtractor], None]] = [
 ]
 
 
-def _images_for(extractor: LoadedExtractor) -> Tensor:
+def _draw_images(extractor: LoadedExtractor) -> Tensor:
     rng = torch.Generator().manual_seed(0)
     shape = (3, extractor.image_channels, 32, 32)
     return torch.randint(0, 256, shape, generator=rng, dtype=torch.uint8)
 
 
-def _extracted(extractor: LoadedExtractor, images: Tensor) -> Features:
-    with explained(
+def _run_extractor(extractor: LoadedExtractor, images: Tensor) -> Features:
+    with explain_errors(
         f"extract() must take uint8 images of any size, here {tuple(images.shape)}, of as many "
         "channels as image_channels says"
     ):
@@ -214,7 +216,7 @@ def _direction(evaluator: Evaluator, score: Score) -> int:
     return 1 if higher == evaluator.copies_score_best else -1
 
 
-def _reals(spec: DataSpec, seed: int) -> Samples:
+def _draw_reals(spec: DataSpec, seed: int) -> Samples:
     """Draw samples of a distribution that has several classes, or several modes."""
     rng = torch.Generator().manual_seed(seed)
     if spec.is_image:
@@ -229,23 +231,23 @@ def _reals(spec: DataSpec, seed: int) -> Samples:
     return Samples(spec, centres[chosen] + spec.mode_std * noise)
 
 
-def _collapsed(spec: DataSpec) -> Samples:
+def _build_collapsed(spec: DataSpec) -> Samples:
     far = torch.full((COUNT, *spec.shape), 255 if spec.is_image else 100)
     labels = torch.arange(COUNT) % spec.classes if spec.classes else None
     return Samples(spec, far.byte() if spec.is_image else far.float(), labels)
 
 
-def _sorted(samples: Samples, descending: bool = False) -> Samples:
+def _sort_samples(samples: Samples, descending: bool = False) -> Samples:
     levels = samples.stored.flatten(1).float().sum(1)
     return samples.subset(levels.argsort(descending=descending))
 
 
-def _judged(evaluator: Evaluator, fake: Samples, real: Samples) -> list[Score]:
-    return _scores(evaluator, _set(evaluator, fake), _set(evaluator, real))
+def _score_samples(evaluator: Evaluator, fake: Samples, real: Samples) -> list[Score]:
+    return _score_sets(evaluator, _sample_set(evaluator, fake), _sample_set(evaluator, real))
 
 
-def _scores(evaluator: Evaluator, fake: SampleSet, real: SampleSet) -> list[Score]:
-    with explained(
+def _score_sets(evaluator: Evaluator, fake: SampleSet, real: SampleSet) -> list[Score]:
+    with explain_errors(
         "evaluate() must judge what fits() accepts, and logits are there with needs_logits = True"
     ):
         scores = evaluator.evaluate(fake, real)
@@ -256,7 +258,7 @@ def _scores(evaluator: Evaluator, fake: SampleSet, real: SampleSet) -> list[Scor
     return scores
 
 
-def _paired(before: list[Score], after: list[Score]) -> list[tuple[Score, Score]]:
+def _pair_scores(before: list[Score], after: list[Score]) -> list[tuple[Score, Score]]:
     require(
         [score.name for score in before] == [score.name for score in after],
         "evaluate() must give scores of the same names for any samples",
@@ -264,8 +266,8 @@ def _paired(before: list[Score], after: list[Score]) -> list[tuple[Score, Score]
     return list(zip(before, after, strict=True))
 
 
-def _set(evaluator: Evaluator, samples: Samples) -> SampleSet:
-    return SampleSet(samples, lambda found: _look(evaluator, found))
+def _sample_set(evaluator: Evaluator, samples: Samples) -> SampleSet:
+    return SampleSet(samples, lambda found: _project_features(evaluator, found))
 
 
 def _tensors(evaluator: Evaluator, given: SampleSet) -> Iterator[Tensor]:
@@ -274,7 +276,7 @@ def _tensors(evaluator: Evaluator, given: SampleSet) -> Iterator[Tensor]:
         yield from (found for found in vars(given.features).values() if found is not None)
 
 
-def _look(evaluator: Evaluator, samples: Samples) -> Features:
+def _project_features(evaluator: Evaluator, samples: Samples) -> Features:
     """Look through a random projection, and take brightness for a classifier."""
     spec = samples.spec
     require(

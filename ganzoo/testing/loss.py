@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from ganzoo.protocols.dataset import DataSpec
 from ganzoo.protocols.loss import Discriminator, Loss, Recipe
-from ganzoo.testing.common import check_options, explained, require, seeded
+from ganzoo.testing.common import check_options, explain_errors, require, seeded
 from ganzoo.testing.steps import (
     SmallNetworks,
     require_exact_steps,
     small_critic,
-    some_samples,
+    draw_samples,
     train_options,
 )
 from ganzoo.training.trainer import Trainer, frozen
@@ -43,7 +43,7 @@ def identity(samples: Tensor) -> Tensor:
 
 def check_terms(loss: Loss) -> None:
     """Both methods give a dict of named scalar tensors."""
-    _both(loss, identity, _column(1.0), _column(-1.0))
+    _compute_terms(loss, identity, _column(1.0), _column(-1.0))
 
 
 def check_finite(loss: Loss) -> None:
@@ -51,8 +51,8 @@ def check_finite(loss: Loss) -> None:
     for real_logit in (-EXTREME, EXTREME):
         for fake_logit in (-EXTREME, EXTREME):
             real, fake = _column(real_logit), _column(fake_logit)
-            for terms in _both(loss, identity, real, fake):
-                for value in (_total(terms), *_gradients(terms, (real, fake))):
+            for terms in _compute_terms(loss, identity, real, fake):
+                for value in (_sum_terms(terms), *_gradients(terms, (real, fake))):
                     require(
                         bool(value.isfinite().all()),
                         f"not finite at real logit {real_logit} and fake logit {fake_logit}: "
@@ -79,9 +79,11 @@ def check_batch_size(loss: Loss) -> None:
     """Doubling a batch leaves each term unchanged, whatever the critic's slope."""
     for slope in SLOPES:
         real, fake = _column(0.3, -0.2, 0.9), _column(-0.4, 0.1, 0.5)
-        once = _both(loss, _steep(slope), real, fake)
-        twice = _both(loss, _steep(slope), torch.cat([real, real]), torch.cat([fake, fake]))
-        change = _change(once, twice, rtol=1e-4, atol=1e-6)
+        once = _compute_terms(loss, _steep_critic(slope), real, fake)
+        twice = _compute_terms(
+            loss, _steep_critic(slope), torch.cat([real, real]), torch.cat([fake, fake])
+        )
+        change = _find_change(once, twice, rtol=1e-4, atol=1e-6)
         require(
             change is None,
             f"{change} when the batch is doubled: judge each sample on its own, norms of "
@@ -92,9 +94,9 @@ def check_batch_size(loss: Loss) -> None:
 def check_sample_shape(loss: Loss) -> None:
     """Images ``(N, C, H, W)`` give the same terms as their numbers in vectors ``(N, D)``."""
     real, fake = (torch.randn(4, 3, 2, 5, generator=_rng(seed)) for seed in (1, 2))
-    vectors = _both(loss, identity, real.flatten(1), fake.flatten(1))
-    images = _both(loss, identity, real, fake)
-    change = _change(vectors, images, rtol=1e-4, atol=1e-6)
+    vectors = _compute_terms(loss, identity, real.flatten(1), fake.flatten(1))
+    images = _compute_terms(loss, identity, real, fake)
+    change = _find_change(vectors, images, rtol=1e-4, atol=1e-6)
     require(
         change is None,
         f"{change} when vectors become images of the same numbers: take a norm over the whole "
@@ -105,9 +107,9 @@ def check_sample_shape(loss: Loss) -> None:
 def check_parts(loss: Loss) -> None:
     """Logits ``(N, P)`` of P parts of each sample are served; equal parts count as one."""
     real, fake = _column(0.3, -0.2, 0.9), _column(-0.4, 0.1, 0.5)
-    whole = _both(loss, identity, real, fake)
-    parts = _both(loss, lambda samples: samples.flatten(1).expand(-1, PARTS), real, fake)
-    change = _change(whole, parts, rtol=1e-4, atol=1e-6)
+    whole = _compute_terms(loss, identity, real, fake)
+    parts = _compute_terms(loss, lambda samples: samples.flatten(1).expand(-1, PARTS), real, fake)
+    change = _find_change(whole, parts, rtol=1e-4, atol=1e-6)
     require(
         change is None,
         f"{change} when each sample is judged in {PARTS} equal parts, logits (N, {PARTS}): take "
@@ -115,9 +117,9 @@ def check_parts(loss: Loss) -> None:
         "logits.reshape(len(samples), -1).mean(1)",
     )
     real, fake = (torch.randn(4, PARTS, generator=_rng(seed)) for seed in (1, 2))
-    for terms in _both(loss, lambda samples: samples.square(), real, fake):
+    for terms in _compute_terms(loss, lambda samples: samples.square(), real, fake):
         require(
-            bool(_total(terms).isfinite()),
+            bool(_sum_terms(terms).isfinite()),
             f"terms must be finite for logits (N, {PARTS}) of parts that differ",
         )
 
@@ -126,8 +128,8 @@ def check_seeding(loss: Loss) -> None:
     """What a loss draws comes from torch's global generator: the same seed, the same terms."""
     D = Discriminator(small_critic())
     real, fake = torch.randn(8, 3, generator=_rng(1)), torch.randn(8, 3, generator=_rng(2))
-    first, second = (_both(loss, D, real, fake) for _ in range(2))
-    change = _change(first, second)
+    first, second = (_compute_terms(loss, D, real, fake) for _ in range(2))
+    change = _find_change(first, second)
     require(
         change is None,
         f"{change} with the same seed: draw by torch's global generator, and keep no state",
@@ -140,7 +142,7 @@ def check_side_effects(loss: Loss) -> None:
     before = [parameter.clone() for parameter in critic.parameters()]
     real, fake = torch.randn(8, 3, generator=_rng(1)), torch.randn(8, 3, generator=_rng(2))
     kept = real.clone(), fake.clone()
-    _both(loss, Discriminator(critic), real, fake)
+    _compute_terms(loss, Discriminator(critic), real, fake)
     require(
         torch.equal(real, kept[0]) and torch.equal(fake, kept[1]),
         "a loss must not change its inputs in place",
@@ -160,9 +162,9 @@ def check_gradients_reach_the_networks(loss: Loss) -> None:
     D = Discriminator(critic)
     real = torch.randn(8, 3, generator=_rng(1))
     fake = torch.randn(8, 3, generator=_rng(2)).requires_grad_()
-    learnt = _gradients(_both(loss, D, real, fake.detach())[0], tuple(critic.parameters()))
+    learnt = _gradients(_compute_terms(loss, D, real, fake.detach())[0], tuple(critic.parameters()))
     with frozen(critic.parameters()):
-        (taught,) = _gradients(_both(loss, D, real, fake)[1], (fake,))
+        (taught,) = _gradients(_compute_terms(loss, D, real, fake)[1], (fake,))
     require(
         any(bool(gradient.any()) for gradient in learnt),
         "the discriminator's loss must reach its parameters: do not detach D(real) or D(fake)",
@@ -173,7 +175,7 @@ def check_gradients_reach_the_networks(loss: Loss) -> None:
 def check_constraint(loss: Loss) -> None:
     """The constraint on the discriminator is a projection: applied twice, the same as once."""
     critic = small_critic()
-    with explained("constrain() must change parameters in place, under torch.no_grad()"):
+    with explain_errors("constrain() must change parameters in place, under torch.no_grad()"):
         loss.constrain(critic)
         once = [parameter.detach().clone() for parameter in critic.parameters()]
         loss.constrain(critic)
@@ -200,9 +202,9 @@ def check_declarations(loss: Loss) -> None:
             isinstance(declared, bool),
             f"{name} must be True or False, or a property that answers so, not {declared!r}",
         )
-    watched = _Watched(small_critic())
+    watched = _DoubleBackwardProbe(small_critic())
     real, fake = torch.randn(8, 3, generator=_rng(1)), torch.randn(8, 3, generator=_rng(2))
-    _both(loss, Discriminator(watched), real, fake.requires_grad_())
+    _compute_terms(loss, Discriminator(watched), real, fake.requires_grad_())
     require(
         loss.second_order or not watched.twice,
         "a term is made of a gradient, and half precision would spoil it: declare "
@@ -212,7 +214,7 @@ def check_declarations(loss: Loss) -> None:
 
 def check_steps(loss: Loss) -> None:
     """Training steps are a function of seed and number, and a resumed run goes on exactly."""
-    samples = some_samples(DataSpec(shape=(2,)))
+    samples = draw_samples(DataSpec(shape=(2,)))
     options = train_options(n_critic=3)
     require_exact_steps(lambda: Trainer(SmallNetworks(), loss, samples, options))
 
@@ -235,11 +237,11 @@ loss_checks: list[Callable[[Loss], None]] = [
 ]
 
 
-def _both(loss: Loss, D: Logits, real: Tensor, fake: Tensor) -> tuple[Terms, Terms]:
+def _compute_terms(loss: Loss, D: Logits, real: Tensor, fake: Tensor) -> tuple[Terms, Terms]:
     """Return the terms of the discriminator's turn and of the generator's."""
     with (
         seeded(),
-        explained(
+        explain_errors(
             "a loss must take any function D from samples (N, *shape) to logits (N,) or (N, P)"
         ),
     ):
@@ -257,16 +259,16 @@ def _both(loss: Loss, D: Logits, real: Tensor, fake: Tensor) -> tuple[Terms, Ter
     return found
 
 
-def _total(terms: Terms) -> Tensor:
+def _sum_terms(terms: Terms) -> Tensor:
     return torch.stack(list(terms.values())).sum()
 
 
 def _gradients(terms: Terms, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Differentiate the sum of the terms; where it does not reach, a gradient is zero."""
-    total = _total(terms)
+    total = _sum_terms(terms)
     if not total.requires_grad:
         return tuple(torch.zeros_like(given) for given in inputs)
-    with explained("terms must be differentiable, and only the trainer calls backward()"):
+    with explain_errors("terms must be differentiable, and only the trainer calls backward()"):
         return torch.autograd.grad(total, inputs, allow_unused=True, materialize_grads=True)
 
 
@@ -280,12 +282,12 @@ def _slopes_by_logits(loss: Loss, turn: int) -> tuple[float, float]:
         return logits + torch.where(side > 0, shifts[0], shifts[1])
 
     real, fake = (torch.tensor([[UNDECIDED, side]] * 2) for side in (1.0, -1.0))
-    (slopes,) = _gradients(_both(loss, shifted, real, fake)[turn], (shifts,))
+    (slopes,) = _gradients(_compute_terms(loss, shifted, real, fake)[turn], (shifts,))
     by_reals, by_fakes = slopes.tolist()
     return by_reals, by_fakes
 
 
-def _change(
+def _find_change(
     before: tuple[Terms, Terms], after: tuple[Terms, Terms], rtol: float = 0.0, atol: float = 0.0
 ) -> str | None:
     """Say which term changed first, or None where all stayed."""
@@ -303,7 +305,7 @@ def _column(*logits: float) -> Tensor:
     return torch.tensor([[logit] for logit in logits] * 2, requires_grad=True)
 
 
-def _steep(slope: float) -> Logits:
+def _steep_critic(slope: float) -> Logits:
     return lambda samples: slope * identity(samples)
 
 
@@ -311,7 +313,7 @@ def _rng(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-class _Watched(nn.Module):
+class _DoubleBackwardProbe(nn.Module):
     """A critic that notices a gradient of its logits which is itself to be differentiated."""
 
     def __init__(self, critic: nn.Module) -> None:

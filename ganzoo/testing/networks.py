@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import InputError
-from ganzoo.models.model import raw_samples
+from ganzoo.models.model import generate_raw
 from ganzoo.protocols.architecture import Architecture, GeneratorInput
 from ganzoo.protocols.dataset import DataSpec
-from ganzoo.testing.common import explained, require, seeded
+from ganzoo.testing.common import explain_errors, require, seeded
 
 SIZES = (28, 32, 64, 128)
 """Heights and widths of images that are tried until two of them are served."""
@@ -23,12 +23,12 @@ LENGTHS = (2, 5)
 CLASSES = 2
 COUNT = 4
 CPU = torch.device("cpu")
-STATE = "a state_dict must hold tensors only, of the same names and shapes each time"
-LOUD = 10.0
+STATE_MESSAGE = "a state_dict must hold tensors only, of the same names and shapes each time"
+WEIGHT_FACTOR = 10.0
 """Weights are multiplied by this where a bound must hold, or must not be there."""
-FAR = 1e4
+INPUT_FACTOR = 1e4
 """There, so is what a network is given: spectral normalisation undoes a factor of the weights."""
-_DATA = [
+_SPECS = [
     *(
         DataSpec(shape=(channels, size, size), classes=CLASSES)
         for size, channels in product(SIZES, CHANNELS)
@@ -37,7 +37,7 @@ _DATA = [
 ]
 
 
-def _networks(
+def _build_fitting(
     architecture: Architecture,
     *,
     every: bool = False,
@@ -50,26 +50,26 @@ def _networks(
     For images of the first two sizes and all vectors, or for the first images and vectors alone.
     """
     sizes: set[tuple[int, int] | None] = set()
-    for data in _DATA:
+    for data in _SPECS:
         new = data.image_size not in sizes
         enough = data.is_image and len(sizes - {None}) == (2 if every else 1)
         if (new and enough) or not (new or every):
             continue
         data = data.model_copy(update={"classes": classes})
         try:
-            networks = _built(architecture, data, independent_samples, seed)
+            networks = _build_pair(architecture, data, independent_samples, seed)
         except InputError:
             continue
         sizes.add(data.image_size)
         yield data, *networks
 
 
-def _built(
+def _build_pair(
     architecture: Architecture, data: DataSpec, independent_samples: bool, seed: int = 0
 ) -> tuple[nn.Module, nn.Module]:
     with (
         seeded(seed),
-        explained(
+        explain_errors(
             f"networks for samples of {data.shape} must be built, or refused by ganzoo's InputError"
         ),
     ):
@@ -83,9 +83,9 @@ def _built(
     return generator.train(), discriminator.train()
 
 
-def _through(network: nn.Module, *given: Tensor) -> Tensor:
+def _run_network(network: nn.Module, *given: Tensor) -> Tensor:
     labels = ", and labels (N,) as its second argument" if len(given) > 1 else ""
-    with explained(
+    with explain_errors(
         f"a network must serve the shape it was built for, here {tuple(given[0].shape)}{labels}"
     ):
         found = network(*given)
@@ -95,25 +95,27 @@ def _through(network: nn.Module, *given: Tensor) -> Tensor:
     return found
 
 
-def _generated(generator: nn.Module, inputs: GeneratorInput) -> Tensor:
-    return _through(generator, *_arguments(inputs))
+def _generate(generator: nn.Module, inputs: GeneratorInput) -> Tensor:
+    return _run_network(generator, *_generator_arguments(inputs))
 
 
-def _judged(
+def _compute_logits(
     architecture: Architecture,
     discriminator: nn.Module,
     data: DataSpec,
     samples: Tensor | None = None,
 ) -> Tensor:
-    samples = _samples(data) if samples is None else samples
-    return _through(discriminator, *_labelled(architecture, data, samples))
+    samples = _draw_samples(data) if samples is None else samples
+    return _run_network(discriminator, *_discriminator_arguments(architecture, data, samples))
 
 
-def _arguments(inputs: GeneratorInput) -> tuple[Tensor, ...]:
+def _generator_arguments(inputs: GeneratorInput) -> tuple[Tensor, ...]:
     return (inputs.given,) if inputs.labels is None else (inputs.given, inputs.labels)
 
 
-def _labelled(architecture: Architecture, data: DataSpec, samples: Tensor) -> tuple[Tensor, ...]:
+def _discriminator_arguments(
+    architecture: Architecture, data: DataSpec, samples: Tensor
+) -> tuple[Tensor, ...]:
     return (samples, _labels(data)) if architecture.takes_labels(data) else (samples,)
 
 
@@ -121,45 +123,47 @@ def _labels(data: DataSpec) -> Tensor:
     return torch.arange(COUNT) % data.classes
 
 
-def _inputs(architecture: Architecture, data: DataSpec) -> GeneratorInput:
+def _draw_inputs(architecture: Architecture, data: DataSpec) -> GeneratorInput:
     if architecture.takes_images:
         labels = _labels(data)
-        return GeneratorInput(_samples(data, seed=1), labels, (labels + 1) % data.classes)
+        return GeneratorInput(_draw_samples(data, seed=1), labels, (labels + 1) % data.classes)
     labels = _labels(data) if architecture.takes_labels(data) else None
-    return GeneratorInput(_latents(architecture), labels)
+    return GeneratorInput(_draw_latents(architecture), labels)
 
 
-def _latents(architecture: Architecture, seed: int = 0) -> Tensor:
-    with explained("latents() must draw (count, z_dim): give the architecture an option z_dim"):
+def _draw_latents(architecture: Architecture, seed: int = 0) -> Tensor:
+    with explain_errors(
+        "latents() must draw (count, z_dim): give the architecture an option z_dim"
+    ):
         drawn = architecture.latents(COUNT, torch.Generator().manual_seed(seed))
     require(len(drawn) == COUNT, f"latents() must draw {COUNT} when asked to, not {len(drawn)}")
     return drawn
 
 
-def _drawn(
+def _draw_raw_samples(
     generator: nn.Module, inputs: GeneratorInput, data: DataSpec, by: str = "generator()"
 ) -> Tensor:
-    with explained(
+    with explain_errors(
         f"{by} must give a torch.nn.Module that takes latents, and labels where it is conditional, "
         "and holds whatever it needs"
     ):
-        return raw_samples(generator, inputs, data)
+        return generate_raw(generator, inputs, data)
 
 
-def _samples(data: DataSpec, seed: int = 0) -> Tensor:
+def _draw_samples(data: DataSpec, seed: int = 0) -> Tensor:
     rng = torch.Generator().manual_seed(seed)
     return torch.rand(COUNT, *data.shape, generator=rng) * 2 - 1
 
 
-def _loud(network: nn.Module) -> nn.Module:
+def _scale_weights(network: nn.Module) -> nn.Module:
     network = copy.deepcopy(network)
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.mul_(LOUD)
+            parameter.mul_(WEIGHT_FACTOR)
     return network
 
 
-def _moved(network: nn.Module) -> nn.Module:
+def _perturb_weights(network: nn.Module) -> nn.Module:
     """Return a network some way from its first weights, at which it may not look at labels yet."""
     network = copy.deepcopy(network)
     with seeded(), torch.no_grad():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from ganzoo.protocols.space import Space
 from ganzoo.runs.file_names import CARD_FILE, FILE_NAME, MANIFEST_FILE
-from ganzoo.testing.common import check_options, explained, require
+from ganzoo.testing.common import check_options, explain_errors, require
 
 REFERENCE = f"user/name@{'0123456789' * 4}"
 REQUIREMENTS = ("acme-gan==1.2", "acme-data==3.4.5")
@@ -75,12 +75,12 @@ space_checks: list[Callable[[Space], None]] = [
 
 
 def _metadata(space: Space) -> Mapping[str, str]:
-    with explained("metadata must be given once check has refused nothing"):
+    with explain_errors("metadata must be given once check has refused nothing"):
         space.check()
         return dict(space.metadata())
 
 
 def _files(space: Space) -> Mapping[str, str]:
-    with explained("files must be given once check has refused nothing"):
+    with explain_errors("files must be given once check has refused nothing"):
         space.check()
         return dict(space.files(REFERENCE, REQUIREMENTS))

@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo.compute.seeding import kept_randomness
+from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import TrainOptions
 from ganzoo.protocols.architecture import Architecture
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.protocols.loss import Loss
-from ganzoo.testing.common import explained, require, seeded
+from ganzoo.testing.common import explain_errors, require, seeded
 from ganzoo.training.trainer import Trainer
 
 STEPS = 3
@@ -64,7 +64,7 @@ def train_options(**given: object) -> TrainOptions:
     return TrainOptions(steps=STEPS, batch_size=BATCH_SIZE, device="cpu", **given)
 
 
-def some_samples(data: DataSpec) -> Samples:
+def draw_samples(data: DataSpec) -> Samples:
     """Draw samples of a specification, the classes in turn if there are any."""
     rng = torch.Generator().manual_seed(0)
     shape = (COUNT, *data.shape)
@@ -78,18 +78,18 @@ def some_samples(data: DataSpec) -> Samples:
 
 def require_exact_steps(build: Callable[[], Trainer]) -> None:
     """Require steps that are a function of seed and number, before and after a restore."""
-    whole = _built(build)
-    early = _after(whole, 1)
-    late = _after(whole, STEPS - 1)
-    differs = _difference(early, _after(_built(build), 1))
+    whole = _build_trainer(build)
+    early = _run_steps(whole, 1)
+    late = _run_steps(whole, STEPS - 1)
+    differs = _find_difference(early, _run_steps(_build_trainer(build), 1))
     require(
         differs is None,
         f"the same seed must give the same steps, and {differs} differs: draw by torch's global "
         "generator alone, and remember nothing between calls",
     )
-    resumed = _built(build)
+    resumed = _build_trainer(build)
     resumed.state.restore({"step": 1, "retries": 0}, early)
-    differs = _difference(late, _after(resumed, STEPS - 1))
+    differs = _find_difference(late, _run_steps(resumed, STEPS - 1))
     require(
         differs is None,
         f"a run that is resumed must go on as if it had never stopped, and {differs} differs: "
@@ -98,14 +98,14 @@ def require_exact_steps(build: Callable[[], Trainer]) -> None:
     )
 
 
-def _built(build: Callable[[], Trainer]) -> Trainer:
-    with kept_randomness(), explained("a trainer must be able to build the networks"):
+def _build_trainer(build: Callable[[], Trainer]) -> Trainer:
+    with preserve_rng_state(), explain_errors("a trainer must be able to build the networks"):
         return build()
 
 
-def _after(trainer: Trainer, count: int) -> Tensors:
+def _run_steps(trainer: Trainer, count: int) -> Tensors:
     """Do steps, and return a copy of all that a checkpoint then holds."""
-    with kept_randomness(), explained("training on a few samples must work"):
+    with preserve_rng_state(), explain_errors("training on a few samples must work"):
         for _ in range(count):
             trainer.step()
         return {
@@ -114,7 +114,7 @@ def _after(trainer: Trainer, count: int) -> Tensors:
         }
 
 
-def _difference(one: Tensors, other: Tensors) -> str | None:
+def _find_difference(one: Tensors, other: Tensors) -> str | None:
     """Name the first tensor that differs."""
     for file, tensors in one.items():
         for name, value in tensors.items():

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.protocols.tracker import TrackedRun, Tracker
-from ganzoo.testing.common import check_options, explained, require, untouched_randomness
+from ganzoo.testing.common import check_options, explain_errors, require, untouched_randomness
 
 STEPS = 6
 RUN_FILES = (
@@ -33,8 +33,8 @@ def check_run(tracker: Tracker) -> None:
     with _run_folder() as folder:
         _follow(tracker, folder)
     with _run_folder() as folder:
-        run = _started(tracker, folder, _config(), 0)
-        with explained("a run that ends before its first line must be closed like any other"):
+        run = _start_run(tracker, folder, _config(), 0)
+        with explain_errors("a run that ends before its first line must be closed like any other"):
             run.close()
 
 
@@ -96,16 +96,16 @@ def check_discriminator(tracker: Tracker) -> None:
         fake, real = _samples(data, 1), _samples(data, 2)
         before = copy.deepcopy((network.state_dict(), fake.stored, real.stored))
         with _run_folder() as folder, untouched_randomness("a tracker"):
-            run = _started(tracker, folder, _config(), 0)
+            run = _start_run(tracker, folder, _config(), 0)
             if not hasattr(run, "discriminator"):
                 return
             words = "images" if data.is_image else "points"
-            with explained(f"discriminator() must look at that of {words}"):
+            with explain_errors(f"discriminator() must look at that of {words}"):
                 run.discriminator(1, network, fake, real)
             run.close()
         after = network.state_dict(), fake.stored, real.stored
         require(
-            _equal(before, after) and all(each.grad is None for each in network.parameters()),
+            _is_equal(before, after) and all(each.grad is None for each in network.parameters()),
             "a tracker must leave the discriminator and its samples as they are, running "
             "statistics too: call it in evaluation mode, without gradients",
         )
@@ -133,23 +133,23 @@ def _follow(
     rows: list[dict[str, Any]] | None = None,
     pictures: dict[int, Tensor] | None = None,
 ) -> None:
-    run = _started(tracker, folder, _config() if config is None else config, step)
+    run = _start_run(tracker, folder, _config() if config is None else config, step)
     asked = "a tracker must receive every line of metrics and every sample picture"
-    with explained(f"{asked}: a line is a step and numbers by name"):
+    with explain_errors(f"{asked}: a line is a step and numbers by name"):
         for row in _rows(step) if rows is None else rows:
             run.metrics(row)
     for number, picture in (_pictures() if pictures is None else pictures).items():
-        with explained(f"{asked}, uint8 (C, H, W) of 1, 3 or 4 channels, here {len(picture)}"):
+        with explain_errors(f"{asked}, uint8 (C, H, W) of 1, 3 or 4 channels, here {len(picture)}"):
             run.picture(step + number, picture)
     if hasattr(run, "warned"):
-        with explained("warned() must receive what a person is warned of: a step and a text"):
+        with explain_errors("warned() must receive what a person is warned of: a step and a text"):
             run.warned(step + STEPS, "something is doubtful")
-    with explained("close() must end a run whose lines and pictures were received"):
+    with explain_errors("close() must end a run whose lines and pictures were received"):
         run.close()
 
 
-def _started(tracker: Tracker, folder: Path, config: dict[str, Any], step: int) -> TrackedRun:
-    with explained("check() must raise a GanzooError where something is missing, or return"):
+def _start_run(tracker: Tracker, folder: Path, config: dict[str, Any], step: int) -> TrackedRun:
+    with explain_errors("check() must raise a GanzooError where something is missing, or return"):
         tracker.check()
     asked = "start() must begin to follow a run in its folder"
     if step:
@@ -157,7 +157,7 @@ def _started(tracker: Tracker, folder: Path, config: dict[str, Any], step: int) 
             "start() with a step above 0 must go on with a run that was followed before, and drop "
             "what it received beyond that step"
         )
-    with explained(asked):
+    with explain_errors(asked):
         run = tracker.start(folder, config, step)
     missing = [name for name in ("metrics", "picture", "close") if not hasattr(run, name)]
     require(
@@ -212,7 +212,7 @@ def _samples(data: DataSpec, seed: int) -> Samples:
     return Samples(data, stored)
 
 
-def _equal(before: Any, after: Any) -> bool:
+def _is_equal(before: Any, after: Any) -> bool:
     (weights, *samples), (others, *same) = before, after
     pairs = [(weights[name], others[name]) for name in weights]
     return all(torch.equal(one, other) for one, other in [*pairs, *zip(samples, same, strict=True)])

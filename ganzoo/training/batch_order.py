@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor
 
-from ganzoo.compute.seeding import derived_seed, generator_for
+from ganzoo.compute.seeding import derive_seed, make_rng
 
-WHOLE = 1 << 22
+MAX_WHOLE_SHUFFLE = 1 << 22
 """Samples of which an epoch is shuffled as a whole: 32 MB of indices."""
-PART = 1 << 16
+PART_SIZE = 1 << 16
 """Samples of a larger epoch whose order is worked out at once."""
 ROUNDS = 8
 """Rounds of a permutation; from 4 on it cannot be told from a random one by a few places."""
@@ -20,7 +20,7 @@ ROUNDS = 8
 class BatchOrder:
     """Which samples each batch holds: one shuffled epoch after another, without a gap.
 
-    Of up to :data:`WHOLE` samples an epoch is shuffled as a whole. Of more, a part of it is worked
+    Of up to :data:`MAX_WHOLE_SHUFFLE` samples an epoch is shuffled as a whole. Of more, a part of it is worked
     out at a time, by a permutation that can be asked for any place.
 
     Args:
@@ -38,7 +38,7 @@ class BatchOrder:
         self.seed = seed
         self.device = device
         self._parts: dict[tuple[int, int], Tensor] = {}
-        self._part_size = count if count <= WHOLE else PART
+        self._part_size = count if count <= MAX_WHOLE_SHUFFLE else PART_SIZE
 
     def __call__(self, batch: int) -> Tensor:
         """Return the indices of batch number ``batch``, shape ``(batch_size,)``."""
@@ -64,11 +64,11 @@ class BatchOrder:
         return self._parts[epoch, number]
 
     def _shuffled(self, epoch: int, number: int) -> Tensor:
-        rng = generator_for(self.seed, "epoch", epoch)
-        if self.count <= WHOLE:
+        rng = make_rng(self.seed, "epoch", epoch)
+        if self.count <= MAX_WHOLE_SHUFFLE:
             return torch.randperm(self.count, generator=rng)
-        begin = number * PART
-        places = torch.arange(begin, min(begin + PART, self.count))
+        begin = number * PART_SIZE
+        places = torch.arange(begin, min(begin + PART_SIZE, self.count))
         return _Permutation(self.count, rng)(places)
 
 
@@ -122,7 +122,7 @@ class BalancedOrder:
         self.members = [torch.where(labels == label)[0].to(device) for label in labels.unique()]
         share = batch_size // len(self.members)
         self.orders = [
-            BatchOrder(len(members), share, derived_seed(seed, "class", label), device)
+            BatchOrder(len(members), share, derive_seed(seed, "class", label), device)
             for label, members in enumerate(self.members)
         ]
 

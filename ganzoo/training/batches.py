@@ -11,12 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from ganzoo.compute.seeding import generator_for
-from ganzoo.distributed import ALONE, Ranks
+from ganzoo.compute.seeding import make_rng
+from ganzoo.distributed import ALONE, Processes
 from ganzoo.media import images
 from ganzoo.protocols.dataset import Samples
 
-AHEAD = 4
+PREFETCH = 4
 """Batches that are read before they are asked for."""
 WORKERS = 2
 """Threads that read; a thread that waits for the disk keeps no other from running."""
@@ -25,7 +25,7 @@ Batch = tuple[Tensor, Tensor | None]
 """Samples as networks take them, and their labels if there are any, on the device."""
 
 
-class Feed:
+class BatchLoader:
     """Gives the batches of a run.
 
     A set that fits lives on the training device. One that does not is read batch by batch, by
@@ -47,7 +47,7 @@ class Feed:
         seed: int,
         *,
         labelled: bool = True,
-        team: Ranks = ALONE,
+        team: Processes = ALONE,
         memory_format: torch.memory_format = torch.channels_last,
     ) -> None:
         self.device = device
@@ -94,7 +94,7 @@ class Feed:
         return images.to_float(stored).contiguous(memory_format=self.memory_format), labels
 
     def _awaited(self, number: int, order: Callable[[int], Tensor]) -> Batch:
-        for wanted in range(number, number + 1 + AHEAD):
+        for wanted in range(number, number + 1 + PREFETCH):
             if wanted not in self._ahead:
                 mine = self._team.share_of(order(wanted))
                 self._ahead[wanted] = self._workers.submit(self._read, mine)
@@ -116,7 +116,7 @@ class Feed:
     def _mirrored(self, real: Tensor, number: int) -> Tensor:
         if not self.samples.flip:
             return real
-        rng = generator_for(self.seed, "flip", number, device=self.device)
+        rng = make_rng(self.seed, "flip", number, device=self.device)
         count = len(real) * self._team.world
         flipped = torch.rand(count, 1, 1, 1, generator=rng, device=self.device) < 0.5
         flipped = self._team.share_of(flipped)

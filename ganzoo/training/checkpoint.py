@@ -31,10 +31,10 @@ from ganzoo.storage.files import (
 )
 
 FORMAT = 1
-KEPT = 2
+KEEP_REGULAR = 2
 STATE_FILE = "state.json"
 MANIFEST_FILE = "manifest.json"
-STEP = re.compile("[0-9]{8}|[1-9][0-9]{8,}")
+STEP_FOLDER = re.compile("[0-9]{8}|[1-9][0-9]{8,}")
 """How the folder of a checkpoint is called: the step, in eight digits or more."""
 
 
@@ -127,7 +127,7 @@ def prune(folder: Path, every: int) -> None:
     Those between, which interruptions leave, do not displace the regular ones.
     """
     found = steps(folder)
-    kept = {*[step for step in found if step % every == 0][-KEPT:], *found[-1:]}
+    kept = {*[step for step in found if step % every == 0][-KEEP_REGULAR:], *found[-1:]}
     for old in set(found) - kept:
         path = folder / f"{old:08d}"
         # Renamed first, as a folder that is half removed would pass for a damaged checkpoint.
@@ -154,7 +154,7 @@ def restore_newest(
     for step in reversed(found):
         path = folder / f"{step:08d}"
         try:
-            state.restore(*_verified(path, state))
+            state.restore(*_read_verified(path, state))
         except (InputError, RuntimeError, LookupError, TypeError, ValueError) as error:
             warn(f"checkpoint {path} is damaged and passed over: {first_line(error)}")
             continue
@@ -168,10 +168,12 @@ def steps(folder: Path) -> list[int]:
     if not folder.is_dir():
         return []
     found = [path.name for path in folder.iterdir() if path.is_dir()]
-    return sorted(int(name) for name in found if STEP.fullmatch(name))
+    return sorted(int(name) for name in found if STEP_FOLDER.fullmatch(name))
 
 
-def _verified(path: Path, state: TrainState) -> tuple[dict[str, int], dict[str, dict[str, Tensor]]]:
+def _read_verified(
+    path: Path, state: TrainState
+) -> tuple[dict[str, int], dict[str, dict[str, Tensor]]]:
     listed = read_json(path / MANIFEST_FILE)
     if not isinstance(listed, dict):
         raise InputError(f"{MANIFEST_FILE} is no list of files")

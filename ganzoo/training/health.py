@@ -12,9 +12,9 @@ from torch import Tensor
 if TYPE_CHECKING:
     from ganzoo.training.trainer import Trainer
 
-ALIKE = 0.1
+COLLAPSED_SPREAD = 0.1
 """Spread of the samples, as a share of that of reals, below which a generator has collapsed."""
-YOUNG = 500
+EARLY_STEPS = 500
 """Steps in which every generator's samples are alike."""
 NO_GRADIENT = 1e-6
 """Norm of the gradient below which a network has nothing to learn from."""
@@ -51,12 +51,12 @@ class Health:
 
     def of_samples(self, shown: Tensor, step: int) -> dict[str, str]:
         """Return what is new in the samples of a picture ``(N, *shape)``, a message by its name."""
-        if step < YOUNG or self._trainer.architecture.takes_images:
+        if step < EARLY_STEPS or self._trainer.architecture.takes_images:
             return {}
         share = spread(shown) / self._reference(len(shown))
         return self._new(
             "collapse",
-            share < ALIKE,
+            share < COLLAPSED_SPREAD,
             f"the generator collapses at step {step}: its samples differ from each other "
             f"{share:.0%} as much as reals do; try lower learning rates or another --loss",
         )

@@ -17,23 +17,23 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ganzoo.compute.seeding import kept_randomness
+from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import RETRIES, ModelConfig, RunConfig, TrainOptions
 from ganzoo.errors import Diverged, GanzooError, Interrupted, first_line
 from ganzoo.media import images
-from ganzoo.models.model import generated
+from ganzoo.models.model import generate_stored
 from ganzoo.models.write import write_model
 from ganzoo.protocols.dataset import Samples
 from ganzoo.protocols.tracker import METRICS_FILE
-from ganzoo.storage.files import drop_lines_after, flush, sweep
+from ganzoo.storage.files import drop_lines_after, flush, remove_leftovers
 from ganzoo.training import checkpoint
 from ganzoo.training.health import Health
 from ganzoo.training.observer import Observer
-from ganzoo.training.prepare import trackers_of
-from ganzoo.training.tracking import Followers
+from ganzoo.training.prepare import build_trackers
+from ganzoo.training.tracking import TrackerGroup
 
 if TYPE_CHECKING:
-    from ganzoo.distributed import Ranks
+    from ganzoo.distributed import Processes
     from ganzoo.runs.folder import Run
     from ganzoo.training.checkpoint import TrainState
     from ganzoo.training.snapshots import Snapshots
@@ -59,17 +59,17 @@ def run_training(
         Interrupted: SIGINT or SIGTERM asked to stop, and the state was saved.
     """
     try:
-        _train(run, config, trainer, observer, snapshots)
+        _start_and_loop(run, config, trainer, observer, snapshots)
     except BrokenPipeError:
         raise  # whoever read the output has gone, which is no failure of a disk
     except OSError as error:
         where = error.filename or run.path
         raise GanzooError(
-            f"{where}: {error.strerror or error}; what was written before is intact, {_go_on(run)}"
+            f"{where}: {error.strerror or error}; what was written before is intact, {_resume_hint(run)}"
         ) from error
 
 
-def _train(
+def _start_and_loop(
     run: Run,
     config: RunConfig,
     trainer: Trainer,
@@ -77,9 +77,9 @@ def _train(
     snapshots: Snapshots | None,
 ) -> None:
     team = trainer.ranks
-    team.advice = _go_on(run)
-    followers = Followers(observer.warned)
-    with kept_randomness(), _stop_requests() as requests, closing(followers):
+    team.advice = _resume_hint(run)
+    followers = TrackerGroup(observer.warned)
+    with preserve_rng_state(), _stop_requests() as requests, closing(followers):
         team.watch(requests)
         loop = _Loop(run, config, trainer, observer, followers, requests, snapshots)
         team.agreed(loop.restore)
@@ -102,7 +102,7 @@ class _Loop:
         config: RunConfig,
         trainer: Trainer,
         observer: Observer,
-        followers: Followers,
+        followers: TrackerGroup,
         requests: list[int],
         snapshots: Snapshots | None,
     ) -> None:
@@ -123,14 +123,14 @@ class _Loop:
     def restore(self) -> None:
         """Take over the newest checkpoint, if there is one, and drop what nobody needs."""
         for folder in (self.run.path, self.run.samples, self.run.checkpoints):
-            sweep(folder)
+            remove_leftovers(folder)
         checkpoint.restore_newest(self.run.checkpoints, self.state, self.observer.warned)
         checkpoint.prune(self.run.checkpoints, self.options.checkpoint_every)
 
     def follow(self) -> None:
         """Have every tracker go on behind the state's step."""
         drop_lines_after(self.run.scores, self.state.step)
-        trackers, config = trackers_of(self.config), self.config.model_dump(mode="json")
+        trackers, config = build_trackers(self.config), self.config.model_dump(mode="json")
         self.followers.start(trackers, self.run.path, config, self.state.step)
         self.health.remember(self.run.path / METRICS_FILE)
 
@@ -168,7 +168,7 @@ class _Loop:
             if stops and not last:
                 raise Interrupted(
                     f"stopped after step {step} of {options.steps}, state saved; "
-                    f"{_go_on(self.run)}",
+                    f"{_resume_hint(self.run)}",
                     next(iter(self.requests), signal.SIGTERM),
                 )
 
@@ -246,7 +246,7 @@ class _Loop:
     def _save_checkpoint(self) -> None:
         step = self.state.step
         if wrong := self.state.not_finite():
-            raise _diverged(step, wrong)
+            raise _divergence(step, wrong)
         for lines in (self.run.path / METRICS_FILE, self.run.scores):
             if lines.exists():
                 flush(lines)  # a checkpoint must never outlive a line that was written before it
@@ -276,9 +276,9 @@ class _Loop:
         state, spec = self.state, self.trainer.samples.spec
         inputs = self.trainer.shown()
         try:
-            shown = generated(state.generator_ema.module, inputs, spec)
+            shown = generate_stored(state.generator_ema.module, inputs, spec)
         except GanzooError:
-            raise _diverged(state.step, "samples are not finite") from None
+            raise _divergence(state.step, "samples are not finite") from None
         fake = Samples(spec, shown, inputs.labels)
         self._warn(state.step, self.health.of_samples(shown, state.step))
         if self.trainer.architecture.takes_images:
@@ -287,8 +287,8 @@ class _Loop:
             rows = [part.unflatten(0, (-1, self.trainer.columns)) for part in (sources, shown)]
             shown = torch.stack(rows, dim=1).flatten(0, 2)
         texts = images.provenance(f"{self.config.title}, step {state.step}", self.options.seed)
-        picture = images.picture_of(shown, spec.modes, self.trainer.columns)
-        layout = images.layout_of(shown, self.trainer.columns)
+        picture = images.render_samples(shown, spec.modes, self.trainer.columns)
+        layout = images.describe_layout(shown, self.trainer.columns)
         self.run.save_picture(picture, state.step, {**texts, images.LAYOUT: layout})
         self.followers.picture(state.step, picture)
         self.followers.discriminator(state.step, state.discriminator, fake, self.trainer.samples)
@@ -296,7 +296,7 @@ class _Loop:
 
 
 def _read_back(
-    terms: StepTerms, state: TrainState, options: TrainOptions, team: Ranks
+    terms: StepTerms, state: TrainState, options: TrainOptions, team: Processes
 ) -> dict[str, Any]:
     """Fetch a step's numbers from the device, in one transfer, as a line of ``metrics.jsonl``."""
     named: dict[tuple[str, str], Tensor] = {}
@@ -313,16 +313,16 @@ def _read_back(
         if name == "gradient_norm" and options.precision == "fp16" and not math.isfinite(value):
             continue  # an update that was left out, as its scaled gradients overflowed
         if not math.isfinite(value):
-            raise _diverged(state.step, f"{name} of the {network} is {value}")
+            raise _divergence(state.step, f"{name} of the {network} is {value}")
         row[f"{network}/{name}"] = value
     return row
 
 
-def _go_on(run: Run) -> str:
+def _resume_hint(run: Run) -> str:
     return f"go on with: ganzoo train --resume {run.path}"
 
 
-def _diverged(step: int, what: str) -> Diverged:
+def _divergence(step: int, what: str) -> Diverged:
     return Diverged(f"training diverged by step {step}: {what}")
 
 

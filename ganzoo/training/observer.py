@@ -35,7 +35,7 @@ class Observer:
         Args:
             step: The step.
             picture: uint8 ``(C, H, W)`` of 1, 3 or 4 channels, on the CPU.
-            layout: How it is laid out, for :func:`ganzoo.media.images.cells`.
+            layout: How it is laid out, for :func:`ganzoo.media.images.split_picture`.
         """
 
     def scored(self, rows: list[ScoreRow]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ganzoo.compute import memory
-from ganzoo.compute.seeding import kept_randomness
+from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import RunConfig
-from ganzoo.models.size_check import outlined
+from ganzoo.models.size_check import build_on_meta
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, LOSS, TRACKER
 
 if TYPE_CHECKING:
@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from ganzoo.protocols.dataset import DataSpec, Samples
     from ganzoo.protocols.loss import Loss
     from ganzoo.protocols.tracker import Tracker
-    from ganzoo.training.warm_start import Initial
+    from ganzoo.training.warm_start import StartingWeights
 from ganzoo.training.trainer import Trainer
 
 COPIES = 10
 """How often the memory of one network is needed: both, their gradients, moments and the average."""
 
 
-def prepared(config: RunConfig, samples: Samples, initial: Initial | None = None) -> Trainer:
+def build_trainer(
+    config: RunConfig, samples: Samples, initial: StartingWeights | None = None
+) -> Trainer:
     """Build the trainer of a run, and refuse what does not fit together.
 
     Raises:
@@ -30,11 +32,11 @@ def prepared(config: RunConfig, samples: Samples, initial: Initial | None = None
             the loss, or the run what it should start from, or the memory is not enough.
         ganzoo.errors.PluginError: a component's package is not installed.
     """
-    for tracker in trackers_of(config).values():
+    for tracker in build_trackers(config).values():
         tracker.check()
     architecture, loss = config.architecture.build(ARCHITECTURE), config.loss.build(LOSS)
     augmentations = {each.name: each.build(AUGMENTATION) for each in config.augmentations}
-    with kept_randomness():
+    with preserve_rng_state():
         if initial is not None:
             initial.require_fit(config, samples.spec)
         _require_memory(architecture, loss, samples.spec, config.train.batch_size)
@@ -50,11 +52,11 @@ def _require_memory(
         lambda: architecture.discriminator(data, independent_samples=independent),
         lambda: architecture.history(data),
     ):
-        outlined(build, memory.limit() // COPIES)
+        build_on_meta(build, memory.limit() // COPIES)
     numbers = data.size + getattr(architecture, "z_dim", data.size)
     memory.require(4 * batch_size * numbers, "a batch")
 
 
-def trackers_of(config: RunConfig) -> dict[str, Tracker]:
+def build_trackers(config: RunConfig) -> dict[str, Tracker]:
     """Build what follows a run beside its own files, by name."""
     return {choice.name: choice.build(TRACKER) for choice in config.trackers}

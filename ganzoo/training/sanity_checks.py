@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ganzoo.compute.seeding import kept_randomness
+from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.protocols.architecture import GeneratorInput
 from ganzoo.protocols.loss import mixes_batch
 
 if TYPE_CHECKING:
     from ganzoo.training.trainer import Trainer
 
-BARELY = 0.01
+MIN_RANGE = 0.01
 """Share of the range of uint8 that images must fill at least."""
-LOOKED_AT = 1000
+MAX_IMAGES = 1000
 """Images that are looked at of those that stay on the disk."""
-LOUD = 1e4
+LATENT_FACTOR = 1e4
 """Latents are multiplied by this, to see whether there is a bound that samples do not leave."""
 
 
@@ -50,7 +50,7 @@ def generator_out_of_range(trainer: Trainer) -> Iterator[str]:
     with torch.no_grad():
         quiet = trainer.shown()
         quiet = next(quiet.parts(8, trainer.device))
-        loud = GeneratorInput(quiet.given * LOUD, quiet.labels, quiet.source_labels)
+        loud = GeneratorInput(quiet.given * LATENT_FACTOR, quiet.labels, quiet.source_labels)
         lowest, highest = loud.through(generator).float().aminmax()
     reach = float(trainer.samples.batch(torch.arange(min(1000, len(trainer.samples)))).abs().max())
     bound = float(torch.maximum(-lowest, highest))
@@ -78,10 +78,10 @@ def data_out_of_range(trainer: Trainer) -> Iterator[str]:
         return
     stored = samples.stored
     if samples.streamed:  # to read all would take as long as an epoch
-        few = min(LOOKED_AT, len(samples))
+        few = min(MAX_IMAGES, len(samples))
         stored = samples.chosen(torch.arange(few) * len(samples) // few)
     lowest, highest = stored.aminmax()
-    if float(highest) - float(lowest) <= 255 * BARELY:
+    if float(highest) - float(lowest) <= 255 * MIN_RANGE:
         yield (
             f"the images of the data hold only {int(lowest)} to {int(highest)} of 0 to 255; "
             "were they scaled to [0, 1] before they were stored?"
@@ -137,7 +137,7 @@ def penalty_on_mixed_batch(trainer: Trainer) -> Iterator[str]:
         )
 
 
-lints: tuple[Callable[[Trainer], Iterator[str]], ...] = (
+sanity_checks: tuple[Callable[[Trainer], Iterator[str]], ...] = (
     slope_bounded_twice,
     fp16_on_a_cpu,
     generator_out_of_range,
@@ -149,7 +149,7 @@ lints: tuple[Callable[[Trainer], Iterator[str]], ...] = (
 )
 
 
-def complaints(trainer: Trainer) -> list[str]:
+def warnings_before_start(trainer: Trainer) -> list[str]:
     """Say what is doubtful about a run that is about to begin, a line each."""
-    with kept_randomness():
-        return [message for lint in lints for message in lint(trainer)]
+    with preserve_rng_state():
+        return [message for lint in sanity_checks for message in lint(trainer)]

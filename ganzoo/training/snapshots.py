@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ganzoo.compute.seeding import kept_randomness
+from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import ModelConfig, RunConfig
 from ganzoo.distributed import sharing
 from ganzoo.errors import Diverged, GanzooError, InputError
 from ganzoo.evaluation.features import Extractors
 from ganzoo.evaluation.scoring import (
     Judge,
-    chosen_reals,
-    data_named,
-    drawn_fakes,
-    ranking_metrics,
+    choose_reals,
+    describe_data,
+    draw_fakes,
+    choose_ranking_metrics,
 )
 from ganzoo.models.model import Model
 from ganzoo.models.write import write_model
@@ -45,14 +45,14 @@ class Snapshots:
         self.config = config
         self.trainer = trainer
         options, samples = config.train, trainer.samples
-        evaluators = ranking_metrics(options.eval_metric, samples.spec)
+        evaluators = choose_ranking_metrics(options.eval_metric, samples.spec)
         extractors = Extractors(None, None, samples.spec, trainer.device)
-        with kept_randomness():
+        with preserve_rng_state():
             extractors.load(evaluators.values())
         self.count = min(options.eval_samples, len(samples))
-        reals = chosen_reals(samples, self.count).to("cpu")
+        reals = choose_reals(samples, self.count).to("cpu")
         self.judge = Judge(
-            reals, data_named(config.data, config.data.build(DATASET)), evaluators, extractors
+            reals, describe_data(config.data, config.data.build(DATASET)), evaluators, extractors
         )
 
     def due(self, step: int) -> bool:
@@ -73,9 +73,9 @@ class Snapshots:
         trainer, state = self.trainer, self.trainer.state
         config = ModelConfig.of(self.config, trainer.samples.spec, state.step)
         model = Model(None, config, trainer.architecture, state.generator_ema.module)
-        with kept_randomness(), sharing():
+        with preserve_rng_state(), sharing():
             try:
-                fakes = drawn_fakes(model, self.judge.reals, self.count, SEED)
+                fakes = draw_fakes(model, self.judge.reals, self.count, SEED)
             except InputError:
                 raise
             except GanzooError as error:
@@ -85,7 +85,7 @@ class Snapshots:
             return rows
         log_scores(run.scores, rows)
         best = read_scores(run.best)
-        if not best or _rank(rows) > _rank(best):
+        if not best or _sort_key(rows) > _sort_key(best):
             write_model(
                 run.best,
                 config,
@@ -97,6 +97,6 @@ class Snapshots:
         return rows
 
 
-def _rank(rows: list[ScoreRow]) -> tuple[float, ...]:
+def _sort_key(rows: list[ScoreRow]) -> tuple[float, ...]:
     """Order snapshots by the first number; by the next ones where those before are equal."""
     return tuple(row.sign * row.value for row in rows)

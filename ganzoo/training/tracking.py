@@ -44,7 +44,7 @@ class JsonLinesRun:
         """Nothing is left: each line is written when it comes."""
 
 
-class Followers:
+class TrackerGroup:
     """Every tracker of a run: the file of metrics, and those that were asked for.
 
     One that fails is named once and left out from there; a run does not end because something

@@ -12,18 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo import distributed
-from ganzoo.compute.compiling import begin_graphs, compiled, explained
-from ganzoo.compute.devices import HALF, arithmetic, half_precision, resolve_device
+from ganzoo.compute.compiling import begin_graphs, compile_network, explain_compile_errors
+from ganzoo.compute.devices import HALF_TYPES, arithmetic, half_precision, resolve_device
 from ganzoo.compute.loss_scale import LossScale
-from ganzoo.compute.seeding import derived_seed, generator_for, kept_randomness, seed_everything
+from ganzoo.compute.seeding import derive_seed, make_rng, preserve_rng_state, seed_everything
 from ganzoo.config import TrainOptions
 from ganzoo.errors import InputError
-from ganzoo.media.images import COLUMNS, columns_of
-from ganzoo.models.model import classes_in_turn
+from ganzoo.media.images import COLUMNS, choose_columns
+from ganzoo.models.model import cycle_classes
 from ganzoo.protocols.architecture import GeneratorInput
 from ganzoo.protocols.loss import Discriminator
 from ganzoo.training.batch_order import BalancedOrder, BatchOrder
-from ganzoo.training.batches import Feed
+from ganzoo.training.batches import BatchLoader
 from ganzoo.training.checkpoint import TrainState
 from ganzoo.training.ema import MovingAverage
 from ganzoo.training.preconditions import (
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from ganzoo.protocols.augmentation import Augmentation
     from ganzoo.protocols.dataset import DataSpec, Samples
     from ganzoo.protocols.loss import Loss, Terms
-    from ganzoo.training.warm_start import Initial
+    from ganzoo.training.warm_start import StartingWeights
 
-SHOWN = 64
+PICTURE_IMAGES = 64
 """Samples in each sample picture of images."""
-SHOWN_POINTS = 2500
+PICTURE_POINTS = 2500
 """Samples in each sample picture of vectors."""
 
 
@@ -80,7 +80,7 @@ class Trainer:
         samples: Samples,
         options: TrainOptions,
         augmentations: Mapping[str, Augmentation] | None = None,
-        initial: Initial | None = None,
+        initial: StartingWeights | None = None,
     ) -> None:
         self.architecture = architecture
         self.loss = loss
@@ -91,13 +91,13 @@ class Trainer:
         self.ranks.connect(self.device)
         _check_shares(options.batch_size, self.ranks.world)
         self.conditional = architecture.takes_labels(samples.spec)
-        self.half = HALF[options.precision]
+        self.half = HALF_TYPES[options.precision]
         _check_options(options, self.device)
         self.augmentations = dict(augmentations or {})
         _check_augmentations(self.augmentations, samples.spec)
         if self.conditional:
             _check_labels(samples)
-        self.feed = Feed(
+        self.feed = BatchLoader(
             samples,
             self.device,
             options.seed,
@@ -119,8 +119,8 @@ class Trainer:
         self._judging = list(self.state.discriminator.parameters())
         if self.options.compile:
             graphs = self.options.cuda_graphs
-            self._generator = compiled(self.state.generator, cuda_graphs=graphs)
-            self._called = compiled(self.state.discriminator, cuda_graphs=graphs)
+            self._generator = compile_network(self.state.generator, cuda_graphs=graphs)
+            self._called = compile_network(self.state.discriminator, cuda_graphs=graphs)
 
     def _order(self, batch_size: int, seed: int) -> BatchOrder | BalancedOrder:
         if self.architecture.takes_images:
@@ -128,7 +128,7 @@ class Trainer:
         return BatchOrder(len(self.samples), batch_size, seed, self.feed.home)
 
     def _initial_state(self, data: DataSpec) -> TrainState:
-        seed_everything(self.device, derived_seed(self.options.seed, "weights"))
+        seed_everything(self.device, derive_seed(self.options.seed, "weights"))
         generator = self.architecture.generator(data)
         discriminator = self.architecture.discriminator(
             data, independent_samples=self.loss.independent_samples
@@ -207,7 +207,7 @@ class Trainer:
         with self.arithmetic():
             if not self.options.compile:
                 return self._step()
-            with explained():
+            with explain_compile_errors():
                 if self.options.cuda_graphs:
                     begin_graphs()
                 return self._step()
@@ -217,9 +217,9 @@ class Trainer:
         # What a loss or a layer draws comes from the global generator; for other samples, other
         # numbers.
         others = ("rank", self.ranks.rank) if self.ranks.rank else ()
-        seed = derived_seed(self.options.seed, "step", state.step, *others)
+        seed = derive_seed(self.options.seed, "step", state.step, *others)
         seed_everything(self.device, seed)
-        rng = generator_for(self.options.seed, "latents", state.step, device=self.device)
+        rng = make_rng(self.options.seed, "latents", state.step, device=self.device)
         self._set_learning_rates()
         terms = StepTerms()
         for i in range(n_critic):
@@ -271,27 +271,27 @@ class Trainer:
         whole = self.ranks.whole_of(fake)
         labels = None if labels is None else self.ranks.whole_of(labels)
         place = ("step", self.state.step, *([update] if update else []))
-        with kept_randomness():
-            seed_everything(self.device, derived_seed(self.options.seed, *place))
+        with preserve_rng_state():
+            seed_everything(self.device, derive_seed(self.options.seed, *place))
             return self.ranks.share_of(history(whole, labels))
 
     @property
     def columns(self) -> int:
         """Images in a row of the run's sample pictures; each class has its own, up to 64."""
         by_class = self.conditional and not self.architecture.takes_images
-        return columns_of(self.samples.spec.classes if by_class else None)
+        return choose_columns(self.samples.spec.classes if by_class else None)
 
     def shown(self) -> GeneratorInput:
         """Return what the run's sample pictures are made from, the same at every step."""
         data = self.samples.spec
         if self.architecture.takes_images:
-            share = max(COLUMNS, SHOWN // 2 // data.classes // COLUMNS * COLUMNS)
-            order = self._order(share * data.classes, derived_seed(self.options.seed, "picture"))
+            share = max(COLUMNS, PICTURE_IMAGES // 2 // data.classes // COLUMNS * COLUMNS)
+            order = self._order(share * data.classes, derive_seed(self.options.seed, "picture"))
             real, labels = self.feed.chosen(order(0))
             return self._sources(real, labels, 1)
-        count = SHOWN // self.columns * self.columns if data.is_image else SHOWN_POINTS
-        labels = classes_in_turn(count, data.classes) if self.conditional else None
-        rng = generator_for(self.options.seed, "picture")
+        count = PICTURE_IMAGES // self.columns * self.columns if data.is_image else PICTURE_POINTS
+        labels = cycle_classes(count, data.classes) if self.conditional else None
+        rng = make_rng(self.options.seed, "picture")
         return GeneratorInput(self.architecture.latents(count, rng), labels)
 
     def _made(self, inputs: GeneratorInput) -> Tensor:
@@ -360,7 +360,7 @@ class Trainer:
             latents = self.architecture.latents(self.options.batch_size, rng)
             return GeneratorInput(self.ranks.share_of(latents), labels)
         others = self.samples.spec.classes - 1
-        turn = 1 + derived_seed(self.options.seed, "sources", self.state.step) % others
+        turn = 1 + derive_seed(self.options.seed, "sources", self.state.step) % others
         return self._sources(real, labels, turn)
 
     def _sources(self, real: Tensor, labels: Tensor, turn: int) -> GeneratorInput:

@@ -13,14 +13,14 @@ from ganzoo import registry
 from ganzoo.config import InitialModel, ModelConfig, RunConfig, read_config
 from ganzoo.errors import InputError
 from ganzoo.models.model import load
-from ganzoo.models.size_check import outlined
+from ganzoo.models.size_check import build_on_meta
 from ganzoo.registry import ARCHITECTURE, DATASET, LOSS
 from ganzoo.resolve import resolve
 from ganzoo.runs.file_names import CONFIG_FILE, DISCRIMINATOR_FILE, GENERATOR_FILE
 from ganzoo.storage.files import (
     atomic_folder,
     atomic_path,
-    flat,
+    flatten,
     load_tensors,
     regular_size,
     sha256,
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from ganzoo.protocols.dataset import DataSpec
     from ganzoo.runs.folder import Run
 
-KEPT = (CONFIG_FILE, GENERATOR_FILE, DISCRIMINATOR_FILE)
+COPIED_FILES = (CONFIG_FILE, GENERATOR_FILE, DISCRIMINATOR_FILE)
 """Files of a model that a run keeps."""
-SHOWN = 3
+MAX_NAMED = 3
 """Tensors, at most, that are named of those that do not fit."""
 
 
 @dataclass(frozen=True)
-class Initial:
+class StartingWeights:
     """The networks that a run starts from: a model's averaged generator and its discriminator."""
 
     about: InitialModel
@@ -55,7 +55,7 @@ class Initial:
     """The model's own files; None where the run has its copy of them."""
 
     @classmethod
-    def load(cls, model: str | Path | Run, revision: str | None = None) -> Initial:
+    def load(cls, model: str | Path | Run, revision: str | None = None) -> StartingWeights:
         """Read the networks of what :func:`ganzoo.load` takes.
 
         Raises:
@@ -76,7 +76,7 @@ class Initial:
         return cls(about, found.config, *networks, folder)
 
     @classmethod
-    def kept(cls, folder: Path, about: InitialModel) -> Initial:
+    def kept(cls, folder: Path, about: InitialModel) -> StartingWeights:
         """Read the copy that a run has of the networks it started from.
 
         Raises:
@@ -104,7 +104,7 @@ class Initial:
             InputError: they are not what they were when they were read.
         """
         with atomic_folder(folder) as beside:
-            for name in KEPT:
+            for name in COPIED_FILES:
                 with atomic_path(beside / name) as path:
                     shutil.copyfile(self.source.file(name), path)
                     if sha256(path) != self.source.records[name].sha256:
@@ -113,7 +113,7 @@ class Initial:
     @staticmethod
     def is_copy(folder: Path) -> bool:
         """Tell whether a folder holds nothing but what :meth:`keep` puts there."""
-        return folder.is_dir() and {path.name for path in folder.iterdir()} == set(KEPT)
+        return folder.is_dir() and {path.name for path in folder.iterdir()} == set(COPIED_FILES)
 
     def resolve(
         self,
@@ -140,7 +140,7 @@ class Initial:
             (data, "data", DATASET, self.config.data),
         ):
             names.append(given or f"{mine.package}:{mine.name}")
-            if _is_meant(given, kind, mine):
+            if _is_same_component(given, kind, mine):
                 own = {f"{prefix}.{name}": value for name, value in mine.options.items()}
                 settings = {**own, **settings}
         if data is None:
@@ -173,9 +173,9 @@ class Initial:
         if (ours.package, ours.name) != (theirs.package, theirs.name):
             return [f"architecture: {ours.name} -> {theirs.name}"]
         # As they are set in the installed version, which may have options that were not there.
-        before = flat(ours.build(ARCHITECTURE).model_dump(mode="json"), "arch")
-        after = flat(architecture.model_dump(mode="json"), "arch")
-        return _changes(before, after)
+        before = flatten(ours.build(ARCHITECTURE).model_dump(mode="json"), "arch")
+        after = flatten(architecture.model_dump(mode="json"), "arch")
+        return _list_changes(before, after)
 
     def _other_samples(self, config: RunConfig, data: DataSpec | None) -> list[str]:
         if data is None:
@@ -184,7 +184,7 @@ class Initial:
         before, after = {"samples": ours.size_in_words}, {"samples": data.size_in_words}
         if self.config.architecture.build(ARCHITECTURE).takes_labels(ours):
             before, after = {**before, "classes": ours.classes}, {**after, "classes": data.classes}
-        return _changes(before, after)
+        return _list_changes(before, after)
 
     def _other_tensors(
         self, config: RunConfig, architecture: Architecture, data: DataSpec
@@ -198,22 +198,23 @@ class Initial:
         }
         found: list[str] = []
         for word, build in built.items():
-            outline = outlined(build)
+            outline = build_on_meta(build)
             network: nn.Module = build() if outline is None else outline
-            found += _changes(
-                _described(word, getattr(self, word)), _described(word, network.state_dict())
+            found += _list_changes(
+                _describe_tensors(word, getattr(self, word)),
+                _describe_tensors(word, network.state_dict()),
             )
-        if len(found) > SHOWN:
-            found = [*found[:SHOWN], f"and {len(found) - SHOWN} more tensors"]
+        if len(found) > MAX_NAMED:
+            found = [*found[:MAX_NAMED], f"and {len(found) - MAX_NAMED} more tensors"]
         if found and self.config.loss.name != config.loss.name:  # which may be why
             found = [f"loss: {self.config.loss.name} -> {config.loss.name}", *found]
         return found
 
 
-def _is_meant(given: str | None, kind: registry.Kind, mine: ComponentChoice) -> bool:
+def _is_same_component(given: str | None, kind: registry.Kind, mine: ComponentChoice) -> bool:
     """Tell whether a component is the model's, and so gets its options."""
     if given is None:
-        registry.find_from(kind, mine.name, mine.package, mine.version)
+        registry.find_in_package(kind, mine.name, mine.package, mine.version)
         return True
     if kind is DATASET:  # whose data may lie elsewhere, and are asked for by more than a name
         return False
@@ -230,7 +231,7 @@ def _refuse_paths(settings: Mapping[str, Any]) -> None:
             raise InputError(f"the model was trained on {value}, which is not here: give --data")
 
 
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+def _list_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Say what differs, one ``key: this -> that`` an item."""
     return [
         f"{key}: {before.get(key, 'none')} -> {after.get(key, 'none')}"
@@ -239,7 +240,7 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _described(word: str, tensors: Mapping[str, Tensor]) -> dict[str, str]:
+def _describe_tensors(word: str, tensors: Mapping[str, Tensor]) -> dict[str, str]:
     return {
         f"{word}.{name}": f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
         for name, tensor in tensors.items()

@@ -21,7 +21,7 @@ import torch
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.registry import ARCHITECTURE, LOSS
 from ganzoo.resolve import resolve
-from ganzoo.storage.mapped_array import Rows
+from ganzoo.storage.mapped_array import MappedArray
 from ganzoo.training.trainer import Trainer
 
 
@@ -45,7 +45,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         samples = made(options.images, options.size)
         np.save(Path(folder) / "images.npy", samples.stored.numpy())
-        rows = Rows(Path(folder) / "images.npy")
+        rows = MappedArray(Path(folder) / "images.npy")
         both = [samples, dataclasses.replace(samples, stored=rows.mapped, streamed=True, rows=rows)]
         trainers = [
             Trainer(

@@ -84,7 +84,9 @@ def made(folder: Path, count: int) -> None:
             archive.writestr(name, data)
     from ganzoo_zoo.data import image_source
 
-    time.sleep(image_source.SETTLED / 1e9 + 1)  # or all would be read again as changed a moment ago
+    time.sleep(
+        image_source.SETTLE_TIME / 1e9 + 1
+    )  # or all would be read again as changed a moment ago
 
 
 def measured(work: str, path: Path) -> dict[str, Any]:
@@ -98,7 +100,7 @@ def worked(work: str, path: str) -> dict[str, Any]:
     from ganzoo_zoo.data import files, sources
 
     def index() -> None:
-        with (sources.folder if os.path.isdir(path) else sources.zipped)(path) as source:
+        with (sources.open_folder if os.path.isdir(path) else sources.open_zip)(path) as source:
             source.find()
             source.content()
 
@@ -126,10 +128,10 @@ def costs_of_batches(samples: Any) -> dict[str, Any]:
     import torch
 
     from ganzoo.training.batch_order import BatchOrder
-    from ganzoo.training.batches import Feed
+    from ganzoo.training.batches import BatchLoader
 
     order = BatchOrder(len(samples), BATCH, 0)
-    feed = Feed(samples, torch.device("cpu"), seed=0)
+    feed = BatchLoader(samples, torch.device("cpu"), seed=0)
     began = time.perf_counter()
     places = [order(number) for number in range(2 * BATCHES)]
     ordered = (time.perf_counter() - began) / len(places)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from ganzoo_zoo.apps.bench.clocks import Clock, HostClock
-from ganzoo_zoo.apps.bench.machine import described
+from ganzoo_zoo.apps.bench.machine import describe_machine
 
 QUIET = 0.15
 """Cores that others may have, on average, in a round that counts."""
@@ -123,7 +123,7 @@ class Turns:
             "dropped_rounds": len(self.all) - len(kept),
             "unquiet_rounds": sum(each.others > QUIET for each in kept),
             "cores_of_others": spread(each.others for each in kept),
-            "machine": asdict(described(device, self.clock, used)),
+            "machine": asdict(describe_machine(device, self.clock, used)),
         }
 
 

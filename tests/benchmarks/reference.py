@@ -36,8 +36,8 @@ import torch
 from torch import nn
 
 from floor import Floor, TranslationFloor
-from ganzoo.compute.devices import HALF
-from ganzoo.compute.seeding import derived_seed, generator_for
+from ganzoo.compute.devices import HALF_TYPES
+from ganzoo.compute.seeding import derive_seed, make_rng
 from ganzoo.config import RunConfig, TrainOptions
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.registry import ARCHITECTURE
@@ -45,10 +45,10 @@ from ganzoo.resolve import parse_settings, resolve
 from ganzoo.runs.folder import Run
 from ganzoo.training.loop import run_training
 from ganzoo.training.observer import Observer
-from ganzoo.training.prepare import prepared
+from ganzoo.training.prepare import build_trainer
 from ganzoo.training.trainer import Trainer
 from ganzoo_zoo.apps.bench.clocks import clock_for
-from ganzoo_zoo.apps.bench.machine import convolution_rates, counted_flops
+from ganzoo_zoo.apps.bench.machine import convolution_rates, count_flops
 from measuring import Turns, column, conditions, in_words, ratio, spread, table
 from plain.loops import Loop, Translation
 from plain.losses import LOSSES
@@ -178,7 +178,9 @@ def built(options: argparse.Namespace, arms: Iterable[str]) -> Arms:
         for arm in ["ganzoo", *arms]
     }
     config = configs["ganzoo"]
-    trainers = {arm: prepared(each, samples) for arm, each in configs.items() if arm != "floor"}
+    trainers = {
+        arm: build_trainer(each, samples) for arm, each in configs.items() if arm != "floor"
+    }
     reference = plain_loop(config, trainers["ganzoo"])
     apart = check(config, trainers["ganzoo"], reference)
     steps: dict[str, Callable[[], object] | None] = {"reference": reference.step}
@@ -263,8 +265,8 @@ def losses_of_both(
     """Do the trainer's next step by both, and return the losses of each network by each."""
     seed, step = config.train.seed, trainer.state.step
     terms = trainer.step()
-    torch.manual_seed(derived_seed(seed, "step", step))
-    reference.step(generator_for(seed, "latents", step, device=trainer.device))
+    torch.manual_seed(derive_seed(seed, "step", step))
+    reference.step(make_rng(seed, "latents", step, device=trainer.device))
     found = [
         sum(value.item() for value in each.values())
         for each in (terms.discriminator, terms.generator)
@@ -285,12 +287,12 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         if step is None or arm in COMPILED:  # what is compiled cannot be looked into
             gflop[arm] = gflop["ganzoo"]
         else:
-            gflop[arm] = counted_flops(step) / 1e9
+            gflop[arm] = count_flops(step) / 1e9
     kinds = sorted({precision_of(arm) for arm in arms.steps})
 
     def rates() -> dict[str, float]:
         return {
-            kind: statistics.median(convolution_rates(device, HALF[kind], clock, seconds=0.1))
+            kind: statistics.median(convolution_rates(device, HALF_TYPES[kind], clock, seconds=0.1))
             for kind in kinds
         }
 

@@ -20,11 +20,11 @@ import torch
 
 from ganzoo import SampleSet, registry
 from ganzoo.media import images
-from ganzoo.models.model import generated
+from ganzoo.models.model import generate_stored
 from ganzoo.protocols.dataset import Samples
 from ganzoo.resolve import resolve
 from ganzoo.storage.files import append_line
-from ganzoo.training.prepare import prepared
+from ganzoo.training.prepare import build_trainer
 
 EVERY = 500
 SETTINGS = {
@@ -63,13 +63,13 @@ def _train(unrolled: int, seed: int, steps: int, rows: Path) -> None:
     given = {"loss.unrolled_steps": unrolled, "train.seed": seed, "train.steps": steps}
     config = resolve("mlp", "unrolled", "ring", {**SETTINGS, **given})
     data = config.data.build(registry.DATASET).read()
-    trainer = prepared(config, data)
+    trainer = build_trainer(config, data)
     judge = registry.get(registry.EVALUATOR, "modes")()
     found = []
     for step in range(1, steps + 1):
         trainer.step()
         if step % EVERY == 0:
-            fakes = generated(trainer.state.generator, trainer.shown(), data.spec)
+            fakes = generate_stored(trainer.state.generator, trainer.shown(), data.spec)
             _tile(rows.parent, unrolled, seed, step, fakes, data)
             sets = (SampleSet(Samples(data.spec, fakes), None), SampleSet(data, None))
             scores = {score.name: score.value for score in judge.evaluate(*sets)}

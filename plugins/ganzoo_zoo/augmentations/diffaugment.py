@@ -56,9 +56,9 @@ class Color(Augmentation):
         import torch
 
         colours, transparency = samples[:, :COLOURS], samples[:, COLOURS:]
-        colours = colours + _drawn(samples, self.brightness)
-        colours = _spread(colours, 1 + _drawn(samples, self.saturation), (1,))
-        colours = _spread(colours, 1 + _drawn(samples, self.contrast), (1, 2, 3))
+        colours = colours + _draw_uniform(samples, self.brightness)
+        colours = _scale_about_mean(colours, 1 + _draw_uniform(samples, self.saturation), (1,))
+        colours = _scale_about_mean(colours, 1 + _draw_uniform(samples, self.contrast), (1, 2, 3))
         return torch.cat([colours, transparency], 1)
 
 
@@ -94,7 +94,7 @@ class Translation(Augmentation):
         import torch
 
         side = samples.shape[dim]
-        furthest = _pixels(self.shift, side)
+        furthest = _to_pixels(self.shift, side)
         shifts = torch.randint(-furthest, furthest + 1, (len(samples), 1), device=samples.device)
         sources = torch.arange(side, device=samples.device) - shifts
         return sources % side, (sources >= 0) & (sources < side)
@@ -126,14 +126,14 @@ class Cutout(Augmentation):
         import torch
 
         side = samples.shape[dim]
-        length = _pixels(self.size, side)
+        length = _to_pixels(self.size, side)
         # An even length is centred between two pixels, of which an edge is one.
         centres = torch.randint(side + 1 - length % 2, (len(samples), 1), device=samples.device)
         places = torch.arange(side, device=samples.device) - (centres - length // 2)
         return (places >= 0) & (places < length)
 
 
-def _drawn(samples: Tensor, most: float) -> Tensor:
+def _draw_uniform(samples: Tensor, most: float) -> Tensor:
     """Draw a number from -most to most for each sample, ``(N, 1, 1, 1)``."""
     import torch
 
@@ -141,11 +141,11 @@ def _drawn(samples: Tensor, most: float) -> Tensor:
     return most * (2 * uniform - 1)
 
 
-def _spread(images: Tensor, factor: Tensor, dims: tuple[int, ...]) -> Tensor:
+def _scale_about_mean(images: Tensor, factor: Tensor, dims: tuple[int, ...]) -> Tensor:
     """Move images away from their mean over some dimensions, by a factor."""
     mean = images.mean(dims, keepdim=True)
     return mean + factor * (images - mean)
 
 
-def _pixels(share: float, side: int) -> int:
+def _to_pixels(share: float, side: int) -> int:
     return int(share * side + 0.5)

@@ -23,32 +23,32 @@ _LENGTHS_AT = 28
 _COMMENT = 1 << 16
 
 
-def members(file: BinaryIO) -> Iterator[ZipInfo]:
+def read_members(file: BinaryIO) -> Iterator[ZipInfo]:
     """Yield the members of a zip, in the order of its list.
 
     Raises:
         BadZipFile: it is none, or damaged; zipfile raises other errors too.
     """
-    start, size, shift = _list_of(file)
+    start, size, shift = _find_directory(file)
     file.seek(start)
     part = b""
     while size:
         part += (read := file.read(min(BLOCK, size)))
         size = size - len(read) if read else 0
-        whole = _whole(part) if size else len(part)
-        with ZipFile(io.BytesIO(part[:whole] + _end(whole))) as shown:
+        whole = _whole_length(part) if size else len(part)
+        with ZipFile(io.BytesIO(part[:whole] + _end_record(whole))) as shown:
             for member in shown.infolist():
                 member.header_offset += shift
                 yield member
         part = part[whole:]
 
 
-def without_list(file: BinaryIO) -> ZipFile:
-    """Open a zip that seems to be empty; of what :func:`members` has told, any can be read."""
-    return ZipFile(_Unlisted(file))
+def open_without_directory(file: BinaryIO) -> ZipFile:
+    """Open a zip that seems to be empty; of what :func:`read_members` has told, any can be read."""
+    return ZipFile(_EmptyZip(file))
 
 
-class _Unlisted(io.RawIOBase):
+class _EmptyZip(io.RawIOBase):
     """A file with the end of an empty zip behind it."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -56,7 +56,7 @@ class _Unlisted(io.RawIOBase):
         self._file = file
         self._size = file.seek(0, os.SEEK_END)
         # Room for what zipfile looks for before an end.
-        self._end = bytes(_END_64.size + _LOCATOR_64.size) + _end(0)
+        self._end = bytes(_END_64.size + _LOCATOR_64.size) + _end_record(0)
         self._at = 0
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -86,7 +86,7 @@ class _Unlisted(io.RawIOBase):
         return len(part)
 
 
-def _list_of(file: BinaryIO) -> tuple[int, int, int]:
+def _find_directory(file: BinaryIO) -> tuple[int, int, int]:
     """Return where the list of members begins, its size, and how far all is from where it says."""
     length = file.seek(0, os.SEEK_END)
     file.seek(max(0, length - _COMMENT - _END.size))
@@ -113,7 +113,7 @@ def _list_of(file: BinaryIO) -> tuple[int, int, int]:
     return start + shift, size, shift
 
 
-def _whole(part: bytes) -> int:
+def _whole_length(part: bytes) -> int:
     """Return how many bytes the members take that are whole."""
     at = 0
     while at + _MEMBER <= len(part):
@@ -124,6 +124,6 @@ def _whole(part: bytes) -> int:
     return at
 
 
-def _end(size: int) -> bytes:
+def _end_record(size: int) -> bytes:
     """Return the end of a zip of which nothing but the list of members is there."""
     return _END.pack(b"PK\5\6", 0, 0, 0, 0, size, 0, 0)

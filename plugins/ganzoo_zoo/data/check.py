@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganzoo.cli.common import Json, Settings, names_of, note, print_json, print_table
+from ganzoo.cli.common import Json, Settings, complete_names, note, print_json, print_table
 from ganzoo.errors import InputError
 from ganzoo.registry import DATASET
 
 if TYPE_CHECKING:
     from ganzoo_zoo.data.survey import Survey
 
-SHOWN = 8
+MAX_SHOWN = 8
 """Sizes, classes, groups and broken files that are printed; --json has all."""
 
 app = typer.Typer(rich_markup_mode=None)
@@ -32,7 +32,7 @@ def check(
         typer.Argument(
             metavar="NAME or PATH",
             help="A dataset, or a folder or zip of images.",
-            autocompletion=names_of(DATASET),
+            autocompletion=complete_names(DATASET),
         ),
     ],
     image_size: Annotated[
@@ -47,9 +47,9 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Say what a training would read: sizes, formats, classes, broken files and copies."""
-    from ganzoo.cli.progress import Counter
+    from ganzoo.cli.progress import ProgressBar
     from ganzoo.media.images import save_png
-    from ganzoo.progress import told_to
+    from ganzoo.progress import send_progress_to
     from ganzoo.resolve import choose_data, parse_settings
     from ganzoo_zoo.data.survey import survey
 
@@ -65,7 +65,7 @@ def check(
     if out is not None and out.exists() and not force:
         raise InputError(f"{out} is there already; choose another --out, or add --force")
     dataset = choose_data(data, options).build(DATASET)
-    with Counter() as counter, told_to(counter):
+    with ProgressBar() as counter, send_progress_to(counter):
         found, sheet = survey(dataset, sheet=out is not None)
     if out is not None and sheet is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -90,9 +90,9 @@ def _print(found: Survey) -> None:
             rows.append((word, _counts(counts)))
     if found.classes:
         rows.append(("classes", f"{len(found.classes):,}: {_counts(found.classes)}"))
-    rows += [("broken", line) for line in _first(found.broken)]
-    rows += [("copies", line) for line in _first(list(map(", ".join, found.copies)))]
-    rows += [("alike", line) for line in _first(list(map(", ".join, found.near_copies)))]
+    rows += [("broken", line) for line in _first_lines(found.broken)]
+    rows += [("copies", line) for line in _first_lines(list(map(", ".join, found.copies)))]
+    rows += [("alike", line) for line in _first_lines(list(map(", ".join, found.near_copies)))]
     rows += [("note", line) for line in found.findings or ["nothing is doubtful"]]
     print_table(("what", "found"), rows)
 
@@ -106,13 +106,13 @@ def _sizes(sizes: dict[str, int]) -> str:
 
 
 def _counts(counts: dict[str, int]) -> str:
-    shown = ", ".join(f"{word} {count:,}" for word, count in list(counts.items())[:SHOWN])
-    return f"{shown}, ..." if len(counts) > SHOWN else shown
+    shown = ", ".join(f"{word} {count:,}" for word, count in list(counts.items())[:MAX_SHOWN])
+    return f"{shown}, ..." if len(counts) > MAX_SHOWN else shown
 
 
-def _first(lines: list[str]) -> list[str]:
-    more = [f"and {len(lines) - SHOWN:,} more"] if len(lines) > SHOWN else []
-    return [line if len(line) <= 100 else f"{line[:100]}..." for line in lines[:SHOWN]] + more
+def _first_lines(lines: list[str]) -> list[str]:
+    more = [f"and {len(lines) - MAX_SHOWN:,} more"] if len(lines) > MAX_SHOWN else []
+    return [line if len(line) <= 100 else f"{line[:100]}..." for line in lines[:MAX_SHOWN]] + more
 
 
 def _mib(size: int) -> str:

@@ -18,12 +18,12 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 PIXEL_LIMIT = 64_000_000
 GREY_MODES = {"1", "L", "LA", "I;16", "I;16B", "I;16L"}
 PIL_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-DECODER = 1
+DECODER_VERSION = 1
 """Number of how images are decoded, cropped and resized: one more when their pixels change."""
 
 
 @contextmanager
-def silenced() -> Iterator[None]:
+def silence_warnings() -> Iterator[None]:
     """Keep Pillow's warnings back, for all threads: the size is judged here, by one limit."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -31,8 +31,8 @@ def silenced() -> Iterator[None]:
 
 
 @contextmanager
-def opened(data: bytes) -> Iterator[Image.Image]:
-    """Open an image without decoding its pixels, within :func:`silenced`.
+def open_image(data: bytes) -> Iterator[Image.Image]:
+    """Open an image without decoding its pixels, within :func:`silence_warnings`.
 
     Raises:
         ValueError: it has too many pixels; Pillow raises almost anything else.
@@ -43,30 +43,30 @@ def opened(data: bytes) -> Iterator[Image.Image]:
         yield image
 
 
-def pixels_of(image: Image.Image, channels: int | None) -> Tensor:
+def decode_pixels(image: Image.Image, channels: int | None) -> Tensor:
     """Decode an opened image into uint8 ``(C, H, W)``; 1 or 3 channels if none are asked for."""
     image = ImageOps.exif_transpose(image)
     channels = channels or (1 if _is_grey(image) else 3)
-    image = _converted(image, PIL_MODES[channels])
+    image = _convert(image, PIL_MODES[channels])
     pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
     return pixels.view(image.height, image.width, channels).permute(2, 0, 1).contiguous()
 
 
-def reason(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Say why an image cannot be read."""
     if isinstance(error, UnidentifiedImageError):
         return "it is not an image of a known format"  # Pillow's words hold a memory address
     return first_line(error)
 
 
-def cropped(image: Tensor, size: tuple[int, int]) -> Tensor:
+def crop_to_shape(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Cut the largest part of the shape of ``size`` out of the centre of ``(C, H, W)``."""
     height, width = image.shape[1:]
     scale = min(height / size[0], width / size[1])
-    return centre(image, (max(1, round(size[0] * scale)), max(1, round(size[1] * scale))))
+    return crop_centre(image, (max(1, round(size[0] * scale)), max(1, round(size[1] * scale))))
 
 
-def centre(image: Tensor, size: tuple[int, int]) -> Tensor:
+def crop_centre(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Cut ``size`` out of the centre of ``(C, H, W)``, or what there is of it."""
     height, width = image.shape[1:]
     rows, columns = min(size[0], height), min(size[1], width)
@@ -83,7 +83,7 @@ def _is_grey(image: Image.Image) -> bool:
     return all(len(set(colour)) == 1 for colour, count in zip(colours, used, strict=False) if count)
 
 
-def _converted(image: Image.Image, mode: str) -> Image.Image:
+def _convert(image: Image.Image, mode: str) -> Image.Image:
     if image.mode in ("I", "F"):
         raise ValueError(f"pixels of mode {image.mode} have no fixed range; use 8 or 16 bits")
     if image.mode.startswith("I;16"):

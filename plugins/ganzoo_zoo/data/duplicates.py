@@ -26,10 +26,10 @@ BRIGHTNESS = 12.0
 """Levels by which the means of small near-duplicates may differ."""
 LEAST_CONTRAST = 4.0
 """Levels that count as the contrast of an image that has less."""
-LOOKS = 64
+MAX_COMPARISONS = 64
 """With how many of those that follow it in a bucket an image is compared."""
 
-AT_ONCE = 10_000
+IMAGES_AT_ONCE = 10_000
 """Small images that are compared at once."""
 HASHES_AT_ONCE = 1 << 20
 
@@ -37,7 +37,7 @@ _SET_BITS = np.array([number.bit_count() for number in range(1 << 16)], np.uint8
 
 
 @dataclass(frozen=True)
-class Gist:
+class Signature:
     """What is kept of an image to compare it."""
 
     hash: int
@@ -45,16 +45,16 @@ class Gist:
     """``SIDE`` x ``SIDE`` levels of grey."""
 
 
-def gist(image: Image.Image) -> Gist:
+def compute_signature(image: Image.Image) -> Signature:
     """Return the gist of an image without transparency."""
     grey = image.convert("L")
     places = np.asarray(grey.resize((9, 8), Image.Resampling.BOX))
     bits = np.packbits(places[:, 1:] > places[:, :-1])
     small = grey.resize((SIDE, SIDE), Image.Resampling.BOX)
-    return Gist(int.from_bytes(bits.tobytes()), small.tobytes())
+    return Signature(int.from_bytes(bits.tobytes()), small.tobytes())
 
 
-def duplicates(digests: np.ndarray) -> tuple[list[list[int]], np.ndarray]:
+def group_duplicates(digests: np.ndarray) -> tuple[list[list[int]], np.ndarray]:
     """Group images that are equal.
 
     Args:
@@ -75,7 +75,7 @@ def duplicates(digests: np.ndarray) -> tuple[list[list[int]], np.ndarray]:
     return sorted(groups, key=lambda group: (-len(group), group)), np.sort(order[begins])
 
 
-def near_duplicates(
+def group_near_duplicates(
     hashes: np.ndarray, small: np.ndarray, places: np.ndarray | None = None
 ) -> list[list[int]]:
     """Group images that look alike, directly or through others between them.
@@ -98,17 +98,17 @@ def near_duplicates(
     edges = np.linspace(0, BITS, DISTANCE + 2).round().astype(int).tolist()
     parts = [(1 << high) - (1 << low) for low, high in pairwise(edges)]
     for number, part in enumerate(parts):
-        for one, other in _close(hashes, part, parts[:number]):
+        for one, other in _close_pairs(hashes, part, parts[:number]):
             alike = pictures.alike(one, other)
             for pair in zip(one[alike].tolist(), other[alike].tolist(), strict=True):
                 _join(groups, *pair)
                 joined.update(pair)
     members = sorted(joined)
-    found = grouped(_root(groups, member) for member in members)
+    found = group_equal(_find_root(groups, member) for member in members)
     return [[int(places[members[at]]) for at in group] for group in found]
 
 
-def grouped(keys: Iterable[object]) -> list[list[int]]:
+def group_equal(keys: Iterable[object]) -> list[list[int]]:
     """Return the places of each key that occurs more than once, the largest group first."""
     found: dict[object, list[int]] = {}
     for place, key in enumerate(keys):
@@ -122,7 +122,7 @@ class _Pictures:
     def __init__(self, small: np.ndarray, places: np.ndarray) -> None:
         self.small = small
         self.places = places
-        parts = np.array_split(places, len(places) // AT_ONCE + 1)
+        parts = np.array_split(places, len(places) // IMAGES_AT_ONCE + 1)
         self.means = np.concatenate([small[at].mean(axis=1, dtype=np.float32) for at in parts])
         contrasts = np.concatenate([small[at].std(axis=1, dtype=np.float32) for at in parts])
         self.contrasts = np.maximum(contrasts, LEAST_CONTRAST)
@@ -133,7 +133,7 @@ class _Pictures:
         alike = np.abs(self.means[one] - self.means[other]) <= BRIGHTNESS
         alike &= np.abs(ratio - 1) <= TOLERANCE  # or the difference would be larger anyway
         (left,) = np.nonzero(alike)
-        for at in np.array_split(left, len(left) // AT_ONCE + 1):
+        for at in np.array_split(left, len(left) // IMAGES_AT_ONCE + 1):
             apart = self._centred(one[at]) - self._centred(other[at])
             contrast = np.minimum(self.contrasts[one[at]], self.contrasts[other[at]])
             alike[at] = np.sqrt(np.square(apart).mean(axis=1)) <= TOLERANCE * contrast
@@ -143,14 +143,14 @@ class _Pictures:
         return self.small[self.places[at]] - self.means[at, None]
 
 
-def _close(
+def _close_pairs(
     hashes: np.ndarray, part: int, before: Sequence[int]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield places whose hashes share a part, none before it, and differ in few bits."""
     bucket = hashes & np.uint64(part)
     order = np.lexsort((hashes, bucket))
     hashes, bucket = hashes[order], bucket[order]
-    for shift in range(1, min(LOOKS, len(order) - 1) + 1):
+    for shift in range(1, min(MAX_COMPARISONS, len(order) - 1) + 1):
         found = False
         for begin in range(0, len(order) - shift, HASHES_AT_ONCE):
             end = min(begin + HASHES_AT_ONCE, len(order) - shift)
@@ -167,7 +167,7 @@ def _close(
             return
 
 
-def _root(groups: array[int], place: int) -> int:
+def _find_root(groups: array[int], place: int) -> int:
     while groups[place] != place:
         groups[place] = groups[groups[place]]
         place = groups[place]
@@ -175,5 +175,5 @@ def _root(groups: array[int], place: int) -> int:
 
 
 def _join(groups: array[int], one: int, other: int) -> None:
-    one, other = _root(groups, one), _root(groups, other)
+    one, other = _find_root(groups, one), _find_root(groups, other)
     groups[max(one, other)] = min(one, other)

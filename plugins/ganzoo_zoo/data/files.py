@@ -21,8 +21,8 @@ from ganzoo_zoo.data.shaping import Shaping
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ganzoo_zoo.data.image_source import Source
-    from ganzoo_zoo.data.sources import Joined
+    from ganzoo_zoo.data.image_source import ImageSource
+    from ganzoo_zoo.data.sources import JoinedSource
 
     Classes = tuple[tuple[str, ...] | None, Tensor | None]
     """The names of the classes and the class of each image, where there are classes."""
@@ -40,11 +40,11 @@ class ImageFiles(Mirrored):
         """What becomes of each image."""
 
     @abstractmethod
-    def opened(self) -> AbstractContextManager[Source]:
+    def opened(self) -> AbstractContextManager[ImageSource]:
         """Open the files, for as long as they are read."""
 
     @abstractmethod
-    def classes(self, source: Source, names: Sequence[str]) -> Classes:
+    def classes(self, source: ImageSource, names: Sequence[str]) -> Classes:
         """Return the names of the classes, and the class of each of some images of a source.
 
         Args:
@@ -101,14 +101,14 @@ class _ByFolders(_OwnFiles):
 
     path: AbsolutePath = Field(description="Where the images are.")
 
-    def classes(self, source: Source, names: Sequence[str]) -> Classes:
+    def classes(self, source: ImageSource, names: Sequence[str]) -> Classes:
         """Take the outermost folders for the classes, if there are several and all lie in one.
 
         Raises:
             InputError: there are too many.
         """
         runs: list[tuple[str, int]] = []
-        for folder, count in outermost(names):
+        for folder, count in outermost_folders(names):
             if folder is None:
                 return None, None
             if runs and runs[-1][0] == folder:
@@ -122,7 +122,7 @@ class _ByFolders(_OwnFiles):
         numbers = {folder: i for i, folder in enumerate(folders)}
         # A system may allow names that no text file can hold.
         called = [os.fsencode(folder).decode("utf-8", "backslashreplace") for folder in folders]
-        labels = in_runs([(numbers[folder], count) for folder, count in runs])
+        labels = repeat_labels([(numbers[folder], count) for folder, count in runs])
         return tuple(called), labels
 
 
@@ -133,11 +133,11 @@ class ImageFolder(_ByFolders):
     ``image_size`` each image is cropped around its centre to that shape and resized.
     """
 
-    def opened(self) -> AbstractContextManager[Source]:
+    def opened(self) -> AbstractContextManager[ImageSource]:
         """List the folder and all below it."""
         from ganzoo_zoo.data import sources
 
-        return sources.folder(self.path)
+        return sources.open_folder(self.path)
 
 
 class ImageZip(_ByFolders):
@@ -146,11 +146,11 @@ class ImageZip(_ByFolders):
     With ``image_size`` each image is cropped around its centre to that shape and resized.
     """
 
-    def opened(self) -> AbstractContextManager[Source]:
+    def opened(self) -> AbstractContextManager[ImageSource]:
         """List the archive."""
         from ganzoo_zoo.data import sources
 
-        return sources.zipped(self.path)
+        return sources.open_zip(self.path)
 
 
 class Domains(_OwnFiles):
@@ -168,13 +168,13 @@ class Domains(_OwnFiles):
         a, b = Path(self.a).stem, Path(self.b).stem
         return ("a", "b") if a == b else (a, b)
 
-    def opened(self) -> AbstractContextManager[Joined]:
+    def opened(self) -> AbstractContextManager[JoinedSource]:
         """List both."""
         from ganzoo_zoo.data import sources
 
-        return sources.joined(dict(zip(self.words, (self.a, self.b), strict=True)))
+        return sources.open_joined(dict(zip(self.words, (self.a, self.b), strict=True)))
 
-    def classes(self, source: Source, names: Sequence[str]) -> Classes:
+    def classes(self, source: ImageSource, names: Sequence[str]) -> Classes:
         """Tell the two apart by what stands first in a name.
 
         Raises:
@@ -185,10 +185,10 @@ class Domains(_OwnFiles):
         for count, path in zip(counts, (self.a, self.b), strict=True):
             if not count:
                 raise InputError(f"none of the images in {path} can be read")
-        return self.words, in_runs(list(enumerate(counts)))
+        return self.words, repeat_labels(list(enumerate(counts)))
 
 
-def outermost(names: Sequence[str]) -> Iterator[tuple[str | None, int]]:
+def outermost_folders(names: Sequence[str]) -> Iterator[tuple[str | None, int]]:
     """Yield the outermost folder of sorted names, None for those in none, and how many follow.
 
     One folder may come several times.
@@ -205,7 +205,7 @@ def outermost(names: Sequence[str]) -> Iterator[tuple[str | None, int]]:
         at += count
 
 
-def in_runs(runs: Sequence[tuple[int, int]]) -> Tensor:
+def repeat_labels(runs: Sequence[tuple[int, int]]) -> Tensor:
     """Return labels, of which so many each are the same, as the smallest whole numbers.
 
     Args:

@@ -14,16 +14,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ganzoo.storage.cache import cached_folder, kept_folder
-from ganzoo_zoo.data.index import Index, Record, describe
+from ganzoo.storage.cache import get_or_make_folder, find_folder
+from ganzoo_zoo.data.index import Index, Record, write_facts
 
-FEW = 2000
+FEW_FILES = 2000
 """Files that are listed and read in a moment; of more, an index is kept in the cache."""
-LISTING = 1
+LISTING_VERSION = 1
 """Number of how files are found and put in order: one more when others are."""
 KIND = "index"
 """What an index is kept as."""
-SETTLED = 60 * 10**9
+SETTLE_TIME = 60 * 10**9
 """Nanoseconds between the last change of a file and the time at which it is read.
 
 Some systems count in seconds, and the clock of another machine may be behind.
@@ -36,7 +36,7 @@ STATE = np.dtype([("inode", "<u8"), ("size", "<i8"), ("written", "<i8"), ("chang
 NO_STATE = bytes(_STATE.size)
 
 
-class Source(ABC):
+class ImageSource(ABC):
     """Image files, with forward slashes in their names, in the order in which they are read."""
 
     called: str
@@ -68,7 +68,7 @@ class Source(ABC):
         """Hash all names and all bytes; where that is not known every file is read."""
 
 
-class Indexed(Source):
+class IndexedSource(ImageSource):
     """Base of sources of which an index is kept in the cache.
 
     It is used as long as it is right, which is told by the state of the files. The time at which
@@ -86,7 +86,7 @@ class Indexed(Source):
     def find(self, *, led: bool = False) -> None:
         """Open the index that is kept, or make one."""
         self._now: str | None = None
-        folder = kept_folder(KIND, self._key()) if TELLS_CHANGES else None
+        folder = find_folder(KIND, self._key()) if TELLS_CHANGES else None
         index = self._right(folder, led) if folder else None
         self.index = index or self._made()
         self.names = self.index.names
@@ -138,8 +138,8 @@ class Indexed(Source):
 
     def _made(self) -> Index:
         records = self._records()
-        few = list(islice(records, FEW + 1))
-        if TELLS_CHANGES and len(few) > FEW:
+        few = list(islice(records, FEW_FILES + 1))
+        if TELLS_CHANGES and len(few) > FEW_FILES:
             with suppress(OSError):  # a cache that is full or read-only
                 if (index := self._made_to_keep()) is not None:
                     return index
@@ -155,19 +155,19 @@ class Indexed(Source):
             return bool(found)
 
         def make(folder: Path) -> None:
-            before = kept_folder(KIND, key)
+            before = find_folder(KIND, key)
             facts = self._written(folder, before and Index.opened(before, self.kind))
-            describe(folder, facts)
+            write_facts(folder, facts)
 
-        folder = cached_folder(KIND, key, make, valid)
+        folder = get_or_make_folder(KIND, key, make, valid)
         return found[0] if found else Index.opened(folder, self.kind, verified=True)
 
 
-def state_of(stat: os.stat_result) -> bytes:
+def pack_state(stat: os.stat_result) -> bytes:
     """Return what the system knows of a file, as :data:`STATE` has it."""
     return _STATE.pack(stat.st_ino % 2**64, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 def is_settled(stat: os.stat_result) -> bool:
     """Tell whether a file that is read from now on is the same as long as its state is."""
-    return time.time_ns() - stat.st_ctime_ns > SETTLED
+    return time.time_ns() - stat.st_ctime_ns > SETTLE_TIME

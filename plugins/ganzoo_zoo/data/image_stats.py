@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from ganzoo_zoo.data.duplicates import SIDE, Gist, gist
+from ganzoo_zoo.data.duplicates import SIDE, Signature, compute_signature
 
 _HEAD = struct.Struct("<3LB16sQ")
 _HEADS = np.dtype(
@@ -28,7 +28,7 @@ _HEADS = np.dtype(
 
 
 @dataclass(frozen=True)
-class Look:
+class ImageStats:
     """What is remembered of one image."""
 
     size: tuple[int, int]
@@ -38,10 +38,10 @@ class Look:
     channels: int
     digest: bytes
     """Hash of its pixels, 16 bytes."""
-    gist: Gist
+    gist: Signature
 
     @classmethod
-    def at(cls, image: Image.Image, pixels: Tensor, kind: tuple[str, str]) -> Look:
+    def at(cls, image: Image.Image, pixels: Tensor, kind: tuple[str, str]) -> ImageStats:
         """Look at an image.
 
         Args:
@@ -52,17 +52,19 @@ class Look:
         shape = tuple(pixels.shape)
         digest = hashlib.sha256(repr(shape).encode())
         digest.update(pixels.numpy().tobytes())
-        return cls((shape[1], shape[2]), kind, shape[0], digest.digest()[:16], gist(image))
+        return cls(
+            (shape[1], shape[2]), kind, shape[0], digest.digest()[:16], compute_signature(image)
+        )
 
 
-class Looks:
+class StatsTable:
     """Looks at many images, within a block."""
 
     def __init__(self) -> None:
         self._count = 0
         self._kinds: dict[tuple[str, str], int] = {}
 
-    def __enter__(self) -> Looks:
+    def __enter__(self) -> StatsTable:
         self._heads_file, self._small_file = TemporaryFile(), TemporaryFile()
         return self
 
@@ -73,7 +75,7 @@ class Looks:
     def __len__(self) -> int:
         return self._count
 
-    def add(self, look: Look) -> None:
+    def add(self, look: ImageStats) -> None:
         """Remember one more."""
         kind = self._kinds.setdefault(look.kind, len(self._kinds))
         head = (*look.size, kind, look.channels, look.digest, look.gist.hash)

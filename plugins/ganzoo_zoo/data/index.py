@@ -50,7 +50,7 @@ def to_name(text: bytes) -> str:
     return text.decode("utf-8", "surrogatepass")
 
 
-class Stored:
+class FileArray:
     """An array in a file, of which parts are read; to map it would have the system map much more.
 
     Args:
@@ -77,7 +77,7 @@ class Stored:
         return np.frombuffer(data, self._kind)
 
 
-class _Sequence(Sequence[str]):
+class _NameSequence(Sequence[str]):
     """Base of sequences of names that are no list of them."""
 
     @abstractmethod
@@ -105,7 +105,7 @@ class _Sequence(Sequence[str]):
     __hash__ = None  # type: ignore[assignment]
 
 
-class Names(_Sequence):
+class Names(_NameSequence):
     """Names, as bytes end to end.
 
     Args:
@@ -113,7 +113,7 @@ class Names(_Sequence):
         ends: Where each ends, int64.
     """
 
-    def __init__(self, text: np.ndarray | Stored, ends: np.ndarray | Stored) -> None:
+    def __init__(self, text: np.ndarray | FileArray, ends: np.ndarray | FileArray) -> None:
         self.text = text
         self.ends = ends
 
@@ -135,7 +135,7 @@ class Names(_Sequence):
                 begin = end
 
 
-class Without(_Sequence):
+class FilteredNames(_NameSequence):
     """Names, but for those at some places.
 
     Args:
@@ -154,7 +154,7 @@ class Without(_Sequence):
         return self.names[place + int(np.searchsorted(self._gaps, place, side="right"))]
 
 
-class Joint(_Sequence):
+class JoinedNames(_NameSequence):
     """Names of several sets, one set after another, each name behind its set's word.
 
     Args:
@@ -190,7 +190,7 @@ class Index:
     """
 
     def __init__(
-        self, names: Names, rows: np.ndarray | Stored, facts: Mapping[str, Any] | None = None
+        self, names: Names, rows: np.ndarray | FileArray, facts: Mapping[str, Any] | None = None
     ) -> None:
         self.names = names
         self.rows = rows
@@ -205,7 +205,7 @@ class Index:
             kind: What is known of a file.
         """
         files = [io.BytesIO() for _ in FILES]
-        _write(_last_of_each(sorted(records, key=itemgetter(0))), *files)
+        _write_records(_keep_last(sorted(records, key=itemgetter(0))), *files)
         text, ends, rows = (
             np.frombuffer(bytearray(file.getvalue()), each)
             for file, each in zip(files, (_LETTERS, _PLACES, kind), strict=True)
@@ -214,7 +214,7 @@ class Index:
 
     @classmethod
     def opened(cls, folder: Path, kind: np.dtype, *, verified: bool = False) -> Index | None:
-        """Open what :func:`write` and :func:`describe` have left; None if it is damaged.
+        """Open what :func:`write_index` and :func:`write_facts` have left; None if it is damaged.
 
         Args:
             folder: Where it lies.
@@ -227,7 +227,7 @@ class Index:
             if not verified and manifest(folder, MANIFEST, KEY_FILE) != listed:
                 return None
             text, ends, rows = (
-                Stored(folder / name, each)
+                FileArray(folder / name, each)
                 for name, each in zip(FILES, (_LETTERS, _PLACES, kind), strict=True)
             )
             found = cls(Names(text, ends), rows, read_json(folder / FACTS))
@@ -251,7 +251,7 @@ class Index:
             yield from (block[begin : begin + size] for begin in range(0, len(block), size))
 
 
-def ordered(records: Iterable[Record], folder: Path) -> Iterator[Record]:
+def sort_records(records: Iterable[Record], folder: Path) -> Iterator[Record]:
     """Sort records by their names, with no more than a part of them in memory.
 
     Args:
@@ -263,25 +263,25 @@ def ordered(records: Iterable[Record], folder: Path) -> Iterator[Record]:
         for run in blocks(records, RUN):
             run.sort(key=itemgetter(0))
             if len(run) == RUN:
-                runs.append(_put_down(run, Path(room) / str(len(runs))))
+                runs.append(_spill(run, Path(room) / str(len(runs))))
             else:
                 runs.append(run)
             del run  # or the next one would be read beside it
-        yield from _last_of_each(heapq.merge(*runs, key=itemgetter(0)))
+        yield from _keep_last(heapq.merge(*runs, key=itemgetter(0)))
 
 
-def write(records: Iterable[Record], folder: Path) -> None:
+def write_index(records: Iterable[Record], folder: Path) -> None:
     """Write sorted records, of which there must be some, into a folder."""
     with (
         (folder / TEXT).open("wb") as text,
         (folder / ENDS).open("wb") as ends,
         (folder / ROWS).open("wb") as rows,
     ):
-        _write(records, text, ends, rows)
+        _write_records(records, text, ends, rows)
 
 
-def describe(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write what is known of all files beside what :func:`write` has left, and a manifest."""
+def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write what is known of all files beside what :func:`write_index` has left, and a manifest."""
     write_text(folder / FACTS, to_json(dict(facts)))
     write_text(folder / MANIFEST, to_json(manifest(folder)))
 
@@ -294,7 +294,9 @@ def blocks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         block = []
 
 
-def _write(records: Iterable[Record], text: BinaryIO, ends: BinaryIO, rows: BinaryIO) -> None:
+def _write_records(
+    records: Iterable[Record], text: BinaryIO, ends: BinaryIO, rows: BinaryIO
+) -> None:
     end = 0
     for block in blocks(records, BLOCK):
         names, known = zip(*block, strict=True)
@@ -305,7 +307,7 @@ def _write(records: Iterable[Record], text: BinaryIO, ends: BinaryIO, rows: Bina
         end = int(reached[-1])
 
 
-def _last_of_each(records: Iterable[Record]) -> Iterator[Record]:
+def _keep_last(records: Iterable[Record]) -> Iterator[Record]:
     """Yield of sorted records the last of each name."""
     before: Any = None
     for record in records:
@@ -316,15 +318,15 @@ def _last_of_each(records: Iterable[Record]) -> Iterator[Record]:
         yield before
 
 
-def _put_down(run: list[Record], path: Path) -> Iterator[Record]:
+def _spill(run: list[Record], path: Path) -> Iterator[Record]:
     """Write records to a file, and return what reads them."""
     with path.open("wb") as file:
         for name, known in run:
             file.write(b"%b%b%b" % (_LENGTHS.pack(len(name), len(known)), name, known))
-    return _taken_up(path)
+    return _read_spilled(path)
 
 
-def _taken_up(path: Path) -> Iterator[Record]:
+def _read_spilled(path: Path) -> Iterator[Record]:
     with path.open("rb") as file:
         while head := file.read(_LENGTHS.size):
             name, known = _LENGTHS.unpack(head)

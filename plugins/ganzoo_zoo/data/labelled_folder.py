@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganzoo_zoo.data.sources import Folder
+from ganzoo_zoo.data.sources import FolderSource
 
 
-class Faces(Folder):
+class LabelledFolder(FolderSource):
     """The images of CelebA.
 
     Args:

@@ -16,7 +16,7 @@ AHEAD = 4
 """Results of each thread that may wait for their turn."""
 
 
-def in_order(
+def map_in_order(
     work: Callable[[Item], Result], items: Iterable[Item], room: Callable[[], int] | None = None
 ) -> Iterator[Result]:
     """Yield the result of some work on each item, in order; threads are a little ahead of it.

@@ -22,9 +22,9 @@ from ganzoo_zoo.data.shaping import Shaping
 
 if TYPE_CHECKING:
     from ganzoo_zoo.data.files import Classes
-    from ganzoo_zoo.data.labelled_folder import Faces
+    from ganzoo_zoo.data.labelled_folder import LabelledFolder
 
-NAMED = 3
+MAX_NAMED = 3
 """Missing and damaged files that are named."""
 
 Check = Callable[[Path], str | None]
@@ -81,9 +81,9 @@ class _Published(ImageDataset):
             raise InputError(self._unfit(folder, flaws)) from error
 
     def _unfit(self, folder: Path, flaws: list[str]) -> str:
-        said = ", ".join(flaws[:NAMED])
-        if len(flaws) > NAMED:
-            said += f", and {len(flaws) - NAMED} more"
+        said = ", ".join(flaws[:MAX_NAMED])
+        if len(flaws) > MAX_NAMED:
+            said += f", and {len(flaws) - MAX_NAMED} more"
         advice = (
             "put whole files there, or give another folder with --set data.root=DIR"
             if self.root
@@ -143,7 +143,7 @@ class _Digits(_Arrays):
     def files(self, loader: Any) -> dict[str, Check]:
         """Name the files of both splits: the loader wants all."""
         names = [Path(url).stem for url, _ in loader.resources]
-        return {f"{loader.__name__}/raw/{name}": _idx_flaw for name in names}
+        return {f"{loader.__name__}/raw/{name}": _check_idx for name in names}
 
 
 class MNIST(_Digits):
@@ -172,13 +172,13 @@ class StackedMNIST(_Digits):
         """Draw the images; they are the same each time."""
         import torch
 
-        from ganzoo.compute.seeding import generator_for
+        from ganzoo.compute.seeding import make_rng
 
         digits = super().read()
         shape = (3, *digits.spec.shape[1:])
         memory.require(self.samples * math.prod(shape), f"{self.samples:,} stacked images")
         # A data set has no seed of its own: the run's seed must not change what is learnt.
-        rng = generator_for(0, "stacked")
+        rng = make_rng(0, "stacked")
         chosen = torch.randint(len(digits), (self.samples, 3), generator=rng)
         labels = digits.labels[chosen] @ torch.tensor([100, 10, 1])
         spec = DataSpec(shape=shape, classes=1000, features=self.features)
@@ -205,7 +205,7 @@ class CIFAR10(_Arrays, Mirrored):
         """Name the batches of both splits, and the file of the classes."""
         sums = [*loader.train_list, *loader.test_list]
         sums.append((loader.meta["filename"], loader.meta["md5"]))
-        return {f"{loader.base_folder}/{name}": _sum_flaw(md5) for name, md5 in sums}
+        return {f"{loader.base_folder}/{name}": _md5_check(md5) for name, md5 in sums}
 
 
 class CelebA(_Published, ImageFiles):
@@ -248,16 +248,16 @@ class CelebA(_Published, ImageFiles):
     def files(self, loader: Any) -> dict[str, Check]:
         """Name the lists, and the folder of the images."""
         lists = {
-            f"{loader.base_folder}/{name}": _sum_flaw(md5)
+            f"{loader.base_folder}/{name}": _md5_check(md5)
             for _, md5, name in loader.file_list
             if name.endswith(".txt")
         }
-        return {f"{loader.base_folder}/img_align_celeba": _folder_flaw, **lists}
+        return {f"{loader.base_folder}/img_align_celeba": _check_folder, **lists}
 
     @contextmanager
-    def opened(self) -> Iterator[Faces]:
+    def opened(self) -> Iterator[LabelledFolder]:
         """Load the lists; an image that is missing is named when it is read."""
-        from ganzoo_zoo.data.labelled_folder import Faces
+        from ganzoo_zoo.data.labelled_folder import LabelledFolder
 
         found = self.found()
         labels = None
@@ -267,9 +267,9 @@ class CelebA(_Published, ImageFiles):
                 raise InputError(f"CelebA has no attribute '{self.attribute}'{hint}")
             labels = found.attr[:, known.index(self.attribute)].tolist()
         folder = Path(found.root) / found.base_folder / "img_align_celeba"
-        yield Faces(folder, found.filename, labels)
+        yield LabelledFolder(folder, found.filename, labels)
 
-    def classes(self, source: Faces, names: Sequence[str]) -> Classes:
+    def classes(self, source: LabelledFolder, names: Sequence[str]) -> Classes:
         """Return the attribute's classes: without it, and with it."""
         import torch
 
@@ -279,7 +279,7 @@ class CelebA(_Published, ImageFiles):
         return (f"not {self.attribute}", self.attribute), labels
 
 
-def _idx_flaw(path: Path) -> str | None:
+def _check_idx(path: Path) -> str | None:
     """Say what is wrong with a file in the IDX format of MNIST."""
     size = regular_size(path)
     dimensions = 3 if "idx3" in path.name else 1
@@ -292,7 +292,7 @@ def _idx_flaw(path: Path) -> str | None:
     return None if size == wanted else f"it has {size:,} bytes, and its header says {wanted:,}"
 
 
-def _sum_flaw(md5: str) -> Check:
+def _md5_check(md5: str) -> Check:
     """Return a check of a file's MD5, as its publisher gives it."""
 
     def check(path: Path) -> str | None:
@@ -303,7 +303,7 @@ def _sum_flaw(md5: str) -> Check:
     return check
 
 
-def _folder_flaw(path: Path) -> str | None:
+def _check_folder(path: Path) -> str | None:
     return None if path.is_dir() else "it is no folder"
 
 

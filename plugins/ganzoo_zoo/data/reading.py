@@ -23,25 +23,25 @@ from ganzoo import distributed
 from ganzoo.compute import memory
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.media.images import resize
-from ganzoo.progress import report
+from ganzoo.progress import report_progress
 from ganzoo.protocols.dataset import fingerprint
-from ganzoo.storage.cache import cached_folder
+from ganzoo.storage.cache import get_or_make_folder
 from ganzoo.storage.files import cache_folder
-from ganzoo.storage.mapped_array import Rows
+from ganzoo.storage.mapped_array import MappedArray
 from ganzoo_zoo.data import decoding
-from ganzoo_zoo.data.image_source import FEW, LISTING, Source
-from ganzoo_zoo.data.index import Without
-from ganzoo_zoo.data.parallel import in_order
+from ganzoo_zoo.data.image_source import FEW_FILES, LISTING_VERSION, ImageSource
+from ganzoo_zoo.data.index import FilteredNames
+from ganzoo_zoo.data.parallel import map_in_order
 from ganzoo_zoo.data.shaping import Shaping
-from ganzoo_zoo.data.sources import Changed
+from ganzoo_zoo.data.sources import FileChanged
 
-KEPT_IMAGES = FEW
+KEPT_IMAGES = FEW_FILES
 KEPT_BYTES = 1 << 25
 """Sets of more files, or of larger ones, are kept in the cache once they are decoded."""
 CHUNK_IMAGES = 256
 CHUNK_BYTES = 1 << 25
 """How much is resized and stored at once."""
-UNDER_WAY = 1 << 28
+PENDING_BYTES = 1 << 28
 """Bytes of decoded images that wait to be resized."""
 IMAGES, INDEX = "images.npy", "index.json"
 
@@ -58,7 +58,7 @@ class Images:
     """What could not be read, each with the reason."""
     content: str | None = None
     """Fingerprint of ``stored``, if it is known."""
-    rows: Rows | None = None
+    rows: MappedArray | None = None
     """The file that ``stored`` is mapped from, if it is."""
 
 
@@ -70,7 +70,7 @@ class _TooLarge(Exception):
     """The images do not fit into memory."""
 
 
-def read_images(source: Source, shaping: Shaping) -> Images:
+def read_images(source: ImageSource, shaping: Shaping) -> Images:
     """Read all images of a source, from the cache where they were read before.
 
     What does not fit into a quarter of the memory stays on the disk, in the cache. Of several
@@ -87,16 +87,16 @@ def read_images(source: Source, shaping: Shaping) -> Images:
             raise InputError(f"there are no images in {source.called}")
         few = len(source.names) <= KEPT_IMAGES and source.weight() <= KEPT_BYTES
         if not few:
-            found = _kept_if_possible(source, shaping)
+            found = _try_cache(source, shaping)
     if few:
         try:
-            return _into_memory(source, shaping, _room() // 4)
+            return _read_into_memory(source, shaping, _memory_share() // 4)
         except _TooLarge:
-            found = _kept_if_possible(source, shaping)
+            found = _try_cache(source, shaping)
     if isinstance(found, Images):
         return found
     try:
-        return _into_memory(source, shaping, _room() // 2)
+        return _read_into_memory(source, shaping, _memory_share() // 2)
     except _TooLarge as large:
         raise GanzooError(
             f"the images in {source.called} take {large.args[0] / memory.GIB:,.1f} GiB, which is "
@@ -105,27 +105,27 @@ def read_images(source: Source, shaping: Shaping) -> Images:
         ) from None
 
 
-def _room() -> int:
+def _memory_share() -> int:
     """Return how much memory this process may take for all it does."""
     return memory.limit() // distributed.local_world()
 
 
-def _into_memory(source: Source, shaping: Shaping, most: int) -> Images:
+def _read_into_memory(source: ImageSource, shaping: Shaping, most: int) -> Images:
     store = _Memory(most)
-    skipped = _decoded(source, shaping, store)
-    names = tuple(_without(source.names, skipped))
-    return Images(store.stored[: len(names)], names, _in_words(source.names, skipped))
+    skipped = _decode_all(source, shaping, store)
+    names = tuple(_drop_skipped(source.names, skipped))
+    return Images(store.stored[: len(names)], names, _describe_skipped(source.names, skipped))
 
 
-def _kept_if_possible(source: Source, shaping: Shaping) -> Images | str:
+def _try_cache(source: ImageSource, shaping: Shaping) -> Images | str:
     """Return images that are kept in the cache, or why they cannot be."""
     try:
-        return _kept(source, shaping)
+        return _read_through_cache(source, shaping)
     except OSError as error:  # a cache that is full or read-only
         return error.strerror or str(error)
 
 
-def key_of(content: str, shaping: Shaping) -> dict[str, Any]:
+def cache_key(content: str, shaping: Shaping) -> dict[str, Any]:
     """Return all that images depend on, for the cache.
 
     Args:
@@ -134,32 +134,32 @@ def key_of(content: str, shaping: Shaping) -> dict[str, Any]:
     """
     return {
         "content": content,
-        "listing": LISTING,
+        "listing": LISTING_VERSION,
         "image_size": shaping.image_size and list(shaping.image_size),
         "channels": shaping.channels,
         "crop": shaping.crop,
-        "decoder": [decoding.DECODER, PIL.__version__, torch.__version__],
+        "decoder": [decoding.DECODER_VERSION, PIL.__version__, torch.__version__],
     }
 
 
-def _kept(source: Source, shaping: Shaping) -> Images:
-    key = key_of(source.content(), shaping)
+def _read_through_cache(source: ImageSource, shaping: Shaping) -> Images:
+    key = cache_key(source.content(), shaping)
 
     def make(folder: Path) -> None:
         with _File(folder / IMAGES) as store:
-            skipped = _decoded(source, shaping, store)
-        about = {"skipped": skipped, "content": fingerprint(Rows(folder / IMAGES))}
+            skipped = _decode_all(source, shaping, store)
+        about = {"skipped": skipped, "content": fingerprint(MappedArray(folder / IMAGES))}
         (folder / INDEX).write_text(json.dumps(about), encoding="ascii")
 
-    folder = cached_folder("images", key, make)
+    folder = get_or_make_folder("images", key, make)
     try:
-        return _opened(folder, source.names)
+        return _open_entry(folder, source.names)
     except (OSError, EOFError, ValueError, KeyError, TypeError):  # damaged: made anew
         shutil.rmtree(folder)
-        return _opened(cached_folder("images", key, make), source.names)
+        return _open_entry(get_or_make_folder("images", key, make), source.names)
 
 
-def _opened(folder: Path, names: Sequence[str]) -> Images:
+def _open_entry(folder: Path, names: Sequence[str]) -> Images:
     """Open an entry of the cache.
 
     Raises:
@@ -167,24 +167,24 @@ def _opened(folder: Path, names: Sequence[str]) -> Images:
     """
     about = json.loads((folder / INDEX).read_text(encoding="ascii"))
     skipped = [(place, why) for place, why in about["skipped"]]
-    kept = _without(names, skipped)
-    if (folder / IMAGES).stat().st_size > _room() // 4:
+    kept = _drop_skipped(names, skipped)
+    if (folder / IMAGES).stat().st_size > _memory_share() // 4:
         # What stays on the disk is too much to be read only to be verified.
-        rows = Rows(folder / IMAGES)
+        rows = MappedArray(folder / IMAGES)
         stored, content = rows.mapped, about["content"]
     else:
         rows, stored = None, torch.from_numpy(np.load(folder / IMAGES))
         content = fingerprint(stored)
     if len(stored) != len(kept) or content != about["content"]:
         raise ValueError(f"{folder} is damaged")
-    return Images(stored, kept, _in_words(names, skipped), content, rows)
+    return Images(stored, kept, _describe_skipped(names, skipped), content, rows)
 
 
-def _without(names: Sequence[str], skipped: Skipped) -> Sequence[str]:
-    return Without(names, [place for place, _ in skipped]) if skipped else names
+def _drop_skipped(names: Sequence[str], skipped: Skipped) -> Sequence[str]:
+    return FilteredNames(names, [place for place, _ in skipped]) if skipped else names
 
 
-def _in_words(names: Sequence[str], skipped: Skipped) -> tuple[str, ...]:
+def _describe_skipped(names: Sequence[str], skipped: Skipped) -> tuple[str, ...]:
     return tuple(f"{names[place]}: {why}" for place, why in skipped)
 
 
@@ -302,52 +302,54 @@ class _File(_Store):
         np.lib.format.write_array_header_1_0(self.file, header)
 
 
-def _decoded(source: Source, shaping: Shaping, store: _Store) -> Skipped:
+def _decode_all(source: ImageSource, shaping: Shaping, store: _Store) -> Skipped:
     """Put all images that can be read into a store, and return what was skipped."""
     skipped: Skipped = []
     sizes: set[tuple[int, ...]] = set()
     done, count = 0, len(source.names)
-    with decoding.silenced(), closing(_chunks(source, shaping)) as chunks:
+    with decoding.silence_warnings(), closing(_decode_chunks(source, shaping)) as chunks:
         for chunk in chunks:
             skipped += [(done + i, why) for i, why in enumerate(chunk) if isinstance(why, str)]
             done += len(chunk)
             found = [image for image in chunk if isinstance(image, Tensor)]
-            images = _resized(found, shaping.image_size)
+            images = _resize_all(found, shaping.image_size)
             sizes |= {tuple(image.shape[1:]) for image in images}
             if len(sizes) > 1:
-                raise InputError(_unequal(source, sizes))
+                raise InputError(_describe_sizes(source, sizes))
             if images:
                 channels = max(image.shape[0] for image in images)
                 stacked = torch.stack([image.expand(channels, -1, -1) for image in images])
                 store.add(stacked, count - len(skipped))
-            report(f"reading {Path(source.called).name}", done, count)
+            report_progress(f"reading {Path(source.called).name}", done, count)
     if len(skipped) == count:
         raise InputError(
             f"none of the {count} images in {source.called} can be read; the first is "
-            f"{_in_words(source.names, skipped[:1])[0]}"
+            f"{_describe_skipped(source.names, skipped[:1])[0]}"
         )
     return skipped
 
 
-def _chunks(source: Source, shaping: Shaping) -> Generator[list[Tensor | str], None, None]:
+def _decode_chunks(
+    source: ImageSource, shaping: Shaping
+) -> Generator[list[Tensor | str], None, None]:
     """Yield images, or the reasons why there is none, some at a time, in order."""
     largest = 1
 
     def decode(place: int) -> Tensor | str:
         try:
-            with decoding.opened(source.read(place)) as opened:
-                image = decoding.pixels_of(opened, shaping.channels)
-        except Changed:
+            with decoding.open_image(source.read(place)) as opened:
+                image = decoding.decode_pixels(opened, shaping.channels)
+        except FileChanged:
             raise
         except Exception as error:  # decoders of broken files raise almost anything
-            return decoding.reason(error)
+            return decoding.describe_error(error)
         if shaping.crop:
-            image = decoding.centre(image, (shaping.crop, shaping.crop))
-        return decoding.cropped(image, shaping.image_size) if shaping.image_size else image
+            image = decoding.crop_centre(image, (shaping.crop, shaping.crop))
+        return decoding.crop_to_shape(image, shaping.image_size) if shaping.image_size else image
 
     chunk: list[Tensor | str] = []
     size = 0
-    results = in_order(decode, range(len(source.names)), room=lambda: UNDER_WAY // largest)
+    results = map_in_order(decode, range(len(source.names)), room=lambda: PENDING_BYTES // largest)
     for image in results:
         chunk.append(image)
         if isinstance(image, Tensor):
@@ -361,7 +363,7 @@ def _chunks(source: Source, shaping: Shaping) -> Generator[list[Tensor | str], N
         yield chunk
 
 
-def _resized(images: list[Tensor], size: tuple[int, int] | None) -> list[Tensor]:
+def _resize_all(images: list[Tensor], size: tuple[int, int] | None) -> list[Tensor]:
     """Resize images of any size, those of one size together."""
     if size is None:
         return images
@@ -376,7 +378,7 @@ def _resized(images: list[Tensor], size: tuple[int, int] | None) -> list[Tensor]
     return resized
 
 
-def _unequal(source: Source, sizes: Iterable[tuple[int, ...]]) -> str:
+def _describe_sizes(source: ImageSource, sizes: Iterable[tuple[int, ...]]) -> str:
     (h1, w1), *_, (h2, w2) = sorted(sizes)
     return (
         f"the images in {source.called} differ in size, from {h1} x {w1} to {h2} x {w2}; "

@@ -15,39 +15,48 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ganzoo.errors import GanzooError, InputError, first_line
-from ganzoo.progress import report
+from ganzoo.progress import report_progress
 from ganzoo.storage.files import regular_size
 from ganzoo_zoo.data import archive
 from ganzoo_zoo.data.image_source import (
-    LISTING,
+    LISTING_VERSION,
     NO_STATE,
     STATE,
-    Indexed,
-    Source,
+    IndexedSource,
+    ImageSource,
     is_settled,
-    state_of,
+    pack_state,
 )
-from ganzoo_zoo.data.index import Index, Joint, Record, blocks, ordered, to_bytes, to_name, write
-from ganzoo_zoo.data.parallel import in_order
+from ganzoo_zoo.data.index import (
+    Index,
+    JoinedNames,
+    Record,
+    blocks,
+    sort_records,
+    to_bytes,
+    to_name,
+    write_index,
+)
+from ganzoo_zoo.data.parallel import map_in_order
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 HIDDEN = (".", "__MACOSX")
 """How the names of files and folders begin that are passed over."""
-PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """How members of a zip may be packed: others unpack to any size before it can be looked at."""
 BYTE_LIMIT = 256_000_000
-TOGETHER = 64
+FILES_AT_ONCE = 64
 """Files that a thread hashes for one result."""
-TOLD = 10_000
+REPORT_EVERY = 10_000
 """Files that are listed between two reports."""
 UNREAD = bytes(hashlib.sha256().digest_size)
 
 
-class Changed(GanzooError):
+class FileChanged(GanzooError):
     """A file is not what it was a moment ago."""
 
 
-class Folder(Indexed):
+class FolderSource(IndexedSource):
     """Files of a folder.
 
     Args:
@@ -69,9 +78,9 @@ class Folder(Indexed):
             Changed: they are not those that :meth:`content` has read.
         """
         path = self.root / self.names[place]
-        data = _bytes_of(path)
+        data = _read_file(path)
         if self._content is not None and not self._is_what_was_read(place, data):
-            raise Changed(f"{path} has changed while it was read; start again")
+            raise FileChanged(f"{path} has changed while it was read; start again")
         return data
 
     def _is_what_was_read(self, place: int, data: bytes) -> bool:
@@ -82,7 +91,7 @@ class Folder(Indexed):
         return int(self.index.rows["state"]["size"].sum())
 
     def _key(self) -> dict[str, Any]:
-        key = {"listing": LISTING, "folder": os.fsencode(self.root.absolute()).hex()}
+        key = {"listing": LISTING_VERSION, "folder": os.fsencode(self.root.absolute()).hex()}
         if self.chosen is not None:
             names = b"\0".join(map(to_bytes, self.chosen))
             key["chosen"] = hashlib.sha256(names).hexdigest()
@@ -92,10 +101,10 @@ class Folder(Indexed):
         before, self.count = self.count, 0
         for name, stat in self._files():
             self.count += 1
-            if self.count % TOLD == 0:
-                report(f"listing {self.root.name}", self.count, max(before, self.count))
+            if self.count % REPORT_EVERY == 0:
+                report_progress(f"listing {self.root.name}", self.count, max(before, self.count))
             try:
-                state = state_of(stat())
+                state = pack_state(stat())
             except (OSError, ValueError):
                 state = NO_STATE
             yield to_bytes(name), state + UNREAD
@@ -103,11 +112,11 @@ class Folder(Indexed):
     def _files(self) -> Iterator[tuple[str, Callable[[], os.stat_result]]]:
         """Yield the name of each file, and what asks the system about it."""
         if self.chosen is None:
-            return images_below(self.root)
+            return find_images(self.root)
         return ((name, (self.root / name).stat) for name in self.chosen)
 
     def _state(self) -> str:
-        total = _Total()
+        total = _RecordHash()
         for record in self._records():
             total.add(record)
         return str(total)
@@ -119,7 +128,7 @@ class Folder(Indexed):
         return joint.hexdigest()
 
     def _written(self, folder: Path, before: Index | None) -> dict[str, Any]:
-        total, joint, settled = _Total(), hashlib.sha256(), True
+        total, joint, settled = _RecordHash(), hashlib.sha256(), True
 
         def counted() -> Iterator[Record]:
             for record in self._records():
@@ -128,24 +137,24 @@ class Folder(Indexed):
 
         def read() -> Iterator[Record]:
             nonlocal settled
-            records = _taken_over(ordered(counted(), folder), before)
+            records = _reuse_digests(sort_records(counted(), folder), before)
             for name, row in self._read_through(records, joint):
                 settled = settled and not row.startswith(NO_STATE)
                 yield name, row
 
-        write(read(), folder)
+        write_index(read(), folder)
         return {"state": str(total), "content": joint.hexdigest(), "settled": settled}
 
     def _read_through(self, records: Iterable[Record], joint: Any) -> Iterator[Record]:
         """Yield records with the digests of the files, and add all of them to a hash."""
         done = 0
-        for block in in_order(self._digests, blocks(records, TOGETHER)):
+        for block in map_in_order(self._digests, blocks(records, FILES_AT_ONCE)):
             for name, row, word in block:
                 # Of a file that cannot be read the reason counts.
-                joint.update(_pair(os.fsencode(to_name(name)), word))
+                joint.update(_encode_pair(os.fsencode(to_name(name)), word))
                 yield name, row
             done += len(block)
-            report(f"looking through {self.root.name}", done, self.count)
+            report_progress(f"looking through {self.root.name}", done, self.count)
 
     def _digests(self, records: list[Record]) -> list[tuple[bytes, bytes, str]]:
         return [(name, *self._digest(to_name(name), row)) for name, row in records]
@@ -156,14 +165,14 @@ class Folder(Indexed):
         path = self.root / name
         try:
             stat = path.stat()  # before it is read: of a change in between the state would be known
-            state = state_of(stat) if is_settled(stat) else NO_STATE
-            digest = hashlib.sha256(_bytes_of(path)).digest()
+            state = pack_state(stat) if is_settled(stat) else NO_STATE
+            digest = hashlib.sha256(_read_file(path)).digest()
         except Exception as error:  # as when it is read for its pixels
             return NO_STATE + UNREAD, first_line(error)
         return state + digest, digest.hex()
 
 
-class Zip(Indexed):
+class ZipSource(IndexedSource):
     """Image files of an open zip.
 
     Args:
@@ -187,7 +196,7 @@ class Zip(Indexed):
         self.path = path
         self.called = str(path)
         self._file = file
-        self._archive = archive.without_list(file)
+        self._archive = archive.open_without_directory(file)
         self._before = os.fstat(file.fileno())
         self._reading = Lock()
 
@@ -201,14 +210,14 @@ class Zip(Indexed):
         for field, value in zip(self.kind.names, self.index.row(place).item(), strict=True):
             setattr(member, field, value)
         _check_size(member.file_size)
-        if member.compress_type not in PACKINGS:
+        if member.compress_type not in COMPRESSIONS:
             raise ValueError("it is packed by another method than deflate; pack it anew")
         # zipfile counts what is open of it without a lock.
         with self._reading, self._archive.open(member) as file:
             # A size is asked for, as no more is then unpacked than the zip says there is.
             data = file.read(member.file_size + 1)
-        if state_of(os.fstat(self._file.fileno())) != state_of(self._before):
-            raise Changed(f"{self.path} has changed while it was read; start again")
+        if pack_state(os.fstat(self._file.fileno())) != pack_state(self._before):
+            raise FileChanged(f"{self.path} has changed while it was read; start again")
         return data
 
     def weight(self) -> int:
@@ -216,12 +225,12 @@ class Zip(Indexed):
         return self._before.st_size
 
     def _key(self) -> dict[str, Any]:
-        return {"listing": LISTING, "zip": os.fsencode(self.path.absolute()).hex()}
+        return {"listing": LISTING_VERSION, "zip": os.fsencode(self.path.absolute()).hex()}
 
     def _records(self) -> Iterator[Record]:
         try:
             # Of two members with one name the later counts, as it would if they were unpacked.
-            for member in archive.members(self._file):
+            for member in archive.read_members(self._file):
                 if not member.filename.endswith("/") and is_image(member.filename):
                     values = (getattr(member, field) for field in self.kind.names)
                     yield to_bytes(member.filename), self._row.pack(*values)
@@ -230,7 +239,7 @@ class Zip(Indexed):
             raise InputError(flaw) from None
 
     def _state(self) -> str:
-        return state_of(self._before).hex()
+        return pack_state(self._before).hex()
 
     def _hashed(self) -> str:
         """Hash the zip as it is."""
@@ -239,23 +248,23 @@ class Zip(Indexed):
             while block := file.read(1 << 22):
                 digest.update(block)
                 done += len(block)
-                report(f"looking through {self.path.name}", done, size)
+                report_progress(f"looking through {self.path.name}", done, size)
         return digest.hexdigest()
 
     def _written(self, folder: Path, before: Index | None) -> dict[str, Any]:
         settled = is_settled(self._before)
-        write(ordered(self._records(), folder), folder)
+        write_index(sort_records(self._records(), folder), folder)
         return {"state": self._state(), "content": self._hashed(), "settled": settled}
 
 
-class Joined(Source):
+class JoinedSource(ImageSource):
     """Several sources, whose names are put behind a word for each.
 
     Args:
         parts: The sources, by word.
     """
 
-    def __init__(self, parts: Mapping[str, Source]) -> None:
+    def __init__(self, parts: Mapping[str, ImageSource]) -> None:
         self.parts = parts
         self.called = " and ".join(part.called for part in parts.values())
 
@@ -269,7 +278,7 @@ class Joined(Source):
             part.find(led=led)
             if not part.names:
                 raise InputError(f"there are no images in {part.called}")
-        self.names = Joint({word: part.names for word, part in self.parts.items()})
+        self.names = JoinedNames({word: part.names for word, part in self.parts.items()})
 
     def read(self, place: int) -> bytes:
         """Return the bytes of one file."""
@@ -284,12 +293,12 @@ class Joined(Source):
         """Hash all parts."""
         joint = hashlib.sha256()
         for word, part in self.parts.items():
-            joint.update(_pair(os.fsencode(word), part.content()))
+            joint.update(_encode_pair(os.fsencode(word), part.content()))
         return joint.hexdigest()
 
 
 @contextmanager
-def folder(path: str) -> Iterator[Source]:
+def open_folder(path: str) -> Iterator[ImageSource]:
     """Open a folder of images, with all below it; links to folders are not followed.
 
     Raises:
@@ -298,11 +307,11 @@ def folder(path: str) -> Iterator[Source]:
     root = Path(path)
     if not root.is_dir():
         raise InputError(f"there is no folder {root}")
-    yield Folder(root)
+    yield FolderSource(root)
 
 
 @contextmanager
-def zipped(path: str) -> Iterator[Source]:
+def open_zip(path: str) -> Iterator[ImageSource]:
     """Open a zip of images; nothing is unpacked to the disk.
 
     Raises:
@@ -314,26 +323,26 @@ def zipped(path: str) -> Iterator[Source]:
             file = stack.enter_context(Path(path).open("rb"))
         except OSError as error:
             raise InputError(f"{path} is not a readable zip: {first_line(error)}") from None
-        yield Zip(Path(path), file)
+        yield ZipSource(Path(path), file)
 
 
 @contextmanager
-def joined(paths: Mapping[str, str]) -> Iterator[Joined]:
+def open_joined(paths: Mapping[str, str]) -> Iterator[JoinedSource]:
     """Open several folders or zips, each behind its word.
 
     Raises:
         InputError: one is not there.
     """
     with ExitStack() as stack:
-        yield Joined(
+        yield JoinedSource(
             {
-                word: stack.enter_context((folder if Path(path).is_dir() else zipped)(path))
+                word: stack.enter_context((open_folder if Path(path).is_dir() else open_zip)(path))
                 for word, path in paths.items()
             }
         )
 
 
-def images_below(root: Path) -> Iterator[tuple[str, Callable[[], os.stat_result]]]:
+def find_images(root: Path) -> Iterator[tuple[str, Callable[[], os.stat_result]]]:
     """Yield each image in a folder and all below it, in any order, and what asks for its state.
 
     Raises:
@@ -347,7 +356,7 @@ def images_below(root: Path) -> Iterator[tuple[str, Callable[[], os.stat_result]
             for entry in entries:
                 if entry.name.startswith(HIDDEN):
                     continue
-                is_folder = _leads_to_folder(entry)
+                is_folder = _is_folder(entry)
                 if is_folder and not entry.is_symlink():
                     opened.append((f"{prefix}{entry.name}/", os.scandir(entry.path)))
                     break
@@ -363,7 +372,7 @@ def images_below(root: Path) -> Iterator[tuple[str, Callable[[], os.stat_result]
             entries.close()
 
 
-def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # links that lead in a circle
@@ -377,7 +386,7 @@ def is_image(name: str) -> bool:
     return bool(parts) and not hidden and parts[-1].lower().endswith(SUFFIXES)
 
 
-class _Total:
+class _RecordHash:
     """A hash of records that does not depend on their order: the sum of their hashes."""
 
     def __init__(self) -> None:
@@ -391,7 +400,7 @@ class _Total:
         return f"{self._sum:064x}"
 
 
-def _taken_over(records: Iterable[Record], before: Index | None) -> Iterator[Record]:
+def _reuse_digests(records: Iterable[Record], before: Index | None) -> Iterator[Record]:
     """Yield sorted records; of those that are as they were before, with their digests."""
     known = iter(()) if before is None else before.records()
     old = next(known, None)
@@ -402,7 +411,7 @@ def _taken_over(records: Iterable[Record], before: Index | None) -> Iterator[Rec
         yield name, old[1] if same else row
 
 
-def _bytes_of(path: Path) -> bytes:
+def _read_file(path: Path) -> bytes:
     _check_size(regular_size(path))
     return path.read_bytes()
 
@@ -412,5 +421,5 @@ def _check_size(size: int) -> None:
         raise ValueError(f"{size} bytes are more than the {BYTE_LIMIT} that an image may have")
 
 
-def _pair(name: bytes, content: str) -> bytes:
+def _encode_pair(name: bytes, content: str) -> bytes:
     return repr((name, content)).encode()

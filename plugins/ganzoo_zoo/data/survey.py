@@ -17,17 +17,17 @@ from torch import Tensor
 from ganzoo import Dataset, Samples
 from ganzoo.compute import memory
 from ganzoo.errors import InputError
-from ganzoo.media.images import grid, picture_of, resize, to_pil
-from ganzoo.progress import report
+from ganzoo.media.images import grid, render_samples, resize, to_pil
+from ganzoo.progress import report_progress
 from ganzoo_zoo.data import decoding
-from ganzoo_zoo.data.duplicates import duplicates, grouped, near_duplicates
+from ganzoo_zoo.data.duplicates import group_duplicates, group_equal, group_near_duplicates
 from ganzoo_zoo.data.files import ImageFiles
-from ganzoo_zoo.data.image_stats import Look, Looks
-from ganzoo_zoo.data.index import Without
-from ganzoo_zoo.data.parallel import in_order
+from ganzoo_zoo.data.image_stats import ImageStats, StatsTable
+from ganzoo_zoo.data.index import FilteredNames
+from ganzoo_zoo.data.parallel import map_in_order
 
 if TYPE_CHECKING:
-    from ganzoo_zoo.data.image_source import Source
+    from ganzoo_zoo.data.image_source import ImageSource
     from ganzoo_zoo.data.shaping import Shaping
 
 ROWS, COLUMNS = 8, 10
@@ -86,20 +86,22 @@ def survey(dataset: Dataset, sheet: bool = False) -> tuple[Survey, Tensor | None
         InputError: nothing can be read.
     """
     if isinstance(dataset, ImageFiles):
-        return _of_files(dataset, sheet)
+        return _survey_files(dataset, sheet)
     samples = dataset.read()
-    return _of_images(samples, sheet) if samples.spec.is_image else _of_vectors(samples, sheet)
+    return (
+        _survey_images(samples, sheet) if samples.spec.is_image else _survey_vectors(samples, sheet)
+    )
 
 
-def _of_files(dataset: ImageFiles, sheet: bool) -> tuple[Survey, Tensor | None]:
+def _survey_files(dataset: ImageFiles, sheet: bool) -> tuple[Survey, Tensor | None]:
     shaping = dataset.shaping
-    with dataset.opened() as source, Looks() as looks:
+    with dataset.opened() as source, StatsTable() as looks:
         source.find()
         if not source.names:
             raise InputError(f"there are no images in {source.called}")
-        broken = _look_at(source, looks)
+        broken = _inspect_files(source, looks)
         without = [place for place, _ in broken]
-        kept = Without(source.names, without)
+        kept = FilteredNames(source.names, without)
         told = [f"{source.names[place]}: {why}" for place, why in broken]
         if not kept:
             raise InputError(
@@ -107,9 +109,9 @@ def _of_files(dataset: ImageFiles, sheet: bool) -> tuple[Survey, Tensor | None]:
                 f"the first is {told[0]}"
             )
         called, labels = dataset.classes(source, kept)
-        shape = _shape(looks, shaping)
-        found = _surveyed(looks, kept, labels, called, told, shape, shaping.image_size)
-        picture = _sheet_of_files(source, shaping, without, looks, labels) if sheet else None
+        shape = _training_shape(looks, shaping)
+        found = _summarise(looks, kept, labels, called, told, shape, shaping.image_size)
+        picture = _draw_sheet(source, shaping, without, looks, labels) if sheet else None
         found.formats, found.modes = looks.kinds(0), looks.kinds(1)
     if found.shape:
         found.bytes = found.samples * math.prod(found.shape)
@@ -117,18 +119,18 @@ def _of_files(dataset: ImageFiles, sheet: bool) -> tuple[Survey, Tensor | None]:
     return found, picture
 
 
-def _of_images(samples: Samples, sheet: bool) -> tuple[Survey, Tensor | None]:
-    def look(place: int) -> Look:
+def _survey_images(samples: Samples, sheet: bool) -> tuple[Survey, Tensor | None]:
+    def look(place: int) -> ImageStats:
         image = samples.stored[place]
-        return Look.at(to_pil(image), image, ("", ""))
+        return ImageStats.at(to_pil(image), image, ("", ""))
 
-    with Looks() as looks:
-        with closing(in_order(look, range(len(samples)))) as results:
+    with StatsTable() as looks:
+        with closing(map_in_order(look, range(len(samples)))) as results:
             for one in results:
                 looks.add(one)
-                report("looking at images", len(looks), len(samples))
+                report_progress("looking at images", len(looks), len(samples))
         looks.done()
-        found = _surveyed(
+        found = _summarise(
             looks,
             samples.names,
             samples.labels,
@@ -140,49 +142,49 @@ def _of_images(samples: Samples, sheet: bool) -> tuple[Survey, Tensor | None]:
     found.bytes, found.streamed = samples.stored.nbytes, samples.streamed
     if not sheet:
         return found, None
-    rows = _rows(samples.labels, len(samples))
-    tile = _tile(samples.spec.image_size)
-    return found, _grid([[resize(samples.stored[[i]], tile)[0] for i in row] for row in rows])
+    rows = _choose_rows(samples.labels, len(samples))
+    tile = _tile_size(samples.spec.image_size)
+    return found, _lay_out([[resize(samples.stored[[i]], tile)[0] for i in row] for row in rows])
 
 
-def _of_vectors(samples: Samples, sheet: bool) -> tuple[Survey, Tensor | None]:
+def _survey_vectors(samples: Samples, sheet: bool) -> tuple[Survey, Tensor | None]:
     found = Survey(len(samples), samples.spec.shape, samples.stored.nbytes)
-    found.classes = _class_counts(samples.labels, _class_names(samples))
+    found.classes = _count_classes(samples.labels, _class_names(samples))
     digests = [hashlib.sha256(row.numpy().tobytes()).digest() for row in samples.stored]
-    found.copies = [[str(place) for place in group] for group in grouped(digests)]
+    found.copies = [[str(place) for place in group] for group in group_equal(digests)]
     if found.copies:
-        found.findings = [_copies_in_words(found.copies, "copies", 0)]
-    return found, picture_of(samples.stored[:POINTS], samples.spec.modes) if sheet else None
+        found.findings = [_describe_copies(found.copies, "copies", 0)]
+    return found, render_samples(samples.stored[:POINTS], samples.spec.modes) if sheet else None
 
 
-def _look_at(source: Source, looks: Looks) -> list[tuple[int, str]]:
+def _inspect_files(source: ImageSource, looks: StatsTable) -> list[tuple[int, str]]:
     """Look at all files of a source; return the places of what is broken, with the reasons."""
 
-    def look(place: int) -> Look | str:
+    def look(place: int) -> ImageStats | str:
         try:
-            with decoding.opened(source.read(place)) as opened:
+            with decoding.open_image(source.read(place)) as opened:
                 kind = (opened.format or "", opened.mode)
-                pixels = decoding.pixels_of(opened, None)
-            return Look.at(to_pil(pixels), pixels, kind)
+                pixels = decoding.decode_pixels(opened, None)
+            return ImageStats.at(to_pil(pixels), pixels, kind)
         except Exception as error:  # decoders of broken files raise almost anything
-            return decoding.reason(error)
+            return decoding.describe_error(error)
 
     broken: list[tuple[int, str]] = []
     count = len(source.names)
-    with decoding.silenced(), closing(in_order(look, range(count))) as results:
+    with decoding.silence_warnings(), closing(map_in_order(look, range(count))) as results:
         for place, one in enumerate(results):
-            if isinstance(one, Look):
+            if isinstance(one, ImageStats):
                 looks.add(one)
             else:
                 broken.append((place, one))
-            report("looking at images", place + 1, count)
+            report_progress("looking at images", place + 1, count)
     if len(looks):
         looks.done()
     return broken
 
 
-def _surveyed(
-    looks: Looks,
+def _summarise(
+    looks: StatsTable,
     names: Sequence[str] | None,
     labels: Tensor | None,
     called: tuple[str, ...] | None,
@@ -201,11 +203,11 @@ def _surveyed(
         shape: What a training would get, if it could.
         size: Height and width that a training would ask for.
     """
-    copies, first = duplicates(looks.heads["digest"])
-    near = near_duplicates(looks.heads["hash"], looks.small, first)
+    copies, first = group_duplicates(looks.heads["digest"])
+    near = group_near_duplicates(looks.heads["hash"], looks.small, first)
 
     def named(group: list[int]) -> list[str]:
-        return [_shown(names[place]) if names else str(place) for place in group]
+        return [_printable_name(names[place]) if names else str(place) for place in group]
 
     found = Survey(
         len(looks),
@@ -213,11 +215,11 @@ def _surveyed(
         sizes={
             f"{height}x{width}": count
             for (height, width), count in sorted(
-                looks.sizes.items(), key=lambda item: _by_area(item[0])
+                looks.sizes.items(), key=lambda item: _area_key(item[0])
             )
         },
-        classes=_class_counts(labels, called),
-        broken=[_shown(each) for each in broken],
+        classes=_count_classes(labels, called),
+        broken=[_printable_name(each) for each in broken],
         copies=list(map(named, copies)),
         near_copies=list(map(named, near)),
     )
@@ -228,7 +230,7 @@ def _surveyed(
     ):
         if groups:
             across = 0 if labels is None else sum(len(labels[g].unique()) > 1 for g in groups)
-            found.findings.append(_copies_in_words(names_of_groups, what, across))
+            found.findings.append(_describe_copies(names_of_groups, what, across))
     found.findings += _findings_of_classes(found.classes or {})
     return found
 
@@ -257,7 +259,7 @@ def _findings_of_classes(classes: dict[str, int]) -> list[str]:
     return said
 
 
-def _copies_in_words(groups: list[list[str]], what: str, across: int) -> str:
+def _describe_copies(groups: list[list[str]], what: str, across: int) -> str:
     spare = sum(len(group) - 1 for group in groups)
     text = f"{what} of others: {spare:,}, such as {' and '.join(groups[0][:2])}"
     return f"{text}; groups that lie in several classes: {across:,}" if across else text
@@ -268,14 +270,14 @@ def _class_names(samples: Samples) -> tuple[str, ...] | None:
     return spec.class_names or (tuple(map(str, range(spec.classes))) if spec.classes else None)
 
 
-def _class_counts(labels: Tensor | None, called: tuple[str, ...] | None) -> dict[str, int] | None:
+def _count_classes(labels: Tensor | None, called: tuple[str, ...] | None) -> dict[str, int] | None:
     if labels is None or called is None:
         return None
     counts = torch.bincount(labels.cpu(), minlength=len(called)).tolist()
     return dict(zip(called, counts, strict=True))
 
 
-def _shape(looks: Looks, shaping: Shaping) -> tuple[int, ...] | None:
+def _training_shape(looks: StatsTable, shaping: Shaping) -> tuple[int, ...] | None:
     """Return the shape that a training would get, if the images allow it."""
     sizes = looks.sizes
     size = shaping.image_size or (next(iter(sizes)) if len(sizes) == 1 else None)
@@ -283,11 +285,11 @@ def _shape(looks: Looks, shaping: Shaping) -> tuple[int, ...] | None:
     return None if size is None else (channels, *size)
 
 
-def _sheet_of_files(
-    source: Source,
+def _draw_sheet(
+    source: ImageSource,
     shaping: Shaping,
     without: Sequence[int],
-    looks: Looks,
+    looks: StatsTable,
     labels: Tensor | None,
 ) -> Tensor:
     """Lay out images of all classes.
@@ -300,55 +302,57 @@ def _sheet_of_files(
         labels: The class of each, if they have any.
     """
     sizes = looks.sizes
-    tile = _tile(shaping.image_size or max(sizes, key=lambda size: sizes[size]))
+    tile = _tile_size(shaping.image_size or max(sizes, key=lambda size: sizes[size]))
     channels = shaping.channels or looks.channels
     places = np.delete(np.arange(len(source.names)), without)
 
     def tiled(number: int) -> Tensor:
-        with decoding.opened(source.read(int(places[number]))) as opened:
-            image = decoding.pixels_of(opened, channels)
+        with decoding.open_image(source.read(int(places[number]))) as opened:
+            image = decoding.decode_pixels(opened, channels)
         if shaping.crop:
-            image = decoding.centre(image, (shaping.crop, shaping.crop))
-        return resize(decoding.cropped(image, shaping.image_size or tile)[None], tile)[0]
+            image = decoding.crop_centre(image, (shaping.crop, shaping.crop))
+        return resize(decoding.crop_to_shape(image, shaping.image_size or tile)[None], tile)[0]
 
-    with decoding.silenced():
-        return _grid([[tiled(number) for number in row] for row in _rows(labels, len(places))])
+    with decoding.silence_warnings():
+        return _lay_out(
+            [[tiled(number) for number in row] for row in _choose_rows(labels, len(places))]
+        )
 
 
-def _tile(size: tuple[int, int]) -> tuple[int, int]:
+def _tile_size(size: tuple[int, int]) -> tuple[int, int]:
     scale = min(1.0, TILE / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _rows(labels: Tensor | None, count: int) -> list[list[int]]:
+def _choose_rows(labels: Tensor | None, count: int) -> list[list[int]]:
     """Choose images for a sheet: a row for each class, or rows spread over all."""
     places = torch.arange(count)
     if labels is not None:
         classes = labels.unique()
         if len(classes) <= 2 * ROWS:
-            return [_spread(places[labels == label], COLUMNS) for label in classes]
+            return [_choose_evenly(places[labels == label], COLUMNS) for label in classes]
         places = places[labels.argsort(stable=True)]
-    chosen = _spread(places, ROWS * COLUMNS)
+    chosen = _choose_evenly(places, ROWS * COLUMNS)
     return [chosen[at : at + COLUMNS] for at in range(0, len(chosen), COLUMNS)]
 
 
-def _spread(places: Tensor, most: int) -> list[int]:
+def _choose_evenly(places: Tensor, most: int) -> list[int]:
     if len(places) <= most:
         return places.tolist()
     return places[(torch.arange(most) * len(places)) // most].tolist()
 
 
-def _grid(rows: list[list[Tensor]]) -> Tensor:
+def _lay_out(rows: list[list[Tensor]]) -> Tensor:
     blank = torch.full_like(rows[0][0], 255)
     columns = max(map(len, rows))
     filled = [row + [blank] * (columns - len(row)) for row in rows]
     return grid(torch.stack([image for row in filled for image in row]), columns)
 
 
-def _by_area(size: tuple[int, int]) -> tuple[int, tuple[int, int]]:
+def _area_key(size: tuple[int, int]) -> tuple[int, tuple[int, int]]:
     return math.prod(size), size
 
 
-def _shown(name: str) -> str:
+def _printable_name(name: str) -> str:
     # A system may allow names that no text file can hold.
     return os.fsencode(name).decode("utf-8", "backslashreplace")

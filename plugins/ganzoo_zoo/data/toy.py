@@ -29,13 +29,13 @@ class _Mixture(Dataset):
         """Draw the points; they are the same each time."""
         import torch
 
-        from ganzoo.compute.seeding import generator_for
+        from ganzoo.compute.seeding import make_rng
 
         modes = self.modes()
         memory.require(16 * self.samples * len(modes[0]), f"{self.samples:,} points")
         centres = torch.tensor(modes)
         # A data set has no seed of its own: the run's seed must not change what is learnt.
-        rng = generator_for(0, "points")
+        rng = make_rng(0, "points")
         chosen = torch.randint(len(centres), (self.samples,), generator=rng)
         noise = torch.randn(self.samples, centres.shape[1], generator=rng)
         spec = DataSpec(shape=(centres.shape[1],), classes=None, modes=modes, mode_std=self.std)

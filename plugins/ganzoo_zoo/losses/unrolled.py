@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from ganzoo import Discriminator, Loss, Recipe, registry
-from ganzoo.component import validated
+from ganzoo.component import parse_options
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,7 +45,7 @@ class Unrolled(Loss):
     @cached_property
     def beneath(self) -> Loss:
         """The loss that is unrolled."""
-        return validated(
+        return parse_options(
             registry.get(registry.LOSS, self.base), self.base_options, "loss.base_options."
         )
 

@@ -57,7 +57,7 @@ class Modes(Evaluator):
                 "modes can only judge data that know their true modes, such as ring, or data that "
                 "have classes and a classifier of their own, such as digits"
             )
-        return self._points(fake, spec) if spec.modes is not None else _classes(fake, real)
+        return self._points(fake, spec) if spec.modes is not None else _score_classes(fake, real)
 
     def _points(self, fake: SampleSet, spec: DataSpec) -> list[Score]:
         import torch
@@ -75,11 +75,11 @@ class Modes(Evaluator):
         ]
 
 
-def _classes(fake: SampleSet, real: SampleSet) -> list[Score]:
+def _score_classes(fake: SampleSet, real: SampleSet) -> list[Score]:
     classes = real.samples.spec.classes
     labels = real.samples.labels
-    shares = _shares(_predicted(fake, classes), classes)
-    wanted = _shares(_predicted(real, classes) if labels is None else labels, classes)
+    shares = _shares(_predict_classes(fake, classes), classes)
+    wanted = _shares(_predict_classes(real, classes) if labels is None else labels, classes)
     there = shares > 0
     # A class without a real would make the divergence infinite.
     floored = wanted.clamp(min=1 / len(real))
@@ -93,7 +93,7 @@ def _classes(fake: SampleSet, real: SampleSet) -> list[Score]:
     ]
 
 
-def _predicted(samples: SampleSet, classes: int) -> Tensor:
+def _predict_classes(samples: SampleSet, classes: int) -> Tensor:
     logits = samples.features.logits
     if logits is None or logits.shape[1] != classes:
         seen = "tells no classes apart" if logits is None else f"knows {logits.shape[1]} others"

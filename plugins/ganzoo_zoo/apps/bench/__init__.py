@@ -23,7 +23,7 @@ WARM_UP_STEPS = 3
 """Steps that are not timed, at least: the first makes the optimisers' state, as well."""
 WARM_UP_SECONDS = 1.0
 """How long the steps after the first go on untimed, at least."""
-FEWEST = 5
+MIN_STEPS = 5
 """Steps that are timed, at least, where their number is not given."""
 SECONDS = 10.0
 """How long steps are timed where it is not given."""
@@ -137,41 +137,41 @@ def bench(
         raise InputError(
             "train.steps is of a run, and none is made: give the number of steps to time"
         )
-    from ganzoo.compute.seeding import kept_randomness
+    from ganzoo.compute.seeding import preserve_rng_state
     from ganzoo.registry import DATASET
     from ganzoo.resolve import resolve
-    from ganzoo.training.prepare import prepared
-    from ganzoo_zoo.apps.bench.clocks import current
+    from ganzoo.training.prepare import build_trainer
+    from ganzoo_zoo.apps.bench.clocks import use_device
 
     config = resolve(architecture, loss, data, {**(settings or {}), "train.steps": ENDLESS})
-    trainer = prepared(config, config.data.build(DATASET).read())
-    with kept_randomness(), current(trainer.device), trainer.arithmetic():
-        return _measured(config, trainer, steps, seconds or SECONDS)
+    trainer = build_trainer(config, config.data.build(DATASET).read())
+    with preserve_rng_state(), use_device(trainer.device), trainer.arithmetic():
+        return _measure(config, trainer, steps, seconds or SECONDS)
 
 
-def _measured(config: RunConfig, trainer: Trainer, steps: int | None, seconds: float) -> Bench:
+def _measure(config: RunConfig, trainer: Trainer, steps: int | None, seconds: float) -> Bench:
     from ganzoo_zoo.apps.bench import machine
     from ganzoo_zoo.apps.bench.clocks import clock_for
     from ganzoo_zoo.apps.bench.step_timer import PARTS
 
     clock, device = clock_for(trainer.device), trainer.device
     flops, warm_up, step_time = _warm_up(trainer, clock)
-    steps = steps or max(FEWEST, math.ceil(seconds / step_time))
+    steps = steps or max(MIN_STEPS, math.ceil(seconds / step_time))
     # The machine may be slower or faster later on: it is measured before and after.
     rates = machine.convolution_rates(device, trainer.half, clock)
-    machine.forget_peak_memory(device)
+    machine.reset_peak_memory(device)
     busy, began = time.process_time(), time.perf_counter()
-    spans = _spans(trainer, clock, steps, "timing steps")
+    spans = _time_steps(trainer, clock, steps, "timing steps")
     wall = time.perf_counter() - began
     busy = time.process_time() - busy
     memory = machine.peak_memory(device)
     rates += machine.convolution_rates(device, trainer.half, clock)
 
     size = _block_size([sum(span for _, span in step) for step in spans])
-    blocks = [_parts(block, PARTS) for block in _blocks(spans, size)]
+    blocks = [_average_parts(block, PARTS) for block in _blocks(spans, size)]
     step_seconds = [sum(block.values()) for block in blocks]
     whole = sum(sum(span for _, span in step) for step in spans)
-    by_part = _parts(spans, PARTS)
+    by_part = _average_parts(spans, PARTS)
     speed = Spread.of([1 / each for each in step_seconds])
     seen = config.train.batch_size * config.train.n_critic
     rate = Spread.of(rates)
@@ -193,34 +193,34 @@ def _measured(config: RunConfig, trainer: Trainer, steps: int | None, seconds: f
         },
         flops=Flops(flops, flops * speed.median, rate, flops * speed.median / rate.median),
         memory=memory,
-        machine=machine.described(device, clock, busy / wall),
+        machine=machine.describe_machine(device, clock, busy / wall),
     )
 
 
 def _warm_up(trainer: Trainer, clock: Clock) -> tuple[int, int, float]:
     """Return the operations of a step, the steps that were done, and the seconds of one."""
-    from ganzoo.progress import report
-    from ganzoo_zoo.apps.bench.machine import counted_flops
+    from ganzoo.progress import report_progress
+    from ganzoo_zoo.apps.bench.machine import count_flops
 
-    flops = counted_flops(trainer.step)
+    flops = count_flops(trainer.step)
     done = 1
-    report("warming up", done, WARM_UP_STEPS)
+    report_progress("warming up", done, WARM_UP_STEPS)
     began = clock.now()
     while done < WARM_UP_STEPS or clock.now() - began < WARM_UP_SECONDS:
         trainer.step()
         done += 1
-        report("warming up", min(done, WARM_UP_STEPS), WARM_UP_STEPS)
+        report_progress("warming up", min(done, WARM_UP_STEPS), WARM_UP_STEPS)
     return flops, done, (clock.now() - began) / (done - 1)
 
 
-def _spans(trainer: Trainer, clock: Clock, steps: int, what: str) -> list[Spans]:
-    from ganzoo.progress import report
-    from ganzoo_zoo.apps.bench.step_timer import watched
+def _time_steps(trainer: Trainer, clock: Clock, steps: int, what: str) -> list[Spans]:
+    from ganzoo.progress import report_progress
+    from ganzoo_zoo.apps.bench.step_timer import time_parts
 
-    with watched(trainer, clock) as watch:
+    with time_parts(trainer, clock) as watch:
         for done in range(steps):
             watch.step()
-            report(what, done + 1, steps)
+            report_progress(what, done + 1, steps)
     return watch.spans()
 
 
@@ -237,7 +237,7 @@ def _blocks(spans: Sequence[Spans], size: int) -> Iterator[Sequence[Spans]]:
         yield spans[start:end]
 
 
-def _parts(block: Sequence[Spans], names: Sequence[str]) -> dict[str, float]:
+def _average_parts(block: Sequence[Spans], names: Sequence[str]) -> dict[str, float]:
     """Return the seconds of each part in a step of the block, on average."""
     found = dict.fromkeys(names, 0.0)
     for name, span in itertools.chain.from_iterable(block):

@@ -79,7 +79,7 @@ class DeviceClock(Clock):
         return time.perf_counter()
 
 
-def current(device: torch.device) -> AbstractContextManager[object]:
+def use_device(device: torch.device) -> AbstractContextManager[object]:
     """Have events be of this GPU while the block lasts, if the device is one."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 

@@ -20,8 +20,8 @@ from ganzoo.cli.common import (
     Settings,
     TrainCommand,
     TrainingData,
-    gathered,
-    names_of,
+    gather_settings,
+    complete_names,
     print_json,
     print_table,
 )
@@ -41,7 +41,7 @@ def bench(
         typer.Argument(
             metavar="ARCH",
             help="Name of an architecture.",
-            autocompletion=names_of(ARCHITECTURE),
+            autocompletion=complete_names(ARCHITECTURE),
         ),
     ],
     loss: LossName = None,
@@ -70,13 +70,13 @@ def bench(
     Operations (FLOPs) are those of convolutions and matrix products, a multiply-add being two; they
     are set beside those of one convolution, 3 x 3 of 256 channels, measured in the same minute.
     """
-    from ganzoo.cli.progress import Counter
-    from ganzoo.progress import told_to
+    from ganzoo.cli.progress import ProgressBar
+    from ganzoo.progress import send_progress_to
     from ganzoo_zoo.apps.bench import bench as measure
 
     options = {key: value for key, value in context.params.items() if key != "steps"}
-    given = gathered(settings, options, image_size)
-    with Counter() as counter, told_to(counter):
+    given = gather_settings(settings, options, image_size)
+    with ProgressBar() as counter, send_progress_to(counter):
         found = measure(architecture, loss, data, settings=given, steps=steps, seconds=seconds)
     if as_json:
         print_json({**asdict(found), "config": found.config.model_dump(mode="json")})

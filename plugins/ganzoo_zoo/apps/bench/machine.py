@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from ganzoo.compute.devices import processor
+from ganzoo.compute.devices import processor_name
 
 if TYPE_CHECKING:
     from ganzoo_zoo.apps.bench.clocks import Clock
@@ -29,7 +29,7 @@ LARGE_BATCH = 128
 """Its batch on any other device, which a small one would leave half idle."""
 SECONDS = 0.5
 """How long it is repeated, at least, unless it is said."""
-FEWEST = 5
+MIN_REPEATS = 5
 """How often it is repeated, at least."""
 STATUS = Path("/proc/self/status")
 """Where Linux tells the most memory that a process has had."""
@@ -66,7 +66,7 @@ class Machine:
     torch: str
 
 
-class _Counter(TorchDispatchMode):
+class _FlopCounter(TorchDispatchMode):
     """Counts operations by torch's own formulas.
 
     torch.utils.flop_counter.FlopCounterMode follows the modules as well, and fails where a
@@ -86,13 +86,13 @@ class _Counter(TorchDispatchMode):
         return found
 
 
-def counted_flops(work: Callable[[], object]) -> int:
+def count_flops(work: Callable[[], object]) -> int:
     """Do some work and return its floating-point operations, a multiply-add being two.
 
     Those of convolutions and matrix products are counted, forward and backward, to any order. What
     is compiled is done as it was written, as its own kernels cannot be looked into.
     """
-    with torch.compiler.set_stance("force_eager"), _Counter() as counter:
+    with torch.compiler.set_stance("force_eager"), _FlopCounter() as counter:
         work()
     return counter.flops
 
@@ -127,13 +127,13 @@ def convolution_rates(
         return clock.spans(marks)
 
     with torch.no_grad():
-        flops = counted_flops(lambda: repeat(1))
+        flops = count_flops(lambda: repeat(1))
         (once,) = repeat(1)
-        times = max(FEWEST, math.ceil(seconds / once))
+        times = max(MIN_REPEATS, math.ceil(seconds / once))
         return [flops / span for span in repeat(times)]
 
 
-def forget_peak_memory(device: torch.device) -> None:
+def reset_peak_memory(device: torch.device) -> None:
     """Have the peak of a GPU's memory count from here; that of a process cannot be forgotten."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -143,10 +143,10 @@ def peak_memory(device: torch.device) -> Memory:
     """Return the most memory that was used at once: the GPU's, or that of the whole process."""
     if device.type == "cuda":
         return Memory(torch.cuda.max_memory_allocated(device), "device")
-    return Memory(_high_water(), "process")
+    return Memory(_peak_rss(), "process")
 
 
-def _high_water() -> int | None:
+def _peak_rss() -> int | None:
     try:
         for line in STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -161,14 +161,14 @@ def _high_water() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def described(device: torch.device, clock: Clock, cores_used: float) -> Machine:
+def describe_machine(device: torch.device, clock: Clock, cores_used: float) -> Machine:
     """Say what the machine is."""
     gpu = device.type == "cuda"
     return Machine(
         device=str(device),
-        device_name=torch.cuda.get_device_name(device) if gpu else processor(),
-        processor=processor(),
-        cores=_cores(),
+        device_name=torch.cuda.get_device_name(device) if gpu else processor_name(),
+        processor=processor_name(),
+        cores=_count_cores(),
         threads=torch.get_num_threads(),
         cores_used=round(cores_used, 2),
         clock=clock.name,
@@ -179,7 +179,7 @@ def described(device: torch.device, clock: Clock, cores_used: float) -> Machine:
     )
 
 
-def _cores() -> int:
+def _count_cores() -> int:
     """Count the cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))

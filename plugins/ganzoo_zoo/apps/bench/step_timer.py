@@ -21,8 +21,8 @@ Spans = list[tuple[str, float]]
 """The parts of one step in the order in which they came, and their seconds."""
 
 
-class Watch:
-    """Marks where each part of a trainer's steps begins; see :func:`watched`."""
+class StepTimer:
+    """Marks where each part of a trainer's steps begins; see :func:`time_parts`."""
 
     def __init__(self, trainer: Trainer, clock: Clock) -> None:
         self._trainer = trainer
@@ -53,19 +53,19 @@ class Watch:
 
 
 @contextmanager
-def watched(trainer: Trainer, clock: Clock) -> Iterator[Watch]:
+def time_parts(trainer: Trainer, clock: Clock) -> Iterator[StepTimer]:
     """Watch a trainer's steps while the block lasts; what they compute stays as it is.
 
     The discriminator's part lasts from its data to the constraint of its parameters, and the
     generator's from there to the update of its own.
     """
-    watch, state, loss = Watch(trainer, clock), trainer.state, trainer.loss
+    watch, state, loss = StepTimer(trainer, clock), trainer.state, trainer.loss
     hook = state.generator_optimizer.register_step_post_hook(lambda *_: watch.begin("rest"))
     with (
-        _around(trainer.feed, "batch", watch, "data", "discriminator"),
-        _around(state.generator_ema, "follow", watch, "ema", "rest"),
+        _mark_calls(trainer.feed, "batch", watch, "data", "discriminator"),
+        _mark_calls(state.generator_ema, "follow", watch, "ema", "rest"),
     ):
-        trainer.loss = _Watched(loss, watch)
+        trainer.loss = _TimedLoss(loss, watch)
         try:
             yield watch
         finally:
@@ -74,7 +74,7 @@ def watched(trainer: Trainer, clock: Clock) -> Iterator[Watch]:
 
 
 @contextmanager
-def _around(owner: Any, name: str, watch: Watch, part: str, after: str) -> Iterator[None]:
+def _mark_calls(owner: Any, name: str, watch: StepTimer, part: str, after: str) -> Iterator[None]:
     """Mark a part around each call of one object's method, and what begins after it."""
     method: Callable[..., Any] = getattr(owner, name)
 
@@ -92,10 +92,10 @@ def _around(owner: Any, name: str, watch: Watch, part: str, after: str) -> Itera
         delattr(owner, name)
 
 
-class _Watched:
+class _TimedLoss:
     """A loss that tells where the discriminator's update ends; losses themselves are frozen."""
 
-    def __init__(self, loss: Loss, watch: Watch) -> None:
+    def __init__(self, loss: Loss, watch: StepTimer) -> None:
         self._loss = loss
         self._watch = watch
 

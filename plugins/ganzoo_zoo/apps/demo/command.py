@@ -41,9 +41,9 @@ def demo(
     import webbrowser
 
     from ganzoo.models.model import load
-    from ganzoo_zoo.apps.demo.serving import address_of, bound, is_loopback, serve
+    from ganzoo_zoo.apps.demo.serving import address_of, bind_socket, is_loopback, serve
 
-    with bound(host, port) as listening:
+    with bind_socket(host, port) as listening:
         address = address_of(listening)
         loaded = load(model)
 

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from typing import TYPE_CHECKING
 
-from ganzoo.errors import GanzooError, shown
-from ganzoo.storage.paths import without_folders
+from ganzoo.errors import GanzooError, excerpt
+from ganzoo.storage.paths import strip_folders
 
 if TYPE_CHECKING:
     from ganzoo.config import ComponentChoice
     from ganzoo.models.model import Model
-    from ganzoo_zoo.apps.demo.session import Compared, Tile
+    from ganzoo_zoo.apps.demo.session import Comparison, Tile
 
 MOST_SCORES = 8
 LONGEST = 120
@@ -34,7 +34,7 @@ def heading(model: Model) -> str:
 
 def title(model: Model) -> str:
     """Name the page."""
-    return f"{shown(_name(model))}: a demo by ganzoo"
+    return f"{excerpt(_name(model))}: a demo by ganzoo"
 
 
 def about(model: Model) -> str:
@@ -56,7 +56,7 @@ def alert(text: str) -> str:
     return f'<p role="alert" class="wrong">{_text(text)}</p>'
 
 
-def compared(found: Compared) -> str:
+def comparison(found: Comparison) -> str:
     """Lay out samples beside their nearest training images."""
     rows = "".join(f"<tr>{''.join(_cells(row))}</tr>" for row in found.rows)
     most = max(len(row) for row in found.rows) - 1
@@ -102,9 +102,9 @@ def _facts(model: Model) -> Iterator[tuple[str, str]]:
 
 
 def _component(choice: ComponentChoice) -> str:
-    options = without_folders(choice.options)
-    given = ", ".join(f"{name}={shown(value, 40)}" for name, value in options.items())
-    return f"{choice.name} ({shown(given, LONGEST)})" if given else choice.name
+    options = strip_folders(choice.options)
+    given = ", ".join(f"{name}={excerpt(value, 40)}" for name, value in options.items())
+    return f"{choice.name} ({excerpt(given, LONGEST)})" if given else choice.name
 
 
 def _scores(model: Model) -> Iterator[tuple[str, str]]:
@@ -123,4 +123,4 @@ def _scores(model: Model) -> Iterator[tuple[str, str]]:
 
 
 def _text(text: str) -> str:
-    return escape(shown(text, 300))
+    return escape(excerpt(text, 300))

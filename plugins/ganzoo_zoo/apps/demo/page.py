@@ -13,30 +13,30 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from ganzoo.errors import GanzooError, first_line
-from ganzoo.media.images import columns_of
+from ganzoo.media.images import choose_columns
 from ganzoo_zoo.apps.demo import html
 from ganzoo_zoo.apps.demo.session import FAKES, MOST_FRAMES, MOST_SEEDS, MOVIES, TRUNCATIONS
 
 if TYPE_CHECKING:
     from ganzoo.progress import Listener
-    from ganzoo_zoo.apps.demo.session import Drawn, Studio
+    from ganzoo_zoo.apps.demo.session import MediaFile, Session
 
 ROWS = 2
 """Of the images that are drawn unless another number is asked for; a walk has one."""
 POINTS = 512
 """Points that are drawn unless another number is asked for."""
 WALK_FRAMES = 25
-RANDOM = 2**31
+SEED_LIMIT = 2**31
 """Seeds among which one is chosen at random."""
-EVERY = -1
+EVERY_CLASS = -1
 """Stands for every class in turn."""
-WAITING = 16
+QUEUE_SIZE = 16
 """Requests that wait for their turn; one more is refused."""
-KEPT = 24 * 3600
+KEEP_SECONDS = 24 * 3600
 """Seconds after which a picture may be removed."""
 UPLOAD = 16 << 20
 """Bytes of an image to translate."""
-ALONE = {"concurrency_limit": 1, "concurrency_id": "model", "api_visibility": "private"}
+ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "model", "api_visibility": "private"}
 """One request at a time computes, whichever tab it comes from, so that memory is taken once."""
 
 PROGRESS = gr.Progress()
@@ -100,38 +100,40 @@ def _theme() -> Any:
     )
 
 
-def build(studio: Studio) -> gr.Blocks:
+def build_page(studio: Session) -> gr.Blocks:
     """Make the page of a model."""
     model = studio.model
-    page = gr.Blocks(title=html.title(model), analytics_enabled=False, delete_cache=(3600, KEPT))
+    page = gr.Blocks(
+        title=html.title(model), analytics_enabled=False, delete_cache=(3600, KEEP_SECONDS)
+    )
     with page:
         gr.HTML(html.heading(model))
         with gr.Row():
             with gr.Column(scale=1, min_width=260):
-                choices = _Choices(studio)
+                choices = _Controls(studio)
             with gr.Column(scale=3, min_width=320), gr.Tabs():
                 if studio.translates:
                     with gr.Tab("Translate"):
-                        _translating(studio, choices)
+                        _add_translate_tab(studio, choices)
                 else:
                     with gr.Tab("Samples"):
-                        _sampling(studio, choices, page)
+                        _add_sample_tab(studio, choices, page)
                 if studio.walks:
                     with gr.Tab("Walk"):
-                        _walking(studio, choices)
+                        _add_walk_tab(studio, choices)
                 if studio.spec.is_image:
                     with gr.Tab("Nearest images"):
-                        _comparing(studio, choices)
+                        _add_nearest_tab(studio, choices)
         with gr.Accordion("About this model", open=False):
             gr.HTML(html.about(model), elem_classes="facts")
-    page.queue(max_size=WAITING, default_concurrency_limit=1)
+    page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=1)
     return page
 
 
-class _Choices:
+class _Controls:
     """The controls that all tabs share, and what they say when something is asked for."""
 
-    def __init__(self, studio: Studio) -> None:
+    def __init__(self, studio: Session) -> None:
         self.controls: list[Any] = []
         self._first = "source" if studio.translates else "seed"
         self._classes, self._truncates = bool(studio.classes), studio.truncates
@@ -144,7 +146,7 @@ class _Choices:
                 elem_classes="source",
                 alt_text="The image that is translated",
             )
-            self.source.preprocess = _uploaded
+            self.source.preprocess = _find_upload
             self.controls.append(self.source)
         else:
             self.seed = gr.Number(0, label="Seed", step=1)
@@ -152,7 +154,7 @@ class _Choices:
             self.controls.append(self.seed)
         if self._classes:
             named = [(name, number) for number, name in enumerate(studio.classes)]
-            every = [] if studio.translates else [("every class in turn", EVERY)]
+            every = [] if studio.translates else [("every class in turn", EVERY_CLASS)]
             self.controls.append(
                 gr.Dropdown([*every, *named], value=(every or named)[0][1], label="Class")
             )
@@ -169,38 +171,40 @@ class _Choices:
         """Return what the controls say, by name, as :class:`Studio` asks for it."""
         first, *rest = values
         label = rest.pop(0) if self._classes else None
-        said = {"label": None if label == EVERY else label}
+        said = {"label": None if label == EVERY_CLASS else label}
         if self._truncates:
             said["truncation"] = rest[1] if rest[0] else None
         return {self._first: first, **said}
 
 
-def _sampling(studio: Studio, choices: _Choices, page: gr.Blocks) -> None:
+def _add_sample_tab(studio: Session, choices: _Controls, page: gr.Blocks) -> None:
     count = gr.Slider(
         1,
         studio.most,
-        value=_usual(studio, ROWS),
+        value=_default_count(studio, ROWS),
         step=1,
         label="Number of samples",
     )
     ask = gr.Button("Sample", variant="primary")
-    shown = _Shown("Samples", studio.spec.is_image)
+    shown = _Output("Samples", studio.spec.is_image)
 
     def sample(count: Any, *values: Any, progress: Any = PROGRESS) -> list[Any]:
         return shown.of(
-            studio.sample(count=count, listener=_told(progress), **choices.read([*values]))
+            studio.sample(
+                count=count, listener=_progress_listener(progress), **choices.read([*values])
+            )
         )
 
     own = [count, *choices.controls]
     shown.when(ask.click, sample, own)
     shown.when(page.load, sample, own)
-    anew = choices.anew.click(_random, outputs=choices.seed, api_visibility="private")
+    anew = choices.anew.click(_draw_seed, outputs=choices.seed, api_visibility="private")
     shown.when(anew.then, sample, own)
 
 
-def _translating(studio: Studio, choices: _Choices) -> None:
+def _add_translate_tab(studio: Session, choices: _Controls) -> None:
     ask = gr.Button("Translate", variant="primary")
-    shown = _Shown("Translation", singles=False)
+    shown = _Output("Translation", singles=False)
 
     def translate(*values: Any) -> list[Any]:
         return shown.of(studio.translate(**choices.read([*values])))
@@ -208,7 +212,7 @@ def _translating(studio: Studio, choices: _Choices) -> None:
     shown.when(ask.click, translate, choices.controls)
 
 
-def _walking(studio: Studio, choices: _Choices) -> None:
+def _add_walk_tab(studio: Session, choices: _Controls) -> None:
     seeds = gr.Textbox(
         "0, 1, 2",
         label="Seeds",
@@ -220,7 +224,7 @@ def _walking(studio: Studio, choices: _Choices) -> None:
             1, MOST_FRAMES, value=WALK_FRAMES, step=1, label="Frames from seed to seed"
         )
         count = gr.Slider(
-            1, studio.most, value=_usual(studio, 1), step=1, label="Samples side by side"
+            1, studio.most, value=_default_count(studio, 1), step=1, label="Samples side by side"
         )
     with gr.Row():
         loop = gr.Checkbox(True, label="End where it began")
@@ -228,18 +232,20 @@ def _walking(studio: Studio, choices: _Choices) -> None:
         formats = [name for name in MOVIES if there or name != "mp4"]
         format = gr.Radio(formats, value=formats[0], label="Format")
     ask = gr.Button("Walk", variant="primary")
-    shown = _Shown("Walk", singles=False, moves=True)
+    shown = _Output("Walk", singles=False, moves=True)
 
     def walk(*values: Any, progress: Any = PROGRESS) -> list[Any]:
         *own, loop, format = values[:5]
         said = choices.read([*values[5:]])
         del said["seed"]
-        return shown.of(studio.walk(*own, loop, format, listener=_told(progress), **said))
+        return shown.of(
+            studio.walk(*own, loop, format, listener=_progress_listener(progress), **said)
+        )
 
     shown.when(ask.click, walk, [seeds, frames, count, loop, format, *choices.controls])
 
 
-def _comparing(studio: Studio, choices: _Choices) -> None:
+def _add_nearest_tab(studio: Session, choices: _Controls) -> None:
     what = "the translation" if studio.translates else f"the first {FAKES} samples"
     gr.HTML(
         f"<p>Puts the training images that are nearest to {what} beside them. The training data "
@@ -250,13 +256,13 @@ def _comparing(studio: Studio, choices: _Choices) -> None:
 
     def nearest(*values: Any, progress: Any = PROGRESS) -> list[str]:
         said = choices.read([*values])
-        listener = _told(progress)
-        return [html.compared(studio.nearest(**{"seed": 0, **said}, listener=listener))]
+        listener = _progress_listener(progress)
+        return [html.comparison(studio.nearest(**{"seed": 0, **said}, listener=listener))]
 
-    ask.click(_said(nearest, [found], 0), choices.controls, [found], **ALONE)
+    ask.click(_catch_errors(nearest, [found], 0), choices.controls, [found], **ONE_AT_A_TIME)
 
 
-class _Shown:
+class _Output:
     """Where a picture or a movie is shown, with its words, and can be downloaded.
 
     Args:
@@ -301,10 +307,10 @@ class _Shown:
 
     def when(self, event: Callable[..., Any], work: Callable[..., Any], inputs: list[Any]) -> None:
         """Show what some work returns, or why it failed, whenever an event happens."""
-        said = _said(work, self.outputs, self.outputs.index(self.words))
-        event(said, inputs=inputs, outputs=self.outputs, **ALONE)
+        said = _catch_errors(work, self.outputs, self.outputs.index(self.words))
+        event(said, inputs=inputs, outputs=self.outputs, **ONE_AT_A_TIME)
 
-    def of(self, drawn: Drawn) -> list[Any]:
+    def of(self, drawn: MediaFile) -> list[Any]:
         """Return the updates of its components, in the order of ``outputs``."""
         film = drawn.file.suffix == ".mp4"
         path = str(drawn.file)
@@ -321,28 +327,30 @@ class _Shown:
         return updates
 
 
-def _uploaded(sent: Any) -> str | None:
+def _find_upload(sent: Any) -> str | None:
     """Return the very file that was uploaded: Gradio would not say that it is no image."""
     folder = Path(os.environ["GRADIO_TEMP_DIR"]).resolve()
     path = Path(sent.path).resolve() if sent else folder
     return str(path) if path.is_relative_to(folder) and path.is_file() else None
 
 
-def _usual(studio: Studio, rows: int) -> int:
+def _default_count(studio: Session, rows: int) -> int:
     """Return how many samples are drawn unless another number is asked for."""
-    images = rows * columns_of(len(studio.classes) or None)
+    images = rows * choose_columns(len(studio.classes) or None)
     return min(studio.most, images if studio.spec.is_image else POINTS)
 
 
-def _random() -> int:
-    return random.randrange(RANDOM)
+def _draw_seed() -> int:
+    return random.randrange(SEED_LIMIT)
 
 
-def _told(progress: Any) -> Listener:
+def _progress_listener(progress: Any) -> Listener:
     return lambda what, done, total: progress((done, total), desc=what)
 
 
-def _said(work: Callable[..., Any], outputs: list[Any], words_at: int) -> Callable[..., Any]:
+def _catch_errors(
+    work: Callable[..., Any], outputs: list[Any], words_at: int
+) -> Callable[..., Any]:
     """Have what goes wrong said in the page, in a line; the picture that is there stays."""
 
     @functools.wraps(work)

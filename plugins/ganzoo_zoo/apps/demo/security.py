@@ -26,11 +26,11 @@ API = "/gradio_api"
 ACTS = {f"{API}/queue/join", f"{API}/cancel", f"{API}/reset"}
 """Where the page sends something."""
 UPLOADS = f"{API}/upload"
-REFUSED = re.compile(
+REFUSED_PATHS = re.compile(
     rf"{API}/(?:file[=/][a-z][a-z0-9+.-]+:|proxy=|deep_link)|/(?:monitoring|login|logout)", re.I
 )
 """What the page does not use: files of other machines, and others' sessions."""
-LARGEST = 1 << 20
+LARGEST_BODY = 1 << 20
 """Bytes that a request may have that is no upload."""
 HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; "
@@ -72,7 +72,7 @@ class Guard:
         }
         refusal = self.refusal(scope.get("method", "GET"), scope["path"], headers)
         if refusal is None:
-            await self.app(scope, receive, lambda message: send(_with_headers(message)))
+            await self.app(scope, receive, lambda message: send(_add_headers(message)))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
@@ -93,14 +93,14 @@ class Guard:
             return 403, "this page is asked for by its address, localhost or the machine's name"
         if not _same_origin(headers, host) or not _same_site(method, headers):
             return 403, "another page may not ask for this"
-        if REFUSED.match(path):
+        if REFUSED_PATHS.match(path):
             return 404, "there is no such page"
         if method in ("GET", "HEAD"):
             return None
         if method != "POST" or path not in (ACTS | ({UPLOADS} if self.upload else set())):
             return 404, "there is nothing to be sent to"
         size = headers.get("content-length", "")
-        most = self.upload if path == UPLOADS else LARGEST
+        most = self.upload if path == UPLOADS else LARGEST_BODY
         if not size.isdecimal() or int(size) > most:
             return 413, f"at most {most:,} bytes"
         return None
@@ -130,7 +130,7 @@ def _same_site(method: str, headers: dict[str, str]) -> bool:
     return method == "GET" and mode == "navigate" and headers.get("sec-fetch-dest") == "document"
 
 
-def _with_headers(message: Any) -> Any:
+def _add_headers(message: Any) -> Any:
     if message["type"] != "http.response.start":
         return message
     more = [(name.encode(), text.encode()) for name, text in HEADERS.items()]

@@ -17,7 +17,7 @@ from ganzoo.errors import GanzooError, InputError
 if TYPE_CHECKING:
     from ganzoo.models.model import Model
 
-ENDING = 1
+SHUTDOWN_SECONDS = 1
 """Seconds for which requests that are under way are waited for at the end."""
 QUIET = {
     "GRADIO_ANALYTICS_ENABLED": "False",
@@ -30,7 +30,7 @@ QUIET = {
 """What Gradio reads of the environment, so that it speaks to nobody but the browser."""
 
 
-def bound(host: str, port: int) -> socket.socket:
+def bind_socket(host: str, port: int) -> socket.socket:
     """Return a socket that listens, so that a taken port is known before anything is loaded.
 
     Raises:
@@ -71,7 +71,7 @@ def is_loopback(listening: socket.socket) -> bool:
 
 
 @contextmanager
-def signals_raised() -> Iterator[None]:
+def raise_signals() -> Iterator[None]:
     """Have signals raised that ask for the end, so that what is open is closed."""
 
     def end(signum: int, frame: object) -> None:
@@ -86,7 +86,7 @@ def signals_raised() -> Iterator[None]:
 
 
 @contextmanager
-def workplace() -> Iterator[Path]:
+def working_folder() -> Iterator[Path]:
     """Give a folder of this process alone for what is drawn, and remove it afterwards.
 
     Gradio's own would be one that all users of the machine share, and that stays.
@@ -107,7 +107,7 @@ def serve(
 
     Args:
         model: The model.
-        listening: What :func:`bound` gave.
+        listening: What :func:`bind_socket` gave.
         host: A name by which the machine may be asked, beside its addresses and its own names.
         device: Where to compute.
         ready: Called once the page can be opened.
@@ -115,18 +115,18 @@ def serve(
     Raises:
         KeyboardInterrupt: a signal ended it, whose number it holds.
     """
-    with signals_raised(), workplace() as place:
+    with raise_signals(), working_folder() as place:
         import fastapi
         import gradio as gr
         import uvicorn
 
-        from ganzoo_zoo.apps.demo.page import UPLOAD, build, settings
+        from ganzoo_zoo.apps.demo.page import UPLOAD, build_page, settings
         from ganzoo_zoo.apps.demo.security import Guard
-        from ganzoo_zoo.apps.demo.session import Studio
+        from ganzoo_zoo.apps.demo.session import Session
 
-        studio = Studio(model, place / "drawn", device)
+        studio = Session(model, place / "drawn", device)
         app = fastapi.FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-        page = build(studio)
+        page = build_page(studio)
         # Or Gradio would read whatever file a request names, as where others serve its page.
         page.has_launched = True
         gr.mount_gradio_app(app, page, "/", **settings())
@@ -148,7 +148,7 @@ def serve(
             log_level="critical",
             access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=ENDING,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
         server = Server(config)
         server.run(sockets=[listening])

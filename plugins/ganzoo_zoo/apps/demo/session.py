@@ -15,17 +15,17 @@ import torch
 
 from ganzoo.compute.devices import resolve_device
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.evaluation.nearest import Search, training_samples
-from ganzoo.media.images import png, provenance, resize, save_png
-from ganzoo.models.sample_files import pictured, write_walk
-from ganzoo.progress import told_to
+from ganzoo.evaluation.nearest import NeighbourSearch, read_training_samples
+from ganzoo.media.images import to_png, provenance, resize, save_png
+from ganzoo.models.sample_files import render_model_samples, write_walk
+from ganzoo.progress import send_progress_to
 from ganzoo.registry import DATASET
 from ganzoo.resolve import choose_data
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ganzoo.evaluation.nearest import Near
+    from ganzoo.evaluation.nearest import Neighbour
     from ganzoo.models.model import Model
     from ganzoo.progress import Listener
     from ganzoo.protocols.dataset import Samples
@@ -54,7 +54,7 @@ MOVIES = ("webp", "gif", "mp4")
 
 
 @dataclass(frozen=True)
-class Drawn:
+class MediaFile:
     """A picture or a movie that was written, and what it shows."""
 
     file: Path
@@ -74,7 +74,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Compared:
+class Comparison:
     """Samples beside their nearest training images."""
 
     rows: list[list[Tile]]
@@ -84,7 +84,7 @@ class Compared:
     """Training images, of which so many were searched."""
 
 
-class Studio:
+class Session:
     """A model that is held in memory, and what is drawn from it.
 
     One thread at a time may ask.
@@ -107,7 +107,7 @@ class Studio:
         """Once it is set, long work ends soon, by an error."""
         self._answers: list[Path] = []
         self._count = 0
-        self._search: Search | None = None
+        self._search: NeighbourSearch | None = None
 
     # What the model can.
 
@@ -156,7 +156,7 @@ class Studio:
         label: int | None = None,
         truncation: object = None,
         listener: Listener | None = None,
-    ) -> Drawn:
+    ) -> MediaFile:
         """Draw samples as one picture, which ``ganzoo sample`` draws alike, and as single images.
 
         Args:
@@ -169,18 +169,18 @@ class Studio:
         Raises:
             InputError: something is out of bounds, or the model cannot do it.
         """
-        seed = whole(seed, "seed", 0, LARGEST_SEED)
-        count = whole(count, "number of samples", 1, self.most)
+        seed = check_whole(seed, "seed", 0, LARGEST_SEED)
+        count = check_whole(count, "number of samples", 1, self.most)
         truncation, label = self._truncation(truncation), self._label(label)
         with self._working(listener) as place:
             inputs = self.model.inputs(count, seed, label)
             stored = self.model.sample_stored(count, seed, label=label, truncation=truncation)
             texts = provenance(self.model.title, seed, truncation)
             file = place / f"samples-{seed}.png"
-            save_png(pictured(self.model, stored, label), file, texts)
+            save_png(render_model_samples(self.model, stored, label), file, texts)
             how = self._how(label, truncation)
             about = f"{self._counted(count)}, seed {seed}{how}"
-            return Drawn(file, about, self._singles(place, stored, inputs.labels, seed, texts))
+            return MediaFile(file, about, self._singles(place, stored, inputs.labels, seed, texts))
 
     def walk(
         self,
@@ -192,7 +192,7 @@ class Studio:
         label: int | None = None,
         truncation: object = None,
         listener: Listener | None = None,
-    ) -> Drawn:
+    ) -> MediaFile:
         """Draw a movie that goes from the samples of one seed to those of the next.
 
         Args:
@@ -208,9 +208,9 @@ class Studio:
         Raises:
             InputError: as for :meth:`sample`; or what writes such a movie is not installed.
         """
-        stops = _seeds(seeds)
-        frames = whole(frames, "number of frames", 1, MOST_FRAMES)
-        count = whole(count, "number of samples", 1, self.most)
+        stops = _parse_seeds(seeds)
+        frames = check_whole(frames, "number of frames", 1, MOST_FRAMES)
+        count = check_whole(count, "number of samples", 1, self.most)
         truncation, label = self._truncation(truncation), self._label(label)
         if format not in MOVIES:
             raise InputError(f"a movie is one of {', '.join(MOVIES)}")
@@ -235,9 +235,9 @@ class Studio:
             )
         way = " to ".join(map(str, [*stops, stops[0]] if loop else stops))
         how = self._how(label, truncation)
-        return Drawn(file, f"Walk of {self._counted(count)} from seed {way}{how}")
+        return MediaFile(file, f"Walk of {self._counted(count)} from seed {way}{how}")
 
-    def translate(self, source: str | None, label: int | None) -> Drawn:
+    def translate(self, source: str | None, label: int | None) -> MediaFile:
         """Translate an image to a class.
 
         Args:
@@ -250,8 +250,12 @@ class Studio:
         with self._working(None) as place:
             stored, label = self._translated(place, source, label)
             file = place / "translated.png"
-            save_png(pictured(self.model, stored, label), file, provenance(self.model.title, 0))
-            return Drawn(file, f"The image, translated to {self.classes[label]}")
+            save_png(
+                render_model_samples(self.model, stored, label),
+                file,
+                provenance(self.model.title, 0),
+            )
+            return MediaFile(file, f"The image, translated to {self.classes[label]}")
 
     def nearest(
         self,
@@ -260,7 +264,7 @@ class Studio:
         truncation: object = None,
         source: str | None = None,
         listener: Listener | None = None,
-    ) -> Compared:
+    ) -> Comparison:
         """Find the training images that are nearest to the first samples of a seed.
 
         The data are read when this is first asked.
@@ -283,7 +287,7 @@ class Studio:
                 stored, label = self._translated(place, source, label)
                 labels, seed = torch.tensor([label]), 0
             else:
-                seed = whole(seed, "seed", 0, LARGEST_SEED)
+                seed = check_whole(seed, "seed", 0, LARGEST_SEED)
                 truncation, label = self._truncation(truncation), self._label(label)
                 labels = self.model.inputs(FAKES, seed, label).labels
                 stored = self.model.sample_stored(FAKES, seed, label=label, truncation=truncation)
@@ -295,15 +299,15 @@ class Studio:
                 name = "" if labels is None else self.classes[int(labels[i])]
                 about = f"Generated image {i + 1}" + (f", class {name}" if name else "")
                 own = Tile(_small_png(image, texts), about, name)
-                rows.append([own, *(_neighbour(search.samples, one) for one in found)])
-            return Compared(rows, len(search.searched), len(search.samples))
+                rows.append([own, *(_neighbour_tile(search.samples, one) for one in found)])
+            return Comparison(rows, len(search.searched), len(search.samples))
 
     # Its parts.
 
     def _label(self, label: int | None) -> int | None:
         if label is None:
             return None
-        return whole(label, "class", 0, len(self.classes) - 1) if self.classes else None
+        return check_whole(label, "class", 0, len(self.classes) - 1) if self.classes else None
 
     def _truncation(self, truncation: object) -> float | None:
         if truncation is None:
@@ -342,7 +346,7 @@ class Studio:
     def _translated(self, place: Path, source: str | None, label: int | None) -> tuple[Tensor, int]:
         if source is None:
             raise InputError("choose an image first")
-        label = whole(label, "class", 0, len(self.classes) - 1)
+        label = check_whole(label, "class", 0, len(self.classes) - 1)
         # Read as any folder of images: it may be as broken as those of a set.
         alone = place / "source"
         alone.mkdir()
@@ -354,9 +358,9 @@ class Studio:
             raise InputError(f"the image cannot be read: {reason}") from None
         return self.model.translate_stored(images.batch(torch.arange(1)), label), label
 
-    def _searched(self) -> Search:
+    def _searched(self) -> NeighbourSearch:
         if self._search is None:
-            self._search = Search(training_samples(self.model.config))
+            self._search = NeighbourSearch(read_training_samples(self.model.config))
         return self._search
 
     @contextmanager
@@ -376,11 +380,11 @@ class Studio:
             if listener is not None:
                 listener(what, done, total)
 
-        with told_to(listen):
+        with send_progress_to(listen):
             yield place
 
 
-def _neighbour(samples: Samples, one: Near) -> Tile:
+def _neighbour_tile(samples: Samples, one: Neighbour) -> Tile:
     image = samples.stored[one.index]
     names = samples.spec.class_names or tuple(map(str, range(samples.spec.classes or 0)))
     about = f"Training image {one.index}"
@@ -394,10 +398,10 @@ def _small_png(image: Tensor, texts: dict[str, str]) -> bytes:
     if (longer := max(image.shape[1:])) > SIDE:
         size = tuple(max(1, round(side * SIDE / longer)) for side in image.shape[1:])
         image = resize(image[None], size)[0]
-    return png(image, texts)
+    return to_png(image, texts)
 
 
-def whole(value: Any, what: str, low: int, high: int) -> int:
+def check_whole(value: Any, what: str, low: int, high: int) -> int:
     """Return a whole number within its bounds.
 
     Raises:
@@ -409,9 +413,9 @@ def whole(value: Any, what: str, low: int, high: int) -> int:
     return int(value)
 
 
-def _seeds(text: object) -> list[int]:
+def _parse_seeds(text: object) -> list[int]:
     words = [word for word in re.split(r"[\s,;]+", text) if word] if isinstance(text, str) else []
     fit = all(word.isascii() and word.isdecimal() and len(word) < 17 for word in words)
     if not fit or not 2 <= len(words) <= MOST_SEEDS:
         raise InputError(f"seeds: two to {MOST_SEEDS} whole numbers, as 0, 1, 5")
-    return [whole(int(word), "seed", 0, LARGEST_SEED) for word in words]
+    return [check_whole(int(word), "seed", 0, LARGEST_SEED) for word in words]

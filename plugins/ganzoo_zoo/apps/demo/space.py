@@ -55,11 +55,11 @@ def launch(reference: str, **options: Any) -> None:
         options: Of Gradio's ``launch``, in place of the page's own.
     """
     from ganzoo.models.model import load
-    from ganzoo_zoo.apps.demo.serving import signals_raised, workplace
+    from ganzoo_zoo.apps.demo.serving import raise_signals, working_folder
 
     model = load(reference)
-    with suppress(KeyboardInterrupt), signals_raised(), workplace() as place:
-        from ganzoo_zoo.apps.demo.page import build, settings
-        from ganzoo_zoo.apps.demo.session import Studio
+    with suppress(KeyboardInterrupt), raise_signals(), working_folder() as place:
+        from ganzoo_zoo.apps.demo.page import build_page, settings
+        from ganzoo_zoo.apps.demo.session import Session
 
-        build(Studio(model, place / "drawn")).launch(**{**settings(), **options})
+        build_page(Session(model, place / "drawn")).launch(**{**settings(), **options})

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import GanzooError, InputError, first_line
-from ganzoo_zoo.apps.export.formats import BATCH, DEFAULT, SAMPLES, Format, format_called
+from ganzoo_zoo.apps.export.formats import BATCH, DEFAULT, SAMPLES, Format, find_format
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +31,7 @@ BATCHES = (1, 5)
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportedFile:
     """A file that was written, and how it was found to be."""
 
     format: str
@@ -50,7 +50,7 @@ def export(
     format: str = DEFAULT,
     *,
     replace: bool = False,
-) -> Exported:
+) -> ExportedFile:
     """Write a model's averaged generator as one file, whole or not at all, and try the file.
 
     It maps ``latents`` ``(N, z_dim)`` to ``samples``: images ``(N, C, H, W)`` in ``[-1, 1]``, or
@@ -70,10 +70,10 @@ def export(
             other samples than the model; nothing is left of it.
     """
     path = Path(path)
-    chosen = format_called(format)
+    chosen = find_format(format)
     chosen.check()
-    _check(path, chosen, replace)
-    from ganzoo.compute.seeding import kept_randomness
+    _check_path(path, chosen, replace)
+    from ganzoo.compute.seeding import preserve_rng_state
     from ganzoo.models.model import Model, load
     from ganzoo.storage.files import atomic_path
     from ganzoo_zoo.apps.export.network import Network
@@ -81,7 +81,7 @@ def export(
     network = Network(model if isinstance(model, Model) else load(model))
     # What torch and onnxscript warn of is their own code, about which nobody here can do anything.
     ignoring = warnings.catch_warnings(action="ignore")
-    with kept_randomness(), ignoring, _refusing(network, chosen):
+    with preserve_rng_state(), ignoring, _explain_errors(network, chosen):
         program = network.program(EXAMPLES)
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as beside:
@@ -93,13 +93,17 @@ def export(
                     f"{difference:.1e}, and {TOLERANCE:.0e} is allowed; {path} was not written"
                 )
     inputs, samples = network.example(EXAMPLES)
-    return Exported(
-        chosen.name, path, _described(inputs), _described({SAMPLES: samples}), difference
+    return ExportedFile(
+        chosen.name,
+        path,
+        _describe_tensors(inputs),
+        _describe_tensors({SAMPLES: samples}),
+        difference,
     )
 
 
 @contextmanager
-def _refusing(network: Network, chosen: Format) -> Iterator[None]:
+def _explain_errors(network: Network, chosen: Format) -> Iterator[None]:
     """Say in a line what stands in the way: what cannot be followed, or the format has not."""
     try:
         yield
@@ -112,7 +116,7 @@ def _refusing(network: Network, chosen: Format) -> Iterator[None]:
         ) from error
 
 
-def _check(path: Path, chosen: Format, replace: bool) -> None:
+def _check_path(path: Path, chosen: Format, replace: bool) -> None:
     """Refuse a path before anything is read or computed for it."""
     if path.suffix != chosen.suffix:
         raise InputError(f"--out {path}: the format {chosen.name} is written to a {chosen.suffix}")
@@ -137,7 +141,7 @@ def _difference(network: Network, chosen: Format, file: Path) -> float:
     return torch.stack(differences).max().item()  # which is not a number if one of them is none
 
 
-def _described(tensors: dict[str, Tensor]) -> dict[str, dict[str, Any]]:
+def _describe_tensors(tensors: dict[str, Tensor]) -> dict[str, dict[str, Any]]:
     return {
         name: {
             "dtype": str(tensor.dtype).removeprefix("torch."),

@@ -10,12 +10,12 @@ import typer
 
 from ganzoo.cli.common import Json, ModelArgument, note, print_json
 from ganzoo_zoo.apps.export import export as write
-from ganzoo_zoo.apps.export.formats import DEFAULT, FORMATS, format_called
+from ganzoo_zoo.apps.export.formats import DEFAULT, FORMATS, find_format
 
 app = typer.Typer(rich_markup_mode=None)
 
 
-def _formats(incomplete: str) -> list[str]:
+def _complete_formats(incomplete: str) -> list[str]:
     return [name for name in FORMATS if name.startswith(incomplete)]
 
 
@@ -24,7 +24,9 @@ def export(
     model: ModelArgument = None,
     format: Annotated[
         str,
-        typer.Option(metavar="FORMAT", help=f"{' or '.join(FORMATS)}.", autocompletion=_formats),
+        typer.Option(
+            metavar="FORMAT", help=f"{' or '.join(FORMATS)}.", autocompletion=_complete_formats
+        ),
     ] = DEFAULT,
     out: Annotated[
         Path | None,
@@ -37,7 +39,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a trained generator as one file that needs no ganzoo, and try the file."""
-    chosen = format_called(format)
+    chosen = find_format(format)
     done = write(model, out or Path(f"model{chosen.suffix}"), format, replace=force)
     if as_json:
         print_json({**asdict(done), "file": str(done.file)})

@@ -141,7 +141,7 @@ FORMATS: dict[str, Format] = {each.name: each for each in (TorchExport(), ONNX()
 DEFAULT = TorchExport.name
 
 
-def format_called(name: str) -> Format:
+def find_format(name: str) -> Format:
     """Return the format of a name.
 
     Raises:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from ganzoo import GeneratorInput, Model
-from ganzoo.compute.seeding import generator_for
-from ganzoo.models.model import classes_in_turn, raw_samples
+from ganzoo.compute.seeding import make_rng
+from ganzoo.models.model import cycle_classes, generate_raw
 from ganzoo.storage.files import to_json
 from ganzoo_zoo.apps.export.formats import BATCH
 
@@ -49,7 +49,7 @@ class Network:
         named = {self._given: inputs.given.clone()}
         if inputs.labels is not None:
             named["labels"] = inputs.labels
-        return named, raw_samples(self._named.generator, inputs, self._model.config.spec)
+        return named, generate_raw(self._named.generator, inputs, self._model.config.spec)
 
     def program(self, count: int) -> ExportedProgram:
         """Follow a batch of so many samples, and return what is computed, for any number of them.
@@ -69,8 +69,8 @@ class Network:
         if not self._model.architecture.takes_images:
             return self._model.inputs(count, SEED)
         spec = self._model.config.spec
-        noise = torch.rand(count, *spec.shape, generator=generator_for(SEED, "export"))
-        return self._model.translated(2 * noise - 1, classes_in_turn(count, spec.classes or 1))
+        noise = torch.rand(count, *spec.shape, generator=make_rng(SEED, "export"))
+        return self._model.translated(2 * noise - 1, cycle_classes(count, spec.classes or 1))
 
 
 class _FromLatents(nn.Module):

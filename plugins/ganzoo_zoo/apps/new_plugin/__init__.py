@@ -46,7 +46,7 @@ DEFAULT = (LOSS, ARCHITECTURE)
 app = typer.Typer(rich_markup_mode=None)
 
 
-def _kinds(incomplete: str) -> list[str]:
+def _complete_kinds(incomplete: str) -> list[str]:
     return [kind.word for kind in OBJECTS if kind.word.startswith(incomplete)]
 
 
@@ -61,7 +61,7 @@ def new_plugin(
             metavar="KIND",
             help=f"{', '.join(kind.word for kind in OBJECTS)}; repeatable; "
             f"by default {' and '.join(kind.word for kind in DEFAULT)}.",
-            autocompletion=_kinds,
+            autocompletion=_complete_kinds,
         ),
     ] = None,
     out: Annotated[
@@ -70,13 +70,13 @@ def new_plugin(
     ] = None,
 ) -> None:
     """Write a package with components of your own, ready to install."""
-    kinds = [_kind(word) for word in dict.fromkeys(kind)] if kind else list(DEFAULT)
-    name = _checked_name(name, kinds)
+    kinds = [_find_kind(word) for word in dict.fromkeys(kind)] if kind else list(DEFAULT)
+    name = _check_name(name, kinds)
     folder = (out or Path(f"ganzoo-{name}")).expanduser()
-    write(folder, package_files(name, kinds))
+    write_files(folder, package_files(name, kinds))
     print(folder)
     install = shlex.join(["pip", "install", "-e", f"{folder}[test]"])
-    commands = [install, shlex.join(["pytest", str(folder)]), *_uses(name, kinds)]
+    commands = [install, shlex.join(["pytest", str(folder)]), *_example_commands(name, kinds)]
     typer.echo("\n".join(["next:", *(f"  {command}" for command in commands)]), err=True)
 
 
@@ -91,14 +91,14 @@ def package_files(name: str, kinds: list[Kind]) -> dict[str, str]:
         "name": name,
         "distribution": f"ganzoo-{name}",
         "module": module,
-        "kinds": _listed([kind.word for kind in kinds]),
+        "kinds": _join_words([kind.word for kind in kinds]),
         "ganzoo": ".".join(version("ganzoo").split(".")[:2]),
         "entry_points": "\n\n".join(points),
         "default_loss": name if LOSS in kinds else "non-saturating",
         "components": "\n".join(
             f"| `{name}` | {kind.word} | `{module}/{kind.word}.py` |" for kind in kinds
         ),
-        "commands": "\n".join(_uses(name, kinds)),
+        "commands": "\n".join(_example_commands(name, kinds)),
     }
     templates = {
         "pyproject.toml": "pyproject.toml",
@@ -111,7 +111,7 @@ def package_files(name: str, kinds: list[Kind]) -> dict[str, str]:
     return {path: _template(template).substitute(values) for path, template in templates.items()}
 
 
-def write(folder: Path, contents: dict[str, str]) -> None:
+def write_files(folder: Path, contents: dict[str, str]) -> None:
     """Write files into a folder that is new or empty; nothing is left of them if that fails.
 
     Raises:
@@ -134,7 +134,7 @@ def write(folder: Path, contents: dict[str, str]) -> None:
         raise
 
 
-def _kind(word: str) -> Kind:
+def _find_kind(word: str) -> Kind:
     known = {kind.word: kind for kind in OBJECTS}
     if word not in known:
         hint = did_you_mean(word, known) or f"; known: {', '.join(known)}"
@@ -142,7 +142,7 @@ def _kind(word: str) -> Kind:
     return known[word]
 
 
-def _checked_name(name: str, kinds: list[Kind]) -> str:
+def _check_name(name: str, kinds: list[Kind]) -> str:
     """Return the component's name, without a leading ``ganzoo-``.
 
     Raises:
@@ -159,11 +159,11 @@ def _checked_name(name: str, kinds: list[Kind]) -> str:
     if importlib.util.find_spec(module):
         raise InputError(f"a package {module} is installed already; choose another name")
     for kind in kinds:
-        owners = {entry.package for entry in registry.called(kind, bare)}
+        owners = {entry.package for entry in registry.find_all(kind, bare)}
         if kind == COMMAND and bare in _own_commands():
             owners.add("ganzoo")
         if owners:
-            whose = _listed(sorted(owners))
+            whose = _join_words(sorted(owners))
             raise InputError(
                 f"there is another {kind.word} '{bare}', of {whose}; choose another name"
             )
@@ -176,7 +176,7 @@ def _own_commands() -> set[str | None]:
     return {command.name for command in own.registered_commands}
 
 
-def _uses(name: str, kinds: list[Kind]) -> list[str]:
+def _example_commands(name: str, kinds: list[Kind]) -> list[str]:
     """Return commands that use the components."""
     architecture = name if ARCHITECTURE in kinds else "mlp"
     data = f" --data {name}" if DATASET in kinds else ""
@@ -192,7 +192,7 @@ def _uses(name: str, kinds: list[Kind]) -> list[str]:
     return uses
 
 
-def _listed(words: list[str]) -> str:
+def _join_words(words: list[str]) -> str:
     *first, last = words
     return f"{', '.join(first)} and {last}" if first else last
 

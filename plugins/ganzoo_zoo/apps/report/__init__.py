@@ -74,7 +74,7 @@ def report(
     """
     from ganzoo.runs.folder import Run, newest_run
     from ganzoo.storage.files import user_path
-    from ganzoo_zoo.apps.report.page import write
+    from ganzoo_zoo.apps.report.page import write_report
 
     if not 0 <= neighbours <= MOST_NEIGHBOURS:
         raise InputError(f"neighbours must be 0 to {MOST_NEIGHBOURS}, not {neighbours}")
@@ -83,7 +83,7 @@ def report(
     elif not isinstance(run, Run):
         run = Run.open(user_path(run))
     if path is None:
-        return write(run, run.path / REPORT_FILE, neighbours)
+        return write_report(run, run.path / REPORT_FILE, neighbours)
     path = user_path(path)
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"--out {path}: a report is written to a .html")
@@ -92,4 +92,4 @@ def report(
     if path.exists() and not replace:
         raise InputError(f"{path} is there already; choose another --out, or add --force")
     path.parent.mkdir(parents=True, exist_ok=True)
-    return write(run, path, neighbours)
+    return write_report(run, path, neighbours)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from ganzoo.runs.metrics import Curve
-from ganzoo_zoo.apps.report.history import pooled
+from ganzoo_zoo.apps.report.history import downsample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +109,7 @@ class Chart:
     """What the page's script needs: where steps are in the picture, and the values."""
 
 
-def draw(
+def draw_curves(
     title: str,
     curves: Mapping[str, Curve],
     marked: Mapping[str, int] | None = None,
@@ -124,16 +124,16 @@ def draw(
         salt: What tells the plot from others of the page with the same title.
     """
     shown = dict(list(curves.items())[:MOST_CURVES])
-    points = {name: pooled(curve, MOST_POINTS) for name, curve in shown.items()}
+    points = {name: downsample(curve, MOST_POINTS) for name, curve in shown.items()}
     with _figure(title + salt) as (figure, axes):
-        scale = _scaled(axes, [value for curve in shown.values() for value in curve.values()])
+        scale = _choose_scale(axes, [value for curve in shown.values() for value in curve.values()])
         for i, (name, line) in enumerate(points.items()):
-            _line(axes, i, line, single=len(shown[name]) <= FEW)
+            _draw_line(axes, i, line, single=len(shown[name]) <= FEW)
             if (step := (marked or {}).get(name)) is not None:
                 axes.plot([step], [shown[name][step]], "o", ms=9, mfc="none", mec=MARK, mew=1.6)
         axes.set_xlabel("step")
         axes.xaxis.get_major_locator().set_params(integer=True)
-        svg, place = _written(figure, axes)
+        svg, place = _write_svg(figure, axes)
     notes = [scale] if scale else []
     if any(len(curve) > MOST_POINTS for curve in shown.values()):
         notes.append("lines are means of steps that follow one another, bands their range")
@@ -143,17 +143,17 @@ def draw(
         title,
         svg,
         tuple(
-            Line(name, i % COLOURS, i >= COLOURS, number(line[-1][1]))
+            Line(name, i % COLOURS, i >= COLOURS, format_number(line[-1][1]))
             for i, (name, line) in enumerate(points.items())
         ),
-        _in_words(shown),
+        _describe_curves(shown),
         "; ".join(notes),
         {
             **place,
             "curves": [
                 {
                     "steps": [round(step, 1) for step, *_ in line],
-                    "values": [number(mean) for _, mean, *_ in line],
+                    "values": [format_number(mean) for _, mean, *_ in line],
                 }
                 for line in points.values()
             ],
@@ -161,7 +161,7 @@ def draw(
     )
 
 
-def histogram(title: str, values: Mapping[str, Tensor]) -> Chart:
+def draw_histogram(title: str, values: Mapping[str, Tensor]) -> Chart:
     """Draw how often some numbers come, several sets of them over one another."""
     import torch
 
@@ -179,19 +179,26 @@ def histogram(title: str, values: Mapping[str, Tensor]) -> Chart:
             axes.stairs(shares.tolist(), edges.tolist(), color=LINES[i], lw=1.6)
         axes.set_xlabel("logit")
         axes.set_ylabel("share")
-        svg, _ = _written(figure, axes)
-    means = {name: number(float(numbers.double().mean())) for name, numbers in values.items()}
+        svg, _ = _write_svg(figure, axes)
+    means = {
+        name: format_number(float(numbers.double().mean())) for name, numbers in values.items()
+    }
     lines = [
         Line(name, i, dashed=False, last=f"mean {mean}")
         for i, (name, mean) in enumerate(means.items())
     ]
     about = ", ".join(f"{name} with a mean of {mean}" for name, mean in means.items())
     return Chart(
-        title, svg, tuple(lines), f"{about}, from {number(low)} to {number(high)}.", "", {}
+        title,
+        svg,
+        tuple(lines),
+        f"{about}, from {format_number(low)} to {format_number(high)}.",
+        "",
+        {},
     )
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Write a number with four digits that count."""
     return f"{value:.4g}".replace("e+", "e").replace("-", "−")
 
@@ -215,7 +222,7 @@ def _figure(salt: str) -> Iterator[tuple[Figure, Axes]]:
         yield figure, axes
 
 
-def _scaled(axes: Axes, values: Sequence[float]) -> str:
+def _choose_scale(axes: Axes, values: Sequence[float]) -> str:
     """Choose the scale of the values, and say which if it is not the usual one."""
     sizes = sorted(abs(value) for value in values if value)
     if not sizes or sizes[-1] <= WIDE * (usual := statistics.median(sizes)):
@@ -227,7 +234,7 @@ def _scaled(axes: Axes, values: Sequence[float]) -> str:
     return "logarithmic scale but for values near 0"
 
 
-def _line(axes: Axes, i: int, points: Sequence[tuple[float, ...]], *, single: bool) -> None:
+def _draw_line(axes: Axes, i: int, points: Sequence[tuple[float, ...]], *, single: bool) -> None:
     steps, means, lows, highs = zip(*points, strict=True)
     colour, dashes = LINES[i % COLOURS], "-" if i < COLOURS else (0, (4, 2))
     if lows != highs:
@@ -242,7 +249,7 @@ def _line(axes: Axes, i: int, points: Sequence[tuple[float, ...]], *, single: bo
     )
 
 
-def _written(figure: Figure, axes: Axes) -> tuple[str, dict[str, Any]]:
+def _write_svg(figure: Figure, axes: Axes) -> tuple[str, dict[str, Any]]:
     """Return the SVG, and where its steps are: those at both sides, and the sides in its units."""
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
@@ -250,14 +257,14 @@ def _written(figure: Figure, axes: Axes) -> tuple[str, dict[str, Any]]:
     sides = [round(side, 2) for side in (box.x0, box.x1)]
     place = {"from": axes.get_xlim()[0], "to": axes.get_xlim()[1], "left": sides[0]}
     place |= {"right": sides[1]}
-    return _themed(file.getvalue(), (height - box.y1, height - box.y0)), place
+    return _apply_theme(file.getvalue(), (height - box.y1, height - box.y0)), place
 
 
-def _themed(text: str, span: tuple[float, float]) -> str:
+def _apply_theme(text: str, span: tuple[float, float]) -> str:
     """Return an SVG without CSS, in the page's colours, with a line that the script can move."""
     root = ElementTree.fromstring(text)
     for part in root.iter():
-        for name, value in _declared(part.attrib.pop("style", "")):
+        for name, value in _parse_style(part.attrib.pop("style", "")):
             if name in ATTRIBUTES:
                 part.set(name, value)
             elif name.startswith("font") and (size := re.search(r"([\d.]+)px", value)):
@@ -265,7 +272,7 @@ def _themed(text: str, span: tuple[float, float]) -> str:
         for name in ("fill", "stroke"):
             if (colour := part.get(name, "").lower()) in THEME:
                 part.set(name, THEME[colour])
-    _only_needed(root)
+    _drop_unused(root)
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)
     root.set("aria-hidden", "true")
@@ -277,13 +284,13 @@ def _themed(text: str, span: tuple[float, float]) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _declared(style: str) -> Iterator[tuple[str, str]]:
+def _parse_style(style: str) -> Iterator[tuple[str, str]]:
     for declaration in style.split(";"):
         name, _, value = declaration.partition(":")
         yield name.strip(), value.strip()
 
 
-def _only_needed(root: ElementTree.Element) -> None:
+def _drop_unused(root: ElementTree.Element) -> None:
     """Drop sheets of style, descriptions, and names that nothing refers to."""
     text = ElementTree.tostring(root, encoding="unicode")
     used = set(re.findall(r"url\(#([^)]+)\)", text)) | set(re.findall(r'href="#([^"]+)"', text))
@@ -292,22 +299,22 @@ def _only_needed(root: ElementTree.Element) -> None:
             parent.attrib.pop("id", None)
         for child in list(parent):
             tag = child.tag.rpartition("}")[2]
-            if tag in ("metadata", "style") or (tag == "defs" and not _names(child, used)):
+            if tag in ("metadata", "style") or (tag == "defs" and not _has_used_id(child, used)):
                 parent.remove(child)
 
 
-def _names(part: ElementTree.Element, used: set[str]) -> bool:
+def _has_used_id(part: ElementTree.Element, used: set[str]) -> bool:
     return any(each.get("id") in used for each in part.iter())
 
 
-def _in_words(curves: Mapping[str, Curve]) -> str:
+def _describe_curves(curves: Mapping[str, Curve]) -> str:
     """Say what a plot shows, for who does not see it."""
     said = []
     for name, curve in curves.items():
         (first, begins), (last, ends) = min(curve.items()), max(curve.items())
         low, high = min(curve.values()), max(curve.values())
         said.append(
-            f"{name}: {number(begins)} at step {first}, {number(ends)} at step {last}, "
-            f"between {number(low)} and {number(high)}."
+            f"{name}: {format_number(begins)} at step {first}, {format_number(ends)} at step {last}, "
+            f"between {format_number(low)} and {format_number(high)}."
         )
     return " ".join(said)

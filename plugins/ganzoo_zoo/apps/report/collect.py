@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, TypeVar
 from ganzoo.errors import GanzooError
 from ganzoo.protocols.tracker import METRICS_FILE
 from ganzoo.registry import ARCHITECTURE
-from ganzoo.runs.scores import logged_scores
+from ganzoo.runs.scores import read_logged_scores
 from ganzoo_zoo.apps.report import history, nearest_and_logits, pictures, scores, training
 from ganzoo_zoo.apps.report.history import History
-from ganzoo_zoo.apps.report.nearest_and_logits import Looks
+from ganzoo_zoo.apps.report.nearest_and_logits import ModelAnalysis
 from ganzoo_zoo.apps.report.surface import Surface, read_surface
-from ganzoo_zoo.apps.report.tracker_files import Kept
+from ganzoo_zoo.apps.report.tracker_files import TrackerFiles
 
 if TYPE_CHECKING:
     from ganzoo.config import RunConfig
@@ -24,7 +24,7 @@ Found = TypeVar("Found")
 
 
 @dataclass
-class Material:
+class ReportData:
     """What there is of a run."""
 
     run: Run
@@ -32,7 +32,7 @@ class Material:
     history: History
     progress: training.Progress
     pictures: pictures.Pictures
-    looks: Looks
+    looks: ModelAnalysis
     scores: scores.Scores
     surfaces: dict[int, Surface]
     """Of the pictures that are shown, by their steps."""
@@ -48,7 +48,7 @@ class Material:
             return False
 
 
-def gather(run: Run, neighbours: int) -> Material:
+def gather_run(run: Run, neighbours: int) -> ReportData:
     """Find all that there is of a run.
 
     Args:
@@ -68,7 +68,7 @@ def gather(run: Run, neighbours: int) -> Material:
             missing.append(f"{what}: {error}")
             return otherwise
 
-    kept = Kept(run.path)
+    kept = TrackerFiles(run.path)
     logits = tried("logits", kept.read_logits, {})
     logged = tried(
         "curves and warnings",
@@ -76,15 +76,15 @@ def gather(run: Run, neighbours: int) -> Material:
         History(),
     )
     logged.warnings += tried("warnings", kept.read_warnings, [])
-    drawn = pictures.steps(run)
-    progress = training.progress(run, config, logged.last_step, max(drawn, default=0))
-    taken = pictures.gather(run, [] if progress.best is None else [progress.best])
+    drawn = pictures.list_steps(run)
+    progress = training.find_progress(run, config, logged.last_step, max(drawn, default=0))
+    taken = pictures.gather_pictures(run, [] if progress.best is None else [progress.best])
     missing += taken.damaged
-    seen = Looks()
+    seen = ModelAnalysis()
     if neighbours:
-        seen = nearest_and_logits.look(run, neighbours)
+        seen = nearest_and_logits.analyse_model(run, neighbours)
         missing += seen.missing
-    rows = tried("scores", lambda: logged_scores(run.scores), [])
+    rows = tried("scores", lambda: read_logged_scores(run.scores), [])
     surfaces: dict[int, Surface] = {}
     for step in [picture.step for picture in taken.taken]:
         own = seen.surface if step == progress.model else None
@@ -92,14 +92,14 @@ def gather(run: Run, neighbours: int) -> Material:
             what = f"the surface of step {step}"
             own = tried(what, lambda file=file: read_surface(file), own)
         surfaces |= {} if own is None else {step: own}
-    return Material(
+    return ReportData(
         run,
         config,
         logged,
         progress,
         taken,
         seen,
-        scores.gather(rows, progress.best, progress.model),
+        scores.gather_scores(rows, progress.best, progress.model),
         surfaces,
         tried("the machine", kept.read_machine, {}),
         missing,

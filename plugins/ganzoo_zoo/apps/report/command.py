@@ -54,18 +54,18 @@ def report(
     Samples through time, losses, gradient norms and speed, scores with their protocol, the nearest
     training samples of a few fakes, and all that is needed to do it again.
     """
-    from ganzoo.cli.progress import Counter
-    from ganzoo.media.movies import require_movie
-    from ganzoo.progress import told_to
+    from ganzoo.cli.progress import ProgressBar
+    from ganzoo.media.movies import check_movie_path
+    from ganzoo.progress import send_progress_to
     from ganzoo.runs.folder import Run
     from ganzoo_zoo.apps.report.movie import training_movie
 
     if movie is not None:
         movie = user_path(movie)
-        require_movie(movie)
+        check_movie_path(movie)
         if movie.exists() and not force:
             raise InputError(f"{movie} is there already; choose another --movie, or add --force")
-    with Counter() as counter, told_to(counter):
+    with ProgressBar() as counter, send_progress_to(counter):
         done = write(run, out, neighbours=neighbours, replace=force)
         if movie is not None:
             movie.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ganzoo.config import TrainOptions
 from ganzoo.errors import InputError
-from ganzoo.runs.metrics import LOGITS, NETWORKS, NORM, Curve, is_number, logged_rows
+from ganzoo.runs.metrics import LOGITS, NETWORKS, GRADIENT_NORM, Curve, is_number, read_metrics
 from ganzoo.storage.files import regular_size
 
 LONGEST_FILE = 1 << 28
@@ -51,13 +51,13 @@ def read_history(path: Path, options: TrainOptions, logits: Mapping[str, Curve])
     if path.exists():
         if regular_size(path) > LONGEST_FILE:
             raise InputError(f"{path} is larger than any list of metrics")
-        for step, row in logged_rows(path):
+        for step, row in read_metrics(path):
             history.last_step = max(history.last_step, step)
             if "warning" in row:
                 history.warnings.append(str(row.get("message", row["warning"])))
             else:
-                _add(history.curves, step, row)
-    _time(history, options)
+                _add_row(history.curves, step, row)
+    _estimate_time(history, options)
     history.curves = {
         title: kept
         for title, curves in history.curves.items()
@@ -66,7 +66,7 @@ def read_history(path: Path, options: TrainOptions, logits: Mapping[str, Curve])
     return history
 
 
-def _add(curves: Mapping[str, dict[str, Curve]], step: int, row: Mapping[str, Any]) -> None:
+def _add_row(curves: Mapping[str, dict[str, Curve]], step: int, row: Mapping[str, Any]) -> None:
     for key, value in row.items():
         network, _, name = key.partition("/")
         if not is_number(value):
@@ -74,7 +74,7 @@ def _add(curves: Mapping[str, dict[str, Curve]], step: int, row: Mapping[str, An
         if key == SPEED:
             curves[SPEED_TITLE].setdefault("images", {})[step] = value
         elif network in NETWORKS and name:
-            if name == NORM:
+            if name == GRADIENT_NORM:
                 title, label = NORMS, network
             elif LOGITS.removesuffix("s") in name:
                 title, label = LOGIT_TITLE, key
@@ -83,7 +83,7 @@ def _add(curves: Mapping[str, dict[str, Curve]], step: int, row: Mapping[str, An
             curves[title].setdefault(label, {})[step] = value
 
 
-def _time(history: History, options: TrainOptions) -> None:
+def _estimate_time(history: History, options: TrainOptions) -> None:
     """Find how long the training took: a line tells the speed since the one before."""
     speeds = history.curves[SPEED_TITLE].get("images", {})
     before, images, seconds = 0, 0, 0.0
@@ -96,7 +96,7 @@ def _time(history: History, options: TrainOptions) -> None:
         history.seconds, history.speed = seconds, images / seconds
 
 
-def pooled(curve: Curve, most: int) -> list[tuple[float, float, float, float]]:
+def downsample(curve: Curve, most: int) -> list[tuple[float, float, float, float]]:
     """Return at most so many points of a curve: step, mean, least and greatest of neighbours."""
     points = sorted(curve.items())
     together = -(-len(points) // most)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ganzoo.errors import GanzooError
-from ganzoo.models.model import evaluating
+from ganzoo.models.model import evaluation_mode
 from ganzoo.protocols.loss import Discriminator
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BATCH = 64
 
 
-def logits_of(discriminator: nn.Module, samples: Samples, *, conditional: bool) -> Tensor:
+def compute_logits(discriminator: nn.Module, samples: Samples, *, conditional: bool) -> Tensor:
     """Return the logit of each sample ``(N,)`` on the CPU, the mean of those of its parts.
 
     The network is left as it is, and computes in evaluation mode.
@@ -33,7 +33,7 @@ def logits_of(discriminator: nn.Module, samples: Samples, *, conditional: bool) 
     """
     device = next(discriminator.parameters()).device
     found = []
-    with evaluating(discriminator), torch.inference_mode():
+    with evaluation_mode(discriminator), torch.inference_mode():
         for start in range(0, len(samples), BATCH):
             places = torch.arange(start, min(start + BATCH, len(samples)))
             labels = samples.labels[places].to(device) if conditional else None

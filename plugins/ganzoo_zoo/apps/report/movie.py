@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Texts = Mapping[str, str]
     Writer = Callable[[Path, Iterator[Image], Sequence[int], Texts], None]
-from ganzoo.media.movies import FRAME, require_movie, write_movie
+from ganzoo.media.movies import FRAME_MS, check_movie_path, write_movie
 
 HOLD = 2000
 """Milliseconds, at least, for which the last frame of a training is shown."""
@@ -43,27 +43,27 @@ def training_movie(run: Run, path: Path) -> int:
     """
     from ganzoo.media.images import provenance
 
-    require_movie(path)
+    check_movie_path(path)
     found = run.pictures()
     if not found:
         raise InputError(f"{run.path} has no sample pictures yet: there is no movie in it")
-    pace = min(SLOWEST, max(FRAME, TRAINING // len(found) // 10 * 10))
+    pace = min(SLOWEST, max(FRAME_MS, TRAINING // len(found) // 10 * 10))
     durations = [pace] * len(found)
     durations[-1] = pace * math.ceil(HOLD / pace)
     config, first, last = run.config(), min(found), max(found)
     texts = provenance(f"{config.title}, steps {first} to {last}", config.train.seed)
-    write_movie(path, _captioned(found), durations, texts)
+    write_movie(path, _add_captions(found), durations, texts)
     return len(found)
 
 
-def _captioned(pictures: Mapping[int, Path]) -> Iterator[Image]:
+def _add_captions(pictures: Mapping[int, Path]) -> Iterator[Image]:
     from PIL import Image, ImageDraw
 
     from ganzoo.media.images import load_png, to_pil
 
-    font, first = _font(), None
+    font, first = _load_font(), None
     gap = CAPTION // 2
-    widest = math.ceil(font.getlength(_caption(max(pictures)))) + 2 * gap
+    widest = math.ceil(font.getlength(_format_caption(max(pictures)))) + 2 * gap
     for step, path in pictures.items():
         picture = to_pil(load_png(path)[0])
         kind = picture.size, picture.mode
@@ -76,16 +76,16 @@ def _captioned(pictures: Mapping[int, Path]) -> Iterator[Image]:
         frame.paste(picture)
         grey = tuple(110 if band != "A" else 255 for band in picture.getbands())
         at = gap, picture.height
-        ImageDraw.Draw(frame).text(at, _caption(step), fill=grey, font=font)
+        ImageDraw.Draw(frame).text(at, _format_caption(step), fill=grey, font=font)
         yield frame
 
 
-def _caption(step: int) -> str:
+def _format_caption(step: int) -> str:
     return f"step {step:,}"
 
 
 @cache
-def _font() -> Any:
+def _load_font() -> Any:
     from PIL import ImageFont
 
     return ImageFont.load_default(CAPTION)

@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
-from ganzoo.compute.seeding import kept_randomness
+from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.errors import GanzooError, first_line
-from ganzoo.evaluation.nearest import Near, Search, evenly, training_samples
+from ganzoo.evaluation.nearest import (
+    Neighbour,
+    NeighbourSearch,
+    even_indices,
+    read_training_samples,
+)
 from ganzoo.media import images
-from ganzoo.models.model import Model, classes_in_turn, load
+from ganzoo.models.model import Model, cycle_classes, load
 from ganzoo.protocols.dataset import Samples
-from ganzoo_zoo.apps.report.charts import Chart, histogram
-from ganzoo_zoo.apps.report.logits import logits_of
+from ganzoo_zoo.apps.report.charts import Chart, draw_histogram
+from ganzoo_zoo.apps.report.logits import compute_logits
 from ganzoo_zoo.apps.report.pictures import data_uri
-from ganzoo_zoo.apps.report.surface import Surface, fits, surface
+from ganzoo_zoo.apps.report.surface import Surface, has_surface, compute_surface
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,7 +76,7 @@ class Neighbours:
 
 
 @dataclass
-class Looks:
+class ModelAnalysis:
     """What was found; what could not be is missing, with the reason."""
 
     parameters: dict[str, int] = field(default_factory=dict)
@@ -82,52 +87,54 @@ class Looks:
     missing: list[str] = field(default_factory=list)
 
 
-def look(run: Run, count: int) -> Looks:
+def analyse_model(run: Run, count: int) -> ModelAnalysis:
     """Look at a run's model and data.
 
     Args:
         run: The run.
         count: Fakes that are shown beside their nearest training samples.
     """
-    looks = Looks()
-    with kept_randomness():
-        model = _tried(looks, "the model", lambda: load(run))
+    looks = ModelAnalysis()
+    with preserve_rng_state():
+        model = _try(looks, "the model", lambda: load(run))
         if model is None:
             return looks
         for word in ("generator", "discriminator"):
-            network = _tried(looks, f"the {word}", lambda word=word: getattr(model, word))
+            network = _try(looks, f"the {word}", lambda word=word: getattr(model, word))
             if network is not None:
                 looks.parameters[word] = sum(each.numel() for each in network.parameters())
-        if "discriminator" in looks.parameters and fits(
+        if "discriminator" in looks.parameters and has_surface(
             model.config.spec, conditional=model.conditional
         ):
-            looks.surface = _tried(
+            looks.surface = _try(
                 looks,
                 "the discriminator's surface",
-                lambda: surface(model.discriminator, model.config.spec),
+                lambda: compute_surface(model.discriminator, model.config.spec),
             )
-        samples = _tried(looks, "the training data", lambda: training_samples(model.config))
+        samples = _try(looks, "the training data", lambda: read_training_samples(model.config))
         if samples is None:
             return looks
-        made = _tried(looks, "samples of the model", lambda: _made(model, samples, count))
+        made = _try(looks, "samples of the model", lambda: _make_fakes(model, samples, count))
         if made is not None:
-            _compare(looks, model, samples, made, count)
+            _add_comparisons(looks, model, samples, made, count)
     return looks
 
 
-def _compare(looks: Looks, model: Model, samples: Samples, made: Samples, count: int) -> None:
+def _add_comparisons(
+    looks: ModelAnalysis, model: Model, samples: Samples, made: Samples, count: int
+) -> None:
     if model.config.spec.is_image:
-        looks.neighbours = _tried(
+        looks.neighbours = _try(
             looks,
             "the nearest training samples",
-            lambda: _neighbours(model, samples, made, count),
+            lambda: _find_neighbours(model, samples, made, count),
         )
     # Translations are made of training samples: beside others, they tell nothing.
     if "discriminator" in looks.parameters and not model.architecture.takes_images:
-        looks.logits = _tried(looks, "logits", lambda: _logits(model, samples, made))
+        looks.logits = _try(looks, "logits", lambda: _draw_logits(model, samples, made))
 
 
-def _tried(looks: Looks, what: str, find: Callable[[], Found]) -> Found | None:
+def _try(looks: ModelAnalysis, what: str, find: Callable[[], Found]) -> Found | None:
     """Return what is found, or say why it is not: code and files may be anybody's."""
     try:
         return find()
@@ -138,7 +145,7 @@ def _tried(looks: Looks, what: str, find: Callable[[], Found]) -> Found | None:
     return None
 
 
-def _made(model: Model, samples: Samples, count: int) -> Samples:
+def _make_fakes(model: Model, samples: Samples, count: int) -> Samples:
     """Return fakes, at least as many as are asked for, with the class of each if there is one."""
     spec = model.config.spec
     if not model.architecture.takes_images:
@@ -146,7 +153,7 @@ def _made(model: Model, samples: Samples, count: int) -> Samples:
         labels = model.inputs(count, SEED).labels
         return Samples(spec, model.sample_stored(count, SEED), labels)
     # Each class in turn, of sources of the class that follows.
-    labels = classes_in_turn(count, spec.classes)
+    labels = cycle_classes(count, spec.classes)
     members = [torch.where(samples.labels == label)[0] for label in range(spec.classes)]
     others = [members[label] for label in ((labels + 1) % spec.classes).tolist()]
     sources = [own[i // spec.classes % len(own)] for i, own in enumerate(others)]
@@ -154,8 +161,8 @@ def _made(model: Model, samples: Samples, count: int) -> Samples:
     return Samples(spec, model.translate_stored(given, labels), labels)
 
 
-def _neighbours(model: Model, samples: Samples, made: Samples, count: int) -> Neighbours:
-    search = Search(samples)
+def _find_neighbours(model: Model, samples: Samples, made: Samples, count: int) -> Neighbours:
+    search = NeighbourSearch(samples)
     near = search.nearest(made.stored[:count], NEAREST)
     apart = search.apart(REFERENCE)
     names = samples.spec.class_names or tuple(map(str, range(samples.spec.classes or 0)))
@@ -165,16 +172,16 @@ def _neighbours(model: Model, samples: Samples, made: Samples, count: int) -> Ne
     def own(i: int) -> Tile:
         label = "" if made.labels is None else names[int(made.labels[i])]
         about = f"Generated image {i + 1}" + (f", class {label}" if label else "")
-        return _tile(made.stored[i], side, about, label, texts)
+        return _make_tile(made.stored[i], side, about, label, texts)
 
-    def beside(i: int, rank: int, one: Near) -> Tile:
+    def beside(i: int, rank: int, one: Neighbour) -> Tile:
         label = "" if samples.labels is None else names[int(samples.labels[one.index])]
         about = f"Training image {one.index}, number {rank + 1} by nearness to image {i + 1}"
         about += f", class {label}" if label else ""
         about += ", mirrored" if one.mirrored else ""
         image = samples.stored[one.index]
         shown = image.flip(-1) if one.mirrored else image
-        return _tile(shown, side, about, f"{one.distance:.1f}", {})
+        return _make_tile(shown, side, about, f"{one.distance:.1f}", {})
 
     return Neighbours(
         tuple(
@@ -189,19 +196,19 @@ def _neighbours(model: Model, samples: Samples, made: Samples, count: int) -> Ne
     )
 
 
-def _tile(image: Tensor, side: int, about: str, caption: str, texts: dict[str, str]) -> Tile:
+def _make_tile(image: Tensor, side: int, about: str, caption: str, texts: dict[str, str]) -> Tile:
     height, width = image.shape[1:]
     if (longer := max(height, width)) > side:
         size = tuple(max(1, round(each * side / longer)) for each in (height, width))
         image = images.resize(image[None], size)[0]
-    uri = data_uri(images.png(image, texts), "png")
+    uri = data_uri(images.to_png(image, texts), "png")
     return Tile(uri, image.shape[2], image.shape[1], about, caption)
 
 
-def _logits(model: Model, samples: Samples, made: Samples) -> Chart:
-    reals = samples.subset(evenly(len(samples), len(made)))
+def _draw_logits(model: Model, samples: Samples, made: Samples) -> Chart:
+    reals = samples.subset(even_indices(len(samples), len(made)))
     found = {
-        name: logits_of(model.discriminator, some, conditional=model.conditional)
+        name: compute_logits(model.discriminator, some, conditional=model.conditional)
         for name, some in (("training samples", reals), ("generated samples", made))
     }
-    return histogram(LOGIT_TITLE, found)
+    return draw_histogram(LOGIT_TITLE, found)

@@ -9,10 +9,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.errors import printable
+from ganzoo.errors import escape_text
 from ganzoo.storage.files import write_text
 from ganzoo_zoo.apps.report import Report, charts, text, training
-from ganzoo_zoo.apps.report.collect import Material, gather
+from ganzoo_zoo.apps.report.collect import ReportData, gather_run
 
 if TYPE_CHECKING:
     from ganzoo.runs.folder import Run
@@ -35,14 +35,14 @@ class Frame:
     caption: str
 
 
-def write(run: Run, path: Path, neighbours: int) -> Report:
+def write_report(run: Run, path: Path, neighbours: int) -> Report:
     """Write the report of a run to a file; see :func:`ganzoo_zoo.apps.report.report`."""
-    found = gather(run, neighbours)
-    frames = _frames(found)
-    plots = [charts.draw(title, curves) for title, curves in found.history.curves.items()]
+    found = gather_run(run, neighbours)
+    frames = _build_frames(found)
+    plots = [charts.draw_curves(title, curves) for title, curves in found.history.curves.items()]
     if found.looks.logits:
         plots.append(found.looks.logits)
-    page = _page(found, frames, plots)
+    page = _render_page(found, frames, plots)
     write_text(path, page)
     rows = found.looks.neighbours.rows if found.looks.neighbours else ()
     return Report(
@@ -63,7 +63,7 @@ def write(run: Run, path: Path, neighbours: int) -> Report:
     )
 
 
-def _frames(found: Material) -> list[Frame]:
+def _build_frames(found: ReportData) -> list[Frame]:
     what = "Sample picture"
     if found.translates:
         what = "Sources, a row of translations below each row of them,"
@@ -73,14 +73,14 @@ def _frames(found: Material) -> list[Frame]:
         caption = f"Step {picture.step:,}"
         about = f"{what} at step {picture.step:,}"
         if surface:
-            span = f"{charts.number(surface.low)} to {charts.number(surface.high)}"
+            span = f"{charts.format_number(surface.low)} to {charts.format_number(surface.high)}"
             caption += f", logits from {span}"
             about += f", before the discriminator's logits from {span}"
         frames.append(Frame(picture, surface, surface.uri() if surface else "", about, caption))
     return frames
 
 
-def _page(found: Material, frames: list[Frame], plots: list[charts.Chart]) -> str:
+def _render_page(found: ReportData, frames: list[Frame], plots: list[charts.Chart]) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -89,9 +89,9 @@ def _page(found: Material, frames: list[Frame], plots: list[charts.Chart]) -> st
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_shown,
+        finalize=_escape_unprintable,
     )
-    environment.filters["begun"] = text.begun
+    environment.filters["begun"] = text.capitalise
     css, script = ((HERE / name).read_text(encoding="utf-8") for name in (CSS, SCRIPT))
     every = [*plots, *found.scores.charts]
     return environment.get_template(TEMPLATE).render(
@@ -116,22 +116,22 @@ def _page(found: Material, frames: list[Frame], plots: list[charts.Chart]) -> st
         neighbours=found.looks.neighbours,
         about_neighbours=text.about_neighbours(found),
         commands=training.commands(found.config),
-        about_again=text.about_again(found),
+        about_again=text.about_reproduction(found),
         versions=training.versions(found.config),
         origin=list(text.origin(found)),
         parts=list(training.parts(found.config)),
-        config=training.whole(found.config),
+        config=training.dump_config(found.config),
         missing=found.missing,
         written_by=version("ganzoo"),
         data=[dict(plot.data) for plot in every],
     )
 
 
-def _shown(value: Any) -> Any:
+def _escape_unprintable(value: Any) -> Any:
     """Return a text as it is printed: letters that a reader does not see are written out."""
     if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
         return value
-    return "\n".join(map(printable, value.split("\n")))
+    return "\n".join(map(escape_text, value.split("\n")))
 
 
 def _policy(css: str, script: str) -> str:

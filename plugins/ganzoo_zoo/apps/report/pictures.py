@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ganzoo.errors import GanzooError, first_line
 from ganzoo.runs.folder import Run
 from ganzoo.storage.files import regular_size
-from ganzoo.training.checkpoint import STEP
+from ganzoo.training.checkpoint import STEP_FOLDER
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,7 +36,7 @@ XMP = "XML:com.adobe.xmp"
 
 
 @dataclass(frozen=True)
-class Way:
+class Encoding:
     """How a picture is encoded again."""
 
     quality: int
@@ -45,10 +45,10 @@ class Way:
     said: str
 
 
-WAYS = (
-    Way(90, 1100, "encoded again, with small losses"),
-    Way(75, 1100, "encoded again, with losses"),
-    Way(60, 560, "made smaller, with losses"),
+ENCODINGS = (
+    Encoding(90, 1100, "encoded again, with small losses"),
+    Encoding(75, 1100, "encoded again, with losses"),
+    Encoding(60, 560, "made smaller, with losses"),
 )
 
 
@@ -75,7 +75,7 @@ class Pictures:
     """What cannot be shown, each with the reason."""
 
 
-def gather(run: Run, wanted: Iterable[int] = (), budget: int = BUDGET) -> Pictures:
+def gather_pictures(run: Run, wanted: Iterable[int] = (), budget: int = BUDGET) -> Pictures:
     """Take the sample pictures of a run.
 
     Args:
@@ -83,18 +83,18 @@ def gather(run: Run, wanted: Iterable[int] = (), budget: int = BUDGET) -> Pictur
         wanted: Steps whose pictures are taken if there are any, besides the first and the last.
         budget: Bytes that they may have together, before base64. Never fewer than one is taken.
     """
-    files = {step: run.picture(step) for step in steps(run)}
+    files = {step: run.picture(step) for step in list_steps(run)}
     found, damaged = len(files), []
     while True:
         # Those of a run are all of one size.
-        most = _most(files[max(files)]) if files else MOST
-        chosen = spread(sorted(files), most, set(wanted) & files.keys())
-        faults = {step: fault for step in chosen if (fault := _fault(files[step]))}
+        most = _max_count(files[max(files)]) if files else MOST
+        chosen = choose_steps(sorted(files), most, set(wanted) & files.keys())
+        faults = {step: fault for step in chosen if (fault := _find_fault(files[step]))}
         if not faults:
             break
         damaged += faults.values()
         files = {step: path for step, path in files.items() if step not in faults}
-    taken, said = _fitting({step: files[step] for step in chosen}, budget)
+    taken, said = _fit_budget({step: files[step] for step in chosen}, budget)
     notes = []
     if len(taken) < len(files):
         notes.append(f"{len(taken)} of {found} pictures, evenly chosen")
@@ -103,19 +103,19 @@ def gather(run: Run, wanted: Iterable[int] = (), budget: int = BUDGET) -> Pictur
     return Pictures(tuple(taken), found, "; ".join(notes), tuple(damaged))
 
 
-def _most(path: Path) -> int:
+def _max_count(path: Path) -> int:
     """Return how many pictures of this one's size are taken."""
     try:
-        width, height = size_of(path)
+        width, height = read_size(path)
     except GanzooError:
         return MOST  # which is said of those that are chosen
     return min(MOST, max(FEWEST, PIXELS // (width * height)))
 
 
-def _fault(path: Path) -> str | None:
+def _find_fault(path: Path) -> str | None:
     """Say why a picture cannot be shown; None if it can."""
     try:
-        with opened(path) as image:
+        with open_png(path) as image:
             image.load()
     except GanzooError as error:
         return str(error)
@@ -124,12 +124,14 @@ def _fault(path: Path) -> str | None:
     return None
 
 
-def steps(run: Run) -> list[int]:
+def list_steps(run: Run) -> list[int]:
     """Return the steps of a run's sample pictures, in no order."""
-    return [int(path.stem) for path in run.samples.glob("*.png") if STEP.fullmatch(path.stem)]
+    return [
+        int(path.stem) for path in run.samples.glob("*.png") if STEP_FOLDER.fullmatch(path.stem)
+    ]
 
 
-def spread(known: Sequence[int], most: int, wanted: Iterable[int] = ()) -> list[int]:
+def choose_steps(known: Sequence[int], most: int, wanted: Iterable[int] = ()) -> list[int]:
     """Choose at most so many steps, evenly by their places, the first and the last among them.
 
     Those that are wanted take the places of the nearest.
@@ -146,13 +148,13 @@ def spread(known: Sequence[int], most: int, wanted: Iterable[int] = ()) -> list[
     return sorted(chosen)
 
 
-def size_of(path: Path) -> tuple[int, int]:
+def read_size(path: Path) -> tuple[int, int]:
     """Return the width and height of a PNG.
 
     Raises:
         GanzooError: it is none, or too large to look at.
     """
-    with opened(path) as image:
+    with open_png(path) as image:
         return image.size
 
 
@@ -161,7 +163,7 @@ def data_uri(data: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def encoded(image: Image.Image, way: Way) -> bytes:
+def encode_webp(image: Image.Image, way: Encoding) -> bytes:
     """Encode a picture as WebP, with what its metadata say of where it comes from."""
     smaller = image.convert("RGBA" if image.mode in ("RGBA", "LA", "PA") else "RGB")
     smaller.thumbnail((way.side, way.side))
@@ -172,37 +174,37 @@ def encoded(image: Image.Image, way: Way) -> bytes:
     return file.getvalue()
 
 
-def _fitting(files: dict[int, Path], budget: int) -> tuple[list[Picture], str]:
+def _fit_budget(files: dict[int, Path], budget: int) -> tuple[list[Picture], str]:
     """Return pictures that fit, and what had to be done for it."""
     if sum(path.stat().st_size for path in files.values()) <= budget:
-        return [_as_it_is(step, path) for step, path in files.items()], ""
+        return [_embed_unchanged(step, path) for step, path in files.items()], ""
     from PIL import features
 
-    for way in WAYS if features.check("webp") else ():
-        probes = spread(sorted(files), 3)
-        known = {step: _again(step, files[step], way) for step in probes}
+    for way in ENCODINGS if features.check("webp") else ():
+        probes = choose_steps(sorted(files), 3)
+        known = {step: _embed_encoded(step, files[step], way) for step in probes}
         mean = sum(len(each.uri) for each in known.values()) / len(known)
         if mean * len(files) > budget * 4 / 3:
             continue
-        made = [known.get(step) or _again(step, path, way) for step, path in files.items()]
+        made = [known.get(step) or _embed_encoded(step, path, way) for step, path in files.items()]
         if sum(len(each.uri) for each in made) <= budget * 4 / 3 or len(made) == 1:
             return made, way.said
-    fewer = spread(sorted(files), max(1, len(files) // 2))
+    fewer = choose_steps(sorted(files), max(1, len(files) // 2))
     if len(fewer) == len(files):
-        return [_as_it_is(step, path) for step, path in files.items()], ""
-    return _fitting({step: files[step] for step in fewer}, budget)
+        return [_embed_unchanged(step, path) for step, path in files.items()], ""
+    return _fit_budget({step: files[step] for step in fewer}, budget)
 
 
-def _as_it_is(step: int, path: Path) -> Picture:
-    return Picture(step, data_uri(path.read_bytes(), "png"), *size_of(path))
+def _embed_unchanged(step: int, path: Path) -> Picture:
+    return Picture(step, data_uri(path.read_bytes(), "png"), *read_size(path))
 
 
-def _again(step: int, path: Path, way: Way) -> Picture:
-    with opened(path) as image:
-        return Picture(step, data_uri(encoded(image, way), "webp"), *image.size)
+def _embed_encoded(step: int, path: Path, way: Encoding) -> Picture:
+    with open_png(path) as image:
+        return Picture(step, data_uri(encode_webp(image, way), "webp"), *image.size)
 
 
-def opened(path: Path) -> Image.Image:
+def open_png(path: Path) -> Image.Image:
     """Open a PNG, of which no more than the beginning is read.
 
     Raises:

@@ -6,14 +6,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ganzoo.runs.reproduce import argument
+from ganzoo.runs.reproduce import format_argument
 from ganzoo.runs.scores import ScoreRow
-from ganzoo_zoo.apps.report.charts import Chart, draw
+from ganzoo_zoo.apps.report.charts import Chart, draw_curves
 
 MOST_ROWS = 2000
 """Scores of which the page tells, the newest."""
 MOST_CHARTS = 8
-OWN = {"metric", "value", "std", "higher_is_better", "options", "seed", "repeats", "step", "note"}
+OWN_FIELDS = {
+    "metric",
+    "value",
+    "std",
+    "higher_is_better",
+    "options",
+    "seed",
+    "repeats",
+    "step",
+    "note",
+}
 """What scores that are found together may each have of their own."""
 
 
@@ -56,7 +66,7 @@ class Scores:
     left_out: int
 
 
-def gather(rows: Sequence[ScoreRow], best: int | None, last: int | None) -> Scores:
+def gather_scores(rows: Sequence[ScoreRow], best: int | None, last: int | None) -> Scores:
     """Put scores together.
 
     Args:
@@ -67,40 +77,42 @@ def gather(rows: Sequence[ScoreRow], best: int | None, last: int | None) -> Scor
     shown = rows[-MOST_ROWS:]
     groups: dict[str, list[ScoreRow]] = {}
     for row in shown:
-        groups.setdefault(row.model_dump_json(exclude=OWN), []).append(row)
+        groups.setdefault(row.model_dump_json(exclude=OWN_FIELDS), []).append(row)
     titles: dict[int, list[str]] = {}
     for step, word in ((best, "best"), (last, "last")):
         if step is not None:
             titles.setdefault(step, []).append(word)
     columns = tuple(f"{' and '.join(words)}, step {step:,}" for step, words in titles.items())
-    found = tuple(_group(rows, tuple(titles)) for rows in groups.values())
-    return Scores(found, columns, tuple(_charts(shown, best)), len(rows) - len(shown))
+    found = tuple(_build_group(rows, tuple(titles)) for rows in groups.values())
+    return Scores(found, columns, tuple(_draw_charts(shown, best)), len(rows) - len(shown))
 
 
-def _group(rows: Sequence[ScoreRow], steps: Sequence[int]) -> Group:
+def _build_group(rows: Sequence[ScoreRow], steps: Sequence[int]) -> Group:
     metrics = []
-    for same in _alike(rows):
+    for same in _group_comparable(rows):
         first, newest = same[0], {row.step: row for row in same}
-        options = ", ".join(f"{name}={argument(value)}" for name, value in first.options.items())
-        values = tuple(_shown(newest.get(step)) for step in steps)
-        metrics.append(Metric(first.metric, _better(first), options, values))
+        options = ", ".join(
+            f"{name}={format_argument(value)}" for name, value in first.options.items()
+        )
+        values = tuple(_format_score(newest.get(step)) for step in steps)
+        metrics.append(Metric(first.metric, _better_word(first), options, values))
     return Group(tuple(metrics), _protocol(rows[0]), tuple(rows))
 
 
-def _charts(rows: Sequence[ScoreRow], best: int | None) -> Iterator[Chart]:
+def _draw_charts(rows: Sequence[ScoreRow], best: int | None) -> Iterator[Chart]:
     """Draw what was judged in the same way at several steps."""
     curves = [
         (same[0], {row.step: row.value for row in same if row.step is not None})
-        for same in _alike(rows)
+        for same in _group_comparable(rows)
     ]
     several = [(row, curve) for row, curve in curves if len(curve) > 1]
     for number, (row, curve) in enumerate(several[:MOST_CHARTS]):
-        title = f"{row.metric}, {_better(row)} is better"
+        title = f"{row.metric}, {_better_word(row)} is better"
         marked = {row.metric: best} if best in curve else {}
-        yield draw(title, {row.metric: curve}, marked, salt=f" {number}")
+        yield draw_curves(title, {row.metric: curve}, marked, salt=f" {number}")
 
 
-def _alike(rows: Iterable[ScoreRow]) -> list[list[ScoreRow]]:
+def _group_comparable(rows: Iterable[ScoreRow]) -> list[list[ScoreRow]]:
     """Put rows together that compare."""
     found: dict[str, list[ScoreRow]] = {}
     for row in rows:
@@ -108,16 +120,16 @@ def _alike(rows: Iterable[ScoreRow]) -> list[list[ScoreRow]]:
     return list(found.values())
 
 
-def _better(row: ScoreRow) -> str:
+def _better_word(row: ScoreRow) -> str:
     return "higher" if row.higher_is_better else "lower"
 
 
-def _shown(row: ScoreRow | None) -> str:
+def _format_score(row: ScoreRow | None) -> str:
     return "" if row is None else row.shown().replace("+-", "±")
 
 
 def _protocol(row: ScoreRow) -> tuple[tuple[str, str], ...]:
-    fields: Mapping[str, Any] = row.model_dump(mode="json", exclude=OWN)
+    fields: Mapping[str, Any] = row.model_dump(mode="json", exclude=OWN_FIELDS)
     found: list[tuple[str, str]] = []
     for name, value in fields.items():
         if isinstance(value, dict):
@@ -125,5 +137,5 @@ def _protocol(row: ScoreRow) -> tuple[tuple[str, str], ...]:
         elif name == "image_size" and value:
             found.append((name, " x ".join(map(str, value))))
         else:
-            found.append((name, "none" if value is None else argument(value)))
+            found.append((name, "none" if value is None else format_argument(value)))
     return tuple(found)

@@ -11,8 +11,8 @@ import torch
 
 from ganzoo.errors import GanzooError, first_line
 from ganzoo.media import images
-from ganzoo.models.model import evaluating
-from ganzoo_zoo.apps.report.pictures import data_uri, opened
+from ganzoo.models.model import evaluation_mode
+from ganzoo_zoo.apps.report.pictures import data_uri, open_png
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -53,20 +53,20 @@ class Surface:
         images.save_png(self.levels[None], path, {**texts, **ends})
 
 
-def fits(spec: DataSpec, *, conditional: bool) -> bool:
+def has_surface(spec: DataSpec, *, conditional: bool) -> bool:
     """Tell whether a discriminator has one surface: of the plane, and whatever the class."""
     return spec.shape == (2,) and spec.modes is not None and not conditional
 
 
-def surface(discriminator: nn.Module, spec: DataSpec) -> Surface:
+def compute_surface(discriminator: nn.Module, spec: DataSpec) -> Surface:
     """Judge the plane that the sample pictures of points show.
 
     Raises:
         GanzooError: a logit is not finite.
     """
     device = next(discriminator.parameters()).device
-    plane = images.lattice(*images.frame(torch.tensor(spec.modes)), SIDE)
-    with evaluating(discriminator), torch.inference_mode():
+    plane = images.lattice(*images.find_frame(torch.tensor(spec.modes)), SIDE)
+    with evaluation_mode(discriminator), torch.inference_mode():
         logits = discriminator(plane.to(device)).float().cpu()
     logits = logits.reshape(SIDE, SIDE, -1).mean(2)
     if not logits.isfinite().all():
@@ -83,7 +83,7 @@ def read_surface(path: Path) -> Surface:
         GanzooError: it is something else.
     """
     try:
-        with opened(path) as image:
+        with open_png(path) as image:
             if (image.size, image.mode) != ((SIDE, SIDE), "L"):
                 raise GanzooError(f"it is no grey picture of {SIDE} x {SIDE} pixels")
             data = bytearray(image.tobytes())

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.storage.paths import without_folders
+from ganzoo.storage.paths import strip_folders
 from ganzoo_zoo.apps.report import history
 
 if TYPE_CHECKING:
-    from ganzoo_zoo.apps.report.collect import Material
+    from ganzoo_zoo.apps.report.collect import ReportData
 
 MOST_WARNINGS = 50
 """Warnings that are shown."""
 
 
-def begun(text: str) -> str:
+def capitalise(text: str) -> str:
     """Return a text as a sentence begins."""
     return text[:1].upper() + text[1:]
 
 
-def sections(found: Material, *, plotted: bool) -> Iterator[tuple[str, str]]:
+def sections(found: ReportData, *, plotted: bool) -> Iterator[tuple[str, str]]:
     """Yield the sections that there are, each by its name in links and the word for it."""
     yield "samples", "Samples"
     if plotted or found.progress.steps:
@@ -34,7 +34,7 @@ def sections(found: Material, *, plotted: bool) -> Iterator[tuple[str, str]]:
         yield "missing", "Not shown"
 
 
-def status(found: Material) -> str:
+def status(found: ReportData) -> str:
     """Say how far the run came."""
     at = found.progress
     if at.finished:
@@ -49,11 +49,11 @@ def status(found: Material) -> str:
     return f"{said}."
 
 
-def warnings(found: Material) -> Iterator[str]:
+def warnings(found: ReportData) -> Iterator[str]:
     """Yield what was warned of, each warning once."""
     every = dict.fromkeys(found.history.warnings)
     for message in list(every)[:MOST_WARNINGS]:
-        yield begun(message.partition("\n")[0])
+        yield capitalise(message.partition("\n")[0])
     if (more := len(every) - MOST_WARNINGS) > 0:
         yield f"And {more:,} more."
     if (times := found.progress.retries) and not found.machine:  # or the tracker has it all
@@ -61,7 +61,7 @@ def warnings(found: Material) -> Iterator[str]:
         yield f"The run diverged and went back to a checkpoint {how}, with lower learning rates."
 
 
-def about_frames(found: Material) -> str:
+def about_frames(found: ReportData) -> str:
     """Say what the sample pictures show."""
     said = ["The averaged generator, with the same latents at each step."]
     if found.translates:
@@ -76,11 +76,11 @@ def about_frames(found: Material) -> str:
     if 0 < len(found.surfaces) < len(found.pictures.taken):
         said.append("A run keeps the last one; --tracker report keeps its logits at each picture.")
     if found.pictures.note:
-        said.append(f"{begun(found.pictures.note)}.")
+        said.append(f"{capitalise(found.pictures.note)}.")
     return " ".join(said)
 
 
-def about_curves(found: Material) -> str:
+def about_curves(found: ReportData) -> str:
     """Say what the curves show."""
     said = [
         "What both networks minimised, term by term. The terms of an adversarial loss need not "
@@ -94,7 +94,7 @@ def about_curves(found: Material) -> str:
     return " ".join(said)
 
 
-def about_neighbours(found: Material) -> str:
+def about_neighbours(found: ReportData) -> str:
     """Say what stands beside what; nothing if nothing does."""
     near = found.looks.neighbours
     if near is None:
@@ -116,7 +116,7 @@ def about_neighbours(found: Material) -> str:
     return " ".join(said)
 
 
-def about_again(found: Material) -> str:
+def about_reproduction(found: ReportData) -> str:
     """Say what comes of training it again."""
     said = "The same versions on the same machine with as many threads end in the same bytes."
     if (init := found.config.init) is not None and init.revision is None:
@@ -124,7 +124,7 @@ def about_again(found: Material) -> str:
     return said
 
 
-def facts(found: Material) -> Iterator[tuple[str, str, str]]:
+def facts(found: ReportData) -> Iterator[tuple[str, str, str]]:
     """Yield what there is to know at a glance: a word, a value, and what more there is to say."""
     config, at, logged = found.config, found.progress, found.history
     train = config.train
@@ -155,17 +155,17 @@ def facts(found: Material) -> Iterator[tuple[str, str, str]]:
     if (init := config.init) is not None:
         revision = f", commit {init.revision[:12]}" if init.revision else ""
         yield "Started from", init.name, f"at its step {init.step:,}{revision}"
-    yield from _best(found)
+    yield from _best_scores(found)
 
 
 def _files(options: dict[str, Any]) -> Iterator[str]:
     """Yield the last names of the paths among a dataset's options."""
     for value in options.values():
-        if isinstance(value, str) and (short := without_folders(value)) != value:
+        if isinstance(value, str) and (short := strip_folders(value)) != value:
             yield short
 
 
-def _best(found: Material) -> Iterator[tuple[str, str, str]]:
+def _best_scores(found: ReportData) -> Iterator[tuple[str, str, str]]:
     """Yield the first metric of each group at the first of the steps that stand side by side."""
     for group in found.scores.groups[:3]:
         for metric in group.metrics[:1]:
@@ -174,7 +174,7 @@ def _best(found: Material) -> Iterator[tuple[str, str, str]]:
                 yield metric.name, metric.values[0], where
 
 
-def origin(found: Material) -> Iterator[tuple[str, str]]:
+def origin(found: ReportData) -> Iterator[tuple[str, str]]:
     """Yield what it was trained from and on, a word and a value."""
     config = found.config
     yield "data", config.data.name

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from ganzoo.errors import InputError
-from ganzoo.runs.metrics import Curve, is_number, logged_rows
+from ganzoo.runs.metrics import Curve, is_number, read_metrics
 from ganzoo.storage.files import read_json
 
 NAMES = ("real", "fake")
 """What the discriminator tells apart, in its lines of logits."""
 
 
-class Kept:
+class TrackerFiles:
     """The folder of what is kept of a run.
 
     Args:
@@ -37,7 +37,7 @@ class Kept:
             InputError: something that is not a regular file is in its place.
         """
         curves: dict[str, Curve] = {}
-        for step, row in logged_rows(self.logits) if self.logits.exists() else ():
+        for step, row in read_metrics(self.logits) if self.logits.exists() else ():
             for name in NAMES:
                 if is_number(row.get(name)):
                     curves.setdefault(name, {})[step] = row[name]
@@ -49,7 +49,7 @@ class Kept:
         Raises:
             InputError: something that is not a regular file is in its place.
         """
-        rows = logged_rows(self.warnings) if self.warnings.exists() else ()
+        rows = read_metrics(self.warnings) if self.warnings.exists() else ()
         return [str(row.get("message")) for _, row in rows]
 
     def read_machine(self) -> dict[str, str]:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ganzoo.compute.devices import processor
+from ganzoo.compute.devices import processor_name
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.evaluation.nearest import evenly
+from ganzoo.evaluation.nearest import even_indices
 from ganzoo.runs.folder import Run
 from ganzoo.storage.files import append_line, drop_lines_after, to_json, write_text
-from ganzoo.training.checkpoint import STEP
+from ganzoo.training.checkpoint import STEP_FOLDER
 from ganzoo_zoo.apps.report import report
-from ganzoo_zoo.apps.report.logits import logits_of
-from ganzoo_zoo.apps.report.surface import fits, surface
-from ganzoo_zoo.apps.report.tracker_files import NAMES, Kept
+from ganzoo_zoo.apps.report.logits import compute_logits
+from ganzoo_zoo.apps.report.surface import has_surface, compute_surface
+from ganzoo_zoo.apps.report.tracker_files import NAMES, TrackerFiles
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -41,11 +41,11 @@ class ReportedRun:
     def __init__(self, folder: Path, neighbours: int, step: int) -> None:
         self.folder = folder
         self.neighbours = neighbours
-        self.kept = Kept(folder)
+        self.kept = TrackerFiles(folder)
         self.kept.surfaces.mkdir(parents=True, exist_ok=True)
         drop_lines_after(self.kept.logits, step)
         for path in self.kept.surfaces.glob("*.png"):
-            if STEP.fullmatch(path.stem) and int(path.stem) > step:
+            if STEP_FOLDER.fullmatch(path.stem) and int(path.stem) > step:
                 path.unlink()
         self._told = False
 
@@ -61,7 +61,7 @@ class ReportedRun:
         """Keep logits, the machine that they were found on, and of points their surface."""
         if not self._told:
             device = next(discriminator.parameters()).device
-            write_text(self.kept.machine, to_json(_machine(device)))
+            write_text(self.kept.machine, to_json(_describe_machine(device)))
             self._told = True
         try:
             self._look(step, discriminator, fake, real)
@@ -72,14 +72,14 @@ class ReportedRun:
         conditional = fake.labels is not None
         row: dict[str, Any] = {"step": step}
         for name, samples in zip(NAMES, (real, fake), strict=True):
-            some = samples.subset(evenly(len(samples), JUDGED))
-            logits = logits_of(discriminator, some, conditional=conditional)
+            some = samples.subset(even_indices(len(samples), JUDGED))
+            logits = compute_logits(discriminator, some, conditional=conditional)
             row[name] = logits.mean().item()
         drop_lines_after(self.kept.logits, step - 1)  # a resumed run comes here again
         append_line(self.kept.logits, row)
-        if fits(real.spec, conditional=conditional):
+        if has_surface(real.spec, conditional=conditional):
             texts = {"Description": f"The discriminator's logits over the plane, step {step}"}
-            surface(discriminator, real.spec).save(self.kept.surface(step), texts)
+            compute_surface(discriminator, real.spec).save(self.kept.surface(step), texts)
 
     def warned(self, step: int, message: str) -> None:
         """Keep what the run's own files do not: that it diverged, and what it did then."""
@@ -95,11 +95,11 @@ class ReportedRun:
         report(run, neighbours=self.neighbours)
 
 
-def _machine(device: torch.device) -> dict[str, Any]:
+def _describe_machine(device: torch.device) -> dict[str, Any]:
     gpu = device.type == "cuda"
     return {
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if gpu else device.type,

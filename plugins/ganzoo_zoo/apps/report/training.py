@@ -12,7 +12,7 @@ from ganzoo.config import TrainOptions
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.models.folder import ModelFolder
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, Kind
-from ganzoo.runs.reproduce import Again, again, argument, command
+from ganzoo.runs.reproduce import Reproduction, build_reproduction, format_argument, train_command
 from ganzoo.storage.files import read_json, to_json
 from ganzoo.training import checkpoint
 
@@ -68,7 +68,7 @@ class Progress:
         return self.model == self.steps
 
 
-def progress(run: Run, config: RunConfig, logged: int, pictured: int) -> Progress:
+def find_progress(run: Run, config: RunConfig, logged: int, pictured: int) -> Progress:
     """Find how far a run came.
 
     Args:
@@ -86,7 +86,7 @@ def progress(run: Run, config: RunConfig, logged: int, pictured: int) -> Progres
         model=None if model is None else model.step,
         best=None if best is None else best.step,
         spec=None if model is None else model.spec,
-        retries=_retries(run.checkpoints, saved),
+        retries=_count_retries(run.checkpoints, saved),
     )
 
 
@@ -100,8 +100,8 @@ def parts(config: RunConfig) -> Iterator[Part]:
         ("Tracker", TRACKER, config.trackers),
     ):
         for choice in choices:
-            yield _part(title, kind, choice)
-    options = _options(config.train.model_dump(mode="json"), TrainOptions)
+            yield _describe_part(title, kind, choice)
+    options = _describe_options(config.train.model_dump(mode="json"), TrainOptions)
     yield Part("Training", "", "", "", "", options)
 
 
@@ -116,47 +116,49 @@ def versions(config: RunConfig) -> list[tuple[str, str]]:
 def commands(config: RunConfig) -> tuple[str, str] | None:
     """Return the command and the Python that train a run again; None if that is not known here."""
     try:
-        return command(config, whole=True), _python(again(config))
+        return train_command(config, whole=True), _python_code(build_reproduction(config))
     except GanzooError:
         return None
 
 
-def _python(found: Again) -> str:
+def _python_code(found: Reproduction) -> str:
     given: dict[str, Any] = {"loss": found.loss, "data": found.data}
     if found.init is not None:
         given["init"] = found.init
     given |= {"steps": found.steps, "seed": found.seed}
     if found.trackers:
         given["trackers"] = list(found.trackers)
-    calls = [f"    {_literal(found.architecture)},"]
-    calls += [f"    {key}={_literal(value)}," for key, value in given.items()]
+    calls = [f"    {_format_literal(found.architecture)},"]
+    calls += [f"    {key}={_format_literal(value)}," for key, value in given.items()]
     if found.settings:
         items = found.settings.items()
-        settings = [f"        {_literal(key)}: {_literal(value)}," for key, value in items]
+        settings = [
+            f"        {_format_literal(key)}: {_format_literal(value)}," for key, value in items
+        ]
         calls += ["    settings={", *settings, "    },"]
     return "\n".join(("import ganzoo", "", "run = ganzoo.train(", *calls, ")"))
 
 
-def _literal(value: Any) -> str:
+def _format_literal(value: Any) -> str:
     """Write a value as Python has it, with the quotes of this house."""
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list):
-        return f"[{', '.join(map(_literal, value))}]"
+        return f"[{', '.join(map(_format_literal, value))}]"
     if isinstance(value, dict):
-        items = (f"{_literal(key)}: {_literal(each)}" for key, each in value.items())
+        items = (f"{_format_literal(key)}: {_format_literal(each)}" for key, each in value.items())
         return f"{{{', '.join(items)}}}"
     return repr(value)
 
 
-def whole(config: RunConfig) -> str:
+def dump_config(config: RunConfig) -> str:
     """Return the configuration as its file holds it."""
     return to_json(config.model_dump(mode="json"))
 
 
-def _part(title: str, kind: Kind, choice: ComponentChoice) -> Part:
+def _describe_part(title: str, kind: Kind, choice: ComponentChoice) -> Part:
     try:
-        entry = registry.find_from(kind, choice.name, choice.package, choice.version)
+        entry = registry.find_in_package(kind, choice.name, choice.package, choice.version)
         found: type[Component] | None = entry.load()
     except InputError:
         found = None
@@ -166,14 +168,14 @@ def _part(title: str, kind: Kind, choice: ComponentChoice) -> Part:
         f"{choice.package} {choice.version}",
         found.summary() if found else "",
         (found.paper or "") if found else "",
-        _options(choice.options, found),
+        _describe_options(choice.options, found),
     )
 
 
-def _options(options: dict[str, Any], found: Any) -> tuple[Option, ...]:
+def _describe_options(options: dict[str, Any], found: Any) -> tuple[Option, ...]:
     fields = found.model_fields if found else {}
     return tuple(
-        Option(name, argument(value), getattr(fields.get(name), "description", None) or "")
+        Option(name, format_argument(value), getattr(fields.get(name), "description", None) or "")
         for name, value in options.items()
     )
 
@@ -185,7 +187,7 @@ def _model(path: Path) -> Any:
         return None
 
 
-def _retries(folder: Path, saved: list[int]) -> int:
+def _count_retries(folder: Path, saved: list[int]) -> int:
     if not saved:
         return 0
     try:

@@ -31,7 +31,7 @@ def read_names(text: str, option: str) -> tuple[str, ...]:
 
 def read_data(text: str | None) -> str | None:
     """Return the name of a dataset as it is, and a path so that it leads there from anywhere."""
-    if text is None or registry.called(DATASET, text) or not user_path(text).exists():
+    if text is None or registry.find_all(DATASET, text) or not user_path(text).exists():
         return text
     return str(user_path(text).resolve())
 
@@ -80,16 +80,16 @@ def read_settings(
     settings: dict[str, tuple[str, ...]] = {}
     for item in items:
         ((key, text),) = parse_settings([item]).items()
-        models = _models(key, architectures, losses, data)
+        models = _option_models(key, architectures, losses, data)
         name = key.rpartition(".")[2]
         fields = [model.model_fields[name] for model in models if name in model.model_fields]
-        whole = any(_holds_commas(field.annotation) for field in fields)
+        whole = any(_has_commas(field.annotation) for field in fields)
         values = (text,) if whole or "," not in text else read_names(text, f"--set {key}")
         settings[key] = settings.get(key, ()) + values
     return settings
 
 
-def _models(
+def _option_models(
     key: str, architectures: Sequence[str], losses: Sequence[str], data: str | None
 ) -> Iterator[Any]:
     """Yield what may have an option: classes of components, or what is set under ``train.``."""
@@ -111,14 +111,14 @@ def _models(
 
 
 def _dataset(data: str) -> Any:
-    if not registry.called(DATASET, data):
+    if not registry.find_all(DATASET, data):
         chosen = choose_data(data, {})  # a path
         data = f"{chosen.package}:{chosen.name}"
     return registry.get(DATASET, data)
 
 
-def _holds_commas(annotation: Any) -> bool:
+def _has_commas(annotation: Any) -> bool:
     origin = get_origin(annotation)
     if origin in (Union, UnionType, Annotated):
-        return any(map(_holds_commas, get_args(annotation)))
+        return any(map(_has_commas, get_args(annotation)))
     return (origin or annotation) in WHOLE

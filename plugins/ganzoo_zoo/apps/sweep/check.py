@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from ganzoo.compute.devices import resolve_device
-from ganzoo.compute.seeding import kept_randomness
+from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import ComponentChoice, RunConfig
 from ganzoo.errors import InputError
 from ganzoo.evaluation.features import Extractors
-from ganzoo.evaluation.scoring import chosen_metrics, ranking_metrics
+from ganzoo.evaluation.scoring import choose_metrics, choose_ranking_metrics
 from ganzoo.protocols.dataset import Samples
 from ganzoo.registry import DATASET
-from ganzoo.training.prepare import prepared
-from ganzoo.training.sanity_checks import complaints
+from ganzoo.training.prepare import build_trainer
+from ganzoo.training.sanity_checks import warnings_before_start
 from ganzoo_zoo.apps.sweep.folder import Plan
-from ganzoo_zoo.apps.sweep.grid import Cell, combination_in_words
+from ganzoo_zoo.apps.sweep.grid import Cell, describe_combination
 
 
-def check(cells: Iterable[Cell], plan: Plan, warned: Callable[[str], None]) -> None:
+def check_cells(cells: Iterable[Cell], plan: Plan, warned: Callable[[str], None]) -> None:
     """Build what each combination needs, once, and say what is doubtful.
 
     Networks are built on the CPU, so that no device is held by what only looks on.
@@ -32,22 +32,22 @@ def check(cells: Iterable[Cell], plan: Plan, warned: Callable[[str], None]) -> N
         InputError: parts of a combination do not fit together, which the message says of which.
         ganzoo.errors.GanzooError: data or weights of an extractor cannot be had.
     """
-    for data, combinations in _by_data(cells):
+    for data, combinations in _group_by_data(cells):
         samples = data.build(DATASET).read()
         for message in samples.complaints():
             warned(message)
         _check_metrics(plan, samples)
         for cell in combinations:
-            words = combination_in_words(cell.combination)
+            words = describe_combination(cell.combination)
             try:
-                found = _doubts(cell.config, samples)
+                found = _find_warnings(cell.config, samples)
             except InputError as error:
                 raise type(error)(f"{words}: {error}") from None
             for message in found:
                 warned(f"{words}: {message}")
 
 
-def _by_data(cells: Iterable[Cell]) -> list[tuple[ComponentChoice, list[Cell]]]:
+def _group_by_data(cells: Iterable[Cell]) -> list[tuple[ComponentChoice, list[Cell]]]:
     """Return one cell of each combination, by the data that they are trained on."""
     first: dict[tuple[tuple[str, str], ...], Cell] = {}
     for cell in cells:
@@ -61,15 +61,17 @@ def _by_data(cells: Iterable[Cell]) -> list[tuple[ComponentChoice, list[Cell]]]:
 
 def _check_metrics(plan: Plan, samples: Samples) -> None:
     """Miss what judging needs now: a metric that fits, and what it looks through."""
-    evaluators = chosen_metrics(plan.metrics or None, samples.spec)
+    evaluators = choose_metrics(plan.metrics or None, samples.spec)
     extractors = Extractors(None, None, samples.spec, resolve_device("cpu"))
-    with kept_randomness():
+    with preserve_rng_state():
         extractors.load(evaluators.values())
 
 
-def _doubts(config: RunConfig, samples: Samples) -> list[str]:
+def _find_warnings(config: RunConfig, samples: Samples) -> list[str]:
     resolve_device(config.train.device)
     if config.train.eval_every:
-        ranking_metrics(config.train.eval_metric, samples.spec)
+        choose_ranking_metrics(config.train.eval_metric, samples.spec)
     train = config.train.model_copy(update={"device": "cpu"})
-    return list(complaints(prepared(config.model_copy(update={"train": train}), samples)))
+    return list(
+        warnings_before_start(build_trainer(config.model_copy(update={"train": train}), samples))
+    )

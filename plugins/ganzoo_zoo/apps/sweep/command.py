@@ -18,7 +18,7 @@ from ganzoo.cli.common import (
     Precision,
     TrainCommand,
     TrainingData,
-    names_of,
+    complete_names,
     note,
     print_json,
     print_table,
@@ -36,12 +36,12 @@ SHORT = ("steps", "batch_size", "device", "precision")
 app = typer.Typer(rich_markup_mode=None)
 
 
-def _lists_of(kind: Kind) -> Callable[[str], list[str]]:
+def _complete_list(kind: Kind) -> Callable[[str], list[str]]:
     """Return a completion of the last name of a comma list."""
 
     def complete(incomplete: str) -> list[str]:
         before, comma, last = incomplete.rpartition(",")
-        return [f"{before}{comma}{name}" for name in names_of(kind)(last)]
+        return [f"{before}{comma}{name}" for name in complete_names(kind)(last)]
 
     return complete
 
@@ -54,7 +54,7 @@ def sweep(
         typer.Argument(
             metavar="ARCH[,ARCH]",
             help="Names of architectures; not needed with --resume.",
-            autocompletion=_lists_of(ARCHITECTURE),
+            autocompletion=_complete_list(ARCHITECTURE),
         ),
     ] = None,
     loss: Annotated[
@@ -62,7 +62,7 @@ def sweep(
         typer.Option(
             metavar="NAME[,NAME]",
             help="Names of losses; by default each architecture's own.",
-            autocompletion=_lists_of(LOSS),
+            autocompletion=_complete_list(LOSS),
         ),
     ] = None,
     data: TrainingData = None,
@@ -94,7 +94,7 @@ def sweep(
         typer.Option(
             help="What judges each run at its end; repeatable; the first ranks. By default all "
             "that fit the data, ranked by the one that ranks snapshots.",
-            autocompletion=names_of(EVALUATOR),
+            autocompletion=complete_names(EVALUATOR),
         ),
     ] = None,
     samples: Annotated[
@@ -138,13 +138,13 @@ def sweep(
         _refuse_beside_resume(context.params)
         from ganzoo_zoo.apps.sweep.sweep import resume as go_on
 
-        with _progress() as watcher:
+        with _make_progress() as watcher:
             results = go_on(resume, workers, watcher)
         _finish(results, as_json)
         return
     if architecture is None:
         raise InputError("name an architecture to train, such as those of 'ganzoo list'")
-    grid = _grid(architecture, loss, data, image_size, settings or [], seeds, context.params)
+    grid = _build_grid(architecture, loss, data, image_size, settings or [], seeds, context.params)
     if print_commands:
         if as_json:
             raise InputError("--print prints commands and nothing else: leave --json away")
@@ -152,7 +152,7 @@ def sweep(
         return
     from ganzoo_zoo.apps.sweep.sweep import sweep as swept
 
-    with _progress() as watcher:
+    with _make_progress() as watcher:
         results = swept(
             grid, out, metrics=metric or (), samples=samples, workers=workers, watcher=watcher
         )
@@ -168,7 +168,7 @@ def _refuse_beside_resume(given: dict[str, Any]) -> None:
         raise InputError(f"--resume goes on with the sweep as it is: leave {called} away")
 
 
-def _grid(
+def _build_grid(
     architecture: str,
     loss: str | None,
     data: str | None,
@@ -200,15 +200,15 @@ def _grid(
 
 def _print_commands(grid: Grid, out: Path | None) -> None:
     from ganzoo.storage.files import user_path
-    from ganzoo_zoo.apps.sweep.folder import fresh_folder
+    from ganzoo_zoo.apps.sweep.folder import choose_folder
 
     cells = grid.cells()
-    folder = user_path(out) if out else fresh_folder(grid, cells)
+    folder = user_path(out) if out else choose_folder(grid, cells)
     for cell in cells:
         print(cell.command(folder))
 
 
-def _progress() -> Any:
+def _make_progress() -> Any:
     from ganzoo_zoo.apps.sweep.progress import Progress
 
     return Progress()

@@ -9,9 +9,9 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from ganzoo.component import Options, complaint
+from ganzoo.component import Options, explain_error
 from ganzoo.errors import InputError
-from ganzoo.runs.folder import RUNS
+from ganzoo.runs.folder import RUNS_FOLDER
 from ganzoo.storage.files import read_json, to_json, write_text
 from ganzoo_zoo.apps.sweep.grid import Cell, Grid
 
@@ -45,7 +45,7 @@ def read_plan(folder: Path) -> Plan:
     try:
         return Plan.model_validate(read_json(path))
     except ValidationError as error:
-        raise InputError(f"{path} is not what a sweep is: {complaint(error)}") from None
+        raise InputError(f"{path} is not what a sweep is: {explain_error(error)}") from None
 
 
 def write_plan(folder: Path, plan: Plan) -> None:
@@ -53,7 +53,7 @@ def write_plan(folder: Path, plan: Plan) -> None:
     write_text(folder / PLAN_FILE, to_json(plan.model_dump(mode="json")))
 
 
-def continued(folder: Path, plan: Plan, cells: Iterable[Cell]) -> Plan:
+def continue_plan(folder: Path, plan: Plan, cells: Iterable[Cell]) -> Plan:
     """Return the plan under which a folder is gone on with; a fresh folder takes any.
 
     More may be asked for than before, but nothing else: all runs that were planned must be among
@@ -64,7 +64,7 @@ def continued(folder: Path, plan: Plan, cells: Iterable[Cell]) -> Plan:
     """
     cells = {cell.name: cell for cell in cells}
     if not (folder / PLAN_FILE).exists():
-        if folder.exists() and not (folder.is_dir() and _content(folder) <= cells.keys()):
+        if folder.exists() and not (folder.is_dir() and _list_content(folder) <= cells.keys()):
             raise InputError(f"{folder} exists already and is no sweep; choose another --out")
         return plan
     before = read_plan(folder)
@@ -82,18 +82,18 @@ def continued(folder: Path, plan: Plan, cells: Iterable[Cell]) -> Plan:
     return plan.model_copy(update={"threads": before.threads})
 
 
-def _content(folder: Path) -> set[str]:
+def _list_content(folder: Path) -> set[str]:
     """List what is in a folder, but for what a sweep leaves that died before it wrote its plan."""
     return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
 
 
-def fresh_folder(grid: Grid, cells: Iterable[Cell]) -> Path:
+def choose_folder(grid: Grid, cells: Iterable[Cell]) -> Path:
     """Choose a folder under ``runs/`` that is not there."""
     data = dict.fromkeys(cell.config.data.name for cell in cells)
     names = [*(name.rpartition(":")[2] for name in grid.architectures), *data]
     stem = "-".join(["sweep", *names])[:100] + datetime.now().strftime("-%Y%m%d-%H%M%S")
-    path, taken = Path(RUNS) / stem, 1
+    path, taken = Path(RUNS_FOLDER) / stem, 1
     while path.exists():
         taken += 1
-        path = Path(RUNS) / f"{stem}-{taken}"
+        path = Path(RUNS_FOLDER) / f"{stem}-{taken}"
     return path

@@ -94,12 +94,12 @@ class Grid(Options):
             try:
                 config = resolve(architecture, loss, self.data, settings)
             except InputError as error:
-                words = [architecture, loss, *_shown(chosen), f"seed {seed}"]
+                words = [architecture, loss, *_format_settings(chosen), f"seed {seed}"]
                 raise type(error)(f"{', '.join(filter(None, words))}: {error}") from None
             names = {"architecture": config.architecture.name, "loss": config.loss.name}
-            words = [*names.values(), *_shown(chosen), f"seed{seed}"]
+            words = [*names.values(), *_format_settings(chosen), f"seed{seed}"]
             yield Cell(
-                name="-".join(map(_plain, words))[:LONGEST_NAME],
+                name="-".join(map(_safe_word, words))[:LONGEST_NAME],
                 architecture=architecture,
                 loss=loss,
                 data=self.data,
@@ -130,7 +130,7 @@ class Cell:
     @property
     def words(self) -> str:
         """What messages call it."""
-        return f"{combination_in_words(self.combination)}, seed {self.seed}"
+        return f"{describe_combination(self.combination)}, seed {self.seed}"
 
     def called(self, name: str) -> Cell:
         """Return the same run under another name."""
@@ -150,11 +150,11 @@ class Cell:
         return shlex.join([*words, "--out", str(folder / self.name)])
 
 
-def combination_in_words(combination: Mapping[str, str]) -> str:
+def describe_combination(combination: Mapping[str, str]) -> str:
     """Name a combination: ``dcgan, hinge, base_channels=32``."""
     settings = {key: value for key, value in combination.items() if "." in key}
     names = [value for key, value in combination.items() if "." not in key]
-    return ", ".join([*names, *_shown(settings)])
+    return ", ".join([*names, *_format_settings(settings)])
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
@@ -163,12 +163,12 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
     return {key: name if own.count(name) == 1 else key for key, name in zip(keys, own, strict=True)}
 
 
-def _shown(settings: Mapping[str, str]) -> list[str]:
+def _format_settings(settings: Mapping[str, str]) -> list[str]:
     names = short_names(list(settings))
     return [f"{names[key]}={value}" for key, value in settings.items()]
 
 
-def _plain(word: str) -> str:
+def _safe_word(word: str) -> str:
     """Return a word as part of a file's name that no shell and no system takes amiss."""
     key, equals, value = word.partition("=")
     return re.sub(r"[^\w.,=+-]+", "_", f"{key}{equals}{value[-LONGEST_VALUE:]}", flags=re.ASCII)

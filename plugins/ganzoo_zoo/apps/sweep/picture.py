@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.runs.folder import Run
-from ganzoo_zoo.apps.sweep.grid import combination_in_words
+from ganzoo_zoo.apps.sweep.grid import describe_combination
 from ganzoo_zoo.apps.sweep.results import PICTURE_FILE, Line, Results
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ DOTS_PER_INCH = 120
 INK = "#1f77b4"
 
 
-def draw(results: Results) -> Path:
+def draw_picture(results: Results) -> Path:
     """Draw the scores over the seeds, above the samples of the best, and return the file."""
     from ganzoo.media.images import provenance, save_png
 
@@ -42,12 +42,12 @@ def draw(results: Results) -> Path:
     title = f"runs of {names[0]} trained with {names[1]}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a font need not have every letter of a name
-        picture = _rendered(results)
+        picture = _render(results)
     save_png(picture, path, provenance(title, results.cells[0].seed))
     return path
 
 
-def _rendered(results: Results) -> Tensor:
+def _render(results: Results) -> Tensor:
     """Return the picture as uint8 ``(3, H, W)``."""
     import numpy
     import torch
@@ -68,25 +68,25 @@ def _rendered(results: Results) -> Tensor:
     top, bottom = figure.subfigures(2, 1, height_ratios=(sum(heights), below))
     parts = top.add_gridspec(len(groups), 1, height_ratios=heights)
     for part, lines in zip(parts, groups.values(), strict=True):
-        _scores(top.add_subplot(part), lines, results)
+        _draw_scores(top.add_subplot(part), lines, results)
     pictures = bottom.subplots(len(shown), columns, squeeze=False)
     for line, row in zip(shown, pictures, strict=True):
         for axes in row[len(line.judged) :]:
             axes.axis("off")
         for axes, cell in zip(row, line.judged, strict=False):
-            _samples(axes, Run(results.folder / cell.name).picture(cell.config.train.steps))
+            _draw_samples(axes, Run(results.folder / cell.name).picture(cell.config.train.steps))
             first = next(iter(line.means))
             rows = results.verdicts[cell.name].scores
             score = next(row.value for row in rows if row.metric == first)
-            words = textwrap.shorten(_called(line), 40, placeholder="...")
-            _title(axes, f"{words}\nseed {cell.seed}: {score:.4g}")
+            words = textwrap.shorten(_label_of(line), 40, placeholder="...")
+            _draw_title(axes, f"{words}\nseed {cell.seed}: {score:.4g}")
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     pixels = numpy.asarray(canvas.buffer_rgba())[..., :3]
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1)
 
 
-def _scores(axes: Any, lines: list[Line], results: Results) -> None:
+def _draw_scores(axes: Any, lines: list[Line], results: Results) -> None:
     """Draw a line for each combination: a dot for each seed, the mean and the deviation."""
     first = next(iter(lines[0].means.values()))
     for y, line in enumerate(lines):
@@ -99,15 +99,15 @@ def _scores(axes: Any, lines: list[Line], results: Results) -> None:
         ]
         axes.plot(values, [y] * len(values), "o", color=INK, alpha=0.4, markersize=4)
         axes.errorbar(mean.value, y, xerr=mean.std, fmt="D", color=INK, capsize=3, markersize=5)
-    names = [textwrap.shorten(_called(line), 60, placeholder="...") for line in lines]
+    names = [textwrap.shorten(_label_of(line), 60, placeholder="...") for line in lines]
     axes.set_yticks(range(len(lines)), names, parse_math=False)
     axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.grid(axis="x", alpha=0.3)
     better = "higher" if first.higher_is_better else "lower"
-    _title(axes, f"{first.metric}: {better} is better; dots are seeds")
+    _draw_title(axes, f"{first.metric}: {better} is better; dots are seeds")
 
 
-def _samples(axes: Any, path: Path) -> None:
+def _draw_samples(axes: Any, path: Path) -> None:
     """Show the sample picture of a run."""
     import numpy
     from PIL import Image
@@ -119,9 +119,9 @@ def _samples(axes: Any, path: Path) -> None:
         axes.imshow(numpy.asarray(image.convert("RGB")), interpolation="antialiased")
 
 
-def _called(line: Line) -> str:
-    return combination_in_words(line.combination)
+def _label_of(line: Line) -> str:
+    return describe_combination(line.combination)
 
 
-def _title(axes: Any, text: str) -> None:
+def _draw_title(axes: Any, text: str) -> None:
     axes.set_title(text, fontsize=9, parse_math=False)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganzoo.cli.common import duration, note
-from ganzoo.cli.progress import Counter
+from ganzoo.cli.common import format_duration, note
+from ganzoo.cli.progress import ProgressBar
 from ganzoo_zoo.apps.sweep.grid import Cell, Grid
 from ganzoo_zoo.apps.sweep.results import Verdict
-from ganzoo_zoo.apps.sweep.sweep import Watcher
+from ganzoo_zoo.apps.sweep.sweep import SweepObserver
 
 
-class Progress(Counter, Watcher):
+class Progress(ProgressBar, SweepObserver):
     """Shows the steps of all runs together, and a line for each run that has ended."""
 
     def __init__(self) -> None:
@@ -37,8 +37,8 @@ class Progress(Counter, Watcher):
         if verdict.error is None:
             first = verdict.scores[0]
             found = f"{first.metric} {first.shown()}"
-        more = f"; {left} left, about {duration(wait)}" if left else ""
-        note(f"{cell.words}: {found}, after {duration(seconds)}{more}")
+        more = f"; {left} left, about {format_duration(wait)}" if left else ""
+        note(f"{cell.words}: {found}, after {format_duration(seconds)}{more}")
 
     def warned(self, message: str) -> None:
         """Print a warning."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganzoo.evaluation.compare import Group, Place, differences
+from ganzoo.evaluation.compare import ScoreGroup, Place, differences
 from ganzoo.runs.scores import ScoreRow
 from ganzoo.storage.files import write_text
 from ganzoo_zoo.apps.sweep.grid import Cell, short_names
@@ -108,7 +108,7 @@ class Results:
             for row in self.verdicts[cell.name].scores:
                 groups.setdefault(row.key, []).append(Place(1, cell.name, row))
         return differences(
-            Group(places[0].row.metric, places[0].row.protocol(), tuple(places))
+            ScoreGroup(places[0].row.metric, places[0].row.protocol(), tuple(places))
             for places in groups.values()
         )
 
@@ -121,8 +121,8 @@ class Results:
             [
                 *([str(line.group or "")] if several else []),
                 *(line.combination[axis] for axis in axes),
-                _count(line),
-                *(_shown(line, metric) for metric in metrics),
+                _format_count(line),
+                *(_format_mean(line, metric) for metric in metrics),
             ]
             for line in self.lines
         ]
@@ -174,7 +174,7 @@ class Results:
             numbers = [n for mean in means for n in ((mean.value, mean.std) if mean else ("", ""))]
             chosen = [line.combination[axis] for axis in axes]
             table.append([line.group, *chosen, len(line.judged), len(line.failed), *numbers])
-        write_text(self.folder / TABLE_FILE, _csv(table))
+        write_text(self.folder / TABLE_FILE, _to_csv(table))
         runs: list[list[Any]] = [["run", *axes, "seed", *metrics, "error"]]
         for cell in self.cells:
             verdict = self.verdicts[cell.name]
@@ -182,19 +182,19 @@ class Results:
             chosen = [cell.combination[axis] for axis in axes]
             found = [values.get(metric) for metric in metrics]
             runs.append([cell.name, *chosen, cell.seed, *found, verdict.error])
-        write_text(self.folder / RUNS_FILE, _csv(runs))
+        write_text(self.folder / RUNS_FILE, _to_csv(runs))
 
     def _ranked(self) -> list[Line]:
         """Return a line for each combination and each protocol that its runs were judged by."""
         judged: dict[str, dict[str, list[Cell]]] = {}
         failed: dict[str, list[Cell]] = {}
         for cell in self.cells:
-            combination, verdict = _key(cell.combination), self.verdicts[cell.name]
+            combination, verdict = _to_key(cell.combination), self.verdicts[cell.name]
             failed.setdefault(combination, [])
             if verdict.error is not None:
                 failed[combination].append(cell)
                 continue
-            protocol = _key(sorted(row.key for row in verdict.scores))
+            protocol = _to_key(sorted(row.key for row in verdict.scores))
             judged.setdefault(protocol, {}).setdefault(combination, []).append(cell)
         groups = sorted(judged.values(), key=lambda group: -sum(map(len, group.values())))
         lines = []
@@ -221,22 +221,22 @@ class Results:
         return list(self.cells[0].combination)
 
 
-def _key(value: Any) -> str:
+def _to_key(value: Any) -> str:
     return json.dumps(value if isinstance(value, list) else dict(value))
 
 
-def _count(line: Line) -> str:
+def _format_count(line: Line) -> str:
     count = len(line.judged)
     return f"{count} of {count + len(line.failed)}" if line.failed else str(count)
 
 
-def _shown(line: Line, metric: str) -> str:
+def _format_mean(line: Line, metric: str) -> str:
     if mean := line.means.get(metric):
         return mean.shown()
     return "" if line.judged else "failed"
 
 
-def _csv(rows: Iterable[Iterable[Any]]) -> str:
+def _to_csv(rows: Iterable[Iterable[Any]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()

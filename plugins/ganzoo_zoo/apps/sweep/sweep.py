@@ -9,23 +9,23 @@ from pathlib import Path
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.runs.folder import Run
 from ganzoo.storage.files import user_path
-from ganzoo_zoo.apps.sweep.check import check
+from ganzoo_zoo.apps.sweep.check import check_cells
 from ganzoo_zoo.apps.sweep.folder import (
     LOG_FILE,
     Plan,
-    continued,
-    fresh_folder,
+    continue_plan,
+    choose_folder,
     read_plan,
     write_plan,
 )
 from ganzoo_zoo.apps.sweep.grid import Cell, Grid
-from ganzoo_zoo.apps.sweep.picture import draw
+from ganzoo_zoo.apps.sweep.picture import draw_picture
 from ganzoo_zoo.apps.sweep.results import Results, Verdict
-from ganzoo_zoo.apps.sweep.task import Task, judgement
+from ganzoo_zoo.apps.sweep.task import Task, read_final_scores
 from ganzoo_zoo.apps.sweep.workers import Ended, Workers
 
 
-class Watcher:
+class SweepObserver:
     """What watches a sweep; every method may be left as it is."""
 
     def started(self, folder: Path, grid: Grid, done: int, steps: int) -> None:
@@ -63,7 +63,7 @@ def sweep(
     metrics: Sequence[str] = (),
     samples: int | None = None,
     workers: int = 1,
-    watcher: Watcher | None = None,
+    watcher: SweepObserver | None = None,
 ) -> Results:
     """Train every run of a grid, judge each, and leave a table and a picture.
 
@@ -89,14 +89,14 @@ def sweep(
     if workers < 1:
         raise InputError(f"--workers must be at least 1, not {workers}")
     cells = grid.cells()
-    folder = user_path(out) if out else fresh_folder(grid, cells)
+    folder = user_path(out) if out else choose_folder(grid, cells)
     threads = max(1, torch.get_num_threads() // min(workers, len(cells)))
     plan = Plan(grid=grid, metrics=tuple(metrics), samples=samples, threads=threads)
-    plan = continued(folder, plan, cells)
-    return _swept(folder, plan, cells, workers, watcher or Watcher())
+    plan = continue_plan(folder, plan, cells)
+    return _run_sweep(folder, plan, cells, workers, watcher or SweepObserver())
 
 
-def resume(folder: str | Path, workers: int = 1, watcher: Watcher | None = None) -> Results:
+def resume(folder: str | Path, workers: int = 1, watcher: SweepObserver | None = None) -> Results:
     """Go on with a sweep as it was asked for.
 
     Raises:
@@ -107,35 +107,35 @@ def resume(folder: str | Path, workers: int = 1, watcher: Watcher | None = None)
         raise InputError(f"--workers must be at least 1, not {workers}")
     path = user_path(folder)
     plan = read_plan(path)
-    return _swept(path, plan, plan.grid.cells(), workers, watcher or Watcher())
+    return _run_sweep(path, plan, plan.grid.cells(), workers, watcher or SweepObserver())
 
 
-def _swept(
-    folder: Path, plan: Plan, cells: Sequence[Cell], workers: int, watcher: Watcher
+def _run_sweep(
+    folder: Path, plan: Plan, cells: Sequence[Cell], workers: int, watcher: SweepObserver
 ) -> Results:
-    left = [cell for cell in cells if judgement(folder / cell.name) is None]
-    check(left, plan, watcher.warned)
+    left = [cell for cell in cells if read_final_scores(folder / cell.name) is None]
+    check_cells(left, plan, watcher.warned)
     folder.mkdir(parents=True, exist_ok=True)
     with Run(folder).locked():
         write_plan(folder, plan)
-        verdicts = _trained(folder, plan, cells, workers, watcher)
+        verdicts = _train_cells(folder, plan, cells, workers, watcher)
         results = Results(folder, cells, verdicts)
         results.write()
         if results.metrics:
-            draw(results)
+            draw_picture(results)
     return results
 
 
-def _trained(
-    folder: Path, plan: Plan, cells: Sequence[Cell], workers: int, watcher: Watcher
+def _train_cells(
+    folder: Path, plan: Plan, cells: Sequence[Cell], workers: int, watcher: SweepObserver
 ) -> dict[str, Verdict]:
     """Do every run that is left, and return how each ended."""
-    before = {cell.name: judgement(folder / cell.name) for cell in cells}
+    before = {cell.name: read_final_scores(folder / cell.name) for cell in cells}
     verdicts = {name: Verdict(rows) for name, rows in before.items() if rows is not None}
     left = {cell.name: cell for cell in cells if cell.name not in verdicts}
     steps = sum(cell.config.train.steps for cell in left.values())
     watcher.started(folder, plan.grid, len(verdicts), steps)
-    tasks = {name: _task(cell, folder, plan) for name, cell in left.items()}
+    tasks = {name: _make_task(cell, folder, plan) for name, cell in left.items()}
     began = time.monotonic()
     with Workers(tasks, workers, folder / LOG_FILE) as pool:
         for news in pool.news():
@@ -157,7 +157,7 @@ def _trained(
     return verdicts
 
 
-def _task(cell: Cell, folder: Path, plan: Plan) -> Task:
+def _make_task(cell: Cell, folder: Path, plan: Plan) -> Task:
     return Task(
         folder=str(folder / cell.name),
         architecture=cell.architecture,

@@ -12,7 +12,7 @@ from ganzoo.api import resume, start
 from ganzoo.component import Options
 from ganzoo.config import RunConfig
 from ganzoo.errors import GanzooError, InputError, first_line
-from ganzoo.evaluation.scoring import evaluate, ranking_metrics
+from ganzoo.evaluation.scoring import evaluate, choose_ranking_metrics
 from ganzoo.models.model import load
 from ganzoo.resolve import resolve
 from ganzoo.runs.folder import Run
@@ -44,7 +44,7 @@ class Task(Options):
         return {word: name for word, name in named.items() if name is not None}
 
 
-def judgement(folder: Path) -> list[ScoreRow] | None:
+def read_final_scores(folder: Path) -> list[ScoreRow] | None:
     """Return the scores that a run has at its end; None if it has not come so far.
 
     Raises:
@@ -53,7 +53,7 @@ def judgement(folder: Path) -> list[ScoreRow] | None:
     return read_scores(folder) or None
 
 
-def work(task: Task, stepped: Callable[[int], None]) -> list[ScoreRow]:
+def run_task(task: Task, stepped: Callable[[int], None]) -> list[ScoreRow]:
     """Train a run to its end, from wherever it is, judge it, and return its scores.
 
     What it has to say goes to a log in its folder.
@@ -67,15 +67,15 @@ def work(task: Task, stepped: Callable[[int], None]) -> list[ScoreRow]:
         ganzoo.errors.Interrupted: it was asked to stop and has saved its state.
     """
     folder = Path(task.folder)
-    log = Log(stepped)
+    log = RunLog(stepped)
     try:
         if Run(folder).is_run():
-            _await(folder)
+            _wait_for_lock(folder)
             run = resume(folder, {**task.names, **task.settings}, log)
         else:
             config = resolve(task.architecture, task.loss, task.data, task.settings)
             run = start(config, folder, log)
-        rows = _judged(run, task)
+        rows = _judge(run, task)
         write_scores(folder, rows)
     except GanzooError as error:
         log.line(str(error))
@@ -87,7 +87,7 @@ def work(task: Task, stepped: Callable[[int], None]) -> list[ScoreRow]:
     return rows
 
 
-def reason(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Say in one line why a run failed."""
     if isinstance(error, GanzooError):
         return "; ".join(str(error).splitlines())
@@ -96,7 +96,7 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__}: {first_line(error)}"
 
 
-class Log(Observer):
+class RunLog(Observer):
     """Writes what a run has to say to a file in its folder, once there is one."""
 
     def __init__(self, told: Callable[[int], None]) -> None:
@@ -140,7 +140,7 @@ class Log(Observer):
         self.line(f"warning: {message}")
 
 
-def _judged(run: Run, task: Task) -> list[ScoreRow]:
+def _judge(run: Run, task: Task) -> list[ScoreRow]:
     """Judge a run; what ranks such samples by itself comes first, unless metrics are asked for."""
     model = load(run)
     device = task.settings.get("train.device", "auto")
@@ -148,13 +148,13 @@ def _judged(run: Run, task: Task) -> list[ScoreRow]:
     if task.metrics:
         return rows
     try:
-        ranking = ranking_metrics((), model.config.spec)
+        ranking = choose_ranking_metrics((), model.config.spec)
     except InputError:  # none does
         return rows
     return sorted(rows, key=lambda row: row.family not in ranking)
 
 
-def _await(folder: Path) -> None:
+def _wait_for_lock(folder: Path) -> None:
     """Wait for a process that saves the run's state because its own sweep was killed."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:

@@ -15,10 +15,10 @@ import threading
 from typing import Any
 
 from ganzoo.errors import Interrupted
-from ganzoo.progress import Channel
+from ganzoo.progress import JsonChannel
 
 
-class Inbox(threading.Thread):
+class TaskReader(threading.Thread):
     """Reads tasks, and notices when there will be no more."""
 
     def __init__(self) -> None:
@@ -42,12 +42,12 @@ def main() -> int:
     """Do tasks until there are no more; return the exit code."""
     if hasattr(signal, "pthread_sigmask"):  # Windows has none
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    signal.signal(signal.SIGTERM, _stop)
-    channel, inbox = Channel(), Inbox()
+    signal.signal(signal.SIGTERM, _raise_interrupt)
+    channel, inbox = JsonChannel(), TaskReader()
     inbox.start()
     try:
         while (line := inbox.tasks.get()) is not None:
-            news = _done(line, channel)
+            news = _do_task(line, channel)
             inbox.busy = False
             channel.tell(**news)
     except (Interrupted, KeyboardInterrupt):
@@ -55,24 +55,24 @@ def main() -> int:
     return 0
 
 
-def _stop(signum: int, frame: object) -> None:
+def _raise_interrupt(signum: int, frame: object) -> None:
     raise KeyboardInterrupt(signum)
 
 
-def _done(line: bytes, channel: Channel) -> dict[str, Any]:
+def _do_task(line: bytes, channel: JsonChannel) -> dict[str, Any]:
     """Do a task, and return how it ended."""
     import torch
 
-    from ganzoo_zoo.apps.sweep.task import Task, reason, work
+    from ganzoo_zoo.apps.sweep.task import Task, describe_error, run_task
 
     task = Task.model_validate_json(line)
     torch.set_num_threads(task.threads)
     try:
-        rows = work(task, lambda step: channel.tell(step=step))
+        rows = run_task(task, lambda step: channel.tell(step=step))
     except Interrupted:
         raise
     except Exception as error:
-        return {"failed": reason(error)}
+        return {"failed": describe_error(error)}
     return {"scores": [row.model_dump(mode="json") for row in rows]}
 
 

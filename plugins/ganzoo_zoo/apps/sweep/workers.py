@@ -100,7 +100,7 @@ class Workers:
             return
         self._stopping = True
         for process in list(self._processes):
-            _dismiss(process)
+            _close_stdin(process)
 
     def _asked(self, signum: int, frame: object) -> None:
         if self.signum is None:
@@ -119,7 +119,7 @@ class Workers:
                     process = None
         finally:
             if process is not None:
-                _end(process)
+                _wait_for_end(process)
             self._news.put(None)
 
     def _next(self) -> tuple[str, Task] | None:
@@ -142,13 +142,13 @@ class Workers:
             )
         self._processes.append(process)
         if self._stopping:  # it came between being asked and being listed
-            _dismiss(process)
+            _close_stdin(process)
         return process
 
     def _done(self, process: subprocess.Popen[str], name: str, task: Task) -> bool:
         """Have a process do a run, and tell whether it can do another."""
         began = time.monotonic()
-        for news in _talk(process, task):
+        for news in _send_task(process, task):
             if "step" in news:
                 self._news.put(Stepped(name, news["step"]))
                 continue
@@ -156,16 +156,16 @@ class Workers:
             scores = None if rows is None else list(map(ScoreRow.model_validate, rows))
             self._news.put(Ended(name, time.monotonic() - began, scores, news.get("failed")))
             return True
-        _end(process)
+        _wait_for_end(process)
         if not self._stopping:
             seconds = time.monotonic() - began
             self._news.put(
-                Ended(name, seconds, error=f"{_fate(process.returncode)}; see {self._log}")
+                Ended(name, seconds, error=f"{_describe_exit(process.returncode)}; see {self._log}")
             )
         return False
 
 
-def _talk(process: subprocess.Popen[str], task: Task) -> Iterator[dict[str, Any]]:
+def _send_task(process: subprocess.Popen[str], task: Task) -> Iterator[dict[str, Any]]:
     """Hand a task to a process, and yield what it says, until it ends."""
     stdin, stdout = _pipes(process)
     try:
@@ -178,15 +178,15 @@ def _talk(process: subprocess.Popen[str], task: Task) -> Iterator[dict[str, Any]
             yield json.loads(line)
 
 
-def _dismiss(process: subprocess.Popen[str]) -> None:
+def _close_stdin(process: subprocess.Popen[str]) -> None:
     """Have a process save the state of its run and end."""
     with contextlib.suppress(BrokenPipeError):
         _pipes(process)[0].close()
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _wait_for_end(process: subprocess.Popen[str]) -> None:
     """Wait for the end of a process."""
-    _dismiss(process)
+    _close_stdin(process)
     process.wait()
     _pipes(process)[1].close()
 
@@ -197,7 +197,7 @@ def _pipes(process: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
     return process.stdin, process.stdout
 
 
-def _fate(code: int) -> str:
+def _describe_exit(code: int) -> str:
     if code < 0:
         return f"its process was ended by {signal.Signals(-code).name}"
     return f"its process ended with exit code {code}"

@@ -17,9 +17,9 @@ from ganzoo.cli.common import Json, print_json
 from ganzoo.errors import GanzooError, InputError, Interrupted
 
 if TYPE_CHECKING:
-    from ganzoo_zoo.apps.watch.run_reader import Followed
+    from ganzoo_zoo.apps.watch.run_reader import RunReader
 
-SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_READS = 0.5
 SECONDS_BETWEEN_LINES = 10.0
 HOST, PORT = "127.0.0.1", 8420
 
@@ -79,10 +79,10 @@ def watch(
         raise InputError("--host, --port and --open are of a page: add --web")
     from ganzoo.runs.folder import Run, newest_run
     from ganzoo.storage.files import user_path
-    from ganzoo_zoo.apps.watch.run_reader import Followed
+    from ganzoo_zoo.apps.watch.run_reader import RunReader
 
     found = [Run.open(user_path(path)) for path in runs] if runs else [newest_run()]
-    watched = [Followed(run) for run in found]
+    watched = [RunReader(run) for run in found]
     for each in watched:
         each.look()
     if as_json:
@@ -97,7 +97,7 @@ def watch(
         raise GanzooError(f"{', '.join(lost)}: the folder is gone")
 
 
-def _show(runs: Sequence[Followed], once: bool) -> None:
+def _show(runs: Sequence[RunReader], once: bool) -> None:
     from rich.console import Console
 
     from ganzoo_zoo.apps.watch.view import View
@@ -108,18 +108,18 @@ def _show(runs: Sequence[Followed], once: bool) -> None:
     if once:
         console.print(view(runs))
     elif console.is_terminal and not console.is_dumb_terminal:
-        _live(runs, view, console)
+        _show_live(runs, view, console)
     else:
-        _lines(runs)
+        _print_lines(runs)
 
 
-def _live(runs: Sequence[Followed], view: Any, console: Any) -> None:
+def _show_live(runs: Sequence[RunReader], view: Any, console: Any) -> None:
     from rich.live import Live
 
     drawn, size = time.monotonic(), console.size
     with Live(view(runs), console=console, auto_refresh=False) as live:
-        while not all(map(_ended, runs)):
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+        while not all(map(_is_over, runs)):
+            time.sleep(SECONDS_BETWEEN_READS)
             news = [run.look() for run in runs]
             # For how long nothing was heard changes without news.
             late = time.monotonic() - drawn >= SECONDS_BETWEEN_LINES
@@ -129,38 +129,38 @@ def _live(runs: Sequence[Followed], view: Any, console: Any) -> None:
         live.update(view(runs), refresh=True)
 
 
-def _lines(runs: Sequence[Followed]) -> None:
+def _print_lines(runs: Sequence[RunReader]) -> None:
     said: dict[Path, str] = {}
     while True:
         for run in runs:
-            line = _line(run)
+            line = _format_line(run)
             if said.get(run.run.path) != line:
                 said[run.run.path] = line
                 print(line, flush=True)
-        if all(map(_ended, runs)):
+        if all(map(_is_over, runs)):
             return
         until = time.monotonic() + SECONDS_BETWEEN_LINES
-        while time.monotonic() < until and not all(map(_ended, runs)):
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+        while time.monotonic() < until and not all(map(_is_over, runs)):
+            time.sleep(SECONDS_BETWEEN_READS)
             for run in runs:
                 run.look()
 
 
-def _ended(run: Followed) -> bool:
+def _is_over(run: RunReader) -> bool:
     return run.finished or run.gone
 
 
-def _line(run: Followed) -> str:
-    from ganzoo.cli.progress import losses
-    from ganzoo.errors import printable
+def _format_line(run: RunReader) -> str:
+    from ganzoo.cli.progress import loss_terms
+    from ganzoo.errors import escape_text
     from ganzoo_zoo.apps.watch.view import progress, scores
 
-    sums = losses({name: series.last for name, series in run.numbers.items()}).items()
+    sums = loss_terms({name: series.last for name, series in run.numbers.items()}).items()
     shown = [f"{network} {sum(terms.values()):.3f}" for network, terms in sums if terms]
-    return "  ".join([f"{printable(str(run.run.path))}: {progress(run)}", *shown, *scores(run)])
+    return "  ".join([f"{escape_text(str(run.run.path))}: {progress(run)}", *shown, *scores(run)])
 
 
-def _as_json(run: Followed) -> dict[str, Any]:
+def _as_json(run: RunReader) -> dict[str, Any]:
     return {
         "run": str(run.run.path),
         "title": run.config.title,

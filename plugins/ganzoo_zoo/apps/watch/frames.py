@@ -12,7 +12,7 @@ from typing import Any
 from ganzoo.errors import InputError
 from ganzoo.runs.metrics import is_number
 from ganzoo.storage.files import read_json
-from ganzoo_zoo.apps.watch.jsonl_reader import Lines
+from ganzoo_zoo.apps.watch.jsonl_reader import JsonlReader
 
 SIDE = 40
 """Points of the plane in a row, at the centres of as many squares, at which logits are kept."""
@@ -26,7 +26,7 @@ MOST_FRAMES = 1000
 """Frames that are kept of a run, about."""
 
 
-class Kept:
+class FrameFiles:
     """The folder of what is kept of a run, within the run's own.
 
     Args:
@@ -47,8 +47,8 @@ class Frames:
     """
 
     def __init__(self, run: Path) -> None:
-        self._kept = Kept(run)
-        self._lines = Lines(self._kept.frames)
+        self._kept = FrameFiles(run)
+        self._lines = JsonlReader(self._kept.frames)
         self.plane: dict[str, Any] | None = None
         """Where the plane lies, its true modes, and some real points."""
         self.kept: list[dict[str, Any]] = []
@@ -64,31 +64,31 @@ class Frames:
         if other:
             self.kept, self.plane = [], None
         for row in rows:
-            frame = checked_frame(row)
+            frame = parse_frame(row)
             if frame and (not self.kept or frame["step"] > self.kept[-1]["step"]):
                 self.kept.append(frame)
         del self.kept[: -2 * MOST_FRAMES]
         if self.kept and self.plane is None:
-            self.plane = checked_plane(read_json(self._kept.plane))
+            self.plane = parse_plane(read_json(self._kept.plane))
 
     def after(self, step: int, most: int) -> list[dict[str, Any]]:
         """Return those of later steps; of more than so many some, evenly chosen, with the last."""
         later = [frame for frame in self.kept if frame["step"] > step]
-        return [later[i] for i in evenly(len(later), most)]
+        return [later[i] for i in choose_evenly(len(later), most)]
 
 
-def evenly(count: int, most: int) -> list[int]:
+def choose_evenly(count: int, most: int) -> list[int]:
     """Return at most so many places of a list, the first and the last among them."""
     if count <= most:
         return list(range(count))
     return [round(i * (count - 1) / (most - 1)) for i in range(most)]
 
 
-def checked_frame(row: Mapping[str, Any]) -> dict[str, Any] | None:
+def parse_frame(row: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return what a line says, if it is a frame."""
     points, surface = (
-        _bytes(row.get("points"), 4 * MOST_POINTS),
-        _bytes(row.get("surface"), SIDE**2),
+        _decode(row.get("points"), 4 * MOST_POINTS),
+        _decode(row.get("surface"), SIDE**2),
     )
     low, high = row.get("low"), row.get("high")
     if points is None or len(points) % 4 or surface is None or len(surface) != SIDE**2:
@@ -99,7 +99,7 @@ def checked_frame(row: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"step": row["step"], **texts, "low": low, "high": high}
 
 
-def checked_plane(found: Any) -> dict[str, Any]:
+def parse_plane(found: Any) -> dict[str, Any]:
     """Return what a file says of the plane.
 
     Raises:
@@ -107,7 +107,7 @@ def checked_plane(found: Any) -> dict[str, Any]:
     """
     plane = found if isinstance(found, dict) else {}
     centre, reach, modes = plane.get("centre"), plane.get("reach"), plane.get("modes")
-    real, std = _bytes(plane.get("real"), 4 * MOST_POINTS), plane.get("std")
+    real, std = _decode(plane.get("real"), 4 * MOST_POINTS), plane.get("std")
     good = (
         _is_point(centre)
         and is_number(reach)
@@ -128,7 +128,7 @@ def _is_point(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(map(is_number, value))
 
 
-def _bytes(text: Any, most: int) -> bytes | None:
+def _decode(text: Any, most: int) -> bytes | None:
     if not isinstance(text, str) or len(text) > 2 * most:
         return None
     try:

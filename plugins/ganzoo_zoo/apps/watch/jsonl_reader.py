@@ -13,7 +13,7 @@ MOST = 1 << 22
 """Bytes that are read at once; of a longer file that is seen for the first time, the last ones."""
 
 
-class Lines:
+class JsonlReader:
     """The new lines of a file, each time they are asked for.
 
     A run that goes back replaces the file by a shorter one, which then is new from its beginning.
@@ -52,10 +52,10 @@ class Lines:
         if cut:
             whole = whole[1:]  # of which the beginning was not read
         self._torn = self._torn[-MOST:]
-        return other, [row for row in map(_row, whole) if row is not None]
+        return other, [row for row in map(_parse_row, whole) if row is not None]
 
 
-def _row(line: bytes) -> dict[str, Any] | None:
+def _parse_row(line: bytes) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ganzoo.media import images
-from ganzoo.models.model import evaluating
+from ganzoo.models.model import evaluation_mode
 from ganzoo_zoo.apps.watch.frames import LEVELS, MOST_POINTS, SIDE, UNITS
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ganzoo.protocols.dataset import DataSpec, Samples
 
 
-def fits(spec: DataSpec, *, conditional: bool) -> bool:
+def has_plane(spec: DataSpec, *, conditional: bool) -> bool:
     """Tell whether samples are points of the plane, on which a discriminator has one surface."""
     return spec.shape == (2,) and not conditional
 
@@ -37,7 +37,7 @@ class Plane:
         self.spec = real.spec
         self.real = real.stored[:MOST_POINTS].float().cpu()
         held = [self.real, torch.tensor(self.spec.modes or ()).reshape(-1, 2)]
-        self.centre, self.reach = images.frame(torch.cat(held))
+        self.centre, self.reach = images.find_frame(torch.cat(held))
         self._grid = images.lattice(self.centre, self.reach, SIDE)
 
     def about(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class Plane:
         """
         points = points[:MOST_POINTS].float().cpu()
         device = next(discriminator.parameters()).device
-        with evaluating(discriminator), torch.inference_mode():
+        with evaluation_mode(discriminator), torch.inference_mode():
             logits = discriminator(self._grid.to(device)).float().cpu().reshape(SIDE**2, -1).mean(1)
         if not (logits.isfinite().all() and points.isfinite().all()):
             return None
@@ -72,7 +72,7 @@ class Plane:
         return {
             "step": step,
             "points": self._packed(points),
-            "surface": _text(levels.numpy().astype("u1").tobytes()),
+            "surface": _encode(levels.numpy().astype("u1").tobytes()),
             "low": float(low),
             "high": float(high),
         }
@@ -80,8 +80,8 @@ class Plane:
     def _packed(self, points: Tensor) -> str:
         """Return points as whole numbers within the square; those beyond it lie on its edge."""
         units = ((points - self.centre) / self.reach).clamp(-1, 1).add(1).div(2).mul(UNITS).round()
-        return _text(units.numpy().astype("<u2").tobytes())
+        return _encode(units.numpy().astype("<u2").tobytes())
 
 
-def _text(data: bytes) -> str:
+def _encode(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")

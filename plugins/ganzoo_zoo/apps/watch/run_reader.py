@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ganzoo.cli.common import duration
+from ganzoo.cli.common import format_duration
 from ganzoo.config import RunConfig
-from ganzoo.errors import GanzooError, InputError, shown
+from ganzoo.errors import GanzooError, InputError, excerpt
 from ganzoo.protocols.tracker import METRICS_FILE
 from ganzoo.registry import ARCHITECTURE
 from ganzoo.runs.file_names import MANIFEST_FILE
 from ganzoo.runs.folder import Run
 from ganzoo.runs.metrics import is_number
-from ganzoo_zoo.apps.watch.jsonl_reader import Lines
+from ganzoo_zoo.apps.watch.jsonl_reader import JsonlReader
 from ganzoo_zoo.apps.watch.series import Series
 
 MOST_TERMS = 16
@@ -27,9 +27,9 @@ MOST_TERMS = 16
 LONGEST_NAME = 40
 WARNINGS = 3
 """Warnings that are shown: the last ones."""
-QUIET = 60.0
+SILENCE_SECONDS = 60.0
 """Seconds without a sign of life after which a run is no longer said to train, at least."""
-GAPS = 5
+SILENCE_FACTOR = 5
 """How many times as long as between the last lines it may be until then."""
 SPEEDS = 10
 """Lines whose speed counts for the time left."""
@@ -44,7 +44,7 @@ GONE, INTERRUPTED = "gone", "interrupted"
 
 
 @dataclass
-class Scored:
+class MetricValues:
     """Values of a metric, each with its step."""
 
     last: tuple[float, int] = (0.0, 0)
@@ -52,7 +52,7 @@ class Scored:
     series: Series = field(default_factory=Series)
 
 
-class Followed:
+class RunReader:
     """A run, as far as its folder was read; nothing is written there, and no lock is taken."""
 
     def __init__(self, run: Run) -> None:
@@ -60,11 +60,11 @@ class Followed:
         self.config: RunConfig = run.config()
         self.pairs = False
         """Whether its pictures show images above what they became."""
-        self._metrics = Lines(run.path / METRICS_FILE)
-        self._scored = Lines(run.scores)
+        self._metrics = JsonlReader(run.path / METRICS_FILE)
+        self._scored = JsonlReader(run.scores)
         self._seen: Any = None
         self._begin()
-        self.scores: dict[str, Scored] = {}
+        self.scores: dict[str, MetricValues] = {}
         """By metric."""
         self.pictures: dict[int, Path] = {}
         """Sample pictures by their steps, in order."""
@@ -112,7 +112,7 @@ class Followed:
         for row in rows:
             self._take_score(row)
         self.pictures = self.run.pictures()
-        self.saved = _saved(self.run.checkpoints)
+        self.saved = _newest_checkpoint(self.run.checkpoints)
 
     def _stamp(self) -> list[tuple[int, int] | None]:
         """Return what changes whenever something is written, and note when that was."""
@@ -124,20 +124,20 @@ class Followed:
             self.run.path,
             self.run.model,
         )
-        found = [_stat(place) for place in places]
+        found = [_read_stamp(place) for place in places]
         self.written = max((each[0] for each in found if each), default=0) / 1e9
         return found
 
     def _take(self, row: Mapping[str, Any]) -> None:
         if "warning" in row:
-            message = shown(row.get("message", row["warning"]), 300)
+            message = excerpt(row.get("message", row["warning"]), 300)
             if message not in self.warnings:
                 self.warnings.append(message)
             return
         self.step = row["step"]
         for key, value in row.items():
             if "/" in key and _is_number(value):
-                name = shown(key, LONGEST_NAME)
+                name = excerpt(key, LONGEST_NAME)
                 if name in self.numbers or len(self.numbers) < MOST_TERMS:
                     self.numbers.setdefault(name, Series()).add(self.step, value)
         if _is_number(images := row.get("images_seen")):
@@ -151,7 +151,7 @@ class Followed:
             return
         if row.get("higher_is_better") is not True:
             sign = -1
-        found = self.scores.setdefault(shown(metric, LONGEST_NAME), Scored())
+        found = self.scores.setdefault(excerpt(metric, LONGEST_NAME), MetricValues())
         found.last = value, row["step"]
         found.series.add(row["step"], value)
         if found.best is None or sign * value > sign * found.best[0]:
@@ -196,8 +196,8 @@ class Followed:
             return FINISHED
         if self._stopped():
             return f"{INTERRUPTED} after step {self.saved}, state saved"
-        if silent > max(QUIET, GAPS * self._gap()):
-            return f"no sign of life for {duration(silent)}"
+        if silent > max(SILENCE_SECONDS, SILENCE_FACTOR * self._gap()):
+            return f"no sign of life for {format_duration(silent)}"
         return TRAINING if self.step else WAITING
 
     def _stopped(self) -> bool:
@@ -212,13 +212,13 @@ class Followed:
         return self.config.train.log_every * self.images / self.step / self.speed
 
 
-def _saved(folder: Path) -> int:
+def _newest_checkpoint(folder: Path) -> int:
     """Return the step of the newest checkpoint; 0 if there is none."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     return max((int(name) for name in names if CHECKPOINT.fullmatch(name)), default=0)
 
 
-def _stat(path: Path) -> tuple[int, int] | None:
+def _read_stamp(path: Path) -> tuple[int, int] | None:
     try:
         found = path.stat()
     except OSError:

@@ -29,12 +29,12 @@ class Series:
         self._means.append(self._sums[1] / self._summed)
         self._sums, self._summed = (0.0, 0.0), 0
         if len(self._means) > MOST:
-            self._steps, self._means = _halved(self._steps), _halved(self._means)
+            self._steps, self._means = _halve(self._steps), _halve(self._means)
             self._together *= 2
 
     def curve(self, most: int) -> tuple[list[float], list[float]]:
         """Return steps and values, of more than so many the means of those after one another."""
-        parts = _parts(len(self._means), min(most, len(self._means)))
+        parts = _split(len(self._means), min(most, len(self._means)))
         steps, values = (
             [sum(numbers[start:end]) / (end - start) for start, end in parts]
             for numbers in (self._steps, self._means)
@@ -51,11 +51,11 @@ class Series:
         return "".join(BARS[round((mean - low) * scale)] for mean in means)
 
 
-def _halved(numbers: list[float]) -> list[float]:
+def _halve(numbers: list[float]) -> list[float]:
     pairs = zip(numbers[::2], numbers[1::2], strict=False)
     return [(one + other) / 2 for one, other in pairs]
 
 
-def _parts(length: int, count: int) -> list[tuple[int, int]]:
+def _split(length: int, count: int) -> list[tuple[int, int]]:
     """Cut a length into so many parts, as even as can be."""
     return list(pairwise(length * i // count for i in range(count + 1))) if count else []

@@ -28,9 +28,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from ganzoo.cli.common import note
 from ganzoo.errors import GanzooError, InputError
-from ganzoo_zoo.apps.watch.choices import choices, chosen, placeholders
+from ganzoo_zoo.apps.watch.choices import list_choices, resolve_choices, placeholders
 from ganzoo_zoo.apps.watch.commands import CONTINUE, PAUSE, STEP, STOP
-from ganzoo_zoo.apps.watch.state import Board, Card
+from ganzoo_zoo.apps.watch.state import Dashboard, Card
 from ganzoo_zoo.apps.watch.workers import Busy, Unknown
 
 HERE = Path(__file__).parent
@@ -42,12 +42,12 @@ FILES = {
     "/plane.js": ("plane.js", "text/javascript; charset=utf-8"),
     "/form.js": ("form.js", "text/javascript; charset=utf-8"),
 }
-KEY = "X-Ganzoo-Key"
+KEY_HEADER = "X-Ganzoo-Key"
 """The header that has the key."""
 LONGEST_BODY = 1 << 16
 LARGEST_PICTURE = 1 << 25
 """Bytes of a picture that is shown."""
-PNG = b"\x89PNG\r\n\x1a\n"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SECONDS_OF_SILENCE = 30
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -87,7 +87,7 @@ class Server(ThreadingHTTPServer):
     # On Windows this would let two servers have one port.
     allow_reuse_address = os.name != "nt"
 
-    def __init__(self, board: Board, host: str, port: int) -> None:
+    def __init__(self, board: Dashboard, host: str, port: int) -> None:
         self.board = board
         self.host = host
         self.acts = _is_loopback(host)
@@ -99,7 +99,7 @@ class Server(ThreadingHTTPServer):
         try:
             super().__init__((host, port), Handler)
         except (OSError, OverflowError) as error:
-            raise InputError(_unbound(error, host, port)) from None
+            raise InputError(_describe_bind_error(error, host, port)) from None
 
     def server_bind(self) -> None:
         """Bind without asking a name server what this machine is called."""
@@ -163,7 +163,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send((HERE / name).read_bytes(), kind)
             return
         query = {name: values[-1] for name, values in parse_qs(url.query).items()}
-        for pattern, show in SHOWN.items():
+        for pattern, show in ROUTES.items():
             if match := re.fullmatch(pattern, url.path):
                 show(self, match, query)
                 return
@@ -173,11 +173,11 @@ class Handler(BaseHTTPRequestHandler):
         self._send_json({**self.server.board.state(), "acts": self.server.acts})
 
     def _choices(self, match: re.Match[str], query: Mapping[str, str]) -> None:
-        self._send_json(choices())
+        self._send_json(list_choices())
 
     def _resolved(self, match: re.Match[str], query: Mapping[str, str]) -> None:
         names = {word: query.get(word) or None for word in ("loss", "data")}
-        config = chosen(query.get("architecture", ""), **names, settings={})
+        config = resolve_choices(query.get("architecture", ""), **names, settings={})
         self._send_json(
             {
                 "loss": config.loss.name,
@@ -213,7 +213,7 @@ class Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         if path == "/runs":
             self._start(body)
-        elif match := ACT.fullmatch(path):
+        elif match := ACTION_PATH.fullmatch(path):
             if match[2] == DISMISS:
                 self.server.board.dismiss(match[1])
             else:
@@ -276,7 +276,7 @@ class Handler(BaseHTTPRequestHandler):
             )
         if self.headers.get("Origin") != f"http://{self.headers['Host']}":
             raise Refused(HTTPStatus.FORBIDDEN, "that page may not act here")
-        key = self.headers.get(KEY, "").encode("utf-8", "replace")
+        key = self.headers.get(KEY_HEADER, "").encode("utf-8", "replace")
         if not hmac.compare_digest(key, self.server.key.encode()):
             raise Refused(
                 HTTPStatus.FORBIDDEN, "open the address that the terminal shows, with its end"
@@ -304,7 +304,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
-SHOWN: dict[str, Callable[[Handler, re.Match[str], Mapping[str, str]], None]] = {
+ROUTES: dict[str, Callable[[Handler, re.Match[str], Mapping[str, str]], None]] = {
     "/state": Handler._state,
     "/choices": Handler._choices,
     "/resolved": Handler._resolved,
@@ -313,7 +313,9 @@ SHOWN: dict[str, Callable[[Handler, re.Match[str], Mapping[str, str]], None]] = 
     "/runs/([0-9]{1,9})/pictures/([0-9]{1,18})": Handler._picture,
 }
 DISMISS = "dismiss"
-ACT = re.compile(f"/runs/([0-9]{{1,9}})/({'|'.join((PAUSE, STEP, CONTINUE, STOP, DISMISS))})")
+ACTION_PATH = re.compile(
+    f"/runs/([0-9]{{1,9}})/({'|'.join((PAUSE, STEP, CONTINUE, STOP, DISMISS))})"
+)
 
 
 def _read_picture(path: Path | None) -> bytes:
@@ -328,7 +330,9 @@ def _read_picture(path: Path | None) -> bytes:
             found = os.fstat(file.fileno())
             if stat.S_ISREG(found.st_mode) and found.st_size <= LARGEST_PICTURE:
                 data = file.read(LARGEST_PICTURE)
-                if data.startswith(PNG) and not (path.is_symlink() or path.parent.is_symlink()):
+                if data.startswith(PNG_SIGNATURE) and not (
+                    path.is_symlink() or path.parent.is_symlink()
+                ):
                     return data
     except OSError:
         pass
@@ -344,7 +348,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _unbound(error: OSError | OverflowError, host: str, port: int) -> str:
+def _describe_bind_error(error: OSError | OverflowError, host: str, port: int) -> str:
     if isinstance(error, OverflowError):
         return f"--port {port}: ports are 0 to 65535"
     if error.errno == errno.EADDRINUSE:

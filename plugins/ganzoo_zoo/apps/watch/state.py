@@ -14,24 +14,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ganzoo.cli.common import duration
+from ganzoo.cli.common import format_duration
 from ganzoo.config import RunConfig
-from ganzoo.errors import GanzooError, first_line, printable
+from ganzoo.errors import GanzooError, first_line, escape_text
 from ganzoo.runs.folder import CONFIG_FILE, Run
-from ganzoo_zoo.apps.watch.choices import chosen
+from ganzoo_zoo.apps.watch.choices import resolve_choices
 from ganzoo_zoo.apps.watch.commands import STOPPED
-from ganzoo_zoo.apps.watch.frames import Frames, evenly
+from ganzoo_zoo.apps.watch.frames import Frames, choose_evenly
 from ganzoo_zoo.apps.watch.run_reader import (
     FINISHED,
     GONE,
     INTERRUPTED,
     TRAINING,
     WAITING,
-    Followed,
+    RunReader,
 )
-from ganzoo_zoo.apps.watch.workers import Busy, Trained, Trainers, Unknown
+from ganzoo_zoo.apps.watch.workers import Busy, TrainingRun, TrainingProcesses, Unknown
 
-SECONDS_BETWEEN_LOOKS = 0.2
+SECONDS_BETWEEN_READS = 0.2
 MOST_RUNS = 12
 """Runs that are shown; as more appear, those that are over make room."""
 MOST_POINTS = 240
@@ -56,8 +56,8 @@ class Card:
     def __init__(
         self,
         name: str,
-        run: Followed | None = None,
-        trained: Trained | None = None,
+        run: RunReader | None = None,
+        trained: TrainingRun | None = None,
         asked: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
@@ -66,12 +66,12 @@ class Card:
         self.problem = ""
         """What of its folder cannot be read."""
         self._unread = ""
-        self.run: Followed | None = None
+        self.run: RunReader | None = None
         self.frames: Frames | None = None
         if run is not None:
             self.follow(run)
 
-    def follow(self, run: Followed) -> None:
+    def follow(self, run: RunReader) -> None:
         """Begin to read a folder."""
         self.run, self.frames = run, Frames(run.run.path)
 
@@ -79,7 +79,7 @@ class Card:
         """Read what is new."""
         try:
             if self.run is None and self.trained and self.trained.path:
-                self.follow(Followed(Run(self.trained.path)))
+                self.follow(RunReader(Run(self.trained.path)))
             if self.run and self.run.look():
                 self._unread = ""
         except (GanzooError, OSError) as error:
@@ -136,8 +136,8 @@ class Card:
         live = self.live()
         return {
             "name": self.name,
-            "title": printable(config.title),
-            "place": printable(str(run.run.path)) if run else "",
+            "title": escape_text(config.title),
+            "place": escape_text(str(run.run.path)) if run else "",
             "about": f"batch size {config.train.batch_size}, seed {config.train.seed}",
             "kind": kind,
             "said": said,
@@ -150,7 +150,7 @@ class Card:
             "steps": config.train.steps,
             "live": live["step"] if live else None,
             "points": bool(self.frames and self.frames.plane),
-            **_of_folder(run, kind),
+            **_folder_json(run, kind),
             "resume": self._resume(kind),
             "warnings": self._warnings(),
         }
@@ -165,7 +165,7 @@ class Card:
         """Return the command that goes on with it, if it was interrupted."""
         if self.run is None or not self.run.saved or kind not in (INTERRUPTED, STOPPED):
             return ""
-        return f"ganzoo train --resume {shlex.quote(printable(str(self.run.run.path)))}"
+        return f"ganzoo train --resume {shlex.quote(escape_text(str(self.run.run.path)))}"
 
     def _warnings(self) -> list[str]:
         sources = (self.trained, self.run)
@@ -178,7 +178,7 @@ class Card:
             return {"numbers": {}, "scores": {}}
         scores = {name: found.series for name, found in self.run.scores.items()}
         return {
-            kind: {name: _curve(*series.curve(MOST_POINTS)) for name, series in found.items()}
+            kind: {name: _curve_json(*series.curve(MOST_POINTS)) for name, series in found.items()}
             for kind, found in (("numbers", self.run.numbers), ("scores", scores))
         }
 
@@ -196,7 +196,7 @@ class Card:
         return self.run.pictures.get(step) if self.run else None
 
 
-class Board:
+class Dashboard:
     """All that a page shows, and does; called by any number of threads.
 
     Args:
@@ -204,15 +204,15 @@ class Board:
         root: Folder in which runs are watched that appear later.
     """
 
-    def __init__(self, runs: Sequence[Followed], root: Path | None) -> None:
+    def __init__(self, runs: Sequence[RunReader], root: Path | None) -> None:
         self._lock = threading.RLock()
-        self._trainers = Trainers(self._lock)
+        self._trainers = TrainingProcesses(self._lock)
         self._cards: dict[str, Card] = {}
         self._count = 0
         self._root = root
         self._known: set[Path] = set()
         """Folders that are shown, or were there before."""
-        self._own_runs: list[Trained] = []
+        self._own_runs: list[TrainingRun] = []
         """All that were trained here, those too that are no longer shown."""
         self._looked = 0.0
         self._closed = False
@@ -221,7 +221,7 @@ class Board:
             card = Card(self._name(), run)
             self._cards[card.name] = card
         if root is not None:
-            self._known |= set(_folders(root))
+            self._known |= set(_list_folders(root))
 
     def state(self) -> dict[str, Any]:
         """Return what there is to be seen now."""
@@ -243,7 +243,7 @@ class Board:
         """Have a run trained, and return what it is called.
 
         Args:
-            asked: Arguments of :func:`ganzoo_zoo.apps.watch.choices.chosen`.
+            asked: Arguments of :func:`ganzoo_zoo.apps.watch.choices.resolve_choices`.
             instead: The name of a run that was trained here, in whose place it is shown; it is
                 stopped if it is not over.
             paused: Whether it waits before its first update.
@@ -253,12 +253,12 @@ class Board:
             Unknown: what it is shown in place of is not trained here.
             Busy: it cannot be now.
         """
-        config = chosen(**asked)
+        config = resolve_choices(**asked)
         with self._lock:
             self._require_open()
             before = self._own(instead) if instead is not None else None
             name = self._name()
-            trained = Trained(name, config, paused=paused)
+            trained = TrainingRun(name, config, paused=paused)
             self._trainers.start(trained, before.trained if before else None)
             self._own_runs.append(trained)
             card = Card(name, trained=trained, asked=asked)
@@ -304,7 +304,7 @@ class Board:
         return [run.path for run in open_ones if run.path and run.state == STOPPED]
 
     def _look(self) -> None:
-        if time.monotonic() - self._looked < SECONDS_BETWEEN_LOOKS:
+        if time.monotonic() - self._looked < SECONDS_BETWEEN_READS:
             return
         for card in self._cards.values():
             card.look()
@@ -316,11 +316,11 @@ class Board:
         if self._root is None or any(run.unplaced for run in self._own_runs):
             return  # the folder that appears first may be that of a run of one's own
         self._known |= {run.path.resolve() for run in self._own_runs if run.path}
-        for path in _folders(self._root):
+        for path in _list_folders(self._root):
             if path not in self._known and Run(path).is_run():
                 self._known.add(path)
                 with suppress(GanzooError, OSError):  # what cannot be read is no run yet
-                    card = Card(self._name(), Followed(Run(self._root / path.name)))
+                    card = Card(self._name(), RunReader(Run(self._root / path.name)))
                     card.look()
                     self._add(card)
 
@@ -355,7 +355,7 @@ class Board:
             raise Busy("this server is about to end")
 
 
-def _folders(root: Path) -> list[Path]:
+def _list_folders(root: Path) -> list[Path]:
     """Return the folders in another, the oldest configuration first."""
     found = []
     for path in root.iterdir() if root.is_dir() else ():
@@ -364,7 +364,7 @@ def _folders(root: Path) -> list[Path]:
     return [path for _, path in sorted(found)]
 
 
-def _of_folder(run: Followed | None, kind: str) -> dict[str, Any]:
+def _folder_json(run: RunReader | None, kind: str) -> dict[str, Any]:
     """Return what is read of a run's folder."""
     if run is None:
         return {
@@ -379,22 +379,22 @@ def _of_folder(run: Followed | None, kind: str) -> dict[str, Any]:
     left = run.left()
     return {
         "numbers": {name: series.last for name, series in run.numbers.items()},
-        "scores": {name: _scored(found) for name, found in run.scores.items()},
-        "pictures": [pictures[i] for i in evenly(len(pictures), MOST_PICTURES)],
+        "scores": {name: _score_json(found) for name, found in run.scores.items()},
+        "pictures": [pictures[i] for i in choose_evenly(len(pictures), MOST_PICTURES)],
         "pairs": run.pairs,
         "speed": f"{run.speed:,.0f} images/s" if run.speed and kind in (TRAINING, FINISHED) else "",
-        "left": f"{duration(left)} left" if left is not None and kind == TRAINING else "",
+        "left": f"{format_duration(left)} left" if left is not None and kind == TRAINING else "",
     }
 
 
-def _scored(found: Any) -> dict[str, Any]:
+def _score_json(found: Any) -> dict[str, Any]:
     return {
         word: dict(zip(("value", "step"), value, strict=True))
         for word, value in (("last", found.last), ("best", found.best))
     }
 
 
-def _curve(steps: Sequence[float], values: Sequence[float]) -> dict[str, list[float]]:
+def _curve_json(steps: Sequence[float], values: Sequence[float]) -> dict[str, list[float]]:
     return {
         "steps": [round(step, 1) for step in steps],
         "values": [float(f"{value:.5g}") for value in values],

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.runs.metrics import logged_rows
+from ganzoo.runs.metrics import read_metrics
 from ganzoo.storage.files import append_line, drop_lines_after, to_json, write_text
-from ganzoo_zoo.apps.watch.frames import MOST_FRAMES, Kept
-from ganzoo_zoo.apps.watch.points import Plane, fits
+from ganzoo_zoo.apps.watch.frames import MOST_FRAMES, FrameFiles
+from ganzoo_zoo.apps.watch.points import Plane, has_plane
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,12 +26,12 @@ class WatchedRun:
     """
 
     def __init__(self, folder: Path, steps: int, step: int) -> None:
-        self.kept = Kept(folder)
+        self.kept = FrameFiles(folder)
         self.steps = steps
         self._every = max(1, -(-steps // MOST_FRAMES))
         self._plane: Plane | None = None
         drop_lines_after(self.kept.frames, step)
-        before = logged_rows(self.kept.frames) if self.kept.frames.exists() else ()
+        before = read_metrics(self.kept.frames) if self.kept.frames.exists() else ()
         self._last = max((done for done, _ in before), default=-1)
 
     def metrics(self, row: dict[str, Any]) -> None:
@@ -46,7 +46,7 @@ class WatchedRun:
         """Keep points and logits of this step, where samples are points."""
         if step <= self._last or (step % self._every and step != self.steps):
             return
-        if not fits(real.spec, conditional=fake.labels is not None):
+        if not has_plane(real.spec, conditional=fake.labels is not None):
             return
         if self._plane is None:
             self._plane = Plane(real)

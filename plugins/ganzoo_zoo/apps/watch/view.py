@@ -11,9 +11,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ganzoo.cli.common import duration
-from ganzoo.errors import InputError, printable
-from ganzoo_zoo.apps.watch.run_reader import FINISHED, INTERRUPTED, TRAINING, Followed
+from ganzoo.cli.common import format_duration
+from ganzoo.errors import InputError, escape_text
+from ganzoo_zoo.apps.watch.run_reader import FINISHED, INTERRUPTED, TRAINING, RunReader
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -32,9 +32,9 @@ class View:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._previews: dict[Followed, tuple[Any, Any]] = {}
+        self._previews: dict[RunReader, tuple[Any, Any]] = {}
 
-    def __call__(self, runs: Sequence[Followed]) -> RenderableType:
+    def __call__(self, runs: Sequence[RunReader]) -> RenderableType:
         """Return what is to be shown of the runs at this moment."""
         columns = 2 if len(runs) > 1 and self._console.width >= BESIDE else 1
         rows = -(-len(runs) // columns)
@@ -51,10 +51,10 @@ class View:
             grid.add_row()
         return grid
 
-    def _run(self, run: Followed, width: int, with_samples: bool) -> RenderableType:
+    def _run(self, run: RunReader, width: int, with_samples: bool) -> RenderableType:
         parts: list[RenderableType] = [
             _plain(headline(run)),
-            _plain(f"{printable(str(run.run.path))}: {progress(run)}"),
+            _plain(f"{escape_text(str(run.run.path))}: {progress(run)}"),
             _bar(run, min(width, WIDEST_BAR)),
         ]
         if run.numbers:
@@ -65,7 +65,7 @@ class View:
             parts.append(preview)
         return Group(*parts)
 
-    def _numbers(self, run: Followed, width: int) -> Table:
+    def _numbers(self, run: RunReader, width: int) -> Table:
         table = Table.grid(padding=(0, 2))
         table.add_column(no_wrap=True, overflow="ellipsis")
         table.add_column(justify="right", no_wrap=True)
@@ -77,7 +77,7 @@ class View:
             table.add_row(_plain(name), f"{series.last:.4g}", *line)
         return table
 
-    def _preview(self, run: Followed) -> Any:
+    def _preview(self, run: RunReader) -> Any:
         """Return the newest samples where they can be shown; a picture is read once."""
         from ganzoo.cli.preview import Preview, can_show
 
@@ -96,26 +96,26 @@ class View:
         return self._previews[run][1]
 
 
-def headline(run: Followed) -> str:
+def headline(run: RunReader) -> str:
     """Say what is trained."""
     train = run.config.train
-    return f"{printable(run.config.title)}, batch size {train.batch_size}, seed {train.seed}"
+    return f"{escape_text(run.config.title)}, batch size {train.batch_size}, seed {train.seed}"
 
 
-def progress(run: Followed) -> str:
+def progress(run: RunReader) -> str:
     """Say in a line how far a run is, and what it does."""
     state = run.state()
     parts = [state, f"step {run.step} of {run.steps}"]
     if run.speed is not None and state in (TRAINING, FINISHED):
         parts.append(f"{run.speed:.0f} images/s")
     if (left := run.left()) is not None and state == TRAINING:
-        parts.append(f"{duration(left)} left")
+        parts.append(f"{format_duration(left)} left")
     if state.startswith(INTERRUPTED):
         parts.append(f"go on with: ganzoo train --resume {shlex.quote(str(run.run.path))}")
     return ", ".join(parts)
 
 
-def scores(run: Followed) -> Iterator[str]:
+def scores(run: RunReader) -> Iterator[str]:
     """Say in a line each what a run scored last, and its best if that was before."""
     for name, found in run.scores.items():
         value, step = found.last
@@ -125,7 +125,7 @@ def scores(run: Followed) -> Iterator[str]:
         yield f"{name} {value:.4f} at step {step}{best}"
 
 
-def _bar(run: Followed, width: int) -> Table:
+def _bar(run: RunReader, width: int) -> Table:
     grid = Table.grid()
     grid.add_row(ProgressBar(max(1, run.steps), run.step, width=width))
     return grid

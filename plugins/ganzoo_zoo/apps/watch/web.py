@@ -10,11 +10,11 @@ from pathlib import Path
 
 from ganzoo.cli.common import note
 from ganzoo.errors import GanzooError, Interrupted
-from ganzoo.runs.folder import RUNS, Run, newest_run
+from ganzoo.runs.folder import RUNS_FOLDER, Run, newest_run
 from ganzoo.storage.files import user_path
-from ganzoo_zoo.apps.watch.run_reader import Followed
+from ganzoo_zoo.apps.watch.run_reader import RunReader
 from ganzoo_zoo.apps.watch.server import Server
-from ganzoo_zoo.apps.watch.state import Board
+from ganzoo_zoo.apps.watch.state import Dashboard
 
 
 def serve(runs: Sequence[Path], host: str, port: int, *, open_page: bool = False) -> None:
@@ -34,24 +34,24 @@ def serve(runs: Sequence[Path], host: str, port: int, *, open_page: bool = False
     if not runs:
         with suppress(GanzooError):  # one may be trained from the page
             found = [newest_run()]
-    board = Board([Followed(run) for run in found], None if runs else Path(RUNS))
-    with Server(board, host, port) as server, _interrupting():
+    board = Dashboard([RunReader(run) for run in found], None if runs else Path(RUNS_FOLDER))
+    with Server(board, host, port) as server, _sigterm_as_interrupt():
         print(server.address, flush=True)
         if not server.acts:
             note(f"{host} is no loopback address: others may reach it, and runs are only looked at")
         try:
             if open_page:
-                _open(server.address)
+                _open_browser(server.address)
             server.serve_forever()
         except KeyboardInterrupt as stop:
             signum = stop.args[0] if stop.args else signal.SIGINT
-        saved = _closed(board)
+        saved = _close_board(board)
     ways = "".join(f"\ngo on with: ganzoo train --resume {path}" for path in saved)
     raise Interrupted(f"no longer watched; what is trained elsewhere goes on{ways}", signum)
 
 
 @contextmanager
-def _interrupting() -> Iterator[None]:
+def _sigterm_as_interrupt() -> Iterator[None]:
     """Have a termination request be met as Ctrl-C is."""
 
     def stop(signum: int, frame: object) -> None:
@@ -67,7 +67,7 @@ def _interrupting() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _closed(board: Board) -> list[Path]:
+def _close_board(board: Dashboard) -> list[Path]:
     """Close a board; whoever interrupts once more does not wait for states to be saved."""
     try:
         return board.close()
@@ -75,7 +75,7 @@ def _closed(board: Board) -> list[Path]:
         return []
 
 
-def _open(address: str) -> None:
+def _open_browser(address: str) -> None:
     import webbrowser
 
     # Some browsers are programs of the terminal, and would be waited for.

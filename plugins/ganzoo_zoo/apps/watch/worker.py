@@ -20,12 +20,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ganzoo.api import start
-from ganzoo.compute.memory import keep_freed
+from ganzoo.compute.memory import keep_freed_memory
 from ganzoo.config import RunConfig
 from ganzoo.errors import GanzooError, Interrupted, first_line
-from ganzoo.progress import Channel
+from ganzoo.progress import JsonChannel
 from ganzoo.training.observer import Observer
-from ganzoo_zoo.apps.watch.commands import AT_ONCE, FAILED, FINISHED, PAUSE, STEP, STOP, STOPPED
+from ganzoo_zoo.apps.watch.commands import (
+    MAX_TRAINING,
+    FAILED,
+    FINISHED,
+    PAUSE,
+    STEP,
+    STOP,
+    STOPPED,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +49,7 @@ class Stopped(BaseException):
     """A run was stopped before its first step, which no reader of broken files is to catch."""
 
 
-class Pace(Observer):
+class RunControl(Observer):
     """Has a run train as fast as it may, and tells how it goes.
 
     A run rests after an update whose line and picture, if it has any, are written.
@@ -53,7 +61,9 @@ class Pace(Observer):
         channel: Where its news go.
     """
 
-    def __init__(self, name: str, config: dict[str, Any], paused: bool, channel: Channel) -> None:
+    def __init__(
+        self, name: str, config: dict[str, Any], paused: bool, channel: JsonChannel
+    ) -> None:
         self.name = name
         self.given = config
         self.stopping = False
@@ -87,11 +97,11 @@ class Pace(Observer):
 
     def prepared(self, trainer: Trainer) -> None:
         """Get to know what is trained, so that points can be looked at between two pictures."""
-        from ganzoo_zoo.apps.watch.points import Plane, fits
+        from ganzoo_zoo.apps.watch.points import Plane, has_plane
 
         self.go_on()
         self._trainer = trainer
-        if fits(trainer.samples.spec, conditional=trainer.conditional):
+        if has_plane(trainer.samples.spec, conditional=trainer.conditional):
             self._plane, self._inputs = Plane(trainer.samples), trainer.shown()
 
     def started(self, run: Run, config: RunConfig, step: int) -> None:
@@ -158,11 +168,11 @@ class Pace(Observer):
             now or time.monotonic() - self._looked > SECONDS_BETWEEN_FRAMES
         ):
             return
-        from ganzoo.models.model import generated
+        from ganzoo.models.model import generate_stored
 
         state = self._trainer.state
         try:
-            points = generated(state.generator_ema.module, self._inputs, self._plane.spec)
+            points = generate_stored(state.generator_ema.module, self._inputs, self._plane.spec)
         except GanzooError:
             return  # it diverges, which the run itself will say
         if frame := self._plane.frame(step, points, state.discriminator):
@@ -170,14 +180,14 @@ class Pace(Observer):
         self._looked = time.monotonic()
 
 
-class Inbox(threading.Thread):
+class OrderReader(threading.Thread):
     """Reads orders, and notices when there will be no more."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: JsonChannel) -> None:
         super().__init__(daemon=True)
-        self.runs: queue.SimpleQueue[Pace | None] = queue.SimpleQueue()
+        self.runs: queue.SimpleQueue[RunControl | None] = queue.SimpleQueue()
         self._channel = channel
-        self._ordered: dict[str, Pace] = {}
+        self._ordered: dict[str, RunControl] = {}
 
     def run(self) -> None:
         """Hand on each order; at the end stop what is under way."""
@@ -189,13 +199,13 @@ class Inbox(threading.Thread):
             pace.hear(STOP)
         self.runs.put(None)
 
-    def forget(self, pace: Pace) -> None:
+    def forget(self, pace: RunControl) -> None:
         """Let go of a run that has ended."""
         self._ordered.pop(pace.name, None)
 
     def _take(self, order: dict[str, Any]) -> None:
         if "config" in order:
-            pace = Pace(order["name"], order["config"], order["paused"], self._channel)
+            pace = RunControl(order["name"], order["config"], order["paused"], self._channel)
             self._ordered[pace.name] = pace
             self.runs.put(pace)
         elif pace := self._ordered.get(order["name"]):
@@ -207,19 +217,19 @@ def main() -> int:
     if hasattr(signal, "pthread_sigmask"):  # Windows has none
         # Ctrl-C and schedulers are for the server, whose end is heard here in any case.
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    channel = Channel()
-    inbox = Inbox(channel)
+    channel = JsonChannel()
+    inbox = OrderReader(channel)
     inbox.start()
-    keep_freed()
-    torch.set_num_threads(max(1, torch.get_num_threads() // AT_ONCE))
+    keep_freed_memory()
+    torch.set_num_threads(max(1, torch.get_num_threads() // MAX_TRAINING))
     while (pace := inbox.runs.get()) is not None:
-        ended = _ended(pace)
+        ended = _train_run(pace)
         inbox.forget(pace)
         pace.tell(**ended)
     return 0
 
 
-def _ended(pace: Pace) -> dict[str, Any]:
+def _train_run(pace: RunControl) -> dict[str, Any]:
     """Train a run, and return how it ended."""
     try:
         pace.go_on()

@@ -18,9 +18,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from ganzoo.errors import GanzooError, shown
+from ganzoo.errors import GanzooError, excerpt
 from ganzoo_zoo.apps.watch.commands import (
-    AT_ONCE,
+    MAX_TRAINING,
     CONTINUE,
     FAILED,
     FINISHED,
@@ -29,7 +29,7 @@ from ganzoo_zoo.apps.watch.commands import (
     STOP,
     STOPPED,
 )
-from ganzoo_zoo.apps.watch.frames import checked_frame
+from ganzoo_zoo.apps.watch.frames import parse_frame
 from ganzoo_zoo.apps.watch.run_reader import TRAINING, WARNINGS
 
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ PATIENCE = 60.0
 
 STARTING, PAUSING, PAUSED, STOPPING = "starting", "pausing", "paused", "stopping"
 ENDS = (FINISHED, STOPPED, FAILED)
-MAY = {
+ALLOWED_COMMANDS = {
     TRAINING: (PAUSE, STOP),
     PAUSING: (CONTINUE, STOP),
     PAUSED: (STEP, CONTINUE, STOP),
     STOPPING: (),
 }
 """What a run may be told once it has begun."""
-DONE = {
+STATES_AFTER = {
     PAUSE: (PAUSING, PAUSED),
     CONTINUE: (TRAINING,),
     STOP: (STOPPING, *ENDS),
@@ -64,7 +64,7 @@ class Unknown(GanzooError):
     """There is no such run, or none that is trained here."""
 
 
-class Trained:
+class TrainingRun:
     """A run that is trained for the page, as far as its process has told.
 
     Args:
@@ -92,7 +92,7 @@ class Trained:
         """What it may be told."""
         if self.state == STARTING:
             return (CONTINUE if self.paused else PAUSE), STOP
-        return MAY.get(self.state, ())
+        return ALLOWED_COMMANDS.get(self.state, ())
 
     @property
     def unplaced(self) -> bool:
@@ -107,17 +107,17 @@ class Trained:
     def take(self, news: Mapping[str, Any]) -> None:
         """Note what its process says."""
         if "frame" in news:
-            self.frame = checked_frame(news["frame"])
+            self.frame = parse_frame(news["frame"])
         elif "run" in news:
             self.path, self.message = Path(news["run"]), ""
             if self.state == STARTING:
                 self.state = PAUSING if self.paused else TRAINING
         elif "doing" in news:
-            self.message = shown(f"{news['doing']}: {news['done']:,} of {news['total']:,}")
+            self.message = excerpt(f"{news['doing']}: {news['done']:,} of {news['total']:,}")
         elif "warning" in news:
-            self.warnings.append(shown(news["warning"], 300))
+            self.warnings.append(excerpt(news["warning"], 300))
         elif "ended" in news:
-            self.state, self.message = news["ended"], shown(news.get("message", ""), 500)
+            self.state, self.message = news["ended"], excerpt(news.get("message", ""), 500)
         elif self.state != STOPPING:
             self._rest(resting="paused" in news)
 
@@ -134,7 +134,7 @@ class Trained:
             self.state, self.message = FAILED, f"its process {how}"
 
 
-class Trainers:
+class TrainingProcesses:
     """The processes that train for a page.
 
     Args:
@@ -145,7 +145,7 @@ class Trainers:
         self._lock = lock
         self._processes: list[_Process] = []
 
-    def start(self, run: Trained, instead: Trained | None = None) -> None:
+    def start(self, run: TrainingRun, instead: TrainingRun | None = None) -> None:
         """Have a run trained.
 
         Args:
@@ -162,13 +162,13 @@ class Trainers:
             process = self._idle()
         process.train(run)
 
-    def say(self, run: Trained, word: str) -> None:
+    def say(self, run: TrainingRun, word: str) -> None:
         """Pass a word on to a run.
 
         Raises:
             Busy: it can do no such thing now.
         """
-        if run.state in DONE[word]:
+        if run.state in STATES_AFTER[word]:
             return
         if word not in run.may:
             raise Busy(f"a run that is {run.state} cannot do that: {word}")
@@ -190,8 +190,8 @@ class Trainers:
         self._processes = [each for each in self._processes if each.lives]
         found = next((each for each in self._processes if not each.busy), None)
         if found is None:
-            if len(self._processes) >= AT_ONCE:
-                raise Busy(f"{AT_ONCE} runs are trained here already: stop one first")
+            if len(self._processes) >= MAX_TRAINING:
+                raise Busy(f"{MAX_TRAINING} runs are trained here already: stop one first")
             found = _Process(self._lock)
             self._processes.append(found)
         return found
@@ -200,7 +200,7 @@ class Trainers:
 class _Process:
     def __init__(self, lock: threading.RLock) -> None:
         self._lock = lock
-        self._runs: dict[str, Trained] = {}
+        self._runs: dict[str, TrainingRun] = {}
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "ganzoo_zoo.apps.watch.worker"],
             stdin=subprocess.PIPE,
@@ -221,15 +221,15 @@ class _Process:
     def busy(self) -> bool:
         return any(not run.ended for run in self._runs.values())
 
-    def has(self, run: Trained | None) -> bool:
+    def has(self, run: TrainingRun | None) -> bool:
         return run is not None and not run.ended and self._runs.get(run.name) is run
 
-    def train(self, run: Trained) -> None:
+    def train(self, run: TrainingRun) -> None:
         self._runs[run.name] = run
         config = run.config.model_dump(mode="json")
         self._order(name=run.name, config=config, paused=run.paused)
 
-    def say(self, run: Trained, word: str) -> None:
+    def say(self, run: TrainingRun, word: str) -> None:
         run.paused = word in (PAUSE, STEP)
         self._order(name=run.name, word=word)
         if run.state != STARTING or word == STOP:

@@ -86,8 +86,8 @@ class _Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.branch = nn.Sequential(
-            *_convolved(channels, channels, 3, padding=1, padding_mode="reflect"),
-            *_convolved(channels, channels, 3, padding=1, padding_mode="reflect")[:-1],
+            *_conv_layers(channels, channels, 3, padding=1, padding_mode="reflect"),
+            *_conv_layers(channels, channels, 3, padding=1, padding_mode="reflect")[:-1],
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -97,9 +97,9 @@ class _Residual(nn.Module):
 def _translator(data: DataSpec, width: int, blocks: int) -> nn.Module:
     channels, edges = data.image_channels, {"padding": 3, "padding_mode": "reflect"}
     layers = [
-        *_convolved(channels, width, 7, **edges),
-        *_convolved(width, 2 * width, 3, stride=2, padding=1),
-        *_convolved(2 * width, 4 * width, 3, stride=2, padding=1),
+        *_conv_layers(channels, width, 7, **edges),
+        *_conv_layers(width, 2 * width, 3, stride=2, padding=1),
+        *_conv_layers(2 * width, 4 * width, 3, stride=2, padding=1),
         *[_Residual(4 * width) for _ in range(blocks)],
     ]
     for before, after in ((4 * width, 2 * width), (2 * width, width)):
@@ -128,7 +128,7 @@ def _patch_discriminator(data: DataSpec, width: int) -> nn.Module:
     return nn.Sequential(*layers).apply(_draw_weights)
 
 
-def _convolved(before: int, after: int, kernel: int, **how: object) -> list[nn.Module]:
+def _conv_layers(before: int, after: int, kernel: int, **how: object) -> list[nn.Module]:
     # Instance normalisation takes the mean away, and a bias with it.
     convolution = nn.Conv2d(before, after, kernel, bias=False, **how)
     return [convolution, nn.InstanceNorm2d(after), nn.ReLU(inplace=True)]

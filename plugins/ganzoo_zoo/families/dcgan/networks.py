@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo import DataSpec
-from ganzoo.nn.fusion import Folded, applied
+from ganzoo.nn.fusion import FusedSequential, apply_layer
 from ganzoo_zoo.families.dcgan import DCGAN
 
 WEIGHT_STD = 0.02
@@ -23,7 +23,7 @@ def generator(options: DCGAN, data: DataSpec) -> nn.Module:
     halvings, height, width = data.halved("dcgan")
     channels = [options.base_channels * 2**i for i in reversed(range(halvings))]
     norm = first = nn.BatchNorm2d
-    network = Folded
+    network = FusedSequential
     if options.conditional:
         norm = partial(_ClassBatchNorm, options.z_dim)
         first = partial(norm, pixels=(height, width))
@@ -65,8 +65,8 @@ def discriminator(options: DCGAN, data: DataSpec, norm: str) -> nn.Module:
         ]
     ending = [nn.Conv2d(channels[-1], 1, (height, width)), nn.Flatten(0)]
     if not options.conditional:
-        return Folded(*layers, *ending).apply(_draw_weights)
-    parts = Folded(*layers), Folded(*ending)
+        return FusedSequential(*layers, *ending).apply(_draw_weights)
+    parts = FusedSequential(*layers), FusedSequential(*ending)
     return _Projection(data.classes_for("dcgan"), channels[-1], *parts).apply(_draw_weights)
 
 
@@ -102,7 +102,7 @@ class _ByClass(nn.Module):
         classes = self.embedding[labels]
         for layer in self.layers:
             told = isinstance(layer, _ClassBatchNorm)
-            features = layer(features, classes) if told else applied(layer, features)
+            features = layer(features, classes) if told else apply_layer(layer, features)
         return features
 
 

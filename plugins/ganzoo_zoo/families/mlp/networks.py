@@ -14,14 +14,14 @@ from ganzoo_zoo.families.mlp import MLP
 def generator(options: MLP, data: DataSpec) -> nn.Module:
     """Build latents ``(N, z_dim)`` -> samples ``(N, *data.shape)``."""
     if not options.conditional:
-        return _generator(options, data, options.z_dim)
+        return _latent_network(options, data, options.z_dim)
     classes, z_dim = data.classes_for("mlp"), options.z_dim
-    return _BesideLatent(classes, z_dim, _generator(options, data, 2 * z_dim))
+    return _LabelledLatent(classes, z_dim, _latent_network(options, data, 2 * z_dim))
 
 
 def discriminator(options: MLP, data: DataSpec) -> nn.Module:
     """Build samples ``(N, *data.shape)`` -> logits ``(N,)``."""
-    layers = _hidden((data.size, *options.hidden[::-1]), nn.LeakyReLU(0.2, inplace=True))
+    layers = _hidden_layers((data.size, *options.hidden[::-1]), nn.LeakyReLU(0.2, inplace=True))
     body = [nn.Flatten(), *layers]
     width = options.hidden[0]
     ending = [nn.Linear(width, 1), nn.Flatten(0)]
@@ -31,15 +31,15 @@ def discriminator(options: MLP, data: DataSpec) -> nn.Module:
     return _Projection(classes, width, nn.Sequential(*body), nn.Sequential(*ending))
 
 
-def _generator(options: MLP, data: DataSpec, given: int) -> nn.Module:
-    layers = _hidden((given, *options.hidden), nn.ReLU(inplace=True))
+def _latent_network(options: MLP, data: DataSpec, given: int) -> nn.Module:
+    layers = _hidden_layers((given, *options.hidden), nn.ReLU(inplace=True))
     layers.append(nn.Linear(options.hidden[-1], data.size))
     if data.is_image:
         layers += [nn.Tanh(), nn.Unflatten(1, data.shape)]
     return nn.Sequential(*layers)
 
 
-class _BesideLatent(nn.Module):
+class _LabelledLatent(nn.Module):
     """A network of latents, and as many numbers beside each that say its class."""
 
     def __init__(self, classes: int, z_dim: int, network: nn.Module) -> None:
@@ -66,7 +66,7 @@ class _Projection(nn.Module):
         return self.ending(features) + (self.embedding[labels] * features).sum(1)
 
 
-def _hidden(sizes: tuple[int, ...], activation: nn.Module) -> list[nn.Module]:
+def _hidden_layers(sizes: tuple[int, ...], activation: nn.Module) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise(sizes):
         layers += [nn.Linear(before, after), activation]

@@ -26,7 +26,7 @@ def generator(options: R3GAN, data: DataSpec) -> nn.Module:
             nn.Upsample(scale_factor=2, mode="bilinear"),
             *_blocks(options, after, halvings),
         ]
-    layers += [_drawn(nn.Conv2d(widths[-1], data.image_channels, 1, bias=False)), nn.Tanh()]
+    layers += [_draw_weights(nn.Conv2d(widths[-1], data.image_channels, 1, bias=False)), nn.Tanh()]
     return nn.Sequential(*layers)
 
 
@@ -34,7 +34,7 @@ def discriminator(options: R3GAN, data: DataSpec) -> nn.Module:
     """Build images ``(N, C, H, W)`` -> logits ``(N,)``; it never mixes its batch."""
     halvings, height, width = data.halved("R3GAN")
     widths = _widths(options, halvings)
-    layers = [_drawn(nn.Conv2d(data.image_channels, widths[0], 1, bias=False))]
+    layers = [_draw_weights(nn.Conv2d(data.image_channels, widths[0], 1, bias=False))]
     for before, after in itertools.pairwise(widths):
         layers += [
             *_blocks(options, before, halvings),
@@ -44,9 +44,9 @@ def discriminator(options: R3GAN, data: DataSpec) -> nn.Module:
     lowest = widths[-1]
     layers += [
         *_blocks(options, lowest, halvings),
-        _drawn(nn.Conv2d(lowest, lowest, (height, width), groups=lowest, bias=False)),
+        _draw_weights(nn.Conv2d(lowest, lowest, (height, width), groups=lowest, bias=False)),
         nn.Flatten(),
-        _drawn(nn.Linear(lowest, 1, bias=False)),
+        _draw_weights(nn.Linear(lowest, 1, bias=False)),
         nn.Flatten(0),
     ]
     return nn.Sequential(*layers)
@@ -71,7 +71,7 @@ class _Basis(nn.Module):
     def __init__(self, z_dim: int, channels: int, height: int, width: int) -> None:
         super().__init__()
         self.patterns = nn.Parameter(torch.randn(channels, height, width))
-        self.scales = _drawn(nn.Linear(z_dim, channels, bias=False))
+        self.scales = _draw_weights(nn.Linear(z_dim, channels, bias=False))
 
     def forward(self, latents: Tensor) -> Tensor:
         return self.scales(latents)[:, :, None, None] * self.patterns
@@ -84,9 +84,9 @@ class _Block(nn.Module):
         last = nn.Conv2d(inside, channels, 1, bias=False)
         nn.init.zeros_(last.weight)
         self.branch = nn.Sequential(
-            _drawn(nn.Conv2d(channels, inside, 1), gain),
+            _draw_weights(nn.Conv2d(channels, inside, 1), gain),
             nn.LeakyReLU(0.2, inplace=True),
-            _drawn(nn.Conv2d(inside, inside, 3, padding=1, groups=groups), gain),
+            _draw_weights(nn.Conv2d(inside, inside, 3, padding=1, groups=groups), gain),
             nn.LeakyReLU(0.2, inplace=True),
             last,
         )
@@ -97,10 +97,10 @@ class _Block(nn.Module):
 
 def _transition(before: int, after: int) -> nn.Module:
     same = before == after
-    return nn.Identity() if same else _drawn(nn.Conv2d(before, after, 1, bias=False))
+    return nn.Identity() if same else _draw_weights(nn.Conv2d(before, after, 1, bias=False))
 
 
-def _drawn(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> nn.Module:
+def _draw_weights(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> nn.Module:
     """Draw normal weights that keep the variance of what goes through, but for a gain."""
     nn.init.normal_(layer.weight, 0.0, gain * layer.weight[0].numel() ** -0.5)
     if layer.bias is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ganzoo import DataSpec
-from ganzoo.nn.fusion import Folded
+from ganzoo.nn.fusion import FusedSequential
 from ganzoo.protocols.dataset import SMALLEST_SIDES
 from ganzoo_zoo.families.resnet import ResNet
 
@@ -15,12 +15,12 @@ def generator(options: ResNet, data: DataSpec) -> nn.Module:
     halvings, height, width = data.halved("resnet")
     channels = options.base_channels
     return nn.Sequential(
-        _drawn(nn.Linear(options.z_dim, channels * height * width)),
+        _draw_weights(nn.Linear(options.z_dim, channels * height * width)),
         nn.Unflatten(1, (channels, height, width)),
-        *(_doubling(channels) for _ in range(halvings)),
+        *(_up_block(channels) for _ in range(halvings)),
         nn.BatchNorm2d(channels),
         nn.ReLU(inplace=True),
-        _drawn(nn.Conv2d(channels, data.image_channels, 3, padding=1)),
+        _draw_weights(nn.Conv2d(channels, data.image_channels, 3, padding=1)),
         nn.Tanh(),
     )
 
@@ -31,12 +31,12 @@ def discriminator(options: ResNet, data: DataSpec) -> nn.Module:
     side, channels = min(height, width), options.base_channels
     halved = max(1, sum(side * 2**i >= SMALLEST_SIDES[1] for i in range(halvings)))
     return nn.Sequential(
-        _first(data.image_channels, channels),
-        *(_halving(channels) for _ in range(halved - 1)),
+        _first_block(data.image_channels, channels),
+        *(_down_block(channels) for _ in range(halved - 1)),
         *(_Residual(_branch(channels), nn.Identity()) for _ in range(2)),
         nn.ReLU(inplace=True),
         _MeanOverPixels(),
-        _drawn(nn.Linear(channels, 1)),
+        _draw_weights(nn.Linear(channels, 1)),
         nn.Flatten(0),
     )
 
@@ -56,8 +56,8 @@ class _MeanOverPixels(nn.Module):
         return features.mean((2, 3))
 
 
-def _doubling(channels: int) -> nn.Module:
-    branch = Folded(
+def _up_block(channels: int) -> nn.Module:
+    branch = FusedSequential(
         nn.BatchNorm2d(channels),
         nn.ReLU(inplace=True),
         nn.Upsample(scale_factor=2),
@@ -67,23 +67,27 @@ def _doubling(channels: int) -> nn.Module:
         _convolution(channels, channels),
     )
     # A 1 x 1 convolution and resampling commute; the fewer pixels come first.
-    shortcut = nn.Sequential(_drawn(nn.Conv2d(channels, channels, 1)), nn.Upsample(scale_factor=2))
+    shortcut = nn.Sequential(
+        _draw_weights(nn.Conv2d(channels, channels, 1)), nn.Upsample(scale_factor=2)
+    )
     return _Residual(branch, shortcut)
 
 
-def _halving(channels: int) -> nn.Module:
-    shortcut = nn.Sequential(nn.AvgPool2d(2), _drawn(nn.Conv2d(channels, channels, 1)))
-    return _Residual(Folded(_branch(channels), nn.AvgPool2d(2)), shortcut)
+def _down_block(channels: int) -> nn.Module:
+    shortcut = nn.Sequential(nn.AvgPool2d(2), _draw_weights(nn.Conv2d(channels, channels, 1)))
+    return _Residual(FusedSequential(_branch(channels), nn.AvgPool2d(2)), shortcut)
 
 
-def _first(before: int, after: int) -> nn.Module:
-    branch = Folded(
+def _first_block(before: int, after: int) -> nn.Module:
+    branch = FusedSequential(
         _convolution(before, after),
         nn.ReLU(inplace=True),
         _convolution(after, after),
         nn.AvgPool2d(2),
     )
-    return _Residual(branch, nn.Sequential(nn.AvgPool2d(2), _drawn(nn.Conv2d(before, after, 1))))
+    return _Residual(
+        branch, nn.Sequential(nn.AvgPool2d(2), _draw_weights(nn.Conv2d(before, after, 1)))
+    )
 
 
 def _branch(channels: int) -> nn.Sequential:
@@ -96,10 +100,10 @@ def _branch(channels: int) -> nn.Sequential:
 
 
 def _convolution(before: int, after: int) -> nn.Module:
-    return _drawn(nn.Conv2d(before, after, 3, padding=1), gain=2**0.5)
+    return _draw_weights(nn.Conv2d(before, after, 3, padding=1), gain=2**0.5)
 
 
-def _drawn(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> nn.Module:
+def _draw_weights(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> nn.Module:
     nn.init.xavier_uniform_(layer.weight, gain)
     nn.init.zeros_(layer.bias)
     return layer

@@ -7,7 +7,7 @@ import itertools
 from torch import nn
 
 from ganzoo import DataSpec
-from ganzoo.nn.fusion import Folded
+from ganzoo.nn.fusion import FusedSequential
 from ganzoo_zoo.families.sngan import SNGAN
 from ganzoo_zoo.families.sngan.spectral import normalise
 
@@ -29,7 +29,7 @@ def generator(options: SNGAN, data: DataSpec) -> nn.Module:
             nn.ReLU(inplace=True),
         ]
     layers += [nn.Conv2d(channels[-1], data.image_channels, 3, padding=1), nn.Tanh()]
-    return Folded(*layers).apply(_draw_narrow)
+    return FusedSequential(*layers).apply(_draw_narrow)
 
 
 def discriminator(options: SNGAN, data: DataSpec) -> nn.Module:

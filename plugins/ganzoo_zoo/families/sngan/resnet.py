@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ganzoo import DataSpec
-from ganzoo.nn.fusion import Folded
+from ganzoo.nn.fusion import FusedSequential
 from ganzoo.protocols.dataset import SMALLEST_SIDES
 from ganzoo_zoo.families.sngan import SNGANResNet
 from ganzoo_zoo.families.sngan.spectral import normalise
@@ -21,7 +21,7 @@ def generator(options: SNGANResNet, data: DataSpec) -> nn.Module:
     return nn.Sequential(
         project,
         nn.Unflatten(1, (channels, height, width)),
-        *(_doubling(channels) for _ in range(halvings)),
+        *(_up_block(channels) for _ in range(halvings)),
         nn.BatchNorm2d(channels),
         nn.ReLU(inplace=True),
         _convolution(channels, data.image_channels, 3),
@@ -38,8 +38,8 @@ def discriminator(options: SNGANResNet, data: DataSpec) -> nn.Module:
     nn.init.xavier_uniform_(judge.weight)
     nn.init.zeros_(judge.bias)
     network = nn.Sequential(
-        _first(data.image_channels, channels),
-        *(_halving(channels) for _ in range(halved - 1)),
+        _first_block(data.image_channels, channels),
+        *(_down_block(channels) for _ in range(halved - 1)),
         *(_Residual(_branch(channels), nn.Identity()) for _ in range(2)),
         nn.ReLU(inplace=True),
         _SumOverPixels(),
@@ -64,8 +64,8 @@ class _SumOverPixels(nn.Module):
         return features.sum((2, 3))
 
 
-def _doubling(channels: int) -> nn.Module:
-    branch = Folded(
+def _up_block(channels: int) -> nn.Module:
+    branch = FusedSequential(
         nn.BatchNorm2d(channels),
         nn.ReLU(inplace=True),
         nn.Upsample(scale_factor=2),
@@ -79,13 +79,13 @@ def _doubling(channels: int) -> nn.Module:
     return _Residual(branch, shortcut)
 
 
-def _halving(channels: int) -> nn.Module:
+def _down_block(channels: int) -> nn.Module:
     shortcut = nn.Sequential(nn.AvgPool2d(2), _convolution(channels, channels, 1))
-    return _Residual(Folded(_branch(channels), nn.AvgPool2d(2)), shortcut)
+    return _Residual(FusedSequential(_branch(channels), nn.AvgPool2d(2)), shortcut)
 
 
-def _first(before: int, after: int) -> nn.Module:
-    branch = Folded(
+def _first_block(before: int, after: int) -> nn.Module:
+    branch = FusedSequential(
         _convolution(before, after, 3, gain=2**0.5),
         nn.ReLU(inplace=True),
         _convolution(after, after, 3, gain=2**0.5),

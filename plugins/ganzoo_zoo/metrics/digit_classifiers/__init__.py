@@ -45,9 +45,9 @@ class DigitClassifier(FeatureExtractor):
 
     def look(self, network: Network, batch: Tensor) -> Features:
         """Return what a network sees in uint8 images ``(N, C, H, W)``."""
-        from ganzoo_zoo.metrics.digit_classifiers.network import prepared
+        from ganzoo_zoo.metrics.digit_classifiers.network import prepare
 
-        return Features(*(found.cpu() for found in network(prepared(batch))))
+        return Features(*(found.cpu() for found in network(prepare(batch))))
 
 
 class DigitsCNN(DigitClassifier):
@@ -75,9 +75,9 @@ class StackedMNISTCNN(MNISTCNN):
 
     def look(self, network: Network, batch: Tensor) -> Features:
         """Return what the network sees in uint8 images ``(N, 3, H, W)``."""
-        from ganzoo_zoo.metrics.digit_classifiers.network import prepared
+        from ganzoo_zoo.metrics.digit_classifiers.network import prepare
 
-        channels = prepared(batch.flatten(0, 1).unsqueeze(1))
+        channels = prepare(batch.flatten(0, 1).unsqueeze(1))
         features, logits = network(channels)
         red, green, blue = logits.log_softmax(1).unflatten(0, (-1, 3)).unbind(1)
         triples = red[:, :, None, None] + green[:, None, :, None] + blue[:, None, None, :]

@@ -35,6 +35,6 @@ class Network(nn.Module):
         return features, self.classifier(features)
 
 
-def prepared(images: Tensor) -> Tensor:
+def prepare(images: Tensor) -> Tensor:
     """Bring uint8 images ``(N, 1, H, W)`` to what the network takes."""
     return to_float(resize(images, (SIDE, SIDE)))

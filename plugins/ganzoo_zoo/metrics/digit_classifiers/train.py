@@ -20,7 +20,7 @@ from ganzoo import Samples, open_dataset
 from ganzoo.storage.files import save_tensors
 from ganzoo.training.batch_order import BatchOrder
 from ganzoo_zoo.metrics.digit_classifiers import MNISTCNN, DigitClassifier, DigitsCNN
-from ganzoo_zoo.metrics.digit_classifiers.network import Network, prepared
+from ganzoo_zoo.metrics.digit_classifiers.network import Network, prepare
 
 HELD_OUT = 5
 """One of the embedded digits in this many is not trained on."""
@@ -39,7 +39,7 @@ class Plan:
 PLANS = {"digits-cnn": Plan(DigitsCNN, 2500), "mnist-cnn": Plan(MNISTCNN, 14_000)}
 
 
-def read(name: str, root: Path | None) -> tuple[Samples, Samples]:
+def read_digits(name: str, root: Path | None) -> tuple[Samples, Samples]:
     """Return the digits to train on, and those that are held out."""
     if name == "mnist-cnn":
         where = {"root": str(root)} if root else {}
@@ -49,7 +49,7 @@ def read(name: str, root: Path | None) -> tuple[Samples, Samples]:
     return tuple(digits.subset(torch.where(part)[0]) for part in (~held_out, held_out))
 
 
-def shifted(images: Tensor) -> Tensor:
+def shift_images(images: Tensor) -> Tensor:
     """Move each image its own way."""
     side = images.shape[-1]
     padded = F.pad(images, (SHIFT,) * 4, value=-1.0)
@@ -63,7 +63,7 @@ def shifted(images: Tensor) -> Tensor:
 def accuracy(network: Network, digits: Samples) -> float:
     """Return the share of digits that a network recognises."""
     with torch.no_grad():
-        parts = [network(prepared(images))[1].argmax(1) for images in digits.stored.split(1000)]
+        parts = [network(prepare(images))[1].argmax(1) for images in digits.stored.split(1000)]
     return (torch.cat(parts) == digits.labels).float().mean().item()
 
 
@@ -75,15 +75,15 @@ def main() -> None:
     asked = parser.parse_args()
     plan = PLANS[asked.name]
     torch.manual_seed(0)
-    train, held_out = read(asked.name, asked.root)
-    images, labels = prepared(train.stored), train.labels
+    train, held_out = read_digits(asked.name, asked.root)
+    images, labels = prepare(train.stored), train.labels
     network = Network()
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, plan.steps)
     order = BatchOrder(len(images), batch_size=128, seed=0)
     for step in range(plan.steps):
         chosen = order(step)
-        _, logits = network(shifted(images[chosen]))
+        _, logits = network(shift_images(images[chosen]))
         loss = F.cross_entropy(logits, labels[chosen])
         optimizer.zero_grad()
         loss.backward()

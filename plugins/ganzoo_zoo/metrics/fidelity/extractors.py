@@ -23,7 +23,7 @@ STANDARD = "inception-v3-compat"
 CPU_BATCH, BATCH = 16, 64
 """Images at a time. More on a CPU are no quicker, and their activations take a gigabyte."""
 
-ANOTHER = (RuntimeError, AttributeError, TypeError, KeyError, ValueError)
+WRONG_FILE_ERRORS = (RuntimeError, AttributeError, TypeError, KeyError, ValueError)
 """What a network raises that is given the weights of another one."""
 
 
@@ -67,7 +67,7 @@ class PublishedNetwork(FeatureExtractor):
         """Load the weights from a file, or fetch the published ones."""
         import torch
 
-        from ganzoo.compute.seeding import kept_randomness
+        from ganzoo.compute.seeding import preserve_rng_state
 
         source = self.source()
         path = weights or Path(torch.hub.get_dir()) / "checkpoints" / source.file_name
@@ -78,10 +78,10 @@ class PublishedNetwork(FeatureExtractor):
         hashed = sha256(path)
         known = source.digest
         published = weights is None if known is None else hashed.startswith(known)
-        with kept_randomness():  # building a network draws its first weights
+        with preserve_rng_state():  # building a network draws its first weights
             try:
                 network = self.build(path, published)
-            except ANOTHER:
+            except WRONG_FILE_ERRORS:
                 raise InputError(f"{path} holds the weights of another network") from None
         network = network.to(device, memory_format=torch.channels_last)
         return LoadedExtractor(
@@ -135,7 +135,7 @@ class InceptionV3(PublishedNetwork):
         """Name torch-fidelity's own file."""
         from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
-        return _hashed_by_torch(URL_INCEPTION_V3)
+        return _torch_source(URL_INCEPTION_V3)
 
     def build(self, path: Path, published: bool) -> FeatureExtractorBase:
         """Build the network from a file of torch-fidelity's tensors."""
@@ -159,7 +159,7 @@ class VGG16(PublishedNetwork):
         """Name torchvision's own file."""
         from torchvision.models import VGG16_Weights
 
-        return _hashed_by_torch(VGG16_Weights.IMAGENET1K_V1.url)
+        return _torch_source(VGG16_Weights.IMAGENET1K_V1.url)
 
     def build(self, path: Path, published: bool) -> FeatureExtractorBase:
         """Build the network from a file of torchvision's tensors."""
@@ -291,7 +291,7 @@ class DINOv2L14(_DINOv2):
     shapes = {"cls_token": (1, 1, 1024), "patch_embed.proj.weight": (1024, 3, 14, 14)}
 
 
-def _hashed_by_torch(url: str) -> Source:
+def _torch_source(url: str) -> Source:
     """Return a source whose file has the start of its SHA-256 in its name, as torch's hub does."""
     file_name = url.rpartition("/")[2]
     return Source(url, file_name, Path(file_name).stem.rpartition("-")[2])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ganzoo import DataSpec, Evaluator, SampleSet, Score
 from ganzoo.errors import InputError
-from ganzoo.progress import report
+from ganzoo.progress import report_progress
 from ganzoo_zoo.metrics.fidelity.extractors import STANDARD
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class FID(Evaluator):
         fewest = min(len(fake), len(real))
         if fewest < 2:
             raise InputError(f"fid needs at least 2 samples of each kind, not {fewest}")
-        value = distance(*(_statistics_of(samples) for samples in (fake, real)))
+        value = distance(*(_set_statistics(samples) for samples in (fake, real)))
         width = fake.features.pooled.shape[1]
         note = f"{fewest} samples are few for {width} features" if fewest < 2 * width else None
         return [Score(value, note=note)]
@@ -78,14 +78,14 @@ class FIDInfinity(Evaluator):
             )
         fewest = max(count // 10, 2 * width)
         counts = np.linspace(fewest, count, COUNTS).round().astype(int)
-        reals, rng = _statistics_of(real), np.random.default_rng(SEED)
+        reals, rng = _set_statistics(real), np.random.default_rng(SEED)
         # Ordered by their features, so that it does not matter how the samples came.
         ordered = features.numpy().sum(axis=1, dtype=np.float64).argsort(kind="stable")
         values: list[float] = []
         for part in counts:
             chosen = ordered[rng.permutation(count)[:part]]
             values.append(distance(statistics(features, chosen), reals))
-            report("distances at growing counts", len(values), COUNTS)
+            report_progress("distances at growing counts", len(values), COUNTS)
         line = np.polynomial.Polynomial.fit(1 / counts, values, 1)
         residual = np.sqrt(np.mean((line(1 / counts) - values) ** 2))
         note = (
@@ -95,7 +95,7 @@ class FIDInfinity(Evaluator):
         return [Score(float(line(0.0)), note=note)]
 
 
-def _statistics_of(samples: SampleSet) -> dict[str, np.ndarray]:
+def _set_statistics(samples: SampleSet) -> dict[str, np.ndarray]:
     return samples.derived((__name__, "gaussian"), lambda: statistics(samples.features.pooled))
 
 

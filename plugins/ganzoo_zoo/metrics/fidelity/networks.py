@@ -96,7 +96,7 @@ def dinov2(weights: Mapping[str, Tensor], image_size: int) -> nn.Module:
         norm_layer=partial(nn.LayerNorm, eps=1e-6),
     )
     network.heads = nn.Identity()
-    network.load_state_dict(dict(_renamed(weights, image_size // patch)))
+    network.load_state_dict(dict(_rename_tensors(weights, image_size // patch)))
     return network
 
 
@@ -104,9 +104,9 @@ def _layers(weights: Mapping[str, Tensor]) -> set[str]:
     return {name.split(".")[1] for name in weights if name.startswith("blocks.")}
 
 
-def _renamed(weights: Mapping[str, Tensor], side: int) -> Iterator[tuple[str, Tensor]]:
+def _rename_tensors(weights: Mapping[str, Tensor], side: int) -> Iterator[tuple[str, Tensor]]:
     yield "class_token", weights["cls_token"]
-    yield "encoder.pos_embedding", _positions(weights["pos_embed"].float(), side)
+    yield "encoder.pos_embedding", _resize_positions(weights["pos_embed"].float(), side)
     pairs = [("conv_proj", "patch_embed.proj", None), ("encoder.ln", "norm", None)]
     for number in _layers(weights):
         ours, theirs = f"encoder.layers.encoder_layer_{number}", f"blocks.{number}"
@@ -126,7 +126,7 @@ def _renamed(weights: Mapping[str, Tensor], side: int) -> Iterator[tuple[str, Te
         yield f"{ours}.bias", bias * factor
 
 
-def _positions(embedded: Tensor, side: int) -> Tensor:
+def _resize_positions(embedded: Tensor, side: int) -> Tensor:
     """Resize the positions ``(1, 1 + n * n, d)`` of a grid to one of another side, as DINOv2."""
     token, patches = embedded[:, :1], embedded[:, 1:]
     trained = round(patches.shape[1] ** 0.5)

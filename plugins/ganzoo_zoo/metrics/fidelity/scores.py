@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ganzoo import Evaluator, SampleSet, Score
 from ganzoo.errors import InputError
-from ganzoo.progress import report
+from ganzoo.progress import report_progress
 from ganzoo_zoo.metrics.fidelity.extractors import STANDARD
 
 if TYPE_CHECKING:
@@ -90,9 +90,9 @@ class KID(Evaluator):
         # Subset by subset, so that features are not held in 64 bits as a whole.
         found: list[float] = []
         while len(found) < subsets:
-            chosen = (_some(samples.features.pooled, size, rng) for samples in (fake, real))
+            chosen = (_draw_subset(samples.features.pooled, size, rng) for samples in (fake, real))
             found.append(kernel_mmd(*chosen))
-            report("distances of subsets", len(found), subsets)
+            report_progress("distances of subsets", len(found), subsets)
         note = (
             f"subsets of {size} samples, not {self.subset_size}"
             if size < self.subset_size
@@ -145,6 +145,6 @@ class PrecisionRecall(Evaluator):
         ]
 
 
-def _some(features: Tensor, size: int, rng: np.random.RandomState) -> np.ndarray:
+def _draw_subset(features: Tensor, size: int, rng: np.random.RandomState) -> np.ndarray:
     chosen = rng.choice(len(features), size, replace=False)
     return features.numpy()[chosen].astype("float64")

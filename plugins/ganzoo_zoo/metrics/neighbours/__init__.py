@@ -39,7 +39,7 @@ class DensityCoverage(Evaluator):
         """Count the fakes around each real, among the pooled features of both sets."""
         import torch
 
-        from ganzoo_zoo.metrics.neighbours.distances import blocks
+        from ganzoo_zoo.metrics.neighbours.distances import distance_blocks
 
         if len(real) <= self.k or not len(fake):
             raise InputError(
@@ -47,8 +47,8 @@ class DensityCoverage(Evaluator):
                 f"not {len(real)} and {len(fake)}"
             )
         fakes, reals = fake.features.pooled, real.features.pooled
-        reach = _to_neighbour(real, self.k)
-        away = blocks(reals, fakes, "distances of reals to fakes")
+        reach = _neighbour_distances(real, self.k)
+        away = distance_blocks(reals, fakes, "distances of reals to fakes")
         inside = torch.cat([(block < reach[rows, None]).sum(dim=1) for rows, block in away])
         return [
             Score(inside.sum().item() / (self.k * len(fakes)), name="density"),
@@ -78,17 +78,17 @@ class Memorisation(Evaluator):
         """Compare nearest neighbours, among the pooled features of both sets."""
         import torch
 
-        from ganzoo_zoo.metrics.neighbours.distances import blocks
+        from ganzoo_zoo.metrics.neighbours.distances import distance_blocks
 
         if len(real) < 2 or not len(fake):
             raise InputError(
                 f"memorisation needs at least 2 reals and a fake, not {len(real)} and {len(fake)}"
             )
         fakes, reals = fake.features.pooled, real.features.pooled
-        apart = _to_neighbour(real, 1)
+        apart = _neighbour_distances(real, 1)
         if not apart.any():
             raise InputError("memorisation needs reals that differ, and each of these has a twin")
-        away = blocks(fakes, reals, "distances of fakes to reals")
+        away = distance_blocks(fakes, reals, "distances of fakes to reals")
         found = [block.min(dim=1) for _, block in away]
         nearest = torch.cat([part.values for part in found])
         authentic = nearest > apart[torch.cat([part.indices for part in found])]
@@ -98,7 +98,7 @@ class Memorisation(Evaluator):
         ]
 
 
-def _to_neighbour(real: SampleSet, k: int) -> Tensor:
-    from ganzoo_zoo.metrics.neighbours.distances import to_neighbour
+def _neighbour_distances(real: SampleSet, k: int) -> Tensor:
+    from ganzoo_zoo.metrics.neighbours.distances import neighbour_distances
 
-    return real.derived((__name__, k), lambda: to_neighbour(real.features.pooled, k))
+    return real.derived((__name__, k), lambda: neighbour_distances(real.features.pooled, k))

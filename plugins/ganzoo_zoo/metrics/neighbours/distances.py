@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ganzoo.progress import report
+from ganzoo.progress import report_progress
 
 BLOCK = 5_000_000
 """Distances that are held at once: 40 MB, and three times that while they are sorted."""
@@ -15,7 +15,7 @@ PART = 2048
 """Samples whose features are held in 64 bits at once."""
 
 
-def blocks(rows: Tensor, columns: Tensor, what: str) -> Iterator[tuple[slice, Tensor]]:
+def distance_blocks(rows: Tensor, columns: Tensor, what: str) -> Iterator[tuple[slice, Tensor]]:
     """Yield Euclidean distances from some rows to all columns, until every row had its turn.
 
     Args:
@@ -35,13 +35,13 @@ def blocks(rows: Tensor, columns: Tensor, what: str) -> Iterator[tuple[slice, Te
             part = columns[first : first + PART].double()
             block[:, first : first + len(part)] = torch.cdist(some, part)
         yield slice(start, start + len(some)), block
-        report(what, start + len(some), len(rows))
+        report_progress(what, start + len(some), len(rows))
 
 
-def to_neighbour(reals: Tensor, k: int) -> Tensor:
+def neighbour_distances(reals: Tensor, k: int) -> Tensor:
     """Return each real's distance to its ``k``-th nearest other real, ``(N,)`` float64."""
     found = []
-    for rows, block in blocks(reals, reals, "distances among reals"):
+    for rows, block in distance_blocks(reals, reals, "distances among reals"):
         itself = torch.arange(rows.start, rows.stop)
         block[itself - rows.start, itself] = float("inf")
         found.append(block.kthvalue(k, dim=1).values)

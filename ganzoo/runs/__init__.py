@@ -1,0 +1,1 @@
+"""Run folders: their files, metrics, scores and the command that reproduces them."""
