@@ -100,7 +100,7 @@ def build_config(
 def _share_config(team: Processes, make: Callable[[], RunConfig]) -> RunConfig:
     if team.world == 1:
         return make()
-    return RunConfig.model_validate(team.agreed(lambda: make().model_dump(mode="json")))
+    return RunConfig.model_validate(team.run_on_first(lambda: make().model_dump(mode="json")))
 
 
 def open_dataset(name: str, **options: Any) -> Samples:
@@ -122,7 +122,7 @@ def start(
     """Train a new run of a configuration, with what it starts from if that is a model."""
     with distributed.join_team() as team:
         observer = _choose_observer(observer, team)
-        with send_progress_to(observer.progressed):
+        with send_progress_to(observer.on_progress):
             return _train_new_run(config, out, observer, initial, team)
 
 
@@ -130,7 +130,7 @@ def _choose_observer(observer: Observer | None, team: Processes) -> Observer:
     """Return what watches the run; of several processes the first one alone is watched."""
     from ganzoo.training.observer import Observer
 
-    return observer if observer and team.first else Observer()
+    return observer if observer and team.is_first else Observer()
 
 
 def _train_new_run(
@@ -144,16 +144,20 @@ def _train_new_run(
     from ganzoo.training.prepare import build_trainer
     from ganzoo.training.sanity_checks import warnings_before_start
 
-    if config.init is not None and initial is None and team.first:
+    if config.init is not None and initial is None and team.is_first:
         raise InputError(f"this configuration starts from the model {config.init.name}: give it")
     samples = _read_data(config, team)
     config = config.model_copy(update={"data_fingerprint": samples.fingerprint})
     # Whatever can be refused is refused before a folder appears.
     trainer = build_trainer(config, samples, initial)
     snapshots = _snapshots(config, trainer)
-    for message in [*samples.complaints(), *warnings_before_start(trainer), *trainer.apart()]:
-        observer.warned(message)
-    observer.prepared(trainer)
+    for message in [
+        *samples.describe_skipped(),
+        *warnings_before_start(trainer),
+        *trainer.describe_unsynced(),
+    ]:
+        observer.on_warning(message)
+    observer.on_ready(trainer)
     with _create_run(config, out, initial, team) as run:
         run_training(run, config, trainer, observer, snapshots)
     return run
@@ -171,11 +175,11 @@ def _create_run(
     config: RunConfig, out: str | Path | None, initial: StartingWeights | None, team: Processes
 ) -> Iterator[Run]:
     """Make a run's folder, in the first process; the others learn where it is."""
-    if not team.first:
-        yield Run(Path(team.agreed(str)))
+    if not team.is_first:
+        yield Run(Path(team.run_on_first(str)))
         return
     with Run.create(config, user_path(out) if out else None, initial) as run:
-        team.agreed(lambda: str(run.path))
+        team.run_on_first(lambda: str(run.path))
         yield run
 
 
@@ -198,7 +202,7 @@ def resume(
     """
     with distributed.join_team() as team:
         observer = _choose_observer(observer, team)
-        with _open_run(path, team) as run, send_progress_to(observer.progressed):
+        with _open_run(path, team) as run, send_progress_to(observer.on_progress):
             _continue_run(run, changes or {}, observer, team)
     return run
 
@@ -206,11 +210,11 @@ def resume(
 @contextmanager
 def _open_run(path: str | Path, team: Processes) -> Iterator[Run]:
     """Open a run and lock it, in the first process; the others learn where it is."""
-    run = Run(Path(team.agreed(lambda: str(Run.open(user_path(path)).path))))
-    if not team.first:
+    run = Run(Path(team.run_on_first(lambda: str(Run.open(user_path(path)).path))))
+    if not team.is_first:
         yield run
         return
-    with run.locked():
+    with run.lock():
         yield run
 
 
@@ -225,13 +229,13 @@ def _continue_run(
     if samples.fingerprint != config.data_fingerprint:
         raise InputError(f"the data of {run.path} have changed since it was started")
     trainer = build_trainer(
-        config, samples, _load_starting_weights(run, config) if team.first else None
+        config, samples, _load_starting_weights(run, config) if team.is_first else None
     )
-    for message in trainer.apart():
-        observer.warned(message)
+    for message in trainer.describe_unsynced():
+        observer.on_warning(message)
     snapshots = _snapshots(config, trainer)
-    observer.prepared(trainer)
-    if team.first:
+    observer.on_ready(trainer)
+    if team.is_first:
         run.write_config(config)
     run_training(run, config, trainer, observer, snapshots)
 
@@ -241,7 +245,7 @@ def _load_starting_weights(run: Run, config: RunConfig) -> StartingWeights | Non
         return None
     from ganzoo.training.warm_start import StartingWeights
 
-    return StartingWeights.kept(run.init, config.init)
+    return StartingWeights.load_copy(run.init, config.init)
 
 
 def _snapshots(config: RunConfig, trainer: Trainer) -> Snapshots | None:
@@ -265,7 +269,7 @@ def _config_for_resume(run: Run, changes: Mapping[str, Any], observer: Observer)
         )
     for line in started.differences(config):
         if line.partition(":")[0].endswith(".version"):
-            observer.warned(f"{line}: the run may not end in the bytes it would have ended in")
+            observer.on_warning(f"{line}: the run may not end in the bytes it would have ended in")
     return config
 
 

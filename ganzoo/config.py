@@ -181,14 +181,14 @@ class RunConfig(Options):
         """Say what differs in another configuration, one ``key: this -> that`` an item."""
         shared = {mine.name for mine in self.augmentations}
         shared &= {theirs.name for theirs in other.augmentations}
-        mine, theirs = self._by_key(shared), other._by_key(shared)
+        mine, theirs = self._values_by_key(shared), other._values_by_key(shared)
         return [
             f"{key}: {mine.get(key)} -> {theirs.get(key)}"
             for key in sorted(mine.keys() | theirs.keys())
             if mine.get(key) != theirs.get(key)
         ]
 
-    def _by_key(self, augmentations: set[str]) -> dict[str, Any]:
+    def _values_by_key(self, augmentations: set[str]) -> dict[str, Any]:
         """Return each value by its key, of the named augmentations as they are set."""
         tree = self.model_dump(mode="json")
         chosen = {each["name"]: each for each in tree.pop("augmentations")}

@@ -64,7 +64,7 @@ def shared_draws():
         drawn.append(count)
         team = distributed.current()
         rng = make_rng(0, "weights", len(drawn))
-        return team.share_of(plain(count * team.world, *shape, generator=rng, **how))
+        return team.take_share(plain(count * team.world, *shape, generator=rng, **how))
 
     torch.rand = rand
     try:
@@ -79,7 +79,7 @@ def trained(architecture, loss, settings, steps, data="digits"):
     trainer = build_trainer(config, config.data.build(DATASET).read())
     for _ in range(steps):
         trainer.step()
-    trainer.ranks.equalise(trainer.state.modules().values())
+    trainer.team.sync_buffers(trainer.state.modules().values())
     return tensors_of(trainer.state)
 
 
@@ -196,7 +196,7 @@ def other_data():
     with distributed.join_team() as team:
         team.require_same(f"what process {team.rank} has read", "the data")
         with distributed.sharing():
-            team.in_turn(range(2), torch.zeros)
+            team.map_items(range(2), torch.zeros)
 
 
 def hung():

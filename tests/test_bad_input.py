@@ -245,10 +245,10 @@ def test_odd_paths_and_numbers_are_refused(model, refused, command):
 
 def test_a_class_is_called_by_its_number_in_plain_digits():
     spec = DataSpec(shape=(1, 8, 8), classes=12)
-    assert spec.class_called("11") == spec.class_called("011") == 11
+    assert spec.class_index("11") == spec.class_index("011") == 11
     for name in ("12", "-1", "٣", "9" * 5000, "1_0", ""):
         with pytest.raises(InputError, match="no class is called"):
-            spec.class_called(name)
+            spec.class_index(name)
 
 
 def test_a_path_that_no_text_file_can_hold_is_refused():

@@ -203,7 +203,7 @@ def trainer_of(loss="wgan", **options):
 def test_each_part_has_the_time_that_was_spent_on_it(monkeypatch):
     clock, trainer = Moments(), trainer_of(n_critic=2)
     trainer.loss = Slow(trainer.loss, clock)
-    state, feed = trainer.state, trainer.feed
+    state, feed = trainer.state, trainer.loader
     feed.batch = clock.slowed(feed.batch, 1)
     average, optimizer = state.generator_ema, state.generator_optimizer
     optimizer.register_step_pre_hook(clock.slowed(lambda *_: None, 2000))
@@ -226,13 +226,13 @@ def test_each_part_has_the_time_that_was_spent_on_it(monkeypatch):
 
 def test_what_is_watched_computes_the_same_and_is_left_as_it_was():
     plain, seen = trainer_of(), trainer_of()
-    loss, feed = seen.loss, dict(vars(seen.feed))
+    loss, feed = seen.loss, dict(vars(seen.loader))
     with time_parts(seen, clocks.HostClock()) as watch:
         for _ in range(3):
             plain.step()
             watch.step()
     assert seen.loss is loss
-    assert vars(seen.feed).keys() == feed.keys()
+    assert vars(seen.loader).keys() == feed.keys()
     assert "follow" not in vars(seen.state.generator_ema)
     count = len(watch.spans())
     assert torch.equal(plain.step().generator["adversarial"], seen.step().generator["adversarial"])
@@ -249,11 +249,11 @@ def test_it_is_left_as_it_was_when_a_step_fails():
     def broken(*_):
         raise RuntimeError("no data")
 
-    trainer.feed.chosen = broken
+    trainer.loader.select = broken
     with pytest.raises(RuntimeError), time_parts(trainer, clocks.HostClock()) as watch:
         watch.step()
     assert trainer.loss is loss
-    assert "batch" not in vars(trainer.feed)
+    assert "batch" not in vars(trainer.loader)
 
 
 # What it leaves ----------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ def test_an_attribute_gives_two_classes(root, attribute):
     assert samples.labels.tolist() == [(i >> place) & 1 for i in SPLITS["all"]]
     assert samples.spec.classes == 2
     assert samples.spec.class_names == (f"not {attribute}", attribute)
-    assert samples.spec.class_called(attribute) == 1
+    assert samples.spec.class_index(attribute) == 1
 
 
 def test_an_unknown_attribute_gets_the_nearest(root):

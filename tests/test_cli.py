@@ -777,12 +777,12 @@ def test_an_interrupt_says_how_to_go_on(ganzoo_cli, monkeypatch):
 
     from ganzoo.cli.progress import ProgressObserver
 
-    def stepped(self, step):
+    def on_step(self, step):
         if step == 1:
             os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ProgressObserver, "stepped", stepped)
+        patched.setattr(ProgressObserver, "on_step", stepped)
         tiny = "--steps 3 --batch-size 4 --set arch.hidden=8 --set data.image_size=8 --out run"
         stopped = ganzoo_cli("train", "mlp", *tiny.split())
     assert stopped.code == 130

@@ -81,7 +81,7 @@ def test_senseless_specifications_are_refused(values, message):
     ],
 )
 def test_how_often_an_image_is_halved(shape, halved):
-    assert DataSpec(shape=shape).halved("net") == halved
+    assert DataSpec(shape=shape).count_halvings("net") == halved
 
 
 @pytest.mark.parametrize(
@@ -96,13 +96,13 @@ def test_how_often_an_image_is_halved(shape, halved):
 )
 def test_what_cannot_be_halved_is_refused(shape, message):
     with pytest.raises(InputError, match=message):
-        DataSpec(shape=shape).halved("net")
+        DataSpec(shape=shape).count_halvings("net")
 
 
 def test_a_class_goes_by_its_name_or_its_number():
     named = DataSpec(shape=(2,), classes=3, class_names=("cat", "dog", "1"))
-    assert [named.class_called(name) for name in ("cat", "dog", "1", "0")] == [0, 1, 2, 0]
-    assert DataSpec(shape=(2,), classes=3).class_called("2") == 2
+    assert [named.class_index(name) for name in ("cat", "dog", "1", "0")] == [0, 1, 2, 0]
+    assert DataSpec(shape=(2,), classes=3).class_index("2") == 2
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_class_goes_by_its_name_or_its_number():
 )
 def test_a_class_that_is_not_there(spec, name, message):
     with pytest.raises(InputError, match=message):
-        spec.class_called(name)
+        spec.class_index(name)
 
 
 def test_a_specification_is_frozen():
@@ -265,12 +265,12 @@ def broken(count):
 
 
 def test_no_complaints():
-    assert some_images().complaints() == []
+    assert some_images().describe_skipped() == []
 
 
 @pytest.mark.parametrize("count", [1, 10])
 def test_up_to_ten_are_named(count):
-    lines = some_images(skipped=broken(count)).complaints()
+    lines = some_images(skipped=broken(count)).describe_skipped()
     assert lines == [
         f"{count} of {count + 4} images cannot be read",
         *(f"skipped {i:02}.png: truncated" for i in range(count)),
@@ -279,7 +279,7 @@ def test_up_to_ten_are_named(count):
 
 @pytest.mark.parametrize("count", [11, 250])
 def test_more_than_ten_are_counted(count):
-    lines = some_images(skipped=broken(count)).complaints()
+    lines = some_images(skipped=broken(count)).describe_skipped()
     assert lines == [
         f"{count} of {count + 4} images cannot be read",
         *(f"skipped {i:02}.png: truncated" for i in range(10)),
@@ -307,7 +307,7 @@ class Pictures(ImageDataset):
     """Images of one size."""
 
     def read(self):
-        return self.resized(torch.full((2, 3, 4, 4), 7, dtype=torch.uint8))
+        return self.resize(torch.full((2, 3, 4, 4), 7, dtype=torch.uint8))
 
 
 def test_a_dataset_must_say_how_it_reads():
@@ -362,7 +362,7 @@ def test_what_takes_long_to_resize_is_kept_by_its_content(monkeypatch):
         def read(self):
             rng = torch.Generator().manual_seed(self.seed)
             stored = torch.randint(0, 256, (5, 3, 8, 6), generator=rng, dtype=torch.uint8)
-            return Samples(DataSpec(shape=(3, 5, 7)), self.resized(stored))
+            return Samples(DataSpec(shape=(3, 5, 7)), self.resize(stored))
 
     def read(**options):
         return Noise(image_size=(5, 7), **options).read().stored
@@ -379,7 +379,7 @@ def test_what_takes_long_to_resize_is_kept_by_its_content(monkeypatch):
         assert torch.equal(read(seed=1), other)
     assert len(resizes) == 2
     stored = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
-    assert Noise(image_size=(2, 2)).resized(stored).shape == (2, 1, 2, 2)
-    assert Noise(image_size=(4, 4)).resized(stored) is stored
-    assert Noise().resized(stored) is stored
+    assert Noise(image_size=(2, 2)).resize(stored).shape == (2, 1, 2, 2)
+    assert Noise(image_size=(4, 4)).resize(stored) is stored
+    assert Noise().resize(stored) is stored
     assert len(resizes) == 3

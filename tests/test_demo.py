@@ -118,8 +118,8 @@ def test_points_are_plotted(points, ask, ganzoo_cli):
 def test_a_translation_is_that_of_the_command_line(translator, ask, ganzoo_cli, place):
     studio = ask(translator)
     assert studio.classes == ("day", "night")
-    assert not studio.truncates
-    assert not studio.walks
+    assert not studio.can_truncate
+    assert not studio.can_walk
     source = place / "photos" / "night" / "2.png"
     drawn = studio.translate(str(source), 0)
     Path("in").mkdir()
@@ -196,7 +196,7 @@ def test_bounds_of_a_walk(digits, ask, given, message):
 def test_large_samples_are_fewer_at_once(digits, ask, monkeypatch):
     monkeypatch.setattr(asking, "NUMBERS", 10 * 256)
     studio = ask(digits)
-    assert studio.most == 10
+    assert studio.max_samples == 10
     monkeypatch.setattr(asking, "WALK_NUMBERS", 8 * 4 * 256)
     assert studio.walk("0,1", 4, 4).file.exists()
     with pytest.raises(InputError, match="ask for fewer seeds, frames or samples"):

@@ -59,7 +59,7 @@ def reals(count=100, **options):
 
 def look(samples, weights=None, keep=True):
     extractors = Extractors("means", weights, samples.spec, torch.device("cpu"))
-    return extractors.look(samples, "means", "reals", keep=keep).features.pooled
+    return extractors.prepare_set(samples, "means", "reals", keep=keep).features.pooled
 
 
 def test_reals_are_looked_at_once_and_then_at_a_few_of_them(extractor):
@@ -74,7 +74,7 @@ def test_reals_are_read_from_the_disk_a_batch_at_a_time(extractor, tmp_path):
     samples = reals()
     np.save(tmp_path / "images.npy", samples.stored.numpy())
     rows = MappedArray(tmp_path / "images.npy")
-    streamed = dataclasses.replace(samples, stored=rows.mapped, streamed=True, rows=rows)
+    streamed = dataclasses.replace(samples, stored=rows.tensor, streamed=True, rows=rows)
     assert torch.equal(look(streamed, keep=False), look(samples, keep=False))
     assert extractor.looked == [32, 32, 32, 4] * 2
 

@@ -36,7 +36,7 @@ def mapped(request, tmp_path):
             return dataclasses.replace(kept, stored=stored, streamed=True)
         rows = MappedArray(tmp_path / "images.npy")
         small = kept.labels.to(torch.uint8)
-        return dataclasses.replace(kept, stored=rows.mapped, labels=small, streamed=True, rows=rows)
+        return dataclasses.replace(kept, stored=rows.tensor, labels=small, streamed=True, rows=rows)
 
     return build
 
@@ -68,7 +68,7 @@ def test_batches_are_read_ahead_and_no_more_than_that(mapped):
     feed.batch(1, order)
     assert asked == list(range(2 + PREFETCH))
     feed.batch(1, order)
-    assert len(feed._ahead) == PREFETCH
+    assert len(feed._prefetched) == PREFETCH
 
 
 def test_reading_happens_in_threads_of_its_own(mapped, monkeypatch):

@@ -99,7 +99,7 @@ def test_flat_files_have_no_classes(make):
     assert samples.spec.classes is None
     assert samples.labels is None
     assert samples.skipped == ()
-    assert samples.complaints() == []
+    assert samples.describe_skipped() == []
 
 
 def test_height_comes_before_width(make):
@@ -266,7 +266,7 @@ def test_unreadable_images_are_named_and_skipped(make):
     assert "truncated" in reasons["short.jpg"]
     assert "truncated" in reasons["short.png"]
     assert reasons["text.png"] == "it is not an image of a known format"
-    lines = samples.complaints()
+    lines = samples.describe_skipped()
     assert lines[0] == "6 of 8 images cannot be read"
     assert lines[1:] == [f"skipped {what}" for what in samples.skipped]
 
@@ -425,8 +425,8 @@ def test_a_zip_is_never_unpacked(tmp_path):
 def test_the_zip_is_closed(tmp_path):
     file = some_zip(tmp_path)
     ImageZip(path=str(file)).read()
-    with ImageZip(path=str(file)).opened() as source:
-        source.find()
+    with ImageZip(path=str(file)).open_source() as source:
+        source.find_files()
         assert source.names[0] == "a.png"
         assert source.read(0) == plain((1, 0, 0))
     with pytest.raises(ValueError, match="closed"):

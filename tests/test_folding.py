@@ -412,11 +412,12 @@ def made(name, dtype=torch.float32):
 def layers_of(name, monkeypatch):
     """Build the same networks of plain layers."""
     made(name)  # imports where networks are built
-    package = ganzoo.registry.get(ARCHITECTURE, name).__module__.partition(".")[0]
+    package = ganzoo.registry.get(ARCHITECTURE, name).__module__
+    package = ".".join(package.split(".")[:3])
     with monkeypatch.context() as patch:
         for module in [each for at, each in sys.modules.items() if at.startswith(package)]:
-            if hasattr(module, "Folded"):
-                patch.setattr(module, "Folded", nn.Sequential)
+            if hasattr(module, "FusedSequential"):
+                patch.setattr(module, "FusedSequential", nn.Sequential)
         networks = made(name)
     assert not any(
         isinstance(part, FusedSequential) for network in networks for part in network.modules()

@@ -57,7 +57,7 @@ def test_names_are_a_sequence_of_str(monkeypatch):
     assert names != wanted[:-1]
     assert names != [*wanted[:-1], "other"]
     assert names != "text"
-    assert [to_name(text) for text in names.in_bytes()] == wanted
+    assert [to_name(text) for text in names.iter_bytes()] == wanted
     for place in (len(wanted), -len(wanted) - 1):
         with pytest.raises(IndexError):
             names[place]
@@ -74,7 +74,7 @@ def test_names_without_some(places):
 def test_names_of_several_sets_stand_behind_their_words():
     joint = JoinedNames({"x": ["a", "b"], "y": [], "z": ["c/d"]})
     assert joint == ["x/a", "x/b", "z/c/d"]
-    assert joint.place(2) == ("z", 0)
+    assert joint.locate(2) == ("z", 0)
 
 
 # Sorting and writing
@@ -91,9 +91,9 @@ def test_records_are_sorted_in_parts(tmp_path, monkeypatch, run, count):
     assert list(tmp_path.iterdir()) == []
     index.write_index(iter(wanted), tmp_path)
     index.write_facts(tmp_path, {"state": "s"})
-    for found in (Index.opened(tmp_path, KIND), Index.of(given, KIND)):
+    for found in (Index.load(tmp_path, KIND), Index.of(given, KIND)):
         assert list(found.records()) == wanted
-    assert Index.opened(tmp_path, KIND).facts["state"] == "s"
+    assert Index.load(tmp_path, KIND).facts["state"] == "s"
 
 
 @pytest.mark.parametrize("name", [*index.FILES, index.FACTS, index.MANIFEST])
@@ -101,7 +101,7 @@ def test_records_are_sorted_in_parts(tmp_path, monkeypatch, run, count):
 def test_a_damaged_index_is_not_opened(tmp_path, name, damage):
     index.write_index(sorted(dict(records(50)).items()), tmp_path)
     index.write_facts(tmp_path, {})
-    assert Index.opened(tmp_path, KIND)
+    assert Index.load(tmp_path, KIND)
     file = tmp_path / name
     data = bytearray(file.read_bytes())
     if damage == "gone":
@@ -111,7 +111,7 @@ def test_a_damaged_index_is_not_opened(tmp_path, name, damage):
         file.write_bytes(data)
     else:
         file.write_bytes(data[:-3] if damage == "cut" else b"")
-    assert Index.opened(tmp_path, KIND) is None
+    assert Index.load(tmp_path, KIND) is None
 
 
 def test_memory_does_not_grow_with_the_number_of_files(tmp_path, monkeypatch):
@@ -332,8 +332,8 @@ def test_every_change_is_seen_and_no_more_is_read(tmp_path, read, change):
     make, wanted = CHANGES[change]
     make(root)
     with sources.open_folder(str(root)) as source:
-        source.find()
-        content = source.content()
+        source.find_files()
+        content = source.content_hash()
     if len(source.names) > image_source.FEW_FILES:  # else all are read, as of any small set
         assert sorted(read) == wanted
     after = open_dataset(str(root))
@@ -344,8 +344,8 @@ def test_every_change_is_seen_and_no_more_is_read(tmp_path, read, change):
     assert list(after.names) == found
     assert (after.fingerprint == before.fingerprint) == (change == "touched")
     with sources.open_folder(str(shutil.copytree(root, tmp_path / "copy"))) as copy:
-        copy.find()
-        assert copy.content() == content
+        copy.find_files()
+        assert copy.content_hash() == content
 
 
 def test_the_content_is_that_of_files_that_are_all_read(tmp_path, monkeypatch):
@@ -363,8 +363,8 @@ def test_the_content_is_that_of_files_that_are_all_read(tmp_path, monkeypatch):
             sources.open_joined({"x": str(path), "y": str(root)}),
         ):
             with opened as source:
-                source.find()
-                yield list(source.names), source.content()
+                source.find_files()
+                yield list(source.names), source.content_hash()
 
     kept = [list(contents()) for _ in range(3)]
     assert entries("index")
@@ -381,9 +381,9 @@ def test_what_has_changed_a_moment_ago_is_read_again(tmp_path, read, monkeypatch
             made.writestr(name, data)
     monkeypatch.setattr(image_source, "SETTLE_TIME", 60 * 10**9)
     hashed = []
-    content = sources.ZipSource._hashed
+    content = sources.ZipSource._hash_content
     monkeypatch.setattr(
-        sources.ZipSource, "_hashed", lambda self: hashed.append(1) or content(self)
+        sources.ZipSource, "_hash_content", lambda self: hashed.append(1) or content(self)
     )
     first = [open_dataset(str(root)), open_dataset(str(tmp_path / "images.zip"))]
     read.clear()
@@ -418,7 +418,9 @@ def test_a_zip_that_has_not_changed_is_not_looked_through(tmp_path, monkeypatch)
     first = open_dataset(str(path))
     with monkeypatch.context() as patched:
         patched.setattr(archive, "read_members", lambda file: pytest.fail("it is listed"))
-        patched.setattr(sources.ZipSource, "_hashed", lambda self: pytest.fail("it is hashed"))
+        patched.setattr(
+            sources.ZipSource, "_hash_content", lambda self: pytest.fail("it is hashed")
+        )
         same(first, open_dataset(str(path)))
     packed_pictures(path, {**CONTENTS, "bb/2.bmp": picture(77)})
     after = open_dataset(str(path))
@@ -435,7 +437,7 @@ def packed_pictures(path, contents):
 
 def test_a_zip_that_changes_while_it_is_read_is_an_error(tmp_path, monkeypatch):
     path = packed_pictures(tmp_path / "images.zip", CONTENTS)
-    content = sources.ZipSource.content
+    content = sources.ZipSource.content_hash
 
     def changing(self):
         found = content(self)

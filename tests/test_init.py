@@ -453,11 +453,11 @@ class Killer(Observer):
     def __init__(self, step):
         self.step = step
 
-    def started(self, run, config, step):
+    def on_start(self, run, config, step):
         if self.step == step == 0:
             raise Killed
 
-    def stepped(self, step):
+    def on_step(self, step):
         if step == self.step:
             raise Killed
 
@@ -501,7 +501,7 @@ def test_a_run_that_diverges_before_its_first_checkpoint_goes_back_to_the_model(
     warnings = []
 
     class Listener(Observer):
-        def warned(self, message):
+        def on_warning(self, message):
             warnings.append(message)
 
     whole = tuned("a/run", first, None, "diverging", observer=Listener(), **options)
@@ -553,13 +553,13 @@ def test_a_copy_that_was_left_is_in_nobody_elses_way(first, refused):
 def test_a_model_that_changes_in_the_last_moment_is_refused(first, monkeypatch):
     from ganzoo.runs.folder import Run as Made
 
-    locked = Made.locked
+    locked = Made.lock
 
     def change(self):
         save_tensors(first.model / WEIGHTS[0], load_tensors(first.model / WEIGHTS[1]))
         return locked(self)
 
-    monkeypatch.setattr(Made, "locked", change)
+    monkeypatch.setattr(Made, "lock", change)
     with pytest.raises(InputError, match="changed or damaged"):
         tuned("next", first)
     assert not Path("next/config.json").exists()

@@ -288,13 +288,13 @@ class Order(Observer):
     def __init__(self):
         self.events = []
 
-    def warned(self, message):
+    def on_warning(self, message):
         self.events.append(message)
 
-    def started(self, run, config, step):
+    def on_start(self, run, config, step):
         self.events.append("started")
 
-    def stepped(self, step):
+    def on_step(self, step):
         self.events.append(step)
 
 

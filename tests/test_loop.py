@@ -33,7 +33,7 @@ class Listener(Observer):
     def __init__(self):
         self.warnings = []
 
-    def warned(self, message):
+    def on_warning(self, message):
         self.warnings.append(message)
 
 
@@ -311,7 +311,7 @@ def test_a_disk_that_fails_in_a_checkpoint_leaves_the_one_before(
 
 def test_a_folder_that_vanishes_ends_the_run_in_one_line(tmp_path):
     class Remover(Observer):
-        def stepped(self, step):
+        def on_step(self, step):
             if step == 3:
                 shutil.rmtree(tmp_path / "run")
 
@@ -332,7 +332,7 @@ def test_a_device_in_the_place_of_a_picture_is_replaced(tmp_path):
 
 def test_a_reader_that_has_gone_is_no_failing_disk(tmp_path):
     class Unread(Observer):
-        def logged(self, row):
+        def on_log(self, row):
             raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):
@@ -368,5 +368,5 @@ def test_the_crash_test_sees_a_difference(tmp_path):
 def test_no_other_run_is_made_in_a_folder_that_is_being_made(tmp_path):
     run = Run(tmp_path / "run")
     run.path.mkdir()
-    with run.locked(), pytest.raises(InputError, match="another process is training"):
+    with run.lock(), pytest.raises(InputError, match="another process is training"):
         trained(run.path)

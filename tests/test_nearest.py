@@ -37,7 +37,7 @@ def test_mirrored_copies_are_found_where_training_mirrors():
 def test_of_too_many_samples_some_are_searched(monkeypatch):
     monkeypatch.setattr("ganzoo.evaluation.nearest.MAX_SEARCHED", 3 * 16)
     search = NeighbourSearch(Samples(DataSpec(shape=(1, 4, 4)), grey(0, 10, 20, 30, 40, 50)))
-    assert search.searched.tolist() == [0, 2, 4]
+    assert search.candidates.tolist() == [0, 2, 4]
     (near,) = search.nearest(grey(30), 1)
     assert near[0].index in (2, 4)
     assert even_indices(10, 4).tolist() == [0, 2, 5, 7]
@@ -45,6 +45,8 @@ def test_of_too_many_samples_some_are_searched(monkeypatch):
 
 def test_how_far_training_samples_are_apart():
     samples = Samples(DataSpec(shape=(1, 4, 4)), grey(0, 10, 10, 40))
-    assert NeighbourSearch(samples).apart(4) == 0.0, "the median of 10, 0, 0 and 30, the lower one"
-    assert NeighbourSearch(samples.subset(torch.tensor([0, 1, 3]))).apart(4) == 10.0
-    assert NeighbourSearch(samples.subset(torch.tensor([0]))).apart(4) is None
+    assert NeighbourSearch(samples).median_spacing(4) == 0.0, (
+        "the median of 10, 0, 0 and 30, the lower one"
+    )
+    assert NeighbourSearch(samples.subset(torch.tensor([0, 1, 3]))).median_spacing(4) == 10.0
+    assert NeighbourSearch(samples.subset(torch.tensor([0]))).median_spacing(4) is None

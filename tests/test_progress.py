@@ -174,7 +174,7 @@ class Pictures(Observer):
     def __init__(self):
         self.seen = []
 
-    def pictured(self, step, picture, layout):
+    def on_picture(self, step, picture, layout):
         self.seen.append((step, picture, layout))
 
 
@@ -240,7 +240,7 @@ def test_samples_are_shown_at_most_once_a_second(in_terminal, monkeypatch):
     shown = []
     for wait in (0.0, 0.4, 0.5, 0.2, 0.0, 5.0, 0.1):
         now += wait
-        observer.pictured(0, picture, "1 x 1")
+        observer.on_picture(0, picture, "1 x 1")
         shown.append(observer.progress.preview)
     assert len({id(each) for each in shown}) == 3
     assert [a is b for a, b in pairwise(shown)] == [True, True, False, True, False, True]
@@ -248,21 +248,21 @@ def test_samples_are_shown_at_most_once_a_second(in_terminal, monkeypatch):
     now += 1.0
     observer.progress.add_task("step", shown="")
     observer.task = 0
-    observer.logged({"step": 1, "images_per_second": 3.0, "generator/a": 1.0})
+    observer.on_log({"step": 1, "images_per_second": 3.0, "generator/a": 1.0})
     assert observer.progress.preview is not shown[-1]
     assert observer.picture is None
 
 
 def test_a_warning_stays_above_and_is_counted(in_terminal, capsys):
     with ProgressObserver() as observer:
-        observer.warned("the generator collapses at step 500")
+        observer.on_warning("the generator collapses at step 500")
     assert observer.warnings == 1
     assert "warning: the generator collapses at step 500\n" in capsys.readouterr().err
 
 
 def test_a_run_that_fails_leaves_no_samples_behind(in_terminal, capsys):
     with suppress(KeyError), ProgressObserver() as observer:
-        observer.pictured(0, images.grid(solid(RED)), "1 x 1")
+        observer.on_picture(0, images.grid(solid(RED)), "1 x 1")
         assert observer.progress.preview is not None
         raise KeyError
     assert HALF_BLOCK not in capsys.readouterr().err

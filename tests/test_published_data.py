@@ -435,7 +435,7 @@ def test_only_photographs_are_mirrored(tmp_path, refused):
 def test_photographs_have_classes_with_names(tmp_path):
     samples = open_dataset("cifar10", root=str(made("cifar10", tmp_path / "root")))
     assert samples.spec.class_names == tuple(f"kind {i}" for i in range(10))
-    assert samples.spec.class_called("kind 3") == 3
+    assert samples.spec.class_index("kind 3") == 3
 
 
 def test_digits_are_judged_by_classifiers_of_their_own(tmp_path):

@@ -256,7 +256,7 @@ class Team(distributed.Processes):
         self.rank = rank
         self.world = world
 
-    def share_of(self, whole):
+    def take_share(self, whole):
         return whole[self.rank :: self.world]
 
 
@@ -276,7 +276,7 @@ def test_shares_of_a_balanced_batch_are_balanced():
     labels = torch.arange(30) % 3
     indices = BalancedOrder(labels, 12, seed=0)(0)
     for rank in range(2):
-        assert labels[Team(rank, 2).share_of(indices)].tolist() == [0, 0, 1, 1, 2, 2]
+        assert labels[Team(rank, 2).take_share(indices)].tolist() == [0, 0, 1, 1, 2, 2]
 
 
 def test_a_batch_must_divide(monkeypatch, ganzoo_cli):

@@ -349,7 +349,7 @@ def test_a_damaged_entry_is_made_anew(put, every, decoded, name, damage):
 
 def test_a_file_that_changes_meanwhile_is_an_error(tmp_path, every, monkeypatch):
     root = fill(tmp_path / "images", CONTENTS)
-    before = sources.FolderSource.content
+    before = sources.FolderSource.content_hash
 
     def content(self):
         key = before(self)

@@ -42,10 +42,10 @@ class Watcher(Observer):
     def __init__(self):
         self.rows, self.messages = [], []
 
-    def scored(self, rows):
+    def on_scores(self, rows):
         self.rows.append(rows)
 
-    def warned(self, message):
+    def on_warning(self, message):
         self.messages.append(message)
 
 

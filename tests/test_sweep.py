@@ -105,7 +105,7 @@ def test_a_grid_has_every_combination_by_readable_names():
     ]
     assert len(found) == 8
     last = found[-1]
-    assert last.words == "sngan, hinge, betas=0.5,0.999, image_size=32, seed 7"
+    assert last.label == "sngan, hinge, betas=0.5,0.999, image_size=32, seed 7"
     assert last.config.train.betas == (0.5, 0.999)
     assert (last.config.train.seed, last.config.train.batch_size) == (7, 16)
 
@@ -310,10 +310,10 @@ class Stopper(SweepObserver):
         self.stopped = None
         self.others = children()  # of other tests
 
-    def ended(self, *news):
+    def on_end(self, *news):
         self.ended_ones += 1
 
-    def stepped(self, cell, step):
+    def on_step(self, cell, step):
         if self.ended_ones and self.stopped is None:
             self.stopped = cell.name
             for pid in {*children(), os.getpid()}.difference(self.others):
@@ -358,7 +358,7 @@ def test_a_killed_and_interrupted_sweep_ends_as_one_that_was_left_alone(
     interrupted = Run(folder / stopper.stopped)
     assert [*interrupted.checkpoints.iterdir()]
     assert not interrupted.model.exists()
-    with interrupted.locked():
+    with interrupted.lock():
         pass
 
     result = ganzoo_cli("sweep", "--resume", folder, "--workers", "2")

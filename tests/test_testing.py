@@ -598,21 +598,21 @@ class SameLatentsAlways(Linear):
 class TruncatesNothing(Linear):
     """Takes a truncation for nothing."""
 
-    def truncated(self, generator, truncation):
+    def truncate(self, generator, truncation):
         return generator
 
 
 class TruncatesByAFactor(Linear):
     """Multiplies latents, so that a large truncation makes them larger."""
 
-    def truncated(self, generator, truncation):
+    def truncate(self, generator, truncation):
         return nn.Sequential(Apply(lambda latents: truncation * latents), generator)
 
 
 class TruncatesInPlace(Linear):
     """Changes the weights of the generator itself."""
 
-    def truncated(self, generator, truncation):
+    def truncate(self, generator, truncation):
         with torch.no_grad():
             generator[0].weight *= min(1.0, truncation)
         return generator
@@ -621,42 +621,42 @@ class TruncatesInPlace(Linear):
 class TruncatesByAFunction(Linear):
     """Gives a function where a module is asked for."""
 
-    def truncated(self, generator, truncation):
+    def truncate(self, generator, truncation):
         return lambda latents: generator(min(1.0, truncation) * latents)
 
 
 class TruncatesByHiding(Linear):
     """Gives a module that does not hold the generator."""
 
-    def truncated(self, generator, truncation):
+    def truncate(self, generator, truncation):
         return Apply(lambda latents: generator(min(1.0, truncation) * latents))
 
 
 class TruncatesByDrawing(Linear):
     """Draws other latents from torch's global generator."""
 
-    def truncated(self, generator, truncation):
+    def truncate(self, generator, truncation):
         return nn.Sequential(Apply(lambda z: torch.randn_like(z).clamp(-1, 1)), generator)
 
 
 class TruncatesToNothing(Linear):
     """Divides by a deviation that there is not."""
 
-    def truncated(self, generator, truncation):
+    def truncate(self, generator, truncation):
         return nn.Sequential(generator, Apply(lambda samples: (samples - samples) / 0.0))
 
 
 class TruncatesBeyond(Linear):
     """Moves samples, which then leave the range of images."""
 
-    def truncated(self, generator, truncation):
+    def truncate(self, generator, truncation):
         return nn.Sequential(generator, Apply(lambda samples: samples + 3.0))
 
 
 class TruncatesByClipping(Linear):
     """Clips, and refuses what would not be a truncation."""
 
-    def truncated(self, generator, truncation):
+    def truncate(self, generator, truncation):
         if truncation > 4:
             raise InputError("there is no truncation above 4")
         return nn.Sequential(Apply(lambda z: z.clamp(-truncation, truncation)), generator)
@@ -665,28 +665,28 @@ class TruncatesByClipping(Linear):
 class WalksNowhere(Linear):
     """Stays where a walk begins."""
 
-    def interpolated(self, start, end, share):
+    def interpolate(self, start, end, share):
         return start
 
 
 class WalksBack(Linear):
     """Takes the share for what is left."""
 
-    def interpolated(self, start, end, share):
+    def interpolate(self, start, end, share):
         return share * start + (1 - share) * end
 
 
 class WalksInPlace(Linear):
     """Changes the latents of a seed."""
 
-    def interpolated(self, start, end, share):
+    def interpolate(self, start, end, share):
         return start.lerp_(end, share)
 
 
 class WalksAtRandom(Linear):
     """Draws on the way from torch's global generator."""
 
-    def interpolated(self, start, end, share):
+    def interpolate(self, start, end, share):
         aside = share * (1 - share)
         return start.lerp(end, share) + aside * torch.randn_like(start)
 
@@ -694,21 +694,21 @@ class WalksAtRandom(Linear):
 class WalksInDoubles(Linear):
     """Gives latents of another type, which no network takes."""
 
-    def interpolated(self, start, end, share):
+    def interpolate(self, start, end, share):
         return start.double().lerp(end.double(), share)
 
 
 class WalksBeyondNumbers(Linear):
     """Divides by what is 0 half-way."""
 
-    def interpolated(self, start, end, share):
+    def interpolate(self, start, end, share):
         return start.lerp(end, share) / (1.0 if share in (0, 1) else 0.0)
 
 
 class RefusesToWalk(Linear):
     """Says that nothing lies between its latents."""
 
-    def interpolated(self, start, end, share):
+    def interpolate(self, start, end, share):
         raise InputError("nothing lies between codes")
 
 
@@ -2577,7 +2577,7 @@ class WarnedByNumbers(Notes):
     class Run(Notes.Run):
         """Knows no words."""
 
-        def warned(self, step, message):
+        def warning(self, step, message):
             self.tracker.note(self.folder, float(message))
 
 

@@ -174,7 +174,7 @@ class Failing(Tracker):
 def test_a_run_goes_on_without_a_tracker_that_fails(tmp_path, plugin):
     plugin("ganzoo-failing", FAILING, {"ganzoo.trackers": {"failing": "ganzoo_failing:Failing"}})
     warnings, observer = [], Observer()
-    observer.warned = warnings.append
+    observer.on_warning = warnings.append
     run = train_to(tmp_path / "run", ["failing"], observer=observer)
     assert warnings == [
         "tracker 'failing' failed and is left out from here: the server is away",

@@ -95,7 +95,7 @@ def test_a_termination_request_saves_too(tmp_path):
 
 def test_a_second_interrupt_ends_at_once(tmp_path):
     class Impatient(Observer):
-        def stepped(self, step):
+        def on_step(self, step):
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -167,7 +167,7 @@ def test_a_damaged_newest_checkpoint_is_named_and_passed_over(tmp_path):
     damage(whole.checkpoints / "00000004")
     warnings = []
     observer = Observer()
-    observer.warned = warnings.append
+    observer.on_warning = warnings.append
     resume(whole.path, observer=observer)
     assert len(warnings) == 1
     assert "00000004" in warnings[0]
@@ -205,7 +205,7 @@ def test_the_configuration_is_written_before_the_first_step(tmp_path):
     class Looking(Observer):
         found = None
 
-        def stepped(self, step):
+        def on_step(self, step):
             self.found = self.found or json.loads((tmp_path / "run/config.json").read_text())
 
     looking = Looking()
@@ -371,7 +371,7 @@ def test_judging_never_changes_training(tmp_path, tiny_run):
     class Judge(Observer):
         judged = 0
 
-        def logged(self, row):
+        def on_log(self, row):
             ganzoo.evaluate(tiny_run.model, ["fid", "is"], samples=32, real_samples=32)
             self.judged += 1
 
@@ -699,8 +699,8 @@ def test_sources_of_every_other_class_have_their_turn():
     trainer = of_classes("translating", {"data.classes": 4})
     turns = set()
     for _ in range(20):
-        real, labels = trainer.feed.batch(trainer.state.step, trainer.order)
-        inputs = trainer._inputs(real, labels, torch.Generator())
+        real, labels = trainer.loader.batch(trainer.state.step, trainer.order)
+        inputs = trainer._draw_inputs(real, labels, torch.Generator())
         turns |= set(zip(inputs.source_labels.tolist(), labels.tolist(), strict=True))
         trainer.state.step += 1
     assert len(turns) == 4 * 3
@@ -712,7 +712,7 @@ def test_a_picture_of_a_translation_shows_the_sources_above_what_they_became(tmp
 
     run = ganzoo.train("translating", "lsgan", "grey", out=tmp_path / "run", **{**TINY, "steps": 1})
     trainer = of_classes("translating")
-    inputs = trainer.shown()
+    inputs = trainer.picture_inputs()
     assert not torch.any(inputs.labels == inputs.source_labels)
     with Image.open(run.samples / "00000001.png") as opened:
         picture = torch.from_numpy(np.array(opened.convert("L")))
@@ -735,7 +735,7 @@ def test_a_picture_of_a_conditional_run_has_columns_of_each_class(count, columns
 
     settings = {"data.classes": count}
     trainer = of_classes("conditional", settings)
-    labels = trainer.shown().labels
+    labels = trainer.picture_inputs().labels
     assert trainer.columns == columns
     assert len(labels) == 64 // columns * columns, "the last row is full"
     if count <= 64:
@@ -846,7 +846,7 @@ def test_a_step_with_one_batch_of_fakes_is_that_of_a_loop_by_hand():
     trainer.step()
     state, softplus = by_hand.state, nn.functional.softplus
     G, D = state.generator, state.discriminator
-    real, _ = by_hand.feed.batch(0, by_hand.order)
+    real, _ = by_hand.loader.batch(0, by_hand.order)
     rng = make_rng(by_hand.options.seed, "latents", 0)
     fake = G(by_hand.architecture.latents(len(real), rng))
     (softplus(-D(real)).mean() + softplus(D(fake.detach())).mean()).backward()
@@ -875,7 +875,7 @@ def test_labels_sources_and_histories_go_with_fakes_that_are_used_again(architec
     calls, made = watched(trainer), []
     trainer.state.generator.register_forward_hook(lambda *told: made.append(told[-1]))
     trainer.step()
-    real, wanted = zip(*(trainer.feed.batch(2 + i, trainer.order) for i in range(2)), strict=True)
+    real, wanted = zip(*(trainer.loader.batch(2 + i, trainer.order) for i in range(2)), strict=True)
     assert [labels.tolist() for _, labels in calls["generator"][:2]] == [w.tolist() for w in wanted]
     # Reals and fakes twice in the discriminator's turn, and fakes in the generator's.
     assert len(calls["discriminator"]) == 5

@@ -23,7 +23,7 @@ def model(tiny_run):
 
 
 def moved(latents, truncation):
-    return TruncatedNormal(torch.nn.Identity(), truncation).moved(latents)
+    return TruncatedNormal(torch.nn.Identity(), truncation).truncate(latents)
 
 
 def drawn(count, seed=0):
@@ -157,7 +157,7 @@ class InAnotherSpace(MLP):
     def latents(self, count, rng):
         return torch.rand(count, self.z_dim, generator=rng)
 
-    def truncated(self, generator, truncation):
+    def truncate(self, generator, truncation):
         return torch.nn.Sequential(Scaled(min(truncation, 1.0)), generator)
 
 

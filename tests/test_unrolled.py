@@ -78,7 +78,7 @@ def test_the_discriminator_itself_is_left_alone(batch):
     before = copy.deepcopy(D.state_dict())
     fake.requires_grad_()
     loss = unrolled(unrolled_steps=3, unrolled_lr=1.0)
-    loss._ahead(Discriminator(D), real, fake)
+    loss._unroll(Discriminator(D), real, fake)
     assert all(torch.equal(value, before[name]) for name, value in D.state_dict().items())
     assert all(p.grad is None and not p.requires_grad for p in D.parameters())
 
@@ -111,7 +111,7 @@ def test_what_it_declares_is_that_of_the_loss_beneath():
     assert plain.second_order
     assert penalised.recipe.n_critic == 5
     assert plain.recipe == registry.get(LOSS, "non-saturating").recipe
-    assert penalised.beneath.gp_weight == 2.0
+    assert penalised.base_loss.gp_weight == 2.0
 
 
 def test_the_loss_beneath_is_checked():

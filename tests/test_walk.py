@@ -191,7 +191,7 @@ class Uniform(MLP):
 class StraightOn(Uniform):
     """Says what lies between."""
 
-    def interpolated(self, start, end, share):
+    def interpolate(self, start, end, share):
         return start.lerp(end, share)
 
 

@@ -143,7 +143,7 @@ def run(finished):
 
 def followed(run):
     found = RunReader(run)
-    assert found.look()
+    assert found.update()
     return found
 
 
@@ -158,12 +158,12 @@ def unfinished(run, step=2):
 def test_a_finished_run_is_read_whole(run):
     found = followed(run)
     assert (found.step, found.steps, found.state()) == (4, 4, "finished")
-    assert found.left() is None
+    assert found.seconds_left() is None
     assert found.picture == run.picture(4)
     last = json.loads((run.path / "metrics.jsonl").read_text().splitlines()[-1])
     for name, value in last.items():
         assert found.numbers[name].last == value if "/" in name else name not in found.numbers
-    assert not found.look(), "nothing is new"
+    assert not found.update(), "nothing is new"
 
 
 def test_a_run_that_trains_says_how_long_it_takes(run):
@@ -175,9 +175,9 @@ def test_a_run_that_trains_says_how_long_it_takes(run):
     found = followed(run)
     assert found.state() == "training"
     assert found.speed == 30.0
-    assert found.left() == pytest.approx(2 * 10 / 30.0)
-    assert found.state(found.written + SILENCE_SECONDS - 1) == "training"
-    assert found.state(found.written + SILENCE_SECONDS + 60) == "no sign of life for 2 min"
+    assert found.seconds_left() == pytest.approx(2 * 10 / 30.0)
+    assert found.state(found.last_written + SILENCE_SECONDS - 1) == "training"
+    assert found.state(found.last_written + SILENCE_SECONDS + 60) == "no sign of life for 2 min"
 
 
 def test_slow_steps_are_no_silence(run):
@@ -185,8 +185,8 @@ def test_slow_steps_are_no_silence(run):
     # A line each 2 steps of 10 images, of which there is one in 100 seconds.
     (run.path / "metrics.jsonl").write_text(row(2, images_seen=20, images_per_second=0.01))
     found = followed(run)
-    assert found.state(found.written + 9000) == "training"
-    assert found.state(found.written + 11_000) == "no sign of life for 3.1 h"
+    assert found.state(found.last_written + 9000) == "training"
+    assert found.state(found.last_written + 11_000) == "no sign of life for 3.1 h"
 
 
 def test_a_run_before_its_first_line(run):
@@ -194,7 +194,7 @@ def test_a_run_before_its_first_line(run):
     (run.path / "metrics.jsonl").unlink()
     found = followed(run)
     assert found.state() == "waiting for its first numbers"
-    assert (found.step, found.speed, found.left()) == (0, None, None)
+    assert (found.step, found.speed, found.seconds_left()) == (0, None, None)
 
 
 def test_an_interrupted_run_says_so_until_it_goes_on(tmp_path):
@@ -205,14 +205,14 @@ def test_an_interrupted_run_says_so_until_it_goes_on(tmp_path):
     assert found.state() == "interrupted after step 3, state saved"
     with (tmp_path / "run" / "metrics.jsonl").open("a") as more:
         more.write(row(4))
-    assert found.look()
+    assert found.update()
     assert found.state() == "training"
 
 
 def test_a_run_that_goes_back_begins_anew(run):
     found = followed(run)
     drop_lines_after(run.path / "metrics.jsonl", 2)
-    assert found.look()
+    assert found.update()
     assert found.step == 2
     assert {len(series._means) for series in found.numbers.values()} == {1}
 
@@ -220,11 +220,11 @@ def test_a_run_that_goes_back_begins_anew(run):
 def test_a_folder_that_vanishes_is_gone_and_may_come_back(run):
     found = followed(run)
     shutil.move("run", "elsewhere")
-    assert found.look()
+    assert found.update()
     assert found.state() == "gone"
-    assert not found.look()
+    assert not found.update()
     shutil.move("elsewhere", "run")
-    assert found.look()
+    assert found.update()
     assert found.state() == "finished"
 
 
@@ -246,7 +246,7 @@ def test_scores_of_steps_that_were_undone_are_forgotten(run):
     )
     found = followed(run)
     drop_lines_after(run.scores, 2)
-    assert found.look()
+    assert found.update()
     assert found.scores.keys() == {"fid"}
     assert found.scores["fid"].best == (9.0, 2)
 
@@ -446,7 +446,7 @@ def test_a_picture_is_read_once(run, monkeypatch, in_terminal):
     for _ in range(3):
         console.print(view([found]))
     shutil.copy(run.picture(4), run.picture(5))
-    assert found.look()
+    assert found.update()
     console.print(view([found]))
     assert read == [run.picture(4), run.picture(5)]
     with Image.open(run.picture(5)) as picture:

@@ -454,11 +454,11 @@ def unpacked(text, plane):
 
 def test_points_and_logits_lie_where_they_were():
     plane = Plane(CORNERS)
-    about = plane.about()
+    about = plane.describe()
     assert torch.allclose(unpacked(about["real"], about), CORNERS.stored, atol=1e-4)
     points = torch.tensor([[4.5, 1.5], [3.2, 2.9], [99.0, 2.0]])
     network = Ahead()
-    frame = plane.frame(7, points, network)
+    frame = plane.make_frame(7, points, network)
     assert network.training
     found = unpacked(frame["points"], about)
     assert torch.allclose(found[:2], points[:2], atol=1e-4)
@@ -480,9 +480,9 @@ def test_points_and_logits_lie_where_they_were():
 
 def test_what_is_not_finite_is_not_kept():
     network = Ahead()
-    assert Plane(CORNERS).frame(1, torch.tensor([[float("nan"), 0.0]]), network) is None
+    assert Plane(CORNERS).make_frame(1, torch.tensor([[float("nan"), 0.0]]), network) is None
     network.weight.data[0] = float("inf")
-    assert Plane(CORNERS).frame(1, CORNERS.stored, network) is None
+    assert Plane(CORNERS).make_frame(1, CORNERS.stored, network) is None
 
 
 def test_a_followed_run_is_the_same_to_the_bit(ring, tmp_path):
@@ -514,12 +514,12 @@ def test_of_a_long_run_some_frames_are_kept(tmp_path):
     for step in (0, 3, 6, 7, 12, 12, 6, 5003):
         run.discriminator(step, Ahead(), CORNERS, CORNERS)
     frames = Frames(tmp_path)
-    frames.look()
-    assert [frame["step"] for frame in frames.kept] == [0, 6, 12, 5003]
+    frames.update()
+    assert [frame["step"] for frame in frames.items] == [0, 6, 12, 5003]
     run = WatchedRun(tmp_path, 5003, 6)
     run.discriminator(12, Ahead(), CORNERS, CORNERS)
-    frames.look()
-    assert [frame["step"] for frame in frames.kept] == [0, 6, 12]
+    frames.update()
+    assert [frame["step"] for frame in frames.items] == [0, 6, 12]
 
 
 def test_what_a_stranger_wrote_for_frames_is_passed_over(ring, tmp_path):
@@ -539,9 +539,9 @@ def test_what_a_stranger_wrote_for_frames_is_passed_over(ring, tmp_path):
         append_line(run.path / "watch" / "frames.jsonl", {**good, "step": 9, **change})
     append_line(run.path / "watch" / "frames.jsonl", {**good, "step": 10, "more": "<b>"})
     frames = Frames(run.path)
-    frames.look()
-    assert [frame["step"] for frame in frames.kept] == [0, 2, 4, 10]
-    assert frames.kept[-1].keys() == {"step", "points", "surface", "low", "high"}
+    frames.update()
+    assert [frame["step"] for frame in frames.items] == [0, 2, 4, 10]
+    assert frames.items[-1].keys() == {"step", "points", "surface", "low", "high"}
 
 
 # Runs that change -------------------------------------------------------------------------------
@@ -604,10 +604,10 @@ class Orders:
 
     @property
     def busy(self):
-        return any(not run.ended for run in self.runs)
+        return any(not run.is_over for run in self.runs)
 
     def has(self, run):
-        return run in self.runs and not run.ended
+        return run in self.runs and not run.is_over
 
     def train(self, run):
         self.runs.append(run)
@@ -649,10 +649,10 @@ def test_a_word_is_passed_on_once_or_changes_nothing_or_is_refused(trainers, sta
     for word in ("pause", "continue", "step", "stop"):
         orders.said.clear()
         if word in does | nothing:
-            trainers.say(run, word)
+            trainers.send_command(run, word)
         else:
             with pytest.raises(Busy, match=f"a run that is {state} cannot do that: {word}"):
-                trainers.say(run, word)
+                trainers.send_command(run, word)
         assert orders.said == ([word] if word in does else [])
 
 
@@ -673,25 +673,25 @@ def test_two_runs_are_trained_at_once_and_processes_are_used_again(trainers):
 
 def test_news_that_cross_a_word_mislead_nobody():
     run = trained("starting")
-    run.take({"run": "runs/x"})
+    run.take_news({"run": "runs/x"})
     assert (run.state, run.path) == ("training", Path("runs/x"))
     run.paused, run.state = True, "pausing"
-    run.take({"paused": 3})
+    run.take_news({"paused": 3})
     assert run.state == "paused"
     run.paused, run.state = False, "training"  # it was told to go on, and had just paused again
-    run.take({"paused": 4})
-    run.take({"going": 4})
+    run.take_news({"paused": 4})
+    run.take_news({"going": 4})
     assert run.state == "training"
     run.state = "stopping"
-    run.take({"paused": 5})
+    run.take_news({"paused": 5})
     assert run.state == "stopping"
-    run.take({"ended": "failed", "message": "x" * 1000})
+    run.take_news({"ended": "failed", "message": "x" * 1000})
     assert run.state == "failed"
     assert len(run.message) < 600
-    run.lost(-9)
+    run.mark_lost(-9)
     assert run.state == "failed"
     other = trained()
-    other.lost(-9)
+    other.mark_lost(-9)
     assert (other.state, other.message) == ("failed", "its process was ended by SIGKILL")
 
 

@@ -39,6 +39,6 @@ class Stopper(Observer):
         self.step = step
         self.signum = signum
 
-    def stepped(self, step):
+    def on_step(self, step):
         if step == self.step:
             os.kill(os.getpid(), self.signum)

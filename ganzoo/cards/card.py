@@ -433,7 +433,7 @@ def _scores(rows: Sequence[ScoreRow]) -> str:
         shown = [
             (
                 code(row.metric),
-                row.shown().replace("+-", "±"),
+                row.format_value().replace("+-", "±"),
                 "higher" if row.higher_is_better else "lower",
                 ", ".join(
                     code(f"{name}={format_argument(value)}") for name, value in _options_of(row)

@@ -80,7 +80,7 @@ def _print_group(group: ScoreGroup) -> None:
             (
                 str(place.rank),
                 place.model,
-                place.row.shown(),
+                place.row.format_value(),
                 _format_seeds(place.row.seed, place.row.repeats),
                 "" if place.row.step is None else str(place.row.step),
             )

@@ -141,7 +141,7 @@ def _print_scores(rows: list[ScoreRow]) -> None:
         [
             (
                 row.metric,
-                row.shown(),
+                row.format_value(),
                 "higher" if row.higher_is_better else "lower",
                 row.note or "",
             )

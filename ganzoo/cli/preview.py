@@ -55,16 +55,16 @@ class Preview:
         found = split_picture(picture, layout)
         self._samples = None if found is None else found[:rows, :MAX_SAMPLES].clone()
         self._plot = layout == PLOT
-        self._shown: tuple[tuple[int, int], list[Segment]] | None = None
+        self._cache: tuple[tuple[int, int], list[Segment]] | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
         """Give the lines; none where nothing can be shown."""
         place = options.max_width, console.height
         if self._samples is None or not can_show(console):
             return
-        if self._shown is None or self._shown[0] != place:
-            self._shown = place, list(_segments(self._pixels(*place)))
-        yield from self._shown[1]
+        if self._cache is None or self._cache[0] != place:
+            self._cache = place, list(_segments(self._pixels(*place)))
+        yield from self._cache[1]
 
     def _pixels(self, width: int, height: int) -> list[Tensor]:
         """Return each row of samples, made small: ``(N, 2 * lines, width, 3)``."""

@@ -52,7 +52,7 @@ class ProgressBar(_Bars):
     def __init__(self) -> None:
         super().__init__()
         self.tasks: dict[str, Any] = {}
-        self.said = time.monotonic()
+        self.last_note = time.monotonic()
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Move a bar, which is gone when its work is done, or say a line now and then."""
@@ -63,8 +63,8 @@ class ProgressBar(_Bars):
             self.progress.update(self.tasks[what], completed=done)
             if done >= total:
                 self.progress.remove_task(self.tasks.pop(what))
-        elif time.monotonic() - self.said >= SECONDS_BETWEEN_LINES:
-            self.said = time.monotonic()
+        elif time.monotonic() - self.last_note >= SECONDS_BETWEEN_LINES:
+            self.last_note = time.monotonic()
             note(f"{what}: {done} of {total}")
 
 
@@ -83,67 +83,73 @@ class ProgressObserver(ProgressBar, Observer):
         self.row: dict[str, Any] = {}
         """What was logged last."""
         self.warnings = 0
-        self.together = 1
+        self.rows_per_group = 1
         """Rows of samples that belong together."""
         self.picture: tuple[Tensor, str] | None = None
         """The newest picture that is not shown yet, and its layout."""
-        self.previewed = float("-inf")
+        self.last_preview = float("-inf")
 
-    def started(self, run: Run, config: RunConfig, step: int) -> None:
+    def on_start(self, run: Run, config: RunConfig, step: int) -> None:
         """Say what is trained and where."""
         going_on = f", from step {step}" if step else ""
         note(f"{config.title}: {config.train.steps} steps in {run.path}{going_on}")
         self.steps = config.train.steps
         self.first = (time.monotonic(), step)
-        self.said = self.first[0]
+        self.last_note = self.first[0]
         if self.progress:
             from ganzoo.registry import ARCHITECTURE
 
-            self.together = 1 + config.architecture.build(ARCHITECTURE).takes_images
+            self.rows_per_group = 1 + config.architecture.build(ARCHITECTURE).takes_images
             self.task = self.progress.add_task(
                 "step", total=self.steps, completed=step, shown="left"
             )
             self.progress.start()
 
-    def stepped(self, step: int) -> None:
+    def on_step(self, step: int) -> None:
         """Move the bar."""
         self.done = step - self.first[1]
         if self.progress:
             self.progress.update(self.task, completed=step)
 
-    def logged(self, row: dict[str, Any]) -> None:
+    def on_log(self, row: dict[str, Any]) -> None:
         """Show the losses: beside the bar, or as a line now and then."""
         self.row = row
         if self.progress:
             self.progress.update(self.task, shown=f"left  {_format_speed(row)}")
             self.progress.losses = loss_terms(row)
             self._preview()
-        elif time.monotonic() - self.said >= SECONDS_BETWEEN_LINES or row["step"] == self.steps:
-            self.said = time.monotonic()
+        elif (
+            time.monotonic() - self.last_note >= SECONDS_BETWEEN_LINES or row["step"] == self.steps
+        ):
+            self.last_note = time.monotonic()
             sums = (
                 f"{network} {sum(terms.values()):.3f}" for network, terms in loss_terms(row).items()
             )
             shown = "  ".join(
-                [*sums, _format_speed(row), f"{format_duration(self._left(row['step']))} left"]
+                [
+                    *sums,
+                    _format_speed(row),
+                    f"{format_duration(self._seconds_left(row['step']))} left",
+                ]
             )
             note(f"step {row['step']}/{self.steps}  {shown}")
 
-    def pictured(self, step: int, picture: Tensor, layout: str) -> None:
+    def on_picture(self, step: int, picture: Tensor, layout: str) -> None:
         """Show the samples, where the terminal can, at most once a second."""
         if self.progress:
             self.picture = picture, layout
             self._preview()
 
-    def scored(self, rows: list[ScoreRow]) -> None:
+    def on_scores(self, rows: list[ScoreRow]) -> None:
         """Show the scores of a snapshot, as a line that stays."""
-        found = "  ".join(f"{row.metric} {row.shown()}" for row in rows)
+        found = "  ".join(f"{row.metric} {row.format_value()}" for row in rows)
         note(f"step {rows[0].step}/{self.steps}  {found}")
 
-    def progressed(self, what: str, done: int, total: int) -> None:
+    def on_progress(self, what: str, done: int, total: int) -> None:
         """Show how far other long work is, as long as it lasts."""
         self(what, done, total)
 
-    def warned(self, message: str) -> None:
+    def on_warning(self, message: str) -> None:
         """Print a warning, which stays above what moves."""
         self.warnings += 1
         note(f"warning: {message}")
@@ -153,22 +159,22 @@ class ProgressObserver(ProgressBar, Observer):
         self.seconds = time.monotonic() - self.first[0]
         super().__exit__(*failure)
         if self.progress and not any(failure):
-            self.previewed = float("-inf")
+            self.last_preview = float("-inf")
             self._preview()
             if self.progress.preview is not None:
                 self.progress.console.print(self.progress.preview)
 
     def _preview(self) -> None:
         now = time.monotonic()
-        if self.picture is None or now - self.previewed < SECONDS_BETWEEN_PREVIEWS:
+        if self.picture is None or now - self.last_preview < SECONDS_BETWEEN_PREVIEWS:
             return
         from ganzoo.cli.preview import Preview, can_show
 
         if can_show(self.progress.console):
-            self.progress.preview = Preview(*self.picture, self.together)
-        self.picture, self.previewed = None, now
+            self.progress.preview = Preview(*self.picture, self.rows_per_group)
+        self.picture, self.last_preview = None, now
 
-    def _left(self, step: int) -> float:
+    def _seconds_left(self, step: int) -> float:
         began, first = self.first
         return (time.monotonic() - began) / max(1, step - first) * (self.steps - step)
 

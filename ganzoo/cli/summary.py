@@ -66,7 +66,7 @@ def _lines(
     yield "samples", str(run.model / "samples.png")
     for word, scores, folder in (("last", last, run.model), ("best", best, run.best)):
         if scores:
-            found = ", ".join(f"{row.metric} {row.shown()}" for row in scores)
+            found = ", ".join(f"{row.metric} {row.format_value()}" for row in scores)
             yield word, f"{found} at step {scores[0].step} ({folder})"
     first, *more = _next_commands(run, config)
     yield "next", first

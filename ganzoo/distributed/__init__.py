@@ -43,14 +43,14 @@ class Processes:
     """Which of them this is."""
     world: int = 1
     """How many there are."""
-    shares: bool = False
+    is_sharing: bool = False
     """Whether they share out what they do alike."""
     advice: str = ""
     """What to do when one of them is lost."""
     _requests: Sequence[int] = ()
 
     @property
-    def first(self) -> bool:
+    def is_first(self) -> bool:
         """Whether this is the one that writes and speaks."""
         return self.rank == 0
 
@@ -61,19 +61,19 @@ class Processes:
             InputError: processes cannot work together there.
         """
 
-    def watch(self, requests: Sequence[int]) -> None:
+    def set_stop_requests(self, requests: Sequence[int]) -> None:
         """Take note of the list into which the signals go that ask this process to stop."""
         self._requests = requests
 
-    def stops(self) -> bool:
+    def should_stop(self) -> bool:
         """Tell, once after each step, whether to stop; all processes say so after the same one."""
         return bool(self._requests)
 
-    def share_of(self, whole: Tensor) -> Tensor:
+    def take_share(self, whole: Tensor) -> Tensor:
         """Return this process's share of what is drawn for a whole batch ``(N, ...)``."""
         return whole
 
-    def whole_of(self, share: Tensor) -> Tensor:
+    def gather_shares(self, share: Tensor) -> Tensor:
         """Put the shares of all processes together again: ``(N, ...)``, on each of them."""
         return share
 
@@ -84,13 +84,13 @@ class Processes:
         """Return the mean of numbers over the processes."""
         return values
 
-    def equalise(self, networks: Iterable[nn.Module]) -> None:
+    def sync_buffers(self, networks: Iterable[nn.Module]) -> None:
         """Give every process the buffers that the first one's networks have."""
 
-    def equalise_state(self, state: State) -> None:
+    def sync_state(self, state: State) -> None:
         """Give every process the state of the first one."""
 
-    def agreed(self, make: Callable[[], Found]) -> Found:
+    def run_on_first(self, make: Callable[[], Found]) -> Found:
         """Do something in the first process alone, and return what it found in each.
 
         What it raises is raised in each as well.
@@ -120,7 +120,7 @@ class Processes:
             InputError: it is not what the first one has.
         """
 
-    def in_turn(self, items: Iterable[Item], work: Callable[[Item], Tensor]) -> list[Tensor]:
+    def map_items(self, items: Iterable[Item], work: Callable[[Item], Tensor]) -> list[Tensor]:
         """Do some work on every item, and return what was found, in order.
 
         Within :func:`sharing` each process does its part of it, and has all that was found; else
@@ -177,7 +177,7 @@ def join_team() -> Iterator[Processes]:
         yield team
     except BaseException as error:
         _teams.clear()
-        ended = team.end(error)
+        ended = team.leave_with_error(error)
         if ended is error:
             raise
         raise ended from error
@@ -189,8 +189,8 @@ def join_team() -> Iterator[Processes]:
 def sharing() -> Iterator[None]:
     """Share out, within the block, what all processes do alike; see :meth:`Ranks.in_turn`."""
     team = current()
-    before, team.shares = team.shares, True
+    before, team.is_sharing = team.is_sharing, True
     try:
         yield
     finally:
-        team.shares = before
+        team.is_sharing = before

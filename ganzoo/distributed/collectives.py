@@ -29,7 +29,7 @@ class Collectives:
         """That of torch, once the exchange is open."""
         self.device: torch.device
         """Where tensors must be, once it is open."""
-        self.begun = 0
+        self.calls = 0
         """How many exchanges this process has come to."""
 
     def open(self, device: torch.device, own: bool, store: Store, timeout: timedelta) -> None:
@@ -50,7 +50,7 @@ class Collectives:
         if device.type == "cuda":
             torch.cuda.set_device(device)
         self.device = device
-        self._do(
+        self._run(
             lambda: dist.init_process_group(
                 self.backend,
                 store=store,
@@ -61,28 +61,28 @@ class Collectives:
             )
         )
 
-    def gathered(self, share: Tensor) -> list[Tensor]:
+    def all_gather(self, share: Tensor) -> list[Tensor]:
         """Return the tensors of all processes, which are of one shape."""
         import torch
         import torch.distributed as dist
 
         share = share.contiguous()
         parts = [torch.empty_like(share) for _ in range(self._world)]
-        self._do(lambda: dist.all_gather(parts, share))
+        self._run(lambda: dist.all_gather(parts, share))
         return parts
 
-    def sum(self, flat: Tensor) -> None:
+    def all_reduce(self, flat: Tensor) -> None:
         """Replace a tensor by the sum of those of all processes."""
         import torch.distributed as dist
 
-        self._do(lambda: dist.all_reduce(flat))
+        self._run(lambda: dist.all_reduce(flat))
 
     def broadcast(self, tensor: Tensor, source: int = 0) -> None:
         """Replace a tensor by that of one process."""
         import torch.distributed as dist
 
         whole = tensor.detach().contiguous()
-        self._do(lambda: dist.broadcast(whole, source))
+        self._run(lambda: dist.broadcast(whole, source))
         if whole.data_ptr() != tensor.data_ptr():
             tensor.detach().copy_(whole)
 
@@ -94,8 +94,8 @@ class Collectives:
             with suppress(RuntimeError):
                 dist.destroy_process_group()
 
-    def _do(self, exchange: Callable[[], object]) -> None:
-        self.begun += 1
+    def _run(self, exchange: Callable[[], object]) -> None:
+        self.calls += 1
         try:
             exchange()
         except (RuntimeError, ValueError) as error:

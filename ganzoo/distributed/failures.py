@@ -32,7 +32,7 @@ class Failure:
         """Describe an error of a process."""
         return cls(rank, message_of(error), getattr(error, "exit_code", 1))
 
-    def in_words(self, advice: str) -> str:
+    def describe(self, advice: str) -> str:
         """Say who failed, why, and what to do."""
         said = self.message if self.rank is None else f"rank {self.rank}: {self.message}"
         return f"{said}; {advice}" if advice and advice not in said else said

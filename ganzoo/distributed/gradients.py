@@ -31,7 +31,7 @@ class GradientAverager:
     """
 
     def __init__(self, exchange: Collectives, world: int) -> None:
-        self._exchange = exchange
+        self._collectives = exchange
         self._world = world
         self._signs: dict[tuple[bool, float, float], Tensor] = {}
         self._sent: list[tuple[Tensor, torch.cuda.Event, Hashes]] = []
@@ -52,42 +52,42 @@ class GradientAverager:
             each.new_zeros(each.numel()) if each.grad is None else each.grad.reshape(-1)
             for each in learning
         ]
-        signs, hashes = self._signs_of(present, asked_to_stop)
+        signs, hashes = self._build_signs(present, asked_to_stop)
         flat = torch.cat([*parts, signs])
-        self._exchange.sum(flat)
+        self._collectives.all_reduce(flat)
         *means, signs = flat.div_(self._world).split([*map(len, parts), len(signs)])
         for each, mean in zip(learning, means, strict=True):
             if each.grad is not None:
                 each.grad.copy_(mean.view_as(each.grad))
-        self._note(signs, hashes)
+        self._queue_signs(signs, hashes)
 
-    def stops(self) -> bool:
+    def should_stop(self) -> bool:
         """Tell what the exchanges of a step said: of this one, or on a GPU of an earlier one."""
-        if self._exchange.device.type == "cuda":
+        if self._collectives.device.type == "cuda":
             self._steps.append(self._sent)
             self._sent = []
             if len(self._steps) > LAG:
                 for host, event, hashes in self._steps.popleft():
                     event.synchronize()
-                    self._take(host, hashes)
+                    self._read_signs(host, hashes)
         return self._stop
 
-    def _signs_of(self, present: tuple[bool, ...], asked_to_stop: bool) -> tuple[Tensor, Hashes]:
+    def _build_signs(self, present: tuple[bool, ...], asked_to_stop: bool) -> tuple[Tensor, Hashes]:
         import torch
 
         known = zlib.crc32(bytes(present))
         hashes = tuple(float(known % prime) for prime in HASH_PRIMES)
         key = (asked_to_stop, *hashes)
         if key not in self._signs:
-            device = self._exchange.device
+            device = self._collectives.device
             self._signs[key] = torch.tensor(key, dtype=torch.float32, device=device)
         return self._signs[key], hashes
 
-    def _note(self, signs: Tensor, hashes: Hashes) -> None:
+    def _queue_signs(self, signs: Tensor, hashes: Hashes) -> None:
         import torch
 
         if signs.device.type != "cuda":
-            self._take(signs, hashes)
+            self._read_signs(signs, hashes)
             return
         host = torch.empty(len(signs), dtype=signs.dtype, pin_memory=True)
         host.copy_(signs, non_blocking=True)
@@ -95,7 +95,7 @@ class GradientAverager:
         event.record()
         self._sent.append((host, event, hashes))
 
-    def _take(self, signs: Tensor, hashes: Hashes) -> None:
+    def _read_signs(self, signs: Tensor, hashes: Hashes) -> None:
         wish, *theirs = signs.tolist()
         if tuple(theirs) != hashes:
             raise GanzooError(

@@ -74,17 +74,17 @@ class Heartbeat:
         self.failure: Failure | None = None
         self._team = team
         self._store = store
-        self._begun = begun
+        self._calls = begun
         self._timeout = timeout
         self._rank = team.rank
         self._world = team.world
         self._ended = threading.Event()
-        self._looks = 0
+        self._checks = 0
         self._seen: dict[str, tuple[object, float]] = {}
         # In two threads, as a store whose machine is frozen never answers the one that asks.
         self._threads = [
             threading.Thread(target=work, daemon=True, name="ganzoo-ranks")
-            for work in (self._keep_looking, self._guard)
+            for work in (self._beat, self._guard)
         ]
 
     def start(self) -> None:
@@ -92,11 +92,11 @@ class Heartbeat:
         for thread in self._threads:
             thread.start()
 
-    def _keep_looking(self) -> None:
+    def _beat(self) -> None:
         following = (self._rank + 1) % self._world
         while self.failure is None:
             try:
-                self._look([following], SILENCE)
+                self._check_peers([following], SILENCE)
             except RuntimeError:
                 self.failure = LOST_STORE
             if self._ended.wait(BEAT):
@@ -109,32 +109,32 @@ class Heartbeat:
             if self._ended.wait(BEAT):
                 return
             # By beats and not by a clock, which goes on while a whole machine sleeps.
-            still = still + 1 if self._looks == before else 0
-            before = self._looks
+            still = still + 1 if self._checks == before else 0
+            before = self._checks
             if still * BEAT > SILENCE:
                 self.failure = LOST_STORE
         # Asked at once: the process that keeps the store may be gone by then.
-        speaks = self._speaks_in_turn()
+        speaks = self._claim_in_turn()
         if not self._ended.wait(EXIT_GRACE):
             self._end_process(speaks)
 
-    def _look(self, ranks: Iterable[int], silence: float) -> None:
-        self._looks += 1
-        self._store.set(f"beat/{self._rank}", f"{self._looks} {self._begun()}")
+    def _check_peers(self, ranks: Iterable[int], silence: float) -> None:
+        self._checks += 1
+        self._store.set(f"beat/{self._rank}", f"{self._checks} {self._calls()}")
         for rank in ranks:
-            if flaw := self._flaw_of(rank, silence):
-                self.tell(Failure(rank, flaw))
+            if flaw := self._find_flaw(rank, silence):
+                self.announce(Failure(rank, flaw))
         if self._store.check(["failed"]):
             self.failure = Failure(**json.loads(self._store.get("failed")))
 
-    def _flaw_of(self, rank: int, silence: float) -> str | None:
+    def _find_flaw(self, rank: int, silence: float) -> str | None:
         if self._store.check([f"left/{rank}"]) or not self._store.check([f"beat/{rank}"]):
             return None  # it has nothing to do any more, or is not there yet
         beat = self._store.get(f"beat/{rank}")
         if self._unchanged_for(f"beat/{rank}", beat) > silence:
             return "ended without a word (killed, or its machine is lost)"
         begun = int(beat.split()[1])
-        missed = begun if begun < self._begun() else None
+        missed = begun if begun < self._calls() else None
         if self._unchanged_for(f"missed/{rank}", missed) > self._timeout and missed is not None:
             return (
                 f"hangs: it lives, and the others have waited for it for {self._timeout:g} seconds "
@@ -151,24 +151,24 @@ class Heartbeat:
             return 0.0
         return now - since
 
-    def tell(self, failure: Failure) -> None:
+    def announce(self, failure: Failure) -> None:
         """Tell the others of a failure, unless they know of an earlier one."""
         with suppress(RuntimeError):
             self._store.compare_set("failed", "", json.dumps(failure.as_json()))
 
-    def known(self) -> Failure | None:
+    def find_failure(self) -> Failure | None:
         """Find out who failed: by what the others say, or by who has fallen silent."""
         until = time.monotonic() + BROKEN_SILENCE + 2 * BEAT
         while self.failure is None and time.monotonic() < until:
             try:
-                self._look(set(range(self._world)) - {self._rank}, BROKEN_SILENCE)
+                self._check_peers(set(range(self._world)) - {self._rank}, BROKEN_SILENCE)
             except RuntimeError:
                 self.failure = LOST_STORE
             if self.failure is None:
                 time.sleep(0.1)
         return self.failure
 
-    def speaks(self) -> bool:
+    def claim_speaker(self) -> bool:
         """Tell whether this process is the one of its machine that says what happened."""
         if self.failure is LOST_STORE:
             return True  # there is nobody to ask
@@ -178,10 +178,10 @@ class Heartbeat:
             return True
         return int(claimed) == self._rank
 
-    def _speaks_in_turn(self) -> bool:
-        if not self._team.first and self.failure is not LOST_STORE:
+    def _claim_in_turn(self) -> bool:
+        if not self._team.is_first and self.failure is not LOST_STORE:
             self.wait_for_speaker()
-        return self.speaks()
+        return self.claim_speaker()
 
     def wait_for_speaker(self) -> None:
         """Let the first process speak, if it is about to."""
@@ -198,7 +198,7 @@ class Heartbeat:
         """
         with suppress(RuntimeError):
             self._store.set(f"left/{self._rank}", "")
-            if self._team.first:  # which may be the one that keeps the store
+            if self._team.is_first:  # which may be the one that keeps the store
                 everyone = [f"left/{rank}" for rank in range(self._world)]
                 until = time.monotonic() + patience
                 while not self._store.check(everyone) and self.failure is None:
@@ -213,7 +213,7 @@ class Heartbeat:
         for thread in self._threads:
             thread.join(2 * BEAT)
 
-    def leave_soon(self, backend: str | None) -> None:
+    def leave_or_exit(self, backend: str | None) -> None:
         """Look no longer; where a GPU may be waiting for another, end the process if it stays."""
         self.stop()
         if backend == "nccl":
@@ -223,7 +223,7 @@ class Heartbeat:
 
     def _end_process(self, speaks: bool) -> None:
         if speaks:
-            print(f"Error: {self.failure.in_words(self._team.advice)}", file=sys.stderr, flush=True)
+            print(f"Error: {self.failure.describe(self._team.advice)}", file=sys.stderr, flush=True)
         os._exit(self.failure.exit_code)
 
 

@@ -36,7 +36,7 @@ class MessageBoard:
         with _reaching():
             self._store.set(name, json.dumps(value))
 
-    def awaited(self, name: str) -> Any:
+    def wait_for(self, name: str) -> Any:
         """Wait for what another process tells, for as long as it lives.
 
         Raises:

@@ -22,10 +22,10 @@ class Rendezvous:
 
     store: Store
     """For messages, by a connection of its own."""
-    of_tensors: Store
+    tensor_store: Store
     """What an exchange of tensors is prepared by, and may wait for."""
 
-    held: ClassVar[int] = 0
+    count: ClassVar[int] = 0
     """How many there were."""
 
     @classmethod
@@ -38,7 +38,7 @@ class Rendezvous:
         """
         import torch.distributed as dist
 
-        cls.held += 1
+        cls.count += 1
         for name in ("MASTER_ADDR", "MASTER_PORT"):
             if not os.environ.get(name):
                 raise InputError(f"{name} is not set: start several processes with torchrun")
@@ -57,7 +57,7 @@ class Rendezvous:
                 f"rank {rank} of {world} cannot reach the others: {first_line(error)}"
             ) from error
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        place = f"ganzoo/{attempt}/{cls.held}"
+        place = f"ganzoo/{attempt}/{cls.count}"
         return cls(dist.PrefixStore(place, plain), dist.PrefixStore(f"{place}/group", rendezvous))
 
 

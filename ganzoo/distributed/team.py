@@ -40,81 +40,81 @@ class Team(Processes):
         shutdown.reset()
         self._timeout = exchange_timeout()
         try:
-            self._meeting = Rendezvous.hold(rank, world)
+            self._rendezvous = Rendezvous.hold(rank, world)
         except PeersUnreachable:
             shutdown.set_verdict(lambda message: message)  # nobody else can say it
             raise
-        store, self._exchange = self._meeting.store, Collectives(rank, world)
-        self._watch = Heartbeat(self, store, lambda: self._exchange.begun, self._timeout)
-        self._board = MessageBoard(store, lambda: self._watch.failure is not None)
-        self._averaging = GradientAverager(self._exchange, world)
+        store, self._collectives = self._rendezvous.store, Collectives(rank, world)
+        self._heartbeat = Heartbeat(self, store, lambda: self._collectives.calls, self._timeout)
+        self._board = MessageBoard(store, lambda: self._heartbeat.failure is not None)
+        self._averager = GradientAverager(self._collectives, world)
         self._questions = 0
         self._turns = 0
-        self._agreed: BaseException | None = None
+        self._shared_error: BaseException | None = None
         """What all of them have raised alike."""
-        self._watch.start()
+        self._heartbeat.start()
 
     def connect(self, device: torch.device) -> None:
         """Open the exchange of tensors, once, on devices of one kind."""
-        if self._exchange.backend is not None:
+        if self._collectives.backend is not None:
             return
         if device.type not in ("cpu", "cuda"):
             raise InputError(f"several processes cannot work on {device.type}; choose --device cpu")
-        self._gather()
-        theirs = self.agreed(lambda: device.type)
+        self._wait_for_all()
+        theirs = self.run_on_first(lambda: device.type)
         if theirs != device.type:
             raise InputError(f"this process has {device.type}, and the first one {theirs}")
         own = device.index == local_rank()
         # Torch's own timeout, which knows of no culprit, comes after that of the watch.
         timeout = timedelta(seconds=self._timeout) + PATIENCE
-        self._exchange.open(device, own, self._meeting.of_tensors, timeout)
+        self._collectives.open(device, own, self._rendezvous.tensor_store, timeout)
 
-    def _gather(self) -> None:
+    def _wait_for_all(self) -> None:
         """Wait for the last one: what each did before, as reading the data, has no timeout."""
-        if not self.first:
+        if not self.is_first:
             self._board.put(f"here/{self.rank}", True)
             return
         for rank in range(1, self.world):
-            self._board.awaited(f"here/{rank}")
+            self._board.wait_for(f"here/{rank}")
 
     # Tensors
 
-    def share_of(self, whole: Tensor) -> Tensor:
+    def take_share(self, whole: Tensor) -> Tensor:
         """Return every ``world``-th one, so that a batch with classes in turn stays balanced."""
         return whole[self.rank :: self.world].contiguous()
 
-    def whole_of(self, share: Tensor) -> Tensor:
+    def gather_shares(self, share: Tensor) -> Tensor:
         """Gather the shares, and put each where it was."""
         import torch
 
-        return torch.stack(self._exchange.gathered(share), dim=1).flatten(0, 1)
+        return torch.stack(self._collectives.all_gather(share), dim=1).flatten(0, 1)
 
     def average(self, parameters: Iterable[nn.Parameter]) -> None:
         """Average by one exchange, which also tells whether a process was asked to stop."""
-        self._averaging.average(parameters, bool(self._requests))
+        self._averager.average(parameters, bool(self._requests))
 
-    def stops(self) -> bool:
+    def should_stop(self) -> bool:
         """Tell what travelled with the gradients."""
-        return self._averaging.stops()
+        return self._averager.should_stop()
 
     def mean(self, values: Tensor) -> Tensor:
         """Average by an exchange."""
         values = values.clone()
-        self._exchange.sum(values)
+        self._collectives.all_reduce(values)
         return values / self.world
 
-    def equalise(self, networks: Iterable[nn.Module]) -> None:
+    def sync_buffers(self, networks: Iterable[nn.Module]) -> None:
         """Broadcast: so that what is kept does not depend on when this is done."""
         for network in networks:
             for buffer in network.buffers():
-                self._exchange.broadcast(buffer)
+                self._collectives.broadcast(buffer)
 
-    def equalise_state(self, state: State) -> None:
+    def sync_state(self, state: State) -> None:
         """Broadcast every tensor, those of the optimisers too, and what is counted."""
         import torch
 
-        files = state.tensors() if self.first else {}
-        outlines = self.agreed(
+        files = state.tensors() if self.is_first else {}
+        outlines = self.run_on_first(
             lambda: {
                 file: {
                     name: [str(each.dtype).removeprefix("torch."), list(each.shape)]
@@ -123,43 +123,43 @@ class Team(Processes):
                 for file, tensors in files.items()
             }
         )
-        counts = self.agreed(state.counts)
-        device = self._exchange.device
+        counts = self.run_on_first(state.counts)
+        device = self._collectives.device
         found: dict[str, dict[str, Tensor]] = {}
         for file, outline in outlines.items():
             found[file] = {}
             for name, (kind, shape) in outline.items():
-                mine = files[file][name] if self.first else None
+                mine = files[file][name] if self.is_first else None
                 on_device = (
                     torch.empty(shape, dtype=getattr(torch, kind), device=device)
                     if mine is None
                     else mine.to(device).contiguous()
                 )
-                self._exchange.broadcast(on_device)
+                self._collectives.broadcast(on_device)
                 found[file][name] = on_device
-        if not self.first:
+        if not self.is_first:
             state.restore(counts, found)
 
     # Agreement
 
-    def agreed(self, make: Callable[[], Found]) -> Found:
+    def run_on_first(self, make: Callable[[], Found]) -> Found:
         """Ask the first process, whose answer goes over the board."""
         self._questions += 1
         name = f"agreed/{self._questions}"
-        if self.first:
+        if self.is_first:
             answer: dict[str, Any] = {}
-            before, self.shares = self.shares, False  # it is done by this one alone
+            before, self.is_sharing = self.is_sharing, False  # it is done by this one alone
             try:
                 answer["found"] = found = make()
             except Exception as error:
-                self._agreed = error
+                self._shared_error = error
                 self._board.put(name, error_to_json(error))
                 raise
             finally:
-                self.shares = before
+                self.is_sharing = before
             self._board.put(name, answer)
             return found
-        return self._raised_alike(self._board.awaited(name))["found"]
+        return self._raise_shared(self._board.wait_for(name))["found"]
 
     @contextmanager
     def one_first(self) -> Iterator[bool]:
@@ -167,20 +167,20 @@ class Team(Processes):
         self._turns += 1
         name = f"turn/{machine_name()}/{self._turns}"
         if led := bool(local_rank()):
-            self._board.awaited(name)
+            self._board.wait_for(name)
         yield led
         if not led:
             self._board.put(name, True)
 
     def require_same(self, mine: str, what: str) -> None:
         """Compare with the first one."""
-        if self.agreed(lambda: mine) != mine:
+        if self.run_on_first(lambda: mine) != mine:
             raise InputError(f"{what} here are not those of the first process: give each the same")
 
-    def in_turn(self, items: Iterable[Item], work: Callable[[Item], Tensor]) -> list[Tensor]:
+    def map_items(self, items: Iterable[Item], work: Callable[[Item], Tensor]) -> list[Tensor]:
         """Do every ``world``-th item, and tell each other what was found."""
-        if not self.shares:
-            return super().in_turn(items, work)
+        if not self.is_sharing:
+            return super().map_items(items, work)
         parts: list[Tensor] = []
         try:
             parts = [
@@ -194,19 +194,21 @@ class Team(Processes):
         self._questions += 1
         name = f"part/{self._questions}"
         self._board.put(f"{name}/{self.rank}", about)
-        everyone = [self._board.awaited(f"{name}/{rank}") for rank in range(self.world)]
-        found = self._exchanged(parts, [self._raised_alike(each) for each in everyone])
+        everyone = [self._board.wait_for(f"{name}/{rank}") for rank in range(self.world)]
+        found = self._exchange_parts(parts, [self._raise_shared(each) for each in everyone])
         count = sum(map(len, found))
         return [found[number % self.world][number // self.world] for number in range(count)]
 
-    def _raised_alike(self, answer: dict[str, Any]) -> dict[str, Any]:
+    def _raise_shared(self, answer: dict[str, Any]) -> dict[str, Any]:
         """Return an answer, unless it is an error: then all processes raise it."""
         if "kind" in answer:
-            self._agreed = error_from_json(answer)
-            raise self._agreed
+            self._shared_error = error_from_json(answer)
+            raise self._shared_error
         return answer
 
-    def _exchanged(self, parts: list[Tensor], outlines: list[dict[str, Any]]) -> list[list[Tensor]]:
+    def _exchange_parts(
+        self, parts: list[Tensor], outlines: list[dict[str, Any]]
+    ) -> list[list[Tensor]]:
         """Return the parts of each process."""
         import torch
 
@@ -220,8 +222,8 @@ class Team(Processes):
             else:
                 shape = (sum(each["lengths"]), *each["shape"])
                 whole = torch.empty(shape, dtype=getattr(torch, each["type"]))
-            moved = whole.to(self._exchange.device)
-            self._exchange.broadcast(moved, rank)
+            moved = whole.to(self._collectives.device)
+            self._collectives.broadcast(moved, rank)
             found.append(list(moved.to(whole.device).split(each["lengths"])))
         return found
 
@@ -229,19 +231,19 @@ class Team(Processes):
 
     def leave(self) -> None:
         """Leave the others, with nothing left to do."""
-        self._watch.leave(PATIENCE.total_seconds())
-        self._exchange.close()
+        self._heartbeat.leave(PATIENCE.total_seconds())
+        self._collectives.close()
 
-    def end(self, error: BaseException) -> BaseException:
+    def leave_with_error(self, error: BaseException) -> BaseException:
         """Leave the others by an error, tell them, and return what to raise.
 
         One process of each machine is to say what happened, if it can be the first one.
         """
-        if error is self._agreed or isinstance(error, (Diverged, Interrupted, SystemExit)):
+        if error is self._shared_error or isinstance(error, (Diverged, Interrupted, SystemExit)):
             # All processes have come to the same end.
-            shutdown.set_verdict(lambda message: message if self.first else None)
+            shutdown.set_verdict(lambda message: message if self.is_first else None)
             self.leave()
-            if not self.first:
+            if not self.is_first:
                 time.sleep(BEAT)  # one that is gone has torchrun end the first, which is to speak
             return error
         if threading.current_thread() is threading.main_thread():
@@ -250,23 +252,23 @@ class Team(Processes):
                 signal.signal(signum, signal.SIG_IGN)
         shutdown.mark_failed()
         if not is_consequence(error):
-            self._watch.tell(Failure.of(error, self.rank))
-        failure = self._watch.known() or Failure.of(error, self.rank)
-        if not self.first:
-            self._watch.wait_for_speaker()
+            self._heartbeat.announce(Failure.of(error, self.rank))
+        failure = self._heartbeat.find_failure() or Failure.of(error, self.rank)
+        if not self.is_first:
+            self._heartbeat.wait_for_speaker()
         mine = failure.rank == self.rank or failure.message == message_of(error)
-        speaks = self._watch.speaks()
+        speaks = self._heartbeat.claim_speaker()
         named = f"rank {self.rank}: "
-        if mine and self.first and isinstance(error, InputError):
+        if mine and self.is_first and isinstance(error, InputError):
             named = ""
-        self._watch.leave_soon(self._exchange.backend)
-        if self._exchange.backend == "gloo":  # NCCL would wait for the others
-            self._exchange.close()
+        self._heartbeat.leave_or_exit(self._collectives.backend)
+        if self._collectives.backend == "gloo":  # NCCL would wait for the others
+            self._collectives.close()
         if mine:
             shutdown.set_verdict(lambda message: f"{named}{message}" if speaks else None)
             return error
         shutdown.set_verdict(lambda message: message if speaks else None)
-        return PeerFailed(failure.in_words(self.advice), failure.exit_code)
+        return PeerFailed(failure.describe(self.advice), failure.exit_code)
 
 
 def _describe_parts(parts: list[Tensor]) -> dict[str, Any]:

@@ -69,12 +69,14 @@ class Extractors:
         if unused and (self.asked or self.weights):
             raise InputError(f"{', '.join(evaluators)} look through no feature extractor")
 
-    def load(self, evaluators: Iterable[Evaluator]) -> None:
+    def load_for(self, evaluators: Iterable[Evaluator]) -> None:
         """Load what some metrics look through, so that what is missing is missed now."""
         for name in {self.name_for(judge) for judge in evaluators} - {None}:
-            self._load(name)
+            self._get_extractor(name)
 
-    def look(self, samples: Samples, name: str | None, what: str, *, keep: bool) -> SampleSet:
+    def prepare_set(
+        self, samples: Samples, name: str | None, what: str, *, keep: bool
+    ) -> SampleSet:
         """Prepare a set for an extractor; the pass is made when a metric first looks.
 
         Args:
@@ -83,49 +85,49 @@ class Extractors:
             what: What the samples are, for progress and messages.
             keep: Whether the features are kept in the cache, for sets that come again.
         """
-        extract = self._kept_features if keep else self._features
+        extract = self._cached_features if keep else self._extract
         return SampleSet(samples, lambda found: extract(name, found, what))
 
     def describe(self, name: str) -> dict[str, str]:
         """Return what a score row says of an extractor."""
-        return {"name": name, "sha256": self._load(name).weights_sha256}
+        return {"name": name, "sha256": self._get_extractor(name).weights_sha256}
 
-    def label(self, judge: Evaluator) -> str:
+    def metric_suffix(self, judge: Evaluator) -> str:
         """Return what a metric's name carries: nothing if the extractor is its standard one."""
         name = self.name_for(judge)
         if name is None:
             return ""
-        loaded = self._load(name)
+        loaded = self._get_extractor(name)
         if not loaded.published:
             return f"[{name}@{loaded.weights_sha256[:8]}]"
         return "" if name == judge.features else f"[{name}]"
 
-    def _load(self, name: str) -> LoadedExtractor:
+    def _get_extractor(self, name: str) -> LoadedExtractor:
         if name not in self._loaded:
             extractor: FeatureExtractor = parse_options(registry.get(FEATURE_EXTRACTOR, name), {})
             self._loaded[name] = extractor.load(self.weights, self.device)
         return self._loaded[name]
 
-    def _kept_features(self, name: str | None, samples: Samples, what: str) -> Features:
+    def _cached_features(self, name: str | None, samples: Samples, what: str) -> Features:
         if name is None:
-            return self._features(name, samples, what)
-        key, made = self._key(name, samples), []
+            return self._extract(name, samples, what)
+        key, made = self._cache_key(name, samples), []
 
         def make() -> dict[str, Tensor]:
-            made.append(self._features(name, samples, what))
+            made.append(self._extract(name, samples, what))
             return _tensors(made[0])
 
         def valid(kept: dict[str, Tensor]) -> bool:
             # The key cannot tell that the code of an extractor was changed; a few samples can.
             few = samples.subset(torch.arange(min(PROBES, len(samples))))
-            return _begins_with(kept, _tensors(self._features(name, few, what)), len(samples))
+            return _begins_with(kept, _tensors(self._extract(name, few, what)), len(samples))
 
-        if distributed.current().shares:
-            return self._kept_together(key, make, valid)
+        if distributed.current().is_sharing:
+            return self._share_cached_features(key, make, valid)
         kept = get_or_make_tensors(CACHE, key, make, valid)
         return made[0] if made else Features(**kept)
 
-    def _kept_together(
+    def _share_cached_features(
         self,
         key: dict[str, Any],
         make: Callable[[], dict[str, Tensor]],
@@ -142,14 +144,14 @@ class Extractors:
             kept.update(find_tensors(CACHE, key, valid) or {})
             return bool(kept)
 
-        if team.agreed(there):
-            return Features(**kept) if team.first else Features(torch.empty(0))
+        if team.run_on_first(there):
+            return Features(**kept) if team.is_first else Features(torch.empty(0))
         made = make()
-        if team.first:
+        if team.is_first:
             get_or_make_tensors(CACHE, key, lambda: made)
         return Features(**made)
 
-    def _key(self, name: str, samples: Samples) -> dict[str, Any]:
+    def _cache_key(self, name: str, samples: Samples) -> dict[str, Any]:
         """Return all that features depend on; numbers of another machine's kind are not taken."""
         entry = registry.find(FEATURE_EXTRACTOR, name)
         return {
@@ -158,27 +160,27 @@ class Extractors:
             "count": len(samples),
             "shape": list(samples.spec.shape),
             "extractor": f"{entry.qualified} {entry.version}",
-            "weights": self._load(name).weights_sha256,
+            "weights": self._get_extractor(name).weights_sha256,
             "device": self.device.type,
             "versions": versions(),
         }
 
-    def _features(self, name: str | None, samples: Samples, what: str) -> Features:
+    def _extract(self, name: str | None, samples: Samples, what: str) -> Features:
         if name is None:
             raise InputError("a metric that names no feature extractor has no features")
-        if distributed.current().shares:
-            whole = self._features_together(name, samples, what)
+        if distributed.current().is_sharing:
+            whole = self._extract_shared(name, samples, what)
         else:
-            whole = self._all_features(name, samples, what)
+            whole = self._extract_alone(name, samples, what)
         if not all(torch.isfinite(tensor).all() for tensor in whole.values()):
             raise GanzooError(f"{name} gives features of the {what} that are not finite")
         return Features(**whole)
 
-    def _all_features(self, name: str, samples: Samples, what: str) -> dict[str, Tensor]:
+    def _extract_alone(self, name: str, samples: Samples, what: str) -> dict[str, Tensor]:
         whole: dict[str, Tensor] = {}
         done = 0
-        for batch in self._batches(name, samples):
-            found = self._seen(name, batch)
+        for batch in self._read_batches(name, samples):
+            found = self._extract_batch(name, batch)
             if not whole:
                 _require_memory(name, found, samples, what)
             for key, part in found.items():
@@ -190,14 +192,14 @@ class Extractors:
             report_progress(f"{name}: {what}", done, len(samples))
         return whole
 
-    def _features_together(self, name: str, samples: Samples, what: str) -> dict[str, Tensor]:
+    def _extract_shared(self, name: str, samples: Samples, what: str) -> dict[str, Tensor]:
         """Look at the same batches, each process at its part of them."""
         widths: dict[str, int] = {}
         team, done = distributed.current(), 0
 
         def look(batch: Tensor) -> Tensor:
             nonlocal done
-            found = self._seen(name, batch)
+            found = self._extract_batch(name, batch)
             if not widths:
                 _require_memory(name, found, samples, what)
             widths.update({key: part.shape[1] for key, part in found.items()})
@@ -205,23 +207,23 @@ class Extractors:
             report_progress(f"{name}: {what}", min(team.world * done, len(samples)), len(samples))
             return torch.cat(list(found.values()), dim=1)
 
-        parts = team.in_turn(self._batches(name, samples), look)
+        parts = team.map_items(self._read_batches(name, samples), look)
         whole = torch.cat(parts)
         widths = widths or {"pooled": whole.shape[1]}  # nothing was left for this process
         columns = whole.split(list(widths.values()), dim=1)
         return {key: part.contiguous() for key, part in zip(widths, columns, strict=True)}
 
-    def _batches(self, name: str, samples: Samples) -> Iterator[Tensor]:
-        size = self._load(name).batch_size
+    def _read_batches(self, name: str, samples: Samples) -> Iterator[Tensor]:
+        size = self._get_extractor(name).batch_size
         for begin in range(0, len(samples), size):
             end = min(begin + size, len(samples))
-            if samples.rows is None:
+            if samples.mapped_array is None:
                 yield samples.stored[begin:end]
             else:
-                yield samples.rows.read(torch.arange(begin, end))
+                yield samples.mapped_array.read(torch.arange(begin, end))
 
-    def _seen(self, name: str, batch: Tensor) -> dict[str, Tensor]:
-        loaded = self._load(name)
+    def _extract_batch(self, name: str, batch: Tensor) -> dict[str, Tensor]:
+        loaded = self._get_extractor(name)
         with torch.inference_mode():
             found = loaded.extract(_match_channels(batch, loaded, name).to(self.device))
         return _tensors(found)

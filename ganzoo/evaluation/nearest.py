@@ -64,7 +64,7 @@ class NeighbourSearch:
     def __init__(self, samples: Samples) -> None:
         self.samples = samples
         most = max(1, MAX_SEARCHED // samples.spec.size)
-        self.searched = even_indices(len(samples), most)
+        self.candidates = even_indices(len(samples), most)
         """Which are searched, by their places."""
 
     def nearest(self, images: Tensor, count: int) -> list[list[Neighbour]]:
@@ -74,15 +74,15 @@ class NeighbourSearch:
             images: uint8 ``(N, C, H, W)``.
             count: How many of each; fewer where there are no more.
         """
-        found = self._found(images, count, mirrored=False)
+        found = self._search(images, count, mirrored=False)
         if self.samples.flip:
-            others = self._found(images, count, mirrored=True)
+            others = self._search(images, count, mirrored=True)
             found = [one + other for one, other in zip(found, others, strict=True)]
         return [
             _drop_duplicates(sorted(each, key=lambda near: near.distance), count) for each in found
         ]
 
-    def apart(self, count: int) -> float | None:
+    def median_spacing(self, count: int) -> float | None:
         """Return the median distance of training samples to their nearest other one.
 
         None where there is no other one.
@@ -90,7 +90,7 @@ class NeighbourSearch:
         Args:
             count: Samples that are asked for it, chosen evenly.
         """
-        chosen = self.searched[even_indices(len(self.searched), count)]
+        chosen = self.candidates[even_indices(len(self.candidates), count)]
         near = self.nearest(self.samples.stored[chosen], 2)
         others = [
             next((one.distance for one in each if one.index != own), None)
@@ -99,12 +99,12 @@ class NeighbourSearch:
         distances = [distance for distance in others if distance is not None]
         return float(torch.tensor(distances).median()) if distances else None
 
-    def _found(self, images: Tensor, count: int, *, mirrored: bool) -> list[list[Neighbour]]:
+    def _search(self, images: Tensor, count: int, *, mirrored: bool) -> list[list[Neighbour]]:
         queries = (images.flip(-1) if mirrored else images).flatten(1).float()
         rows = max(1, BLOCK // queries.shape[1])
         kept = torch.empty(len(queries), 0)
         indices = torch.empty(len(queries), 0, dtype=torch.int64)
-        for some in self.searched.split(rows):
+        for some in self.candidates.split(rows):
             block = self.samples.stored[some].flatten(1).float()
             # Which is quick, and inexact where samples are nearly the same.
             away = torch.cdist(queries, block, compute_mode="use_mm_for_euclid_dist")

@@ -55,8 +55,9 @@ class Judge:
         self.data = {**data, "fingerprint": reals.fingerprint}
         self.evaluators = evaluators
         self.extractors = extractors
-        self._looked: dict[str | None, SampleSet] = {
-            name: extractors.look(reals, name, "reals", keep=True) for name in self._names()
+        self._real_sets: dict[str | None, SampleSet] = {
+            name: extractors.prepare_set(reals, name, "reals", keep=True)
+            for name in self._extractor_names()
         }
 
     def judge(self, fakes: Samples, *, seed: int, step: int | None) -> list[ScoreRow]:
@@ -68,20 +69,23 @@ class Judge:
             step: Generator updates of the model; None for reals in the place of fakes.
         """
         looked = {
-            name: self.extractors.look(fakes, name, "fakes", keep=False) for name in self._names()
+            name: self.extractors.prepare_set(fakes, name, "fakes", keep=False)
+            for name in self._extractor_names()
         }
         team = distributed.current()
-        if not team.shares:
-            return self._rows(looked, fakes, seed, step)
+        if not team.is_sharing:
+            return self._score_rows(looked, fakes, seed, step)
         # Looked at by all processes, and judged by the first one.
-        for name in sorted(filter(None, self._names())):
-            _ = self._looked[name].features, looked[name].features
-        rows = team.agreed(
-            lambda: [row.model_dump(mode="json") for row in self._rows(looked, fakes, seed, step)]
+        for name in sorted(filter(None, self._extractor_names())):
+            _ = self._real_sets[name].features, looked[name].features
+        rows = team.run_on_first(
+            lambda: [
+                row.model_dump(mode="json") for row in self._score_rows(looked, fakes, seed, step)
+            ]
         )
         return [ScoreRow.model_validate(row) for row in rows]
 
-    def _rows(
+    def _score_rows(
         self,
         looked: Mapping[str | None, SampleSet],
         fakes: Samples,
@@ -107,7 +111,7 @@ class Judge:
             short = name.rpartition(":")[2]
             rows += [
                 ScoreRow(
-                    metric=(score.name or short) + self.extractors.label(judge),
+                    metric=(score.name or short) + self.extractors.metric_suffix(judge),
                     value=score.value,
                     std=score.std,
                     higher_is_better=(
@@ -120,13 +124,13 @@ class Judge:
                     note=score.note,
                     **shared,
                 )
-                for score in judge.evaluate(looked[through], self._looked[through])
+                for score in judge.evaluate(looked[through], self._real_sets[through])
             ]
         if not rows:
             raise InputError("no installed metric can look through this feature extractor")
         return rows
 
-    def _names(self) -> set[str | None]:
+    def _extractor_names(self) -> set[str | None]:
         return {self.extractors.name_for(judge) for judge in self.evaluators.values()}
 
 
@@ -183,7 +187,7 @@ def evaluate(
     with (
         distributed.join_team() as team,
         preserve_rng_state(),
-        send_progress_to(progress if team.first else None),
+        send_progress_to(progress if team.is_first else None),
         distributed.sharing(),
     ):
         place = resolve_device(device)
@@ -205,13 +209,13 @@ def evaluate(
             return judge.judge(others, seed=seed, step=None)
         _check_shape(judged, reals.spec)
         # Missing weights are missed before the fakes are drawn.
-        extractors.load(evaluators.values())
+        extractors.load_for(evaluators.values())
         found = []
         for each in range(seed, seed + repeats):
             fakes = _draw_fakes_on(judged, reals, wanted, each, place)
             found.append(judge.judge(fakes, seed=each, step=judged.config.step))
         rows = [_average_seeds(same) for same in zip(*found, strict=True)]
-        if team.first:
+        if team.is_first:
             _log_to_run(judged, rows)
     return rows
 

@@ -112,7 +112,7 @@ class ModelFolder:
             )
         return path
 
-    def own(self, name: str) -> Path:
+    def own_file(self, name: str) -> Path:
         """Return the path of a file that lies in the folder itself, verified.
 
         Raises:

@@ -113,23 +113,23 @@ class HubFolder(ModelFolder):
             GanzooError: it cannot be downloaded.
         """
         size, path = self.size(name), self.path / name
-        if self._is_right(name):
+        if self._is_verified(name):
             return path
         # Twice: the client takes the bytes from its cache where another commit has the file too.
         for anew in (path.exists(), True):
             download(Reference(self.repo, self.commit), name, size, anew=anew)
-            if self._is_right(name):
+            if self._is_verified(name):
                 return path
         raise InputError(
             f"{self.name}: {name} is not the file that its {MANIFEST_FILE} lists, though it "
             "was just downloaded; tell its author, or try again"
         )
 
-    def own(self, name: str) -> Path:
+    def own_file(self, name: str) -> Path:
         """Return a file's path; links within the client's cache are its own business."""
         return self.file(name)
 
-    def _is_right(self, name: str) -> bool:
+    def _is_verified(self, name: str) -> bool:
         try:
             return super().file(name).exists()
         except InputError:
@@ -196,7 +196,9 @@ def _fetch_manifest(reference: Reference) -> Path:
     except Unreachable as error:
         if path is None:
             raise
-        _log.warning("%s; taking %s as the cache has it: %s", error, reference, path.parent.name)
+        _log.warning(
+            "%s; taking %s as the cache has it: %s", error, reference, path.parent.name
+        )
         return path
 
 

@@ -200,7 +200,7 @@ class Model:
             raise InputError("this model translates images: it has no use for --truncation")
         if not 0 < truncation < math.inf:
             raise InputError(f"truncation must be a number above 0, not {truncation}")
-        return self.architecture.truncated(self.generator, truncation)
+        return self.architecture.truncate(self.generator, truncation)
 
     def inputs(self, count: int, seed: int, label: int | Tensor | None = None) -> GeneratorInput:
         """Draw what the generator makes samples from, with labels where it takes them."""
@@ -320,7 +320,7 @@ def generate_raw(
     most = CPU_PASS if device.type == "cpu" else LATENT_BLOCK
     block = max(1, min(most, MAX_NUMBERS // spec.size))
     with evaluation_mode(generator), torch.inference_mode():
-        parts = distributed.current().in_turn(
+        parts = distributed.current().map_items(
             inputs.parts(block, device),
             # Put in order while it is in the caches.
             lambda part: stored(part.through(generator).float().cpu()).contiguous(),

@@ -97,7 +97,7 @@ def write_samples(
             stored = model.sample_stored(count, seed, label=number, truncation=truncation)
         else:
             stored = model.translate_stored(sources.batch(torch.arange(len(sources))), number)
-    if not team.first:
+    if not team.is_first:
         return files
     texts = provenance(model.title, seed, truncation)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -169,7 +169,7 @@ def write_walk(
         write_movie(path, pictures(), [FRAME_MS] * len(walk), texts)
 
     with distributed.join_team() as team:
-        team.agreed(write)
+        team.run_on_first(write)
 
 
 def render_model_samples(model: Model, stored: Tensor, label: int | None) -> Tensor:
@@ -190,7 +190,7 @@ def _find_class(model: Model, label: str | None) -> int | None:
         return None
     if not model.conditional:
         raise InputError("this model has no classes to choose from: leave --label away")
-    return model.config.spec.class_called(label)
+    return model.config.spec.class_index(label)
 
 
 def _refuse_existing(files: list[Path], replace: bool) -> None:
@@ -216,7 +216,7 @@ def _read_sources(
         classes = " or ".join(spec.class_names or map(str, range(spec.classes or 0)))
         raise InputError(f"--source needs --label, the class to translate to: {classes}")
     samples = choose_data(source, {}, like=spec).build(DATASET).read()
-    for message in samples.complaints():
+    for message in samples.describe_skipped():
         warn(message)
     return samples.subset(torch.arange(min(count or len(samples), len(samples))))
 

@@ -57,7 +57,7 @@ class Walk:
         self._frames = frames
         self._loop = loop
         # What cannot be done is said before the first frame.
-        architecture.interpolated(latents(seeds[0]), latents(seeds[1]), 0.5)
+        architecture.interpolate(latents(seeds[0]), latents(seeds[1]), 0.5)
 
     def __len__(self) -> int:
         return (len(self._stops) - 1) * self._frames + (not self._loop)
@@ -68,7 +68,7 @@ class Walk:
             start, end = end, self._latents(seed)
             yield GeneratorInput(start, self._labels)
             for frame in range(1, self._frames):
-                between = self._architecture.interpolated(start, end, frame / self._frames)
+                between = self._architecture.interpolate(start, end, frame / self._frames)
                 yield GeneratorInput(between, self._labels)
         if not self._loop:
             yield GeneratorInput(end, self._labels)

@@ -117,7 +117,7 @@ class Architecture(Component, ABC):
 
         return torch.randn(count, self.z_dim, generator=rng, device=rng.device)
 
-    def truncated(self, generator: nn.Module, truncation: float) -> nn.Module:
+    def truncate(self, generator: nn.Module, truncation: float) -> nn.Module:
         """Return the generator as it draws with truncation, which trades variety for quality.
 
         Unless overridden, latents are taken to be standard normal, and are moved into
@@ -145,7 +145,7 @@ class Architecture(Component, ABC):
 
         return TruncatedNormal(generator, truncation)
 
-    def interpolated(self, start: Tensor, end: Tensor, share: float) -> Tensor:
+    def interpolate(self, start: Tensor, end: Tensor, share: float) -> Tensor:
         """Return latents on the way from some to others, by which a walk goes through samples.
 
         Unless overridden, latents are taken to be standard normal, and go round the sphere: see

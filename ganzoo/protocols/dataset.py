@@ -72,7 +72,7 @@ class DataSpec(Options):
             raise ValueError("there must be a name for each class, or none at all")
         return self
 
-    def class_called(self, name: str) -> int:
+    def class_index(self, name: str) -> int:
         """Return the number of a class from its name or its number.
 
         Raises:
@@ -88,7 +88,7 @@ class DataSpec(Options):
         hint = did_you_mean(name, names) or (f"; there are {', '.join(names)}" if names else "")
         raise InputError(f"no class is called '{name}'{hint}; they are 0 to {self.classes - 1}")
 
-    def classes_for(self, name: str) -> int:
+    def require_classes(self, name: str) -> int:
         """Return how many classes there are, for networks that are to take labels.
 
         Args:
@@ -115,7 +115,7 @@ class DataSpec(Options):
         """Numbers in one sample."""
         return math.prod(self.shape)
 
-    def halved(self, name: str) -> tuple[int, int, int]:
+    def count_halvings(self, name: str) -> tuple[int, int, int]:
         """Say how convolutional networks of any resolution halve an image: to 4 to 7 pixels.
 
         Args:
@@ -177,7 +177,7 @@ class Samples:
     """Whether they stay on the disk, as a tensor that is mapped from a file."""
     content: str | None = None
     """The fingerprint, where whoever read the samples knows it already."""
-    rows: MappedArray | None = None
+    mapped_array: MappedArray | None = None
     """The file that ``stored`` is mapped from.
 
     It is one of :class:`ganzoo.storage.mapped_array.MappedArray`.
@@ -198,7 +198,7 @@ class Samples:
     def __len__(self) -> int:
         return len(self.stored)
 
-    def complaints(self) -> list[str]:
+    def describe_skipped(self) -> list[str]:
         """Say what could not be read: the count, and a line for each of the first few."""
         if not self.skipped:
             return []
@@ -207,9 +207,11 @@ class Samples:
         more = [f"and {count - MAX_NAMED} more"] if count > MAX_NAMED else []
         return [f"{count} of {count + len(self)} images cannot be read", *shown, *more]
 
-    def chosen(self, indices: Tensor) -> Tensor:
+    def select(self, indices: Tensor) -> Tensor:
         """Return chosen samples as they are stored."""
-        return self.stored[indices] if self.rows is None else self.rows.read(indices)
+        return (
+            self.stored[indices] if self.mapped_array is None else self.mapped_array.read(indices)
+        )
 
     def labels_of(self, indices: Tensor) -> Tensor | None:
         """Return the labels of chosen samples, int64, if there are any."""
@@ -219,7 +221,7 @@ class Samples:
         """Return chosen samples as networks take them: images become floats in ``[-1, 1]``."""
         from ganzoo.media.images import to_float
 
-        chosen = self.chosen(indices)
+        chosen = self.select(indices)
         return to_float(chosen) if self.spec.is_image else chosen
 
     def subset(self, indices: Tensor) -> Samples:
@@ -234,26 +236,26 @@ class Samples:
         memory.require(len(indices) * size, f"{len(indices):,} samples")
         labels = self.labels_of(indices)
         names = None if self.names is None else tuple(self.names[i] for i in indices.tolist())
-        return Samples(self.spec, self.chosen(indices), labels, names=names, flip=self.flip)
+        return Samples(self.spec, self.select(indices), labels, names=names, flip=self.flip)
 
     def to(self, device: torch.device | str) -> Samples:
         """Return the same set with its tensors on a device."""
         stored = self.stored.to(device)
         labels = None if self.labels is None else self.labels.to(device)
-        rows = self.rows if stored.device.type == "cpu" else None
-        return replace(self, stored=stored, labels=labels, rows=rows)
+        rows = self.mapped_array if stored.device.type == "cpu" else None
+        return replace(self, stored=stored, labels=labels, mapped_array=rows)
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the content: shape and every sample, in order. SHA-256, hexadecimal."""
-        return self.content or fingerprint(self.rows or self.stored)
+        return self.content or fingerprint(self.mapped_array or self.stored)
 
 
 def fingerprint(stored: Tensor | MappedArray) -> str:
     """Hash samples: their shape and every one, in order. SHA-256, hexadecimal."""
     from ganzoo.storage.mapped_array import MappedArray
 
-    whole = stored.mapped if isinstance(stored, MappedArray) else stored.detach().cpu().contiguous()
+    whole = stored.tensor if isinstance(stored, MappedArray) else stored.detach().cpu().contiguous()
     digest = hashlib.sha256(repr((tuple(whole.shape), str(whole.dtype))).encode())
     if isinstance(stored, MappedArray):  # read: what is mapped and touched counts as memory
         for block in stored.blocks():
@@ -306,7 +308,7 @@ class ImageDataset(Dataset):
         description="Resize to N x N, or to HEIGHTxWIDTH; the data's own size if not given.",
     )
 
-    def resized(self, stored: Tensor) -> Tensor:
+    def resize(self, stored: Tensor) -> Tensor:
         """Resize uint8 images ``(N, C, H, W)`` to the asked size, with antialiasing.
 
         What takes long is kept in the cache, by the content of ``stored``.

@@ -74,7 +74,7 @@ class SampleSet:
         """Features of every sample, in order; the first use makes the pass."""
         return self._extract(self.samples)
 
-    def derived(self, key: Hashable, make: Callable[[], Derived]) -> Derived:
+    def derive(self, key: Hashable, make: Callable[[], Derived]) -> Derived:
         """Return what follows from this set alone, computed once.
 
         The same reals judge many sets of fakes: of several seeds, or of a training's snapshots.

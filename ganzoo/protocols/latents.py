@@ -32,9 +32,9 @@ class TruncatedNormal(nn.Module):
 
     def forward(self, latents: Tensor, *labels: Tensor) -> Tensor:
         """Return the generator's samples of truncated latents."""
-        return self.generator(self.moved(latents), *labels)
+        return self.generator(self.truncate(latents), *labels)
 
-    def moved(self, latents: Tensor) -> Tensor:
+    def truncate(self, latents: Tensor) -> Tensor:
         """Return latents of the same shape in ``[-truncation, truncation]``."""
         # On the CPU, as some devices have no float64.
         sizes = latents.to("cpu", torch.float64).abs()

@@ -75,7 +75,7 @@ class Discriminator:
         self.network = network
         self.labels = labels
         self.half = half
-        self._called = network if called is None else called
+        self._forward = network if called is None else called
         self.augmentations = augmentations
         self._parameters = parameters
         self._optimizer = optimizer
@@ -101,7 +101,7 @@ class Discriminator:
         if samples.requires_grad and any(each.requires_grad for each in self.network.parameters()):
             return self.network(*given)
         with half_precision(samples.device, self.half):
-            logits = self._called(*given)
+            logits = self._forward(*given)
         return logits if self.half is None else logits.float()
 
     def detached_parameters(self) -> dict[str, Tensor]:

@@ -38,7 +38,7 @@ class TrackedRun(Protocol):
             real: The training data.
         """
 
-    def warned(self, step: int, message: str) -> None:
+    def warning(self, step: int, message: str) -> None:
         """Receive what a person is warned of, such as that the run diverged; may be left out."""
 
     def close(self) -> None:

@@ -103,14 +103,14 @@ def publish(
         if not dry_run:
             repository = Repository(wanted.repo, private=private)
             theirs = repository.text(CARD_FILE)
-            tagged = None if revision is None else repository.tagged(revision)
+            tagged = None if revision is None else repository.find_tag(revision)
         generated = staged.card(wanted.repo, license or read_licence(own) or read_licence(theirs))
         if repository and theirs is not None and not card_file:
             own = _choose_card(own, theirs, generated, repository, warn)
         staged.write_card(generated, own, warn)
         subject = SpaceModel(staged.config, wanted.repo, staged.licence())
         if repository is None:
-            told = None if page is None else page.rehearsed(subject)
+            told = None if page is None else page.preview(subject)
             return Publication(wanted.repo, staged.records(), space=told)
         found = repository.publish(staged.place, staged.records(), staged.title, revision, tagged)
         return found if page is None else _publish_space(found, page, subject, private, warn)
@@ -164,7 +164,7 @@ def _choose_card(
     with_theirs = merge_card(generated, theirs)[0]
     if with_theirs in (generated, merge_card(generated, own)[0]):
         return own
-    record = repository.listed().get(CARD_FILE)
+    record = repository.read_manifest().get(CARD_FILE)
     if record and record.sha256 == hashlib.sha256(theirs.encode()).hexdigest():
         # As it was published: the folder's is the newer one.
         warn(f"the folder's own {CARD_FILE} takes the place of that on the Hub")
@@ -187,11 +187,11 @@ class _StagedModel:
         # What others could not load is not published, nor copied: it may be of any size.
         load_folder(folder).discriminator  # noqa: B018 - read and verified when it is asked for
         for name in (GENERATOR_FILE, DISCRIMINATOR_FILE, PICTURE_FILE):
-            copy = shutil.copyfile(folder.own(name), place / name)
+            copy = shutil.copyfile(folder.own_file(name), place / name)
             if sha256(copy) != folder.records[name].sha256:
                 raise InputError(f"{name} of {folder.name} changes while it is read; try again")
         for name in {CONFIG_FILE, SCORES_FILE} & folder.records.keys():
-            folder.own(name)  # they are read and written anew
+            folder.own_file(name)  # they are read and written anew
         self.config = folder.config()
         self.rows = [
             row.model_copy(update={"options": strip_folders(row.options)})
@@ -258,7 +258,7 @@ def _draw_curve(folder: ModelFolder) -> bytes | None:
     """Draw the curve of the run that a model lies in, or take the one that it has."""
     run = folder.run()
     if run is None:
-        return folder.own(CURVE_FILE).read_bytes() if folder.has(CURVE_FILE) else None
+        return folder.own_file(CURVE_FILE).read_bytes() if folder.has(CURVE_FILE) else None
     path = run.path / METRICS_FILE
     return draw_training_curve(path) if path.exists() else None
 

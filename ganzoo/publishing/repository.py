@@ -73,7 +73,7 @@ class Repository:
         self.name = name if sdk is None else f"the Space {name}"
         self.reference = Reference(name, kind=self.kind)
         self.api = HfApi(**client_info())
-        with self._speaking():
+        with self._explain_errors():
             made = _retry(
                 lambda: self.api.create_repo(
                     name,
@@ -84,7 +84,7 @@ class Repository:
                 )
             )
             self.url = str(made)
-            about = self._about(files_metadata=True)
+            about = self._info(files_metadata=True)
         self.private = bool(about.private)
         self.head = str(about.sha)
         self.files = {file.rfilename: file for file in about.siblings or ()}
@@ -107,7 +107,7 @@ class Repository:
         if size > LIMITS.get(name, JSON_LIMIT):
             raise InputError(f"{name} of {self.name} is too large to go on with: look at it there")
         for anew in (False, True):  # the client's cache may have it damaged
-            path = download(self._at(self.head), name, size, anew=anew)
+            path = download(self._reference_at(self.head), name, size, anew=anew)
             if self.has(path):
                 break
         else:
@@ -124,7 +124,7 @@ class Repository:
             return False
         return has_hash(path, there.lfs.sha256 if there.lfs else str(there.blob_id))
 
-    def listed(self) -> dict[str, FileRecord]:
+    def read_manifest(self) -> dict[str, FileRecord]:
         """Return what the manifest of the newest commit lists; nothing if there is none."""
         try:
             return MANIFEST_ADAPTER.validate_json(self.text(MANIFEST_FILE) or "{}")
@@ -162,15 +162,15 @@ class Repository:
             )
         commit = self.head
         if not unchanged:
-            before = self.listed().keys() & self.files.keys()
+            before = self.read_manifest().keys() & self.files.keys()
             commit = self.commit(folder, records, sorted(before - records.keys()), message)
         if tag is not None and tagged is None:
             self.tag(tag, commit)
         return Publication(self.repo, records, self.url, commit, not unchanged, tag, self.private)
 
-    def tagged(self, tag: str) -> str | None:
+    def find_tag(self, tag: str) -> str | None:
         """Return the commit of a tag, or None if there is none of that name."""
-        with self._speaking():
+        with self._explain_errors():
             tags = _retry(lambda: self.api.list_repo_refs(self.repo)).tags
         return next((ref.target_commit for ref in tags if ref.name == tag), None)
 
@@ -214,12 +214,12 @@ class Repository:
                 _refuse_card(error)
                 # Also where it is refused: what was tried before may have been done since.
                 if (is_transient(error) or _is_conflict(error)) and (
-                    now := self._newest()
+                    now := self._newest_commit()
                 ) != self.head:
-                    return self._found(now, folder)
+                    return self._confirm_commit(now, folder)
                 raise
 
-        with self._speaking():
+        with self._explain_errors():
             return _retry(send)
 
     def tag(self, name: str, commit: str) -> None:
@@ -229,35 +229,35 @@ class Repository:
             GanzooError: the Hub cannot be reached or refuses.
         """
         try:
-            with self._speaking():
-                _retry(lambda: self._tag(name, commit))
+            with self._explain_errors():
+                _retry(lambda: self._create_tag(name, commit))
         except GanzooError as error:
             raise GanzooError(
                 f"{self.name} is published as {commit}, without its tag '{name}': {error}"
             ) from error
 
-    def _tag(self, name: str, commit: str) -> None:
+    def _create_tag(self, name: str, commit: str) -> None:
         try:
             self.api.create_tag(self.repo, tag=name, revision=commit)
         except Exception as error:
             # It may be there by a request before this one, whose answer was lost.
-            if not _is_conflict(error) or self.tagged(name) != commit:
+            if not _is_conflict(error) or self.find_tag(name) != commit:
                 raise
 
-    def _about(self, **more: Any) -> Any:
+    def _info(self, **more: Any) -> Any:
         return _retry(lambda: self.api.repo_info(self.repo, repo_type=self.kind, **more))
 
-    def _at(self, commit: str) -> Reference:
+    def _reference_at(self, commit: str) -> Reference:
         return replace(self.reference, revision=commit)
 
-    def _newest(self) -> str:
-        return str(self._about().sha)
+    def _newest_commit(self) -> str:
+        return str(self._info().sha)
 
-    def _found(self, commit: str, folder: Path) -> str:
+    def _confirm_commit(self, commit: str, folder: Path) -> str:
         """Return a commit that appeared meanwhile, if it is the one that was sent."""
         sent = folder / MANIFEST_FILE
         try:
-            there = download(self._at(commit), MANIFEST_FILE, sent.stat().st_size)
+            there = download(self._reference_at(commit), MANIFEST_FILE, sent.stat().st_size)
         except InputError:
             there = None
         if there is not None and there.read_bytes() == sent.read_bytes():
@@ -266,7 +266,7 @@ class Repository:
             f"somebody else has just published {self.name}: look at it there, and try again"
         )
 
-    def _speaking(self) -> AbstractContextManager[None]:
+    def _explain_errors(self) -> AbstractContextManager[None]:
         return explain_hub_errors(f"publish {self.name}", self.reference)
 
 

@@ -150,7 +150,7 @@ class SpacePage:
         self.name = name
         self.space = space
 
-    def rehearsed(self, subject: SpaceModel) -> Publication:
+    def preview(self, subject: SpaceModel) -> Publication:
         """Return what would be published, where nobody is asked."""
         with tempfile.TemporaryDirectory(prefix="ganzoo-") as place:
             records = self.stage(subject, Path(place), lambda name: None, {}, lambda message: None)
@@ -173,7 +173,7 @@ class SpacePage:
         sdk = self.space.metadata()["sdk"]
         repository = Repository(subject.repo, private=private, sdk=sdk)
         with tempfile.TemporaryDirectory(prefix="ganzoo-") as place:
-            listed = repository.listed()
+            listed = repository.read_manifest()
             records = self.stage(subject, Path(place), repository.text, listed, warn)
             found = repository.publish(Path(place), records, f"{subject.reference}, as a page")
         if found.private:

@@ -60,7 +60,7 @@ class Run:
         run = cls(path or _create_path(config))
         run._refuse_taken(start)
         run.samples.mkdir(parents=True, exist_ok=True)
-        with run.locked():
+        with run.lock():
             run._refuse_taken(start)
             if start is not None:
                 start.keep(run.init)
@@ -68,7 +68,7 @@ class Run:
             yield run
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Keep other processes from training this run; the lock of one that died is none.
 
         Raises:

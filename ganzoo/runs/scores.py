@@ -72,7 +72,7 @@ class ScoreRow(BaseModel):
         """1 if higher is better, or else -1."""
         return 1 if self.higher_is_better else -1
 
-    def shown(self) -> str:
+    def format_value(self) -> str:
         """Return the value as tables show it."""
         return f"{self.value:.4f}" + ("" if self.std is None else f" +- {self.std:.4f}")
 

@@ -42,7 +42,7 @@ class MappedArray:
         self._begin: int = outline.offset
         self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         weakref.finalize(self, os.close, self._handle)
-        self.mapped = _map_file(self._handle, outline)
+        self.tensor = _map_file(self._handle, outline)
         """The whole, as any tensor; what is written to it never reaches the file."""
 
     def read(self, places: Tensor) -> Tensor:
@@ -53,12 +53,12 @@ class MappedArray:
             OSError: they cannot be read.
         """
         if not HAS_PREAD:
-            return torch.from_numpy(self.mapped.numpy()[places.numpy()])
-        found = torch.empty((len(places), *self.mapped.shape[1:]), dtype=self.mapped.dtype)
+            return torch.from_numpy(self.tensor.numpy()[places.numpy()])
+        found = torch.empty((len(places), *self.tensor.shape[1:]), dtype=self.tensor.dtype)
         if not found.numel():
             return found
-        if not 0 <= int(places.min()) <= int(places.max()) < len(self.mapped):
-            raise IndexError(f"{self._path} has {len(self.mapped)} rows")
+        if not 0 <= int(places.min()) <= int(places.max()) < len(self.tensor):
+            raise IndexError(f"{self._path} has {len(self.tensor)} rows")
         into = found.numpy().reshape(len(found), -1)
         size = into[0].nbytes
         starts = [self._begin + place * size for place in places.tolist()]

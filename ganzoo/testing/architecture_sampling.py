@@ -31,7 +31,7 @@ def check_truncation(architecture: Architecture) -> None:
             try:
                 with untouched_randomness("truncated()"):
                     drawn = _draw_raw_samples(
-                        architecture.truncated(generator, truncation), inputs, data, "truncated()"
+                        architecture.truncate(generator, truncation), inputs, data, "truncated()"
                     )
             except InputError:
                 continue
@@ -66,7 +66,7 @@ def check_interpolation(architecture: Architecture) -> None:
     for share, wanted in ((0.0, start), (0.5, None), (1.0, end)):
         try:
             with untouched_randomness("interpolated()"):
-                found = architecture.interpolated(start, end, share)
+                found = architecture.interpolate(start, end, share)
         except InputError:
             return
         require(

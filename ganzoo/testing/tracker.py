@@ -141,9 +141,9 @@ def _follow(
     for number, picture in (_pictures() if pictures is None else pictures).items():
         with explain_errors(f"{asked}, uint8 (C, H, W) of 1, 3 or 4 channels, here {len(picture)}"):
             run.picture(step + number, picture)
-    if hasattr(run, "warned"):
-        with explain_errors("warned() must receive what a person is warned of: a step and a text"):
-            run.warned(step + STEPS, "something is doubtful")
+    if hasattr(run, "warning"):
+        with explain_errors("warning() must receive what a person is warned of: a step and a text"):
+            run.warning(step + STEPS, "something is doubtful")
     with explain_errors("close() must end a run whose lines and pictures were received"):
         run.close()
 

@@ -57,13 +57,13 @@ class BatchOrder:
     def _part(self, epoch: int, number: int) -> Tensor:
         if (epoch, number) not in self._parts:
             # Shuffled on the CPU: the order must not depend on the device that trains.
-            shuffled = self._shuffled(epoch, number)
+            shuffled = self._shuffle_part(epoch, number)
             if torch.device(self.device).type == "cuda":
                 shuffled = shuffled.pin_memory()  # or the host would wait for the copy
             self._parts = {(epoch, number): shuffled.to(self.device, non_blocking=True)}
         return self._parts[epoch, number]
 
-    def _shuffled(self, epoch: int, number: int) -> Tensor:
+    def _shuffle_part(self, epoch: int, number: int) -> Tensor:
         rng = make_rng(self.seed, "epoch", epoch)
         if self.count <= MAX_WHOLE_SHUFFLE:
             return torch.randperm(self.count, generator=rng)
@@ -91,12 +91,12 @@ class _Permutation:
 
     def __call__(self, places: Tensor) -> Tensor:
         """Return the numbers at some places ``(n,)``."""
-        found = self._passed(places)
+        found = self._permute(places)
         while len(outside := torch.where(found >= self.count)[0]):
-            found[outside] = self._passed(found[outside])
+            found[outside] = self._permute(found[outside])
         return found
 
-    def _passed(self, numbers: Tensor) -> Tensor:
+    def _permute(self, numbers: Tensor) -> Tensor:
         left, right = numbers // self._side, numbers % self._side
         for table in self._tables:
             left, right = right, (left + table[right]) % self._side

@@ -56,11 +56,11 @@ class BatchLoader:
         self._team = team
         self.streamed = samples.streamed or not _fits(samples, device)
         self.samples = samples if self.streamed else samples.to(device)
-        self.home = torch.device("cpu") if self.streamed else device
+        self.index_device = torch.device("cpu") if self.streamed else device
         """Where indices into the set are wanted."""
         self._labelled = labelled
         self._workers = ThreadPoolExecutor(WORKERS, "ganzoo-feed") if self.streamed else None
-        self._ahead: dict[int, Future[Batch]] = {}
+        self._prefetched: dict[int, Future[Batch]] = {}
 
     def batch(self, number: int, order: Callable[[int], Tensor]) -> Batch:
         """Return this process's share of batch ``number``, mirrored where the data say so.
@@ -68,58 +68,58 @@ class BatchLoader:
         Args:
             number: Counted from the start of the run; any may be asked for, and one after
                 another is what is read ahead.
-            order: From the number of a batch to its indices, on :attr:`home`.
+            order: From the number of a batch to its indices, on :attr:`index_device`.
         """
         if self._workers is None:
-            real, labels = self.chosen(self._team.share_of(order(number)))
+            real, labels = self.select(self._team.take_share(order(number)))
         else:
-            real, labels = self._placed(*self._awaited(number, order))
-        return self._mirrored(real, number), labels
+            real, labels = self._move_to_device(*self._take_prefetched(number, order))
+        return self._mirror(real, number), labels
 
-    def chosen(self, indices: Tensor) -> Batch:
+    def select(self, indices: Tensor) -> Batch:
         """Return chosen samples, as they are."""
-        return self._placed(*self._stored(indices))
+        return self._move_to_device(*self._select_stored(indices))
 
-    def _stored(self, indices: Tensor) -> Batch:
-        return self.samples.chosen(indices), self._labels_of(indices)
+    def _select_stored(self, indices: Tensor) -> Batch:
+        return self.samples.select(indices), self._labels_of(indices)
 
     def _labels_of(self, indices: Tensor) -> Tensor | None:
         return self.samples.labels_of(indices) if self._labelled else None
 
-    def _placed(self, stored: Tensor, labels: Tensor | None) -> Batch:
+    def _move_to_device(self, stored: Tensor, labels: Tensor | None) -> Batch:
         stored = stored.to(self.device, non_blocking=True)
         labels = None if labels is None else labels.to(self.device, non_blocking=True)
         if not self.samples.spec.is_image:
             return stored, labels
         return images.to_float(stored).contiguous(memory_format=self.memory_format), labels
 
-    def _awaited(self, number: int, order: Callable[[int], Tensor]) -> Batch:
+    def _take_prefetched(self, number: int, order: Callable[[int], Tensor]) -> Batch:
         for wanted in range(number, number + 1 + PREFETCH):
-            if wanted not in self._ahead:
-                mine = self._team.share_of(order(wanted))
-                self._ahead[wanted] = self._workers.submit(self._read, mine)
-        found = self._ahead.pop(number).result()
+            if wanted not in self._prefetched:
+                mine = self._team.take_share(order(wanted))
+                self._prefetched[wanted] = self._workers.submit(self._read, mine)
+        found = self._prefetched.pop(number).result()
         # A run that went back to a checkpoint wants none of what was read for later.
-        self._ahead = {at: batch for at, batch in self._ahead.items() if at > number}
+        self._prefetched = {at: batch for at, batch in self._prefetched.items() if at > number}
         return found
 
     def _read(self, indices: Tensor) -> Batch:
-        if self.samples.rows is None:
+        if self.samples.mapped_array is None:
             # By numpy, which reads in this one thread: torch would use all that the training has.
             stored = torch.from_numpy(self.samples.stored.numpy()[indices.numpy()])
         else:
-            stored = self.samples.rows.read(indices)
+            stored = self.samples.mapped_array.read(indices)
         if self.device.type == "cuda":
             stored = stored.pin_memory()
         return stored, self._labels_of(indices)
 
-    def _mirrored(self, real: Tensor, number: int) -> Tensor:
+    def _mirror(self, real: Tensor, number: int) -> Tensor:
         if not self.samples.flip:
             return real
         rng = make_rng(self.seed, "flip", number, device=self.device)
         count = len(real) * self._team.world
         flipped = torch.rand(count, 1, 1, 1, generator=rng, device=self.device) < 0.5
-        flipped = self._team.share_of(flipped)
+        flipped = self._team.take_share(flipped)
         return torch.where(flipped, real.flip(-1), real)
 
 

@@ -69,9 +69,9 @@ class TrainState:
         """Return what is counted, by name."""
         return {"step": self.step, "retries": self.retries}
 
-    def not_finite(self) -> str | None:
+    def find_nonfinite(self) -> str | None:
         """Say which weight, average or moment of an optimiser is not finite, if one is."""
-        for name, tensors in self._learnt().items():
+        for name, tensors in self._trained_tensors().items():
             # The largest number of all, which is not one if any of them is not.
             if not torch.nn.utils.get_total_norm(tensors, float("inf")).isfinite():
                 return f"the {name.replace('_', ' ')} holds a number that is not finite"
@@ -85,7 +85,7 @@ class TrainState:
         _restore_optimizer(self.discriminator_optimizer, files["discriminator_optimizer"])
         self.step, self.retries = counts["step"], counts["retries"]
 
-    def _learnt(self) -> dict[str, list[Tensor]]:
+    def _trained_tensors(self) -> dict[str, list[Tensor]]:
         # Buffers are left out: a mask may well be infinite.
         return {
             "generator": list(self.generator.parameters()),

@@ -32,7 +32,7 @@ class MovingAverage(AveragedModel):
         )
 
     @torch.no_grad()
-    def follow(self) -> None:
+    def update(self) -> None:
         """Move the weights towards the generator's, and copy its buffers."""
         (mine, my_buffers), (theirs, their_buffers) = self._mine, self._theirs
         if self.n_averaged:

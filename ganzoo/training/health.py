@@ -29,47 +29,47 @@ class Health:
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
         self._real_spread: float | None = None
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
 
-    def remember(self, metrics: Path) -> None:
+    def read_warnings(self, metrics: Path) -> None:
         """Take over what a file of metrics says was said; only that."""
         lines = []
         if metrics.exists():
             lines = metrics.read_text(encoding="utf-8", errors="replace").splitlines()
-        self._said = {str(row["warning"]) for row in map(json.loads, lines) if "warning" in row}
+        self._warned = {str(row["warning"]) for row in map(json.loads, lines) if "warning" in row}
 
-    def of_terms(self, row: dict[str, Any]) -> dict[str, str]:
+    def check_terms(self, row: dict[str, Any]) -> dict[str, str]:
         """Return what is new in a line of metrics, a message by its name."""
         # There is none where fp16 left the update out.
         norm, step = row.get("discriminator/gradient_norm", 1.0), row["step"]
-        return self._new(
+        return self._warn_once(
             "saturated",
             norm < NO_GRADIENT,
             f"the discriminator is saturated at step {step}: its gradient is {norm:.1g}, so that "
             "neither network learns; try a lower train.discriminator_lr or another --loss",
         )
 
-    def of_samples(self, shown: Tensor, step: int) -> dict[str, str]:
+    def check_samples(self, shown: Tensor, step: int) -> dict[str, str]:
         """Return what is new in the samples of a picture ``(N, *shape)``, a message by its name."""
         if step < EARLY_STEPS or self._trainer.architecture.takes_images:
             return {}
-        share = spread(shown) / self._reference(len(shown))
-        return self._new(
+        share = spread(shown) / self._measure_reals(len(shown))
+        return self._warn_once(
             "collapse",
             share < COLLAPSED_SPREAD,
             f"the generator collapses at step {step}: its samples differ from each other "
             f"{share:.0%} as much as reals do; try lower learning rates or another --loss",
         )
 
-    def _reference(self, count: int) -> float:
+    def _measure_reals(self, count: int) -> float:
         if self._real_spread is None:
             self._real_spread = spread(self._trainer.samples.stored[:count].cpu())
         return max(self._real_spread, 1e-12)
 
-    def _new(self, name: str, found: bool, message: str) -> dict[str, str]:
-        if not found or name in self._said:
+    def _warn_once(self, name: str, found: bool, message: str) -> dict[str, str]:
+        if not found or name in self._warned:
             return {}
-        self._said.add(name)
+        self._warned.add(name)
         return {name: message}
 
 

@@ -76,23 +76,23 @@ def _start_and_loop(
     observer: Observer,
     snapshots: Snapshots | None,
 ) -> None:
-    team = trainer.ranks
+    team = trainer.team
     team.advice = _resume_hint(run)
-    followers = TrackerGroup(observer.warned)
+    followers = TrackerGroup(observer.on_warning)
     with preserve_rng_state(), _stop_requests() as requests, closing(followers):
-        team.watch(requests)
+        team.set_stop_requests(requests)
         loop = _Loop(run, config, trainer, observer, followers, requests, snapshots)
-        team.agreed(loop.restore)
-        team.equalise_state(trainer.state)
-        observer.started(run, config, trainer.state.step)
-        team.agreed(loop.follow)
+        team.run_on_first(loop.restore)
+        team.sync_state(trainer.state)
+        observer.on_start(run, config, trainer.state.step)
+        team.run_on_first(loop.start_trackers)
         while True:
             try:
-                loop.train()
+                loop.run_steps()
                 break
             except Diverged as error:
-                loop.go_back(error)
-        team.agreed(loop.publish)
+                loop.roll_back(error)
+        team.run_on_first(loop.save_model)
 
 
 class _Loop:
@@ -111,7 +111,7 @@ class _Loop:
         self.options = config.train
         self.trainer = trainer
         self.observer = observer
-        self.followers = followers
+        self.trackers = followers
         self.requests = requests
         self.snapshots = snapshots
         self.health = Health(trainer)
@@ -124,28 +124,28 @@ class _Loop:
         """Take over the newest checkpoint, if there is one, and drop what nobody needs."""
         for folder in (self.run.path, self.run.samples, self.run.checkpoints):
             remove_leftovers(folder)
-        checkpoint.restore_newest(self.run.checkpoints, self.state, self.observer.warned)
+        checkpoint.restore_newest(self.run.checkpoints, self.state, self.observer.on_warning)
         checkpoint.prune(self.run.checkpoints, self.options.checkpoint_every)
 
-    def follow(self) -> None:
+    def start_trackers(self) -> None:
         """Have every tracker go on behind the state's step."""
         drop_lines_after(self.run.scores, self.state.step)
         trackers, config = build_trackers(self.config), self.config.model_dump(mode="json")
-        self.followers.start(trackers, self.run.path, config, self.state.step)
-        self.health.remember(self.run.path / METRICS_FILE)
+        self.trackers.start(trackers, self.run.path, config, self.state.step)
+        self.health.read_warnings(self.run.path / METRICS_FILE)
 
-    def train(self) -> None:
+    def run_steps(self) -> None:
         """Do the steps that are left."""
         options, every = self.options, self.options.checkpoint_every
-        team = self.trainer.ranks
+        team = self.trainer.team
         clock, clocked = time.perf_counter(), self.state.step
         if self.state.step == 0:
-            team.agreed(self._save_picture)
+            team.run_on_first(self._save_picture)
         while (step := self.state.step) < options.steps:
             terms = self.trainer.step()
             step += 1
-            self.observer.stepped(step)
-            last, stops = step == options.steps, team.stops()
+            self.observer.on_step(step)
+            last, stops = step == options.steps, team.should_stop()
             row: dict[str, Any] = {}
             if last or step % options.log_every == 0:
                 row = _read_back(terms, self.state, options, team)
@@ -155,16 +155,16 @@ class _Loop:
                 clock, clocked = now, step
                 self._log(row)
             pictured = last or step % options.sample_every == 0
-            judged = bool(self.snapshots and self.snapshots.due(step))
+            judged = bool(self.snapshots and self.snapshots.is_due(step))
             saved = last or stops or step % every == 0
             if pictured or judged or saved:
-                team.equalise(self.state.modules().values())
+                team.sync_buffers(self.state.modules().values())
             if pictured:
-                team.agreed(self._save_picture)
+                team.run_on_first(self._save_picture)
             if judged:
-                self._judge(self.snapshots)
+                self._score_snapshot(self.snapshots)
             if saved:
-                team.agreed(self._save_checkpoint)
+                team.run_on_first(self._save_checkpoint)
             if stops and not last:
                 raise Interrupted(
                     f"stopped after step {step} of {options.steps}, state saved; "
@@ -172,7 +172,7 @@ class _Loop:
                     next(iter(self.requests), signal.SIGTERM),
                 )
 
-    def go_back(self, error: Diverged) -> None:
+    def roll_back(self, error: Diverged) -> None:
         """Go back to the last regular checkpoint, or to the start, with lower learning rates.
 
         One that an interruption left is passed over: where a run goes back to must not depend on
@@ -182,32 +182,32 @@ class _Loop:
             Diverged: it was tried often enough; the model of that checkpoint is published.
         """
         retries, diverged = self.state.retries + 1, str(error)
-        team = self.trainer.ranks
-        self.trainer.restart()
-        team.agreed(
+        team = self.trainer.team
+        self.trainer.reset()
+        team.run_on_first(
             lambda: checkpoint.restore_newest(
                 self.run.checkpoints,
                 self.state,
-                self.observer.warned,
+                self.observer.on_warning,
                 every=self.options.checkpoint_every,
             )
         )
-        team.equalise_state(self.state)
+        team.sync_state(self.state)
         step, factor = self.state.step, self.options.retry_lr
         if retries > RETRIES or not factor:
-            final = Diverged(f"{diverged}{self._given_up(retries - 1)}")
-            self.followers.warned(step, str(final))
+            final = Diverged(f"{diverged}{self._give_up(retries - 1)}")
+            self.trackers.send_warning(step, str(final))
             raise final from error
         self.state.retries = retries
-        self._say(
+        self._send_warning(
             f"{diverged}; going back to step {step}, with learning rates times {factor**retries:g}"
         )
-        team.agreed(self.follow)
+        team.run_on_first(self.start_trackers)
 
-    def publish(self) -> None:
+    def save_model(self) -> None:
         """Write the model folder of the state."""
         step = self.state.step
-        self._need_picture()
+        self._ensure_picture()
         write_model(
             self.run.model,
             ModelConfig.of(self.config, self.trainer.samples.spec, step),
@@ -216,11 +216,11 @@ class _Loop:
             self.run.picture(step),
         )
 
-    def _given_up(self, tries: int) -> str:
+    def _give_up(self, tries: int) -> str:
         tried = f", with learning rates lowered {tries} times" if tries else ""
         model = "there was no checkpoint before it"
         if self.state.step:
-            self.trainer.ranks.agreed(self.publish)
+            self.trainer.team.run_on_first(self.save_model)
             model = f"the model of step {self.state.step} is in {self.run.model}"
         return (
             f"{tried}; {model}\ntry a lower train.generator_lr and train.discriminator_lr, "
@@ -228,24 +228,24 @@ class _Loop:
         )
 
     def _log(self, row: dict[str, Any]) -> None:
-        if not self.trainer.ranks.first:
+        if not self.trainer.team.is_first:
             return
-        self.followers.metrics(row)
-        self.observer.logged(row)
-        self._warn(row["step"], self.health.of_terms(row))
+        self.trackers.metrics(row)
+        self.observer.on_log(row)
+        self._record_warnings(row["step"], self.health.check_terms(row))
 
-    def _warn(self, step: int, found: dict[str, str]) -> None:
+    def _record_warnings(self, step: int, found: dict[str, str]) -> None:
         for name, message in found.items():
-            self.followers.warning(step, name, message)
-            self._say(message)
+            self.trackers.record_warning(step, name, message)
+            self._send_warning(message)
 
-    def _say(self, message: str) -> None:
-        self.observer.warned(message)
-        self.followers.warned(self.state.step, message)
+    def _send_warning(self, message: str) -> None:
+        self.observer.on_warning(message)
+        self.trackers.send_warning(self.state.step, message)
 
     def _save_checkpoint(self) -> None:
         step = self.state.step
-        if wrong := self.state.not_finite():
+        if wrong := self.state.find_nonfinite():
             raise _divergence(step, wrong)
         for lines in (self.run.path / METRICS_FILE, self.run.scores):
             if lines.exists():
@@ -254,33 +254,33 @@ class _Loop:
         checkpoint.save(self.run.checkpoints, self.state)
         checkpoint.prune(self.run.checkpoints, self.options.checkpoint_every)
 
-    def _judge(self, snapshots: Snapshots) -> None:
-        self.trainer.ranks.agreed(self._need_picture)
+    def _score_snapshot(self, snapshots: Snapshots) -> None:
+        self.trainer.team.run_on_first(self._ensure_picture)
         try:
-            rows = snapshots.take(self.run)
+            rows = snapshots.score(self.run)
         except (Diverged, OSError):
             raise
         except Exception as error:  # what watches a run must not end it
-            self._say(
+            self._send_warning(
                 f"the snapshot of step {self.state.step} cannot be judged: {first_line(error)}"
             )
             return
-        self.followers.scores(self.state.step, {row.metric: row.value for row in rows})
-        self.observer.scored(rows)
+        self.trackers.scores(self.state.step, {row.metric: row.value for row in rows})
+        self.observer.on_scores(rows)
 
-    def _need_picture(self) -> None:
+    def _ensure_picture(self) -> None:
         if not self.run.picture(self.state.step).is_file():
             self._save_picture()
 
     def _save_picture(self) -> None:
         state, spec = self.state, self.trainer.samples.spec
-        inputs = self.trainer.shown()
+        inputs = self.trainer.picture_inputs()
         try:
             shown = generate_stored(state.generator_ema.module, inputs, spec)
         except GanzooError:
             raise _divergence(state.step, "samples are not finite") from None
         fake = Samples(spec, shown, inputs.labels)
-        self._warn(state.step, self.health.of_samples(shown, state.step))
+        self._record_warnings(state.step, self.health.check_samples(shown, state.step))
         if self.trainer.architecture.takes_images:
             sources = images.to_uint8(inputs.given).cpu()
             # A row of sources, and below it what they became.
@@ -290,9 +290,9 @@ class _Loop:
         picture = images.render_samples(shown, spec.modes, self.trainer.columns)
         layout = images.describe_layout(shown, self.trainer.columns)
         self.run.save_picture(picture, state.step, {**texts, images.LAYOUT: layout})
-        self.followers.picture(state.step, picture)
-        self.followers.discriminator(state.step, state.discriminator, fake, self.trainer.samples)
-        self.observer.pictured(state.step, picture, layout)
+        self.trackers.picture(state.step, picture)
+        self.trackers.discriminator(state.step, state.discriminator, fake, self.trainer.samples)
+        self.observer.on_picture(state.step, picture, layout)
 
 
 def _read_back(

@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 class Observer:
     """What watches a run; every method may be left as it is."""
 
-    def prepared(self, trainer: Trainer) -> None:
+    def on_ready(self, trainer: Trainer) -> None:
         """All is ready, and nothing is written yet; the networks are to be left as they are."""
 
-    def started(self, run: Run, config: RunConfig, step: int) -> None:
+    def on_start(self, run: Run, config: RunConfig, step: int) -> None:
         """The run is about to do the step after ``step``."""
 
-    def stepped(self, step: int) -> None:
+    def on_step(self, step: int) -> None:
         """A step was handed to the device; nothing may be read from the device here."""
 
-    def logged(self, row: dict[str, Any]) -> None:
+    def on_log(self, row: dict[str, Any]) -> None:
         """A line was written to ``metrics.jsonl``."""
 
-    def pictured(self, step: int, picture: Tensor, layout: str) -> None:
+    def on_picture(self, step: int, picture: Tensor, layout: str) -> None:
         """The sample picture of a step was written.
 
         Args:
@@ -38,11 +38,11 @@ class Observer:
             layout: How it is laid out, for :func:`ganzoo.media.images.split_picture`.
         """
 
-    def scored(self, rows: list[ScoreRow]) -> None:
+    def on_scores(self, rows: list[ScoreRow]) -> None:
         """The snapshot of a step was judged; see ``scores.jsonl``."""
 
-    def progressed(self, what: str, done: int, total: int) -> None:
+    def on_progress(self, what: str, done: int, total: int) -> None:
         """Some long work that is no step, such as reading the data, is so far."""
 
-    def warned(self, message: str) -> None:
+    def on_warning(self, message: str) -> None:
         """Something is worth a person's attention."""

@@ -48,7 +48,7 @@ def generator_out_of_range(trainer: Trainer) -> Iterator[str]:
     """Images lie in [-1, 1]; a generator that cannot go there, or goes beyond, does not fit."""
     data, generator = trainer.samples.spec, copy.deepcopy(trainer.state.generator)
     with torch.no_grad():
-        quiet = trainer.shown()
+        quiet = trainer.picture_inputs()
         quiet = next(quiet.parts(8, trainer.device))
         loud = GeneratorInput(quiet.given * LATENT_FACTOR, quiet.labels, quiet.source_labels)
         lowest, highest = loud.through(generator).float().aminmax()
@@ -79,7 +79,7 @@ def data_out_of_range(trainer: Trainer) -> Iterator[str]:
     stored = samples.stored
     if samples.streamed:  # to read all would take as long as an epoch
         few = min(MAX_IMAGES, len(samples))
-        stored = samples.chosen(torch.arange(few) * len(samples) // few)
+        stored = samples.select(torch.arange(few) * len(samples) // few)
     lowest, highest = stored.aminmax()
     if float(highest) - float(lowest) <= 255 * MIN_RANGE:
         yield (

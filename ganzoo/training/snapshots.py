@@ -48,20 +48,20 @@ class Snapshots:
         evaluators = choose_ranking_metrics(options.eval_metric, samples.spec)
         extractors = Extractors(None, None, samples.spec, trainer.device)
         with preserve_rng_state():
-            extractors.load(evaluators.values())
+            extractors.load_for(evaluators.values())
         self.count = min(options.eval_samples, len(samples))
         reals = choose_reals(samples, self.count).to("cpu")
         self.judge = Judge(
             reals, describe_data(config.data, config.data.build(DATASET)), evaluators, extractors
         )
 
-    def due(self, step: int) -> bool:
+    def is_due(self, step: int) -> bool:
         """Tell whether the snapshot of a step is judged; that of the last step always is."""
         return step > 0 and (
             step % self.config.train.eval_every == 0 or step == self.config.train.steps
         )
 
-    def take(self, run: Run) -> list[ScoreRow]:
+    def score(self, run: Run) -> list[ScoreRow]:
         """Judge the present snapshot, keep its scores and, if it is the best so far, its model.
 
         Of several processes each draws and looks at its share, and the first one keeps.
@@ -81,7 +81,7 @@ class Snapshots:
             except GanzooError as error:
                 raise Diverged(f"training diverged by step {state.step}: {error}") from None
             rows = self.judge.judge(fakes, seed=SEED, step=state.step)
-        if not trainer.ranks.first:
+        if not trainer.team.is_first:
             return rows
         log_scores(run.scores, rows)
         best = read_scores(run.best)

@@ -53,7 +53,7 @@ class TrackerGroup:
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
-        self._following: dict[str, TrackedRun] = {}
+        self._runs: dict[str, TrackedRun] = {}
         self._metrics_file: JsonLinesRun | None = None
 
     def start(
@@ -64,31 +64,31 @@ class TrackerGroup:
         self._metrics_file = JsonLines().start(folder, config, step)
         for name, tracker in trackers.items():
             with self._guarded(name):
-                self._following[name] = tracker.start(folder, config, step)
+                self._runs[name] = tracker.start(folder, config, step)
 
     def metrics(self, row: dict[str, Any]) -> None:
         """Pass a line of metrics on."""
         if self._metrics_file:
             self._metrics_file.metrics(row)
-        for name, run in list(self._following.items()):
+        for name, run in list(self._runs.items()):
             with self._guarded(name):
                 run.metrics(dict(row))
 
     def scores(self, step: int, values: Mapping[str, float]) -> None:
         """Pass the scores of a snapshot on, each called ``score/`` and its metric."""
         row = {"step": step, **{f"score/{name}": value for name, value in values.items()}}
-        for name, run in list(self._following.items()):
+        for name, run in list(self._runs.items()):
             with self._guarded(name):
                 run.metrics(dict(row))
 
-    def warning(self, step: int, name: str, message: str) -> None:
+    def record_warning(self, step: int, name: str, message: str) -> None:
         """Keep a warning in the file of metrics; trackers receive numbers alone."""
         if self._metrics_file:
             self._metrics_file.metrics({"step": step, "warning": name, "message": message})
 
     def picture(self, step: int, picture: Tensor) -> None:
         """Pass a sample picture on."""
-        for name, run in list(self._following.items()):
+        for name, run in list(self._runs.items()):
             with self._guarded(name):
                 run.picture(step, picture)
 
@@ -96,22 +96,22 @@ class TrackerGroup:
         self, step: int, discriminator: nn.Module, fake: Samples, real: Samples
     ) -> None:
         """Show the discriminator to those that look at it."""
-        for name, run in list(self._following.items()):
+        for name, run in list(self._runs.items()):
             if hasattr(run, "discriminator"):
                 with self._guarded(name):
                     run.discriminator(step, discriminator, fake, real)
 
-    def warned(self, step: int, message: str) -> None:
+    def send_warning(self, step: int, message: str) -> None:
         """Pass on what a person is warned of to those that receive it."""
-        for name, run in list(self._following.items()):
-            if hasattr(run, "warned"):
+        for name, run in list(self._runs.items()):
+            if hasattr(run, "warning"):
                 with self._guarded(name):
-                    run.warned(step, message)
+                    run.warning(step, message)
 
     def close(self) -> None:
         """End every one of them."""
-        while self._following:
-            name, run = self._following.popitem()
+        while self._runs:
+            name, run = self._runs.popitem()
             with self._guarded(name):
                 run.close()
 
@@ -120,5 +120,5 @@ class TrackerGroup:
         try:
             yield
         except Exception as error:
-            self._following.pop(name, None)
+            self._runs.pop(name, None)
             self._warn(f"tracker '{name}' failed and is left out from here: {first_line(error)}")

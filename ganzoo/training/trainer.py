@@ -85,11 +85,11 @@ class Trainer:
         self.architecture = architecture
         self.loss = loss
         self.options = options
-        self.initial = initial
+        self.starting_weights = initial
         self.device = resolve_device(options.device)
-        self.ranks = distributed.current()
-        self.ranks.connect(self.device)
-        _check_shares(options.batch_size, self.ranks.world)
+        self.team = distributed.current()
+        self.team.connect(self.device)
+        _check_shares(options.batch_size, self.team.world)
         self.conditional = architecture.takes_labels(samples.spec)
         self.half = HALF_TYPES[options.precision]
         _check_options(options, self.device)
@@ -97,47 +97,52 @@ class Trainer:
         _check_augmentations(self.augmentations, samples.spec)
         if self.conditional:
             _check_labels(samples)
-        self.feed = BatchLoader(
+        self.loader = BatchLoader(
             samples,
             self.device,
             options.seed,
             labelled=self.conditional,
-            team=self.ranks,
+            team=self.team,
             memory_format=architecture.memory_format,
         )
-        self.samples = self.feed.samples
-        self.restart()
+        self.samples = self.loader.samples
+        self.reset()
         if architecture.takes_images:
-            _check_balance(samples, options, self.ranks.world)
-        self.order = self._order(options.batch_size, options.seed)
+            _check_balance(samples, options, self.team.world)
+        self.order = self._build_order(options.batch_size, options.seed)
 
-    def restart(self) -> None:
+    def reset(self) -> None:
         """Go back to the state before the first step."""
-        self.state = self._initial_state(self.samples.spec)
-        self._generator, self._called = self.state.generator, self.state.discriminator
+        self.state = self._build_state(self.samples.spec)
+        self._generator_forward, self._discriminator_forward = (
+            self.state.generator,
+            self.state.discriminator,
+        )
         # Listed once: to walk through the modules takes as long as some small updates.
-        self._judging = list(self.state.discriminator.parameters())
+        self._discriminator_parameters = list(self.state.discriminator.parameters())
         if self.options.compile:
             graphs = self.options.cuda_graphs
-            self._generator = compile_network(self.state.generator, cuda_graphs=graphs)
-            self._called = compile_network(self.state.discriminator, cuda_graphs=graphs)
+            self._generator_forward = compile_network(self.state.generator, cuda_graphs=graphs)
+            self._discriminator_forward = compile_network(
+                self.state.discriminator, cuda_graphs=graphs
+            )
 
-    def _order(self, batch_size: int, seed: int) -> BatchOrder | BalancedOrder:
+    def _build_order(self, batch_size: int, seed: int) -> BatchOrder | BalancedOrder:
         if self.architecture.takes_images:
-            return BalancedOrder(self.samples.labels, batch_size, seed, self.feed.home)
-        return BatchOrder(len(self.samples), batch_size, seed, self.feed.home)
+            return BalancedOrder(self.samples.labels, batch_size, seed, self.loader.index_device)
+        return BatchOrder(len(self.samples), batch_size, seed, self.loader.index_device)
 
-    def _initial_state(self, data: DataSpec) -> TrainState:
+    def _build_state(self, data: DataSpec) -> TrainState:
         seed_everything(self.device, derive_seed(self.options.seed, "weights"))
         generator = self.architecture.generator(data)
         discriminator = self.architecture.discriminator(
             data, independent_samples=self.loss.independent_samples
         )
         self.loss.check_discriminator(discriminator, data, conditional=self.conditional)
-        if self.initial is not None:
-            generator.load_state_dict(self.initial.generator)
-            discriminator.load_state_dict(self.initial.discriminator)
-        generator, discriminator = self._synchronised(generator, discriminator)
+        if self.starting_weights is not None:
+            generator.load_state_dict(self.starting_weights.generator)
+            discriminator.load_state_dict(self.starting_weights.discriminator)
+        generator, discriminator = self._sync_batch_norm(generator, discriminator)
         for network in (generator, discriminator):
             network.to(self.device, memory_format=self.architecture.memory_format).train()
         self.loss.constrain(discriminator)
@@ -145,19 +150,19 @@ class Trainer:
         return TrainState(
             generator,
             discriminator,
-            MovingAverage(generator, self._decay),
-            self._optimizer(generator, self.options.generator_lr),
-            self._optimizer(discriminator, self.options.discriminator_lr),
+            MovingAverage(generator, self._ema_decay),
+            self._build_optimizer(generator, self.options.generator_lr),
+            self._build_optimizer(discriminator, self.options.discriminator_lr),
             None if history is None else history.to(self.device),
-            *self._scales(),
+            *self._build_scales(),
         )
 
-    def _scales(self) -> list[LossScale]:
+    def _build_scales(self) -> list[LossScale]:
         return [LossScale(self.device) for _ in range(2)] if self.half is torch.float16 else []
 
-    def _synchronised(self, *networks: nn.Module) -> list[nn.Module]:
+    def _sync_batch_norm(self, *networks: nn.Module) -> list[nn.Module]:
         """Have batch normalisation look at the batches of all processes, where torch has that."""
-        if self.ranks.world == 1 or self.device.type != "cuda":
+        if self.team.world == 1 or self.device.type != "cuda":
             return list(networks)
         generator, discriminator = networks
         convert = nn.SyncBatchNorm.convert_sync_batchnorm
@@ -167,7 +172,7 @@ class Trainer:
             discriminator if self.loss.second_order else convert(discriminator),
         ]
 
-    def apart(self) -> list[str]:
+    def describe_unsynced(self) -> list[str]:
         """Say which networks normalise by what each process sees alone, a line if any does."""
         words = [
             word
@@ -178,15 +183,15 @@ class Trainer:
                 for module in getattr(self.state, word).modules()
             )
         ]
-        if self.ranks.world == 1 or not words:
+        if self.team.world == 1 or not words:
             return []
-        share = self.options.batch_size // self.ranks.world
+        share = self.options.batch_size // self.team.world
         return [
             f"batch normalisation of the {' and the '.join(words)} is over the {share} samples of "
             "each process, not over the whole batch: torch has no other here"
         ]
 
-    def _optimizer(self, network: nn.Module, lr: float) -> torch.optim.Optimizer:
+    def _build_optimizer(self, network: nn.Module, lr: float) -> torch.optim.Optimizer:
         if self.options.optimizer == "rmsprop":
             return torch.optim.RMSprop(network.parameters(), lr=lr, foreach=True)
         # One pass through memory in place of ten, which is most of what a small step takes.
@@ -206,42 +211,42 @@ class Trainer:
         """
         with self.arithmetic():
             if not self.options.compile:
-                return self._step()
+                return self._update_networks()
             with explain_compile_errors():
                 if self.options.cuda_graphs:
                     begin_graphs()
-                return self._step()
+                return self._update_networks()
 
-    def _step(self) -> StepTerms:
+    def _update_networks(self) -> StepTerms:
         state, n_critic = self.state, self.options.n_critic
         # What a loss or a layer draws comes from the global generator; for other samples, other
         # numbers.
-        others = ("rank", self.ranks.rank) if self.ranks.rank else ()
+        others = ("rank", self.team.rank) if self.team.rank else ()
         seed = derive_seed(self.options.seed, "step", state.step, *others)
         seed_everything(self.device, seed)
         rng = make_rng(self.options.seed, "latents", state.step, device=self.device)
         self._set_learning_rates()
         terms = StepTerms()
         for i in range(n_critic):
-            real, labels = self.feed.batch(state.step * n_critic + i, self.order)
-            D = self._discriminator(labels)
-            inputs = self._inputs(real, labels, rng)
+            real, labels = self.loader.batch(state.step * n_critic + i, self.order)
+            D = self._wrap_discriminator(labels)
+            inputs = self._draw_inputs(real, labels, rng)
             with torch.set_grad_enabled(self.options.reuse_fakes and i == n_critic - 1):
-                fake = self._made(inputs)
-            shown = self._shown(fake, labels, i)
+                fake = self._generate(inputs)
+            shown = self._fakes_to_judge(fake, labels, i)
             terms.discriminator = self.loss.discriminator_loss(D, real, shown)
             self._descend(
                 terms.discriminator, state.discriminator_optimizer, state.discriminator_scale
             )
             self.loss.constrain(state.discriminator)
-        with frozen(self._judging):
+        with frozen(self._discriminator_parameters):
             if not self.options.reuse_fakes:
-                inputs = self._inputs(real, labels, rng)
-                fake = self._made(inputs)
+                inputs = self._draw_inputs(real, labels, rng)
+                fake = self._generate(inputs)
             terms.generator = self.loss.generator_loss(D, real, fake)
             terms.generator |= self._own_terms(inputs, real, fake, taken=terms.generator)
             self._descend(terms.generator, state.generator_optimizer, state.generator_scale)
-        state.generator_ema.follow()
+        state.generator_ema.update()
         state.step += 1
         return terms
 
@@ -256,24 +261,24 @@ class Trainer:
         alone = len(values) == 1 and not values[0].dim()
         loss = values[0] if alone else torch.stack(values).sum()
         (loss if scale is None else scale(loss)).backward()
-        self.ranks.average(each for group in optimizer.param_groups for each in group["params"])
+        self.team.average(each for group in optimizer.param_groups for each in group["params"])
         if scale is None:
             optimizer.step()
         else:
             scale.step(optimizer)
 
-    def _remembered(
+    def _pass_history(
         self, history: nn.Module, fake: Tensor, labels: Tensor | None, update: int
     ) -> Tensor:
         """Pass fakes through what remembers earlier ones: those of all processes, in each."""
-        if self.ranks.world == 1:
+        if self.team.world == 1:
             return history(fake, labels)
-        whole = self.ranks.whole_of(fake)
-        labels = None if labels is None else self.ranks.whole_of(labels)
+        whole = self.team.gather_shares(fake)
+        labels = None if labels is None else self.team.gather_shares(labels)
         place = ("step", self.state.step, *([update] if update else []))
         with preserve_rng_state():
             seed_everything(self.device, derive_seed(self.options.seed, *place))
-            return self.ranks.share_of(history(whole, labels))
+            return self.team.take_share(history(whole, labels))
 
     @property
     def columns(self) -> int:
@@ -281,30 +286,32 @@ class Trainer:
         by_class = self.conditional and not self.architecture.takes_images
         return choose_columns(self.samples.spec.classes if by_class else None)
 
-    def shown(self) -> GeneratorInput:
+    def picture_inputs(self) -> GeneratorInput:
         """Return what the run's sample pictures are made from, the same at every step."""
         data = self.samples.spec
         if self.architecture.takes_images:
             share = max(COLUMNS, PICTURE_IMAGES // 2 // data.classes // COLUMNS * COLUMNS)
-            order = self._order(share * data.classes, derive_seed(self.options.seed, "picture"))
-            real, labels = self.feed.chosen(order(0))
-            return self._sources(real, labels, 1)
+            order = self._build_order(
+                share * data.classes, derive_seed(self.options.seed, "picture")
+            )
+            real, labels = self.loader.select(order(0))
+            return self._pair_sources(real, labels, 1)
         count = PICTURE_IMAGES // self.columns * self.columns if data.is_image else PICTURE_POINTS
         labels = cycle_classes(count, data.classes) if self.conditional else None
         rng = make_rng(self.options.seed, "picture")
         return GeneratorInput(self.architecture.latents(count, rng), labels)
 
-    def _made(self, inputs: GeneratorInput) -> Tensor:
+    def _generate(self, inputs: GeneratorInput) -> Tensor:
         with self._autocast():
-            return inputs.through(self._generator).float()
+            return inputs.through(self._generator_forward).float()
 
     @torch.no_grad()
-    def _shown(self, fake: Tensor, labels: Tensor | None, update: int) -> Tensor:
+    def _fakes_to_judge(self, fake: Tensor, labels: Tensor | None, update: int) -> Tensor:
         """Return the fakes of one of the discriminator's own updates."""
         if self.state.history is None:
             return fake.detach()
         with self._autocast():
-            return self._remembered(self.state.history, fake.detach(), labels, update)
+            return self._pass_history(self.state.history, fake.detach(), labels, update)
 
     def _own_terms(self, inputs: GeneratorInput, real: Tensor, fake: Tensor, taken: Terms) -> Terms:
         with self._autocast():
@@ -315,7 +322,7 @@ class Trainer:
             )
         return own
 
-    def _discriminator(self, labels: Tensor | None) -> Discriminator:
+    def _wrap_discriminator(self, labels: Tensor | None) -> Discriminator:
         state = self.state
         return Discriminator(
             state.discriminator,
@@ -323,7 +330,7 @@ class Trainer:
             half=self.half,
             optimizer=state.discriminator_optimizer,
             augmentations=tuple(self.augmentations.values()),
-            called=self._called,
+            called=self._discriminator_forward,
         )
 
     def _autocast(self) -> AbstractContextManager[object]:
@@ -333,7 +340,7 @@ class Trainer:
         options, state = self.options, self.state
         if options.lr_decay == "none" and not state.retries:
             return
-        left = self._lr_left() * options.retry_lr**state.retries
+        left = self._lr_factor() * options.retry_lr**state.retries
         for optimizer, lr in (
             (state.generator_optimizer, options.generator_lr),
             (state.discriminator_optimizer, options.discriminator_lr),
@@ -341,7 +348,7 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = lr * left
 
-    def _lr_left(self) -> float:
+    def _lr_factor(self) -> float:
         """Return the share of the learning rates that their decay leaves at this step."""
         options = self.options
         if options.lr_decay == "none":
@@ -350,20 +357,22 @@ class Trainer:
         done = max(0.0, self.state.step - begin) / max(1.0, options.steps - begin)
         return 1 - done if options.lr_decay == "linear" else (1 + math.cos(math.pi * done)) / 2
 
-    def _decay(self) -> float:
+    def _ema_decay(self) -> float:
         """Return the decay of the averaged weights at this step."""
         step = self.state.step
         return min(self.options.ema_decay, (1 + step) / (10 + step))
 
-    def _inputs(self, real: Tensor, labels: Tensor | None, rng: torch.Generator) -> GeneratorInput:
+    def _draw_inputs(
+        self, real: Tensor, labels: Tensor | None, rng: torch.Generator
+    ) -> GeneratorInput:
         if not self.architecture.takes_images:
             latents = self.architecture.latents(self.options.batch_size, rng)
-            return GeneratorInput(self.ranks.share_of(latents), labels)
+            return GeneratorInput(self.team.take_share(latents), labels)
         others = self.samples.spec.classes - 1
         turn = 1 + derive_seed(self.options.seed, "sources", self.state.step) % others
-        return self._sources(real, labels, turn)
+        return self._pair_sources(real, labels, turn)
 
-    def _sources(self, real: Tensor, labels: Tensor, turn: int) -> GeneratorInput:
+    def _pair_sources(self, real: Tensor, labels: Tensor, turn: int) -> GeneratorInput:
         # A balanced batch holds class after class, so that a turn by whole classes pairs each
         # wanted sample with a source of another one.
         shift = turn * (len(real) // self.samples.spec.classes)

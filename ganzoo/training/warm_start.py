@@ -46,7 +46,7 @@ MAX_NAMED = 3
 class StartingWeights:
     """The networks that a run starts from: a model's averaged generator and its discriminator."""
 
-    about: InitialModel
+    origin: InitialModel
     """What the run's configuration says of it."""
     config: ModelConfig
     generator: Mapping[str, Tensor]
@@ -76,7 +76,7 @@ class StartingWeights:
         return cls(about, found.config, *networks, folder)
 
     @classmethod
-    def kept(cls, folder: Path, about: InitialModel) -> StartingWeights:
+    def load_copy(cls, folder: Path, about: InitialModel) -> StartingWeights:
         """Read the copy that a run has of the networks it started from.
 
         Raises:
@@ -97,7 +97,7 @@ class StartingWeights:
             networks.append(load_tensors(path))
         return cls(about, read_config(folder / CONFIG_FILE, ModelConfig), *networks)
 
-    def keep(self, folder: Path) -> None:
+    def save_copy(self, folder: Path) -> None:
         """Copy the model's files to a run, whole or not at all.
 
         Raises:
@@ -108,11 +108,13 @@ class StartingWeights:
                 with atomic_path(beside / name) as path:
                     shutil.copyfile(self.source.file(name), path)
                     if sha256(path) != self.source.records[name].sha256:
-                        raise InputError(f"{self.about.name} was changed in that moment: try again")
+                        raise InputError(
+                            f"{self.origin.name} was changed in that moment: try again"
+                        )
 
     @staticmethod
     def is_copy(folder: Path) -> bool:
-        """Tell whether a folder holds nothing but what :meth:`keep` puts there."""
+        """Tell whether a folder holds nothing but what :meth:`save_copy` puts there."""
         return folder.is_dir() and {path.name for path in folder.iterdir()} == set(COPIED_FILES)
 
     def resolve(
@@ -146,7 +148,7 @@ class StartingWeights:
         if data is None:
             _refuse_paths(settings)
         config = resolve(*names, settings, trackers, like=self.config.spec)
-        return config.model_copy(update={"init": self.about})
+        return config.model_copy(update={"init": self.origin})
 
     def require_fit(self, config: RunConfig, data: DataSpec | None = None) -> None:
         """Refuse a run whose networks are not the model's.
@@ -159,16 +161,16 @@ class StartingWeights:
             InputError: they differ; the message lists in what.
         """
         architecture = config.architecture.build(ARCHITECTURE)
-        found = [*self._other_options(config, architecture), *self._other_samples(config, data)]
+        found = [*self._option_changes(config, architecture), *self._sample_changes(config, data)]
         if data is not None and not found:
-            found = self._other_tensors(config, architecture, data)
+            found = self._tensor_changes(config, architecture, data)
         if found:
             raise InputError(
-                f"{self.about.name} does not fit this run: {'; '.join(found)}\n"
+                f"{self.origin.name} does not fit this run: {'; '.join(found)}\n"
                 "leave out what the model decides, or train without --init"
             )
 
-    def _other_options(self, config: RunConfig, architecture: Architecture) -> list[str]:
+    def _option_changes(self, config: RunConfig, architecture: Architecture) -> list[str]:
         ours, theirs = self.config.architecture, config.architecture
         if (ours.package, ours.name) != (theirs.package, theirs.name):
             return [f"architecture: {ours.name} -> {theirs.name}"]
@@ -177,7 +179,7 @@ class StartingWeights:
         after = flatten(architecture.model_dump(mode="json"), "arch")
         return _list_changes(before, after)
 
-    def _other_samples(self, config: RunConfig, data: DataSpec | None) -> list[str]:
+    def _sample_changes(self, config: RunConfig, data: DataSpec | None) -> list[str]:
         if data is None:
             return []
         ours = self.config.spec
@@ -186,7 +188,7 @@ class StartingWeights:
             before, after = {**before, "classes": ours.classes}, {**after, "classes": data.classes}
         return _list_changes(before, after)
 
-    def _other_tensors(
+    def _tensor_changes(
         self, config: RunConfig, architecture: Architecture, data: DataSpec
     ) -> list[str]:
         independent = config.loss.build(LOSS).independent_samples

@@ -117,7 +117,7 @@ def memory() -> float:
 
 def timed_extractors() -> Any:
     """Time each call of any extractor."""
-    load = Extractors._load
+    load = Extractors._get_extractor
 
     def loading(self: Extractors, name: str) -> LoadedExtractor:
         found = load(self, name)

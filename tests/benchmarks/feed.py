@@ -46,7 +46,7 @@ def main() -> None:
         samples = made(options.images, options.size)
         np.save(Path(folder) / "images.npy", samples.stored.numpy())
         rows = MappedArray(Path(folder) / "images.npy")
-        both = [samples, dataclasses.replace(samples, stored=rows.mapped, streamed=True, rows=rows)]
+        both = [samples, dataclasses.replace(samples, stored=rows.tensor, streamed=True, rows=rows)]
         trainers = [
             Trainer(
                 config.architecture.build(ARCHITECTURE), config.loss.build(LOSS), each, config.train

@@ -44,7 +44,7 @@ class Clock(loop.Observer):
     def __init__(self) -> None:
         self.times: list[float] = []
 
-    def stepped(self, step: int) -> None:
+    def on_step(self, step: int) -> None:
         """Take the time."""
         self.times.append(time.perf_counter())
 

@@ -108,7 +108,7 @@ def features(options: argparse.Namespace, weights: Path) -> dict[str, Any]:
             )["2048"]
 
     def by_ganzoo() -> None:
-        found["ganzoo"] = ours.look(samples, STANDARD, "images", keep=False).features.pooled
+        found["ganzoo"] = ours.prepare_set(samples, STANDARD, "images", keep=False).features.pooled
 
     arms = {"torch-fidelity": by_torch_fidelity, "ganzoo": by_ganzoo}
     turns = Turns(arms, rounds=options.rounds, clock=clock_for(device))

@@ -101,8 +101,8 @@ def worked(work: str, path: str) -> dict[str, Any]:
 
     def index() -> None:
         with (sources.open_folder if os.path.isdir(path) else sources.open_zip)(path) as source:
-            source.find()
-            source.content()
+            source.find_files()
+            source.content_hash()
 
     if work == "index":
         return costs(index)
@@ -135,7 +135,7 @@ def costs_of_batches(samples: Any) -> dict[str, Any]:
     began = time.perf_counter()
     places = [order(number) for number in range(2 * BATCHES)]
     ordered = (time.perf_counter() - began) / len(places)
-    handle = samples.rows._handle
+    handle = samples.mapped_array._handle
     os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
     cold = timed(lambda at: feed._read(at), places[:BATCHES])
     warm = timed(lambda at: feed._read(at), places[:BATCHES])

@@ -201,7 +201,7 @@ def plain_loop(config: RunConfig, trainer: Trainer) -> Loop:
     for network, other in zip(pair, theirs, strict=True):
         take_over(network, other)
         network.to(trainer.device)
-    batches = [trainer.feed.batch(i, trainer.order)[0].contiguous() for i in range(8)]
+    batches = [trainer.loader.batch(i, trainer.order)[0].contiguous() for i in range(8)]
     kind, named = Loop, {"z_dim": given.get("z_dim", 0)}
     if trainer.architecture.takes_images:
         kind = Translation
@@ -334,7 +334,7 @@ class _Host(Observer):
         self.turns = iter(turns)
         self.left = 1
 
-    def stepped(self, step: int) -> None:
+    def on_step(self, step: int) -> None:
         """Count the steps of the run's own turn."""
         self.left -= 1
         if not self.left:

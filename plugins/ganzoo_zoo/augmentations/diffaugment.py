@@ -118,10 +118,10 @@ class Cutout(Augmentation):
 
     def augment(self, samples: Tensor) -> Tensor:
         """Return images ``(N, C, H, W)`` with a hole."""
-        rows, columns = self._cut(samples, 2), self._cut(samples, 3)
+        rows, columns = self._cut_mask(samples, 2), self._cut_mask(samples, 3)
         return samples * ~(rows[:, None, :, None] & columns[:, None, None])
 
-    def _cut(self, samples: Tensor, dim: int) -> Tensor:
+    def _cut_mask(self, samples: Tensor, dim: int) -> Tensor:
         """Tell which pixels along a side are cut out, ``(N, side)``."""
         import torch
 

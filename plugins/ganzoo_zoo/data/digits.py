@@ -30,6 +30,6 @@ class Digits(ImageDataset):
     def read(self) -> Samples:
         """Read the embedded file."""
         tensors = load_tensors(FILE)
-        stored = self.resized((tensors["images"].float() * 255 / GREY_LEVELS).round().byte())
+        stored = self.resize((tensors["images"].float() * 255 / GREY_LEVELS).round().byte())
         spec = DataSpec(shape=tuple(stored.shape[1:]), classes=10, features="digits-cnn")
         return Samples(spec, stored, tensors["labels"].long())

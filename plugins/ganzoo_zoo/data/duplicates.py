@@ -99,7 +99,7 @@ def group_near_duplicates(
     parts = [(1 << high) - (1 << low) for low, high in pairwise(edges)]
     for number, part in enumerate(parts):
         for one, other in _close_pairs(hashes, part, parts[:number]):
-            alike = pictures.alike(one, other)
+            alike = pictures.are_alike(one, other)
             for pair in zip(one[alike].tolist(), other[alike].tolist(), strict=True):
                 _join(groups, *pair)
                 joined.update(pair)
@@ -127,19 +127,19 @@ class _Pictures:
         contrasts = np.concatenate([small[at].std(axis=1, dtype=np.float32) for at in parts])
         self.contrasts = np.maximum(contrasts, LEAST_CONTRAST)
 
-    def alike(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    def are_alike(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Tell which pairs of places look alike."""
         ratio = self.contrasts[one] / self.contrasts[other]
         alike = np.abs(self.means[one] - self.means[other]) <= BRIGHTNESS
         alike &= np.abs(ratio - 1) <= TOLERANCE  # or the difference would be larger anyway
         (left,) = np.nonzero(alike)
         for at in np.array_split(left, len(left) // IMAGES_AT_ONCE + 1):
-            apart = self._centred(one[at]) - self._centred(other[at])
+            apart = self._centre(one[at]) - self._centre(other[at])
             contrast = np.minimum(self.contrasts[one[at]], self.contrasts[other[at]])
             alike[at] = np.sqrt(np.square(apart).mean(axis=1)) <= TOLERANCE * contrast
         return alike
 
-    def _centred(self, at: np.ndarray) -> np.ndarray:
+    def _centre(self, at: np.ndarray) -> np.ndarray:
         return self.small[self.places[at]] - self.means[at, None]
 
 

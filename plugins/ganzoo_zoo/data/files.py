@@ -40,7 +40,7 @@ class ImageFiles(Mirrored):
         """What becomes of each image."""
 
     @abstractmethod
-    def opened(self) -> AbstractContextManager[ImageSource]:
+    def open_source(self) -> AbstractContextManager[ImageSource]:
         """Open the files, for as long as they are read."""
 
     @abstractmethod
@@ -56,7 +56,7 @@ class ImageFiles(Mirrored):
         """Read every image; what cannot be read is skipped and named in ``skipped``."""
         from ganzoo_zoo.data.reading import read_images
 
-        with self.opened() as source:
+        with self.open_source() as source:
             images = read_images(source, self.shaping)
         called, labels = self.classes(source, images.names)
         spec = DataSpec(
@@ -74,7 +74,7 @@ class ImageFiles(Mirrored):
             flip=self.flip,
             streamed=images.rows is not None,
             content=images.content,
-            rows=images.rows,
+            mapped_array=images.rows,
         )
 
 
@@ -115,7 +115,7 @@ class _ByFolders(_OwnFiles):
                 count += runs.pop()[1]
             runs.append((folder, count))
             if len(runs) > MOST_CLASSES:
-                raise InputError(f"{source.called} has more than {MOST_CLASSES:,} class folders")
+                raise InputError(f"{source.title} has more than {MOST_CLASSES:,} class folders")
         folders = sorted({folder for folder, _ in runs})
         if len(folders) < 2:
             return None, None
@@ -133,7 +133,7 @@ class ImageFolder(_ByFolders):
     ``image_size`` each image is cropped around its centre to that shape and resized.
     """
 
-    def opened(self) -> AbstractContextManager[ImageSource]:
+    def open_source(self) -> AbstractContextManager[ImageSource]:
         """List the folder and all below it."""
         from ganzoo_zoo.data import sources
 
@@ -146,7 +146,7 @@ class ImageZip(_ByFolders):
     With ``image_size`` each image is cropped around its centre to that shape and resized.
     """
 
-    def opened(self) -> AbstractContextManager[ImageSource]:
+    def open_source(self) -> AbstractContextManager[ImageSource]:
         """List the archive."""
         from ganzoo_zoo.data import sources
 
@@ -163,16 +163,16 @@ class Domains(_OwnFiles):
     b: AbsolutePath = Field(description="Folder or zip of the second class.")
 
     @property
-    def words(self) -> tuple[str, str]:
+    def class_names(self) -> tuple[str, str]:
         """What the two classes are called: as the paths, without suffix."""
         a, b = Path(self.a).stem, Path(self.b).stem
         return ("a", "b") if a == b else (a, b)
 
-    def opened(self) -> AbstractContextManager[JoinedSource]:
+    def open_source(self) -> AbstractContextManager[JoinedSource]:
         """List both."""
         from ganzoo_zoo.data import sources
 
-        return sources.open_joined(dict(zip(self.words, (self.a, self.b), strict=True)))
+        return sources.open_joined(dict(zip(self.class_names, (self.a, self.b), strict=True)))
 
     def classes(self, source: ImageSource, names: Sequence[str]) -> Classes:
         """Tell the two apart by what stands first in a name.
@@ -180,12 +180,14 @@ class Domains(_OwnFiles):
         Raises:
             InputError: of one of them no image can be read.
         """
-        first = bisect_left(names, 1, key=lambda name: self.words.index(name.partition("/")[0]))
+        first = bisect_left(
+            names, 1, key=lambda name: self.class_names.index(name.partition("/")[0])
+        )
         counts = first, len(names) - first
         for count, path in zip(counts, (self.a, self.b), strict=True):
             if not count:
                 raise InputError(f"none of the images in {path} can be read")
-        return self.words, repeat_labels(list(enumerate(counts)))
+        return self.class_names, repeat_labels(list(enumerate(counts)))
 
 
 def outermost_folders(names: Sequence[str]) -> Iterator[tuple[str | None, int]]:

@@ -39,13 +39,13 @@ NO_STATE = bytes(_STATE.size)
 class ImageSource(ABC):
     """Image files, with forward slashes in their names, in the order in which they are read."""
 
-    called: str
+    title: str
     """What messages call it."""
     names: Sequence[str]
     """Those of the files, once they were found."""
 
     @abstractmethod
-    def find(self, *, led: bool = False) -> None:
+    def find_files(self, *, led: bool = False) -> None:
         """Find out which files there are, before anything else is asked.
 
         Args:
@@ -60,11 +60,11 @@ class ImageSource(ABC):
         """Return the bytes of the file whose name has some place; any thread may ask."""
 
     @abstractmethod
-    def weight(self) -> int:
+    def total_bytes(self) -> int:
         """Return how many bytes the files take, as they lie on the disk."""
 
     @abstractmethod
-    def content(self) -> str:
+    def content_hash(self) -> str:
         """Hash all names and all bytes; where that is not known every file is read."""
 
 
@@ -83,19 +83,19 @@ class IndexedSource(ImageSource):
     count: int = 0
     """How many files there were when they were last listed."""
 
-    def find(self, *, led: bool = False) -> None:
+    def find_files(self, *, led: bool = False) -> None:
         """Open the index that is kept, or make one."""
-        self._now: str | None = None
+        self._current_state: str | None = None
         folder = find_folder(KIND, self._key()) if TELLS_CHANGES else None
-        index = self._right(folder, led) if folder else None
-        self.index = index or self._made()
+        index = self._open_valid(folder, led) if folder else None
+        self.index = index or self._make_index()
         self.names = self.index.names
         self._content: str | None = self.index.facts.get("content")
 
-    def content(self) -> str:
+    def content_hash(self) -> str:
         """Return what the index has, or read every file."""
         if self._content is None:
-            self._content = self._hashed()
+            self._content = self._hash_content()
         return self._content
 
     @abstractmethod
@@ -107,15 +107,15 @@ class IndexedSource(ImageSource):
         """Find all files, in any order; the last of a name counts."""
 
     @abstractmethod
-    def _state(self) -> str:
+    def _compute_state(self) -> str:
         """Return what is another once a file has changed, has come or is gone."""
 
     @abstractmethod
-    def _hashed(self) -> str:
+    def _hash_content(self) -> str:
         """Find the content by reading every file."""
 
     @abstractmethod
-    def _written(self, folder: Path, before: Index | None) -> dict[str, Any]:
+    def _write_index(self, folder: Path, before: Index | None) -> dict[str, Any]:
         """Write an index, and return its ``state``, its ``content`` and whether it is ``settled``.
 
         Args:
@@ -123,44 +123,44 @@ class IndexedSource(ImageSource):
             before: One that was right earlier.
         """
 
-    def _right(self, folder: Path, led: bool = False) -> Index | None:
+    def _open_valid(self, folder: Path, led: bool = False) -> Index | None:
         """Open an index, if it is right."""
-        index = Index.opened(folder, self.kind, verified=led)
+        index = Index.load(folder, self.kind, verified=led)
         if index is None or led:
             return index
         self.count = len(index.names)
-        return index if index.facts["settled"] and self._is_now(index.facts["state"]) else None
+        return index if index.facts["settled"] and self._is_current(index.facts["state"]) else None
 
-    def _is_now(self, state: str) -> bool:
-        if self._now is None:
-            self._now = self._state()
-        return self._now == state
+    def _is_current(self, state: str) -> bool:
+        if self._current_state is None:
+            self._current_state = self._compute_state()
+        return self._current_state == state
 
-    def _made(self) -> Index:
+    def _make_index(self) -> Index:
         records = self._records()
         few = list(islice(records, FEW_FILES + 1))
         if TELLS_CHANGES and len(few) > FEW_FILES:
             with suppress(OSError):  # a cache that is full or read-only
-                if (index := self._made_to_keep()) is not None:
+                if (index := self._make_cached()) is not None:
                     return index
         return Index.of(chain(few, records), self.kind)
 
-    def _made_to_keep(self) -> Index | None:
+    def _make_cached(self) -> Index | None:
         key = self._key()
         found: list[Index] = []
 
         def valid(folder: Path) -> bool:
             """Tell whether another process has made it meanwhile."""
-            found.extend(filter(None, [self._right(folder)]))
+            found.extend(filter(None, [self._open_valid(folder)]))
             return bool(found)
 
         def make(folder: Path) -> None:
             before = find_folder(KIND, key)
-            facts = self._written(folder, before and Index.opened(before, self.kind))
+            facts = self._write_index(folder, before and Index.load(before, self.kind))
             write_facts(folder, facts)
 
         folder = get_or_make_folder(KIND, key, make, valid)
-        return found[0] if found else Index.opened(folder, self.kind, verified=True)
+        return found[0] if found else Index.load(folder, self.kind, verified=True)
 
 
 def pack_state(stat: os.stat_result) -> bytes:

@@ -38,10 +38,10 @@ class ImageStats:
     channels: int
     digest: bytes
     """Hash of its pixels, 16 bytes."""
-    gist: Signature
+    signature: Signature
 
     @classmethod
-    def at(cls, image: Image.Image, pixels: Tensor, kind: tuple[str, str]) -> ImageStats:
+    def of(cls, image: Image.Image, pixels: Tensor, kind: tuple[str, str]) -> ImageStats:
         """Look at an image.
 
         Args:
@@ -78,12 +78,12 @@ class StatsTable:
     def add(self, look: ImageStats) -> None:
         """Remember one more."""
         kind = self._kinds.setdefault(look.kind, len(self._kinds))
-        head = (*look.size, kind, look.channels, look.digest, look.gist.hash)
+        head = (*look.size, kind, look.channels, look.digest, look.signature.hash)
         self._heads_file.write(_HEAD.pack(*head))
-        self._small_file.write(look.gist.small)
+        self._small_file.write(look.signature.small)
         self._count += 1
 
-    def done(self) -> None:
+    def finish(self) -> None:
         """Look back at all of them, of which there must be some."""
         self._heads_file.flush()
         self._small_file.flush()

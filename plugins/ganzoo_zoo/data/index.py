@@ -124,7 +124,7 @@ class Names(_NameSequence):
         *begin, end = self.ends[max(0, place - 1) : place + 1].tolist()
         return to_name(self.text[begin[0] if begin else 0 : end].tobytes())
 
-    def in_bytes(self) -> Iterator[bytes]:
+    def iter_bytes(self) -> Iterator[bytes]:
         """Yield each as :func:`to_bytes` has it."""
         begin = 0
         for at in range(0, len(self), BLOCK):
@@ -168,10 +168,10 @@ class JoinedNames(_NameSequence):
         return sum(map(len, self.parts.values()))
 
     def _at(self, place: int) -> str:
-        word, inner = self.place(place)
+        word, inner = self.locate(place)
         return f"{word}/{self.parts[word][inner]}"
 
-    def place(self, place: int) -> tuple[str, int]:
+    def locate(self, place: int) -> tuple[str, int]:
         """Return the word of the set that a name is of, and its place there."""
         for word, names in self.parts.items():
             if place < len(names):
@@ -213,7 +213,7 @@ class Index:
         return cls(Names(text, ends), rows)
 
     @classmethod
-    def opened(cls, folder: Path, kind: np.dtype, *, verified: bool = False) -> Index | None:
+    def load(cls, folder: Path, kind: np.dtype, *, verified: bool = False) -> Index | None:
         """Open what :func:`write_index` and :func:`write_facts` have left; None if it is damaged.
 
         Args:
@@ -242,9 +242,9 @@ class Index:
 
     def records(self) -> Iterator[Record]:
         """Yield every record, in order."""
-        return zip(self.names.in_bytes(), self._rows_in_bytes(), strict=True)
+        return zip(self.names.iter_bytes(), self._iter_row_bytes(), strict=True)
 
-    def _rows_in_bytes(self) -> Iterator[bytes]:
+    def _iter_row_bytes(self) -> Iterator[bytes]:
         for at in range(0, len(self.rows), BLOCK):
             rows = self.rows[at : at + BLOCK]
             block, size = rows.tobytes(), rows.itemsize

@@ -36,7 +36,7 @@ class _Published(ImageDataset):
 
     loader: ClassVar[str]
     """Name of the class in ``torchvision.datasets``."""
-    arrival: ClassVar[str] = "give torchvision's folder with --set data.root=DIR"
+    instructions: ClassVar[str] = "give torchvision's folder with --set data.root=DIR"
     """How to get the set where it cannot be downloaded."""
 
     root: AbsolutePath | None = Field(
@@ -46,14 +46,14 @@ class _Published(ImageDataset):
     )
 
     @abstractmethod
-    def part(self) -> dict[str, Any]:
+    def loader_options(self) -> dict[str, Any]:
         """Return what tells the loader which part is read."""
 
     @abstractmethod
-    def files(self, loader: Any) -> dict[str, Check]:
+    def required_files(self, loader: Any) -> dict[str, Check]:
         """Name all that the loader needs below its root, each with a check."""
 
-    def found(self) -> Any:
+    def load_set(self) -> Any:
         """Return the loaded set, downloading it if nothing of it is there.
 
         Raises:
@@ -65,9 +65,9 @@ class _Published(ImageDataset):
         loader = getattr(torchvision.datasets, self.loader)
         folder = Path(self.root) if self.root else cache_folder() / "datasets"
         try:
-            return loader(folder, **self.part(), download=False)
+            return loader(folder, **self.loader_options(), download=False)
         except Exception as error:  # readers of broken files raise almost anything
-            checks = self.files(loader)
+            checks = self.required_files(loader)
             missing = [name for name in checks if not (folder / name).exists()]
             damaged = [
                 f"{name} is damaged: {flaw}"
@@ -78,9 +78,9 @@ class _Published(ImageDataset):
             if len(missing) == len(checks) or (missing and not damaged and not self.root):
                 return self._download(loader, folder)
             flaws = [*damaged, *(f"{name} is missing" for name in missing)] or [_cause(error)]
-            raise InputError(self._unfit(folder, flaws)) from error
+            raise InputError(self._describe_flaws(folder, flaws)) from error
 
-    def _unfit(self, folder: Path, flaws: list[str]) -> str:
+    def _describe_flaws(self, folder: Path, flaws: list[str]) -> str:
         said = ", ".join(flaws[:MAX_NAMED])
         if len(flaws) > MAX_NAMED:
             said += f", and {len(flaws) - MAX_NAMED} more"
@@ -94,11 +94,11 @@ class _Published(ImageDataset):
     def _download(self, loader: Any, folder: Path) -> Any:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            return loader(folder, **self.part(), download=True)
+            return loader(folder, **self.loader_options(), download=True)
         except Exception as error:  # URLError is an OSError, and gdown's are of its own
             raise GanzooError(
                 f"{self.loader} is not in {folder} and cannot be downloaded ({_cause(error)}); "
-                f"{self.arrival}"
+                f"{self.instructions}"
             ) from error
 
 
@@ -107,12 +107,12 @@ class _Arrays(_Published):
 
     features: ClassVar[str | None] = None
     """Feature extractor made for these images."""
-    named: ClassVar[bool] = False
+    has_class_names: ClassVar[bool] = False
     """Whether the loader's names of the classes are more than their numbers in words."""
 
     split: Literal["train", "test"] = Field(default="train", description="Which part is read.")
 
-    def part(self) -> dict[str, Any]:
+    def loader_options(self) -> dict[str, Any]:
         """Return the loader's word for the split."""
         return {"train": self.split == "train"}
 
@@ -120,18 +120,18 @@ class _Arrays(_Published):
         """Read the set, downloading it if it is not there."""
         import torch
 
-        found = self.found()
+        found = self.load_set()
         stored, labels = torch.as_tensor(found.data), torch.as_tensor(found.targets)
         if len(stored) != len(labels):
             flaw = f"it has {len(stored)} images and {len(labels)} labels"
-            raise InputError(self._unfit(Path(found.root), [flaw]))
+            raise InputError(self._describe_flaws(Path(found.root), [flaw]))
         # torchvision keeps greyscale as (N, H, W) and colour as (N, H, W, C).
         stored = stored.unsqueeze(1) if stored.dim() == 3 else stored.permute(0, 3, 1, 2)
-        stored = self.resized(stored.contiguous())
+        stored = self.resize(stored.contiguous())
         spec = DataSpec(
             shape=tuple(stored.shape[1:]),
             classes=len(found.classes),
-            class_names=tuple(found.classes) if self.named else None,
+            class_names=tuple(found.classes) if self.has_class_names else None,
             features=self.features,
         )
         return Samples(spec, stored, labels, flip=getattr(self, "flip", False))
@@ -140,7 +140,7 @@ class _Arrays(_Published):
 class _Digits(_Arrays):
     """Base of sets in the format of MNIST."""
 
-    def files(self, loader: Any) -> dict[str, Check]:
+    def required_files(self, loader: Any) -> dict[str, Check]:
         """Name the files of both splits: the loader wants all."""
         names = [Path(url).stem for url, _ in loader.resources]
         return {f"{loader.__name__}/raw/{name}": _check_idx for name in names}
@@ -197,11 +197,11 @@ class CIFAR10(_Arrays, Mirrored):
 
     paper = "Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images"
     loader = "CIFAR10"
-    named = True
+    has_class_names = True
 
     flip: bool = Field(default=True, description=FLIP)
 
-    def files(self, loader: Any) -> dict[str, Check]:
+    def required_files(self, loader: Any) -> dict[str, Check]:
         """Name the batches of both splits, and the file of the classes."""
         sums = [*loader.train_list, *loader.test_list]
         sums.append((loader.meta["filename"], loader.meta["md5"]))
@@ -217,7 +217,7 @@ class CelebA(_Published, ImageFiles):
 
     paper = "Liu et al. 2015, arXiv:1411.7766"
     loader = "CelebA"
-    arrival = (
+    instructions = (
         "from the page of its authors, put the folder img_align_celeba, unpacked, and the files "
         "identity_CelebA.txt and list_*.txt into DIR/celeba, and add --set data.root=DIR"
     )
@@ -241,11 +241,11 @@ class CelebA(_Published, ImageFiles):
         """What becomes of each image."""
         return Shaping(self.image_size, 3, self.crop)
 
-    def part(self) -> dict[str, Any]:
+    def loader_options(self) -> dict[str, Any]:
         """Return the loader's word for the split."""
         return {"split": self.split, "target_type": "attr"}
 
-    def files(self, loader: Any) -> dict[str, Check]:
+    def required_files(self, loader: Any) -> dict[str, Check]:
         """Name the lists, and the folder of the images."""
         lists = {
             f"{loader.base_folder}/{name}": _md5_check(md5)
@@ -255,11 +255,11 @@ class CelebA(_Published, ImageFiles):
         return {f"{loader.base_folder}/img_align_celeba": _check_folder, **lists}
 
     @contextmanager
-    def opened(self) -> Iterator[LabelledFolder]:
+    def open_source(self) -> Iterator[LabelledFolder]:
         """Load the lists; an image that is missing is named when it is read."""
         from ganzoo_zoo.data.labelled_folder import LabelledFolder
 
-        found = self.found()
+        found = self.load_set()
         labels = None
         if self.attribute is not None:
             if self.attribute not in (known := [name for name in found.attr_names if name]):

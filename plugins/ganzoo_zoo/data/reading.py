@@ -82,10 +82,10 @@ def read_images(source: ImageSource, shaping: Shaping) -> Images:
         GanzooError: they fit neither into memory nor into the cache, or change meanwhile.
     """
     with distributed.current().one_first() as led:
-        source.find(led=led)
+        source.find_files(led=led)
         if not source.names:
-            raise InputError(f"there are no images in {source.called}")
-        few = len(source.names) <= KEPT_IMAGES and source.weight() <= KEPT_BYTES
+            raise InputError(f"there are no images in {source.title}")
+        few = len(source.names) <= KEPT_IMAGES and source.total_bytes() <= KEPT_BYTES
         if not few:
             found = _try_cache(source, shaping)
     if few:
@@ -99,7 +99,7 @@ def read_images(source: ImageSource, shaping: Shaping) -> Images:
         return _read_into_memory(source, shaping, _memory_share() // 2)
     except _TooLarge as large:
         raise GanzooError(
-            f"the images in {source.called} take {large.args[0] / memory.GIB:,.1f} GiB, which is "
+            f"the images in {source.title} take {large.args[0] / memory.GIB:,.1f} GiB, which is "
             f"too much for the memory, and cannot be kept in {cache_folder()} ({found}); set "
             "GANZOO_CACHE to a folder with more room, or give a smaller --image-size"
         ) from None
@@ -143,7 +143,7 @@ def cache_key(content: str, shaping: Shaping) -> dict[str, Any]:
 
 
 def _read_through_cache(source: ImageSource, shaping: Shaping) -> Images:
-    key = cache_key(source.content(), shaping)
+    key = cache_key(source.content_hash(), shaping)
 
     def make(folder: Path) -> None:
         with _File(folder / IMAGES) as store:
@@ -171,7 +171,7 @@ def _open_entry(folder: Path, names: Sequence[str]) -> Images:
     if (folder / IMAGES).stat().st_size > _memory_share() // 4:
         # What stays on the disk is too much to be read only to be verified.
         rows = MappedArray(folder / IMAGES)
-        stored, content = rows.mapped, about["content"]
+        stored, content = rows.tensor, about["content"]
     else:
         rows, stored = None, torch.from_numpy(np.load(folder / IMAGES))
         content = fingerprint(stored)
@@ -320,10 +320,10 @@ def _decode_all(source: ImageSource, shaping: Shaping, store: _Store) -> Skipped
                 channels = max(image.shape[0] for image in images)
                 stacked = torch.stack([image.expand(channels, -1, -1) for image in images])
                 store.add(stacked, count - len(skipped))
-            report_progress(f"reading {Path(source.called).name}", done, count)
+            report_progress(f"reading {Path(source.title).name}", done, count)
     if len(skipped) == count:
         raise InputError(
-            f"none of the {count} images in {source.called} can be read; the first is "
+            f"none of the {count} images in {source.title} can be read; the first is "
             f"{_describe_skipped(source.names, skipped[:1])[0]}"
         )
     return skipped
@@ -381,6 +381,6 @@ def _resize_all(images: list[Tensor], size: tuple[int, int] | None) -> list[Tens
 def _describe_sizes(source: ImageSource, sizes: Iterable[tuple[int, ...]]) -> str:
     (h1, w1), *_, (h2, w2) = sorted(sizes)
     return (
-        f"the images in {source.called} differ in size, from {h1} x {w1} to {h2} x {w2}; "
+        f"the images in {source.title} differ in size, from {h1} x {w1} to {h2} x {w2}; "
         "give one with --image-size"
     )

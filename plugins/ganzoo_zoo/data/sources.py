@@ -68,25 +68,25 @@ class FolderSource(IndexedSource):
 
     def __init__(self, root: Path, chosen: Sequence[str] | None = None) -> None:
         self.root = root
-        self.called = str(root)
+        self.title = str(root)
         self.chosen = chosen
 
     def read(self, place: int) -> bytes:
         """Return the bytes of one file.
 
         Raises:
-            Changed: they are not those that :meth:`content` has read.
+            Changed: they are not those that :meth:`content_hash` has read.
         """
         path = self.root / self.names[place]
         data = _read_file(path)
-        if self._content is not None and not self._is_what_was_read(place, data):
+        if self._content is not None and not self._is_unchanged(place, data):
             raise FileChanged(f"{path} has changed while it was read; start again")
         return data
 
-    def _is_what_was_read(self, place: int, data: bytes) -> bool:
+    def _is_unchanged(self, place: int, data: bytes) -> bool:
         return hashlib.sha256(data).digest() == self.index.row(place)["digest"].tobytes()
 
-    def weight(self) -> int:
+    def total_bytes(self) -> int:
         """Add up the sizes of all files that are there."""
         return int(self.index.rows["state"]["size"].sum())
 
@@ -99,7 +99,7 @@ class FolderSource(IndexedSource):
 
     def _records(self) -> Iterator[Record]:
         before, self.count = self.count, 0
-        for name, stat in self._files():
+        for name, stat in self._list_files():
             self.count += 1
             if self.count % REPORT_EVERY == 0:
                 report_progress(f"listing {self.root.name}", self.count, max(before, self.count))
@@ -109,25 +109,25 @@ class FolderSource(IndexedSource):
                 state = NO_STATE
             yield to_bytes(name), state + UNREAD
 
-    def _files(self) -> Iterator[tuple[str, Callable[[], os.stat_result]]]:
+    def _list_files(self) -> Iterator[tuple[str, Callable[[], os.stat_result]]]:
         """Yield the name of each file, and what asks the system about it."""
         if self.chosen is None:
             return find_images(self.root)
         return ((name, (self.root / name).stat) for name in self.chosen)
 
-    def _state(self) -> str:
+    def _compute_state(self) -> str:
         total = _RecordHash()
         for record in self._records():
             total.add(record)
         return str(total)
 
-    def _hashed(self) -> str:
+    def _hash_content(self) -> str:
         joint = hashlib.sha256()
-        rows = [row for _, row in self._read_through(self.index.records(), joint)]
+        rows = [row for _, row in self._add_digests(self.index.records(), joint)]
         self.index.rows[:] = np.frombuffer(b"".join(rows), self.kind)
         return joint.hexdigest()
 
-    def _written(self, folder: Path, before: Index | None) -> dict[str, Any]:
+    def _write_index(self, folder: Path, before: Index | None) -> dict[str, Any]:
         total, joint, settled = _RecordHash(), hashlib.sha256(), True
 
         def counted() -> Iterator[Record]:
@@ -138,17 +138,17 @@ class FolderSource(IndexedSource):
         def read() -> Iterator[Record]:
             nonlocal settled
             records = _reuse_digests(sort_records(counted(), folder), before)
-            for name, row in self._read_through(records, joint):
+            for name, row in self._add_digests(records, joint):
                 settled = settled and not row.startswith(NO_STATE)
                 yield name, row
 
         write_index(read(), folder)
         return {"state": str(total), "content": joint.hexdigest(), "settled": settled}
 
-    def _read_through(self, records: Iterable[Record], joint: Any) -> Iterator[Record]:
+    def _add_digests(self, records: Iterable[Record], joint: Any) -> Iterator[Record]:
         """Yield records with the digests of the files, and add all of them to a hash."""
         done = 0
-        for block in map_in_order(self._digests, blocks(records, FILES_AT_ONCE)):
+        for block in map_in_order(self._digest_all, blocks(records, FILES_AT_ONCE)):
             for name, row, word in block:
                 # Of a file that cannot be read the reason counts.
                 joint.update(_encode_pair(os.fsencode(to_name(name)), word))
@@ -156,7 +156,7 @@ class FolderSource(IndexedSource):
             done += len(block)
             report_progress(f"looking through {self.root.name}", done, self.count)
 
-    def _digests(self, records: list[Record]) -> list[tuple[bytes, bytes, str]]:
+    def _digest_all(self, records: list[Record]) -> list[tuple[bytes, bytes, str]]:
         return [(name, *self._digest(to_name(name), row)) for name, row in records]
 
     def _digest(self, name: str, row: bytes) -> tuple[bytes, str]:
@@ -194,7 +194,7 @@ class ZipSource(IndexedSource):
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self.path = path
-        self.called = str(path)
+        self.title = str(path)
         self._file = file
         self._archive = archive.open_without_directory(file)
         self._before = os.fstat(file.fileno())
@@ -220,7 +220,7 @@ class ZipSource(IndexedSource):
             raise FileChanged(f"{self.path} has changed while it was read; start again")
         return data
 
-    def weight(self) -> int:
+    def total_bytes(self) -> int:
         """Return the size of the zip."""
         return self._before.st_size
 
@@ -238,12 +238,12 @@ class ZipSource(IndexedSource):
             flaw = f"{self.path} is not a readable zip: {first_line(error)}"
             raise InputError(flaw) from None
 
-    def _state(self) -> str:
+    def _compute_state(self) -> str:
         return pack_state(self._before).hex()
 
-    def _hashed(self) -> str:
+    def _hash_content(self) -> str:
         """Hash the zip as it is."""
-        digest, size, done = hashlib.sha256(), self.weight(), 0
+        digest, size, done = hashlib.sha256(), self.total_bytes(), 0
         with self.path.open("rb") as file:
             while block := file.read(1 << 22):
                 digest.update(block)
@@ -251,10 +251,10 @@ class ZipSource(IndexedSource):
                 report_progress(f"looking through {self.path.name}", done, size)
         return digest.hexdigest()
 
-    def _written(self, folder: Path, before: Index | None) -> dict[str, Any]:
+    def _write_index(self, folder: Path, before: Index | None) -> dict[str, Any]:
         settled = is_settled(self._before)
         write_index(sort_records(self._records(), folder), folder)
-        return {"state": self._state(), "content": self._hashed(), "settled": settled}
+        return {"state": self._compute_state(), "content": self._hash_content(), "settled": settled}
 
 
 class JoinedSource(ImageSource):
@@ -266,34 +266,34 @@ class JoinedSource(ImageSource):
 
     def __init__(self, parts: Mapping[str, ImageSource]) -> None:
         self.parts = parts
-        self.called = " and ".join(part.called for part in parts.values())
+        self.title = " and ".join(part.title for part in parts.values())
 
-    def find(self, *, led: bool = False) -> None:
+    def find_files(self, *, led: bool = False) -> None:
         """Find the files of all parts.
 
         Raises:
             InputError: there are none in one of them.
         """
         for part in self.parts.values():
-            part.find(led=led)
+            part.find_files(led=led)
             if not part.names:
-                raise InputError(f"there are no images in {part.called}")
+                raise InputError(f"there are no images in {part.title}")
         self.names = JoinedNames({word: part.names for word, part in self.parts.items()})
 
     def read(self, place: int) -> bytes:
         """Return the bytes of one file."""
-        word, inner = self.names.place(place)
+        word, inner = self.names.locate(place)
         return self.parts[word].read(inner)
 
-    def weight(self) -> int:
+    def total_bytes(self) -> int:
         """Add up the parts."""
-        return sum(part.weight() for part in self.parts.values())
+        return sum(part.total_bytes() for part in self.parts.values())
 
-    def content(self) -> str:
+    def content_hash(self) -> str:
         """Hash all parts."""
         joint = hashlib.sha256()
         for word, part in self.parts.items():
-            joint.update(_encode_pair(os.fsencode(word), part.content()))
+            joint.update(_encode_pair(os.fsencode(word), part.content_hash()))
         return joint.hexdigest()
 
 

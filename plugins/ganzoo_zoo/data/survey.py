@@ -95,17 +95,17 @@ def survey(dataset: Dataset, sheet: bool = False) -> tuple[Survey, Tensor | None
 
 def _survey_files(dataset: ImageFiles, sheet: bool) -> tuple[Survey, Tensor | None]:
     shaping = dataset.shaping
-    with dataset.opened() as source, StatsTable() as looks:
-        source.find()
+    with dataset.open_source() as source, StatsTable() as looks:
+        source.find_files()
         if not source.names:
-            raise InputError(f"there are no images in {source.called}")
+            raise InputError(f"there are no images in {source.title}")
         broken = _inspect_files(source, looks)
         without = [place for place, _ in broken]
         kept = FilteredNames(source.names, without)
         told = [f"{source.names[place]}: {why}" for place, why in broken]
         if not kept:
             raise InputError(
-                f"none of the {len(broken)} images in {source.called} can be read; "
+                f"none of the {len(broken)} images in {source.title} can be read; "
                 f"the first is {told[0]}"
             )
         called, labels = dataset.classes(source, kept)
@@ -122,14 +122,14 @@ def _survey_files(dataset: ImageFiles, sheet: bool) -> tuple[Survey, Tensor | No
 def _survey_images(samples: Samples, sheet: bool) -> tuple[Survey, Tensor | None]:
     def look(place: int) -> ImageStats:
         image = samples.stored[place]
-        return ImageStats.at(to_pil(image), image, ("", ""))
+        return ImageStats.of(to_pil(image), image, ("", ""))
 
     with StatsTable() as looks:
         with closing(map_in_order(look, range(len(samples)))) as results:
             for one in results:
                 looks.add(one)
                 report_progress("looking at images", len(looks), len(samples))
-        looks.done()
+        looks.finish()
         found = _summarise(
             looks,
             samples.names,
@@ -165,7 +165,7 @@ def _inspect_files(source: ImageSource, looks: StatsTable) -> list[tuple[int, st
             with decoding.open_image(source.read(place)) as opened:
                 kind = (opened.format or "", opened.mode)
                 pixels = decoding.decode_pixels(opened, None)
-            return ImageStats.at(to_pil(pixels), pixels, kind)
+            return ImageStats.of(to_pil(pixels), pixels, kind)
         except Exception as error:  # decoders of broken files raise almost anything
             return decoding.describe_error(error)
 
@@ -179,7 +179,7 @@ def _inspect_files(source: ImageSource, looks: StatsTable) -> list[tuple[int, st
                 broken.append((place, one))
             report_progress("looking at images", place + 1, count)
     if len(looks):
-        looks.done()
+        looks.finish()
     return broken
 
 

@@ -43,7 +43,7 @@ class Unrolled(Loss):
     )
 
     @cached_property
-    def beneath(self) -> Loss:
+    def base_loss(self) -> Loss:
         """The loss that is unrolled."""
         return parse_options(
             registry.get(registry.LOSS, self.base), self.base_options, "loss.base_options."
@@ -52,31 +52,31 @@ class Unrolled(Loss):
     @property
     def recipe(self) -> Recipe:
         """That of the loss beneath."""
-        return self.beneath.recipe
+        return self.base_loss.recipe
 
     @property
     def independent_samples(self) -> bool:
         """Whether the loss beneath asks for it."""
-        return self.beneath.independent_samples
+        return self.base_loss.independent_samples
 
     @property
     def bounds_slope(self) -> bool:
         """Whether the loss beneath does."""
-        return self.beneath.bounds_slope
+        return self.base_loss.bounds_slope
 
     def constrain(self, discriminator: nn.Module) -> None:
         """Constrain the discriminator as the loss beneath does."""
-        self.beneath.constrain(discriminator)
+        self.base_loss.constrain(discriminator)
 
     def discriminator_loss(self, D, real, fake):
         """That of the loss beneath."""
-        return self.beneath.discriminator_loss(D, real, fake)
+        return self.base_loss.discriminator_loss(D, real, fake)
 
     def generator_loss(self, D, real, fake):
         """That of the loss beneath, against the discriminator some updates on."""
-        return self.beneath.generator_loss(self._ahead(D, real, fake), real, fake)
+        return self.base_loss.generator_loss(self._unroll(D, real, fake), real, fake)
 
-    def _ahead(self, D, real, fake):
+    def _unroll(self, D, real, fake):
         import torch
 
         if not isinstance(D, Discriminator):
@@ -85,7 +85,7 @@ class Unrolled(Loss):
             name: value.requires_grad_() for name, value in D.detached_parameters().items()
         }
         for _ in range(self.unrolled_steps):
-            terms = self.beneath.discriminator_loss(D.at(parameters), real, fake)
+            terms = self.base_loss.discriminator_loss(D.at(parameters), real, fake)
             total = torch.stack(list(terms.values())).sum()
             found = torch.autograd.grad(total, list(parameters.values()), create_graph=True)
             slopes = dict(zip(parameters, found, strict=True))

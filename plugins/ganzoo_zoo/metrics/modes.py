@@ -57,9 +57,11 @@ class Modes(Evaluator):
                 "modes can only judge data that know their true modes, such as ring, or data that "
                 "have classes and a classifier of their own, such as digits"
             )
-        return self._points(fake, spec) if spec.modes is not None else _score_classes(fake, real)
+        return (
+            self._score_points(fake, spec) if spec.modes is not None else _score_classes(fake, real)
+        )
 
-    def _points(self, fake: SampleSet, spec: DataSpec) -> list[Score]:
+    def _score_points(self, fake: SampleSet, spec: DataSpec) -> list[Score]:
         import torch
 
         centres = torch.tensor(spec.modes)

@@ -62,7 +62,7 @@ def time_parts(trainer: Trainer, clock: Clock) -> Iterator[StepTimer]:
     watch, state, loss = StepTimer(trainer, clock), trainer.state, trainer.loss
     hook = state.generator_optimizer.register_step_post_hook(lambda *_: watch.begin("rest"))
     with (
-        _mark_calls(trainer.feed, "batch", watch, "data", "discriminator"),
+        _mark_calls(trainer.loader, "batch", watch, "data", "discriminator"),
         _mark_calls(state.generator_ema, "follow", watch, "ema", "rest"),
     ):
         trainer.loss = _TimedLoss(loss, watch)
@@ -97,11 +97,11 @@ class _TimedLoss:
 
     def __init__(self, loss: Loss, watch: StepTimer) -> None:
         self._loss = loss
-        self._watch = watch
+        self._timer = watch
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loss, name)
 
     def constrain(self, discriminator: Any) -> None:
         self._loss.constrain(discriminator)
-        self._watch.begin("generator")
+        self._timer.begin("generator")

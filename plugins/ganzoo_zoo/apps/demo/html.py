@@ -117,7 +117,7 @@ def _scores(model: Model) -> Iterator[tuple[str, str]]:
         better = "higher" if row.higher_is_better else "lower"
         yield (
             row.metric,
-            f"{row.shown()} ({better} is better; {row.fake_samples:,} fakes against "
+            f"{row.format_value()} ({better} is better; {row.fake_samples:,} fakes against "
             f"{row.real_samples:,} reals of {row.data.get('name', '')})",
         )
 

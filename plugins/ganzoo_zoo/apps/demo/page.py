@@ -112,13 +112,13 @@ def build_page(studio: Session) -> gr.Blocks:
             with gr.Column(scale=1, min_width=260):
                 choices = _Controls(studio)
             with gr.Column(scale=3, min_width=320), gr.Tabs():
-                if studio.translates:
+                if studio.can_translate:
                     with gr.Tab("Translate"):
                         _add_translate_tab(studio, choices)
                 else:
                     with gr.Tab("Samples"):
                         _add_sample_tab(studio, choices, page)
-                if studio.walks:
+                if studio.can_walk:
                     with gr.Tab("Walk"):
                         _add_walk_tab(studio, choices)
                 if studio.spec.is_image:
@@ -135,9 +135,9 @@ class _Controls:
 
     def __init__(self, studio: Session) -> None:
         self.controls: list[Any] = []
-        self._first = "source" if studio.translates else "seed"
-        self._classes, self._truncates = bool(studio.classes), studio.truncates
-        if studio.translates:
+        self._first = "source" if studio.can_translate else "seed"
+        self._classes, self._truncates = bool(studio.classes), studio.can_truncate
+        if studio.can_translate:
             self.source = gr.Image(
                 label="Image to translate",
                 type="filepath",
@@ -150,11 +150,11 @@ class _Controls:
             self.controls.append(self.source)
         else:
             self.seed = gr.Number(0, label="Seed", step=1)
-            self.anew = gr.Button("Random seed")
+            self.random_seed = gr.Button("Random seed")
             self.controls.append(self.seed)
         if self._classes:
             named = [(name, number) for number, name in enumerate(studio.classes)]
-            every = [] if studio.translates else [("every class in turn", EVERY_CLASS)]
+            every = [] if studio.can_translate else [("every class in turn", EVERY_CLASS)]
             self.controls.append(
                 gr.Dropdown([*every, *named], value=(every or named)[0][1], label="Class")
             )
@@ -180,7 +180,7 @@ class _Controls:
 def _add_sample_tab(studio: Session, choices: _Controls, page: gr.Blocks) -> None:
     count = gr.Slider(
         1,
-        studio.most,
+        studio.max_samples,
         value=_default_count(studio, ROWS),
         step=1,
         label="Number of samples",
@@ -189,17 +189,17 @@ def _add_sample_tab(studio: Session, choices: _Controls, page: gr.Blocks) -> Non
     shown = _Output("Samples", studio.spec.is_image)
 
     def sample(count: Any, *values: Any, progress: Any = PROGRESS) -> list[Any]:
-        return shown.of(
+        return shown.updates(
             studio.sample(
                 count=count, listener=_progress_listener(progress), **choices.read([*values])
             )
         )
 
     own = [count, *choices.controls]
-    shown.when(ask.click, sample, own)
-    shown.when(page.load, sample, own)
-    anew = choices.anew.click(_draw_seed, outputs=choices.seed, api_visibility="private")
-    shown.when(anew.then, sample, own)
+    shown.bind(ask.click, sample, own)
+    shown.bind(page.load, sample, own)
+    anew = choices.random_seed.click(_draw_seed, outputs=choices.seed, api_visibility="private")
+    shown.bind(anew.then, sample, own)
 
 
 def _add_translate_tab(studio: Session, choices: _Controls) -> None:
@@ -207,9 +207,9 @@ def _add_translate_tab(studio: Session, choices: _Controls) -> None:
     shown = _Output("Translation", singles=False)
 
     def translate(*values: Any) -> list[Any]:
-        return shown.of(studio.translate(**choices.read([*values])))
+        return shown.updates(studio.translate(**choices.read([*values])))
 
-    shown.when(ask.click, translate, choices.controls)
+    shown.bind(ask.click, translate, choices.controls)
 
 
 def _add_walk_tab(studio: Session, choices: _Controls) -> None:
@@ -224,7 +224,11 @@ def _add_walk_tab(studio: Session, choices: _Controls) -> None:
             1, MOST_FRAMES, value=WALK_FRAMES, step=1, label="Frames from seed to seed"
         )
         count = gr.Slider(
-            1, studio.most, value=_default_count(studio, 1), step=1, label="Samples side by side"
+            1,
+            studio.max_samples,
+            value=_default_count(studio, 1),
+            step=1,
+            label="Samples side by side",
         )
     with gr.Row():
         loop = gr.Checkbox(True, label="End where it began")
@@ -238,15 +242,15 @@ def _add_walk_tab(studio: Session, choices: _Controls) -> None:
         *own, loop, format = values[:5]
         said = choices.read([*values[5:]])
         del said["seed"]
-        return shown.of(
+        return shown.updates(
             studio.walk(*own, loop, format, listener=_progress_listener(progress), **said)
         )
 
-    shown.when(ask.click, walk, [seeds, frames, count, loop, format, *choices.controls])
+    shown.bind(ask.click, walk, [seeds, frames, count, loop, format, *choices.controls])
 
 
 def _add_nearest_tab(studio: Session, choices: _Controls) -> None:
-    what = "the translation" if studio.translates else f"the first {FAKES} samples"
+    what = "the translation" if studio.can_translate else f"the first {FAKES} samples"
     gr.HTML(
         f"<p>Puts the training images that are nearest to {what} beside them. The training data "
         "are read for it, when this is first asked.</p>"
@@ -305,12 +309,12 @@ class _Output:
                 )
             self.outputs.append(self.gallery)
 
-    def when(self, event: Callable[..., Any], work: Callable[..., Any], inputs: list[Any]) -> None:
+    def bind(self, event: Callable[..., Any], work: Callable[..., Any], inputs: list[Any]) -> None:
         """Show what some work returns, or why it failed, whenever an event happens."""
         said = _catch_errors(work, self.outputs, self.outputs.index(self.words))
         event(said, inputs=inputs, outputs=self.outputs, **ONE_AT_A_TIME)
 
-    def of(self, drawn: MediaFile) -> list[Any]:
+    def updates(self, drawn: MediaFile) -> list[Any]:
         """Return the updates of its components, in the order of ``outputs``."""
         film = drawn.file.suffix == ".mp4"
         path = str(drawn.file)
@@ -337,7 +341,7 @@ def _find_upload(sent: Any) -> str | None:
 def _default_count(studio: Session, rows: int) -> int:
     """Return how many samples are drawn unless another number is asked for."""
     images = rows * choose_columns(len(studio.classes) or None)
-    return min(studio.most, images if studio.spec.is_image else POINTS)
+    return min(studio.max_samples, images if studio.spec.is_image else POINTS)
 
 
 def _draw_seed() -> int:

@@ -130,7 +130,7 @@ def serve(
         # Or Gradio would read whatever file a request names, as where others serve its page.
         page.has_launched = True
         gr.mount_gradio_app(app, page, "/", **settings())
-        upload = 2 * UPLOAD if studio.translates else 0  # the envelope has its size too
+        upload = 2 * UPLOAD if studio.can_translate else 0  # the envelope has its size too
         app.add_middleware(Guard, names=[host], upload=upload)
 
         class Server(uvicorn.Server):

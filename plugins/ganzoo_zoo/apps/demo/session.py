@@ -112,12 +112,12 @@ class Session:
     # What the model can.
 
     @property
-    def translates(self) -> bool:
+    def can_translate(self) -> bool:
         """Whether it makes images from images, and not from seeds."""
         return self.model.architecture.takes_images
 
     @property
-    def truncates(self) -> bool:
+    def can_truncate(self) -> bool:
         """Whether variety can be traded for quality."""
         try:
             self.model.truncated(TRUNCATIONS[1])
@@ -126,7 +126,7 @@ class Session:
         return True
 
     @property
-    def walks(self) -> bool:
+    def can_walk(self) -> bool:
         """Whether there is a way from seed to seed."""
         try:
             self.model.walk_inputs(1, (0, 1), 1)
@@ -142,7 +142,7 @@ class Session:
         return self.spec.class_names or tuple(map(str, range(self.spec.classes or 0)))
 
     @property
-    def most(self) -> int:
+    def max_samples(self) -> int:
         """Samples that can be drawn at once."""
         most = MOST_IMAGES if self.spec.is_image else MOST_POINTS
         return max(1, min(most, NUMBERS // self.spec.size))
@@ -161,7 +161,7 @@ class Session:
 
         Args:
             seed: 0 to :data:`LARGEST_SEED`.
-            count: 1 to :attr:`most`.
+            count: 1 to :attr:`max_samples`.
             label: Class of all of them; every class in turn if None.
             truncation: As for :meth:`ganzoo.Model.sample`, within :data:`TRUNCATIONS`.
             listener: Is told how far it is.
@@ -170,17 +170,19 @@ class Session:
             InputError: something is out of bounds, or the model cannot do it.
         """
         seed = check_whole(seed, "seed", 0, LARGEST_SEED)
-        count = check_whole(count, "number of samples", 1, self.most)
-        truncation, label = self._truncation(truncation), self._label(label)
-        with self._working(listener) as place:
+        count = check_whole(count, "number of samples", 1, self.max_samples)
+        truncation, label = self._check_truncation(truncation), self._check_label(label)
+        with self._answer_folder(listener) as place:
             inputs = self.model.inputs(count, seed, label)
             stored = self.model.sample_stored(count, seed, label=label, truncation=truncation)
             texts = provenance(self.model.title, seed, truncation)
             file = place / f"samples-{seed}.png"
             save_png(render_model_samples(self.model, stored, label), file, texts)
-            how = self._how(label, truncation)
-            about = f"{self._counted(count)}, seed {seed}{how}"
-            return MediaFile(file, about, self._singles(place, stored, inputs.labels, seed, texts))
+            how = self._describe_options(label, truncation)
+            about = f"{self._describe_count(count)}, seed {seed}{how}"
+            return MediaFile(
+                file, about, self._save_singles(place, stored, inputs.labels, seed, texts)
+            )
 
     def walk(
         self,
@@ -210,8 +212,8 @@ class Session:
         """
         stops = _parse_seeds(seeds)
         frames = check_whole(frames, "number of frames", 1, MOST_FRAMES)
-        count = check_whole(count, "number of samples", 1, self.most)
-        truncation, label = self._truncation(truncation), self._label(label)
+        count = check_whole(count, "number of samples", 1, self.max_samples)
+        truncation, label = self._check_truncation(truncation), self._check_label(label)
         if format not in MOVIES:
             raise InputError(f"a movie is one of {', '.join(MOVIES)}")
         total = frames * len(stops)
@@ -220,7 +222,7 @@ class Session:
                 f"{total} frames of {count} samples are too many here: ask for fewer seeds, "
                 "frames or samples"
             )
-        with self._working(listener) as place:
+        with self._answer_folder(listener) as place:
             file = place / f"walk-{'-'.join(map(str, stops))}.{format}"
             write_walk(
                 self.model,
@@ -234,8 +236,8 @@ class Session:
                 device=self.device,
             )
         way = " to ".join(map(str, [*stops, stops[0]] if loop else stops))
-        how = self._how(label, truncation)
-        return MediaFile(file, f"Walk of {self._counted(count)} from seed {way}{how}")
+        how = self._describe_options(label, truncation)
+        return MediaFile(file, f"Walk of {self._describe_count(count)} from seed {way}{how}")
 
     def translate(self, source: str | None, label: int | None) -> MediaFile:
         """Translate an image to a class.
@@ -247,8 +249,8 @@ class Session:
         Raises:
             InputError: there is no image or no class, or the file cannot be read.
         """
-        with self._working(None) as place:
-            stored, label = self._translated(place, source, label)
+        with self._answer_folder(None) as place:
+            stored, label = self._translate_file(place, source, label)
             file = place / "translated.png"
             save_png(
                 render_model_samples(self.model, stored, label),
@@ -282,16 +284,16 @@ class Session:
         """
         if not self.spec.is_image:
             raise InputError("these samples are points, and no images")
-        with self._working(listener) as place:
-            if self.translates:
-                stored, label = self._translated(place, source, label)
+        with self._answer_folder(listener) as place:
+            if self.can_translate:
+                stored, label = self._translate_file(place, source, label)
                 labels, seed = torch.tensor([label]), 0
             else:
                 seed = check_whole(seed, "seed", 0, LARGEST_SEED)
-                truncation, label = self._truncation(truncation), self._label(label)
+                truncation, label = self._check_truncation(truncation), self._check_label(label)
                 labels = self.model.inputs(FAKES, seed, label).labels
                 stored = self.model.sample_stored(FAKES, seed, label=label, truncation=truncation)
-            search = self._searched()
+            search = self._load_search()
             texts = provenance(self.model.title, seed, truncation)
             near = search.nearest(stored, NEAREST)
             rows = []
@@ -300,16 +302,16 @@ class Session:
                 about = f"Generated image {i + 1}" + (f", class {name}" if name else "")
                 own = Tile(_small_png(image, texts), about, name)
                 rows.append([own, *(_neighbour_tile(search.samples, one) for one in found)])
-            return Comparison(rows, len(search.searched), len(search.samples))
+            return Comparison(rows, len(search.candidates), len(search.samples))
 
     # Its parts.
 
-    def _label(self, label: int | None) -> int | None:
+    def _check_label(self, label: int | None) -> int | None:
         if label is None:
             return None
         return check_whole(label, "class", 0, len(self.classes) - 1) if self.classes else None
 
-    def _truncation(self, truncation: object) -> float | None:
+    def _check_truncation(self, truncation: object) -> float | None:
         if truncation is None:
             return None
         low, high = TRUNCATIONS
@@ -317,15 +319,15 @@ class Session:
             raise InputError(f"truncation is a number from {low} to {high}")
         return float(truncation)
 
-    def _counted(self, count: int) -> str:
+    def _describe_count(self, count: int) -> str:
         kind = "image" if self.spec.is_image else "point"
         return f"{count:,} generated {kind}" + ("" if count == 1 else "s")
 
-    def _how(self, label: int | None, truncation: float | None) -> str:
+    def _describe_options(self, label: int | None, truncation: float | None) -> str:
         asked = "" if label is None else f", class {self.classes[label]}"
         return asked + ("" if truncation is None else f", truncation {truncation:g}")
 
-    def _singles(
+    def _save_singles(
         self,
         place: Path,
         stored: Tensor,
@@ -343,7 +345,9 @@ class Session:
             found.append((file, f"Generated image {i + 1}{named}"))
         return found
 
-    def _translated(self, place: Path, source: str | None, label: int | None) -> tuple[Tensor, int]:
+    def _translate_file(
+        self, place: Path, source: str | None, label: int | None
+    ) -> tuple[Tensor, int]:
         if source is None:
             raise InputError("choose an image first")
         label = check_whole(label, "class", 0, len(self.classes) - 1)
@@ -358,13 +362,13 @@ class Session:
             raise InputError(f"the image cannot be read: {reason}") from None
         return self.model.translate_stored(images.batch(torch.arange(1)), label), label
 
-    def _searched(self) -> NeighbourSearch:
+    def _load_search(self) -> NeighbourSearch:
         if self._search is None:
             self._search = NeighbourSearch(read_training_samples(self.model.config))
         return self._search
 
     @contextmanager
-    def _working(self, listener: Listener | None) -> Iterator[Path]:
+    def _answer_folder(self, listener: Listener | None) -> Iterator[Path]:
         """Give a new folder for the files of an answer, and be told how far the work is."""
         # The page copies the files of an answer before the next one is asked for.
         while len(self._answers) > 1:

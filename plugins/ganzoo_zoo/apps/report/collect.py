@@ -32,7 +32,7 @@ class ReportData:
     history: History
     progress: training.Progress
     pictures: pictures.Pictures
-    looks: ModelAnalysis
+    analysis: ModelAnalysis
     scores: scores.Scores
     surfaces: dict[int, Surface]
     """Of the pictures that are shown, by their steps."""
@@ -40,7 +40,7 @@ class ReportData:
     missing: list[str] = field(default_factory=list)
 
     @property
-    def translates(self) -> bool:
+    def takes_images(self) -> bool:
         """Whether its generator takes images; it does not if its package is not here to ask."""
         try:
             return self.config.architecture.build(ARCHITECTURE).takes_images
@@ -88,7 +88,7 @@ def gather_run(run: Run, neighbours: int) -> ReportData:
     surfaces: dict[int, Surface] = {}
     for step in [picture.step for picture in taken.taken]:
         own = seen.surface if step == progress.model else None
-        if (file := kept.surface(step)).exists():
+        if (file := kept.surface_path(step)).exists():
             what = f"the surface of step {step}"
             own = tried(what, lambda file=file: read_surface(file), own)
         surfaces |= {} if own is None else {step: own}

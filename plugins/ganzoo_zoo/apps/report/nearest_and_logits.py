@@ -71,7 +71,7 @@ class Neighbours:
     total: int
     mirrored: bool
     """Whether mirrored training samples were searched too."""
-    apart: str
+    real_distance: str
     """How far training samples are from each other, in words; empty if unknown."""
 
 
@@ -164,7 +164,7 @@ def _make_fakes(model: Model, samples: Samples, count: int) -> Samples:
 def _find_neighbours(model: Model, samples: Samples, made: Samples, count: int) -> Neighbours:
     search = NeighbourSearch(samples)
     near = search.nearest(made.stored[:count], NEAREST)
-    apart = search.apart(REFERENCE)
+    apart = search.median_spacing(REFERENCE)
     names = samples.spec.class_names or tuple(map(str, range(samples.spec.classes or 0)))
     side = SIDES[count > FEW]
     texts = images.provenance(model.title, SEED)
@@ -189,7 +189,7 @@ def _find_neighbours(model: Model, samples: Samples, made: Samples, count: int) 
             for i, each in enumerate(near)
         ),
         model.architecture.takes_images,
-        len(search.searched),
+        len(search.candidates),
         len(samples),
         samples.flip,
         "" if apart is None else f"{apart:.1f}",

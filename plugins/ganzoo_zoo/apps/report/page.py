@@ -40,16 +40,16 @@ def write_report(run: Run, path: Path, neighbours: int) -> Report:
     found = gather_run(run, neighbours)
     frames = _build_frames(found)
     plots = [charts.draw_curves(title, curves) for title, curves in found.history.curves.items()]
-    if found.looks.logits:
-        plots.append(found.looks.logits)
+    if found.analysis.logits:
+        plots.append(found.analysis.logits)
     page = _render_page(found, frames, plots)
     write_text(path, page)
-    rows = found.looks.neighbours.rows if found.looks.neighbours else ()
+    rows = found.analysis.neighbours.rows if found.analysis.neighbours else ()
     return Report(
         run=run.path,
         file=path,
         bytes=len(page.encode()),
-        finished=found.progress.finished,
+        finished=found.progress.is_finished,
         step=found.progress.step,
         steps=found.progress.steps,
         curves=tuple(plot.title for plot in (*plots, *found.scores.charts)),
@@ -65,7 +65,7 @@ def write_report(run: Run, path: Path, neighbours: int) -> Report:
 
 def _build_frames(found: ReportData) -> list[Frame]:
     what = "Sample picture"
-    if found.translates:
+    if found.takes_images:
         what = "Sources, a row of translations below each row of them,"
     frames = []
     for picture in found.pictures.taken:
@@ -91,7 +91,7 @@ def _render_page(found: ReportData, frames: list[Frame], plots: list[charts.Char
         lstrip_blocks=True,
         finalize=_escape_unprintable,
     )
-    environment.filters["begun"] = text.capitalise
+    environment.filters["capitalise"] = text.capitalise
     css, script = ((HERE / name).read_text(encoding="utf-8") for name in (CSS, SCRIPT))
     every = [*plots, *found.scores.charts]
     return environment.get_template(TEMPLATE).render(
@@ -113,10 +113,10 @@ def _render_page(found: ReportData, frames: list[Frame], plots: list[charts.Char
         not_plotted="Fewer than two lines were logged." if found.progress.steps else "",
         about_curves=text.about_curves(found),
         scores=found.scores,
-        neighbours=found.looks.neighbours,
+        neighbours=found.analysis.neighbours,
         about_neighbours=text.about_neighbours(found),
         commands=training.commands(found.config),
-        about_again=text.about_reproduction(found),
+        about_reproduction=text.about_reproduction(found),
         versions=training.versions(found.config),
         origin=list(text.origin(found)),
         parts=list(training.parts(found.config)),

@@ -42,7 +42,7 @@ class Encoding:
     quality: int
     side: int
     """Pixels of its longer side, at most."""
-    said: str
+    description: str
 
 
 ENCODINGS = (
@@ -188,7 +188,7 @@ def _fit_budget(files: dict[int, Path], budget: int) -> tuple[list[Picture], str
             continue
         made = [known.get(step) or _embed_encoded(step, path, way) for step, path in files.items()]
         if sum(len(each.uri) for each in made) <= budget * 4 / 3 or len(made) == 1:
-            return made, way.said
+            return made, way.description
     fewer = choose_steps(sorted(files), max(1, len(files) // 2))
     if len(fewer) == len(files):
         return [_embed_unchanged(step, path) for step, path in files.items()], ""

@@ -125,7 +125,7 @@ def _better_word(row: ScoreRow) -> str:
 
 
 def _format_score(row: ScoreRow | None) -> str:
-    return "" if row is None else row.shown().replace("+-", "±")
+    return "" if row is None else row.format_value().replace("+-", "±")
 
 
 def _protocol(row: ScoreRow) -> tuple[tuple[str, str], ...]:

@@ -26,7 +26,7 @@ def sections(found: ReportData, *, plotted: bool) -> Iterator[tuple[str, str]]:
     if plotted or found.progress.steps:
         yield "curves", "Curves"
     yield "scores", "Scores"
-    if found.looks.neighbours:
+    if found.analysis.neighbours:
         yield "neighbours", "Neighbours"
     yield "again", "Do it again"
     yield "options", "Options"
@@ -37,7 +37,7 @@ def sections(found: ReportData, *, plotted: bool) -> Iterator[tuple[str, str]]:
 def status(found: ReportData) -> str:
     """Say how far the run came."""
     at = found.progress
-    if at.finished:
+    if at.is_finished:
         done = f"all {at.steps:,} steps are done" if at.steps else "no steps were asked for"
         return f"Finished: {done}."
     said = f"Not finished: {at.step:,} of {at.steps:,} steps were seen."
@@ -64,7 +64,7 @@ def warnings(found: ReportData) -> Iterator[str]:
 def about_frames(found: ReportData) -> str:
     """Say what the sample pictures show."""
     said = ["The averaged generator, with the same latents at each step."]
-    if found.translates:
+    if found.takes_images:
         said = ["The averaged generator: a row of sources, and below it what they became."]
     if (spec := found.progress.spec) and not spec.is_image and spec.modes:
         said.append("Circles are the true modes; points beyond the frame lie on its edge.")
@@ -96,7 +96,7 @@ def about_curves(found: ReportData) -> str:
 
 def about_neighbours(found: ReportData) -> str:
     """Say what stands beside what; nothing if nothing does."""
-    near = found.looks.neighbours
+    near = found.analysis.neighbours
     if near is None:
         return ""
     what = "Translations of training images" if near.translated else "Generated images of seed 0"
@@ -108,9 +108,9 @@ def about_neighbours(found: ReportData) -> str:
         f"{', mirrored ones too' if near.mirrored else ''}, by their pixels. Numbers are root mean "
         "square differences of levels from 0 to 255; 0 is a copy."
     ]
-    if near.apart:
+    if near.real_distance:
         said.append(
-            f"Training images are {near.apart} from their nearest other one, by the median."
+            f"Training images are {near.real_distance} from their nearest other one, by the median."
         )
     said.append("Pixels do not find a copy that was moved or recoloured.")
     return " ".join(said)
@@ -144,7 +144,7 @@ def facts(found: ReportData) -> Iterator[tuple[str, str, str]]:
             shape = f"points of {at.spec.size} numbers"
         count = at.spec.classes or 0
         yield "Samples", shape, f"{count:,} class{'' if count == 1 else 'es'}" if count else ""
-    if sizes := found.looks.parameters:
+    if sizes := found.analysis.parameters:
         words = [f"{word} {count:,}" for word, count in sizes.items()]
         yield "Parameters", ", ".join(words), ""
     yield "Seed", str(train.seed), ""

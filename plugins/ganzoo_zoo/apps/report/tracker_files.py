@@ -26,7 +26,7 @@ class TrackerFiles:
         self.warnings = self.path / "warnings.jsonl"
         self.surfaces = self.path / "surfaces"
 
-    def surface(self, step: int) -> Path:
+    def surface_path(self, step: int) -> Path:
         """Return where the surface of a step is."""
         return self.surfaces / f"{step:08d}.png"
 

@@ -41,13 +41,13 @@ class ReportedRun:
     def __init__(self, folder: Path, neighbours: int, step: int) -> None:
         self.folder = folder
         self.neighbours = neighbours
-        self.kept = TrackerFiles(folder)
-        self.kept.surfaces.mkdir(parents=True, exist_ok=True)
-        drop_lines_after(self.kept.logits, step)
-        for path in self.kept.surfaces.glob("*.png"):
+        self.files = TrackerFiles(folder)
+        self.files.surfaces.mkdir(parents=True, exist_ok=True)
+        drop_lines_after(self.files.logits, step)
+        for path in self.files.surfaces.glob("*.png"):
             if STEP_FOLDER.fullmatch(path.stem) and int(path.stem) > step:
                 path.unlink()
-        self._told = False
+        self._machine_written = False
 
     def metrics(self, row: dict[str, Any]) -> None:
         """Leave lines alone: they are a file of the run."""
@@ -59,31 +59,31 @@ class ReportedRun:
         self, step: int, discriminator: nn.Module, fake: Samples, real: Samples
     ) -> None:
         """Keep logits, the machine that they were found on, and of points their surface."""
-        if not self._told:
+        if not self._machine_written:
             device = next(discriminator.parameters()).device
-            write_text(self.kept.machine, to_json(_describe_machine(device)))
-            self._told = True
+            write_text(self.files.machine, to_json(_describe_machine(device)))
+            self._machine_written = True
         try:
-            self._look(step, discriminator, fake, real)
+            self._record(step, discriminator, fake, real)
         except GanzooError:
             return  # it diverges, which the run itself says, and whose report is wanted
 
-    def _look(self, step: int, discriminator: nn.Module, fake: Samples, real: Samples) -> None:
+    def _record(self, step: int, discriminator: nn.Module, fake: Samples, real: Samples) -> None:
         conditional = fake.labels is not None
         row: dict[str, Any] = {"step": step}
         for name, samples in zip(NAMES, (real, fake), strict=True):
             some = samples.subset(even_indices(len(samples), JUDGED))
             logits = compute_logits(discriminator, some, conditional=conditional)
             row[name] = logits.mean().item()
-        drop_lines_after(self.kept.logits, step - 1)  # a resumed run comes here again
-        append_line(self.kept.logits, row)
+        drop_lines_after(self.files.logits, step - 1)  # a resumed run comes here again
+        append_line(self.files.logits, row)
         if has_surface(real.spec, conditional=conditional):
             texts = {"Description": f"The discriminator's logits over the plane, step {step}"}
-            compute_surface(discriminator, real.spec).save(self.kept.surface(step), texts)
+            compute_surface(discriminator, real.spec).save(self.files.surface_path(step), texts)
 
-    def warned(self, step: int, message: str) -> None:
+    def warning(self, step: int, message: str) -> None:
         """Keep what the run's own files do not: that it diverged, and what it did then."""
-        append_line(self.kept.warnings, {"step": step, "message": message})
+        append_line(self.files.warnings, {"step": step, "message": message})
 
     def close(self) -> None:
         """Write the report."""

@@ -63,7 +63,7 @@ class Progress:
     """How often it went back after it diverged, as its newest checkpoint says."""
 
     @property
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether all steps were done and the model is there."""
         return self.model == self.steps
 

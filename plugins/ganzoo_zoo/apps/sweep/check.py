@@ -34,7 +34,7 @@ def check_cells(cells: Iterable[Cell], plan: Plan, warned: Callable[[str], None]
     """
     for data, combinations in _group_by_data(cells):
         samples = data.build(DATASET).read()
-        for message in samples.complaints():
+        for message in samples.describe_skipped():
             warned(message)
         _check_metrics(plan, samples)
         for cell in combinations:
@@ -64,7 +64,7 @@ def _check_metrics(plan: Plan, samples: Samples) -> None:
     evaluators = choose_metrics(plan.metrics or None, samples.spec)
     extractors = Extractors(None, None, samples.spec, resolve_device("cpu"))
     with preserve_rng_state():
-        extractors.load(evaluators.values())
+        extractors.load_for(evaluators.values())
 
 
 def _find_warnings(config: RunConfig, samples: Samples) -> list[str]:

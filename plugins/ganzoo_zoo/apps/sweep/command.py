@@ -224,7 +224,7 @@ def _finish(results: Results, as_json: bool) -> None:
         note(line)
     failed = results.failed
     for cell in failed:
-        note(f"failed: {cell.words}: {results.verdicts[cell.name].error}")
+        note(f"failed: {cell.label}: {results.verdicts[cell.name].error}")
     note(f"in {results.folder}: {', '.join(results.files())}")
     if failed:
         raise GanzooError(

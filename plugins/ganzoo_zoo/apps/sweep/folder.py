@@ -77,7 +77,7 @@ def continue_plan(folder: Path, plan: Plan, cells: Iterable[Cell]) -> Plan:
         if mine != theirs:
             raise InputError(f"{again}, of another --{word}; {ways}")
     for cell in before.grid.cells():
-        if cell.name not in cells or not cells[cell.name].same(cell):
+        if cell.name not in cells or not cells[cell.name].is_same_run(cell):
             raise InputError(f"{again}, with a run {cell.name} that is not in this one; {ways}")
     return plan.model_copy(update={"threads": before.threads})
 

@@ -43,7 +43,7 @@ class Grid(Options):
         """Return the number of runs."""
         return math.prod(len(values) for _, values in self._axes())
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """Say how many runs there are, and why."""
         parts = [f"{len(values)} {what}" for what, values in self._axes() if len(values) > 1]
         size = self.size()
@@ -58,7 +58,7 @@ class Grid(Options):
                 a value is given twice, or there are too many runs.
         """
         if self.size() > MOST:
-            raise InputError(f"{self.in_words()}; a sweep has at most {MOST:,}, so make several")
+            raise InputError(f"{self.describe()}; a sweep has at most {MOST:,}, so make several")
         for what, values in self._axes():
             if twice := [value for value in values if values.count(value) > 1]:
                 raise InputError(f"{what}: {twice[0]} is given twice")
@@ -66,11 +66,11 @@ class Grid(Options):
             raise InputError(f"{SEED} is set by --seeds")
         cells: dict[str, Cell] = {}
         runs: dict[str, str] = {}
-        for cell in self._combined():
+        for cell in self._combine():
             number = 2
             name = cell.name
             while cell.name in cells:
-                cell = cell.called(f"{name}-{number}")
+                cell = cell.with_name(f"{name}-{number}")
                 number += 1
             cells[cell.name] = cell
             first = runs.setdefault(cell.config.model_dump_json(), cell.name)
@@ -84,7 +84,7 @@ class Grid(Options):
         yield from self.settings.items()
         yield "seeds", self.seeds
 
-    def _combined(self) -> Iterator[Cell]:
+    def _combine(self) -> Iterator[Cell]:
         varied = [key for key, values in self.settings.items() if len(values) > 1]
         axes = (self.seeds, self.architectures, self.losses or (None,), *self.settings.values())
         for seed, architecture, loss, *values in itertools.product(*axes):
@@ -128,15 +128,15 @@ class Cell:
     config: RunConfig
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """What messages call it."""
         return f"{describe_combination(self.combination)}, seed {self.seed}"
 
-    def called(self, name: str) -> Cell:
+    def with_name(self, name: str) -> Cell:
         """Return the same run under another name."""
         return Cell(**{**vars(self), "name": name})
 
-    def same(self, other: Cell) -> bool:
+    def is_same_run(self, other: Cell) -> bool:
         """Tell whether another cell is the same run, by the names and values it was given."""
         return {**vars(self), "config": None} == {**vars(other), "config": None}
 

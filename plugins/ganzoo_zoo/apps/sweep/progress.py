@@ -19,27 +19,27 @@ class Progress(ProgressBar, SweepObserver):
         self.steps = 0
         self.done: dict[str, int] = {}
 
-    def started(self, folder: Path, grid: Grid, done: int, steps: int) -> None:
+    def on_start(self, folder: Path, grid: Grid, done: int, steps: int) -> None:
         """Say what is swept and where."""
         going_on = f", {done} of them done before" if done else ""
-        note(f"{grid.in_words()} in {folder}{going_on}")
+        note(f"{grid.describe()} in {folder}{going_on}")
         self.steps = steps
 
-    def stepped(self, cell: Cell, step: int) -> None:
+    def on_step(self, cell: Cell, step: int) -> None:
         """Count the steps of all runs."""
         self.done[cell.name] = step
         self("steps of all runs", sum(self.done.values()), self.steps)
 
-    def ended(self, cell: Cell, verdict: Verdict, seconds: float, left: int, wait: float) -> None:
+    def on_end(self, cell: Cell, verdict: Verdict, seconds: float, left: int, wait: float) -> None:
         """Say how a run ended, and how many are left."""
-        self.stepped(cell, cell.config.train.steps)
+        self.on_step(cell, cell.config.train.steps)
         found = f"failed: {verdict.error}"
         if verdict.error is None:
             first = verdict.scores[0]
-            found = f"{first.metric} {first.shown()}"
+            found = f"{first.metric} {first.format_value()}"
         more = f"; {left} left, about {format_duration(wait)}" if left else ""
-        note(f"{cell.words}: {found}, after {format_duration(seconds)}{more}")
+        note(f"{cell.label}: {found}, after {format_duration(seconds)}{more}")
 
-    def warned(self, message: str) -> None:
+    def on_warning(self, message: str) -> None:
         """Print a warning."""
         note(f"warning: {message}")

@@ -52,7 +52,7 @@ class Mean:
         """What puts the best first."""
         return -self.value if self.higher_is_better else self.value
 
-    def shown(self) -> str:
+    def as_text(self) -> str:
         """Return it as tables show it."""
         return f"{self.value:.4f}" + ("" if self.std is None else f" +- {self.std:.4f}")
 
@@ -85,7 +85,7 @@ class Results:
         self.folder = folder
         self.cells = cells
         self.verdicts = verdicts
-        self.lines = self._ranked()
+        self.lines = self._rank()
 
     @property
     def metrics(self) -> list[str]:
@@ -184,7 +184,7 @@ class Results:
             runs.append([cell.name, *chosen, cell.seed, *found, verdict.error])
         write_text(self.folder / RUNS_FILE, _to_csv(runs))
 
-    def _ranked(self) -> list[Line]:
+    def _rank(self) -> list[Line]:
         """Return a line for each combination and each protocol that its runs were judged by."""
         judged: dict[str, dict[str, list[Cell]]] = {}
         failed: dict[str, list[Cell]] = {}
@@ -200,15 +200,15 @@ class Results:
         lines = []
         for number, group in enumerate(groups, start=1):
             found = [
-                self._line(number, cells, failed[combination])
+                self._make_line(number, cells, failed[combination])
                 for combination, cells in group.items()
             ]
             lines += sorted(found, key=lambda line: next(iter(line.means.values())).rank)
         without = failed.keys() - {combination for group in groups for combination in group}
         lost = [cells for combination, cells in failed.items() if combination in without]
-        return [*lines, *(self._line(None, [], cells) for cells in lost)]
+        return [*lines, *(self._make_line(None, [], cells) for cells in lost)]
 
-    def _line(self, group: int | None, judged: list[Cell], failed: list[Cell]) -> Line:
+    def _make_line(self, group: int | None, judged: list[Cell], failed: list[Cell]) -> Line:
         rows: dict[str, list[ScoreRow]] = {}
         for cell in judged:
             for row in self.verdicts[cell.name].scores:
@@ -232,7 +232,7 @@ def _format_count(line: Line) -> str:
 
 def _format_mean(line: Line, metric: str) -> str:
     if mean := line.means.get(metric):
-        return mean.shown()
+        return mean.as_text()
     return "" if line.judged else "failed"
 
 

@@ -28,7 +28,7 @@ from ganzoo_zoo.apps.sweep.workers import Ended, Workers
 class SweepObserver:
     """What watches a sweep; every method may be left as it is."""
 
-    def started(self, folder: Path, grid: Grid, done: int, steps: int) -> None:
+    def on_start(self, folder: Path, grid: Grid, done: int, steps: int) -> None:
         """Runs are about to be trained; so many were done before.
 
         Args:
@@ -38,10 +38,10 @@ class SweepObserver:
             steps: Steps of the others together.
         """
 
-    def stepped(self, cell: Cell, step: int) -> None:
+    def on_step(self, cell: Cell, step: int) -> None:
         """A run is so far."""
 
-    def ended(self, cell: Cell, verdict: Verdict, seconds: float, left: int, wait: float) -> None:
+    def on_end(self, cell: Cell, verdict: Verdict, seconds: float, left: int, wait: float) -> None:
         """A run was judged, or it failed.
 
         Args:
@@ -52,7 +52,7 @@ class SweepObserver:
             wait: Seconds that these may take.
         """
 
-    def warned(self, message: str) -> None:
+    def on_warning(self, message: str) -> None:
         """Something is worth a person's attention."""
 
 
@@ -114,9 +114,9 @@ def _run_sweep(
     folder: Path, plan: Plan, cells: Sequence[Cell], workers: int, watcher: SweepObserver
 ) -> Results:
     left = [cell for cell in cells if read_final_scores(folder / cell.name) is None]
-    check_cells(left, plan, watcher.warned)
+    check_cells(left, plan, watcher.on_warning)
     folder.mkdir(parents=True, exist_ok=True)
-    with Run(folder).locked():
+    with Run(folder).lock():
         write_plan(folder, plan)
         verdicts = _train_cells(folder, plan, cells, workers, watcher)
         results = Results(folder, cells, verdicts)
@@ -134,20 +134,20 @@ def _train_cells(
     verdicts = {name: Verdict(rows) for name, rows in before.items() if rows is not None}
     left = {cell.name: cell for cell in cells if cell.name not in verdicts}
     steps = sum(cell.config.train.steps for cell in left.values())
-    watcher.started(folder, plan.grid, len(verdicts), steps)
+    watcher.on_start(folder, plan.grid, len(verdicts), steps)
     tasks = {name: _make_task(cell, folder, plan) for name, cell in left.items()}
     began = time.monotonic()
     with Workers(tasks, workers, folder / LOG_FILE) as pool:
         for news in pool.news():
             cell = left[news.name]
             if not isinstance(news, Ended):
-                watcher.stepped(cell, news.step)
+                watcher.on_step(cell, news.step)
                 continue
             verdicts[cell.name] = verdict = Verdict(news.scores or [], news.error)
             open_ones = len(cells) - len(verdicts)
             done = len(left) - open_ones
             wait = (time.monotonic() - began) / done * open_ones
-            watcher.ended(cell, verdict, news.seconds, open_ones, wait)
+            watcher.on_end(cell, verdict, news.seconds, open_ones, wait)
     if pool.signum is not None and len(verdicts) < len(cells):
         raise Interrupted(
             f"stopped with {len(verdicts)} of {len(cells)} runs done, states saved; go on with: "

@@ -78,12 +78,12 @@ def run_task(task: Task, stepped: Callable[[int], None]) -> list[ScoreRow]:
         rows = _judge(run, task)
         write_scores(folder, rows)
     except GanzooError as error:
-        log.line(str(error))
+        log.write_line(str(error))
         raise
     except Exception:
-        log.line(traceback.format_exc())
+        log.write_line(traceback.format_exc())
         raise
-    log.line("  ".join(f"{row.metric} {row.shown()}" for row in rows))
+    log.write_line("  ".join(f"{row.metric} {row.format_value()}" for row in rows))
     return rows
 
 
@@ -100,12 +100,12 @@ class RunLog(Observer):
     """Writes what a run has to say to a file in its folder, once there is one."""
 
     def __init__(self, told: Callable[[int], None]) -> None:
-        self.told = told
+        self.report_step = told
         self.file: Path | None = None
         self.early: list[str] = []
-        self.written = 0.0
+        self.last_write = 0.0
 
-    def line(self, text: str) -> None:
+    def write_line(self, text: str) -> None:
         """Add a line."""
         if self.file is None:
             self.early.append(text)
@@ -113,31 +113,33 @@ class RunLog(Observer):
         with self.file.open("a", encoding="utf-8", errors="replace") as file:
             file.write(f"{text}\n")
 
-    def started(self, run: Run, config: RunConfig, step: int) -> None:
+    def on_start(self, run: Run, config: RunConfig, step: int) -> None:
         """Begin the file, or go on with it."""
         if self.file is None:
             self.file = run.path / LOG_FILE
         going_on = f", from step {step}" if step else ""
         early, self.early = self.early, []
         for text in [*early, f"{config.title}: {config.train.steps} steps{going_on}"]:
-            self.line(text)
+            self.write_line(text)
 
-    def logged(self, row: dict[str, Any]) -> None:
+    def on_log(self, row: dict[str, Any]) -> None:
         """Tell the step, and write a line now and then."""
-        self.told(row["step"])
-        if time.monotonic() - self.written >= SECONDS_BETWEEN_LINES:
-            self.written = time.monotonic()
-            self.line(f"step {row['step']}, {row['images_per_second']:.0f} images/s")
+        self.report_step(row["step"])
+        if time.monotonic() - self.last_write >= SECONDS_BETWEEN_LINES:
+            self.last_write = time.monotonic()
+            self.write_line(f"step {row['step']}, {row['images_per_second']:.0f} images/s")
 
-    def scored(self, rows: list[ScoreRow]) -> None:
+    def on_scores(self, rows: list[ScoreRow]) -> None:
         """Write the scores of a snapshot."""
-        self.line(
-            "  ".join([f"step {rows[0].step}", *(f"{row.metric} {row.shown()}" for row in rows)])
+        self.write_line(
+            "  ".join(
+                [f"step {rows[0].step}", *(f"{row.metric} {row.format_value()}" for row in rows)]
+            )
         )
 
-    def warned(self, message: str) -> None:
+    def on_warning(self, message: str) -> None:
         """Write a warning."""
-        self.line(f"warning: {message}")
+        self.write_line(f"warning: {message}")
 
 
 def _judge(run: Run, task: Task) -> list[ScoreRow]:
@@ -159,7 +161,7 @@ def _wait_for_lock(folder: Path) -> None:
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         try:
-            with Run(folder).locked():
+            with Run(folder).lock():
                 return
         except InputError:
             time.sleep(0.1)

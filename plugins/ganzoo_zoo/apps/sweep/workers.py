@@ -65,13 +65,14 @@ class Workers:
         self._processes: list[subprocess.Popen[str]] = []
         self._handlers: dict[int, Any] = {}
         self._threads = [
-            threading.Thread(target=self._serve, daemon=True) for _ in range(min(count, len(tasks)))
+            threading.Thread(target=self._run_tasks, daemon=True)
+            for _ in range(min(count, len(tasks)))
         ]
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for signum in (signal.SIGINT, signal.SIGTERM):
-                self._handlers[signum] = signal.signal(signum, self._asked)
+                self._handlers[signum] = signal.signal(signum, self._on_signal)
         for thread in self._threads:
             thread.start()
         return self
@@ -102,7 +103,7 @@ class Workers:
         for process in list(self._processes):
             _close_stdin(process)
 
-    def _asked(self, signum: int, frame: object) -> None:
+    def _on_signal(self, signum: int, frame: object) -> None:
         if self.signum is None:
             self.signum = signum
             self.stop()
@@ -110,25 +111,25 @@ class Workers:
         for process in list(self._processes):
             process.kill()
 
-    def _serve(self) -> None:
+    def _run_tasks(self) -> None:
         process: subprocess.Popen[str] | None = None
         try:
-            while not self._stopping and (named := self._next()):
-                process = process or self._begun()
-                if not self._done(process, *named):
+            while not self._stopping and (named := self._next_task()):
+                process = process or self._start_process()
+                if not self._do_task(process, *named):
                     process = None
         finally:
             if process is not None:
                 _wait_for_end(process)
             self._news.put(None)
 
-    def _next(self) -> tuple[str, Task] | None:
+    def _next_task(self) -> tuple[str, Task] | None:
         try:
             return self._waiting.popleft()
         except IndexError:
             return None
 
-    def _begun(self) -> subprocess.Popen[str]:
+    def _start_process(self) -> subprocess.Popen[str]:
         with self._log.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "ganzoo_zoo.apps.sweep.worker"],
@@ -145,7 +146,7 @@ class Workers:
             _close_stdin(process)
         return process
 
-    def _done(self, process: subprocess.Popen[str], name: str, task: Task) -> bool:
+    def _do_task(self, process: subprocess.Popen[str], name: str, task: Task) -> bool:
         """Have a process do a run, and tell whether it can do another."""
         began = time.monotonic()
         for news in _send_task(process, task):

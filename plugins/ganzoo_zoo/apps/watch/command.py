@@ -84,7 +84,7 @@ def watch(
     found = [Run.open(user_path(path)) for path in runs] if runs else [newest_run()]
     watched = [RunReader(run) for run in found]
     for each in watched:
-        each.look()
+        each.update()
     if as_json:
         print_json({"runs": [_as_json(each) for each in watched]})
         return
@@ -92,7 +92,7 @@ def watch(
         _show(watched, once)
     except KeyboardInterrupt:
         raise Interrupted("no longer watched; what trains goes on", signal.SIGINT) from None
-    lost = [str(each.run.path) for each in watched if each.gone]
+    lost = [str(each.run.path) for each in watched if each.is_gone]
     if lost:
         raise GanzooError(f"{', '.join(lost)}: the folder is gone")
 
@@ -120,7 +120,7 @@ def _show_live(runs: Sequence[RunReader], view: Any, console: Any) -> None:
     with Live(view(runs), console=console, auto_refresh=False) as live:
         while not all(map(_is_over, runs)):
             time.sleep(SECONDS_BETWEEN_READS)
-            news = [run.look() for run in runs]
+            news = [run.update() for run in runs]
             # For how long nothing was heard changes without news.
             late = time.monotonic() - drawn >= SECONDS_BETWEEN_LINES
             if any(news) or late or console.size != size:
@@ -143,11 +143,11 @@ def _print_lines(runs: Sequence[RunReader]) -> None:
         while time.monotonic() < until and not all(map(_is_over, runs)):
             time.sleep(SECONDS_BETWEEN_READS)
             for run in runs:
-                run.look()
+                run.update()
 
 
 def _is_over(run: RunReader) -> bool:
-    return run.finished or run.gone
+    return run.is_finished or run.is_gone
 
 
 def _format_line(run: RunReader) -> str:
@@ -165,11 +165,11 @@ def _as_json(run: RunReader) -> dict[str, Any]:
         "run": str(run.run.path),
         "title": run.config.title,
         "state": run.state(),
-        "finished": run.finished,
+        "finished": run.is_finished,
         "step": run.step,
         "steps": run.steps,
         "images_per_second": run.speed,
-        "seconds_left": run.left(),
+        "seconds_left": run.seconds_left(),
         "numbers": {name: series.last for name, series in run.numbers.items()},
         "scores": {
             name: {

@@ -47,14 +47,14 @@ class Frames:
     """
 
     def __init__(self, run: Path) -> None:
-        self._kept = FrameFiles(run)
-        self._lines = JsonlReader(self._kept.frames)
+        self._files = FrameFiles(run)
+        self._lines = JsonlReader(self._files.frames)
         self.plane: dict[str, Any] | None = None
         """Where the plane lies, its true modes, and some real points."""
-        self.kept: list[dict[str, Any]] = []
+        self.items: list[dict[str, Any]] = []
         """In the order of their steps."""
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Read what is new.
 
         Raises:
@@ -62,18 +62,18 @@ class Frames:
         """
         other, rows = self._lines.read()
         if other:
-            self.kept, self.plane = [], None
+            self.items, self.plane = [], None
         for row in rows:
             frame = parse_frame(row)
-            if frame and (not self.kept or frame["step"] > self.kept[-1]["step"]):
-                self.kept.append(frame)
-        del self.kept[: -2 * MOST_FRAMES]
-        if self.kept and self.plane is None:
-            self.plane = parse_plane(read_json(self._kept.plane))
+            if frame and (not self.items or frame["step"] > self.items[-1]["step"]):
+                self.items.append(frame)
+        del self.items[: -2 * MOST_FRAMES]
+        if self.items and self.plane is None:
+            self.plane = parse_plane(read_json(self._files.plane))
 
     def after(self, step: int, most: int) -> list[dict[str, Any]]:
         """Return those of later steps; of more than so many some, evenly chosen, with the last."""
-        later = [frame for frame in self.kept if frame["step"] > step]
+        later = [frame for frame in self.items if frame["step"] > step]
         return [later[i] for i in choose_evenly(len(later), most)]
 
 

@@ -40,17 +40,19 @@ class Plane:
         self.centre, self.reach = images.find_frame(torch.cat(held))
         self._grid = images.lattice(self.centre, self.reach, SIDE)
 
-    def about(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """Return where it lies and what is real in it, as it is kept beside the frames."""
         return {
             "centre": self.centre.tolist(),
             "reach": self.reach,
             "modes": [list(mode) for mode in self.spec.modes or ()],
             "std": self.spec.mode_std,
-            "real": self._packed(self.real),
+            "real": self._pack(self.real),
         }
 
-    def frame(self, step: int, points: Tensor, discriminator: nn.Module) -> dict[str, Any] | None:
+    def make_frame(
+        self, step: int, points: Tensor, discriminator: nn.Module
+    ) -> dict[str, Any] | None:
         """Look at a step.
 
         Args:
@@ -71,13 +73,13 @@ class Plane:
         levels = ((logits - low) / (high - low).clamp(min=1e-12) * LEVELS).round()
         return {
             "step": step,
-            "points": self._packed(points),
+            "points": self._pack(points),
             "surface": _encode(levels.numpy().astype("u1").tobytes()),
             "low": float(low),
             "high": float(high),
         }
 
-    def _packed(self, points: Tensor) -> str:
+    def _pack(self, points: Tensor) -> str:
         """Return points as whole numbers within the square; those beyond it lie on its edge."""
         units = ((points - self.centre) / self.reach).clamp(-1, 1).add(1).div(2).mul(UNITS).round()
         return _encode(units.numpy().astype("<u2").tobytes())

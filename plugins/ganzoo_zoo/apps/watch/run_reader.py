@@ -61,60 +61,60 @@ class RunReader:
         self.pairs = False
         """Whether its pictures show images above what they became."""
         self._metrics = JsonlReader(run.path / METRICS_FILE)
-        self._scored = JsonlReader(run.scores)
-        self._seen: Any = None
-        self._begin()
+        self._score_lines = JsonlReader(run.scores)
+        self._last_stamps: Any = None
+        self._reset()
         self.scores: dict[str, MetricValues] = {}
         """By metric."""
         self.pictures: dict[int, Path] = {}
         """Sample pictures by their steps, in order."""
-        self.written = 0.0
-        self.saved = 0
-        self.gone = False
+        self.last_written = 0.0
+        self.saved_step = 0
+        self.is_gone = False
         # A package that is not installed here does not keep the run from being seen.
         with suppress(GanzooError):
             self.pairs = self.config.architecture.build(ARCHITECTURE).takes_images
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self.step = 0
         self.images = 0
         self.numbers: dict[str, Series] = {}
         self.warnings: deque[str] = deque(maxlen=WARNINGS)
         self._speeds: deque[float] = deque(maxlen=SPEEDS)
 
-    def look(self) -> bool:
+    def update(self) -> bool:
         """Read what is new, and tell whether anything is.
 
         Raises:
             ganzoo.errors.InputError: something in the folder is not what a run has there.
         """
-        before, self._seen = self._seen, self._stamp()
-        if self._seen == before:
+        before, self._last_stamps = self._last_stamps, self._read_stamps()
+        if self._last_stamps == before:
             return False
         try:
             self._read()
         except InputError:
             if self.run.is_run():
                 raise
-        self.gone = not self.run.is_run()
+        self.is_gone = not self.run.is_run()
         return True
 
     def _read(self) -> None:
         self.config = self.run.config()
         other, rows = self._metrics.read()
         if other:
-            self._begin()
+            self._reset()
         for row in rows:
-            self._take(row)
-        other, rows = self._scored.read()
+            self._take_row(row)
+        other, rows = self._score_lines.read()
         if other:
             self.scores = {}
         for row in rows:
             self._take_score(row)
         self.pictures = self.run.pictures()
-        self.saved = _newest_checkpoint(self.run.checkpoints)
+        self.saved_step = _newest_checkpoint(self.run.checkpoints)
 
-    def _stamp(self) -> list[tuple[int, int] | None]:
+    def _read_stamps(self) -> list[tuple[int, int] | None]:
         """Return what changes whenever something is written, and note when that was."""
         places = (
             self.run.path / METRICS_FILE,
@@ -125,10 +125,10 @@ class RunReader:
             self.run.model,
         )
         found = [_read_stamp(place) for place in places]
-        self.written = max((each[0] for each in found if each), default=0) / 1e9
+        self.last_written = max((each[0] for each in found if each), default=0) / 1e9
         return found
 
-    def _take(self, row: Mapping[str, Any]) -> None:
+    def _take_row(self, row: Mapping[str, Any]) -> None:
         if "warning" in row:
             message = excerpt(row.get("message", row["warning"]), 300)
             if message not in self.warnings:
@@ -173,13 +173,13 @@ class RunReader:
         return sum(self._speeds) / len(self._speeds) if self._speeds else None
 
     @property
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether it came to its end."""
         return self.step >= self.steps and (self.run.model / MANIFEST_FILE).is_file()
 
-    def left(self) -> float | None:
+    def seconds_left(self) -> float | None:
         """Return the seconds that are left, if its speed is known."""
-        if not (self.speed and self.images and self.step) or self.finished:
+        if not (self.speed and self.images and self.step) or self.is_finished:
             return None
         return (self.steps - self.step) * self.images / self.step / self.speed
 
@@ -189,23 +189,23 @@ class RunReader:
         A process that was killed leaves no word of it: after a while without a sign of life, that
         is what is said.
         """
-        silent = (time.time() if now is None else now) - self.written
-        if self.gone:
+        silent = (time.time() if now is None else now) - self.last_written
+        if self.is_gone:
             return GONE
-        if self.finished:
+        if self.is_finished:
             return FINISHED
-        if self._stopped():
-            return f"{INTERRUPTED} after step {self.saved}, state saved"
-        if silent > max(SILENCE_SECONDS, SILENCE_FACTOR * self._gap()):
+        if self._is_interrupted():
+            return f"{INTERRUPTED} after step {self.saved_step}, state saved"
+        if silent > max(SILENCE_SECONDS, SILENCE_FACTOR * self._seconds_per_line()):
             return f"no sign of life for {format_duration(silent)}"
         return TRAINING if self.step else WAITING
 
-    def _stopped(self) -> bool:
+    def _is_interrupted(self) -> bool:
         """Tell whether the last thing in the folder is a checkpoint that only a signal leaves."""
-        regular = self.saved % self.config.train.checkpoint_every == 0
-        return max(1, self.step) <= self.saved < self.steps and not regular
+        regular = self.saved_step % self.config.train.checkpoint_every == 0
+        return max(1, self.step) <= self.saved_step < self.steps and not regular
 
-    def _gap(self) -> float:
+    def _seconds_per_line(self) -> float:
         """Return about how many seconds lie between two lines of metrics."""
         if not (self.speed and self.images and self.step):
             return 0.0

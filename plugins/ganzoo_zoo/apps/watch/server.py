@@ -90,9 +90,9 @@ class Server(ThreadingHTTPServer):
     def __init__(self, board: Dashboard, host: str, port: int) -> None:
         self.board = board
         self.host = host
-        self.acts = _is_loopback(host)
+        self.can_act = _is_loopback(host)
         self.names = {"localhost", host.lower()}
-        if not self.acts:
+        if not self.can_act:
             self.names.add(socket.gethostname().lower())
         self.key = secrets.token_urlsafe(16)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -110,7 +110,7 @@ class Server(ThreadingHTTPServer):
     def address(self) -> str:
         """Where the page is; with the key, if it can act."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.server_port}/" + (f"#{self.key}" if self.acts else "")
+        return f"http://{host}:{self.server_port}/" + (f"#{self.key}" if self.can_act else "")
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say in a line what went wrong; that a browser has gone is nothing to be said."""
@@ -135,11 +135,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Show something."""
-        self._answer(self._shown)
+        self._answer(self._handle_get)
 
     def do_POST(self) -> None:
         """Do something."""
-        self._answer(self._done)
+        self._answer(self._handle_post)
 
     def _answer(self, what: Callable[[], None]) -> None:
         try:
@@ -156,7 +156,7 @@ class Handler(BaseHTTPRequestHandler):
 
     # What is shown.
 
-    def _shown(self) -> None:
+    def _handle_get(self) -> None:
         url = urlsplit(self.path)
         if url.path in FILES:
             name, kind = FILES[url.path]
@@ -169,13 +169,13 @@ class Handler(BaseHTTPRequestHandler):
                 return
         raise Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
 
-    def _state(self, match: re.Match[str], query: Mapping[str, str]) -> None:
-        self._send_json({**self.server.board.state(), "acts": self.server.acts})
+    def _send_state(self, match: re.Match[str], query: Mapping[str, str]) -> None:
+        self._send_json({**self.server.board.state(), "acts": self.server.can_act})
 
-    def _choices(self, match: re.Match[str], query: Mapping[str, str]) -> None:
+    def _send_choices(self, match: re.Match[str], query: Mapping[str, str]) -> None:
         self._send_json(list_choices())
 
-    def _resolved(self, match: re.Match[str], query: Mapping[str, str]) -> None:
+    def _send_resolved(self, match: re.Match[str], query: Mapping[str, str]) -> None:
         names = {word: query.get(word) or None for word in ("loss", "data")}
         config = resolve_choices(query.get("architecture", ""), **names, settings={})
         self._send_json(
@@ -186,43 +186,43 @@ class Handler(BaseHTTPRequestHandler):
             }
         )
 
-    def _curves(self, match: re.Match[str], query: Mapping[str, str]) -> None:
-        self._send_of(match[1], lambda card: card.curves())
+    def _send_curves(self, match: re.Match[str], query: Mapping[str, str]) -> None:
+        self._send_run_data(match[1], lambda card: card.curves())
 
-    def _moves(self, match: re.Match[str], query: Mapping[str, str]) -> None:
+    def _send_frames(self, match: re.Match[str], query: Mapping[str, str]) -> None:
         after = query.get("after", "")
         step = int(after) if re.fullmatch("[0-9]{1,18}", after) else -1
-        self._send_of(match[1], lambda card: card.moves(step))
+        self._send_run_data(match[1], lambda card: card.frames_after(step))
 
-    def _picture(self, match: re.Match[str], query: Mapping[str, str]) -> None:
-        path = self.server.board.of(match[1], lambda card: card.picture(int(match[2])))
+    def _send_picture(self, match: re.Match[str], query: Mapping[str, str]) -> None:
+        path = self.server.board.read_card(match[1], lambda card: card.picture(int(match[2])))
         self._send(_read_picture(path), "image/png")
 
-    def _send_of(self, name: str, what: Callable[[Card], Any]) -> None:
+    def _send_run_data(self, name: str, what: Callable[[Card], Any]) -> None:
         """Send something of a run; null of one that was shown until now, as another tab may ask."""
-        found = self.server.board.of(name, what)
-        if found is None and not self.server.board.knew(name):
+        found = self.server.board.read_card(name, what)
+        if found is None and not self.server.board.is_known(name):
             raise Refused(HTTPStatus.NOT_FOUND, "there is no such run")
         self._send_json(found)
 
     # What is done.
 
-    def _done(self) -> None:
-        self._require_right()
-        body = self._body()
+    def _handle_post(self) -> None:
+        self._require_key()
+        body = self._read_body()
         path = urlsplit(self.path).path
         if path == "/runs":
-            self._start(body)
+            self._start_run(body)
         elif match := ACTION_PATH.fullmatch(path):
             if match[2] == DISMISS:
                 self.server.board.dismiss(match[1])
             else:
-                self.server.board.say(match[1], match[2])
+                self.server.board.send_command(match[1], match[2])
             self._send_json({})
         else:
             raise Refused(HTTPStatus.NOT_FOUND, "there is nothing of that kind to be done")
 
-    def _start(self, body: Mapping[str, Any]) -> None:
+    def _start_run(self, body: Mapping[str, Any]) -> None:
         settings = body.get("settings", {})
         names = {word: body.get(word) for word in ("architecture", "loss", "data", "instead")}
         good = (
@@ -239,7 +239,7 @@ class Handler(BaseHTTPRequestHandler):
         name = self.server.board.start(asked, instead, paused=body.get("paused", False))
         self._send_json({"name": name})
 
-    def _body(self) -> dict[str, Any]:
+    def _read_body(self) -> dict[str, Any]:
         if self.headers.get_content_type() != JSON:
             raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"a request is {JSON}")
         length = self.headers.get("Content-Length", "")
@@ -264,13 +264,13 @@ class Handler(BaseHTTPRequestHandler):
             if name in self.server.names:
                 return
             # By an address nobody is led anywhere.
-            if ipaddress.ip_address(name).is_loopback or not self.server.acts:
+            if ipaddress.ip_address(name).is_loopback or not self.server.can_act:
                 return
         raise Refused(HTTPStatus.FORBIDDEN, "open this page by the address that it is served at")
 
-    def _require_right(self) -> None:
+    def _require_key(self) -> None:
         """Refuse to act for anybody who has not the key, and for other pages."""
-        if not self.server.acts:
+        if not self.server.can_act:
             raise Refused(
                 HTTPStatus.FORBIDDEN, "runs are only looked at here, as this is no loopback address"
             )
@@ -305,12 +305,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 ROUTES: dict[str, Callable[[Handler, re.Match[str], Mapping[str, str]], None]] = {
-    "/state": Handler._state,
-    "/choices": Handler._choices,
-    "/resolved": Handler._resolved,
-    "/runs/([0-9]{1,9})/curves": Handler._curves,
-    "/runs/([0-9]{1,9})/moves": Handler._moves,
-    "/runs/([0-9]{1,9})/pictures/([0-9]{1,18})": Handler._picture,
+    "/state": Handler._send_state,
+    "/choices": Handler._send_choices,
+    "/resolved": Handler._send_resolved,
+    "/runs/([0-9]{1,9})/curves": Handler._send_curves,
+    "/runs/([0-9]{1,9})/moves": Handler._send_frames,
+    "/runs/([0-9]{1,9})/pictures/([0-9]{1,18})": Handler._send_picture,
 }
 DISMISS = "dismiss"
 ACTION_PATH = re.compile(

@@ -75,19 +75,19 @@ class Card:
         """Begin to read a folder."""
         self.run, self.frames = run, Frames(run.run.path)
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Read what is new."""
         try:
             if self.run is None and self.trained and self.trained.path:
                 self.follow(RunReader(Run(self.trained.path)))
-            if self.run and self.run.look():
+            if self.run and self.run.update():
                 self._unread = ""
         except (GanzooError, OSError) as error:
             self._unread = first_line(error)  # until there is something new to be read
         self.problem = self._unread
         try:
-            if self.frames and self.run and not self.run.gone:
-                self.frames.look()
+            if self.frames and self.run and not self.run.is_gone:
+                self.frames.update()
         except (GanzooError, OSError) as error:
             self.problem = self.problem or first_line(error)
 
@@ -97,32 +97,36 @@ class Card:
         return self.run.config if self.run else self.trained.config
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether nothing more is to be expected of it."""
-        if self.trained and not self.trained.ended:
+        if self.trained and not self.trained.is_over:
             return False
-        return self.run is None or self.run.finished or self.run.gone or self.trained is not None
+        return (
+            self.run is None or self.run.is_finished or self.run.is_gone or self.trained is not None
+        )
 
     def state(self) -> tuple[str, str]:
         """Return what it does, in a word for the page and in words for a person."""
-        if self.run and self.run.gone:
+        if self.run and self.run.is_gone:
             return GONE, "the folder is gone"
-        if self.trained and not (self.run and self.run.finished):
-            return self.trained.state, self._told()
+        if self.trained and not (self.run and self.run.is_finished):
+            return self.trained.state, self._describe_state()
         said = self.run.state()
         kind = next((kind for kind in KINDS if said.startswith(kind)), SILENT)
         return kind, said
 
-    def _told(self) -> str:
+    def _describe_state(self) -> str:
         trained = self.trained
         said = f"{trained.state}: {trained.message}" if trained.message else trained.state
         if trained.state == STOPPED and self.run:
-            said += f" after step {self.run.saved:,}, state saved" if self.run.saved else ""
+            said += (
+                f" after step {self.run.saved_step:,}, state saved" if self.run.saved_step else ""
+            )
         return said
 
-    def live(self) -> dict[str, Any] | None:
+    def newest_frame(self) -> dict[str, Any] | None:
         """Return the newest points that there are."""
-        kept = self.frames.kept[-1] if self.frames and self.frames.kept else None
+        kept = self.frames.items[-1] if self.frames and self.frames.items else None
         sent = self.trained.frame if self.trained else None
         # A run that goes back after it diverged has sent what is undone.
         if sent is None or (kept and kept["step"] >= sent["step"]):
@@ -133,7 +137,7 @@ class Card:
         """Return all that is known of it but for curves, frames and pictures."""
         config, run = self.config, self.run
         kind, said = self.state()
-        live = self.live()
+        live = self.newest_frame()
         return {
             "name": self.name,
             "title": escape_text(config.title),
@@ -141,9 +145,9 @@ class Card:
             "about": f"batch size {config.train.batch_size}, seed {config.train.seed}",
             "kind": kind,
             "said": said,
-            "may": list(self.trained.may) if self.trained else [],
+            "may": list(self.trained.allowed_commands) if self.trained else [],
             "own": self.trained is not None,
-            "over": self.over,
+            "over": self.is_over,
             "asked": self.asked,
             "problem": self.problem,
             "step": self._step(live),
@@ -151,19 +155,19 @@ class Card:
             "live": live["step"] if live else None,
             "points": bool(self.frames and self.frames.plane),
             **_folder_json(run, kind),
-            "resume": self._resume(kind),
+            "resume": self._resume_command(kind),
             "warnings": self._warnings(),
         }
 
     def _step(self, live: Mapping[str, Any] | None) -> int:
         step = self.run.step if self.run else 0
-        if self.trained and not self.trained.ended and live:
+        if self.trained and not self.trained.is_over and live:
             return max(step, live["step"])
         return step
 
-    def _resume(self, kind: str) -> str:
+    def _resume_command(self, kind: str) -> str:
         """Return the command that goes on with it, if it was interrupted."""
-        if self.run is None or not self.run.saved or kind not in (INTERRUPTED, STOPPED):
+        if self.run is None or not self.run.saved_step or kind not in (INTERRUPTED, STOPPED):
             return ""
         return f"ganzoo train --resume {shlex.quote(escape_text(str(self.run.run.path)))}"
 
@@ -182,13 +186,13 @@ class Card:
             for kind, found in (("numbers", self.run.numbers), ("scores", scores))
         }
 
-    def moves(self, after: int) -> dict[str, Any]:
+    def frames_after(self, after: int) -> dict[str, Any]:
         """Return points after a step, and the newest ones."""
         frames = self.frames
         return {
             "plane": frames.plane if frames else None,
             "kept": frames.after(after, MOST_FRAMES) if frames else [],
-            "live": self.live(),
+            "live": self.newest_frame(),
         }
 
     def picture(self, step: int) -> Path | None:
@@ -214,11 +218,11 @@ class Dashboard:
         """Folders that are shown, or were there before."""
         self._own_runs: list[TrainingRun] = []
         """All that were trained here, those too that are no longer shown."""
-        self._looked = 0.0
+        self._updated_at = 0.0
         self._closed = False
         for run in runs:
             self._known.add(run.run.path.resolve())
-            card = Card(self._name(), run)
+            card = Card(self._next_name(), run)
             self._cards[card.name] = card
         if root is not None:
             self._known |= set(_list_folders(root))
@@ -226,16 +230,16 @@ class Dashboard:
     def state(self) -> dict[str, Any]:
         """Return what there is to be seen now."""
         with self._lock:
-            self._look()
+            self._update()
             return {"runs": [card.as_json() for card in self._cards.values()]}
 
-    def of(self, name: str, what: Callable[[Card], Any]) -> Any:
+    def read_card(self, name: str, what: Callable[[Card], Any]) -> Any:
         """Return something of a run; None if there is none of that name."""
         with self._lock:
             card = self._cards.get(name)
             return None if card is None else what(card)
 
-    def knew(self, name: str) -> bool:
+    def is_known(self, name: str) -> bool:
         """Tell whether a run was ever called so."""
         return 0 < int(name) <= self._count
 
@@ -256,19 +260,19 @@ class Dashboard:
         config = resolve_choices(**asked)
         with self._lock:
             self._require_open()
-            before = self._own(instead) if instead is not None else None
-            name = self._name()
+            before = self._find_own(instead) if instead is not None else None
+            name = self._next_name()
             trained = TrainingRun(name, config, paused=paused)
             self._trainers.start(trained, before.trained if before else None)
             self._own_runs.append(trained)
             card = Card(name, trained=trained, asked=asked)
             if before is None:
-                self._add(card)
+                self._add_card(card)
             else:
-                self._put(card, before)
+                self._replace_card(card, before)
             return name
 
-    def say(self, name: str, word: str) -> None:
+    def send_command(self, name: str, word: str) -> None:
         """Tell a run that is trained here what to do.
 
         Raises:
@@ -277,7 +281,7 @@ class Dashboard:
         """
         with self._lock:
             self._require_open()
-            self._trainers.say(self._own(name).trained, word)
+            self._trainers.send_command(self._find_own(name).trained, word)
 
     def dismiss(self, name: str) -> None:
         """Show a run no longer that was trained here and is over; its folder stays.
@@ -287,7 +291,7 @@ class Dashboard:
             Busy: it is not over.
         """
         with self._lock:
-            if not self._own(name).over:
+            if not self._find_own(name).is_over:
                 raise Busy("stop it first")
             del self._cards[name]
 
@@ -298,51 +302,51 @@ class Dashboard:
             open_ones = [
                 card.trained
                 for card in self._cards.values()
-                if card.trained and not card.trained.ended
+                if card.trained and not card.trained.is_over
             ]
         self._trainers.close()
         return [run.path for run in open_ones if run.path and run.state == STOPPED]
 
-    def _look(self) -> None:
-        if time.monotonic() - self._looked < SECONDS_BETWEEN_READS:
+    def _update(self) -> None:
+        if time.monotonic() - self._updated_at < SECONDS_BETWEEN_READS:
             return
         for card in self._cards.values():
-            card.look()
-        self._find()
-        self._looked = time.monotonic()
+            card.update()
+        self._find_new_runs()
+        self._updated_at = time.monotonic()
 
-    def _find(self) -> None:
+    def _find_new_runs(self) -> None:
         """Begin to watch runs that have appeared."""
-        if self._root is None or any(run.unplaced for run in self._own_runs):
+        if self._root is None or any(run.is_awaiting_folder for run in self._own_runs):
             return  # the folder that appears first may be that of a run of one's own
         self._known |= {run.path.resolve() for run in self._own_runs if run.path}
         for path in _list_folders(self._root):
             if path not in self._known and Run(path).is_run():
                 self._known.add(path)
                 with suppress(GanzooError, OSError):  # what cannot be read is no run yet
-                    card = Card(self._name(), RunReader(Run(self._root / path.name)))
-                    card.look()
-                    self._add(card)
+                    card = Card(self._next_name(), RunReader(Run(self._root / path.name)))
+                    card.update()
+                    self._add_card(card)
 
-    def _add(self, card: Card) -> None:
+    def _add_card(self, card: Card) -> None:
         """Show a run before all others; of those that are over the last make room."""
-        over = [name for name, each in self._cards.items() if each.over]
+        over = [name for name, each in self._cards.items() if each.is_over]
         while over and len(self._cards) >= MOST_RUNS:
             del self._cards[over.pop()]
         if len(self._cards) < MOST_RUNS or card.trained is not None:
             self._cards = {card.name: card, **self._cards}
 
-    def _put(self, card: Card, before: Card) -> None:
+    def _replace_card(self, card: Card, before: Card) -> None:
         self._cards = {
             (card.name if each is before else name): (card if each is before else each)
             for name, each in self._cards.items()
         }
 
-    def _name(self) -> str:
+    def _next_name(self) -> str:
         self._count += 1
         return str(self._count)
 
-    def _own(self, name: str) -> Card:
+    def _find_own(self, name: str) -> Card:
         card = self._cards.get(name)
         if card is None:
             raise Unknown("there is no such run any more")
@@ -375,8 +379,8 @@ def _folder_json(run: RunReader | None, kind: str) -> dict[str, Any]:
             "speed": "",
             "left": "",
         }
-    pictures = [] if run.gone else list(run.pictures)
-    left = run.left()
+    pictures = [] if run.is_gone else list(run.pictures)
+    left = run.seconds_left()
     return {
         "numbers": {name: series.last for name, series in run.numbers.items()},
         "scores": {name: _score_json(found) for name, found in run.scores.items()},

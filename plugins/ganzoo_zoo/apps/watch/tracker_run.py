@@ -51,8 +51,8 @@ class WatchedRun:
         if self._plane is None:
             self._plane = Plane(real)
             self.kept.path.mkdir(parents=True, exist_ok=True)
-            write_text(self.kept.plane, to_json(self._plane.about()))
-        if frame := self._plane.frame(step, fake.stored, discriminator):
+            write_text(self.kept.plane, to_json(self._plane.describe()))
+        if frame := self._plane.make_frame(step, fake.stored, discriminator):
             append_line(self.kept.frames, frame)
             self._last = step
 

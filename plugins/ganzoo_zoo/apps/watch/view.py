@@ -40,7 +40,7 @@ class View:
         rows = -(-len(runs) // columns)
         with_samples = self._console.height // rows >= ROOM or len(runs) == 1
         width = self._console.width // columns - columns
-        shown = [self._run(run, width, with_samples) for run in runs]
+        shown = [self._draw_run(run, width, with_samples) for run in runs]
         if columns == 1:
             return Group(*(part for each in shown for part in (each, Text())))
         grid = Table.grid(padding=(0, 2), expand=True)
@@ -51,21 +51,21 @@ class View:
             grid.add_row()
         return grid
 
-    def _run(self, run: RunReader, width: int, with_samples: bool) -> RenderableType:
+    def _draw_run(self, run: RunReader, width: int, with_samples: bool) -> RenderableType:
         parts: list[RenderableType] = [
             _plain(headline(run)),
             _plain(f"{escape_text(str(run.run.path))}: {progress(run)}"),
             _bar(run, min(width, WIDEST_BAR)),
         ]
         if run.numbers:
-            parts.append(self._numbers(run, width))
+            parts.append(self._draw_numbers(run, width))
         parts += [_plain(line) for line in scores(run)]
         parts += [Text(f"warning: {message}", "yellow") for message in run.warnings]
         if with_samples and (preview := self._preview(run)):
             parts.append(preview)
         return Group(*parts)
 
-    def _numbers(self, run: RunReader, width: int) -> Table:
+    def _draw_numbers(self, run: RunReader, width: int) -> Table:
         table = Table.grid(padding=(0, 2))
         table.add_column(no_wrap=True, overflow="ellipsis")
         table.add_column(justify="right", no_wrap=True)
@@ -108,7 +108,7 @@ def progress(run: RunReader) -> str:
     parts = [state, f"step {run.step} of {run.steps}"]
     if run.speed is not None and state in (TRAINING, FINISHED):
         parts.append(f"{run.speed:.0f} images/s")
-    if (left := run.left()) is not None and state == TRAINING:
+    if (left := run.seconds_left()) is not None and state == TRAINING:
         parts.append(f"{format_duration(left)} left")
     if state.startswith(INTERRUPTED):
         parts.append(f"go on with: ganzoo train --resume {shlex.quote(str(run.run.path))}")

@@ -37,7 +37,7 @@ def serve(runs: Sequence[Path], host: str, port: int, *, open_page: bool = False
     board = Dashboard([RunReader(run) for run in found], None if runs else Path(RUNS_FOLDER))
     with Server(board, host, port) as server, _sigterm_as_interrupt():
         print(server.address, flush=True)
-        if not server.acts:
+        if not server.can_act:
             note(f"{host} is no loopback address: others may reach it, and runs are only looked at")
         try:
             if open_page:

@@ -65,22 +65,22 @@ class RunControl(Observer):
         self, name: str, config: dict[str, Any], paused: bool, channel: JsonChannel
     ) -> None:
         self.name = name
-        self.given = config
+        self.config = config
         self.stopping = False
         self._channel = channel
         self._changed = threading.Condition()
         self._allowed: int | None = 0 if paused else None
         """Updates that it may do before it rests; None for all."""
-        self._rested = -1
-        self._asked = False
+        self._rested_step = -1
+        self._stop_requested = False
         self._trainer: Trainer | None = None
         self._plane: Plane | None = None
         self._inputs: Any = None
-        self._looked = 0.0
+        self._frame_sent_at = 0.0
 
     # What the other thread calls.
 
-    def hear(self, word: str) -> None:
+    def apply_command(self, word: str) -> None:
         """Do as a word says."""
         with self._changed:
             if word == STOP:
@@ -95,77 +95,77 @@ class RunControl(Observer):
 
     # What training calls.
 
-    def prepared(self, trainer: Trainer) -> None:
+    def on_ready(self, trainer: Trainer) -> None:
         """Get to know what is trained, so that points can be looked at between two pictures."""
         from ganzoo_zoo.apps.watch.points import Plane, has_plane
 
-        self.go_on()
+        self.raise_if_stopping()
         self._trainer = trainer
         if has_plane(trainer.samples.spec, conditional=trainer.conditional):
-            self._plane, self._inputs = Plane(trainer.samples), trainer.shown()
+            self._plane, self._inputs = Plane(trainer.samples), trainer.picture_inputs()
 
-    def started(self, run: Run, config: RunConfig, step: int) -> None:
+    def on_start(self, run: Run, config: RunConfig, step: int) -> None:
         """Tell where the run is."""
-        self.tell(run=str(run.path))
+        self.send_news(run=str(run.path))
 
-    def stepped(self, step: int) -> None:
+    def on_step(self, step: int) -> None:
         """Meet a request to stop, or rest if nothing more follows at this step."""
-        if self.stopping and not self._asked:
-            self._asked = True
+        if self.stopping and not self._stop_requested:
+            self._stop_requested = True
             _thread.interrupt_main(signal.SIGTERM)  # as if it had come
         options = self._trainer.options
         if step % options.log_every and step % options.sample_every:
             self._rest(step)
 
-    def logged(self, row: dict[str, Any]) -> None:
+    def on_log(self, row: dict[str, Any]) -> None:
         """Rest, unless a picture follows."""
         if row["step"] % self._trainer.options.sample_every:
             self._rest(row["step"])
 
-    def pictured(self, step: int, picture: Tensor, layout: str) -> None:
+    def on_picture(self, step: int, picture: Tensor, layout: str) -> None:
         """Rest."""
         self._rest(step)
 
-    def progressed(self, what: str, done: int, total: int) -> None:
+    def on_progress(self, what: str, done: int, total: int) -> None:
         """Tell how far long work is that is no step, and leave it if that is asked for."""
         if self._trainer is None:  # what is trained stops between two steps
-            self.tell(doing=what, done=done, total=total)
-            self.go_on()
+            self.send_news(doing=what, done=done, total=total)
+            self.raise_if_stopping()
 
-    def warned(self, message: str) -> None:
+    def on_warning(self, message: str) -> None:
         """Pass it on."""
-        self.tell(warning=message)
+        self.send_news(warning=message)
 
-    def tell(self, **news: Any) -> None:
+    def send_news(self, **news: Any) -> None:
         """Tell news of this run."""
         self._channel.tell(name=self.name, **news)
 
-    def go_on(self) -> None:
+    def raise_if_stopping(self) -> None:
         """Leave what is not trained yet, if that is asked for."""
         if self.stopping:
             raise Stopped
 
     def _rest(self, step: int) -> None:
-        if step in (self._rested, self._trainer.options.steps):
+        if step in (self._rested_step, self._trainer.options.steps):
             return  # a snapshot may need a picture of its own, and the last step leads to the end
-        self._rested = step
+        self._rested_step = step
         with self._changed:
             resting = self._allowed == 0 and not self.stopping
-        self._look(step, now=resting)
+        self._send_frame(step, now=resting)
         with self._changed:
             waited = False
             while self._allowed == 0 and not self.stopping:
-                self.tell(paused=step)  # again where it went on and paused in no time
+                self.send_news(paused=step)  # again where it went on and paused in no time
                 waited = self._changed.wait()
             if self._allowed:
                 self._allowed -= 1
         if waited:
-            self.tell(going=step)
+            self.send_news(going=step)
 
-    def _look(self, step: int, now: bool) -> None:
+    def _send_frame(self, step: int, now: bool) -> None:
         """Send what points there are now and then, and whenever the run rests."""
         if self._plane is None or not (
-            now or time.monotonic() - self._looked > SECONDS_BETWEEN_FRAMES
+            now or time.monotonic() - self._frame_sent_at > SECONDS_BETWEEN_FRAMES
         ):
             return
         from ganzoo.models.model import generate_stored
@@ -175,9 +175,9 @@ class RunControl(Observer):
             points = generate_stored(state.generator_ema.module, self._inputs, self._plane.spec)
         except GanzooError:
             return  # it diverges, which the run itself will say
-        if frame := self._plane.frame(step, points, state.discriminator):
-            self.tell(frame=frame)
-        self._looked = time.monotonic()
+        if frame := self._plane.make_frame(step, points, state.discriminator):
+            self.send_news(frame=frame)
+        self._frame_sent_at = time.monotonic()
 
 
 class OrderReader(threading.Thread):
@@ -187,29 +187,29 @@ class OrderReader(threading.Thread):
         super().__init__(daemon=True)
         self.runs: queue.SimpleQueue[RunControl | None] = queue.SimpleQueue()
         self._channel = channel
-        self._ordered: dict[str, RunControl] = {}
+        self._controls: dict[str, RunControl] = {}
 
     def run(self) -> None:
         """Hand on each order; at the end stop what is under way."""
         # Without a buffer, whose lock this thread would hold when Python ends.
         with open(0, "rb", buffering=0, closefd=False) as lines:
             for line in lines:
-                self._take(json.loads(line))
-        for pace in list(self._ordered.values()):
-            pace.hear(STOP)
+                self._handle_order(json.loads(line))
+        for pace in list(self._controls.values()):
+            pace.apply_command(STOP)
         self.runs.put(None)
 
     def forget(self, pace: RunControl) -> None:
         """Let go of a run that has ended."""
-        self._ordered.pop(pace.name, None)
+        self._controls.pop(pace.name, None)
 
-    def _take(self, order: dict[str, Any]) -> None:
+    def _handle_order(self, order: dict[str, Any]) -> None:
         if "config" in order:
             pace = RunControl(order["name"], order["config"], order["paused"], self._channel)
-            self._ordered[pace.name] = pace
+            self._controls[pace.name] = pace
             self.runs.put(pace)
-        elif pace := self._ordered.get(order["name"]):
-            pace.hear(order["word"])
+        elif pace := self._controls.get(order["name"]):
+            pace.apply_command(order["word"])
 
 
 def main() -> int:
@@ -225,15 +225,15 @@ def main() -> int:
     while (pace := inbox.runs.get()) is not None:
         ended = _train_run(pace)
         inbox.forget(pace)
-        pace.tell(**ended)
+        pace.send_news(**ended)
     return 0
 
 
 def _train_run(pace: RunControl) -> dict[str, Any]:
     """Train a run, and return how it ended."""
     try:
-        pace.go_on()
-        start(RunConfig.model_validate(pace.given), observer=pace)
+        pace.raise_if_stopping()
+        start(RunConfig.model_validate(pace.config), observer=pace)
     except (Interrupted, Stopped):
         return {"ended": STOPPED}
     except GanzooError as error:

@@ -88,23 +88,23 @@ class TrainingRun:
         """The last points that it sent."""
 
     @property
-    def may(self) -> tuple[str, ...]:
+    def allowed_commands(self) -> tuple[str, ...]:
         """What it may be told."""
         if self.state == STARTING:
             return (CONTINUE if self.paused else PAUSE), STOP
         return ALLOWED_COMMANDS.get(self.state, ())
 
     @property
-    def unplaced(self) -> bool:
+    def is_awaiting_folder(self) -> bool:
         """Whether its folder may appear at any time."""
-        return self.path is None and not self.ended
+        return self.path is None and not self.is_over
 
     @property
-    def ended(self) -> bool:
+    def is_over(self) -> bool:
         """Whether it is over, well or not."""
         return self.state in ENDS
 
-    def take(self, news: Mapping[str, Any]) -> None:
+    def take_news(self, news: Mapping[str, Any]) -> None:
         """Note what its process says."""
         if "frame" in news:
             self.frame = parse_frame(news["frame"])
@@ -119,17 +119,17 @@ class TrainingRun:
         elif "ended" in news:
             self.state, self.message = news["ended"], excerpt(news.get("message", ""), 500)
         elif self.state != STOPPING:
-            self._rest(resting="paused" in news)
+            self._set_resting(resting="paused" in news)
 
-    def _rest(self, *, resting: bool) -> None:
+    def _set_resting(self, *, resting: bool) -> None:
         if resting:
             self.state = PAUSED
         elif self.state == PAUSED and not self.paused:
             self.state = TRAINING
 
-    def lost(self, code: int) -> None:
+    def mark_lost(self, code: int) -> None:
         """Note that its process has ended without a word."""
-        if not self.ended:
+        if not self.is_over:
             how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
             self.state, self.message = FAILED, f"its process {how}"
 
@@ -155,14 +155,14 @@ class TrainingProcesses:
         Raises:
             Busy: as many are trained as may be.
         """
-        process = next((each for each in self._processes if each.has(instead)), None)
+        process = next((each for each in self._processes if each.has_run(instead)), None)
         if process is not None and instead is not None:
-            process.say(instead, STOP)
+            process.send_command(instead, STOP)
         else:
-            process = self._idle()
+            process = self._find_idle()
         process.train(run)
 
-    def say(self, run: TrainingRun, word: str) -> None:
+    def send_command(self, run: TrainingRun, word: str) -> None:
         """Pass a word on to a run.
 
         Raises:
@@ -170,25 +170,25 @@ class TrainingProcesses:
         """
         if run.state in STATES_AFTER[word]:
             return
-        if word not in run.may:
+        if word not in run.allowed_commands:
             raise Busy(f"a run that is {run.state} cannot do that: {word}")
         for process in self._processes:
-            if process.has(run):
-                process.say(run, word)
+            if process.has_run(run):
+                process.send_command(run, word)
 
     def close(self) -> None:
         """End every process; what they train saves its state before."""
         with self._lock:
             processes = list(self._processes)
         for process in processes:
-            process.dismiss()
+            process.close_stdin()
         until = time.monotonic() + PATIENCE
         for process in processes:
-            process.end(until)
+            process.wait(until)
 
-    def _idle(self) -> _Process:
-        self._processes = [each for each in self._processes if each.lives]
-        found = next((each for each in self._processes if not each.busy), None)
+    def _find_idle(self) -> _Process:
+        self._processes = [each for each in self._processes if each.is_alive]
+        found = next((each for each in self._processes if not each.is_busy), None)
         if found is None:
             if len(self._processes) >= MAX_TRAINING:
                 raise Busy(f"{MAX_TRAINING} runs are trained here already: stop one first")
@@ -210,36 +210,36 @@ class _Process:
             encoding="utf-8",
             start_new_session=True,  # Ctrl-C is for the server
         )
-        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader = threading.Thread(target=self._read_news, daemon=True)
         self._reader.start()
 
     @property
-    def lives(self) -> bool:
+    def is_alive(self) -> bool:
         return self._process.poll() is None
 
     @property
-    def busy(self) -> bool:
-        return any(not run.ended for run in self._runs.values())
+    def is_busy(self) -> bool:
+        return any(not run.is_over for run in self._runs.values())
 
-    def has(self, run: TrainingRun | None) -> bool:
-        return run is not None and not run.ended and self._runs.get(run.name) is run
+    def has_run(self, run: TrainingRun | None) -> bool:
+        return run is not None and not run.is_over and self._runs.get(run.name) is run
 
     def train(self, run: TrainingRun) -> None:
         self._runs[run.name] = run
         config = run.config.model_dump(mode="json")
-        self._order(name=run.name, config=config, paused=run.paused)
+        self._send_order(name=run.name, config=config, paused=run.paused)
 
-    def say(self, run: TrainingRun, word: str) -> None:
+    def send_command(self, run: TrainingRun, word: str) -> None:
         run.paused = word in (PAUSE, STEP)
-        self._order(name=run.name, word=word)
+        self._send_order(name=run.name, word=word)
         if run.state != STARTING or word == STOP:
             run.state = {PAUSE: PAUSING, STEP: PAUSING, CONTINUE: TRAINING, STOP: STOPPING}[word]
 
-    def dismiss(self) -> None:
+    def close_stdin(self) -> None:
         with contextlib.suppress(OSError):
             _pipe(self._process.stdin).close()
 
-    def end(self, until: float) -> None:
+    def wait(self, until: float) -> None:
         try:
             self._process.wait(max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:
@@ -247,27 +247,27 @@ class _Process:
             self._process.wait()
         self._reader.join()
 
-    def _order(self, **order: Any) -> None:
+    def _send_order(self, **order: Any) -> None:
         # Of a process that has ended the reader learns, and says so of its runs.
         with contextlib.suppress(OSError, ValueError):
             _pipe(self._process.stdin).write(json.dumps(order) + "\n")
             _pipe(self._process.stdin).flush()
 
-    def _read(self) -> None:
+    def _read_news(self) -> None:
         for line in _pipe(self._process.stdout):
             if not line.endswith("\n"):
                 break  # it was killed while it wrote
             news = json.loads(line)
             with self._lock:
                 if (run := self._runs.get(news["name"])) is not None:
-                    run.take(news)
-                    if run.ended:
+                    run.take_news(news)
+                    if run.is_over:
                         del self._runs[run.name]
         _pipe(self._process.stdout).close()
         code = self._process.wait()
         with self._lock:
             for run in self._runs.values():
-                run.lost(code)
+                run.mark_lost(code)
 
 
 def _pipe(pipe: IO[str] | None) -> IO[str]:

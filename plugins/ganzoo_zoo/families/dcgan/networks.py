@@ -20,14 +20,14 @@ WEIGHT_STD = 0.02
 
 def generator(options: DCGAN, data: DataSpec) -> nn.Module:
     """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
-    halvings, height, width = data.halved("dcgan")
+    halvings, height, width = data.count_halvings("dcgan")
     channels = [options.base_channels * 2**i for i in reversed(range(halvings))]
     norm = first = nn.BatchNorm2d
     network = FusedSequential
     if options.conditional:
         norm = partial(_ClassBatchNorm, options.z_dim)
         first = partial(norm, pixels=(height, width))
-        network = partial(_ByClass, data.classes_for("dcgan"), options.z_dim)
+        network = partial(_ByClass, data.require_classes("dcgan"), options.z_dim)
     layers: list[nn.Module] = [
         # A transposed convolution over one pixel is the paper's "project and reshape".
         nn.Unflatten(1, (options.z_dim, 1, 1)),
@@ -50,7 +50,7 @@ def generator(options: DCGAN, data: DataSpec) -> nn.Module:
 
 def discriminator(options: DCGAN, data: DataSpec, norm: str) -> nn.Module:
     """Build images ``(N, C, H, W)`` -> logits ``(N,)``."""
-    halvings, height, width = data.halved("dcgan")
+    halvings, height, width = data.count_halvings("dcgan")
     channels = [options.base_channels * 2**i for i in range(halvings)]
     layers: list[nn.Module] = [
         nn.Conv2d(data.image_channels, channels[0], 4, stride=2, padding=1),
@@ -67,7 +67,7 @@ def discriminator(options: DCGAN, data: DataSpec, norm: str) -> nn.Module:
     if not options.conditional:
         return FusedSequential(*layers, *ending).apply(_draw_weights)
     parts = FusedSequential(*layers), FusedSequential(*ending)
-    return _Projection(data.classes_for("dcgan"), channels[-1], *parts).apply(_draw_weights)
+    return _Projection(data.require_classes("dcgan"), channels[-1], *parts).apply(_draw_weights)
 
 
 class _ClassBatchNorm(nn.Module):

@@ -15,7 +15,7 @@ def generator(options: MLP, data: DataSpec) -> nn.Module:
     """Build latents ``(N, z_dim)`` -> samples ``(N, *data.shape)``."""
     if not options.conditional:
         return _latent_network(options, data, options.z_dim)
-    classes, z_dim = data.classes_for("mlp"), options.z_dim
+    classes, z_dim = data.require_classes("mlp"), options.z_dim
     return _LabelledLatent(classes, z_dim, _latent_network(options, data, 2 * z_dim))
 
 
@@ -27,7 +27,7 @@ def discriminator(options: MLP, data: DataSpec) -> nn.Module:
     ending = [nn.Linear(width, 1), nn.Flatten(0)]
     if not options.conditional:
         return nn.Sequential(*body, *ending)
-    classes = data.classes_for("mlp")
+    classes = data.require_classes("mlp")
     return _Projection(classes, width, nn.Sequential(*body), nn.Sequential(*ending))
 
 

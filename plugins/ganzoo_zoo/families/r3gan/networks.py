@@ -17,7 +17,7 @@ LAYERS_OF_A_BLOCK = 3
 
 def generator(options: R3GAN, data: DataSpec) -> nn.Module:
     """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
-    halvings, height, width = data.halved("R3GAN")
+    halvings, height, width = data.count_halvings("R3GAN")
     lowest, *widths = _widths(options, halvings)[::-1]
     layers = [_Basis(options.z_dim, lowest, height, width), *_blocks(options, lowest, halvings)]
     for before, after in itertools.pairwise([lowest, *widths]):
@@ -32,7 +32,7 @@ def generator(options: R3GAN, data: DataSpec) -> nn.Module:
 
 def discriminator(options: R3GAN, data: DataSpec) -> nn.Module:
     """Build images ``(N, C, H, W)`` -> logits ``(N,)``; it never mixes its batch."""
-    halvings, height, width = data.halved("R3GAN")
+    halvings, height, width = data.count_halvings("R3GAN")
     widths = _widths(options, halvings)
     layers = [_draw_weights(nn.Conv2d(data.image_channels, widths[0], 1, bias=False))]
     for before, after in itertools.pairwise(widths):

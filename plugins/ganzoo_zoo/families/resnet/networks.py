@@ -12,7 +12,7 @@ from ganzoo_zoo.families.resnet import ResNet
 
 def generator(options: ResNet, data: DataSpec) -> nn.Module:
     """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
-    halvings, height, width = data.halved("resnet")
+    halvings, height, width = data.count_halvings("resnet")
     channels = options.base_channels
     return nn.Sequential(
         _draw_weights(nn.Linear(options.z_dim, channels * height * width)),
@@ -27,7 +27,7 @@ def generator(options: ResNet, data: DataSpec) -> nn.Module:
 
 def discriminator(options: ResNet, data: DataSpec) -> nn.Module:
     """Build images ``(N, C, H, W)`` -> logits ``(N,)``; it never mixes its batch."""
-    halvings, height, width = data.halved("resnet")
+    halvings, height, width = data.count_halvings("resnet")
     side, channels = min(height, width), options.base_channels
     halved = max(1, sum(side * 2**i >= SMALLEST_SIDES[1] for i in range(halvings)))
     return nn.Sequential(

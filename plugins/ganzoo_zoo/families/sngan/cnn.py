@@ -16,7 +16,7 @@ MOST_DOUBLED = 8
 
 def generator(options: SNGAN, data: DataSpec) -> nn.Module:
     """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
-    halvings, height, width = data.halved("SN-GAN")
+    halvings, height, width = data.count_halvings("SN-GAN")
     channels = _channels(options, halvings)[::-1]
     layers: list[nn.Module] = [
         nn.Linear(options.z_dim, channels[0] * height * width),
@@ -34,7 +34,7 @@ def generator(options: SNGAN, data: DataSpec) -> nn.Module:
 
 def discriminator(options: SNGAN, data: DataSpec) -> nn.Module:
     """Build images ``(N, C, H, W)`` -> logits ``(N,)``."""
-    halvings, height, width = data.halved("SN-GAN")
+    halvings, height, width = data.count_halvings("SN-GAN")
     *channels, last = _channels(options, halvings)
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise([data.image_channels, *channels]):

@@ -13,7 +13,7 @@ from ganzoo_zoo.families.sngan.spectral import normalise
 
 def generator(options: SNGANResNet, data: DataSpec) -> nn.Module:
     """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
-    halvings, height, width = data.halved("SN-GAN")
+    halvings, height, width = data.count_halvings("SN-GAN")
     channels = 2 * options.base_channels
     project = nn.Linear(options.z_dim, channels * height * width)
     nn.init.xavier_uniform_(project.weight)
@@ -31,7 +31,7 @@ def generator(options: SNGANResNet, data: DataSpec) -> nn.Module:
 
 def discriminator(options: SNGANResNet, data: DataSpec) -> nn.Module:
     """Build images ``(N, C, H, W)`` -> logits ``(N,)``."""
-    halvings, height, width = data.halved("SN-GAN")
+    halvings, height, width = data.count_halvings("SN-GAN")
     side, channels = min(height, width), options.base_channels
     halved = max(1, sum(side * 2**i >= SMALLEST_SIDES[1] for i in range(halvings)))
     judge = nn.Linear(channels, 1)

@@ -36,14 +36,14 @@ class DigitClassifier(FeatureExtractor):
         network.load_state_dict(load_tensors(path, network.state_dict()))
         network = network.eval().requires_grad_(False).to(device)
         return LoadedExtractor(
-            lambda batch: self.look(network, batch),
+            lambda batch: self.extract(network, batch),
             image_channels=self.image_channels,
             weights_sha256=sha256(path),
             published=weights is None,
             batch_size=256,
         )
 
-    def look(self, network: Network, batch: Tensor) -> Features:
+    def extract(self, network: Network, batch: Tensor) -> Features:
         """Return what a network sees in uint8 images ``(N, C, H, W)``."""
         from ganzoo_zoo.metrics.digit_classifiers.network import prepare
 
@@ -73,7 +73,7 @@ class StackedMNISTCNN(MNISTCNN):
     paper = "Metz et al. 2017, arXiv:1611.02163"
     image_channels = 3
 
-    def look(self, network: Network, batch: Tensor) -> Features:
+    def extract(self, network: Network, batch: Tensor) -> Features:
         """Return what the network sees in uint8 images ``(N, 3, H, W)``."""
         from ganzoo_zoo.metrics.digit_classifiers.network import prepare
 

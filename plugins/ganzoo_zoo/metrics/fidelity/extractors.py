@@ -92,7 +92,7 @@ class PublishedNetwork(FeatureExtractor):
             batch_size=CPU_BATCH if device.type == "cpu" else BATCH,
         )
 
-    def tensors(self, path: Path) -> dict[str, Tensor]:
+    def read_tensors(self, path: Path) -> dict[str, Tensor]:
         """Read a file of this network's tensors by name, and nothing else.
 
         Raises:
@@ -100,12 +100,12 @@ class PublishedNetwork(FeatureExtractor):
             KeyError: it has not the tensors of this network.
             ValueError: they have other shapes.
         """
-        found = load_tensors(path) if path.suffix == ".safetensors" else self._unpacked(path)
+        found = load_tensors(path) if path.suffix == ".safetensors" else self._unpack(path)
         if any(tuple(found[name].shape) != shape for name, shape in self.shapes.items()):
             raise ValueError("a network of another size")
         return found
 
-    def _unpacked(self, path: Path) -> dict[str, Tensor]:
+    def _unpack(self, path: Path) -> dict[str, Tensor]:
         import torch
 
         try:
@@ -141,7 +141,7 @@ class InceptionV3(PublishedNetwork):
         """Build the network from a file of torch-fidelity's tensors."""
         from ganzoo_zoo.metrics.fidelity.networks import Inception
 
-        return Inception(self.known_as, self.tensors(path))
+        return Inception(self.known_as, self.read_tensors(path))
 
 
 class VGG16(PublishedNetwork):
@@ -165,7 +165,7 @@ class VGG16(PublishedNetwork):
         """Build the network from a file of torchvision's tensors."""
         from ganzoo_zoo.metrics.fidelity.networks import VGG
 
-        return VGG(self.known_as, self.tensors(path))
+        return VGG(self.known_as, self.read_tensors(path))
 
 
 class _CLIP(PublishedNetwork):
@@ -187,7 +187,7 @@ class _CLIP(PublishedNetwork):
         """
         from ganzoo_zoo.metrics.fidelity.networks import CLIP
 
-        given = path if published else self.tensors(path)
+        given = path if published else self.read_tensors(path)
         return CLIP(self.known_as, given)
 
 
@@ -250,7 +250,7 @@ class _DINOv2(PublishedNetwork):
         """Build the network from a file of the published tensors."""
         from ganzoo_zoo.metrics.fidelity.networks import DINOv2
 
-        return DINOv2(self.known_as, self.tensors(path))
+        return DINOv2(self.known_as, self.read_tensors(path))
 
 
 class DINOv2S14(_DINOv2):

@@ -96,7 +96,7 @@ class FIDInfinity(Evaluator):
 
 
 def _set_statistics(samples: SampleSet) -> dict[str, np.ndarray]:
-    return samples.derived((__name__, "gaussian"), lambda: statistics(samples.features.pooled))
+    return samples.derive((__name__, "gaussian"), lambda: statistics(samples.features.pooled))
 
 
 def statistics(features: Tensor, chosen: np.ndarray | None = None) -> dict[str, np.ndarray]:

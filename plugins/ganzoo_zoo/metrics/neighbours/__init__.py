@@ -101,4 +101,4 @@ class Memorisation(Evaluator):
 def _neighbour_distances(real: SampleSet, k: int) -> Tensor:
     from ganzoo_zoo.metrics.neighbours.distances import neighbour_distances
 
-    return real.derived((__name__, k), lambda: neighbour_distances(real.features.pooled, k))
+    return real.derive((__name__, k), lambda: neighbour_distances(real.features.pooled, k))

@@ -21,7 +21,7 @@ class Squares(ImageDataset):
         for i, image in enumerate(stored):
             side, start = (6 if labels[i] else 3), i % 9
             image[:, start : start + side, start : start + side] = 255
-        stored = self.resized(stored)
+        stored = self.resize(stored)
         spec = DataSpec(shape=tuple(stored.shape[1:]), classes=2, class_names=("small", "large"))
         return Samples(spec, stored, labels)
 
