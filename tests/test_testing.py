@@ -32,6 +32,7 @@ from ganzoo import (
     Samples,
     Score,
     Space,
+    TrackedRun,
     Tracker,
 )
 from ganzoo import testing as kit
@@ -2406,7 +2407,7 @@ class Notes(Tracker):
         with (folder / self.file).open("a") as file:
             file.write(f"{words}\n")
 
-    class Run:
+    class Run(TrackedRun):
         """The file of a run."""
 
         def __init__(self, tracker, folder):
@@ -2429,17 +2430,8 @@ class Onlooker(Tracker):
     def start(self, folder, config, step):
         return self.Run()
 
-    class Run:
+    class Run(TrackedRun):
         """Nothing at all."""
-
-        def metrics(self, row):
-            pass
-
-        def picture(self, step, picture):
-            pass
-
-        def close(self):
-            pass
 
 
 class TrackerWithUnknownOptions(Notes):
@@ -2634,11 +2626,11 @@ class WantsImages(Judging):
 
 TRACKERS = [
     Kill(common.check_options, TrackerWithUnknownOptions, "keep extra='forbid'"),
-    Kill(tracker.check_run, StartsNothing, "NoneType has no metrics, picture, close"),
+    Kill(tracker.check_run, StartsNothing, "a ganzoo.TrackedRun, not NoneType"),
     Kill(tracker.check_run, WantsPillow, "of 1, 3 or 4 channels, here 1; it raised ValueError"),
     Kill(tracker.check_run, WantsALoss, "every line of metrics and every sample picture"),
     Kill(tracker.check_run, ClosesTwice, "before its first line must be closed"),
-    Kill(tracker.check_run, WarnedByNumbers, "warned of: a step and a text; it raised ValueError"),
+    Kill(tracker.check_run, WarnedByNumbers, "a step and the text of a warning; it raised ValueError"),
     Kill(tracker.check_resume, OnceOnly, "go on with a run that was followed before"),
     Kill(tracker.check_files, WritesWhereItIsRun, "it wrote elsewhere/notes.txt elsewhere"),
     Kill(tracker.check_files, WritesBesideTheRun, "it wrote runs/notes.txt elsewhere"),

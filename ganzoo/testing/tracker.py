@@ -97,7 +97,7 @@ def check_discriminator(tracker: Tracker) -> None:
         before = copy.deepcopy((network.state_dict(), fake.stored, real.stored))
         with _run_folder() as folder, untouched_randomness("a tracker"):
             run = _start_run(tracker, folder, _config(), 0)
-            if not hasattr(run, "discriminator"):
+            if type(run).discriminator is TrackedRun.discriminator:
                 return
             words = "images" if data.is_image else "points"
             with explain_errors(f"discriminator() must look at that of {words}"):
@@ -141,9 +141,8 @@ def _follow(
     for number, picture in (_pictures() if pictures is None else pictures).items():
         with explain_errors(f"{asked}, uint8 (C, H, W) of 1, 3 or 4 channels, here {len(picture)}"):
             run.picture(step + number, picture)
-    if hasattr(run, "warning"):
-        with explain_errors("warning() must receive what a person is warned of: a step and a text"):
-            run.warning(step + STEPS, "something is doubtful")
+    with explain_errors("warning() must take a step and the text of a warning"):
+        run.warning(step + STEPS, "something is doubtful")
     with explain_errors("close() must end a run whose lines and pictures were received"):
         run.close()
 
@@ -159,11 +158,9 @@ def _start_run(tracker: Tracker, folder: Path, config: dict[str, Any], step: int
         )
     with explain_errors(asked):
         run = tracker.start(folder, config, step)
-    missing = [name for name in ("metrics", "picture", "close") if not hasattr(run, name)]
     require(
-        not missing,
-        f"start() must return what receives a run, a ganzoo.TrackedRun, and {type(run).__name__} "
-        f"has no {', '.join(missing)}",
+        isinstance(run, TrackedRun),
+        f"start() must return a ganzoo.TrackedRun, not {type(run).__name__}: subclass it",
     )
     return run
 

@@ -27,7 +27,7 @@ class JsonLines(Tracker):
         return JsonLinesRun(path)
 
 
-class JsonLinesRun:
+class JsonLinesRun(TrackedRun):
     """The file of a run's metrics."""
 
     def __init__(self, path: Path) -> None:
@@ -36,12 +36,6 @@ class JsonLinesRun:
     def metrics(self, row: dict[str, Any]) -> None:
         """Add a line."""
         append_line(self.path, row)
-
-    def picture(self, step: int, picture: Tensor) -> None:
-        """Leave pictures alone: they are files of the run."""
-
-    def close(self) -> None:
-        """Nothing is left: each line is written when it comes."""
 
 
 class TrackerGroup:
@@ -97,16 +91,14 @@ class TrackerGroup:
     ) -> None:
         """Show the discriminator to those that look at it."""
         for name, run in list(self._runs.items()):
-            if hasattr(run, "discriminator"):
-                with self._guarded(name):
-                    run.discriminator(step, discriminator, fake, real)
+            with self._guarded(name):
+                run.discriminator(step, discriminator, fake, real)
 
     def send_warning(self, step: int, message: str) -> None:
         """Pass on what a person is warned of to those that receive it."""
         for name, run in list(self._runs.items()):
-            if hasattr(run, "warning"):
-                with self._guarded(name):
-                    run.warning(step, message)
+            with self._guarded(name):
+                run.warning(step, message)
 
     def close(self) -> None:
         """End every one of them."""

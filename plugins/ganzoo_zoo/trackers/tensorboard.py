@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ganzoo import Tracker
+from ganzoo import TrackedRun, Tracker
 from ganzoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class TensorBoard(Tracker):
         return TensorBoardRun(folder / FOLDER, step, self.flush_seconds)
 
 
-class TensorBoardRun:
+class TensorBoardRun(TrackedRun):
     """The event file of a run."""
 
     def __init__(self, folder: Path, step: int, flush_seconds: int) -> None:
