@@ -47,7 +47,6 @@ from ganzoo.testing.networks import (
     scale_weights,
 )
 from ganzoo.testing.steps import PlainLoss, draw_samples, require_exact_steps, train_options
-from ganzoo.training.trainer import Trainer
 
 
 def check_shapes(architecture: Architecture) -> None:
