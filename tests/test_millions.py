@@ -23,7 +23,7 @@ import json, time
 from pathlib import Path
 import torch
 from ganzoo import open_dataset
-from ganzoo.training.batches import Feed
+from ganzoo.training.batches import BatchLoader
 from ganzoo.distributed import Ranks
 from ganzoo.compute.seeding import BatchOrder
 from ganzoo_zoo.data import files
@@ -51,7 +51,7 @@ for place in range(len(samples) // 100):
 names = 100 * (time.perf_counter() - began)
 found = []
 for rank in range({WORLD}):
-    feed = Feed(samples, torch.device("cpu"), seed=0, team=Team(rank))
+    feed = BatchLoader(samples, torch.device("cpu"), seed=0, team=Team(rank))
     order = BatchOrder(len(samples), {BATCH}, 0)
     batches = [feed.batch(number, order) for number in range({BATCHES})]
     found.append([(float(real.sum()), labels.tolist()) for real, labels in batches])
