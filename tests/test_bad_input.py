@@ -121,7 +121,7 @@ def test_such_a_checkpoint_is_passed_over(run, ganzoo_cli, kind, name):
     put(kind, run / "checkpoints" / "00000004" / name)
     result = ganzoo_cli("train", "--resume", "run")
     assert result.code == 0, result
-    assert "checkpoint run/checkpoints/00000004 is damaged and passed over" in result.err
+    assert "checkpoint run/checkpoints/00000004 is damaged and is skipped" in result.err
 
 
 def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, monkeypatch):
@@ -173,7 +173,7 @@ def test_a_checkpoint_of_a_step_that_nobody_did_is_passed_over(run, ganzoo_cli):
     (run / "checkpoints" / "99999999999999999999").mkdir()
     result = ganzoo_cli("train", "--resume", "run")
     assert result.code == 0, result
-    assert "99999999999999999999 is damaged and passed over" in result.err
+    assert "99999999999999999999 is damaged and is skipped" in result.err
 
 
 NASTY = "x\n\x1b[31mError: y\r\n" + "z" * 3000
@@ -450,7 +450,7 @@ def test_an_optimiser_of_another_network_is_passed_over(run, ganzoo_cli, change)
     rewritten(run / "checkpoints" / "00000004", generator_optimizer=change)
     result = ganzoo_cli("train", "--resume", "run")
     assert result.code == 0, result
-    assert "00000004 is damaged and passed over: " in result.err
+    assert "00000004 is damaged and is skipped: " in result.err
 
 
 @pytest.mark.parametrize("text", ["[]", "3", "null", '"x"', "{}", '{"a": []}', '{"state.json": 1}'])
@@ -458,7 +458,7 @@ def test_a_manifest_of_another_form_is_passed_over(run, ganzoo_cli, text):
     (run / "checkpoints" / "00000004" / "manifest.json").write_text(text)
     result = ganzoo_cli("train", "--resume", "run")
     assert result.code == 0, result
-    assert "00000004 is damaged and passed over: " in result.err
+    assert "00000004 is damaged and is skipped: " in result.err
 
 
 # Memory

@@ -210,7 +210,7 @@ import sys
 from pathlib import Path
 from ganzoo.runs.folder import Run
 
-with Run(Path(sys.argv[1])).locked():
+with Run(Path(sys.argv[1])).lock():
     print("locked", flush=True)
     sys.stdin.read()
 """

@@ -719,7 +719,7 @@ def test_a_report_that_fails_lets_the_training_finish(tmp_path, monkeypatch, gan
     )
     result = ganzoo_cli(*words.split(), "--device", "cpu", "--tracker", "report", "--out", "run")
     assert result.code == 0
-    assert "tracker 'report' failed and is left out from here: no room" in result.err
+    assert "tracker 'report' failed and is dropped: no room" in result.err
     assert ganzoo.load("run")
 
 

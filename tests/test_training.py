@@ -24,9 +24,10 @@ from ganzoo.resolve import resolve
 from ganzoo.storage.files import load_tensors
 from ganzoo.training import checkpoint
 from ganzoo.training.batch_order import BalancedOrder
+from ganzoo.training.inputs import count_columns, draw_picture_inputs, draw_step_inputs
 from ganzoo.training.observer import Observer
-from ganzoo.training.prepare import build_trainer
-from ganzoo.training.trainer import Trainer, frozen
+from ganzoo.training.prepare import build_trainer, build_trainer_from_components
+from ganzoo.training.trainer import frozen
 from tiny import TINY, Stopper
 
 SMALL = {"arch.base_channels": 4, "arch.z_dim": 8, "data.image_size": 16}
@@ -416,7 +417,7 @@ def test_a_small_discriminator_learns_to_tell_apart():
     architecture = config.architecture.build(ganzoo.registry.ARCHITECTURE)
     loss = config.loss.build(ganzoo.registry.LOSS)
     options = config.train.model_copy(update={"generator_lr": 2e-3, "discriminator_lr": 2e-3})
-    trainer = Trainer(architecture, loss, reals, options)
+    trainer = build_trainer_from_components(architecture, loss, reals, options)
     for _ in range(400):
         trainer.step()
     fakes = generate_stored(
@@ -700,7 +701,8 @@ def test_sources_of_every_other_class_have_their_turn():
     turns = set()
     for _ in range(20):
         real, labels = trainer.loader.batch(trainer.state.step, trainer.order)
-        inputs = trainer._draw_inputs(real, labels, torch.Generator())
+        step = trainer.state.step
+        inputs = draw_step_inputs(trainer.setup, real, labels, step, torch.Generator())
         turns |= set(zip(inputs.source_labels.tolist(), labels.tolist(), strict=True))
         trainer.state.step += 1
     assert len(turns) == 4 * 3
@@ -712,7 +714,7 @@ def test_a_picture_of_a_translation_shows_the_sources_above_what_they_became(tmp
 
     run = ganzoo.train("translating", "lsgan", "grey", out=tmp_path / "run", **{**TINY, "steps": 1})
     trainer = of_classes("translating")
-    inputs = trainer.picture_inputs()
+    inputs = draw_picture_inputs(trainer.setup, trainer.loader)
     assert not torch.any(inputs.labels == inputs.source_labels)
     with Image.open(run.samples / "00000001.png") as opened:
         picture = torch.from_numpy(np.array(opened.convert("L")))
@@ -735,8 +737,8 @@ def test_a_picture_of_a_conditional_run_has_columns_of_each_class(count, columns
 
     settings = {"data.classes": count}
     trainer = of_classes("conditional", settings)
-    labels = trainer.picture_inputs().labels
-    assert trainer.columns == columns
+    labels = draw_picture_inputs(trainer.setup, trainer.loader).labels
+    assert count_columns(trainer.setup) == columns
     assert len(labels) == 64 // columns * columns, "the last row is full"
     if count <= 64:
         rows = labels.reshape(-1, columns)

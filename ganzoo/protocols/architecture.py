@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -39,7 +39,7 @@ class GeneratorInput:
                 )
             )
 
-    def through(self, generator: nn.Module) -> Tensor:
+    def through(self, generator: Callable[..., Tensor]) -> Tensor:
         """Return the generator's samples ``(N, *shape)``."""
         if self.labels is None:
             return generator(self.given)

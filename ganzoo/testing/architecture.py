@@ -43,7 +43,7 @@ from ganzoo.testing.networks import (
     _run_network,
 )
 from ganzoo.testing.steps import PlainLoss, require_exact_steps, draw_samples, train_options
-from ganzoo.training.trainer import Trainer
+from ganzoo.training.prepare import build_trainer_from_components
 
 
 def check_shapes(architecture: Architecture) -> None:
@@ -311,7 +311,9 @@ def check_steps(architecture: Architecture) -> None:
     for data, *_ in _build_fitting(architecture):
         samples = draw_samples(data)
         require_exact_steps(
-            lambda samples=samples: Trainer(architecture, PlainLoss(), samples, train_options())
+            lambda samples=samples: build_trainer_from_components(
+                architecture, PlainLoss(), samples, train_options()
+            )
         )
 
 

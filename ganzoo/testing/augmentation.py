@@ -21,7 +21,7 @@ from ganzoo.testing.steps import (
     draw_samples,
     train_options,
 )
-from ganzoo.training.trainer import Trainer
+from ganzoo.training.prepare import build_trainer_from_components
 
 SIZES = ((12, 20), (32, 32), (64, 48))
 """Heights and widths of images that are tried."""
@@ -146,7 +146,7 @@ def check_steps(augmentation: Augmentation) -> None:
     for data, _ in _draw_served(augmentation):
         samples, named = draw_samples(data), {"augmentation": augmentation}
         require_exact_steps(
-            lambda samples=samples, named=named: Trainer(
+            lambda samples=samples, named=named: build_trainer_from_components(
                 SmallNetworks(), PlainLoss(), samples, train_options(), named
             )
         )

@@ -22,7 +22,8 @@ from ganzoo.testing.steps import (
     draw_samples,
     train_options,
 )
-from ganzoo.training.trainer import Trainer, frozen
+from ganzoo.training.prepare import build_trainer_from_components
+from ganzoo.training.trainer import frozen
 
 if TYPE_CHECKING:
     from ganzoo.protocols.loss import Logits, Terms
@@ -216,7 +217,9 @@ def check_steps(loss: Loss) -> None:
     """Training steps are a function of seed and number, and a resumed run goes on exactly."""
     samples = draw_samples(DataSpec(shape=(2,)))
     options = train_options(n_critic=3)
-    require_exact_steps(lambda: Trainer(SmallNetworks(), loss, samples, options))
+    require_exact_steps(
+        lambda: build_trainer_from_components(SmallNetworks(), loss, samples, options)
+    )
 
 
 loss_checks: list[Callable[[Loss], None]] = [

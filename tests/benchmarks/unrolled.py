@@ -24,6 +24,7 @@ from ganzoo.models.model import generate_stored
 from ganzoo.protocols.dataset import Samples
 from ganzoo.resolve import resolve
 from ganzoo.storage.files import append_line
+from ganzoo.training.inputs import draw_picture_inputs
 from ganzoo.training.prepare import build_trainer
 
 EVERY = 500
@@ -69,7 +70,11 @@ def _train(unrolled: int, seed: int, steps: int, rows: Path) -> None:
     for step in range(1, steps + 1):
         trainer.step()
         if step % EVERY == 0:
-            fakes = generate_stored(trainer.state.generator, trainer.picture_inputs(), data.spec)
+            fakes = generate_stored(
+                trainer.state.generator,
+                draw_picture_inputs(trainer.setup, trainer.loader),
+                data.spec,
+            )
             _tile(rows.parent, unrolled, seed, step, fakes, data)
             sets = (SampleSet(Samples(data.spec, fakes), None), SampleSet(data, None))
             scores = {score.name: score.value for score in judge.evaluate(*sets)}

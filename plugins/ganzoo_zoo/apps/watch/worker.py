@@ -97,12 +97,14 @@ class RunControl(Observer):
 
     def on_ready(self, trainer: Trainer) -> None:
         """Get to know what is trained, so that points can be looked at between two pictures."""
+        from ganzoo.training.inputs import draw_picture_inputs
         from ganzoo_zoo.apps.watch.points import Plane, has_plane
 
         self.raise_if_stopping()
         self._trainer = trainer
         if has_plane(trainer.samples.spec, conditional=trainer.conditional):
-            self._plane, self._inputs = Plane(trainer.samples), trainer.picture_inputs()
+            self._plane = Plane(trainer.samples)
+            self._inputs = draw_picture_inputs(trainer.setup, trainer.loader)
 
     def on_start(self, run: Run, config: RunConfig, step: int) -> None:
         """Tell where the run is."""
