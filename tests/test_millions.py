@@ -24,17 +24,17 @@ from pathlib import Path
 import torch
 from ganzoo import open_dataset
 from ganzoo.training.batches import BatchLoader
-from ganzoo.distributed import Ranks
-from ganzoo.compute.seeding import BatchOrder
+from ganzoo.distributed import Processes
+from ganzoo.training.batch_order import BatchOrder
 from ganzoo_zoo.data import files
 
-class Team(Ranks):
+class Team(Processes):
     world = {WORLD}
 
     def __init__(self, rank):
         self.rank = rank
 
-    def share_of(self, whole):
+    def take_share(self, whole):
         return whole[self.rank :: self.world]
 
 def kilobytes(word):

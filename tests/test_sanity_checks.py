@@ -174,11 +174,11 @@ DOUBTS = {
         ({"precision": "fp16"}, "fp16 is far slower than fp32 on a CPU"),
     ],
     sanity_checks.generator_out_of_range: [
-        ({"architecture": Unbounded()}, "images beyond [-1, 1], to "),
+        ({"architecture": Unbounded()}, "images exceed [-1, 1], up to "),
         ({"architecture": Sigmoid()}, "do not go below 0"),
         (
             {"architecture": TanhForAll(), "samples": points()},
-            "stay within 1, and the data go to 3; for vectors it should end in a linear layer",
+            "stay within 1, and the data reach 3; for vectors it should end in a linear layer",
         ),
     ],
     sanity_checks.data_out_of_range: [
@@ -200,7 +200,7 @@ DOUBTS = {
     sanity_checks.penalty_on_mixed_batch: [
         (
             {"architecture": WithBatchNorm(), "loss": Penalising()},
-            "the discriminator mixes its batch, by batch normalisation for one",
+            "the discriminator mixes the samples of a batch, as batch normalisation does",
         ),
     ],
 }

@@ -70,11 +70,8 @@ def _train(unrolled: int, seed: int, steps: int, rows: Path) -> None:
     for step in range(1, steps + 1):
         trainer.step()
         if step % EVERY == 0:
-            fakes = generate_stored(
-                trainer.state.generator,
-                draw_picture_inputs(trainer.setup, trainer.loader),
-                data.spec,
-            )
+            inputs = draw_picture_inputs(trainer.setup, trainer.loader)
+            fakes = generate_stored(trainer.state.generator, inputs, data.spec)
             _tile(rows.parent, unrolled, seed, step, fakes, data)
             sets = (SampleSet(Samples(data.spec, fakes), None), SampleSet(data, None))
             scores = {score.name: score.value for score in judge.evaluate(*sets)}
