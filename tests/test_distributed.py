@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-import ranks_cases
+import distributed_cases
 from ganzoo import distributed
 from ganzoo.api import resume
 from ganzoo.distributed import heartbeat
@@ -29,9 +29,9 @@ from ganzoo.training.batch_order import BalancedOrder, BatchOrder
 from ganzoo.training.batches import BatchLoader
 from test_training import content
 
-CASES = Path(ranks_cases.__file__)
+CASES = Path(distributed_cases.__file__)
 ROOT = CASES.parents[1]
-EXACT = (*ranks_cases.LOSSES, "conditional", "pool")
+EXACT = (*distributed_cases.LOSSES, "conditional", "pool")
 OWN = ("unrolled", "batch-norm")
 """Cases that are not those of one process: they look at more than one sample at a time."""
 
@@ -107,7 +107,7 @@ def said(folder, rank, name):
 def alone(name, folder):
     """Do a case in this process."""
     with torch.random.fork_rng(), one_thread():
-        return ranks_cases.steps_of(name, folder)
+        return distributed_cases.steps_of(name, folder)
 
 
 @contextmanager
