@@ -349,9 +349,9 @@ def ends(monkeypatch):
 
 
 @contextmanager
-def watching(store, begun=lambda: 0, timeout=60.0):
+def watching(store, count_calls=lambda: 0, timeout=60.0):
     """Watch the second process of two, from the first."""
-    found = heartbeat.Heartbeat(Team(0, 2), store, begun, timeout)
+    found = heartbeat.Heartbeat(Team(0, 2), store, count_calls, timeout)
     found.start()
     try:
         yield found

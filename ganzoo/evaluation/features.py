@@ -24,7 +24,7 @@ from ganzoo.protocols.evaluator import (
     SampleSet,
 )
 from ganzoo.registry import FEATURE_EXTRACTOR
-from ganzoo.storage.cache import get_or_make_tensors, find_tensors
+from ganzoo.storage.cache import get_or_make_tensors
 from ganzoo.storage.files import user_path
 
 CACHE = "features"
@@ -71,8 +71,9 @@ class Extractors:
 
     def load_for(self, evaluators: Iterable[Evaluator]) -> None:
         """Load what some metrics look through, so that what is missing is missed now."""
-        for name in {self.name_for(judge) for judge in evaluators} - {None}:
-            self._get_extractor(name)
+        for name in {self.name_for(judge) for judge in evaluators}:
+            if name is not None:
+                self._get_extractor(name)
 
     def prepare_set(
         self, samples: Samples, name: str | None, what: str, *, keep: bool
@@ -85,8 +86,15 @@ class Extractors:
             what: What the samples are, for progress and messages.
             keep: Whether the features are kept in the cache, for sets that come again.
         """
-        extract = self._cached_features if keep else self._extract
-        return SampleSet(samples, lambda found: extract(name, found, what))
+
+        def extract(found: Samples) -> Features:
+            if name is None:
+                raise InputError("a metric that names no feature extractor has no features")
+            if keep:
+                return self._cached_features(name, found, what)
+            return self._extract(name, found, what)
+
+        return SampleSet(samples, extract)
 
     def describe(self, name: str) -> dict[str, str]:
         """Return what a score row says of an extractor."""
@@ -108,48 +116,34 @@ class Extractors:
             self._loaded[name] = extractor.load(self.weights, self.device)
         return self._loaded[name]
 
-    def _cached_features(self, name: str | None, samples: Samples, what: str) -> Features:
-        if name is None:
-            return self._extract(name, samples, what)
-        key, made = self._cache_key(name, samples), []
+    def _cached_features(self, name: str, samples: Samples, what: str) -> Features:
+        """Return features from the cache; if they are not there, all processes extract them.
+
+        The first process alone reads and writes the cache, and scores. The others wait to hear
+        whether to help, and what they return then is of no use.
+        """
+        team = distributed.sharers()
+        if not team.is_first:
+            needed = team.run_on_first(bool)
+            return self._extract(name, samples, what) if needed else Features(torch.empty(0))
+        made: list[Features] = []
 
         def make() -> dict[str, Tensor]:
+            team.run_on_first(lambda: True)
             made.append(self._extract(name, samples, what))
             return _tensors(made[0])
 
-        def valid(kept: dict[str, Tensor]) -> bool:
-            # The key cannot tell that the code of an extractor was changed; a few samples can.
-            few = samples.subset(torch.arange(min(PROBES, len(samples))))
-            return _begins_with(kept, _tensors(self._extract(name, few, what)), len(samples))
+        def is_valid(kept: dict[str, Tensor]) -> bool:
+            # The key does not cover the extractor's code; a few samples show whether it changed.
+            few = next(self._read_batches(name, samples.subset(torch.arange(min(PROBES, count)))))
+            return _begins_with(kept, self._extract_batch(name, few), count)
 
-        if distributed.current().is_sharing:
-            return self._share_cached_features(key, make, valid)
-        kept = get_or_make_tensors(CACHE, key, make, valid)
-        return made[0] if made else Features(**kept)
-
-    def _share_cached_features(
-        self,
-        key: dict[str, Any],
-        make: Callable[[], dict[str, Tensor]],
-        valid: Callable[[dict[str, Tensor]], bool],
-    ) -> Features:
-        """Have the first process read what is kept, or all make it: never under the entry's lock.
-
-        Only the first one's features are of use.
-        """
-        team = distributed.current()
-        kept: dict[str, Tensor] = {}
-
-        def there() -> bool:
-            kept.update(find_tensors(CACHE, key, valid) or {})
-            return bool(kept)
-
-        if team.run_on_first(there):
-            return Features(**kept) if team.is_first else Features(torch.empty(0))
-        made = make()
-        if team.is_first:
-            get_or_make_tensors(CACHE, key, lambda: made)
-        return Features(**made)
+        count = len(samples)
+        kept = get_or_make_tensors(CACHE, self._cache_key(name, samples), make, is_valid)
+        if made:
+            return made[0]
+        team.run_on_first(lambda: False)
+        return Features(**kept)
 
     def _cache_key(self, name: str, samples: Samples) -> dict[str, Any]:
         """Return all that features depend on; numbers of another machine's kind are not taken."""
@@ -165,53 +159,35 @@ class Extractors:
             "versions": versions(),
         }
 
-    def _extract(self, name: str | None, samples: Samples, what: str) -> Features:
-        if name is None:
-            raise InputError("a metric that names no feature extractor has no features")
-        if distributed.current().is_sharing:
-            whole = self._extract_shared(name, samples, what)
-        else:
-            whole = self._extract_alone(name, samples, what)
-        if not all(torch.isfinite(tensor).all() for tensor in whole.values()):
-            raise GanzooError(f"{name} gives features of the {what} that are not finite")
-        return Features(**whole)
-
-    def _extract_alone(self, name: str, samples: Samples, what: str) -> dict[str, Tensor]:
+    def _extract(self, name: str, samples: Samples, what: str) -> Features:
+        """Extract the features of all samples; several processes split the batches."""
+        team = distributed.sharers()
         whole: dict[str, Tensor] = {}
-        done = 0
-        for batch in self._read_batches(name, samples):
+        seen = 0
+
+        def extract(batch: Tensor) -> Tensor:
+            nonlocal seen
             found = self._extract_batch(name, batch)
+            if not all(torch.isfinite(part).all() for part in found.values()):
+                raise GanzooError(f"{name} gives features of the {what} that are not finite")
             if not whole:
                 _require_memory(name, found, samples, what)
-            for key, part in found.items():
-                if key not in whole:
-                    # Filled in place: joining parts at the end would take the memory twice.
+                # Filled in place: joining the parts at the end would take the memory twice.
+                for key, part in found.items():
                     whole[key] = part.new_empty(len(samples), *part.shape[1:])
-                whole[key][done : done + len(batch)] = part
-            done += len(batch)
-            report_progress(f"{name}: {what}", done, len(samples))
-        return whole
-
-    def _extract_shared(self, name: str, samples: Samples, what: str) -> dict[str, Tensor]:
-        """Look at the same batches, each process at its part of them."""
-        widths: dict[str, int] = {}
-        team, done = distributed.current(), 0
-
-        def look(batch: Tensor) -> Tensor:
-            nonlocal done
-            found = self._extract_batch(name, batch)
-            if not widths:
-                _require_memory(name, found, samples, what)
-            widths.update({key: part.shape[1] for key, part in found.items()})
-            done += len(batch)
-            report_progress(f"{name}: {what}", min(team.world * done, len(samples)), len(samples))
+            seen += len(batch)
+            report_progress(f"{name}: {what}", min(team.world * seen, len(samples)), len(samples))
             return torch.cat(list(found.values()), dim=1)
 
-        parts = team.map_items(self._read_batches(name, samples), look)
-        whole = torch.cat(parts)
-        widths = widths or {"pooled": whole.shape[1]}  # nothing was left for this process
-        columns = whole.split(list(widths.values()), dim=1)
-        return {key: part.contiguous() for key, part in zip(widths, columns, strict=True)}
+        done = 0
+        for part in team.map_items(self._read_batches(name, samples), extract):
+            if not whole:  # there was no batch for this process, whose features are of no use
+                return Features(part)
+            columns = part.split([each.shape[1] for each in whole.values()], dim=1)
+            for each, some in zip(whole.values(), columns, strict=True):
+                each[done : done + len(part)] = some
+            done += len(part)
+        return Features(**whole)
 
     def _read_batches(self, name: str, samples: Samples) -> Iterator[Tensor]:
         size = self._get_extractor(name).batch_size

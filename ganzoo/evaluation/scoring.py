@@ -72,12 +72,10 @@ class Judge:
             name: self.extractors.prepare_set(fakes, name, "fakes", keep=False)
             for name in self._extractor_names()
         }
-        team = distributed.current()
-        if not team.is_sharing:
-            return self._score_rows(looked, fakes, seed, step)
-        # Looked at by all processes, and judged by the first one.
-        for name in sorted(filter(None, self._extractor_names())):
-            _ = self._real_sets[name].features, looked[name].features
+        team = distributed.sharers()
+        if team.world > 1:  # the first process scores alone, from features that all have extracted
+            for name in sorted(filter(None, self._extractor_names())):
+                _ = self._real_sets[name].features, looked[name].features
         rows = team.run_on_first(
             lambda: [
                 row.model_dump(mode="json") for row in self._score_rows(looked, fakes, seed, step)
