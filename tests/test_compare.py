@@ -130,7 +130,7 @@ def test_a_metric_is_asked_for_with_or_without_its_extractor(judged):
     (a,) = judged(rows)
     assert {group.metric for group in compare([a], ["fid"])} == {"fid", "fid[x]"}
     assert {group.metric for group in compare([a], ["fid[x]"])} == {"fid[x]"}
-    with pytest.raises(InputError, match="none of these models was judged by prc"):
+    with pytest.raises(InputError, match="none of these models has scores by prc"):
         compare([a], ["prc"])
 
 

@@ -84,7 +84,9 @@ def test_what_modes_are_of():
         assert not judge.fits(DataSpec(shape=(1, 1, 1), **other))
 
 
-@pytest.mark.parametrize(("width", "message"), [(7, "knows 7 others"), (None, "tells no classes")])
+@pytest.mark.parametrize(
+    ("width", "message"), [(7, "is a classifier of 7"), (None, "is no classifier")]
+)
 def test_a_classifier_of_other_classes_is_refused(width, message):
     fake = classified([0, 1], width=width or 4)
     if width is None:

@@ -1,8 +1,8 @@
-"""Looking at samples through feature extractors: once for all metrics, and reals once for all."""
+"""Extraction of features from samples: once for all metrics, and cached for reals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,49 +28,49 @@ from ganzoo.storage.cache import get_or_make_tensors
 from ganzoo.storage.files import user_path
 
 CACHE = "features"
-"""What the features of reals are kept as."""
+"""Folder of the cache for the features of reals."""
 FORMAT = 1
-"""Of what is kept; another one is made anew."""
+"""Version of the cached format; entries of other versions are not used."""
 PROBES = 4
-"""Samples that are looked at again before kept features are used."""
+"""Samples that are extracted again to check cached features."""
 
 
 class Extractors:
-    """The feature extractors that a judgement needs, each loaded when it is first used.
+    """The feature extractors of an evaluation, each loaded when it is first used.
 
     Args:
-        asked: Name of an extractor, in place of the data's own or the metric's.
+        requested: Name of an extractor to use instead of the data's own or the metric's.
         weights: File of its weights.
-        spec: What is looked at.
+        spec: Shape of the samples.
         device: Where to compute.
     """
 
     def __init__(
         self,
-        asked: str | None,
+        requested: str | None,
         weights: str | Path | None,
         spec: DataSpec,
         device: torch.device,
     ) -> None:
-        self.asked = asked
+        self.requested = requested
         self.weights = user_path(weights) if weights else None
         self.spec = spec
         self.device = device
         self._loaded: dict[str, LoadedExtractor] = {}
 
     def name_for(self, judge: Evaluator) -> str | None:
-        """Return the extractor that a metric is given: asked for, the data's, or its own."""
+        """Return the extractor of a metric: the requested one, the data's, or the metric's own."""
         own = judge.extractor(self.spec)
-        return None if own is None else self.asked or own
+        return None if own is None else self.requested or own
 
     def check_used(self, evaluators: dict[str, Evaluator]) -> None:
-        """Refuse an extractor, or weights, that no metric would look through."""
+        """Refuse a requested extractor, or weights, that no metric would use."""
         unused = all(self.name_for(judge) is None for judge in evaluators.values())
-        if unused and (self.asked or self.weights):
-            raise InputError(f"{', '.join(evaluators)} look through no feature extractor")
+        if unused and (self.requested or self.weights):
+            raise InputError(f"no feature extractor is used by {', '.join(evaluators)}")
 
     def load_for(self, evaluators: Iterable[Evaluator]) -> None:
-        """Load what some metrics look through, so that what is missing is missed now."""
+        """Load the extractors of some metrics, so that missing weights are noticed early."""
         for name in {self.name_for(judge) for judge in evaluators}:
             if name is not None:
                 self._get_extractor(name)
@@ -78,13 +78,13 @@ class Extractors:
     def prepare_set(
         self, samples: Samples, name: str | None, what: str, *, keep: bool
     ) -> SampleSet:
-        """Prepare a set for an extractor; the pass is made when a metric first looks.
+        """Prepare a set of samples; features are extracted when a metric first uses them.
 
         Args:
-            samples: What is looked at.
+            samples: The samples.
             name: The extractor; None for metrics that need none.
-            what: What the samples are, for progress and messages.
-            keep: Whether the features are kept in the cache, for sets that come again.
+            what: Name of the samples, for progress and messages.
+            keep: Whether the features are cached, for sets that are used again.
         """
 
         def extract(found: Samples) -> Features:
@@ -97,11 +97,11 @@ class Extractors:
         return SampleSet(samples, extract)
 
     def describe(self, name: str) -> dict[str, str]:
-        """Return what a score row says of an extractor."""
+        """Return an extractor's entry in a score row."""
         return {"name": name, "sha256": self._get_extractor(name).weights_sha256}
 
     def metric_suffix(self, judge: Evaluator) -> str:
-        """Return what a metric's name carries: nothing if the extractor is its standard one."""
+        """Return the suffix of a metric's name: empty if the extractor is its standard one."""
         name = self.name_for(judge)
         if name is None:
             return ""
@@ -146,7 +146,7 @@ class Extractors:
         return Features(**kept)
 
     def _cache_key(self, name: str, samples: Samples) -> dict[str, Any]:
-        """Return all that features depend on; numbers of another machine's kind are not taken."""
+        """Return everything that features depend on; devices of other kinds round differently."""
         entry = registry.find(FEATURE_EXTRACTOR, name)
         return {
             "format": FORMAT,
@@ -207,7 +207,7 @@ class Extractors:
 
 def _require_memory(name: str, found: dict[str, Tensor], samples: Samples, what: str) -> None:
     size = sum(part[0].nbytes for part in found.values()) * len(samples)
-    memory.require(size, f"what {name} sees in {len(samples):,} {what}")
+    memory.require(size, f"the {name} features of {len(samples):,} {what}")
 
 
 def _tensors(features: Features) -> dict[str, Tensor]:
@@ -215,7 +215,7 @@ def _tensors(features: Features) -> dict[str, Tensor]:
 
 
 def _begins_with(kept: dict[str, Tensor], few: dict[str, Tensor], count: int) -> bool:
-    """Tell whether kept features are of ``count`` samples, of which ``few`` are the first."""
+    """Tell whether features are those of ``count`` samples that begin with ``few``."""
     return kept.keys() == few.keys() and all(
         len(kept[name]) == count
         and kept[name].shape[1:] == found.shape[1:]
@@ -229,7 +229,7 @@ def _match_channels(images: Tensor, loaded: LoadedExtractor, name: str) -> Tenso
         return images.expand(-1, loaded.image_channels, -1, -1)
     if images.shape[1] != loaded.image_channels:
         raise InputError(
-            f"{name} looks at images of {loaded.image_channels} channels, "
+            f"{name} takes images of {loaded.image_channels} channels, "
             f"and these have {images.shape[1]}; choose other --features"
         )
     return images
