@@ -135,7 +135,7 @@ def test_a_metric_is_asked_for_with_or_without_its_extractor(judged):
 
 
 def test_what_was_never_judged_is_said(runs):
-    with pytest.raises(InputError, match="judge each with: ganzoo eval MODEL"):
+    with pytest.raises(InputError, match="evaluate each with: ganzoo eval MODEL"):
         compare([run.path for run in runs])
 
 

@@ -308,6 +308,12 @@ def test_processes_that_cannot_find_each_other_are_refused(given, wrong, monkeyp
     assert distributed.current().world == 1
 
 
+def test_a_command_that_cannot_find_the_others_ends_in_one_line(monkeypatch, refused):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    assert "RANK is not set: start them with torchrun" in refused("list")
+
+
 @pytest.mark.parametrize("world", [None, "", "1"])
 def test_one_process_is_one_that_is_alone(world, monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)

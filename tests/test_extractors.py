@@ -292,7 +292,7 @@ def test_without_a_network_both_ways_are_said(name, monkeypatch):
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", missed)
     with pytest.raises(
-        GanzooError, match="connect to the network, or give that file with --f"
+        GanzooError, match="connect to the network, or pass that file with --f"
     ) as e:
         extractor(name).load(None, CPU)
     ((url, digest),) = asked

@@ -97,7 +97,7 @@ def test_a_classifier_of_other_classes_is_refused(width, message):
 
 def test_data_without_modes_are_refused():
     spec = DataSpec(shape=(1, 1, 1), classes=4)
-    with pytest.raises(InputError, match="have classes and a classifier"):
+    with pytest.raises(InputError, match="with classes and a classifier"):
         Modes().evaluate(classified([0]), classified([0], spec=spec))
 
 
