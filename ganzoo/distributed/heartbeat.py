@@ -92,7 +92,7 @@ class Heartbeat:
         self._seen: dict[str, tuple[object, float]] = {}
         # In two threads: a store on a frozen machine never answers the thread that asks it.
         self._threads = [
-            threading.Thread(target=work, daemon=True, name="ganzoo-ranks")
+            threading.Thread(target=work, daemon=True, name="ganzoo-heartbeat")
             for work in (self._beat, self._guard)
         ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
@@ -54,8 +55,8 @@ class Team(Processes):
         self._heartbeat = Heartbeat(self, store, lambda: self._collectives.calls, self._timeout)
         self._board = MessageBoard(store, lambda: self._heartbeat.failure is not None)
         self._averager = GradientAverager(self._collectives, world)
-        self._questions = 0
-        self._turns = 0
+        self._questions = itertools.count()
+        self._turns = itertools.count()
         self._shared_error: BaseException | None = None
         """The error that all processes have raised alike."""
         self._heartbeat.start()
@@ -135,8 +136,7 @@ class Team(Processes):
 
     def run_on_first(self, make: Callable[[], Found]) -> Found:
         """Call the function in the first process, which leaves its result on the board."""
-        self._questions += 1
-        name = f"agreed/{self._questions}"
+        name = f"agreed/{next(self._questions)}"
         if not self.is_first:
             return self._raise_shared(self._board.wait_for(name))["found"]
         before, self.is_sharing = self.is_sharing, False  # this process works alone
@@ -154,8 +154,7 @@ class Team(Processes):
     @contextmanager
     def local_process_first(self) -> Iterator[bool]:
         """Wait for the process that torchrun counts as the first of this machine."""
-        self._turns += 1
-        name = f"turn/{machine_name()}/{self._turns}"
+        name = f"turn/{machine_name()}/{next(self._turns)}"
         if follows := bool(local_rank()):
             self._board.wait_for(name)
         yield follows
@@ -190,8 +189,7 @@ class Team(Processes):
 
     def _gather_messages(self, message: Any) -> list[Any]:
         """Return the messages of all processes, in order of their ranks."""
-        self._questions += 1
-        name = f"gathered/{self._questions}"
+        name = f"gathered/{next(self._questions)}"
         self._board.put(f"{name}/{self.rank}", message)
         return [self._board.wait_for(f"{name}/{rank}") for rank in range(self.world)]
 

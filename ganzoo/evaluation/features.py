@@ -58,20 +58,20 @@ class Extractors:
         self.device = device
         self._loaded: dict[str, LoadedExtractor] = {}
 
-    def name_for(self, judge: Evaluator) -> str | None:
+    def name_for(self, metric: Evaluator) -> str | None:
         """Return the extractor of a metric: the requested one, the data's, or the metric's own."""
-        own = judge.extractor(self.spec)
+        own = metric.extractor(self.spec)
         return None if own is None else self.requested or own
 
     def check_used(self, evaluators: dict[str, Evaluator]) -> None:
         """Refuse a requested extractor, or weights, that no metric would use."""
-        unused = all(self.name_for(judge) is None for judge in evaluators.values())
+        unused = all(self.name_for(metric) is None for metric in evaluators.values())
         if unused and (self.requested or self.weights):
             raise InputError(f"no feature extractor is used by {', '.join(evaluators)}")
 
     def load_for(self, evaluators: Iterable[Evaluator]) -> None:
         """Load the extractors of some metrics, so that missing weights are noticed early."""
-        for name in {self.name_for(judge) for judge in evaluators}:
+        for name in {self.name_for(metric) for metric in evaluators}:
             if name is not None:
                 self._get_extractor(name)
 
@@ -100,15 +100,15 @@ class Extractors:
         """Return an extractor's entry in a score row."""
         return {"name": name, "sha256": self._get_extractor(name).weights_sha256}
 
-    def metric_suffix(self, judge: Evaluator) -> str:
+    def metric_suffix(self, metric: Evaluator) -> str:
         """Return the suffix of a metric's name: empty if the extractor is its standard one."""
-        name = self.name_for(judge)
+        name = self.name_for(metric)
         if name is None:
             return ""
         loaded = self._get_extractor(name)
         if not loaded.published:
             return f"[{name}@{loaded.weights_sha256[:8]}]"
-        return "" if name == judge.features else f"[{name}]"
+        return "" if name == metric.features else f"[{name}]"
 
     def _get_extractor(self, name: str) -> LoadedExtractor:
         if name not in self._loaded:

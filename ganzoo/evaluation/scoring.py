@@ -137,7 +137,7 @@ class Judge:
         return rows
 
     def _extractor_names(self) -> set[str | None]:
-        return {self.extractors.name_for(judge) for judge in self.evaluators.values()}
+        return {self.extractors.name_for(metric) for metric in self.evaluators.values()}
 
 
 def evaluate(
@@ -255,16 +255,16 @@ def choose_metrics(
         chosen: dict[str, Evaluator] = {
             name: _build_metric(registry.get(EVALUATOR, name), name, options) for name in names
         }
-        unfit = [name for name, judge in chosen.items() if not judge.fits(spec)]
+        unfit = [name for name, metric in chosen.items() if not metric.fits(spec)]
         if unfit:
             raise InputError(
                 f"metric '{unfit[0]}' cannot judge samples of {spec.size_in_words} here"
             )
     else:
         chosen = {
-            name: judge
-            for name, judge in _find_usable(spec, options).items()
-            if not judge.on_request and _can_use_features(judge, features, spec)
+            name: metric
+            for name, metric in _find_usable(spec, options).items()
+            if not metric.on_request and _can_use_features(metric, features, spec)
         }
         if not chosen:
             raise InputError(f"no installed metric can judge samples of {spec.size_in_words}")
@@ -284,7 +284,7 @@ def choose_ranking_metrics(names: Sequence[str], spec: DataSpec) -> dict[str, Ev
     """
     if names:
         return choose_metrics(names, spec)
-    found = {name: judge for name, judge in _find_usable(spec, {}).items() if judge.ranks(spec)}
+    found = {name: metric for name, metric in _find_usable(spec, {}).items() if metric.ranks(spec)}
     if not found:
         raise InputError(
             f"no installed metric ranks samples of {spec.size_in_words} by itself; "
@@ -387,21 +387,21 @@ def _find_usable(spec: DataSpec, options: Mapping[str, Mapping[str, Any]]) -> di
         if entry.name in claimed_twice:
             continue
         try:
-            judge = _build_metric(entry.load(), entry.name, options)
+            metric = _build_metric(entry.load(), entry.name, options)
         except InputError:
             if entry.name in options:
                 raise
             continue
-        if judge.fits(spec):
-            usable[entry.name] = judge
+        if metric.fits(spec):
+            usable[entry.name] = metric
     return usable
 
 
-def _can_use_features(judge: Evaluator, features: str | None, spec: DataSpec) -> bool:
+def _can_use_features(metric: Evaluator, features: str | None, spec: DataSpec) -> bool:
     """Tell whether a metric may use an extractor instead of the data's own."""
-    own = judge.extractor(spec)
+    own = metric.extractor(spec)
     # A metric without a standard extractor that uses one all the same needs the data's own.
-    return features in (None, own) or own is None or judge.features is not None
+    return features in (None, own) or own is None or metric.features is not None
 
 
 def _build_metric(
