@@ -229,7 +229,7 @@ def test_what_only_people_look_at_may_be_changed(best, name):
 
 def test_a_file_beside_those_of_the_manifest_is_no_part_of_the_model(folder, best):
     shutil.copy(best / "scores.json", folder)
-    assert "none of these models was judged" in refusal(LOADED["scores.json"], folder)
+    assert "none of these models has scores" in refusal(LOADED["scores.json"], folder)
 
 
 def record(**changes):

@@ -320,11 +320,12 @@ def generate_raw(
     most = CPU_PASS if device.type == "cpu" else LATENT_BLOCK
     block = max(1, min(most, MAX_NUMBERS // spec.size))
     with evaluation_mode(generator), torch.inference_mode():
-        parts = distributed.current().map_items(
+        mapped = distributed.sharers().map_items(
             inputs.parts(block, device),
             # Put in order while it is in the caches.
             lambda part: stored(part.through(generator).float().cpu()).contiguous(),
         )
+        parts = list(mapped)
     # What is put together outside inference mode may take part in a caller's gradients.
     return torch.cat(parts)
 

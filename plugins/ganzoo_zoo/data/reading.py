@@ -81,7 +81,7 @@ def read_images(source: ImageSource, shaping: Shaping) -> Images:
         InputError: there are none, none can be read, or they differ in size and none is asked for.
         GanzooError: they fit neither into memory nor into the cache, or change meanwhile.
     """
-    with distributed.current().one_first() as led:
+    with distributed.current().local_process_first() as led:
         source.find_files(led=led)
         if not source.names:
             raise InputError(f"there are no images in {source.title}")
