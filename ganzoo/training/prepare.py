@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ganzoo.compute import memory
 from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import RunConfig
+from ganzoo.errors import name_errors
 from ganzoo.models.size_check import build_on_meta
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, LOSS, TRACKER
 
@@ -39,12 +40,12 @@ def build_trainer(
     with preserve_rng_state():
         if initial is not None:
             initial.require_fit(config, samples.spec)
-        _require_memory(architecture, loss, samples.spec, config.train.batch_size)
+        _require_memory(config, architecture, loss, samples.spec)
         return Trainer(architecture, loss, samples, config.train, augmentations, initial)
 
 
 def _require_memory(
-    architecture: Architecture, loss: Loss, data: DataSpec, batch_size: int
+    config: RunConfig, architecture: Architecture, loss: Loss, data: DataSpec
 ) -> None:
     independent = loss.independent_samples
     for build in (
@@ -52,9 +53,10 @@ def _require_memory(
         lambda: architecture.discriminator(data, independent_samples=independent),
         lambda: architecture.history(data),
     ):
-        build_on_meta(build, memory.limit() // COPIES)
+        with name_errors(f"architecture '{config.architecture.name}'"):
+            build_on_meta(build, memory.limit() // COPIES)
     numbers = data.size + getattr(architecture, "z_dim", data.size)
-    memory.require(4 * batch_size * numbers, "a batch")
+    memory.require(4 * config.train.batch_size * numbers, "a batch")
 
 
 def build_trackers(config: RunConfig) -> dict[str, Tracker]:

@@ -20,6 +20,7 @@ from ganzoo.config import TrainOptions
 from ganzoo.errors import InputError
 from ganzoo.media.images import COLUMNS, choose_columns
 from ganzoo.models.model import cycle_classes
+from ganzoo.nn import fuse
 from ganzoo.protocols.architecture import GeneratorInput
 from ganzoo.protocols.loss import Discriminator
 from ganzoo.training.batch_order import BalancedOrder, BatchOrder
@@ -134,9 +135,11 @@ class Trainer:
 
     def _build_state(self, data: DataSpec) -> TrainState:
         seed_everything(self.device, derive_seed(self.options.seed, "weights"))
-        generator = self.architecture.generator(data)
-        discriminator = self.architecture.discriminator(
-            data, independent_samples=self.loss.independent_samples
+        generator = fuse(self.architecture.generator(data))
+        discriminator = fuse(
+            self.architecture.discriminator(
+                data, independent_samples=self.loss.independent_samples
+            )
         )
         self.loss.check_discriminator(discriminator, data, conditional=self.conditional)
         if self.starting_weights is not None:

@@ -61,24 +61,27 @@ class CycleGAN(Architecture):
     )
 
     def generator(self, data: DataSpec) -> nn.Module:
-        """Build images ``(N, C, H, W)``, and the classes to go to -> images in ``[-1, 1]``."""
-        from ganzoo_zoo.families.cyclegan import networks
+        """Build the generator: images ``(N, C, H, W)`` and target classes -> images.
 
-        return networks.generator(self, data)
-
-    def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
-        """Build images ``(N, C, H, W)``, and their classes -> logits ``(N, P)`` of patches.
-
-        Instance normalisation keeps each sample to itself, whatever the loss asks for.
+        Both are in ``[-1, 1]``.
         """
         from ganzoo_zoo.families.cyclegan import networks
 
-        return networks.discriminator(self, data)
+        return networks.generator(data, self.base_channels, self.blocks)
+
+    def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
+        """Build the discriminator: images ``(N, C, H, W)`` and their classes -> logits ``(N, P)``.
+
+        There is a logit for each of P patches. Instance normalisation never mixes a batch.
+        """
+        from ganzoo_zoo.families.cyclegan import networks
+
+        return networks.discriminator(data, self.base_channels)
 
     def generator_terms(
         self, generator: nn.Module, inputs: GeneratorInput, real: Tensor, fake: Tensor
     ) -> dict[str, Tensor]:
-        """Weigh how far a translation there and back, and one to its own class, goes astray."""
+        """Return the weighted cycle consistency and identity terms, mean absolute differences."""
         terms = {}
         if self.cycle_weight:
             back = generator(fake, inputs.source_labels)
@@ -89,7 +92,7 @@ class CycleGAN(Architecture):
         return terms
 
     def history(self, data: DataSpec) -> nn.Module | None:
-        """Build the pool of earlier fakes."""
+        """Build the pool of earlier fakes, unless ``pool_size`` is 0."""
         from ganzoo_zoo.families.cyclegan.networks import ImagePool
 
         return ImagePool(self.pool_size, data) if self.pool_size else None

@@ -50,20 +50,20 @@ class DCGAN(Architecture):
     )
 
     def takes_labels(self, data: DataSpec) -> bool:
-        """Answer as the option says."""
+        """Tell whether both networks take labels, as the option says."""
         return self.conditional
 
     def generator(self, data: DataSpec) -> nn.Module:
-        """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
+        """Build the generator: latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
         from ganzoo_zoo.families.dcgan import networks
 
-        return networks.generator(self, data)
+        return networks.generator(data, self.z_dim, self.base_channels, self.conditional)
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
-        """Build images ``(N, C, H, W)`` -> logits ``(N,)``."""
+        """Build the discriminator: images ``(N, C, H, W)`` -> logits ``(N,)``."""
         from ganzoo_zoo.families.dcgan import networks
 
         norm = self.discriminator_norm
         if norm == "auto":
             norm = "layer" if independent_samples else "batch"
-        return networks.discriminator(self, data, norm)
+        return networks.discriminator(data, self.base_channels, norm, self.conditional)

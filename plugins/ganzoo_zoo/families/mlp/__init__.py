@@ -39,17 +39,20 @@ class MLP(Architecture):
     )
 
     def takes_labels(self, data: DataSpec) -> bool:
-        """Answer as the option says."""
+        """Tell whether both networks take labels, as the option says."""
         return self.conditional
 
     def generator(self, data: DataSpec) -> nn.Module:
-        """Build latents ``(N, z_dim)`` -> samples ``(N, *data.shape)``."""
+        """Build the generator: latents ``(N, z_dim)`` -> samples ``(N, *data.shape)``."""
         from ganzoo_zoo.families.mlp import networks
 
-        return networks.generator(self, data)
+        return networks.generator(data, self.z_dim, self.hidden, self.conditional)
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
-        """Build samples ``(N, *data.shape)`` -> logits ``(N,)``; samples are always independent."""
+        """Build the discriminator: samples ``(N, *data.shape)`` -> logits ``(N,)``.
+
+        It never mixes a batch.
+        """
         from ganzoo_zoo.families.mlp import networks
 
-        return networks.discriminator(self, data)
+        return networks.discriminator(data, self.hidden, self.conditional)

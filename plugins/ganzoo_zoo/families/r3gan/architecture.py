@@ -1,4 +1,4 @@
-"""What the networks can be told."""
+"""The architecture of R3GAN: its options."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from ganzoo import Architecture, DataSpec
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from ganzoo_zoo.families.r3gan.networks import Stages
 
 
 class R3GAN(Architecture):
@@ -72,13 +74,21 @@ class R3GAN(Architecture):
         return self
 
     def generator(self, data: DataSpec) -> nn.Module:
-        """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
+        """Build the generator: latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
         from ganzoo_zoo.families.r3gan import networks
 
-        return networks.generator(self, data)
+        return networks.generator(data, self.z_dim, self._stages())
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
-        """Build images ``(N, C, H, W)`` -> logits ``(N,)``; it never mixes its batch."""
+        """Build the discriminator: images ``(N, C, H, W)`` -> logits ``(N,)``.
+
+        It never mixes a batch.
+        """
         from ganzoo_zoo.families.r3gan import networks
 
-        return networks.discriminator(self, data)
+        return networks.discriminator(data, self._stages())
+
+    def _stages(self) -> Stages:
+        from ganzoo_zoo.families.r3gan.networks import Stages
+
+        return Stages(self.base_channels, self.growth, self.blocks, self.expansion, self.group_size)

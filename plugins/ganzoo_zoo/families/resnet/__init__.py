@@ -50,13 +50,16 @@ class ResNet(Architecture):
     )
 
     def generator(self, data: DataSpec) -> nn.Module:
-        """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
+        """Build the generator: latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
         from ganzoo_zoo.families.resnet import networks
 
-        return networks.generator(self, data)
+        return networks.generator(data, self.z_dim, self.base_channels)
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
-        """Build images ``(N, C, H, W)`` -> logits ``(N,)``; it never mixes its batch."""
+        """Build the critic: images ``(N, C, H, W)`` -> logits ``(N,)``.
+
+        It never mixes a batch.
+        """
         from ganzoo_zoo.families.resnet import networks
 
-        return networks.discriminator(self, data)
+        return networks.discriminator(data, self.base_channels)

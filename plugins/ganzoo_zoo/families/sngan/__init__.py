@@ -45,16 +45,16 @@ class SNGAN(Architecture):
     )
 
     def generator(self, data: DataSpec) -> nn.Module:
-        """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
+        """Build the generator: latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
         from ganzoo_zoo.families.sngan import cnn
 
-        return cnn.generator(self, data)
+        return cnn.generator(data, self.z_dim, self.base_channels)
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
-        """Build images ``(N, C, H, W)`` -> logits ``(N,)``."""
+        """Build the discriminator: images ``(N, C, H, W)`` -> logits ``(N,)``."""
         from ganzoo_zoo.families.sngan import cnn
 
-        return cnn.discriminator(self, data)
+        return cnn.discriminator(data, self.base_channels)
 
 
 class SNGANResNet(Architecture):
@@ -97,13 +97,13 @@ class SNGANResNet(Architecture):
     )
 
     def generator(self, data: DataSpec) -> nn.Module:
-        """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
+        """Build the generator: latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
         from ganzoo_zoo.families.sngan import resnet
 
-        return resnet.generator(self, data)
+        return resnet.generator(data, self.z_dim, 2 * self.base_channels)
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
-        """Build images ``(N, C, H, W)`` -> logits ``(N,)``."""
+        """Build the discriminator: images ``(N, C, H, W)`` -> logits ``(N,)``."""
         from ganzoo_zoo.families.sngan import resnet
 
-        return resnet.discriminator(self, data)
+        return resnet.discriminator(data, self.base_channels)
