@@ -151,8 +151,8 @@ def _check(data: DataSpec) -> None:
     height, width = data.shape[1:]
     if height % 4 or width % 4 or min(height, width) < SMALLEST_SIDE:
         raise InputError(
-            f"the sides of an image must be at least {SMALLEST_SIDE} pixels and multiples of 4, not "
-            f"{height} x {width}; resize them with --image-size"
+            f"the sides of an image must be at least {SMALLEST_SIDE} pixels and multiples of 4, "
+            f"not {height} x {width}; resize it with --image-size"
         )
 
 
