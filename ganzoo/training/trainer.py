@@ -137,9 +137,7 @@ class Trainer:
         seed_everything(self.device, derive_seed(self.options.seed, "weights"))
         generator = fuse(self.architecture.generator(data))
         discriminator = fuse(
-            self.architecture.discriminator(
-                data, independent_samples=self.loss.independent_samples
-            )
+            self.architecture.discriminator(data, independent_samples=self.loss.independent_samples)
         )
         self.loss.check_discriminator(discriminator, data, conditional=self.conditional)
         if self.starting_weights is not None:
