@@ -103,7 +103,7 @@ def test_vectors_have_classes_too():
 def test_data_without_classes_are_refused_in_words(build):
     data = DataSpec(shape=(1, 8, 8))
     for make in (build(conditional=True).generator, build(conditional=True).discriminator):
-        with pytest.raises(InputError, match=r"have no classes; give data with classes, .* leave"):
+        with pytest.raises(InputError, match=r"have no classes; give data with classes, .* drop"):
             make(data)
 
 
@@ -221,7 +221,7 @@ def test_labels_steer_what_is_made(build):
 
 
 def test_training_on_data_without_classes_ends_before_it_begins(tmp_path):
-    with pytest.raises(InputError, match=r"mlp with arch\.conditional=true needs the class"):
+    with pytest.raises(InputError, match=r"'mlp': arch\.conditional=true needs the class"):
         ganzoo.train("mlp", data="ring", settings={"arch.conditional": True}, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 
 from ganzoo.distributed.environment import is_first, local_rank, local_world, rank_and_world
 from ganzoo.distributed.processes import ALONE, Processes
-from ganzoo.distributed.rendezvous import rank_and_world, read_number
 
 __all__ = [
     "ALONE",

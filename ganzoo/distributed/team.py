@@ -27,7 +27,7 @@ from ganzoo.distributed.gradients import GradientAverager
 from ganzoo.distributed.heartbeat import BEAT, EXIT_GRACE, Heartbeat, exchange_timeout
 from ganzoo.distributed.messages import MessageBoard
 from ganzoo.distributed.processes import Found, Item, Processes, State
-from ganzoo.distributed.rendezvous import PATIENCE, PeersUnreachable, machine_name, meet
+from ganzoo.distributed.rendezvous import PATIENCE, PeersUnreachable, meet
 from ganzoo.errors import Diverged, InputError, Interrupted
 
 if TYPE_CHECKING:

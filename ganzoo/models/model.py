@@ -15,12 +15,13 @@ from ganzoo import distributed
 from ganzoo.compute import memory
 from ganzoo.compute.seeding import make_rng, preserve_rng_state
 from ganzoo.config import ModelConfig
-from ganzoo.errors import GanzooError, InputError, first_line
+from ganzoo.errors import GanzooError, InputError, first_line, name_errors
 from ganzoo.media import images
 from ganzoo.models.find import find_model
 from ganzoo.models.folder import ModelFolder
 from ganzoo.models.size_check import MAX_TENSORS, build_on_meta, limit_tensors
 from ganzoo.models.walk import WALK_FRAMES, Walk
+from ganzoo.nn import fuse
 from ganzoo.protocols.architecture import GeneratorInput
 from ganzoo.registry import ARCHITECTURE, LOSS
 from ganzoo.runs.file_names import DISCRIMINATOR_FILE, GENERATOR_FILE
@@ -76,7 +77,7 @@ class Model:
         independent = self.config.loss.build(LOSS).independent_samples
         return _build_network(
             lambda data: self.architecture.discriminator(data, independent_samples=independent),
-            self.config.spec,
+            self.config,
             self.folder,
             DISCRIMINATOR_FILE,
         ).to(memory_format=self.architecture.memory_format)
@@ -285,7 +286,7 @@ def load_folder(folder: ModelFolder) -> Model:
     """Load the model of a folder; see :func:`load`."""
     config = folder.config()
     architecture: Architecture = config.architecture.build(ARCHITECTURE)
-    generator = _build_network(architecture.generator, config.spec, folder, GENERATOR_FILE)
+    generator = _build_network(architecture.generator, config, folder, GENERATOR_FILE)
     return Model(
         folder, config, architecture, generator.to(memory_format=architecture.memory_format)
     )
@@ -343,7 +344,7 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
 
 
 def _build_network(
-    build: Callable[[DataSpec], nn.Module], data: DataSpec, folder: ModelFolder, name: str
+    build: Callable[[DataSpec], nn.Module], config: ModelConfig, folder: ModelFolder, name: str
 ) -> nn.Module:
     """Build a network with the weights of a file, which must be its own, and finite.
 
@@ -351,12 +352,12 @@ def _build_network(
     network, before it is downloaded or memory is taken for either. A manifest may claim any size,
     so neither is more than the memory.
     """
-    size = folder.size(name)
+    data, size = config.spec, folder.size(name)
     # Set up, a network may have more for a while: parametrisations keep a tensor twice.
     most = min(4 * size + SPARE_BYTES, memory.limit())
     tensors = min(4 * size // MIN_HEADER + SPARE_TENSORS, MAX_TENSORS)
     with preserve_rng_state():  # building draws weights that the file then replaces
-        with _explain_build_errors(folder, name):
+        with _explain_build_errors(config, folder, name):
             like = build_on_meta(lambda: build(data), most, tensors)
             if like is None:
                 with limit_tensors(most, tensors):
@@ -364,8 +365,8 @@ def _build_network(
         wanted = like.state_dict()
         _check_size(folder, name, size, wanted)
         weights = load_tensors(folder.file(name), wanted)
-        with _explain_build_errors(folder, name):
-            network = build(data)
+        with _explain_build_errors(config, folder, name):
+            network = fuse(build(data))
     parameters = {part for part, _ in network.named_parameters(remove_duplicate=False)}
     for part, tensor in weights.items():  # a buffer may well be infinite
         if not (tensor.isfinite() if part in parameters else ~tensor.isnan()).all():
@@ -375,9 +376,10 @@ def _build_network(
 
 
 @contextmanager
-def _explain_build_errors(folder: ModelFolder, name: str) -> Iterator[None]:
+def _explain_build_errors(config: ModelConfig, folder: ModelFolder, name: str) -> Iterator[None]:
     try:
-        yield
+        with name_errors(f"architecture '{config.architecture.name}'"):
+            yield
     except GanzooError:
         raise
     except Exception as error:  # of options that fit no network of any weights

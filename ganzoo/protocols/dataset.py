@@ -88,20 +88,17 @@ class DataSpec(Options):
         hint = did_you_mean(name, names) or (f"; there are {', '.join(names)}" if names else "")
         raise InputError(f"no class is called '{name}'{hint}; they are 0 to {self.classes - 1}")
 
-    def require_classes(self, name: str) -> int:
-        """Return how many classes there are, for networks that are to take labels.
-
-        Args:
-            name: What the architecture is called, for messages.
+    def require_classes(self) -> int:
+        """Return the number of classes, for an architecture whose networks take labels.
 
         Raises:
             InputError: there are none.
         """
         if self.classes is None:
             raise InputError(
-                f"{name} with arch.conditional=true needs the class of each sample, and these data "
-                "have no classes; give data with classes, such as a folder with a folder for each, "
-                "or leave arch.conditional away"
+                "arch.conditional=true needs the class of each sample, and these data have no "
+                "classes; give data with classes, such as a folder with a folder for each, or drop "
+                "arch.conditional"
             )
         return self.classes
 
@@ -115,29 +112,28 @@ class DataSpec(Options):
         """Numbers in one sample."""
         return math.prod(self.shape)
 
-    def count_halvings(self, name: str) -> tuple[int, int, int]:
-        """Say how convolutional networks of any resolution halve an image: to 4 to 7 pixels.
+    def count_halvings(self) -> tuple[int, int, int]:
+        """Count how often an image can be halved until its shorter side is 4 to 7 pixels.
 
-        Args:
-            name: What the architecture is called, for messages.
+        By this rule convolutional networks of one architecture serve many resolutions.
 
         Returns:
-            How often it is halved, at least once, and the height and width that are left, of
-            which the shorter one is 4 to 7: 3, 4, 4 for 32 x 32, and 2, 7, 7 for 28 x 28.
+            The number of halvings, at least 1, and the height and width after them: 3, 4, 4 for
+            32 x 32, and 2, 7, 7 for 28 x 28.
 
         Raises:
-            InputError: these are no images, or their sides cannot be halved that often.
+            InputError: the samples are vectors, or the sides cannot be halved that often.
         """
         low, high = SMALLEST_SIDES
         if not self.is_image:
-            raise InputError(f"{name} makes images, and these samples are vectors of {self.size}")
+            raise InputError(f"images are needed, and these samples are vectors of {self.size}")
         height, width = self.shape[1:]
         halvings = 0
         while min(height, width) // 2 >= low and height % 2 == 0 and width % 2 == 0:
             height, width, halvings = height // 2, width // 2, halvings + 1
         if not halvings or not low <= min(height, width) <= high:
             raise InputError(
-                f"{name} halves an image until its shorter side is {low} to {high} pixels, and "
+                f"an image is halved until its shorter side is {low} to {high} pixels, and "
                 f"{self.shape[1]} x {self.shape[2]} stops at {height} x {width}; "
                 "resize it with --image-size, to 32 or 64 for example"
             )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ganzoo.errors import InputError
 from ganzoo.models.model import generate_raw
+from ganzoo.nn import fuse
 from ganzoo.protocols.architecture import Architecture, GeneratorInput
 from ganzoo.protocols.dataset import DataSpec
 from ganzoo.testing.common import explain_errors, require, seeded
@@ -80,7 +81,8 @@ def _build_pair(
             isinstance(network, nn.Module),
             f"a network must be a torch.nn.Module, not {type(network).__name__}",
         )
-    return generator.train(), discriminator.train()
+    # As the trainer and a model do.
+    return fuse(generator).train(), fuse(discriminator).train()
 
 
 def _run_network(network: nn.Module, *given: Tensor) -> Tensor:

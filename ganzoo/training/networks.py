@@ -9,6 +9,7 @@ from torch import nn
 
 from ganzoo.compute.loss_scale import LossScale
 from ganzoo.compute.seeding import derive_seed, seed_everything
+from ganzoo.nn import fuse
 from ganzoo.training.checkpoint import TrainState
 from ganzoo.training.ema import MovingAverage
 
@@ -53,8 +54,10 @@ def _build_networks(
 ) -> tuple[nn.Module, nn.Module]:
     """Build the generator and the discriminator, check that they fit, and place them."""
     architecture, loss, data = setup.architecture, setup.loss, setup.data
-    generator = architecture.generator(data)
-    discriminator = architecture.discriminator(data, independent_samples=loss.independent_samples)
+    generator = fuse(architecture.generator(data))
+    discriminator = fuse(
+        architecture.discriminator(data, independent_samples=loss.independent_samples)
+    )
     loss.check_discriminator(discriminator, data, conditional=setup.conditional)
     if starting_weights is not None:
         generator.load_state_dict(starting_weights.generator)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from ganzoo.compute import memory
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, name_errors
 from ganzoo.models.size_check import build_on_meta
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ def check_memory(setup: TrainingSetup) -> None:
         lambda: architecture.discriminator(data, independent_samples=independent),
         lambda: architecture.history(data) or nn.Identity(),
     ):
-        build_on_meta(build, memory.limit() // COPIES)
+        with name_errors(f"architecture '{setup.architecture_name}'"):
+            build_on_meta(build, memory.limit() // COPIES)
     numbers = data.size + getattr(architecture, "z_dim", data.size)
     memory.require(4 * setup.options.batch_size * numbers, "a batch")

@@ -89,6 +89,7 @@ def build_trainer(
             config.train,
             {choice.name: choice.build(AUGMENTATION) for choice in config.augmentations},
             starting_weights,
+            config.architecture.name,
         )
 
 
@@ -99,6 +100,7 @@ def build_trainer_from_components(
     options: TrainOptions,
     augmentations: Mapping[str, Augmentation] | None = None,
     starting_weights: StartingWeights | None = None,
+    architecture_name: str | None = None,
 ) -> Trainer:
     """Build a trainer from components, without a run.
 
@@ -111,6 +113,7 @@ def build_trainer_from_components(
         options: The training options.
         augmentations: What the discriminator's samples pass through, by name, in this order.
         starting_weights: What the networks start from; None for freshly drawn weights.
+        architecture_name: What messages call the architecture; the name of its class if None.
 
     Raises:
         InputError: components, data and options do not fit together, or the memory is not enough.
@@ -118,7 +121,14 @@ def build_trainer_from_components(
     device, team = resolve_device(options.device), distributed.current()
     team.connect(device)
     setup = TrainingSetup(
-        architecture, loss, dict(augmentations or {}), options, samples.spec, device, team
+        architecture=architecture,
+        loss=loss,
+        augmentations=dict(augmentations or {}),
+        options=options,
+        data=samples.spec,
+        device=device,
+        team=team,
+        architecture_name=architecture_name or type(architecture).__name__,
     )
     check_preconditions(setup, samples)
     loader = BatchLoader(

@@ -33,6 +33,8 @@ class TrainingSetup:
     device: torch.device
     team: Processes
     """The processes that share each batch."""
+    architecture_name: str
+    """What messages call the architecture, which does not know its own name."""
 
     @property
     def conditional(self) -> bool:
