@@ -430,13 +430,13 @@ def test_a_file_that_is_there_is_not_replaced(run, refused, tmp_path):
     path.write_text("precious")
     for out in ([], ["--out", path]):
         message = refused("sample", "run", "-n", "2", "--seed", "3", *out)
-        assert message.endswith("is there already; choose another --out, or add --force")
+        assert message.endswith("already exists; choose another --out, or add --force")
     assert path.read_text() == "precious"
 
     folder = tmp_path / "single"
     folder.mkdir()
     (folder / "seed0-00001.png").write_text("precious")
-    assert "seed0-00001.png is there already" in refused(
+    assert "seed0-00001.png already exists" in refused(
         "sample", "run", "-n", "2", "--out", folder
     )
     assert [file.name for file in folder.iterdir()] == ["seed0-00001.png"]
@@ -445,7 +445,7 @@ def test_a_file_that_is_there_is_not_replaced(run, refused, tmp_path):
 @pytest.mark.parametrize("name", ["samples.csv", "samples.jpg", "samples.safetensors"])
 def test_a_file_of_another_kind_is_refused(run, refused, name):
     message = refused("sample", "run", "--out", name)
-    assert message == f"Error: --out {name}: these samples are written to a .png or a folder"
+    assert message == f"Error: --out {name}: write these samples to a .png or a folder"
     assert not Path(name).exists()
 
 
@@ -516,8 +516,8 @@ def translator(tmp_path):
 
 
 TRANSLATED = {
-    "translator": "this model translates images: give it some by --source",
-    "translator --label dogs": "this model translates images: give it some by --source",
+    "translator": "this model translates images: pass some with --source",
+    "translator --label dogs": "this model translates images: pass some with --source",
     "translator --source pets": "--source needs --label, the class to translate to: cats or dogs",
     "translator --source pets --label cow": "no class is called 'cow'; there are cats, dogs",
     "translator --source pets --label dog": "no class is called 'dog'; did you mean 'dogs'?",
@@ -525,12 +525,12 @@ TRANSLATED = {
     "translator --source petz --label dogs": "no dataset is called 'petz'",
     "translator --source no/where --label dogs": "there is no folder or file no/where",
     "translator --source ring --label dogs": "translates images of 3 x 24 x 24, not of 2",
-    "translator --source pets --label dogs --out x.csv": "written to a .png or a folder",
-    "translator --source pets --label dogs --out full": "is there already; choose another --out",
-    "run --source pets": "this model starts from noise: it has no use for --source",
-    "run --source pets --label 1": "this model starts from noise: it has no use for --source",
-    "run --label 3": "this model has no classes to choose from: leave --label away",
-    "run --label cow": "this model has no classes to choose from: leave --label away",
+    "translator --source pets --label dogs --out x.csv": "write these samples to a .png or a folder",
+    "translator --source pets --label dogs --out full": "already exists; choose another --out",
+    "run --source pets": "this model starts from noise: drop --source",
+    "run --source pets --label 1": "this model starts from noise: drop --source",
+    "run --label 3": "this model has no classes to choose from: drop --label",
+    "run --label cow": "this model has no classes to choose from: drop --label",
 }
 
 

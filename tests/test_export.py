@@ -95,7 +95,7 @@ def inputs_of(model, count):
     """Return inputs by their names, and what the model makes of them."""
     if not model.architecture.takes_images:
         labels = torch.arange(count) % 10 if model.conditional else None
-        given = {"latents": model.latents(count, seed=7)}
+        given = {"latents": model.inputs.latents(count, seed=7)}
         samples = model.sample(count, seed=7, label=labels)
     else:
         labels = (torch.arange(count) + 1) % 2

@@ -10,7 +10,7 @@ import typer
 from ganzoo.cli.common import Device, Json, ModelArgument, complete_names, note, print_json
 from ganzoo.distributed import is_first
 from ganzoo.errors import InputError
-from ganzoo.models.walk import WALK_FRAMES
+from ganzoo.media.movies import WALK_FRAMES
 from ganzoo.registry import DATASET
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     Texts = Mapping[str, str]
     Writer = Callable[[Path, Iterator[Image], Sequence[int], Texts], None]
 
+WALK_FRAMES = 50
+"""Default number of frames of a walk from one seed to the next."""
 FRAME_MS = 40
 """Milliseconds for which a frame of a walk is shown."""
 H264_OPTIONS = {

@@ -21,7 +21,7 @@ from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import RETRIES, ModelConfig, RunConfig, TrainOptions
 from ganzoo.errors import Diverged, GanzooError, Interrupted, first_line
 from ganzoo.media import images
-from ganzoo.models.model import generate_stored
+from ganzoo.models.generation import generate
 from ganzoo.models.write import write_model
 from ganzoo.protocols.dataset import Samples
 from ganzoo.protocols.tracker import METRICS_FILE
@@ -276,7 +276,7 @@ class _Loop:
         state, spec = self.state, self.trainer.samples.spec
         inputs = self.trainer.picture_inputs()
         try:
-            shown = generate_stored(state.generator_ema.module, inputs, spec)
+            shown = generate(state.generator_ema.module, inputs, spec, stored=True)
         except GanzooError:
             raise _divergence(state.step, "samples are not finite") from None
         fake = Samples(spec, shown, inputs.labels)

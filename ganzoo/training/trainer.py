@@ -19,7 +19,7 @@ from ganzoo.compute.seeding import derive_seed, make_rng, preserve_rng_state, se
 from ganzoo.config import TrainOptions
 from ganzoo.errors import InputError
 from ganzoo.media.images import COLUMNS, choose_columns
-from ganzoo.models.model import cycle_classes
+from ganzoo.models.inputs import cycle_classes
 from ganzoo.protocols.architecture import GeneratorInput
 from ganzoo.protocols.loss import Discriminator
 from ganzoo.training.batch_order import BalancedOrder, BatchOrder
