@@ -81,7 +81,7 @@ REFUSED = {
     "eval --floor --data ring --set loss.gp_weight=1": "--set loss.gp_weight: only data.OPTION",
     "eval --floor --data ring --set data.sample=1": "unknown option 'data.sample'; did you mean",
     # Options of the commands.
-    "train dcgan --steps many": "Invalid value for '--steps'",
+    "train dcgan --steps many": "option 'train.steps': input should be a valid integer",
     "train dcgan --steps -1": "option 'train.steps': input should be greater than or equal to 0",
     "train dcgan --seed -1": "option 'train.seed': input should be greater than or equal to 0",
     "train dcgan --batch-size 0": "option 'train.batch_size': input should be greater than or",
@@ -101,11 +101,12 @@ REFUSED = {
     "train dcgan --setps 3": "No such option: --setps",
     "train dcgan mlp": "Got unexpected extra argument",
     "train --loss": "Option '--loss' requires an argument.",
-    "train dcgan --seed x": "Try 'ganzoo train --help'.",
+    "train dcgan --seed x": "option 'train.seed': input should be a valid integer",
+    "eval --seed x": "Try 'ganzoo eval --help'.",
     "train": "name an architecture to train, such as those of 'ganzoo list'",
-    "train --resume run --out other": "--resume goes on in its own folder",
+    "train --resume run --out other": "--resume continues in the run's own folder",
     "train --resume run --tracker tensorboard": (
-        "--resume goes on with the run's own trackers: leave --tracker away"
+        "--resume continues with the run's own trackers: drop --tracker"
     ),
     "train mlp --tracker tensorbord": (
         "no tracker is called 'tensorbord'; did you mean 'tensorboard'?"

@@ -154,7 +154,7 @@ def test_a_movie_is_written_whole_or_not_at_all(suffix):
 
 @pytest.mark.parametrize("name", ["movie", "movie.png", "movie.avi", ".gif"])
 def test_what_is_no_movie_is_refused(name):
-    with pytest.raises(InputError, match=r"written to a \.gif, a \.webp or an \.mp4"):
+    with pytest.raises(InputError, match=r"write a movie to a \.gif, a \.webp or an \.mp4"):
         write_movie(Path(name), iter([]), [], ABOUT)
 
 

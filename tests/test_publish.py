@@ -176,7 +176,7 @@ def test_publishing_twice_makes_no_second_commit(hub, publish, plain):
     assert done(again) == {**first, "changed": False}
     assert not hub.calls("POST", "preupload|commit|lfs")
     assert len(hub.commits(NAME)) == 2
-    assert "was there already" in publish(plain, NAME).err
+    assert "already up to date" in publish(plain, NAME).err
     tagged = done(publish(plain, NAME, "--revision", "v1", "--json"))
     assert (tagged["changed"], hub.tags(NAME)) == (False, {"v1": hub.head(NAME)})
     assert done(publish(plain, NAME, "--revision", "v1", "--json"))["changed"] is False

@@ -790,7 +790,7 @@ def test_the_command_writes_a_movie_beside_the_report(tiny_run, ganzoo_cli, refu
     assert found["movie"] == "new/m.webp"
     assert "add --force" in refused(*asked)
     wrong = refused("report", tiny_run.path, "--out", "n.html", "--movie", "m.png")
-    assert wrong == "Error: m.png: a movie is written to a .gif, a .webp or an .mp4"
+    assert wrong == "Error: m.png: write a movie to a .gif, a .webp or an .mp4"
     assert not Path("n.html").exists(), "refused before anything is written"
 
 
