@@ -685,7 +685,7 @@ class Greedy(Architecture):
 """
     plugin("acme", code, {"ganzoo.architectures": {"greedy": "acme:Greedy"}})
     message = refused("train", "greedy", "--loss", "hinge", "--data", "ring", code=1)
-    assert message == "Error: the memory is not enough; try a smaller batch or network"
+    assert message == "Error: out of memory; try a smaller batch or network"
 
 
 def test_a_device_is_called_by_plain_digits():

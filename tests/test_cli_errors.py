@@ -136,12 +136,12 @@ REFUSED = {
     # Models that are not there.
     "sample": "there is no run under",
     "eval": "there is no run under",
-    "sample nowhere": "there is no run or model folder nowhere",
-    "eval nowhere": "there is no run or model folder nowhere",
-    "sample empty": "empty holds no model: there is no manifest.json in it",
-    "eval empty": "empty holds no model",
-    "show empty": "empty holds no model",
-    "sample list.txt": "list.txt holds no model",
+    "sample nowhere": "no run or model folder named 'nowhere'",
+    "eval nowhere": "no run or model folder named 'nowhere'",
+    "sample empty": "empty is not a model folder: it has no manifest.json",
+    "eval empty": "empty is not a model folder",
+    "show empty": "empty is not a model folder",
+    "sample list.txt": "list.txt is not a model folder",
     "train --resume nowhere": "there is no run folder nowhere",
     "train --resume empty": "empty is not a run: it has no config.json of one",
     "train --resume list.txt": "there is no run folder list.txt",
@@ -266,7 +266,7 @@ def test_a_damaged_configuration_of_a_run_is_named(run, refused, damage, said):
 
 
 CHANGED = "is not the file that manifest.json lists: it was changed or damaged; "
-OF_A_MODEL = {**DAMAGES, "too big": (DAMAGES["too big"][0], " bytes, of at most 1,048,576")}
+OF_A_MODEL = {**DAMAGES, "too big": (DAMAGES["too big"][0], " bytes, and may have at most 1,048,576")}
 """The size of a file is known before the file is there, and so refused before."""
 
 
@@ -487,7 +487,7 @@ def test_a_fault_of_a_plugin_is_said_to_be_one(plugin, refused, monkeypatch, cap
     command = ["train", "faulty", "--loss", "hinge", "--data", "digits", "--device", "cpu"]
     assert refused(*command, code=1) == (
         "Error: RuntimeError: fell over\n"
-        "this is a fault of ganzoo or of a plugin; --debug before the command shows where"
+        "this is a bug in ganzoo or in a plugin; put --debug before the command to see where"
     )
     monkeypatch.setenv("GANZOO_DEBUG", "0")
     refused(*command, code=1)

@@ -124,7 +124,7 @@ def test_without_network_a_name_means_what_the_cache_has(hub, show, use, model, 
         assert result.code == 0
         assert json.loads(result.out)["reference"] == f"{NAME}@{head}"
         (line,) = result.err.splitlines()
-        assert "as the cache has it" in line
+        assert "using the cached commit of" in line
         assert head in line
         assert not [word for word in NOISE if word in line]
     said(show(f"{NAME}@v2"), 1)

@@ -412,7 +412,7 @@ def test_weights_of_another_type_are_refused(first, refused, name):
 
 @pytest.mark.parametrize("command", [["--dry-run"], ["--out", "next"]])
 def test_no_model_is_refused(refused, command):
-    assert "there is no run or model folder nothing" in refused(
+    assert "no run or model folder named 'nothing'" in refused(
         "train", "--init", "nothing", *command
     )
     assert not Path("next").exists()

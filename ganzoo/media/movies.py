@@ -105,7 +105,7 @@ def _write_webp(
     reel = _lazy_frames(frames, len(durations))
     if max(reel.size) > LARGEST_WEBP:
         raise InputError(
-            f"a .webp has at most {LARGEST_WEBP} pixels each way, not {reel.width} x "
+            f"a .webp is at most {LARGEST_WEBP} pixels wide and high, not {reel.width} x "
             f"{reel.height}: draw fewer samples"
         )
     reel.save(
