@@ -266,7 +266,10 @@ def test_a_damaged_configuration_of_a_run_is_named(run, refused, damage, said):
 
 
 CHANGED = "is not the file that manifest.json lists: it was changed or damaged; "
-OF_A_MODEL = {**DAMAGES, "too big": (DAMAGES["too big"][0], " bytes, and may have at most 1,048,576")}
+OF_A_MODEL = {
+    **DAMAGES,
+    "too big": (DAMAGES["too big"][0], " bytes, and may have at most 1,048,576"),
+}
 """The size of a file is known before the file is there, and so refused before."""
 
 
@@ -437,9 +440,7 @@ def test_a_file_that_is_there_is_not_replaced(run, refused, tmp_path):
     folder = tmp_path / "single"
     folder.mkdir()
     (folder / "seed0-00001.png").write_text("precious")
-    assert "seed0-00001.png already exists" in refused(
-        "sample", "run", "-n", "2", "--out", folder
-    )
+    assert "seed0-00001.png already exists" in refused("sample", "run", "-n", "2", "--out", folder)
     assert [file.name for file in folder.iterdir()] == ["seed0-00001.png"]
 
 

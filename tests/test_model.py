@@ -296,7 +296,11 @@ def claim(folder, name, size):
 def test_a_size_that_no_such_file_has_is_refused_before_it_is_read(best, name, size):
     claim(best, name, size)
     (best / name).unlink()
-    said = "does not fit its network: it has" if "safetensors" in name else "bytes, and may have at most"
+    said = (
+        "does not fit its network: it has"
+        if "safetensors" in name
+        else "bytes, and may have at most"
+    )
     assert said in refusal(LOADED[name], best)
 
 

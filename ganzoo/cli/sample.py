@@ -56,7 +56,7 @@ def sample(
         str | None,
         typer.Option(
             metavar="SEED,SEED",
-            help="Make a movie from the samples of one seed to those of the next; two seeds or more.",
+            help="Make a movie from the samples of one seed to those of the next; two or more.",
         ),
     ] = None,
     frames: Annotated[
