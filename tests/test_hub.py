@@ -273,8 +273,8 @@ FAULTS = {
     "404-lookup": (status("*", "manifest", 404), 1, "404"),
     "409-lookup": (status("*", "manifest", 409), 1, "409"),
     "412-lookup": (status("*", "manifest", 412), 1, "412"),
-    "429-lookup": (status("*", "manifest", 429), 1, "too often"),
-    "429-weights": (status("GET", "^/storage/", 429), 1, "too often"),
+    "429-lookup": (status("*", "manifest", 429), 1, "too many requests"),
+    "429-weights": (status("GET", "^/storage/", 429), 1, "too many requests"),
     "500-lookup": (status("*", "manifest", 500), 1, "500"),
     "500-manifest": (status("GET", "manifest", 500), 1, "500"),
     "500-config": (status("*", "config", 500), 1, "500"),
@@ -335,14 +335,14 @@ PICKLE = b"cos\nsystem\n(S'touch canary'\ntR."
 PICKLED = {"pytorch_model.bin": PICKLE, "model.pt": PICKLE, "README.md": b"# A model\n"}
 HUGE = 10**15
 UNFIT = {
-    "pickles": (lambda files: PICKLED, None, "no whole model"),
+    "pickles": (lambda files: PICKLED, None, "not a complete ganzoo model"),
     "pickles-and-config": (
         lambda files: {**PICKLED, "config.json": files["config.json"]},
         None,
-        "no whole model",
+        "not a complete ganzoo model",
     ),
-    "no-weights": (lambda files: without(files, "model.safetensors"), None, "no whole model"),
-    "no-config": (lambda files: without(files, "config.json"), None, "no whole model"),
+    "no-weights": (lambda files: without(files, "model.safetensors"), None, "not a complete ganzoo model"),
+    "no-config": (lambda files: without(files, "config.json"), None, "not a complete ganzoo model"),
     "huge-manifest": (
         dict,
         lambda hub: resized(hub, "manifest.json", HUGE),
