@@ -335,14 +335,14 @@ PICKLE = b"cos\nsystem\n(S'touch canary'\ntR."
 PICKLED = {"pytorch_model.bin": PICKLE, "model.pt": PICKLE, "README.md": b"# A model\n"}
 HUGE = 10**15
 UNFIT = {
-    "pickles": (lambda files: PICKLED, None, "not a complete ganzoo model"),
+    "pickles": (lambda files: PICKLED, None, "not a complete"),
     "pickles-and-config": (
         lambda files: {**PICKLED, "config.json": files["config.json"]},
         None,
-        "not a complete ganzoo model",
+        "not a complete",
     ),
-    "no-weights": (lambda files: without(files, "model.safetensors"), None, "not a complete ganzoo model"),
-    "no-config": (lambda files: without(files, "config.json"), None, "not a complete ganzoo model"),
+    "no-weights": (lambda files: without(files, "model.safetensors"), None, "not a complete"),
+    "no-config": (lambda files: without(files, "config.json"), None, "not a complete"),
     "huge-manifest": (
         dict,
         lambda hub: resized(hub, "manifest.json", HUGE),
