@@ -24,8 +24,8 @@ from ganzoo.cli.common import MAX_LINE
 from ganzoo.compute import memory
 from ganzoo.compute.devices import resolve_device
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.media.images import grid, resize
-from ganzoo.models.model import MAX_NUMBERS
+from ganzoo.media.images import grid, resize, to_uint8
+from ganzoo.models.generation import MAX_NUMBERS
 from ganzoo.models.size_check import build_on_meta
 from ganzoo.protocols.dataset import LARGEST_SAMPLE, DataSpec
 from ganzoo.storage.files import append_line, load_tensors, read_json, sha256
@@ -505,11 +505,11 @@ def test_samples_that_do_not_fit_are_refused(model, refused):
 
 def test_large_samples_are_made_few_at_a_time(model, monkeypatch):
     loaded = ganzoo.load(model)
-    wanted = loaded.sample_stored(9)
+    wanted = to_uint8(loaded.sample(9))
     sizes = []
     loaded.generator.register_forward_hook(lambda module, given, out: sizes.append(len(out)))
-    monkeypatch.setattr("ganzoo.models.model.MAX_NUMBERS", 2 * 16 * 16)
-    found = loaded.sample_stored(9)
+    monkeypatch.setattr("ganzoo.models.generation.MAX_NUMBERS", 2 * 16 * 16)
+    found = to_uint8(loaded.sample(9))
     assert sizes == [2, 2, 2, 2, 1]
     assert (found.int() - wanted.int()).abs().max() <= 1
     assert MAX_NUMBERS >= 256 * 3 * 256 * 256
@@ -685,7 +685,7 @@ class Greedy(Architecture):
 """
     plugin("acme", code, {"ganzoo.architectures": {"greedy": "acme:Greedy"}})
     message = refused("train", "greedy", "--loss", "hinge", "--data", "ring", code=1)
-    assert message == "Error: the memory is not enough; try a smaller batch or network"
+    assert message == "Error: out of memory; try a smaller batch or network"
 
 
 def test_a_device_is_called_by_plain_digits():

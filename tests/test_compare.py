@@ -205,5 +205,5 @@ def test_torn_lines_are_passed_over(judged, runs):
 
 
 def test_what_is_no_model_is_refused(refused, tmp_path):
-    assert "there is no run or model folder" in refused("compare", tmp_path / "none")
+    assert "no run or model folder named" in refused("compare", tmp_path / "none")
     assert "Missing argument" in refused("compare")

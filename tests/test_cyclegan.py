@@ -224,7 +224,7 @@ def test_a_model_translates_and_is_judged(domains):
     assert out.shape == (3, 1, 24, 24)
     assert out.abs().max() <= 1
     assert not torch.equal(out, model.translate(sources, 0))
-    with pytest.raises(InputError, match="translates images: give it some by --source"):
+    with pytest.raises(InputError, match="translates images: pass some with --source"):
         model.sample(4)
     with pytest.raises(InputError, match="images of 1 x 24 x 24, not of 1 x 28 x 28"):
         model.translate(torch.zeros(1, 1, 28, 28), 1)

@@ -16,7 +16,7 @@ from ganzoo.api import resume
 from ganzoo.compute.devices import HALF_TYPES
 from ganzoo.compute.seeding import make_rng
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
-from ganzoo.models.model import generate_stored
+from ganzoo.models.generation import generate
 from ganzoo.protocols.architecture import GeneratorInput
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.protocols.loss import Discriminator
@@ -273,7 +273,8 @@ def test_the_averaged_generator_is_judged_by_its_running_statistics():
     average, spec = trainer.state.generator_ema.module, trainer.samples.spec
     latents = torch.randn(6, 8)
     together, alone = (
-        generate_stored(average, GeneratorInput(given), spec) for given in (latents, latents[:1])
+        generate(average, GeneratorInput(given), spec, stored=True)
+        for given in (latents, latents[:1])
     )
     assert torch.equal(together[:1], alone)
     assert average.training, "and is left as it was"
@@ -400,10 +401,11 @@ def test_every_architecture_trains_with_every_loss(architecture, loss):
 def test_mlp_trains_on_points():
     trainer = trainer_of("wgan-gp", "mlp", "ring")
     trainer.step()
-    fakes = generate_stored(
+    fakes = generate(
         trainer.state.generator_ema.module,
         GeneratorInput(torch.randn(5, 64)),
         trainer.samples.spec,
+        stored=True,
     )
     assert fakes.shape == (5, 2)
     assert fakes.dtype == torch.float32
@@ -420,8 +422,8 @@ def test_a_small_discriminator_learns_to_tell_apart():
     trainer = build_trainer_from_components(architecture, loss, reals, options)
     for _ in range(400):
         trainer.step()
-    fakes = generate_stored(
-        trainer.state.generator_ema.module, GeneratorInput(torch.randn(256, 64)), spec
+    fakes = generate(
+        trainer.state.generator_ema.module, GeneratorInput(torch.randn(256, 64)), spec, stored=True
     )
     assert fakes.mean().item() == pytest.approx(1.0, abs=0.25)
 
@@ -431,8 +433,11 @@ def test_a_generator_of_nans_is_never_turned_into_a_picture():
     with torch.no_grad():
         next(trainer.state.generator.parameters()).fill_(float("nan"))
     with pytest.raises(GanzooError, match="not finite"):
-        generate_stored(
-            trainer.state.generator, GeneratorInput(torch.randn(2, 8)), trainer.samples.spec
+        generate(
+            trainer.state.generator,
+            GeneratorInput(torch.randn(2, 8)),
+            trainer.samples.spec,
+            stored=True,
         )
 
 

@@ -302,7 +302,7 @@ def draw_fakes(model: Model, reals: Samples, count: int, seed: int) -> Samples:
     classes = model.config.spec.classes
     _check_shape(model, reals.spec)
     if not model.conditional:
-        return Samples(reals.spec, model.sample_stored(count, seed))
+        return Samples(reals.spec, model.generate(model.inputs.draw(count, seed), stored=True))
     if reals.labels is None or classes is None or reals.spec.classes != classes:
         raise InputError(
             f"the model makes samples of {classes} classes, and the data have "
@@ -312,11 +312,12 @@ def draw_fakes(model: Model, reals: Samples, count: int, seed: int) -> Samples:
     chosen = order[torch.arange(count) % len(reals)]
     labels = reals.labels[chosen].long()
     if not model.architecture.takes_images:
-        return Samples(reals.spec, model.sample_stored(count, seed, label=labels), labels)
+        inputs = model.inputs.draw(count, seed, labels)
+        return Samples(reals.spec, model.generate(inputs, stored=True), labels)
     # A source of one class becomes a fake of the next one.
     labels_after = (labels + 1) % classes
-    stored = model.translate_stored(reals.batch(chosen), labels_after)
-    return Samples(reals.spec, stored, labels_after)
+    inputs = model.inputs.from_images(reals.batch(chosen), labels_after)
+    return Samples(reals.spec, model.generate(inputs, stored=True), labels_after)
 
 
 def _check_shape(model: Model, data: DataSpec) -> None:

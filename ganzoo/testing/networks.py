@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import InputError
-from ganzoo.models.model import generate_raw
+from ganzoo.models.generation import generate
 from ganzoo.nn import fuse
 from ganzoo.protocols.architecture import Architecture, GeneratorInput
 from ganzoo.protocols.dataset import DataSpec
@@ -149,7 +149,7 @@ def _draw_raw_samples(
         f"{by} must give a torch.nn.Module that takes latents, and labels where it is conditional, "
         "and holds whatever it needs"
     ):
-        return generate_raw(generator, inputs, data)
+        return generate(generator, inputs, data)
 
 
 def _draw_samples(data: DataSpec, seed: int = 0) -> Tensor:

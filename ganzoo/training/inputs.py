@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ganzoo.compute.seeding import derive_seed, make_rng
 from ganzoo.media.images import COLUMNS, choose_columns
-from ganzoo.models.model import cycle_classes
+from ganzoo.models.inputs import cycle_classes
 from ganzoo.protocols.architecture import GeneratorInput
 from ganzoo.training.batch_order import choose_order
 

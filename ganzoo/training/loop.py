@@ -21,7 +21,7 @@ from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import RETRIES, ModelConfig, RunConfig
 from ganzoo.errors import Diverged, GanzooError, Interrupted, first_line
 from ganzoo.media import images
-from ganzoo.models.model import generate_stored
+from ganzoo.models.generation import generate
 from ganzoo.models.write import write_model
 from ganzoo.protocols.dataset import Samples
 from ganzoo.protocols.tracker import METRICS_FILE
@@ -315,7 +315,7 @@ class _TrainingLoop:
         state, setup = self.state, self.trainer.setup
         inputs, columns = draw_picture_inputs(setup, self.trainer.loader), count_columns(setup)
         try:
-            fakes = generate_stored(state.generator_ema.module, inputs, setup.data)
+            fakes = generate(state.generator_ema.module, inputs, setup.data, stored=True)
         except GanzooError:
             raise _divergence(state.step, "samples are not finite") from None
         self._record_warnings(self.health.check_samples(fakes, state.step))

@@ -20,7 +20,7 @@ import torch
 
 from ganzoo import SampleSet, registry
 from ganzoo.media import images
-from ganzoo.models.model import generate_stored
+from ganzoo.models.generation import generate
 from ganzoo.protocols.dataset import Samples
 from ganzoo.resolve import resolve
 from ganzoo.storage.files import append_line
@@ -71,7 +71,7 @@ def _train(unrolled: int, seed: int, steps: int, rows: Path) -> None:
         trainer.step()
         if step % EVERY == 0:
             inputs = draw_picture_inputs(trainer.setup, trainer.loader)
-            fakes = generate_stored(trainer.state.generator, inputs, data.spec)
+            fakes = generate(trainer.state.generator, inputs, data.spec, stored=True)
             _tile(rows.parent, unrolled, seed, step, fakes, data)
             sets = (SampleSet(Samples(data.spec, fakes), None), SampleSet(data, None))
             scores = {score.name: score.value for score in judge.evaluate(*sets)}

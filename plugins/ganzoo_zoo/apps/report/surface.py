@@ -11,7 +11,7 @@ import torch
 
 from ganzoo.errors import GanzooError, first_line
 from ganzoo.media import images
-from ganzoo.models.model import evaluation_mode
+from ganzoo.models.generation import evaluation_mode
 from ganzoo_zoo.apps.report.pictures import data_uri, open_png
 
 if TYPE_CHECKING:

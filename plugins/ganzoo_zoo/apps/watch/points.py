@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ganzoo.media import images
-from ganzoo.models.model import evaluation_mode
+from ganzoo.models.generation import evaluation_mode
 from ganzoo_zoo.apps.watch.frames import LEVELS, MOST_POINTS, SIDE, UNITS
 
 if TYPE_CHECKING:

@@ -170,11 +170,13 @@ class RunControl(Observer):
             now or time.monotonic() - self._frame_sent_at > SECONDS_BETWEEN_FRAMES
         ):
             return
-        from ganzoo.models.model import generate_stored
+        from ganzoo.models.generation import generate
 
         state = self._trainer.state
         try:
-            points = generate_stored(state.generator_ema.module, self._inputs, self._plane.spec)
+            points = generate(
+                state.generator_ema.module, self._inputs, self._plane.spec, stored=True
+            )
         except GanzooError:
             return  # it diverges, which the run itself will say
         if frame := self._plane.make_frame(step, points, state.discriminator):
