@@ -298,7 +298,7 @@ def test_missing_and_unfit_parts_of_a_stored_model_are_named(run, refused):
     options = config["architecture"]["options"]
     for changed, said in (
         (with_architecture(package="acme", version="2"), "not installed here: pip install acme"),
-        (with_architecture(name="no-such"), "none: pip install ganzoo=="),
+        (with_architecture(name="no-such"), "does not have it: pip install ganzoo=="),
         (
             with_architecture(options={**options, "base_channels": 0}),
             "option 'architecture dcgan: base_channels': input should be greater than 0",

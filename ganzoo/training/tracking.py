@@ -93,16 +93,14 @@ class TrackerGroup:
     ) -> None:
         """Show the discriminator to those that look at it."""
         for name, run in list(self._runs.items()):
-            if hasattr(run, "discriminator"):
-                with self._guarded(name):
-                    run.discriminator(step, discriminator, fake, real)
+            with self._guarded(name):
+                run.discriminator(step, discriminator, fake, real)
 
     def send_warning(self, step: int, message: str) -> None:
         """Pass on what a person is warned of to those that receive it."""
         for name, run in list(self._runs.items()):
-            if hasattr(run, "warning"):
-                with self._guarded(name):
-                    run.warning(step, message)
+            with self._guarded(name):
+                run.warning(step, message)
 
     def close(self) -> None:
         """Close every tracker."""

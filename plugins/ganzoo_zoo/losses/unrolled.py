@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ganzoo import Discriminator, Loss, Recipe, registry
+from ganzoo import Discriminator, Loss, registry
 from ganzoo.component import parse_options
 
 if TYPE_CHECKING:
@@ -51,20 +52,9 @@ class Unrolled(Loss):
             registry.get(registry.LOSS, self.base), self.base_options, "loss.base_options."
         )
 
-    @property
-    def recipe(self) -> Recipe:
-        """That of the loss beneath."""
-        return self.base_loss.recipe
-
-    @property
-    def independent_samples(self) -> bool:
-        """Whether the loss beneath asks for it."""
-        return self.base_loss.independent_samples
-
-    @property
-    def bounds_slope(self) -> bool:
-        """Whether the loss beneath does."""
-        return self.base_loss.bounds_slope
+    recipe = property(attrgetter("base_loss.recipe"))
+    independent_samples = property(attrgetter("base_loss.independent_samples"))
+    bounds_slope = property(attrgetter("base_loss.bounds_slope"))
 
     def constrain(self, discriminator: nn.Module) -> None:
         """Constrain the discriminator as the base loss does."""
