@@ -23,7 +23,7 @@ from ganzoo_zoo.apps.export import TOLERANCE, export, formats
 from ganzoo_zoo.apps.export.formats import FORMATS
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "export.md"
+PAGE = ROOT / "docs" / "how-to" / "export.md"
 SMALL = {"arch.z_dim": 5, "data.image_size": 8}
 NARROW = {**SMALL, "arch.base_channels": 4}
 CASES = {
