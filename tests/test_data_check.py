@@ -12,9 +12,9 @@ import torch
 from PIL import Image, ImageEnhance
 
 from ganzoo import open_dataset
-from ganzoo_zoo.data import duplicates
-from ganzoo_zoo.data.duplicates import compute_signature, group_equal
-from ganzoo_zoo.data.survey import survey
+from ganzoo_zoo.apps.data_check import duplicates
+from ganzoo_zoo.apps.data_check.duplicates import compute_signature, group_equal
+from ganzoo_zoo.apps.data_check.survey import survey
 
 
 def scene(number, size=(48, 40), mode="RGB"):
@@ -171,7 +171,7 @@ def test_a_sheet_is_never_replaced_unasked(images, ganzoo_cli, refused):
 
 
 def test_a_sheet_is_spread_over_many_classes():
-    from ganzoo_zoo.data.survey import _choose_rows
+    from ganzoo_zoo.apps.data_check.survey import _choose_rows
 
     labels = torch.arange(1000).repeat(3)
     rows = _choose_rows(labels, len(labels))

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ganzoo.storage.cache import get_or_make_folder, find_folder
+from ganzoo.storage.cache import find_folder, get_or_make_folder
 from ganzoo_zoo.data.index import Index, Record, write_facts
 
 FEW_FILES = 2000

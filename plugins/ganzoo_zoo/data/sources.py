@@ -22,8 +22,8 @@ from ganzoo_zoo.data.image_source import (
     LISTING_VERSION,
     NO_STATE,
     STATE,
-    IndexedSource,
     ImageSource,
+    IndexedSource,
     is_settled,
     pack_state,
 )

@@ -20,8 +20,8 @@ from ganzoo.cli.common import (
     Settings,
     TrainCommand,
     TrainingData,
-    gather_settings,
     complete_names,
+    gather_settings,
     print_json,
     print_table,
 )

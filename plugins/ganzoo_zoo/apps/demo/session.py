@@ -16,7 +16,7 @@ import torch
 from ganzoo.compute.devices import resolve_device
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.evaluation.nearest import NeighbourSearch, read_training_samples
-from ganzoo.media.images import to_png, provenance, resize, save_png
+from ganzoo.media.images import provenance, resize, save_png, to_png
 from ganzoo.models.sample_files import render_model_samples, write_walk
 from ganzoo.progress import send_progress_to
 from ganzoo.registry import DATASET

@@ -9,7 +9,7 @@ from typing import Any
 
 from ganzoo.config import TrainOptions
 from ganzoo.errors import InputError
-from ganzoo.runs.metrics import LOGITS, NETWORKS, GRADIENT_NORM, Curve, is_number, read_metrics
+from ganzoo.runs.metrics import GRADIENT_NORM, LOGITS, NETWORKS, Curve, is_number, read_metrics
 from ganzoo.storage.files import regular_size
 
 LONGEST_FILE = 1 << 28

@@ -22,7 +22,7 @@ from ganzoo.protocols.dataset import Samples
 from ganzoo_zoo.apps.report.charts import Chart, draw_histogram
 from ganzoo_zoo.apps.report.logits import compute_logits
 from ganzoo_zoo.apps.report.pictures import data_uri
-from ganzoo_zoo.apps.report.surface import Surface, has_surface, compute_surface
+from ganzoo_zoo.apps.report.surface import Surface, compute_surface, has_surface
 
 if TYPE_CHECKING:
     from torch import Tensor

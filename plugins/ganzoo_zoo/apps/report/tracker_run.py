@@ -17,7 +17,7 @@ from ganzoo.storage.files import append_line, drop_lines_after, to_json, write_t
 from ganzoo.training.checkpoint import STEP_FOLDER
 from ganzoo_zoo.apps.report import report
 from ganzoo_zoo.apps.report.logits import compute_logits
-from ganzoo_zoo.apps.report.surface import has_surface, compute_surface
+from ganzoo_zoo.apps.report.surface import compute_surface, has_surface
 from ganzoo_zoo.apps.report.tracker_files import NAMES, TrackerFiles
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganzoo.evaluation.compare import ScoreGroup, Place, differences
+from ganzoo.evaluation.compare import Place, ScoreGroup, differences
 from ganzoo.runs.scores import ScoreRow
 from ganzoo.storage.files import write_text
 from ganzoo_zoo.apps.sweep.grid import Cell, short_names

@@ -13,8 +13,8 @@ from ganzoo_zoo.apps.sweep.check import check_cells
 from ganzoo_zoo.apps.sweep.folder import (
     LOG_FILE,
     Plan,
-    continue_plan,
     choose_folder,
+    continue_plan,
     read_plan,
     write_plan,
 )

@@ -28,9 +28,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from ganzoo.cli.common import note
 from ganzoo.errors import GanzooError, InputError
-from ganzoo_zoo.apps.watch.choices import list_choices, resolve_choices, placeholders
+from ganzoo_zoo.apps.watch.choices import list_choices, placeholders, resolve_choices
 from ganzoo_zoo.apps.watch.commands import CONTINUE, PAUSE, STEP, STOP
-from ganzoo_zoo.apps.watch.state import Dashboard, Card
+from ganzoo_zoo.apps.watch.state import Card, Dashboard
 from ganzoo_zoo.apps.watch.workers import Busy, Unknown
 
 HERE = Path(__file__).parent

@@ -16,7 +16,7 @@ from typing import Any
 
 from ganzoo.cli.common import format_duration
 from ganzoo.config import RunConfig
-from ganzoo.errors import GanzooError, first_line, escape_text
+from ganzoo.errors import GanzooError, escape_text, first_line
 from ganzoo.runs.folder import CONFIG_FILE, Run
 from ganzoo_zoo.apps.watch.choices import resolve_choices
 from ganzoo_zoo.apps.watch.commands import STOPPED
@@ -29,7 +29,7 @@ from ganzoo_zoo.apps.watch.run_reader import (
     WAITING,
     RunReader,
 )
-from ganzoo_zoo.apps.watch.workers import Busy, TrainingRun, TrainingProcesses, Unknown
+from ganzoo_zoo.apps.watch.workers import Busy, TrainingProcesses, TrainingRun, Unknown
 
 SECONDS_BETWEEN_READS = 0.2
 MOST_RUNS = 12

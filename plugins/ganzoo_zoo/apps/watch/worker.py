@@ -26,9 +26,9 @@ from ganzoo.errors import GanzooError, Interrupted, first_line
 from ganzoo.progress import JsonChannel
 from ganzoo.training.observer import Observer
 from ganzoo_zoo.apps.watch.commands import (
-    MAX_TRAINING,
     FAILED,
     FINISHED,
+    MAX_TRAINING,
     PAUSE,
     STEP,
     STOP,

@@ -20,10 +20,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ganzoo.errors import GanzooError, excerpt
 from ganzoo_zoo.apps.watch.commands import (
-    MAX_TRAINING,
     CONTINUE,
     FAILED,
     FINISHED,
+    MAX_TRAINING,
     PAUSE,
     STEP,
     STOP,

@@ -19,10 +19,14 @@ from ganzoo.compute import memory
 from ganzoo.errors import InputError
 from ganzoo.media.images import grid, render_samples, resize, to_pil
 from ganzoo.progress import report_progress
+from ganzoo_zoo.apps.data_check.duplicates import (
+    group_duplicates,
+    group_equal,
+    group_near_duplicates,
+)
+from ganzoo_zoo.apps.data_check.image_stats import ImageStats, StatsTable
 from ganzoo_zoo.data import decoding
-from ganzoo_zoo.data.duplicates import group_duplicates, group_equal, group_near_duplicates
 from ganzoo_zoo.data.files import ImageFiles
-from ganzoo_zoo.data.image_stats import ImageStats, StatsTable
 from ganzoo_zoo.data.index import FilteredNames
 from ganzoo_zoo.data.parallel import map_in_order
 

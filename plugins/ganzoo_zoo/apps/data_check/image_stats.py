@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from ganzoo_zoo.data.duplicates import SIDE, Signature, compute_signature
+from ganzoo_zoo.apps.data_check.duplicates import SIDE, Signature, compute_signature
 
 _HEAD = struct.Struct("<3LB16sQ")
 _HEADS = np.dtype(

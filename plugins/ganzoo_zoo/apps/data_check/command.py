@@ -12,7 +12,7 @@ from ganzoo.errors import InputError
 from ganzoo.registry import DATASET
 
 if TYPE_CHECKING:
-    from ganzoo_zoo.data.survey import Survey
+    from ganzoo_zoo.apps.data_check.survey import Survey
 
 MAX_SHOWN = 8
 """Sizes, classes, groups and broken files that are printed; --json has all."""
@@ -51,7 +51,7 @@ def check(
     from ganzoo.media.images import save_png
     from ganzoo.progress import send_progress_to
     from ganzoo.resolve import choose_data, parse_settings
-    from ganzoo_zoo.data.survey import survey
+    from ganzoo_zoo.apps.data_check.survey import survey
 
     options = {}
     for key, value in parse_settings(settings or []).items():
