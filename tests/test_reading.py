@@ -356,7 +356,7 @@ def test_a_file_that_changes_meanwhile_is_an_error(tmp_path, every, monkeypatch)
         (root / "bb/1.png").write_bytes(picture(99))
         return key
 
-    monkeypatch.setattr(sources.FolderSource, "content", content)
+    monkeypatch.setattr(sources.FolderSource, "content_hash", content)
     with pytest.raises(GanzooError, match=r"1\.png has changed while it was read; start again"):
         open_dataset(str(root))
     assert entries() == []
@@ -376,7 +376,7 @@ from ganzoo import open_dataset
 from ganzoo_zoo.data import decoding, reading
 
 reading.KEPT_IMAGES = 0
-before = decoding.pixels_of
+before = decoding.decode_pixels
 
 def slow(image, channels):
     with open("decoded", "a") as file:
@@ -384,7 +384,7 @@ def slow(image, channels):
     time.sleep({seconds})
     return before(image, channels)
 
-decoding.pixels_of = slow
+decoding.decode_pixels = slow
 print(open_dataset("images", image_size=6).fingerprint)
 """
 
@@ -430,7 +430,7 @@ def test_progress_is_told(put, every):
         open_dataset(path)
     name = Path(path).name
     assert told[-1] == (f"reading {name}", 4, 4)
-    assert told[-2][0] == f"looking through {name}"
+    assert told[-2][0] == f"hashing {name}"
     assert told[-2][1] == told[-2][2]
 
 
