@@ -167,7 +167,9 @@ def test_a_sheet_is_never_replaced_unasked(images, ganzoo_cli, refused):
     assert found["sheet"] == "sheet.png"
     with Image.open("sheet.png") as sheet:
         assert sheet.format == "PNG"
-    assert "a contact sheet is a .png" in refused("data", "check", images, "--out", "sheet.jpg")
+    assert "the contact sheet must be a .png" in refused(
+        "data", "check", images, "--out", "sheet.jpg"
+    )
 
 
 def test_a_sheet_is_spread_over_many_classes():

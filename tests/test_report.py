@@ -554,7 +554,7 @@ ON_PAGES = ("ink", "muted", "accent", "good", "warn")
 
 
 def test_colours_can_be_read_in_both_themes():
-    css = (page.HERE / "page.css").read_text()
+    css = "".join((page.HERE / name).read_text() for name in page.STYLES)
     colours = {
         name: shades
         for name, *shades in re.findall(r"--([\w-]+): light-dark\((#\w+), (#\w+)\)", css)
