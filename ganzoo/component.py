@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from ganzoo.errors import MAX_MESSAGE, InputError, did_you_mean, first_line, excerpt
+from ganzoo.errors import MAX_MESSAGE, InputError, did_you_mean, excerpt, first_line
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -57,7 +57,7 @@ TRAININGS = {
 DIVERGING = '''
 import torch
 from ganzoo import Loss, Recipe
-from ganzoo.compute.seeding import derived_seed
+from ganzoo.compute.seeding import derive_seed
 
 class Diverging(Loss):
     """Is not a number at the eighth step, unless the learning rate was lowered."""
@@ -70,7 +70,7 @@ class Diverging(Loss):
         sizes = D.step_sizes({name: torch.full_like(weights[name], 1e12) for name in weights})
         size = next(iter(sizes.values())).max()
         lr = size * 1e12 * (0.001 / (1 - 0.999**8)) ** 0.5
-        eighth = torch.initial_seed() == derived_seed(0, "step", 7)
+        eighth = torch.initial_seed() == derive_seed(0, "step", 7)
         return {"relative": loss * (float("nan") if eighth and lr > 6e-4 else 1.0)}
 
     def generator_loss(self, D, real, fake):

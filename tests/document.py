@@ -78,7 +78,7 @@ class _Builder(HTMLParser):
 def parsed(file: Path) -> Node:
     """Parse a file; every tag must be closed in its turn."""
     builder = _Builder()
-    builder.loader(file.read_text(encoding="utf-8"))
+    builder.feed(file.read_text(encoding="utf-8"))
     builder.close()
     assert builder.open == [builder.root], "a tag is not closed"
     return builder.root

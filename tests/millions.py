@@ -47,7 +47,7 @@ def make(path: Path, count: int, shape: tuple[int, ...], places: Iterable[int]) 
     """
     path.write_bytes(b"not looked into")
     with sources.open_zip(str(path)) as zipped:
-        key, facts = zipped._key(), {"state": zipped._state(), "content": path.name}
+        key, facts = zipped._key(), {"state": zipped._compute_state(), "content": path.name}
 
     def make_index(folder: Path) -> None:
         _write_names(folder, count)

@@ -14,7 +14,7 @@ from ganzoo.api import resume
 from ganzoo.config import RunConfig, TrainOptions, TrainSettings
 from ganzoo.errors import InputError, Interrupted, PluginError
 from ganzoo.registry import AUGMENTATION, LOSS
-from ganzoo.resolve import resolve, change_config
+from ganzoo.resolve import change_config, resolve
 from ganzoo.testing.augmentation import check_gradients, check_samples
 from ganzoo.training.prepare import build_trainer
 from ganzoo_zoo.augmentations.diffaugment import Color, Cutout, Translation

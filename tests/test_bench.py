@@ -208,8 +208,8 @@ def test_each_part_has_the_time_that_was_spent_on_it(monkeypatch):
     average, optimizer = state.generator_ema, state.generator_optimizer
     optimizer.register_step_pre_hook(clock.slowed(lambda *_: None, 2000))
     state.discriminator_optimizer.register_step_pre_hook(clock.slowed(lambda *_: None, 20))
-    slow = clock.slowed(type(average).follow, 10_000)
-    monkeypatch.setattr(type(average), "follow", slow)
+    slow = clock.slowed(type(average).update, 10_000)
+    monkeypatch.setattr(type(average), "update", slow)
     with time_parts(trainer, clock) as watch:
         for _ in range(2):
             watch.step()
@@ -233,7 +233,7 @@ def test_what_is_watched_computes_the_same_and_is_left_as_it_was():
             watch.step()
     assert seen.loss is loss
     assert vars(seen.loader).keys() == feed.keys()
-    assert "follow" not in vars(seen.state.generator_ema)
+    assert "update" not in vars(seen.state.generator_ema)
     count = len(watch.spans())
     assert torch.equal(plain.step().generator["adversarial"], seen.step().generator["adversarial"])
     assert len(watch.spans()) == count, "nothing is marked any more"

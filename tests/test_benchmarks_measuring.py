@@ -24,7 +24,7 @@ class Machine:
         self.others = iter(others)
         self.share = 0.0
         monkeypatch.setattr(measuring.time, "perf_counter", lambda: self.now)
-        monkeypatch.setattr(measuring, "own_file", lambda: self.worked)
+        monkeypatch.setattr(measuring, "own", lambda: self.worked)
         monkeypatch.setattr(measuring, "busy", lambda: self.worked + self.foreign)
 
     def step(self, seconds):
@@ -132,6 +132,6 @@ def test_a_spread_holds_the_middle_half(measuring):
     found = measuring.spread([5.0, 1.0, 3.0, 2.0, 4.0])
     assert (found["min"], found["median"], found["max"]) == (1.0, 3.0, 5.0)
     assert found["quartile_1"] == 1.5
-    assert measuring.describe(found, ".1f") == "3.0 (1.5 to 4.5)"
+    assert measuring.in_words(found, ".1f") == "3.0 (1.5 to 4.5)"
     assert measuring.spread([2.0])["quartile_3"] == 2.0
     assert measuring.table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"

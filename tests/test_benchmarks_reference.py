@@ -42,7 +42,7 @@ def trained(reference):
         samples = reference.made(64, options.image_size)
         config = reference.resolve(name, None, "digits", reference.settings_of(options, {}))
         with preserve_rng_state():
-            trainer = reference.on_ready(config, samples)
+            trainer = reference.build_trainer(config, samples)
             loop = reference.plain_loop(config, trainer)
             state = trainer.state
             ours = _gradients(state.generator_optimizer, state.discriminator_optimizer)

@@ -782,7 +782,7 @@ def test_an_interrupt_says_how_to_go_on(ganzoo_cli, monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ProgressObserver, "on_step", stepped)
+        patched.setattr(ProgressObserver, "on_step", on_step)
         tiny = "--steps 3 --batch-size 4 --set arch.hidden=8 --set data.image_size=8 --out run"
         stopped = ganzoo_cli("train", "mlp", *tiny.split())
     assert stopped.code == 130

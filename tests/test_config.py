@@ -9,7 +9,7 @@ from ganzoo.config import RunConfig, TrainOptions, versions
 from ganzoo.errors import InputError, PluginError
 from ganzoo.protocols.loss import Recipe
 from ganzoo.registry import ARCHITECTURE, DATASET, LOSS, get
-from ganzoo.resolve import parse_settings, resolve, change_config
+from ganzoo.resolve import change_config, parse_settings, resolve
 
 SETTINGS = {"arch.base_channels": 8, "data.image_size": "16", "train.steps": 400}
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from ganzoo.files import load_tensors, read_json, to_json
 
 import ganzoo
 from ganzoo.api import resume
-from ganzoo.files import load_tensors, read_json, to_json
 
 EARLIER = Path(__file__).parent / "data" / "earlier"
 RUNS = ("ring", "digits")

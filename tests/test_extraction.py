@@ -74,7 +74,7 @@ def test_reals_are_read_from_the_disk_a_batch_at_a_time(extractor, tmp_path):
     samples = reals()
     np.save(tmp_path / "images.npy", samples.stored.numpy())
     rows = MappedArray(tmp_path / "images.npy")
-    streamed = dataclasses.replace(samples, stored=rows.tensor, streamed=True, rows=rows)
+    streamed = dataclasses.replace(samples, stored=rows.tensor, streamed=True, mapped_array=rows)
     assert torch.equal(look(streamed, keep=False), look(samples, keep=False))
     assert extractor.looked == [32, 32, 32, 4] * 2
 
@@ -269,7 +269,7 @@ def test_what_follows_from_the_reals_is_computed_once(tiny_run, monkeypatch):
     counts = []
     for module, name in (
         (ganzoo_zoo.metrics.fidelity.frechet, "statistics"),
-        (ganzoo_zoo.metrics.neighbours.distances, "to_neighbour"),
+        (ganzoo_zoo.metrics.neighbours.distances, "neighbour_distances"),
     ):
         found = getattr(module, name)
         monkeypatch.setattr(
@@ -278,7 +278,7 @@ def test_what_follows_from_the_reals_is_computed_once(tiny_run, monkeypatch):
     metrics = ["fid", "density-coverage", "memorisation"]
     rows = evaluate(tiny_run, metrics, samples=60, real_samples=90, repeats=3)
     assert counts.count("statistics") == 1 + 3
-    assert counts.count("to_neighbour") == 2, "to the fifth and to the first"
+    assert counts.count("neighbour_distances") == 2, "to the fifth and to the first"
     alone = [evaluate(tiny_run, metrics, samples=60, real_samples=90, seed=i) for i in range(3)]
     for row, same in zip(rows, zip(*alone, strict=True), strict=True):
         assert row.value == pytest.approx(statistics.fmean(each.value for each in same))

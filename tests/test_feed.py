@@ -36,7 +36,9 @@ def mapped(request, tmp_path):
             return dataclasses.replace(kept, stored=stored, streamed=True)
         rows = MappedArray(tmp_path / "images.npy")
         small = kept.labels.to(torch.uint8)
-        return dataclasses.replace(kept, stored=rows.tensor, labels=small, streamed=True, rows=rows)
+        return dataclasses.replace(
+            kept, stored=rows.tensor, labels=small, streamed=True, mapped_array=rows
+        )
 
     return build
 

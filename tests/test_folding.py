@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import ganzoo
 from ganzoo import DataSpec
-from ganzoo.nn.fusion import FusedSequential, apply_layer, upsample_conv2d, conv2d_avg_pool
+from ganzoo.nn.fusion import FusedSequential, apply_layer, conv2d_avg_pool, upsample_conv2d
 from ganzoo.registry import ARCHITECTURE
 
 CIFAR = DataSpec(shape=(3, 32, 32))
@@ -227,7 +227,7 @@ def test_a_name_of_a_parameter_and_its_shape_are_those_of_the_layers():
     assert {name: value.shape for name, value in folded.state_dict().items()} == {
         name: value.shape for name, value in nn.Sequential(*layers).state_dict().items()
     }
-    assert repr(folded).replace("Folded", "Sequential") == repr(nn.Sequential(*layers))
+    assert repr(folded).replace("FusedSequential", "Sequential") == repr(nn.Sequential(*layers))
 
 
 @pytest.mark.parametrize("normalise", [spectral_norm, weight_norm])

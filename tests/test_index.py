@@ -19,8 +19,8 @@ from PIL import Image
 from ganzoo import open_dataset
 from ganzoo.errors import GanzooError, InputError
 from ganzoo_zoo.data import archive, files, image_source, index, reading, sources
-from ganzoo_zoo.data.files import repeat_labels, outermost_folders
-from ganzoo_zoo.data.index import Index, JoinedNames, FilteredNames, sort_records, to_bytes, to_name
+from ganzoo_zoo.data.files import outermost_folders, repeat_labels
+from ganzoo_zoo.data.index import FilteredNames, Index, JoinedNames, sort_records, to_bytes, to_name
 
 KIND = np.dtype("V3")
 ODD = ["", "a", "a/b", "A", "é", "\udcff", "\ud800", "￿", "\U00010000", "a\nb", "a\0b", "z" * 300]

@@ -57,7 +57,7 @@ class Broken(Diverging):
     "Is not a number from the fifth step on."
 
     def discriminator_loss(self, D, real, fake):
-        bad = torch.initial_seed() in {derived_seed(0, "step", step) for step in range(STEP, 50)}
+        bad = torch.initial_seed() in {derive_seed(0, "step", step) for step in range(STEP, 50)}
         return {"relative": D(fake).mean() * (float("nan") if bad else 1.0)}
 
 
@@ -65,7 +65,7 @@ class Silent(Diverging):
     "Is finite itself and leaves weights that are not."
 
     def constrain(self, discriminator):
-        if torch.initial_seed() == derived_seed(0, "step", STEP):
+        if torch.initial_seed() == derive_seed(0, "step", STEP):
             next(discriminator.parameters()).data.fill_(float("inf"))
 
 
@@ -210,7 +210,7 @@ import sys
 from pathlib import Path
 from ganzoo.runs.folder import Run
 
-with Run(Path(sys.argv[1])).locked():
+with Run(Path(sys.argv[1])).lock():
     print("locked", flush=True)
     sys.stdin.read()
 """

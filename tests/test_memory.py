@@ -12,10 +12,10 @@ FREED = f"""
 import os, sys
 from pathlib import Path
 import numpy as np
-from ganzoo.compute.memory import keep_freed
+from ganzoo.compute.memory import keep_freed_memory
 
 if sys.argv[1] == "kept":
-    keep_freed()
+    keep_freed_memory()
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

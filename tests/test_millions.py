@@ -23,18 +23,18 @@ import json, time
 from pathlib import Path
 import torch
 from ganzoo import open_dataset
-from ganzoo.training.batches import Feed
-from ganzoo.distributed import Ranks
-from ganzoo.compute.seeding import BatchOrder
+from ganzoo.training.batches import BatchLoader
+from ganzoo.distributed import Processes
+from ganzoo.training.batch_order import BatchOrder
 from ganzoo_zoo.data import files
 
-class Team(Ranks):
+class Team(Processes):
     world = {WORLD}
 
     def __init__(self, rank):
         self.rank = rank
 
-    def share_of(self, whole):
+    def take_share(self, whole):
         return whole[self.rank :: self.world]
 
 def kilobytes(word):
@@ -51,7 +51,7 @@ for place in range(len(samples) // 100):
 names = 100 * (time.perf_counter() - began)
 found = []
 for rank in range({WORLD}):
-    feed = Feed(samples, torch.device("cpu"), seed=0, team=Team(rank))
+    feed = BatchLoader(samples, torch.device("cpu"), seed=0, team=Team(rank))
     order = BatchOrder(len(samples), {BATCH}, 0)
     batches = [feed.batch(number, order) for number in range({BATCHES})]
     found.append([(float(real.sum()), labels.tolist()) for real, labels in batches])

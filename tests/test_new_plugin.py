@@ -253,7 +253,8 @@ REFUSED = {
     "new-plugin 3d": "'3d' cannot be a package's name",
     "new-plugin ../up": "'../up' cannot be a package's name",
     "new-plugin a--b": "'a--b' cannot be a package's name",
-    "new-plugin mlp": "a package ganzoo_zoo.families.mlp is installed already; choose another name",
+    "new-plugin zoo": "a package ganzoo_zoo is installed already; choose another name",
+    "new-plugin mlp": "there is another architecture 'mlp', of ganzoo; choose another name",
     "new-plugin hinge": "there is another loss 'hinge', of ganzoo; choose another name",
     "new-plugin fid --kind evaluator": "there is another evaluator 'fid', of ganzoo",
     "new-plugin train --kind command": "there is another command 'train', of ganzoo",
@@ -297,7 +298,7 @@ def test_a_folder_that_cannot_be_made_is_a_failure(refused):
 
 
 def test_each_template_is_used_and_ships():
-    folder = ROOT / "plugins" / "ganzoo_zoo.apps.new_plugin" / "templates"
+    folder = ROOT / "plugins" / "ganzoo_zoo" / "apps" / "new_plugin" / "templates"
     shipped = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
     for template in folder.iterdir():
         assert f"ganzoo_zoo/apps/new_plugin/templates/{template.name}" in shipped

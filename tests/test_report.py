@@ -30,7 +30,7 @@ from ganzoo.runs.folder import Run
 from ganzoo.storage.files import append_line
 from ganzoo_zoo.apps.report import charts, history, page, pictures, report
 from ganzoo_zoo.apps.report.logits import compute_logits
-from ganzoo_zoo.apps.report.surface import SIDE, Surface, read_surface, compute_surface
+from ganzoo_zoo.apps.report.surface import SIDE, Surface, compute_surface, read_surface
 from ganzoo_zoo.apps.report.tracker import ReportTracker
 from tiny import TINY, Stopper
 

@@ -15,7 +15,7 @@ from ganzoo.api import resume
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.protocols.tracker import Tracker
 from ganzoo.training.observer import Observer
-from ganzoo.training.tracking import TrackerGroup, JsonLines
+from ganzoo.training.tracking import JsonLines, TrackerGroup
 from tiny import TINY, Stopper
 
 SMALL = {"arch.hidden": (8,), "data.image_size": 8}

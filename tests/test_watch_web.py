@@ -28,13 +28,13 @@ from ganzoo.errors import InputError, Interrupted
 from ganzoo.runs.folder import Run
 from ganzoo.storage.files import append_line, drop_lines_after
 from ganzoo_zoo.apps.watch import state as boards
-from ganzoo_zoo.apps.watch.choices import list_choices, resolve_choices, placeholders
+from ganzoo_zoo.apps.watch.choices import list_choices, placeholders, resolve_choices
 from ganzoo_zoo.apps.watch.frames import MOST_POINTS, SIDE, UNITS, Frames, parse_frame
 from ganzoo_zoo.apps.watch.points import Plane
 from ganzoo_zoo.apps.watch.run_reader import RunReader
 from ganzoo_zoo.apps.watch.server import FILES, HERE, KEY_HEADER, LONGEST_BODY, Server
 from ganzoo_zoo.apps.watch.state import Dashboard
-from ganzoo_zoo.apps.watch.workers import Busy, TrainingRun, TrainingProcesses
+from ganzoo_zoo.apps.watch.workers import Busy, TrainingProcesses, TrainingRun
 from tiny import TINY, Stopper
 
 DIGITS = {"architecture": "mlp", "settings": {"arch.hidden": (4,), "data.image_size": 8}, **TINY}
@@ -248,7 +248,7 @@ def guarded(digits, monkeypatch):
     """Serve a board that notes what was done, and does nothing."""
     done = []
     monkeypatch.setattr(Dashboard, "start", lambda *given, **more: done.append(given) or "7")
-    monkeypatch.setattr(Dashboard, "say", lambda self, *words: done.append(words))
+    monkeypatch.setattr(Dashboard, "send_command", lambda self, *words: done.append(words))
     with serving(digits) as server:
         yield server, done
 
@@ -600,19 +600,19 @@ class Orders:
     """In place of a process: notes what it is told."""
 
     def __init__(self, lock):
-        self.lives, self.said, self.runs = True, [], []
+        self.is_alive, self.said, self.runs = True, [], []
 
     @property
-    def busy(self):
+    def is_busy(self):
         return any(not run.is_over for run in self.runs)
 
-    def has(self, run):
+    def has_run(self, run):
         return run in self.runs and not run.is_over
 
     def train(self, run):
         self.runs.append(run)
 
-    def say(self, run, word):
+    def send_command(self, run, word):
         self.said.append(word)
 
 

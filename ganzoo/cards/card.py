@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 from ganzoo import registry
 from ganzoo.cards import front_matter, sections
-from ganzoo.cards.markdown import cell, code, add_links, prose, table
-from ganzoo.cards.sections import Section, Record
+from ganzoo.cards.markdown import add_links, cell, code, prose, table
+from ganzoo.cards.sections import Record, Section
 from ganzoo.config import TrainOptions
 from ganzoo.errors import GanzooError, InputError, escape_text
 from ganzoo.registry import (

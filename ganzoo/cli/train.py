@@ -16,8 +16,8 @@ from ganzoo.cli.common import (
     Settings,
     TrainCommand,
     TrainingData,
-    gather_settings,
     complete_names,
+    gather_settings,
     print_json,
 )
 from ganzoo.compute.memory import keep_freed_memory

@@ -13,7 +13,7 @@ import torch
 
 
 def derive_seed(seed: int, *place: int | str) -> int:
-    """Return a 63-bit seed for one place, such as ``derived_seed(0, "latents", step)``."""
+    """Return a 63-bit seed for one place, such as ``derive_seed(0, "latents", step)``."""
     digest = hashlib.sha256(repr((seed, *place)).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 

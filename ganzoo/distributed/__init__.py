@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from ganzoo.distributed.rendezvous import read_number, rank_and_world
+from ganzoo.distributed.rendezvous import rank_and_world, read_number
 
 if TYPE_CHECKING:
     import torch

@@ -15,15 +15,15 @@ from ganzoo.distributed.collectives import Collectives
 from ganzoo.distributed.failures import (
     Failure,
     PeerFailed,
-    error_to_json,
     error_from_json,
+    error_to_json,
     is_consequence,
     message_of,
 )
 from ganzoo.distributed.gradients import GradientAverager
 from ganzoo.distributed.heartbeat import BEAT, Heartbeat, exchange_timeout
 from ganzoo.distributed.messages import MessageBoard
-from ganzoo.distributed.rendezvous import PATIENCE, Rendezvous, PeersUnreachable, machine_name
+from ganzoo.distributed.rendezvous import PATIENCE, PeersUnreachable, Rendezvous, machine_name
 from ganzoo.errors import Diverged, InputError, Interrupted
 
 if TYPE_CHECKING:

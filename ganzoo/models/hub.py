@@ -196,9 +196,7 @@ def _fetch_manifest(reference: Reference) -> Path:
     except Unreachable as error:
         if path is None:
             raise
-        _log.warning(
-            "%s; taking %s as the cache has it: %s", error, reference, path.parent.name
-        )
+        _log.warning("%s; taking %s as the cache has it: %s", error, reference, path.parent.name)
         return path
 
 

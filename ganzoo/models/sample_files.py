@@ -15,8 +15,8 @@ from ganzoo.media.images import (
     COLUMNS,
     choose_columns,
     grid,
-    render_samples,
     provenance,
+    render_samples,
     save_png,
     to_pil,
 )

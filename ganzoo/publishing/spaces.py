@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo import registry
 from ganzoo.cards import front_matter, sections
-from ganzoo.cards.card import valid_packages, read_licence, foreign_packages
+from ganzoo.cards.card import foreign_packages, read_licence, valid_packages
 from ganzoo.cards.markdown import code, prose
 from ganzoo.cards.sections import Record
 from ganzoo.component import parse_options

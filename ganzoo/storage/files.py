@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.errors import InputError, first_line, excerpt
+from ganzoo.errors import InputError, excerpt, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor

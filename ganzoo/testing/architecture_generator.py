@@ -15,11 +15,11 @@ from ganzoo.testing.common import explain_errors, require, seeded
 from ganzoo.testing.networks import (
     COUNT,
     STATE_MESSAGE,
-    _generate,
-    _draw_inputs,
-    _labels,
     _build_fitting,
+    _draw_inputs,
     _draw_samples,
+    _generate,
+    _labels,
 )
 
 ROUNDS = 40

@@ -12,12 +12,12 @@ from ganzoo.testing.networks import (
     _SPECS,
     CLASSES,
     COUNT,
-    _generate,
-    _draw_inputs,
-    _compute_logits,
-    _perturb_weights,
     _build_fitting,
+    _compute_logits,
+    _draw_inputs,
     _draw_samples,
+    _generate,
+    _perturb_weights,
 )
 
 MANY_CLASSES = 12

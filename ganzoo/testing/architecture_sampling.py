@@ -8,11 +8,11 @@ from ganzoo.errors import InputError
 from ganzoo.protocols.architecture import Architecture
 from ganzoo.testing.common import require, untouched_randomness
 from ganzoo.testing.networks import (
-    _draw_raw_samples,
+    _build_fitting,
     _draw_inputs,
     _draw_latents,
+    _draw_raw_samples,
     _perturb_weights,
-    _build_fitting,
 )
 
 SMALL_TRUNCATION = 0.1

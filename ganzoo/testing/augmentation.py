@@ -17,8 +17,8 @@ from ganzoo.testing.common import check_options, explain_errors, require, seeded
 from ganzoo.testing.steps import (
     PlainLoss,
     SmallNetworks,
-    require_exact_steps,
     draw_samples,
+    require_exact_steps,
     train_options,
 )
 from ganzoo.training.trainer import Trainer

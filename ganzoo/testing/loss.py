@@ -17,9 +17,9 @@ from ganzoo.protocols.loss import Discriminator, Loss, Recipe
 from ganzoo.testing.common import check_options, explain_errors, require, seeded
 from ganzoo.testing.steps import (
     SmallNetworks,
+    draw_samples,
     require_exact_steps,
     small_critic,
-    draw_samples,
     train_options,
 )
 from ganzoo.training.trainer import Trainer, frozen

@@ -15,10 +15,10 @@ from ganzoo.errors import Diverged, GanzooError, InputError
 from ganzoo.evaluation.features import Extractors
 from ganzoo.evaluation.scoring import (
     Judge,
+    choose_ranking_metrics,
     choose_reals,
     describe_data,
     draw_fakes,
-    choose_ranking_metrics,
 )
 from ganzoo.models.model import Model
 from ganzoo.models.write import write_model

@@ -135,7 +135,7 @@ def timed_extractors() -> Any:
             self._loaded[name] = found
         return found
 
-    return mock.patch.object(Extractors, "_load", loading)
+    return mock.patch.object(Extractors, "_get_extractor", loading)
 
 
 if __name__ == "__main__":

@@ -60,9 +60,9 @@ def main() -> None:
     timed(checkpoint, "save", "writing checkpoints")
     timed(checkpoint, "prune", "pruning checkpoints")
     timed(loop, "flush", "flushing metrics")
-    timed(TrainState, "not_finite", "looking for numbers that are not finite")
-    timed(Health, "of_samples", "looking for a collapse")
-    timed(Health, "of_terms", "looking for saturation")
+    timed(TrainState, "find_nonfinite", "looking for numbers that are not finite")
+    timed(Health, "check_samples", "looking for a collapse")
+    timed(Health, "check_terms", "looking for saturation")
     settings = {"train.steps": options.steps, "train.device": options.device}
     config, clock = resolve(options.architecture, options.loss, None, settings), Clock()
     with tempfile.TemporaryDirectory() as folder:

@@ -63,7 +63,7 @@ def time_parts(trainer: Trainer, clock: Clock) -> Iterator[StepTimer]:
     hook = state.generator_optimizer.register_step_post_hook(lambda *_: watch.begin("rest"))
     with (
         _mark_calls(trainer.loader, "batch", watch, "data", "discriminator"),
-        _mark_calls(state.generator_ema, "follow", watch, "ema", "rest"),
+        _mark_calls(state.generator_ema, "update", watch, "ema", "rest"),
     ):
         trainer.loss = _TimedLoss(loss, watch)
         try:
