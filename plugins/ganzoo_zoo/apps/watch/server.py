@@ -262,7 +262,7 @@ class Handler(BaseHTTPRequestHandler):
     # Permissions.
 
     def _require_host(self) -> None:
-        """Refuse host names that are not this server's own; any port is fine, as through tunnels."""
+        """Refuse host names that are not this server's own; any port may be used."""
         with suppress(ValueError):
             name = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
             if name in self.server.names:
