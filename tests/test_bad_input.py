@@ -252,9 +252,9 @@ def test_a_class_is_called_by_its_number_in_plain_digits():
 
 
 def test_a_path_that_no_text_file_can_hold_is_refused():
-    with pytest.raises(ValueError, match="is no path"):
+    with pytest.raises(ValueError, match="is not a usable path"):
         ImageFolder(path="a\udcffb")
-    with pytest.raises(ValueError, match="is no path"):
+    with pytest.raises(ValueError, match="is not a usable path"):
         ImageFolder(path="a\0b")
 
 
@@ -668,7 +668,7 @@ def test_members_packed_by_other_methods_are_named(tmp_path, method):
         archive.writestr("a.png", picture())
         archive.writestr("b.png", picture(), compress_type=method)
     (skipped,) = ImageZip(path=str(path)).read().skipped
-    assert skipped == "b.png: it is packed by another method than deflate; pack it anew"
+    assert skipped == "b.png: it is compressed by another method than deflate; compress it again"
 
 
 def test_memory_that_is_not_enough_is_said(plugin, refused):

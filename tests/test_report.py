@@ -554,7 +554,7 @@ ON_PAGES = ("ink", "muted", "accent", "good", "warn")
 
 
 def test_colours_can_be_read_in_both_themes():
-    css = (page.HERE / "page.css").read_text()
+    css = "".join((page.HERE / name).read_text() for name in page.STYLES)
     colours = {
         name: shades
         for name, *shades in re.findall(r"--([\w-]+): light-dark\((#\w+), (#\w+)\)", css)
@@ -797,7 +797,7 @@ def test_the_command_writes_a_movie_beside_the_report(tiny_run, ganzoo_cli, refu
 def test_what_is_there_is_replaced_only_if_asked_for(tiny_run, ganzoo_cli, refused, tmp_path):
     asked = ("report", tiny_run.path, "--neighbours", 0, "--out", "r.html")
     (tmp_path / "r.html").write_text("mine")
-    assert "r.html is there already; choose another --out, or add --force" in refused(*asked)
+    assert "r.html already exists; choose another --out, or add --force" in refused(*asked)
     assert (tmp_path / "r.html").read_text() == "mine"
     assert ganzoo_cli(*asked, "--force").code == 0
     assert (tmp_path / "r.html").read_text() != "mine"
@@ -808,7 +808,7 @@ def test_what_is_there_is_replaced_only_if_asked_for(tiny_run, ganzoo_cli, refus
     [
         (["nowhere"], "there is no run folder nowhere"),
         (["folder"], "folder is not a run: it has no config.json of one"),
-        (["RUN", "--out", "r.txt"], "--out r.txt: a report is written to a .html"),
+        (["RUN", "--out", "r.txt"], "--out r.txt: the report must be a .html"),
         (["RUN", "--out", "folder.html"], "folder.html is a folder; choose another --out"),
         ([], "there is no run under"),
         (["RUN", "--neighbours", "99"], "Invalid value for '--neighbours'"),
