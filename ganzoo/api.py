@@ -12,9 +12,9 @@ from ganzoo.config import RunConfig
 from ganzoo.errors import InputError
 from ganzoo.progress import send_progress_to
 from ganzoo.registry import DATASET
-from ganzoo.resolve import choose_data, resolve, change_config
+from ganzoo.resolve import change_config, choose_data, resolve
 from ganzoo.runs.folder import Run
-from ganzoo.storage.files import user_path
+from ganzoo.storage.paths import user_path
 
 if TYPE_CHECKING:
     from ganzoo.distributed import Processes

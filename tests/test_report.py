@@ -27,10 +27,10 @@ from ganzoo.api import resume
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
 from ganzoo.media.images import find_frame, scatter
 from ganzoo.runs.folder import Run
-from ganzoo.storage.files import append_line
+from ganzoo.storage.json_files import append_line
 from ganzoo_zoo.apps.report import charts, history, page, pictures, report
 from ganzoo_zoo.apps.report.logits import compute_logits
-from ganzoo_zoo.apps.report.surface import SIDE, Surface, read_surface, compute_surface
+from ganzoo_zoo.apps.report.surface import SIDE, Surface, compute_surface, read_surface
 from ganzoo_zoo.apps.report.tracker import ReportTracker
 from tiny import TINY, Stopper
 

@@ -26,15 +26,15 @@ from ganzoo import DataSpec, Samples
 from ganzoo.api import resume
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.runs.folder import Run
-from ganzoo.storage.files import append_line, drop_lines_after
+from ganzoo.storage.json_files import append_line, drop_lines_after
 from ganzoo_zoo.apps.watch import state as boards
-from ganzoo_zoo.apps.watch.choices import list_choices, resolve_choices, placeholders
+from ganzoo_zoo.apps.watch.choices import list_choices, placeholders, resolve_choices
 from ganzoo_zoo.apps.watch.frames import MOST_POINTS, SIDE, UNITS, Frames, parse_frame
 from ganzoo_zoo.apps.watch.points import Plane
 from ganzoo_zoo.apps.watch.run_reader import RunReader
 from ganzoo_zoo.apps.watch.server import FILES, HERE, KEY_HEADER, LONGEST_BODY, Server
 from ganzoo_zoo.apps.watch.state import Dashboard
-from ganzoo_zoo.apps.watch.workers import Busy, TrainingRun, TrainingProcesses
+from ganzoo_zoo.apps.watch.workers import Busy, TrainingProcesses, TrainingRun
 from tiny import TINY, Stopper
 
 DIGITS = {"architecture": "mlp", "settings": {"arch.hidden": (4,), "data.image_size": 8}, **TINY}

@@ -10,10 +10,10 @@ import typer
 
 from ganzoo import registry
 from ganzoo.cli.common import Json, complete_names, note, print_json, print_table
-from ganzoo.cli.plugins import build_command, is_hidden, command_summary
-from ganzoo.errors import InputError, PluginError, did_you_mean, first_line, escape_text
+from ganzoo.cli.plugins import build_command, command_summary, is_hidden
+from ganzoo.errors import InputError, PluginError, did_you_mean, escape_text, first_line
 from ganzoo.registry import AUGMENTATION, COMMAND, KINDS, TRACKER, Entry, Kind
-from ganzoo.storage.files import user_path
+from ganzoo.storage.paths import user_path
 
 COLUMNS = ("kind", "name", "package", "version", "state")
 

@@ -24,8 +24,8 @@ from ganzoo.protocols.evaluator import (
     SampleSet,
 )
 from ganzoo.registry import FEATURE_EXTRACTOR
-from ganzoo.storage.cache import get_or_make_tensors, find_tensors
-from ganzoo.storage.files import user_path
+from ganzoo.storage.cache import find_tensors, get_or_make_tensors
+from ganzoo.storage.paths import user_path
 
 CACHE = "features"
 """What the features of reals are kept as."""

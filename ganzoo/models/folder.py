@@ -21,14 +21,8 @@ from ganzoo.runs.file_names import (
 )
 from ganzoo.runs.folder import Run
 from ganzoo.runs.scores import SCORES_FILE, ScoreRow, read_logged_scores, read_scores
-from ganzoo.storage.files import (
-    manifest,
-    read_json,
-    regular_size,
-    sha256,
-    to_json,
-    write_text,
-)
+from ganzoo.storage.files import manifest, regular_size, sha256, write_text
+from ganzoo.storage.json_files import read_json, to_json
 
 if TYPE_CHECKING:
     pass

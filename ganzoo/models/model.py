@@ -19,12 +19,12 @@ from ganzoo.errors import GanzooError, InputError, first_line
 from ganzoo.media import images
 from ganzoo.models.find import find_model
 from ganzoo.models.folder import ModelFolder
-from ganzoo.models.size_check import MAX_TENSORS, limit_tensors, build_on_meta
+from ganzoo.models.size_check import MAX_TENSORS, build_on_meta, limit_tensors
 from ganzoo.models.walk import WALK_FRAMES, Walk
 from ganzoo.protocols.architecture import GeneratorInput
 from ganzoo.registry import ARCHITECTURE, LOSS
 from ganzoo.runs.file_names import DISCRIMINATOR_FILE, GENERATOR_FILE
-from ganzoo.storage.files import load_tensors, max_header_size
+from ganzoo.storage.tensors import load_tensors, max_header_size
 
 if TYPE_CHECKING:
     from pathlib import Path

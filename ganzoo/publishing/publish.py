@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganzoo.cards.card import build_card, read_licence, merge_card
+from ganzoo.cards.card import build_card, merge_card, read_licence
 from ganzoo.config import ModelConfig
 from ganzoo.errors import GanzooError, InputError, first_line
 from ganzoo.models.find import find_model
@@ -20,7 +20,7 @@ from ganzoo.models.hub import HubFolder, parse_reference
 from ganzoo.models.model import load_folder
 from ganzoo.protocols.tracker import METRICS_FILE
 from ganzoo.publishing.repository import Publication, Repository
-from ganzoo.publishing.spaces import SpacePage, SpaceModel, choose_space
+from ganzoo.publishing.spaces import SpaceModel, SpacePage, choose_space
 from ganzoo.publishing.training_curve import draw_training_curve
 from ganzoo.runs.file_names import (
     CARD_FILE,
@@ -33,16 +33,9 @@ from ganzoo.runs.file_names import (
     PICTURE_FILE,
 )
 from ganzoo.runs.scores import SCORES_FILE, write_scores
-from ganzoo.storage.files import (
-    manifest,
-    read_text,
-    regular_size,
-    sha256,
-    to_json,
-    user_path,
-    write_text,
-)
-from ganzoo.storage.paths import strip_folders
+from ganzoo.storage.files import manifest, read_text, regular_size, sha256, write_text
+from ganzoo.storage.json_files import to_json
+from ganzoo.storage.paths import strip_folders, user_path
 
 if TYPE_CHECKING:
     from ganzoo.runs.folder import Run

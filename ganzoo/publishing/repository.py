@@ -16,16 +16,16 @@ from ganzoo.models.hub import (
     LOGIN_HINT,
     Reference,
     Result,
-    download,
-    has_hash,
-    to_one_line,
     client_info,
+    download,
+    explain_hub_errors,
+    has_hash,
     is_transient,
     retry,
-    explain_hub_errors,
+    to_one_line,
 )
 from ganzoo.runs.file_names import LIMITS, MANIFEST_FILE
-from ganzoo.storage.files import JSON_LIMIT
+from ganzoo.storage.json_files import JSON_LIMIT
 
 IGNORE_FILE = ".gitignore"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo import registry
 from ganzoo.cards import front_matter, sections
-from ganzoo.cards.card import valid_packages, read_licence, foreign_packages
+from ganzoo.cards.card import foreign_packages, read_licence, valid_packages
 from ganzoo.cards.markdown import code, prose
 from ganzoo.cards.sections import Record
 from ganzoo.component import parse_options
@@ -23,7 +23,9 @@ from ganzoo.models.hub import HubFolder, parse_reference
 from ganzoo.publishing.repository import Publication, Repository
 from ganzoo.registry import SPACE
 from ganzoo.runs.file_names import CARD_FILE, FILE_NAME, MANIFEST_FILE
-from ganzoo.storage.files import JSON_LIMIT, manifest, read_text, user_path, write_text
+from ganzoo.storage.files import manifest, read_text, write_text
+from ganzoo.storage.json_files import JSON_LIMIT
+from ganzoo.storage.paths import user_path
 
 if TYPE_CHECKING:
     from ganzoo.config import ModelConfig

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ganzoo.storage.files import JSON_LIMIT
 from ganzoo.runs.scores import SCORES_FILE
+from ganzoo.storage.json_files import JSON_LIMIT
 
 GENERATOR_FILE = "model.safetensors"
 DISCRIMINATOR_FILE = "discriminator.safetensors"

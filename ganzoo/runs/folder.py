@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from ganzoo.config import RunConfig, read_config
 from ganzoo.errors import InputError
-from ganzoo.storage.files import regular_size, to_json, write_text
 from ganzoo.runs.scores import SCORE_LOG_FILE
+from ganzoo.storage.files import regular_size, write_text
+from ganzoo.storage.json_files import to_json
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from ganzoo.errors import InputError
-from ganzoo.storage.files import append_line, flatten, read_json, regular_size, to_json, write_text
+from ganzoo.storage.files import regular_size, write_text
+from ganzoo.storage.json_files import append_line, flatten, read_json, to_json
 
 SCORES_FILE = "scores.json"
 """The scores of a model folder, beside its weights."""

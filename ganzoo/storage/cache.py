@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import InputError
-from ganzoo.storage.files import (
-    atomic_folder,
-    cache_folder,
-    load_tensors,
-    read_json,
-    save_tensors,
-    sha256,
-    to_json,
-    write_text,
-)
+from ganzoo.storage.files import atomic_folder, sha256, write_text
+from ganzoo.storage.json_files import read_json, to_json
+from ganzoo.storage.paths import user_path
+from ganzoo.storage.tensors import load_tensors, save_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +28,14 @@ TENSORS_FILE = "tensors.safetensors"
 
 Key = Mapping[str, Any]
 """All that the content depends on, as JSON has it."""
+
+
+def cache_folder() -> Path:
+    """Return the folder for what is downloaded or computed once; ``GANZOO_CACHE`` moves it."""
+    if "GANZOO_CACHE" in os.environ:
+        return user_path(os.environ["GANZOO_CACHE"])
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "ganzoo"
 
 
 def get_or_make_folder(

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
+
+from ganzoo.errors import InputError
+
+
+def user_path(text: str | Path) -> Path:
+    """Return a path as a person gives it, in which ``~`` is the home folder.
+
+    Raises:
+        InputError: it begins with the home folder of somebody who is not known here.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise InputError(f"{text}: there is no such home folder") from None
 
 
 def is_absolute(text: str) -> bool:

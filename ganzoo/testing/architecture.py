@@ -18,7 +18,7 @@ from ganzoo.compute.devices import arithmetic, half_precision
 from ganzoo.models.model import evaluation_mode
 from ganzoo.protocols.architecture import Architecture, GeneratorInput
 from ganzoo.protocols.loss import Discriminator, mixes_batch
-from ganzoo.storage.files import load_tensors, save_tensors
+from ganzoo.storage.tensors import load_tensors, save_tensors
 from ganzoo.testing.architecture_generator import _own_terms, check_generator_terms, check_history
 from ganzoo.testing.architecture_labels import check_conditional, check_unlabelled
 from ganzoo.testing.architecture_sampling import check_interpolation, check_truncation
@@ -31,18 +31,18 @@ from ganzoo.testing.networks import (
     INPUT_FACTOR,
     SIZES,
     STATE_MESSAGE,
-    _generator_arguments,
-    _generate,
-    _draw_inputs,
+    _build_fitting,
     _compute_logits,
     _discriminator_arguments,
+    _draw_inputs,
     _draw_latents,
-    _scale_weights,
-    _build_fitting,
     _draw_samples,
+    _generate,
+    _generator_arguments,
     _run_network,
+    _scale_weights,
 )
-from ganzoo.testing.steps import PlainLoss, require_exact_steps, draw_samples, train_options
+from ganzoo.testing.steps import PlainLoss, draw_samples, require_exact_steps, train_options
 from ganzoo.training.trainer import Trainer
 
 

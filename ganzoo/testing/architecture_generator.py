@@ -10,16 +10,16 @@ from torch import Tensor, nn
 
 from ganzoo.protocols.architecture import Architecture, GeneratorInput
 from ganzoo.protocols.dataset import DataSpec
-from ganzoo.storage.files import load_tensors, save_tensors
+from ganzoo.storage.tensors import load_tensors, save_tensors
 from ganzoo.testing.common import explain_errors, require, seeded
 from ganzoo.testing.networks import (
     COUNT,
     STATE_MESSAGE,
-    _generate,
-    _draw_inputs,
-    _labels,
     _build_fitting,
+    _draw_inputs,
     _draw_samples,
+    _generate,
+    _labels,
 )
 
 ROUNDS = 40

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import first_line
-from ganzoo.storage.files import append_line, drop_lines_after
+from ganzoo.storage.json_files import append_line, drop_lines_after
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

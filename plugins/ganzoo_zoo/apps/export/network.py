@@ -11,7 +11,7 @@ from torch.export import Dim, ExportedProgram
 from ganzoo import GeneratorInput, Model
 from ganzoo.compute.seeding import make_rng
 from ganzoo.models.model import cycle_classes, generate_raw
-from ganzoo.storage.files import to_json
+from ganzoo.storage.json_files import to_json
 from ganzoo_zoo.apps.export.formats import BATCH
 
 SEED = 0
