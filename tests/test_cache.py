@@ -91,7 +91,7 @@ PROCESS = """
 import sys, time
 import torch
 from pathlib import Path
-from ganzoo.storage.cache import cached_tensors
+from ganzoo.storage.cache import get_or_make_tensors
 
 def make():
     with Path("made").open("a") as file:
@@ -99,7 +99,7 @@ def make():
     time.sleep(0.5)
     return {"x": torch.ones(3)}
 
-assert cached_tensors("features", {"a": 1}, make)["x"].tolist() == [1.0] * 3
+assert get_or_make_tensors("features", {"a": 1}, make)["x"].tolist() == [1.0] * 3
 """
 
 

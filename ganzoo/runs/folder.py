@@ -27,11 +27,11 @@ PICTURE = re.compile(r"([0-9]{8,18})\.png")
 class StartingPoint(Protocol):
     """What a run may start from, of which it keeps a copy."""
 
-    def keep(self, folder: Path) -> None:
+    def save_copy(self, folder: Path) -> None:
         """Copy it to a folder, whole or not at all."""
 
     def is_copy(self, folder: Path) -> bool:
-        """Tell whether a folder holds nothing but what :meth:`keep` puts there."""
+        """Tell whether a folder holds nothing but what :meth:`save_copy` puts there."""
 
 
 class Run:
@@ -64,7 +64,7 @@ class Run:
         with run.lock():
             run._refuse_taken(start)
             if start is not None:
-                start.keep(run.init)
+                start.save_copy(run.init)
             run.write_config(config)
             yield run
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
 from ganzoo.storage.files import regular_size
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    pass
 
 
 Curve = dict[int, float]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo import registry
 from ganzoo.component import parse_options
-from ganzoo.storage.paths import strip_folders
 from ganzoo.config import TrainSettings
-from ganzoo.resolve import resolve
 from ganzoo.errors import escape_text
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, Kind
+from ganzoo.resolve import resolve
+from ganzoo.storage.paths import strip_folders
 
 if TYPE_CHECKING:
     from ganzoo.config import ComponentChoice, RunConfig

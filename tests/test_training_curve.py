@@ -135,9 +135,9 @@ def test_a_persons_own_settings_change_nothing_and_no_window_is_opened(tmp_path)
     code = f"""
 import sys
 from pathlib import Path
-from ganzoo.publishing.training_curve import training_curve
+from ganzoo.publishing.training_curve import draw_training_curve
 assert "matplotlib" not in sys.modules
-Path("made.png").write_bytes(training_curve(Path({str(path)!r})))
+Path("made.png").write_bytes(draw_training_curve(Path({str(path)!r})))
 assert "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
