@@ -6,15 +6,16 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import registry
-from ganzoo.cards import front_matter, sections
 from ganzoo.cards.card import foreign_packages, read_licence, valid_packages
 from ganzoo.cards.markdown import code, prose
-from ganzoo.cards.sections import Record
+from ganzoo.cards.merge import choose
+from ganzoo.cards.readme import Readme
+from ganzoo.cards.sections import build_section
 from ganzoo.component import parse_options
 from ganzoo.errors import InputError, escape_text
 from ganzoo.models.find import find_model
@@ -221,34 +222,29 @@ class SpacePage:
 
     def _card(self, subject: SpaceModel, old: str | None, warn: Callable[[str], None]) -> str:
         own = {**self.space.metadata(), "models": [subject.repo]}
-        front: dict[str, Any] = {"title": subject.repo.partition("/")[2], **own}
+        metadata: dict[str, Any] = {"title": subject.repo.partition("/")[2], **own}
         if subject.licence:
-            front["license"] = subject.licence
-        about = {"about": sections.build_section("about", _about(subject))}
+            metadata["license"] = subject.licence
+        texts = {"about": _about(subject)}
         if old is None:
-            record = Record(blocks=("about",), front=front)
-            body = sections.join_sections(record, sections.separate_sections(list(about.values())))
-            return f"---\n{front_matter.to_yaml(front)}---\n{body}"
-        yaml, body = front_matter.split(old.removeprefix("\ufeff").replace("\r\n", "\n"))
-        there = front_matter.read(yaml)
-        record, pieces = sections.parse("" if HUB_TEMPLATE.fullmatch(body) else body)
-        # A person may have given it another title, and all that the Hub knows besides.
-        front = {**front, **there, **own, **_choose_licence(subject, there, record)}
-        pieces, away = sections.merge(about, pieces, record.blocks if record else ())
-        if any(piece.edited for piece in pieces):
+            return str(Readme.build(metadata, texts, metadata))
+        readme = Readme.parse(old)
+        if HUB_TEMPLATE.fullmatch("".join(piece.text for piece in readme.pieces)):
+            readme = replace(readme, pieces=())
+        # A person may have given it another title, and whatever else the Hub knows.
+        metadata |= {**readme.metadata, **own, **_choose_licence(subject, readme)}
+        sections = {name: build_section(name, text) for name, text in texts.items()}
+        merged = readme.update(metadata, sections, metadata)
+        if merged.edited:
             warn("what the card of the Space says was edited by hand and stays as it is")
-        record = Record(blocks=("about", *away), front=front)
-        return f"---\n{front_matter.update_yaml(yaml, front)}---\n{sections.join_sections(record, pieces)}"
+        return str(merged)
 
 
-def _choose_licence(
-    subject: SpaceModel, there: dict[str, Any], record: Record | None
-) -> dict[str, Any]:
+def _choose_licence(subject: SpaceModel, readme: Readme) -> dict[str, Any]:
     """Return the model's licence, unless a person gave the Space one of its own."""
-    before = None if record is None else record.front.get("license")
-    if there.get("license") != before or not subject.licence:
-        return {}
-    return {"license": subject.licence}
+    theirs, written = readme.metadata.get("license"), readme.record.front.get("license")
+    licence = choose(subject.licence, theirs, written) or theirs
+    return {"license": licence} if licence else {}
 
 
 def _about(subject: SpaceModel) -> str:

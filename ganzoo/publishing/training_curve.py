@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganzoo.runs.metrics import LOGITS, NETWORKS, GRADIENT_NORM, Curve, is_number, read_metrics
+from ganzoo.runs.metrics import GRADIENT_NORM, LOGITS, NETWORKS, Curve, is_number, read_metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
