@@ -1,4 +1,4 @@
-"""What the files of a model are called, and how large each may be."""
+"""Names and size limits of the files of a model."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ LIMITS = {
     PICTURE_FILE: LARGEST_PICTURE,
     CURVE_FILE: LARGEST_PICTURE,
 }
-"""Bytes of a file, at most; a file of weights is held against its network."""
+"""Bytes of a file, at most; files of weights are compared with their networks instead."""
 FILE_NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
-"""An expression of what a file may be called. No path: none lies outside of its folder."""
+"""Regular expression of a file name; it matches no path, so no file is outside its folder."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and are checked before they are read."""
+"""Atomic writing of files and folders, and checks before files are read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ganzoo.errors import InputError, first_line
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a path beside ``path`` to write to; on success flush it and move it into place."""
+    """Yield a temporary path to write to; on success flush it and move it to ``path``."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield beside
@@ -30,14 +30,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Give a folder beside ``path`` to fill; on success flush it and move it into place.
+    """Yield a temporary folder to fill; on success flush it and move it to ``path``.
 
-    A folder that was there is moved aside for the moment between, and back if that fails.
+    A folder that is there already is moved aside first, and back if that fails.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     before = path.with_name(f".{path.name}.before.tmp")
-    _restore_or_drop(path, before)  # of a process that was killed between the two renames
+    _restore_or_drop(path, before)  # after a process that was killed between its renames
     for left in path.parent.glob(f".{path.name}.*.tmp"):
         shutil.rmtree(left, ignore_errors=True)
     beside.mkdir()
@@ -54,9 +54,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Clear up what killed processes left half-written in a folder, where no other may write.
+    """Remove the temporary files of killed processes from a folder.
 
-    A folder that was moved aside to be replaced, and was not, comes back.
+    Nobody else may be writing to it. A folder that was moved aside and never replaced comes back.
     """
     for left in folder.glob(".*.tmp") if folder.is_dir() else ():
         if match := re.fullmatch(r"\.(.+)\.(before|[0-9]+)\.tmp", left.name):
@@ -69,7 +69,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """Ask the system to put a file, or a folder's list of names, on the disk."""
+    """Have the system write a file, or the names in a folder, to the disk."""
     if path.is_dir() and os.name == "nt":
         return  # Windows does not open folders
     handle = os.open(path, os.O_RDONLY)
@@ -80,35 +80,35 @@ def flush(path: Path) -> None:
 
 
 def read_text(path: Path, most: int, use: str) -> str:
-    """Read a text that a person may have written.
+    """Read a text file that a person may have written.
 
     Args:
         path: The file.
-        most: Bytes that it may have.
-        use: What more is too large for, as the message ends.
+        most: Its size in bytes, at most.
+        use: What a larger file is too large for; the end of the message.
 
     Raises:
-        InputError: it is missing, not a regular file or larger, or no text in UTF-8.
+        InputError: the file is missing, too large, not a regular file, or not text in UTF-8.
     """
     if regular_size(path) > most:
         raise InputError(f"{path} is too large {use}")
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise InputError(f"{path} is no text in UTF-8") from None
+        raise InputError(f"{path} is not text in UTF-8") from None
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file atomically, in UTF-8."""
     with atomic_path(path) as beside:
         beside.write_text(text, encoding="utf-8")
 
 
 def regular_size(path: Path) -> int:
-    """Return how many bytes a regular file has; to open a pipe or a device might never end.
+    """Return the size of a regular file in bytes. Opening a pipe or a device might never end.
 
     Raises:
-        InputError: it is missing, or it is something else.
+        InputError: the file is missing, or is not a regular file.
     """
     try:
         found = path.stat()
@@ -122,16 +122,20 @@ def regular_size(path: Path) -> int:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, hexadecimal."""
+    """Return the SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def manifest(folder: Path, *left_out: str) -> dict[str, dict[str, int | str]]:
-    """Return the size and the SHA-256 of each file of a folder, by name.
+    """Return the size and the SHA-256 of each file in a folder, by name.
+
+    Args:
+        folder: The folder.
+        left_out: Names of files to omit.
 
     Raises:
-        InputError: something in it is not a regular file.
+        InputError: something in the folder is not a regular file.
     """
     return {
         path.name: {"size": regular_size(path), "sha256": sha256(path)}
@@ -141,7 +145,7 @@ def manifest(folder: Path, *left_out: str) -> dict[str, dict[str, int | str]]:
 
 
 def _restore_or_drop(path: Path, before: Path) -> None:
-    """Drop the folder that was moved aside, or move it back where nothing took its place."""
+    """Remove the folder that was moved aside, or move it back if nothing took its place."""
     if before.exists() and not path.exists():
         before.rename(path)
     shutil.rmtree(before, ignore_errors=True)

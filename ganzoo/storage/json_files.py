@@ -1,4 +1,4 @@
-"""JSON files: checked when they are read, and written in one form."""
+"""JSON files: read strictly, and always written in the same form."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from ganzoo.errors import InputError, first_line
 from ganzoo.storage.files import regular_size, write_text
 
 JSON_LIMIT = 1 << 20
+"""Bytes of a JSON file, at most."""
 DEPTH_LIMIT = 32
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file that may come from anywhere; what is read can be written again.
+    """Read a JSON file that may come from an untrusted source.
+
+    The value can be written as JSON again.
 
     Raises:
-        InputError: it is missing, larger than 1 MiB, deeper than 32 levels, or not JSON; a key
-            stands in it twice, or a number that is not finite.
+        InputError: the file is missing, larger than 1 MiB, nested deeper than 32 levels, or not
+            JSON; an object in it has a key twice, or a number is not finite.
     """
     try:
         regular_size(path)
@@ -32,23 +35,34 @@ def read_json(path: Path) -> Any:
 
 
 def parse_strict_json(data: bytes) -> Any:
+    """Parse JSON that every reader understands in the same way.
+
+    Raises:
+        ValueError: it is not JSON in UTF-8, nested deeper than 32 levels, has a key twice in one
+            object, or a value that cannot be written again.
+        RecursionError: it is nested far deeper still.
+    """
     value = json.loads(
         data.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates
     )
     if _depth(value) > DEPTH_LIMIT:
         raise ValueError(f"it is deeper than {DEPTH_LIMIT} levels")
-    # What is read can be written again: half a surrogate pair, say, and infinity cannot.
+    # Half a surrogate pair and infinity, for example, cannot be written again.
     json.dumps(value, allow_nan=False, ensure_ascii=False).encode("utf-8")
     return value
 
 
 def to_json(value: Any) -> str:
-    """Format a value as ganzoo's files hold it: indented JSON, in which NaN is an error."""
+    """Format a value as ganzoo's files contain it, as indented JSON.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
     return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Return the leaves of nested JSON objects by their dotted names."""
+    """Return the leaves of nested JSON objects by their dotted names, such as ``train.seed``."""
     if not isinstance(tree, dict):
         return {prefix: tree}
     return {
@@ -59,10 +73,10 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def append_line(path: Path, row: dict[str, Any]) -> None:
-    """Add one line of JSON to a file.
+    """Append a row to a file of JSON lines.
 
     Raises:
-        InputError: something that is not a regular file is in its place.
+        InputError: the path is taken by something that is not a regular file.
     """
     if path.exists():
         regular_size(path)
@@ -71,10 +85,10 @@ def append_line(path: Path, row: dict[str, Any]) -> None:
 
 
 def drop_lines_after(path: Path, step: int) -> None:
-    """Drop from a file of JSON lines those of later steps, and a torn last one.
+    """Drop the lines of later steps from a file of JSON lines, and damaged ones.
 
     Raises:
-        InputError: something that is not a regular file is in its place.
+        InputError: the path is taken by something that is not a regular file.
     """
     if not path.exists():
         return
@@ -90,12 +104,14 @@ def _step_of(line: str) -> float:
     try:
         return float(json.loads(line)["step"])
     except (ValueError, LookupError, TypeError, RecursionError):
-        return float("inf")  # a torn line at the end of a killed run, or a damaged one
+        return float("inf")  # damaged, such as the last line of a killed run
 
 
 def _depth(value: Any) -> int:
-    within = value.values() if isinstance(value, dict) else value
-    return 1 + max(map(_depth, within), default=0) if isinstance(value, (dict, list)) else 0
+    if not isinstance(value, (dict, list)):
+        return 0
+    children = value.values() if isinstance(value, dict) else value
+    return 1 + max(map(_depth, children), default=0)
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Tensors in safetensors files: written whole or not at all, and checked when they are read."""
+"""Safetensors files: written atomically, and checked when they are read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors as safetensors, whole or not at all, with the same bytes each time."""
+    """Write tensors to a safetensors file atomically, with the same bytes each time."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -35,11 +35,11 @@ def load_tensors(path: Path, like: Mapping[str, Tensor] | None = None) -> dict[s
 
     Args:
         path: The file.
-        like: What it must hold: tensors of these names, shapes and types. Names and shapes are
-            compared before a tensor is read, and how long its header is before all.
+        like: Tensors whose names, shapes and types the file must have. The length of its header
+            is checked first, then names and shapes, and only then are tensors read.
 
     Raises:
-        InputError: it is missing, not a whole safetensors file, or holds something else.
+        InputError: the file is missing or damaged, or does not fit ``like``.
     """
     from safetensors.torch import load_file
 
@@ -59,10 +59,10 @@ def load_tensors(path: Path, like: Mapping[str, Tensor] | None = None) -> dict[s
 
 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Read the names and shapes of a safetensors file, and none of its numbers.
+    """Read the names and shapes of the tensors in a safetensors file, but not their values.
 
     Raises:
-        InputError: it is missing, or not a whole safetensors file.
+        InputError: the file is missing or damaged.
     """
     from safetensors import safe_open
 
@@ -72,7 +72,7 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def max_header_size(tensors: int) -> int:
-    """Return how many bytes a safetensors file of so many tensors may have beside its numbers."""
+    """Return the largest header, in bytes, of a safetensors file with a number of tensors."""
     return 1000 * (tensors + 1000)
 
 
@@ -80,12 +80,12 @@ def max_header_size(tensors: int) -> int:
 def _explain_read_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # a header can claim what no version of torch expects
+    except Exception as error:  # a header can make claims that torch fails at in any way
         raise InputError(f"{path} cannot be read as safetensors: {first_line(error)}") from None
 
 
 def _check_header(path: Path, longest: int) -> None:
-    """Refuse a header that takes long to read, or that two readers may understand differently."""
+    """Refuse a header that is too long, or that two readers may understand differently."""
     size = regular_size(path)
     with _explain_read_errors(path), path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
