@@ -15,7 +15,8 @@ from ganzoo.compute.loss_scale import LossScale
 from ganzoo.errors import InputError
 from ganzoo.protocols.tracker import METRICS_FILE
 from ganzoo.resolve import resolve
-from ganzoo.storage.files import load_tensors, read_json
+from ganzoo.storage.json_files import read_json
+from ganzoo.storage.tensors import load_tensors
 from ganzoo.training import checkpoint
 from ganzoo.training.prepare import build_trainer
 from tiny import TINY

@@ -27,7 +27,7 @@ from ganzoo.api import resume
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
 from ganzoo.media.images import find_frame, scatter, to_uint8
 from ganzoo.runs.folder import Run
-from ganzoo.storage.files import append_line
+from ganzoo.storage.json_files import append_line
 from ganzoo_zoo.apps.report import charts, history, page, pictures, report
 from ganzoo_zoo.apps.report.logits import compute_logits
 from ganzoo_zoo.apps.report.surface import SIDE, Surface, compute_surface, read_surface

@@ -14,7 +14,8 @@ from ganzoo.compute.devices import processor_name
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.evaluation.nearest import even_indices
 from ganzoo.runs.folder import Run
-from ganzoo.storage.files import append_line, drop_lines_after, to_json, write_text
+from ganzoo.storage.files import write_text
+from ganzoo.storage.json_files import append_line, drop_lines_after, to_json
 from ganzoo.training.checkpoint import STEP_FOLDER
 from ganzoo_zoo.apps.report import report
 from ganzoo_zoo.apps.report.logits import compute_logits
