@@ -150,10 +150,10 @@ def tempt(fate: Fate) -> None:
         fate.meet(path)
 
     assert append
-    import ganzoo.protocols.tracker
     import ganzoo.training.loop
+    import ganzoo.training.tracking
 
-    ganzoo.protocols.tracker.append_line = append_in_halves
+    ganzoo.training.tracking.append_line = append_in_halves
     around(safetensors.torch, "save_file", lambda tensors, path, **_: path, written)
     around(Path, "write_text", lambda path, *_: path, written)
     around(files, "flush", lambda path: path, flushed)
