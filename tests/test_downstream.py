@@ -148,7 +148,7 @@ def test_without_the_package_its_models_say_what_to_install(trained, refused, ga
         assert refused(*command) == (
             "Error: architecture 'linear' comes from the package ganzoo-shapes 0.3.0, "
             "which is not installed here: pip install ganzoo-shapes\n"
-            "that name stands in the configuration, which anybody may have written: look at the "
+            "that name comes from the configuration, which anybody may have written: check the "
             "package before you install it"
         )
     assert "No such command 'shapes'" in refused("shapes", "square")

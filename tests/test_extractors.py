@@ -292,12 +292,12 @@ def test_without_a_network_both_ways_are_said(name, monkeypatch):
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", missed)
     with pytest.raises(
-        GanzooError, match="connect to the network, or give that file with --f"
+        GanzooError, match="connect to the network, or pass that file with --f"
     ) as e:
         extractor(name).load(None, CPU)
     ((url, digest),) = asked
     assert url.startswith("https://")
-    assert f"the weights of {name} cannot be fetched from {url}" in str(e.value)
+    assert f"the weights of {name} cannot be downloaded from {url}" in str(e.value)
     assert len(str(e.value).splitlines()) == 2
     assert digest is None if name.startswith("dinov2") else len(digest) >= 8
 

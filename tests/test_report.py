@@ -25,7 +25,7 @@ from document import parsed
 from ganzoo import DataSpec, Samples
 from ganzoo.api import resume
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
-from ganzoo.media.images import find_frame, scatter
+from ganzoo.media.images import find_frame, scatter, to_uint8
 from ganzoo.runs.folder import Run
 from ganzoo.storage.files import append_line
 from ganzoo_zoo.apps.report import charts, history, page, pictures, report
@@ -171,7 +171,7 @@ def test_fakes_stand_above_their_nearest_training_samples(digits, tiny_run):
     (columns,) = digits[1].all("ul", class_="tiles")
     assert len(columns.all("li")) == ganzoo_zoo.apps.report.NEIGHBOURS == digits[0].neighbours
     stored = ganzoo.open_dataset("digits", image_size=16).stored.flatten(1).double()
-    fakes = ganzoo.load(tiny_run).sample_stored(8).flatten(1).double()
+    fakes = to_uint8(ganzoo.load(tiny_run).sample(8)).flatten(1).double()
     away = ((fakes[:, None] - stored).square().mean(2)).sqrt().sort(dim=1).values
     for column, distances in zip(columns.all("li"), away, strict=True):
         own, *near = column.all("figure")
@@ -554,7 +554,7 @@ ON_PAGES = ("ink", "muted", "accent", "good", "warn")
 
 
 def test_colours_can_be_read_in_both_themes():
-    css = (page.HERE / "page.css").read_text()
+    css = "".join((page.HERE / name).read_text() for name in page.STYLES)
     colours = {
         name: shades
         for name, *shades in re.findall(r"--([\w-]+): light-dark\((#\w+), (#\w+)\)", css)
@@ -719,7 +719,7 @@ def test_a_report_that_fails_lets_the_training_finish(tmp_path, monkeypatch, gan
     )
     result = ganzoo_cli(*words.split(), "--device", "cpu", "--tracker", "report", "--out", "run")
     assert result.code == 0
-    assert "tracker 'report' failed and is left out from here: no room" in result.err
+    assert "tracker 'report' failed and is dropped: no room" in result.err
     assert ganzoo.load("run")
 
 
@@ -790,14 +790,14 @@ def test_the_command_writes_a_movie_beside_the_report(tiny_run, ganzoo_cli, refu
     assert found["movie"] == "new/m.webp"
     assert "add --force" in refused(*asked)
     wrong = refused("report", tiny_run.path, "--out", "n.html", "--movie", "m.png")
-    assert wrong == "Error: m.png: a movie is written to a .gif, a .webp or an .mp4"
+    assert wrong == "Error: m.png: write a movie to a .gif, a .webp or an .mp4"
     assert not Path("n.html").exists(), "refused before anything is written"
 
 
 def test_what_is_there_is_replaced_only_if_asked_for(tiny_run, ganzoo_cli, refused, tmp_path):
     asked = ("report", tiny_run.path, "--neighbours", 0, "--out", "r.html")
     (tmp_path / "r.html").write_text("mine")
-    assert "r.html is there already; choose another --out, or add --force" in refused(*asked)
+    assert "r.html already exists; choose another --out, or add --force" in refused(*asked)
     assert (tmp_path / "r.html").read_text() == "mine"
     assert ganzoo_cli(*asked, "--force").code == 0
     assert (tmp_path / "r.html").read_text() != "mine"
@@ -808,7 +808,7 @@ def test_what_is_there_is_replaced_only_if_asked_for(tiny_run, ganzoo_cli, refus
     [
         (["nowhere"], "there is no run folder nowhere"),
         (["folder"], "folder is not a run: it has no config.json of one"),
-        (["RUN", "--out", "r.txt"], "--out r.txt: a report is written to a .html"),
+        (["RUN", "--out", "r.txt"], "--out r.txt: the report must be a .html"),
         (["RUN", "--out", "folder.html"], "folder.html is a folder; choose another --out"),
         ([], "there is no run under"),
         (["RUN", "--neighbours", "99"], "Invalid value for '--neighbours'"),

@@ -199,7 +199,7 @@ def test_the_files_are_written_and_nothing_is_sent(ganzoo_cli, refused, model):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["a/b", "--out", "page"], "--out is where the files of a --space are written"),
+        (["a/b", "--out", "page"], "--out writes the files of a Space: add --space"),
         (["a/b", "--space", "--out", "page", "--dry-run"], "with --out nothing is sent: leave"),
         (["a/b", "--space", "--out", "page", "--revision", "v1"], "--revision, --card and --add"),
         (["digits", "--space", "--out", "page"], "'digits' is no name of a model on the Hub"),

@@ -64,7 +64,7 @@ def report(
         movie = user_path(movie)
         check_movie_path(movie)
         if movie.exists() and not force:
-            raise InputError(f"{movie} is there already; choose another --movie, or add --force")
+            raise InputError(f"{movie} already exists; choose another --movie, or add --force")
     with ProgressBar() as counter, send_progress_to(counter):
         done = write(run, out, neighbours=neighbours, replace=force)
         if movie is not None:

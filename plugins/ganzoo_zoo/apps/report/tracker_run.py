@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ganzoo import TrackedRun
 from ganzoo.compute.devices import processor_name
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.evaluation.nearest import even_indices
@@ -21,7 +22,7 @@ from ganzoo_zoo.apps.report.surface import compute_surface, has_surface
 from ganzoo_zoo.apps.report.tracker_files import NAMES, TrackerFiles
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from ganzoo.protocols.dataset import Samples
 
@@ -29,7 +30,7 @@ JUDGED = 64
 """Training samples, and samples of each picture, whose mean logits are kept."""
 
 
-class ReportedRun:
+class ReportedRun(TrackedRun):
     """A run of which a report will be.
 
     Args:
@@ -48,12 +49,6 @@ class ReportedRun:
             if STEP_FOLDER.fullmatch(path.stem) and int(path.stem) > step:
                 path.unlink()
         self._machine_written = False
-
-    def metrics(self, row: dict[str, Any]) -> None:
-        """Leave lines alone: they are a file of the run."""
-
-    def picture(self, step: int, picture: Tensor) -> None:
-        """Leave pictures alone: they are files of the run."""
 
     def discriminator(
         self, step: int, discriminator: nn.Module, fake: Samples, real: Samples

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ganzoo import TrackedRun
 from ganzoo.runs.metrics import read_metrics
 from ganzoo.storage.files import append_line, drop_lines_after, to_json, write_text
 from ganzoo_zoo.apps.watch.frames import MOST_FRAMES, FrameFiles
 from ganzoo_zoo.apps.watch.points import Plane, has_plane
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from ganzoo.protocols.dataset import Samples
 
 
-class WatchedRun:
+class WatchedRun(TrackedRun):
     """A run of which frames are kept.
 
     Args:
@@ -34,12 +35,6 @@ class WatchedRun:
         before = read_metrics(self.kept.frames) if self.kept.frames.exists() else ()
         self._last = max((done for done, _ in before), default=-1)
 
-    def metrics(self, row: dict[str, Any]) -> None:
-        """Leave lines alone: they are a file of the run."""
-
-    def picture(self, step: int, picture: Tensor) -> None:
-        """Leave pictures alone: they are files of the run."""
-
     def discriminator(
         self, step: int, discriminator: nn.Module, fake: Samples, real: Samples
     ) -> None:
@@ -55,6 +50,3 @@ class WatchedRun:
         if frame := self._plane.make_frame(step, fake.stored, discriminator):
             append_line(self.kept.frames, frame)
             self._last = step
-
-    def close(self) -> None:
-        """Nothing is left: each frame is written when it comes."""

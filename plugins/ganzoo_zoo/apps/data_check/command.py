@@ -1,4 +1,4 @@
-"""Look at data before a training: what would be read, and what is doubtful."""
+"""The command ``ganzoo data check``, which inspects a dataset before training."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ganzoo.errors import InputError
 from ganzoo.registry import DATASET
 
 if TYPE_CHECKING:
-    from ganzoo_zoo.data.survey import Survey
+    from ganzoo_zoo.apps.data_check.survey import Survey
 
 MAX_SHOWN = 8
-"""Sizes, classes, groups and broken files that are printed; --json has all."""
+"""The most sizes, classes, groups and broken files that are printed; --json lists all of them."""
 
 app = typer.Typer(rich_markup_mode=None)
 
 
 @app.callback()
 def _data() -> None:
-    """Look at data before a training."""
+    """Inspect a dataset before training."""
 
 
 @app.command()
@@ -36,34 +36,34 @@ def check(
         ),
     ],
     image_size: Annotated[
-        str | None, typer.Option(metavar="N or HxW", help="The size that a training would ask for.")
+        str | None, typer.Option(metavar="N or HxW", help="The image size that you will train at.")
     ] = None,
     settings: Settings = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.png", help="Write a contact sheet: images of every class."),
+        typer.Option(metavar="FILE.png", help="Write a contact sheet with images of every class."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say what a training would read: sizes, formats, classes, broken files and copies."""
+    """Report what training would read: sizes, formats, classes, broken files and duplicates."""
     from ganzoo.cli.progress import ProgressBar
     from ganzoo.media.images import save_png
     from ganzoo.progress import send_progress_to
     from ganzoo.resolve import choose_data, parse_settings
-    from ganzoo_zoo.data.survey import survey
+    from ganzoo_zoo.apps.data_check.survey import survey
 
     options = {}
     for key, value in parse_settings(settings or []).items():
         if not key.startswith("data."):
-            raise InputError(f"--set {key}: only data.OPTION can be set here")
+            raise InputError(f"--set {key}: only options that begin with data. can be set here")
         options[key.removeprefix("data.")] = value
     if image_size is not None:
         options["image_size"] = image_size
     if out is not None and out.suffix.lower() != ".png":
-        raise InputError(f"--out {out}: a contact sheet is a .png")
+        raise InputError(f"--out {out}: the contact sheet must be a .png")
     if out is not None and out.exists() and not force:
-        raise InputError(f"{out} is there already; choose another --out, or add --force")
+        raise InputError(f"{out} already exists; choose another --out, or add --force")
     dataset = choose_data(data, options).build(DATASET)
     with ProgressBar() as counter, send_progress_to(counter):
         found, sheet = survey(dataset, sheet=out is not None)
@@ -80,9 +80,9 @@ def check(
 def _print(found: Survey) -> None:
     rows = [("samples", f"{found.samples:,}")]
     if found.shape:
-        place = "on the disk, too much for memory" if found.streamed else "in memory"
-        rows.append(("each", " x ".join(map(str, found.shape))))
-        rows.append(("together", f"{_mib(found.bytes or 0)} {place}"))
+        place = "on disk, too large for memory" if found.streamed else "in memory"
+        rows.append(("shape", " x ".join(map(str, found.shape))))
+        rows.append(("total size", f"{_mib(found.bytes or 0)} {place}"))
     if found.sizes:
         rows.append(("sizes", _sizes(found.sizes)))
     for word, counts in (("formats", found.formats), ("modes", found.modes)):
@@ -93,7 +93,7 @@ def _print(found: Survey) -> None:
     rows += [("broken", line) for line in _first_lines(found.broken)]
     rows += [("copies", line) for line in _first_lines(list(map(", ".join, found.copies)))]
     rows += [("alike", line) for line in _first_lines(list(map(", ".join, found.near_copies)))]
-    rows += [("note", line) for line in found.findings or ["nothing is doubtful"]]
+    rows += [("note", line) for line in found.findings or ["no problems found"]]
     print_table(("what", "found"), rows)
 
 

@@ -1,4 +1,6 @@
-"""What test_ranks.py does alone and in several processes: ``python ranks_cases.py FOLDER CASE...``.
+"""Cases of test_distributed.py, for one process and for several.
+
+Run ``python distributed_cases.py FOLDER CASE...``.
 
 In several processes it is started once for each, as torchrun would, and each leaves what it found
 in a folder of its own.

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-import ranks_cases
+import distributed_cases
 from ganzoo import distributed
 from ganzoo.api import resume
 from ganzoo.distributed import heartbeat
@@ -29,9 +29,9 @@ from ganzoo.training.batch_order import BalancedOrder, BatchOrder
 from ganzoo.training.batches import BatchLoader
 from test_training import content
 
-CASES = Path(ranks_cases.__file__)
+CASES = Path(distributed_cases.__file__)
 ROOT = CASES.parents[1]
-EXACT = (*ranks_cases.LOSSES, "conditional", "pool")
+EXACT = (*distributed_cases.LOSSES, "conditional", "pool")
 OWN = ("unrolled", "batch-norm")
 """Cases that are not those of one process: they look at more than one sample at a time."""
 
@@ -107,7 +107,7 @@ def said(folder, rank, name):
 def alone(name, folder):
     """Do a case in this process."""
     with torch.random.fork_rng(), one_thread():
-        return ranks_cases.steps_of(name, folder)
+        return distributed_cases.steps_of(name, folder)
 
 
 @contextmanager
@@ -308,6 +308,12 @@ def test_processes_that_cannot_find_each_other_are_refused(given, wrong, monkeyp
     assert distributed.current().world == 1
 
 
+def test_a_command_that_cannot_find_the_others_ends_in_one_line(monkeypatch, refused):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    assert "RANK is not set: start them with torchrun" in refused("list")
+
+
 @pytest.mark.parametrize("world", [None, "", "1"])
 def test_one_process_is_one_that_is_alone(world, monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
@@ -349,9 +355,9 @@ def ends(monkeypatch):
 
 
 @contextmanager
-def watching(store, begun=lambda: 0, timeout=60.0):
+def watching(store, count_calls=lambda: 0, timeout=60.0):
     """Watch the second process of two, from the first."""
-    found = heartbeat.Heartbeat(Team(0, 2), store, begun, timeout)
+    found = heartbeat.Heartbeat(Team(0, 2), store, count_calls, timeout)
     found.start()
     try:
         yield found

@@ -1,4 +1,4 @@
-"""What a training would read of a dataset, and what is doubtful about it."""
+"""The survey behind ``ganzoo data check``: what training would read, and possible problems."""
 
 from __future__ import annotations
 
@@ -19,10 +19,14 @@ from ganzoo.compute import memory
 from ganzoo.errors import InputError
 from ganzoo.media.images import grid, render_samples, resize, to_pil
 from ganzoo.progress import report_progress
+from ganzoo_zoo.apps.data_check.duplicates import (
+    group_duplicates,
+    group_equal,
+    group_near_duplicates,
+)
+from ganzoo_zoo.apps.data_check.image_stats import ImageStats, StatsTable
 from ganzoo_zoo.data import decoding
-from ganzoo_zoo.data.duplicates import group_duplicates, group_equal, group_near_duplicates
 from ganzoo_zoo.data.files import ImageFiles
-from ganzoo_zoo.data.image_stats import ImageStats, StatsTable
 from ganzoo_zoo.data.index import FilteredNames
 from ganzoo_zoo.data.parallel import map_in_order
 
@@ -31,56 +35,58 @@ if TYPE_CHECKING:
     from ganzoo_zoo.data.shaping import Shaping
 
 ROWS, COLUMNS = 8, 10
-"""Images on a contact sheet; it has a row for each class where these are at most twice as many."""
+"""Size of a contact sheet. With at most ``2 * ROWS`` classes, each class has a row instead."""
 TILE = 128
-"""Largest side of an image on a contact sheet."""
+"""Largest side of an image on a contact sheet, in pixels."""
 IMBALANCE = 10
-"""How many times the smallest class the largest may be before it is said."""
+"""Ratio of the largest class to the smallest above which imbalance is reported."""
 POINTS = 10_000
-"""Vectors that are plotted."""
+"""The most vectors that are plotted."""
 
 
 @dataclass
 class Survey:
-    """What would be read; names are printable."""
+    """What training would read of a dataset. All names are printable."""
 
     samples: int
-    """How many can be read."""
+    """Number of readable samples."""
     shape: tuple[int, ...] | None
-    """Of each, as a training gets it; None where the images differ in size."""
+    """Shape of a sample in training; None if the images differ in size."""
     bytes: int | None = None
-    """What all of them take."""
+    """Size of all samples together."""
     streamed: bool = False
-    """Whether they are too many for memory and are read from the disk."""
+    """Whether the samples exceed memory and are read from disk."""
     sizes: dict[str, int] = field(default_factory=dict)
-    """How often each ``HEIGHTxWIDTH`` occurs, by number of pixels."""
+    """Number of images by ``HEIGHTxWIDTH``, in order of area."""
     formats: dict[str, int] = field(default_factory=dict)
+    """Number of files by format."""
     modes: dict[str, int] = field(default_factory=dict)
+    """Number of files by pixel mode."""
     classes: dict[str, int] | None = None
-    """How many there are of each class."""
+    """Number of samples by class."""
     broken: list[str] = field(default_factory=list)
-    """What cannot be read, each with the reason."""
+    """Unreadable files, each with the reason."""
     copies: list[list[str]] = field(default_factory=list)
-    """Groups of images whose pixels are equal."""
+    """Groups of images with equal pixels."""
     near_copies: list[list[str]] = field(default_factory=list)
-    """Groups of images that look alike and are not equal."""
+    """Groups of images that look alike but are not equal."""
     findings: list[str] = field(default_factory=list)
-    """What is doubtful, each in a line."""
+    """Possible problems, each in one line."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the survey as plain values."""
         return asdict(self)
 
 
 def survey(dataset: Dataset, sheet: bool = False) -> tuple[Survey, Tensor | None]:
-    """Look at all samples of a dataset.
+    """Survey all samples of a dataset.
 
     Args:
-        dataset: With the options that a training would have.
-        sheet: Whether a contact sheet is wanted.
+        dataset: The dataset, with the options that training would use.
+        sheet: Whether to draw a contact sheet.
 
     Returns:
-        What was found, and a uint8 picture ``(C, H, W)`` with images of all classes.
+        The survey, and the contact sheet as uint8 ``(C, H, W)`` if one was requested.
 
     Raises:
         InputError: nothing can be read.
@@ -95,24 +101,24 @@ def survey(dataset: Dataset, sheet: bool = False) -> tuple[Survey, Tensor | None
 
 def _survey_files(dataset: ImageFiles, sheet: bool) -> tuple[Survey, Tensor | None]:
     shaping = dataset.shaping
-    with dataset.open_source() as source, StatsTable() as looks:
+    with dataset.open_source() as source, StatsTable() as stats:
         source.find_files()
         if not source.names:
             raise InputError(f"there are no images in {source.title}")
-        broken = _inspect_files(source, looks)
-        without = [place for place, _ in broken]
-        kept = FilteredNames(source.names, without)
-        told = [f"{source.names[place]}: {why}" for place, why in broken]
-        if not kept:
+        failures = _inspect_files(source, stats)
+        skipped = [place for place, _ in failures]
+        names = FilteredNames(source.names, skipped)
+        broken = [f"{source.names[place]}: {why}" for place, why in failures]
+        if not names:
             raise InputError(
                 f"none of the {len(broken)} images in {source.title} can be read; "
-                f"the first is {told[0]}"
+                f"the first is {broken[0]}"
             )
-        called, labels = dataset.classes(source, kept)
-        shape = _training_shape(looks, shaping)
-        found = _summarise(looks, kept, labels, called, told, shape, shaping.image_size)
-        picture = _draw_sheet(source, shaping, without, looks, labels) if sheet else None
-        found.formats, found.modes = looks.kinds(0), looks.kinds(1)
+        class_names, labels = dataset.classes(source, names)
+        shape = _training_shape(stats, shaping)
+        found = _summarise(stats, names, labels, class_names, broken, shape, shaping.image_size)
+        picture = _draw_sheet(source, shaping, skipped, stats, labels) if sheet else None
+        found.formats, found.modes = stats.kinds(0), stats.kinds(1)
     if found.shape:
         found.bytes = found.samples * math.prod(found.shape)
         found.streamed = found.bytes > memory.limit() // 4
@@ -120,18 +126,20 @@ def _survey_files(dataset: ImageFiles, sheet: bool) -> tuple[Survey, Tensor | No
 
 
 def _survey_images(samples: Samples, sheet: bool) -> tuple[Survey, Tensor | None]:
-    def look(place: int) -> ImageStats:
+    def inspect(place: int) -> ImageStats:
         image = samples.stored[place]
         return ImageStats.of(to_pil(image), image, ("", ""))
 
-    with StatsTable() as looks:
-        with closing(map_in_order(look, range(len(samples)))) as results:
+    size = samples.spec.image_size
+    assert size is not None  # these samples are images
+    with StatsTable() as stats:
+        with closing(map_in_order(inspect, range(len(samples)))) as results:
             for one in results:
-                looks.add(one)
-                report_progress("looking at images", len(looks), len(samples))
-        looks.finish()
+                stats.add(one)
+                report_progress("inspecting images", len(stats), len(samples))
+        stats.finish()
         found = _summarise(
-            looks,
+            stats,
             samples.names,
             samples.labels,
             _class_names(samples),
@@ -143,7 +151,7 @@ def _survey_images(samples: Samples, sheet: bool) -> tuple[Survey, Tensor | None
     if not sheet:
         return found, None
     rows = _choose_rows(samples.labels, len(samples))
-    tile = _tile_size(samples.spec.image_size)
+    tile = _tile_size(size)
     return found, _lay_out([[resize(samples.stored[[i]], tile)[0] for i in row] for row in rows])
 
 
@@ -157,10 +165,14 @@ def _survey_vectors(samples: Samples, sheet: bool) -> tuple[Survey, Tensor | Non
     return found, render_samples(samples.stored[:POINTS], samples.spec.modes) if sheet else None
 
 
-def _inspect_files(source: ImageSource, looks: StatsTable) -> list[tuple[int, str]]:
-    """Look at all files of a source; return the places of what is broken, with the reasons."""
+def _inspect_files(source: ImageSource, stats: StatsTable) -> list[tuple[int, str]]:
+    """Add all readable files of a source to a table, and return the others.
 
-    def look(place: int) -> ImageStats | str:
+    Returns:
+        The index of each broken file, with the reason.
+    """
+
+    def inspect(place: int) -> ImageStats | str:
         try:
             with decoding.open_image(source.read(place)) as opened:
                 kind = (opened.format or "", opened.mode)
@@ -171,59 +183,59 @@ def _inspect_files(source: ImageSource, looks: StatsTable) -> list[tuple[int, st
 
     broken: list[tuple[int, str]] = []
     count = len(source.names)
-    with decoding.silence_warnings(), closing(map_in_order(look, range(count))) as results:
+    with decoding.silence_warnings(), closing(map_in_order(inspect, range(count))) as results:
         for place, one in enumerate(results):
             if isinstance(one, ImageStats):
-                looks.add(one)
+                stats.add(one)
             else:
                 broken.append((place, one))
-            report_progress("looking at images", place + 1, count)
-    if len(looks):
-        looks.finish()
+            report_progress("inspecting images", place + 1, count)
+    if len(stats):
+        stats.finish()
     return broken
 
 
 def _summarise(
-    looks: StatsTable,
+    stats: StatsTable,
     names: Sequence[str] | None,
     labels: Tensor | None,
-    called: tuple[str, ...] | None,
+    class_names: tuple[str, ...] | None,
     broken: Sequence[str],
     shape: tuple[int, ...] | None,
     size: tuple[int, int] | None,
 ) -> Survey:
-    """Gather what looks say together.
+    """Build a survey from the statistics of images.
 
     Args:
-        looks: At the images.
-        names: Of each; their numbers where there are none.
-        labels: The class of each, if they have any.
-        called: The names of the classes.
-        broken: What cannot be read.
-        shape: What a training would get, if it could.
-        size: Height and width that a training would ask for.
+        stats: Statistics of the readable images.
+        names: Name of each image; if None, images are named by their index.
+        labels: Class of each image, int ``(N,)``, if there are classes.
+        class_names: Names of the classes.
+        broken: Unreadable files, each with the reason.
+        shape: Shape of a sample in training, if the images allow one.
+        size: Requested height and width.
     """
-    copies, first = group_duplicates(looks.heads["digest"])
-    near = group_near_duplicates(looks.heads["hash"], looks.small, first)
+    copies, first = group_duplicates(stats.heads["digest"])
+    near = group_near_duplicates(stats.heads["hash"], stats.small, first)
 
-    def named(group: list[int]) -> list[str]:
+    def name_all(group: list[int]) -> list[str]:
         return [_printable_name(names[place]) if names else str(place) for place in group]
 
     found = Survey(
-        len(looks),
+        len(stats),
         shape,
         sizes={
             f"{height}x{width}": count
             for (height, width), count in sorted(
-                looks.sizes.items(), key=lambda item: _area_key(item[0])
+                stats.sizes.items(), key=lambda item: _area_key(item[0])
             )
         },
-        classes=_count_classes(labels, called),
+        classes=_count_classes(labels, class_names),
         broken=[_printable_name(each) for each in broken],
-        copies=list(map(named, copies)),
-        near_copies=list(map(named, near)),
+        copies=list(map(name_all, copies)),
+        near_copies=list(map(name_all, near)),
     )
-    found.findings = _findings(found, looks.smaller_than(*size) if size else 0, size)
+    found.findings = _findings(found, stats, size)
     for groups, names_of_groups, what in (
         (copies, found.copies, "copies"),
         (near, found.near_copies, "near-copies"),
@@ -235,28 +247,27 @@ def _summarise(
     return found
 
 
-def _findings(found: Survey, small: int, size: tuple[int, int] | None) -> list[str]:
-    """Say what is doubtful about images, each by itself."""
-    said = []
+def _findings(found: Survey, stats: StatsTable, size: tuple[int, int] | None) -> list[str]:
+    """List possible problems of single images: unreadable, of several sizes, too small."""
+    lines = []
     if found.broken:
         count = len(found.broken)
-        said.append(f"{count:,} of {count + found.samples:,} cannot be read")
+        lines.append(f"{count:,} of {count + found.samples:,} cannot be read")
     if found.shape is None:
-        said.append("the images differ in size: a training needs --image-size")
-    if small:
-        height, width = size
-        said.append(f"{small:,} are smaller than {height} x {width}, and are enlarged")
-    return said
+        lines.append("the images differ in size: a training needs --image-size")
+    if size and (small := stats.smaller_than(*size)):
+        lines.append(f"{small:,} are smaller than {size[0]} x {size[1]}, and are enlarged")
+    return lines
 
 
 def _findings_of_classes(classes: dict[str, int]) -> list[str]:
-    said = []
+    lines = []
     counts = [count for count in classes.values() if count]
     if counts and max(counts) > IMBALANCE * min(counts):
-        said.append(f"the largest class has {max(counts):,}, the smallest {min(counts):,}")
+        lines.append(f"the largest class has {max(counts):,}, the smallest {min(counts):,}")
     if len(counts) < len(classes):
-        said.append(f"{len(classes) - len(counts):,} of {len(classes):,} classes are empty")
-    return said
+        lines.append(f"{len(classes) - len(counts):,} of {len(classes):,} classes are empty")
+    return lines
 
 
 def _describe_copies(groups: list[list[str]], what: str, across: int) -> str:
@@ -270,43 +281,45 @@ def _class_names(samples: Samples) -> tuple[str, ...] | None:
     return spec.class_names or (tuple(map(str, range(spec.classes))) if spec.classes else None)
 
 
-def _count_classes(labels: Tensor | None, called: tuple[str, ...] | None) -> dict[str, int] | None:
-    if labels is None or called is None:
+def _count_classes(
+    labels: Tensor | None, class_names: tuple[str, ...] | None
+) -> dict[str, int] | None:
+    if labels is None or class_names is None:
         return None
-    counts = torch.bincount(labels.cpu(), minlength=len(called)).tolist()
-    return dict(zip(called, counts, strict=True))
+    counts = torch.bincount(labels.cpu(), minlength=len(class_names)).tolist()
+    return dict(zip(class_names, counts, strict=True))
 
 
-def _training_shape(looks: StatsTable, shaping: Shaping) -> tuple[int, ...] | None:
-    """Return the shape that a training would get, if the images allow it."""
-    sizes = looks.sizes
+def _training_shape(stats: StatsTable, shaping: Shaping) -> tuple[int, ...] | None:
+    """Return the shape of a sample in training; None if the images differ in size."""
+    sizes = stats.sizes
     size = shaping.image_size or (next(iter(sizes)) if len(sizes) == 1 else None)
-    channels = shaping.channels or looks.channels
+    channels = shaping.channels or stats.channels
     return None if size is None else (channels, *size)
 
 
 def _draw_sheet(
     source: ImageSource,
     shaping: Shaping,
-    without: Sequence[int],
-    looks: StatsTable,
+    skipped: Sequence[int],
+    stats: StatsTable,
     labels: Tensor | None,
 ) -> Tensor:
-    """Lay out images of all classes.
+    """Draw a contact sheet with images of all classes.
 
     Args:
-        source: Where they are from.
-        shaping: What a training would make of them.
-        without: Places of those that cannot be read.
-        looks: At the others.
-        labels: The class of each, if they have any.
+        source: The image files.
+        shaping: How training would crop and resize them.
+        skipped: Indices of the unreadable files.
+        stats: Statistics of the others.
+        labels: Class of each of the others, int ``(N,)``, if there are classes.
     """
-    sizes = looks.sizes
+    sizes = stats.sizes
     tile = _tile_size(shaping.image_size or max(sizes, key=lambda size: sizes[size]))
-    channels = shaping.channels or looks.channels
-    places = np.delete(np.arange(len(source.names)), without)
+    channels = shaping.channels or stats.channels
+    places = np.delete(np.arange(len(source.names)), skipped)
 
-    def tiled(number: int) -> Tensor:
+    def make_tile(number: int) -> Tensor:
         with decoding.open_image(source.read(int(places[number]))) as opened:
             image = decoding.decode_pixels(opened, channels)
         if shaping.crop:
@@ -315,7 +328,7 @@ def _draw_sheet(
 
     with decoding.silence_warnings():
         return _lay_out(
-            [[tiled(number) for number in row] for row in _choose_rows(labels, len(places))]
+            [[make_tile(number) for number in row] for row in _choose_rows(labels, len(places))]
         )
 
 
@@ -325,7 +338,7 @@ def _tile_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _choose_rows(labels: Tensor | None, count: int) -> list[list[int]]:
-    """Choose images for a sheet: a row for each class, or rows spread over all."""
+    """Choose the images of a sheet by index: one row per class, or rows spread over all classes."""
     places = torch.arange(count)
     if labels is not None:
         classes = labels.unique()
@@ -354,5 +367,5 @@ def _area_key(size: tuple[int, int]) -> tuple[int, tuple[int, int]]:
 
 
 def _printable_name(name: str) -> str:
-    # A system may allow names that no text file can hold.
+    # File systems allow names that are not valid UTF-8.
     return os.fsencode(name).decode("utf-8", "backslashreplace")

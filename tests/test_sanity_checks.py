@@ -13,8 +13,7 @@ from ganzoo.config import TrainOptions
 from ganzoo.resolve import resolve
 from ganzoo.training import sanity_checks
 from ganzoo.training.observer import Observer
-from ganzoo.training.prepare import build_trainer
-from ganzoo.training.trainer import Trainer
+from ganzoo.training.prepare import build_trainer, build_trainer_from_components
 from tiny import TINY
 
 IMAGES = DataSpec(shape=(1, 4, 4), classes=2)
@@ -155,7 +154,7 @@ def points(reach=3.0):
 
 
 def said(architecture=None, loss=None, samples=None, **options):
-    trainer = Trainer(
+    trainer = build_trainer_from_components(
         architecture or Small(),
         loss or Plain(),
         samples or images(),
@@ -175,11 +174,11 @@ DOUBTS = {
         ({"precision": "fp16"}, "fp16 is far slower than fp32 on a CPU"),
     ],
     sanity_checks.generator_out_of_range: [
-        ({"architecture": Unbounded()}, "images beyond [-1, 1], to "),
+        ({"architecture": Unbounded()}, "images exceed [-1, 1], up to "),
         ({"architecture": Sigmoid()}, "do not go below 0"),
         (
             {"architecture": TanhForAll(), "samples": points()},
-            "stay within 1, and the data go to 3; for vectors it should end in a linear layer",
+            "stay within 1, and the data reach 3; for vectors it should end in a linear layer",
         ),
     ],
     sanity_checks.data_out_of_range: [
@@ -201,7 +200,7 @@ DOUBTS = {
     sanity_checks.penalty_on_mixed_batch: [
         (
             {"architecture": WithBatchNorm(), "loss": Penalising()},
-            "the discriminator mixes its batch, by batch normalisation for one",
+            "the discriminator mixes the samples of a batch, as batch normalisation does",
         ),
     ],
 }
@@ -231,7 +230,7 @@ SOUND = {
 }
 
 
-def test_every_lint_has_a_doubt():
+def test_every_check_has_a_doubt():
     assert set(DOUBTS) == set(sanity_checks.sanity_checks)
 
 
@@ -264,22 +263,22 @@ def test_of_images_on_the_disk_a_few_are_looked_at(monkeypatch):
     assert said(samples=sliver) == []
 
 
-def test_linting_leaves_the_run_as_it_was():
-    def trained(linted):
-        trainer = Trainer(
+def test_checking_leaves_the_run_as_it_was():
+    def trained(checked):
+        trainer = build_trainer_from_components(
             WithBatchNorm(), Plain(), images(), TrainOptions(batch_size=4, device="cpu")
         )
-        if linted:
+        if checked:
             before = torch.get_rng_state()
             sanity_checks.warnings_before_start(trainer)
             assert torch.equal(before, torch.get_rng_state())
         trainer.step()
         return trainer.state.tensors()
 
-    plain, linted = trained(False), trained(True)
+    plain, checked = trained(False), trained(True)
     for file, tensors in plain.items():
         for name, value in tensors.items():
-            assert torch.equal(value, linted[file][name]), (file, name)
+            assert torch.equal(value, checked[file][name]), (file, name)
 
 
 class Order(Observer):

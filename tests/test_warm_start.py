@@ -412,7 +412,7 @@ def test_weights_of_another_type_are_refused(first, refused, name):
 
 @pytest.mark.parametrize("command", [["--dry-run"], ["--out", "next"]])
 def test_no_model_is_refused(refused, command):
-    assert "there is no run or model folder nothing" in refused(
+    assert "no run or model folder named 'nothing'" in refused(
         "train", "--init", "nothing", *command
     )
     assert not Path("next").exists()
@@ -426,7 +426,7 @@ def test_neither_architecture_nor_model_is_refused():
 def test_a_run_that_goes_on_keeps_its_own(first, refused):
     tuned("next", first, steps=1)
     message = refused("train", "--resume", "next", "--init", "first")
-    assert message == ("Error: --resume goes on with what the run began with: leave --init away")
+    assert message == ("Error: --resume continues from the run's own weights: drop --init")
     message = refused("train", "--init", "first", "--out", "next")
     assert "next exists already" in message
 

@@ -1,6 +1,6 @@
 """What it costs to read a set from the disk: steps from memory and from a file, in turns.
 
-    python tests/benchmarks/feed.py dcgan --rounds 20
+    python tests/benchmarks/batches.py dcgan --rounds 20
 
 writes a made set of images to a file, trains one network from memory and its twin from the file,
 a few steps each in turn, and prints the median and the spread of the ratio of their times.
@@ -22,6 +22,7 @@ from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.registry import ARCHITECTURE, LOSS
 from ganzoo.resolve import resolve
 from ganzoo.storage.mapped_array import MappedArray
+from ganzoo.training.prepare import build_trainer_from_components
 from ganzoo.training.trainer import Trainer
 
 
@@ -46,9 +47,12 @@ def main() -> None:
         samples = made(options.images, options.size)
         np.save(Path(folder) / "images.npy", samples.stored.numpy())
         rows = MappedArray(Path(folder) / "images.npy")
-        both = [samples, dataclasses.replace(samples, stored=rows.tensor, streamed=True, rows=rows)]
+        both = [
+            samples,
+            dataclasses.replace(samples, stored=rows.tensor, streamed=True, mapped_array=rows),
+        ]
         trainers = [
-            Trainer(
+            build_trainer_from_components(
                 config.architecture.build(ARCHITECTURE), config.loss.build(LOSS), each, config.train
             )
             for each in both

@@ -1,4 +1,4 @@
-"""What is remembered of images that were looked at: columns of numbers, which lie on the disk."""
+"""Statistics of inspected images, kept on disk so that memory use does not grow with the set."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from ganzoo_zoo.data.duplicates import SIDE, Signature, compute_signature
+from ganzoo_zoo.apps.data_check.duplicates import SIDE, Signature, compute_signature
 
 _HEAD = struct.Struct("<3LB16sQ")
 _HEADS = np.dtype(
@@ -29,24 +29,24 @@ _HEADS = np.dtype(
 
 @dataclass(frozen=True)
 class ImageStats:
-    """What is remembered of one image."""
+    """Statistics of one image."""
 
     size: tuple[int, int]
     """Height and width."""
     kind: tuple[str, str]
-    """Format of the file and mode of its pixels, as Pillow calls them."""
+    """Pillow's names for the file's format and for the mode of its pixels."""
     channels: int
     digest: bytes
-    """Hash of its pixels, 16 bytes."""
+    """Hash of the shape and the pixels, 16 bytes."""
     signature: Signature
 
     @classmethod
     def of(cls, image: Image.Image, pixels: Tensor, kind: tuple[str, str]) -> ImageStats:
-        """Look at an image.
+        """Compute the statistics of an image.
 
         Args:
-            image: As Pillow has it.
-            pixels: The same, uint8 ``(C, H, W)``.
+            image: The image, as a Pillow image.
+            pixels: The same image, uint8 ``(C, H, W)``.
             kind: Format and mode of its file.
         """
         shape = tuple(pixels.shape)
@@ -58,7 +58,7 @@ class ImageStats:
 
 
 class StatsTable:
-    """Looks at many images, within a block."""
+    """The statistics of many images, in temporary files. A context manager."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -75,41 +75,41 @@ class StatsTable:
     def __len__(self) -> int:
         return self._count
 
-    def add(self, look: ImageStats) -> None:
-        """Remember one more."""
-        kind = self._kinds.setdefault(look.kind, len(self._kinds))
-        head = (*look.size, kind, look.channels, look.digest, look.signature.hash)
+    def add(self, stats: ImageStats) -> None:
+        """Add the statistics of one image."""
+        kind = self._kinds.setdefault(stats.kind, len(self._kinds))
+        head = (*stats.size, kind, stats.channels, stats.digest, stats.signature.hash)
         self._heads_file.write(_HEAD.pack(*head))
-        self._small_file.write(look.signature.small)
+        self._small_file.write(stats.signature.small)
         self._count += 1
 
     def finish(self) -> None:
-        """Look back at all of them, of which there must be some."""
+        """Map the files into memory for reading; at least one image must have been added."""
         self._heads_file.flush()
         self._small_file.flush()
         self.heads = np.memmap(self._heads_file, _HEADS, "r")
-        """What is remembered of each but for its small picture."""
+        """Everything but the thumbnails, one structured row per image."""
         self.small = np.memmap(self._small_file, np.uint8, "r").reshape(-1, SIDE * SIDE)
 
     @property
     def channels(self) -> int:
-        """The most that an image has."""
+        """The largest number of channels of any image."""
         return int(self.heads["channels"].max())
 
     @property
     def sizes(self) -> dict[tuple[int, int], int]:
-        """How often each height and width comes, in the order in which they come first."""
+        """How often each height and width occurs, in order of first occurrence."""
         both = self.heads["height"].astype(np.int64) << 32 | self.heads["width"]
         found, first, counts = np.unique(both, return_index=True, return_counts=True)
         sizes = np.stack([found >> 32, found & 0xFFFFFFFF], axis=1)
         return {tuple(sizes[at].tolist()): int(counts[at]) for at in np.argsort(first)}
 
     def smaller_than(self, height: int, width: int) -> int:
-        """Count the images that are lower or narrower."""
+        """Count the images that are smaller in height or in width."""
         return int(((self.heads["height"] < height) | (self.heads["width"] < width)).sum())
 
     def kinds(self, part: int) -> dict[str, int]:
-        """Return how often each format comes, the usual ones first; each mode if ``part`` is 1."""
+        """Count the images by format (``part`` 0) or mode (``part`` 1), most frequent first."""
         counts = np.bincount(self.heads["kind"], minlength=len(self._kinds))
         found: Counter[str] = Counter()
         for kind, number in self._kinds.items():

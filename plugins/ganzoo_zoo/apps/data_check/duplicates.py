@@ -1,8 +1,8 @@
-"""Which images are the same, or nearly so.
+"""Search for duplicate and near-duplicate images.
 
-A difference hash (Krawetz 2013, "Kind of like that") says for each of 8 x 8 places of a grey image
-whether it is brighter than its neighbour. Images whose hashes differ in few bits are compared by
-what they look like when they are small.
+A difference hash (Krawetz 2013, "Kind of like that") has one bit for each of 8 x 8 points of a grey
+image: whether the point is brighter than its neighbour. Images whose hashes differ in few bits are
+then compared at a size of 16 x 16 pixels.
 """
 
 from __future__ import annotations
@@ -17,36 +17,37 @@ from PIL import Image
 
 BITS = 64
 DISTANCE = 5
-"""Bits in which the hashes of near-duplicates may differ."""
+"""The most bits in which the hashes of near-duplicates may differ."""
 SIDE = 16
-"""Pixels of a side of the small images that are compared."""
+"""Side of the thumbnails that are compared, in pixels."""
 TOLERANCE = 0.25
-"""Root mean square of the difference of small near-duplicates, as a share of their contrast."""
+"""Largest RMS difference between the thumbnails of near-duplicates, relative to their contrast."""
 BRIGHTNESS = 12.0
-"""Levels by which the means of small near-duplicates may differ."""
+"""Largest difference between the mean levels (0 to 255) of near-duplicates' thumbnails."""
 LEAST_CONTRAST = 4.0
-"""Levels that count as the contrast of an image that has less."""
+"""Lower bound on the contrast of a thumbnail, in levels."""
 MAX_COMPARISONS = 64
-"""With how many of those that follow it in a bucket an image is compared."""
+"""An image is compared with at most this many that follow it in its bucket."""
 
 IMAGES_AT_ONCE = 10_000
-"""Small images that are compared at once."""
+"""Thumbnails per batch of comparisons."""
 HASHES_AT_ONCE = 1 << 20
+"""Hashes per batch of comparisons."""
 
 _SET_BITS = np.array([number.bit_count() for number in range(1 << 16)], np.uint8)
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What is kept of an image to compare it."""
+    """The difference hash and the thumbnail of an image."""
 
     hash: int
     small: bytes
-    """``SIDE`` x ``SIDE`` levels of grey."""
+    """Grey levels of the thumbnail, ``SIDE`` x ``SIDE``."""
 
 
 def compute_signature(image: Image.Image) -> Signature:
-    """Return the gist of an image without transparency."""
+    """Compute the difference hash and the thumbnail of an image without transparency."""
     grey = image.convert("L")
     places = np.asarray(grey.resize((9, 8), Image.Resampling.BOX))
     bits = np.packbits(places[:, 1:] > places[:, :-1])
@@ -55,14 +56,14 @@ def compute_signature(image: Image.Image) -> Signature:
 
 
 def group_duplicates(digests: np.ndarray) -> tuple[list[list[int]], np.ndarray]:
-    """Group images that are equal.
+    """Group images whose pixels are equal.
 
     Args:
-        digests: Hashes of their pixels, uint64 ``(N, numbers)``.
+        digests: Hashes of the pixels, uint64 ``(N, numbers)``.
 
     Returns:
-        The places of each group in order, the largest group first; and the places that are left
-        where of each group the first alone counts.
+        The indices of each group in ascending order, the largest group first; and the sorted
+        indices of all images with only the first of each group.
     """
     order = np.lexsort(digests.T)
     ranked = digests[order]
@@ -78,18 +79,18 @@ def group_duplicates(digests: np.ndarray) -> tuple[list[list[int]], np.ndarray]:
 def group_near_duplicates(
     hashes: np.ndarray, small: np.ndarray, places: np.ndarray | None = None
 ) -> list[list[int]]:
-    """Group images that look alike, directly or through others between them.
+    """Group images that look alike, directly or through a chain of similar images.
 
-    Two hashes that differ in ``DISTANCE`` bits at most agree in one of ``DISTANCE + 1`` parts of
-    them: only those that share a part are compared.
+    Two hashes that differ in at most ``DISTANCE`` bits agree in at least one of ``DISTANCE + 1``
+    parts, so only hashes that share a part are compared.
 
     Args:
-        hashes: Of each image, uint64 ``(N,)``.
-        small: Each when it is small, uint8 ``(N, SIDE * SIDE)``; it may be mapped from a file.
-        places: Which are compared; all by default.
+        hashes: Difference hash of each image, uint64 ``(N,)``.
+        small: Thumbnail of each image, uint8 ``(N, SIDE * SIDE)``; may be memory-mapped.
+        places: Indices of the images to compare; all if None.
 
     Returns:
-        The places of each group in order, the largest group first.
+        The indices of each group in ascending order, the largest group first.
     """
     places = np.arange(len(hashes)) if places is None else places
     pictures, hashes = _Pictures(small, places), hashes[places]
@@ -109,7 +110,7 @@ def group_near_duplicates(
 
 
 def group_equal(keys: Iterable[object]) -> list[list[int]]:
-    """Return the places of each key that occurs more than once, the largest group first."""
+    """Return the indices of each key that occurs more than once, the largest group first."""
     found: dict[object, list[int]] = {}
     for place, key in enumerate(keys):
         found.setdefault(key, []).append(place)
@@ -117,7 +118,12 @@ def group_equal(keys: Iterable[object]) -> list[list[int]]:
 
 
 class _Pictures:
-    """Some of small images ``(N, numbers)``, and what they are compared by."""
+    """Thumbnails with their means and contrasts, for comparing pairs of them.
+
+    Args:
+        small: Thumbnails, uint8 ``(N, numbers)``.
+        places: Indices of the thumbnails to use.
+    """
 
     def __init__(self, small: np.ndarray, places: np.ndarray) -> None:
         self.small = small
@@ -128,10 +134,10 @@ class _Pictures:
         self.contrasts = np.maximum(contrasts, LEAST_CONTRAST)
 
     def are_alike(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """Tell which pairs of places look alike."""
+        """Return which pairs of images look alike, as booleans ``(N,)``."""
         ratio = self.contrasts[one] / self.contrasts[other]
         alike = np.abs(self.means[one] - self.means[other]) <= BRIGHTNESS
-        alike &= np.abs(ratio - 1) <= TOLERANCE  # or the difference would be larger anyway
+        alike &= np.abs(ratio - 1) <= TOLERANCE  # otherwise the RMS difference exceeds it anyway
         (left,) = np.nonzero(alike)
         for at in np.array_split(left, len(left) // IMAGES_AT_ONCE + 1):
             apart = self._centre(one[at]) - self._centre(other[at])
@@ -146,7 +152,16 @@ class _Pictures:
 def _close_pairs(
     hashes: np.ndarray, part: int, before: Sequence[int]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield places whose hashes share a part, none before it, and differ in few bits."""
+    """Yield pairs of close hashes that share one part but none of the earlier ones.
+
+    Args:
+        hashes: uint64 ``(N,)``.
+        part: Bit mask of the shared part.
+        before: Bit masks of the parts whose pairs were yielded already.
+
+    Yields:
+        The indices of the first and of the second hash of each pair.
+    """
     bucket = hashes & np.uint64(part)
     order = np.lexsort((hashes, bucket))
     hashes, bucket = hashes[order], bucket[order]

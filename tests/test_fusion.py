@@ -1,7 +1,7 @@
-"""Folded layers: what the layers compute one after another, and the same weights."""
+"""Fused layers compute what they do one after another, with the same weights."""
 
+import copy
 import itertools
-import sys
 import warnings
 
 import pytest
@@ -13,8 +13,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import ganzoo
 from ganzoo import DataSpec
-from ganzoo.nn.fusion import FusedSequential, apply_layer, conv2d_avg_pool, upsample_conv2d
-from ganzoo.registry import ARCHITECTURE
+from ganzoo.nn import FusedSequential, apply_layer, conv2d_avg_pool, fuse, upsample_conv2d
+from ganzoo.registry import ARCHITECTURE, DATASET
+from ganzoo.resolve import resolve
+from ganzoo.training.prepare import build_trainer
+from tiny import TINY
 
 CIFAR = DataSpec(shape=(3, 32, 32))
 SIZES = [(4, 4), (5, 7), (4, 9)]
@@ -44,7 +47,7 @@ COMPOSITIONS = {
     "1-before-mean": lambda: (nn.Conv2d(3, 4, 1), nn.AvgPool2d(2)),
     "1-before-ragged-mean": lambda: (nn.Conv2d(3, 4, 1), nn.AvgPool2d(3, 2, ceil_mode=True)),
 }
-"""What is folded."""
+"""Layers that are fused."""
 OTHERS = {
     "strided": lambda: (nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3, stride=2, padding=1)),
     "dilated": lambda: (nn.Conv2d(4, 4, 3, dilation=2, padding=2), nn.AvgPool2d(2)),
@@ -66,14 +69,14 @@ OTHERS = {
     "summed": lambda: (nn.Conv2d(4, 4, 3, padding=1), nn.AvgPool2d(2, divisor_override=1)),
     "one-behind-another": lambda: (nn.AvgPool2d(2), nn.Upsample(scale_factor=2)),
 }
-"""What is not."""
+"""Layers that are not."""
 FILLING = {
     "all-pixels": (lambda: nn.Conv2d(3, 4, (5, 6)), (5, 6)),
     "all-pixels-strided": (lambda: nn.Conv2d(3, 4, (5, 6), stride=2, bias=False), (5, 6)),
     "one-pixel": (lambda: nn.ConvTranspose2d(3, 4, (2, 4)), (1, 1)),
     "one-pixel-strided": (lambda: nn.ConvTranspose2d(3, 4, 3, stride=2, bias=False), (1, 1)),
 }
-"""What is a product of matrices, with the size of its features."""
+"""Layers that are matrix products, with the size of their features."""
 NOT_FILLING = {
     "more-pixels": (lambda: nn.Conv2d(4, 4, (5, 6)), (5, 7)),
     "padded": (lambda: nn.Conv2d(4, 4, 3, padding=1), (3, 3)),
@@ -95,27 +98,27 @@ NORMALISED = {
     ),
     "all-pixels": (lambda: nn.Conv2d(3, 4, (4, 5), bias=False), {}),
 }
-"""What takes in the normalisation behind it, in evaluation."""
+"""Layers that take over the normalisation behind them, in evaluation."""
 FAMILIES = {
     "resnet": {"base_channels": 4},
     "sngan-resnet": {"base_channels": 4},
     "sngan": {"base_channels": 4},
     "dcgan": {"base_channels": 4, "z_dim": 128},
 }
-"""Architectures that are folded, with options that make them small."""
+"""Architectures with layers that are fused, and options that make them small."""
 FEWER = ("resnet", "sngan-resnet")
-"""Those that then take fewer operations in training."""
+"""Those that then need fewer operations in training."""
 
 
 def plain(layers):
-    """Return the same layers, of which none is folded."""
+    """Return the same layers, of which none is fused."""
     return nn.Sequential(*layers)
 
 
 def both(made, dtype=torch.float64):
     layers = made()
-    folded = FusedSequential(*layers).to(dtype)
-    return folded, plain(folded)
+    fused = FusedSequential(*layers).to(dtype)
+    return fused, plain(fused)
 
 
 def called(run):
@@ -143,10 +146,10 @@ def calls(network):
 def test_outputs_are_those_of_the_layers(made, size):
     torch.manual_seed(0)
     for dtype, close in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
-        folded, layers = both(made, dtype)
+        fused, layers = both(made, dtype)
         features = torch.randn(2, 3, *size, dtype=dtype)
         expected = layers(features)
-        found = folded(features)
+        found = fused(features)
         assert found.shape == expected.shape
         assert (found - expected).abs().max() <= close * expected.abs().max()
 
@@ -154,9 +157,9 @@ def test_outputs_are_those_of_the_layers(made, size):
 @pytest.mark.parametrize("made", COMPOSITIONS.values(), ids=COMPOSITIONS)
 def test_gradients_of_first_and_second_order_are_right(made):
     torch.manual_seed(0)
-    folded, layers = both(made)
-    names = [name for name, _ in folded.named_parameters()]
-    values = [parameter.detach().requires_grad_() for parameter in folded.parameters()]
+    fused, layers = both(made)
+    names = [name for name, _ in fused.named_parameters()]
+    values = [parameter.detach().requires_grad_() for parameter in fused.parameters()]
     features = torch.randn(1, 3, 4, 5, dtype=torch.float64, requires_grad=True)
 
     def run(network):
@@ -164,10 +167,10 @@ def test_gradients_of_first_and_second_order_are_right(made):
             network, dict(zip(names, parameters, strict=True)), (given,)
         )
 
-    assert gradcheck(run(folded), (features, *values), fast_mode=True)
-    assert gradgradcheck(run(folded), (features, *values), fast_mode=True)
+    assert gradcheck(run(fused), (features, *values), fast_mode=True)
+    assert gradgradcheck(run(fused), (features, *values), fast_mode=True)
     slopes = []
-    for network in (folded, layers):
+    for network in (fused, layers):
         out = run(network)(features, *values)
         (slope,) = torch.autograd.grad(out.square().sum(), features, create_graph=True)
         slopes.append(torch.autograd.grad(slope.square().sum(), [features, *values]))
@@ -176,10 +179,10 @@ def test_gradients_of_first_and_second_order_are_right(made):
 
 
 @pytest.mark.parametrize("made", COMPOSITIONS.values(), ids=COMPOSITIONS)
-def test_what_is_folded_is_not_computed_one_by_one(made):
-    folded, layers = both(made, torch.float32)
+def test_fused_layers_need_fewer_operations(made):
+    fused, layers = both(made, torch.float32)
     work = []
-    for network in (folded, layers):
+    for network in (fused, layers):
         with FlopCounterMode(display=False) as counter:
             network(torch.randn(1, 3, 6, 6))
         work.append(counter.get_total_flops())
@@ -187,11 +190,11 @@ def test_what_is_folded_is_not_computed_one_by_one(made):
 
 
 @pytest.mark.parametrize("made", OTHERS.values(), ids=OTHERS)
-def test_what_is_something_else_is_left_alone(made):
-    folded, layers = both(made, torch.float32)
-    assert calls(folded) == calls(layers)
+def test_other_layers_are_called_one_by_one(made):
+    fused, layers = both(made, torch.float32)
+    assert calls(fused) == calls(layers)
     features = torch.randn(1, 4, 8, 8)
-    assert torch.equal(folded(features), layers(features))
+    assert torch.equal(fused(features), layers(features))
 
 
 def test_functions_are_those_of_their_names():
@@ -203,7 +206,7 @@ def test_functions_are_those_of_their_names():
     torch.testing.assert_close(conv2d_avg_pool(features, weight), expected)
 
 
-def test_neighbours_in_nested_layers_are_folded_and_the_others_kept():
+def test_neighbours_in_nested_layers_are_fused_and_the_others_kept():
     torch.manual_seed(0)
     network = FusedSequential(
         nn.Sequential(nn.BatchNorm2d(4), nn.ReLU(), nn.Upsample(scale_factor=2)),
@@ -223,16 +226,16 @@ def test_neighbours_in_nested_layers_are_folded_and_the_others_kept():
 
 def test_a_name_of_a_parameter_and_its_shape_are_those_of_the_layers():
     made = COMPOSITIONS["doubled-3"]
-    folded, layers = both(made)
-    assert {name: value.shape for name, value in folded.state_dict().items()} == {
+    fused, layers = both(made)
+    assert {name: value.shape for name, value in fused.state_dict().items()} == {
         name: value.shape for name, value in nn.Sequential(*layers).state_dict().items()
     }
-    assert repr(folded).replace("FusedSequential", "Sequential") == repr(nn.Sequential(*layers))
+    assert repr(fused).replace("FusedSequential", "Sequential") == repr(nn.Sequential(*layers))
 
 
 @pytest.mark.parametrize("normalise", [spectral_norm, weight_norm])
 @pytest.mark.parametrize("name", ["doubled-3", "halved-3", "1-before-mean"])
-def test_parametrised_weights_are_folded_and_computed_once(name, normalise):
+def test_parametrised_weights_are_fused_and_computed_once(name, normalise):
     features = torch.randn(2, 3, 6, 6, dtype=torch.float64)
     states = []
     for kind in (FusedSequential, nn.Sequential):
@@ -277,7 +280,7 @@ def test_the_older_spectral_normalisation_by_a_hook_still_works():
     assert not torch.equal(network[1].weight_u, before)
 
 
-def test_a_layer_that_is_more_than_its_kind_iscalled():
+def test_a_layer_that_is_more_than_its_kind_is_called():
     class Scaled(nn.Conv2d):
         def _conv_forward(self, given, weight, bias):
             return 2 * super()._conv_forward(given, weight, bias)
@@ -293,28 +296,28 @@ def test_a_layer_that_is_more_than_its_kind_iscalled():
 @pytest.mark.parametrize("name", ["doubled-3", "halved-3"])
 def test_half_precision_under_autocast_is_about_as_close_as_the_layers(name):
     torch.manual_seed(0)
-    folded, layers = both(COMPOSITIONS[name], torch.float32)
+    fused, layers = both(COMPOSITIONS[name], torch.float32)
     features = torch.randn(2, 3, 16, 16)
     exact = layers(features)
     before, torch.backends.mkldnn.enabled = torch.backends.mkldnn.enabled, False
     try:
         with torch.autocast("cpu", torch.bfloat16):
-            mine, theirs = folded(features), layers(features)
+            mine, theirs = fused(features), layers(features)
             mine.float().square().sum().backward()
     finally:
         torch.backends.mkldnn.enabled = before
     assert mine.dtype == theirs.dtype == torch.bfloat16
     assert (mine - exact).abs().mean() < 2 * (theirs - exact).abs().mean()
-    assert all(parameter.grad.dtype == torch.float32 for parameter in folded.parameters())
+    assert all(parameter.grad.dtype == torch.float32 for parameter in fused.parameters())
 
 
 @pytest.mark.parametrize("name", ["doubled-3", "halved-3"])
 def test_channels_last_memory_stays_so(name):
-    folded, layers = both(COMPOSITIONS[name], torch.float32)
+    fused, layers = both(COMPOSITIONS[name], torch.float32)
     last = torch.channels_last
-    folded.to(memory_format=last)
+    fused.to(memory_format=last)
     features = torch.randn(2, 3, 16, 16).contiguous(memory_format=last)
-    found = folded(features)
+    found = fused(features)
     assert found.is_contiguous(memory_format=last)
     torch.testing.assert_close(found, layers(features))
 
@@ -346,7 +349,7 @@ def test_a_layer_of_all_pixels_or_of_one_is_a_product(made, size):
 
 
 @pytest.mark.parametrize(("made", "size"), NOT_FILLING.values(), ids=NOT_FILLING)
-def test_any_other_layer_iscalled(made, size):
+def test_any_other_layer_is_called(made, size):
     layer, features = made(), torch.randn(2, 4, *size)
     assert torch.equal(apply_layer(layer, features), layer(features))
     names = called(lambda: apply_layer(layer, features))
@@ -364,19 +367,19 @@ def test_a_product_under_autocast_is_in_half_precision():
 def test_normalisation_that_is_settled_costs_nothing(made, options):
     torch.manual_seed(0)
     layers = plain([made(), nn.BatchNorm2d(4, **options), nn.ReLU()]).double()
-    folded = FusedSequential(*layers)
+    fused = FusedSequential(*layers)
     features = torch.randn(6, 3, 4, 5, dtype=torch.float64)
     for _ in range(3):
         layers(features)  # learns what the features are like
-    learning = called(lambda: folded(features))
+    learning = called(lambda: fused(features))
     assert "batch_norm" in learning
-    folded.eval()
-    assert (folded(features) - layers(features)).abs().max() < 1e-12
-    settled = called(lambda: folded(features))
+    fused.eval()
+    assert (fused(features) - layers(features)).abs().max() < 1e-12
+    settled = called(lambda: fused(features))
     assert "batch_norm" not in settled
     slopes = [
         torch.autograd.grad(network(features).square().sum(), list(layers.parameters()))
-        for network in (folded, layers)
+        for network in (fused, layers)
     ]
     for mine, theirs in zip(*slopes, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
@@ -399,49 +402,124 @@ def test_any_other_normalisation_is_computed(layers):
     assert torch.equal(network(features), plain(network)(features))
 
 
+# Networks ---------------------------------------------------------------------------------------
+
+
+class Stranger(nn.Module):
+    """A network of plain layers, as an author writes it who has not heard of fusion."""
+
+    class Named(nn.Sequential):
+        """A Sequential that does more than pass features on."""
+
+        def forward(self, features):
+            return 2 * super().forward(features)
+
+    def __init__(self):
+        super().__init__()
+        self.main = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3, padding=1))
+        self.down = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.AvgPool2d(2))
+        self.again = self.down
+        self.own = self.Named(nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3, padding=1))
+        self.dense = nn.Sequential(nn.Flatten(), nn.Linear(256, 3), nn.ReLU())
+
+    def forward(self, features):
+        for layer in self.main:
+            features = layer(features)
+        features = self.again(self.down(self.own(features)))
+        return self.dense(self.main[:1](features[:, :, :4, :4]))
+
+
+def stranger():
+    torch.manual_seed(0)
+    return Stranger().double()
+
+
+def test_a_strangers_plain_sequentials_are_fused_and_all_else_stays():
+    network, before = stranger(), stranger()
+    tensors = list(network.parameters())
+    assert fuse(network) is network
+    assert type(network.main) is type(network.down) is FusedSequential
+    assert network.again is network.down
+    assert type(network.own) is Stranger.Named
+    assert type(network.dense) is nn.Sequential, "without a convolution"
+    assert list(network.state_dict()) == list(before.state_dict())
+    assert all(mine is it for mine, it in zip(network.parameters(), tensors, strict=True))
+    features = torch.randn(2, 4, 4, 4, dtype=torch.float64)
+    torch.testing.assert_close(network(features), before(features), rtol=1e-12, atol=1e-12)
+    assert "interpolate" not in called(lambda: network.main(features))
+    assert "interpolate" in called(lambda: network.own(features))
+
+
+def test_a_network_that_is_a_sequential_is_fused_itself():
+    network = fuse(nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.AvgPool2d(2)))
+    assert type(network) is FusedSequential
+    assert type(fuse(network)) is FusedSequential
+
+
+def test_a_copy_of_a_fused_network_is_fused_and_learns_by_itself():
+    network = fuse(stranger())
+    twin = copy.deepcopy(network)
+    assert type(twin.main) is FusedSequential
+    assert twin.again is twin.down
+    with torch.no_grad():
+        twin.main[1].weight.zero_()
+    assert network.main[1].weight.any()
+
+
+@pytest.mark.parametrize("place", ["layer", "nested", "whole"])
+def test_hooks_of_a_strangers_network_are_called(place):
+    inner = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.AvgPool2d(2))
+    network = nn.Sequential(nn.ReLU(), inner, nn.Conv2d(4, 4, 1))
+    before = copy.deepcopy(network)
+    module = {"layer": inner[0], "nested": inner, "whole": network}[place]
+    seen = []
+    module.register_forward_hook(lambda module, given, out: seen.append((given[0], out)))
+    fuse(network)
+    features = torch.randn(2, 4, 8, 8)
+    torch.testing.assert_close(network(features), before(features))
+    ((given, out),) = seen
+    expected = {"layer": before[1][0], "nested": before[1], "whole": before}[place]
+    torch.testing.assert_close(out, expected(given))
+
+
+def test_a_nested_sequential_with_a_forward_of_its_own_is_called():
+    inner = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.AvgPool2d(2))
+    inner.forward = lambda features: -features
+    features = torch.randn(2, 4, 8, 8)
+    assert torch.equal(fuse(nn.Sequential(nn.Identity(), inner))(features), -features)
+    assert torch.equal(fuse(nn.Sequential(nn.Conv2d(4, 4, 1), inner))[1](features), -features)
+
+
 # The families -----------------------------------------------------------------------------------
 
 
 def made(name, dtype=torch.float32):
+    """Build both networks of a family, of plain layers."""
     torch.manual_seed(3)
     architecture = ganzoo.registry.get(ARCHITECTURE, name)(**FAMILIES[name])
     networks = architecture.generator(CIFAR), architecture.discriminator(CIFAR)
     return [network.to(dtype) for network in networks]
 
 
-def layers_of(name, monkeypatch):
-    """Build the same networks of plain layers."""
-    made(name)  # imports where networks are built
-    package = ganzoo.registry.get(ARCHITECTURE, name).__module__
-    package = ".".join(package.split(".")[:3])
-    with monkeypatch.context() as patch:
-        for module in [each for at, each in sys.modules.items() if at.startswith(package)]:
-            if hasattr(module, "FusedSequential"):
-                patch.setattr(module, "FusedSequential", nn.Sequential)
-        networks = made(name)
-    assert not any(
-        isinstance(part, FusedSequential) for network in networks for part in network.modules()
-    )
-    return networks
+def is_fused(network):
+    return any(isinstance(module, FusedSequential) for module in network.modules())
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_family_begins_with_the_weights_of_its_layers(name, monkeypatch):
-    networks = made(name)
-    assert any(
-        isinstance(part, FusedSequential) for network in networks for part in network.modules()
-    )
-    for mine, theirs in zip(networks, layers_of(name, monkeypatch), strict=True):
-        mine, theirs = mine.state_dict(), theirs.state_dict()
+def test_a_family_is_built_of_plain_layers_and_keeps_its_weights(name):
+    for network, before in zip(made(name), made(name), strict=True):
+        assert not is_fused(network)
+        assert is_fused(fuse(network))
+        mine, theirs = network.state_dict(), before.state_dict()
         assert list(mine) == list(theirs)
         assert all(torch.equal(mine[key], theirs[key]) for key in mine)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_family_computes_what_its_layers_do(name, monkeypatch):
+def test_a_fused_family_computes_what_its_layers_do(name):
     """Samples, logits, a penalty on a gradient, and the gradients of all parameters."""
     found = []
-    for networks in (made(name), layers_of(name, monkeypatch)):
+    for networks in ([fuse(network) for network in made(name)], made(name)):
         generator, discriminator = (network.double() for network in networks)
         torch.manual_seed(0)
         images = generator(torch.randn(2, 128, dtype=torch.float64))
@@ -456,10 +534,22 @@ def test_a_family_computes_what_its_layers_do(name, monkeypatch):
 
 
 @pytest.mark.parametrize("name", FEWER)
-def test_a_family_needs_fewer_operations_than_its_layers(name, monkeypatch):
+def test_a_fused_family_needs_fewer_operations(name):
     work = []
-    for networks in (made(name), layers_of(name, monkeypatch)):
+    for networks in ([fuse(network) for network in made(name)], made(name)):
         with FlopCounterMode(display=False) as counter:
             networks[1](networks[0](torch.randn(1, 128)))
         work.append(counter.get_total_flops())
     assert work[0] < 0.8 * work[1]
+
+
+def test_training_and_sampling_fuse(tmp_path):
+    settings = {"arch.base_channels": 4, "arch.z_dim": 4, "data.image_size": 8}
+    config = resolve("dcgan", settings={**settings, "train.device": "cpu"})
+    state = build_trainer(config, config.data.build(DATASET).read()).state
+    for network in (state.generator, state.discriminator, state.generator_ema.module):
+        assert is_fused(network)
+    run = ganzoo.train("dcgan", settings=settings, **{**TINY, "out": tmp_path / "run"})
+    model = ganzoo.load(run)
+    assert is_fused(model.generator)
+    assert is_fused(model.discriminator)

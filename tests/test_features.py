@@ -82,7 +82,7 @@ def test_reals_are_read_from_the_disk_a_batch_at_a_time(extractor, tmp_path):
 def test_what_would_not_fit_into_memory_is_refused_at_the_first_batch(extractor, monkeypatch):
     samples = reals()
     monkeypatch.setenv(memory.VARIABLE, str(2399 / memory.GIB))
-    with pytest.raises(InputError, match=r"^what means sees in 100 reals would take"):
+    with pytest.raises(InputError, match=r"^the means features of 100 reals would take"):
         look(samples)
     assert extractor.looked == [32]
     monkeypatch.setenv(memory.VARIABLE, str(2401 / memory.GIB))
@@ -258,7 +258,7 @@ def test_what_cannot_look_through_an_extractor_is_passed_over_unless_named(tiny_
     found = {row.family for row in rows}
     assert "fid" in found
     assert not found & {"is", "modes", "reverse-kl"}, "means is no classifier"
-    with pytest.raises(InputError, match="is needs a classifier, and means is none"):
+    with pytest.raises(InputError, match="metric 'is': needs a classifier, and means is not one"):
         evaluate(tiny_run, ["is"], samples=50, features="means")
 
 
