@@ -109,8 +109,8 @@ EXHIBITS = (
     Exhibit(
         "truncation",
         "Truncation",
-        "The latents of the first picture, mapped into [-0.3, 0.3]: less variety, each class nearer "
-        "to its mean.",
+        "The latents of the first picture, mapped into [-0.3, 0.3]: less variety, each class "
+        "nearer to its mean.",
         "40 digits that are more alike within each class",
         (CONDITIONAL, "ganzoo sample runs/dcgan -n 40 --truncation 0.3 --out truncation.png"),
         "truncation.png",
@@ -171,8 +171,8 @@ EXHIBITS = (
     Exhibit(
         "ring",
         "A training, as a movie",
-        "A perceptron on a ring of eight Gaussians, with the least-squares loss: its pictures through "
-        "time. One of the eight is missed.",
+        "A perceptron on a ring of eight Gaussians, with the least-squares loss: its pictures "
+        "through time. One of the eight is missed.",
         "Points that spread from the middle along a ring of eight circles, and miss one",
         (RING, "ganzoo report runs/ring --out ring.html --movie ring.webp"),
         "ring.webp",
@@ -209,10 +209,10 @@ def page() -> str:
     """Return the page."""
     parts = [
         "# Gallery",
-        "Each picture took some minutes on a processor. The seeds were not chosen; the lengths of the "
-        "runs were, to fit those minutes. `python docs/gallery.py --work DIR` runs the commands below "
-        "each picture and writes this page. The runs are small and only for looking at. Scores are in "
-        "[results](results.md), and more families at other sizes in [the zoo](zoo.md).",
+        "Each picture took some minutes on a processor. The seeds were not chosen; the lengths of "
+        "the runs were, to fit those minutes. `python docs/gallery.py --work DIR` runs the "
+        "commands below each picture and writes this page. The runs are small and only for looking "
+        "at. Scores are in [results](results.md), and more families at other sizes in [the zoo](zoo.md).",
     ]
     for each in EXHIBITS:
         title = each.title[0].upper() + each.title[1:]
