@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 MAX_MESSAGE = 500
 """Characters to quote from another program's message or from a file."""
@@ -47,6 +48,19 @@ class Interrupted(GanzooError):
     def __init__(self, message: str, signum: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signum
+
+
+@contextmanager
+def name_errors(subject: str) -> Iterator[None]:
+    """Put a subject, such as ``"architecture 'mine'"``, before each InputError of a block.
+
+    A component does not know the name under which a package registered it.
+    """
+    try:
+        yield
+    except InputError as error:
+        error.args = (f"{subject}: {error}",)
+        raise
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -187,14 +187,14 @@ def test_what_is_missing_or_damaged_is_named(root):
         open_dataset("celeba", root=str(root))
     assert str(caught.value) == (
         f"CelebA in {root} cannot be read (celeba/list_attr_celeba.txt is damaged: its MD5 is not "
-        "its publisher's, celeba/list_bbox_celeba.txt is missing); put whole files there, or give "
-        "another folder with --set data.root=DIR"
+        "the published one, celeba/list_bbox_celeba.txt is missing); put complete files there, or "
+        "give another folder with --set data.root=DIR"
     )
     (root / "celeba/img_align_celeba").rename(root / "celeba/elsewhere")
     with pytest.raises(InputError, match="celeba/img_align_celeba is missing"):
         open_dataset("celeba", root=str(root))
     (root / "celeba/img_align_celeba").write_bytes(b"")
-    with pytest.raises(InputError, match="celeba/img_align_celeba is damaged: it is no folder"):
+    with pytest.raises(InputError, match="celeba/img_align_celeba is damaged: it is not a folder"):
         open_dataset("celeba", root=str(root))
 
 
@@ -207,7 +207,7 @@ def test_where_it_cannot_be_downloaded_the_message_says_what_to_do(tmp_path, mon
     assert message.startswith(f"CelebA is not in {tmp_path / 'cache' / 'datasets'} and cannot be ")
     assert "pip install gdown" in message
     assert message.endswith(
-        "; from the page of its authors, put the folder img_align_celeba, unpacked, and the files "
-        "identity_CelebA.txt and list_*.txt into DIR/celeba, and add --set data.root=DIR"
+        "; download it from its authors' page, put the unpacked folder img_align_celeba and the "
+        "files identity_CelebA.txt and list_*.txt into DIR/celeba, and add --set data.root=DIR"
     )
     assert len(message.splitlines()) == 1

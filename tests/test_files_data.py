@@ -277,7 +277,7 @@ def test_files_of_too_many_bytes_are_skipped_unread(make, monkeypatch):
     samples = make({"a.png": small, "b.png": large}).read()
     assert len(samples) == 1
     assert samples.skipped == (
-        f"b.png: {len(large)} bytes are more than the {len(small)} that an image may have",
+        f"b.png: {len(large)} bytes are more than the limit of {len(small)} for an image",
     )
 
 

@@ -445,7 +445,7 @@ def test_a_zip_that_changes_while_it_is_read_is_an_error(tmp_path, monkeypatch):
             file.write(b"x")
         return found
 
-    monkeypatch.setattr(sources.ZipSource, "content", changing)
+    monkeypatch.setattr(sources.ZipSource, "content_hash", changing)
     with pytest.raises(
         GanzooError, match=r"images\.zip has changed while it was read; start again"
     ):

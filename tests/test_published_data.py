@@ -27,7 +27,7 @@ SETS = {"mnist": MNIST, "fashion-mnist": FashionMNIST, "cifar10": CIFAR10}
 GREY = ("mnist", "fashion-mnist")
 CIFAR = torchvision.datasets.CIFAR10
 TRAIN, TEST = 20, 12
-ADVICE = "; put whole files there, or give another folder with --set data.root=DIR"
+ADVICE = "; put complete files there, or give another folder with --set data.root=DIR"
 IDX = {"train": "train", "test": "t10k"}
 BATCHES = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
 
@@ -371,7 +371,7 @@ def test_a_file_cut_short_is_named_and_kept(name, tmp_path, server, monkeypatch)
         size = file.stat().st_size
         assert f"it has {size:,} bytes, and its header says {size + 1:,}" in message
     else:
-        assert "its MD5 is not its publisher's" in message
+        assert "its MD5 is not the published one" in message
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -404,7 +404,7 @@ def test_in_the_cache_a_download_goes_on(name, server, monkeypatch):
     assert len(SETS[name]().read()) == TRAIN
     file = next(iter(sorted(folder.glob("*train*") or folder.glob("data*"))), folder / "test_batch")
     file.write_bytes(b"damaged")
-    with pytest.raises(InputError, match="remove what is damaged, and the set is downloaded again"):
+    with pytest.raises(InputError, match="remove the damaged files to download the set again"):
         SETS[name]().read()
     file.unlink()
     assert len(SETS[name]().read()) == TRAIN

@@ -430,7 +430,7 @@ def test_progress_is_told(put, every):
         open_dataset(path)
     name = Path(path).name
     assert told[-1] == (f"reading {name}", 4, 4)
-    assert told[-2][0] == f"looking through {name}"
+    assert told[-2][0] == f"hashing {name}"
     assert told[-2][1] == told[-2][2]
 
 

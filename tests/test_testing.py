@@ -37,7 +37,7 @@ from ganzoo import (
 )
 from ganzoo import testing as kit
 from ganzoo.errors import InputError
-from ganzoo.models.model import evaluation_mode
+from ganzoo.models.generation import evaluation_mode
 from ganzoo.testing import (
     ConformanceError,
     architecture,

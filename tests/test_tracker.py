@@ -128,7 +128,7 @@ def test_everything_reaches_every_tracker(tmp_path):
 def test_one_that_fails_is_named_once_and_left_out(tmp_path, fails_at):
     broken, sound = Noting(fails_at=fails_at, received=[]), Noting(received=[])
     assert follow(tmp_path, {"broken": broken, "sound": sound}) == [
-        f"tracker 'broken' failed and is left out from here: {fails_at} failed"
+        f"tracker 'broken' failed and is dropped: {fails_at} failed"
     ]
     received = [what for what, *_ in broken.received]
     whole = ["start", "metrics", "picture", "metrics", "picture", "close"]
@@ -175,7 +175,7 @@ def test_a_run_goes_on_without_a_tracker_that_fails(tmp_path, plugin):
     observer.on_warning = warnings.append
     run = train_to(tmp_path / "run", ["failing"], observer=observer)
     assert warnings == [
-        "tracker 'failing' failed and is left out from here: the server is away",
+        "tracker 'failing' failed and is dropped: the server is away",
     ]
     assert [json.loads(line)["step"] for line in lines(run.path)] == [2, 4]
     assert ganzoo.load(run).config.step == 4

@@ -26,7 +26,7 @@ from ganzoo import DataSpec, Samples
 from ganzoo.api import resume
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.runs.folder import Run
-from ganzoo.storage.files import append_line, drop_lines_after
+from ganzoo.storage.json_files import append_line, drop_lines_after
 from ganzoo_zoo.apps.watch import state as boards
 from ganzoo_zoo.apps.watch.choices import list_choices, placeholders, resolve_choices
 from ganzoo_zoo.apps.watch.frames import MOST_POINTS, SIDE, UNITS, Frames, parse_frame
@@ -557,7 +557,7 @@ def test_damaged_files_are_one_line_of_their_run(digits, ring):
         for _ in range(2):  # it stays said
             one, two, three = shown(server, "/state")["runs"]
             assert one["problem"] == "broken/metrics.jsonl is not a regular file"
-            assert two["problem"] == "what is kept of the plane says nothing of one"
+            assert two["problem"] == "the file of the plane does not describe one"
             assert (two["points"], two["step"]) == (False, 4)
             assert (three["problem"], three["kind"]) == ("", "finished")
         shutil.rmtree(broken.path / "metrics.jsonl")
@@ -651,7 +651,7 @@ def test_a_word_is_passed_on_once_or_changes_nothing_or_is_refused(trainers, sta
         if word in does | nothing:
             trainers.send_command(run, word)
         else:
-            with pytest.raises(Busy, match=f"a run that is {state} cannot do that: {word}"):
+            with pytest.raises(Busy, match=f"cannot {word} a run that is {state}"):
                 trainers.send_command(run, word)
         assert orders.said == ([word] if word in does else [])
 
@@ -660,7 +660,7 @@ def test_two_runs_are_trained_at_once_and_processes_are_used_again(trainers):
     one, two, three = (trained(name=name) for name in "123")
     trainers.start(one)
     trainers.start(two)
-    with pytest.raises(Busy, match="2 runs are trained here already: stop one first"):
+    with pytest.raises(Busy, match="2 runs are training here already: stop one first"):
         trainers.start(three)
     trainers.start(three, instead=two)
     first, second = trainers._processes
@@ -737,7 +737,7 @@ def test_a_process_fails_pauses_steps_and_saves_its_run_when_its_server_is_gone(
         ordered(process, name="1", config=images, paused=False)
         failed = heard(process, "ended")
         assert failed["ended"] == "failed"
-        assert failed["message"].startswith("dcgan makes images, and these samples are vectors")
+        assert failed["message"].startswith("architecture 'dcgan': images are needed, and")
         ordered(process, name="2", config=config(), paused=True)
         path = Path(heard(process, "run")["run"])
         assert heard(process, "frame")["frame"]["step"] == 0
@@ -1065,7 +1065,7 @@ def test_a_page_that_does_not_reach_its_server_says_so(browser, digits):
 
 
 def test_colours_can_be_read_in_both_themes():
-    css = (HERE / "page.css").read_text()
+    css = "".join((HERE / name).read_text() for name, kind in FILES.values() if "css" in kind)
     found = re.findall(r"--([\w-]+): light-dark\((#\w+), (#\w+)\)", css)
     colours = {name: shades for name, *shades in found}
     for theme in (0, 1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -42,7 +42,7 @@ class GeneratorInput:
                 None if self.source_labels is None else take(self.source_labels, start),
             )
 
-    def through(self, generator: nn.Module) -> Tensor:
+    def through(self, generator: Callable[..., Tensor]) -> Tensor:
         """Pass the input through a generator and return its samples ``(N, *shape)``."""
         if self.labels is None:
             return generator(self.given)

@@ -89,20 +89,17 @@ class DataSpec(Options):
         hint = did_you_mean(name, names) or (f"; there are {', '.join(names)}" if names else "")
         raise InputError(f"no class is called '{name}'{hint}; they are 0 to {self.classes - 1}")
 
-    def require_classes(self, name: str) -> int:
+    def require_classes(self) -> int:
         """Return the number of classes, for networks that take labels.
-
-        Args:
-            name: The architecture's name, for the message.
 
         Raises:
             ganzoo.errors.InputError: the samples have no classes.
         """
         if self.classes is None:
             raise InputError(
-                f"{name} with arch.conditional=true needs the class of each sample, and these data "
-                "have no classes; give data with classes, such as a folder with a folder for each, "
-                "or drop arch.conditional"
+                "arch.conditional=true needs the class of each sample, and these data have no "
+                "classes; give data with classes, such as a folder with a folder for each, or drop "
+                "arch.conditional"
             )
         return self.classes
 
@@ -116,11 +113,8 @@ class DataSpec(Options):
         """Number of values in one sample."""
         return math.prod(self.shape)
 
-    def count_halvings(self, name: str) -> tuple[int, int, int]:
+    def count_halvings(self) -> tuple[int, int, int]:
         """Count how often a convolutional network halves an image, until 4 to 7 pixels are left.
-
-        Args:
-            name: The architecture's name, for messages.
 
         Returns:
             The number of halvings, at least 1, and the height and width that are left, of which the
@@ -132,14 +126,14 @@ class DataSpec(Options):
         """
         low, high = SMALLEST_SIDES
         if not self.is_image:
-            raise InputError(f"{name} makes images, and these samples are vectors of {self.size}")
+            raise InputError(f"images are needed, and these samples are vectors of {self.size}")
         height, width = self.shape[1:]
         halvings = 0
         while min(height, width) // 2 >= low and height % 2 == 0 and width % 2 == 0:
             height, width, halvings = height // 2, width // 2, halvings + 1
         if not halvings or not low <= min(height, width) <= high:
             raise InputError(
-                f"{name} halves an image until its shorter side is {low} to {high} pixels, and "
+                f"an image is halved until its shorter side is {low} to {high} pixels, and "
                 f"{self.shape[1]} x {self.shape[2]} stops at {height} x {width}; "
                 "resize it with --image-size, to 32 or 64 for example"
             )

@@ -185,7 +185,7 @@ class Loss(Component, ABC):
     """Whether the loss itself limits the discriminator's slope, by clipping or by a penalty."""
 
     @abstractmethod
-    def discriminator_loss(self, D: Logits, real: Tensor, fake: Tensor) -> Terms:
+    def discriminator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> Terms:
         """Return named scalar terms for the discriminator's update.
 
         Args:
@@ -195,7 +195,7 @@ class Loss(Component, ABC):
         """
 
     @abstractmethod
-    def generator_loss(self, D: Logits, real: Tensor, fake: Tensor) -> Terms:
+    def generator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> Terms:
         """Return named scalar terms for the generator's update.
 
         Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ganzoo.models.model import evaluation_mode
+from ganzoo.models.generation import evaluation_mode
 from ganzoo.protocols.architecture import Architecture
 from ganzoo.testing.common import explain_errors, require
 from ganzoo.testing.networks import (

@@ -7,7 +7,7 @@ shows directly how the loss treats logits.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -244,7 +244,8 @@ def _compute_terms(loss: Loss, D: Logits, real: Tensor, fake: Tensor) -> tuple[T
             "a loss must take any function D from samples (N, *shape) to logits (N,) or (N, P)"
         ),
     ):
-        found = loss.discriminator_loss(D, real, fake), loss.generator_loss(D, real, fake)
+        given: Any = D  # a plain function, which must do as well
+        found = loss.discriminator_loss(given, real, fake), loss.generator_loss(given, real, fake)
     for terms in found:
         require(
             isinstance(terms, dict) and bool(terms),

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import InputError
-from ganzoo.models.model import generate_raw
+from ganzoo.models import generation
+from ganzoo.nn import fuse
 from ganzoo.protocols.architecture import Architecture, GeneratorInput
 from ganzoo.protocols.dataset import DataSpec
 from ganzoo.testing.common import explain_errors, require, seeded
@@ -87,7 +88,8 @@ def _build_pair(
             isinstance(network, nn.Module),
             f"a network must be a torch.nn.Module, not {type(network).__name__}",
         )
-    return generator.train(), discriminator.train()
+    # As the trainer and a model do.
+    return fuse(generator).train(), fuse(discriminator).train()
 
 
 def run_network(network: nn.Module, *given: Tensor) -> Tensor:
@@ -165,7 +167,7 @@ def draw_raw_samples(
         f"{by} must return a torch.nn.Module that takes latents, and labels if it is conditional, "
         "and holds whatever it needs"
     ):
-        return generate_raw(generator, inputs, data)
+        return generation.generate(generator, inputs, data)
 
 
 def draw_batch(data: DataSpec, seed: int = 0) -> Tensor:

@@ -1,6 +1,7 @@
-"""Zips of any size, read by zipfile, which keeps nearly a thousand bytes of each member it knows.
+"""Zip archives with millions of members, read in little memory.
 
-So it is shown a part of the list of members at a time, and none of it where one of them is read.
+``zipfile`` keeps nearly 1,000 bytes per member of the central directory. So it is given the
+directory one block at a time, and an empty directory when a single member is read.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ import io
 import os
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 BLOCK = 1 << 18
-"""Bytes of the list of members that are shown to zipfile at once; a member has less."""
+"""Bytes of the central directory that zipfile reads at once. Each entry is smaller."""
 _END = struct.Struct("<4s4H2LH")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR_64 = struct.Struct("<4sLQL")
@@ -24,10 +28,10 @@ _COMMENT = 1 << 16
 
 
 def read_members(file: BinaryIO) -> Iterator[ZipInfo]:
-    """Yield the members of a zip, in the order of its list.
+    """Yield the members of a zip, in the order of its central directory.
 
     Raises:
-        BadZipFile: it is none, or damaged; zipfile raises other errors too.
+        BadZipFile: the file is not a zip or is damaged; zipfile raises other errors too.
     """
     start, size, shift = _find_directory(file)
     file.seek(start)
@@ -36,33 +40,33 @@ def read_members(file: BinaryIO) -> Iterator[ZipInfo]:
         part += (read := file.read(min(BLOCK, size)))
         size = size - len(read) if read else 0
         whole = _whole_length(part) if size else len(part)
-        with ZipFile(io.BytesIO(part[:whole] + _end_record(whole))) as shown:
-            for member in shown.infolist():
+        with ZipFile(io.BytesIO(part[:whole] + _end_record(whole))) as block:
+            for member in block.infolist():
                 member.header_offset += shift
                 yield member
         part = part[whole:]
 
 
 def open_without_directory(file: BinaryIO) -> ZipFile:
-    """Open a zip that seems to be empty; of what :func:`read_members` has told, any can be read."""
+    """Open a zip as if it were empty; any member from :func:`read_members` can still be read."""
     return ZipFile(_EmptyZip(file))
 
 
 class _EmptyZip(io.RawIOBase):
-    """A file with the end of an empty zip behind it."""
+    """A file followed by the end record of an empty zip."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__()
         self._file = file
         self._size = file.seek(0, os.SEEK_END)
-        # Room for what zipfile looks for before an end.
+        # zipfile looks for a ZIP64 record and its locator before the end record.
         self._end = bytes(_END_64.size + _LOCATOR_64.size) + _end_record(0)
         self._at = 0
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         base = (0, self._at, self._size + len(self._end))[whence]
         if base + offset < 0:
-            raise OSError("a place before the beginning")
+            raise OSError("cannot seek before the beginning of the file")
         self._at = base + offset
         return self._at
 
@@ -75,19 +79,23 @@ class _EmptyZip(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer)
         if self._at < self._size:
             self._file.seek(self._at)
-            part = self._file.read(min(len(buffer), self._size - self._at))
+            part = self._file.read(min(len(view), self._size - self._at))
         else:
-            part = self._end[self._at - self._size :][: len(buffer)]
-        buffer[: len(part)] = part
+            part = self._end[self._at - self._size :][: len(view)]
+        view[: len(part)] = part
         self._at += len(part)
         return len(part)
 
 
 def _find_directory(file: BinaryIO) -> tuple[int, int, int]:
-    """Return where the list of members begins, its size, and how far all is from where it says."""
+    """Return the offset and the size of the central directory, and the shift of all offsets.
+
+    The shift is not 0 if other data stand before the zip.
+    """
     length = file.seek(0, os.SEEK_END)
     file.seek(max(0, length - _COMMENT - _END.size))
     tail = file.read()
@@ -114,7 +122,7 @@ def _find_directory(file: BinaryIO) -> tuple[int, int, int]:
 
 
 def _whole_length(part: bytes) -> int:
-    """Return how many bytes the members take that are whole."""
+    """Return the length of the complete directory entries at the beginning of a block."""
     at = 0
     while at + _MEMBER <= len(part):
         after = at + _MEMBER + sum(_LENGTHS.unpack_from(part, at + _LENGTHS_AT))
@@ -125,5 +133,5 @@ def _whole_length(part: bytes) -> int:
 
 
 def _end_record(size: int) -> bytes:
-    """Return the end of a zip of which nothing but the list of members is there."""
+    """Return the end record of a zip that consists of its central directory alone."""
     return _END.pack(b"PK\5\6", 0, 0, 0, 0, size, 0, 0)

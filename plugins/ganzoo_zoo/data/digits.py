@@ -1,4 +1,4 @@
-"""Real handwritten digits that travel with the package."""
+"""The embedded dataset of handwritten digits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ganzoo import DataSpec, ImageDataset, Samples
 from ganzoo.protocols.dataset import ImageSize
-from ganzoo.storage.files import load_tensors
+from ganzoo.storage.tensors import load_tensors
 
 FILE = Path(__file__).with_name("digits.safetensors")
 GREY_LEVELS = 16
@@ -28,7 +28,7 @@ class Digits(ImageDataset):
     )
 
     def read(self) -> Samples:
-        """Read the embedded file."""
+        """Read the embedded file and resize its images."""
         tensors = load_tensors(FILE)
         stored = self.resize((tensors["images"].float() * 255 / GREY_LEVELS).round().byte())
         spec = DataSpec(shape=tuple(stored.shape[1:]), classes=10, features="digits-cnn")

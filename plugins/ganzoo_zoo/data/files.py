@@ -1,4 +1,4 @@
-"""A person's own images: a folder of them, a zip, or two of these."""
+"""Datasets of your own images: a folder, a zip, or two of these."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from ganzoo_zoo.data.sources import JoinedSource
 
     Classes = tuple[tuple[str, ...] | None, Tensor | None]
-    """The names of the classes and the class of each image, where there are classes."""
+    """The names of the classes and the class of each image; both None without classes."""
 
 AFTER_SLASH = "0"
-"""What sorts right after a slash."""
+"""The character that sorts right after a slash."""
 
 
 class ImageFiles(Mirrored):
@@ -37,37 +37,37 @@ class ImageFiles(Mirrored):
     @property
     @abstractmethod
     def shaping(self) -> Shaping:
-        """What becomes of each image."""
+        """How each image is cropped, resized and converted."""
 
     @abstractmethod
     def open_source(self) -> AbstractContextManager[ImageSource]:
-        """Open the files, for as long as they are read."""
+        """Open the image files; they can be read within the block."""
 
     @abstractmethod
     def classes(self, source: ImageSource, names: Sequence[str]) -> Classes:
-        """Return the names of the classes, and the class of each of some images of a source.
+        """Return the names of the classes, and the class of each image, int ``(N,)``.
 
         Args:
-            source: Where they are from.
-            names: Their names, in the source's order.
+            source: The source of the images.
+            names: Names of the images, in the source's order.
         """
 
     def read(self) -> Samples:
-        """Read every image; what cannot be read is skipped and named in ``skipped``."""
+        """Read every image; unreadable files are skipped and listed in ``skipped``."""
         from ganzoo_zoo.data.reading import read_images
 
         with self.open_source() as source:
             images = read_images(source, self.shaping)
-        called, labels = self.classes(source, images.names)
+        class_names, labels = self.classes(source, images.names)
         spec = DataSpec(
             shape=tuple(images.stored.shape[1:]),
-            classes=len(called) if called else None,
-            class_names=called,
+            classes=len(class_names) if class_names else None,
+            class_names=class_names,
         )
         return Samples(
             spec,
             images.stored,
-            # Of millions small numbers will do.
+            # Large sets keep their labels in the smallest type, to save memory.
             labels if labels is None or images.rows else labels.long(),
             images.skipped,
             images.names,
@@ -79,7 +79,7 @@ class ImageFiles(Mirrored):
 
 
 class _OwnFiles(ImageFiles):
-    """Base of sets of a person's own images."""
+    """Base of sets of your own images."""
 
     image_channels: Literal[1, 3, 4] | None = Field(
         default=None,
@@ -89,23 +89,23 @@ class _OwnFiles(ImageFiles):
 
     @property
     def shaping(self) -> Shaping:
-        """What becomes of each image."""
+        """How each image is cropped, resized and converted."""
         return Shaping(self.image_size, self.image_channels)
 
 
 class _ByFolders(_OwnFiles):
-    """Base of sets that one path leads to, in sorted order.
+    """Base of sets with one path, read in sorted order.
 
-    Where every image lies in one of several folders, the outermost folders are the classes.
+    If every image lies in one of several folders, the outermost folders are the classes.
     """
 
     path: AbsolutePath = Field(description="Where the images are.")
 
     def classes(self, source: ImageSource, names: Sequence[str]) -> Classes:
-        """Take the outermost folders for the classes, if there are several and all lie in one.
+        """Use the outermost folders as classes, if there are several and they hold every image.
 
         Raises:
-            InputError: there are too many.
+            InputError: there are too many folders.
         """
         runs: list[tuple[str, int]] = []
         for folder, count in outermost_folders(names):
@@ -120,21 +120,21 @@ class _ByFolders(_OwnFiles):
         if len(folders) < 2:
             return None, None
         numbers = {folder: i for i, folder in enumerate(folders)}
-        # A system may allow names that no text file can hold.
-        called = [os.fsencode(folder).decode("utf-8", "backslashreplace") for folder in folders]
+        # File systems allow names that are not valid UTF-8.
+        printable = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in folders]
         labels = repeat_labels([(numbers[folder], count) for folder, count in runs])
-        return tuple(called), labels
+        return tuple(printable), labels
 
 
 class ImageFolder(_ByFolders):
     """A folder of images, with or without class folders in it.
 
-    Links to folders are not followed, and names that begin with a dot are passed over. With
+    Links to folders are not followed, and names that begin with a dot are ignored. With
     ``image_size`` each image is cropped around its centre to that shape and resized.
     """
 
     def open_source(self) -> AbstractContextManager[ImageSource]:
-        """List the folder and all below it."""
+        """Open the folder and its subfolders."""
         from ganzoo_zoo.data import sources
 
         return sources.open_folder(self.path)
@@ -147,7 +147,7 @@ class ImageZip(_ByFolders):
     """
 
     def open_source(self) -> AbstractContextManager[ImageSource]:
-        """List the archive."""
+        """Open the archive."""
         from ganzoo_zoo.data import sources
 
         return sources.open_zip(self.path)
@@ -164,21 +164,21 @@ class Domains(_OwnFiles):
 
     @property
     def class_names(self) -> tuple[str, str]:
-        """What the two classes are called: as the paths, without suffix."""
+        """Names of the two classes: the last parts of the paths, without suffix."""
         a, b = Path(self.a).stem, Path(self.b).stem
         return ("a", "b") if a == b else (a, b)
 
     def open_source(self) -> AbstractContextManager[JoinedSource]:
-        """List both."""
+        """Open both sets."""
         from ganzoo_zoo.data import sources
 
         return sources.open_joined(dict(zip(self.class_names, (self.a, self.b), strict=True)))
 
     def classes(self, source: ImageSource, names: Sequence[str]) -> Classes:
-        """Tell the two apart by what stands first in a name.
+        """Return the class of each image by the first part of its name.
 
         Raises:
-            InputError: of one of them no image can be read.
+            InputError: no image of one class can be read.
         """
         first = bisect_left(
             names, 1, key=lambda name: self.class_names.index(name.partition("/")[0])
@@ -191,9 +191,11 @@ class Domains(_OwnFiles):
 
 
 def outermost_folders(names: Sequence[str]) -> Iterator[tuple[str | None, int]]:
-    """Yield the outermost folder of sorted names, None for those in none, and how many follow.
+    """Yield runs of sorted names with the same outermost folder.
 
-    One folder may come several times.
+    Yields:
+        The folder, or None for a file outside any folder, and the number of names. A folder may
+        occur several times.
     """
     at = 0
     while at < len(names):
@@ -201,22 +203,25 @@ def outermost_folders(names: Sequence[str]) -> Iterator[tuple[str | None, int]]:
         if slash and folder not in ("", "."):
             count = bisect_left(names, folder + AFTER_SLASH, at) - at
             yield folder, count
-        else:  # alone, or oddly written, as may be in a zip
+        else:  # outside any folder, or written with "." or a leading slash, as in some zips
             parts, count = PurePosixPath(names[at]).parts, 1
             yield (parts[0] if len(parts) > 1 else None), count
         at += count
 
 
 def repeat_labels(runs: Sequence[tuple[int, int]]) -> Tensor:
-    """Return labels, of which so many each are the same, as the smallest whole numbers.
+    """Expand run lengths to labels, in the smallest integer type that fits.
 
     Args:
-        runs: Pairs of a label and how often it comes, one after another.
+        runs: Pairs of a label and its number of repetitions, in order.
+
+    Returns:
+        Labels ``(N,)`` as uint8, int16 or int32.
     """
     import numpy as np
     import torch
 
     labels, counts = np.array(runs).T
     fit = (kind for kind in (np.uint8, np.int16) if labels.max() <= np.iinfo(kind).max)
-    # numpy repeats in place; torch would list as many int64 first.
+    # torch.repeat_interleave would make N int64 indices first.
     return torch.from_numpy(np.repeat(labels.astype(next(fit, np.int32)), counts))

@@ -1,4 +1,4 @@
-"""Sources of images, of which an index is kept where there are many files."""
+"""Sources of image files, with a cached index for large ones."""
 
 from __future__ import annotations
 
@@ -18,115 +18,118 @@ from ganzoo.storage.cache import find_folder, get_or_make_folder
 from ganzoo_zoo.data.index import Index, Record, write_facts
 
 FEW_FILES = 2000
-"""Files that are listed and read in a moment; of more, an index is kept in the cache."""
+"""The index of a source with more files than this is kept in the cache."""
 LISTING_VERSION = 1
-"""Number of how files are found and put in order: one more when others are."""
+"""Version of how files are found and sorted; increase it when either changes."""
 KIND = "index"
-"""What an index is kept as."""
+"""The kind of cache entry that an index is."""
 SETTLE_TIME = 60 * 10**9
-"""Nanoseconds between the last change of a file and the time at which it is read.
+"""Age in nanoseconds from which the last change of a file is trusted.
 
-Some systems count in seconds, and the clock of another machine may be behind.
+Some file systems count in seconds, and the clock of a file server may lag behind.
 """
 TELLS_CHANGES = os.name == "posix"
-"""Whether the system has a time of the last change that no program can set."""
+"""Whether the system records a change time that programs cannot set."""
 _STATE = struct.Struct("<Qqqq")
 STATE = np.dtype([("inode", "<u8"), ("size", "<i8"), ("written", "<i8"), ("changed", "<i8")])
-"""What the system knows of a file: where all of these are the same, its content is."""
+"""File metadata: while all of these are equal, the content is too."""
 NO_STATE = bytes(_STATE.size)
 
 
 class ImageSource(ABC):
-    """Image files, with forward slashes in their names, in the order in which they are read."""
+    """Image files in a fixed order, named with forward slashes."""
 
     title: str
-    """What messages call it."""
+    """Name of the source in messages."""
     names: Sequence[str]
-    """Those of the files, once they were found."""
+    """Names of the files, set by :meth:`find_files`."""
 
     @abstractmethod
-    def find_files(self, *, led: bool = False) -> None:
-        """Find out which files there are, before anything else is asked.
+    def find_files(self, *, verified: bool = False) -> None:
+        """List the files; call it before any other method.
 
         Args:
-            led: Whether another process of this machine has just done so: what it kept is right.
+            verified: Whether another process of this machine has just done so, which makes its
+                cached index valid.
 
         Raises:
-            InputError: that cannot be found out.
+            InputError: the files cannot be listed.
         """
 
     @abstractmethod
     def read(self, place: int) -> bytes:
-        """Return the bytes of the file whose name has some place; any thread may ask."""
+        """Return the bytes of the file at an index of ``names``. Thread-safe."""
 
     @abstractmethod
     def total_bytes(self) -> int:
-        """Return how many bytes the files take, as they lie on the disk."""
+        """Return the size of all files on disk."""
 
     @abstractmethod
     def content_hash(self) -> str:
-        """Hash all names and all bytes; where that is not known every file is read."""
+        """Hash the names and bytes of all files; reads every file if the hash is not known."""
 
 
 class IndexedSource(ImageSource):
-    """Base of sources of which an index is kept in the cache.
+    """Base of sources whose index is kept in the cache.
 
-    It is used as long as it is right, which is told by the state of the files. The time at which
-    anything about a file has changed is part of that, and no program can set it. A file that had
-    changed shortly before it was read could change again at what counts as the same time: it is not
-    settled, and read anew.
+    A cached index is used while the metadata of all files are unchanged. They include the change
+    time, which programs cannot set. A file that changed shortly before it was read might change
+    again within the resolution of the clock, so it is not settled and is read again.
     """
 
     kind: ClassVar[np.dtype]
-    """What the index holds of a file."""
+    """Type of an index row, which describes one file."""
     index: Index
     count: int = 0
-    """How many files there were when they were last listed."""
+    """Number of files at the last listing."""
 
-    def find_files(self, *, led: bool = False) -> None:
-        """Open the index that is kept, or make one."""
+    def find_files(self, *, verified: bool = False) -> None:
+        """Open the cached index, or make one."""
         self._current_state: str | None = None
         folder = find_folder(KIND, self._key()) if TELLS_CHANGES else None
-        index = self._open_valid(folder, led) if folder else None
+        index = self._open_valid(folder, verified) if folder else None
         self.index = index or self._make_index()
         self.names = self.index.names
         self._content: str | None = self.index.facts.get("content")
 
     def content_hash(self) -> str:
-        """Return what the index has, or read every file."""
+        """Return the hash from the index, or read every file."""
         if self._content is None:
             self._content = self._hash_content()
         return self._content
 
     @abstractmethod
     def _key(self) -> dict[str, Any]:
-        """Return what tells the index from others."""
+        """Return the key of the index in the cache."""
 
     @abstractmethod
     def _records(self) -> Iterator[Record]:
-        """Find all files, in any order; the last of a name counts."""
+        """Yield a record of each file in any order; the last one of a name counts."""
 
     @abstractmethod
     def _compute_state(self) -> str:
-        """Return what is another once a file has changed, has come or is gone."""
+        """Return a hash that changes when a file is changed, added or removed."""
 
     @abstractmethod
     def _hash_content(self) -> str:
-        """Find the content by reading every file."""
+        """Compute the content hash by reading every file."""
 
     @abstractmethod
     def _write_index(self, folder: Path, before: Index | None) -> dict[str, Any]:
-        """Write an index, and return its ``state``, its ``content`` and whether it is ``settled``.
+        """Write an index and return its facts.
 
         Args:
-            folder: Where it goes.
-            before: One that was right earlier.
+            folder: Folder to write to.
+            before: An earlier index, whose digests may be reused.
+
+        Returns:
+            ``state``, ``content``, and whether all files were ``settled``.
         """
 
-    def _open_valid(self, folder: Path, led: bool = False) -> Index | None:
-        """Open an index, if it is right."""
-        index = Index.load(folder, self.kind, verified=led)
-        if index is None or led:
+    def _open_valid(self, folder: Path, verified: bool = False) -> Index | None:
+        """Open an index; return None if it is damaged or outdated."""
+        index = Index.load(folder, self.kind, verified=verified)
+        if index is None or verified:
             return index
         self.count = len(index.names)
         return index if index.facts["settled"] and self._is_current(index.facts["state"]) else None
@@ -140,7 +143,7 @@ class IndexedSource(ImageSource):
         records = self._records()
         few = list(islice(records, FEW_FILES + 1))
         if TELLS_CHANGES and len(few) > FEW_FILES:
-            with suppress(OSError):  # a cache that is full or read-only
+            with suppress(OSError):  # the cache may be full or read-only
                 if (index := self._make_cached()) is not None:
                     return index
         return Index.of(chain(few, records), self.kind)
@@ -149,25 +152,25 @@ class IndexedSource(ImageSource):
         key = self._key()
         found: list[Index] = []
 
-        def valid(folder: Path) -> bool:
-            """Tell whether another process has made it meanwhile."""
+        def is_valid(folder: Path) -> bool:
+            """Tell whether another process has made the index in the meantime."""
             found.extend(filter(None, [self._open_valid(folder)]))
             return bool(found)
 
         def make(folder: Path) -> None:
             before = find_folder(KIND, key)
-            facts = self._write_index(folder, before and Index.load(before, self.kind))
+            facts = self._write_index(folder, Index.load(before, self.kind) if before else None)
             write_facts(folder, facts)
 
-        folder = get_or_make_folder(KIND, key, make, valid)
+        folder = get_or_make_folder(KIND, key, make, is_valid)
         return found[0] if found else Index.load(folder, self.kind, verified=True)
 
 
 def pack_state(stat: os.stat_result) -> bytes:
-    """Return what the system knows of a file, as :data:`STATE` has it."""
+    """Return the metadata of a file as one :data:`STATE` row."""
     return _STATE.pack(stat.st_ino % 2**64, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 def is_settled(stat: os.stat_result) -> bool:
-    """Tell whether a file that is read from now on is the same as long as its state is."""
+    """Tell whether a change of the file from now on is sure to change its metadata."""
     return time.time_ns() - stat.st_ctime_ns > SETTLE_TIME

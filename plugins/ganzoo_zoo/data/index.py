@@ -1,7 +1,7 @@
-"""Which files a set has, and what is known of each: arrays, which stay on the disk.
+"""An index of image files: sorted names, and a row of facts about each, in arrays on disk.
 
-A name as a Python object, with what belongs to it, takes several hundred bytes; of millions of them
-that is gigabytes. Here they are sorted, written and read a part at a time.
+A name as a Python object, with its row, takes several hundred bytes. For millions of files that
+would be gigabytes. So names are sorted, written and read in blocks.
 """
 
 from __future__ import annotations
@@ -23,42 +23,45 @@ import numpy as np
 
 from ganzoo.errors import InputError
 from ganzoo.storage.cache import KEY_FILE
-from ganzoo.storage.files import manifest, read_json, to_json, write_text
+from ganzoo.storage.files import manifest, write_text
+from ganzoo.storage.json_files import read_json, to_json
 
 Item = TypeVar("Item")
 
 RUN = 1 << 17
-"""Records that are sorted in memory; of more, each run is sorted and they are merged."""
+"""Records that are sorted in memory at once; longer input is sorted in runs and merged."""
 BLOCK = 1 << 12
-"""Records that are read or written at once."""
+"""Records per read or write."""
 TEXT, ENDS, ROWS = FILES = ("names", "ends", "rows")
 FACTS, MANIFEST = "facts.json", "manifest.json"
 _LETTERS, _PLACES = np.dtype(np.uint8), np.dtype("<i8")
 _LENGTHS = struct.Struct("<II")
 
 Record = tuple[bytes, bytes]
-"""A name as :func:`to_bytes` has it, and what is known of the file, of the same length for all."""
+"""A file name encoded by :func:`to_bytes`, and the row of the file, of one length for all."""
 
 
 def to_bytes(name: str) -> bytes:
-    """Return a name, whatever it holds, as bytes that sort as the names do."""
+    """Encode any name, so that the bytes sort as the names do."""
     return name.encode("utf-8", "surrogatepass")
 
 
 def to_name(text: bytes) -> str:
-    """Return the name that :func:`to_bytes` was given."""
+    """Decode a name that :func:`to_bytes` encoded."""
     return text.decode("utf-8", "surrogatepass")
 
 
 class FileArray:
-    """An array in a file, of which parts are read; to map it would have the system map much more.
+    """A one-dimensional array in a file, read by slices.
+
+    A memory map would let the system keep far more of the file in memory.
 
     Args:
         path: The file.
-        kind: What it holds, one after another.
+        kind: Type of an element.
 
     Raises:
-        OSError: it cannot be opened.
+        OSError: the file cannot be opened.
     """
 
     def __init__(self, path: Path, kind: np.dtype) -> None:
@@ -78,11 +81,11 @@ class FileArray:
 
 
 class _NameSequence(Sequence[str]):
-    """Base of sequences of names that are no list of them."""
+    """Base of sequences that make each name when it is read."""
 
     @abstractmethod
     def _at(self, place: int) -> str:
-        """Return one of the names, counted from 0."""
+        """Return the name at an index from 0."""
 
     @overload
     def __getitem__(self, place: int) -> str: ...
@@ -94,7 +97,7 @@ class _NameSequence(Sequence[str]):
         if isinstance(place, slice):
             return tuple(map(self._at, range(*place.indices(len(self)))))
         if not -len(self) <= place < len(self):
-            raise IndexError(f"there are {len(self)} names, and none at {place}")
+            raise IndexError(f"index {place} is out of range for {len(self)} names")
         return self._at(place % len(self))
 
     def __eq__(self, other: object) -> bool:
@@ -106,11 +109,11 @@ class _NameSequence(Sequence[str]):
 
 
 class Names(_NameSequence):
-    """Names, as bytes end to end.
+    """Names stored as concatenated bytes.
 
     Args:
-        text: All of them, uint8.
-        ends: Where each ends, int64.
+        text: All names, uint8.
+        ends: End of each name in ``text``, int64 ``(N,)``.
     """
 
     def __init__(self, text: np.ndarray | FileArray, ends: np.ndarray | FileArray) -> None:
@@ -125,7 +128,7 @@ class Names(_NameSequence):
         return to_name(self.text[begin[0] if begin else 0 : end].tobytes())
 
     def iter_bytes(self) -> Iterator[bytes]:
-        """Yield each as :func:`to_bytes` has it."""
+        """Yield each name as :func:`to_bytes` encodes it."""
         begin = 0
         for at in range(0, len(self), BLOCK):
             ends = self.ends[at : at + BLOCK].tolist()
@@ -136,11 +139,11 @@ class Names(_NameSequence):
 
 
 class FilteredNames(_NameSequence):
-    """Names, but for those at some places.
+    """Names without some of them.
 
     Args:
-        names: Any names.
-        places: Which are left out, in order.
+        names: All names.
+        places: Indices of the names to skip, in ascending order.
     """
 
     def __init__(self, names: Sequence[str], places: Sequence[int]) -> None:
@@ -155,10 +158,10 @@ class FilteredNames(_NameSequence):
 
 
 class JoinedNames(_NameSequence):
-    """Names of several sets, one set after another, each name behind its set's word.
+    """The names of several sets, one set after another, each prefixed by its set.
 
     Args:
-        parts: The names, by word.
+        parts: The names of each set, by prefix.
     """
 
     def __init__(self, parts: dict[str, Sequence[str]]) -> None:
@@ -172,21 +175,21 @@ class JoinedNames(_NameSequence):
         return f"{word}/{self.parts[word][inner]}"
 
     def locate(self, place: int) -> tuple[str, int]:
-        """Return the word of the set that a name is of, and its place there."""
+        """Return the prefix of the set that holds a name, and the index of the name there."""
         for word, names in self.parts.items():
             if place < len(names):
                 return word, place
             place -= len(names)
-        raise IndexError("there are fewer names")
+        raise IndexError("index out of range")
 
 
 class Index:
-    """Files in the order of their names.
+    """Files sorted by name.
 
     Args:
-        names: Their names.
-        rows: What is known of each, one after another.
-        facts: What is known of all of them, as JSON has it.
+        names: Names of the files.
+        rows: A row of facts about each file.
+        facts: Facts about all files together, as plain values.
     """
 
     def __init__(
@@ -198,11 +201,11 @@ class Index:
 
     @classmethod
     def of(cls, records: Iterable[Record], kind: np.dtype) -> Index:
-        """Sort records in memory.
+        """Make an index in memory.
 
         Args:
-            records: The last of a name counts.
-            kind: What is known of a file.
+            records: Records in any order; the last one of a name counts.
+            kind: Type of a row.
         """
         files = [io.BytesIO() for _ in FILES]
         _write_records(_keep_last(sorted(records, key=itemgetter(0))), *files)
@@ -214,12 +217,15 @@ class Index:
 
     @classmethod
     def load(cls, folder: Path, kind: np.dtype, *, verified: bool = False) -> Index | None:
-        """Open what :func:`write_index` and :func:`write_facts` have left; None if it is damaged.
+        """Open an index that :func:`write_index` and :func:`write_facts` wrote.
 
         Args:
-            folder: Where it lies.
-            kind: What is known of a file.
-            verified: Whether its bytes were looked at a moment ago.
+            folder: The folder of the index.
+            kind: Type of a row.
+            verified: Whether its bytes were verified a moment ago.
+
+        Returns:
+            The index; None if it is damaged.
         """
         try:
             place = folder.stat().st_ino
@@ -231,13 +237,13 @@ class Index:
                 for name, each in zip(FILES, (_LETTERS, _PLACES, kind), strict=True)
             )
             found = cls(Names(text, ends), rows, read_json(folder / FACTS))
-            # Another process may have put another one there meanwhile.
+            # Another process may have replaced the folder in the meantime.
             return found if folder.stat().st_ino == place else None
         except (InputError, OSError):
             return None
 
     def row(self, place: int) -> np.void:
-        """Return what is known of one file."""
+        """Return the row of one file."""
         return self.rows[place : place + 1][0]
 
     def records(self) -> Iterator[Record]:
@@ -252,11 +258,11 @@ class Index:
 
 
 def sort_records(records: Iterable[Record], folder: Path) -> Iterator[Record]:
-    """Sort records by their names, with no more than a part of them in memory.
+    """Sort records by name in bounded memory.
 
     Args:
-        records: In any order; the last of a name counts.
-        folder: Where there is room for all of them meanwhile.
+        records: Records in any order; the last one of a name counts.
+        folder: Folder for temporary files, which may take as much space as all records.
     """
     with TemporaryDirectory(dir=folder) as room:
         runs: list[Iterable[Record]] = []
@@ -266,12 +272,12 @@ def sort_records(records: Iterable[Record], folder: Path) -> Iterator[Record]:
                 runs.append(_spill(run, Path(room) / str(len(runs))))
             else:
                 runs.append(run)
-            del run  # or the next one would be read beside it
+            del run  # otherwise two runs would be in memory at once
         yield from _keep_last(heapq.merge(*runs, key=itemgetter(0)))
 
 
 def write_index(records: Iterable[Record], folder: Path) -> None:
-    """Write sorted records, of which there must be some, into a folder."""
+    """Write sorted records, at least one, into a folder."""
     with (
         (folder / TEXT).open("wb") as text,
         (folder / ENDS).open("wb") as ends,
@@ -281,13 +287,13 @@ def write_index(records: Iterable[Record], folder: Path) -> None:
 
 
 def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write what is known of all files beside what :func:`write_index` has left, and a manifest."""
+    """Write the facts about all files into the folder of an index, and a manifest."""
     write_text(folder / FACTS, to_json(dict(facts)))
     write_text(folder / MANIFEST, to_json(manifest(folder)))
 
 
 def blocks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Yield lists of so many items; the last may be shorter."""
+    """Yield lists of ``size`` items; the last one may be shorter."""
     items = iter(items)
     while block := list(islice(items, size)):
         yield block
@@ -308,7 +314,7 @@ def _write_records(
 
 
 def _keep_last(records: Iterable[Record]) -> Iterator[Record]:
-    """Yield of sorted records the last of each name."""
+    """Yield the last record of each name from sorted records."""
     before: Any = None
     for record in records:
         if before is not None and before[0] != record[0]:
@@ -319,7 +325,7 @@ def _keep_last(records: Iterable[Record]) -> Iterator[Record]:
 
 
 def _spill(run: list[Record], path: Path) -> Iterator[Record]:
-    """Write records to a file, and return what reads them."""
+    """Write records to a file, and return an iterator that reads them back."""
     with path.open("wb") as file:
         for name, known in run:
             file.write(b"%b%b%b" % (_LENGTHS.pack(len(name), len(known)), name, known))

@@ -1,4 +1,4 @@
-"""The image files of CelebA, each with what its lists say of it."""
+"""The image files of CelebA with their labels."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from ganzoo_zoo.data.sources import FolderSource
 
 
 class LabelledFolder(FolderSource):
-    """The images of CelebA.
+    """A folder of images with a label for each file.
 
     Args:
         root: The folder.
-        names: Paths in it.
-        labels: Whether each has the attribute that is asked for, 0 or 1.
+        names: File names relative to ``root``.
+        labels: Label of each file, 0 or 1; None without labels.
     """
 
     def __init__(self, root: Path, names: list[str], labels: list[int] | None) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import torch
 from sklearn.datasets import load_digits
 
-from ganzoo.storage.files import save_tensors
+from ganzoo.storage.tensors import save_tensors
 from ganzoo_zoo.data.digits import FILE
 
 
 def main() -> None:
-    """Write the images as grey levels 0 to 16, shape (1797, 1, 8, 8), and their labels."""
+    """Write the images, grey levels 0 to 16 of shape (1797, 1, 8, 8), and their labels."""
     digits = load_digits()
     images = torch.from_numpy(digits.images).to(torch.uint8).unsqueeze(1)
     labels = torch.from_numpy(digits.target).to(torch.uint8)

@@ -1,4 +1,4 @@
-"""Options that several datasets have."""
+"""Options that several datasets share."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from pydantic import AfterValidator, Field
 
 from ganzoo import ImageDataset
 from ganzoo.errors import first_line
-from ganzoo.storage.files import user_path
+from ganzoo.storage.paths import user_path
 
 FLIP = "Mirror half of the images of each batch, left to right."
 
 
 class Mirrored(ImageDataset):
-    """Base of sets in which a mirrored image may be as good as another."""
+    """Base of image sets that can be mirrored horizontally."""
 
     flip: bool = Field(default=False, description=FLIP)
 
 
 def _absolute(path: str) -> str:
-    # A run that goes on elsewhere must find what it read.
+    # A run that is resumed from another folder must still find its data.
     try:
         absolute = str(user_path(path).resolve())
-        absolute.encode("utf-8")  # as config.json will
-    except Exception as error:  # links that lead in a circle are a RuntimeError, for one
-        raise ValueError(f"{path!r} is no path: {first_line(error)}") from None
+        absolute.encode("utf-8")  # config.json must be able to hold it
+    except Exception as error:  # a circle of links, for example, is a RuntimeError
+        raise ValueError(f"{path!r} is not a usable path: {first_line(error)}") from None
     return absolute
 
 

@@ -1,10 +1,10 @@
-"""Work on many files at once, whose results come in order."""
+"""A parallel map over threads that yields its results in order."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -13,18 +13,22 @@ Result = TypeVar("Result")
 
 MOST_THREADS = 16
 AHEAD = 4
-"""Results of each thread that may wait for their turn."""
+"""The most results per thread that may wait to be yielded."""
 
 
 def map_in_order(
     work: Callable[[Item], Result], items: Iterable[Item], room: Callable[[], int] | None = None
-) -> Iterator[Result]:
-    """Yield the result of some work on each item, in order; threads are a little ahead of it.
+) -> Generator[Result, None, None]:
+    """Apply a function to each item in threads, a little ahead of the consumer.
 
     Args:
-        work: What is done in threads: reading and decoding leave Python's lock to others.
-        items: What it is done on.
-        room: Says how many results may be under way, asked for before each; at least one is.
+        work: The function. Reading and decoding files release the interpreter's lock.
+        items: The items.
+        room: Returns the most results that may be pending, called before each item. At least one
+            is always pending.
+
+    Yields:
+        The results, in the order of the items.
     """
     threads = min(MOST_THREADS, os.cpu_count() or 1)
     pool = ThreadPoolExecutor(threads, "ganzoo-data")

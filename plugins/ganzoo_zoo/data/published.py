@@ -1,4 +1,4 @@
-"""Published sets through torchvision's own loaders."""
+"""Published datasets, read by torchvision's loaders."""
 
 from __future__ import annotations
 
@@ -15,50 +15,52 @@ from ganzoo import DataSpec, ImageDataset, Samples
 from ganzoo.compute import memory
 from ganzoo.errors import GanzooError, InputError, did_you_mean
 from ganzoo.protocols.dataset import ImageSize
-from ganzoo.storage.files import cache_folder, regular_size
+from ganzoo.storage.cache import cache_folder
+from ganzoo.storage.files import regular_size
 from ganzoo_zoo.data.files import ImageFiles
 from ganzoo_zoo.data.options import FLIP, AbsolutePath, Mirrored
 from ganzoo_zoo.data.shaping import Shaping
 
 if TYPE_CHECKING:
     from ganzoo_zoo.data.files import Classes
+    from ganzoo_zoo.data.image_source import ImageSource
     from ganzoo_zoo.data.labelled_folder import LabelledFolder
 
 MAX_NAMED = 3
-"""Missing and damaged files that are named."""
+"""The most missing and damaged files that a message names."""
 
 Check = Callable[[Path], str | None]
-"""Says what is wrong with a file that is there."""
+"""Returns what is wrong with an existing file, or None."""
 
 
 class _Published(ImageDataset):
-    """Base of torchvision's sets: used where they are, downloaded when they are not."""
+    """Base of torchvision's sets, which are downloaded if they are not there yet."""
 
     loader: ClassVar[str]
     """Name of the class in ``torchvision.datasets``."""
     instructions: ClassVar[str] = "give torchvision's folder with --set data.root=DIR"
-    """How to get the set where it cannot be downloaded."""
+    """How to get the set if it cannot be downloaded."""
 
     root: AbsolutePath | None = Field(
         default=None,
-        description="Folder that holds the set as torchvision lays it out; downloaded there when "
-        "there is nothing of it. By default a folder in the cache, which GANZOO_CACHE moves.",
+        description="Folder of the set in torchvision's layout; the set is downloaded there if it "
+        "is missing. By default a folder in the cache (see GANZOO_CACHE).",
     )
 
     @abstractmethod
     def loader_options(self) -> dict[str, Any]:
-        """Return what tells the loader which part is read."""
+        """Return the loader's options for the split."""
 
     @abstractmethod
     def required_files(self, loader: Any) -> dict[str, Check]:
-        """Name all that the loader needs below its root, each with a check."""
+        """Return the files that the loader needs, relative to its root, each with a check."""
 
     def load_set(self) -> Any:
-        """Return the loaded set, downloading it if nothing of it is there.
+        """Return the loaded set; download it if none of its files exist.
 
         Raises:
-            InputError: some of it is missing or damaged; the message says what.
-            GanzooError: it cannot be downloaded.
+            InputError: some files are missing or damaged; the message names them.
+            GanzooError: the set cannot be downloaded.
         """
         import torchvision
 
@@ -74,28 +76,28 @@ class _Published(ImageDataset):
                 for name, check in checks.items()
                 if name not in missing and (flaw := check(folder / name))
             ]
-            # What is in the cache may be there in part: an interrupted download goes on.
+            # In the cache, missing files mean an interrupted download, which is continued.
             if len(missing) == len(checks) or (missing and not damaged and not self.root):
                 return self._download(loader, folder)
             flaws = [*damaged, *(f"{name} is missing" for name in missing)] or [_cause(error)]
             raise InputError(self._describe_flaws(folder, flaws)) from error
 
     def _describe_flaws(self, folder: Path, flaws: list[str]) -> str:
-        said = ", ".join(flaws[:MAX_NAMED])
+        listed = ", ".join(flaws[:MAX_NAMED])
         if len(flaws) > MAX_NAMED:
-            said += f", and {len(flaws) - MAX_NAMED} more"
+            listed += f", and {len(flaws) - MAX_NAMED} more"
         advice = (
-            "put whole files there, or give another folder with --set data.root=DIR"
+            "put complete files there, or give another folder with --set data.root=DIR"
             if self.root
-            else "remove what is damaged, and the set is downloaded again"
+            else "remove the damaged files to download the set again"
         )
-        return f"{self.loader} in {folder} cannot be read ({said}); {advice}"
+        return f"{self.loader} in {folder} cannot be read ({listed}); {advice}"
 
     def _download(self, loader: Any, folder: Path) -> Any:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             return loader(folder, **self.loader_options(), download=True)
-        except Exception as error:  # URLError is an OSError, and gdown's are of its own
+        except Exception as error:  # URLError is an OSError, and gdown has its own errors
             raise GanzooError(
                 f"{self.loader} is not in {folder} and cannot be downloaded ({_cause(error)}); "
                 f"{self.instructions}"
@@ -103,21 +105,21 @@ class _Published(ImageDataset):
 
 
 class _Arrays(_Published):
-    """Base of sets that a loader holds in memory."""
+    """Base of sets that the loader holds in memory."""
 
     features: ClassVar[str | None] = None
-    """Feature extractor made for these images."""
+    """Name of the feature extractor for these images."""
     has_class_names: ClassVar[bool] = False
-    """Whether the loader's names of the classes are more than their numbers in words."""
+    """Whether the loader's class names say more than the class numbers."""
 
     split: Literal["train", "test"] = Field(default="train", description="Which part is read.")
 
     def loader_options(self) -> dict[str, Any]:
-        """Return the loader's word for the split."""
+        """Return the loader's options for the split."""
         return {"train": self.split == "train"}
 
     def read(self) -> Samples:
-        """Read the set, downloading it if it is not there."""
+        """Read the set; download it if it is missing."""
         import torch
 
         found = self.load_set()
@@ -141,7 +143,7 @@ class _Digits(_Arrays):
     """Base of sets in the format of MNIST."""
 
     def required_files(self, loader: Any) -> dict[str, Check]:
-        """Name the files of both splits: the loader wants all."""
+        """Return the files of both splits: the loader needs all of them."""
         names = [Path(url).stem for url, _ in loader.resources]
         return {f"{loader.__name__}/raw/{name}": _check_idx for name in names}
 
@@ -157,9 +159,9 @@ class MNIST(_Digits):
 class StackedMNIST(_Digits):
     """Three random digits of MNIST as the red, green and blue of an image: 1,000 modes.
 
-    A mode is a number of three digits, red first, and so is a label. Metz et al. 2017, section
-    3.3, VEEGAN (Srivastava et al. 2017, arXiv:1705.07761) and PacGAN (Lin et al. 2018,
-    arXiv:1712.04086), whose number of training images is the default.
+    Labels, and thus modes, are three-digit numbers, red first. Metz et al. 2017, section 3.3,
+    VEEGAN (Srivastava et al. 2017, arXiv:1705.07761) and PacGAN (Lin et al. 2018,
+    arXiv:1712.04086), which gives the default number of training images.
     """
 
     paper = "Metz et al. 2017, arXiv:1611.02163"
@@ -169,7 +171,7 @@ class StackedMNIST(_Digits):
     samples: int = Field(default=128_000, gt=0, le=10_000_000, description="Images to draw.")
 
     def read(self) -> Samples:
-        """Draw the images; they are the same each time."""
+        """Draw the images from a fixed seed."""
         import torch
 
         from ganzoo.compute.seeding import make_rng
@@ -177,9 +179,10 @@ class StackedMNIST(_Digits):
         digits = super().read()
         shape = (3, *digits.spec.shape[1:])
         memory.require(self.samples * math.prod(shape), f"{self.samples:,} stacked images")
-        # A data set has no seed of its own: the run's seed must not change what is learnt.
+        # The seed is fixed: the run's seed must not change the data.
         rng = make_rng(0, "stacked")
         chosen = torch.randint(len(digits), (self.samples, 3), generator=rng)
+        assert digits.labels is not None  # MNIST is labelled
         labels = digits.labels[chosen] @ torch.tensor([100, 10, 1])
         spec = DataSpec(shape=shape, classes=1000, features=self.features)
         return Samples(spec, digits.stored[chosen.flatten()].view(-1, *shape), labels)
@@ -202,7 +205,7 @@ class CIFAR10(_Arrays, Mirrored):
     flip: bool = Field(default=True, description=FLIP)
 
     def required_files(self, loader: Any) -> dict[str, Check]:
-        """Name the batches of both splits, and the file of the classes."""
+        """Return the batches of both splits, and the file of the class names."""
         sums = [*loader.train_list, *loader.test_list]
         sums.append((loader.meta["filename"], loader.meta["md5"]))
         return {f"{loader.base_folder}/{name}": _md5_check(md5) for name, md5 in sums}
@@ -218,15 +221,15 @@ class CelebA(_Published, ImageFiles):
     paper = "Liu et al. 2015, arXiv:1411.7766"
     loader = "CelebA"
     instructions = (
-        "from the page of its authors, put the folder img_align_celeba, unpacked, and the files "
-        "identity_CelebA.txt and list_*.txt into DIR/celeba, and add --set data.root=DIR"
+        "download it from its authors' page, put the unpacked folder img_align_celeba and the "
+        "files identity_CelebA.txt and list_*.txt into DIR/celeba, and add --set data.root=DIR"
     )
 
     image_size: ImageSize = Field(
         default=(64, 64), description="Resize to N x N, or to HEIGHTxWIDTH."
     )
     crop: Annotated[int, Field(ge=1, le=218)] = Field(
-        default=178, description="Side of the square around the centre that is taken."
+        default=178, description="Side of the square to crop around the centre, in pixels."
     )
     split: Literal["train", "valid", "test", "all"] = Field(
         default="train", description="Which part is read."
@@ -238,15 +241,15 @@ class CelebA(_Published, ImageFiles):
 
     @property
     def shaping(self) -> Shaping:
-        """What becomes of each image."""
+        """How each image is cropped, resized and converted."""
         return Shaping(self.image_size, 3, self.crop)
 
     def loader_options(self) -> dict[str, Any]:
-        """Return the loader's word for the split."""
+        """Return the loader's options for the split."""
         return {"split": self.split, "target_type": "attr"}
 
     def required_files(self, loader: Any) -> dict[str, Check]:
-        """Name the lists, and the folder of the images."""
+        """Return the lists, and the folder of the images."""
         lists = {
             f"{loader.base_folder}/{name}": _md5_check(md5)
             for _, md5, name in loader.file_list
@@ -256,7 +259,7 @@ class CelebA(_Published, ImageFiles):
 
     @contextmanager
     def open_source(self) -> Iterator[LabelledFolder]:
-        """Load the lists; an image that is missing is named when it is read."""
+        """Load the lists; a missing image is reported when it is read."""
         from ganzoo_zoo.data.labelled_folder import LabelledFolder
 
         found = self.load_set()
@@ -269,18 +272,21 @@ class CelebA(_Published, ImageFiles):
         folder = Path(found.root) / found.base_folder / "img_align_celeba"
         yield LabelledFolder(folder, found.filename, labels)
 
-    def classes(self, source: LabelledFolder, names: Sequence[str]) -> Classes:
-        """Return the attribute's classes: without it, and with it."""
+    def classes(self, source: ImageSource, names: Sequence[str]) -> Classes:
+        """Return two classes, without the attribute and with it, and the class of each image."""
         import torch
 
-        if source.labels is None:
+        from ganzoo_zoo.data.labelled_folder import LabelledFolder
+
+        assert isinstance(source, LabelledFolder)  # from open_source
+        if self.attribute is None or source.labels is None:
             return None, None
         labels = torch.tensor([source.labels[name] for name in names])
         return (f"not {self.attribute}", self.attribute), labels
 
 
 def _check_idx(path: Path) -> str | None:
-    """Say what is wrong with a file in the IDX format of MNIST."""
+    """Check a file in MNIST's IDX format; return what is wrong with it, or None."""
     size = regular_size(path)
     dimensions = 3 if "idx3" in path.name else 1
     with path.open("rb") as file:
@@ -293,20 +299,20 @@ def _check_idx(path: Path) -> str | None:
 
 
 def _md5_check(md5: str) -> Check:
-    """Return a check of a file's MD5, as its publisher gives it."""
+    """Return a check of a file's MD5 against the published one."""
 
     def check(path: Path) -> str | None:
         from torchvision.datasets.utils import check_integrity
 
-        return None if check_integrity(path, md5) else "its MD5 is not its publisher's"
+        return None if check_integrity(path, md5) else "its MD5 is not the published one"
 
     return check
 
 
 def _check_folder(path: Path) -> str | None:
-    return None if path.is_dir() else "it is no folder"
+    return None if path.is_dir() else "it is not a folder"
 
 
 def _cause(error: Exception) -> str:
-    """Return the last line of a message: where torchvision tries mirrors, what went wrong."""
+    """Return the last line of an error: torchvision lists every mirror, the cause comes last."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]

@@ -1,4 +1,4 @@
-"""Many image files as one tensor: decoded, cropped and resized once, and then kept."""
+"""Reading image files into one tensor: decoded, cropped and resized once, then cached."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ from ganzoo.errors import GanzooError, InputError
 from ganzoo.media.images import resize
 from ganzoo.progress import report_progress
 from ganzoo.protocols.dataset import fingerprint
-from ganzoo.storage.cache import get_or_make_folder
-from ganzoo.storage.files import cache_folder
+from ganzoo.storage.cache import cache_folder, get_or_make_folder
 from ganzoo.storage.mapped_array import MappedArray
 from ganzoo_zoo.data import decoding
 from ganzoo_zoo.data.image_source import FEW_FILES, LISTING_VERSION, ImageSource
@@ -37,52 +36,52 @@ from ganzoo_zoo.data.sources import FileChanged
 
 KEPT_IMAGES = FEW_FILES
 KEPT_BYTES = 1 << 25
-"""Sets of more files, or of larger ones, are kept in the cache once they are decoded."""
+"""Sets with more files or more bytes than this are cached once they are decoded."""
 CHUNK_IMAGES = 256
 CHUNK_BYTES = 1 << 25
-"""How much is resized and stored at once."""
+"""The most images and bytes that are resized and stored at once."""
 PENDING_BYTES = 1 << 28
-"""Bytes of decoded images that wait to be resized."""
+"""The most bytes of decoded images that wait to be resized."""
 IMAGES, INDEX = "images.npy", "index.json"
 
 
 @dataclass(frozen=True)
 class Images:
-    """What was read."""
+    """The images that were read."""
 
     stored: Tensor
-    """uint8 ``(N, C, H, W)``, mapped from a file where it is too large for memory."""
+    """uint8 ``(N, C, H, W)``, memory-mapped if it is too large for memory."""
     names: Sequence[str]
-    """The name of each."""
+    """Name of each image."""
     skipped: tuple[str, ...]
-    """What could not be read, each with the reason."""
+    """Unreadable files, each with the reason."""
     content: str | None = None
     """Fingerprint of ``stored``, if it is known."""
     rows: MappedArray | None = None
-    """The file that ``stored`` is mapped from, if it is."""
+    """The file that ``stored`` is mapped from, if it is mapped."""
 
 
 Skipped = list[tuple[int, str]]
-"""Places among a source's names of what could not be read, in order, with the reasons."""
+"""Index of each unreadable file among the source's names, in order, with the reason."""
 
 
 class _TooLarge(Exception):
-    """The images do not fit into memory."""
+    """The images do not fit into memory. The argument is their size in bytes."""
 
 
 def read_images(source: ImageSource, shaping: Shaping) -> Images:
-    """Read all images of a source, from the cache where they were read before.
+    """Read all images of a source, from the cache if they were read before.
 
-    What does not fit into a quarter of the memory stays on the disk, in the cache. Of several
-    processes of a machine, which have a share of the memory each, one goes first and makes what the
-    others find.
+    Sets larger than a quarter of the memory stay on disk, in the cache. If several processes run on
+    a machine, each has a share of the memory, and one of them fills the cache for the others.
 
     Raises:
-        InputError: there are none, none can be read, or they differ in size and none is asked for.
-        GanzooError: they fit neither into memory nor into the cache, or change meanwhile.
+        InputError: there are no images, none can be read, or they differ in size without a
+            requested one.
+        GanzooError: the images fit neither into memory nor into the cache, or a file changed.
     """
-    with distributed.current().one_first() as led:
-        source.find_files(led=led)
+    with distributed.current().local_process_first() as led:
+        source.find_files(verified=led)
         if not source.names:
             raise InputError(f"there are no images in {source.title}")
         few = len(source.names) <= KEPT_IMAGES and source.total_bytes() <= KEPT_BYTES
@@ -106,7 +105,7 @@ def read_images(source: ImageSource, shaping: Shaping) -> Images:
 
 
 def _memory_share() -> int:
-    """Return how much memory this process may take for all it does."""
+    """Return this process's share of the machine's memory, in bytes."""
     return memory.limit() // distributed.local_world()
 
 
@@ -118,19 +117,19 @@ def _read_into_memory(source: ImageSource, shaping: Shaping, most: int) -> Image
 
 
 def _try_cache(source: ImageSource, shaping: Shaping) -> Images | str:
-    """Return images that are kept in the cache, or why they cannot be."""
+    """Return the images by way of the cache, or the reason why it cannot hold them."""
     try:
         return _read_through_cache(source, shaping)
-    except OSError as error:  # a cache that is full or read-only
+    except OSError as error:  # the cache may be full or read-only
         return error.strerror or str(error)
 
 
 def cache_key(content: str, shaping: Shaping) -> dict[str, Any]:
-    """Return all that images depend on, for the cache.
+    """Return the cache key of decoded images.
 
     Args:
-        content: Hash of the names and the bytes of their files.
-        shaping: What becomes of them.
+        content: Hash of the names and the bytes of the files.
+        shaping: How the images are cropped, resized and converted.
     """
     return {
         "content": content,
@@ -154,22 +153,22 @@ def _read_through_cache(source: ImageSource, shaping: Shaping) -> Images:
     folder = get_or_make_folder("images", key, make)
     try:
         return _open_entry(folder, source.names)
-    except (OSError, EOFError, ValueError, KeyError, TypeError):  # damaged: made anew
+    except (OSError, EOFError, ValueError, KeyError, TypeError):  # damaged
         shutil.rmtree(folder)
         return _open_entry(get_or_make_folder("images", key, make), source.names)
 
 
 def _open_entry(folder: Path, names: Sequence[str]) -> Images:
-    """Open an entry of the cache.
+    """Open a cache entry.
 
     Raises:
-        ValueError: it is damaged; so may other errors say.
+        ValueError: the entry is damaged. Reading it may raise other errors too.
     """
     about = json.loads((folder / INDEX).read_text(encoding="ascii"))
     skipped = [(place, why) for place, why in about["skipped"]]
     kept = _drop_skipped(names, skipped)
     if (folder / IMAGES).stat().st_size > _memory_share() // 4:
-        # What stays on the disk is too much to be read only to be verified.
+        # A set that stays on disk is too large to be read only for verification.
         rows = MappedArray(folder / IMAGES)
         stored, content = rows.tensor, about["content"]
     else:
@@ -189,24 +188,24 @@ def _describe_skipped(names: Sequence[str], skipped: Skipped) -> tuple[str, ...]
 
 
 class _Store(ABC):
-    """Where images go, one after another."""
+    """Collects images, one chunk after another."""
 
     def __init__(self) -> None:
-        self.shape: tuple[int, ...] | None = None
-        """``(C, H, W)``, once there is one."""
+        self.shape: tuple[int, ...] = ()
+        """``(C, H, W)``; empty before the first image."""
         self.most = 0
-        """Images that may come."""
+        """The most images that there can be in the end."""
         self.filled = 0
 
     def add(self, images: Tensor, most: int) -> None:
-        """Add images ``(n, C, H, W)``; if those before had fewer channels, theirs are repeated.
+        """Add images ``(n, C, H, W)``; if earlier images had fewer channels, theirs are repeated.
 
         Args:
-            images: As high and wide as those before.
-            most: Images that there may be in the end.
+            images: uint8 images of the same height and width as the earlier ones.
+            most: The most images that there can be in the end.
         """
         channels = images.shape[1]
-        if self.shape is None:
+        if not self.shape:
             self.shape, self.most = tuple(images.shape[1:]), most
             self._begin()
         elif channels > self.shape[0]:
@@ -217,8 +216,8 @@ class _Store(ABC):
 
     @property
     def bytes(self) -> int:
-        """How many bytes all images take, if none is skipped."""
-        return self.most * math.prod(self.shape or ())
+        """Size of all images, if no further one is skipped."""
+        return self.most * math.prod(self.shape)
 
     @abstractmethod
     def _begin(self) -> None: ...
@@ -231,7 +230,14 @@ class _Store(ABC):
 
 
 class _Memory(_Store):
-    """Images in memory, of which no more is taken than ``room`` bytes."""
+    """Collects images in memory.
+
+    Args:
+        room: The most bytes to use.
+
+    Raises:
+        _TooLarge: the images need more.
+    """
 
     def __init__(self, room: int) -> None:
         super().__init__()
@@ -252,9 +258,9 @@ class _Memory(_Store):
 
 
 class _File(_Store):
-    """Images in a ``.npy`` file, which is whole when the block is left.
+    """Collects images in a ``.npy`` file, which is complete at the end of the block.
 
-    It is written from front to back: to write to a mapped file ends the process on a full disk.
+    The file is written sequentially: writing to a mapped file kills the process on a full disk.
     """
 
     def __init__(self, path: Path) -> None:
@@ -297,13 +303,13 @@ class _File(_Store):
         self.file.write(images.contiguous().numpy().data)
 
     def _write_header(self, count: int) -> None:
-        # numpy leaves room in it for more digits: its length is the same for any count.
+        # numpy pads the header for more digits, so its length does not depend on the count.
         header = {"descr": "|u1", "fortran_order": False, "shape": (count, *self.shape)}
         np.lib.format.write_array_header_1_0(self.file, header)
 
 
 def _decode_all(source: ImageSource, shaping: Shaping, store: _Store) -> Skipped:
-    """Put all images that can be read into a store, and return what was skipped."""
+    """Put all readable images into a store, and return the skipped files."""
     skipped: Skipped = []
     sizes: set[tuple[int, ...]] = set()
     done, count = 0, len(source.names)
@@ -332,7 +338,7 @@ def _decode_all(source: ImageSource, shaping: Shaping, store: _Store) -> Skipped
 def _decode_chunks(
     source: ImageSource, shaping: Shaping
 ) -> Generator[list[Tensor | str], None, None]:
-    """Yield images, or the reasons why there is none, some at a time, in order."""
+    """Yield chunks of images in order; a string stands for an unreadable one, with the reason."""
     largest = 1
 
     def decode(place: int) -> Tensor | str:
@@ -353,7 +359,7 @@ def _decode_chunks(
     for image in results:
         chunk.append(image)
         if isinstance(image, Tensor):
-            # A part that was cut out holds the whole.
+            # A crop is a view, which keeps the whole image in memory.
             weight = image.untyped_storage().nbytes()
             largest, size = max(largest, weight), size + weight
         if len(chunk) >= CHUNK_IMAGES or size >= CHUNK_BYTES:
@@ -364,14 +370,14 @@ def _decode_chunks(
 
 
 def _resize_all(images: list[Tensor], size: tuple[int, int] | None) -> list[Tensor]:
-    """Resize images of any size, those of one size together."""
+    """Resize images of several sizes, those of the same shape in one batch."""
     if size is None:
         return images
-    alike: dict[tuple[int, ...], list[int]] = {}
+    by_shape: dict[tuple[int, ...], list[int]] = {}
     for i, image in enumerate(images):
-        alike.setdefault(tuple(image.shape), []).append(i)
+        by_shape.setdefault(tuple(image.shape), []).append(i)
     resized = list(images)
-    for places in alike.values():
+    for places in by_shape.values():
         group = resize(torch.stack([images[i] for i in places]), size)
         for i, image in zip(places, group, strict=True):
             resized[i] = image

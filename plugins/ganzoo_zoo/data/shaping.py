@@ -1,4 +1,4 @@
-"""How images of any size become samples of one."""
+"""Options for cropping and resizing images to samples of one shape."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Shaping:
-    """All that says what becomes of an image, but for the image itself."""
+    """How an image is cropped, resized and converted."""
 
     image_size: tuple[int, int] | None
-    """Height and width that it is cropped to and resized to."""
+    """Height and width after cropping to this aspect ratio and resizing; None keeps the size."""
     channels: int | None
-    """Its channels; if None 1 where all images are grey, else 3."""
+    """Number of channels; None means 1 if all images are grey, else 3."""
     crop: int | None = None
-    """Side of a square that is cut out of its centre before."""
+    """Side of a square to crop around the centre first, in pixels."""

@@ -1,4 +1,4 @@
-"""Where image files lie: in a folder, in a zip, or in several of these together."""
+"""Image files in a folder, in a zip, or in several of these."""
 
 from __future__ import annotations
 
@@ -41,27 +41,38 @@ from ganzoo_zoo.data.parallel import map_in_order
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 HIDDEN = (".", "__MACOSX")
-"""How the names of files and folders begin that are passed over."""
+"""Prefixes of ignored files and folders."""
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""How members of a zip may be packed: others unpack to any size before it can be looked at."""
+"""Accepted compressions of zip members. Others may unpack to any size before it can be checked."""
 BYTE_LIMIT = 256_000_000
+"""The most bytes of an image file."""
 FILES_AT_ONCE = 64
-"""Files that a thread hashes for one result."""
+"""Files that a thread hashes per task."""
 REPORT_EVERY = 10_000
-"""Files that are listed between two reports."""
+"""Files listed between two progress reports."""
 UNREAD = bytes(hashlib.sha256().digest_size)
+"""Digest of a file that was not read."""
+ZIP_FIELDS = [
+    ("header_offset", "<i8"),
+    ("compress_size", "<u8"),
+    ("file_size", "<u8"),
+    ("CRC", "<u4"),
+    ("compress_type", "<u2"),
+    ("flag_bits", "<u2"),
+]
+"""Attributes of ``zipfile.ZipInfo`` that are needed to read a member, with their types."""
 
 
 class FileChanged(GanzooError):
-    """A file is not what it was a moment ago."""
+    """A file changed while it was read."""
 
 
 class FolderSource(IndexedSource):
-    """Files of a folder.
+    """The image files of a folder.
 
     Args:
         root: The folder.
-        chosen: Paths in it, if not all images that it and all below it hold.
+        chosen: Files relative to ``root``; if None, all images in the folder and its subfolders.
     """
 
     kind = np.dtype([("state", STATE), ("digest", "V32")])
@@ -75,7 +86,7 @@ class FolderSource(IndexedSource):
         """Return the bytes of one file.
 
         Raises:
-            Changed: they are not those that :meth:`content_hash` has read.
+            FileChanged: the file differs from the one that :meth:`content_hash` read.
         """
         path = self.root / self.names[place]
         data = _read_file(path)
@@ -87,8 +98,8 @@ class FolderSource(IndexedSource):
         return hashlib.sha256(data).digest() == self.index.row(place)["digest"].tobytes()
 
     def total_bytes(self) -> int:
-        """Add up the sizes of all files that are there."""
-        return int(self.index.rows["state"]["size"].sum())
+        """Add up the sizes of all files."""
+        return int(self.index.rows[:]["state"]["size"].sum())
 
     def _key(self) -> dict[str, Any]:
         key = {"listing": LISTING_VERSION, "folder": os.fsencode(self.root.absolute()).hex()}
@@ -110,7 +121,7 @@ class FolderSource(IndexedSource):
             yield to_bytes(name), state + UNREAD
 
     def _list_files(self) -> Iterator[tuple[str, Callable[[], os.stat_result]]]:
-        """Yield the name of each file, and what asks the system about it."""
+        """Yield the name of each file, and a function that returns its metadata."""
         if self.chosen is None:
             return find_images(self.root)
         return ((name, (self.root / name).stat) for name in self.chosen)
@@ -124,37 +135,37 @@ class FolderSource(IndexedSource):
     def _hash_content(self) -> str:
         joint = hashlib.sha256()
         rows = [row for _, row in self._add_digests(self.index.records(), joint)]
-        self.index.rows[:] = np.frombuffer(b"".join(rows), self.kind)
+        self.index.rows = np.frombuffer(b"".join(rows), self.kind)
         return joint.hexdigest()
 
     def _write_index(self, folder: Path, before: Index | None) -> dict[str, Any]:
         total, joint, settled = _RecordHash(), hashlib.sha256(), True
 
-        def counted() -> Iterator[Record]:
+        def list_records() -> Iterator[Record]:
             for record in self._records():
                 total.add(record)
                 yield record
 
-        def read() -> Iterator[Record]:
+        def read_records() -> Iterator[Record]:
             nonlocal settled
-            records = _reuse_digests(sort_records(counted(), folder), before)
+            records = _reuse_digests(sort_records(list_records(), folder), before)
             for name, row in self._add_digests(records, joint):
                 settled = settled and not row.startswith(NO_STATE)
                 yield name, row
 
-        write_index(read(), folder)
+        write_index(read_records(), folder)
         return {"state": str(total), "content": joint.hexdigest(), "settled": settled}
 
     def _add_digests(self, records: Iterable[Record], joint: Any) -> Iterator[Record]:
-        """Yield records with the digests of the files, and add all of them to a hash."""
+        """Yield records with the digests of the files, and add the digests to a joint hash."""
         done = 0
         for block in map_in_order(self._digest_all, blocks(records, FILES_AT_ONCE)):
             for name, row, word in block:
-                # Of a file that cannot be read the reason counts.
+                # The error message stands in for the digest of an unreadable file.
                 joint.update(_encode_pair(os.fsencode(to_name(name)), word))
                 yield name, row
             done += len(block)
-            report_progress(f"looking through {self.root.name}", done, self.count)
+            report_progress(f"hashing {self.root.name}", done, self.count)
 
     def _digest_all(self, records: list[Record]) -> list[tuple[bytes, bytes, str]]:
         return [(name, *self._digest(to_name(name), row)) for name, row in records]
@@ -164,32 +175,23 @@ class FolderSource(IndexedSource):
             return row, row[len(NO_STATE) :].hex()
         path = self.root / name
         try:
-            stat = path.stat()  # before it is read: of a change in between the state would be known
+            stat = path.stat()  # before reading, so that a change in between is noticed later
             state = pack_state(stat) if is_settled(stat) else NO_STATE
             digest = hashlib.sha256(_read_file(path)).digest()
-        except Exception as error:  # as when it is read for its pixels
+        except Exception as error:  # decoding treats errors the same way
             return NO_STATE + UNREAD, first_line(error)
         return state + digest, digest.hex()
 
 
 class ZipSource(IndexedSource):
-    """Image files of an open zip.
+    """The image files of an open zip.
 
     Args:
-        path: The file.
-        file: The same, opened.
+        path: Path of the zip.
+        file: The zip, opened for reading.
     """
 
-    kind = np.dtype(
-        [
-            ("header_offset", "<i8"),
-            ("compress_size", "<u8"),
-            ("file_size", "<u8"),
-            ("CRC", "<u4"),
-            ("compress_type", "<u2"),
-            ("flag_bits", "<u2"),
-        ]
-    )
+    kind = np.dtype(ZIP_FIELDS)
     _row = struct.Struct("<qQQLHH")
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
@@ -201,20 +203,22 @@ class ZipSource(IndexedSource):
         self._reading = Lock()
 
     def read(self, place: int) -> bytes:
-        """Return the bytes of one file, unpacked.
+        """Return the unpacked bytes of one file.
 
         Raises:
-            Changed: the zip has changed since it was opened.
+            FileChanged: the zip has changed since it was opened.
+            ValueError: the file is too large, or its compression is not accepted.
         """
         member = zipfile.ZipInfo(self.names[place])
-        for field, value in zip(self.kind.names, self.index.row(place).item(), strict=True):
+        values = self.index.row(place).item()
+        for (field, _), value in zip(ZIP_FIELDS, values, strict=True):
             setattr(member, field, value)
         _check_size(member.file_size)
         if member.compress_type not in COMPRESSIONS:
-            raise ValueError("it is packed by another method than deflate; pack it anew")
-        # zipfile counts what is open of it without a lock.
+            raise ValueError("it is compressed by another method than deflate; compress it again")
+        # zipfile counts its open members without a lock.
         with self._reading, self._archive.open(member) as file:
-            # A size is asked for, as no more is then unpacked than the zip says there is.
+            # With a size, no more is unpacked than the zip declares.
             data = file.read(member.file_size + 1)
         if pack_state(os.fstat(self._file.fileno())) != pack_state(self._before):
             raise FileChanged(f"{self.path} has changed while it was read; start again")
@@ -229,12 +233,12 @@ class ZipSource(IndexedSource):
 
     def _records(self) -> Iterator[Record]:
         try:
-            # Of two members with one name the later counts, as it would if they were unpacked.
+            # The later of two members with the same name counts, as it would after unpacking.
             for member in archive.read_members(self._file):
                 if not member.filename.endswith("/") and is_image(member.filename):
-                    values = (getattr(member, field) for field in self.kind.names)
+                    values = (getattr(member, field) for field, _ in ZIP_FIELDS)
                     yield to_bytes(member.filename), self._row.pack(*values)
-        except Exception as error:  # a list of members can be broken in many ways
+        except Exception as error:  # a directory can be damaged in many ways
             flaw = f"{self.path} is not a readable zip: {first_line(error)}"
             raise InputError(flaw) from None
 
@@ -242,13 +246,13 @@ class ZipSource(IndexedSource):
         return pack_state(self._before).hex()
 
     def _hash_content(self) -> str:
-        """Hash the zip as it is."""
+        """Hash the zip file itself."""
         digest, size, done = hashlib.sha256(), self.total_bytes(), 0
         with self.path.open("rb") as file:
             while block := file.read(1 << 22):
                 digest.update(block)
                 done += len(block)
-                report_progress(f"looking through {self.path.name}", done, size)
+                report_progress(f"hashing {self.path.name}", done, size)
         return digest.hexdigest()
 
     def _write_index(self, folder: Path, before: Index | None) -> dict[str, Any]:
@@ -258,24 +262,26 @@ class ZipSource(IndexedSource):
 
 
 class JoinedSource(ImageSource):
-    """Several sources, whose names are put behind a word for each.
+    """Several sources, whose file names are prefixed by their source.
 
     Args:
-        parts: The sources, by word.
+        parts: The sources, by prefix.
     """
+
+    names: JoinedNames
 
     def __init__(self, parts: Mapping[str, ImageSource]) -> None:
         self.parts = parts
         self.title = " and ".join(part.title for part in parts.values())
 
-    def find_files(self, *, led: bool = False) -> None:
-        """Find the files of all parts.
+    def find_files(self, *, verified: bool = False) -> None:
+        """List the files of all parts.
 
         Raises:
-            InputError: there are none in one of them.
+            InputError: one of them has no images.
         """
         for part in self.parts.values():
-            part.find_files(led=led)
+            part.find_files(verified=verified)
             if not part.names:
                 raise InputError(f"there are no images in {part.title}")
         self.names = JoinedNames({word: part.names for word, part in self.parts.items()})
@@ -286,11 +292,11 @@ class JoinedSource(ImageSource):
         return self.parts[word].read(inner)
 
     def total_bytes(self) -> int:
-        """Add up the parts."""
+        """Add up the sizes of all parts."""
         return sum(part.total_bytes() for part in self.parts.values())
 
     def content_hash(self) -> str:
-        """Hash all parts."""
+        """Hash the content hashes of all parts."""
         joint = hashlib.sha256()
         for word, part in self.parts.items():
             joint.update(_encode_pair(os.fsencode(word), part.content_hash()))
@@ -299,10 +305,10 @@ class JoinedSource(ImageSource):
 
 @contextmanager
 def open_folder(path: str) -> Iterator[ImageSource]:
-    """Open a folder of images, with all below it; links to folders are not followed.
+    """Open a folder of images and its subfolders; links to folders are not followed.
 
     Raises:
-        InputError: it is not there.
+        InputError: the folder does not exist.
     """
     root = Path(path)
     if not root.is_dir():
@@ -312,10 +318,10 @@ def open_folder(path: str) -> Iterator[ImageSource]:
 
 @contextmanager
 def open_zip(path: str) -> Iterator[ImageSource]:
-    """Open a zip of images; nothing is unpacked to the disk.
+    """Open a zip of images; nothing is unpacked to disk.
 
     Raises:
-        InputError: it is not there, or is no zip.
+        InputError: the file does not exist or cannot be opened.
     """
     regular_size(Path(path))
     with ExitStack() as stack:
@@ -328,10 +334,10 @@ def open_zip(path: str) -> Iterator[ImageSource]:
 
 @contextmanager
 def open_joined(paths: Mapping[str, str]) -> Iterator[JoinedSource]:
-    """Open several folders or zips, each behind its word.
+    """Open several folders or zips, by prefix.
 
     Raises:
-        InputError: one is not there.
+        InputError: one of them does not exist or cannot be opened.
     """
     with ExitStack() as stack:
         yield JoinedSource(
@@ -343,7 +349,10 @@ def open_joined(paths: Mapping[str, str]) -> Iterator[JoinedSource]:
 
 
 def find_images(root: Path) -> Iterator[tuple[str, Callable[[], os.stat_result]]]:
-    """Yield each image in a folder and all below it, in any order, and what asks for its state.
+    """Find all images in a folder and its subfolders, in any order.
+
+    Yields:
+        The path relative to ``root``, and a function that returns the file's metadata.
 
     Raises:
         InputError: a folder cannot be listed.
@@ -375,19 +384,19 @@ def find_images(root: Path) -> Iterator[tuple[str, Callable[[], os.stat_result]]
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # links that lead in a circle
+    except OSError:  # a circle of links
         return False
 
 
 def is_image(name: str) -> bool:
-    """Tell whether a file is an image, and not hidden, by its name."""
+    """Tell by its name whether a file is an image and not hidden."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     hidden = any(part.startswith(HIDDEN) for part in parts)
     return bool(parts) and not hidden and parts[-1].lower().endswith(SUFFIXES)
 
 
 class _RecordHash:
-    """A hash of records that does not depend on their order: the sum of their hashes."""
+    """An order-independent hash of records: the sum of their hashes."""
 
     def __init__(self) -> None:
         self._sum = 0
@@ -401,14 +410,16 @@ class _RecordHash:
 
 
 def _reuse_digests(records: Iterable[Record], before: Index | None) -> Iterator[Record]:
-    """Yield sorted records; of those that are as they were before, with their digests."""
+    """Yield sorted records, with the earlier digests of unchanged files."""
     known = iter(()) if before is None else before.records()
     old = next(known, None)
     for name, row in records:
         while old is not None and old[0] < name:
             old = next(known, None)
-        same = old is not None and old[0] == name and old[1].startswith(row[: len(NO_STATE)])
-        yield name, old[1] if same else row
+        if old is not None and old[0] == name and old[1].startswith(row[: len(NO_STATE)]):
+            yield name, old[1]
+        else:
+            yield name, row
 
 
 def _read_file(path: Path) -> bytes:
@@ -418,7 +429,7 @@ def _read_file(path: Path) -> bytes:
 
 def _check_size(size: int) -> None:
     if size > BYTE_LIMIT:
-        raise ValueError(f"{size} bytes are more than the {BYTE_LIMIT} that an image may have")
+        raise ValueError(f"{size} bytes are more than the limit of {BYTE_LIMIT} for an image")
 
 
 def _encode_pair(name: bytes, content: str) -> bytes:

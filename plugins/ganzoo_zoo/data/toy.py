@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians whose true modes are known."""
+"""Toy datasets: mixtures of Gaussians with known modes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Length = Annotated[float, Field(gt=0, le=1e6)]
 
 
 class _Mixture(Dataset):
-    """Base of mixtures of equally likely, equally wide Gaussians."""
+    """Base of mixtures of Gaussians with equal weights and equal standard deviations."""
 
     samples: int = Field(default=100_000, gt=0, le=10_000_000, description="Points to draw.")
     std: Length = Field(description="Standard deviation of each mode.")
 
     @abstractmethod
     def modes(self) -> tuple[Point, ...]:
-        """Return the centres, all of one length."""
+        """Return the centres of the Gaussians, all of the same dimension."""
 
     def read(self) -> Samples:
-        """Draw the points; they are the same each time."""
+        """Draw the points from a fixed seed."""
         import torch
 
         from ganzoo.compute.seeding import make_rng
@@ -34,7 +34,7 @@ class _Mixture(Dataset):
         modes = self.modes()
         memory.require(16 * self.samples * len(modes[0]), f"{self.samples:,} points")
         centres = torch.tensor(modes)
-        # A data set has no seed of its own: the run's seed must not change what is learnt.
+        # The seed is fixed: the run's seed must not change the data.
         rng = make_rng(0, "points")
         chosen = torch.randint(len(centres), (self.samples,), generator=rng)
         noise = torch.randn(self.samples, centres.shape[1], generator=rng)

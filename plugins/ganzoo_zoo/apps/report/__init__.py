@@ -1,53 +1,24 @@
-"""A run as one page: what was trained, how it went, and what came out, in a file of its own.
+"""A run as one self-contained HTML page: what was trained, how it went, and what came out.
 
-``ganzoo report`` is this from the command line, ``--tracker report`` at the end of a training.
+``ganzoo report`` is the command for it; ``--tracker report`` writes it at the end of training.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganzoo.errors import InputError
+from ganzoo_zoo.apps.report.summary import Report
 
 if TYPE_CHECKING:
     from ganzoo.runs.folder import Run
 
 REPORT_FILE = "report.html"
-"""In the run's folder."""
+"""Name of the report in the run's folder."""
 NEIGHBOURS = 8
-"""Fakes beside their nearest training samples, unless another number is asked for."""
+"""Default number of fakes that are shown beside their nearest training samples."""
 MOST_NEIGHBOURS = 32
-
-
-@dataclass(frozen=True)
-class Report:
-    """A report that was written, and what is in it."""
-
-    run: Path
-    file: Path
-    bytes: int
-    finished: bool
-    """Whether all steps were done and the model is there."""
-    step: int
-    """The last step that anything in the run's folder is of."""
-    steps: int
-    """How many were asked for."""
-    curves: tuple[str, ...]
-    """Titles of the plots."""
-    scores: int
-    warnings: int
-    pictures: int
-    """Sample pictures that are in it."""
-    pictures_found: int
-    """Sample pictures that the run has."""
-    surfaces: int
-    """Pictures behind which the discriminator's logits are drawn."""
-    neighbours: int
-    """Fakes that are shown beside their nearest training samples."""
-    missing: tuple[str, ...]
-    """What could not be shown, each with the reason."""
 
 
 def report(
@@ -57,23 +28,23 @@ def report(
     neighbours: int = NEIGHBOURS,
     replace: bool = False,
 ) -> Report:
-    """Write a run as one HTML file that needs no network, whole or not at all.
+    """Write a run as one HTML file that needs no network. The file is written atomically.
 
-    The same run gives the same bytes, with the same packages. What is missing or damaged, such as
-    the data of somebody else's run, is said in the report and does not end it.
+    With the same packages, the same run gives the same bytes. Parts that are missing or damaged,
+    such as the data of somebody else's run, are listed in the report.
 
     Args:
         run: The run, or its folder; the newest run if None.
-        path: The file; ``report.html`` in the run's folder if None, where an older one is replaced.
-        neighbours: Fakes that are shown beside their nearest training samples, at most 32. For 0
-            neither the model nor the data are read.
-        replace: Whether a file that is there may be replaced.
+        path: The file; if None, ``report.html`` in the run's folder, which replaces an older one.
+        neighbours: Number of fakes to show beside their nearest training samples, at most 32. With
+            0, neither the model nor the data are read.
+        replace: Whether to overwrite an existing file at ``path``.
 
     Raises:
-        InputError: there is no such run, its configuration is damaged, or the path does not suit.
+        InputError: there is no such run, its configuration is damaged, or the path is not usable.
     """
     from ganzoo.runs.folder import Run, newest_run
-    from ganzoo.storage.files import user_path
+    from ganzoo.storage.paths import user_path
     from ganzoo_zoo.apps.report.page import write_report
 
     if not 0 <= neighbours <= MOST_NEIGHBOURS:
@@ -86,10 +57,10 @@ def report(
         return write_report(run, run.path / REPORT_FILE, neighbours)
     path = user_path(path)
     if path.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"--out {path}: a report is written to a .html")
+        raise InputError(f"--out {path}: the report must be a .html")
     if path.is_dir():
         raise InputError(f"{path} is a folder; choose another --out")
     if path.exists() and not replace:
-        raise InputError(f"{path} is there already; choose another --out, or add --force")
+        raise InputError(f"{path} already exists; choose another --out, or add --force")
     path.parent.mkdir(parents=True, exist_ok=True)
     return write_report(run, path, neighbours)

@@ -1,4 +1,4 @@
-"""The page: what was found of a run, put into one template."""
+"""The page of the report, rendered from one template."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import escape_text
 from ganzoo.storage.files import write_text
-from ganzoo_zoo.apps.report import Report, charts, text, training
+from ganzoo_zoo.apps.report import charts, text, training
 from ganzoo_zoo.apps.report.collect import ReportData, gather_run
+from ganzoo_zoo.apps.report.summary import Report
 
 if TYPE_CHECKING:
     from ganzoo.runs.folder import Run
@@ -20,18 +21,19 @@ if TYPE_CHECKING:
     from ganzoo_zoo.apps.report.surface import Surface
 
 HERE = Path(__file__).parent
-TEMPLATE, CSS, SCRIPT = "page.html", "page.css", "page.js"
+TEMPLATE, SCRIPT = "page.html", "page.js"
+STYLES = ("../shared/base.css", "page.css")
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A sample picture among others, and what lies behind it."""
+    """A sample picture with its background."""
 
     picture: Picture
     surface: Surface | None
     surface_uri: str
     about: str
-    """What it is, for who does not see it."""
+    """Text alternative of the picture."""
     caption: str
 
 
@@ -66,7 +68,7 @@ def write_report(run: Run, path: Path, neighbours: int) -> Report:
 def _build_frames(found: ReportData) -> list[Frame]:
     what = "Sample picture"
     if found.takes_images:
-        what = "Sources, a row of translations below each row of them,"
+        what = "Source images, with a row of translations below each row,"
     frames = []
     for picture in found.pictures.taken:
         surface = found.surfaces.get(picture.step)
@@ -75,7 +77,7 @@ def _build_frames(found: ReportData) -> list[Frame]:
         if surface:
             span = f"{charts.format_number(surface.low)} to {charts.format_number(surface.high)}"
             caption += f", logits from {span}"
-            about += f", before the discriminator's logits from {span}"
+            about += f", over the discriminator's logits from {span}"
         frames.append(Frame(picture, surface, surface.uri() if surface else "", about, caption))
     return frames
 
@@ -92,7 +94,8 @@ def _render_page(found: ReportData, frames: list[Frame], plots: list[charts.Char
         finalize=_escape_unprintable,
     )
     environment.filters["capitalise"] = text.capitalise
-    css, script = ((HERE / name).read_text(encoding="utf-8") for name in (CSS, SCRIPT))
+    css = "\n".join((HERE / name).read_text(encoding="utf-8") for name in STYLES)
+    script = (HERE / SCRIPT).read_text(encoding="utf-8")
     every = [*plots, *found.scores.charts]
     return environment.get_template(TEMPLATE).render(
         policy=_policy(css, script),
@@ -128,14 +131,14 @@ def _render_page(found: ReportData, frames: list[Frame], plots: list[charts.Char
 
 
 def _escape_unprintable(value: Any) -> Any:
-    """Return a text as it is printed: letters that a reader does not see are written out."""
+    """Escape invisible and unprintable characters in a value of the template."""
     if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
         return value
     return "\n".join(map(escape_text, value.split("\n")))
 
 
 def _policy(css: str, script: str) -> str:
-    """Return what the page may do: show what is in it, and nothing else."""
+    """Return the content security policy, which allows the page's own style and script alone."""
     hashes = [
         base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, script)
     ]

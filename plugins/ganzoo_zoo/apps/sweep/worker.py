@@ -1,8 +1,8 @@
-"""A process that does one run after another: tasks on standard input, news on standard output.
+"""The worker process of a sweep, which trains and judges one run after another.
 
-Both are lines of JSON. When standard input ends, the sweep has, well or not, or asks to stop: a run
-that is under way saves its state. That is the one way to stop it in good order. A scheduler sends
-its signals to the sweep and to each of its processes, and a run that is told twice ends at once.
+It reads a task per line and answers with lines of JSON. When standard input ends, the run under way
+saves its state. This is the only way to stop it in good order: a scheduler signals the sweep and
+each of its processes, and a run that is interrupted twice ends at once.
 """
 
 from __future__ import annotations
@@ -11,40 +11,36 @@ import _thread
 import queue
 import signal
 import sys
-import threading
 from typing import Any
 
 from ganzoo.errors import Interrupted
 from ganzoo.progress import JsonChannel
+from ganzoo_zoo.apps.shared.worker_process import LineReader, block_signals
 
 
-class TaskReader(threading.Thread):
-    """Reads tasks, and notices when there will be no more."""
+class TaskQueue:
+    """Tasks from standard input; at its end the task under way is interrupted."""
 
     def __init__(self) -> None:
-        super().__init__(daemon=True)
         self.tasks: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.busy = False
+        LineReader(self._add, self._end).start()
 
-    def run(self) -> None:
-        """Hand on each line; at the end stop what is under way."""
-        # Without a buffer, whose lock this thread would hold when Python ends.
-        with open(0, "rb", buffering=0, closefd=False) as lines:
-            for line in lines:
-                self.busy = True
-                self.tasks.put(line)
+    def _add(self, line: bytes) -> None:
+        self.busy = True
+        self.tasks.put(line)
+
+    def _end(self) -> None:
         self.tasks.put(None)
         if self.busy:
-            _thread.interrupt_main(signal.SIGTERM)  # as if it had come
+            _thread.interrupt_main(signal.SIGTERM)
 
 
 def main() -> int:
-    """Do tasks until there are no more; return the exit code."""
-    if hasattr(signal, "pthread_sigmask"):  # Windows has none
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    """Do tasks until there are no more, and return the exit code."""
+    block_signals()
     signal.signal(signal.SIGTERM, _raise_interrupt)
-    channel, inbox = JsonChannel(), TaskReader()
-    inbox.start()
+    channel, inbox = JsonChannel(), TaskQueue()
     try:
         while (line := inbox.tasks.get()) is not None:
             news = _do_task(line, channel)
@@ -60,7 +56,7 @@ def _raise_interrupt(signum: int, frame: object) -> None:
 
 
 def _do_task(line: bytes, channel: JsonChannel) -> dict[str, Any]:
-    """Do a task, and return how it ended."""
+    """Do a task, and return its result: scores, or why it failed."""
     import torch
 
     from ganzoo_zoo.apps.sweep.task import Task, describe_error, run_task

@@ -1,33 +1,32 @@
-"""Processes that share the runs of a sweep, each with its own at any time.
+"""A pool of processes that share the runs of a sweep.
 
-A process of its own keeps a run's log, threads and memory apart, and a run that takes its process
-down with it costs no other. Processes are used again: each has to import torch once.
+A separate process isolates the log, the threads and the memory of a run, and a run that crashes its
+process does not affect the others. Processes are reused, so each imports torch only once.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from ganzoo.runs.scores import ScoreRow
+from ganzoo_zoo.apps.shared.worker_process import describe_exit, pipes, start_process
 from ganzoo_zoo.apps.sweep.task import Task
 
 
 @dataclass(frozen=True)
 class Stepped:
-    """A run is so far."""
+    """A run has reached a step."""
 
     name: str
     step: int
@@ -39,25 +38,26 @@ class Ended:
 
     name: str
     seconds: float
+    """How long it took."""
     scores: list[ScoreRow] | None = None
     error: str | None = None
 
 
 class Workers:
-    """A block in which runs are done, several at once; on leaving it no process is left.
+    """Worker processes that do runs in parallel. A context manager: no process outlives the block.
 
-    SIGINT and SIGTERM stop every run, which saves its state, and then the block; a second one ends
-    the processes at once.
+    SIGINT and SIGTERM stop every run, which saves its state, and then the block. A second signal
+    kills the processes at once.
 
     Args:
-        tasks: The runs by name, in the order in which they are begun.
-        count: How many at once.
-        log: File for what processes say that is of no single run.
+        tasks: The runs by name, in the order in which they start.
+        count: Number of processes.
+        log: File for the output of processes that belongs to no single run.
     """
 
     def __init__(self, tasks: Mapping[str, Task], count: int, log: Path) -> None:
         self.signum: int | None = None
-        """The signal that asked to stop."""
+        """The signal that stopped the runs, if any."""
         self._waiting = deque(tasks.items())
         self._log = log
         self._news: queue.SimpleQueue[Stepped | Ended | None] = queue.SimpleQueue()
@@ -87,7 +87,7 @@ class Workers:
             self._log.unlink()
 
     def news(self) -> Iterator[Stepped | Ended]:
-        """Yield what happens, until all runs are done or were stopped."""
+        """Yield news of the runs until all of them are done or were stopped."""
         left = len(self._threads)
         while left:
             if (news := self._news.get()) is None:
@@ -96,7 +96,7 @@ class Workers:
                 yield news
 
     def stop(self) -> None:
-        """Have every run save its state and end, and begin no other."""
+        """Stop every run after it has saved its state, and start no other."""
         if self._stopping:
             return
         self._stopping = True
@@ -131,23 +131,14 @@ class Workers:
 
     def _start_process(self) -> subprocess.Popen[str]:
         with self._log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "ganzoo_zoo.apps.sweep.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-                text=True,
-                encoding="utf-8",
-                start_new_session=True,  # Ctrl-C is for the sweep
-            )
+            process = start_process("ganzoo_zoo.apps.sweep.worker", log)
         self._processes.append(process)
-        if self._stopping:  # it came between being asked and being listed
+        if self._stopping:  # stop() did not see it yet
             _close_stdin(process)
         return process
 
     def _do_task(self, process: subprocess.Popen[str], name: str, task: Task) -> bool:
-        """Have a process do a run, and tell whether it can do another."""
+        """Give a run to a process; return whether the process can do another one."""
         began = time.monotonic()
         for news in _send_task(process, task):
             if "step" in news:
@@ -161,44 +152,31 @@ class Workers:
         if not self._stopping:
             seconds = time.monotonic() - began
             self._news.put(
-                Ended(name, seconds, error=f"{_describe_exit(process.returncode)}; see {self._log}")
+                Ended(name, seconds, error=f"{describe_exit(process.returncode)}; see {self._log}")
             )
         return False
 
 
 def _send_task(process: subprocess.Popen[str], task: Task) -> Iterator[dict[str, Any]]:
-    """Hand a task to a process, and yield what it says, until it ends."""
-    stdin, stdout = _pipes(process)
+    """Send a task to a process, and yield its news until it ends."""
+    stdin, stdout = pipes(process)
     try:
         stdin.write(task.model_dump_json() + "\n")
         stdin.flush()
-    except (BrokenPipeError, ValueError):  # it has ended, or was dismissed
+    except (BrokenPipeError, ValueError):  # the process has ended, or its input is closed
         return
     for line in stdout:
-        if line.endswith("\n"):  # else it was killed while it wrote
+        if line.endswith("\n"):  # otherwise the process was killed while writing
             yield json.loads(line)
 
 
 def _close_stdin(process: subprocess.Popen[str]) -> None:
-    """Have a process save the state of its run and end."""
+    """Close the input of a process, which then saves the state of its run and ends."""
     with contextlib.suppress(BrokenPipeError):
-        _pipes(process)[0].close()
+        pipes(process)[0].close()
 
 
 def _wait_for_end(process: subprocess.Popen[str]) -> None:
-    """Wait for the end of a process."""
     _close_stdin(process)
     process.wait()
-    _pipes(process)[1].close()
-
-
-def _pipes(process: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    return process.stdin, process.stdout
-
-
-def _describe_exit(code: int) -> str:
-    if code < 0:
-        return f"its process was ended by {signal.Signals(-code).name}"
-    return f"its process ended with exit code {code}"
+    pipes(process)[1].close()

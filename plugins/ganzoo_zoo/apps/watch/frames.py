@@ -1,4 +1,4 @@
-"""What was kept of points in the plane while a run trained, read from its folder as it grows."""
+"""The frames of a run on points, read from its folder while it grows."""
 
 from __future__ import annotations
 
@@ -11,23 +11,21 @@ from typing import Any
 
 from ganzoo.errors import InputError
 from ganzoo.runs.metrics import is_number
-from ganzoo.storage.files import read_json
+from ganzoo.storage.json_files import read_json
 from ganzoo_zoo.apps.watch.jsonl_reader import JsonlReader
 
 SIDE = 40
-"""Points of the plane in a row, at the centres of as many squares, at which logits are kept."""
-LEVELS = 255
-"""The highest of the levels between the lowest and the highest logit of a step."""
+"""Grid points per row and column at which logits are stored."""
 UNITS = 65_535
-"""How many units the sides of the square are long, in which points are kept."""
+"""Side of the square in the units of stored points."""
 MOST_POINTS = 400
 MOST_MODES = 10_000
 MOST_FRAMES = 1000
-"""Frames that are kept of a run, about."""
+"""Approximate number of frames that a run stores."""
 
 
 class FrameFiles:
-    """The folder of what is kept of a run, within the run's own.
+    """The files of frames in a run's folder.
 
     Args:
         run: The run's folder.
@@ -40,7 +38,7 @@ class FrameFiles:
 
 
 class Frames:
-    """The frames of a run, as far as its folder was read; whoever made it may have meant harm.
+    """The frames of a run that were read so far. The files are not trusted.
 
     Args:
         run: The run's folder.
@@ -50,15 +48,15 @@ class Frames:
         self._files = FrameFiles(run)
         self._lines = JsonlReader(self._files.frames)
         self.plane: dict[str, Any] | None = None
-        """Where the plane lies, its true modes, and some real points."""
+        """The position of the square, its true modes, and some real points."""
         self.items: list[dict[str, Any]] = []
-        """In the order of their steps."""
+        """The frames in order of their steps."""
 
     def update(self) -> None:
-        """Read what is new.
+        """Read new frames.
 
         Raises:
-            InputError: a file is damaged, or is no regular one.
+            InputError: a file is damaged, or is not a regular file.
         """
         other, rows = self._lines.read()
         if other:
@@ -72,25 +70,24 @@ class Frames:
             self.plane = parse_plane(read_json(self._files.plane))
 
     def after(self, step: int, most: int) -> list[dict[str, Any]]:
-        """Return those of later steps; of more than so many some, evenly chosen, with the last."""
+        """Return at most ``most`` frames after a step, evenly chosen, with the last one."""
         later = [frame for frame in self.items if frame["step"] > step]
         return [later[i] for i in choose_evenly(len(later), most)]
 
 
 def choose_evenly(count: int, most: int) -> list[int]:
-    """Return at most so many places of a list, the first and the last among them."""
+    """Return at most ``most`` indices of a list, evenly spaced, with the first and the last."""
     if count <= most:
         return list(range(count))
     return [round(i * (count - 1) / (most - 1)) for i in range(most)]
 
 
 def parse_frame(row: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what a line says, if it is a frame."""
-    points, surface = (
-        _decode(row.get("points"), 4 * MOST_POINTS),
-        _decode(row.get("surface"), SIDE**2),
-    )
-    low, high = row.get("low"), row.get("high")
+    """Return the frame of a line of JSON; None if the line is not a frame."""
+    points = _decode(row.get("points"), 4 * MOST_POINTS)
+    surface = _decode(row.get("surface"), SIDE**2)
+    low: Any = row.get("low")
+    high: Any = row.get("high")
     if points is None or len(points) % 4 or surface is None or len(surface) != SIDE**2:
         return None
     if not (is_number(low) and is_number(high) and low <= high):
@@ -100,13 +97,14 @@ def parse_frame(row: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def parse_plane(found: Any) -> dict[str, Any]:
-    """Return what a file says of the plane.
+    """Return the description of the plane from its file.
 
     Raises:
-        InputError: it says something else.
+        InputError: the file does not describe a plane.
     """
-    plane = found if isinstance(found, dict) else {}
-    centre, reach, modes = plane.get("centre"), plane.get("reach"), plane.get("modes")
+    plane: dict[str, Any] = found if isinstance(found, dict) else {}
+    centre, modes = plane.get("centre"), plane.get("modes")
+    reach: Any = plane.get("reach")
     real, std = _decode(plane.get("real"), 4 * MOST_POINTS), plane.get("std")
     good = (
         _is_point(centre)
@@ -120,7 +118,7 @@ def parse_plane(found: Any) -> dict[str, Any]:
         and not len(real) % 4
     )
     if not good:
-        raise InputError("what is kept of the plane says nothing of one")
+        raise InputError("the file of the plane does not describe one")
     return {name: plane[name] for name in ("centre", "reach", "modes", "std", "real")}
 
 

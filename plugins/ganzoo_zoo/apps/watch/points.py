@@ -1,7 +1,6 @@
-"""Points in the plane and what the discriminator makes of it, as a page can draw them.
+"""Frames: generated points and the discriminator's logits over the plane, ready to be drawn.
 
-What is kept of a step is a *frame*: a line of JSON with the generated points, and the
-discriminator's logits over the plane, as the text that :mod:`ganzoo_zoo.apps.watch.frames` reads.
+A *frame* shows one step. It is a line of JSON, which :mod:`ganzoo_zoo.apps.watch.frames` reads.
 """
 
 from __future__ import annotations
@@ -11,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ganzoo.errors import GanzooError
 from ganzoo.media import images
-from ganzoo.models.model import evaluation_mode
-from ganzoo_zoo.apps.watch.frames import LEVELS, MOST_POINTS, SIDE, UNITS
+from ganzoo_zoo.apps.shared.surface import compute_levels
+from ganzoo_zoo.apps.watch.frames import MOST_POINTS, SIDE, UNITS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 def has_plane(spec: DataSpec, *, conditional: bool) -> bool:
-    """Tell whether samples are points of the plane, on which a discriminator has one surface."""
+    """Tell whether samples are points of the plane and the discriminator ignores classes."""
     return spec.shape == (2,) and not conditional
 
 
 class Plane:
-    """The square of the plane that is shown: all true modes and real points, with space around.
+    """The square of the plane that is drawn: all true modes and real points, with a margin.
 
     Args:
         real: The training data, points ``(N, 2)``.
@@ -36,12 +36,12 @@ class Plane:
     def __init__(self, real: Samples) -> None:
         self.spec = real.spec
         self.real = real.stored[:MOST_POINTS].float().cpu()
-        held = [self.real, torch.tensor(self.spec.modes or ()).reshape(-1, 2)]
-        self.centre, self.reach = images.find_frame(torch.cat(held))
+        shown = [self.real, torch.tensor(self.spec.modes or ()).reshape(-1, 2)]
+        self.centre, self.reach = images.find_frame(torch.cat(shown))
         self._grid = images.lattice(self.centre, self.reach, SIDE)
 
     def describe(self) -> dict[str, Any]:
-        """Return where it lies and what is real in it, as it is kept beside the frames."""
+        """Return the position of the square, its true modes and its real points, as JSON."""
         return {
             "centre": self.centre.tolist(),
             "reach": self.reach,
@@ -53,34 +53,33 @@ class Plane:
     def make_frame(
         self, step: int, points: Tensor, discriminator: nn.Module
     ) -> dict[str, Any] | None:
-        """Look at a step.
+        """Make the frame of a step.
 
         Args:
-            step: Steps done.
-            points: Generated ones ``(N, 2)``; the first ones are kept.
-            discriminator: From points ``(N, 2)`` to logits; its modes stay as they are.
+            step: Number of finished steps.
+            points: Generated points ``(N, 2)``, of which the first are used.
+            discriminator: From points ``(N, 2)`` to logits; its training mode stays unchanged.
 
         Returns:
-            The line; None where a number is not finite, which the run itself will say.
+            The frame; None if a number is not finite, which the run itself reports.
         """
         points = points[:MOST_POINTS].float().cpu()
-        device = next(discriminator.parameters()).device
-        with evaluation_mode(discriminator), torch.inference_mode():
-            logits = discriminator(self._grid.to(device)).float().cpu().reshape(SIDE**2, -1).mean(1)
-        if not (logits.isfinite().all() and points.isfinite().all()):
+        try:
+            surface = compute_levels(discriminator, self._grid, SIDE)
+        except GanzooError:
             return None
-        low, high = logits.min(), logits.max()
-        levels = ((logits - low) / (high - low).clamp(min=1e-12) * LEVELS).round()
+        if not points.isfinite().all():
+            return None
         return {
             "step": step,
             "points": self._pack(points),
-            "surface": _encode(levels.numpy().astype("u1").tobytes()),
-            "low": float(low),
-            "high": float(high),
+            "surface": _encode(surface.levels.numpy().tobytes()),
+            "low": surface.low,
+            "high": surface.high,
         }
 
     def _pack(self, points: Tensor) -> str:
-        """Return points as whole numbers within the square; those beyond it lie on its edge."""
+        """Encode points as whole numbers within the square; points outside move to its edge."""
         units = ((points - self.centre) / self.reach).clamp(-1, 1).add(1).div(2).mul(UNITS).round()
         return _encode(units.numpy().astype("<u2").tobytes())
 

@@ -1,8 +1,8 @@
-"""The page's server: what it answers, and what it refuses.
+"""The web server of the page.
 
-Whoever reaches it may look. To act takes the key that the printed address ends in, which browsers
-send nobody; a page of another origin has no key, and is refused besides. A name that leads here by
-somebody else's doing (DNS rebinding) is refused too.
+Anyone who can reach the server may look. Actions need the key at the end of the printed address,
+which browsers never send to a server, and must come from this origin. Unknown host names are
+refused, as a protection against DNS rebinding.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ from urllib.parse import parse_qs, urlsplit
 from ganzoo.cli.common import note
 from ganzoo.errors import GanzooError, InputError
 from ganzoo_zoo.apps.watch.choices import list_choices, placeholders, resolve_choices
-from ganzoo_zoo.apps.watch.commands import CONTINUE, PAUSE, STEP, STOP
+from ganzoo_zoo.apps.watch.control_words import CONTINUE, PAUSE, STEP, STOP
 from ganzoo_zoo.apps.watch.state import Card, Dashboard
 from ganzoo_zoo.apps.watch.workers import Busy, Unknown
 
 HERE = Path(__file__).parent
 FILES = {
     "/": ("page.html", "text/html; charset=utf-8"),
+    "/base.css": ("../shared/base.css", "text/css; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/charts.js": ("charts.js", "text/javascript; charset=utf-8"),
@@ -43,10 +44,11 @@ FILES = {
     "/form.js": ("form.js", "text/javascript; charset=utf-8"),
 }
 KEY_HEADER = "X-Ganzoo-Key"
-"""The header that has the key."""
+"""The request header for the key."""
 LONGEST_BODY = 1 << 16
+"""The most bytes of a request."""
 LARGEST_PICTURE = 1 << 25
-"""Bytes of a picture that is shown."""
+"""The most bytes of a picture that is shown."""
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SECONDS_OF_SILENCE = 30
 HEADERS = {
@@ -64,7 +66,7 @@ JSON = "application/json"
 
 
 class Refused(Exception):
-    """A request that is not met."""
+    """A request is refused."""
 
     def __init__(self, status: HTTPStatus, message: str) -> None:
         super().__init__(message)
@@ -72,15 +74,15 @@ class Refused(Exception):
 
 
 class Server(ThreadingHTTPServer):
-    """Serves a page of a board.
+    """Serves the page of a dashboard.
 
     Args:
-        board: What is shown.
-        host: Name or address that it is bound to; where that is no loopback, nobody can act.
-        port: 0 for any that is free.
+        board: The dashboard.
+        host: Name or address to listen on; actions are possible on loopback addresses only.
+        port: Port to listen on; 0 for any free port.
 
     Raises:
-        InputError: there is no such address here, or its port is taken.
+        InputError: this machine does not have the address, or the port is taken.
     """
 
     daemon_threads = True
@@ -102,43 +104,43 @@ class Server(ThreadingHTTPServer):
             raise InputError(_describe_bind_error(error, host, port)) from None
 
     def server_bind(self) -> None:
-        """Bind without asking a name server what this machine is called."""
+        """Bind without looking up this machine's name, which may take long."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.host, self.server_address[1]
 
     @property
     def address(self) -> str:
-        """Where the page is; with the key, if it can act."""
+        """Address of the page, with the key if actions are possible."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.server_port}/" + (f"#{self.key}" if self.can_act else "")
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say in a line what went wrong; that a browser has gone is nothing to be said."""
+        """Print a failed request in one line; closed connections are ignored."""
         error = sys.exc_info()[1]
         if not isinstance(error, (ConnectionError, TimeoutError)):
             note(f"a request failed: {type(error).__name__}: {error}")
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers one browser's requests."""
+    """Answers the requests of one connection."""
 
     server: Server
     protocol_version = "HTTP/1.1"
     timeout = SECONDS_OF_SILENCE
 
     def version_string(self) -> str:
-        """Say no more than what this is."""
+        """Return the server's name without versions."""
         return "ganzoo"
 
     def log_message(self, *args: Any) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
-        """Show something."""
+        """Answer a GET request, which shows something."""
         self._answer(self._handle_get)
 
     def do_POST(self) -> None:
-        """Do something."""
+        """Answer a POST request, which acts."""
         self._answer(self._handle_post)
 
     def _answer(self, what: Callable[[], None]) -> None:
@@ -154,7 +156,7 @@ class Handler(BaseHTTPRequestHandler):
         except GanzooError as error:
             self._refuse(HTTPStatus.BAD_REQUEST, "; ".join(str(error).splitlines()))
 
-    # What is shown.
+    # Showing.
 
     def _handle_get(self) -> None:
         url = urlsplit(self.path)
@@ -177,7 +179,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send_resolved(self, match: re.Match[str], query: Mapping[str, str]) -> None:
         names = {word: query.get(word) or None for word in ("loss", "data")}
-        config = resolve_choices(query.get("architecture", ""), **names, settings={})
+        config = resolve_choices(
+            query.get("architecture", ""), names["loss"], names["data"], settings={}
+        )
         self._send_json(
             {
                 "loss": config.loss.name,
@@ -199,13 +203,13 @@ class Handler(BaseHTTPRequestHandler):
         self._send(_read_picture(path), "image/png")
 
     def _send_run_data(self, name: str, what: Callable[[Card], Any]) -> None:
-        """Send something of a run; null of one that was shown until now, as another tab may ask."""
+        """Send data of a run; null for a run that is no longer shown, as another tab may ask."""
         found = self.server.board.read_card(name, what)
         if found is None and not self.server.board.is_known(name):
             raise Refused(HTTPStatus.NOT_FOUND, "there is no such run")
         self._send_json(found)
 
-    # What is done.
+    # Acting.
 
     def _handle_post(self) -> None:
         self._require_key()
@@ -220,7 +224,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.server.board.send_command(match[1], match[2])
             self._send_json({})
         else:
-            raise Refused(HTTPStatus.NOT_FOUND, "there is nothing of that kind to be done")
+            raise Refused(HTTPStatus.NOT_FOUND, "there is no such action")
 
     def _start_run(self, body: Mapping[str, Any]) -> None:
         settings = body.get("settings", {})
@@ -233,7 +237,7 @@ class Handler(BaseHTTPRequestHandler):
             and isinstance(body.get("paused", False), bool)
         )
         if not good:
-            raise Refused(HTTPStatus.BAD_REQUEST, "that asks for no run")
+            raise Refused(HTTPStatus.BAD_REQUEST, "the request does not describe a run")
         instead = names.pop("instead")
         asked = {**names, "settings": settings}
         name = self.server.board.start(asked, instead, paused=body.get("paused", False))
@@ -241,51 +245,49 @@ class Handler(BaseHTTPRequestHandler):
 
     def _read_body(self) -> dict[str, Any]:
         if self.headers.get_content_type() != JSON:
-            raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"a request is {JSON}")
+            raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the request must be {JSON}")
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdecimal()):
-            raise Refused(HTTPStatus.LENGTH_REQUIRED, "a request says how long it is")
+            raise Refused(HTTPStatus.LENGTH_REQUIRED, "the request must give its length")
         if len(length) > 9 or int(length) > LONGEST_BODY:
-            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a request is shorter")
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the request is too long")
         try:
             body = json.loads(self.rfile.read(int(length)))
         except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict):
-            raise Refused(HTTPStatus.BAD_REQUEST, "a request is an object of JSON")
+            raise Refused(HTTPStatus.BAD_REQUEST, "the request must be a JSON object")
         return body
 
-    # Who may.
+    # Permissions.
 
     def _require_host(self) -> None:
-        """Refuse names that are not this server's own, whatever port a tunnel gives it."""
+        """Refuse host names that are not this server's own; any port may be used."""
         with suppress(ValueError):
             name = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
             if name in self.server.names:
                 return
-            # By an address nobody is led anywhere.
+            # DNS rebinding needs a name, so an address is safe.
             if ipaddress.ip_address(name).is_loopback or not self.server.can_act:
                 return
-        raise Refused(HTTPStatus.FORBIDDEN, "open this page by the address that it is served at")
+        raise Refused(HTTPStatus.FORBIDDEN, "open this page at the address where it is served")
 
     def _require_key(self) -> None:
-        """Refuse to act for anybody who has not the key, and for other pages."""
+        """Refuse actions without the key, and from other pages."""
         if not self.server.can_act:
             raise Refused(
-                HTTPStatus.FORBIDDEN, "runs are only looked at here, as this is no loopback address"
+                HTTPStatus.FORBIDDEN, "this page is view-only, as others can reach its address"
             )
         if self.headers.get("Origin") != f"http://{self.headers['Host']}":
-            raise Refused(HTTPStatus.FORBIDDEN, "that page may not act here")
+            raise Refused(HTTPStatus.FORBIDDEN, "another page may not act here")
         key = self.headers.get(KEY_HEADER, "").encode("utf-8", "replace")
         if not hmac.compare_digest(key, self.server.key.encode()):
-            raise Refused(
-                HTTPStatus.FORBIDDEN, "open the address that the terminal shows, with its end"
-            )
+            raise Refused(HTTPStatus.FORBIDDEN, "open the full address that the terminal shows")
 
-    # How it is sent.
+    # Sending.
 
     def _refuse(self, status: HTTPStatus, message: str) -> None:
-        self.close_connection = True  # what was not read of the request is not read as another
+        self.close_connection = True  # unread parts must not be taken for the next request
         self._send(json.dumps({"error": message}).encode(), JSON, status)
 
     def _send_json(self, value: Any) -> None:
@@ -319,10 +321,10 @@ ACTION_PATH = re.compile(
 
 
 def _read_picture(path: Path | None) -> bytes:
-    """Read a sample picture; a link, or what is no picture, leads nowhere."""
+    """Read a sample picture; links and files that are not PNGs are refused."""
     if path is None:
         raise Refused(HTTPStatus.NOT_FOUND, "there is no such picture")
-    # A pipe would never end.
+    # Without O_NONBLOCK, opening a named pipe would wait forever.
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         handle = os.open(path, flags | getattr(os, "O_BINARY", 0))

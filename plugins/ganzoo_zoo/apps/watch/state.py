@@ -19,7 +19,7 @@ from ganzoo.config import RunConfig
 from ganzoo.errors import GanzooError, escape_text, first_line
 from ganzoo.runs.folder import CONFIG_FILE, Run
 from ganzoo_zoo.apps.watch.choices import resolve_choices
-from ganzoo_zoo.apps.watch.commands import STOPPED
+from ganzoo_zoo.apps.watch.control_words import STOPPED
 from ganzoo_zoo.apps.watch.frames import Frames, choose_evenly
 from ganzoo_zoo.apps.watch.run_reader import (
     FINISHED,

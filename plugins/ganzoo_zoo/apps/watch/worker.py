@@ -1,9 +1,8 @@
-"""A process that trains for a page: orders on standard input, news on standard output.
+"""The worker process of the page, which trains one run after another.
 
-Both are lines of JSON. An order is a run to be trained, or a word for one: to pause, to do a step,
-to go on, or to stop. Runs are trained one after another. When standard input ends, the page's
-server has, well or not: what is under way saves its state, so that nothing waits for ever. That and
-the word are the ways to stop it in good order.
+It reads orders from standard input and writes news to standard output, both as lines of JSON. An
+order is a run to train, or a command to a run: pause, step, continue or stop. When standard input
+ends, the server has ended, and the run under way saves its state and stops.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,7 +25,8 @@ from ganzoo.config import RunConfig
 from ganzoo.errors import GanzooError, Interrupted, first_line
 from ganzoo.progress import JsonChannel
 from ganzoo.training.observer import Observer
-from ganzoo_zoo.apps.watch.commands import (
+from ganzoo_zoo.apps.shared.worker_process import LineReader, block_signals
+from ganzoo_zoo.apps.watch.control_words import (
     FAILED,
     FINISHED,
     MAX_TRAINING,
@@ -46,19 +47,19 @@ SECONDS_BETWEEN_FRAMES = 0.15
 
 
 class Stopped(BaseException):
-    """A run was stopped before its first step, which no reader of broken files is to catch."""
+    """A run was stopped before its first step. ``except Exception`` must not catch this."""
 
 
 class RunControl(Observer):
-    """Has a run train as fast as it may, and tells how it goes.
+    """Pauses, steps and stops a run on command, and reports its progress.
 
-    A run rests after an update whose line and picture, if it has any, are written.
+    A run pauses after an update, once its line of metrics and its picture, if any, are written.
 
     Args:
-        name: What news of the run are called by.
-        config: What is trained, as JSON.
-        paused: Whether it waits before its first update.
-        channel: Where its news go.
+        name: Name of the run in news.
+        config: Configuration of the run, as JSON.
+        paused: Whether it pauses before its first update.
+        channel: Channel for news.
     """
 
     def __init__(
@@ -70,18 +71,19 @@ class RunControl(Observer):
         self._channel = channel
         self._changed = threading.Condition()
         self._allowed: int | None = 0 if paused else None
-        """Updates that it may do before it rests; None for all."""
+        """Number of updates before the next pause; None without limit."""
         self._rested_step = -1
         self._stop_requested = False
         self._trainer: Trainer | None = None
+        """The trainer, from :meth:`on_ready` on."""
         self._plane: Plane | None = None
         self._inputs: Any = None
         self._frame_sent_at = 0.0
 
-    # What the other thread calls.
+    # Called by the thread that reads orders.
 
     def apply_command(self, word: str) -> None:
-        """Do as a word says."""
+        """Apply a command: pause, step, continue or stop."""
         with self._changed:
             if word == STOP:
                 self.stopping = True
@@ -93,61 +95,69 @@ class RunControl(Observer):
                 self._allowed = None
             self._changed.notify()
 
-    # What training calls.
+    # Called by training.
 
     def on_ready(self, trainer: Trainer) -> None:
-        """Get to know what is trained, so that points can be looked at between two pictures."""
+        """Keep the trainer, for frames between two pictures."""
+        from ganzoo.training.inputs import draw_picture_inputs
         from ganzoo_zoo.apps.watch.points import Plane, has_plane
 
         self.raise_if_stopping()
         self._trainer = trainer
         if has_plane(trainer.samples.spec, conditional=trainer.conditional):
-            self._plane, self._inputs = Plane(trainer.samples), trainer.picture_inputs()
+            self._plane = Plane(trainer.samples)
+            self._inputs = draw_picture_inputs(trainer.setup, trainer.loader)
 
     def on_start(self, run: Run, config: RunConfig, step: int) -> None:
-        """Tell where the run is."""
+        """Report the folder of the run."""
         self.send_news(run=str(run.path))
 
     def on_step(self, step: int) -> None:
-        """Meet a request to stop, or rest if nothing more follows at this step."""
+        """Stop on request, or pause if neither a line nor a picture follows at this step."""
         if self.stopping and not self._stop_requested:
             self._stop_requested = True
-            _thread.interrupt_main(signal.SIGTERM)  # as if it had come
-        options = self._trainer.options
+            _thread.interrupt_main(signal.SIGTERM)
+        options = self._started.options
         if step % options.log_every and step % options.sample_every:
             self._rest(step)
 
     def on_log(self, row: dict[str, Any]) -> None:
-        """Rest, unless a picture follows."""
-        if row["step"] % self._trainer.options.sample_every:
+        """Pause, unless a picture follows."""
+        if row["step"] % self._started.options.sample_every:
             self._rest(row["step"])
 
     def on_picture(self, step: int, picture: Tensor, layout: str) -> None:
-        """Rest."""
+        """Pause."""
         self._rest(step)
 
     def on_progress(self, what: str, done: int, total: int) -> None:
-        """Tell how far long work is that is no step, and leave it if that is asked for."""
-        if self._trainer is None:  # what is trained stops between two steps
+        """Report the progress of long work before training, and stop on request."""
+        if self._trainer is None:  # training itself stops between two steps
             self.send_news(doing=what, done=done, total=total)
             self.raise_if_stopping()
 
     def on_warning(self, message: str) -> None:
-        """Pass it on."""
+        """Report a warning."""
         self.send_news(warning=message)
 
     def send_news(self, **news: Any) -> None:
-        """Tell news of this run."""
+        """Send news of this run."""
         self._channel.tell(name=self.name, **news)
 
     def raise_if_stopping(self) -> None:
-        """Leave what is not trained yet, if that is asked for."""
+        """Raise :class:`Stopped` if the run has been stopped."""
         if self.stopping:
             raise Stopped
 
+    @property
+    def _started(self) -> Trainer:
+        assert self._trainer is not None  # set by on_ready, before any step
+        return self._trainer
+
     def _rest(self, step: int) -> None:
-        if step in (self._rested_step, self._trainer.options.steps):
-            return  # a snapshot may need a picture of its own, and the last step leads to the end
+        """Pause after a step, if commanded, until the next command."""
+        if step in (self._rested_step, self._started.options.steps):
+            return  # a step may have two pictures, and a run does not pause at its end
         self._rested_step = step
         with self._changed:
             resting = self._allowed == 0 and not self.stopping
@@ -155,7 +165,7 @@ class RunControl(Observer):
         with self._changed:
             waited = False
             while self._allowed == 0 and not self.stopping:
-                self.send_news(paused=step)  # again where it went on and paused in no time
+                self.send_news(paused=step)  # once per command, even if the run paused again
                 waited = self._changed.wait()
             if self._allowed:
                 self._allowed -= 1
@@ -163,77 +173,71 @@ class RunControl(Observer):
             self.send_news(going=step)
 
     def _send_frame(self, step: int, now: bool) -> None:
-        """Send what points there are now and then, and whenever the run rests."""
+        """Send a frame if the run pauses or if the last frame is old enough."""
         if self._plane is None or not (
             now or time.monotonic() - self._frame_sent_at > SECONDS_BETWEEN_FRAMES
         ):
             return
-        from ganzoo.models.model import generate_stored
+        from ganzoo.models.generation import generate
 
-        state = self._trainer.state
+        state = self._started.state
         try:
-            points = generate_stored(state.generator_ema.module, self._inputs, self._plane.spec)
+            points = generate(
+                state.generator_ema.module, self._inputs, self._plane.spec, stored=True
+            )
         except GanzooError:
-            return  # it diverges, which the run itself will say
+            return  # the run diverges, and reports it itself
         if frame := self._plane.make_frame(step, points, state.discriminator):
             self.send_news(frame=frame)
         self._frame_sent_at = time.monotonic()
 
 
-class OrderReader(threading.Thread):
-    """Reads orders, and notices when there will be no more."""
+class OrderQueue:
+    """Orders from standard input; at its end the run under way is stopped."""
 
     def __init__(self, channel: JsonChannel) -> None:
-        super().__init__(daemon=True)
         self.runs: queue.SimpleQueue[RunControl | None] = queue.SimpleQueue()
         self._channel = channel
         self._controls: dict[str, RunControl] = {}
+        LineReader(lambda line: self._handle(json.loads(line)), self._end).start()
 
-    def run(self) -> None:
-        """Hand on each order; at the end stop what is under way."""
-        # Without a buffer, whose lock this thread would hold when Python ends.
-        with open(0, "rb", buffering=0, closefd=False) as lines:
-            for line in lines:
-                self._handle_order(json.loads(line))
-        for pace in list(self._controls.values()):
-            pace.apply_command(STOP)
-        self.runs.put(None)
+    def forget(self, control: RunControl) -> None:
+        """Forget a run that has ended."""
+        self._controls.pop(control.name, None)
 
-    def forget(self, pace: RunControl) -> None:
-        """Let go of a run that has ended."""
-        self._controls.pop(pace.name, None)
-
-    def _handle_order(self, order: dict[str, Any]) -> None:
+    def _handle(self, order: Mapping[str, Any]) -> None:
+        control = self._controls.get(order["name"])
         if "config" in order:
-            pace = RunControl(order["name"], order["config"], order["paused"], self._channel)
-            self._controls[pace.name] = pace
-            self.runs.put(pace)
-        elif pace := self._controls.get(order["name"]):
-            pace.apply_command(order["word"])
+            control = RunControl(order["name"], order["config"], order["paused"], self._channel)
+            self._controls[control.name] = control
+            self.runs.put(control)
+        elif control is not None:
+            control.apply_command(order["word"])
+
+    def _end(self) -> None:
+        for control in list(self._controls.values()):
+            control.apply_command(STOP)
+        self.runs.put(None)
 
 
 def main() -> int:
-    """Train until there are no more orders; return the exit code."""
-    if hasattr(signal, "pthread_sigmask"):  # Windows has none
-        # Ctrl-C and schedulers are for the server, whose end is heard here in any case.
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    channel = JsonChannel()
-    inbox = OrderReader(channel)
-    inbox.start()
+    """Train until there are no more orders, and return the exit code."""
+    block_signals()
+    inbox = OrderQueue(JsonChannel())
     keep_freed_memory()
     torch.set_num_threads(max(1, torch.get_num_threads() // MAX_TRAINING))
-    while (pace := inbox.runs.get()) is not None:
-        ended = _train_run(pace)
-        inbox.forget(pace)
-        pace.send_news(**ended)
+    while (control := inbox.runs.get()) is not None:
+        ended = _train_run(control)
+        inbox.forget(control)
+        control.send_news(**ended)
     return 0
 
 
-def _train_run(pace: RunControl) -> dict[str, Any]:
+def _train_run(control: RunControl) -> dict[str, Any]:
     """Train a run, and return how it ended."""
     try:
-        pace.raise_if_stopping()
-        start(RunConfig.model_validate(pace.config), observer=pace)
+        control.raise_if_stopping()
+        start(RunConfig.model_validate(control.config), observer=control)
     except (Interrupted, Stopped):
         return {"ended": STOPPED}
     except GanzooError as error:

@@ -1,25 +1,23 @@
-"""Runs that are trained for a page, each in a process of its own, and what is known of them.
+"""The runs that train for the page, each in its own process.
 
-Processes are used again: each has to import torch once.
+Processes are reused, so each imports torch only once.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import GanzooError, excerpt
-from ganzoo_zoo.apps.watch.commands import (
+from ganzoo_zoo.apps.shared.worker_process import describe_exit, pipes, start_process
+from ganzoo_zoo.apps.watch.control_words import (
     CONTINUE,
     FAILED,
     FINISHED,
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
     from ganzoo.config import RunConfig
 
 PATIENCE = 60.0
-"""Seconds that a process may take to save the state of its run."""
+"""Seconds that a process has to save the state of its run."""
 
 STARTING, PAUSING, PAUSED, STOPPING = "starting", "pausing", "paused", "stopping"
 ENDS = (FINISHED, STOPPED, FAILED)
@@ -46,31 +44,31 @@ ALLOWED_COMMANDS = {
     PAUSED: (STEP, CONTINUE, STOP),
     STOPPING: (),
 }
-"""What a run may be told once it has begun."""
+"""The commands that a run accepts in each state, once it has started."""
 STATES_AFTER = {
     PAUSE: (PAUSING, PAUSED),
     CONTINUE: (TRAINING,),
     STOP: (STOPPING, *ENDS),
     STEP: (),
 }
-"""In which states a word changes nothing, as somebody else has said it before."""
+"""The states in which a command is ignored, because another tab has sent it before."""
 
 
 class Busy(GanzooError):
-    """What is asked for cannot be done now."""
+    """A request cannot be met at the moment."""
 
 
 class Unknown(GanzooError):
-    """There is no such run, or none that is trained here."""
+    """There is no such run, or it is not trained here."""
 
 
 class TrainingRun:
-    """A run that is trained for the page, as far as its process has told.
+    """A run that trains for the page, as its process reports it.
 
     Args:
-        name: What news of it are called by.
-        config: What is trained.
-        paused: Whether it waits before its first update.
+        name: Name of the run on the page.
+        config: Configuration of the run.
+        paused: Whether it pauses before its first update.
     """
 
     def __init__(self, name: str, config: RunConfig, *, paused: bool) -> None:
@@ -78,34 +76,34 @@ class TrainingRun:
         self.config = config
         self.state = STARTING
         self.paused = paused
-        """Whether it is to rest as soon as it is ready."""
+        """Whether it pauses as soon as it is ready."""
         self.path: Path | None = None
-        """Its folder, once there is one."""
+        """Folder of the run, once it exists."""
         self.message = ""
-        """Why it failed, or what it does before its first step."""
+        """Why the run failed, or what it does before its first step."""
         self.warnings: deque[str] = deque(maxlen=WARNINGS)
         self.frame: dict[str, Any] | None = None
-        """The last points that it sent."""
+        """The last frame that the run sent."""
 
     @property
     def allowed_commands(self) -> tuple[str, ...]:
-        """What it may be told."""
+        """The commands that the run accepts now."""
         if self.state == STARTING:
             return (CONTINUE if self.paused else PAUSE), STOP
         return ALLOWED_COMMANDS.get(self.state, ())
 
     @property
     def is_awaiting_folder(self) -> bool:
-        """Whether its folder may appear at any time."""
+        """Whether its folder does not exist yet but may appear at any time."""
         return self.path is None and not self.is_over
 
     @property
     def is_over(self) -> bool:
-        """Whether it is over, well or not."""
+        """Whether it has ended, successfully or not."""
         return self.state in ENDS
 
     def take_news(self, news: Mapping[str, Any]) -> None:
-        """Note what its process says."""
+        """Update the run by a message from its process."""
         if "frame" in news:
             self.frame = parse_frame(news["frame"])
         elif "run" in news:
@@ -128,17 +126,16 @@ class TrainingRun:
             self.state = TRAINING
 
     def mark_lost(self, code: int) -> None:
-        """Note that its process has ended without a word."""
+        """Mark the run as failed because its process ended unexpectedly."""
         if not self.is_over:
-            how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-            self.state, self.message = FAILED, f"its process {how}"
+            self.state, self.message = FAILED, describe_exit(code)
 
 
 class TrainingProcesses:
-    """The processes that train for a page.
+    """The processes that train for the page.
 
     Args:
-        lock: Held while what is known of a run changes.
+        lock: Held while the state of a run changes.
     """
 
     def __init__(self, lock: threading.RLock) -> None:
@@ -146,14 +143,14 @@ class TrainingProcesses:
         self._processes: list[_Process] = []
 
     def start(self, run: TrainingRun, instead: TrainingRun | None = None) -> None:
-        """Have a run trained.
+        """Start a run.
 
         Args:
             run: The run.
-            instead: One that is stopped for it, if it is not over yet.
+            instead: A run to stop in its favour, unless it is over.
 
         Raises:
-            Busy: as many are trained as may be.
+            Busy: no process is free.
         """
         process = next((each for each in self._processes if each.has_run(instead)), None)
         if process is not None and instead is not None:
@@ -163,21 +160,21 @@ class TrainingProcesses:
         process.train(run)
 
     def send_command(self, run: TrainingRun, word: str) -> None:
-        """Pass a word on to a run.
+        """Send a command to a run.
 
         Raises:
-            Busy: it can do no such thing now.
+            Busy: the run does not accept the command in its state.
         """
         if run.state in STATES_AFTER[word]:
             return
         if word not in run.allowed_commands:
-            raise Busy(f"a run that is {run.state} cannot do that: {word}")
+            raise Busy(f"cannot {word} a run that is {run.state}")
         for process in self._processes:
             if process.has_run(run):
                 process.send_command(run, word)
 
     def close(self) -> None:
-        """End every process; what they train saves its state before."""
+        """End every process after its run has saved its state."""
         with self._lock:
             processes = list(self._processes)
         for process in processes:
@@ -191,7 +188,7 @@ class TrainingProcesses:
         found = next((each for each in self._processes if not each.is_busy), None)
         if found is None:
             if len(self._processes) >= MAX_TRAINING:
-                raise Busy(f"{MAX_TRAINING} runs are trained here already: stop one first")
+                raise Busy(f"{MAX_TRAINING} runs are training here already: stop one first")
             found = _Process(self._lock)
             self._processes.append(found)
         return found
@@ -201,15 +198,7 @@ class _Process:
     def __init__(self, lock: threading.RLock) -> None:
         self._lock = lock
         self._runs: dict[str, TrainingRun] = {}
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "ganzoo_zoo.apps.watch.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            text=True,
-            encoding="utf-8",
-            start_new_session=True,  # Ctrl-C is for the server
-        )
+        self._process = start_process("ganzoo_zoo.apps.watch.worker")
         self._reader = threading.Thread(target=self._read_news, daemon=True)
         self._reader.start()
 
@@ -237,7 +226,7 @@ class _Process:
 
     def close_stdin(self) -> None:
         with contextlib.suppress(OSError):
-            _pipe(self._process.stdin).close()
+            pipes(self._process)[0].close()
 
     def wait(self, until: float) -> None:
         try:
@@ -248,28 +237,25 @@ class _Process:
         self._reader.join()
 
     def _send_order(self, **order: Any) -> None:
-        # Of a process that has ended the reader learns, and says so of its runs.
+        # If the process has ended, the reader notices and marks its runs as failed.
+        stdin, _ = pipes(self._process)
         with contextlib.suppress(OSError, ValueError):
-            _pipe(self._process.stdin).write(json.dumps(order) + "\n")
-            _pipe(self._process.stdin).flush()
+            stdin.write(json.dumps(order) + "\n")
+            stdin.flush()
 
     def _read_news(self) -> None:
-        for line in _pipe(self._process.stdout):
+        _, stdout = pipes(self._process)
+        for line in stdout:
             if not line.endswith("\n"):
-                break  # it was killed while it wrote
+                break  # the process was killed while writing
             news = json.loads(line)
             with self._lock:
                 if (run := self._runs.get(news["name"])) is not None:
                     run.take_news(news)
                     if run.is_over:
                         del self._runs[run.name]
-        _pipe(self._process.stdout).close()
+        stdout.close()
         code = self._process.wait()
         with self._lock:
             for run in self._runs.values():
                 run.mark_lost(code)
-
-
-def _pipe(pipe: IO[str] | None) -> IO[str]:
-    assert pipe is not None
-    return pipe

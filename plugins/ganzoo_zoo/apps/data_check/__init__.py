@@ -1,0 +1,1 @@
+"""The application behind ``ganzoo data check``, which inspects a dataset before training."""

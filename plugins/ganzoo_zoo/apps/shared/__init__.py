@@ -1,0 +1,1 @@
+"""Code and styles that several applications share."""
