@@ -87,6 +87,6 @@ def check_options(component: Component) -> None:
     for name, field in cls.model_fields.items():
         require(
             bool(field.description),
-            f"option '{name}' needs a description: Field(..., description='...')",
+            f"option '{name}' needs a description: Field(default=..., description='...')",
         )
     require(cls.__doc__ is not None, "the class needs a docstring: 'ganzoo show' prints it")
