@@ -13,8 +13,9 @@ from ganzoo.errors import InputError
 from ganzoo.progress import send_progress_to
 from ganzoo.registry import DATASET
 from ganzoo.resolve import change_resumed_config, choose_data, resolve
+from ganzoo.runs.folder import Run
 from ganzoo.runs.shared import create_shared_run, open_shared_run
-from ganzoo.storage.files import user_path
+from ganzoo.storage.paths import user_path
 
 if TYPE_CHECKING:
     from ganzoo.distributed import Processes

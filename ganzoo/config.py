@@ -15,7 +15,7 @@ from ganzoo.errors import InputError
 from ganzoo.protocols.dataset import DataSpec
 from ganzoo.protocols.loss import Recipe
 from ganzoo.registry import Entry, Kind
-from ganzoo.storage.files import flatten, read_json
+from ganzoo.storage.json_files import flatten, read_json
 
 Config = TypeVar("Config", bound="RunConfig")
 

@@ -11,7 +11,7 @@ from ganzoo.component import parse_options
 from ganzoo.config import PREFIXES, ComponentChoice, RunConfig, TrainSettings, versions
 from ganzoo.errors import InputError, did_you_mean
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, Kind
-from ganzoo.storage.files import user_path
+from ganzoo.storage.paths import user_path
 
 if TYPE_CHECKING:
     from ganzoo.protocols.dataset import DataSpec

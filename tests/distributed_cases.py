@@ -24,7 +24,7 @@ from ganzoo.errors import GanzooError
 from ganzoo.evaluation.scoring import evaluate
 from ganzoo.registry import DATASET
 from ganzoo.resolve import resolve
-from ganzoo.storage.files import save_tensors
+from ganzoo.storage.tensors import save_tensors
 from ganzoo.training import prepare
 from ganzoo.training.prepare import build_trainer
 from ganzoo_zoo.data import image_source, sources

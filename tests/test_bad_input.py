@@ -28,7 +28,9 @@ from ganzoo.media.images import grid, resize, to_uint8
 from ganzoo.models.generation import MAX_NUMBERS
 from ganzoo.models.size_check import build_on_meta
 from ganzoo.protocols.dataset import LARGEST_SAMPLE, DataSpec
-from ganzoo.storage.files import append_line, load_tensors, read_json, sha256
+from ganzoo.storage.files import sha256
+from ganzoo.storage.json_files import append_line, read_json
+from ganzoo.storage.tensors import load_tensors
 from ganzoo.training import checkpoint
 from ganzoo_zoo.data import sources
 from ganzoo_zoo.data.files import ImageFolder, ImageZip

@@ -14,8 +14,10 @@ from markdown_it import MarkdownIt
 
 from ganzoo.cards import front_matter, sections
 from ganzoo.cards.card import build_card, merge_card
+from ganzoo.cards.markdown import code, prose
+from ganzoo.cards.readme import Readme
 from ganzoo.config import ComponentChoice, InitialModel, ModelConfig
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, escape_text
 from ganzoo.protocols.dataset import DataSpec
 from ganzoo.resolve import resolve
 from ganzoo.runs.scores import ScoreRow
@@ -57,9 +59,8 @@ def row(metric="fid[digits-cnn]", value=12.25, **changes):
 
 
 def section_texts(text):
-    """Return the text of each block by its name."""
-    pieces = sections.parse(front_matter.split(text)[1])[1]
-    return {piece.name: piece.text for piece in pieces if piece.name}
+    """Return the text of each section by its name."""
+    return {name: section.text for name, section in Readme.parse(text).sections.items()}
 
 
 def headings(text):
@@ -433,11 +434,8 @@ def test_hostile_names_break_neither_metadata_nor_structure():
 @SETTINGS
 @given(st.text(max_size=40))
 def test_any_name_is_shown_as_it_is_in_one_cell(name):
-    from ganzoo.cards.markdown import code, prose, table
-    from ganzoo.errors import escape_text
-
     for shown in (code(name), prose(name)):
-        tokens = MARKDOWN.parse(table(("a", "b"), [(shown, "end")]))
+        tokens = MARKDOWN.parse(f"| a | b |\n| --- | --- |\n| {shown} | end |")
         cells = [token for token in tokens if token.type == "inline"][2:]
         assert len(cells) == 2
         text = "".join(child.content for child in cells[0].children if child.type != "html_inline")

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import ganzoo
-from ganzoo.storage.files import JSON_LIMIT
+from ganzoo.storage.json_files import JSON_LIMIT
 from tiny import sealed
 
 

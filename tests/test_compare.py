@@ -193,7 +193,7 @@ def test_damaged_scores_are_refused_by_name(runs, tmp_path, refused, text):
     shutil.copytree(runs[0].model, "alone")
     Path("alone/scores.json").write_text(text)
     message = refused("compare", sealed(Path("alone")))
-    assert re.match("Error: alone/scores.json (cannot be read as JSON|holds no scores)", message)
+    assert re.match("Error: alone/scores.json (cannot be read as JSON|contains no scores)", message)
 
 
 def test_torn_lines_are_passed_over(judged, runs):

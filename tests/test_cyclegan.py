@@ -11,7 +11,7 @@ from torch import nn
 import ganzoo
 from ganzoo import DataSpec, GeneratorInput
 from ganzoo.errors import InputError
-from ganzoo.storage.files import load_tensors
+from ganzoo.storage.tensors import load_tensors
 from ganzoo.training.checkpoint import steps as checkpoint_steps
 from ganzoo_zoo.families.cyclegan import CycleGAN
 from ganzoo_zoo.families.cyclegan.networks import ByClass, ImagePool

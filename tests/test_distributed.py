@@ -24,7 +24,7 @@ from ganzoo.errors import InputError
 from ganzoo.evaluation.scoring import evaluate
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.runs.folder import Run
-from ganzoo.storage.files import load_tensors
+from ganzoo.storage.tensors import load_tensors
 from ganzoo.training.batch_order import BalancedOrder, BatchOrder
 from ganzoo.training.batches import BatchLoader
 from test_training import content

@@ -17,7 +17,8 @@ from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d
 import ganzoo_zoo.metrics.fidelity
 from ganzoo import registry
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.storage.files import save_tensors, sha256
+from ganzoo.storage.files import sha256
+from ganzoo.storage.tensors import save_tensors
 from ganzoo.testing import feature_extractor_checks
 
 CPU = torch.device("cpu")

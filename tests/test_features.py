@@ -21,7 +21,7 @@ from ganzoo.evaluation.scoring import evaluate
 from ganzoo.progress import send_progress_to
 from ganzoo.protocols.evaluator import Evaluator, Score
 from ganzoo.runs.scores import read_logged_scores
-from ganzoo.storage.files import cache_folder
+from ganzoo.storage.cache import cache_folder
 from ganzoo.storage.mapped_array import MappedArray
 
 CODE = """

@@ -14,7 +14,8 @@ from ganzoo.compute import memory
 from ganzoo.errors import InputError
 from ganzoo.evaluation.compare import compare
 from ganzoo.models.write import write_model
-from ganzoo.storage.files import JSON_LIMIT, load_tensors, save_tensors
+from ganzoo.storage.json_files import JSON_LIMIT
+from ganzoo.storage.tensors import load_tensors, save_tensors
 from tiny import TINY, sealed
 
 

@@ -719,7 +719,7 @@ def test_what_a_person_writes_in_the_folder_stays(hub, publish, folder):
     result = publish(folder, NAME)
 
     assert result.code == 0
-    assert "takes the place of that on the Hub" in result.err
+    assert "replaces that on the Hub" in result.err
     assert card_of(hub).endswith(f"{BY_HAND}And more.\n")
 
 

@@ -27,7 +27,7 @@ from ganzoo.api import resume
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
 from ganzoo.media.images import find_frame, scatter, to_uint8
 from ganzoo.runs.folder import Run
-from ganzoo.storage.files import append_line
+from ganzoo.storage.json_files import append_line
 from ganzoo_zoo.apps.report import charts, history, page, pictures, report
 from ganzoo_zoo.apps.report.logits import compute_logits
 from ganzoo_zoo.apps.report.surface import SIDE, Surface, compute_surface, read_surface
@@ -93,7 +93,7 @@ def test_a_report_says_what_was_trained_and_how_it_went(digits, tiny_run):
         sum(p.numel() for p in net.parameters()) for net in (model.generator, model.discriminator)
     ]
     assert facts["Parameters"] == f"generator {counts[0]:,}, discriminator {counts[1]:,}"
-    assert facts["fingerprint of the data"] == tiny_run.config().data_fingerprint
+    assert facts["data fingerprint"] == tiny_run.config().data_fingerprint
     assert facts["Time"]
     assert done.finished
     assert (done.step, done.steps, done.pictures, done.pictures_found) == (4, 4, 3, 3)
@@ -180,7 +180,7 @@ def test_fakes_stand_above_their_nearest_training_samples(digits, tiny_run):
         assert all("Training image" in each.one("img").attributes["alt"] for each in near)
     said = texts(digits[1].one(id="neighbours"), "p")[0]
     assert "all 1,797 training images" in said
-    assert "Training images are" in said
+    assert "median distance of a training image" in said
 
 
 def test_the_same_run_gives_the_same_bytes(ring, tmp_path):
@@ -318,7 +318,7 @@ def test_a_run_without_the_tracker_shows_the_surface_that_its_model_has(ring, tm
     (shown,) = tree.one(id="stage").all("img", class_="surface")
     with_tracker = parsed(ring.path / "report.html").one(id="stage").all("img", class_="surface")
     assert shown.attributes["src"] == with_tracker[-1].attributes["src"], "the same at the end"
-    assert "--tracker report keeps its logits at each picture" in tree.text
+    assert "--tracker report records logits at each picture" in tree.text
     assert done.surfaces == 1
 
 
@@ -350,7 +350,9 @@ def test_translations_stand_beside_what_they_resemble(tmp_path):
     assert done.missing == ()
     assert done.neighbours == 4
     assert tree.one(id="neighbours").all("p")[0].text.startswith("Translations of training images")
-    assert "a row of sources, and below it what they became" in tree.one(id="samples").text
+    assert (
+        "Rows of source images, each above the averaged generator's" in tree.one(id="samples").text
+    )
     assert "Logits of the last discriminator" not in texts(tree, "h3")
     command = "".join(tree.one(id="again").all("pre")[0].texts())
     assert str(tmp_path / "domains") in command, "the path that leads there"
@@ -362,7 +364,7 @@ def test_a_run_of_no_steps_has_a_report(tmp_path):
     assert done.finished
     assert (done.step, done.pictures, done.scores) == (0, 1, 0)
     assert "Time" not in pairs(tree)
-    assert "It was not judged yet." in tree.one(id="scores").text
+    assert "There are no scores yet." in tree.one(id="scores").text
     assert not tree.all(id="controls"), "there is nothing to go through"
 
 
@@ -371,7 +373,7 @@ def test_an_interrupted_run_says_so_and_how_to_go_on(tmp_path):
         ganzoo.train(**DIGITS, trackers=["report"], observer=Stopper(3), out=tmp_path / "run")
     file = tmp_path / "run" / "report.html"
     tree = parsed(file)
-    assert "Not finished: 3 of 4 steps were seen. There is no model yet." in texts(tree, "p")
+    assert "Not finished: step 3 of 4. There is no model yet." in texts(tree, "p")
     assert f"ganzoo train --resume {tmp_path / 'run'}" in tree.one(id="again").text
     assert "has no model yet" in tree.one(id="missing").text
     whole = ganzoo.train(**DIGITS, trackers=["report"], out=tmp_path / "whole")
@@ -406,7 +408,7 @@ def test_warnings_and_going_back_are_said(ring, tmp_path):
     assert done.warnings == 2
     assert texts(parsed(done.file).one(class_="warnings"), "li") == [
         "The generator collapses at step 4",
-        "The run diverged and went back to a checkpoint 2 times, with lower learning rates.",
+        "The run diverged and returned to a checkpoint 2 times, with lower learning rates.",
     ]
 
 
@@ -433,7 +435,7 @@ def test_data_that_are_gone_or_changed_are_said(tmp_path, ganzoo_cli):
     shutil.rmtree(tmp_path / "photos")
     result = ganzoo_cli("report", run.path)
     assert (result.code, result.out) == (0, f"{run.path / 'report.html'}\n")
-    assert result.err.startswith("not in it: the training data: ")
+    assert result.err.startswith("not in the report: the training data: ")
     tree = parsed(run.path / "report.html")
     assert "the training data: " in tree.one(id="missing").text
     assert tree.one(id="stage").all("img"), "and the rest is there"
@@ -478,7 +480,7 @@ def test_a_run_whose_plugin_is_gone_is_shown_without_what_only_that_knows(ring, 
     config["loss"] |= {"package": "zoo-of-ada", "name": "mine"}
     (run.path / "config.json").write_text(json.dumps(config))
     tree = parsed(report(run, neighbours=0).file)
-    assert "The command cannot be written here" in tree.one(id="again").text
+    assert "The command is not known here" in tree.one(id="again").text
     assert "zoo-of-ada" in tree.one(id="again").text
     assert "mine" in tree.one(id="options").text
 
@@ -678,7 +680,7 @@ def test_many_points_of_a_curve_become_means_and_their_range():
     assert history.downsample(curve, 50) == [(2 * i + 0.5, 0.5, 0.0, 1.0) for i in range(50)]
     chart = charts.draw_curves("many", {"x": {step: float(step % 7) for step in range(5000)}})
     assert len(chart.data["curves"][0]["steps"]) <= charts.MOST_POINTS
-    assert "means of steps" in chart.note
+    assert "means over neighbouring steps" in chart.note
 
 
 @pytest.mark.parametrize(
@@ -686,7 +688,7 @@ def test_many_points_of_a_curve_become_means_and_their_range():
     [
         ([1.0, 2.0, 3.0], ""),
         ([1.0, 2.0, 1e6], "logarithmic scale"),
-        ([-1.0, 2.0, 1e30], "logarithmic scale but for values near 0"),
+        ([-1.0, 2.0, 1e30], "logarithmic scale, linear near 0"),
         ([0.0, 0.0], ""),
         ([-1e299, 1e299], ""),
     ],
@@ -702,7 +704,7 @@ def test_more_curves_than_colours_can_be_told_apart():
     chart = charts.draw_curves("terms", curves)
     assert len(chart.lines) == charts.MOST_CURVES
     assert len({(line.colour, line.dashed) for line in chart.lines}) == charts.MOST_CURVES
-    assert "4 more curves are not drawn" in chart.note
+    assert "4 more curves are not shown" in chart.note
 
 
 # The tracker ----------------------------------------------------------------------------------

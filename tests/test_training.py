@@ -21,7 +21,7 @@ from ganzoo.protocols.architecture import GeneratorInput
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.protocols.loss import Discriminator
 from ganzoo.resolve import resolve
-from ganzoo.storage.files import load_tensors
+from ganzoo.storage.tensors import load_tensors
 from ganzoo.training import checkpoint
 from ganzoo.training.batch_order import BalancedOrder
 from ganzoo.training.inputs import count_columns, draw_picture_inputs, draw_step_inputs

@@ -20,7 +20,8 @@ from ganzoo.models.folder import write_manifest
 from ganzoo.resolve import resolve
 from ganzoo.runs.folder import Run
 from ganzoo.storage import files
-from ganzoo.storage.files import load_tensors, save_tensors, sha256
+from ganzoo.storage.files import sha256
+from ganzoo.storage.tensors import load_tensors, save_tensors
 from ganzoo.training.observer import Observer
 from tiny import TINY, Stopper
 

@@ -26,7 +26,7 @@ from ganzoo import DataSpec, Samples
 from ganzoo.api import resume
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.runs.folder import Run
-from ganzoo.storage.files import append_line, drop_lines_after
+from ganzoo.storage.json_files import append_line, drop_lines_after
 from ganzoo_zoo.apps.watch import state as boards
 from ganzoo_zoo.apps.watch.choices import list_choices, placeholders, resolve_choices
 from ganzoo_zoo.apps.watch.frames import MOST_POINTS, SIDE, UNITS, Frames, parse_frame

@@ -12,7 +12,7 @@ from ganzoo.cli.describe import describe_component, describe_model
 from ganzoo.cli.plugins import own_commands
 from ganzoo.errors import InputError, PluginError, did_you_mean, escape_text
 from ganzoo.registry import AUGMENTATION, COMMAND, KINDS, TRACKER
-from ganzoo.storage.files import user_path
+from ganzoo.storage.paths import user_path
 
 
 def register(app: typer.Typer) -> None:

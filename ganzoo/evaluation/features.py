@@ -25,7 +25,7 @@ from ganzoo.protocols.evaluator import (
 )
 from ganzoo.registry import FEATURE_EXTRACTOR
 from ganzoo.storage.cache import get_or_make_tensors
-from ganzoo.storage.files import user_path
+from ganzoo.storage.paths import user_path
 
 CACHE = "features"
 """Folder of the cache for the features of reals."""

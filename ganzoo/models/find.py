@@ -8,7 +8,7 @@ from ganzoo.errors import InputError
 from ganzoo.models.folder import ModelFolder
 from ganzoo.runs.file_names import MANIFEST_FILE
 from ganzoo.runs.folder import Run, newest_run
-from ganzoo.storage.files import user_path
+from ganzoo.storage.paths import user_path
 
 if TYPE_CHECKING:
     from pathlib import Path

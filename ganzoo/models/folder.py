@@ -16,7 +16,8 @@ from ganzoo.errors import InputError
 from ganzoo.runs.file_names import CONFIG_FILE, FILE_NAME, LIMITS, MANIFEST_FILE
 from ganzoo.runs.folder import Run
 from ganzoo.runs.scores import SCORES_FILE, ScoreRow, read_logged_scores, read_scores
-from ganzoo.storage.files import manifest, read_json, regular_size, sha256, to_json, write_text
+from ganzoo.storage.files import manifest, regular_size, sha256, write_text
+from ganzoo.storage.json_files import read_json, to_json
 
 
 class FileRecord(BaseModel):

@@ -24,7 +24,7 @@ from ganzoo.models.size_check import MAX_TENSORS, build_on_meta, limit_tensors
 from ganzoo.nn import fuse
 from ganzoo.registry import ARCHITECTURE, LOSS
 from ganzoo.runs.file_names import DISCRIMINATOR_FILE, GENERATOR_FILE
-from ganzoo.storage.files import load_tensors, max_header_size
+from ganzoo.storage.tensors import load_tensors, max_header_size
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,9 @@ from ganzoo.runs.file_names import (
     PICTURE_FILE,
 )
 from ganzoo.runs.scores import ScoreRow, write_scores
-from ganzoo.storage.files import atomic_folder, save_tensors, to_json, write_text
+from ganzoo.storage.files import atomic_folder, write_text
+from ganzoo.storage.json_files import to_json
+from ganzoo.storage.tensors import save_tensors
 
 if TYPE_CHECKING:
     from torch import nn

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ganzoo.protocols.architecture import Architecture, GeneratorInput
 from ganzoo.protocols.dataset import DataSpec
-from ganzoo.storage.files import load_tensors, save_tensors
+from ganzoo.storage.tensors import load_tensors, save_tensors
 from ganzoo.testing.common import explain_errors, require, seeded
 from ganzoo.testing.networks import (
     COUNT,

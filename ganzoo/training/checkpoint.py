@@ -19,15 +19,9 @@ from torch.optim import Optimizer
 
 from ganzoo.compute.loss_scale import LossScale
 from ganzoo.errors import GanzooError, InputError, first_line
-from ganzoo.storage.files import (
-    atomic_folder,
-    load_tensors,
-    manifest,
-    read_json,
-    save_tensors,
-    to_json,
-    write_text,
-)
+from ganzoo.storage.files import atomic_folder, manifest, write_text
+from ganzoo.storage.json_files import read_json, to_json
+from ganzoo.storage.tensors import load_tensors, save_tensors
 from ganzoo.training.ema import MovingAverage
 
 FORMAT = 1

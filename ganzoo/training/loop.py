@@ -25,7 +25,8 @@ from ganzoo.models.generation import generate
 from ganzoo.models.write import write_model
 from ganzoo.protocols.dataset import Samples
 from ganzoo.protocols.tracker import METRICS_FILE
-from ganzoo.storage.files import drop_lines_after, flush, remove_leftovers
+from ganzoo.storage.files import flush, remove_leftovers
+from ganzoo.storage.json_files import drop_lines_after
 from ganzoo.training import checkpoint
 from ganzoo.training.health import Health
 from ganzoo.training.inputs import count_columns, draw_picture_inputs

@@ -25,11 +25,11 @@ def check_preconditions(setup: TrainingSetup, samples: Samples) -> None:
         InputError: the options contradict each other, the data do not fit the components, or the
             machine has too little memory.
     """
+    check_memory(setup)  # first, because architectures name the options that do not fit the data
     check_options(setup)
     check_augmentations(setup)
     if setup.conditional:
         check_classes(require_labels(samples), setup)
-    check_memory(setup)
 
 
 def check_options(setup: TrainingSetup) -> None:

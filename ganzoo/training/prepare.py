@@ -38,7 +38,7 @@ class PreparedRun:
     config: RunConfig
     """Its configuration, with the fingerprint of the data."""
     trainer: Trainer
-    snapshots: Snapshots | None
+    snapshots: Snapshots | None = None
     """Scores the run while it trains; None if the run is not scored."""
 
 
@@ -64,7 +64,11 @@ def prepare_run(
         raise InputError(f"the data of {resumed.path} have changed since it was started")
     config = config.model_copy(update={"data_fingerprint": samples.fingerprint})
     trainer = build_trainer(config, samples, starting_weights)
-    return PreparedRun(config, trainer, build_snapshots(config, trainer))
+    if not config.train.eval_every:
+        return PreparedRun(config, trainer)
+    from ganzoo.training.snapshots import Snapshots  # brings feature extractors with it
+
+    return PreparedRun(config, trainer, Snapshots(config, trainer))
 
 
 def build_trainer(
@@ -147,15 +151,6 @@ def build_trainer_from_components(
         is_balanced=architecture.takes_images,
     )
     return Trainer(setup, loader, order, partial(build_state, setup, starting_weights))
-
-
-def build_snapshots(config: RunConfig, trainer: Trainer) -> Snapshots | None:
-    """Build what scores the run while it trains, if the run is to be scored."""
-    if not config.train.eval_every:
-        return None
-    from ganzoo.training.snapshots import Snapshots
-
-    return Snapshots(config, trainer)
 
 
 def build_trackers(config: RunConfig) -> dict[str, Tracker]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import first_line
 from ganzoo.protocols.tracker import METRICS_FILE, TrackedRun, Tracker
-from ganzoo.storage.files import append_line, drop_lines_after
+from ganzoo.storage.json_files import append_line, drop_lines_after
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

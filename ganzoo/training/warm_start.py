@@ -17,15 +17,10 @@ from ganzoo.models.size_check import build_on_meta
 from ganzoo.registry import ARCHITECTURE, DATASET, LOSS
 from ganzoo.resolve import resolve
 from ganzoo.runs.file_names import CONFIG_FILE, DISCRIMINATOR_FILE, GENERATOR_FILE
-from ganzoo.storage.files import (
-    atomic_folder,
-    atomic_path,
-    flatten,
-    load_tensors,
-    regular_size,
-    sha256,
-)
+from ganzoo.storage.files import atomic_folder, atomic_path, regular_size, sha256
+from ganzoo.storage.json_files import flatten
 from ganzoo.storage.paths import is_absolute
+from ganzoo.storage.tensors import load_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -21,7 +21,7 @@ from typing import Any
 
 import ganzoo
 from ganzoo.media import images
-from ganzoo.storage.files import append_line
+from ganzoo.storage.json_files import append_line
 
 SETS = ("ring", "grid")
 SAMPLES = 2500

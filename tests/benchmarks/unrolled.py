@@ -23,7 +23,7 @@ from ganzoo.media import images
 from ganzoo.models.generation import generate
 from ganzoo.protocols.dataset import Samples
 from ganzoo.resolve import resolve
-from ganzoo.storage.files import append_line
+from ganzoo.storage.json_files import append_line
 from ganzoo.training.inputs import draw_picture_inputs
 from ganzoo.training.prepare import build_trainer
 

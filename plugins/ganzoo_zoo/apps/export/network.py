@@ -12,7 +12,7 @@ from ganzoo import GeneratorInput, Model
 from ganzoo.compute.seeding import make_rng
 from ganzoo.models.generation import generate
 from ganzoo.models.inputs import cycle_classes
-from ganzoo.storage.files import to_json
+from ganzoo.storage.json_files import to_json
 from ganzoo_zoo.apps.export.formats import BATCH
 
 SEED = 0

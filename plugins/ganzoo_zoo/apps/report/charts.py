@@ -1,7 +1,7 @@
-"""Plots as SVG of the page: their colours are the page's own, and follow its theme.
+"""Plots as inline SVG in the colours of the page, so that they follow its theme.
 
-Matplotlib draws them. What it writes as CSS becomes attributes, because a page that lets no style
-in but its own has no use for more, and colours that stand for the page's become its variables.
+Matplotlib draws them. Its CSS becomes SVG attributes, because the page's security policy forbids
+inline styles, and placeholder colours become the page's CSS variables.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 INCHES = (5.0, 2.9)
 POINTS = 72
-"""Units of an SVG in an inch."""
+"""Units of an SVG per inch."""
 MOST_POINTS = 400
-"""Points of a curve; of more, means of those that follow one another."""
+"""The most points of a curve; longer curves are averaged over neighbouring steps."""
 MOST_CURVES = 10
 FEW = 30
-"""Points of a curve that are dots too."""
+"""Curves with at most this many points are drawn with dots."""
 COLOURS = 8
-"""Of curves, one after another; those that follow are dashed."""
+"""Number of curve colours; further curves reuse them with dashed lines."""
 WIDE = 1000.0
-"""How many times the usual size values may have before a scale becomes logarithmic."""
+"""Ratio of the largest to the median magnitude above which the scale is logarithmic."""
 BINS = 32
 
 SVG = "http://www.w3.org/2000/svg"
@@ -50,13 +50,13 @@ THEME = {
     MARK: "var(--mark)",
     **{line: f"var(--line-{i})" for i, line in enumerate(LINES)},
 }
-"""Colours that are drawn with, and what they are in the page."""
+"""Placeholder colours for drawing, and the page's colours that replace them."""
 ATTRIBUTES = {
     *("fill", "fill-opacity", "opacity", "stroke", "stroke-dasharray", "stroke-dashoffset"),
     *("stroke-linecap", "stroke-linejoin", "stroke-opacity", "stroke-width", "text-anchor"),
 }
-"""Properties of CSS that are attributes too."""
-STYLE = {
+"""CSS properties that are also SVG attributes."""
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 10.5,
     "axes.edgecolor": RULE,
@@ -85,13 +85,13 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Line:
-    """What the page shows of a curve beside the plot."""
+    """The legend entry of a curve."""
 
     name: str
     colour: int
     dashed: bool
     last: str
-    """Its last value, in words."""
+    """The last value, as text."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,11 @@ class Chart:
     svg: str
     lines: tuple[Line, ...]
     about: str
-    """What is to be seen, in words."""
+    """Text alternative of the plot."""
     note: str
-    """What is to be known to read it; empty if nothing is."""
+    """A hint for reading the plot, or empty."""
     data: Mapping[str, Any]
-    """What the page's script needs: where steps are in the picture, and the values."""
+    """Data for the page's script: the positions of steps in the picture, and the values."""
 
 
 def draw_curves(
@@ -118,10 +118,10 @@ def draw_curves(
     """Draw curves over the steps.
 
     Args:
-        title: Of the plot.
-        curves: By name; the first ten are drawn.
-        marked: Steps at which a curve has a ring, by its name.
-        salt: What tells the plot from others of the page with the same title.
+        title: Title of the plot.
+        curves: Curves by name, of which the first ``MOST_CURVES`` are drawn.
+        marked: The step to mark with a ring, by name of the curve.
+        salt: Distinguishes plots with the same title on a page.
     """
     shown = dict(list(curves.items())[:MOST_CURVES])
     points = {name: downsample(curve, MOST_POINTS) for name, curve in shown.items()}
@@ -132,13 +132,14 @@ def draw_curves(
             if (step := (marked or {}).get(name)) is not None:
                 axes.plot([step], [shown[name][step]], "o", ms=9, mfc="none", mec=MARK, mew=1.6)
         axes.set_xlabel("step")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        locator: Any = axes.xaxis.get_major_locator()  # a MaxNLocator, by default
+        locator.set_params(integer=True)
         svg, place = _write_svg(figure, axes)
     notes = [scale] if scale else []
     if any(len(curve) > MOST_POINTS for curve in shown.values()):
-        notes.append("lines are means of steps that follow one another, bands their range")
+        notes.append("lines are means over neighbouring steps, bands show their range")
     if len(curves) > MOST_CURVES:
-        notes.append(f"{len(curves) - MOST_CURVES} more curves are not drawn")
+        notes.append(f"{len(curves) - MOST_CURVES} more curves are not shown")
     return Chart(
         title,
         svg,
@@ -162,7 +163,7 @@ def draw_curves(
 
 
 def draw_histogram(title: str, values: Mapping[str, Tensor]) -> Chart:
-    """Draw how often some numbers come, several sets of them over one another."""
+    """Draw the histograms of several sets of numbers over one another."""
     import torch
 
     everything = torch.cat(list(values.values())).double()
@@ -199,7 +200,7 @@ def draw_histogram(title: str, values: Mapping[str, Tensor]) -> Chart:
 
 
 def format_number(value: float) -> str:
-    """Write a number with four digits that count."""
+    """Format a number with four significant digits."""
     return f"{value:.4g}".replace("e+", "e").replace("-", "−")
 
 
@@ -208,8 +209,7 @@ def _figure(salt: str) -> Iterator[tuple[Figure, Axes]]:
     from matplotlib import rc_context, style
     from matplotlib.figure import Figure
 
-    # Whatever a person has set up for their own figures changes nothing here. Names within the
-    # picture follow from the salt, so that two of a page share none.
+    # The user's matplotlib settings must not matter. The salt makes ids unique within the page.
     with (
         style.context("default", after_reset=True),
         rc_context({**STYLE, "svg.hashsalt": salt}),
@@ -223,7 +223,7 @@ def _figure(salt: str) -> Iterator[tuple[Figure, Axes]]:
 
 
 def _choose_scale(axes: Axes, values: Sequence[float]) -> str:
-    """Choose the scale of the values, and say which if it is not the usual one."""
+    """Choose the scale of the value axis, and describe it unless it is linear."""
     sizes = sorted(abs(value) for value in values if value)
     if not sizes or sizes[-1] <= WIDE * (usual := statistics.median(sizes)):
         return ""
@@ -231,7 +231,7 @@ def _choose_scale(axes: Axes, values: Sequence[float]) -> str:
         axes.set_yscale("log")
         return "logarithmic scale"
     axes.set_yscale("symlog", linthresh=10 * usual)
-    return "logarithmic scale but for values near 0"
+    return "logarithmic scale, linear near 0"
 
 
 def _draw_line(axes: Axes, i: int, points: Sequence[tuple[float, ...]], *, single: bool) -> None:
@@ -250,7 +250,7 @@ def _draw_line(axes: Axes, i: int, points: Sequence[tuple[float, ...]], *, singl
 
 
 def _write_svg(figure: Figure, axes: Axes) -> tuple[str, dict[str, Any]]:
-    """Return the SVG, and where its steps are: those at both sides, and the sides in its units."""
+    """Return the SVG, and the steps at its left and right sides with the sides' positions."""
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     box, height = axes.get_window_extent(), INCHES[1] * POINTS
@@ -261,7 +261,7 @@ def _write_svg(figure: Figure, axes: Axes) -> tuple[str, dict[str, Any]]:
 
 
 def _apply_theme(text: str, span: tuple[float, float]) -> str:
-    """Return an SVG without CSS, in the page's colours, with a line that the script can move."""
+    """Return an SVG without CSS, in the page's colours, with a cursor line for the script."""
     root = ElementTree.fromstring(text)
     for part in root.iter():
         for name, value in _parse_style(part.attrib.pop("style", "")):
@@ -291,7 +291,7 @@ def _parse_style(style: str) -> Iterator[tuple[str, str]]:
 
 
 def _drop_unused(root: ElementTree.Element) -> None:
-    """Drop sheets of style, descriptions, and names that nothing refers to."""
+    """Remove style sheets, metadata, and ids without references."""
     text = ElementTree.tostring(root, encoding="unicode")
     used = set(re.findall(r"url\(#([^)]+)\)", text)) | set(re.findall(r'href="#([^"]+)"', text))
     for parent in list(root.iter()):
@@ -308,13 +308,13 @@ def _has_used_id(part: ElementTree.Element, used: set[str]) -> bool:
 
 
 def _describe_curves(curves: Mapping[str, Curve]) -> str:
-    """Say what a plot shows, for who does not see it."""
-    said = []
+    """Return the text alternative of a plot."""
+    parts = []
     for name, curve in curves.items():
         (first, begins), (last, ends) = min(curve.items()), max(curve.items())
         low, high = min(curve.values()), max(curve.values())
-        said.append(
-            f"{name}: {format_number(begins)} at step {first}, {format_number(ends)} at step {last}, "
-            f"between {format_number(low)} and {format_number(high)}."
+        parts.append(
+            f"{name}: {format_number(begins)} at step {first}, {format_number(ends)} at step "
+            f"{last}, between {format_number(low)} and {format_number(high)}."
         )
-    return " ".join(said)
+    return " ".join(parts)

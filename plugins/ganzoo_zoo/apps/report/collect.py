@@ -1,9 +1,10 @@
-"""All that is found of a run for its report; what is missing or damaged is said."""
+"""Collection of a run's data for its report; missing or damaged parts are listed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ganzoo.errors import GanzooError
@@ -19,13 +20,15 @@ from ganzoo_zoo.apps.report.tracker_files import TrackerFiles
 if TYPE_CHECKING:
     from ganzoo.config import RunConfig
     from ganzoo.runs.folder import Run
+    from ganzoo.runs.metrics import Curve
+    from ganzoo.runs.scores import ScoreRow
 
 Found = TypeVar("Found")
 
 
 @dataclass
 class ReportData:
-    """What there is of a run."""
+    """The data of a run for its report."""
 
     run: Run
     config: RunConfig
@@ -35,13 +38,14 @@ class ReportData:
     analysis: ModelAnalysis
     scores: scores.Scores
     surfaces: dict[int, Surface]
-    """Of the pictures that are shown, by their steps."""
+    """Logits behind the pictures of points, by step."""
     machine: dict[str, str]
     missing: list[str] = field(default_factory=list)
+    """What could not be read, each with the reason."""
 
     @property
     def takes_images(self) -> bool:
-        """Whether its generator takes images; it does not if its package is not here to ask."""
+        """Whether its generator takes images; False if its package is not installed."""
         try:
             return self.config.architecture.build(ARCHITECTURE).takes_images
         except GanzooError:
@@ -49,33 +53,34 @@ class ReportData:
 
 
 def gather_run(run: Run, neighbours: int) -> ReportData:
-    """Find all that there is of a run.
+    """Collect the data of a run.
 
     Args:
         run: The run.
-        neighbours: As for :func:`ganzoo_zoo.apps.report.report`.
+        neighbours: See :func:`ganzoo_zoo.apps.report.report`.
 
     Raises:
-        ganzoo.errors.InputError: its configuration is damaged.
+        ganzoo.errors.InputError: the configuration of the run is damaged.
     """
     config = run.config()
     missing: list[str] = []
 
-    def tried(what: str, read: Callable[[], Found], otherwise: Found) -> Found:
+    def try_read(what: str, read: Callable[[], Found], default: Found) -> Found:
         try:
             return read()
         except (GanzooError, OSError) as error:
             missing.append(f"{what}: {error}")
-            return otherwise
+            return default
 
-    kept = TrackerFiles(run.path)
-    logits = tried("logits", kept.read_logits, {})
-    logged = tried(
+    files = TrackerFiles(run.path)
+    no_logits: dict[str, Curve] = {}
+    logits = try_read("logits", files.read_logits, no_logits)
+    logged = try_read(
         "curves and warnings",
         lambda: history.read_history(run.path / METRICS_FILE, config.train, logits),
         History(),
     )
-    logged.warnings += tried("warnings", kept.read_warnings, [])
+    logged.warnings += try_read("warnings", files.read_warnings, [])
     drawn = pictures.list_steps(run)
     progress = training.find_progress(run, config, logged.last_step, max(drawn, default=0))
     taken = pictures.gather_pictures(run, [] if progress.best is None else [progress.best])
@@ -84,13 +89,13 @@ def gather_run(run: Run, neighbours: int) -> ReportData:
     if neighbours:
         seen = nearest_and_logits.analyse_model(run, neighbours)
         missing += seen.missing
-    rows = tried("scores", lambda: read_logged_scores(run.scores), [])
+    no_rows: list[ScoreRow] = []
+    rows = try_read("scores", lambda: read_logged_scores(run.scores), no_rows)
     surfaces: dict[int, Surface] = {}
     for step in [picture.step for picture in taken.taken]:
         own = seen.surface if step == progress.model else None
-        if (file := kept.surface_path(step)).exists():
-            what = f"the surface of step {step}"
-            own = tried(what, lambda file=file: read_surface(file), own)
+        if (file := files.surface_path(step)).exists():
+            own = try_read(f"the surface of step {step}", partial(read_surface, file), own)
         surfaces |= {} if own is None else {step: own}
     return ReportData(
         run,
@@ -101,6 +106,6 @@ def gather_run(run: Run, neighbours: int) -> ReportData:
         seen,
         scores.gather_scores(rows, progress.best, progress.model),
         surfaces,
-        tried("the machine", kept.read_machine, {}),
+        try_read("the machine", files.read_machine, {}),
         missing,
     )

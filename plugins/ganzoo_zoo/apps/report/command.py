@@ -1,4 +1,4 @@
-"""Write a run as one HTML page: samples through time, curves, scores, and how to do it again."""
+"""The command ``ganzoo report``, which writes a run as one HTML page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from ganzoo.cli.common import Json, note, print_json
 from ganzoo.errors import InputError
-from ganzoo.storage.files import user_path
+from ganzoo.storage.paths import user_path
 from ganzoo_zoo.apps.report import MOST_NEIGHBOURS, NEIGHBOURS, REPORT_FILE
 from ganzoo_zoo.apps.report import report as write
 
@@ -35,24 +35,24 @@ def report(
             min=0,
             max=MOST_NEIGHBOURS,
             metavar="N",
-            help="Fakes that are shown beside their nearest training samples; for 0 neither the "
-            "model nor the data are read.",
+            help="Number of fakes to show beside their nearest training samples; with 0, neither "
+            "the model nor the data are read.",
         ),
     ] = NEIGHBOURS,
     movie: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write the sample pictures through time as well, to a .webp, a .gif or an .mp4.",
+            help="Also write the sample pictures as a movie, to a .webp, a .gif or an .mp4.",
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write a run as one HTML file that needs no network and no server.
 
-    Samples through time, losses, gradient norms and speed, scores with their protocol, the nearest
-    training samples of a few fakes, and all that is needed to do it again.
+    The report shows samples over time, losses, gradient norms and speed, scores with their
+    protocol, the nearest training samples of a few fakes, and how to reproduce the run.
     """
     from ganzoo.cli.progress import ProgressBar
     from ganzoo.media.movies import check_movie_path
@@ -78,4 +78,4 @@ def report(
     if movie is not None:
         print(movie)
     for reason in done.missing:
-        note(f"not in it: {reason}")
+        note(f"not in the report: {reason}")

@@ -1,4 +1,4 @@
-"""What a run logged: curves, warnings, and how long it took."""
+"""The log of a run: curves, warnings, and the duration of training."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ganzoo.runs.metrics import GRADIENT_NORM, LOGITS, NETWORKS, Curve, is_numbe
 from ganzoo.storage.files import regular_size
 
 LONGEST_FILE = 1 << 28
+"""The most bytes of a log."""
 SPEED = "images_per_second"
 LOSSES = {network: f"Loss of the {network}" for network in NETWORKS}
 NORMS = "Gradient norms"
@@ -25,32 +26,32 @@ class History:
     """The lines of ``metrics.jsonl``."""
 
     curves: dict[str, dict[str, Curve]] = field(default_factory=dict)
-    """Curves by name, by the title of their plot, in the order of the plots."""
+    """Curves by plot title and name, in the order of the plots."""
     warnings: list[str] = field(default_factory=list)
     last_step: int = 0
     seconds: float | None = None
-    """From the first step to the last line, all that lay between included; None without lines."""
+    """Time from the first step to the last line, pictures and scores included."""
     speed: float | None = None
-    """Images per second over all of it."""
+    """Mean images per second over this time."""
 
 
 def read_history(path: Path, options: TrainOptions, logits: Mapping[str, Curve]) -> History:
-    """Read what a run logged; nothing if it logged nothing.
+    """Read the log of a run; it may not exist.
 
     Args:
-        path: Its lines.
-        options: How it was trained.
-        logits: Curves of logits that stand elsewhere.
+        path: The log.
+        options: Training options of the run.
+        logits: Curves of logits from another file.
 
     Raises:
-        InputError: something that is not a regular file is in its place, or it is too large.
+        InputError: the log is not a regular file, or is too large.
     """
     titles = (*LOSSES.values(), LOGIT_TITLE, NORMS, SPEED_TITLE)
     history = History({title: {} for title in titles})
     history.curves[LOGIT_TITLE].update(logits)
     if path.exists():
         if regular_size(path) > LONGEST_FILE:
-            raise InputError(f"{path} is larger than any list of metrics")
+            raise InputError(f"{path} is too large for a file of metrics")
         for step, row in read_metrics(path):
             history.last_step = max(history.last_step, step)
             if "warning" in row:
@@ -84,7 +85,7 @@ def _add_row(curves: Mapping[str, dict[str, Curve]], step: int, row: Mapping[str
 
 
 def _estimate_time(history: History, options: TrainOptions) -> None:
-    """Find how long the training took: a line tells the speed since the one before."""
+    """Estimate the duration of training; each line has the speed since the previous one."""
     speeds = history.curves[SPEED_TITLE].get("images", {})
     before, images, seconds = 0, 0, 0.0
     for step, speed in sorted(speeds.items()):
@@ -97,7 +98,11 @@ def _estimate_time(history: History, options: TrainOptions) -> None:
 
 
 def downsample(curve: Curve, most: int) -> list[tuple[float, float, float, float]]:
-    """Return at most so many points of a curve: step, mean, least and greatest of neighbours."""
+    """Average a curve over neighbouring steps to at most ``most`` points.
+
+    Returns:
+        The mean step, the mean, the minimum and the maximum of each group of neighbours.
+    """
     points = sorted(curve.items())
     together = -(-len(points) // most)
     parts = [points[start : start + together] for start in range(0, len(points), together)]
@@ -110,4 +115,4 @@ def downsample(curve: Curve, most: int) -> list[tuple[float, float, float, float
 
 def _mean(numbers: Iterable[float]) -> float:
     listed = list(numbers)
-    return sum(number / len(listed) for number in listed)  # the sum alone may be too large
+    return sum(number / len(listed) for number in listed)  # the plain sum might overflow

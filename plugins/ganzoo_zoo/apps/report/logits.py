@@ -1,4 +1,4 @@
-"""Logits of samples: what a discriminator thinks of them, as it stands."""
+"""A discriminator's logits of samples."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ BATCH = 64
 
 
 def compute_logits(discriminator: nn.Module, samples: Samples, *, conditional: bool) -> Tensor:
-    """Return the logit of each sample ``(N,)`` on the CPU, the mean of those of its parts.
+    """Compute the logit of each sample, ``(N,)`` on the CPU, averaged over patches if any.
 
-    The network is left as it is, and computes in evaluation mode.
+    The network computes in evaluation mode and is not changed.
 
     Args:
         discriminator: From samples to logits, on any device.
-        samples: What it judges.
-        conditional: Whether it is told their classes.
+        samples: The samples to judge; labelled, if the discriminator is conditional.
+        conditional: Whether the discriminator takes labels.
 
     Raises:
         GanzooError: a logit is not finite.
@@ -36,7 +36,10 @@ def compute_logits(discriminator: nn.Module, samples: Samples, *, conditional: b
     with evaluation_mode(discriminator), torch.inference_mode():
         for start in range(0, len(samples), BATCH):
             places = torch.arange(start, min(start + BATCH, len(samples)))
-            labels = samples.labels[places].to(device) if conditional else None
+            labels = None
+            if conditional:
+                assert samples.labels is not None
+                labels = samples.labels[places].to(device)
             D = Discriminator(discriminator, labels)
             logits = D(samples.batch(places).to(device))
             found.append(logits.float().reshape(len(places), -1).mean(1).cpu())

@@ -20,33 +20,36 @@ if TYPE_CHECKING:
 from ganzoo.media.movies import FRAME_MS, check_movie_path, write_movie
 
 HOLD = 2000
-"""Milliseconds, at least, for which the last frame of a training is shown."""
+"""Minimal duration of the last frame, in milliseconds."""
 TRAINING = 10_000
-"""Milliseconds that a training takes, unless its frames would be too quick or too slow."""
+"""Duration of a movie in milliseconds, unless frames would be too short or too long."""
 SLOWEST = 500
+"""Maximal duration of a frame, in milliseconds."""
 CAPTION = 14
-"""Height of the letters below a frame, in pixels."""
+"""Font size of the caption below a frame, in pixels."""
 
 
 def training_movie(run: Run, path: Path) -> int:
-    """Write a run's sample pictures as a movie, with the step below each, and return how many.
+    """Write a run's sample pictures as a movie, with the step below each.
 
-    It takes about ten seconds and rests on the last picture, which is the newest: a run that still
-    trains has a movie as well.
+    The movie takes about ten seconds and holds the last frame. The run may still be training.
 
     Args:
         run: The run, of which ``config.json`` and ``samples/`` are read.
-        path: As for :func:`write_movie`.
+        path: See :func:`ganzoo.media.movies.write_movie`.
+
+    Returns:
+        The number of pictures.
 
     Raises:
-        InputError: there are no pictures, or one cannot be read or has another size than the first.
+        InputError: there are no pictures, or one cannot be read or differs in size or colours.
     """
     from ganzoo.media.images import provenance
 
     check_movie_path(path)
     found = run.pictures()
     if not found:
-        raise InputError(f"{run.path} has no sample pictures yet: there is no movie in it")
+        raise InputError(f"{run.path} has no sample pictures yet, which a movie needs")
     pace = min(SLOWEST, max(FRAME_MS, TRAINING // len(found) // 10 * 10))
     durations = [pace] * len(found)
     durations[-1] = pace * math.ceil(HOLD / pace)
@@ -68,7 +71,7 @@ def _add_captions(pictures: Mapping[int, Path]) -> Iterator[Image]:
         picture = to_pil(load_png(path)[0])
         kind = picture.size, picture.mode
         if first not in (None, kind):
-            raise InputError(f"{path} has another size, or other colours, than those before it")
+            raise InputError(f"{path} differs in size or colours from the pictures before it")
         first = kind
         white = (255,) * len(picture.getbands())
         place = max(picture.width, widest), picture.height + CAPTION + gap

@@ -1,9 +1,10 @@
-"""What a run's model and data show: nearest training samples, logits, and their surface."""
+"""Analysis of a run's model and data: nearest training samples, logits, and their surface."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -33,31 +34,32 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 SEED = 0
-"""Of the fakes: that of ``ganzoo sample``."""
+"""Seed of the fakes, the default of ``ganzoo sample``."""
 NEAREST = 4
 """Training samples beside each fake."""
 REFERENCE = 64
-"""Training samples whose own nearest ones are looked for."""
+"""Training samples whose own nearest neighbours are measured for comparison."""
 JUDGED = 256
-"""Fakes, and training samples, whose logits are drawn, at most."""
+"""The most fakes, and training samples, in the histogram of logits."""
 JUDGED_NUMBERS = 1 << 20
+"""The most numbers of all of these together."""
 FEWEST_JUDGED = 32
-"""They are fewer where they have more numbers than this together, but not fewer than this."""
+"""The fewest of these, even if they exceed ``JUDGED_NUMBERS``."""
 SIDES = (96, 64)
-"""Pixels of the longer side of an image that is shown, of a few and of many."""
+"""Longer side of an image in pixels, if there are at most ``FEW`` fakes, and if there are more."""
 FEW = 8
 LOGIT_TITLE = "Logits of the last discriminator"
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A small image."""
+    """A small image with a caption."""
 
     uri: str
     width: int
     height: int
     about: str
-    """What it is, for who does not see it."""
+    """Text alternative of the image."""
     caption: str = ""
 
 
@@ -66,94 +68,97 @@ class Neighbours:
     """Fakes beside their nearest training samples."""
 
     rows: tuple[tuple[Tile, ...], ...]
-    """Each a fake, and then its nearest training samples."""
+    """Rows of a fake followed by its nearest training samples."""
     translated: bool
     searched: int
     total: int
     mirrored: bool
     """Whether mirrored training samples were searched too."""
     real_distance: str
-    """How far training samples are from each other, in words; empty if unknown."""
+    """Median distance of training samples to their nearest neighbours, as text, or empty."""
 
 
 @dataclass
 class ModelAnalysis:
-    """What was found; what could not be is missing, with the reason."""
+    """The results of an analysis."""
 
     parameters: dict[str, int] = field(default_factory=dict)
-    """By network."""
+    """Number of parameters by network."""
     neighbours: Neighbours | None = None
     logits: Chart | None = None
     surface: Surface | None = None
     missing: list[str] = field(default_factory=list)
+    """What could not be computed, each with the reason."""
 
 
 def analyse_model(run: Run, count: int) -> ModelAnalysis:
-    """Look at a run's model and data.
+    """Analyse a run's model and data.
 
     Args:
         run: The run.
-        count: Fakes that are shown beside their nearest training samples.
+        count: Number of fakes to show beside their nearest training samples.
     """
-    looks = ModelAnalysis()
+    analysis = ModelAnalysis()
     with preserve_rng_state():
-        model = _try(looks, "the model", lambda: load(run))
+        model = _try(analysis, "the model", lambda: load(run))
         if model is None:
-            return looks
+            return analysis
         for word in ("generator", "discriminator"):
-            network = _try(looks, f"the {word}", lambda word=word: getattr(model, word))
+            network = _try(analysis, f"the {word}", partial(getattr, model, word))
             if network is not None:
-                looks.parameters[word] = sum(each.numel() for each in network.parameters())
-        if "discriminator" in looks.parameters and has_surface(
+                analysis.parameters[word] = sum(each.numel() for each in network.parameters())
+        if "discriminator" in analysis.parameters and has_surface(
             model.config.spec, conditional=model.conditional
         ):
-            looks.surface = _try(
-                looks,
+            analysis.surface = _try(
+                analysis,
                 "the discriminator's surface",
                 lambda: compute_surface(model.discriminator, model.config.spec),
             )
-        samples = _try(looks, "the training data", lambda: read_training_samples(model.config))
+        samples = _try(analysis, "the training data", lambda: read_training_samples(model.config))
         if samples is None:
-            return looks
-        made = _try(looks, "samples of the model", lambda: _make_fakes(model, samples, count))
+            return analysis
+        made = _try(analysis, "samples of the model", lambda: _make_fakes(model, samples, count))
         if made is not None:
-            _add_comparisons(looks, model, samples, made, count)
-    return looks
+            _add_comparisons(analysis, model, samples, made, count)
+    return analysis
 
 
 def _add_comparisons(
-    looks: ModelAnalysis, model: Model, samples: Samples, made: Samples, count: int
+    analysis: ModelAnalysis, model: Model, samples: Samples, made: Samples, count: int
 ) -> None:
     if model.config.spec.is_image:
-        looks.neighbours = _try(
-            looks,
+        analysis.neighbours = _try(
+            analysis,
             "the nearest training samples",
             lambda: _find_neighbours(model, samples, made, count),
         )
-    # Translations are made of training samples: beside others, they tell nothing.
-    if "discriminator" in looks.parameters and not model.architecture.takes_images:
-        looks.logits = _try(looks, "logits", lambda: _draw_logits(model, samples, made))
+    # The logits of translations say nothing, because their sources are training samples.
+    if "discriminator" in analysis.parameters and not model.architecture.takes_images:
+        analysis.logits = _try(analysis, "logits", lambda: _draw_logits(model, samples, made))
 
 
-def _try(looks: ModelAnalysis, what: str, find: Callable[[], Found]) -> Found | None:
-    """Return what is found, or say why it is not: code and files may be anybody's."""
+def _try(analysis: ModelAnalysis, what: str, find: Callable[[], Found]) -> Found | None:
+    """Return a result; on an error, which any plugin or file may raise, note it and return None."""
     try:
         return find()
     except GanzooError as error:
-        looks.missing.append(f"{what}: {error}")
+        analysis.missing.append(f"{what}: {error}")
     except Exception as error:
-        looks.missing.append(f"{what}: {type(error).__name__}: {first_line(error)}")
+        analysis.missing.append(f"{what}: {type(error).__name__}: {first_line(error)}")
     return None
 
 
 def _make_fakes(model: Model, samples: Samples, count: int) -> Samples:
-    """Return fakes, at least as many as are asked for, with the class of each if there is one."""
+    """Make at least ``count`` fakes, labelled if the model is conditional."""
     spec = model.config.spec
     if not model.architecture.takes_images:
         count = max(count, min(JUDGED, max(FEWEST_JUDGED, JUDGED_NUMBERS // spec.size)))
         inputs = model.inputs.draw(count, SEED)
         return Samples(spec, model.generate(inputs, stored=True), inputs.labels)
-    # Each class in turn, of sources of the class that follows.
+    assert spec.classes is not None  # domains are classes
+    assert samples.labels is not None
+    # Each class in turn, from source images of the next class.
     labels = cycle_classes(count, spec.classes)
     members = [torch.where(samples.labels == label)[0] for label in range(spec.classes)]
     others = [members[label] for label in ((labels + 1) % spec.classes).tolist()]
@@ -177,7 +182,7 @@ def _find_neighbours(model: Model, samples: Samples, made: Samples, count: int) 
 
     def beside(i: int, rank: int, one: Neighbour) -> Tile:
         label = "" if samples.labels is None else names[int(samples.labels[one.index])]
-        about = f"Training image {one.index}, number {rank + 1} by nearness to image {i + 1}"
+        about = f"Training image {one.index}, neighbour {rank + 1} of image {i + 1}"
         about += f", class {label}" if label else ""
         about += ", mirrored" if one.mirrored else ""
         image = samples.stored[one.index]
@@ -200,8 +205,8 @@ def _find_neighbours(model: Model, samples: Samples, made: Samples, count: int) 
 def _make_tile(image: Tensor, side: int, about: str, caption: str, texts: dict[str, str]) -> Tile:
     height, width = image.shape[1:]
     if (longer := max(height, width)) > side:
-        size = tuple(max(1, round(each * side / longer)) for each in (height, width))
-        image = images.resize(image[None], size)[0]
+        scaled = [max(1, round(each * side / longer)) for each in (height, width)]
+        image = images.resize(image[None], (scaled[0], scaled[1]))[0]
     uri = data_uri(images.to_png(image, texts), "png")
     return Tile(uri, image.shape[2], image.shape[1], about, caption)
 

@@ -2,7 +2,7 @@
   "use strict";
   const named = (id) => document.getElementById(id);
 
-  // Light and dark.
+  // Light and dark theme.
   const root = document.documentElement, theme = named("theme");
   const prefersDark = matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => (root.dataset.theme || (prefersDark.matches ? "dark" : "light")) === "dark";
@@ -15,7 +15,7 @@
   showTheme();
   theme.hidden = false;
 
-  // Plots: a line at a step, and the values there.
+  // Plots: a cursor at a step, and the values there.
   const plots = JSON.parse(named("plots").textContent).map((plot, i) => {
     const figure = named(`plot-${i}`), svg = figure.querySelector("svg");
     return {
@@ -76,7 +76,7 @@
     time.addEventListener("input", () => { stop(); go(Number(time.value)); });
     play.addEventListener("click", () => {
       if (timer) { stop(); return; }
-      // Moving pictures are slowed down for who asks for less motion.
+      // Play more slowly if the user prefers reduced motion.
       const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
       if (shown === frames.length - 1) go(0);
       play.textContent = "Pause";
@@ -88,7 +88,7 @@
     if (best) best.addEventListener("click", () => { stop(); go(nearest(Number(best.dataset.step))); });
   }
 
-  // What lies behind the points.
+  // The discriminator's logits behind the points.
   const surfaces = named("surfaces");
   if (surfaces) {
     surfaces.closest("p").hidden = false;
@@ -97,7 +97,7 @@
     });
   }
 
-  // A pointer over a plot shows what was when; a click takes the pictures there.
+  // Pointing at a plot shows the values of a step; a click shows its picture.
   for (const plot of plots) {
     const under = (event) => {
       const box = plot.svg.getBoundingClientRect();

@@ -1,8 +1,7 @@
-"""The sample pictures of a run, as many and as large as a page can hold.
+"""The sample pictures of a run, selected and encoded to fit into a page.
 
-Pictures are taken as they are, their metadata included, where all of them fit. Of too many some
-are chosen evenly, and too large ones are encoded again, as WebP, which keeps the metadata that say
-that they are generated.
+If all pictures fit, they are embedded unchanged, with their metadata. Otherwise some are chosen
+evenly, or all are encoded as WebP, which keeps the metadata that mark them as generated.
 """
 
 from __future__ import annotations
@@ -24,24 +23,24 @@ if TYPE_CHECKING:
     from PIL import Image
 
 BUDGET = 2_200_000
-"""Bytes of all pictures before base64, which makes a third more of them."""
+"""The most bytes of all pictures before base64, which adds a third."""
 MOST, FEWEST = 48, 8
-"""Pictures that are taken, if they are small and if they are large."""
+"""The number of pictures, if they are small and if they are large."""
 PIXELS = 64_000_000
-"""Of all pictures that are taken, unless they are few."""
+"""The most pixels of all pictures together, if there are more than ``FEWEST``."""
 LARGEST = 64_000_000
-"""Pixels of a picture that is looked at."""
+"""The most pixels of a picture."""
 XMP = "XML:com.adobe.xmp"
-"""The metadata of a PNG that say in a standard's words that it is generated."""
+"""Key of the PNG metadata that mark a picture as generated, in XMP."""
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How a picture is encoded again."""
+    """Settings for encoding a picture as WebP."""
 
     quality: int
     side: int
-    """Pixels of its longer side, at most."""
+    """The most pixels of the longer side."""
     description: str
 
 
@@ -54,12 +53,12 @@ ENCODINGS = (
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as a page holds it."""
+    """A picture, embedded in the page."""
 
     step: int
     uri: str
     width: int
-    """Pixels that it is shown with, at most."""
+    """Largest width on the page, in pixels."""
     height: int
 
 
@@ -70,23 +69,24 @@ class Pictures:
     taken: tuple[Picture, ...]
     found: int
     note: str
-    """What was done to them; empty if nothing was."""
+    """How they were selected or encoded; empty if all are unchanged."""
     damaged: tuple[str, ...]
-    """What cannot be shown, each with the reason."""
+    """Pictures that cannot be shown, each with the reason."""
 
 
 def gather_pictures(run: Run, wanted: Iterable[int] = (), budget: int = BUDGET) -> Pictures:
-    """Take the sample pictures of a run.
+    """Select and embed the sample pictures of a run.
 
     Args:
         run: The run.
-        wanted: Steps whose pictures are taken if there are any, besides the first and the last.
-        budget: Bytes that they may have together, before base64. Never fewer than one is taken.
+        wanted: Steps whose pictures are selected if they exist, besides the first and the last.
+        budget: The most bytes of all pictures, before base64; at least one is always selected.
     """
     files = {step: run.picture(step) for step in list_steps(run)}
-    found, damaged = len(files), []
+    found = len(files)
+    damaged: list[str] = []
     while True:
-        # Those of a run are all of one size.
+        # All pictures of a run have the same size.
         most = _max_count(files[max(files)]) if files else MOST
         chosen = choose_steps(sorted(files), most, set(wanted) & files.keys())
         faults = {step: fault for step in chosen if (fault := _find_fault(files[step]))}
@@ -94,47 +94,47 @@ def gather_pictures(run: Run, wanted: Iterable[int] = (), budget: int = BUDGET) 
             break
         damaged += faults.values()
         files = {step: path for step, path in files.items() if step not in faults}
-    taken, said = _fit_budget({step: files[step] for step in chosen}, budget)
+    taken, encoding = _fit_budget({step: files[step] for step in chosen}, budget)
     notes = []
     if len(taken) < len(files):
         notes.append(f"{len(taken)} of {found} pictures, evenly chosen")
-    if said:
-        notes.append(said)
+    if encoding:
+        notes.append(encoding)
     return Pictures(tuple(taken), found, "; ".join(notes), tuple(damaged))
 
 
 def _max_count(path: Path) -> int:
-    """Return how many pictures of this one's size are taken."""
+    """Return the most pictures of this one's size."""
     try:
         width, height = read_size(path)
     except GanzooError:
-        return MOST  # which is said of those that are chosen
+        return MOST  # the error is reported for the selected pictures
     return min(MOST, max(FEWEST, PIXELS // (width * height)))
 
 
 def _find_fault(path: Path) -> str | None:
-    """Say why a picture cannot be shown; None if it can."""
+    """Return why a picture cannot be shown; None if it can."""
     try:
         with open_png(path) as image:
             image.load()
     except GanzooError as error:
         return str(error)
-    except Exception as error:  # what reads broken files raises almost anything
+    except Exception as error:  # readers of broken files raise almost anything
         return f"{path} cannot be read: {first_line(error)}"
     return None
 
 
 def list_steps(run: Run) -> list[int]:
-    """Return the steps of a run's sample pictures, in no order."""
+    """Return the steps of a run's sample pictures, in any order."""
     return [
         int(path.stem) for path in run.samples.glob("*.png") if STEP_FOLDER.fullmatch(path.stem)
     ]
 
 
 def choose_steps(known: Sequence[int], most: int, wanted: Iterable[int] = ()) -> list[int]:
-    """Choose at most so many steps, evenly by their places, the first and the last among them.
+    """Choose at most ``most`` steps, evenly spaced in the list, with the first and the last.
 
-    Those that are wanted take the places of the nearest.
+    Wanted steps replace the nearest ones.
     """
     if len(known) <= most:
         return list(known)
@@ -152,19 +152,19 @@ def read_size(path: Path) -> tuple[int, int]:
     """Return the width and height of a PNG.
 
     Raises:
-        GanzooError: it is none, or too large to look at.
+        GanzooError: the file is not a PNG, or too large.
     """
     with open_png(path) as image:
         return image.size
 
 
 def data_uri(data: bytes, kind: str) -> str:
-    """Return a picture's bytes as a page holds them."""
+    """Return the bytes of a picture as a data URI."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def encode_webp(image: Image.Image, way: Encoding) -> bytes:
-    """Encode a picture as WebP, with what its metadata say of where it comes from."""
+    """Encode a picture as WebP, with the metadata that mark it as generated."""
     smaller = image.convert("RGBA" if image.mode in ("RGBA", "LA", "PA") else "RGB")
     smaller.thumbnail((way.side, way.side))
     file = io.BytesIO()
@@ -175,7 +175,7 @@ def encode_webp(image: Image.Image, way: Encoding) -> bytes:
 
 
 def _fit_budget(files: dict[int, Path], budget: int) -> tuple[list[Picture], str]:
-    """Return pictures that fit, and what had to be done for it."""
+    """Embed pictures so that they fit the budget, and describe how they were encoded."""
     if sum(path.stat().st_size for path in files.values()) <= budget:
         return [_embed_unchanged(step, path) for step, path in files.items()], ""
     from PIL import features
@@ -205,20 +205,20 @@ def _embed_encoded(step: int, path: Path, way: Encoding) -> Picture:
 
 
 def open_png(path: Path) -> Image.Image:
-    """Open a PNG, of which no more than the beginning is read.
+    """Open a PNG without decoding it.
 
     Raises:
-        GanzooError: it is none, or too large to look at, or leads elsewhere.
+        GanzooError: the file is not a PNG, is too large, or is a link.
     """
     from PIL import Image
 
     regular_size(path)
-    if path.is_symlink():  # a stranger's run must not show what else lies on this machine
+    if path.is_symlink():  # someone else's run must not show other files of this machine
         raise GanzooError(f"{path} is a link")
     try:
         with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
             image = Image.open(path, formats=("PNG",))
-    except Exception as error:  # what reads broken files raises almost anything
+    except Exception as error:  # readers of broken files raise almost anything
         raise GanzooError(f"{path} cannot be read: {first_line(error)}") from None
     if image.width * image.height > LARGEST:
         image.close()

@@ -1,4 +1,4 @@
-"""The scores of a run: what was found alike stands together, with how it was found."""
+"""The scores of a run, grouped by protocol."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ganzoo.runs.scores import ScoreRow
 from ganzoo_zoo.apps.report.charts import Chart, draw_curves
 
 MOST_ROWS = 2000
-"""Scores of which the page tells, the newest."""
+"""The most scores on the page; older ones are omitted."""
 MOST_CHARTS = 8
 OWN_FIELDS = {
     "metric",
@@ -24,12 +24,12 @@ OWN_FIELDS = {
     "step",
     "note",
 }
-"""What scores that are found together may each have of their own."""
+"""Fields that may differ within a group of scores."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of a group, and its values at the steps that the page sets side by side."""
+    """A metric of a group, with its values at the steps that the page compares."""
 
     name: str
     better: str
@@ -39,16 +39,16 @@ class Metric:
 
 @dataclass(frozen=True)
 class Group:
-    """Scores that were found alike, but for the metric."""
+    """Scores of one protocol, for any metric."""
 
     metrics: tuple[Metric, ...]
     protocol: tuple[tuple[str, str], ...]
-    """How they were found, by name."""
+    """The protocol: names and values."""
     rows: tuple[ScoreRow, ...]
 
     @property
     def about(self) -> str:
-        """What was judged, in a few words."""
+        """A short description of what was evaluated."""
         row = self.rows[0]
         fakes, reals = f"{row.fake_samples:,} fakes", f"{row.real_samples:,} reals"
         through = f" through {row.features.get('name', '')}" if row.features else ""
@@ -61,17 +61,17 @@ class Scores:
 
     groups: tuple[Group, ...]
     columns: tuple[str, ...]
-    """Titles of the values that stand side by side."""
+    """Titles of the compared steps."""
     charts: tuple[Chart, ...]
     left_out: int
 
 
 def gather_scores(rows: Sequence[ScoreRow], best: int | None, last: int | None) -> Scores:
-    """Put scores together.
+    """Group scores by protocol, and draw those with several steps.
 
     Args:
-        rows: In the order they were found.
-        best: Step of the best snapshot, if one was kept.
+        rows: Scores in order of evaluation.
+        best: Step of the best snapshot, if there is one.
         last: Step of the last model, if there is one.
     """
     shown = rows[-MOST_ROWS:]
@@ -100,7 +100,7 @@ def _build_group(rows: Sequence[ScoreRow], steps: Sequence[int]) -> Group:
 
 
 def _draw_charts(rows: Sequence[ScoreRow], best: int | None) -> Iterator[Chart]:
-    """Draw what was judged in the same way at several steps."""
+    """Draw comparable scores at several steps."""
     curves = [
         (same[0], {row.step: row.value for row in same if row.step is not None})
         for same in _group_comparable(rows)
@@ -113,7 +113,7 @@ def _draw_charts(rows: Sequence[ScoreRow], best: int | None) -> Iterator[Chart]:
 
 
 def _group_comparable(rows: Iterable[ScoreRow]) -> list[list[ScoreRow]]:
-    """Put rows together that compare."""
+    """Group rows that are comparable."""
     found: dict[str, list[ScoreRow]] = {}
     for row in rows:
         found.setdefault(row.key, []).append(row)

@@ -1,4 +1,4 @@
-"""What the page says of a run, in words."""
+"""The texts of the report."""
 
 from __future__ import annotations
 
@@ -12,90 +12,92 @@ if TYPE_CHECKING:
     from ganzoo_zoo.apps.report.collect import ReportData
 
 MOST_WARNINGS = 50
-"""Warnings that are shown."""
+"""The most warnings that are shown."""
 
 
 def capitalise(text: str) -> str:
-    """Return a text as a sentence begins."""
+    """Return a text with its first letter in upper case."""
     return text[:1].upper() + text[1:]
 
 
 def sections(found: ReportData, *, plotted: bool) -> Iterator[tuple[str, str]]:
-    """Yield the sections that there are, each by its name in links and the word for it."""
+    """Yield the anchor and the title of each section of the page."""
     yield "samples", "Samples"
     if plotted or found.progress.steps:
         yield "curves", "Curves"
     yield "scores", "Scores"
     if found.analysis.neighbours:
         yield "neighbours", "Neighbours"
-    yield "again", "Do it again"
+    yield "again", "Reproduce"
     yield "options", "Options"
     if found.missing:
         yield "missing", "Not shown"
 
 
 def status(found: ReportData) -> str:
-    """Say how far the run came."""
+    """Describe the progress of the run."""
     at = found.progress
     if at.is_finished:
-        done = f"all {at.steps:,} steps are done" if at.steps else "no steps were asked for"
+        done = f"all {at.steps:,} steps are done" if at.steps else "no steps were requested"
         return f"Finished: {done}."
-    said = f"Not finished: {at.step:,} of {at.steps:,} steps were seen."
+    text = f"Not finished: step {at.step:,} of {at.steps:,}."
     if at.model is None:
-        return f"{said} There is no model yet."
-    said += f" The model is that of step {at.model:,}"
+        return f"{text} There is no model yet."
+    text += f" The model is from step {at.model:,}"
     if at.step > at.model:
-        said += ", as it is when a training diverges and gives up, or is stopped as it goes on"
-    return f"{said}."
+        text += ", because training diverged or was interrupted"
+    return f"{text}."
 
 
 def warnings(found: ReportData) -> Iterator[str]:
-    """Yield what was warned of, each warning once."""
+    """Yield each distinct warning."""
     every = dict.fromkeys(found.history.warnings)
     for message in list(every)[:MOST_WARNINGS]:
         yield capitalise(message.partition("\n")[0])
     if (more := len(every) - MOST_WARNINGS) > 0:
         yield f"And {more:,} more."
-    if (times := found.progress.retries) and not found.machine:  # or the tracker has it all
+    if (times := found.progress.retries) and not found.machine:  # the tracker records each one
         how = "once" if times == 1 else f"{times} times"
-        yield f"The run diverged and went back to a checkpoint {how}, with lower learning rates."
+        yield f"The run diverged and returned to a checkpoint {how}, with lower learning rates."
 
 
 def about_frames(found: ReportData) -> str:
-    """Say what the sample pictures show."""
-    said = ["The averaged generator, with the same latents at each step."]
+    """Explain the sample pictures."""
+    parts = ["Samples of the averaged generator (EMA) from the same latents at each step."]
     if found.takes_images:
-        said = ["The averaged generator: a row of sources, and below it what they became."]
+        parts = ["Rows of source images, each above the averaged generator's (EMA) translations."]
     if (spec := found.progress.spec) and not spec.is_image and spec.modes:
-        said.append("Circles are the true modes; points beyond the frame lie on its edge.")
+        parts.append("Circles are the true modes; points outside the frame are drawn on its edge.")
     if found.surfaces:
-        said.append(
-            "Behind the points are the discriminator's logits: blue where it is surest of a real, "
-            "orange where it is surest of a fake, each step on a scale of its own."
+        parts.append(
+            "The background shows the discriminator's logits: blue where it is most certain of a "
+            "real sample, orange where it is most certain of a fake. Each step has its own scale."
         )
     if 0 < len(found.surfaces) < len(found.pictures.taken):
-        said.append("A run keeps the last one; --tracker report keeps its logits at each picture.")
+        parts.append(
+            "Only the last discriminator is known; --tracker report records logits at each picture."
+        )
     if found.pictures.note:
-        said.append(f"{capitalise(found.pictures.note)}.")
-    return " ".join(said)
+        parts.append(f"{capitalise(found.pictures.note)}.")
+    return " ".join(parts)
 
 
 def about_curves(found: ReportData) -> str:
-    """Say what the curves show."""
-    said = [
-        "What both networks minimised, term by term. The terms of an adversarial loss need not "
-        "fall while samples get better: judge by the scores and the samples."
+    """Explain the curves."""
+    parts = [
+        "The loss terms of both networks. The terms of an adversarial loss need not fall while "
+        "samples improve: judge by the scores and the samples."
     ]
     if history.LOGIT_TITLE in found.history.curves:
-        said.append(
+        parts.append(
             "Logits are means over a few training samples, and over samples of the averaged "
             "generator."
         )
-    return " ".join(said)
+    return " ".join(parts)
 
 
 def about_neighbours(found: ReportData) -> str:
-    """Say what stands beside what; nothing if nothing does."""
+    """Explain the nearest training samples; empty if there are none."""
     near = found.analysis.neighbours
     if near is None:
         return ""
@@ -103,29 +105,30 @@ def about_neighbours(found: ReportData) -> str:
     searched = f"all {near.total:,} training images"
     if near.searched < near.total:
         searched = f"{near.searched:,} of {near.total:,} training images, evenly chosen"
-    said = [
-        f"{what}, and below each, in order, the nearest of {searched}"
-        f"{', mirrored ones too' if near.mirrored else ''}, by their pixels. Numbers are root mean "
+    parts = [
+        f"{what}, each above the nearest of {searched}"
+        f"{' (also mirrored)' if near.mirrored else ''}, by pixel distance. Numbers are root mean "
         "square differences of levels from 0 to 255; 0 is a copy."
     ]
     if near.real_distance:
-        said.append(
-            f"Training images are {near.real_distance} from their nearest other one, by the median."
+        parts.append(
+            f"The median distance of a training image to its nearest neighbour is "
+            f"{near.real_distance}."
         )
-    said.append("Pixels do not find a copy that was moved or recoloured.")
-    return " ".join(said)
+    parts.append("Pixel distance does not find copies that were shifted or recoloured.")
+    return " ".join(parts)
 
 
 def about_reproduction(found: ReportData) -> str:
-    """Say what comes of training it again."""
-    said = "The same versions on the same machine with as many threads end in the same bytes."
+    """Explain what the reproduction gives."""
+    text = "With the same versions, machine and number of threads, training gives the same bytes."
     if (init := found.config.init) is not None and init.revision is None:
-        said += " What it starts from is called as its folder was; say where that lies."
-    return said
+        text += " Replace the name of the starting model by the path of its folder."
+    return text
 
 
 def facts(found: ReportData) -> Iterator[tuple[str, str, str]]:
-    """Yield what there is to know at a glance: a word, a value, and what more there is to say."""
+    """Yield the key facts: a label, a value and a remark."""
     config, at, logged = found.config, found.progress, found.history
     train = config.train
     yield "Steps", f"{at.step:,} of {at.steps:,}", "updates of the generator"
@@ -159,14 +162,14 @@ def facts(found: ReportData) -> Iterator[tuple[str, str, str]]:
 
 
 def _files(options: dict[str, Any]) -> Iterator[str]:
-    """Yield the last names of the paths among a dataset's options."""
+    """Yield the file names of the paths among a dataset's options."""
     for value in options.values():
         if isinstance(value, str) and (short := strip_folders(value)) != value:
             yield short
 
 
 def _best_scores(found: ReportData) -> Iterator[tuple[str, str, str]]:
-    """Yield the first metric of each group at the first of the steps that stand side by side."""
+    """Yield the first metric of each group at the first of the compared steps."""
     for group in found.scores.groups[:3]:
         for metric in group.metrics[:1]:
             if metric.values and metric.values[0]:
@@ -175,18 +178,18 @@ def _best_scores(found: ReportData) -> Iterator[tuple[str, str, str]]:
 
 
 def origin(found: ReportData) -> Iterator[tuple[str, str]]:
-    """Yield what it was trained from and on, a word and a value."""
+    """Yield the data and the machine of the run, each as a label and a value."""
     config = found.config
     yield "data", config.data.name
-    yield "fingerprint of the data", config.data_fingerprint or "unknown"
-    yield "device asked for", config.train.device
+    yield "data fingerprint", config.data_fingerprint or "unknown"
+    yield "requested device", config.train.device
     if not found.machine:
-        yield "machine", "not kept; --tracker report keeps it"
+        yield "machine", "not recorded; use --tracker report"
     yield from found.machine.items()
 
 
 def _duration(seconds: float) -> str:
-    """Write a time in its two largest units."""
+    """Format a duration in its two largest units."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, hours = divmod(round(seconds), 60), divmod(round(seconds / 60), 60)

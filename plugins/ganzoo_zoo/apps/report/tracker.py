@@ -1,6 +1,6 @@
-"""The report at the end of a training, and what only the training itself can see for it.
+"""The tracker that collects data for the report during training, and writes it at the end.
 
-The tracker alone is here; what follows a run imports torch.
+This module does not import torch; :mod:`ganzoo_zoo.apps.report.tracker_run` does.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 
 class ReportTracker(Tracker):
-    """Writes ``report.html`` when a training ends, well or not, as ``ganzoo report`` does.
+    """Writes ``report.html`` when training ends, like ``ganzoo report``, even after a failure.
 
-    In the folder ``report`` it keeps for it what only a training sees: the machine, warnings and,
-    at each sample picture, the mean logits of 64 training samples and of 64 samples of the picture,
-    and of points the discriminator's logits over the plane.
+    During training it records data for the report in the folder ``report``: the machine, warnings
+    and, at each sample picture, the mean logits of 64 training samples and of 64 samples of the
+    picture; for points also the discriminator's logits over the plane.
     """
 
     neighbours: int = Field(
         default=NEIGHBOURS,
         ge=0,
         le=MOST_NEIGHBOURS,
-        description="Fakes that are shown beside their nearest training samples; for 0 neither the "
-        "model nor the data are read at the end.",
+        description="Number of fakes to show beside their nearest training samples; with 0, "
+        "neither the model nor the data are read at the end.",
     )
 
     def start(self, folder: Path, config: dict[str, Any], step: int) -> ReportedRun:
-        """Begin to look on, or again; what was kept of later steps is dropped."""
+        """Start or resume tracking; records of later steps are dropped."""
         from ganzoo_zoo.apps.report.tracker_run import ReportedRun
 
         return ReportedRun(folder, self.neighbours, step)

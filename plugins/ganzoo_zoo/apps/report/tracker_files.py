@@ -1,4 +1,4 @@
-"""What the tracker keeps of a run for its report, in a folder of its own within the run's."""
+"""The files that the tracker writes for the report, in a folder within the run's."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from pathlib import Path
 
 from ganzoo.errors import InputError
 from ganzoo.runs.metrics import Curve, is_number, read_metrics
-from ganzoo.storage.files import read_json
+from ganzoo.storage.json_files import read_json
 
 NAMES = ("real", "fake")
-"""What the discriminator tells apart, in its lines of logits."""
+"""Keys of the file of logits."""
 
 
 class TrackerFiles:
-    """The folder of what is kept of a run.
+    """The tracker's files of a run.
 
     Args:
         run: The run's folder.
@@ -27,14 +27,14 @@ class TrackerFiles:
         self.surfaces = self.path / "surfaces"
 
     def surface_path(self, step: int) -> Path:
-        """Return where the surface of a step is."""
+        """Return the path of the surface of a step."""
         return self.surfaces / f"{step:08d}.png"
 
     def read_logits(self) -> dict[str, Curve]:
-        """Read mean logits by what they are of; nothing if there are none.
+        """Read the mean logits, as curves of real and of fake samples; empty without a file.
 
         Raises:
-            InputError: something that is not a regular file is in its place.
+            InputError: the file is not a regular file.
         """
         curves: dict[str, Curve] = {}
         for step, row in read_metrics(self.logits) if self.logits.exists() else ():
@@ -44,16 +44,16 @@ class TrackerFiles:
         return curves
 
     def read_warnings(self) -> list[str]:
-        """Read what was warned of, in order; nothing if there was nothing.
+        """Read the warnings in order; empty without a file.
 
         Raises:
-            InputError: something that is not a regular file is in its place.
+            InputError: the file is not a regular file.
         """
         rows = read_metrics(self.warnings) if self.warnings.exists() else ()
         return [str(row.get("message")) for _, row in rows]
 
     def read_machine(self) -> dict[str, str]:
-        """Read what the run was trained on; nothing if that was not kept.
+        """Read the description of the machine; empty without a file.
 
         Raises:
             InputError: the file is damaged.
@@ -62,5 +62,5 @@ class TrackerFiles:
             return {}
         found = read_json(self.machine)
         if not isinstance(found, dict):
-            raise InputError(f"{self.machine} says nothing of a machine")
+            raise InputError(f"{self.machine} does not describe a machine")
         return {str(word): str(value) for word, value in found.items()}

@@ -1,4 +1,4 @@
-"""A run as it is looked at for its report, while it trains."""
+"""Recording a run for its report during training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from ganzoo.compute.devices import processor_name
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.evaluation.nearest import even_indices
 from ganzoo.runs.folder import Run
-from ganzoo.storage.files import append_line, drop_lines_after, to_json, write_text
+from ganzoo.storage.files import write_text
+from ganzoo.storage.json_files import append_line, drop_lines_after, to_json
 from ganzoo.training.checkpoint import STEP_FOLDER
 from ganzoo_zoo.apps.report import report
 from ganzoo_zoo.apps.report.logits import compute_logits
@@ -27,16 +28,16 @@ if TYPE_CHECKING:
     from ganzoo.protocols.dataset import Samples
 
 JUDGED = 64
-"""Training samples, and samples of each picture, whose mean logits are kept."""
+"""Number of training samples, and of samples of each picture, whose mean logits are recorded."""
 
 
 class ReportedRun(TrackedRun):
-    """A run of which a report will be.
+    """A run that is recorded for its report.
 
     Args:
         folder: The run's folder.
-        neighbours: As for :func:`ganzoo_zoo.apps.report.report`.
-        step: Steps done; what was kept of later ones is dropped.
+        neighbours: See :func:`ganzoo_zoo.apps.report.report`.
+        step: Number of finished steps; records of later steps are dropped.
     """
 
     def __init__(self, folder: Path, neighbours: int, step: int) -> None:
@@ -53,7 +54,7 @@ class ReportedRun(TrackedRun):
     def discriminator(
         self, step: int, discriminator: nn.Module, fake: Samples, real: Samples
     ) -> None:
-        """Keep logits, the machine that they were found on, and of points their surface."""
+        """Record the machine and the mean logits; for points also their surface."""
         if not self._machine_written:
             device = next(discriminator.parameters()).device
             write_text(self.files.machine, to_json(_describe_machine(device)))
@@ -61,7 +62,7 @@ class ReportedRun(TrackedRun):
         try:
             self._record(step, discriminator, fake, real)
         except GanzooError:
-            return  # it diverges, which the run itself says, and whose report is wanted
+            return  # the run diverges and reports it itself; a report is still written
 
     def _record(self, step: int, discriminator: nn.Module, fake: Samples, real: Samples) -> None:
         conditional = fake.labels is not None
@@ -70,14 +71,14 @@ class ReportedRun(TrackedRun):
             some = samples.subset(even_indices(len(samples), JUDGED))
             logits = compute_logits(discriminator, some, conditional=conditional)
             row[name] = logits.mean().item()
-        drop_lines_after(self.files.logits, step - 1)  # a resumed run comes here again
+        drop_lines_after(self.files.logits, step - 1)  # a resumed run may repeat the step
         append_line(self.files.logits, row)
         if has_surface(real.spec, conditional=conditional):
             texts = {"Description": f"The discriminator's logits over the plane, step {step}"}
             compute_surface(discriminator, real.spec).save(self.files.surface_path(step), texts)
 
     def warning(self, step: int, message: str) -> None:
-        """Keep what the run's own files do not: that it diverged, and what it did then."""
+        """Record warnings, such as of divergence, which the run's own files do not hold."""
         append_line(self.files.warnings, {"step": step, "message": message})
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What was trained, how far it came, and how to do it again."""
+"""The configuration of a run, its progress, and the commands that reproduce it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganzoo.errors import GanzooError, InputError
 from ganzoo.models.folder import ModelFolder
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, Kind
 from ganzoo.runs.reproduce import Reproduction, build_reproduction, format_argument, train_command
-from ganzoo.storage.files import read_json, to_json
+from ganzoo.storage.json_files import read_json, to_json
 from ganzoo.training import checkpoint
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Option:
-    """An option, its value and what it is."""
+    """An option with its value and its description."""
 
     name: str
     value: str
@@ -36,7 +36,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Part:
-    """What a run consists of, with every option."""
+    """A component of a run with all its options."""
 
     title: str
     name: str
@@ -48,34 +48,34 @@ class Part:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run came."""
+    """The progress of a run."""
 
     step: int
-    """The last step that anything in its folder is of."""
+    """The last step of anything in the run's folder."""
     steps: int
     model: int | None
-    """The step of its model, if there is one."""
+    """Step of the model, if there is one."""
     best: int | None
-    """The step of the best snapshot, if one was kept."""
+    """Step of the best snapshot, if there is one."""
     spec: DataSpec | None
-    """What its samples are; only a model tells."""
+    """Shape and kind of the samples, known from the model."""
     retries: int
-    """How often it went back after it diverged, as its newest checkpoint says."""
+    """Number of returns to a checkpoint after divergence, from the newest checkpoint."""
 
     @property
     def is_finished(self) -> bool:
-        """Whether all steps were done and the model is there."""
+        """Whether all steps are done and the model was written."""
         return self.model == self.steps
 
 
 def find_progress(run: Run, config: RunConfig, logged: int, pictured: int) -> Progress:
-    """Find how far a run came.
+    """Determine the progress of a run.
 
     Args:
         run: The run.
         config: Its configuration.
-        logged: The last step that it logged.
-        pictured: That of its last picture.
+        logged: Its last logged step.
+        pictured: The step of its last picture.
     """
     model, best = _model(run.model), _model(run.best)
     saved = checkpoint.steps(run.checkpoints)
@@ -91,7 +91,7 @@ def find_progress(run: Run, config: RunConfig, logged: int, pictured: int) -> Pr
 
 
 def parts(config: RunConfig) -> Iterator[Part]:
-    """Describe what a run consists of; what only its packages know is left out without them."""
+    """Describe the components of a run, less fully if their packages are not installed."""
     for title, kind, choices in (
         ("Architecture", ARCHITECTURE, [config.architecture]),
         ("Loss", LOSS, [config.loss]),
@@ -106,7 +106,7 @@ def parts(config: RunConfig) -> Iterator[Part]:
 
 
 def versions(config: RunConfig) -> list[tuple[str, str]]:
-    """Return the packages that the run was made with, each with its version."""
+    """Return the packages of the run with their versions."""
     chosen = [config.architecture, config.loss, config.data]
     chosen += [*config.augmentations, *config.trackers]
     packages = {(each.package, each.version) for each in chosen}
@@ -114,7 +114,7 @@ def versions(config: RunConfig) -> list[tuple[str, str]]:
 
 
 def commands(config: RunConfig) -> tuple[str, str] | None:
-    """Return the command and the Python that train a run again; None if that is not known here."""
+    """Return the command line and the Python code that reproduce a run; None if unknown here."""
     try:
         return train_command(config, whole=True), _python_code(build_reproduction(config))
     except GanzooError:
@@ -140,7 +140,7 @@ def _python_code(found: Reproduction) -> str:
 
 
 def _format_literal(value: Any) -> str:
-    """Write a value as Python has it, with the quotes of this house."""
+    """Format a value as Python code with double quotes."""
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list):
@@ -152,7 +152,7 @@ def _format_literal(value: Any) -> str:
 
 
 def dump_config(config: RunConfig) -> str:
-    """Return the configuration as its file holds it."""
+    """Return the configuration as in ``config.json``."""
     return to_json(config.model_dump(mode="json"))
 
 

@@ -200,7 +200,7 @@ def _build_grid(
 
 
 def _print_commands(grid: Grid, out: Path | None) -> None:
-    from ganzoo.storage.files import user_path
+    from ganzoo.storage.paths import user_path
     from ganzoo_zoo.apps.sweep.folder import choose_folder
 
     cells = grid.cells()

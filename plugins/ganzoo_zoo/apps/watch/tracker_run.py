@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ganzoo import TrackedRun
 from ganzoo.runs.metrics import read_metrics
-from ganzoo.storage.files import append_line, drop_lines_after, to_json, write_text
+from ganzoo.storage.files import write_text
+from ganzoo.storage.json_files import append_line, drop_lines_after, to_json
 from ganzoo_zoo.apps.watch.frames import MOST_FRAMES, FrameFiles
 from ganzoo_zoo.apps.watch.points import Plane, has_plane
 

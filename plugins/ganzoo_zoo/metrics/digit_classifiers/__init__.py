@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from ganzoo import FeatureExtractor, Features, LoadedExtractor
-from ganzoo.storage.files import load_tensors, sha256
+from ganzoo.storage.files import sha256
+from ganzoo.storage.tensors import load_tensors
 
 if TYPE_CHECKING:
     import torch

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganzoo import Samples, open_dataset
-from ganzoo.storage.files import save_tensors
+from ganzoo.storage.tensors import save_tensors
 from ganzoo.training.batch_order import BatchOrder
 from ganzoo_zoo.metrics.digit_classifiers import MNISTCNN, DigitClassifier, DigitsCNN
 from ganzoo_zoo.metrics.digit_classifiers.network import Network, prepare

@@ -11,7 +11,8 @@ from urllib.error import URLError
 
 from ganzoo import FeatureExtractor, Features, LoadedExtractor
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.storage.files import load_tensors, sha256
+from ganzoo.storage.files import sha256
+from ganzoo.storage.tensors import load_tensors
 
 if TYPE_CHECKING:
     import torch

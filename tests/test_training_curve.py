@@ -11,7 +11,7 @@ from PIL import Image
 
 from ganzoo.errors import InputError
 from ganzoo.publishing.training_curve import MAX_POINTS, draw_training_curve
-from ganzoo.storage.files import append_line
+from ganzoo.storage.json_files import append_line
 
 WHITE = 255
 
