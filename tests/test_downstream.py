@@ -112,7 +112,7 @@ def test_it_trains_and_the_run_says_where_it_came_from(trained):
     assert {"discriminator/relativistic", "generator/relativistic"} <= rows[0].keys()
     card = (trained / "model" / "README.md").read_text()
     assert "pip install ganzoo ganzoo-shapes" in card
-    assert "`ganzoo-shapes`, here in version `0.3.0`" in card
+    assert "`ganzoo-shapes`; the model was made with version `0.3.0`" in card
 
 
 def test_it_is_judged_and_sampled_like_any_other(sites, trained, tmp_path):

@@ -690,7 +690,7 @@ def card_of(hub):
 def test_what_a_person_writes_on_the_hub_stays(hub, publish, folder):
     done(publish(folder, NAME, "--license", "cc-by-4.0", "--json"))
     edited = card_of(hub).replace("library_name", "thumbnail: a.png\nlibrary_name") + BY_HAND
-    edited = edited.replace("It is meant for research", "It is meant for birthdays")
+    edited = edited.replace("This model is meant for research", "This model is meant for birthdays")
     hub.commit(NAME, {"README.md": edited.encode()})
 
     result = publish(folder, NAME)
@@ -699,7 +699,7 @@ def test_what_a_person_writes_on_the_hub_stays(hub, publish, folder):
     assert "the section 'limits' of the card was edited by hand and stays" in result.err
     card = card_of(hub)
     assert card.endswith(BY_HAND)
-    assert "It is meant for birthdays" in card
+    assert "This model is meant for birthdays" in card
     data = ModelCard(card).data
     assert (data.license, data["thumbnail"]) == ("cc-by-4.0", "a.png")
     assert whole(hub.files(NAME))

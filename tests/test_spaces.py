@@ -78,7 +78,7 @@ def test_a_space_shows_the_model_of_one_commit(hub, client, publish, model, tmp_
     assert said["python_version"] == f"{sys.version_info.major}.{sys.version_info.minor}"
     assert (said["license"], said["title"], said["emoji"]) == ("cc-by-4.0", "digits", "🐨")
     assert "Check out the configuration" not in card(hub)
-    assert "all that it makes is synthetic" in card(hub).lower()
+    assert "its output is synthetic" in card(hub).lower()
     records = json.loads(files["manifest.json"])
     assert records.keys() == FILES - {"manifest.json"}
     for name, record in records.items():

@@ -186,14 +186,14 @@ REFUSED = {
         "mlp, z_dim=x, seed 0: option 'arch.z_dim': input should be a valid integer",
     ),
     "no prefix": (["mlp", "--set", "z_dim=4,8"], "'z_dim' does not say whose option it is"),
-    "no value": (["mlp", "--set", "arch.z_dim=4,,8"], "a value is missing beside a comma"),
+    "no value": (["mlp", "--set", "arch.z_dim=4,,8"], "there is an empty value beside a comma"),
     "no name": (["mlp", "--loss", "lsgan,"], "--loss lsgan,: a value is missing"),
     "no equals": (["mlp", "--set", "arch.z_dim"], "write KEY=VALUE"),
     "a value twice": (["mlp", "--set", "arch.z_dim=4,4"], "arch.z_dim: 4 is given twice"),
     "a loss twice": (["mlp", "--loss", "lsgan,lsgan"], "losses: lsgan is given twice"),
     "a run twice": (
         ["mlp", "--loss", "lsgan", "--set", "arch.z_dim=4,4.0"],
-        "mlp-lsgan-z_dim=4-seed0 and mlp-lsgan-z_dim=4.0-seed0 are one and the same run",
+        "mlp-lsgan-z_dim=4-seed0 and mlp-lsgan-z_dim=4.0-seed0 are the same run",
     ),
     "an option twice": (["mlp", "--steps", "1", "--set", "train.steps=1,2"], "is given twice"),
     "the seed by --set": (["mlp", "--set", "train.seed=1"], "train.seed is set by --seeds"),
@@ -210,9 +210,9 @@ REFUSED = {
         "cyclegan, lsgan: architecture 'cyclegan': two classes are needed, and these data have 10",
     ),
     "a device": (["mlp", "--device", "cuda:99"], "mlp, non-saturating: this machine has no device"),
-    "a folder": (["mlp", "--out", "taken"], "taken exists already and is no sweep"),
-    "commands as JSON": (["mlp", "--print", "--json"], "leave --json away"),
-    "no sweep": (["--resume", "taken"], "taken is no sweep: it has no sweep.json"),
+    "a folder": (["mlp", "--out", "taken"], "taken already exists and is not a sweep"),
+    "commands as JSON": (["mlp", "--print", "--json"], "drop --json"),
+    "no sweep": (["--resume", "taken"], "taken is not a sweep: it has no sweep.json"),
     "more beside --resume": (["--resume", "taken", "--seeds", "3"], "leave --seeds away"),
     "another beside --resume": (["mlp", "--resume", "taken"], "leave the architecture away"),
 }
@@ -243,12 +243,12 @@ def test_a_folder_is_gone_on_with_by_the_same_sweep_and_by_one_of_more(tmp_path)
     for grid, name in ((steps, "mlp-lsgan-seed0"), (fewer, "mlp-lsgan-seed1")):
         with pytest.raises(InputError, match=f"holds another sweep, with a run {name} that is not"):
             continue_plan(tmp_path, plan(grid=grid), grid.cells())
-    with pytest.raises(InputError, match="of another --metric"):
+    with pytest.raises(InputError, match="with another --metric"):
         continue_plan(tmp_path, plan(metrics=("modes",)), GRID.cells())
-    with pytest.raises(InputError, match="of another --samples"):
+    with pytest.raises(InputError, match="with another --samples"):
         continue_plan(tmp_path, plan(samples=3), GRID.cells())
     (tmp_path / "sweep.json").write_text('{"format": 1}')
-    with pytest.raises(InputError, match=r"sweep\.json is not what a sweep is: grid"):
+    with pytest.raises(InputError, match=r"sweep\.json is not a valid plan: grid"):
         continue_plan(tmp_path, plan(), GRID.cells())
 
 
@@ -363,7 +363,7 @@ def test_a_killed_and_interrupted_sweep_ends_as_one_that_was_left_alone(
 
     result = ganzoo_cli("sweep", "--resume", folder, "--workers", "2")
     assert result.code == 0, result.err
-    assert "of them done before" in result.err
+    assert "already done" in result.err
     assert not (folder / "workers.log").exists()  # every process ended in good order
     assert models(folder) == models(whole.folder)
     for table in TABLES:
@@ -420,7 +420,7 @@ def test_a_run_that_fails_is_a_row_and_ends_no_other(plugin, ganzoo_cli):
         "failed: mlp, broken, how=die, seed 0: its process was ended by SIGKILL; see out",
         "failed: mlp, broken, how=fall, seed 0: RuntimeError: fell over",
         "failed: mlp, broken, how=nan, seed 0: training diverged by step 2",
-        "Error: 3 of 4 runs failed; try them again with: ganzoo sweep --resume out",
+        "Error: 3 of 4 runs failed; retry them with: ganzoo sweep --resume out",
     ):
         assert said in result.err
     log = Path("out/mlp-broken-how=fall-seed0/sweep.log").read_text()
@@ -428,7 +428,7 @@ def test_a_run_that_fails_is_a_row_and_ends_no_other(plugin, ganzoo_cli):
     (site / "acme.repaired").touch()
     result = ganzoo_cli("sweep", "--resume", "out", "--json")
     assert result.code == 0
-    assert "4 runs in out, 1 of them done before" in result.err
+    assert "4 runs in out, 1 already done" in result.err
     assert [run["error"] for run in json.loads(result.out)["runs"]] == [None] * 4
     assert len(rows(Path("out/table.csv"))) == 4
 

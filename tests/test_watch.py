@@ -418,7 +418,7 @@ def test_ctrl_c_leaves_with_130(run, ganzoo_cli, monkeypatch, request, live):
         patched.setattr(command.time, "sleep", interrupted)
         result = ganzoo_cli("watch", "run")
     assert result.code == 130
-    assert result.err == "no longer watched; what trains goes on\n"
+    assert result.err == "watch has ended; training continues\n"
     if live:
         assert result.out.rindex("\x1b[?25h") > result.out.rindex("\x1b[?25l"), "a cursor again"
 

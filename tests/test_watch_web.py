@@ -331,7 +331,7 @@ def test_where_others_reach_it_runs_are_only_looked_at(digits):
         assert not shown(server, "/state")["acts"]
         status, answer = posted(server, "/runs", {"architecture": "mlp"})
         assert status == 403
-        assert "only looked at" in answer["error"]
+        assert "view-only" in answer["error"]
         assert asked(server, "GET", "/", Host="10.1.2.3:80")[0] == 200
         assert asked(server, "GET", "/", Host=socket.gethostname())[0] == 200
         assert asked(server, "GET", "/", Host="evil.example")[0] == 403
@@ -342,10 +342,10 @@ def test_a_run_that_is_trained_elsewhere_is_only_looked_at(digits):
         for word in ("pause", "stop", "dismiss"):
             status, answer = posted(server, f"/runs/1/{word}", {})
             assert (status, answer["error"]) == (
-                *(404, "that run is trained elsewhere, and only looked at here"),
+                *(404, "this run is trained elsewhere and can only be watched here"),
             )
         status, answer = posted(server, "/runs/9/pause", {})
-        assert (status, answer["error"]) == (404, "there is no such run any more")
+        assert (status, answer["error"]) == (404, "this run is no longer there")
 
 
 # What may be asked for --------------------------------------------------------------------------
@@ -772,14 +772,14 @@ def test_a_port_that_is_taken_is_one_line(digits, refused):
 @pytest.mark.parametrize("words", [["--open"], ["--port", "0"], ["--host", "localhost"]])
 def test_options_of_a_page_need_one(words, refused):
     said = refused("watch", *words)
-    assert said == "Error: --host, --port and --open are of a page: add --web"
+    assert said == "Error: --host, --port and --open need --web"
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--once"], "--web shows runs until Ctrl-C: leave --once and --json away"),
-        (["--json"], "--web shows runs until Ctrl-C: leave --once and --json away"),
+        (["--once"], "--web shows runs until Ctrl-C: drop --once and --json"),
+        (["--json"], "--web shows runs until Ctrl-C: drop --once and --json"),
         (["nowhere"], "there is no run folder nowhere"),
         (["--host", "999.1.1.1", "--port", "0"], "999.1.1.1:0 cannot be served"),
         (["--port", "70000"], "Invalid value for '--port'"),
@@ -813,8 +813,10 @@ def served(digits, ring, tmp_path_factory):
         assert process.returncode == 130
         assert out == ""
         said, *ways = err.splitlines()
-        assert said == "no longer watched; what is trained elsewhere goes on"
-        assert all(re.fullmatch(r"go on with: ganzoo train --resume runs/\S+", way) for way in ways)
+        assert said == "watch has ended; training elsewhere continues"
+        assert all(
+            re.fullmatch(r"resume with: ganzoo train --resume runs/\S+", way) for way in ways
+        )
     finally:
         process.kill()
         process.communicate()
@@ -859,7 +861,7 @@ def test_a_finished_run_is_shown(browser, served, width, scheme):
         assert run.locator(".chart h3").all_inner_texts() == [
             *("Loss of the discriminator", "Loss of the generator", "Gradient norms"),
         ]
-        time_line = run.get_by_label("Step that is shown")
+        time_line = run.get_by_label("Displayed step")
         time_line.focus()
         page.keyboard.press("Home")
         assert "step 0" in run.locator(".caption").inner_text()
@@ -1015,12 +1017,12 @@ def test_a_run_is_trained_paused_done_step_by_step_and_begun_again(browser, serv
         assert f"Step {at + 1:,}:" in mine.locator("canvas.plane").get_attribute("aria-label")
 
         # It goes on.
-        mine.get_by_role("button", name="Go on").click()
+        mine.get_by_role("button", name="Continue").click()
         within(30, lambda: step_of(mine) > at + 1)
         assert "training" in page.locator("#said").inner_text()
 
         # Back in time, while it goes on.
-        mine.get_by_label("Step that is shown").focus()
+        mine.get_by_label("Displayed step").focus()
         page.keyboard.press("Home")
         assert "Step 0:" in mine.locator(".caption").inner_text()
         then = step_of(mine)
@@ -1032,7 +1034,7 @@ def test_a_run_is_trained_paused_done_step_by_step_and_begun_again(browser, serv
         assert page.get_by_role("heading", name=f"Restart: {RING_TITLE}").is_visible()
         assert "arch.hidden=8" in page.get_by_label("KEY=VALUE").input_value()
         page.get_by_label("Loss").select_option("hinge")
-        page.get_by_label("paused, to go step by step").check()
+        page.get_by_label("start paused, to go step by step").check()
         page.locator("#start").click()
         again = card(page, "mlp trained with hinge on ring")
         again.locator(".status", has_text="Paused").wait_for(timeout=30_000)

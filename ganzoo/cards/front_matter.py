@@ -13,7 +13,7 @@ _FRONT = re.compile(r"\A\s*---\n(.*?)^---[ \t]*(?:\n|\Z)", re.MULTILINE | re.DOT
 
 
 def split(card: str) -> tuple[str, str]:
-    """Return the YAML at the head of a card, none if it has none, and what comes after it."""
+    """Split a card into the YAML at its head, empty if there is none, and what follows it."""
     found = _FRONT.match(card)
     return (found[1], card[found.end() :]) if found else ("", card)
 
@@ -22,7 +22,7 @@ def read(text: str) -> dict[str, Any]:
     """Read metadata.
 
     Raises:
-        InputError: they are no YAML, or not keys with values.
+        InputError: they are not YAML, or not keys with values.
     """
     try:
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
@@ -30,7 +30,7 @@ def read(text: str) -> dict[str, Any]:
         data = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
-        # The line of "---" comes before the first of these.
+        # Lines count from 0 here, and the line of "---" comes before them.
         where = f" in line {mark.line + 2}" if mark else ""
         reason = getattr(error, "problem", None) or first_line(error)
         raise InputError(_error_message(f"{reason}{where}")) from None
@@ -44,21 +44,21 @@ def read(text: str) -> dict[str, Any]:
 def _error_message(reason: str) -> str:
     return (
         f"the metadata at the head of the model card cannot be read: {reason}; "
-        "mend them between the two lines of '---'"
+        "fix them between the two lines of '---'"
     )
 
 
 def to_yaml(data: dict[str, Any]) -> str:
-    """Return metadata as YAML, as the Hub's client writes it; nothing for none."""
+    """Format metadata as YAML, as the Hub's client does; an empty text if there are none."""
     if not data:
         return ""
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 
 
 def update_yaml(text: str, data: dict[str, Any]) -> str:
-    """Return YAML that says what ``data`` says, with the lines of ``text`` that say it already.
+    """Update YAML to contain ``data``, and keep the lines of ``text`` that need no change.
 
-    So comments stay, and so does how a person wrote a value.
+    So comments stay, and values keep the form in which a person wrote them.
     """
     before, (head, parts) = read(text), _split_keys(text)
     kept = {
@@ -69,13 +69,13 @@ def update_yaml(text: str, data: dict[str, Any]) -> str:
     made = head + "".join(kept.get(key) or to_yaml({key: data[key]}) for key in data)
     try:
         same = read(made) == data
-    except InputError:  # as where the end of the YAML is marked
+    except InputError:  # for example, if the end of the YAML is marked by "..."
         same = False
     return made if same else to_yaml(data)
 
 
 def _split_keys(text: str) -> tuple[str, dict[str, str]]:
-    """Return what stands before the first key, and the lines of each key."""
+    """Return the lines before the first key, and the lines of each key."""
     node = yaml.compose(text, yaml.SafeLoader)
     pairs = node.value if isinstance(node, yaml.MappingNode) else []
     keys = [key for key, _ in pairs]

@@ -254,9 +254,9 @@ def _about(subject: SpaceModel) -> str:
     title, repo = prose(subject.config.title), escape_text(subject.repo)
     return (
         f"# {repo}\n\n"
-        f"A page to play with [{repo}]({HUB_URL}/{repo}), a generative adversarial network: "
-        f"{title}. All that it makes is synthetic.\n\n"
-        f"It was written by {code('ganzoo publish --space')}. On a machine of your own, "
+        f"A page to play with [{repo}]({HUB_URL}/{repo}), a generative adversarial network (GAN): "
+        f"{title}. Its output is synthetic.\n\n"
+        f"{code('ganzoo publish --space')} wrote this page. On your own machine, "
         f"{code(f'ganzoo demo {escape_text(subject.reference)}')} shows the same."
     )
 

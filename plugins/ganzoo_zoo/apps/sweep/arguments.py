@@ -1,4 +1,4 @@
-"""What the command line writes for a grid."""
+"""Parsing the command-line arguments of a grid."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from ganzoo.resolve import choose_data, parse_settings
 from ganzoo.storage.paths import user_path
 
 WHOLE = (tuple, list, set, frozenset, dict)
-"""What takes a comma as part of one value."""
+"""Types whose values contain commas."""
 
 
 def read_names(text: str, option: str) -> tuple[str, ...]:
-    """Read a comma list.
+    """Read a comma-separated list.
 
     Raises:
-        InputError: a part of it is empty.
+        InputError: a part is empty.
     """
     parts = tuple(part.strip() for part in text.split(","))
     if not all(parts):
-        raise InputError(f"{option} {text}: a value is missing beside a comma")
+        raise InputError(f"{option} {text}: there is an empty value beside a comma")
     return parts
 
 
 def read_data(text: str | None) -> str | None:
-    """Return the name of a dataset as it is, and a path so that it leads there from anywhere."""
+    """Return the name of a dataset unchanged, and a path as an absolute path."""
     if text is None or registry.find_all(DATASET, text) or not user_path(text).exists():
         return text
     return str(user_path(text).resolve())
 
 
 def read_seeds(text: str) -> tuple[int, ...]:
-    """Read a number of seeds, which are counted from 0, or a comma list of seeds.
+    """Read a number of seeds, counted from 0, or a comma-separated list of seeds.
 
-    ``3`` is 0, 1 and 2; ``3,7`` is those two; ``7,`` is 7 alone.
+    ``3`` means 0, 1 and 2; ``3,7`` means 3 and 7; ``7,`` means 7 alone.
 
     Raises:
-        InputError: it is neither.
+        InputError: the text is neither.
     """
     listed = "," in text
     parts = [part.strip() for part in text.strip().removesuffix(",").split(",")]
-    # Not even a number of 20 digits is a seed, or a number of runs.
+    # Numbers of 20 or more digits are neither seeds nor numbers of runs.
     if not all(part.isascii() and part.isdecimal() and len(part) < 20 for part in parts):
         raise InputError(f"--seeds {text}: write a number of seeds, or some seeds such as 3,7,11")
     numbers = tuple(map(int, parts))
@@ -63,16 +63,16 @@ def read_settings(
     losses: Sequence[str],
     data: str | None,
 ) -> dict[str, tuple[str, ...]]:
-    """Read ``KEY=VALUE`` items, of which each adds values to its key.
+    """Read ``KEY=VALUE`` items; each adds values to its key.
 
-    A comma separates values, but not in an option whose value is itself a list: there a comma
-    belongs to the value, and another item gives another one.
+    Commas separate values, except for options whose value is itself a list: there, each further
+    item gives another value.
 
     Args:
-        items: As the command line gives them.
-        architectures: Names that ``arch.`` keys are options of.
-        losses: Names that ``loss.`` keys are options of; each architecture's own if there are none.
-        data: Name or path that ``data.`` keys are options of; each architecture's own if None.
+        items: Items from the command line.
+        architectures: Architectures that ``arch.`` keys belong to.
+        losses: Losses that ``loss.`` keys belong to; if empty, the architectures' defaults.
+        data: Dataset or path that ``data.`` keys belong to; if None, the architectures' defaults.
 
     Raises:
         InputError: an item has no ``=``, a value is missing, or a name is unknown.
@@ -92,7 +92,7 @@ def read_settings(
 def _option_models(
     key: str, architectures: Sequence[str], losses: Sequence[str], data: str | None
 ) -> Iterator[Any]:
-    """Yield what may have an option: classes of components, or what is set under ``train.``."""
+    """Yield the models that may have an option: component classes, or the training settings."""
     prefix, _, rest = key.partition(".")
     if prefix == "train":
         yield TrainSettings

@@ -1,4 +1,4 @@
-"""What can be refused is refused before the first run."""
+"""Checks of a sweep before its first run."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from ganzoo_zoo.apps.sweep.grid import Cell, describe_combination
 
 
 def check_cells(cells: Iterable[Cell], plan: Plan, warned: Callable[[str], None]) -> None:
-    """Build what each combination needs, once, and say what is doubtful.
+    """Build the components of each combination once, and warn about possible problems.
 
-    Networks are built on the CPU, so that no device is held by what only looks on.
+    Networks are built on the CPU, so that this process occupies no GPU.
 
     Args:
-        cells: The runs that are to be trained.
-        plan: How they are judged.
-        warned: Is told what is doubtful.
+        cells: The runs to train.
+        plan: How they are evaluated.
+        warned: Called with each warning.
 
     Raises:
-        InputError: parts of a combination do not fit together, which the message says of which.
-        ganzoo.errors.GanzooError: data or weights of an extractor cannot be had.
+        InputError: parts of a combination do not fit together; the message names the combination.
+        ganzoo.errors.GanzooError: the data or the weights of an extractor are not available.
     """
     for data, combinations in _group_by_data(cells):
         samples = data.build(DATASET).read()
@@ -48,7 +48,7 @@ def check_cells(cells: Iterable[Cell], plan: Plan, warned: Callable[[str], None]
 
 
 def _group_by_data(cells: Iterable[Cell]) -> list[tuple[ComponentChoice, list[Cell]]]:
-    """Return one cell of each combination, by the data that they are trained on."""
+    """Return one cell of each combination, grouped by its data."""
     first: dict[tuple[tuple[str, str], ...], Cell] = {}
     for cell in cells:
         first.setdefault(tuple(cell.combination.items()), cell)
@@ -60,7 +60,7 @@ def _group_by_data(cells: Iterable[Cell]) -> list[tuple[ComponentChoice, list[Ce
 
 
 def _check_metrics(plan: Plan, samples: Samples) -> None:
-    """Miss what judging needs now: a metric that fits, and what it looks through."""
+    """Check that evaluation will find its metrics and feature extractors."""
     evaluators = choose_metrics(plan.metrics or None, samples.spec)
     extractors = Extractors(None, None, samples.spec, resolve_device("cpu"))
     with preserve_rng_state():

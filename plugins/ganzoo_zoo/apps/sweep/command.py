@@ -1,6 +1,6 @@
-"""Train a grid of runs, several at once, and rank them in one table and one picture.
+"""The command ``ganzoo sweep``, which trains and ranks a grid of runs.
 
-The command alone is here; what it calls imports torch.
+This module does not import torch; the functions that it calls do.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from ganzoo_zoo.apps.sweep.results import Results
 
 SHORT = ("steps", "batch_size", "device", "precision")
-"""Options that stand for fields of ``TrainOptions``."""
+"""Command-line options that set fields of ``TrainOptions``."""
 
 app = typer.Typer(rich_markup_mode=None)
 
 
 def _complete_list(kind: Kind) -> Callable[[str], list[str]]:
-    """Return a completion of the last name of a comma list."""
+    """Return a completion function for the last name of a comma-separated list."""
 
     def complete(incomplete: str) -> list[str]:
         before, comma, last = incomplete.rpartition(",")
@@ -78,62 +78,61 @@ def sweep(
         typer.Option(
             "--set",
             metavar="KEY=VALUE[,VALUE]",
-            help="Values of an option; repeatable. A comma separates values, but not in an option "
-            "whose value is itself a list, such as train.betas=0,0.9: give --set once more for "
-            "each other value of it.",
+            help="Values of an option; repeatable. Commas separate values, except for options "
+            "whose value is itself a list, such as train.betas=0,0.9: repeat --set for each "
+            "further value.",
         ),
     ] = None,
     seeds: Annotated[
         str | None,
         typer.Option(
             metavar="N or SEED,SEED",
-            help="How many seeds, from 0; or which, where 7, is one seed. [default: 1]",
+            help="A number of seeds, counted from 0, or a list of seeds; '7,' is the single seed "
+            "7. [default: 1]",
         ),
     ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            help="What judges each run at its end; repeatable; the first ranks. By default all "
-            "that fit the data, ranked by the one that ranks snapshots.",
+            help="Metric that evaluates each run at its end; repeatable; the first one ranks. By "
+            "default all that fit the data, ranked by the one that ranks snapshots.",
             autocompletion=complete_names(EVALUATOR),
         ),
     ] = None,
     samples: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of fakes; by default as the reals, at most 10,000."),
+        typer.Option(min=1, help="Number of fakes; by default as many as reals, at most 10,000."),
     ] = None,
     workers: Annotated[
         int,
-        typer.Option(min=1, help="Runs at once, each in a process with its share of the threads."),
+        typer.Option(min=1, help="Number of processes; each has its share of the threads."),
     ] = 1,
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="The sweep's folder, with a folder for each run; by default under runs/. One that "
-            "holds a part of the same sweep is gone on with.",
+            help="The sweep's folder, with a folder for each run; by default under runs/. A folder "
+            "that holds a part of the same sweep is resumed.",
         ),
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Go on with a sweep; nothing else need be given."),
+        typer.Option(metavar="DIR", help="Resume a sweep; no other options are needed."),
     ] = None,
     print_commands: Annotated[
         bool,
-        typer.Option(
-            "--print", help="Print the commands of the runs, one a line, and train nothing."
-        ),
+        typer.Option("--print", help="Print the command of each run instead of training."),
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a grid of runs, and rank them in one table and one picture.
 
-    Every combination of the architectures, the losses and the values of --set is trained with
-    each seed and judged. What was done is passed over when a sweep is gone on with, what was
-    interrupted goes on from its checkpoint, and what failed is tried again.
+    Every combination of the architectures, the losses and the values of --set is trained with each
+    seed and evaluated. When a sweep is resumed, finished runs are skipped, interrupted ones
+    continue from their checkpoints, and failed ones are retried.
 
-    --print gives the same runs to another scheduler; once they are done, the same command without
-    it judges them.
+    With --print, you can run the commands in another scheduler. Once they are done, the same
+    command without --print evaluates the runs.
     """
     if resume is not None:
         _refuse_beside_resume(context.params)
@@ -148,7 +147,7 @@ def sweep(
     grid = _build_grid(architecture, loss, data, image_size, settings or [], seeds, context.params)
     if print_commands:
         if as_json:
-            raise InputError("--print prints commands and nothing else: leave --json away")
+            raise InputError("--print prints nothing but commands: drop --json")
         _print_commands(grid, out)
         return
     from ganzoo_zoo.apps.sweep.sweep import sweep as swept
@@ -178,7 +177,7 @@ def _build_grid(
     seeds: str | None,
     given: dict[str, Any],
 ) -> Grid:
-    """Gather what is swept; an option given twice is an error."""
+    """Build the grid from the options; an option given twice is an error."""
     from ganzoo_zoo.apps.sweep.arguments import read_data, read_names, read_seeds, read_settings
     from ganzoo_zoo.apps.sweep.grid import Grid
 
@@ -216,7 +215,7 @@ def _make_progress() -> Any:
 
 
 def _finish(results: Results, as_json: bool) -> None:
-    """Print what was found; a run that failed makes the whole fail, once that is said."""
+    """Print the results, and fail at the end if any run failed."""
     if as_json:
         print_json(results.as_json())
     else:
@@ -230,5 +229,5 @@ def _finish(results: Results, as_json: bool) -> None:
     if failed:
         raise GanzooError(
             f"{len(failed)} of {len(results.cells)} runs failed; "
-            f"try them again with: ganzoo sweep --resume {results.folder}"
+            f"retry them with: ganzoo sweep --resume {results.folder}"
         )

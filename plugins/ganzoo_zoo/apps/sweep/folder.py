@@ -1,4 +1,4 @@
-"""The folder of a sweep: what it is, and a folder for each of its runs."""
+"""The folder of a sweep, which holds its plan and a folder for each run."""
 
 from __future__ import annotations
 
@@ -18,78 +18,78 @@ from ganzoo_zoo.apps.sweep.grid import Cell, Grid
 
 PLAN_FILE = "sweep.json"
 LOG_FILE = "workers.log"
-"""What processes say that is of no single run, such as why they fell over."""
+"""Output of worker processes that belongs to no single run, such as why a process crashed."""
 
 
 class Plan(Options):
-    """All that is needed to go on with a sweep."""
+    """All that is needed to resume a sweep."""
 
     format: Literal[1] = 1
     grid: Grid
     metrics: tuple[str, ...] = ()
-    """None for all that fit the data."""
+    """If empty, all metrics that fit the data."""
     samples: int | None = Field(default=None, ge=1)
-    """Fakes that each run is judged by."""
+    """Number of fakes for the evaluation of each run."""
     threads: int = Field(ge=1)
-    """Threads of each run, on which the bytes that it ends in depend."""
+    """Number of threads of each run, on which its exact results depend."""
 
 
 def read_plan(folder: Path) -> Plan:
-    """Read what a sweep is.
+    """Read the plan of a sweep.
 
     Raises:
-        InputError: the folder is no sweep's, or its file is damaged.
+        InputError: the folder does not hold a sweep, or its plan is damaged.
     """
     path = folder / PLAN_FILE
     if not path.is_file():
-        raise InputError(f"{folder} is no sweep: it has no {PLAN_FILE}")
+        raise InputError(f"{folder} is not a sweep: it has no {PLAN_FILE}")
     try:
         return Plan.model_validate(read_json(path))
     except ValidationError as error:
-        raise InputError(f"{path} is not what a sweep is: {explain_error(error)}") from None
+        raise InputError(f"{path} is not a valid plan: {explain_error(error)}") from None
 
 
 def write_plan(folder: Path, plan: Plan) -> None:
-    """Write what a sweep is."""
+    """Write the plan of a sweep."""
     write_text(folder / PLAN_FILE, to_json(plan.model_dump(mode="json")))
 
 
 def continue_plan(folder: Path, plan: Plan, cells: Iterable[Cell]) -> Plan:
-    """Return the plan under which a folder is gone on with; a fresh folder takes any.
+    """Return the plan to resume a folder with; a new folder accepts any plan.
 
-    More may be asked for than before, but nothing else: all runs that were planned must be among
-    the cells. Runs that single commands trained there are taken over.
+    A sweep can be extended, but not changed otherwise: all earlier runs must be among the cells.
+    Runs that were trained there by single commands are used.
 
     Raises:
         InputError: the folder holds another sweep, or something else.
     """
-    cells = {cell.name: cell for cell in cells}
+    named = {cell.name: cell for cell in cells}
     if not (folder / PLAN_FILE).exists():
-        if folder.exists() and not (folder.is_dir() and _list_content(folder) <= cells.keys()):
-            raise InputError(f"{folder} exists already and is no sweep; choose another --out")
+        if folder.exists() and not (folder.is_dir() and _list_content(folder) <= named.keys()):
+            raise InputError(f"{folder} already exists and is not a sweep; choose another --out")
         return plan
     before = read_plan(folder)
     again = f"{folder} holds another sweep"
-    ways = f"choose another --out, or go on with --resume {folder}"
+    ways = f"choose another --out, or resume it with --resume {folder}"
     for word, mine, theirs in (
         ("metric", plan.metrics, before.metrics),
         ("samples", plan.samples, before.samples),
     ):
         if mine != theirs:
-            raise InputError(f"{again}, of another --{word}; {ways}")
+            raise InputError(f"{again}, with another --{word}; {ways}")
     for cell in before.grid.cells():
-        if cell.name not in cells or not cells[cell.name].is_same_run(cell):
+        if cell.name not in named or not named[cell.name].is_same_run(cell):
             raise InputError(f"{again}, with a run {cell.name} that is not in this one; {ways}")
     return plan.model_copy(update={"threads": before.threads})
 
 
 def _list_content(folder: Path) -> set[str]:
-    """List what is in a folder, but for what a sweep leaves that died before it wrote its plan."""
+    """List a folder without hidden files, which a sweep may leave if it dies early."""
     return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
 
 
 def choose_folder(grid: Grid, cells: Iterable[Cell]) -> Path:
-    """Choose a folder under ``runs/`` that is not there."""
+    """Choose a new folder under ``runs/``."""
     data = dict.fromkeys(cell.config.data.name for cell in cells)
     names = [*(name.rpartition(":")[2] for name in grid.architectures), *data]
     stem = "-".join(["sweep", *names])[:100] + datetime.now().strftime("-%Y%m%d-%H%M%S")

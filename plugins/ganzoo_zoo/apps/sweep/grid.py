@@ -1,4 +1,4 @@
-"""A grid: every combination of some names and values, with every seed."""
+"""The grid of a sweep: all combinations of components, options and seeds."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from ganzoo.errors import InputError
 from ganzoo.resolve import resolve
 
 MOST = 1000
-"""Runs of a sweep."""
+"""The most runs of a sweep."""
 LONGEST_VALUE = 40
-"""Characters of a value in the name of a run, the last ones: paths begin alike."""
+"""The most characters of a value in a run's name, the last ones, because paths start alike."""
 LONGEST_NAME = 200
-"""Characters of the name of a run, which is that of its folder."""
+"""The most characters of a run's name, which is also its folder's."""
 SEED = "train.seed"
 
 
 class Grid(Options):
-    """What is combined: each run has one of every list.
+    """The values to combine: each run has one of every list.
 
-    Names and values are text, as ``ganzoo train`` takes them.
+    Names and values are texts, as for ``ganzoo train``.
     """
 
     architectures: tuple[str, ...]
     losses: tuple[str, ...] = ()
-    """None for each architecture's own."""
+    """If empty, each architecture's default."""
     data: str | None = None
-    """None for each architecture's own."""
+    """If None, each architecture's default."""
     settings: dict[str, tuple[str, ...]] = {}
     """Values of options by their full names, such as ``{"arch.base_channels": ("32", "64")}``."""
     seeds: tuple[int, ...] = (0,)
@@ -44,18 +44,18 @@ class Grid(Options):
         return math.prod(len(values) for _, values in self._axes())
 
     def describe(self) -> str:
-        """Say how many runs there are, and why."""
+        """Describe the number of runs and how it comes about."""
         parts = [f"{len(values)} {what}" for what, values in self._axes() if len(values) > 1]
         size = self.size()
         runs = "1 run" if size == 1 else f"{size} runs"
         return f"{runs}: {' x '.join(parts)}" if len(parts) > 1 else runs
 
     def cells(self) -> list[Cell]:
-        """Resolve every run of the grid, all of the first seed before those of the next.
+        """Resolve all runs of the grid, in order of their seeds.
 
         Raises:
-            InputError: a name, an option or a value is wrong, which the message says of which run;
-                a value is given twice, or there are too many runs.
+            InputError: a name, an option or a value is wrong (the message names the run), a value
+                is given twice, or there are too many runs.
         """
         if self.size() > MOST:
             raise InputError(f"{self.describe()}; a sweep has at most {MOST:,}, so make several")
@@ -75,7 +75,7 @@ class Grid(Options):
             cells[cell.name] = cell
             first = runs.setdefault(cell.config.model_dump_json(), cell.name)
             if first != cell.name:
-                raise InputError(f"{first} and {cell.name} are one and the same run")
+                raise InputError(f"{first} and {cell.name} are the same run")
         return list(cells.values())
 
     def _axes(self) -> Iterator[tuple[str, Sequence[str | int]]]:
@@ -86,16 +86,19 @@ class Grid(Options):
 
     def _combine(self) -> Iterator[Cell]:
         varied = [key for key, values in self.settings.items() if len(values) > 1]
-        axes = (self.seeds, self.architectures, self.losses or (None,), *self.settings.values())
-        for seed, architecture, loss, *values in itertools.product(*axes):
+        losses: tuple[str | None, ...] = self.losses or (None,)
+        for (seed, architecture, loss), values in itertools.product(
+            itertools.product(self.seeds, self.architectures, losses),
+            itertools.product(*self.settings.values()),
+        ):
             settings = dict(zip(self.settings, values, strict=True))
             chosen = {key: settings[key] for key in varied}
             settings[SEED] = str(seed)
             try:
                 config = resolve(architecture, loss, self.data, settings)
             except InputError as error:
-                words = [architecture, loss, *_format_settings(chosen), f"seed {seed}"]
-                raise type(error)(f"{', '.join(filter(None, words))}: {error}") from None
+                given = [architecture, *([loss] if loss else []), *_format_settings(chosen)]
+                raise type(error)(f"{', '.join(given)}, seed {seed}: {error}") from None
             names = {"architecture": config.architecture.name, "loss": config.loss.name}
             words = [*names.values(), *_format_settings(chosen), f"seed{seed}"]
             yield Cell(
@@ -115,21 +118,21 @@ class Cell:
     """One run of a grid."""
 
     name: str
-    """Of its folder."""
+    """Name of the run and of its folder."""
     architecture: str
     loss: str | None
     data: str | None
     settings: Mapping[str, str]
-    """All that is set, the seed among it."""
+    """All options that are set, including the seed."""
     seed: int
     combination: Mapping[str, str]
-    """What it shares with the runs of other seeds: its architecture, its loss, and the settings
-    that the grid has several values of."""
+    """The architecture, the loss, and the settings with several values in the grid: all that the
+    run shares with runs of other seeds."""
     config: RunConfig
 
     @property
     def label(self) -> str:
-        """What messages call it."""
+        """Name of the run in messages."""
         return f"{describe_combination(self.combination)}, seed {self.seed}"
 
     def with_name(self, name: str) -> Cell:
@@ -137,11 +140,11 @@ class Cell:
         return Cell(**{**vars(self), "name": name})
 
     def is_same_run(self, other: Cell) -> bool:
-        """Tell whether another cell is the same run, by the names and values it was given."""
+        """Tell whether another cell has the same names and values."""
         return {**vars(self), "config": None} == {**vars(other), "config": None}
 
     def command(self, folder: Path) -> str:
-        """Return the command line that trains it in its folder, quoted for a shell."""
+        """Return the shell command that trains the run in its folder."""
         words = ["ganzoo", "train", self.architecture]
         for option, value in (("--loss", self.loss), ("--data", self.data)):
             words += [] if value is None else [option, value]
@@ -151,14 +154,14 @@ class Cell:
 
 
 def describe_combination(combination: Mapping[str, str]) -> str:
-    """Name a combination: ``dcgan, hinge, base_channels=32``."""
+    """Describe a combination, such as ``dcgan, hinge, base_channels=32``."""
     settings = {key: value for key, value in combination.items() if "." in key}
     names = [value for key, value in combination.items() if "." not in key]
     return ", ".join([*names, *_format_settings(settings)])
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """Return each option's own name, or its full one where two are called the same."""
+    """Return the short name of each option, or its full name if short names collide."""
     own = [key.rpartition(".")[2] for key in keys]
     return {key: name if own.count(name) == 1 else key for key, name in zip(keys, own, strict=True)}
 
@@ -169,6 +172,6 @@ def _format_settings(settings: Mapping[str, str]) -> list[str]:
 
 
 def _safe_word(word: str) -> str:
-    """Return a word as part of a file's name that no shell and no system takes amiss."""
+    """Return a word with characters that are safe in file names and in a shell."""
     key, equals, value = word.partition("=")
     return re.sub(r"[^\w.,=+-]+", "_", f"{key}{equals}{value[-LONGEST_VALUE:]}", flags=re.ASCII)

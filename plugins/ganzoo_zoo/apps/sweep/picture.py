@@ -1,4 +1,4 @@
-"""The picture of a sweep: the scores of each combination, and samples of its runs."""
+"""The picture of a sweep: the scores of each combination, and samples of the best runs."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MOST_LINES = 40
-"""Combinations of a group that are drawn, the best ones."""
+"""The most combinations of a group that are drawn, the best ones."""
 MOST_SHOWN = 8
-"""Combinations whose samples are shown, the best ones."""
+"""The most combinations whose samples are shown, the best ones."""
 MOST_SEEDS = 4
-"""Runs of each whose samples are shown."""
+"""The most runs of a combination whose samples are shown."""
 SIDES = (2.7, 3.9)
-"""Inches of a sample picture, at least and at most; single images can be told apart in it."""
+"""Minimal and maximal side of a sample picture in inches, so that images stay recognisable."""
 LINE = 0.3
-"""Inches of a combination among the scores."""
+"""Height of a combination among the scores, in inches."""
 WIDTH = 8.0
 DOTS_PER_INCH = 120
 INK = "#1f77b4"
 
 
 def draw_picture(results: Results) -> Path:
-    """Draw the scores over the seeds, above the samples of the best, and return the file."""
+    """Draw the scores of all seeds above the samples of the best runs, and return the file."""
     from ganzoo.media.images import provenance, save_png
 
     path = results.folder / PICTURE_FILE
@@ -41,7 +41,7 @@ def draw_picture(results: Results) -> Path:
     ]
     title = f"runs of {names[0]} trained with {names[1]}"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a font need not have every letter of a name
+        warnings.simplefilter("ignore")  # the font may lack letters of a name
         picture = _render(results)
     save_png(picture, path, provenance(title, results.cells[0].seed))
     return path
@@ -65,7 +65,7 @@ def _render(results: Results) -> Tensor:
     below = len(shown) * (min(SIDES[1], width / columns) + 0.5)
     size = (width, sum(heights) + below)
     figure = Figure(size, DOTS_PER_INCH, layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=(sum(heights), below))
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(sum(heights), below))[:, 0]
     parts = top.add_gridspec(len(groups), 1, height_ratios=heights)
     for part, lines in zip(parts, groups.values(), strict=True):
         _draw_scores(top.add_subplot(part), lines, results)
@@ -87,7 +87,7 @@ def _render(results: Results) -> Tensor:
 
 
 def _draw_scores(axes: Any, lines: list[Line], results: Results) -> None:
-    """Draw a line for each combination: a dot for each seed, the mean and the deviation."""
+    """Draw a row per combination: a dot for each seed, the mean and the standard deviation."""
     first = next(iter(lines[0].means.values()))
     for y, line in enumerate(lines):
         mean = line.means[first.metric]

@@ -1,4 +1,4 @@
-"""A sweep's progress on standard error."""
+"""Progress of a sweep on standard error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganzoo_zoo.apps.sweep.sweep import SweepObserver
 
 
 class Progress(ProgressBar, SweepObserver):
-    """Shows the steps of all runs together, and a line for each run that has ended."""
+    """Shows one progress bar for the steps of all runs, and a line for each finished run."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -20,18 +20,18 @@ class Progress(ProgressBar, SweepObserver):
         self.done: dict[str, int] = {}
 
     def on_start(self, folder: Path, grid: Grid, done: int, steps: int) -> None:
-        """Say what is swept and where."""
-        going_on = f", {done} of them done before" if done else ""
+        """Print the size and the folder of the sweep."""
+        going_on = f", {done} already done" if done else ""
         note(f"{grid.describe()} in {folder}{going_on}")
         self.steps = steps
 
     def on_step(self, cell: Cell, step: int) -> None:
-        """Count the steps of all runs."""
+        """Update the progress bar."""
         self.done[cell.name] = step
         self("steps of all runs", sum(self.done.values()), self.steps)
 
     def on_end(self, cell: Cell, verdict: Verdict, seconds: float, left: int, wait: float) -> None:
-        """Say how a run ended, and how many are left."""
+        """Print the result of a run, and the number of remaining runs."""
         self.on_step(cell, cell.config.train.steps)
         found = f"failed: {verdict.error}"
         if verdict.error is None:

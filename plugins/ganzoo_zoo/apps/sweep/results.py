@@ -1,4 +1,4 @@
-"""What a sweep found: scores of combinations over their seeds, ranked where they compare."""
+"""The results of a sweep: scores of each combination over its seeds, ranked if comparable."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PICTURE_FILE = "sweep.png"
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a run ended: judged, or failed."""
+    """The outcome of a run: its scores, or an error."""
 
     scores: list[ScoreRow]
     error: str | None = None
@@ -31,17 +31,17 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Mean:
-    """A score over seeds."""
+    """The mean of a score over seeds."""
 
     metric: str
     value: float
     std: float | None
-    """The sample deviation over the seeds; None for one seed."""
+    """The sample standard deviation over the seeds; None for one seed."""
     higher_is_better: bool
 
     @classmethod
     def of(cls, rows: Sequence[ScoreRow]) -> Mean:
-        """Take the mean of rows that compare."""
+        """Compute the mean of comparable rows."""
         values = [row.value for row in rows]
         std = statistics.stdev(values) if len(values) > 1 else None
         first = rows[0]
@@ -49,34 +49,35 @@ class Mean:
 
     @property
     def rank(self) -> float:
-        """What puts the best first."""
+        """Sort key that puts the best score first."""
         return -self.value if self.higher_is_better else self.value
 
     def as_text(self) -> str:
-        """Return it as tables show it."""
+        """Format the mean and its deviation for a table."""
         return f"{self.value:.4f}" + ("" if self.std is None else f" +- {self.std:.4f}")
 
 
 @dataclass(frozen=True)
 class Line:
-    """A combination among those that were judged alike."""
+    """A combination in the table, within a group of comparable scores."""
 
     group: int | None
-    """From 1: lines of different groups do not compare. None where no run was judged."""
+    """Number from 1 of the group; lines of different groups are not comparable. None without
+    scores."""
     combination: Mapping[str, str]
     judged: tuple[Cell, ...]
     failed: tuple[Cell, ...]
     means: Mapping[str, Mean]
-    """By metric, in the order of the metrics."""
+    """Means by metric, in order of the metrics."""
 
 
 class Results:
-    """The runs of a sweep and what became of them.
+    """The runs of a sweep and their outcomes.
 
     Args:
         folder: The sweep's folder.
-        cells: Its runs.
-        verdicts: How each ended, by its name.
+        cells: The runs.
+        verdicts: The outcome of each run, by its name.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class Results:
 
     @property
     def metrics(self) -> list[str]:
-        """Names of all metrics; the first is what is ranked by."""
+        """Names of all metrics; the first one ranks."""
         return list(dict.fromkeys(metric for line in self.lines for metric in line.means))
 
     @property
@@ -98,11 +99,11 @@ class Results:
         return [cell for cell in self.cells if self.verdicts[cell.name].error is not None]
 
     def files(self) -> list[str]:
-        """Return the names of what it left beside its runs."""
+        """Return the names of the sweep's own files."""
         return [TABLE_FILE, RUNS_FILE, *([PICTURE_FILE] if self.metrics else [])]
 
     def differences(self) -> list[str]:
-        """Say why lines stand in several groups."""
+        """Describe why lines are in different groups."""
         groups: dict[str, list[Place]] = {}
         for cell in self.cells:
             for row in self.verdicts[cell.name].scores:
@@ -113,7 +114,7 @@ class Results:
         )
 
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """Return the header and the rows of the table that is printed."""
+        """Return the header and the rows of the printed table."""
         axes, metrics = self._axes(), self.metrics
         several = len({line.group for line in self.lines} - {None}) > 1
         header = [*(["group"] if several else []), *short_names(axes).values(), "seeds", *metrics]
@@ -129,7 +130,7 @@ class Results:
         return header, rows
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything as one JSON document."""
+        """Return all results as one JSON document."""
         return {
             "sweep": str(self.folder),
             "table": [
@@ -165,7 +166,7 @@ class Results:
         }
 
     def write(self) -> None:
-        """Write the table, and one of the single runs, as CSV with all digits."""
+        """Write the table, and a table of the single runs, as CSV in full precision."""
         axes, metrics = self._axes(), self.metrics
         spread = [name for metric in metrics for name in (metric, f"{metric} std")]
         table: list[list[Any]] = [["group", *axes, "judged", "failed", *spread]]
@@ -185,7 +186,7 @@ class Results:
         write_text(self.folder / RUNS_FILE, _to_csv(runs))
 
     def _rank(self) -> list[Line]:
-        """Return a line for each combination and each protocol that its runs were judged by."""
+        """Return a line for each combination and each protocol of its scores."""
         judged: dict[str, dict[str, list[Cell]]] = {}
         failed: dict[str, list[Cell]] = {}
         for cell in self.cells:

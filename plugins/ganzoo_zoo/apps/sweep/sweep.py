@@ -1,4 +1,4 @@
-"""The Python functions beneath ``ganzoo sweep``: train a grid, or go on with it."""
+"""The functions behind ``ganzoo sweep``: training a grid, or resuming one."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ from ganzoo_zoo.apps.sweep.workers import Ended, Workers
 
 
 class SweepObserver:
-    """What watches a sweep; every method may be left as it is."""
+    """Observes a sweep; every method is optional."""
 
     def on_start(self, folder: Path, grid: Grid, done: int, steps: int) -> None:
-        """Runs are about to be trained; so many were done before.
+        """Runs are about to be trained.
 
         Args:
             folder: The sweep's folder.
-            grid: What is swept.
-            done: Runs that were judged before.
-            steps: Steps of the others together.
+            grid: The grid.
+            done: Number of runs that are already evaluated.
+            steps: Total number of steps of the other runs.
         """
 
     def on_step(self, cell: Cell, step: int) -> None:
-        """A run is so far."""
+        """A run has reached a step."""
 
     def on_end(self, cell: Cell, verdict: Verdict, seconds: float, left: int, wait: float) -> None:
-        """A run was judged, or it failed.
+        """A run was evaluated, or it failed.
 
         Args:
             cell: The run.
-            verdict: Its scores, or why it failed.
+            verdict: Its scores, or an error.
             seconds: How long it took.
-            left: Runs that are not done.
-            wait: Seconds that these may take.
+            left: Number of remaining runs.
+            wait: Estimated seconds for the remaining runs.
         """
 
     def on_warning(self, message: str) -> None:
-        """Something is worth a person's attention."""
+        """There is a warning."""
 
 
 def sweep(
@@ -65,24 +65,25 @@ def sweep(
     workers: int = 1,
     watcher: SweepObserver | None = None,
 ) -> Results:
-    """Train every run of a grid, judge each, and leave a table and a picture.
+    """Train and evaluate every run of a grid, and write a table and a picture.
 
-    A folder that holds a part of the same sweep is gone on with: what was judged is passed over,
-    what was interrupted goes on from its checkpoint, and what failed is tried again.
+    A folder that holds a part of the same sweep is resumed: evaluated runs are skipped, interrupted
+    ones continue from their checkpoints, and failed ones are retried.
 
     Args:
-        grid: What is swept.
+        grid: The grid.
         out: The sweep's folder; a new one under ``runs/`` if None.
-        metrics: Metrics that judge each run at its end, of which the first ranks; those of
-            ``ganzoo eval`` if there are none.
-        samples: Fakes that each is judged by; as ``ganzoo eval`` if None.
-        workers: Runs at once, each in a process with its share of the threads.
-        watcher: What watches the sweep.
+        metrics: Metrics that evaluate each run at its end, of which the first ranks; if empty,
+            those of ``ganzoo eval``.
+        samples: Number of fakes for evaluation; if None, as in ``ganzoo eval``.
+        workers: Number of processes; each has its share of the threads.
+        watcher: Observer of the sweep.
 
     Raises:
         InputError: a name, an option or a value is wrong, parts do not fit together, or the folder
-            holds something else; no run was begun.
-        ganzoo.errors.Interrupted: SIGINT or SIGTERM asked to stop, and each run saved its state.
+            holds something else. No run was started.
+        ganzoo.errors.Interrupted: SIGINT or SIGTERM stopped the sweep, and each run saved its
+            state.
     """
     import torch
 
@@ -97,11 +98,11 @@ def sweep(
 
 
 def resume(folder: str | Path, workers: int = 1, watcher: SweepObserver | None = None) -> Results:
-    """Go on with a sweep as it was asked for.
+    """Resume a sweep by its saved plan.
 
     Raises:
-        InputError: the folder is no sweep's.
-        ganzoo.errors.Interrupted: it was asked to stop.
+        InputError: the folder does not hold a sweep.
+        ganzoo.errors.Interrupted: SIGINT or SIGTERM stopped the sweep.
     """
     if workers < 1:
         raise InputError(f"--workers must be at least 1, not {workers}")
@@ -129,7 +130,7 @@ def _run_sweep(
 def _train_cells(
     folder: Path, plan: Plan, cells: Sequence[Cell], workers: int, watcher: SweepObserver
 ) -> dict[str, Verdict]:
-    """Do every run that is left, and return how each ended."""
+    """Train and evaluate the remaining runs, and return the outcome of every run."""
     before = {cell.name: read_final_scores(folder / cell.name) for cell in cells}
     verdicts = {name: Verdict(rows) for name, rows in before.items() if rows is not None}
     left = {cell.name: cell for cell in cells if cell.name not in verdicts}
@@ -150,7 +151,7 @@ def _train_cells(
             watcher.on_end(cell, verdict, news.seconds, open_ones, wait)
     if pool.signum is not None and len(verdicts) < len(cells):
         raise Interrupted(
-            f"stopped with {len(verdicts)} of {len(cells)} runs done, states saved; go on with: "
+            f"stopped with {len(verdicts)} of {len(cells)} runs done, states saved; resume with: "
             f"ganzoo sweep --resume {folder}",
             pool.signum,
         )

@@ -1,4 +1,4 @@
-"""One run of a sweep: trained, or gone on with, and judged."""
+"""One run of a sweep: training or resuming it, and evaluating it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from ganzoo.training.observer import Observer
 
 LOG_FILE = "sweep.log"
 PATIENCE = 60.0
-"""Seconds that a process whose sweep was killed may take to save the state of its run."""
+"""Seconds to wait for a process of a killed sweep, which saves the state of its run."""
 SECONDS_BETWEEN_LINES = 10.0
 
 
 class Task(Options):
-    """A run to be done, as it is handed to another process."""
+    """The description of a run for a worker process."""
 
     folder: str
     architecture: str
@@ -39,32 +39,32 @@ class Task(Options):
 
     @property
     def names(self) -> dict[str, str]:
-        """What is named, and not left to the architecture."""
+        """The components that are named; the architecture chooses the others."""
         named = {"architecture": self.architecture, "loss": self.loss, "data": self.data}
         return {word: name for word, name in named.items() if name is not None}
 
 
 def read_final_scores(folder: Path) -> list[ScoreRow] | None:
-    """Return the scores that a run has at its end; None if it has not come so far.
+    """Return the final scores of a run; None if it has not been evaluated yet.
 
     Raises:
-        InputError: what is there is damaged.
+        InputError: the scores are damaged.
     """
     return read_scores(folder) or None
 
 
 def run_task(task: Task, stepped: Callable[[int], None]) -> list[ScoreRow]:
-    """Train a run to its end, from wherever it is, judge it, and return its scores.
+    """Train or resume a run, evaluate it, and return its scores.
 
-    What it has to say goes to a log in its folder.
+    Messages go to a log in the run's folder.
 
     Args:
         task: The run.
-        stepped: Is told the step at each line of ``metrics.jsonl``.
+        stepped: Called with the step at each line of ``metrics.jsonl``.
 
     Raises:
-        GanzooError: it cannot be trained or judged.
-        ganzoo.errors.Interrupted: it was asked to stop and has saved its state.
+        GanzooError: the run cannot be trained or evaluated.
+        ganzoo.errors.Interrupted: the run was stopped and has saved its state.
     """
     folder = Path(task.folder)
     log = RunLog(stepped)
@@ -88,7 +88,7 @@ def run_task(task: Task, stepped: Callable[[int], None]) -> list[ScoreRow]:
 
 
 def describe_error(error: Exception) -> str:
-    """Say in one line why a run failed."""
+    """Describe in one line why a run failed."""
     if isinstance(error, GanzooError):
         return "; ".join(str(error).splitlines())
     if isinstance(error, OSError):
@@ -97,10 +97,14 @@ def describe_error(error: Exception) -> str:
 
 
 class RunLog(Observer):
-    """Writes what a run has to say to a file in its folder, once there is one."""
+    """Writes the messages of a run to a log in its folder, once the folder exists.
 
-    def __init__(self, told: Callable[[int], None]) -> None:
-        self.report_step = told
+    Args:
+        report_step: Called with the step at each line of metrics.
+    """
+
+    def __init__(self, report_step: Callable[[int], None]) -> None:
+        self.report_step = report_step
         self.file: Path | None = None
         self.early: list[str] = []
         self.last_write = 0.0
@@ -114,7 +118,7 @@ class RunLog(Observer):
             file.write(f"{text}\n")
 
     def on_start(self, run: Run, config: RunConfig, step: int) -> None:
-        """Begin the file, or go on with it."""
+        """Start or continue the log."""
         if self.file is None:
             self.file = run.path / LOG_FILE
         going_on = f", from step {step}" if step else ""
@@ -123,7 +127,7 @@ class RunLog(Observer):
             self.write_line(text)
 
     def on_log(self, row: dict[str, Any]) -> None:
-        """Tell the step, and write a line now and then."""
+        """Report the step, and write a line from time to time."""
         self.report_step(row["step"])
         if time.monotonic() - self.last_write >= SECONDS_BETWEEN_LINES:
             self.last_write = time.monotonic()
@@ -143,7 +147,7 @@ class RunLog(Observer):
 
 
 def _judge(run: Run, task: Task) -> list[ScoreRow]:
-    """Judge a run; what ranks such samples by itself comes first, unless metrics are asked for."""
+    """Evaluate a run; without explicit metrics, those that can rank snapshots come first."""
     model = load(run)
     device = task.settings.get("train.device", "auto")
     rows = evaluate(model, task.metrics or None, samples=task.samples, device=device)
@@ -151,13 +155,13 @@ def _judge(run: Run, task: Task) -> list[ScoreRow]:
         return rows
     try:
         ranking = choose_ranking_metrics((), model.config.spec)
-    except InputError:  # none does
+    except InputError:  # no metric ranks these samples
         return rows
     return sorted(rows, key=lambda row: row.family not in ranking)
 
 
 def _wait_for_lock(folder: Path) -> None:
-    """Wait for a process that saves the run's state because its own sweep was killed."""
+    """Wait for a process of a killed sweep that is still saving the state of the run."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         try:

@@ -1,8 +1,8 @@
-// Curves over the steps, as SVG in the page's colours.
+// Curves over steps, as SVG in the page's colours.
 
 const SVG = "http://www.w3.org/2000/svg";
 const LEFT = 46, MARGIN = 8, TOP = 8, BOTTOM = 150, HEIGHT = 172, COLOURS = 8;
-// How many times the usual size values may have before a scale becomes logarithmic.
+// Ratio of the largest to the median magnitude above which the scale is logarithmic.
 const WIDE = 1000;
 
 export const number = (value) => {
@@ -21,7 +21,7 @@ const drawn = (name, attributes, text) => {
   return element;
 };
 
-// Round numbers within a range, about as many as asked for.
+// About `count` round numbers within a range.
 const ticks = (low, high, count) => {
   const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map((each) => each * power).find((each) => each >= rough);
@@ -57,7 +57,7 @@ export class Chart {
     this.find("h3").textContent = title;
     this.svg.addEventListener("pointermove", (event) => read(this.under(event)));
     this.svg.addEventListener("pointerleave", () => read(null));
-    // Letters keep their size, whatever room there is.
+    // Redraw at a new width, so that letters keep their size.
     new ResizeObserver(() => {
       if (this.svg.clientWidth !== this.right + MARGIN) this.show(this.curves);
     }).observe(this.svg);
@@ -85,8 +85,8 @@ export class Chart {
     }
     for (const mark of ticks(this.from, this.to, 4)) {
       const at = x(mark);
-      if (at < LEFT + 12) continue;  // where the word stands
-      const last = at > this.right - 16;  // which would be cut off at the middle
+      if (at < LEFT + 12) continue;  // would overlap the word "step"
+      const last = at > this.right - 16;  // would be cut off if centred
       this.svg.append(drawn("text", {
         x: (last ? this.right + MARGIN : at).toFixed(1), y: BOTTOM + 16, class: last ? "unit" : "below",
       }, steps(mark)));
@@ -134,7 +134,7 @@ export class Chart {
     this.read(null);
   }
 
-  // The values at a step, or the last ones.
+  // Show the values at a step, or the last ones.
   read(step) {
     const values = this.figure.querySelectorAll(".value");
     const within = step !== null && this.cursor !== null;

@@ -1,4 +1,4 @@
-"""What may be trained from a page: names and options as the registry has them, and no paths."""
+"""The runs that can be started from the page: names and options from the registry, but no paths."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ganzoo.runs.reproduce import format_argument
 from ganzoo_zoo.apps.watch import tracker
 
 DEFAULTS = {"architecture": "mlp", "data": "ring"}
-"""What a page offers first, where it is installed."""
+"""Preselected components, if they are installed."""
 OPTION_LABELS = {
     "steps": "Steps",
     "batch_size": "Batch size",
@@ -29,15 +29,14 @@ OPTION_LABELS = {
     "sample_every": "Steps between pictures",
     "seed": "Seed",
 }
-"""Options of training that have fields of their own, as these are labelled; any other is set by
-name."""
+"""Training options with their own form fields, and their labels; other options are set by name."""
 IMAGE_SETTINGS = {"train.log_every": 1, "train.sample_every": 20}
 POINT_SETTINGS = {"train.log_every": 1, "train.sample_every": 50, "train.steps": 20_000}
-"""How closely a page looks at what it trains, unless it is asked for otherwise, and how long points
-are trained: a step of theirs takes a moment, and whoever has seen enough stops it."""
+"""Default settings for runs from the page. Steps on points are fast, so those runs are long and can
+be stopped at any time."""
 MOST_SETTINGS = 100
 PLAIN_TEXT = re.compile("[A-Za-z0-9][A-Za-z0-9_:, -]*")
-"""Text that is a name or a few, and leads to no file or folder."""
+"""A list of names, which cannot be a path."""
 KINDS = {
     "arch": (ARCHITECTURE, "architecture"),
     "loss": (LOSS, "loss"),
@@ -46,7 +45,7 @@ KINDS = {
 
 
 def list_choices() -> dict[str, Any]:
-    """Return what can be chosen, as JSON: names with what they are, and options with theirs."""
+    """Return all choices as JSON: components and options, each with a description."""
     fields = TrainOptions.model_fields
     return {
         "first": DEFAULTS,
@@ -63,16 +62,16 @@ def list_choices() -> dict[str, Any]:
 def resolve_choices(
     architecture: str, loss: str | None, data: str | None, settings: Mapping[str, str]
 ) -> RunConfig:
-    """Return the configuration of a run that a page asks for.
+    """Return the configuration of a run that the page requests.
 
     Args:
         architecture: Name of an architecture.
         loss: Name of a loss; the architecture's own default if None.
         data: Name of a dataset; the architecture's own default if None.
-        settings: Options as ``--set`` takes them, by their full names.
+        settings: Options by their full names, with values as for ``--set``.
 
     Raises:
-        InputError: a name or an option is wrong, or is none that a page may set.
+        InputError: a name or an option is wrong, or may not be set from the page.
     """
     _require_names(architecture, loss, data)
     if len(settings) > MOST_SETTINGS:
@@ -80,17 +79,17 @@ def resolve_choices(
     plain = resolve(architecture, loss, data)
     for key, value in settings.items():
         _require_plain(key, value, plain)
-    usual = POINT_SETTINGS if _has_points(_find_class(DATASET, plain.data)) else IMAGE_SETTINGS
-    return resolve(architecture, loss, data, {**usual, **settings}, [_tracker_name()])
+    defaults = POINT_SETTINGS if _has_points(_find_class(DATASET, plain.data)) else IMAGE_SETTINGS
+    return resolve(architecture, loss, data, {**defaults, **settings}, [_tracker_name()])
 
 
 def placeholders(config: RunConfig) -> dict[str, str]:
-    """Return what the options that have fields are, as ``--set`` takes them."""
+    """Return the values of the options with form fields, written as for ``--set``."""
     return {f"train.{name}": format_argument(getattr(config.train, name)) for name in OPTION_LABELS}
 
 
 def _list_usable(kind: Kind) -> Iterator[dict[str, Any]]:
-    """Yield what is installed of a kind and needs no option, such as a path, to be used."""
+    """Yield the installed components of a kind that need no options, such as paths."""
     listed = registry.entries(kind)
     twice = registry.conflicts(listed)
     for entry in listed:
@@ -113,30 +112,30 @@ def _has_points(component: type) -> bool:
 
 
 def _tracker_name() -> str:
-    """Return what this package's tracker is called here."""
+    """Return the registered name of this package's tracker."""
     target = f"{tracker.__name__}:{tracker.WatchTracker.__name__}"
     (entry,) = [entry for entry in registry.entries(TRACKER) if entry.target == target]
     return entry.qualified
 
 
 def _require_names(architecture: str, loss: str | None, data: str | None) -> None:
-    """Refuse what is no name: data may be a path elsewhere, and not here."""
+    """Refuse anything but registered names: elsewhere data may be a path, but not here."""
     for kind, name in ((ARCHITECTURE, architecture), (LOSS, loss), (DATASET, data)):
         if name is not None:
             parse_options(registry.find(kind, name).load(), {}, f"{kind.word} {excerpt(name)}: ")
 
 
 def _require_plain(key: str, value: str, config: RunConfig) -> None:
-    """Refuse an option that is or may hold a path; one that is unknown is refused elsewhere."""
+    """Refuse an option whose value may be a path; unknown options are refused later."""
     owner, _, name = key.partition(".")
     if not _can_be_text(_find_annotation(owner, name, config)):
         return
     if owner == "data" or not PLAIN_TEXT.fullmatch(value):
-        raise InputError(f"'{excerpt(key)}' can name a file, and is not set here: use ganzoo train")
+        raise InputError(f"'{excerpt(key)}' may name a file: set it with ganzoo train instead")
 
 
 def _find_annotation(owner: str, name: str, config: RunConfig) -> Any:
-    """Return what an option may be; None if there is none of that name, which is refused later."""
+    """Return the type of an option; None if the option is unknown, which is refused later."""
     component: Any = None
     if owner == "train":
         component = TrainSettings
@@ -157,7 +156,7 @@ def _find_class(kind: Kind, choice: ComponentChoice) -> Any:
 
 
 def _can_be_text(annotation: Any) -> bool:
-    """Tell whether an option's values may be anything but numbers, yes and no, and fixed words."""
+    """Tell whether an option accepts any text, and not only numbers, booleans and fixed words."""
     if get_origin(annotation) is Literal:
         return False
     if parts := get_args(annotation):

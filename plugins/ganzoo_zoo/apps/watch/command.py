@@ -1,6 +1,6 @@
-"""Watch runs from their folders alone: losses, scores, speed and samples, here or in a browser.
+"""The command ``ganzoo watch``, which shows runs while they train.
 
-The command alone is here; what it calls imports rich, and torch where samples are shown.
+This module imports neither rich nor torch; the functions that it calls do.
 """
 
 from __future__ import annotations
@@ -34,49 +34,47 @@ def watch(
             metavar="RUN", help="Folders of runs; by default the newest run under runs/."
         ),
     ] = None,
-    once: Annotated[
-        bool, typer.Option("--once", help="Print what there is to see now, and end.")
-    ] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print the current state and exit.")] = False,
     web: Annotated[
         bool,
         typer.Option(
             "--web",
-            help="Serve a page that shows them, and where small runs can be trained, until Ctrl-C.",
+            help="Serve a page that shows runs and can train small ones, until Ctrl-C.",
         ),
     ] = False,
     port: Annotated[
         int,
-        typer.Option(min=0, max=65_535, help="Port of the page; 0 for any that is free."),
+        typer.Option(min=0, max=65_535, help="Port of the page; 0 for any free port."),
     ] = PORT,
     host: Annotated[
         str,
         typer.Option(
-            help="Name or address that the page is served at; at one that others reach, runs are "
-            "only looked at."
+            help="Name or address to serve the page at. If others can reach it, the page is "
+            "view-only."
         ),
     ] = HOST,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Watch runs, whoever trains them, until they are finished.
+    """Watch runs until they are finished, whichever process trains them.
 
-    Their folders are read and nothing is written there: losses and norms of gradients over the
-    steps, scores, warnings, images per second, the time left, and the newest samples where the
-    terminal can show them. Without a terminal there is a line now and then.
+    Shows losses, gradient norms, scores, warnings, speed and the remaining time, and the newest
+    samples if the terminal can show images. Run folders are only read. Without a terminal, a line
+    is printed from time to time.
 
-    With --web a page in a browser shows the same, of points the discriminator's surface too, and
-    trains small runs that can be paused, done step by step and begun again with other options. Runs
-    are looked for under runs/ where none is named.
+    With --web, a page in the browser shows the same, and for points the discriminator's surface. It
+    also trains small runs, which can be paused, stepped and restarted with other options. If no run
+    is named, runs are found under runs/.
     """
     if web:
         if once or as_json:
-            raise InputError("--web shows runs until Ctrl-C: leave --once and --json away")
+            raise InputError("--web shows runs until Ctrl-C: drop --once and --json")
         from ganzoo_zoo.apps.watch.web import serve
 
         serve(runs or [], host, port, open_page=open_page)
         return
     if open_page or (host, port) != (HOST, PORT):
-        raise InputError("--host, --port and --open are of a page: add --web")
+        raise InputError("--host, --port and --open need --web")
     from ganzoo.runs.folder import Run, newest_run
     from ganzoo.storage.paths import user_path
     from ganzoo_zoo.apps.watch.run_reader import RunReader
@@ -91,7 +89,7 @@ def watch(
     try:
         _show(watched, once)
     except KeyboardInterrupt:
-        raise Interrupted("no longer watched; what trains goes on", signal.SIGINT) from None
+        raise Interrupted("watch has ended; training continues", signal.SIGINT) from None
     lost = [str(each.run.path) for each in watched if each.is_gone]
     if lost:
         raise GanzooError(f"{', '.join(lost)}: the folder is gone")
@@ -103,7 +101,7 @@ def _show(runs: Sequence[RunReader], once: bool) -> None:
     from ganzoo_zoo.apps.watch.view import View
 
     console = Console()
-    console.soft_wrap = not console.is_terminal  # elsewhere no line is cut
+    console.soft_wrap = not console.is_terminal  # cut lines in a terminal only
     view = View(console)
     if once:
         console.print(view(runs))
@@ -121,7 +119,7 @@ def _show_live(runs: Sequence[RunReader], view: Any, console: Any) -> None:
         while not all(map(_is_over, runs)):
             time.sleep(SECONDS_BETWEEN_READS)
             news = [run.update() for run in runs]
-            # For how long nothing was heard changes without news.
+            # The time since the last sign of life changes without news.
             late = time.monotonic() - drawn >= SECONDS_BETWEEN_LINES
             if any(news) or late or console.size != size:
                 live.update(view(runs), refresh=True)
@@ -130,12 +128,12 @@ def _show_live(runs: Sequence[RunReader], view: Any, console: Any) -> None:
 
 
 def _print_lines(runs: Sequence[RunReader]) -> None:
-    said: dict[Path, str] = {}
+    printed: dict[Path, str] = {}
     while True:
         for run in runs:
             line = _format_line(run)
-            if said.get(run.run.path) != line:
-                said[run.run.path] = line
+            if printed.get(run.run.path) != line:
+                printed[run.run.path] = line
                 print(line, flush=True)
         if all(map(_is_over, runs)):
             return
@@ -173,8 +171,8 @@ def _as_json(run: RunReader) -> dict[str, Any]:
         "numbers": {name: series.last for name, series in run.numbers.items()},
         "scores": {
             name: {
-                word: dict(zip(("value", "step"), found, strict=True))
-                for word, found in (("last", scored.last), ("best", scored.best))
+                word: {"value": value, "step": step}
+                for word, (value, step) in (("last", scored.last), ("best", scored.best))
             }
             for name, scored in run.scores.items()
         },

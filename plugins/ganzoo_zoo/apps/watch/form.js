@@ -1,11 +1,11 @@
-// The form that has a run trained: what it offers comes from the registry, what stands in empty
-// fields from the configuration that the choice leads to.
+// The form that starts a run. Choices come from the registry, placeholders of empty fields from the
+// resolved configuration.
 
 const named = (id) => document.getElementById(id);
 const element = (tag, properties = {}) => Object.assign(document.createElement(tag), properties);
 
 export class Form {
-  // ask: fetches JSON; act: posts it, and gives null where that is refused.
+  // ask: fetches JSON; act: posts JSON, and returns null if it is refused.
   constructor(ask, act) {
     this.ask = ask;
     this.act = act;
@@ -47,7 +47,7 @@ export class Form {
     this.fields.push(input);
   }
 
-  // What the choice leads to stands in the empty fields.
+  // Show the values of the resolved configuration in empty fields.
   async resolve() {
     const [architecture, loss, data] = this.selects.map((select) => select.value);
     const query = new URLSearchParams({ architecture, loss, data });
@@ -100,12 +100,12 @@ export class Form {
     if (done) {
       this.complain("");
       this.replace(null);
-      named("new").firstElementChild.open = false;  // what it makes comes into view
+      named("new").firstElementChild.open = false;  // the run comes into view
       named("new").querySelector("summary").focus();
     }
   }
 
-  // Have the next run take the place of another, beginning with its options.
+  // Let the next run replace another one, starting from its options.
   replace(run) {
     this.instead = run?.name ?? null;
     named("new-title").textContent = run ? `Restart: ${run.title}` : "Train a small run";

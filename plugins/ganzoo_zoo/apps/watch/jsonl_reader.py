@@ -1,4 +1,4 @@
-"""Files of JSON lines that grow, read as far as they are new."""
+"""Incremental reading of growing JSON Lines files."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from ganzoo.storage.files import regular_size
 
 MOST = 1 << 22
-"""Bytes that are read at once; of a longer file that is seen for the first time, the last ones."""
+"""The most bytes per read. The first read of a longer file starts this far from its end."""
 
 
 class JsonlReader:
-    """The new lines of a file, each time they are asked for.
+    """Reads the new lines of a file at each call.
 
-    A run that goes back replaces the file by a shorter one, which then is new from its beginning.
+    A run that returns to a checkpoint replaces the file by a shorter one, which is read again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,13 +26,13 @@ class JsonlReader:
         self._torn = b""
 
     def read(self) -> tuple[bool, list[dict[str, Any]]]:
-        """Return whether the file is another one than before, and its new lines.
+        """Return whether the file was replaced, and its new lines.
 
-        Damaged lines are passed over, and one that is still being written waits. A file that is not
-        there has none.
+        Damaged lines are skipped, incomplete ones are left for the next call, and a missing file
+        has no lines.
 
         Raises:
-            ganzoo.errors.InputError: something that is not a regular file is in its place.
+            ganzoo.errors.InputError: the path is not a regular file.
         """
         if not os.path.lexists(self._path):
             other, self._file = self._file is not None, None
@@ -50,7 +50,7 @@ class JsonlReader:
             cut = other and self._place > MOST
         *whole, self._torn = data.split(b"\n")
         if cut:
-            whole = whole[1:]  # of which the beginning was not read
+            whole = whole[1:]  # its beginning was not read
         self._torn = self._torn[-MOST:]
         return other, [row for row in map(_parse_row, whole) if row is not None]
 

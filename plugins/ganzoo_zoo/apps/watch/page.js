@@ -1,4 +1,4 @@
-// What the page shows: a card for each run, asked for again and again.
+// The page: a card for each run, updated by polling the server.
 
 import { Chart, number, steps } from "./charts.js";
 import { Form } from "./form.js";
@@ -11,7 +11,7 @@ const key = location.hash.slice(1);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const cards = new Map();
 
-// Light and dark.
+// Light and dark theme.
 const root = document.documentElement, theme = named("theme");
 const prefersDark = matchMedia("(prefers-color-scheme: dark)");
 const isDark = () => (root.dataset.theme || (prefersDark.matches ? "dark" : "light")) === "dark";
@@ -25,11 +25,11 @@ theme.addEventListener("click", () => {
 });
 prefersDark.addEventListener("change", showTheme);
 
-// Speaking with the server.
+// Requests to the server.
 const spoken = async (response, complain) => {
   const found = await response.json().catch(() => ({}));
   if (response.ok) return found;
-  complain?.(found?.error ?? `the server answers ${response.status}`);
+  complain?.(found?.error ?? `the server answered ${response.status}`);
   return null;
 };
 class Lost extends Error {}
@@ -52,7 +52,7 @@ const act = async (path, body, complain) => {
 };
 const say = (text) => { named("said").textContent = text; };
 
-// Numbers by what they are of, a chart for each kind.
+// The title of the chart for each kind of metric.
 const TITLES = [
   [/^discriminator\/(?!gradient_norm$)(.*)/, "Loss of the discriminator"],
   [/^generator\/(?!gradient_norm$)(.*)/, "Loss of the generator"],
@@ -121,7 +121,7 @@ class Card {
     this.find(".problem").hidden = !text;
   }
 
-  // Take over what the server says, and fetch what is new.
+  // Apply the state from the server, and fetch new data.
   async take(state) {
     const before = this.state;
     this.state = state;
@@ -162,8 +162,8 @@ class Card {
     group.hidden = !(own && acts);
     group.setAttribute("aria-label", `Training of ${title}`);
     const pause = may.includes("pause"), going = this.find(".go");
-    going.textContent = pause || !may.length ? "Pause" : "Go on";
-    // A button that is disabled loses the keyboard's focus, and is wanted again in a moment.
+    going.textContent = pause || !may.length ? "Pause" : "Continue";
+    // A disabled button would lose the keyboard focus, and is enabled again in a moment.
     const able = (button, yes) => button.setAttribute("aria-disabled", String(!yes));
     able(going, pause || may.includes("continue"));
     able(this.find(".step"), may.includes("step"));
@@ -183,12 +183,12 @@ class Card {
     }));
   }
 
-  // Points that are new.
+  // Fetch new frames.
   async move() {
     const { points, live } = this.state;
     if (!points || live === this.fetched.moves) return;
     const last = this.frames.findLast((frame) => frame.kept)?.step ?? -1;
-    const again = live < last;  // it went back
+    const again = live < last;  // the run returned to a checkpoint
     const found = await ask(`/runs/${this.name}/moves?after=${again ? -1 : last}`);
     if (!found) return;
     this.fetched.moves = live;
@@ -207,7 +207,7 @@ class Card {
     this.index = this.following ? frames.length - 1 : Math.max(0, same);
   }
 
-  // Curves that are new.
+  // Fetch new curves.
   async draw() {
     const rests = this.state.kind !== "training";
     const known = JSON.stringify([this.state.kind, this.state.numbers, this.state.scores]);
@@ -239,7 +239,7 @@ class Card {
     }
   }
 
-  // Of points there are frames, of everything else pictures.
+  // The steps that can be shown: frames for points, pictures for everything else.
   get moments() {
     return this.frames.length ? this.frames.map((frame) => frame.step) : this.state.pictures;
   }
@@ -296,7 +296,7 @@ class Card {
 
   renderPicture(step) {
     const image = this.find(".picture"), address = `/runs/${this.name}/pictures/${step}`;
-    const what = this.state.pairs ? "Sources, a row of translations below each row of them" : "Generated samples";
+    const what = this.state.pairs ? "Source images with a row of translations below each row" : "Generated samples";
     if (image.getAttribute("src") !== address) image.src = address;
     image.alt = `${what} of ${this.state.title}, at step ${steps(step)}`;
     this.find(".caption").textContent = `${what}, step ${steps(step)}.`;
@@ -309,7 +309,7 @@ class Card {
   }
 }
 
-// Who may act, and what is said to who may not.
+// Permission to act, and a hint without it.
 let acts = false, opened = false;
 const form = new Form(ask, act);
 const offer = async (allowed) => {
@@ -322,11 +322,11 @@ const offer = async (allowed) => {
   }
   named("looking").hidden = false;
   named("looking").textContent = allowed
-    ? "Runs are only looked at here. To train some, open the address that the terminal shows, with its end."
-    : "Runs are only looked at here, because others may reach this address too.";
+    ? "This page is view-only. To train runs, open the full address that the terminal shows."
+    : "This page is view-only, because others can reach its address.";
 };
 
-// Again and again.
+// Polling.
 let timer = 0, asking = false, wanted = false;
 const look = async () => {
   if (asking) { wanted = true; return; }
@@ -343,7 +343,7 @@ const look = async () => {
   } catch (error) {
     if (!(error instanceof Lost)) console.error(error);
     named("link").textContent = error instanceof Lost
-      ? "The server does not answer; trying again …" : `This page fails: ${error.message}`;
+      ? "The server does not answer; trying again …" : `This page failed: ${error.message}`;
     named("link").classList.add("lost");
     pause = LOST;
   }

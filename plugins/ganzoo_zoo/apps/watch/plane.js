@@ -1,5 +1,5 @@
-// Points in the plane over the discriminator's logits, as GAN Lab draws them (Kahng et al. 2018,
-// arXiv:1809.01587): generated ones, real ones, and the surface that tells them apart.
+// Generated and real points over the surface of the discriminator's logits, as in GAN Lab (Kahng et
+// al. 2018, arXiv:1809.01587).
 
 import { number, steps } from "./charts.js";
 
@@ -10,7 +10,7 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
-// Points as numbers from 0 to 1, to the right and up.
+// Decode points to coordinates from 0 to 1, right and up.
 const points = (text) => {
   const data = new DataView(bytes(text).buffer), found = new Float64Array(data.byteLength / 2);
   for (let i = 0; i < found.length; i += 1) found[i] = data.getUint16(2 * i, true) / UNITS;
@@ -31,14 +31,14 @@ export class Plane {
     this.drawing = 0;
   }
 
-  // Where the plane is, and what is real in it.
+  // Set the position of the square, its true modes and its real points.
   place(about) {
     if (this.about || !about) return;
     const unit = (point) => point.map((each, i) => ((each - about.centre[i]) / about.reach + 1) / 2);
     this.about = { ...about, modes: about.modes.map(unit), real: points(about.real) };
   }
 
-  // Show a frame; if it follows the one before, points move there.
+  // Show a frame; if moving, animate the points from the previous frame.
   show(frame, moving) {
     if (!this.about || this.frame?.step === frame.step) return;
     const before = this.now;
@@ -54,7 +54,7 @@ export class Plane {
     this.drawing = requestAnimationFrame(() => this.draw());
   }
 
-  // The share of points near a true mode, and how many modes have one.
+  // The share of points near a true mode, and the number of modes with a point.
   covered() {
     const { modes, std, reach } = this.about, found = this.frame.points;
     if (!modes.length || !std) return null;
@@ -84,7 +84,7 @@ export class Plane {
       (name) => [name, style.getPropertyValue(`--plane-${name}`).trim()]));
   }
 
-  // The surface, a pixel for each place where the discriminator was asked.
+  // Paint the surface, one pixel per grid point.
   paint() {
     const context = this.small.getContext("2d"), image = context.createImageData(SIDE, SIDE);
     const { low, even, high } = this.colours(), ends = [colour(low), colour(even), colour(high)];
@@ -139,7 +139,7 @@ export class Plane {
     }
   }
 
-  // Which way the logits rise at each generated point: where the discriminator would have it go.
+  // Draw the gradient of the logits at each generated point: where the discriminator pulls it.
   pulls(found, stroke, at) {
     const slopes = [];
     for (let i = 0; i < found.length; i += 2) slopes.push(this.slope(found[i], found[i + 1]));

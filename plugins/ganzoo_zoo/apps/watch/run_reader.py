@@ -1,4 +1,4 @@
-"""What a run's folder says of it: how far it is, how it goes, and whether it still trains."""
+"""Reading the state of a run from its folder: progress, metrics, scores and pictures."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from ganzoo_zoo.apps.watch.jsonl_reader import JsonlReader
 from ganzoo_zoo.apps.watch.series import Series
 
 MOST_TERMS = 16
-"""Numbers of a run that are shown."""
+"""The most metrics of a run that are shown."""
 LONGEST_NAME = 40
 WARNINGS = 3
-"""Warnings that are shown: the last ones."""
+"""Number of warnings that are shown, the last ones."""
 SILENCE_SECONDS = 60.0
-"""Seconds without a sign of life after which a run is no longer said to train, at least."""
+"""A run counts as silent after at least this time without a sign of life."""
 SILENCE_FACTOR = 5
-"""How many times as long as between the last lines it may be until then."""
+"""A run counts as silent after this many times the interval of its lines, at least."""
 SPEEDS = 10
-"""Lines whose speed counts for the time left."""
+"""Number of lines whose mean speed gives the remaining time."""
 FASTEST = 1e9
-"""Images per second that are believed."""
+"""Larger values of images per second are ignored."""
 LARGEST = 1e100
-"""The largest number that is: sums of many are numbers too."""
+"""Larger metrics are ignored, so that sums of metrics do not overflow."""
 CHECKPOINT = re.compile("[0-9]{8,18}")
 
 FINISHED, TRAINING, WAITING = "finished", "training", "waiting for its first numbers"
@@ -45,33 +45,33 @@ GONE, INTERRUPTED = "gone", "interrupted"
 
 @dataclass
 class MetricValues:
-    """Values of a metric, each with its step."""
+    """The values of a metric, each with its step."""
 
-    last: tuple[float, int] = (0.0, 0)
-    best: tuple[float, int] | None = None
+    last: tuple[float, int]
+    best: tuple[float, int]
     series: Series = field(default_factory=Series)
 
 
 class RunReader:
-    """A run, as far as its folder was read; nothing is written there, and no lock is taken."""
+    """Reads a run's folder without writing to it or locking it."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self.config: RunConfig = run.config()
         self.pairs = False
-        """Whether its pictures show images above what they became."""
+        """Whether its pictures show source images above their translations."""
         self._metrics = JsonlReader(run.path / METRICS_FILE)
         self._score_lines = JsonlReader(run.scores)
         self._last_stamps: Any = None
         self._reset()
         self.scores: dict[str, MetricValues] = {}
-        """By metric."""
+        """Scores by metric."""
         self.pictures: dict[int, Path] = {}
-        """Sample pictures by their steps, in order."""
+        """Sample pictures by step, in order."""
         self.last_written = 0.0
         self.saved_step = 0
         self.is_gone = False
-        # A package that is not installed here does not keep the run from being seen.
+        # The run can be shown even if its package is not installed.
         with suppress(GanzooError):
             self.pairs = self.config.architecture.build(ARCHITECTURE).takes_images
 
@@ -83,10 +83,10 @@ class RunReader:
         self._speeds: deque[float] = deque(maxlen=SPEEDS)
 
     def update(self) -> bool:
-        """Read what is new, and tell whether anything is.
+        """Read new data, and return whether there were any.
 
         Raises:
-            ganzoo.errors.InputError: something in the folder is not what a run has there.
+            ganzoo.errors.InputError: a file in the folder is damaged.
         """
         before, self._last_stamps = self._last_stamps, self._read_stamps()
         if self._last_stamps == before:
@@ -115,7 +115,7 @@ class RunReader:
         self.saved_step = _newest_checkpoint(self.run.checkpoints)
 
     def _read_stamps(self) -> list[tuple[int, int] | None]:
-        """Return what changes whenever something is written, and note when that was."""
+        """Return time stamps and sizes that change with every write, and update last_written."""
         places = (
             self.run.path / METRICS_FILE,
             self.run.scores,
@@ -136,25 +136,28 @@ class RunReader:
             return
         self.step = row["step"]
         for key, value in row.items():
-            if "/" in key and _is_number(value):
+            if "/" in key and _is_usable(value):
                 name = excerpt(key, LONGEST_NAME)
                 if name in self.numbers or len(self.numbers) < MOST_TERMS:
                     self.numbers.setdefault(name, Series()).add(self.step, value)
-        if _is_number(images := row.get("images_seen")):
+        images: Any = row.get("images_seen")
+        if _is_usable(images):
             self.images = images
-        if _is_number(speed := row.get("images_per_second")) and 0 < speed < FASTEST:
+        speed: Any = row.get("images_per_second")
+        if _is_usable(speed) and 0 < speed < FASTEST:
             self._speeds.append(speed)
 
     def _take_score(self, row: Mapping[str, Any]) -> None:
-        metric, value, sign = row.get("metric"), row.get("value"), 1
-        if not isinstance(metric, str) or not _is_number(value):
+        metric = row.get("metric")
+        value: Any = row.get("value")
+        if not isinstance(metric, str) or not _is_usable(value):
             return
-        if row.get("higher_is_better") is not True:
-            sign = -1
-        found = self.scores.setdefault(excerpt(metric, LONGEST_NAME), MetricValues())
-        found.last = value, row["step"]
+        sign = 1 if row.get("higher_is_better") is True else -1
+        last = value, row["step"]
+        found = self.scores.setdefault(excerpt(metric, LONGEST_NAME), MetricValues(last, last))
+        found.last = last
         found.series.add(row["step"], value)
-        if found.best is None or sign * value > sign * found.best[0]:
+        if sign * value > sign * found.best[0]:
             found.best = found.last
 
     @property
@@ -164,30 +167,30 @@ class RunReader:
 
     @property
     def steps(self) -> int:
-        """How many steps it is to do."""
+        """Number of steps of the run."""
         return self.config.train.steps
 
     @property
     def speed(self) -> float | None:
-        """Images per second of late."""
+        """Recent images per second."""
         return sum(self._speeds) / len(self._speeds) if self._speeds else None
 
     @property
     def is_finished(self) -> bool:
-        """Whether it came to its end."""
+        """Whether all steps are done and the model was written."""
         return self.step >= self.steps and (self.run.model / MANIFEST_FILE).is_file()
 
     def seconds_left(self) -> float | None:
-        """Return the seconds that are left, if its speed is known."""
+        """Estimate the remaining seconds; None if the speed is unknown."""
         if not (self.speed and self.images and self.step) or self.is_finished:
             return None
         return (self.steps - self.step) * self.images / self.step / self.speed
 
     def state(self, now: float | None = None) -> str:
-        """Say in a few words what it does.
+        """Describe the state of the run in a few words.
 
-        A process that was killed leaves no word of it: after a while without a sign of life, that
-        is what is said.
+        A killed process leaves no trace, so a run without a sign of life is called silent after
+        some time.
         """
         silent = (time.time() if now is None else now) - self.last_written
         if self.is_gone:
@@ -201,12 +204,12 @@ class RunReader:
         return TRAINING if self.step else WAITING
 
     def _is_interrupted(self) -> bool:
-        """Tell whether the last thing in the folder is a checkpoint that only a signal leaves."""
+        """Tell whether the newest checkpoint is one that only an interrupt writes."""
         regular = self.saved_step % self.config.train.checkpoint_every == 0
         return max(1, self.step) <= self.saved_step < self.steps and not regular
 
     def _seconds_per_line(self) -> float:
-        """Return about how many seconds lie between two lines of metrics."""
+        """Estimate the seconds between two lines of metrics."""
         if not (self.speed and self.images and self.step):
             return 0.0
         return self.config.train.log_every * self.images / self.step / self.speed
@@ -226,5 +229,5 @@ def _read_stamp(path: Path) -> tuple[int, int] | None:
     return found.st_mtime_ns, found.st_size
 
 
-def _is_number(value: object) -> bool:
+def _is_usable(value: Any) -> bool:
     return is_number(value) and abs(value) < LARGEST

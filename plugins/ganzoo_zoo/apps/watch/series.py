@@ -1,4 +1,4 @@
-"""A number over the steps: as a curve, and how it looks in a line of text."""
+"""A series of values over steps, as a curve and as a sparkline."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from itertools import pairwise
 
 BARS = "▁▂▃▄▅▆▇█"
 MOST = 2048
-"""Values that are kept; of more, the means of two after one another are."""
+"""The most stored values; beyond it, pairs of neighbours are averaged."""
 
 
 class Series:
-    """Values in the order of their steps, thinned where they are many."""
+    """Values in order of their steps, averaged over neighbours if there are many."""
 
     def __init__(self) -> None:
         self.last = 0.0
@@ -20,7 +20,7 @@ class Series:
         self._sums, self._summed = (0.0, 0.0), 0
 
     def add(self, step: int, value: float) -> None:
-        """Take the next value."""
+        """Append a value."""
         self.last = value
         self._sums, self._summed = (self._sums[0] + step, self._sums[1] + value), self._summed + 1
         if self._summed < self._together:
@@ -33,7 +33,7 @@ class Series:
             self._together *= 2
 
     def curve(self, most: int) -> tuple[list[float], list[float]]:
-        """Return steps and values, of more than so many the means of those after one another."""
+        """Return at most ``most`` steps and values, averaged over neighbours."""
         parts = _split(len(self._means), min(most, len(self._means)))
         steps, values = (
             [sum(numbers[start:end]) / (end - start) for start, end in parts]
@@ -42,7 +42,7 @@ class Series:
         return steps, values
 
     def sparkline(self, width: int) -> str:
-        """Draw all values, from the lowest to the highest, in at most so many characters."""
+        """Return the values as a sparkline of at most ``width`` characters."""
         means = self.curve(width)[1]
         if len(means) < 2:
             return ""
@@ -57,5 +57,5 @@ def _halve(numbers: list[float]) -> list[float]:
 
 
 def _split(length: int, count: int) -> list[tuple[int, int]]:
-    """Cut a length into so many parts, as even as can be."""
+    """Split a length into ``count`` parts of nearly equal size."""
     return list(pairwise(length * i // count for i in range(count + 1))) if count else []

@@ -1,7 +1,6 @@
-"""What a page shows: runs that are watched, and those that are trained for it.
+"""The state of the page: runs that are watched, and runs that train for the page.
 
-All of it is read when somebody asks, and not more often than a few times a second, whatever the
-number of pages.
+Folders are read on request, at most a few times a second, independently of the number of tabs.
 """
 
 from __future__ import annotations
@@ -33,24 +32,24 @@ from ganzoo_zoo.apps.watch.workers import Busy, TrainingProcesses, TrainingRun, 
 
 SECONDS_BETWEEN_READS = 0.2
 MOST_RUNS = 12
-"""Runs that are shown; as more appear, those that are over make room."""
+"""The most runs that are shown; new runs replace those that are over."""
 MOST_POINTS = 240
-"""Points of a curve."""
+"""The most points of a curve."""
 MOST_FRAMES = 120
-"""Frames that are given at once."""
+"""The most frames per request."""
 MOST_PICTURES = 200
 SILENT = "silent"
 KINDS = (FINISHED, TRAINING, WAITING, GONE, INTERRUPTED)
 
 
 class Card:
-    """A run as a page shows it.
+    """A run on the page.
 
     Args:
-        name: What the page calls it.
-        run: What is read of its folder, once there is one.
-        trained: What its process tells, if it is trained for the page.
-        asked: What it was asked for by, for whoever trains it again.
+        name: Name of the run on the page.
+        run: Reader of its folder, once it exists.
+        trained: The run as its process reports it, if it trains for the page.
+        asked: The request that started it, for a restart.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class Card:
         self.trained = trained
         self.asked = asked
         self.problem = ""
-        """What of its folder cannot be read."""
+        """Why its folder cannot be read, or empty."""
         self._unread = ""
         self.run: RunReader | None = None
         self.frames: Frames | None = None
@@ -72,18 +71,18 @@ class Card:
             self.follow(run)
 
     def follow(self, run: RunReader) -> None:
-        """Begin to read a folder."""
+        """Start to read a folder."""
         self.run, self.frames = run, Frames(run.run.path)
 
     def update(self) -> None:
-        """Read what is new."""
+        """Read new data."""
         try:
             if self.run is None and self.trained and self.trained.path:
                 self.follow(RunReader(Run(self.trained.path)))
             if self.run and self.run.update():
                 self._unread = ""
         except (GanzooError, OSError) as error:
-            self._unread = first_line(error)  # until there is something new to be read
+            self._unread = first_line(error)  # shown until the folder changes
         self.problem = self._unread
         try:
             if self.frames and self.run and not self.run.is_gone:
@@ -93,12 +92,15 @@ class Card:
 
     @property
     def config(self) -> RunConfig:
-        """What is trained."""
-        return self.run.config if self.run else self.trained.config
+        """The configuration of the run."""
+        if self.run:
+            return self.run.config
+        assert self.trained is not None  # a card has a folder or a process
+        return self.trained.config
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is to be expected of it."""
+        """Whether the run has ended."""
         if self.trained and not self.trained.is_over:
             return False
         return (
@@ -106,37 +108,35 @@ class Card:
         )
 
     def state(self) -> tuple[str, str]:
-        """Return what it does, in a word for the page and in words for a person."""
+        """Return the state of the run, as a word for the page and as a text for people."""
         if self.run and self.run.is_gone:
             return GONE, "the folder is gone"
         if self.trained and not (self.run and self.run.is_finished):
-            return self.trained.state, self._describe_state()
-        said = self.run.state()
-        kind = next((kind for kind in KINDS if said.startswith(kind)), SILENT)
-        return kind, said
+            return self.trained.state, self._describe_training(self.trained)
+        assert self.run is not None  # a card has a folder or a process
+        text = self.run.state()
+        kind = next((kind for kind in KINDS if text.startswith(kind)), SILENT)
+        return kind, text
 
-    def _describe_state(self) -> str:
-        trained = self.trained
-        said = f"{trained.state}: {trained.message}" if trained.message else trained.state
-        if trained.state == STOPPED and self.run:
-            said += (
-                f" after step {self.run.saved_step:,}, state saved" if self.run.saved_step else ""
-            )
-        return said
+    def _describe_training(self, trained: TrainingRun) -> str:
+        text = f"{trained.state}: {trained.message}" if trained.message else trained.state
+        if trained.state == STOPPED and self.run and self.run.saved_step:
+            text += f" after step {self.run.saved_step:,}, state saved"
+        return text
 
     def newest_frame(self) -> dict[str, Any] | None:
-        """Return the newest points that there are."""
-        kept = self.frames.items[-1] if self.frames and self.frames.items else None
+        """Return the newest frame, if there is one."""
+        stored = self.frames.items[-1] if self.frames and self.frames.items else None
         sent = self.trained.frame if self.trained else None
-        # A run that goes back after it diverged has sent what is undone.
-        if sent is None or (kept and kept["step"] >= sent["step"]):
-            return kept
+        # After a return to a checkpoint, the frame that was sent last may be obsolete.
+        if sent is None or (stored and stored["step"] >= sent["step"]):
+            return stored
         return sent
 
     def as_json(self) -> dict[str, Any]:
-        """Return all that is known of it but for curves, frames and pictures."""
+        """Return the state of the card without curves, frames and pictures."""
         config, run = self.config, self.run
-        kind, said = self.state()
+        kind, text = self.state()
         live = self.newest_frame()
         return {
             "name": self.name,
@@ -144,7 +144,7 @@ class Card:
             "place": escape_text(str(run.run.path)) if run else "",
             "about": f"batch size {config.train.batch_size}, seed {config.train.seed}",
             "kind": kind,
-            "said": said,
+            "said": text,
             "may": list(self.trained.allowed_commands) if self.trained else [],
             "own": self.trained is not None,
             "over": self.is_over,
@@ -166,18 +166,18 @@ class Card:
         return step
 
     def _resume_command(self, kind: str) -> str:
-        """Return the command that goes on with it, if it was interrupted."""
+        """Return the command that resumes the run, or empty unless it was interrupted."""
         if self.run is None or not self.run.saved_step or kind not in (INTERRUPTED, STOPPED):
             return ""
         return f"ganzoo train --resume {shlex.quote(escape_text(str(self.run.run.path)))}"
 
     def _warnings(self) -> list[str]:
         sources = (self.trained, self.run)
-        said = [message for each in sources if each for message in each.warnings]
-        return list(dict.fromkeys(said))
+        messages = [message for each in sources if each for message in each.warnings]
+        return list(dict.fromkeys(messages))
 
     def curves(self) -> dict[str, Any]:
-        """Return every number over the steps, by what it is of: loss terms, norms and scores."""
+        """Return the curves of all metrics and scores."""
         if self.run is None:
             return {"numbers": {}, "scores": {}}
         scores = {name: found.series for name, found in self.run.scores.items()}
@@ -187,7 +187,7 @@ class Card:
         }
 
     def frames_after(self, after: int) -> dict[str, Any]:
-        """Return points after a step, and the newest ones."""
+        """Return the frames after a step, and the newest one."""
         frames = self.frames
         return {
             "plane": frames.plane if frames else None,
@@ -196,16 +196,16 @@ class Card:
         }
 
     def picture(self, step: int) -> Path | None:
-        """Return where the sample picture of a step is, if there is one."""
+        """Return the path of the sample picture of a step, if there is one."""
         return self.run.pictures.get(step) if self.run else None
 
 
 class Dashboard:
-    """All that a page shows, and does; called by any number of threads.
+    """The runs on the page, and the actions on them. Thread-safe.
 
     Args:
-        runs: What is watched.
-        root: Folder in which runs are watched that appear later.
+        runs: The runs to watch.
+        root: Folder whose new runs are watched too, if any.
     """
 
     def __init__(self, runs: Sequence[RunReader], root: Path | None) -> None:
@@ -215,9 +215,9 @@ class Dashboard:
         self._count = 0
         self._root = root
         self._known: set[Path] = set()
-        """Folders that are shown, or were there before."""
+        """Folders that are shown, or existed before."""
         self._own_runs: list[TrainingRun] = []
-        """All that were trained here, those too that are no longer shown."""
+        """All runs that were trained here, even if they are no longer shown."""
         self._updated_at = 0.0
         self._closed = False
         for run in runs:
@@ -228,34 +228,34 @@ class Dashboard:
             self._known |= set(_list_folders(root))
 
     def state(self) -> dict[str, Any]:
-        """Return what there is to be seen now."""
+        """Return the current state of all runs."""
         with self._lock:
             self._update()
             return {"runs": [card.as_json() for card in self._cards.values()]}
 
     def read_card(self, name: str, what: Callable[[Card], Any]) -> Any:
-        """Return something of a run; None if there is none of that name."""
+        """Apply a function to the card of a name; return None if there is no such card."""
         with self._lock:
             card = self._cards.get(name)
             return None if card is None else what(card)
 
     def is_known(self, name: str) -> bool:
-        """Tell whether a run was ever called so."""
+        """Tell whether a run ever had this name."""
         return 0 < int(name) <= self._count
 
     def start(self, asked: Mapping[str, Any], instead: str | None, *, paused: bool) -> str:
-        """Have a run trained, and return what it is called.
+        """Start a run, and return its name.
 
         Args:
             asked: Arguments of :func:`ganzoo_zoo.apps.watch.choices.resolve_choices`.
-            instead: The name of a run that was trained here, in whose place it is shown; it is
-                stopped if it is not over.
-            paused: Whether it waits before its first update.
+            instead: Name of a run that was trained here, which the new run replaces; it is stopped
+                unless it is over.
+            paused: Whether the run pauses before its first update.
 
         Raises:
-            InputError: something is asked for that cannot be.
-            Unknown: what it is shown in place of is not trained here.
-            Busy: it cannot be now.
+            InputError: the request is not valid.
+            Unknown: the run to replace is not trained here.
+            Busy: no more runs can train at the moment.
         """
         config = resolve_choices(**asked)
         with self._lock:
@@ -273,22 +273,24 @@ class Dashboard:
             return name
 
     def send_command(self, name: str, word: str) -> None:
-        """Tell a run that is trained here what to do.
+        """Send a command to a run that is trained here.
 
         Raises:
-            Unknown: it is not trained here.
-            Busy: it can do no such thing now.
+            Unknown: the run is not trained here.
+            Busy: the run does not accept the command in its state.
         """
         with self._lock:
             self._require_open()
-            self._trainers.send_command(self._find_own(name).trained, word)
+            trained = self._find_own(name).trained
+            assert trained is not None  # it is one of the own runs
+            self._trainers.send_command(trained, word)
 
     def dismiss(self, name: str) -> None:
-        """Show a run no longer that was trained here and is over; its folder stays.
+        """Hide a run that was trained here and is over; its folder stays.
 
         Raises:
-            Unknown: it was not trained here.
-            Busy: it is not over.
+            Unknown: the run was not trained here.
+            Busy: the run is not over.
         """
         with self._lock:
             if not self._find_own(name).is_over:
@@ -296,7 +298,7 @@ class Dashboard:
             del self._cards[name]
 
     def close(self) -> list[Path]:
-        """Stop what is trained here, and return the folders of what can be gone on with."""
+        """Stop all runs that train here, and return the folders of those that can be resumed."""
         with self._lock:
             self._closed = True
             open_ones = [
@@ -316,20 +318,20 @@ class Dashboard:
         self._updated_at = time.monotonic()
 
     def _find_new_runs(self) -> None:
-        """Begin to watch runs that have appeared."""
+        """Start to watch new runs."""
         if self._root is None or any(run.is_awaiting_folder for run in self._own_runs):
-            return  # the folder that appears first may be that of a run of one's own
+            return  # a new folder may belong to a run that trains here
         self._known |= {run.path.resolve() for run in self._own_runs if run.path}
         for path in _list_folders(self._root):
             if path not in self._known and Run(path).is_run():
                 self._known.add(path)
-                with suppress(GanzooError, OSError):  # what cannot be read is no run yet
+                with suppress(GanzooError, OSError):  # the run is not complete yet
                     card = Card(self._next_name(), RunReader(Run(self._root / path.name)))
                     card.update()
                     self._add_card(card)
 
     def _add_card(self, card: Card) -> None:
-        """Show a run before all others; of those that are over the last make room."""
+        """Show a run first; if there are too many, hide the last ones that are over."""
         over = [name for name, each in self._cards.items() if each.is_over]
         while over and len(self._cards) >= MOST_RUNS:
             del self._cards[over.pop()]
@@ -349,18 +351,18 @@ class Dashboard:
     def _find_own(self, name: str) -> Card:
         card = self._cards.get(name)
         if card is None:
-            raise Unknown("there is no such run any more")
+            raise Unknown("this run is no longer there")
         if card.trained is None:
-            raise Unknown("that run is trained elsewhere, and only looked at here")
+            raise Unknown("this run is trained elsewhere and can only be watched here")
         return card
 
     def _require_open(self) -> None:
         if self._closed:
-            raise Busy("this server is about to end")
+            raise Busy("the server is shutting down")
 
 
 def _list_folders(root: Path) -> list[Path]:
-    """Return the folders in another, the oldest configuration first."""
+    """Return the run folders in a folder, sorted by the age of their configuration."""
     found = []
     for path in root.iterdir() if root.is_dir() else ():
         with suppress(OSError):
@@ -369,7 +371,7 @@ def _list_folders(root: Path) -> list[Path]:
 
 
 def _folder_json(run: RunReader | None, kind: str) -> dict[str, Any]:
-    """Return what is read of a run's folder."""
+    """Return the data from a run's folder."""
     if run is None:
         return {
             "numbers": {},

@@ -1,6 +1,6 @@
-"""What only the training itself can see of points in the plane, kept for ``ganzoo watch --web``.
+"""The tracker that records frames of points for ``ganzoo watch --web`` during training.
 
-The tracker alone is here; what follows a run imports torch.
+This module does not import torch; :mod:`ganzoo_zoo.apps.watch.tracker_run` does.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class WatchTracker(Tracker):
-    """Keeps of points in the plane what ``ganzoo watch --web`` shows moving.
+    """Records points in the plane, which ``ganzoo watch --web`` animates.
 
-    At each sample picture 400 of its points and the discriminator's logits over the plane go to the
-    folder ``watch``, of long runs at about 1,000 steps. Other samples need nothing beside their
-    pictures.
+    At each sample picture it writes 400 points and the discriminator's logits over the plane to the
+    folder ``watch``, in long runs at about 1,000 steps. Samples other than points are not recorded,
+    since their pictures suffice.
     """
 
     def start(self, folder: Path, config: dict[str, Any], step: int) -> WatchedRun:
-        """Begin to look on, or again; what was kept of later steps is dropped."""
+        """Start or resume tracking; frames of later steps are dropped."""
         from ganzoo_zoo.apps.watch.tracker_run import WatchedRun
 
         return WatchedRun(folder, config["train"]["steps"], step)

@@ -1,4 +1,4 @@
-"""A run of points as it is looked at while it trains."""
+"""Recording frames of points during training."""
 
 from __future__ import annotations
 
@@ -19,35 +19,41 @@ if TYPE_CHECKING:
 
 
 class WatchedRun(TrackedRun):
-    """A run of which frames are kept.
+    """A run whose frames are recorded.
 
     Args:
         folder: The run's folder.
-        steps: How many it is to do.
-        step: Steps done; what was kept of later ones is dropped.
+        steps: Number of steps of the run.
+        step: Number of finished steps; frames of later steps are dropped.
     """
 
     def __init__(self, folder: Path, steps: int, step: int) -> None:
-        self.kept = FrameFiles(folder)
+        self.files = FrameFiles(folder)
         self.steps = steps
         self._every = max(1, -(-steps // MOST_FRAMES))
         self._plane: Plane | None = None
-        drop_lines_after(self.kept.frames, step)
-        before = read_metrics(self.kept.frames) if self.kept.frames.exists() else ()
+        drop_lines_after(self.files.frames, step)
+        before = read_metrics(self.files.frames) if self.files.frames.exists() else ()
         self._last = max((done for done, _ in before), default=-1)
 
     def discriminator(
         self, step: int, discriminator: nn.Module, fake: Samples, real: Samples
     ) -> None:
-        """Keep points and logits of this step, where samples are points."""
+        """Record the frame of a step, if samples are points."""
         if step <= self._last or (step % self._every and step != self.steps):
             return
         if not has_plane(real.spec, conditional=fake.labels is not None):
             return
         if self._plane is None:
             self._plane = Plane(real)
-            self.kept.path.mkdir(parents=True, exist_ok=True)
-            write_text(self.kept.plane, to_json(self._plane.describe()))
+            self.files.path.mkdir(parents=True, exist_ok=True)
+            write_text(self.files.plane, to_json(self._plane.describe()))
         if frame := self._plane.make_frame(step, fake.stored, discriminator):
-            append_line(self.kept.frames, frame)
+            append_line(self.files.frames, frame)
             self._last = step
+
+    def warning(self, step: int, message: str) -> None:
+        """Do nothing: frames hold no warnings."""
+
+    def close(self) -> None:
+        """Do nothing: each frame is written at once."""

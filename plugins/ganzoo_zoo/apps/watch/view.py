@@ -1,4 +1,4 @@
-"""How a run looks in the terminal."""
+"""The view of runs in the terminal."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 SPARKLINE = 40
-"""Characters of a sparkline, at most."""
+"""The most characters of a sparkline."""
 WIDEST_BAR = 60
 BESIDE = 150
-"""Columns of a terminal from which two runs stand side by side."""
+"""Terminals of at least this width show two runs side by side."""
 ROOM = 30
-"""Lines that a run must have for its samples to be shown too."""
+"""Samples of several runs are shown if each run has at least this many lines."""
 
 
 class View:
-    """Draws runs, below or beside each other."""
+    """Renders runs below or beside each other."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._previews: dict[RunReader, tuple[Any, Any]] = {}
 
     def __call__(self, runs: Sequence[RunReader]) -> RenderableType:
-        """Return what is to be shown of the runs at this moment."""
+        """Render the current state of the runs."""
         columns = 2 if len(runs) > 1 and self._console.width >= BESIDE else 1
         rows = -(-len(runs) // columns)
         with_samples = self._console.height // rows >= ROOM or len(runs) == 1
@@ -78,7 +78,7 @@ class View:
         return table
 
     def _preview(self, run: RunReader) -> Any:
-        """Return the newest samples where they can be shown; a picture is read once."""
+        """Return the newest samples, if the terminal can show them; each picture is read once."""
         from ganzoo.cli.preview import Preview, can_show
 
         if run.picture is None or not can_show(self._console):
@@ -92,18 +92,18 @@ class View:
                 preview = Preview(picture, texts.get(LAYOUT, ""), 1 + run.pairs)
                 self._previews[run] = version, preview
         except (InputError, OSError):
-            return None  # that a picture is damaged keeps no number from being seen
+            return None  # a damaged picture must not hide the metrics
         return self._previews[run][1]
 
 
 def headline(run: RunReader) -> str:
-    """Say what is trained."""
+    """Describe the configuration of a run in one line."""
     train = run.config.train
     return f"{escape_text(run.config.title)}, batch size {train.batch_size}, seed {train.seed}"
 
 
 def progress(run: RunReader) -> str:
-    """Say in a line how far a run is, and what it does."""
+    """Describe the state and the progress of a run in one line."""
     state = run.state()
     parts = [state, f"step {run.step} of {run.steps}"]
     if run.speed is not None and state in (TRAINING, FINISHED):
@@ -111,12 +111,12 @@ def progress(run: RunReader) -> str:
     if (left := run.seconds_left()) is not None and state == TRAINING:
         parts.append(f"{format_duration(left)} left")
     if state.startswith(INTERRUPTED):
-        parts.append(f"go on with: ganzoo train --resume {shlex.quote(str(run.run.path))}")
+        parts.append(f"resume with: ganzoo train --resume {shlex.quote(str(run.run.path))}")
     return ", ".join(parts)
 
 
 def scores(run: RunReader) -> Iterator[str]:
-    """Say in a line each what a run scored last, and its best if that was before."""
+    """Yield a line per metric with its last score, and its best score if that was earlier."""
     for name, found in run.scores.items():
         value, step = found.last
         best = ""

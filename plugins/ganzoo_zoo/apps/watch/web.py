@@ -1,4 +1,4 @@
-"""``ganzoo watch --web``: a page on this machine, for as long as the command lasts."""
+"""Serving the page of ``ganzoo watch --web`` until it is interrupted."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from ganzoo_zoo.apps.watch.state import Dashboard
 
 
 def serve(runs: Sequence[Path], host: str, port: int, *, open_page: bool = False) -> None:
-    """Serve a page until somebody interrupts.
+    """Serve the page until the command is interrupted.
 
     Args:
-        runs: Folders of runs; the newest under ``runs/``, and what appears there, if none.
-        host: As for :class:`ganzoo_zoo.apps.watch.server.Server`.
-        port: As there.
-        open_page: Whether a browser is to be opened.
+        runs: Folders of runs; if empty, the newest run under ``runs/`` and runs that appear there.
+        host: See :class:`ganzoo_zoo.apps.watch.server.Server`.
+        port: See :class:`ganzoo_zoo.apps.watch.server.Server`.
+        open_page: Whether to open the page in a browser.
 
     Raises:
-        ganzoo.errors.InputError: a folder is no run, or there is no such address.
-        Interrupted: it was interrupted; what is trained here has saved its state.
+        ganzoo.errors.InputError: a folder is not a run, or the address is not available.
+        Interrupted: the command was interrupted, and runs that trained here saved their state.
     """
     found = [Run.open(user_path(path)) for path in runs]
     if not runs:
-        with suppress(GanzooError):  # one may be trained from the page
+        with suppress(GanzooError):  # there is none yet, but the page can start one
             found = [newest_run()]
     board = Dashboard([RunReader(run) for run in found], None if runs else Path(RUNS_FOLDER))
     with Server(board, host, port) as server, _sigterm_as_interrupt():
         print(server.address, flush=True)
         if not server.can_act:
-            note(f"{host} is no loopback address: others may reach it, and runs are only looked at")
+            note(f"{host} is not a loopback address: others may reach it, so the page is view-only")
         try:
             if open_page:
                 _open_browser(server.address)
@@ -46,13 +46,13 @@ def serve(runs: Sequence[Path], host: str, port: int, *, open_page: bool = False
         except KeyboardInterrupt as stop:
             signum = stop.args[0] if stop.args else signal.SIGINT
         saved = _close_board(board)
-    ways = "".join(f"\ngo on with: ganzoo train --resume {path}" for path in saved)
-    raise Interrupted(f"no longer watched; what is trained elsewhere goes on{ways}", signum)
+    commands = "".join(f"\nresume with: ganzoo train --resume {path}" for path in saved)
+    raise Interrupted(f"watch has ended; training elsewhere continues{commands}", signum)
 
 
 @contextmanager
 def _sigterm_as_interrupt() -> Iterator[None]:
-    """Have a termination request be met as Ctrl-C is."""
+    """Treat SIGTERM like Ctrl-C."""
 
     def stop(signum: int, frame: object) -> None:
         raise KeyboardInterrupt(signum)
@@ -68,7 +68,7 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 
 def _close_board(board: Dashboard) -> list[Path]:
-    """Close a board; whoever interrupts once more does not wait for states to be saved."""
+    """Close a dashboard; a second interrupt does not wait until states are saved."""
     try:
         return board.close()
     except KeyboardInterrupt:
@@ -78,5 +78,5 @@ def _close_board(board: Dashboard) -> list[Path]:
 def _open_browser(address: str) -> None:
     import webbrowser
 
-    # Some browsers are programs of the terminal, and would be waited for.
+    # Terminal browsers would block until they are closed.
     threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
