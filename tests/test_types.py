@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = ROOT / "tests" / "typed"
+PACKAGE = ROOT / "tests" / "downstream" / "ganzoo-shapes" / "ganzoo_shapes"
 SOURCES = [ROOT / "ganzoo", ROOT / "plugins" / "ganzoo_zoo"]
 TEMPLATES = ROOT / "plugins" / "ganzoo_zoo" / "apps" / "new_plugin" / "templates"
 SNIPPETS = [*TEMPLATES.glob("*.txt"), *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
@@ -28,7 +29,9 @@ def python(*command, cwd):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("program", sorted(PROGRAMS.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "program", [*sorted(PROGRAMS.glob("*.py")), PACKAGE], ids=lambda path: path.stem
+)
 def test_mypy_understands_the_public_api(program, cache, tmp_path):
     (tmp_path / "mypy.ini").write_text("[mypy]\nstrict = True\n")
     done = python("mypy", "--cache-dir", cache, program, cwd=tmp_path)

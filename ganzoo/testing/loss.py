@@ -245,7 +245,7 @@ def _compute_terms(loss: Loss, D: Logits, real: Tensor, fake: Tensor) -> tuple[T
             "a loss must take any function D from samples (N, *shape) to logits (N,) or (N, P)"
         ),
     ):
-        given: Any = D  # a plain function, which must do as well
+        given: Any = D  # a plain function must work too
         found = loss.discriminator_loss(given, real, fake), loss.generator_loss(given, real, fake)
     for terms in found:
         require(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch.nn.functional as F
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
-from ganzoo import Architecture, DataSpec, Loss, Recipe
+from ganzoo import Architecture, DataSpec, Discriminator, Loss, Recipe
 
 
 class Relativistic(Loss):
@@ -22,11 +22,11 @@ class Relativistic(Loss):
     paper = "Jolicoeur-Martineau 2018, arXiv:1807.00734"
     recipe = Recipe(generator_lr=2e-4, discriminator_lr=2e-4, betas=(0.5, 0.999), n_critic=1)
 
-    def discriminator_loss(self, D, real, fake):
+    def discriminator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """``softplus(D(fake) - D(real))`` of each pair."""
         return {"relativistic": F.softplus(D(fake) - D(real)).mean()}
 
-    def generator_loss(self, D, real, fake):
+    def generator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """``softplus(D(real) - D(fake))`` of each pair."""
         return {"relativistic": F.softplus(D(real) - D(fake)).mean()}
 
