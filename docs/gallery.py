@@ -1,9 +1,9 @@
 """Make the gallery: ``python docs/gallery.py --work DIR`` trains, draws, and writes the page.
 
-Each exhibit is the commands that the page shows, run as they stand there, in one folder, from
-seeds. A run that is there is gone on with, and what is finished is not done again, so that the
-script may be stopped at any time; ``--only NAME`` makes one exhibit anew, from the runs that are
-there. A test holds the page against this file.
+Each exhibit consists of the commands that the page shows. They run as shown, in one folder, from
+seeds. You can stop the script at any time: it continues unfinished runs and skips finished ones.
+``--only NAME`` makes one exhibit again, from the existing runs. A test compares the page with this
+file.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-PAGE = HERE / "gallery.md"
+PAGE = HERE / "understand" / "gallery.md"
 PICTURES = HERE / "images" / "gallery"
 SERVED = ("demo", "watch")
-"""Commands whose pages are there until they are ended."""
+"""Commands that serve a page until they are stopped."""
 COLOURS = 128
-"""Of a picture of a page, which is drawn by a browser."""
+"""Colours of a screenshot."""
 
 DOMAINS = """\
 from pathlib import Path
@@ -56,11 +56,11 @@ class Exhibit:
     about: str
     alt: str
     commands: tuple[str, ...]
-    """Trainings first, each into a folder under ``runs/``; the last ones make the picture."""
+    """Trainings first, each into a folder under ``runs/``; the last command makes the picture."""
     made: str = ""
-    """The file that they leave; none where the picture is one of a page."""
+    """The file that they leave; empty if the picture is a screenshot."""
     code: str = ""
-    """Python that goes before them."""
+    """Python code that runs before them."""
     page: str = ""
     """What a browser shows: ``report``, ``demo`` or ``watch``."""
 
@@ -88,7 +88,7 @@ RING = (
 EXHIBITS = (
     Exhibit(
         "dcgan",
-        "DCGAN, told the classes",
+        "A conditional DCGAN",
         "WGAN-GP on the embedded digits at 16 x 16, a column for each class.",
         "40 digits, four of each class from 0 to 9",
         (CONDITIONAL, "ganzoo sample runs/dcgan -n 40 --out dcgan.png"),
@@ -97,9 +97,9 @@ EXHIBITS = (
     Exhibit(
         "walk",
         "A walk",
-        "From the samples of seed 0 to those of 1 and 2, and back: latents go round a sphere, and "
-        "the class of each stays.",
-        "Ten digits that change their handwriting and stay what they are",
+        "From the samples of seed 0 to those of seeds 1 and 2, and back. Latents move along a "
+        "sphere, and each sample keeps its class.",
+        "Ten digits that change their handwriting and keep their class",
         (
             CONDITIONAL,
             "ganzoo sample runs/dcgan --walk 0,1,2 -n 10 --frames 20 --loop --out walk.webp",
@@ -109,8 +109,8 @@ EXHIBITS = (
     Exhibit(
         "truncation",
         "Truncation",
-        "The same latents as above, moved into [-0.3, 0.3]: less variety, each class nearer to its "
-        "mean.",
+        "The latents of the first picture, mapped into [-0.3, 0.3]: less variety, each class "
+        "nearer to its mean.",
         "40 digits that are more alike within each class",
         (CONDITIONAL, "ganzoo sample runs/dcgan -n 40 --truncation 0.3 --out truncation.png"),
         "truncation.png",
@@ -118,7 +118,7 @@ EXHIBITS = (
     Exhibit(
         "demo",
         "The demo",
-        "`ganzoo demo` in a browser: [guide](guide.md#demo).",
+        "`ganzoo demo` in a browser: [demo](../how-to/watch.md#demo).",
         "The page of the demo: seed, class and truncation beside samples",
         (CONDITIONAL, "ganzoo demo runs/dcgan"),
         page="demo",
@@ -126,7 +126,7 @@ EXHIBITS = (
     _family(
         "mlp",
         "a multilayer perceptron",
-        "No convolution, at 16 x 16.",
+        "No convolutions, at 16 x 16.",
         "mlp --loss wgan-gp --image-size 16 --steps 1500",
     ),
     _family(
@@ -138,26 +138,26 @@ EXHIBITS = (
     _family(
         "sngan-resnet",
         "SN-GAN's ResNet",
-        "Five updates of the discriminator a step.",
+        "Five discriminator updates a step.",
         "sngan-resnet --image-size 16 --set arch.base_channels=24 --steps 700",
     ),
     _family(
         "resnet",
         "WGAN-GP's ResNet",
-        "As in the improved training of Wasserstein GANs, at a fifth of the width.",
+        "The network of Improved Training of Wasserstein GANs, at a fifth of its width.",
         "resnet --image-size 16 --set arch.base_channels=24 --steps 700",
     ),
     _family(
         "r3gan",
         "R3GAN",
-        "A relativistic loss with both penalties, on its own networks, small.",
+        "A relativistic loss with two gradient penalties, on the paper's networks made small.",
         "r3gan --image-size 16 --set arch.base_channels=16 --set arch.growth=4 --steps 600",
     ),
     Exhibit(
         "cyclegan",
         "CycleGAN",
-        "Two sets of digits that share none, translated into each other's colours: a row of "
-        "sources above a row of what they became. The colours are learnt; few shapes are kept.",
+        "Two disjoint sets of digits, translated into each other's colours: a row of sources above "
+        "a row of translations. The colours are learnt; few shapes are kept.",
         "Rows of digits by night above their translations by day",
         (
             "ganzoo train cyclegan --data ./domains --image-size 24 --set arch.base_channels=12 "
@@ -171,8 +171,8 @@ EXHIBITS = (
     Exhibit(
         "ring",
         "A training, as a movie",
-        "A perceptron on a ring of eight Gaussians, by least squares: its pictures through time. "
-        "One of the eight is missed.",
+        "A perceptron on a ring of eight Gaussians, with the least-squares loss: its pictures "
+        "through time. One of the eight is missed.",
         "Points that spread from the middle along a ring of eight circles, and miss one",
         (RING, "ganzoo report runs/ring --out ring.html --movie ring.webp"),
         "ring.webp",
@@ -180,16 +180,16 @@ EXHIBITS = (
     Exhibit(
         "report",
         "The report",
-        "The same run as one page that needs no server: [guide](guide.md#report).",
+        "The same run as one page that needs no server: [report](../how-to/watch.md#report).",
         "The head of a report: points on the discriminator's logits beside what the run is",
         (RING, "ganzoo report runs/ring --out ring.html"),
         page="report",
     ),
     Exhibit(
         "watch",
-        "Runs as they are watched",
-        "The same run once more, in the page of `ganzoo watch --web`, which shows others beside it "
-        "and trains small ones: [guide](guide.md#watch-in-a-browser).",
+        "Watching runs",
+        "The same run on the page of `ganzoo watch --web`, which can show several runs and train "
+        "small ones: [watch in a browser](../how-to/watch.md#in-a-browser).",
         "A page with points before the discriminator's logits, and a slider through the steps",
         (RING, "ganzoo watch runs/ring --web"),
         page="watch",
@@ -197,7 +197,7 @@ EXHIBITS = (
     Exhibit(
         "data",
         "A look at the data",
-        "What `ganzoo data check` draws of a set: a row for each class.",
+        "The contact sheet of `ganzoo data check`: a row for each class.",
         "Rows of real handwritten digits, one for each class",
         ("ganzoo data check digits --image-size 16 --out data.png",),
         "data.png",
@@ -209,14 +209,14 @@ def page() -> str:
     """Return the page."""
     parts = [
         "# Gallery",
-        "What ganzoo makes on a processor, in some minutes each. No seed was chosen; how long the "
-        "runs are was, to fit those minutes. `python docs/gallery.py --work DIR` runs the commands "
-        "below each and writes this page. The runs are small, and for looking at: numbers are in "
-        "[results.md](results.md), more families at other sizes in [zoo.md](zoo.md).",
+        "Each picture took some minutes on a processor. The seeds were not chosen; the lengths of "
+        "the runs were, to fit those minutes. `python docs/gallery.py --work DIR` runs the "
+        "commands below each picture and writes this page. The runs are small and only for looking "
+        "at. Scores are in [results](results.md), and more families at other sizes in [the zoo](zoo.md).",
     ]
     for each in EXHIBITS:
         title = each.title[0].upper() + each.title[1:]
-        parts += [f"## {title}", each.about, f"![{each.alt}](images/gallery/{each.file})"]
+        parts += [f"## {title}", each.about, f"![{each.alt}](../images/gallery/{each.file})"]
         if each.code:
             parts.append(f"```python\n{each.code}```")
         commands = "\n".join(f"$ {command}" for command in each.commands)
@@ -231,10 +231,10 @@ class Workshop:
     folder: Path
     done: set[str] = field(default_factory=set)
 
-    def make(self, each: Exhibit, anew: bool) -> None:
-        """Make an exhibit, unless its picture is there."""
+    def make(self, each: Exhibit, again: bool) -> None:
+        """Make an exhibit, unless its picture exists."""
         picture = PICTURES / each.file
-        if picture.exists() and not anew:
+        if picture.exists() and not again:
             return
         print(each.name, flush=True)
         if each.code:
@@ -243,14 +243,14 @@ class Workshop:
             self.run(shlex.split(command)[1:])
         PICTURES.mkdir(parents=True, exist_ok=True)
         if each.page:
-            _photograph(self, each, picture)
+            _take_screenshot(self, each, picture)
         else:
             shutil.copyfile(self.folder / each.made, picture)
 
     def run(self, words: list[str]) -> None:
-        """Run a command of ganzoo; a training goes on where it was stopped."""
+        """Run a command of ganzoo; an unfinished training is resumed."""
         if words[0] in SERVED:
-            return  # it is served when it is photographed
+            return  # served when the screenshot is taken
         if words[0] == "train":
             run = Path(words[words.index("--out") + 1])
             if (self.folder / run / "model" / "manifest.json").exists():
@@ -262,12 +262,12 @@ class Workshop:
         self.ganzoo(*words)
 
     def ganzoo(self, *words: str) -> None:
-        """Run a command of ganzoo to its end."""
+        """Run a command of ganzoo and wait for it."""
         subprocess.run([sys.executable, "-m", "ganzoo", *words], cwd=self.folder, check=True)
 
 
-def _photograph(workshop: Workshop, each: Exhibit, picture: Path) -> None:
-    """Take a picture of a page as a browser shows it."""
+def _take_screenshot(workshop: Workshop, each: Exhibit, picture: Path) -> None:
+    """Take a screenshot of a page in a browser."""
     from PIL import Image
 
     sys.path.append(str(HERE.parent / "tests"))
@@ -276,7 +276,7 @@ def _photograph(workshop: Workshop, each: Exhibit, picture: Path) -> None:
     from browser import NAMES, QUIET
 
     path = next(filter(None, map(shutil.which, NAMES)))
-    with sync_playwright() as engine, _shown(workshop, each) as address:
+    with sync_playwright() as engine, _serve(workshop, each) as address:
         browser = engine.chromium.launch(executable_path=path, args=list(QUIET))
         window = browser.new_page(viewport={"width": 1152, "height": 660})
         window.goto(address)
@@ -296,8 +296,8 @@ def _photograph(workshop: Workshop, each: Exhibit, picture: Path) -> None:
 
 
 @contextlib.contextmanager
-def _shown(workshop: Workshop, each: Exhibit) -> Iterator[str]:
-    """Yield the address of a page."""
+def _serve(workshop: Workshop, each: Exhibit) -> Iterator[str]:
+    """Serve a page if necessary, and yield its address."""
     if each.page == "report":
         yield (workshop.folder / "ring.html").resolve().as_uri()
         return
@@ -314,18 +314,18 @@ def _shown(workshop: Workshop, each: Exhibit) -> Iterator[str]:
 
 
 def main() -> None:
-    """Make what is missing, or one exhibit anew, and write the page."""
+    """Make missing exhibits, or one again, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     names = [each.name for each in EXHIBITS]
     parser.add_argument("--work", type=Path, default=Path("gallery"), help="where runs are kept")
-    parser.add_argument("--only", choices=names, help="make this one anew")
+    parser.add_argument("--only", choices=names, help="make this one again")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     os.environ["NO_COLOR"] = "1"
     workshop = Workshop(given.work)
     for each in EXHIBITS:
         if given.only in (None, each.name):
-            workshop.make(each, anew=given.only is not None)
+            workshop.make(each, again=given.only is not None)
     PAGE.write_text(page(), encoding="utf-8")
 
 

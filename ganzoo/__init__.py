@@ -1,6 +1,7 @@
 """ganzoo: a plugin-based model zoo for generative adversarial networks.
 
-Public names are imported when they are first used, so that ``import ganzoo`` costs nothing.
+Public names are imported when they are first used, so that ``import ganzoo`` costs nothing. They
+stand here three times: for type checkers, for ``from ganzoo import *`` and for the lazy import.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from ganzoo.protocols.tracker import Tracker as Tracker
     from ganzoo.publishing.publish import publish as publish
 
+    __version__: str
+
 _HOMES = {
     "api": ("open_dataset", "resume", "train"),
     "component": ("Component",),
@@ -62,18 +65,49 @@ _HOMES = {
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = sorted([*_HOME_OF, "__version__"])
+__all__ = [
+    "Architecture",
+    "Augmentation",
+    "Component",
+    "DataSpec",
+    "Dataset",
+    "Discriminator",
+    "Evaluator",
+    "FeatureExtractor",
+    "Features",
+    "GanzooError",
+    "GeneratorInput",
+    "ImageDataset",
+    "LoadedExtractor",
+    "Loss",
+    "Model",
+    "Recipe",
+    "SampleSet",
+    "Samples",
+    "Score",
+    "Space",
+    "TrackedRun",
+    "Tracker",
+    "__version__",
+    "evaluate",
+    "load",
+    "open_dataset",
+    "publish",
+    "resume",
+    "train",
+]
 
+if not TYPE_CHECKING:  # or a checker would take every name for a public one
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version
 
-        return version("ganzoo")
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'ganzoo' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"ganzoo.{_HOME_OF[name]}"), name)
+            return version("ganzoo")
+        if name not in _HOME_OF:
+            raise AttributeError(f"module 'ganzoo' has no attribute '{name}'")
+        return getattr(importlib.import_module(f"ganzoo.{_HOME_OF[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted(__all__)

@@ -1,7 +1,7 @@
 """Components and their options.
 
-A component is a frozen pydantic model that forbids unknown keys. Its fields are its options: from
-their one declaration come ``--set``, ``ganzoo show``, ``config.json`` and the rebuilt model.
+A component is a frozen pydantic model that forbids unknown keys. Its fields are its options: their
+one declaration serves ``--set``, ``ganzoo show``, ``config.json`` and the loading of a model.
 """
 
 from __future__ import annotations
@@ -20,37 +20,37 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Options(BaseModel):
-    """A frozen set of named values: unknown names are errors, and so are NaN and infinity."""
+    """A frozen set of named values, which refuses unknown names, NaN and infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Component(Options):
-    """Base of everything that a plugin can add; its fields are its options.
+    """Base of all components that a plugin can add, except commands. Its fields are its options.
 
     Give each field a default and a description:
     ``width: int = Field(default=64, gt=0, description="Units in a hidden layer.")``.
     """
 
     paper: ClassVar[str | None] = None
-    """The paper that the component comes from, as ``Author et al. year, arXiv:id``."""
+    """The paper that introduced the component, as ``Author et al. year, arXiv:id``."""
 
     @classmethod
     def summary(cls) -> str:
-        """Return the first paragraph of the docstring, as ``ganzoo show`` prints it."""
+        """Return the first paragraph of the docstring, which ``ganzoo show`` prints."""
         return inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
 
 
 def parse_options(model: type[Model], values: Mapping[str, Any], prefix: str = "") -> Model:
-    """Build a model from plain values, turning its complaints into one readable line.
+    """Build a pydantic model from plain values, with readable errors.
 
     Args:
         model: The pydantic model to build.
-        values: Its values; strings are parsed as a command line would give them.
-        prefix: What to put before an option's name in messages, such as ``"loss."``.
+        values: Its values by name. Strings are parsed like values of ``--set``.
+        prefix: Prefix of an option's name in messages, such as ``"loss."``.
 
     Raises:
-        InputError: a name is unknown or a value does not fit; the message names the option.
+        InputError: a name is unknown or a value is invalid; the message names the option.
     """
     fields = model.model_fields
     for name in values:
@@ -70,23 +70,27 @@ def parse_options(model: type[Model], values: Mapping[str, Any], prefix: str = "
 
 
 def _parse_text(field: FieldInfo, text: str) -> Any:
-    """Read a command-line value as its field's type: as text, as JSON, or as a comma list."""
-    adapter = TypeAdapter(Annotated[field.annotation, field])
+    """Parse a command-line value for a field: as text, as JSON, or as a list with commas."""
+    annotation: Any = field.annotation
+    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[annotation, field])
     items = [part.strip() for part in text.split(",") if part.strip()]
-    # As text before JSON, so that a name may look like a number; null means none wherever it may.
+    # Try text before JSON, so that a name may look like a number. null means None if that is valid.
     readings = [*([None] if text == "null" else []), text, *_parse_json(text), items]
     for value in readings:
         if _error_type(adapter, value) is None:
             return value
     if _error_type(adapter, text) in ("tuple_type", "list_type"):
-        # Then the complaint should be about an item, and not that text is no list.
+        # Return a list, so that the error is about one of its items and not about the whole text.
         lists = [value for value in readings if isinstance(value, list)]
         return lists[0] if len(lists) > 1 or len(items) > 1 else text
     return text
 
 
 def _parse_json(text: str) -> list[Any]:
-    """Read JSON, if it is any, but for a bare true or false, which would pass for 1 or 0."""
+    """Parse JSON into a list of one value; empty for invalid JSON and for true and false.
+
+    A field of type int would accept true and false as 1 and 0.
+    """
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -118,7 +122,7 @@ def _explain_option_error(error: ValidationError, prefix: str) -> str:
 
 
 def explain_error(error: ValidationError) -> str:
-    """Say in one line what is wrong with a file's values: ``train.steps: Field required``."""
+    """Describe in one line the first invalid value of a file: ``train.steps: Field required``."""
     first = error.errors(include_url=False)[0]
     where = excerpt(".".join(str(part) for part in first["loc"]))
     message = excerpt(" ".join(first["msg"].split()), MAX_MESSAGE)

@@ -1,11 +1,11 @@
-"""What a run is: its components with every option, and how it is trained."""
+"""The configuration of a run: its components with every option, and its training options."""
 
 from __future__ import annotations
 
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypedDict, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError
 
@@ -15,121 +15,155 @@ from ganzoo.errors import InputError
 from ganzoo.protocols.dataset import DataSpec
 from ganzoo.protocols.loss import Recipe
 from ganzoo.registry import Entry, Kind
-from ganzoo.storage.files import flatten, read_json
-
-if TYPE_CHECKING:
-    from ganzoo.protocols.dataset import DataSpec
+from ganzoo.storage.json_files import flatten, read_json
 
 Config = TypeVar("Config", bound="RunConfig")
 
 LONGEST_NAME = 200
+"""Characters of the longest name in a file."""
 RETRIES = 3
-"""How often a run goes back to a checkpoint after it diverged."""
+"""How often a run may go back to a checkpoint after it diverged."""
 PREFIXES = ("arch", "loss", "data", "train", "augment", "tracker")
+"""Prefixes of option names, such as ``loss.gp_weight``."""
 
 
 def _printable(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("it holds characters that cannot be shown")
+        raise ValueError("it contains characters that cannot be printed")
     return text
 
 
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_printable)]
-# What is to be typed behind 'pip install' must be no more than a name, or a version.
+# These follow 'pip install' in messages, so they must be nothing but a name or a version.
 PackageName = Annotated[Name, Field(pattern="^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")]
 PackageVersion = Annotated[Name, Field(pattern="^[A-Za-z0-9._!+-]+$")]
 
 
 class TrainOptions(Recipe):
-    """How a run is trained; what it inherits comes from the loss's recipe unless overridden."""
+    """Training options of a run. The inherited ones default to the loss's recipe."""
 
     steps: int = Field(default=1000, ge=0, description="Generator updates.")
-    seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of all that is drawn.")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of all random numbers.")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps.")
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         default="fp32",
-        description="Of the arithmetic; weights, averages and penalties on gradients are kept in "
-        "fp32. Losses of fp16 are scaled, and it is for GPUs.",
+        description="Numeric precision of training. Weights, averages and gradient penalties stay "
+        "in fp32. fp16 is for GPUs, and scales its losses.",
     )
     tf32: bool = Field(
         default=True,
-        description="Whether a GPU may compute convolutions and products of fp32 in TF32, which "
-        "has 10 bits of mantissa in place of 23.",
+        description="Let a GPU compute fp32 convolutions and matrix products in TF32, which has a "
+        "mantissa of 10 bits instead of 23.",
     )
     compile: bool = Field(
         default=False,
-        description="Whether the networks are compiled when they are first used; penalties on "
-        "gradients are computed without.",
+        description="Compile the networks at the first step. Gradient penalties are computed "
+        "without compilation.",
     )
     cuda_graphs: bool = Field(
-        default=False, description="Whether a GPU replays what was compiled as CUDA graphs."
+        default=False, description="Run compiled networks as CUDA graphs on a GPU."
     )
     reuse_fakes: bool = Field(
         default=False,
-        description="Whether the generator's update uses the fakes of the discriminator's last "
-        "one again, which saves a pass; by default it draws anew, as algorithm 1 of Goodfellow et "
-        "al. 2014 (arXiv:1406.2661) does.",
+        description="Reuse the fakes of the last discriminator update for the generator update, "
+        "which saves a pass. By default new fakes are drawn, as in algorithm 1 of Goodfellow et "
+        "al. 2014 (arXiv:1406.2661).",
     )
     ema_decay: float = Field(
         default=0.999,
         ge=0,
         lt=1,
-        description="Decay of the moving average of the generator's weights; early on it is "
-        "(1 + step) / (10 + step), so that short runs forget their beginning.",
+        description="Decay of the moving average of the generator's weights. It is at most "
+        "(1 + step) / (10 + step), so that short runs forget their first steps.",
     )
-    log_every: int = Field(
-        default=10, ge=1, description="Steps between two lines of metrics.jsonl."
-    )
-    sample_every: int = Field(default=100, ge=1, description="Steps between two sample pictures.")
-    checkpoint_every: int = Field(default=500, ge=1, description="Steps between two checkpoints.")
+    log_every: int = Field(default=10, ge=1, description="Steps between lines of metrics.jsonl.")
+    sample_every: int = Field(default=100, ge=1, description="Steps between sample pictures.")
+    checkpoint_every: int = Field(default=500, ge=1, description="Steps between checkpoints.")
     eval_every: int = Field(
         default=0,
         ge=0,
-        description="Steps between two scores of the averaged generator, of which the best is "
-        "kept beside the last; 0 for none.",
+        description="Steps between scores of the averaged generator; 0 for no scores. The model "
+        "with the best score is kept beside the last one.",
     )
     eval_metric: tuple[str, ...] = Field(
         default=(),
-        description="Metrics of these scores, of which the first says what is best; by default "
-        "those that rank such data by themselves.",
+        description="Metrics of these scores; the first one decides which model is best. By "
+        "default those that suit the data.",
     )
     eval_samples: int = Field(
-        default=1000, ge=1, description="Fakes, and reals, of each of these scores, at most."
+        default=1000,
+        ge=1,
+        description="Fakes, and reals, for each score; at most as many as the data have.",
     )
     retry_lr: float = Field(
         default=0.5,
         ge=0,
         lt=1,
-        description="What both learning rates are multiplied by each time that a diverged run "
-        f"goes back to its last checkpoint, up to {RETRIES} times; 0 gives up at once.",
+        description="Factor for both learning rates each time that a diverged run goes back to "
+        f"its last checkpoint, up to {RETRIES} times; 0 gives up at once.",
     )
 
 
 class TrainSettings(TrainOptions):
-    """What is set under ``train.``: the options, and names whose components stand beside them."""
+    """Everything that you can set under ``train.``: the training options and augmentations."""
 
     augment: tuple[str, ...] = Field(
         default=(),
-        description="Names of augmentations, in the order in which all that the discriminator "
-        "sees passes through them, reals and fakes alike; for small data.",
+        description="Names of augmentations for small datasets. All samples that the "
+        "discriminator sees, real or fake, pass through them in this order.",
     )
 
     def options(self) -> TrainOptions:
-        """Return the options alone."""
+        """Return the training options without the augmentations."""
         return TrainOptions(**{name: getattr(self, name) for name in TrainOptions.model_fields})
 
 
+class TrainKeywords(TypedDict, total=False):
+    """The fields of :class:`TrainSettings`, as keyword arguments of :func:`ganzoo.train`."""
+
+    optimizer: Literal["adam", "rmsprop"]
+    generator_lr: float
+    discriminator_lr: float
+    betas: tuple[float, float]
+    n_critic: int
+    batch_size: int
+    lr_decay: Literal["none", "linear", "cosine"]
+    lr_decay_from: float
+    steps: int
+    seed: int
+    device: str
+    precision: Literal["fp32", "bf16", "fp16"]
+    tf32: bool
+    compile: bool
+    cuda_graphs: bool
+    reuse_fakes: bool
+    ema_decay: float
+    log_every: int
+    sample_every: int
+    checkpoint_every: int
+    eval_every: int
+    eval_metric: tuple[str, ...]
+    eval_samples: int
+    retry_lr: float
+    augment: tuple[str, ...]
+
+
 class ComponentChoice(Options):
-    """A component as files name it: never code, and with every option."""
+    """A component as files name it: by package, name and version, with every option."""
 
     name: Name
     package: PackageName
     version: PackageVersion
     options: dict[str, Any]
 
+    @property
+    def qualified(self) -> str:
+        """The name with its package, which no other component has: ``package:name``."""
+        return f"{self.package}:{self.name}"
+
     @classmethod
     def of(cls, entry: Entry, component: Component) -> ComponentChoice:
-        """Describe a component that was found in the registry."""
+        """Return how files name a component that the registry found."""
         options = component.model_dump(mode="json")
         return cls(name=entry.name, package=entry.package, version=entry.version, options=options)
 
@@ -145,19 +179,19 @@ class ComponentChoice(Options):
 
 
 class InitialModel(Options):
-    """The model that a run started from, of which it keeps a copy."""
+    """The model that a run started from; the run keeps a copy of it."""
 
     name: str
-    """``user/name`` of the Hub, or what its run's folder, or its own, is called."""
+    """``user/name`` on the Hub, or the name of its run's folder or its own folder."""
     revision: str | None = None
-    """The commit of the Hub that it was."""
+    """Its commit on the Hub."""
     step: int = Field(ge=0)
     generator_sha256: str
     discriminator_sha256: str
 
 
 class RunConfig(Options):
-    """All that is needed to run it again."""
+    """Everything that is needed to repeat a run."""
 
     format: Literal[1] = 1
     architecture: ComponentChoice
@@ -168,17 +202,17 @@ class RunConfig(Options):
     trackers: tuple[ComponentChoice, ...] = ()
     init: InitialModel | None = None
     data_fingerprint: Name | None = Field(
-        default=None, description="Hash of the data, once it was read."
+        default=None, description="Hash of the data, once they were read."
     )
     versions: dict[Name, Name]
 
     @property
     def title(self) -> str:
-        """What the run is, in a few words."""
+        """A short title: architecture, loss and data."""
         return f"{self.architecture.name} trained with {self.loss.name} on {self.data.name}"
 
     def differences(self, other: RunConfig) -> list[str]:
-        """Say what differs in another configuration, one ``key: this -> that`` an item."""
+        """List the differences to another configuration, as ``key: this -> that``."""
         shared = {mine.name for mine in self.augmentations}
         shared &= {theirs.name for theirs in other.augmentations}
         mine, theirs = self._values_by_key(shared), other._values_by_key(shared)
@@ -189,7 +223,7 @@ class RunConfig(Options):
         ]
 
     def _values_by_key(self, augmentations: set[str]) -> dict[str, Any]:
-        """Return each value by its key, of the named augmentations as they are set."""
+        """Return each value by its key; of augmentations, the options of those that are named."""
         tree = self.model_dump(mode="json")
         chosen = {each["name"]: each for each in tree.pop("augmentations")}
         tree["train"]["augment"] = ",".join(chosen) or None
@@ -200,22 +234,22 @@ class RunConfig(Options):
 
 
 class ModelConfig(RunConfig):
-    """The run that made a model, what its samples are, and how long it was trained."""
+    """The configuration of a model: that of its run, its kind of samples, and its step."""
 
     spec: DataSpec
     step: int = Field(ge=0, lt=2**63, description="Generator updates done.")
 
     @classmethod
     def of(cls, config: RunConfig, spec: DataSpec, step: int) -> ModelConfig:
-        """Describe the model that a run has at a step."""
+        """Return the configuration of a run's model at a step."""
         return cls(**dict(config), spec=spec, step=step)
 
 
 def read_config(path: Path, kind: type[Config]) -> Config:
-    """Read a configuration that may come from anywhere.
+    """Read a configuration file, which may come from an untrusted source.
 
     Raises:
-        InputError: it is missing, damaged, or of another format.
+        InputError: the file is missing, damaged, or of another format.
     """
     try:
         return kind.model_validate(read_json(path))
@@ -227,6 +261,6 @@ def read_config(path: Path, kind: type[Config]) -> Config:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that numbers can depend on."""
+    """Return the versions of the packages that results can depend on."""
     names = ("ganzoo", "torch", "torchvision", "torch-fidelity", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}

@@ -1,4 +1,4 @@
-"""How far long work is, told to whoever listens; most of what works knows no listener."""
+"""Progress of long work, sent to a listener that the work itself does not know."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from contextvars import ContextVar
 from typing import Any
 
 Listener = Callable[[str, int, int], None]
-"""Is told what is done, how much of it, and how much there is."""
+"""Called with the work in a few words, how much of it is done, and the total."""
 
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 def report_progress(what: str, done: int, total: int) -> None:
-    """Tell the listener, if there is one, how far some work is.
+    """Report progress to the listener, if there is one.
 
     Args:
-        what: The work, in a few words, such as ``reading photos``.
+        what: The work in a few words, such as ``reading photos``.
         done: How much of it is done.
-        total: How much there is.
+        total: How much there is to do.
     """
     if (listener := _listener.get()) is not None:
         listener(what, done, total)
@@ -29,7 +29,7 @@ def report_progress(what: str, done: int, total: int) -> None:
 
 @contextmanager
 def send_progress_to(listener: Listener | None) -> Iterator[None]:
-    """Have a listener be told what is reported within the block; the one before if it is None."""
+    """Send progress within the block to a listener; None keeps the listener that there is."""
     if listener is None:
         yield
         return
@@ -41,15 +41,17 @@ def send_progress_to(listener: Listener | None) -> Iterator[None]:
 
 
 class JsonChannel:
-    """Where news go; nobody may be there to read them any more."""
+    """Messages to the parent process, as JSON lines on standard output.
+
+    Opening the channel redirects everything else on standard output to standard error.
+    """
 
     def __init__(self) -> None:
-        # What a plugin or a library prints must not pass for news.
         self.file = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
         os.dup2(2, 1)
 
     def tell(self, **news: Any) -> None:
-        """Write one line."""
+        """Write one message, or drop it if nobody reads any more."""
         try:
             self.file.write(json.dumps(news) + "\n")
         except OSError:

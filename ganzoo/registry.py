@@ -1,8 +1,7 @@
-"""Components by name, found through entry points.
+"""The registry of components, which finds them by name through entry points.
 
-Names are read from the metadata of installed packages; a component's code is imported when it is
-used and not before. No package has precedence: a name that two packages claim is refused until
-one of them is chosen by writing ``package:name``.
+Names come from the metadata of installed packages; a component's code is imported only when it is
+used. No package has precedence: if two packages claim a name, write ``package:name`` to choose one.
 """
 
 from __future__ import annotations
@@ -22,17 +21,20 @@ from ganzoo.errors import InputError, PluginError, did_you_mean
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of component: its name in messages, its entry-point group and its base class."""
+    """One kind of component, such as losses."""
 
     word: str
+    """Its name in messages."""
     group: str
+    """Its entry-point group."""
     base: str
+    """Its base class, as ``module:name``."""
     instances: bool = False
-    """Whether an entry point is an object of the base class, and not a class of its own."""
+    """Whether an entry point is an instance of the base class rather than a subclass."""
 
     @property
     def plural(self) -> str:
-        """The word for several of them."""
+        """The plural of its name."""
         return self.group.rpartition(".")[2].replace("_", " ")
 
 
@@ -66,29 +68,32 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Entry:
-    """A component as its package's metadata announces it."""
+    """A component as its package announces it in its metadata."""
 
     kind: Kind
     name: str
     package: str
+    """Name of the distribution."""
     version: str
+    """Version of the distribution."""
     target: str
+    """The object to import, as ``module:name``."""
 
     @property
     def qualified(self) -> str:
-        """The name that is never ambiguous."""
+        """The unambiguous name, ``package:name``."""
         return f"{self.package}:{self.name}"
 
     @property
     def title(self) -> str:
-        """What messages call it: kind, name, package and version."""
+        """Kind, name, package and version, for messages."""
         return f"{self.kind.word} '{self.name}' of {self.package} {self.version}"
 
     def load(self) -> Any:
-        """Import the component and check it against its kind's base class.
+        """Import the component, and check that it has its kind's base class.
 
         Raises:
-            PluginError: the code does not import, or is not a component of this kind.
+            PluginError: the import fails, or the object is not a component of this kind.
         """
         try:
             loaded = _import(self.target)
@@ -101,29 +106,27 @@ class Entry:
             ) from error
         base: Any = _import(self.kind.base)
         if self.kind.instances:
-            fits, wanted = isinstance(loaded, base), "an object"
+            fits, wanted = isinstance(loaded, base), "an instance"
         else:
             fits, wanted = isinstance(loaded, type) and issubclass(loaded, base), "a subclass"
         if not fits:
             word = f"{base.__module__.partition('.')[0]}.{base.__name__}"
             raise PluginError(f"{self.title} is not a {word}: {self.target} must be {wanted} of it")
         if inspect.isabstract(loaded):
-            missing = ", ".join(sorted(loaded.__abstractmethods__))
-            raise PluginError(
-                f"{self.title} is unfinished: {self.target} does not define {missing}"
-            )
+            missing = ", ".join(sorted(getattr(loaded, "__abstractmethods__", ())))
+            raise PluginError(f"{self.title} is incomplete: {self.target} must define {missing}")
         return loaded
 
 
 def entries(kind: Kind) -> list[Entry]:
-    """List every component of a kind that an installed package announces, sorted by name."""
+    """List all installed components of a kind, sorted by name."""
     found = {entry for entry in _read_entries(tuple(sys.path)) if entry.kind == kind}
     return sorted(found, key=lambda entry: (entry.name, entry.package))
 
 
 @functools.lru_cache(maxsize=1)
 def _read_entries(path: tuple[str, ...]) -> list[Entry]:
-    """Read the metadata of all packages on a path, each package's own name and version once."""
+    """Read the entry points of all packages on a path."""
     points = importlib.metadata.entry_points()
     packages: dict[int, tuple[str, str]] = {}
     found = []
@@ -138,12 +141,12 @@ def _read_entries(path: tuple[str, ...]) -> list[Entry]:
 
 
 def conflicts(listed: list[Entry]) -> set[str]:
-    """Return the names that more than one package claims."""
+    """Return the names that more than one package claims, from a list of one kind."""
     return {name for name, count in Counter(entry.name for entry in listed).items() if count > 1}
 
 
 def find_all(kind: Kind, name: str) -> list[Entry]:
-    """List the components called ``name``, or ``package:name``: none, one or several."""
+    """List all components called ``name`` or ``package:name``."""
     package, _, bare = name.rpartition(":")
     return [
         entry
@@ -153,10 +156,10 @@ def find_all(kind: Kind, name: str) -> list[Entry]:
 
 
 def find(kind: Kind, name: str) -> Entry:
-    """Find the one component called ``name``, or ``package:name``.
+    """Find the only component called ``name`` or ``package:name``.
 
     Raises:
-        InputError: nothing of that name is installed; the message offers the nearest.
+        InputError: there is none; the message suggests the nearest name.
         PluginError: several packages claim the name; the message names them.
     """
     found = find_all(kind, name)
@@ -173,15 +176,20 @@ def find(kind: Kind, name: str) -> Entry:
 
 
 def get(kind: Kind, name: str) -> Any:
-    """Import and return the component class called ``name``, or ``package:name``."""
+    """Find a component as :func:`find` does, import it and return it.
+
+    Raises:
+        InputError: there is none of this name.
+        PluginError: several packages claim the name, or the component is broken.
+    """
     return find(kind, name).load()
 
 
 def find_in_package(kind: Kind, name: str, package: str, version: str) -> Entry:
-    """Find the component that a stored configuration names, from the package that gave it.
+    """Find a component that a stored configuration names, in the package that provided it.
 
     Raises:
-        PluginError: that package, or that component of it, is not installed.
+        PluginError: the package is not installed, or has no such component.
     """
     try:
         return find(kind, f"{package}:{name}")
@@ -193,20 +201,20 @@ def find_in_package(kind: Kind, name: str, package: str, version: str) -> Entry:
 
 
 def _install_hint(package: str, version: str) -> str:
-    """Say what is there in place of a package that should give a component."""
+    """Explain how to install a package that should provide a component."""
     try:
         installed = importlib.metadata.version(package)
     except (importlib.metadata.PackageNotFoundError, ValueError):
         return (
             f"which is not installed here: pip install {package}\n"
-            "that name stands in the configuration, which anybody may have written: look at the "
+            "that name comes from the configuration, which anybody may have written: check the "
             "package before you install it"
         )
-    return f"and the {installed} installed here has none: pip install {package}=={version}"
+    return f"but version {installed} here does not have it: pip install {package}=={version}"
 
 
 def _is_same_package(one: str, other: str) -> bool:
-    """Tell whether two distribution names are equal as packaging normalises them."""
+    """Tell whether two distribution names are equal after normalisation."""
     return re.sub(r"[-_.]+", "-", one).lower() == re.sub(r"[-_.]+", "-", other).lower()
 
 

@@ -1,4 +1,4 @@
-"""Turns names and overrides into a complete run configuration."""
+"""Resolves names and overrides to a run configuration with every option."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo import registry
 from ganzoo.component import parse_options
+from ganzoo.config import PREFIXES, ComponentChoice, RunConfig, TrainSettings, versions
 from ganzoo.errors import InputError, did_you_mean
-from ganzoo.protocols.dataset import DataSpec
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, Kind
-from ganzoo.storage.files import user_path
+from ganzoo.storage.paths import user_path
 
 if TYPE_CHECKING:
     from ganzoo.protocols.dataset import DataSpec
-from ganzoo.config import PREFIXES, ComponentChoice, RunConfig, TrainSettings, versions
+
+EXTENDABLE = {"train.steps", "train.device"}
+"""Options that may change when a run is resumed; they do not affect finished steps."""
 
 
 def resolve(
@@ -26,31 +28,32 @@ def resolve(
     trackers: Iterable[str] = (),
     like: DataSpec | None = None,
 ) -> RunConfig:
-    """Turn names and overrides into a configuration with every option.
+    """Resolve names and overrides to a configuration with every option.
 
     Args:
         architecture: Name of an architecture.
-        loss: Name of a loss; the architecture's own default if None.
-        data: Name of a dataset, or a path to a folder or a file that an installed dataset reads;
-            the architecture's own default if None.
+        loss: Name of a loss; the architecture's default if None.
+        data: Name of a dataset, or the path of a folder or file that an installed dataset reads;
+            the architecture's default if None.
         settings: Overrides, such as ``{"loss.gp_weight": 5, "train.steps": 1000}``.
-        trackers: Names of what follows the run beside its own files.
-        like: As for :func:`choose_data`.
+        trackers: Names of trackers, which receive the metrics in addition to the run's files.
+        like: See :func:`choose_data`.
 
     Raises:
         InputError: a name, an option or a value is wrong; the message says which.
     """
     groups = _group_settings(settings or {})
-    architecture_choice, chosen = _choose(ARCHITECTURE, architecture, groups["arch"], "arch.")
-    loss = loss or chosen.default_loss
-    data = data or chosen.default_data
-    for word, name in (("loss", loss), ("data", data)):
-        if name is None:
-            raise InputError(f"architecture '{architecture}' has no default {word}; give --{word}")
+    architecture_choice, networks = _choose(ARCHITECTURE, architecture, groups["arch"], "arch.")
+    loss = loss or networks.default_loss
+    data = data or networks.default_data
+    if loss is None:
+        raise InputError(f"architecture '{architecture}' has no default loss; give --loss")
+    if data is None:
+        raise InputError(f"architecture '{architecture}' has no default data; give --data")
     loss_choice, loss_component = _choose(LOSS, loss, groups["loss"], "loss.")
     recipe = loss_component.recipe
-    if chosen.recipe and loss_choice.name == chosen.default_loss:
-        recipe = chosen.recipe
+    if networks.recipe and loss_choice.name == networks.default_loss:
+        recipe = networks.recipe
     train = parse_options(TrainSettings, {**recipe.model_dump(), **groups["train"]}, "train.")
     return RunConfig(
         architecture=architecture_choice,
@@ -68,41 +71,83 @@ def resolve(
 def change_config(
     config: RunConfig, names: Mapping[str, str], settings: Mapping[str, Any]
 ) -> RunConfig:
-    """Return the configuration with other component names or options.
+    """Return a configuration with other components or options.
 
     Args:
-        config: What is changed; it stays as it is.
-        names: By ``architecture``, ``loss`` or ``data``.
-        settings: As for :func:`resolve`; what is not named stays.
+        config: The configuration, which is not modified.
+        names: Names of other components, by ``architecture``, ``loss`` or ``data``.
+        settings: Overrides as for :func:`resolve`; options without one stay.
+
+    Raises:
+        InputError: a name, an option or a value is wrong.
     """
     groups = _group_settings(settings)
     if groups["tracker"]:
         raise InputError("trackers and their options are chosen when a run is started")
-    own = {f"{mine.package}:{mine.name}": mine for mine in config.augmentations}
-    train = {**dict(config.train), "augment": tuple(own), **groups["train"]}
-    chosen = parse_options(TrainSettings, train, "train.")
+    present = {choice.qualified: choice for choice in config.augmentations}
+    given = {**dict(config.train), "augment": tuple(present), **groups["train"]}
+    train = parse_options(TrainSettings, given, "train.")
     update: dict[str, Any] = {
-        "train": chosen.options(),
-        "augmentations": _choose_augmentations(chosen.augment, groups["augment"], own),
+        "train": train.options(),
+        "augmentations": _choose_augmentations(train.augment, groups["augment"], present),
     }
     for word, prefix, kind in (
         ("architecture", "arch", ARCHITECTURE),
         ("loss", "loss", LOSS),
         ("data", "data", DATASET),
     ):
-        mine: ComponentChoice = getattr(config, word)
-        path: dict[str, str] = {}
-        if word not in names:
-            entry = registry.find_in_package(kind, mine.name, mine.package, mine.version)
-        elif word == "data":
-            name, path = _parse_data_name(names[word])
-            entry = registry.find(kind, name)
-        else:
-            entry = registry.find(kind, names[word])
-        same = (entry.package, entry.name) == (mine.package, mine.name)
-        options = {**(mine.options if same else {}), **path, **groups[prefix]}
-        update[word] = ComponentChoice.of(entry, parse_options(entry.load(), options, f"{prefix}."))
+        update[word] = _change_component(
+            getattr(config, word), kind, names.get(word), groups[prefix], f"{prefix}."
+        )
     return config.model_copy(update=update)
+
+
+def _change_component(
+    choice: ComponentChoice,
+    kind: Kind,
+    name: str | None,
+    overrides: Mapping[str, Any],
+    prefix: str,
+) -> ComponentChoice:
+    """Return a choice of another name, or of the same component with other options."""
+    path: dict[str, str] = {}
+    if name is None:
+        entry = registry.find_in_package(kind, choice.name, choice.package, choice.version)
+    else:
+        if kind is DATASET:
+            name, path = _parse_data_name(name)
+        entry = registry.find(kind, name)
+    is_same = (entry.package, entry.name) == (choice.package, choice.name)
+    options = {**(choice.options if is_same else {}), **path, **overrides}
+    return ComponentChoice.of(entry, parse_options(entry.load(), options, prefix))
+
+
+def change_resumed_config(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
+    """Return a run's configuration with changes that leave its finished steps as they are.
+
+    Args:
+        config: The configuration that the run was started with.
+        changes: Component names, by ``architecture``, ``loss`` or ``data``, and overrides.
+
+    Raises:
+        InputError: a change would make it another run; the message lists the differences.
+    """
+    names = {word: changes[word] for word in ("architecture", "loss", "data") if word in changes}
+    settings = {key: value for key, value in changes.items() if key not in names}
+    changed = change_config(config, names, settings)
+    extendable = EXTENDABLE
+    if config.train.lr_decay != "none":  # then each step's learning rate depends on their number
+        extendable = EXTENDABLE - {"train.steps"}
+    refused = [
+        line
+        for line in config.differences(changed)
+        if (key := line.partition(":")[0]) not in extendable and not key.endswith(".version")
+    ]
+    if refused:
+        raise InputError(
+            f"the run was started under other options: {'; '.join(refused)}; train a new run"
+        )
+    return changed
 
 
 def _choose_augmentations(
@@ -122,14 +167,17 @@ def _choose_several(
     words: tuple[str, str],
     known: Mapping[str, ComponentChoice] | None = None,
 ) -> tuple[ComponentChoice, ...]:
-    """Choose components of a kind of which a run may have several.
+    """Choose components of a kind that a run may have several of.
 
     Args:
         kind: Their kind.
         names: Their names, with or without their packages.
         settings: Their options, as ``NAME.OPTION``.
-        words: How messages call the prefix of their options, and the way to name one.
-        known: What a run has of them, as ``package:name``; what is not set of these stays.
+        words: For messages: the prefix of their options, and how to name one.
+        known: The run's present ones, by ``package:name``; their options stay unless overridden.
+
+    Raises:
+        InputError: two share a name, or an option belongs to none of them.
     """
     names, (prefix, way), known = tuple(names), words, known or {}
     options: dict[str, dict[str, Any]] = {name.rpartition(":")[2]: {} for name in names}
@@ -147,8 +195,8 @@ def _choose_several(
     chosen = []
     for name, (bare, given) in zip(names, options.items(), strict=True):
         if name in known:
-            mine = known[name]
-            entry = registry.find_in_package(kind, mine.name, mine.package, mine.version)
+            present = known[name]
+            entry = registry.find_in_package(kind, present.name, present.package, present.version)
         else:
             entry = registry.find(kind, name)
         before = known[entry.qualified].options if entry.qualified in known else {}
@@ -160,16 +208,16 @@ def _choose_several(
 def choose_data(
     data: str, options: Mapping[str, Any], like: DataSpec | None = None
 ) -> ComponentChoice:
-    """Choose a dataset by name, or by the path of what it reads.
+    """Choose a dataset by its name, or by the path of a folder or file.
 
-    A folder is read by the dataset called ``folder``, a file by the one called as its suffix;
-    either has an option ``path``.
+    The dataset named ``folder`` reads a folder, and the one named as a file's suffix reads the
+    file; both have an option ``path``.
 
     Args:
         data: The name or the path.
-        options: Its options.
-        like: Images whose size and channels it is to give, where it has options for them that
-            are not given.
+        options: The dataset's options.
+        like: Images whose size and channels the dataset takes over, if it has options for them
+            and you do not set these.
 
     Raises:
         InputError: it is neither an installed name nor an existing path.
@@ -186,7 +234,7 @@ def choose_data(
 
 
 def _parse_data_name(data: str) -> tuple[str, dict[str, str]]:
-    """Return the name of a dataset, and its option "path" where a path was given."""
+    """Return a dataset's name, and its option ``path`` if ``data`` is a path."""
     path = user_path(data)
     named = any(entry.name == data.rpartition(":")[2] for entry in registry.entries(DATASET))
     is_path = path.exists() or path.suffix or data.startswith(("~", ".")) or os.sep in data
@@ -203,12 +251,14 @@ def _parse_data_name(data: str) -> tuple[str, dict[str, str]]:
 def _choose(
     kind: Kind, name: str, options: Mapping[str, Any], prefix: str
 ) -> tuple[ComponentChoice, Any]:
+    """Return a component with its options, and how files name it."""
     entry = registry.find(kind, name)
     component = parse_options(entry.load(), options, prefix)
     return ComponentChoice.of(entry, component), component
 
 
 def _group_settings(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Group overrides by their prefix: ``loss.gp_weight`` is ``gp_weight`` under ``loss``."""
     groups: dict[str, dict[str, Any]] = {prefix: {} for prefix in PREFIXES}
     for key, value in settings.items():
         prefix, dot, name = key.partition(".")
@@ -223,7 +273,7 @@ def _group_settings(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def parse_settings(items: Iterable[str]) -> dict[str, str]:
-    """Read ``KEY=VALUE`` items as the command line gives them.
+    """Parse ``KEY=VALUE`` items from the command line.
 
     Raises:
         InputError: an item has no ``=``, or a key is given twice.

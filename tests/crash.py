@@ -33,7 +33,7 @@ import safetensors.torch
 import torch
 
 from ganzoo.cli import main as command_line
-from ganzoo.storage import files
+from ganzoo.storage import files, json_files
 
 OFTEN = (
     "--batch-size=8 --device=cpu --set=train.checkpoint_every=3 "
@@ -136,7 +136,7 @@ def tempt(fate: Fate) -> None:
         if path.name == "metrics.jsonl":
             fate.unflushed[path] = path.stat().st_size
 
-    append = files.append_line
+    append = json_files.append_line
 
     def append_in_halves(path: Path, row: dict[str, Any]) -> None:
         fate.unflushed.setdefault(path, path.stat().st_size if path.exists() else 0)
@@ -150,10 +150,10 @@ def tempt(fate: Fate) -> None:
         fate.meet(path)
 
     assert append
-    import ganzoo.protocols.tracker
     import ganzoo.training.loop
+    import ganzoo.training.tracking
 
-    ganzoo.protocols.tracker.append_line = append_in_halves
+    ganzoo.training.tracking.append_line = append_in_halves
     around(safetensors.torch, "save_file", lambda tensors, path, **_: path, written)
     around(Path, "write_text", lambda path, *_: path, written)
     around(files, "flush", lambda path: path, flushed)

@@ -351,7 +351,7 @@ def test_an_augmentation_in_half_precision(tmp_path):
 def test_what_does_not_fit_is_refused_before_anything_is_written(refused, tmp_path):
     assert refused("train", "mlp", "--data", "ring", "--set", f"train.augment={ALL}") == (
         "Error: the augmentation 'color' does not fit these samples, vectors of 2; "
-        "leave it out of train.augment"
+        "remove it from train.augment"
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -24,11 +24,13 @@ from ganzoo.cli.common import MAX_LINE
 from ganzoo.compute import memory
 from ganzoo.compute.devices import resolve_device
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.media.images import grid, resize
-from ganzoo.models.model import MAX_NUMBERS
+from ganzoo.media.images import grid, resize, to_uint8
+from ganzoo.models.generation import MAX_NUMBERS
 from ganzoo.models.size_check import build_on_meta
 from ganzoo.protocols.dataset import LARGEST_SAMPLE, DataSpec
-from ganzoo.storage.files import append_line, load_tensors, read_json, sha256
+from ganzoo.storage.files import sha256
+from ganzoo.storage.json_files import append_line, read_json
+from ganzoo.storage.tensors import load_tensors
 from ganzoo.training import checkpoint
 from ganzoo_zoo.data import sources
 from ganzoo_zoo.data.files import ImageFolder, ImageZip
@@ -121,7 +123,7 @@ def test_such_a_checkpoint_is_passed_over(run, ganzoo_cli, kind, name):
     put(kind, run / "checkpoints" / "00000004" / name)
     result = ganzoo_cli("train", "--resume", "run")
     assert result.code == 0, result
-    assert "checkpoint run/checkpoints/00000004 is damaged and passed over" in result.err
+    assert "checkpoint run/checkpoints/00000004 is damaged and is skipped" in result.err
 
 
 def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, monkeypatch):
@@ -173,7 +175,7 @@ def test_a_checkpoint_of_a_step_that_nobody_did_is_passed_over(run, ganzoo_cli):
     (run / "checkpoints" / "99999999999999999999").mkdir()
     result = ganzoo_cli("train", "--resume", "run")
     assert result.code == 0, result
-    assert "99999999999999999999 is damaged and passed over" in result.err
+    assert "99999999999999999999 is damaged and is skipped" in result.err
 
 
 NASTY = "x\n\x1b[31mError: y\r\n" + "z" * 3000
@@ -450,7 +452,7 @@ def test_an_optimiser_of_another_network_is_passed_over(run, ganzoo_cli, change)
     rewritten(run / "checkpoints" / "00000004", generator_optimizer=change)
     result = ganzoo_cli("train", "--resume", "run")
     assert result.code == 0, result
-    assert "00000004 is damaged and passed over: " in result.err
+    assert "00000004 is damaged and is skipped: " in result.err
 
 
 @pytest.mark.parametrize("text", ["[]", "3", "null", '"x"', "{}", '{"a": []}', '{"state.json": 1}'])
@@ -458,7 +460,7 @@ def test_a_manifest_of_another_form_is_passed_over(run, ganzoo_cli, text):
     (run / "checkpoints" / "00000004" / "manifest.json").write_text(text)
     result = ganzoo_cli("train", "--resume", "run")
     assert result.code == 0, result
-    assert "00000004 is damaged and passed over: " in result.err
+    assert "00000004 is damaged and is skipped: " in result.err
 
 
 # Memory
@@ -505,11 +507,11 @@ def test_samples_that_do_not_fit_are_refused(model, refused):
 
 def test_large_samples_are_made_few_at_a_time(model, monkeypatch):
     loaded = ganzoo.load(model)
-    wanted = loaded.sample_stored(9)
+    wanted = to_uint8(loaded.sample(9))
     sizes = []
     loaded.generator.register_forward_hook(lambda module, given, out: sizes.append(len(out)))
-    monkeypatch.setattr("ganzoo.models.model.MAX_NUMBERS", 2 * 16 * 16)
-    found = loaded.sample_stored(9)
+    monkeypatch.setattr("ganzoo.models.generation.MAX_NUMBERS", 2 * 16 * 16)
+    found = to_uint8(loaded.sample(9))
     assert sizes == [2, 2, 2, 2, 1]
     assert (found.int() - wanted.int()).abs().max() <= 1
     assert MAX_NUMBERS >= 256 * 3 * 256 * 256
@@ -685,7 +687,7 @@ class Greedy(Architecture):
 """
     plugin("acme", code, {"ganzoo.architectures": {"greedy": "acme:Greedy"}})
     message = refused("train", "greedy", "--loss", "hinge", "--data", "ring", code=1)
-    assert message == "Error: the memory is not enough; try a smaller batch or network"
+    assert message == "Error: out of memory; try a smaller batch or network"
 
 
 def test_a_device_is_called_by_plain_digits():

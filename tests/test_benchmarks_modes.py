@@ -51,7 +51,7 @@ def test_a_line_says_the_command_that_trains_it(modes, data):
 
 
 def test_the_results_show_the_commands_of_the_recipe(modes):
-    page = (ROOT / "docs" / "results.md").read_text()
+    page = (ROOT / "docs" / "understand" / "results.md").read_text()
     line = modes.LINES["r3gan-long"]
     for data in modes.SETS:
         assert f"$ {line.command(data, line.steps[data])}\n" in page

@@ -209,7 +209,7 @@ def test_tables_are_put_where_they_belong(speed, tmp_path, capsys):
 
 
 def test_every_table_of_the_documentation_is_of_the_command(speed):
-    text = (FOLDER.parent.parent / "docs" / "performance.md").read_text()
+    text = (FOLDER.parent.parent / "docs" / "understand" / "performance.md").read_text()
     kinds = re.findall("<!-- figures: ([a-z]+) -->", text)
     assert set(kinds) == {part.kind for part in speed.PARTS} | {"machine"}
     assert kinds == re.findall("<!-- /figures: ([a-z]+) -->", text)

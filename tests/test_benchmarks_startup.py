@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import ganzoo
-from ganzoo.storage.files import tensor_shapes
+from ganzoo.storage.tensors import tensor_shapes
 
 FOLDER = Path(__file__).parent / "benchmarks"
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ganzoo.storage import cache
-from ganzoo.storage.files import cache_folder
+from ganzoo.storage.cache import cache_folder
 
 KEY = {"data": "abc", "size": [1, 2]}
 

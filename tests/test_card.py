@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from huggingface_hub import EvalResult, ModelCard
@@ -14,13 +15,16 @@ from markdown_it import MarkdownIt
 
 from ganzoo.cards import front_matter, sections
 from ganzoo.cards.card import build_card, merge_card
+from ganzoo.cards.markdown import code, prose
+from ganzoo.cards.readme import Readme
 from ganzoo.config import ComponentChoice, InitialModel, ModelConfig
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, escape_text
 from ganzoo.protocols.dataset import DataSpec
 from ganzoo.resolve import resolve
-from ganzoo.runs.scores import ScoreRow
+from ganzoo.runs.scores import ScoreRow, read_scores
 
 SETTINGS = settings(derandomize=True, deadline=None, database=None, max_examples=40)
+EARLIER = Path(__file__).parent / "data" / "earlier"
 IMAGES = DataSpec(shape=(1, 32, 32), classes=10, features="digits-cnn")
 VERSIONS = {"python": "3.12.0", "ganzoo": "0.1.0", "torch": "2.9.0"}
 HOSTILE = (
@@ -57,9 +61,8 @@ def row(metric="fid[digits-cnn]", value=12.25, **changes):
 
 
 def section_texts(text):
-    """Return the text of each block by its name."""
-    pieces = sections.parse(front_matter.split(text)[1])[1]
-    return {piece.name: piece.text for piece in pieces if piece.name}
+    """Return the text of each section by its name."""
+    return {name: section.text for name, section in Readme.parse(text).sections.items()}
 
 
 def headings(text):
@@ -118,7 +121,7 @@ def test_the_three_lines_are_what_loads_it_and_work(tiny_run):
 def test_a_finished_run_has_its_card(tiny_run):
     text = (tiny_run.model / "README.md").read_text()
     assert ModelCard.load(tiny_run.model / "README.md").data.library_name == "ganzoo"
-    assert "Trained for 4 generator updates with batches of 8 and seed 0" in text
+    assert "trained for 4 generator updates with batches of 8 and seed 0" in text
     assert merge_card(text, text) == (text, [])
 
 
@@ -177,13 +180,13 @@ def test_what_it_started_from_is_said():
     text = build_card(from_model(model(), "ada/faces", "c0ffee" * 6 + "abcd"))
     assert ModelCard(text).data.base_model == "ada/faces"
     about = section_texts(text)["about"]
-    assert "the weights of `ada/faces` (commit `c0ffeec0ffee`), as they were after 700" in about
+    assert "the weights of `ada/faces` (commit `c0ffeec0ffee`) after 700 generator updates" in about
     assert "fine-tuned" not in PLAIN
 
 
 def test_what_it_started_from_on_the_same_machine_has_no_name_on_the_hub():
     text = build_card(from_model(model(), "my-run"))
-    assert "the weights of `my-run`, as they were" in section_texts(text)["about"]
+    assert "the weights of `my-run` after 700 generator" in section_texts(text)["about"]
     assert ModelCard(text).data.base_model is None
 
 
@@ -274,7 +277,7 @@ def foreign(config, part, package="zoo-of-ada", version="2.0"):
 def test_a_plugins_model_says_which_package_to_install():
     text = build_card(foreign(model(), "architecture"), [row()])
     assert "pip install ganzoo zoo-of-ada\n" in text
-    assert "the package `zoo-of-ada`, here in version `2.0`" in text
+    assert "the package `zoo-of-ada`; the model was made with version `2.0`" in text
     assert "pip install ganzoo\n" in PLAIN
     assert metadata(text)["tags"] == metadata(PLAIN)["tags"], "and needs it for none of this"
     assert "```console\nganzoo train" not in text, "what its defaults are is not known here"
@@ -358,12 +361,12 @@ def test_scores_say_their_whole_protocol():
         "| `fid[digits-cnn]` | 12.2500 | lower |  |",
         "| `kid[digits-cnn]` | 0.5000 ± 0.2500 | lower | `subsets=100` |",
         "| `is` | 4.0000 ± 0.5000 | higher |  |",
-        "1,000 fakes of seed 3 against 1,797 reals of `digits` (split `all`, fingerprint "
-        "`ab12ab12ab12`), at 32 x 32 pixels, seen through `digits-cnn`, whose weights have the "
-        "SHA-256 `be80be80be80`. The model is that of step 200. Found with python 3.12.0, ganzoo "
-        "0.1.0, torch 2.9.0. After ± stands the deviation that the metric itself gives",
-        "1,000 fakes of each of the seeds 3 to 7 against",
-        "the standard deviation between the 5 sets of fakes",
+        "1,000 generated samples with seed 3 against 1,797 real samples of `digits` (split `all`, "
+        "fingerprint `ab12ab12ab12`), at 32 x 32 pixels, through the network `digits-cnn`, whose "
+        "weights have the SHA-256 `be80be80be80`. Measured at step 200 with python 3.12.0, ganzoo "
+        "0.1.0, torch 2.9.0. The number after ± is the deviation that the metric itself gives",
+        "1,000 generated samples with each of the seeds 3 to 7 against",
+        "the standard deviation over the 5 sets of generated samples",
         "- `fid[digits-cnn]`: few &#124; samples",
     ):
         assert said in found
@@ -433,11 +436,8 @@ def test_hostile_names_break_neither_metadata_nor_structure():
 @SETTINGS
 @given(st.text(max_size=40))
 def test_any_name_is_shown_as_it_is_in_one_cell(name):
-    from ganzoo.cards.markdown import code, prose, table
-    from ganzoo.errors import escape_text
-
     for shown in (code(name), prose(name)):
-        tokens = MARKDOWN.parse(table(("a", "b"), [(shown, "end")]))
+        tokens = MARKDOWN.parse(f"| a | b |\n| --- | --- |\n| {shown} | end |")
         cells = [token for token in tokens if token.type == "inline"][2:]
         assert len(cells) == 2
         text = "".join(child.content for child in cells[0].children if child.type != "html_inline")
@@ -472,6 +472,23 @@ def test_a_card_that_nobody_touched_is_written_anew():
             assert merge_card(new, old) == (new, [])
 
 
+@pytest.mark.parametrize("path", sorted(EARLIER.glob("*/*/README.md")), ids=lambda p: p.parent.name)
+def test_a_card_by_the_earlier_code_is_written_again_around_what_was_edited(path, edited):
+    text = path.read_text(encoding="utf-8")
+    config = ModelConfig.model_validate_json((path.parent / "config.json").read_text("utf-8"))
+    rows = read_scores(path.parent)
+    new = build_card(config, rows)
+    assert merge_card(new, text) == (new, [])
+    old = edited(text, "limits", "teaching", "cooking").replace("tags:\n", "tags:\n- mine\n")
+    old = old.replace(section_texts(text)["loss"], "") + "\nMy own words.\n"
+    made, kept = merge_card(new, old)
+    assert kept == ["limits"]
+    assert section_texts(made)["limits"] == section_texts(old)["limits"]
+    assert "loss" not in section_texts(made)
+    assert metadata(made)["tags"] == ["mine", *metadata(new)["tags"]]
+    assert made.endswith("\nMy own words.\n")
+
+
 def test_text_around_the_blocks_stays_where_it_is():
     old = PLAIN.replace("<!-- ganzoo:loss", "My own words.\n\n<!-- ganzoo:loss")
     old = old.replace("# dcgan trained", "# dcgan trained") + "\n## Thanks\n\nTo all.\n"
@@ -483,7 +500,7 @@ def test_text_around_the_blocks_stays_where_it_is():
 
 
 def test_an_edited_block_is_kept_and_named(edited):
-    old = edited(SCORED, "limits", "It is meant for research", "It is art")
+    old = edited(SCORED, "limits", "This model is meant for research", "It is art")
     new, kept = merge_card(PLAIN, old)
     assert kept == ["limits"]
     assert section_texts(new)["limits"] == section_texts(old)["limits"]
@@ -493,7 +510,7 @@ def test_an_edited_block_is_kept_and_named(edited):
 
 
 def test_an_edited_block_that_says_nothing_any_more_is_kept(edited):
-    old = edited(SCORED, "curve", "What both networks", "Here you see what both networks")
+    old = edited(SCORED, "curve", "The loss terms", "Here you see the loss terms")
     new, kept = merge_card(PLAIN, old)
     assert kept == ["curve"]
     assert "Here you see" in new
@@ -678,7 +695,7 @@ def test_results_of_a_persons_own_survive_and_ganzoos_are_written_again():
     ],
 )
 def test_metadata_that_cannot_be_read_are_an_error_of_one_line(yaml):
-    with pytest.raises(InputError, match=r"model card cannot be read: .*; mend") as caught:
+    with pytest.raises(InputError, match=r"model card cannot be read: .*; fix") as caught:
         merge_card(PLAIN, f"---\n{yaml}---\n# x\n")
     assert "\n" not in str(caught.value)
 

@@ -241,7 +241,7 @@ def test_sample_writes_single_images(run, ganzoo_cli):
         "files": names,
     }
     assert tree(Path("new")) == {f"single/seed5-{i:05d}.png" for i in range(3)}
-    stored = ganzoo.load("run").sample_stored(3, seed=5)
+    stored = images.to_uint8(ganzoo.load("run").sample(3, seed=5))
     for i, name in enumerate(names):
         with Image.open(name) as picture:
             pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
@@ -347,7 +347,7 @@ def test_a_conditional_model_fills_class_folders_in_turn(classy, ganzoo_cli):
         *("all/cats/seed0-00000.png", "all/dogs/seed0-00001.png", "all/gnus/seed0-00002.png"),
         *("all/cats/seed0-00003.png", "all/dogs/seed0-00004.png"),
     ]
-    stored = ganzoo.load("classy").sample_stored(5)
+    stored = images.to_uint8(ganzoo.load("classy").sample(5))
     assert pixels("all/dogs/seed0-00004.png") == stored[4].numpy().tobytes()
 
 
@@ -356,7 +356,7 @@ def test_a_conditional_model_fills_class_folders_in_turn(classy, ganzoo_cli):
 )
 def test_one_picture_has_columns_of_each_class(classy, asked, label, columns, ganzoo_cli):
     assert ganzoo_cli("sample", "classy", "-n", "20", "--out", "all.png", *asked).code == 0
-    stored = ganzoo.load("classy").sample_stored(20, label=label)
+    stored = images.to_uint8(ganzoo.load("classy").sample(20, label=label))
     assert pixels("all.png") == images.grid(stored, columns)[0].numpy().tobytes()
 
 
@@ -366,7 +366,7 @@ def test_a_class_is_asked_for_by_name_or_number(classy, ganzoo_cli, label):
     assert result.code == 0, result
     assert json.loads(result.out)["label"] == label
     assert tree(Path("some")) == {"seed0-00000.png", "seed0-00001.png"}
-    stored = ganzoo.load("classy").sample_stored(2, label=1)
+    stored = images.to_uint8(ganzoo.load("classy").sample(2, label=1))
     assert pixels("some/seed0-00001.png") == stored[1].numpy().tobytes()
     assert ganzoo_cli("sample", "classy", "--label", label).code == 0
 
@@ -422,7 +422,9 @@ def test_sources_are_translated_to_files_of_their_names(translator, mine, ganzoo
     assert document["files"] == ["out/a.png", "out/c.png", "out/sub/deep/b.png"]
     assert (document["label"], document["source"]) == ("dogs", "mine")
     sources = ganzoo.open_dataset("mine", image_size=(24, 24), image_channels=3)
-    expected = ganzoo.load("translator").translate_stored(sources.batch(torch.arange(3)), 1)
+    expected = images.to_uint8(
+        ganzoo.load("translator").translate(sources.batch(torch.arange(3)), 1)
+    )
     for file, image in zip(document["files"], expected, strict=True):
         assert pixels(file) == image.permute(1, 2, 0).contiguous().numpy().tobytes()
         with Image.open(file) as picture:

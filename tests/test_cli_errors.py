@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import ganzoo
-from ganzoo.storage.files import JSON_LIMIT
+from ganzoo.storage.json_files import JSON_LIMIT
 from tiny import sealed
 
 
@@ -81,7 +81,7 @@ REFUSED = {
     "eval --floor --data ring --set loss.gp_weight=1": "--set loss.gp_weight: only data.OPTION",
     "eval --floor --data ring --set data.sample=1": "unknown option 'data.sample'; did you mean",
     # Options of the commands.
-    "train dcgan --steps many": "Invalid value for '--steps'",
+    "train dcgan --steps many": "option 'train.steps': input should be a valid integer",
     "train dcgan --steps -1": "option 'train.steps': input should be greater than or equal to 0",
     "train dcgan --seed -1": "option 'train.seed': input should be greater than or equal to 0",
     "train dcgan --batch-size 0": "option 'train.batch_size': input should be greater than or",
@@ -101,11 +101,12 @@ REFUSED = {
     "train dcgan --setps 3": "No such option: --setps",
     "train dcgan mlp": "Got unexpected extra argument",
     "train --loss": "Option '--loss' requires an argument.",
-    "train dcgan --seed x": "Try 'ganzoo train --help'.",
+    "train dcgan --seed x": "option 'train.seed': input should be a valid integer",
+    "eval --seed x": "Try 'ganzoo eval --help'.",
     "train": "name an architecture to train, such as those of 'ganzoo list'",
-    "train --resume run --out other": "--resume goes on in its own folder",
+    "train --resume run --out other": "--resume continues in the run's own folder",
     "train --resume run --tracker tensorboard": (
-        "--resume goes on with the run's own trackers: leave --tracker away"
+        "--resume continues with the run's own trackers: drop --tracker"
     ),
     "train mlp --tracker tensorbord": (
         "no tracker is called 'tensorbord'; did you mean 'tensorboard'?"
@@ -127,7 +128,7 @@ REFUSED = {
     "train dcgan --data missing.zip": "there is no folder or file missing.zip",
     "train dcgan --data folder": "option 'data.path': field required",
     # What does not fit together.
-    "train dcgan --data ring": "dcgan makes images, and these samples are vectors of 2",
+    "train dcgan --data ring": "architecture 'dcgan': images are needed, and these samples are vectors of 2",
     "train dcgan --image-size 30": "and 30 x 30 stops at 15 x 15; resize it with --image-size",
     "train dcgan --loss wgan-gp --set arch.discriminator_norm=batch": "mixes its batch; use layer",
     "eval --floor --data ring --metric fid": "metric 'fid' cannot judge samples of 2 here",
@@ -135,12 +136,12 @@ REFUSED = {
     # Models that are not there.
     "sample": "there is no run under",
     "eval": "there is no run under",
-    "sample nowhere": "there is no run or model folder nowhere",
-    "eval nowhere": "there is no run or model folder nowhere",
-    "sample empty": "empty holds no model: there is no manifest.json in it",
-    "eval empty": "empty holds no model",
-    "show empty": "empty holds no model",
-    "sample list.txt": "list.txt holds no model",
+    "sample nowhere": "no run or model folder named 'nowhere'",
+    "eval nowhere": "no run or model folder named 'nowhere'",
+    "sample empty": "empty is not a model folder: it has no manifest.json",
+    "eval empty": "empty is not a model folder",
+    "show empty": "empty is not a model folder",
+    "sample list.txt": "list.txt is not a model folder",
     "train --resume nowhere": "there is no run folder nowhere",
     "train --resume empty": "empty is not a run: it has no config.json of one",
     "train --resume list.txt": "there is no run folder list.txt",
@@ -265,7 +266,10 @@ def test_a_damaged_configuration_of_a_run_is_named(run, refused, damage, said):
 
 
 CHANGED = "is not the file that manifest.json lists: it was changed or damaged; "
-OF_A_MODEL = {**DAMAGES, "too big": (DAMAGES["too big"][0], " bytes, of at most 1,048,576")}
+OF_A_MODEL = {
+    **DAMAGES,
+    "too big": (DAMAGES["too big"][0], " bytes, and may have at most 1,048,576"),
+}
 """The size of a file is known before the file is there, and so refused before."""
 
 
@@ -294,7 +298,7 @@ def test_missing_and_unfit_parts_of_a_stored_model_are_named(run, refused):
     options = config["architecture"]["options"]
     for changed, said in (
         (with_architecture(package="acme", version="2"), "not installed here: pip install acme"),
-        (with_architecture(name="no-such"), "none: pip install ganzoo=="),
+        (with_architecture(name="no-such"), "does not have it: pip install ganzoo=="),
         (
             with_architecture(options={**options, "base_channels": 0}),
             "option 'architecture dcgan: base_channels': input should be greater than 0",
@@ -407,7 +411,7 @@ def test_without_a_network_both_ways_to_the_weights_are_said(run, refused, monke
     before = scores.read_bytes() if scores.exists() else None
     for judged in (["eval", "run", "--samples", "16"], JUDGE):
         message = refused(*judged, "--features", "inception-v3-compat", code=1)
-        assert "inception-v3-compat cannot be fetched from https://" in message
+        assert "inception-v3-compat cannot be downloaded from https://" in message
         assert "weights-inception-2015-12-05-6726825d.pth (<urlopen error no route" in message
         assert message.endswith("or give that file with --features-weights PATH")
     assert (scores.read_bytes() if scores.exists() else None) == before
@@ -430,22 +434,20 @@ def test_a_file_that_is_there_is_not_replaced(run, refused, tmp_path):
     path.write_text("precious")
     for out in ([], ["--out", path]):
         message = refused("sample", "run", "-n", "2", "--seed", "3", *out)
-        assert message.endswith("is there already; choose another --out, or add --force")
+        assert message.endswith("already exists; choose another --out, or add --force")
     assert path.read_text() == "precious"
 
     folder = tmp_path / "single"
     folder.mkdir()
     (folder / "seed0-00001.png").write_text("precious")
-    assert "seed0-00001.png is there already" in refused(
-        "sample", "run", "-n", "2", "--out", folder
-    )
+    assert "seed0-00001.png already exists" in refused("sample", "run", "-n", "2", "--out", folder)
     assert [file.name for file in folder.iterdir()] == ["seed0-00001.png"]
 
 
 @pytest.mark.parametrize("name", ["samples.csv", "samples.jpg", "samples.safetensors"])
 def test_a_file_of_another_kind_is_refused(run, refused, name):
     message = refused("sample", "run", "--out", name)
-    assert message == f"Error: --out {name}: these samples are written to a .png or a folder"
+    assert message == f"Error: --out {name}: write these samples to a .png or a folder"
     assert not Path(name).exists()
 
 
@@ -486,7 +488,7 @@ def test_a_fault_of_a_plugin_is_said_to_be_one(plugin, refused, monkeypatch, cap
     command = ["train", "faulty", "--loss", "hinge", "--data", "digits", "--device", "cpu"]
     assert refused(*command, code=1) == (
         "Error: RuntimeError: fell over\n"
-        "this is a fault of ganzoo or of a plugin; --debug before the command shows where"
+        "this is a bug in ganzoo or in a plugin; put --debug before the command to see where"
     )
     monkeypatch.setenv("GANZOO_DEBUG", "0")
     refused(*command, code=1)
@@ -516,8 +518,8 @@ def translator(tmp_path):
 
 
 TRANSLATED = {
-    "translator": "this model translates images: give it some by --source",
-    "translator --label dogs": "this model translates images: give it some by --source",
+    "translator": "this model translates images: pass some with --source",
+    "translator --label dogs": "this model translates images: pass some with --source",
     "translator --source pets": "--source needs --label, the class to translate to: cats or dogs",
     "translator --source pets --label cow": "no class is called 'cow'; there are cats, dogs",
     "translator --source pets --label dog": "no class is called 'dog'; did you mean 'dogs'?",
@@ -525,12 +527,12 @@ TRANSLATED = {
     "translator --source petz --label dogs": "no dataset is called 'petz'",
     "translator --source no/where --label dogs": "there is no folder or file no/where",
     "translator --source ring --label dogs": "translates images of 3 x 24 x 24, not of 2",
-    "translator --source pets --label dogs --out x.csv": "written to a .png or a folder",
-    "translator --source pets --label dogs --out full": "is there already; choose another --out",
-    "run --source pets": "this model starts from noise: it has no use for --source",
-    "run --source pets --label 1": "this model starts from noise: it has no use for --source",
-    "run --label 3": "this model has no classes to choose from: leave --label away",
-    "run --label cow": "this model has no classes to choose from: leave --label away",
+    "translator --source pets --label dogs --out x.csv": "write these samples to a .png or",
+    "translator --source pets --label dogs --out full": "already exists; choose another --out",
+    "run --source pets": "this model starts from noise: drop --source",
+    "run --source pets --label 1": "this model starts from noise: drop --source",
+    "run --label 3": "this model has no classes to choose from: drop --label",
+    "run --label cow": "this model has no classes to choose from: drop --label",
 }
 
 

@@ -186,7 +186,7 @@ def test_an_app_with_several_commands_has_subcommands(acme, ganzoo_cli, refused)
     [
         ("input", 2, "Error: wrong as it was asked"),
         ("work", 1, "Error: the work failed"),
-        ("fault", 1, "Error: RuntimeError: fell over\nthis is a fault of ganzoo or of a plugin"),
+        ("fault", 1, "Error: RuntimeError: fell over\nthis is a bug in ganzoo or in a plugin"),
     ],
 )
 def test_errors_of_a_command_are_said_as_ganzoos_own(acme, refused, how, code, said):

@@ -130,12 +130,12 @@ def test_a_metric_is_asked_for_with_or_without_its_extractor(judged):
     (a,) = judged(rows)
     assert {group.metric for group in compare([a], ["fid"])} == {"fid", "fid[x]"}
     assert {group.metric for group in compare([a], ["fid[x]"])} == {"fid[x]"}
-    with pytest.raises(InputError, match="none of these models was judged by prc"):
+    with pytest.raises(InputError, match="none of these models has scores by prc"):
         compare([a], ["prc"])
 
 
 def test_what_was_never_judged_is_said(runs):
-    with pytest.raises(InputError, match="judge each with: ganzoo eval MODEL"):
+    with pytest.raises(InputError, match="evaluate each with: ganzoo eval MODEL"):
         compare([run.path for run in runs])
 
 
@@ -193,7 +193,7 @@ def test_damaged_scores_are_refused_by_name(runs, tmp_path, refused, text):
     shutil.copytree(runs[0].model, "alone")
     Path("alone/scores.json").write_text(text)
     message = refused("compare", sealed(Path("alone")))
-    assert re.match("Error: alone/scores.json (cannot be read as JSON|holds no scores)", message)
+    assert re.match("Error: alone/scores.json (cannot be read as JSON|contains no scores)", message)
 
 
 def test_torn_lines_are_passed_over(judged, runs):
@@ -205,5 +205,5 @@ def test_torn_lines_are_passed_over(judged, runs):
 
 
 def test_what_is_no_model_is_refused(refused, tmp_path):
-    assert "there is no run or model folder" in refused("compare", tmp_path / "none")
+    assert "no run or model folder named" in refused("compare", tmp_path / "none")
     assert "Missing argument" in refused("compare")

@@ -8,6 +8,7 @@ from ganzoo.compute import compiling
 from ganzoo.compute.compiling import compile_network
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.resolve import resolve
+from ganzoo.training import preconditions
 from ganzoo.training import trainer as step
 from ganzoo.training.prepare import build_trainer
 from tiny import TINY
@@ -106,7 +107,7 @@ def test_a_compiler_that_fails_is_a_line(monkeypatch):
     message = str(caught.value)
     assert message.startswith("the networks cannot be compiled here: ")
     assert "no C++ compiler" in message
-    assert message.endswith("; leave --compile away")
+    assert message.endswith("; drop --compile")
     assert "\n" not in message
     torch.compiler.reset()
 
@@ -124,7 +125,7 @@ def test_graphs_are_those_of_a_gpu(options):
 
 def test_graphs_of_a_step_begin_with_it(monkeypatch):
     began = []
-    monkeypatch.setattr(step, "_check_options", lambda options, device: None)
+    monkeypatch.setattr(preconditions, "check_options", lambda setup: None)
     monkeypatch.setattr(step, "begin_graphs", lambda: began.append(True))
     monkeypatch.setattr(step, "compile_network", lambda network, cuda_graphs: network)
     trainer = trainer_of("mlp", compile=True, cuda_graphs=True)

@@ -10,7 +10,7 @@ from ganzoo import DataSpec, Features, Samples, SampleSet, registry
 from ganzoo.config import TrainOptions
 from ganzoo.errors import InputError
 from ganzoo.evaluation.scoring import evaluate
-from ganzoo.training.trainer import Trainer
+from ganzoo.training.prepare import build_trainer_from_components
 from ganzoo_zoo.families.dcgan import DCGAN
 from ganzoo_zoo.families.mlp import MLP
 from ganzoo_zoo.losses.hinge import Hinge
@@ -103,7 +103,7 @@ def test_vectors_have_classes_too():
 def test_data_without_classes_are_refused_in_words(build):
     data = DataSpec(shape=(1, 8, 8))
     for make in (build(conditional=True).generator, build(conditional=True).discriminator):
-        with pytest.raises(InputError, match=r"have no classes; give data with classes, .* leave"):
+        with pytest.raises(InputError, match=r"have no classes; give data with classes, .* drop"):
             make(data)
 
 
@@ -187,7 +187,7 @@ def test_penalties_differentiate_a_projection_twice(norm):
 @pytest.mark.parametrize("loss", [entry.name for entry in registry.entries(registry.LOSS)])
 @BOTH
 def test_every_loss_trains_them(build, loss):
-    trainer = Trainer(
+    trainer = build_trainer_from_components(
         build(conditional=True),
         registry.get(registry.LOSS, loss)(),
         shades(),
@@ -204,7 +204,7 @@ def test_every_loss_trains_them(build, loss):
 
 @BOTH
 def test_labels_steer_what_is_made(build):
-    trainer = Trainer(
+    trainer = build_trainer_from_components(
         build(conditional=True),
         Hinge(),
         shades(),
@@ -221,7 +221,7 @@ def test_labels_steer_what_is_made(build):
 
 
 def test_training_on_data_without_classes_ends_before_it_begins(tmp_path):
-    with pytest.raises(InputError, match=r"mlp with arch\.conditional=true needs the class"):
+    with pytest.raises(InputError, match=r"'mlp': arch\.conditional=true needs the class"):
         ganzoo.train("mlp", data="ring", settings={"arch.conditional": True}, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

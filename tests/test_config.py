@@ -1,11 +1,14 @@
 """From names and overrides to a configuration with every option."""
 
+import inspect
 import json
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from pydantic import ValidationError
 
-from ganzoo.config import RunConfig, TrainOptions, versions
+import ganzoo
+from ganzoo.config import RunConfig, TrainKeywords, TrainOptions, TrainSettings, versions
 from ganzoo.errors import InputError, PluginError
 from ganzoo.protocols.loss import Recipe
 from ganzoo.registry import ARCHITECTURE, DATASET, LOSS, get
@@ -39,6 +42,27 @@ def test_what_a_recipe_says_can_be_overridden_one_by_one():
     assert (train.n_critic, train.betas, train.steps) == (2, (0.5, 0.9), 7)
     kept = {"n_critic": 5, "betas": (0.0, 0.9), "steps": plain.steps}
     assert train.model_copy(update=kept) == plain
+
+
+def bare(annotation: Any) -> Any:
+    """Return a type without the bounds of its values, and so of those that it holds."""
+    if get_origin(annotation) is Annotated:
+        return bare(get_args(annotation)[0])
+    if get_origin(annotation) in (None, Literal):
+        return annotation
+    return get_origin(annotation), tuple(bare(each) for each in get_args(annotation))
+
+
+def test_keywords_of_train_are_the_options_of_a_training():
+    fields = {name: bare(field.annotation) for name, field in TrainSettings.model_fields.items()}
+    assert {name: bare(hint) for name, hint in get_type_hints(TrainKeywords).items()} == fields
+    keywords = inspect.signature(ganzoo.train).parameters["train_options"]
+    assert keywords.annotation == "Unpack[TrainKeywords]"
+
+
+def test_an_unknown_keyword_of_train_offers_the_nearest():
+    with pytest.raises(InputError, match=r"'train\.step'; did you mean 'steps'\?"):
+        ganzoo.train("mlp", data="ring", step=1)
 
 
 def test_the_configuration_holds_every_option(config):

@@ -11,7 +11,7 @@ from torch import nn
 import ganzoo
 from ganzoo import DataSpec, GeneratorInput
 from ganzoo.errors import InputError
-from ganzoo.storage.files import load_tensors
+from ganzoo.storage.tensors import load_tensors
 from ganzoo.training.checkpoint import steps as checkpoint_steps
 from ganzoo_zoo.families.cyclegan import CycleGAN
 from ganzoo_zoo.families.cyclegan.networks import ByClass, ImagePool
@@ -128,9 +128,9 @@ def test_without_a_pool_there_is_no_history():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (DataSpec(shape=(2,), classes=2), "translates images, and these are vectors of 2"),
-        (DataSpec(shape=(1, 24, 24)), "between two classes, and these data have none"),
-        (DataSpec(shape=(1, 24, 24), classes=3), "between two classes, and these data have 3"),
+        (DataSpec(shape=(2,), classes=2), "images are needed, and these samples are vectors of 2"),
+        (DataSpec(shape=(1, 24, 24)), "two classes are needed, and these data have none"),
+        (DataSpec(shape=(1, 24, 24), classes=3), "two classes are needed, and these data have 3"),
         (DataSpec(shape=(1, 30, 32), classes=2), "multiples of 4, not 30 x 32"),
         (DataSpec(shape=(3, 20, 20), classes=2), "at least 24 pixels"),
     ],
@@ -224,7 +224,7 @@ def test_a_model_translates_and_is_judged(domains):
     assert out.shape == (3, 1, 24, 24)
     assert out.abs().max() <= 1
     assert not torch.equal(out, model.translate(sources, 0))
-    with pytest.raises(InputError, match="translates images: give it some by --source"):
+    with pytest.raises(InputError, match="translates images: pass some with --source"):
         model.sample(4)
     with pytest.raises(InputError, match="images of 1 x 24 x 24, not of 1 x 28 x 28"):
         model.translate(torch.zeros(1, 1, 28, 28), 1)

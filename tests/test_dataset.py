@@ -81,13 +81,13 @@ def test_senseless_specifications_are_refused(values, message):
     ],
 )
 def test_how_often_an_image_is_halved(shape, halved):
-    assert DataSpec(shape=shape).count_halvings("net") == halved
+    assert DataSpec(shape=shape).count_halvings() == halved
 
 
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((2,), "net makes images, and these samples are vectors of 2"),
+        ((2,), "images are needed, and these samples are vectors of 2"),
         ((1, 7, 7), "7 x 7 stops at 7 x 7; resize it with --image-size"),
         ((1, 30, 30), "30 x 30 stops at 15 x 15; resize it with --image-size"),
         ((1, 32, 9), "32 x 9 stops at 32 x 9; resize it with --image-size"),
@@ -96,7 +96,7 @@ def test_how_often_an_image_is_halved(shape, halved):
 )
 def test_what_cannot_be_halved_is_refused(shape, message):
     with pytest.raises(InputError, match=message):
-        DataSpec(shape=shape).count_halvings("net")
+        DataSpec(shape=shape).count_halvings()
 
 
 def test_a_class_goes_by_its_name_or_its_number():

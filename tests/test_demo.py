@@ -362,7 +362,7 @@ def test_what_cannot_be_served_is_said_in_a_line(refused, digits, tmp_path):
     assert "--host no.such.host.invalid: " in refused(
         "demo", digits, "--host", "no.such.host.invalid", "--port", 0
     )
-    assert "there is no run or model folder" in refused("demo", tmp_path / "none", "--port", 0)
+    assert "no run or model folder named" in refused("demo", tmp_path / "none", "--port", 0)
 
 
 TOLD = {"OMP_NUM_THREADS": "1", "GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_SHARE": "True"}

@@ -5,7 +5,8 @@ import torch
 
 from ganzoo import open_dataset
 from ganzoo.errors import InputError
-from ganzoo.storage.files import load_tensors, save_tensors, sha256
+from ganzoo.storage.files import sha256
+from ganzoo.storage.tensors import load_tensors, save_tensors
 from ganzoo_zoo.metrics.digit_classifiers import MNISTCNN, DigitsCNN, StackedMNISTCNN
 
 CPU = torch.device("cpu")

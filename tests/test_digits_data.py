@@ -6,7 +6,7 @@ import torch
 from ganzoo import open_dataset
 from ganzoo.errors import InputError
 from ganzoo.media import images
-from ganzoo.storage.files import load_tensors
+from ganzoo.storage.tensors import load_tensors
 from ganzoo_zoo.data.digits import FILE, Digits
 
 COUNTS = [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]

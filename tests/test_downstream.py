@@ -112,7 +112,7 @@ def test_it_trains_and_the_run_says_where_it_came_from(trained):
     assert {"discriminator/relativistic", "generator/relativistic"} <= rows[0].keys()
     card = (trained / "model" / "README.md").read_text()
     assert "pip install ganzoo ganzoo-shapes" in card
-    assert "`ganzoo-shapes`, here in version `0.3.0`" in card
+    assert "`ganzoo-shapes`; the model was made with version `0.3.0`" in card
 
 
 def test_it_is_judged_and_sampled_like_any_other(sites, trained, tmp_path):
@@ -148,7 +148,7 @@ def test_without_the_package_its_models_say_what_to_install(trained, refused, ga
         assert refused(*command) == (
             "Error: architecture 'linear' comes from the package ganzoo-shapes 0.3.0, "
             "which is not installed here: pip install ganzoo-shapes\n"
-            "that name stands in the configuration, which anybody may have written: look at the "
+            "that name comes from the configuration, which anybody may have written: check the "
             "package before you install it"
         )
     assert "No such command 'shapes'" in refused("shapes", "square")

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from ganzoo.files import load_tensors, read_json, to_json
 
 import ganzoo
-from ganzoo.api import resume
+from ganzoo import resume
+from ganzoo.storage.json_files import read_json, to_json
+from ganzoo.storage.tensors import load_tensors
 
 EARLIER = Path(__file__).parent / "data" / "earlier"
 RUNS = ("ring", "digits")

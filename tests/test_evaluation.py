@@ -12,7 +12,7 @@ import ganzoo
 from ganzoo import Features, LoadedExtractor, SampleSet, open_dataset
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.evaluation.scoring import evaluate
-from ganzoo.media.images import to_float
+from ganzoo.media.images import to_float, to_uint8
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo_zoo.metrics.fidelity import FID, InceptionScore
 from ganzoo_zoo.metrics.modes import Modes
@@ -152,7 +152,7 @@ def test_inception_score_of_known_predictions():
 def test_standard_inception_equals_torch_fidelity(tiny_run, inception_weights):
     count = 12
     model = ganzoo.load(tiny_run)
-    fakes = model.sample_stored(count, seed=4)
+    fakes = to_uint8(model.sample(count, seed=4))
     order = torch.randperm(1797, generator=ganzoo.compute.seeding.make_rng(0, "reals"))
     reals = open_dataset("digits", image_size=16).subset(order[:count]).stored
     theirs = by_torch_fidelity(

@@ -23,7 +23,7 @@ from ganzoo_zoo.apps.export import TOLERANCE, export, formats
 from ganzoo_zoo.apps.export.formats import FORMATS
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "export.md"
+PAGE = ROOT / "docs" / "how-to" / "export.md"
 SMALL = {"arch.z_dim": 5, "data.image_size": 8}
 NARROW = {**SMALL, "arch.base_channels": 4}
 CASES = {
@@ -95,7 +95,7 @@ def inputs_of(model, count):
     """Return inputs by their names, and what the model makes of them."""
     if not model.architecture.takes_images:
         labels = torch.arange(count) % 10 if model.conditional else None
-        given = {"latents": model.latents(count, seed=7)}
+        given = {"latents": model.inputs.latents(count, seed=7)}
         samples = model.sample(count, seed=7, label=labels)
     else:
         labels = (torch.arange(count) + 1) % 2
@@ -370,7 +370,7 @@ def test_without_the_extra_the_command_says_what_to_install(package, refused, mo
         (["--format", "tflite"], "there is no format 'tflite'; there are torch-export and onnx"),
         (["--out", "model.onnx"], "the format torch-export needs the suffix .pt2"),
         (["--out", "folder.pt2", "--force"], "folder.pt2 is a folder"),
-        ([], "there is no run or model folder nothing"),
+        ([], "no run or model folder named 'nothing'"),
     ],
 )
 def test_unfit_requests_are_refused(arguments, said, refused):

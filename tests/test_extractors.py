@@ -17,7 +17,8 @@ from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d
 import ganzoo_zoo.metrics.fidelity
 from ganzoo import registry
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.storage.files import save_tensors, sha256
+from ganzoo.storage.files import sha256
+from ganzoo.storage.tensors import save_tensors
 from ganzoo.testing import feature_extractor_checks
 
 CPU = torch.device("cpu")
@@ -292,12 +293,12 @@ def test_without_a_network_both_ways_are_said(name, monkeypatch):
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", missed)
     with pytest.raises(
-        GanzooError, match="connect to the network, or give that file with --f"
+        GanzooError, match="connect to the network, or pass that file with --f"
     ) as e:
         extractor(name).load(None, CPU)
     ((url, digest),) = asked
     assert url.startswith("https://")
-    assert f"the weights of {name} cannot be fetched from {url}" in str(e.value)
+    assert f"the weights of {name} cannot be downloaded from {url}" in str(e.value)
     assert len(str(e.value).splitlines()) == 2
     assert digest is None if name.startswith("dinov2") else len(digest) >= 8
 

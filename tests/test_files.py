@@ -7,16 +7,10 @@ import pytest
 import torch
 
 from ganzoo.errors import InputError
-from ganzoo.storage.files import (
-    atomic_folder,
-    atomic_path,
-    cache_folder,
-    load_tensors,
-    read_json,
-    save_tensors,
-    to_json,
-    write_text,
-)
+from ganzoo.storage.cache import cache_folder
+from ganzoo.storage.files import atomic_folder, atomic_path, write_text
+from ganzoo.storage.json_files import read_json, to_json
+from ganzoo.storage.tensors import load_tensors, save_tensors
 
 
 class Stop(Exception):

@@ -124,7 +124,7 @@ def test_without_network_a_name_means_what_the_cache_has(hub, show, use, model, 
         assert result.code == 0
         assert json.loads(result.out)["reference"] == f"{NAME}@{head}"
         (line,) = result.err.splitlines()
-        assert "as the cache has it" in line
+        assert "using the cached commit of" in line
         assert head in line
         assert not [word for word in NOISE if word in line]
     said(show(f"{NAME}@v2"), 1)
@@ -273,8 +273,8 @@ FAULTS = {
     "404-lookup": (status("*", "manifest", 404), 1, "404"),
     "409-lookup": (status("*", "manifest", 409), 1, "409"),
     "412-lookup": (status("*", "manifest", 412), 1, "412"),
-    "429-lookup": (status("*", "manifest", 429), 1, "too often"),
-    "429-weights": (status("GET", "^/storage/", 429), 1, "too often"),
+    "429-lookup": (status("*", "manifest", 429), 1, "too many requests"),
+    "429-weights": (status("GET", "^/storage/", 429), 1, "too many requests"),
     "500-lookup": (status("*", "manifest", 500), 1, "500"),
     "500-manifest": (status("GET", "manifest", 500), 1, "500"),
     "500-config": (status("*", "config", 500), 1, "500"),
@@ -335,14 +335,14 @@ PICKLE = b"cos\nsystem\n(S'touch canary'\ntR."
 PICKLED = {"pytorch_model.bin": PICKLE, "model.pt": PICKLE, "README.md": b"# A model\n"}
 HUGE = 10**15
 UNFIT = {
-    "pickles": (lambda files: PICKLED, None, "no whole model"),
+    "pickles": (lambda files: PICKLED, None, "not a complete"),
     "pickles-and-config": (
         lambda files: {**PICKLED, "config.json": files["config.json"]},
         None,
-        "no whole model",
+        "not a complete",
     ),
-    "no-weights": (lambda files: without(files, "model.safetensors"), None, "no whole model"),
-    "no-config": (lambda files: without(files, "config.json"), None, "no whole model"),
+    "no-weights": (lambda files: without(files, "model.safetensors"), None, "not a complete"),
+    "no-config": (lambda files: without(files, "config.json"), None, "not a complete"),
     "huge-manifest": (
         dict,
         lambda hub: resized(hub, "manifest.json", HUGE),

@@ -18,7 +18,7 @@ from ganzoo.config import RETRIES
 from ganzoo.errors import Diverged, GanzooError, InputError
 from ganzoo.runs.folder import Run
 from ganzoo.storage import files
-from ganzoo.storage.files import load_tensors
+from ganzoo.storage.tensors import load_tensors
 from ganzoo.training import checkpoint, health
 from ganzoo.training.health import COLLAPSED_SPREAD, spread
 from ganzoo.training.observer import Observer

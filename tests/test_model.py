@@ -14,7 +14,8 @@ from ganzoo.compute import memory
 from ganzoo.errors import InputError
 from ganzoo.evaluation.compare import compare
 from ganzoo.models.write import write_model
-from ganzoo.storage.files import JSON_LIMIT, load_tensors, save_tensors
+from ganzoo.storage.json_files import JSON_LIMIT
+from ganzoo.storage.tensors import load_tensors, save_tensors
 from tiny import TINY, sealed
 
 
@@ -200,7 +201,7 @@ def test_a_changed_byte_is_refused(best, name):
         file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         assert refusal(LOADED[name], best) == (
             f"run/best/{name} is not the file that manifest.json lists: it was changed or damaged; "
-            "copy or train the model anew"
+            "copy or train the model again"
         )
     for changed in (whole[:-1], whole + b" ", b""):
         file.write_bytes(changed)
@@ -229,7 +230,7 @@ def test_what_only_people_look_at_may_be_changed(best, name):
 
 def test_a_file_beside_those_of_the_manifest_is_no_part_of_the_model(folder, best):
     shutil.copy(best / "scores.json", folder)
-    assert "none of these models was judged" in refusal(LOADED["scores.json"], folder)
+    assert "none of these models has scores" in refusal(LOADED["scores.json"], folder)
 
 
 def record(**changes):
@@ -240,7 +241,7 @@ def named(name):
     return json.dumps({name: {"size": 1, "sha256": "0" * 64}})
 
 
-NO_LIST = "manifest.json is no list of files with their sizes and hashes"
+NO_LIST = "manifest.json is not a list of files with their sizes and hashes"
 MANIFESTS = {
     "no JSON": ("{", "manifest.json cannot be read as JSON"),
     "empty": ("", "manifest.json cannot be read as JSON"),
@@ -278,7 +279,7 @@ def test_a_damaged_manifest_is_refused(folder, text, said):
 def test_without_a_manifest_there_is_no_model(folder):
     (folder / "manifest.json").unlink()
     assert refusal(ganzoo.load, folder) == (
-        f"{folder} holds no model: there is no manifest.json in it"
+        f"{folder} is not a model folder: it has no manifest.json"
     )
 
 
@@ -296,7 +297,11 @@ def claim(folder, name, size):
 def test_a_size_that_no_such_file_has_is_refused_before_it_is_read(best, name, size):
     claim(best, name, size)
     (best / name).unlink()
-    said = "does not fit its network: it has" if "safetensors" in name else "bytes, of at most"
+    said = (
+        "does not fit its network: it has"
+        if "safetensors" in name
+        else "bytes, and may have at most"
+    )
     assert said in refusal(LOADED[name], best)
 
 

@@ -84,7 +84,9 @@ def test_what_modes_are_of():
         assert not judge.fits(DataSpec(shape=(1, 1, 1), **other))
 
 
-@pytest.mark.parametrize(("width", "message"), [(7, "knows 7 others"), (None, "tells no classes")])
+@pytest.mark.parametrize(
+    ("width", "message"), [(7, "is a classifier of 7"), (None, "is no classifier")]
+)
 def test_a_classifier_of_other_classes_is_refused(width, message):
     fake = classified([0, 1], width=width or 4)
     if width is None:
@@ -95,7 +97,7 @@ def test_a_classifier_of_other_classes_is_refused(width, message):
 
 def test_data_without_modes_are_refused():
     spec = DataSpec(shape=(1, 1, 1), classes=4)
-    with pytest.raises(InputError, match="have classes and a classifier"):
+    with pytest.raises(InputError, match="with classes and a classifier"):
         Modes().evaluate(classified([0]), classified([0], spec=spec))
 
 

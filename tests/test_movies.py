@@ -154,7 +154,7 @@ def test_a_movie_is_written_whole_or_not_at_all(suffix):
 
 @pytest.mark.parametrize("name", ["movie", "movie.png", "movie.avi", ".gif"])
 def test_what_is_no_movie_is_refused(name):
-    with pytest.raises(InputError, match=r"written to a \.gif, a \.webp or an \.mp4"):
+    with pytest.raises(InputError, match=r"write a movie to a \.gif, a \.webp or an \.mp4"):
         write_movie(Path(name), iter([]), [], ABOUT)
 
 
@@ -170,7 +170,7 @@ def test_without_the_extra_there_is_one_line_that_names_it(monkeypatch):
     with pytest.raises(InputError) as caught:
         check_movie_path(Path("movie.mp4"))
     assert str(caught.value) == (
-        "movie.mp4: an .mp4 needs pip install 'ganzoo[mp4]'; a .webp needs nothing more"
+        "movie.mp4: an .mp4 needs pip install 'ganzoo[mp4]'; a .webp works without it"
     )
 
 

@@ -125,5 +125,5 @@ def test_too_few_samples_are_said():
         DensityCoverage().evaluate(line(0, 1), line(0, 1, 2, 3, 4))
     with pytest.raises(InputError, match="at least 2 reals"):
         Memorisation().evaluate(line(0, 1), line(0))
-    with pytest.raises(InputError, match="each of these has a twin"):
+    with pytest.raises(InputError, match="each of these has a duplicate"):
         Memorisation().evaluate(line(0, 1), line(0, 0, 0))

@@ -150,6 +150,12 @@ def test_the_written_code_is_as_tidy_as_the_box(every):
         assert done.returncode == 0, done.stdout
 
 
+def test_the_written_code_satisfies_a_strict_type_checker(every):
+    command = ["mypy", "--strict", "--config-file", os.devnull, "--no-incremental", "."]
+    done = python([*command, "--python-executable", sys.executable], "", every[0])
+    assert done.returncode == 0, done.stdout
+
+
 def test_the_sources_and_the_wheel_hold_the_same(every):
     source, site = every
     assert tree(site / "ganzoo_every") == tree(source / "ganzoo_every")
@@ -247,8 +253,8 @@ def test_every_option_is_documented(used, ganzoo_cli):
 
 
 REFUSED = {
-    "new-plugin My_Loss": "'My_Loss' cannot be a package's name: write small letters, digits and "
-    "single hyphens, beginning with a letter, such as my-loss",
+    "new-plugin My_Loss": "'My_Loss' cannot be a package's name: use lower-case letters, digits "
+    "and single hyphens, beginning with a letter, such as my-loss",
     "new-plugin ganzoo-": "'ganzoo-' cannot be a package's name",
     "new-plugin 3d": "'3d' cannot be a package's name",
     "new-plugin ../up": "'../up' cannot be a package's name",
@@ -258,8 +264,8 @@ REFUSED = {
     "new-plugin hinge": "there is another loss 'hinge', of ganzoo; choose another name",
     "new-plugin fid --kind evaluator": "there is another evaluator 'fid', of ganzoo",
     "new-plugin train --kind command": "there is another command 'train', of ganzoo",
-    "new-plugin mine --kind los": "'los' is no kind that can be written; did you mean 'loss'?",
-    "new-plugin mine --kind zzz": "'zzz' is no kind that can be written; known: loss, architecture",
+    "new-plugin mine --kind los": "there is no template for the kind 'los'; did you mean 'loss'?",
+    "new-plugin mine --kind zzz": "there is no template for the kind 'zzz'; known: loss",
     "new-plugin": "Missing argument 'NAME'. Try 'ganzoo new-plugin --help'.",
     "new-plugin mine --out full": "full exists already; choose another --out",
     "new-plugin mine --out full/file": "full/file exists already; choose another --out",

@@ -15,7 +15,8 @@ from ganzoo.compute.loss_scale import LossScale
 from ganzoo.errors import InputError
 from ganzoo.protocols.tracker import METRICS_FILE
 from ganzoo.resolve import resolve
-from ganzoo.storage.files import load_tensors, read_json
+from ganzoo.storage.json_files import read_json
+from ganzoo.storage.tensors import load_tensors
 from ganzoo.training import checkpoint
 from ganzoo.training.prepare import build_trainer
 from tiny import TINY
@@ -207,5 +208,5 @@ def test_an_overflow_is_no_divergence(tmp_path, monkeypatch):
 
 
 def test_fp16_needs_an_optimiser_that_can_leave_an_update_out():
-    with pytest.raises(InputError, match=r"fp16 leaves updates out .* choose bf16, or train\.opt"):
+    with pytest.raises(InputError, match=r"fp16 skips updates .* choose bf16, or train\.opt"):
         trainer_of(precision="fp16", optimizer="rmsprop")

@@ -19,7 +19,8 @@ from ganzoo.errors import InputError, escape_text
 from ganzoo.protocols.dataset import DataSpec
 from ganzoo.registry import ARCHITECTURE, LOSS
 from ganzoo.resolve import parse_settings, resolve
-from ganzoo.storage.files import DEPTH_LIMIT, load_tensors, read_json, save_tensors, to_json
+from ganzoo.storage.json_files import DEPTH_LIMIT, read_json, to_json
+from ganzoo.storage.tensors import load_tensors, save_tensors
 from ganzoo_zoo.data.files import ImageFolder, ImageZip
 
 SETTINGS = settings(

@@ -176,7 +176,7 @@ def test_publishing_twice_makes_no_second_commit(hub, publish, plain):
     assert done(again) == {**first, "changed": False}
     assert not hub.calls("POST", "preupload|commit|lfs")
     assert len(hub.commits(NAME)) == 2
-    assert "was there already" in publish(plain, NAME).err
+    assert "already up to date" in publish(plain, NAME).err
     tagged = done(publish(plain, NAME, "--revision", "v1", "--json"))
     assert (tagged["changed"], hub.tags(NAME)) == (False, {"v1": hub.head(NAME)})
     assert done(publish(plain, NAME, "--revision", "v1", "--json"))["changed"] is False
@@ -378,7 +378,7 @@ def test_the_head_moves(hub, publish, plain, before, step, also):
     result = publish(plain, NAME, "--revision", "v1")
 
     message = said(result, 1)
-    assert "changed in that moment" in message or "somebody else" in message
+    assert "was just changed" in message or "somebody else" in message
     assert hub.files(NAME) == {**before.files, "notes.txt": b"2"}
     assert hub.tags(NAME) == {}
     done(publish(plain, NAME, "--revision", "v1", "--json"))
@@ -690,7 +690,7 @@ def card_of(hub):
 def test_what_a_person_writes_on_the_hub_stays(hub, publish, folder):
     done(publish(folder, NAME, "--license", "cc-by-4.0", "--json"))
     edited = card_of(hub).replace("library_name", "thumbnail: a.png\nlibrary_name") + BY_HAND
-    edited = edited.replace("It is meant for research", "It is meant for birthdays")
+    edited = edited.replace("This model is meant for research", "This model is meant for birthdays")
     hub.commit(NAME, {"README.md": edited.encode()})
 
     result = publish(folder, NAME)
@@ -699,7 +699,7 @@ def test_what_a_person_writes_on_the_hub_stays(hub, publish, folder):
     assert "the section 'limits' of the card was edited by hand and stays" in result.err
     card = card_of(hub)
     assert card.endswith(BY_HAND)
-    assert "It is meant for birthdays" in card
+    assert "This model is meant for birthdays" in card
     data = ModelCard(card).data
     assert (data.license, data["thumbnail"]) == ("cc-by-4.0", "a.png")
     assert whole(hub.files(NAME))
@@ -719,7 +719,7 @@ def test_what_a_person_writes_in_the_folder_stays(hub, publish, folder):
     result = publish(folder, NAME)
 
     assert result.code == 0
-    assert "takes the place of that on the Hub" in result.err
+    assert "replaces that on the Hub" in result.err
     assert card_of(hub).endswith(f"{BY_HAND}And more.\n")
 
 

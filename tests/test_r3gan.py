@@ -136,7 +136,7 @@ def test_sizes_out_of_reach_are_refused(size):
 
 
 def test_vectors_are_refused():
-    with pytest.raises(InputError, match="makes images, and these samples are vectors of 2"):
+    with pytest.raises(InputError, match="images are needed, and these samples are vectors of 2"):
         R3GAN().discriminator(DataSpec(shape=(2,)))
 
 

@@ -158,7 +158,7 @@ def test_an_unfinished_component_says_what_is_missing(plugin):
     plugin("acme", code, {"ganzoo.losses": {"acme-loss": "acme:Mine"}})
     with pytest.raises(
         PluginError,
-        match=r"acme 1\.0 is unfinished: acme:Mine does not define discriminator_loss",
+        match=r"acme 1\.0 is incomplete: acme:Mine must define discriminator_loss",
     ):
         registry.get(LOSS, "acme-loss")
 
@@ -381,14 +381,14 @@ def test_a_stored_name_asks_for_the_package_that_gave_it(plugin):
     assert str(caught.value) == (
         "loss 'acme-loss' comes from the package acme 2.0, "
         "which is not installed here: pip install acme\n"
-        "that name stands in the configuration, which anybody may have written: look at the "
+        "that name comes from the configuration, which anybody may have written: check the "
         "package before you install it"
     )
     plugin("acme", LOSS_CODE, {"ganzoo.losses": {"other": "acme:Mine"}})
     with pytest.raises(PluginError) as caught:
         registry.find_in_package(LOSS, "acme-loss", "acme", "2.0")
     assert str(caught.value).endswith(
-        "acme 2.0, and the 1.0 installed here has none: pip install acme==2.0"
+        "acme 2.0, but version 1.0 here does not have it: pip install acme==2.0"
     )
     assert registry.find_in_package(LOSS, "other", "acme", "2.0").version == "1.0"
 
@@ -587,7 +587,7 @@ def test_a_run_whose_plugin_is_broken_or_absent(
     point_at(run, part, name="bad", package="bust", version="0.9")
     said = (
         "comes from the package bust 0.9, which is not installed here: pip install bust\n"
-        "that name stands in the configuration, which anybody may have written: look at the "
+        "that name comes from the configuration, which anybody may have written: check the "
         "package before you install it"
     )
     if there:

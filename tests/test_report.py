@@ -25,9 +25,9 @@ from document import parsed
 from ganzoo import DataSpec, Samples
 from ganzoo.api import resume
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
-from ganzoo.media.images import find_frame, scatter
+from ganzoo.media.images import find_frame, scatter, to_uint8
 from ganzoo.runs.folder import Run
-from ganzoo.storage.files import append_line
+from ganzoo.storage.json_files import append_line
 from ganzoo_zoo.apps.report import charts, history, page, pictures, report
 from ganzoo_zoo.apps.report.logits import compute_logits
 from ganzoo_zoo.apps.report.surface import SIDE, Surface, compute_surface, read_surface
@@ -171,7 +171,7 @@ def test_fakes_stand_above_their_nearest_training_samples(digits, tiny_run):
     (columns,) = digits[1].all("ul", class_="tiles")
     assert len(columns.all("li")) == ganzoo_zoo.apps.report.NEIGHBOURS == digits[0].neighbours
     stored = ganzoo.open_dataset("digits", image_size=16).stored.flatten(1).double()
-    fakes = ganzoo.load(tiny_run).sample_stored(8).flatten(1).double()
+    fakes = to_uint8(ganzoo.load(tiny_run).sample(8)).flatten(1).double()
     away = ((fakes[:, None] - stored).square().mean(2)).sqrt().sort(dim=1).values
     for column, distances in zip(columns.all("li"), away, strict=True):
         own, *near = column.all("figure")
@@ -350,7 +350,9 @@ def test_translations_stand_beside_what_they_resemble(tmp_path):
     assert done.missing == ()
     assert done.neighbours == 4
     assert tree.one(id="neighbours").all("p")[0].text.startswith("Translations of training images")
-    assert "Rows of source images, each above the averaged generator's" in tree.one(id="samples").text
+    assert (
+        "Rows of source images, each above the averaged generator's" in tree.one(id="samples").text
+    )
     assert "Logits of the last discriminator" not in texts(tree, "h3")
     command = "".join(tree.one(id="again").all("pre")[0].texts())
     assert str(tmp_path / "domains") in command, "the path that leads there"
@@ -719,7 +721,7 @@ def test_a_report_that_fails_lets_the_training_finish(tmp_path, monkeypatch, gan
     )
     result = ganzoo_cli(*words.split(), "--device", "cpu", "--tracker", "report", "--out", "run")
     assert result.code == 0
-    assert "tracker 'report' failed and is left out from here: no room" in result.err
+    assert "tracker 'report' failed and is dropped: no room" in result.err
     assert ganzoo.load("run")
 
 
@@ -790,7 +792,7 @@ def test_the_command_writes_a_movie_beside_the_report(tiny_run, ganzoo_cli, refu
     assert found["movie"] == "new/m.webp"
     assert "add --force" in refused(*asked)
     wrong = refused("report", tiny_run.path, "--out", "n.html", "--movie", "m.png")
-    assert wrong == "Error: m.png: a movie is written to a .gif, a .webp or an .mp4"
+    assert wrong == "Error: m.png: write a movie to a .gif, a .webp or an .mp4"
     assert not Path("n.html").exists(), "refused before anything is written"
 
 

@@ -208,21 +208,17 @@ def test_a_run_is_not_resumed_under_another_judge(tmp_path):
 def test_trackers_receive_the_scores(tmp_path, plugin):
     plugin(
         "ganzoo-watching",
-        "from ganzoo import Tracker\n"
+        "from ganzoo import TrackedRun, Tracker\n"
         "class Watching(Tracker):\n"
         "    '''Writes what it is given.'''\n"
         "    def start(self, folder, config, step):\n"
         "        return Run(folder)\n"
-        "class Run:\n"
+        "class Run(TrackedRun):\n"
         "    def __init__(self, folder):\n"
         "        self.folder = folder\n"
         "    def metrics(self, row):\n"
         "        with (self.folder / 'seen').open('a') as file:\n"
-        "            print(sorted(row), file=file)\n"
-        "    def picture(self, step, picture):\n"
-        "        pass\n"
-        "    def close(self):\n"
-        "        pass\n",
+        "            print(sorted(row), file=file)\n",
         {"ganzoo.trackers": {"watching": "ganzoo_watching:Watching"}},
     )
     config = resolve(

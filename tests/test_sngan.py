@@ -57,7 +57,7 @@ def test_sizes_out_of_reach_are_refused(family, size):
 
 @BOTH
 def test_vectors_are_refused(family):
-    with pytest.raises(InputError, match="makes images, and these samples are vectors of 2"):
+    with pytest.raises(InputError, match="images are needed, and these samples are vectors of 2"):
         family().discriminator(DataSpec(shape=(2,)))
 
 

@@ -78,7 +78,7 @@ def test_a_space_shows_the_model_of_one_commit(hub, client, publish, model, tmp_
     assert said["python_version"] == f"{sys.version_info.major}.{sys.version_info.minor}"
     assert (said["license"], said["title"], said["emoji"]) == ("cc-by-4.0", "digits", "🐨")
     assert "Check out the configuration" not in card(hub)
-    assert "all that it makes is synthetic" in card(hub).lower()
+    assert "its output is synthetic" in card(hub).lower()
     records = json.loads(files["manifest.json"])
     assert records.keys() == FILES - {"manifest.json"}
     for name, record in records.items():
@@ -142,13 +142,13 @@ def test_a_private_model_has_a_private_space(hub, client, model):
     result = client.run("publish", model, NAME, "--private", "--space")
     assert result.code == 0, result
     assert hub.repositories[SPACE].private
-    assert "as its secret HF_TOKEN" in result.err
+    assert "as the secret HF_TOKEN" in result.err
     assert client.run("publish", model, NAME, "--space").code == 0
 
     del hub.repositories[SPACE]
     hub.repo(SPACE)
     message = said(client.run("publish", model, NAME, "--space"), 2)
-    assert f"the Space {NAME} is there already and is public" in message
+    assert f"the Space {NAME} exists already and is public" in message
 
 
 def test_a_space_that_fails_leaves_the_model_published(hub, client, model):
@@ -199,10 +199,10 @@ def test_the_files_are_written_and_nothing_is_sent(ganzoo_cli, refused, model):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["a/b", "--out", "page"], "--out is where the files of a --space are written"),
+        (["a/b", "--out", "page"], "--out writes the files of a Space: add --space"),
         (["a/b", "--space", "--out", "page", "--dry-run"], "with --out nothing is sent: leave"),
         (["a/b", "--space", "--out", "page", "--revision", "v1"], "--revision, --card and --add"),
-        (["digits", "--space", "--out", "page"], "'digits' is no name of a model on the Hub"),
+        (["digits", "--space", "--out", "page"], "'digits' is not the name of a model on the Hub"),
         (["a/b", "--space-kind", "dem", "--dry-run"], "no space is called 'dem'; did you mean"),
     ],
 )
@@ -244,7 +244,7 @@ def test_other_packages_bring_other_spaces(plugin, ganzoo_cli, refused, tmp_path
     run = ganzoo.train("net", data="ring", out=tmp_path / "run", settings=settings, steps=0)
     rehearsal = ["publish", run.path, "a/b", "--dry-run"]
     assert refused(*rehearsal, "--space") == (
-        "Error: several packages bring a Space: choose one by --space-kind: ganzoo:demo or "
+        "Error: several packages provide a Space: choose one with --space-kind: ganzoo:demo or "
         "acme-gan:rude or acme-gan:still"
     )
     assert "has a file '../x', which it must not" in refused(*rehearsal, "--space-kind", "rude")

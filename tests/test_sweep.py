@@ -207,7 +207,7 @@ REFUSED = {
     ),
     "unfit data": (
         ["mlp,cyclegan", "--loss", "lsgan", "--data", "digits"],
-        "cyclegan, lsgan: cyclegan translates between two classes, and these data have 10",
+        "cyclegan, lsgan: architecture 'cyclegan': two classes are needed, and these data have 10",
     ),
     "a device": (["mlp", "--device", "cuda:99"], "mlp, non-saturating: this machine has no device"),
     "a folder": (["mlp", "--out", "taken"], "taken already exists and is not a sweep"),

@@ -32,11 +32,12 @@ from ganzoo import (
     Samples,
     Score,
     Space,
+    TrackedRun,
     Tracker,
 )
 from ganzoo import testing as kit
 from ganzoo.errors import InputError
-from ganzoo.models.model import evaluation_mode
+from ganzoo.models.generation import evaluation_mode
 from ganzoo.testing import (
     ConformanceError,
     architecture,
@@ -1096,12 +1097,14 @@ ARCHITECTURES = [
     Kill(architecture.check_samples, GeneratorOfOneResolution, "not (4, 1, 28, 28)"),
     Kill(architecture.check_samples, TwoOutputs, "one tensor, not tuple"),
     Kill(architecture.check_samples, WithoutZDim, "an option z_dim"),
-    Kill(architecture.check_samples, LatentsOfOneBatchSize, "draw 4 when asked to, not 64"),
+    Kill(architecture.check_samples, LatentsOfOneBatchSize, "latents(4, rng) must draw 4, not 64"),
     Kill(architecture.check_sample_range, WithoutTanh, "images must lie in [-1, 1]"),
     Kill(architecture.check_sample_range, SigmoidImages, "none goes below 0"),
     Kill(architecture.check_sample_range, TanhForVectors, "vectors have no fixed range"),
     Kill(architecture.check_logits, ColumnOfLogits, "logits (4,), not (4, 1)"),
-    Kill(architecture.check_logits, MapOfLogits, "(4, P) of P parts of each sample, not (4, 1, 1)"),
+    Kill(
+        architecture.check_logits, MapOfLogits, "(4, P) of P patches of each sample, not (4, 1, 1)"
+    ),
     Kill(architecture.check_logits, DiscriminatorOfOneResolution, "shape it was built for"),
     Kill(architecture.check_logits_are_unbounded, Probabilities, "drop the sigmoid"),
     Kill(architecture.check_logits_are_unbounded, TanhLogits, "not probabilities"),
@@ -1123,13 +1126,13 @@ ARCHITECTURES = [
     Kill(architecture.check_independent_samples, AlwaysBatchNorm, "must not mix its batch"),
     Kill(architecture.check_independent_samples, MinibatchDeviation, "must not mix its batch"),
     Kill(architecture.check_evaluation_is_by_sample, NoRunningStatistics, "on its batch"),
-    Kill(architecture.check_evaluation_is_by_sample, DropoutForEver, "or on chance"),
+    Kill(architecture.check_evaluation_is_by_sample, DropoutForEver, "or on random numbers"),
     Kill(architecture.check_evaluation_is_by_sample, Squeezed, "must give (1,), not ()"),
     Kill(architecture.check_seeding, WeightsOfNumpy, "must give the same weights"),
     Kill(architecture.check_seeding, StateThatIsNoTensor, "must hold tensors only"),
     Kill(architecture.check_seeding, LatentsOfGlobalGenerator, "latents() must leave torch's"),
-    Kill(architecture.check_seeding, LatentsOfNumpy, "from the generator that it is given"),
-    Kill(architecture.check_seeding, SameLatentsAlways, "from the generator that it is given"),
+    Kill(architecture.check_seeding, LatentsOfNumpy, "from the generator in its argument rng"),
+    Kill(architecture.check_seeding, SameLatentsAlways, "from the generator in its argument rng"),
     Kill(architecture.check_weights_round_trip, HiddenFrequencies, "in parameters or buffers"),
     Kill(architecture.check_weights_round_trip, HiddenBuffer, "in parameters or buffers"),
     Kill(architecture.check_weights_round_trip, HiddenRunningMean, "in parameters or buffers"),
@@ -1138,41 +1141,47 @@ ARCHITECTURES = [
     Kill(architecture.check_autocast, RoundedUp, "must lie in [-1, 1] under torch.autocast"),
     Kill(architecture.check_autocast, FinePrint, "must be finite under torch.autocast"),
     Kill(architecture.check_conditional, ConditionalGeneratorOnly, "must serve each class"),
-    Kill(architecture.check_conditional, DeafGenerator, "conditional generator must look at the"),
-    Kill(architecture.check_conditional, DeafDiscriminator, "discriminator must look at the"),
+    Kill(
+        architecture.check_conditional, DeafGenerator, "conditional generator must use its labels"
+    ),
+    Kill(architecture.check_conditional, DeafDiscriminator, "discriminator must use its labels"),
     Kill(architecture.check_conditional, TenClasses, "generator must serve each class from 0"),
     Kill(architecture.check_conditional, CountsFromOne, "generator must serve each class from 0"),
-    Kill(architecture.check_conditional, OneLabelForAll, "generator must give each sample its own"),
-    Kill(architecture.check_unlabelled, LabelsOfNothing, "let takes_labels(data) answer False"),
+    Kill(
+        architecture.check_conditional,
+        OneLabelForAll,
+        "generator must treat each sample by its own class",
+    ),
+    Kill(architecture.check_unlabelled, LabelsOfNothing, "let takes_labels(data) return False"),
     Kill(architecture.check_unlabelled, CountsNoClasses, "refused by ganzoo's InputError"),
     Kill(architecture.check_conditional, ConditionalIsANumber, "True or False, not 2"),
-    Kill(architecture.check_conditional, TranslatesToNowhere, "to which class they go"),
+    Kill(architecture.check_conditional, TranslatesToNowhere, "are the classes to translate to"),
     Kill(architecture.check_logits, ConditionalGeneratorOnly, "labels (N,) as its second"),
     Kill(architecture.check_generator_terms, BareTerm, "such as {'cycle': ...}"),
     Kill(architecture.check_generator_terms, TermOfEachSample, "must be a scalar tensor"),
     Kill(architecture.check_generator_terms, TermBackward, "must not call backward()"),
     Kill(architecture.check_generator_terms, DetachedTerm, "must reach the generator's"),
     Kill(architecture.check_generator_terms, ConstantTerm, "'size' must be differentiable"),
-    Kill(architecture.check_generator_terms, TermInPlace, "must not change in place"),
-    Kill(architecture.check_truncation, TruncatesNothing, "at 0.1 they were the same"),
-    Kill(architecture.check_truncation, TruncatesByAFactor, "at 10 they were others"),
-    Kill(architecture.check_truncation, TruncatesInPlace, "leave the generator"),
-    Kill(architecture.check_truncation, TruncatesByAFunction, "must give a torch.nn.Module"),
+    Kill(architecture.check_generator_terms, TermInPlace, "must not change its arguments in place"),
+    Kill(architecture.check_truncation, TruncatesNothing, "at 0.1 they stayed the same"),
+    Kill(architecture.check_truncation, TruncatesByAFactor, "at 10 they changed"),
+    Kill(architecture.check_truncation, TruncatesInPlace, "must not change the generator"),
+    Kill(architecture.check_truncation, TruncatesByAFunction, "must return a torch.nn.Module"),
     Kill(architecture.check_truncation, TruncatesByHiding, "holds whatever it needs"),
-    Kill(architecture.check_truncation, TruncatesByDrawing, "truncated() must leave torch's"),
+    Kill(architecture.check_truncation, TruncatesByDrawing, "truncate() must leave torch's"),
     Kill(architecture.check_truncation, TruncatesToNothing, "truncated samples must be finite"),
     Kill(architecture.check_truncation, TruncatesBeyond, "truncated images must lie in [-1, 1]"),
-    Kill(architecture.check_interpolation, WalksNowhere, "at 1 there were others"),
-    Kill(architecture.check_interpolation, WalksBack, "at 0 there were others"),
-    Kill(architecture.check_interpolation, WalksInPlace, "must not change in place"),
-    Kill(architecture.check_interpolation, WalksAtRandom, "interpolated() must leave torch's"),
-    Kill(architecture.check_interpolation, WalksInDoubles, "must give latents of shape"),
-    Kill(architecture.check_interpolation, WalksBeyondNumbers, "must give finite latents"),
+    Kill(architecture.check_interpolation, WalksNowhere, "at 1 it returned others"),
+    Kill(architecture.check_interpolation, WalksBack, "at 0 it returned others"),
+    Kill(architecture.check_interpolation, WalksInPlace, "must not change its arguments in place"),
+    Kill(architecture.check_interpolation, WalksAtRandom, "interpolate() must leave torch's"),
+    Kill(architecture.check_interpolation, WalksInDoubles, "must return latents of shape"),
+    Kill(architecture.check_interpolation, WalksBeyondNumbers, "must return finite latents"),
     Kill(architecture.check_history, HistoryIsAFunction, "a torch.nn.Module, not function"),
     Kill(architecture.check_history, HalfOfTheFakes, "as many fakes as it takes"),
-    Kill(architecture.check_history, ShuffledClasses, "those of each class apart"),
+    Kill(architecture.check_history, ShuffledClasses, "the fakes of each class apart"),
     Kill(architecture.check_history, TrainedHistory, "must have no parameters"),
-    Kill(architecture.check_history, HistoryInAList, "remember by buffers alone"),
+    Kill(architecture.check_history, HistoryInAList, "keep its state in buffers"),
     Kill(architecture.check_history, HistoryOfItsOwnChance, "the same seed gave other fakes"),
     Kill(architecture.check_steps, CountsInPython, "as if it had never stopped"),
     Kill(architecture.check_steps, HiddenRunningMean, "as if it had never stopped"),
@@ -1622,7 +1631,7 @@ LOSSES = [
     Kill(loss.check_batch_size, OneSidedNormOverBatch, "term 'penalty' changes"),
     Kill(loss.check_sample_shape, NormOverChannels, "term 'penalty' changes"),
     Kill(loss.check_sample_shape, WeightsOfVectors, "any function D from samples (N, *shape)"),
-    Kill(loss.check_seeding, NoisyLabels, "with the same seed: draw by torch's global"),
+    Kill(loss.check_seeding, NoisyLabels, "with the same seed: draw from torch's global"),
     Kill(loss.check_seeding, LazyPenalty, "the terms change from"),
     Kill(loss.check_side_effects, CallsBackward, "must not call backward()"),
     Kill(loss.check_side_effects, ChangesReals, "must not change its inputs in place"),
@@ -1633,11 +1642,11 @@ LOSSES = [
     Kill(loss.check_gradients_reach_the_networks, FakesDetached, "must reach the fakes"),
     Kill(loss.check_gradients_reach_the_networks, AllLogitsDetached, "must reach its parameters"),
     Kill(loss.check_constraint, ClipsWithGradients, "in place, under torch.no_grad()"),
-    Kill(loss.check_constraint, Freezes, "leave parameters that learn"),
+    Kill(loss.check_constraint, Freezes, "leave trainable parameters"),
     Kill(loss.check_constraint, Shrinks, "the same as once"),
     Kill(loss.check_parts, SlopeOfAllParts, "the slope of a sample's mean logit"),
     Kill(loss.check_parts, OneLogitEach, "any function D from samples (N, *shape)"),
-    Kill(loss.check_parts, InfiniteForParts, "of parts that differ"),
+    Kill(loss.check_parts, InfiniteForParts, "of patches that differ"),
     Kill(loss.check_declarations, RecipeIsADict, "recipe must be a ganzoo.Recipe"),
     Kill(loss.check_declarations, NumberForAnAnswer, "bounds_slope must be True or False"),
     Kill(loss.check_declarations, MethodForAProperty, "independent_samples must be True or"),
@@ -1840,20 +1849,20 @@ DATASETS = [
     Kill(common.check_options, DatasetWithUnknownOptions, "keep extra='forbid'"),
     Kill(dataset.check_samples, Nothing, "must have samples"),
     Kill(dataset.check_samples, Unwrapped, "ganzoo.Samples, not Tensor"),
-    Kill(dataset.check_samples, FloatImages, "ganzoo.Samples, or say why not by a GanzooError"),
-    Kill(dataset.check_samples, MissingFile, "by a GanzooError; it raised FileNotFoundError"),
+    Kill(dataset.check_samples, FloatImages, "ganzoo.Samples, or raise a GanzooError"),
+    Kill(dataset.check_samples, MissingFile, "raise a GanzooError; it raised FileNotFoundError"),
     Kill(dataset.check_samples, OnePointMissing, "samples must be finite"),
     Kill(dataset.check_samples, Unscaled, "must lie in [-1, 1]"),
     Kill(dataset.check_samples, RawBatches, "a batch must be float32 of (1, 4, 4)"),
-    Kill(dataset.check_labels, TooFewLabels, "one label a sample"),
-    Kill(dataset.check_labels, OneHotLabels, "one label a sample"),
+    Kill(dataset.check_labels, TooFewLabels, "one label per sample"),
+    Kill(dataset.check_labels, OneHotLabels, "one label per sample"),
     Kill(dataset.check_labels, LabelsFromOne, "from 0 to classes - 1"),
     Kill(dataset.check_labels, NegativeLabels, "from 0 to classes - 1"),
     Kill(dataset.check_labels, FloatLabels, "labels must be whole numbers"),
     Kill(dataset.check_labels, LabelsWithoutClasses, "classes is None"),
     Kill(dataset.check_labels, ClassesWithoutLabels, "needs labels"),
     Kill(dataset.check_names, TooFewNames, "not 2 for 12 samples"),
-    Kill(dataset.check_names, NumbersForNames, "give one string a sample"),
+    Kill(dataset.check_names, NumbersForNames, "give one string per sample"),
     Kill(dataset.check_reading_again, ShuffledLabels, "the same samples in the same order"),
     Kill(dataset.check_reading_again, Shuffled, "the same samples in the same order"),
     Kill(dataset.check_reading_again, DrawnPoints, "the same samples in the same order"),
@@ -2195,10 +2204,10 @@ EVALUATORS = [
     Kill(evaluator.check_scores, ListOfNumbers, "a list of ganzoo.Score"),
     Kill(evaluator.check_scores, NoScores, "a list of ganzoo.Score"),
     Kill(evaluator.check_scores, NotANumber, "a score must be finite, not nan"),
-    Kill(evaluator.check_scores, TwoWithoutNames, "several scores need names"),
+    Kill(evaluator.check_scores, TwoWithoutNames, "several scores need different names"),
     Kill(evaluator.check_scores, UndeclaredFeatures, "must name their extractor"),
-    Kill(evaluator.check_scores, UndeclaredLogits, "needs_logits = True; it raised"),
-    Kill(evaluator.check_scores, FitsNothing, "must fit images, images with classes"),
+    Kill(evaluator.check_scores, UndeclaredLogits, "needs_logits = True only; it raised"),
+    Kill(evaluator.check_scores, FitsNothing, "must accept images, images with classes"),
     Kill(evaluator.check_order, FirstFewOnly, "must not depend on the order"),
     Kill(evaluator.check_order, PairByPair, "must not depend on the order"),
     Kill(evaluator.check_direction, WrongWay, "is higher_is_better the right way around?"),
@@ -2211,8 +2220,8 @@ EVALUATORS = [
     Kill(evaluator.check_direction, CopiesUndeclared, "the right way around?"),
     Kill(evaluator.check_direction, UndeclaredDirection, "must declare higher_is_better"),
     Kill(evaluator.check_direction, NamedBySamples, "scores of the same names"),
-    Kill(evaluator.check_identical, PunishesCopies, "identical sets must score best"),
-    Kill(evaluator.check_identical, RewardsCopies, "identical sets must score worst"),
+    Kill(evaluator.check_identical, PunishesCopies, "copies must score best"),
+    Kill(evaluator.check_identical, RewardsCopies, "copies must score worst"),
     Kill(evaluator.check_randomness, DrawsGlobally, "evaluate() must leave torch's global"),
     Kill(evaluator.check_randomness, EvaluatorSeedsGlobally, "evaluate() must leave torch's"),
     Kill(evaluator.check_randomness, AnotherHalfEachTime, "must score the same each time"),
@@ -2382,7 +2391,9 @@ FEATURE_EXTRACTORS = [
     Kill(evaluator.check_features, loaded(LogitsNotANumber), "logits must be finite"),
     Kill(evaluator.check_features, loaded(InvertsInPlace), "must not change its images"),
     Kill(evaluator.check_features, loaded(OneSizeOnly), "images of any size"),
-    Kill(evaluator.check_features, loaded(WrongChannels), "as many channels as image_channels"),
+    Kill(
+        evaluator.check_features, loaded(WrongChannels), "with image_channels channels; it raised"
+    ),
     Kill(evaluator.check_features_by_sample, loaded(NormalisedByBatch), "evaluation mode"),
     Kill(evaluator.check_features_by_sample, loaded(SqueezedFeatures), "not (12,); squeeze()"),
     Kill(evaluator.check_features_by_sample, loaded(DropsFeatures), "extract() must leave torch's"),
@@ -2406,7 +2417,7 @@ class Notes(Tracker):
         with (folder / self.file).open("a") as file:
             file.write(f"{words}\n")
 
-    class Run:
+    class Run(TrackedRun):
         """The file of a run."""
 
         def __init__(self, tracker, folder):
@@ -2429,17 +2440,8 @@ class Onlooker(Tracker):
     def start(self, folder, config, step):
         return self.Run()
 
-    class Run:
+    class Run(TrackedRun):
         """Nothing at all."""
-
-        def metrics(self, row):
-            pass
-
-        def picture(self, step, picture):
-            pass
-
-        def close(self):
-            pass
 
 
 class TrackerWithUnknownOptions(Notes):
@@ -2634,12 +2636,14 @@ class WantsImages(Judging):
 
 TRACKERS = [
     Kill(common.check_options, TrackerWithUnknownOptions, "keep extra='forbid'"),
-    Kill(tracker.check_run, StartsNothing, "NoneType has no metrics, picture, close"),
+    Kill(tracker.check_run, StartsNothing, "a ganzoo.TrackedRun, not NoneType"),
     Kill(tracker.check_run, WantsPillow, "of 1, 3 or 4 channels, here 1; it raised ValueError"),
     Kill(tracker.check_run, WantsALoss, "every line of metrics and every sample picture"),
-    Kill(tracker.check_run, ClosesTwice, "before its first line must be closed"),
-    Kill(tracker.check_run, WarnedByNumbers, "warned of: a step and a text; it raised ValueError"),
-    Kill(tracker.check_resume, OnceOnly, "go on with a run that was followed before"),
+    Kill(tracker.check_run, ClosesTwice, "must also end a run that had no metrics yet"),
+    Kill(
+        tracker.check_run, WarnedByNumbers, "a step and the text of a warning; it raised ValueError"
+    ),
+    Kill(tracker.check_resume, OnceOnly, "continue with a run that it followed before"),
     Kill(tracker.check_files, WritesWhereItIsRun, "it wrote elsewhere/notes.txt elsewhere"),
     Kill(tracker.check_files, WritesBesideTheRun, "it wrote runs/notes.txt elsewhere"),
     Kill(tracker.check_files, WritesMetricsToo, "it changed metrics.jsonl"),
@@ -2647,11 +2651,15 @@ TRACKERS = [
     Kill(tracker.check_side_effects, RedactsTheConfig, "and the configuration"),
     Kill(tracker.check_side_effects, InvertsPictures, "must not change a picture in place"),
     Kill(tracker.check_side_effects, NamesByChance, "a tracker must leave torch's global"),
-    Kill(tracker.check_discriminator, MovesStatistics, "running statistics too"),
+    Kill(tracker.check_discriminator, MovesStatistics, "its running statistics"),
     Kill(tracker.check_discriminator, LeavesGradients, "without gradients"),
-    Kill(tracker.check_discriminator, DarkensReals, "and its samples as they are"),
-    Kill(tracker.check_discriminator, StaysInEvaluation, "in the mode that it was in"),
-    Kill(tracker.check_discriminator, WantsImages, "must look at that of points; it raised"),
+    Kill(tracker.check_discriminator, DarkensReals, "or the samples: call"),
+    Kill(tracker.check_discriminator, StaysInEvaluation, "in training mode"),
+    Kill(
+        tracker.check_discriminator,
+        WantsImages,
+        "must accept the discriminator of points; it raised",
+    ),
 ]
 
 
@@ -2935,30 +2943,36 @@ class Rises(Flip):
 
 AUGMENTATIONS = [
     Kill(common.check_options, AugmentationWithUnknownOptions, "keep extra='forbid'"),
-    Kill(augmentation.check_fits, FitsNothing, "fits() must be true of some samples"),
-    Kill(augmentation.check_fits, FitsPerhaps, "by True or False, whether they can be augmented"),
+    Kill(augmentation.check_fits, FitsNothing, "fits() must accept some samples"),
+    Kill(
+        augmentation.check_fits,
+        FitsPerhaps,
+        "True or False for any kind of samples, and it gave 12",
+    ),
     Kill(augmentation.check_fits, FitsByHeight, "it raised IndexError"),
-    Kill(augmentation.check_samples, ThreeChannels, "(8, 1, 12, 20), which it says it fits"),
-    Kill(augmentation.check_samples, Square, "and it gave (8, 1, 20, 12)"),
-    Kill(augmentation.check_samples, Squeezes, "(1, 1, 12, 20) of torch.float32, and it gave (1,"),
+    Kill(augmentation.check_samples, ThreeChannels, "(8, 1, 12, 20), which fits() accepts"),
+    Kill(augmentation.check_samples, Square, "but it returned (8, 1, 20, 12)"),
+    Kill(
+        augmentation.check_samples, Squeezes, "(1, 1, 12, 20) of torch.float32, but it returned (1,"
+    ),
     Kill(augmentation.check_samples, Doubles, "of torch.float64"),
-    Kill(augmentation.check_samples, Views, "(8, 3, 12, 20), which it says it fits; it raised"),
-    Kill(augmentation.check_samples, Gamma, "must be finite, of numbers beyond [-1, 1]"),
+    Kill(augmentation.check_samples, Views, "(8, 3, 12, 20), which fits() accepts; it raised"),
+    Kill(augmentation.check_samples, Gamma, "must be finite, also for numbers beyond [-1, 1]"),
     Kill(augmentation.check_samples, GivesArrays, "must return a tensor, not ndarray"),
-    Kill(augmentation.check_gradients, Detaches, "and the gradient ends in it"),
-    Kill(augmentation.check_gradients, Rounds, "is not finite or nothing at all"),
-    Kill(augmentation.check_gradients, Roots, "is not finite or nothing at all"),
+    Kill(augmentation.check_gradients, Detaches, "but the gradient ends in it"),
+    Kill(augmentation.check_gradients, Rounds, "is zero or not finite"),
+    Kill(augmentation.check_gradients, Roots, "is zero or not finite"),
     Kill(augmentation.check_gradients, OnceDifferentiable, "must be differentiable twice"),
     Kill(augmentation.check_gradients, CutOff, "its gradient is cut off"),
     Kill(augmentation.check_each_sample, MixesPairs, "must not depend on the others"),
-    Kill(augmentation.check_each_sample, DrawsOnce, "32 of the same stayed the same"),
-    Kill(augmentation.check_each_sample, Blurs, "32 of the same stayed the same"),
-    Kill(augmentation.check_each_sample, NoneOfThem, "this one leaves them as they are"),
+    Kill(augmentation.check_each_sample, DrawsOnce, "32 equal ones stayed equal"),
+    Kill(augmentation.check_each_sample, Blurs, "32 equal ones stayed equal"),
+    Kill(augmentation.check_each_sample, NoneOfThem, "this one changes none"),
     Kill(augmentation.check_seeding, OwnGenerator, "another seed must give other changes"),
     Kill(augmentation.check_seeding, DrawsByNumpy, "the same seed must give the same changes"),
     Kill(augmentation.check_side_effects, InPlace, "must not change its samples in place"),
     Kill(augmentation.check_device, DrawsOnTheCpu, "draw on samples.device"),
-    Kill(augmentation.check_device, ReadsBack, "in place of item()"),
+    Kill(augmentation.check_device, ReadsBack, "instead of item()"),
     Kill(augmentation.check_device, Selects, "and a mask as an index"),
     Kill(augmentation.check_device, GoesToTheCpu, "it gave (2,) on cpu"),
     Kill(augmentation.check_steps, Rises, "the same seed must give the same steps"),
@@ -3069,16 +3083,20 @@ class Counts(Still):
 
 SPACES = [
     Kill(common.check_options, SpaceWithUnknownOptions, "keep extra='forbid'"),
-    Kill(space.check_metadata, CountsItsPort, "metadata must be texts"),
-    Kill(space.check_metadata, RunsFlask, "an sdk that the Hub runs, gradio, docker, static"),
+    Kill(space.check_metadata, CountsItsPort, "metadata must be strings"),
+    Kill(
+        space.check_metadata,
+        RunsFlask,
+        "one that the Hub runs, gradio, docker, static, not 'flask'",
+    ),
     Kill(space.check_metadata, StartsElsewhere, "app_file must be one of the files, index.html"),
-    Kill(space.check_metadata, LicensesItself, "license of the metadata come from the model"),
-    Kill(space.check_metadata, NeedsMore, "once check has refused nothing; it raised FileNotFound"),
-    Kill(space.check_files, WritesAbove, "begins with no '.': '../notes.txt'"),
-    Kill(space.check_files, WritesTheCard, "readme.md is written by ganzoo itself"),
-    Kill(space.check_files, WritesBytes, "icon.png must be a text, and is a bytes"),
+    Kill(space.check_metadata, LicensesItself, "ganzoo adds license to the metadata"),
+    Kill(space.check_metadata, NeedsMore, "if check() raises nothing; it raised FileNotFound"),
+    Kill(space.check_files, WritesAbove, "does not begin with '.': '../notes.txt'"),
+    Kill(space.check_files, WritesTheCard, "ganzoo writes readme.md itself"),
+    Kill(space.check_files, WritesBytes, "icon.png must be a str, not bytes"),
     Kill(space.check_model, LoadsTheNewest, "must load the reference that it is given"),
-    Kill(space.check_model, InstallsOne, "'acme-data==3.4.5' stands in no file"),
+    Kill(space.check_model, InstallsOne, "no file contains 'acme-data==3.4.5'"),
     Kill(space.check_same, Counts, "must be the same each time"),
 ]
 
@@ -3149,13 +3167,13 @@ needs_its_importer = written(
 )
 
 COMMANDS = [
-    Kill(command.check_command, no_app, "a command is a typer.Typer, made by app = typer.Typer()"),
+    Kill(command.check_command, no_app, "a command must be a typer.Typer, as app = typer.Typer()"),
     Kill(command.check_command, no_function, "must have a function, registered by @app.command()"),
     Kill(command.check_command, no_help, "the command needs a help text"),
     Kill(command.check_command, no_help_of_both, "the command needs a help text"),
     Kill(command.check_command, no_help_of_one, "part needs a help text"),
-    Kill(command.check_help, without_help_option, "--help must exit with 0, and it exited with 2"),
-    Kill(command.check_help, talks_first, "nothing before it, and it began: 'hello'"),
+    Kill(command.check_help, without_help_option, "--help must exit with 0, but it exited with 2"),
+    Kill(command.check_help, talks_first, "nothing before it, but it begins with 'hello'"),
     Kill(command.check_quiet_import, talks_on_import, "importing talks_on_import must print"),
     Kill(command.check_quiet_import, needs_its_importer, "AssertionError: alone"),
 ]

@@ -13,7 +13,7 @@ from PIL import Image
 import ganzoo
 from ganzoo.api import resume
 from ganzoo.errors import InputError, Interrupted
-from ganzoo.protocols.tracker import Tracker
+from ganzoo.protocols.tracker import TrackedRun, Tracker
 from ganzoo.training.observer import Observer
 from ganzoo.training.tracking import JsonLines, TrackerGroup
 from tiny import TINY, Stopper
@@ -76,7 +76,7 @@ def test_a_file_that_ends_at_the_step_is_left_as_it_is(tmp_path):
 # Everything that follows a run ----------------------------------------------------------------
 
 
-class Noting(Tracker):
+class Noting(Tracker, TrackedRun):
     """Notes what comes, and fails where it is told to."""
 
     fails_at: str = ""
@@ -128,7 +128,7 @@ def test_everything_reaches_every_tracker(tmp_path):
 def test_one_that_fails_is_named_once_and_left_out(tmp_path, fails_at):
     broken, sound = Noting(fails_at=fails_at, received=[]), Noting(received=[])
     assert follow(tmp_path, {"broken": broken, "sound": sound}) == [
-        f"tracker 'broken' failed and is left out from here: {fails_at} failed"
+        f"tracker 'broken' failed and is dropped: {fails_at} failed"
     ]
     received = [what for what, *_ in broken.received]
     whole = ["start", "metrics", "picture", "metrics", "picture", "close"]
@@ -156,16 +156,14 @@ def test_nothing_is_closed_that_never_started(tmp_path):
 
 
 FAILING = """
-from ganzoo import Tracker
+from ganzoo import TrackedRun, Tracker
 
-class Failing(Tracker):
+class Failing(Tracker, TrackedRun):
     "Fails at the first line."
     def start(self, folder, config, step):
         return self
     def metrics(self, row):
         raise ConnectionError("the server is away")
-    def picture(self, step, picture):
-        pass
     def close(self):
         raise ConnectionError("the server is away still")
 """
@@ -177,22 +175,20 @@ def test_a_run_goes_on_without_a_tracker_that_fails(tmp_path, plugin):
     observer.on_warning = warnings.append
     run = train_to(tmp_path / "run", ["failing"], observer=observer)
     assert warnings == [
-        "tracker 'failing' failed and is left out from here: the server is away",
+        "tracker 'failing' failed and is dropped: the server is away",
     ]
     assert [json.loads(line)["step"] for line in lines(run.path)] == [2, 4]
     assert ganzoo.load(run).config.step == 4
 
 
 CLOSING = """
-from ganzoo import Tracker
+from ganzoo import TrackedRun, Tracker
 
 class Closing(Tracker):
     "Leaves a file when it is closed."
     def start(self, folder, config, step):
         self_folder = folder
-        class Run:
-            def metrics(self, row): pass
-            def picture(self, step, picture): pass
+        class Run(TrackedRun):
             def close(self): (self_folder / "closed").touch()
         return Run()
 """

@@ -16,17 +16,18 @@ from ganzoo.api import resume
 from ganzoo.compute.devices import HALF_TYPES
 from ganzoo.compute.seeding import make_rng
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
-from ganzoo.models.model import generate_stored
+from ganzoo.models.generation import generate
 from ganzoo.protocols.architecture import GeneratorInput
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.protocols.loss import Discriminator
 from ganzoo.resolve import resolve
-from ganzoo.storage.files import load_tensors
+from ganzoo.storage.tensors import load_tensors
 from ganzoo.training import checkpoint
 from ganzoo.training.batch_order import BalancedOrder
+from ganzoo.training.inputs import count_columns, draw_picture_inputs, draw_step_inputs
 from ganzoo.training.observer import Observer
-from ganzoo.training.prepare import build_trainer
-from ganzoo.training.trainer import Trainer, frozen
+from ganzoo.training.prepare import build_trainer, build_trainer_from_components
+from ganzoo.training.trainer import frozen
 from tiny import TINY, Stopper
 
 SMALL = {"arch.base_channels": 4, "arch.z_dim": 8, "data.image_size": 16}
@@ -272,7 +273,8 @@ def test_the_averaged_generator_is_judged_by_its_running_statistics():
     average, spec = trainer.state.generator_ema.module, trainer.samples.spec
     latents = torch.randn(6, 8)
     together, alone = (
-        generate_stored(average, GeneratorInput(given), spec) for given in (latents, latents[:1])
+        generate(average, GeneratorInput(given), spec, stored=True)
+        for given in (latents, latents[:1])
     )
     assert torch.equal(together[:1], alone)
     assert average.training, "and is left as it was"
@@ -399,10 +401,11 @@ def test_every_architecture_trains_with_every_loss(architecture, loss):
 def test_mlp_trains_on_points():
     trainer = trainer_of("wgan-gp", "mlp", "ring")
     trainer.step()
-    fakes = generate_stored(
+    fakes = generate(
         trainer.state.generator_ema.module,
         GeneratorInput(torch.randn(5, 64)),
         trainer.samples.spec,
+        stored=True,
     )
     assert fakes.shape == (5, 2)
     assert fakes.dtype == torch.float32
@@ -416,11 +419,11 @@ def test_a_small_discriminator_learns_to_tell_apart():
     architecture = config.architecture.build(ganzoo.registry.ARCHITECTURE)
     loss = config.loss.build(ganzoo.registry.LOSS)
     options = config.train.model_copy(update={"generator_lr": 2e-3, "discriminator_lr": 2e-3})
-    trainer = Trainer(architecture, loss, reals, options)
+    trainer = build_trainer_from_components(architecture, loss, reals, options)
     for _ in range(400):
         trainer.step()
-    fakes = generate_stored(
-        trainer.state.generator_ema.module, GeneratorInput(torch.randn(256, 64)), spec
+    fakes = generate(
+        trainer.state.generator_ema.module, GeneratorInput(torch.randn(256, 64)), spec, stored=True
     )
     assert fakes.mean().item() == pytest.approx(1.0, abs=0.25)
 
@@ -430,8 +433,11 @@ def test_a_generator_of_nans_is_never_turned_into_a_picture():
     with torch.no_grad():
         next(trainer.state.generator.parameters()).fill_(float("nan"))
     with pytest.raises(GanzooError, match="not finite"):
-        generate_stored(
-            trainer.state.generator, GeneratorInput(torch.randn(2, 8)), trainer.samples.spec
+        generate(
+            trainer.state.generator,
+            GeneratorInput(torch.randn(2, 8)),
+            trainer.samples.spec,
+            stored=True,
         )
 
 
@@ -700,7 +706,8 @@ def test_sources_of_every_other_class_have_their_turn():
     turns = set()
     for _ in range(20):
         real, labels = trainer.loader.batch(trainer.state.step, trainer.order)
-        inputs = trainer._draw_inputs(real, labels, torch.Generator())
+        step = trainer.state.step
+        inputs = draw_step_inputs(trainer.setup, real, labels, step, torch.Generator())
         turns |= set(zip(inputs.source_labels.tolist(), labels.tolist(), strict=True))
         trainer.state.step += 1
     assert len(turns) == 4 * 3
@@ -712,7 +719,7 @@ def test_a_picture_of_a_translation_shows_the_sources_above_what_they_became(tmp
 
     run = ganzoo.train("translating", "lsgan", "grey", out=tmp_path / "run", **{**TINY, "steps": 1})
     trainer = of_classes("translating")
-    inputs = trainer.picture_inputs()
+    inputs = draw_picture_inputs(trainer.setup, trainer.loader)
     assert not torch.any(inputs.labels == inputs.source_labels)
     with Image.open(run.samples / "00000001.png") as opened:
         picture = torch.from_numpy(np.array(opened.convert("L")))
@@ -735,8 +742,8 @@ def test_a_picture_of_a_conditional_run_has_columns_of_each_class(count, columns
 
     settings = {"data.classes": count}
     trainer = of_classes("conditional", settings)
-    labels = trainer.picture_inputs().labels
-    assert trainer.columns == columns
+    labels = draw_picture_inputs(trainer.setup, trainer.loader).labels
+    assert count_columns(trainer.setup) == columns
     assert len(labels) == 64 // columns * columns, "the last row is full"
     if count <= 64:
         rows = labels.reshape(-1, columns)

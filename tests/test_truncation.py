@@ -11,6 +11,7 @@ from PIL import Image
 
 import ganzoo
 from ganzoo.errors import InputError
+from ganzoo.media.images import to_uint8
 from ganzoo.protocols.architecture import Architecture
 from ganzoo.protocols.latents import TruncatedNormal
 from ganzoo_zoo.families.cyclegan import CycleGAN
@@ -104,7 +105,7 @@ def test_more_samples_begin_with_the_same_ones(model, more):
 def test_without_truncation_nothing_changes(model):
     before = torch.get_rng_state()
     plain = model.sample(4)
-    assert model.truncated(None) is model.generator
+    assert model.with_truncation(None) is model
     assert torch.equal(model.sample(4, truncation=None), plain)
     torch.testing.assert_close(model.sample(4, truncation=10), plain, rtol=1e-3, atol=1e-4)
     assert torch.equal(model.sample(4), plain), "the generator stays as it is"
@@ -113,10 +114,8 @@ def test_without_truncation_nothing_changes(model):
 
 
 def test_stored_samples_are_truncated_alike(model):
-    samples = model.sample(4, truncation=0.5)
-    assert torch.equal(
-        model.sample_stored(4, truncation=0.5), ganzoo.media.images.to_uint8(samples)
-    )
+    stored = model.with_truncation(0.5).generate(model.inputs.draw(4, 0), stored=True)
+    assert torch.equal(stored, to_uint8(model.sample(4, truncation=0.5)))
 
 
 def test_classes_are_kept(tmp_path):
@@ -139,9 +138,8 @@ def test_classes_are_kept(tmp_path):
 
 @pytest.mark.parametrize("truncation", [0, -1.0, math.nan, math.inf, -math.inf])
 def test_what_is_no_truncation_is_refused(model, truncation):
-    for draw in (model.sample, model.sample_stored):
-        with pytest.raises(InputError, match=f"must be a number above 0, not {truncation}"):
-            draw(2, truncation=truncation)
+    with pytest.raises(InputError, match=f"must be a number above 0, not {truncation}"):
+        model.sample(2, truncation=truncation)
 
 
 class OwnLatents(MLP):
@@ -190,8 +188,8 @@ def test_an_architecture_may_truncate_by_itself(model):
 
 def test_translations_have_none(model):
     translator = with_architecture(model, CycleGAN())
-    with pytest.raises(InputError, match="no use for --truncation"):
-        translator.truncated(0.5)
+    with pytest.raises(InputError, match="translates images: drop --truncation"):
+        translator.with_truncation(0.5)
 
 
 # The command ------------------------------------------------------------------------------------
@@ -207,7 +205,7 @@ def test_the_command_truncates_and_says_so(run, ganzoo_cli):
     result = ganzoo_cli("sample", "run", "--truncation", "0.5", *asked)
     assert (result.code, result.err) == (0, "")
     assert json.loads(result.out)["truncation"] == 0.5
-    stored = ganzoo.load("run").sample_stored(4, seed=5, truncation=0.5)
+    stored = to_uint8(ganzoo.load("run").sample(4, seed=5, truncation=0.5))
     for i in range(4):
         with Image.open(f"new/seed5-{i:05d}.png") as picture:
             assert bytes(picture.tobytes()) == stored[i].numpy().tobytes()
@@ -239,5 +237,5 @@ def test_a_translator_has_no_truncation(ganzoo_cli, refused, tmp_path):
     assert trained.code == 0, trained
     source = ["--source", "missing/", "--label", "a"]
     assert refused("sample", "run", *source, "--truncation", "0.5") == (
-        "Error: this model translates images: it has no use for --truncation"
+        "Error: this model translates images: drop --truncation"
     )

@@ -114,14 +114,14 @@ def test_the_frame_at_a_seed_is_its_sample(model):
 
 def test_frames_between_are_of_latents_between(model):
     (half,) = model.walk(2, [0, 1], 2)[1:2]
-    between = slerp(model.latents(2, 0), model.latents(2, 1), 0.5)
+    between = slerp(model.inputs.latents(2, 0), model.inputs.latents(2, 1), 0.5)
     wanted = GeneratorInput(between).through(model.generator)
     torch.testing.assert_close(half, wanted)
 
 
 def test_a_loop_comes_back_and_does_not_repeat_the_first_frame(model):
     walk = model.walk(2, [0, 1], 4, loop=True)
-    assert len(walk) == len(model.walk_inputs(2, [0, 1], 4, loop=True)) == 8
+    assert len(walk) == len(model.inputs.walk(2, [0, 1], 4, loop=True)) == 8
     back = torch.stack([walk[i] for i in (0, 7, 6, 5, 4)])
     torch.testing.assert_close(back, walk[:5], msg="the way back is the way there")
 
@@ -129,7 +129,7 @@ def test_a_loop_comes_back_and_does_not_repeat_the_first_frame(model):
 @pytest.mark.parametrize("frames", [1, 2, 7])
 @pytest.mark.parametrize("loop", [False, True])
 def test_a_walk_has_as_many_frames_as_it_says(model, frames, loop):
-    walk = model.walk_inputs(1, [3, 3, 1], frames, loop)
+    walk = model.inputs.walk(1, [3, 3, 1], frames, loop)
     assert len(list(walk)) == len(list(walk)) == len(walk) == 3 * frames if loop else 2 * frames + 1
     assert all(inputs.given.shape == (1, 8) for inputs in walk)
 
@@ -145,7 +145,7 @@ def test_a_class_stays_on_the_way(conditional):
     assert torch.equal(in_turn[3], model.sample(12, 1))
     threes = model.walk(2, [0, 1], 3, label=3)
     assert torch.equal(threes[0], model.sample(2, 0, label=3))
-    assert [inputs.labels.tolist() for inputs in model.walk_inputs(2, [0, 1], 1, label=3)] == [
+    assert [inputs.labels.tolist() for inputs in model.inputs.walk(2, [0, 1], 1, label=3)] == [
         [3, 3],
         [3, 3],
     ]
@@ -168,8 +168,8 @@ def test_nothing_random_is_touched(model):
 @pytest.mark.parametrize(
     ("seeds", "options", "message"),
     [
-        ([], {}, "name two of them or more"),
-        ([1], {"loop": True}, "name two of them or more"),
+        ([], {}, "needs two seeds or more"),
+        ([1], {"loop": True}, "needs two seeds or more"),
         ([0, 1], {"frames": 0}, "frames must be at least 1, not 0"),
         ([0, 1], {"label": 1}, "no classes to choose from"),
         ([0, 1], {"truncation": -1}, "must be a number above 0"),
@@ -203,13 +203,13 @@ def test_latents_of_another_prior_are_not_taken_for_normal(model):
     with pytest.raises(InputError, match="does not say what lies between them"):
         with_architecture(model, Uniform(z_dim=8)).walk(2, [0, 1])
     own = with_architecture(model, StraightOn(z_dim=8))
-    for inputs in own.walk_inputs(2, [0, 1], 5):
+    for inputs in own.inputs.walk(2, [0, 1], 5):
         assert bool(((inputs.given >= 0) & (inputs.given <= 1)).all())
     assert torch.equal(own.walk(2, [0, 1], 5)[5], own.sample(2, 1))
 
 
 def test_a_translator_has_no_walk(model):
-    with pytest.raises(InputError, match="translates images: there is no walk"):
+    with pytest.raises(InputError, match="translates images and cannot walk"):
         with_architecture(model, CycleGAN()).walk(2, [0, 1])
 
 
@@ -259,7 +259,7 @@ def test_a_walk_of_classes_has_columns_of_each(conditional, ganzoo_cli):
     with Image.open("all.png") as picture:
         assert picture.tobytes() == frames_of("all.webp", "L")[1][0].tobytes()
     assert ganzoo_cli(*walk, "--label", "7", "--out", "sevens.webp").code == 0
-    stored = ganzoo.load("run").sample_stored(20, 1, label=7)
+    stored = images.to_uint8(ganzoo.load("run").sample(20, 1, label=7))
     sevens = frames_of("sevens.webp", "L")[1][0].tobytes()
     assert sevens == images.grid(stored)[0].numpy().tobytes()
 
@@ -306,19 +306,19 @@ def test_a_movie_says_that_it_is_generated(run, ganzoo_cli):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ("--walk 0", "--walk 0: name two seeds or more, as 0,1,5"),
-        ("--walk 0,x", "--walk 0,x: name two seeds or more, as 0,1,5"),
-        ("--walk 0,-1", "--walk 0,-1: name two seeds or more, as 0,1,5"),
-        ("--walk 0,", "--walk 0,: name two seeds or more, as 0,1,5"),
-        ("--walk 0,1 --seed 0", "--walk has seeds of its own: leave --seed and --source away"),
-        ("--walk 0,1 --source x", "--walk has seeds of its own: leave --seed and --source away"),
-        ("--frames 3", "--frames and --loop are those of a --walk"),
-        ("--loop", "--frames and --loop are those of a --walk"),
-        ("--walk 0,1 --out w.png", "w.png: a movie is written to a .gif, a .webp or an .mp4"),
-        ("--walk 0,1 --out run", "run: a movie is written to a .gif, a .webp or an .mp4"),
-        ("--walk 0,1 --label 3", "this model has no classes to choose from: leave --label away"),
+        ("--walk 0", "--walk 0: give two seeds or more, such as 0,1,5"),
+        ("--walk 0,x", "--walk 0,x: give two seeds or more, such as 0,1,5"),
+        ("--walk 0,-1", "--walk 0,-1: give two seeds or more, such as 0,1,5"),
+        ("--walk 0,", "--walk 0,: give two seeds or more, such as 0,1,5"),
+        ("--walk 0,1 --seed 0", "--walk has its own seeds: drop --seed and --source"),
+        ("--walk 0,1 --source x", "--walk has its own seeds: drop --seed and --source"),
+        ("--frames 3", "--frames and --loop need --walk"),
+        ("--loop", "--frames and --loop need --walk"),
+        ("--walk 0,1 --out w.png", "w.png: write a movie to a .gif, a .webp or an .mp4"),
+        ("--walk 0,1 --out run", "run: write a movie to a .gif, a .webp or an .mp4"),
+        ("--walk 0,1 --label 3", "this model has no classes to choose from: drop --label"),
         ("--walk 0,1 --truncation 0", "truncation must be a number above 0, not 0.0"),
-        ("--walk 0,1 --out there.gif", "there.gif is there already; choose another --out, or add"),
+        ("--walk 0,1 --out there.gif", "there.gif already exists; choose another --out, or add"),
     ],
 )
 def test_what_is_no_walk_is_refused_in_a_line(run, refused, asked, message):

@@ -14,7 +14,7 @@ from PIL import Image
 import ganzoo
 from ganzoo.cli.preview import HALF_BLOCK
 from ganzoo.runs.folder import Run
-from ganzoo.storage.files import drop_lines_after
+from ganzoo.storage.json_files import drop_lines_after
 from ganzoo_zoo.apps.watch import command, jsonl_reader
 from ganzoo_zoo.apps.watch.jsonl_reader import JsonlReader
 from ganzoo_zoo.apps.watch.run_reader import MOST_TERMS, SILENCE_SECONDS, RunReader

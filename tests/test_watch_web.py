@@ -26,7 +26,7 @@ from ganzoo import DataSpec, Samples
 from ganzoo.api import resume
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.runs.folder import Run
-from ganzoo.storage.files import append_line, drop_lines_after
+from ganzoo.storage.json_files import append_line, drop_lines_after
 from ganzoo_zoo.apps.watch import state as boards
 from ganzoo_zoo.apps.watch.choices import list_choices, placeholders, resolve_choices
 from ganzoo_zoo.apps.watch.frames import MOST_POINTS, SIDE, UNITS, Frames, parse_frame
@@ -737,7 +737,7 @@ def test_a_process_fails_pauses_steps_and_saves_its_run_when_its_server_is_gone(
         ordered(process, name="1", config=images, paused=False)
         failed = heard(process, "ended")
         assert failed["ended"] == "failed"
-        assert failed["message"].startswith("dcgan makes images, and these samples are vectors")
+        assert failed["message"].startswith("architecture 'dcgan': images are needed, and")
         ordered(process, name="2", config=config(), paused=True)
         path = Path(heard(process, "run")["run"])
         assert heard(process, "frame")["frame"]["step"] == 0

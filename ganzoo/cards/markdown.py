@@ -1,21 +1,20 @@
-"""Markdown that says what it is given and nothing else: names come from files of anybody."""
+"""Escaping for Markdown and HTML. Names come from files that anybody may have made."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 
 from ganzoo.errors import escape_text
 
 _PLAIN = re.compile(r"[\w .,:;=+()/@%'\"?\[\]-]+")
-"""What stands in a code span as it is, in tables too."""
+"""Text that needs no escaping in a code span, also in tables."""
 _SPECIAL = re.compile(r"[^\w .,;()'-]|_")
 _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5}(?:v\d+)?|[a-z-]+(?:\.[A-Z]{2})?/\d{7}(?:v\d+)?)")
 _DOI = re.compile(r"doi:(10\.\d{4,9}/[\w.()/:-]*\w)")
 
 
 def code(value: object) -> str:
-    """Return a value as code, in one line that ends no table, no comment and no code."""
+    """Format a value as code, in one line that cannot end a table, a comment or the code."""
     text = escape_text(str(value))
     if _PLAIN.fullmatch(text) and text == text.strip():
         return f"`{text}`"
@@ -23,7 +22,7 @@ def code(value: object) -> str:
 
 
 def prose(value: object) -> str:
-    """Return a value as words within a line, in which nothing is a mark."""
+    """Escape a value as plain words within a line."""
     return _escape(escape_text(str(value)))
 
 
@@ -31,19 +30,13 @@ def _escape(text: str) -> str:
     return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", text)
 
 
-def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of cells that are Markdown already."""
-    lines = [titles, ["---"] * len(titles), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
 def cell(sentence: str) -> str:
-    """Return words of code's own, such as an option's description, as a cell of a table."""
+    """Format a text from code, such as an option's description, as one line of a table's cell."""
     return " ".join(sentence.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def add_links(paper: str) -> str:
-    """Return a reference with links where it has an arXiv id or a DOI."""
+    """Format a reference to a paper, and link its arXiv id or DOI."""
     text = cell(paper)
     text = _ARXIV.sub(r"[\g<0>](https://arxiv.org/abs/\1)", text)
     return _DOI.sub(r"[\g<0>](https://doi.org/\1)", text)

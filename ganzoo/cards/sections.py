@@ -1,7 +1,7 @@
-"""Blocks of a text that are written again, around and in which a person may have edited.
+"""Sections of a text that ganzoo writes again, unless a person has edited them.
 
-A block stands between two comments, of which the first holds a hash of what is between them:
-whoever changes the text leaves the hash, and so says that the block is theirs from now on.
+A section stands between two comments. The first one holds a hash of the text between them, which
+no longer fits once a person has changed that text.
 """
 
 from __future__ import annotations
@@ -9,28 +9,30 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-_BLOCK = re.compile(
+from ganzoo.cards.merge import choose, find_place
+
+_SECTION = re.compile(
     r"^<!-- ganzoo:([a-z]+) sha256=([0-9a-f]{12}) -->[ \t]*\n"
     r"((?:(?!<!-- /?ganzoo:).*\n)*)<!-- /ganzoo:\1 -->[ \t]*(?:\n|\Z)",
     re.MULTILINE,
 )
-"""None holds the comment of another: one whose end is missing must not reach for the next end."""
+"""No section contains a comment of another: if its end is missing, it must not run to the next."""
 _RECORD = re.compile(r"^<!-- ganzoo (\{.*\}) -->[ \t]*(?:\n|\Z)", re.MULTILINE)
 
 
 class Record(BaseModel):
-    """What was written, in a comment of its own: what is missing now, a person took away."""
+    """What ganzoo wrote, in a comment of its own: a person removed what is missing now."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     blocks: tuple[str, ...] = ()
-    """Names of the blocks."""
+    """Names of the sections, also of those that a person has removed."""
     front: dict[str, Any] = {}
     """Metadata, without the results."""
 
@@ -43,35 +45,30 @@ class Record(BaseModel):
 
 @dataclass(frozen=True)
 class Section:
-    """A block with its comments, or what is between two blocks."""
+    """A section with its comments, or the text between two sections."""
 
     text: str
     name: str | None = None
-    """The block's name."""
+    """The section's name; None for text between sections."""
     edited: bool = False
     """Whether a person changed it."""
 
 
 def build_section(name: str, text: str) -> Section:
-    """Return a block that holds a text."""
+    """Return a section that holds a text."""
     text = text.strip("\n") + "\n"
     whole = f"<!-- ganzoo:{name} sha256={_hash(text)} -->\n{text}<!-- /ganzoo:{name} -->\n"
     return Section(whole, name)
 
 
-def join_sections(record: Record, pieces: Sequence[Section]) -> str:
-    """Return the text of a record and of pieces."""
-    return str(record) + "".join(piece.text for piece in pieces)
+def separate_sections(sections: Iterable[Section]) -> list[Section]:
+    """Return sections with an empty line before each."""
+    return [piece for section in sections for piece in (Section("\n"), section)]
 
 
-def separate_sections(blocks: Sequence[Section]) -> list[Section]:
-    """Return blocks with an empty line before each."""
-    return [piece for each in blocks for piece in (Section("\n"), each)]
-
-
-def parse(text: str) -> tuple[Record | None, list[Section]]:
-    """Return the record of a text, if it has one, and its pieces."""
-    record = None
+def parse(text: str) -> tuple[Record, list[Section]]:
+    """Return the record of a text, an empty one if it has none, and its pieces in order."""
+    record = Record()
     for found in _RECORD.finditer(text):
         try:
             record = Record.model_validate_json(found[1])
@@ -81,7 +78,7 @@ def parse(text: str) -> tuple[Record | None, list[Section]]:
         break
     pieces: list[Section] = []
     end = 0
-    for found in _BLOCK.finditer(text):
+    for found in _SECTION.finditer(text):
         pieces += [Section(text[end : found.start()])] if end < found.start() else []
         pieces.append(Section(found[0], found[1], edited=_hash(found[3]) != found[2]))
         end = found.end()
@@ -90,50 +87,45 @@ def parse(text: str) -> tuple[Record | None, list[Section]]:
 
 def merge(
     new: Mapping[str, Section], old: Sequence[Section], written: Sequence[str]
-) -> tuple[list[Section], list[str]]:
-    """Return old pieces with their blocks written again, but for those that a person edited.
+) -> list[Section]:
+    """Write the sections of a text again, except those that a person has edited or removed.
 
-    What is between blocks stays, and so does their order. A block that has nothing to say any
-    more vanishes; one that is new stands before the next one that is there, or at the end.
+    Text between sections stays, and so does the order. A section that has become empty vanishes;
+    a new one is put before the next one that is there, or at the end.
 
     Args:
-        new: Blocks by name, in their order.
-        old: What is there.
-        written: Names of the blocks that were written then; one that is missing was taken away.
-
-    Returns:
-        The pieces, and the names of the blocks that were taken away and stay away.
+        new: Sections by name, in their order.
+        old: The pieces of the text that is there.
+        written: Names of the sections that ganzoo wrote then.
     """
-    made: list[Section] = []
+    pieces: list[Section] = []
     for piece in old:
-        if piece.name is None or piece.edited:
-            made.append(piece)
-        elif piece.name in new:
-            made.append(new[piece.name])
-        elif made and made[-1].name is None and ("\n" + made[-1].text).endswith("\n\n"):
-            made[-1] = Section(made[-1].text.removesuffix("\n"))  # its own empty line
-    there = {piece.name for piece in old}
-    away = [name for name in written if name not in there]
+        if piece.name is None:
+            pieces.append(piece)
+        elif chosen := choose(new.get(piece.name), piece, None if piece.edited else piece):
+            pieces.append(chosen)
+        elif pieces and pieces[-1].name is None and ("\n" + pieces[-1].text).endswith("\n\n"):
+            pieces[-1] = Section(pieces[-1].text.removesuffix("\n"))  # its own empty line
+    present = {piece.name for piece in old}
     names = list(new)
-    for i, name in enumerate(names):
-        if name not in there and name not in away:
-            _insert(made, new[name], names[i + 1 :])
-    return made, away
+    for i, (name, section) in enumerate(new.items()):
+        if name not in present and choose(True, False, name in written):
+            _insert(pieces, section, names[i + 1 :])
+    return pieces
 
 
 def _insert(pieces: list[Section], new: Section, followers: Sequence[str]) -> None:
-    """Put a block before the first of its followers, or at the end."""
-    places = {piece.name: place for place, piece in enumerate(pieces)}
-    for name in followers:
-        if name in places:
-            pieces[places[name] : places[name]] = [new, Section("\n")]
-            return
+    """Put a section before the first of its followers, or at the end."""
+    place = find_place([piece.name for piece in pieces], followers)
+    if place < len(pieces):
+        pieces[place:place] = [new, Section("\n")]
+        return
     if pieces and not pieces[-1].text.endswith("\n"):
         pieces.append(Section("\n"))
     pieces += [Section("\n"), new]
 
 
 def _hash(text: str) -> str:
-    """Hash a text, whatever ends its lines and itself."""
+    """Hash a text, whatever its line ends and the empty lines around it."""
     lines = [line.rstrip() for line in text.split("\n")]
     return hashlib.sha256("\n".join(lines).strip("\n").encode()).hexdigest()[:12]

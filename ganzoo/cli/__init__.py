@@ -1,6 +1,6 @@
-"""The command line: parse, call the Python function of the same meaning, print.
+"""The command line: each command parses its options, calls a Python function and prints its result.
 
-Nothing here imports torch or pydantic before a command needs it.
+Nothing here imports torch or pydantic until a command needs it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import Abort, TyperException
 
-from ganzoo.cli import compare, evaluate, inspect, publish, sample, train
+from ganzoo.cli import compare, evaluate, list_components, publish, sample, show, train
 from ganzoo.cli.common import note
 from ganzoo.cli.plugins import PluginGroup
 from ganzoo.distributed import shutdown
@@ -34,7 +34,8 @@ sample.register(app)
 evaluate.register(app)
 compare.register(app)
 publish.register(app)
-inspect.register(app)
+list_components.register(app)
+show.register(app)
 
 
 @app.callback(invoke_without_command=True)
@@ -42,7 +43,7 @@ def _options(
     context: typer.Context,
     version: bool = typer.Option(False, "--version", help="Print the version and exit."),
     debug: bool = typer.Option(
-        False, "--debug", envvar="GANZOO_DEBUG", help="Show tracebacks of errors."
+        False, "--debug", envvar="GANZOO_DEBUG", help="Show the tracebacks of errors."
     ),
 ) -> None:
     if debug:
@@ -60,30 +61,26 @@ def _options(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
-    0 done; 1 the work failed; 2 bad usage or input; 128 plus the signal's number interrupted.
+    0: done. 1: the work failed. 2: bad usage or input. 128 plus a signal's number: interrupted.
     """
     try:
         shutdown.quieten()
         code = app(args=arguments, prog_name="ganzoo", standalone_mode=False)
         sys.stdout.flush()
         return code or 0
-    except Interrupted as stop:
-        if (said := shutdown.choose_message(str(stop))) is not None:
-            print(said, file=sys.stderr)  # as asked for, and nothing went wrong
-        return stop.exit_code
+    except Interrupted as interrupt:
+        if (message := shutdown.choose_message(str(interrupt))) is not None:
+            print(message, file=sys.stderr)  # not an error: somebody asked for it
+        return interrupt.exit_code
     except GanzooError as error:
         return _fail(error, str(error), error.exit_code)
     except TyperException as error:
-        message = error.format_message().rstrip(".")
-        stop = "" if message.endswith("?") else "."
-        context = getattr(error, "ctx", None)
-        command = context.command_path if context else "ganzoo"
-        return _fail(error, f"{message}{stop} Try '{command} --help'.", 2)
+        return _fail(error, _explain_usage(error), 2)
     except (Abort, KeyboardInterrupt) as error:
         signum = error.args[0] if error.args else signal.SIGINT
         return _fail(error, "interrupted", 128 + signum)
     except BrokenPipeError:
-        # The reader has gone; Python would complain again when it closes the stream.
+        # The reader is gone; Python would fail again when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
@@ -92,14 +89,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, f"{where}{error.strerror or error}", code)
     except Exception as error:
         if _is_out_of_memory(error):
-            return _fail(error, "the memory is not enough; try a smaller batch or network", 1)
+            return _fail(error, "out of memory; try a smaller batch or network", 1)
         first = (str(error).splitlines() or [""])[0]
         return _fail(
             error,
             f"{type(error).__name__}: {first}\n"
-            "this is a fault of ganzoo or of a plugin; --debug before the command shows where",
+            "this is a bug in ganzoo or in a plugin; put --debug before the command to see where",
             1,
         )
+
+
+def _explain_usage(error: TyperException) -> str:
+    message = error.format_message().rstrip(".")
+    end = "" if message.endswith("?") else "."
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "ganzoo"
+    return f"{message}{end} Try '{command} --help'."
 
 
 def _fail(error: BaseException, message: str, code: int) -> int:
@@ -107,9 +112,9 @@ def _fail(error: BaseException, message: str, code: int) -> int:
         import traceback
 
         sys.stderr.write(hide_token("".join(traceback.format_exception(error))))
-    said = shutdown.choose_message(message)
-    if said is not None:
-        first, newline, second = f"Error: {hide_token(said)}".partition("\n")
+    shown = shutdown.choose_message(message)
+    if shown is not None:
+        first, newline, second = f"Error: {hide_token(shown)}".partition("\n")
         note(first)
         if newline:
             note(second)
@@ -118,6 +123,6 @@ def _fail(error: BaseException, message: str, code: int) -> int:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    # torch raises a class of its own for an accelerator, and no more than words for a CPU.
+    # torch has an exception of its own for accelerators, and only a message for the CPU.
     kind = type(error).__name__
     return kind in ("MemoryError", "OutOfMemoryError") or "can't allocate memory" in str(error)

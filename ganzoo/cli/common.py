@@ -1,24 +1,28 @@
-"""What the commands share: options with one meaning, and printing."""
+"""Options and printing that the commands share."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperOption
 
 from ganzoo import registry
 from ganzoo.errors import InputError, escape_text
 from ganzoo.registry import DATASET, LOSS, Kind
 
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
 MAX_LINE = 1000
-"""Characters of a line on standard error; of a longer one the beginning and the end are shown."""
+"""Most characters of a line on standard error; the middle of a longer one is cut out."""
 
 Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document on standard output, and no more.")
+    bool,
+    typer.Option("--json", help="Print a single JSON document on standard output."),
 ]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set an option; repeatable.")
@@ -27,17 +31,15 @@ ModelArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="MODEL",
-        help="A run, a model folder, or user/name or user/name@revision of the Hub; by default the "
+        help="A run, a model folder, or user/name or user/name@revision on the Hub; by default the "
         "newest run under runs/.",
     ),
 ]
-Device = Annotated[
-    str | None, typer.Option(help="Where to compute: auto, cpu, cuda, cuda:N or mps.")
-]
+Device = Annotated[str, typer.Option(help="Device to compute on: auto, cpu, cuda, cuda:N or mps.")]
 
 
 def complete_names(*kinds: Kind) -> Callable[[str], list[str]]:
-    """Return a completion of the installed names of some kinds."""
+    """Return a shell completion of the names of installed components of some kinds."""
 
     def complete(incomplete: str) -> list[str]:
         names = {entry.name for kind in kinds for entry in registry.entries(kind)}
@@ -46,19 +48,14 @@ def complete_names(*kinds: Kind) -> Callable[[str], list[str]]:
     return complete
 
 
-def complete_choices(field: str) -> Callable[[str], list[str]]:
-    """Return a completion of the values that a field of ``TrainOptions`` may have."""
+def _complete_precision(incomplete: str) -> list[str]:
+    from ganzoo.config import TrainOptions
 
-    def complete(incomplete: str) -> list[str]:
-        from ganzoo.config import TrainOptions
-
-        choices = _choices(TrainOptions.model_fields[field])
-        return [choice for choice in choices if choice.startswith(incomplete)]
-
-    return complete
+    choices = _choices(TrainOptions.model_fields["precision"])
+    return [choice for choice in choices if choice.startswith(incomplete)]
 
 
-def _choices(field: Any) -> tuple[str, ...]:
+def _choices(field: FieldInfo) -> tuple[str, ...]:
     return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
 
 
@@ -81,41 +78,50 @@ ImageSize = Annotated[
     str | None,
     typer.Option(metavar="N or HxW", help="Resize images; short for --set data.image_size=N."),
 ]
-Precision = Annotated[str | None, typer.Option(autocompletion=complete_choices("precision"))]
+TrainOption = Annotated[str | None, typer.Option()]
+"""An option of a :class:`TrainCommand` that sets the field of ``TrainOptions`` of its name.
+
+The field declares type, bounds, default and help; its value is parsed as that of ``--set``.
+"""
+Precision = Annotated[str | None, typer.Option(autocompletion=_complete_precision)]
+"""A :data:`TrainOption` with completion."""
 Compile = Annotated[bool | None, typer.Option("--compile")]
+"""A :data:`TrainOption` without a value."""
 
 
 class TrainCommand(TyperCommand):
-    """A command whose options stand for fields of ``TrainOptions`` and borrow their help.
+    """A command whose options of the type :data:`TrainOption` set fields of ``TrainOptions``.
 
-    The fields are read when help is printed: importing pydantic would slow each other command.
+    Their help is completed from the fields when it is printed: importing pydantic earlier would
+    slow down every other command.
     """
 
     def get_help(self, ctx: Any) -> str:
-        """Complete the help of each option that a field describes."""
+        """Complete the help of each option that sets a field, and return the command's help."""
         from ganzoo.config import TrainOptions
 
-        for parameter in self.params:
-            field = TrainOptions.model_fields.get(parameter.name or "")
-            if field is not None and not getattr(parameter, "help", None):
-                parameter.help = f"{field.description} [default: {field.default}]"
-                parameter.metavar = " or ".join(_choices(field)) or None
+        for option in self.params:
+            field = TrainOptions.model_fields.get(option.name or "")
+            if isinstance(option, TyperOption) and field is not None and not option.help:
+                option.help = f"{field.description} [default: {field.default}]"
+                number = "N" if field.annotation is int else None
+                option.metavar = " or ".join(_choices(field)) or number
         return super().get_help(ctx)
 
 
 def gather_settings(
     settings: list[str] | None, options: Mapping[str, Any], image_size: str | None
 ) -> dict[str, Any]:
-    """Gather every override under its full name; the same one given twice is an error.
+    """Gather every override under its full name.
 
     Args:
         settings: ``KEY=VALUE`` items.
-        options: Other options of the command, by name; each that is called as a field of
-            ``TrainOptions`` stands for it, unless it is None.
+        options: Other parameters of the command, by name. Those named like a field of
+            ``TrainOptions`` set that field, unless they are None.
         image_size: Short for ``data.image_size``.
 
     Raises:
-        InputError: an item is no ``KEY=VALUE``, or an override is given twice.
+        InputError: an item is not ``KEY=VALUE``, or an override is given twice.
     """
     from ganzoo.config import TrainOptions
     from ganzoo.resolve import parse_settings
@@ -140,7 +146,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print aligned columns on standard output, as plain text that other programs can read."""
+    """Print aligned columns on standard output, as plain text that programs can parse."""
     table = [[escape_text(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(header))]
     for row in table:
@@ -149,7 +155,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def format_duration(seconds: float) -> str:
-    """Write a time as a person would: ``57 s``, ``3 min`` or ``1.5 h``."""
+    """Format a duration for people: ``57 s``, ``3 min`` or ``1.5 h``."""
     if seconds < 100:
         return f"{round(seconds)} s"
     if seconds < 6000:
@@ -158,7 +164,7 @@ def format_duration(seconds: float) -> str:
 
 
 def note(message: str) -> None:
-    """Say something on standard error."""
+    """Print a message on standard error, as one line."""
     line = escape_text(message)
     if len(line) > MAX_LINE:
         line = f"{line[: MAX_LINE // 2]} ... {line[-MAX_LINE // 2 :]}"

@@ -22,13 +22,13 @@ def compare(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL...", help="Runs, model folders or models of the Hub, judged before."
+            metavar="MODEL...", help="Runs, model folders or models on the Hub, evaluated before."
         ),
     ],
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            help="Metric to compare by; repeatable; by default all.",
+            help="Metric to compare by; repeatable; by default all of them.",
             autocompletion=complete_names(EVALUATOR),
         ),
     ] = None,
@@ -36,7 +36,7 @@ def compare(
 ) -> None:
     """Rank models by their scores.
 
-    Only scores that were found alike are ranked together; what differs between others is said.
+    Only scores of the same protocol are ranked together; differences between protocols are listed.
     """
     from ganzoo.evaluation.compare import compare as ranked
     from ganzoo.evaluation.compare import differences

@@ -22,7 +22,7 @@ from ganzoo.errors import InputError
 from ganzoo.registry import DATASET, EVALUATOR, FEATURE_EXTRACTOR
 
 if TYPE_CHECKING:
-    from ganzoo.evaluation.scoring import ScoreRow
+    from ganzoo.runs.scores import ScoreRow
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +35,7 @@ def evaluate(
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            help="Name of a metric; repeatable; by default all that fit the data.",
+            help="Name of a metric; repeatable; by default every metric that fits the data.",
             autocompletion=complete_names(EVALUATOR),
         ),
     ] = None,
@@ -43,7 +43,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME or PATH",
-            help="The reals; by default what the model was trained on.",
+            help="The real samples; by default the model's training data.",
             autocompletion=complete_names(DATASET),
         ),
     ] = None,
@@ -52,31 +52,32 @@ def evaluate(
         bool,
         typer.Option(
             "--floor",
-            help="Judge other reals in place of the model: what a perfect one would score.",
+            help="Judge other real samples in place of the model: a perfect model's score.",
         ),
     ] = False,
     samples: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of fakes; by default as the reals, at most 10,000."),
+        typer.Option(min=1, help="Number of fakes; by default that of the reals, up to 10,000."),
     ] = None,
     real_samples: Annotated[
-        int | None, typer.Option(min=1, help="Number of reals; by default all.")
+        int | None, typer.Option(min=1, help="Number of reals; by default all of them.")
     ] = None,
     features: Annotated[
         str | None,
         typer.Option(
-            help="Feature extractor, in place of the data's own or the metric's.",
+            help="Feature extractor to use instead of the data's or the metric's own.",
             autocompletion=complete_names(FEATURE_EXTRACTOR),
         ),
     ] = None,
     features_weights: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="File of the extractor's weights.")
+        Path | None, typer.Option(metavar="PATH", help="File with the extractor's weights.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the fakes.")] = 0,
     repeats: Annotated[
         int,
         typer.Option(
-            min=1, help="Sets of fakes, of this seed and the next: their mean and deviation."
+            min=1,
+            help="Number of sets of fakes, from consecutive seeds; reports mean and deviation.",
         ),
     ] = 1,
     device: Device = "auto",
@@ -84,7 +85,7 @@ def evaluate(
 ) -> None:
     """Judge a trained model.
 
-    Options of the data and of metrics are set by --set data.KEY=VALUE and
+    Set options of the data and of metrics with --set data.KEY=VALUE and
     --set metric.NAME.KEY=VALUE; 'ganzoo show NAME' lists them.
     """
     from ganzoo.cli.progress import ProgressBar
@@ -92,7 +93,7 @@ def evaluate(
     from ganzoo.resolve import parse_settings
 
     data_options, metric_options = _split_options(parse_settings(settings or []))
-    with ProgressBar() as counter:
+    with ProgressBar() as progress:
         rows = judge(
             model,
             metric,
@@ -107,7 +108,7 @@ def evaluate(
             seed=seed,
             repeats=repeats,
             device=device,
-            progress=counter,
+            progress=progress,
         )
     if not is_first():
         return
@@ -118,7 +119,7 @@ def evaluate(
 
 
 def _split_options(settings: dict[str, str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Tell the options of the data from those of each metric."""
+    """Split settings into the options of the data and those of each metric."""
     data: dict[str, Any] = {}
     metrics: dict[str, dict[str, Any]] = {}
     for key, value in settings.items():
@@ -149,11 +150,11 @@ def _print_scores(rows: list[ScoreRow]) -> None:
         ],
     )
     first = rows[0]
-    looked = f", features of {first.features['name']}" if first.features else ""
+    features = f", features of {first.features['name']}" if first.features else ""
     seeds = f"seed {first.seed}"
     if first.repeats > 1:
         seeds = f"seeds {first.seed} to {first.seed + first.repeats - 1} each"
     note(
         f"{first.fake_samples} fakes of {seeds} against {first.real_samples} reals of "
-        f"{first.data['name']} ({first.data['split']}){looked}"
+        f"{first.data['name']} ({first.data['split']}){features}"
     )

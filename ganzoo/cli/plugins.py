@@ -1,7 +1,7 @@
-"""Commands of plugins: ``ganzoo NAME`` runs the Typer app that a package announces as ``NAME``.
+"""Commands of plugins: ``ganzoo NAME`` runs the Typer app that a package registers as ``NAME``.
 
-Listing and completing them reads metadata and source text alone; a command's code is imported
-when the command is named.
+Commands are listed and completed from metadata and source text alone. A command's code is imported
+when somebody calls it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from ganzoo.errors import PluginError, did_you_mean, first_line
 from ganzoo.registry import COMMAND, Entry
 
 COMPLETION_OPTIONS = {"install_completion", "show_completion"}
-"""Options that Typer gives to each app that stands alone."""
+"""Options that Typer adds to each app of its own."""
 
 
 class PluginGroup(TyperGroup):
-    """ganzoo's own commands, none of which a plugin replaces, and those of plugins after them."""
+    """ganzoo's own commands, followed by those of plugins, which cannot replace them."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Name every command as it can be typed, so that no name means two."""
+        """Return the name to type for each command, so that no name means two."""
         listed = registry.entries(COMMAND)
         claimed_twice = registry.conflicts(listed)
         return [
@@ -42,13 +42,13 @@ class PluginGroup(TyperGroup):
         ]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return ganzoo's own command of that name, or what stands for a plugin's."""
+        """Return ganzoo's own command of that name, or the stub of a plugin's."""
         own = super().get_command(ctx, cmd_name)
         found = [] if own else registry.find_all(COMMAND, cmd_name)
         return CommandStub(cmd_name, found[0]) if found else own
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the command that is named, imported if it is a plugin's."""
+        """Return the command to run, and import it if it is a plugin's."""
         name, command, rest = args[0], self.get_command(ctx, args[0]), args[1:]
         if command is None and not ctx.resilient_parsing:
             near = did_you_mean(name.rpartition(":")[2], self.list_commands(ctx))
@@ -59,26 +59,26 @@ class PluginGroup(TyperGroup):
             except PluginError:
                 if not ctx.resilient_parsing:
                     raise
-                # A completion then ends here, with the stand-in's own options: none.
+                # A completion then ends with the stub, which has no options.
         return (name if command else None), command, rest
 
     def invoke(self, ctx: Any) -> None:
-        """Run the command; what its function returns is no exit code."""
+        """Run the command, and drop its function's return value, which is not an exit code."""
         super().invoke(ctx)
 
 
 class CommandStub(TyperCommand):
-    """Stands for a plugin's command that is listed and not imported."""
+    """A plugin's command in a list, before it is imported."""
 
     def __init__(self, name: str, entry: Entry) -> None:
-        super().__init__(name, short_help=command_summary(entry), add_help_option=False)
+        super().__init__(name, short_help=summarise_command(entry), add_help_option=False)
 
 
 def build_command(entry: Entry) -> Any:
     """Import a plugin's command and build it: a group if its app has several commands.
 
     Raises:
-        PluginError: it does not import, is no Typer app, or is one that cannot be built.
+        PluginError: it cannot be imported or built, or is not a Typer app.
     """
     app = entry.load()
     try:
@@ -89,27 +89,35 @@ def build_command(entry: Entry) -> Any:
     return command
 
 
+def own_commands(context: typer.Context) -> set[str]:
+    """Return the names of ganzoo's own commands."""
+    return set(getattr(context.find_root().command, "commands", ()))
+
+
 def is_hidden(entry: Entry, own: Container[str]) -> bool:
-    """Tell whether a plugin's command has a name that ganzoo's own commands use."""
+    """Tell whether a plugin's command has the name of one of ganzoo's own commands."""
     return entry.kind == COMMAND and entry.name in own
 
 
-def command_summary(entry: Entry) -> str:
-    """Say in a line what a command does, and whose it is, without running its code."""
+def summarise_command(entry: Entry) -> str:
+    """Return a line that says what a command does and where it is from, without running its code.
+
+    It is the first line of its module's docstring.
+    """
     origin = f"{entry.package} {entry.version}"
     try:
-        words = ast.get_docstring(ast.parse(_read_source(entry.target.partition(":")[0]))) or ""
-    except Exception:  # what is broken is said when it is used
-        words = ""
-    if not words:
+        text = ast.get_docstring(ast.parse(_read_source(entry.target.partition(":")[0]))) or ""
+    except Exception:  # a broken command is reported when it is used
+        text = ""
+    if not text:
         return f"A command of {origin}."
-    return words.splitlines()[0] + ("" if entry.package == "ganzoo" else f" [{origin}]")
+    return text.splitlines()[0] + ("" if entry.package == "ganzoo" else f" [{origin}]")
 
 
 def _read_source(module: str) -> bytes:
-    # To find a module within a package, find_spec would import the package.
-    top, *within = module.split(".")
+    # find_spec imports the packages around a module, and must not here.
+    top, *submodules = module.split(".")
     spec: Any = importlib.util.find_spec(top)
-    for name in within:
+    for name in submodules:
         spec = PathFinder.find_spec(name, spec.submodule_search_locations)
     return Path(spec.origin).read_bytes()

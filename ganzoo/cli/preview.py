@@ -1,4 +1,4 @@
-"""A few samples in the terminal, in half blocks: two pixels to a character."""
+"""Samples in the terminal, drawn with half blocks: two pixels to a character."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 HALF_BLOCK = "\N{UPPER HALF BLOCK}"
 COLOURS = ("256", "truecolor")
 MIN_WIDTH, MIN_HEIGHT = 40, 16
-"""Columns and lines that a terminal must have."""
+"""Fewest columns and lines of a terminal that shows previews."""
 MAX_LINES = 12
-"""Lines of samples, at most."""
+"""Most lines of samples."""
 MAX_SAMPLES = 16
-"""Samples in a line, at most."""
+"""Most samples in a line."""
 
 
 def can_show(console: Console) -> bool:
-    """Tell whether a console is a terminal that shows pictures: colours, half blocks, and room."""
+    """Tell whether a console is a terminal with colours, half blocks and enough room."""
     return (
         console.is_terminal
         and not console.is_dumb_terminal
@@ -43,12 +43,12 @@ def can_show(console: Console) -> bool:
 
 
 class Preview:
-    """The first samples of a picture, as many as there is room for, to be printed by rich.
+    """A rich renderable: as many of a picture's first samples as there is room for.
 
     Args:
-        picture: uint8 ``(C, H, W)``; no more than is shown is kept of it.
-        layout: How it is laid out, as :func:`ganzoo.media.images.describe_layout` says.
-        rows: Rows that belong together: 2 where images lie above what they became.
+        picture: A uint8 picture ``(C, H, W)``; only what is shown is copied.
+        layout: Its layout, as by :func:`ganzoo.media.images.describe_layout`.
+        rows: Number of rows to show: 2 for sources and their translations.
     """
 
     def __init__(self, picture: Tensor, layout: str, rows: int = 1) -> None:
@@ -58,35 +58,41 @@ class Preview:
         self._cache: tuple[tuple[int, int], list[Segment]] | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
-        """Give the lines; none where nothing can be shown."""
+        """Yield the lines; none if nothing can be shown."""
         place = options.max_width, console.height
         if self._samples is None or not can_show(console):
             return
         if self._cache is None or self._cache[0] != place:
-            self._cache = place, list(_segments(self._pixels(*place)))
+            rows = _shrink_to_fit(self._samples, *place, self._plot)
+            self._cache = place, list(_segments(rows))
         yield from self._cache[1]
 
-    def _pixels(self, width: int, height: int) -> list[Tensor]:
-        """Return each row of samples, made small: ``(N, 2 * lines, width, 3)``."""
-        rows, _, _, high, wide = self._samples.shape
-        tall = 2 * max(1, min(MAX_LINES, height // 3) // rows)
-        broad = min(max(1, round(tall * wide / high)), width - 1)
-        count = max(1, width // (broad + 1))
-        return [_shrink(row[:count], (tall, broad), self._plot) for row in self._samples]
+
+def _shrink_to_fit(samples: Tensor, width: int, height: int, plot: bool) -> list[Tensor]:
+    """Shrink samples ``(rows, columns, C, H, W)`` to a terminal's width and height.
+
+    Returns:
+        For each row, the samples that fit: uint8 ``(N, 2 * lines, width, 3)``.
+    """
+    rows, _, _, sample_height, sample_width = samples.shape
+    tall = 2 * max(1, min(MAX_LINES, height // 3) // rows)
+    wide = min(max(1, round(tall * sample_width / sample_height)), width - 1)
+    count = max(1, width // (wide + 1))
+    return [_shrink(row[:count], (tall, wide), plot) for row in samples]
 
 
 def _shrink(samples: Tensor, size: tuple[int, int], plot: bool) -> Tensor:
     levels = samples.float()
-    if levels.shape[1] == 4:  # on black, as most terminals are
+    if levels.shape[1] == 4:  # on black, the background of most terminals
         levels = levels[:, :3] * (levels[:, 3:] / 255)
-    # Of a plot the darkest pixel counts: its points are small, and white would swallow them.
+    # Keep a plot's darkest pixels: averaged with white, its small points would vanish.
     levels = -F.adaptive_max_pool2d(-levels, size) if plot else F.adaptive_avg_pool2d(levels, size)
     return levels.round().byte().expand(-1, 3, -1, -1).permute(0, 2, 3, 1)
 
 
 def _segments(rows: list[Tensor]) -> Iterator[Segment]:
     for samples in rows:
-        # Each sample's lines of pairs: the pixel above, and the one below.
+        # Per sample, lines of pixel pairs: RGB of the upper and of the lower pixel.
         images = samples.unflatten(1, (-1, 2)).transpose(2, 3).flatten(3).tolist()
         for lines in zip(*images, strict=True):
             for line in lines:

@@ -1,4 +1,4 @@
-"""Progress on standard error: live lines in a terminal, plain lines elsewhere."""
+"""Progress on standard error: a live display in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_PREVIEWS = 1.0
 REFRESHES = 2
-"""Times a second that live lines are written: a preview has tens of kilobytes."""
+"""Refreshes of the live display per second; more cost too much, as a preview has tens of kB."""
 NETWORKS = ("discriminator", "generator")
 
 
 class _Bars:
-    """Bars in a terminal, which are gone when the block is left; none elsewhere."""
+    """Bars in a terminal that disappear at the end of the block; none elsewhere."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)
@@ -47,7 +47,7 @@ class _Bars:
 
 
 class ProgressBar(_Bars):
-    """Shows how far long work is; called with what is done, how much, and how much there is."""
+    """A bar for long work: a :data:`ganzoo.progress.Listener`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class ProgressBar(_Bars):
         self.last_note = time.monotonic()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Move a bar, which is gone when its work is done, or say a line now and then."""
+        """Move a bar, and remove it when its work is done; without bars, print a line at times."""
         if self.progress:
             if what not in self.tasks:
                 self.tasks[what] = self.progress.add_task(what, total=total, shown="left")
@@ -77,22 +77,22 @@ class ProgressObserver(ProgressBar, Observer):
         self.steps = 0
         self.first: tuple[float, int] = (time.monotonic(), 0)
         self.done = 0
-        """Steps that were done in this process."""
+        """Number of steps done in this process."""
         self.seconds = 0.0
-        """How long they took, with all that goes on around them."""
+        """Duration of these steps and everything between them."""
         self.row: dict[str, Any] = {}
-        """What was logged last."""
+        """The newest line of metrics."""
         self.warnings = 0
         self.rows_per_group = 1
-        """Rows of samples that belong together."""
+        """Rows of samples in the preview: 2 for sources and their translations."""
         self.picture: tuple[Tensor, str] | None = None
-        """The newest picture that is not shown yet, and its layout."""
+        """The newest picture if it has not been shown yet, and its layout."""
         self.last_preview = float("-inf")
 
     def on_start(self, run: Run, config: RunConfig, step: int) -> None:
-        """Say what is trained and where."""
-        going_on = f", from step {step}" if step else ""
-        note(f"{config.title}: {config.train.steps} steps in {run.path}{going_on}")
+        """Print what is trained, and where."""
+        start = f", from step {step}" if step else ""
+        note(f"{config.title}: {config.train.steps} steps in {run.path}{start}")
         self.steps = config.train.steps
         self.first = (time.monotonic(), step)
         self.last_note = self.first[0]
@@ -112,7 +112,7 @@ class ProgressObserver(ProgressBar, Observer):
             self.progress.update(self.task, completed=step)
 
     def on_log(self, row: dict[str, Any]) -> None:
-        """Show the losses: beside the bar, or as a line now and then."""
+        """Show the losses, above the bar or in a line from time to time."""
         self.row = row
         if self.progress:
             self.progress.update(self.task, shown=f"left  {_format_speed(row)}")
@@ -122,40 +122,35 @@ class ProgressObserver(ProgressBar, Observer):
             time.monotonic() - self.last_note >= SECONDS_BETWEEN_LINES or row["step"] == self.steps
         ):
             self.last_note = time.monotonic()
-            sums = (
+            parts = [
                 f"{network} {sum(terms.values()):.3f}" for network, terms in loss_terms(row).items()
-            )
-            shown = "  ".join(
-                [
-                    *sums,
-                    _format_speed(row),
-                    f"{format_duration(self._seconds_left(row['step']))} left",
-                ]
-            )
-            note(f"step {row['step']}/{self.steps}  {shown}")
+            ]
+            left = format_duration(self._seconds_left(row["step"]))
+            parts += [_format_speed(row), f"{left} left"]
+            note(f"step {row['step']}/{self.steps}  {'  '.join(parts)}")
 
     def on_picture(self, step: int, picture: Tensor, layout: str) -> None:
-        """Show the samples, where the terminal can, at most once a second."""
+        """Show the samples if the terminal can, at most once a second."""
         if self.progress:
             self.picture = picture, layout
             self._preview()
 
     def on_scores(self, rows: list[ScoreRow]) -> None:
-        """Show the scores of a snapshot, as a line that stays."""
-        found = "  ".join(f"{row.metric} {row.format_value()}" for row in rows)
-        note(f"step {rows[0].step}/{self.steps}  {found}")
+        """Print the scores of a snapshot."""
+        values = "  ".join(f"{row.metric} {row.format_value()}" for row in rows)
+        note(f"step {rows[0].step}/{self.steps}  {values}")
 
     def on_progress(self, what: str, done: int, total: int) -> None:
-        """Show how far other long work is, as long as it lasts."""
+        """Show the progress of other long work while it lasts."""
         self(what, done, total)
 
     def on_warning(self, message: str) -> None:
-        """Print a warning, which stays above what moves."""
+        """Print a warning above the live display."""
         self.warnings += 1
         note(f"warning: {message}")
 
     def __exit__(self, *failure: object) -> None:
-        """Leave the terminal as it was, but for the last samples of a run that came to its end."""
+        """Remove the live display, and print the last samples of a run that finished."""
         self.seconds = time.monotonic() - self.first[0]
         super().__exit__(*failure)
         if self.progress and not any(failure):
@@ -166,7 +161,8 @@ class ProgressObserver(ProgressBar, Observer):
 
     def _preview(self) -> None:
         now = time.monotonic()
-        if self.picture is None or now - self.last_preview < SECONDS_BETWEEN_PREVIEWS:
+        too_soon = now - self.last_preview < SECONDS_BETWEEN_PREVIEWS
+        if self.progress is None or self.picture is None or too_soon:
             return
         from ganzoo.cli.preview import Preview, can_show
 
@@ -180,7 +176,7 @@ class ProgressObserver(ProgressBar, Observer):
 
 
 class _LiveDisplay(Progress):
-    """Bars, above them the terms of each network's loss, and above these the newest samples."""
+    """The newest samples, the terms of each network's loss, and bars, from top to bottom."""
 
     losses: Mapping[str, Mapping[str, float]] | None = None
     preview: Preview | None = None
@@ -211,7 +207,7 @@ class _LiveDisplay(Progress):
 
 
 def loss_terms(row: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Return the terms of each network's loss, whose sum it is, in a line of metrics."""
+    """Return the terms of each network's loss, by name, from a line of metrics."""
     found: dict[str, dict[str, float]] = {network: {} for network in NETWORKS}
     for key, value in row.items():
         network, _, name = key.partition("/")
@@ -221,7 +217,7 @@ def loss_terms(row: Mapping[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def format_terms(terms: Mapping[str, float]) -> str:
-    """Write a loss as the sum of its terms."""
+    """Format a loss as the sum of its terms."""
     named = " + ".join(f"{escape_text(name)} {value:.3f}" for name, value in terms.items())
     return named if len(terms) == 1 else f"{sum(terms.values()):.3f} = {named}"
 

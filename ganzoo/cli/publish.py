@@ -26,7 +26,7 @@ def publish(
         list[str],
         typer.Argument(
             metavar="[RUN] REPO_ID",
-            help="A run or a model folder, by default the newest run under runs/, and the model's "
+            help="A run or a model folder (by default the newest run under runs/), and the model's "
             "name on the Hub, as user/name.",
         ),
     ],
@@ -34,64 +34,64 @@ def publish(
         bool, typer.Option("--private", help="Make the repository private.")
     ] = False,
     revision: Annotated[
-        str | None, typer.Option(metavar="TAG", help="A tag for what is published, such as v1.")
+        str | None, typer.Option(metavar="TAG", help="Tag for the published version, such as v1.")
     ] = None,
     license: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Licence of the model, such as cc-by-4.0; asked for in a terminal.",
+            help="Licence of the model, such as cc-by-4.0; you are asked for it in a terminal.",
         ),
     ] = None,
     card: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Text for the card, in place of the folder's or the repository's README.md.",
+            help="File with the card's text, instead of the folder's or the repository's "
+            "README.md.",
         ),
     ] = None,
     add: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="Another file to publish, as an export; repeatable."),
+        typer.Option(metavar="FILE", help="Also publish this file, such as an export; repeatable."),
     ] = None,
     space: Annotated[
         bool,
-        typer.Option("--space", help="Publish a Space of that name too: a page to play with it."),
+        typer.Option("--space", help="Also publish a Space of that name: a page to try the model."),
     ] = False,
     space_kind: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Kind of the Space, where packages bring several.",
+            help="Kind of Space, if packages provide several.",
             autocompletion=complete_names(SPACE),
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write the files of the Space there, and send nothing."),
+        typer.Option(metavar="DIR", help="Write the Space's files to this folder; send nothing."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List the files that would be published, and stop.")
+        bool, typer.Option("--dry-run", help="List the files to publish, and stop.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Publish a model on the Hugging Face Hub.
 
-    The files of the model are sent, by name, and nothing else of the run's folder. Log in first,
-    by 'hf auth login' or HF_TOKEN.
+    Only the model's files are sent, and nothing else from the run's folder. Log in first, with
+    'hf auth login' or HF_TOKEN.
     """
     if len(names) > 2:
-        raise InputError(f"name a run and user/name, and no more: {' '.join(names)}")
-    if len(names) == 1 and Path(names[0]).exists():  # the newest run is not what is meant
-        raise InputError(f"{names[0]} is here: name the model on the Hub too, as user/name")
+        raise InputError(f"give a run and user/name, and nothing else: {' '.join(names)}")
+    if len(names) == 1 and Path(names[0]).exists():  # a run, and not the name of the newest one
+        raise InputError(f"{names[0]} is a local path: add the model's name on the Hub, user/name")
     kind = space_kind or space
     if out is not None:
         if not kind:
-            raise InputError("--out is where the files of a --space are written")
+            raise InputError("--out writes the files of a Space: add --space")
         if dry_run or private or revision or card or add:
             raise InputError(
-                "with --out nothing is sent: leave --dry-run, --private, --revision, --card and "
-                "--add away"
+                "--out sends nothing: drop --dry-run, --private, --revision, --card and --add"
             )
         model = names[0] if len(names) == 2 else None
         _write_space(model, names[-1], out, kind, license, as_json)
@@ -128,7 +128,7 @@ def _write_space(
         print_json({"model": repo, "files": [str(file) for file in files]})
     else:
         print(folder)
-        note("nothing was sent; these are the files of a Space")
+        note("nothing was sent; the folder holds the Space's files")
 
 
 def _warn(message: str) -> None:
@@ -136,9 +136,9 @@ def _warn(message: str) -> None:
 
 
 def _ask_licence() -> str | None:
-    """Ask for the licence; nothing may be assumed about it."""
+    """Ask for the licence, which has no default."""
     answer = typer.prompt(
-        "Licence of the model, such as cc-by-4.0 or mit (empty: as the card has it, or none)",
+        "Licence of the model, such as cc-by-4.0 or mit (empty: the card's licence, or none)",
         default="",
         show_default=False,
         err=True,
@@ -165,18 +165,18 @@ def _print_publication(found: Publication) -> None:
     if found.commit is None:
         _print_files(found)
         note(
-            f"nothing was sent; this is what {found.repo} would get, and in its card whatever "
-            "text a person wrote there"
+            f"nothing was sent; {found.repo} would get these files, and its card would keep text "
+            "that people wrote"
         )
         if found.space is not None:
             _print_files(found.space)
-            note("and this its Space, whose page will name the commit of the model")
+            note("its Space would get these files; its page will name the model's commit")
         return
     print(found.url)
     note(f"{_state(found)}{f', tag {found.tag}' if found.tag else ''}")
     if found.space is not None:
         print(found.space.url)
-        note(f"its Space {_state(found.space)}; a new one takes some minutes to start")
+        note(f"its Space: {_state(found.space)}; a new Space takes some minutes to start")
     reference = f"{found.repo}@{found.tag or found.commit}"
     note(f'next: ganzoo sample {reference}   ganzoo.load("{reference}")')
 
@@ -184,10 +184,10 @@ def _print_publication(found: Publication) -> None:
 def _print_files(found: Publication) -> None:
     print_table(
         ("file", "bytes", "sha256"),
-        [(name, str(one.size), one.sha256) for name, one in found.files.items()],
+        [(name, str(record.size), record.sha256) for name, record in found.files.items()],
     )
 
 
 def _state(found: Publication) -> str:
-    state = "published" if found.changed else "was there already, nothing changed"
+    state = "published" if found.changed else "already up to date"
     return f"{state}: commit {found.commit}"

@@ -1,4 +1,4 @@
-"""What is said at the end of a training: what came of it, and what to type next."""
+"""The summary of a finished run, and the commands to try next."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ganzoo.runs.scores import ScoreRow
 
 OPTIONAL_COMMANDS = ("report",)
-"""Commands that a package may bring, to be followed by a run."""
+"""Commands that take a run and are suggested if a package provides them."""
 
 
 def summarise(
@@ -28,22 +28,22 @@ def summarise(
     best: list[ScoreRow],
     observer: ProgressObserver,
 ) -> None:
-    """Print a table of a finished run on standard error, which ends with the commands to type.
+    """Print a table about a finished run on standard error, ending with commands to type next.
 
     Args:
         run: The run.
         config: Its configuration.
-        last: Scores of its last step, if it was judged.
-        best: Scores of its best snapshot, likewise.
-        observer: What watched it in this process.
+        last: Scores of its last step; empty if it has none.
+        best: Scores of its best snapshot; empty if it has none.
+        observer: Its observer in this process.
     """
-    table = list(_lines(run, config, last, best, observer))
-    width = max(len(word) for word, _ in table)
-    for word, text in table:
-        note(f"{word:{width}}  {text}")
+    table = list(_rows(run, config, last, best, observer))
+    width = max(len(key) for key, _ in table)
+    for key, text in table:
+        note(f"{key:{width}}  {text}")
 
 
-def _lines(
+def _rows(
     run: Run,
     config: RunConfig,
     last: list[ScoreRow],
@@ -55,19 +55,19 @@ def _lines(
     yield "steps", f"{train.steps} of batch size {train.batch_size}, seed {train.seed}"
     if observer.done:
         seen = observer.done * train.n_critic * train.batch_size
-        here = "" if observer.done == train.steps else f" for the last {observer.done}"
+        part = "" if observer.done == train.steps else f" for the last {observer.done}"
         speed = f"{seen / observer.seconds:.0f} images/s"
-        yield "time", f"{format_duration(observer.seconds)}{here}, {speed}"
+        yield "time", f"{format_duration(observer.seconds)}{part}, {speed}"
     for network, terms in loss_terms(observer.row).items():
         if terms:
             yield network, format_terms(terms)
     if observer.warnings:
         yield "warnings", f"{observer.warnings}, above"
     yield "samples", str(run.model / "samples.png")
-    for word, scores, folder in (("last", last, run.model), ("best", best, run.best)):
+    for key, scores, folder in (("last", last, run.model), ("best", best, run.best)):
         if scores:
-            found = ", ".join(f"{row.metric} {row.format_value()}" for row in scores)
-            yield word, f"{found} at step {scores[0].step} ({folder})"
+            values = ", ".join(f"{row.metric} {row.format_value()}" for row in scores)
+            yield key, f"{values} at step {scores[0].step} ({folder})"
     first, *more = _next_commands(run, config)
     yield "next", first
     yield from (("", command) for command in more)

@@ -16,6 +16,7 @@ from ganzoo.cli.common import (
     Settings,
     TrainCommand,
     TrainingData,
+    TrainOption,
     complete_names,
     gather_settings,
     print_json,
@@ -52,34 +53,34 @@ def train(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Start from the networks of a run, a model folder, or user/name of the Hub; what "
-            "is not given is the model's.",
+            help="Start from the networks of a run, a model folder, or user/name on the Hub; other "
+            "parts default to the model's.",
         ),
     ] = None,
     tracker: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="What follows the run beside its own files; repeatable.",
+            help="Also send metrics to this tracker; repeatable.",
             autocompletion=complete_names(TRACKER),
         ),
     ] = None,
-    steps: Annotated[int | None, typer.Option()] = None,
-    batch_size: Annotated[int | None, typer.Option()] = None,
-    seed: Annotated[int | None, typer.Option()] = None,
-    device: Annotated[str | None, typer.Option()] = None,
+    steps: TrainOption = None,
+    batch_size: TrainOption = None,
+    seed: TrainOption = None,
+    device: TrainOption = None,
     precision: Precision = None,
     compile: Compile = None,
-    checkpoint_every: Annotated[int | None, typer.Option()] = None,
-    sample_every: Annotated[int | None, typer.Option()] = None,
-    eval_every: Annotated[int | None, typer.Option()] = None,
+    checkpoint_every: TrainOption = None,
+    sample_every: TrainOption = None,
+    eval_every: TrainOption = None,
     settings: Settings = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The run's folder; by default under runs/.")
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Go on with a run; nothing else need be given."),
+        typer.Option(metavar="DIR", help="Continue a run; no other option is needed."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the resolved configuration and stop.")
@@ -88,27 +89,27 @@ def train(
 ) -> None:
     """Train a GAN.
 
-    Options of the parts are set by --set arch.KEY=VALUE, loss.KEY=VALUE, data.KEY=VALUE,
+    Set the options of its parts with --set arch.KEY=VALUE, loss.KEY=VALUE, data.KEY=VALUE,
     train.KEY=VALUE, augment.NAME.KEY=VALUE and tracker.NAME.KEY=VALUE; 'ganzoo show NAME' lists
     them.
 
-    For small data, --set train.augment=NAME,NAME augments all that the discriminator sees;
-    'ganzoo list augmentations' has the names.
+    For small data, --set train.augment=NAME,NAME augments everything that the discriminator sees;
+    'ganzoo list augmentations' lists the names.
     """
     given = gather_settings(settings, context.params, image_size)
     if resume is not None:
         if out is not None or dry_run:
-            raise InputError("--resume goes on in its own folder: leave --out and --dry-run away")
+            raise InputError("--resume continues in the run's own folder: drop --out and --dry-run")
         if init is not None:
-            raise InputError("--resume goes on with what the run began with: leave --init away")
+            raise InputError("--resume continues from the run's own weights: drop --init")
         if tracker:
-            raise InputError("--resume goes on with the run's own trackers: leave --tracker away")
-        from ganzoo.api import resume as go_on
+            raise InputError("--resume continues with the run's own trackers: drop --tracker")
+        from ganzoo.api import resume as continue_run
 
         names = {"architecture": architecture, "loss": loss, "data": data}
         changes = {name: value for name, value in names.items() if value is not None}
         with _prepare_process() as observer:
-            run = go_on(resume, {**changes, **given}, observer)
+            run = continue_run(resume, {**changes, **given}, observer)
         _finish(run, as_json, observer)
         return
     from ganzoo.api import build_config, start
@@ -128,7 +129,7 @@ def train(
 
 
 def _prepare_process() -> ProgressObserver:
-    """Make this process ready to train, and return what shows how it goes."""
+    """Prepare this process for training, and return the observer that shows its progress."""
     from ganzoo.cli.progress import ProgressObserver
 
     keep_freed_memory()

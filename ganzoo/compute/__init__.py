@@ -1,1 +1,1 @@
-"""Devices, memory, seeds, compilation and fp16's loss scale."""
+"""Computing: devices, memory limits, seeds, compilation and the loss scale of fp16."""

@@ -1,4 +1,4 @@
-"""Where to compute."""
+"""Devices and their arithmetic: half precision, TF32, and whether bfloat16 works."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,9 +20,9 @@ from ganzoo.storage.cache import get_or_make_tensors
 
 DEVICE_KINDS = ("cpu", "cuda", "mps")
 HALF_TYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""The type of arithmetic in half precision, by the name of the precision."""
+"""Types of half-precision arithmetic, by the name of the precision."""
 CPU_INFO_FILE = Path("/proc/cpuinfo")
-"""Where Linux tells what its processors are called."""
+"""Where Linux names its processors."""
 BF16_PROBE = """
 import torch
 from torch import nn
@@ -37,21 +38,20 @@ for layer, shape in (
         made = layer.to(memory_format=memory)(torch.randn(shape).to(memory_format=memory))
     made.float().square().mean().backward()
 """
-"""What a processor must survive to be trusted with bfloat16."""
+"""A program that crashes on processors that cannot be trusted with bfloat16."""
 
 
 def resolve_device(name: str) -> torch.device:
-    """Turn ``auto`` or a device's name into a device that is there.
+    """Return the device with a name, or the best one for ``auto``.
 
-    Of several processes on a machine each has a GPU of its own, unless one is named by number.
+    Each of several processes on a machine gets a GPU of its own, unless you name one by number.
 
     Raises:
         InputError: the name is unknown, or the machine has no such device.
     """
     if name == "auto":
-        available = torch.accelerator.current_accelerator(check_available=True)
-        usable = available is not None and available.type in DEVICE_KINDS
-        name = available.type if usable else "cpu"
+        found = torch.accelerator.current_accelerator(check_available=True)
+        name = "cpu" if found is None or found.type not in DEVICE_KINDS else found.type
         if local_rank() is None or name != "cuda":
             return torch.device(name)
     if name == "cuda" and (own := local_rank()) is not None:
@@ -67,7 +67,7 @@ def resolve_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):  # torch's own words run to hundreds of them
+    except (RuntimeError, AssertionError):  # torch's own message has hundreds of words
         raise InputError(f"this machine has no device '{name}'; choose auto or cpu") from None
     return device
 
@@ -75,7 +75,12 @@ def resolve_device(name: str) -> torch.device:
 def half_precision(
     device: torch.device, half: torch.dtype | None
 ) -> AbstractContextManager[object]:
-    """Compute what torch holds to be safe in half precision while the block lasts, if asked to."""
+    """Compute within the block in half precision where torch considers it safe.
+
+    Args:
+        device: The device that computes.
+        half: The half-precision type; None changes nothing.
+    """
     return nullcontext() if half is None else torch.autocast(device.type, half)
 
 
@@ -83,18 +88,19 @@ def half_precision(
 def arithmetic(
     device: torch.device, half: torch.dtype | None = None, *, tf32: bool = True
 ) -> Iterator[None]:
-    """Have torch compute as it is asked to while the block lasts, the backward pass too.
+    """Set torch's arithmetic within the block, for the backward pass as well.
 
     Args:
-        device: What computes.
-        half: The type of half precision that is used, if any. On a CPU torch's own kernels, which
-            are slower, take the place of oneDNN's in fp16, whose gradients oneDNN takes a hundred
-            times as long for, and in bf16 where oneDNN is not sound: see :func:`is_bf16_safe`.
-        tf32: Whether a GPU may compute convolutions and products of fp32 in TF32.
+        device: The device that computes.
+        half: The half-precision type in use, if any. On a CPU, oneDNN is off in fp16, because its
+            fp16 gradients take a hundred times as long as those of torch's own kernels. In bf16 it
+            is off where it crashes: see :func:`is_bf16_safe`.
+        tf32: Whether a GPU may compute fp32 convolutions and matrix products in TF32.
     """
     if half is None and device.type != "cuda":
-        yield  # to set what is as it should be takes as long as a small layer
+        yield  # the defaults are right, and setting them takes as long as a small layer
         return
+    mkldnn: Any
     mkldnn, matmul, cudnn = torch.backends.mkldnn, torch.backends.cuda.matmul, torch.backends.cudnn
     before = mkldnn.enabled, matmul.allow_tf32, cudnn.allow_tf32
     if half is not None and device.type == "cpu":
@@ -109,10 +115,10 @@ def arithmetic(
 
 @functools.cache
 def is_bf16_safe() -> bool:
-    """Tell whether oneDNN's bfloat16 works on this processor, as a process of its own tries it.
+    """Tell whether oneDNN's bfloat16 works on this processor; a child process tries it out.
 
-    Its transposed convolutions (3.13) were seen to end processes by an illegal instruction on
-    machines whose processors say that they have AMX. What was found is kept in the cache.
+    The transposed convolutions of oneDNN 3.13 can end a process with an illegal instruction if the
+    processor claims to have AMX. The result is kept in the cache.
     """
     key = {
         "torch": torch.__version__,
@@ -125,7 +131,7 @@ def is_bf16_safe() -> bool:
 
 
 def _can_run(program: str) -> bool:
-    """Tell whether a Python program comes to its end."""
+    """Tell whether a Python program exits without an error."""
     try:
         tried = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=300)
     except (OSError, subprocess.TimeoutExpired):
@@ -134,7 +140,7 @@ def _can_run(program: str) -> bool:
 
 
 def processor_name() -> str:
-    """Return what this machine's processor is called."""
+    """Return the name of this machine's processor."""
     try:
         for line in CPU_INFO_FILE.read_text().splitlines():
             key, _, value = line.partition(":")

@@ -1,7 +1,7 @@
-"""A limit on memory, asked before anything large is allocated, and memory that is used again.
+"""A limit on memory, checked before large allocations, and reuse of freed memory.
 
-Files from anywhere say how large networks and samples are to be. What would not fit is refused
-first: a system that runs out of memory may end other programs.
+Untrusted files decide how large networks and samples are. What does not fit is refused before it is
+allocated, because a system without memory may end other programs.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ MALLOC_SETTINGS = {
     "M_TRIM_THRESHOLD": (-1, 2**31 - 1),
     "M_TOP_PAD": (-2, 1 << 28),
 }
-"""Settings of glibc's ``mallopt``, as numbers of its interface, by which freed memory is kept."""
+"""Settings of glibc's ``mallopt`` that keep freed memory: parameter and value by name."""
 
 
 def limit() -> int:
-    """Return how many bytes may be asked for: ``GANZOO_MEMORY`` GiB, or the machine's memory.
+    """Return the limit in bytes: ``GANZOO_MEMORY`` GiB, or else the machine's memory.
 
     Raises:
-        InputError: the variable is no positive number.
+        InputError: the variable is not a positive number.
     """
     text = os.environ.get(VARIABLE)
     if text:
@@ -46,14 +46,14 @@ def limit() -> int:
 
 
 def require(size: int, what: str) -> None:
-    """Refuse what does not fit into memory.
+    """Refuse an allocation that does not fit into memory.
 
     Args:
-        size: Bytes that it takes.
-        what: What takes them, as the message begins.
+        size: Its size in bytes.
+        what: What needs the memory; the message begins with it.
 
     Raises:
-        InputError: they are more than :func:`limit`.
+        InputError: the size is above :func:`limit`.
     """
     if size > (most := limit()):
         raise InputError(
@@ -63,16 +63,16 @@ def require(size: int, what: str) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Have this process keep the memory that it frees, where the C library is glibc.
+    """Make this process keep the memory that it frees, if its C library is glibc.
 
-    By default glibc gives large tensors back to the system when they are freed. A step of a
-    training then fetches the same memory anew, page by page, which the system fills with zeros
-    first. It is for processes that train and do little else: they stay as large as they once were.
-    Whoever sets ``MALLOC_`` variables has chosen, and nothing is changed.
+    By default, glibc returns large freed tensors to the system. Each training step then fetches the
+    same memory again, page by page, and the system fills it with zeros first. This is for processes
+    that mainly train, because they never become smaller. Nothing changes if you set ``MALLOC_``
+    variables yourself.
     """
     if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
         return
-    import ctypes  # no command but those that train has a use for it
+    import ctypes  # only commands that train need it
 
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -1,7 +1,7 @@
-"""Randomness as a function of a seed and a place, with no state to save.
+"""Random numbers as a function of a seed and a place, with no state to save.
 
-Everything that training draws for step *s* comes from ``(seed, s)`` alone, so that a resumed run
-draws what an uninterrupted one would have drawn.
+All random numbers of training step *s* depend only on ``(seed, s)``, so that a resumed run draws
+the same numbers as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ def make_rng(seed: int, *place: int | str, device: torch.device | str = "cpu") -
 def seed_everything(device: torch.device, seed: int) -> None:
     """Seed torch's global generators of the CPU and of a device.
 
-    ``torch.manual_seed`` goes through every kind of device that there might be, each time with a
-    look at who called it.
+    ``torch.manual_seed`` is slower: it seeds every kind of device, and looks up its caller.
     """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
@@ -38,9 +37,10 @@ def seed_everything(device: torch.device, seed: int) -> None:
 
 
 def preserve_rng_state() -> AbstractContextManager[None]:
-    """Put torch's global random state back as it was when the block ends.
+    """Restore torch's global random state at the end of the block.
 
-    That of the CPU and of the current GPU; torch would warn of the others, which are not used.
+    That is the state of the CPU and of the current GPU. Other GPUs are not used, and torch would
+    warn about them.
     """
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     return torch.random.fork_rng(devices)

@@ -1,10 +1,13 @@
-"""What is known of a process that failed, and how an error goes from one process to another."""
+"""Errors on their way from one process to the others."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from ganzoo.errors import Diverged, GanzooError, InputError, first_line
+
+SHARED_KINDS = {kind.__name__: kind for kind in (Diverged, InputError, GanzooError)}
+"""Errors that all processes may raise alike, the most special first."""
 
 
 class PeerFailed(GanzooError):
@@ -33,20 +36,16 @@ class Failure:
         return cls(rank, message_of(error), getattr(error, "exit_code", 1))
 
     def describe(self, advice: str) -> str:
-        """Say who failed, why, and what to do."""
-        said = self.message if self.rank is None else f"rank {self.rank}: {self.message}"
-        return f"{said}; {advice}" if advice and advice not in said else said
-
-    def as_json(self) -> dict[str, str | int | None]:
-        """Return the fields by name."""
-        return asdict(self)
+        """Say which process failed, why, and what to do."""
+        text = self.message if self.rank is None else f"rank {self.rank}: {self.message}"
+        return f"{text}; {advice}" if advice and advice not in text else text
 
 
 LOST_STORE = Failure(None, "the process, or the machine, by which the others are reached is gone")
 
 
 def message_of(error: BaseException) -> str:
-    """Say in a line what an error is."""
+    """Return an error's message as one line."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     if isinstance(error, GanzooError):
@@ -55,24 +54,21 @@ def message_of(error: BaseException) -> str:
 
 
 def is_consequence(error: BaseException) -> bool:
-    """Tell whether an error is that of an exchange, some of which torch itself makes."""
+    """Tell whether an error is that of an exchange, some of which torch itself raises."""
     if isinstance(error, CommunicationFailed):
         return True
-    words = str(error)
-    return isinstance(error, RuntimeError) and any(word in words for word in ("gloo", "NCCL"))
-
-
-_KINDS = {kind.__name__: kind for kind in (Diverged, InputError, GanzooError)}
+    text = str(error)
+    return isinstance(error, RuntimeError) and ("gloo" in text or "NCCL" in text)
 
 
 def error_to_json(error: Exception) -> dict[str, str]:
-    """Return an error as JSON, for the other processes to raise."""
+    """Return an error as JSON, for all processes to raise."""
     if not isinstance(error, GanzooError):
         return {"kind": GanzooError.__name__, "message": message_of(error)}
-    kind = next(name for name, kind in _KINDS.items() if isinstance(error, kind))
+    kind = next(name for name, kind in SHARED_KINDS.items() if isinstance(error, kind))
     return {"kind": kind, "message": str(error)}
 
 
-def error_from_json(found: dict[str, str]) -> GanzooError:
-    """Return the error that another process has described."""
-    return _KINDS[found["kind"]](found["message"])
+def error_from_json(described: dict[str, str]) -> GanzooError:
+    """Return the error that a process has described."""
+    return SHARED_KINDS[described["kind"]](described["message"])

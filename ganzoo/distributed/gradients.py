@@ -1,4 +1,4 @@
-"""Gradients that are averaged over the processes, and the two words that travel with them."""
+"""Averaging of gradients over the processes, and of two signs that travel with them."""
 
 from __future__ import annotations
 
@@ -16,33 +16,34 @@ if TYPE_CHECKING:
     from ganzoo.distributed.collectives import Collectives
 
 LAG = 2
-"""Steps after which a GPU's word on stopping is read: by then it is there, and nobody waits."""
+"""Steps after which the signs are read from a GPU: by then they are there, and nobody waits."""
 HASH_PRIMES = 4093, 4091
-"""Small primes: sums of their remainders stay exact in float32."""
-
-Hashes = tuple[float, float]
+"""Small primes: sums of remainders stay exact in float32."""
 
 
 class GradientAverager:
-    """Averages gradients by one exchange, which carries two words more.
+    """Averages gradients by one exchange, which carries two signs as well.
 
-    These are whether a process was asked to stop, and which parameters it has gradients of: the
-    exchange has the same length whatever they are, so that a difference hangs nobody.
+    One is whether a process was asked to stop. It travels with the gradients because all processes
+    must stop after the same step, and on GPUs nobody may wait to agree on one. The other is a hash
+    of which parameters have gradients: processes that differ in these would average gradients of
+    different parameters, and no library would tell. The length of the exchange depends on neither,
+    so that a difference cannot hang it.
     """
 
-    def __init__(self, exchange: Collectives, world: int) -> None:
-        self._collectives = exchange
+    def __init__(self, collectives: Collectives, world: int) -> None:
+        self._collectives = collectives
         self._world = world
-        self._signs: dict[tuple[bool, float, float], Tensor] = {}
-        self._sent: list[tuple[Tensor, torch.cuda.Event, Hashes]] = []
-        self._steps: deque[list[tuple[Tensor, torch.cuda.Event, Hashes]]] = deque()
+        self._signs: dict[tuple[float, ...], Tensor] = {}
+        self._steps: deque[list[tuple[Tensor, torch.cuda.Event, tuple[float, ...]]]] = deque([[]])
+        """What was sent in this step, the last one, and in earlier ones; on a GPU alone."""
         self._stop = False
 
     def average(self, parameters: Iterable[nn.Parameter], asked_to_stop: bool) -> None:
         """Replace gradients by their means over the processes.
 
         Raises:
-            GanzooError: they are not gradients of the same parameters.
+            GanzooError: the processes have gradients of different parameters.
         """
         import torch
 
@@ -52,54 +53,54 @@ class GradientAverager:
             each.new_zeros(each.numel()) if each.grad is None else each.grad.reshape(-1)
             for each in learning
         ]
-        signs, hashes = self._build_signs(present, asked_to_stop)
+        known = zlib.crc32(bytes(present))
+        hashes = tuple(float(known % prime) for prime in HASH_PRIMES)
+        signs = self._build_signs((float(asked_to_stop), *hashes))
         flat = torch.cat([*parts, signs])
         self._collectives.all_reduce(flat)
         *means, signs = flat.div_(self._world).split([*map(len, parts), len(signs)])
         for each, mean in zip(learning, means, strict=True):
             if each.grad is not None:
                 each.grad.copy_(mean.view_as(each.grad))
-        self._queue_signs(signs, hashes)
+        if signs.is_cuda:
+            self._fetch_signs(signs, hashes)
+        else:
+            self._read_signs(signs, hashes)
 
     def should_stop(self) -> bool:
-        """Tell what the exchanges of a step said: of this one, or on a GPU of an earlier one."""
+        """Tell whether a process was asked to stop in this step, or on a GPU in an earlier one."""
         if self._collectives.device.type == "cuda":
-            self._steps.append(self._sent)
-            self._sent = []
-            if len(self._steps) > LAG:
-                for host, event, hashes in self._steps.popleft():
+            self._steps.append([])
+            if len(self._steps) > LAG + 1:
+                for signs, event, hashes in self._steps.popleft():
                     event.synchronize()
-                    self._read_signs(host, hashes)
+                    self._read_signs(signs, hashes)
         return self._stop
 
-    def _build_signs(self, present: tuple[bool, ...], asked_to_stop: bool) -> tuple[Tensor, Hashes]:
+    def _build_signs(self, signs: tuple[float, ...]) -> Tensor:
+        """Return signs on the device, where they are kept: copying them there would wait for it."""
         import torch
 
-        known = zlib.crc32(bytes(present))
-        hashes = tuple(float(known % prime) for prime in HASH_PRIMES)
-        key = (asked_to_stop, *hashes)
-        if key not in self._signs:
+        if signs not in self._signs:
             device = self._collectives.device
-            self._signs[key] = torch.tensor(key, dtype=torch.float32, device=device)
-        return self._signs[key], hashes
+            self._signs[signs] = torch.tensor(signs, dtype=torch.float32, device=device)
+        return self._signs[signs]
 
-    def _queue_signs(self, signs: Tensor, hashes: Hashes) -> None:
+    def _fetch_signs(self, signs: Tensor, hashes: tuple[float, ...]) -> None:
+        """Have signs copied from a GPU, to be read when they have arrived."""
         import torch
 
-        if signs.device.type != "cuda":
-            self._read_signs(signs, hashes)
-            return
         host = torch.empty(len(signs), dtype=signs.dtype, pin_memory=True)
         host.copy_(signs, non_blocking=True)
         event = torch.cuda.Event()
         event.record()
-        self._sent.append((host, event, hashes))
+        self._steps[-1].append((host, event, hashes))
 
-    def _read_signs(self, signs: Tensor, hashes: Hashes) -> None:
-        wish, *theirs = signs.tolist()
+    def _read_signs(self, signs: Tensor, hashes: tuple[float, ...]) -> None:
+        stop, *theirs = signs.tolist()
         if tuple(theirs) != hashes:
             raise GanzooError(
-                "the processes have gradients of other parameters: a network that leaves some of "
-                "its parameters out for some batches cannot be trained by several processes"
+                "the processes have gradients of different parameters: a network that does not "
+                "use all of its parameters in every batch cannot be trained by several processes"
             )
-        self._stop = self._stop or wish > 0
+        self._stop = self._stop or stop > 0

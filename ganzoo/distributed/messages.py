@@ -1,4 +1,8 @@
-"""Messages for all processes, as JSON by name in the store by which they met."""
+"""Messages between processes, as JSON in their store.
+
+Torch's object collectives are no substitute. They need a process group before there is a device,
+wait for a GPU under NCCL, unpickle what arrives, and time out while one process works for hours.
+"""
 
 from __future__ import annotations
 
@@ -16,45 +20,45 @@ if TYPE_CHECKING:
 
 
 class MessageBoard:
-    """What processes tell each other.
+    """Messages by name, which every process can read.
 
     Args:
-        store: Where it is written.
-        failed: Tells whether one of them has failed, so that nobody waits for it.
+        store: Holds the messages.
+        has_failed: Tells whether a process has failed, so that nobody waits for it.
     """
 
-    def __init__(self, store: Store, failed: Callable[[], bool]) -> None:
+    def __init__(self, store: Store, has_failed: Callable[[], bool]) -> None:
         self._store = store
-        self._failed = failed
+        self._has_failed = has_failed
 
-    def put(self, name: str, value: Any) -> None:
-        """Tell the others something.
+    def put(self, name: str, message: Any) -> None:
+        """Leave a message for the others.
 
         Raises:
-            Broken: they cannot be reached.
+            CommunicationFailed: they cannot be reached.
         """
-        with _reaching():
-            self._store.set(name, json.dumps(value))
+        with _explain_lost_store():
+            self._store.set(name, json.dumps(message))
 
     def wait_for(self, name: str) -> Any:
-        """Wait for what another process tells, for as long as it lives.
+        """Wait for a message of another process, for as long as that lives.
 
         Raises:
-            Broken: it has failed, or cannot be reached.
+            CommunicationFailed: it has failed, or cannot be reached.
         """
         pause = 0.001
         while True:
-            with _reaching():
+            with _explain_lost_store():
                 if self._store.check([name]):
                     return json.loads(self._store.get(name))
-            if self._failed():
+            if self._has_failed():
                 raise CommunicationFailed("another process has failed")
             time.sleep(pause)
             pause = min(2 * pause, 0.05)
 
 
 @contextmanager
-def _reaching() -> Iterator[None]:
+def _explain_lost_store() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:

@@ -1,54 +1,55 @@
-"""How a process that worked with others ends, and which of them says why."""
+"""The end of a process that worked with others: what it prints, and how it exits."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from ganzoo.distributed import is_first
-from ganzoo.distributed.rendezvous import rank_and_world
-
-Verdict = Callable[[str], str | None]
-"""From what a process that is alone would say to what this one says, if it says anything."""
+from ganzoo.distributed.environment import is_first, rank_and_world
+from ganzoo.errors import InputError
 
 
 @dataclass
 class _Ending:
-    """How this process leaves the others that it worked with last."""
+    """What the team that this process left last has decided for it."""
 
-    verdict: Verdict | None = None
-    failed: bool = False
+    is_decided: bool = False
+    prefix: str | None = None
+    """What stands before the message that this process prints; None if another one prints it."""
+    has_failed: bool = False
 
 
-_last = _Ending()
+_ending = _Ending()
+
+
+def decide(prefix: str | None, *, failed: bool = False) -> None:
+    """Decide how this process ends.
+
+    Args:
+        prefix: What stands before its message, such as ``rank 1: ``; None if it prints none.
+        failed: Whether the processes have not come to an end together.
+    """
+    _ending.is_decided, _ending.prefix, _ending.has_failed = True, prefix, failed
 
 
 def reset() -> None:
-    """Forget what is known of an earlier end: this process works with others again."""
-    _last.verdict, _last.failed = None, False
-
-
-def set_verdict(verdict: Verdict) -> None:
-    """Decide what this process says of its end."""
-    _last.verdict = verdict
-
-
-def mark_failed() -> None:
-    """Note that the processes have not come to an end together."""
-    _last.failed = True
+    """Forget an earlier end: this process joins a team again."""
+    _ending.is_decided, _ending.has_failed = False, False
 
 
 def choose_message(message: str) -> str | None:
-    """Return what this process should say of how it ended: None if another one speaks.
+    """Return what this process prints of how it ended; None if another process prints it.
 
     Args:
-        message: What a process that is alone would say.
+        message: What a single process would print.
     """
-    if _last.verdict is not None:
-        return _last.verdict(message)
-    return message if is_first() else None
+    if _ending.is_decided:
+        return None if _ending.prefix is None else _ending.prefix + message
+    try:
+        return message if is_first() else None
+    except InputError:  # it does not know its rank, and may be about to say so
+        return message
 
 
 def quieten() -> None:
@@ -58,11 +59,11 @@ def quieten() -> None:
 
 
 def end_process(code: int) -> None:
-    """End this process at once if another one it worked with has failed.
+    """Exit at once if another process has failed.
 
-    What torch still has open to that one may hang or abort the interpreter when it closes.
+    Connections that torch still has open to that one may hang or abort the interpreter as it ends.
     """
-    if _last.failed:
+    if _ending.has_failed:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -1,7 +1,9 @@
-"""Several processes, as one of them sees them: what they do together, and how they part."""
+"""Several processes, as one of them sees them: their common work, and how they part."""
 
 from __future__ import annotations
 
+import itertools
+import os
 import signal
 import threading
 import time
@@ -10,8 +12,9 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.distributed import Found, Item, Processes, State, local_rank, shutdown
+from ganzoo.distributed import shutdown
 from ganzoo.distributed.collectives import Collectives
+from ganzoo.distributed.environment import local_rank, machine_name
 from ganzoo.distributed.failures import (
     Failure,
     PeerFailed,
@@ -21,14 +24,18 @@ from ganzoo.distributed.failures import (
     message_of,
 )
 from ganzoo.distributed.gradients import GradientAverager
-from ganzoo.distributed.heartbeat import BEAT, Heartbeat, exchange_timeout
+from ganzoo.distributed.heartbeat import BEAT, EXIT_GRACE, Heartbeat, exchange_timeout
 from ganzoo.distributed.messages import MessageBoard
-from ganzoo.distributed.rendezvous import PATIENCE, PeersUnreachable, Rendezvous, machine_name
+from ganzoo.distributed.processes import Found, Item, Processes, State
+from ganzoo.distributed.rendezvous import PATIENCE, PeersUnreachable, meet
 from ganzoo.errors import Diverged, InputError, Interrupted
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
+
+Outline = tuple[str, list[int]]
+"""Type and shape of a tensor, as JSON has them."""
 
 
 class Team(Processes):
@@ -40,18 +47,18 @@ class Team(Processes):
         shutdown.reset()
         self._timeout = exchange_timeout()
         try:
-            self._rendezvous = Rendezvous.hold(rank, world)
+            store, self._group_store = meet(rank, world)
         except PeersUnreachable:
-            shutdown.set_verdict(lambda message: message)  # nobody else can say it
+            shutdown.decide("")  # nobody else can say it
             raise
-        store, self._collectives = self._rendezvous.store, Collectives(rank, world)
+        self._collectives = Collectives(rank, world)
         self._heartbeat = Heartbeat(self, store, lambda: self._collectives.calls, self._timeout)
         self._board = MessageBoard(store, lambda: self._heartbeat.failure is not None)
         self._averager = GradientAverager(self._collectives, world)
-        self._questions = 0
-        self._turns = 0
+        self._questions = itertools.count()
+        self._turns = itertools.count()
         self._shared_error: BaseException | None = None
-        """What all of them have raised alike."""
+        """The error that all processes have raised alike."""
         self._heartbeat.start()
 
     def connect(self, device: torch.device) -> None:
@@ -60,31 +67,27 @@ class Team(Processes):
             return
         if device.type not in ("cpu", "cuda"):
             raise InputError(f"several processes cannot work on {device.type}; choose --device cpu")
-        self._wait_for_all()
-        theirs = self.run_on_first(lambda: device.type)
-        if theirs != device.type:
-            raise InputError(f"this process has {device.type}, and the first one {theirs}")
+        # This waits for the last process; what each did before, as reading data, has no timeout.
+        kinds = sorted(set(self._gather_messages(device.type)))
+        if len(kinds) > 1:
+            self._shared_error = InputError(
+                f"the processes have devices of several kinds, {' and '.join(kinds)}; "
+                "choose --device cpu"
+            )
+            raise self._shared_error
         own = device.index == local_rank()
-        # Torch's own timeout, which knows of no culprit, comes after that of the watch.
+        # Torch's own timeout, which cannot name a culprit, comes after that of the heartbeat.
         timeout = timedelta(seconds=self._timeout) + PATIENCE
-        self._collectives.open(device, own, self._rendezvous.tensor_store, timeout)
-
-    def _wait_for_all(self) -> None:
-        """Wait for the last one: what each did before, as reading the data, has no timeout."""
-        if not self.is_first:
-            self._board.put(f"here/{self.rank}", True)
-            return
-        for rank in range(1, self.world):
-            self._board.wait_for(f"here/{rank}")
+        self._collectives.open(device, own, self._group_store, timeout)
 
     # Tensors
 
     def take_share(self, whole: Tensor) -> Tensor:
-        """Return every ``world``-th one, so that a batch with classes in turn stays balanced."""
+        """Return every ``world``-th sample, so that a batch with classes in turn stays balanced."""
         return whole[self.rank :: self.world].contiguous()
 
     def gather_shares(self, share: Tensor) -> Tensor:
-        """Gather the shares, and put each where it was."""
+        """Gather the shares, and put each sample back in its place."""
         import torch
 
         return torch.stack(self._collectives.all_gather(share), dim=1).flatten(0, 1)
@@ -104,177 +107,157 @@ class Team(Processes):
         return values / self.world
 
     def sync_buffers(self, networks: Iterable[nn.Module]) -> None:
-        """Broadcast: so that what is kept does not depend on when this is done."""
+        """Broadcast, so that saved buffers do not depend on when they are synchronised."""
         for network in networks:
             for buffer in network.buffers():
                 self._collectives.broadcast(buffer)
 
     def sync_state(self, state: State) -> None:
-        """Broadcast every tensor, those of the optimisers too, and what is counted."""
-        import torch
-
-        files = state.tensors() if self.is_first else {}
+        """Broadcast every tensor, those of the optimisers too, and the counts."""
+        mine = state.tensors() if self.is_first else {}
         outlines = self.run_on_first(
             lambda: {
-                file: {
-                    name: [str(each.dtype).removeprefix("torch."), list(each.shape)]
-                    for name, each in tensors.items()
-                }
-                for file, tensors in files.items()
+                file: {name: _outline(tensor) for name, tensor in tensors.items()}
+                for file, tensors in mine.items()
             }
         )
         counts = self.run_on_first(state.counts)
-        device = self._collectives.device
-        found: dict[str, dict[str, Tensor]] = {}
-        for file, outline in outlines.items():
-            found[file] = {}
-            for name, (kind, shape) in outline.items():
-                mine = files[file][name] if self.is_first else None
-                on_device = (
-                    torch.empty(shape, dtype=getattr(torch, kind), device=device)
-                    if mine is None
-                    else mine.to(device).contiguous()
-                )
-                self._collectives.broadcast(on_device)
-                found[file][name] = on_device
+        found = {
+            file: {
+                name: self._broadcast(0, outline, mine[file][name] if self.is_first else None)
+                for name, outline in tensors.items()
+            }
+            for file, tensors in outlines.items()
+        }
         if not self.is_first:
             state.restore(counts, found)
 
     # Agreement
 
     def run_on_first(self, make: Callable[[], Found]) -> Found:
-        """Ask the first process, whose answer goes over the board."""
-        self._questions += 1
-        name = f"agreed/{self._questions}"
-        if self.is_first:
-            answer: dict[str, Any] = {}
-            before, self.is_sharing = self.is_sharing, False  # it is done by this one alone
-            try:
-                answer["found"] = found = make()
-            except Exception as error:
-                self._shared_error = error
-                self._board.put(name, error_to_json(error))
-                raise
-            finally:
-                self.is_sharing = before
-            self._board.put(name, answer)
-            return found
-        return self._raise_shared(self._board.wait_for(name))["found"]
+        """Call the function in the first process, which leaves its result on the board."""
+        name = f"agreed/{next(self._questions)}"
+        if not self.is_first:
+            return self._raise_shared(self._board.wait_for(name))["found"]
+        before, self.is_sharing = self.is_sharing, False  # this process works alone
+        try:
+            found = make()
+        except Exception as error:
+            self._shared_error = error
+            self._board.put(name, error_to_json(error))
+            raise
+        finally:
+            self.is_sharing = before
+        self._board.put(name, {"found": found})
+        return found
 
     @contextmanager
-    def one_first(self) -> Iterator[bool]:
-        """Wait for the one that torchrun counts as the first of this machine."""
-        self._turns += 1
-        name = f"turn/{machine_name()}/{self._turns}"
-        if led := bool(local_rank()):
+    def local_process_first(self) -> Iterator[bool]:
+        """Wait for the process that torchrun counts as the first of this machine."""
+        name = f"turn/{machine_name()}/{next(self._turns)}"
+        if follows := bool(local_rank()):
             self._board.wait_for(name)
-        yield led
-        if not led:
+        yield follows
+        if not follows:
             self._board.put(name, True)
 
     def require_same(self, mine: str, what: str) -> None:
-        """Compare with the first one."""
+        """Compare with the first process."""
         if self.run_on_first(lambda: mine) != mine:
             raise InputError(f"{what} here are not those of the first process: give each the same")
 
-    def map_items(self, items: Iterable[Item], work: Callable[[Item], Tensor]) -> list[Tensor]:
-        """Do every ``world``-th item, and tell each other what was found."""
-        if not self.is_sharing:
-            return super().map_items(items, work)
-        parts: list[Tensor] = []
+    def map_items(self, items: Iterable[Item], work: Callable[[Item], Tensor]) -> Iterator[Tensor]:
+        """Work on every ``world``-th item, and broadcast the results."""
+        mine: list[Tensor] = []
         try:
-            parts = [
-                work(item).contiguous()
-                for number, item in enumerate(items)
-                if number % self.world == self.rank
-            ]
-            about = _describe_parts(parts)
+            for number, item in enumerate(items):
+                if number % self.world == self.rank:
+                    mine.append(work(item))
+            message: dict[str, Any] = {"outlines": [_outline(each) for each in mine]}
         except Exception as error:
-            about = error_to_json(error)
-        self._questions += 1
-        name = f"part/{self._questions}"
-        self._board.put(f"{name}/{self.rank}", about)
-        everyone = [self._board.wait_for(f"{name}/{rank}") for rank in range(self.world)]
-        found = self._exchange_parts(parts, [self._raise_shared(each) for each in everyone])
+            message = error_to_json(error)
+        everyone = [self._raise_shared(each) for each in self._gather_messages(message)]
+        found = [
+            [
+                self._broadcast(rank, outline, mine[i] if rank == self.rank else None).cpu()
+                for i, outline in enumerate(each["outlines"])
+            ]
+            for rank, each in enumerate(everyone)
+        ]
         count = sum(map(len, found))
-        return [found[number % self.world][number // self.world] for number in range(count)]
+        return (found[number % self.world][number // self.world] for number in range(count))
 
-    def _raise_shared(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """Return an answer, unless it is an error: then all processes raise it."""
-        if "kind" in answer:
-            self._shared_error = error_from_json(answer)
+    def _gather_messages(self, message: Any) -> list[Any]:
+        """Return the messages of all processes, in order of their ranks."""
+        name = f"gathered/{next(self._questions)}"
+        self._board.put(f"{name}/{self.rank}", message)
+        return [self._board.wait_for(f"{name}/{rank}") for rank in range(self.world)]
+
+    def _raise_shared(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Return a message, unless it is an error: then all processes raise it."""
+        if "kind" in message:
+            self._shared_error = error_from_json(message)
             raise self._shared_error
-        return answer
+        return message
 
-    def _exchange_parts(
-        self, parts: list[Tensor], outlines: list[dict[str, Any]]
-    ) -> list[list[Tensor]]:
-        """Return the parts of each process."""
+    def _broadcast(self, source: int, outline: Outline, mine: Tensor | None) -> Tensor:
+        """Return a tensor of one process, on the device, in all of them."""
         import torch
 
-        found: list[list[Tensor]] = []
-        for rank, each in enumerate(outlines):
-            if not each["lengths"]:
-                found.append([])
-                continue
-            if rank == self.rank:
-                whole = torch.cat(parts)
-            else:
-                shape = (sum(each["lengths"]), *each["shape"])
-                whole = torch.empty(shape, dtype=getattr(torch, each["type"]))
-            moved = whole.to(self._collectives.device)
-            self._collectives.broadcast(moved, rank)
-            found.append(list(moved.to(whole.device).split(each["lengths"])))
-        return found
+        kind, shape = outline
+        device = self._collectives.device
+        if mine is None:
+            tensor = torch.empty(shape, dtype=getattr(torch, kind), device=device)
+        else:
+            tensor = mine.to(device).contiguous()
+        self._collectives.broadcast(tensor, source)
+        return tensor
 
     # Parting
 
     def leave(self) -> None:
-        """Leave the others, with nothing left to do."""
+        """Leave the others once the work is done."""
         self._heartbeat.leave(PATIENCE.total_seconds())
         self._collectives.close()
 
     def leave_with_error(self, error: BaseException) -> BaseException:
-        """Leave the others by an error, tell them, and return what to raise.
+        """Leave the others by an error, tell them, and return the error to raise.
 
-        One process of each machine is to say what happened, if it can be the first one.
+        One process of each machine reports what happened: the first one, if it can.
         """
         if error is self._shared_error or isinstance(error, (Diverged, Interrupted, SystemExit)):
             # All processes have come to the same end.
-            shutdown.set_verdict(lambda message: message if self.is_first else None)
+            shutdown.decide("" if self.is_first else None)
             self.leave()
             if not self.is_first:
-                time.sleep(BEAT)  # one that is gone has torchrun end the first, which is to speak
+                time.sleep(BEAT)  # torchrun ends the others after one exits; the first must report
             return error
         if threading.current_thread() is threading.main_thread():
-            # torchrun is about to ask for what happens here anyway.
+            # torchrun is about to send these, and they must not disturb what follows.
             for signum in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(signum, signal.SIG_IGN)
-        shutdown.mark_failed()
         if not is_consequence(error):
             self._heartbeat.announce(Failure.of(error, self.rank))
         failure = self._heartbeat.find_failure() or Failure.of(error, self.rank)
-        if not self.is_first:
-            self._heartbeat.wait_for_speaker()
-        mine = failure.rank == self.rank or failure.message == message_of(error)
         speaks = self._heartbeat.claim_speaker()
-        named = f"rank {self.rank}: "
-        if mine and self.is_first and isinstance(error, InputError):
-            named = ""
-        self._heartbeat.leave_or_exit(self._collectives.backend)
-        if self._collectives.backend == "gloo":  # NCCL would wait for the others
+        self._disconnect()
+        if failure.rank != self.rank and failure.message != message_of(error):
+            shutdown.decide("" if speaks else None, failed=True)
+            return PeerFailed(failure.describe(self.advice), failure.exit_code)
+        prefix = "" if self.is_first and isinstance(error, InputError) else f"rank {self.rank}: "
+        shutdown.decide(prefix if speaks else None, failed=True)
+        return error
+
+    def _disconnect(self) -> None:
+        """Leave without the others; NCCL would wait for them, on a GPU that may wait as well."""
+        self._heartbeat.stop()
+        if self._collectives.backend == "nccl":
+            timer = threading.Timer(2 * EXIT_GRACE, os._exit, [1])
+            timer.daemon = True
+            timer.start()
+        else:
             self._collectives.close()
-        if mine:
-            shutdown.set_verdict(lambda message: f"{named}{message}" if speaks else None)
-            return error
-        shutdown.set_verdict(lambda message: message if speaks else None)
-        return PeerFailed(failure.describe(self.advice), failure.exit_code)
 
 
-def _describe_parts(parts: list[Tensor]) -> dict[str, Any]:
-    """Describe tensors that differ in their first dimension at most."""
-    return {
-        "lengths": [len(part) for part in parts],
-        "shape": list(parts[0].shape[1:]) if parts else [],
-        "type": str(parts[0].dtype).removeprefix("torch.") if parts else "uint8",
-    }
+def _outline(tensor: Tensor) -> Outline:
+    return str(tensor.dtype).removeprefix("torch."), list(tensor.shape)

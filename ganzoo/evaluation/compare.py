@@ -1,4 +1,4 @@
-"""Comparing models by their scores: like with like, and what differs is said."""
+"""Comparison of models by their scores, among those that were measured alike."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class ModelScores:
     """A model and its scores."""
 
     name: str
-    """What it was called, and which of a run's models it is where there are two."""
+    """The name it was given, and which of a run's models it is if there are two."""
     rows: tuple[ScoreRow, ...]
-    """The newest of each protocol."""
+    """The newest score of each protocol."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A model's place among those that were judged alike."""
+    """A model's place among those that were measured alike."""
 
     rank: int
     """From 1; equal values share a rank."""
@@ -36,30 +36,30 @@ class Place:
 
 @dataclass(frozen=True)
 class ScoreGroup:
-    """Scores of one metric that compare, the best first."""
+    """Comparable scores of one metric, the best first."""
 
     metric: str
     protocol: dict[str, Any]
-    """All that they agree in, flat, by name."""
+    """Everything that they have in common, flat, by name."""
     places: tuple[Place, ...]
 
 
 def compare(models: Sequence[str | Path | Run], metrics: Sequence[str] = ()) -> list[ScoreGroup]:
-    """Rank models by the scores that were found for them; nothing is judged anew.
+    """Rank models by their recorded scores; nothing is evaluated again.
 
     A run that kept a best snapshot beside its last model enters with both.
 
     Args:
         models: Runs, model folders or models of the Hub that ``ganzoo eval`` or
-            ``train --eval-every`` has judged.
-        metrics: Metrics to compare by, with or without their extractor in brackets; all if none.
+            ``train --eval-every`` has evaluated.
+        metrics: Metrics to compare by, with or without their extractor in brackets; all if empty.
 
     Returns:
-        A group for each protocol, those of one metric side by side. Scores of different groups
-        do not compare; :func:`differences` says why.
+        A group for each protocol, those of one metric next to each other. Scores of different
+        groups are not comparable; :func:`differences` explains why.
 
     Raises:
-        InputError: there is no such model, or none was judged by a metric that was asked for.
+        InputError: there is no such model, or none has a score of these metrics.
     """
     judged = [entry for model in models for entry in _read_scores(model)]
     groups: dict[str, list[tuple[str, ScoreRow]]] = {}
@@ -72,14 +72,14 @@ def compare(models: Sequence[str | Path | Run], metrics: Sequence[str] = ()) -> 
         asked = f" by {', '.join(metrics)}" if metrics else ""
         hint = did_you_mean(metrics[0], known) if metrics else ""
         raise InputError(
-            f"none of these models was judged{asked}{hint}; judge each with: ganzoo eval MODEL"
+            f"none of these models has scores{asked}{hint}; evaluate each with: ganzoo eval MODEL"
         )
     found = [_rank_rows(rows) for rows in groups.values()]
     return sorted(found, key=lambda group: (group.metric, -len(group.places)))
 
 
 def differences(groups: Iterable[ScoreGroup]) -> list[str]:
-    """Say why scores of one metric stand in several groups, one line a metric."""
+    """Explain why scores of one metric are in several groups, one line per metric."""
     families: dict[str, list[ScoreGroup]] = {}
     for group in groups:
         families.setdefault(group.places[0].row.family, []).append(group)
@@ -101,7 +101,7 @@ def differences(groups: Iterable[ScoreGroup]) -> list[str]:
 
 
 def _distinct_values(groups: Iterable[ScoreGroup], name: str) -> list[str]:
-    """Return the different values of a part of the protocol, in words, hashes cut short."""
+    """Return the different values of a part of the protocol as text, hashes shortened."""
     found = [group.protocol.get(name, "none") for group in groups]
     words = [
         " x ".join(map(str, value)) if isinstance(value, list) else str(value) for value in found

@@ -1,8 +1,8 @@
-"""Looking at samples through feature extractors: once for all metrics, and reals once for all."""
+"""Extraction of features from samples: once for all metrics, and cached for reals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,83 +24,91 @@ from ganzoo.protocols.evaluator import (
     SampleSet,
 )
 from ganzoo.registry import FEATURE_EXTRACTOR
-from ganzoo.storage.cache import find_tensors, get_or_make_tensors
-from ganzoo.storage.files import user_path
+from ganzoo.storage.cache import get_or_make_tensors
+from ganzoo.storage.paths import user_path
 
 CACHE = "features"
-"""What the features of reals are kept as."""
+"""Folder of the cache for the features of reals."""
 FORMAT = 1
-"""Of what is kept; another one is made anew."""
+"""Version of the cached format; entries of other versions are not used."""
 PROBES = 4
-"""Samples that are looked at again before kept features are used."""
+"""Samples that are extracted again to check cached features."""
 
 
 class Extractors:
-    """The feature extractors that a judgement needs, each loaded when it is first used.
+    """The feature extractors of an evaluation, each loaded when it is first used.
 
     Args:
-        asked: Name of an extractor, in place of the data's own or the metric's.
+        requested: Name of an extractor to use instead of the data's own or the metric's.
         weights: File of its weights.
-        spec: What is looked at.
+        spec: Shape of the samples.
         device: Where to compute.
     """
 
     def __init__(
         self,
-        asked: str | None,
+        requested: str | None,
         weights: str | Path | None,
         spec: DataSpec,
         device: torch.device,
     ) -> None:
-        self.asked = asked
+        self.requested = requested
         self.weights = user_path(weights) if weights else None
         self.spec = spec
         self.device = device
         self._loaded: dict[str, LoadedExtractor] = {}
 
-    def name_for(self, judge: Evaluator) -> str | None:
-        """Return the extractor that a metric is given: asked for, the data's, or its own."""
-        own = judge.extractor(self.spec)
-        return None if own is None else self.asked or own
+    def name_for(self, metric: Evaluator) -> str | None:
+        """Return the extractor of a metric: the requested one, the data's, or the metric's own."""
+        own = metric.extractor(self.spec)
+        return None if own is None else self.requested or own
 
     def check_used(self, evaluators: dict[str, Evaluator]) -> None:
-        """Refuse an extractor, or weights, that no metric would look through."""
-        unused = all(self.name_for(judge) is None for judge in evaluators.values())
-        if unused and (self.asked or self.weights):
-            raise InputError(f"{', '.join(evaluators)} look through no feature extractor")
+        """Refuse a requested extractor, or weights, that no metric would use."""
+        unused = all(self.name_for(metric) is None for metric in evaluators.values())
+        if unused and (self.requested or self.weights):
+            raise InputError(f"no feature extractor is used by {', '.join(evaluators)}")
 
     def load_for(self, evaluators: Iterable[Evaluator]) -> None:
-        """Load what some metrics look through, so that what is missing is missed now."""
-        for name in {self.name_for(judge) for judge in evaluators} - {None}:
-            self._get_extractor(name)
+        """Load the extractors of some metrics, so that missing weights are noticed early."""
+        for name in {self.name_for(metric) for metric in evaluators}:
+            if name is not None:
+                self._get_extractor(name)
 
     def prepare_set(
         self, samples: Samples, name: str | None, what: str, *, keep: bool
     ) -> SampleSet:
-        """Prepare a set for an extractor; the pass is made when a metric first looks.
+        """Prepare a set of samples; features are extracted when a metric first uses them.
 
         Args:
-            samples: What is looked at.
+            samples: The samples.
             name: The extractor; None for metrics that need none.
-            what: What the samples are, for progress and messages.
-            keep: Whether the features are kept in the cache, for sets that come again.
+            what: Name of the samples, for progress and messages.
+            keep: Whether the features are cached, for sets that are used again.
         """
-        extract = self._cached_features if keep else self._extract
-        return SampleSet(samples, lambda found: extract(name, found, what))
+
+        def extract(found: Samples) -> Features:
+            if name is None:
+                raise InputError("a metric that names no feature extractor has no features")
+            if keep:
+                return self._cached_features(name, found, what)
+            return self._extract(name, found, what)
+
+        return SampleSet(samples, extract)
 
     def describe(self, name: str) -> dict[str, str]:
-        """Return what a score row says of an extractor."""
+        """Return an extractor's entry in a score row."""
         return {"name": name, "sha256": self._get_extractor(name).weights_sha256}
 
-    def metric_suffix(self, judge: Evaluator) -> str:
-        """Return what a metric's name carries: nothing if the extractor is its standard one."""
-        name = self.name_for(judge)
+    def metric_suffix(self, metric: Evaluator) -> str:
+        """Return the suffix of a metric's name: empty if the extractor is its standard one."""
+        name = self.name_for(metric)
         if name is None:
             return ""
         loaded = self._get_extractor(name)
         if not loaded.published:
             return f"[{name}@{loaded.weights_sha256[:8]}]"
-        return "" if name == judge.features else f"[{name}]"
+        return "" if name == metric.features else f"[{name}]"
 
     def _get_extractor(self, name: str) -> LoadedExtractor:
         if name not in self._loaded:
@@ -108,51 +116,37 @@ class Extractors:
             self._loaded[name] = extractor.load(self.weights, self.device)
         return self._loaded[name]
 
-    def _cached_features(self, name: str | None, samples: Samples, what: str) -> Features:
-        if name is None:
-            return self._extract(name, samples, what)
-        key, made = self._cache_key(name, samples), []
+    def _cached_features(self, name: str, samples: Samples, what: str) -> Features:
+        """Return features from the cache; if they are not there, all processes extract them.
+
+        The first process alone reads and writes the cache, and scores. The others wait to hear
+        whether to help, and what they return then is of no use.
+        """
+        team = distributed.sharers()
+        if not team.is_first:
+            needed = team.run_on_first(bool)
+            return self._extract(name, samples, what) if needed else Features(torch.empty(0))
+        made: list[Features] = []
 
         def make() -> dict[str, Tensor]:
+            team.run_on_first(lambda: True)
             made.append(self._extract(name, samples, what))
             return _tensors(made[0])
 
-        def valid(kept: dict[str, Tensor]) -> bool:
-            # The key cannot tell that the code of an extractor was changed; a few samples can.
-            few = samples.subset(torch.arange(min(PROBES, len(samples))))
-            return _begins_with(kept, _tensors(self._extract(name, few, what)), len(samples))
+        def is_valid(kept: dict[str, Tensor]) -> bool:
+            # The key does not cover the extractor's code; a few samples show whether it changed.
+            few = next(self._read_batches(name, samples.subset(torch.arange(min(PROBES, count)))))
+            return _begins_with(kept, self._extract_batch(name, few), count)
 
-        if distributed.current().is_sharing:
-            return self._share_cached_features(key, make, valid)
-        kept = get_or_make_tensors(CACHE, key, make, valid)
-        return made[0] if made else Features(**kept)
-
-    def _share_cached_features(
-        self,
-        key: dict[str, Any],
-        make: Callable[[], dict[str, Tensor]],
-        valid: Callable[[dict[str, Tensor]], bool],
-    ) -> Features:
-        """Have the first process read what is kept, or all make it: never under the entry's lock.
-
-        Only the first one's features are of use.
-        """
-        team = distributed.current()
-        kept: dict[str, Tensor] = {}
-
-        def there() -> bool:
-            kept.update(find_tensors(CACHE, key, valid) or {})
-            return bool(kept)
-
-        if team.run_on_first(there):
-            return Features(**kept) if team.is_first else Features(torch.empty(0))
-        made = make()
-        if team.is_first:
-            get_or_make_tensors(CACHE, key, lambda: made)
-        return Features(**made)
+        count = len(samples)
+        kept = get_or_make_tensors(CACHE, self._cache_key(name, samples), make, is_valid)
+        if made:
+            return made[0]
+        team.run_on_first(lambda: False)
+        return Features(**kept)
 
     def _cache_key(self, name: str, samples: Samples) -> dict[str, Any]:
-        """Return all that features depend on; numbers of another machine's kind are not taken."""
+        """Return everything that features depend on; devices of other kinds round differently."""
         entry = registry.find(FEATURE_EXTRACTOR, name)
         return {
             "format": FORMAT,
@@ -165,53 +159,35 @@ class Extractors:
             "versions": versions(),
         }
 
-    def _extract(self, name: str | None, samples: Samples, what: str) -> Features:
-        if name is None:
-            raise InputError("a metric that names no feature extractor has no features")
-        if distributed.current().is_sharing:
-            whole = self._extract_shared(name, samples, what)
-        else:
-            whole = self._extract_alone(name, samples, what)
-        if not all(torch.isfinite(tensor).all() for tensor in whole.values()):
-            raise GanzooError(f"{name} gives features of the {what} that are not finite")
-        return Features(**whole)
-
-    def _extract_alone(self, name: str, samples: Samples, what: str) -> dict[str, Tensor]:
+    def _extract(self, name: str, samples: Samples, what: str) -> Features:
+        """Extract the features of all samples; several processes split the batches."""
+        team = distributed.sharers()
         whole: dict[str, Tensor] = {}
-        done = 0
-        for batch in self._read_batches(name, samples):
+        seen = 0
+
+        def extract(batch: Tensor) -> Tensor:
+            nonlocal seen
             found = self._extract_batch(name, batch)
+            if not all(torch.isfinite(part).all() for part in found.values()):
+                raise GanzooError(f"{name} gives features of the {what} that are not finite")
             if not whole:
                 _require_memory(name, found, samples, what)
-            for key, part in found.items():
-                if key not in whole:
-                    # Filled in place: joining parts at the end would take the memory twice.
+                # Filled in place: joining the parts at the end would take the memory twice.
+                for key, part in found.items():
                     whole[key] = part.new_empty(len(samples), *part.shape[1:])
-                whole[key][done : done + len(batch)] = part
-            done += len(batch)
-            report_progress(f"{name}: {what}", done, len(samples))
-        return whole
-
-    def _extract_shared(self, name: str, samples: Samples, what: str) -> dict[str, Tensor]:
-        """Look at the same batches, each process at its part of them."""
-        widths: dict[str, int] = {}
-        team, done = distributed.current(), 0
-
-        def look(batch: Tensor) -> Tensor:
-            nonlocal done
-            found = self._extract_batch(name, batch)
-            if not widths:
-                _require_memory(name, found, samples, what)
-            widths.update({key: part.shape[1] for key, part in found.items()})
-            done += len(batch)
-            report_progress(f"{name}: {what}", min(team.world * done, len(samples)), len(samples))
+            seen += len(batch)
+            report_progress(f"{name}: {what}", min(team.world * seen, len(samples)), len(samples))
             return torch.cat(list(found.values()), dim=1)
 
-        parts = team.map_items(self._read_batches(name, samples), look)
-        whole = torch.cat(parts)
-        widths = widths or {"pooled": whole.shape[1]}  # nothing was left for this process
-        columns = whole.split(list(widths.values()), dim=1)
-        return {key: part.contiguous() for key, part in zip(widths, columns, strict=True)}
+        done = 0
+        for part in team.map_items(self._read_batches(name, samples), extract):
+            if not whole:  # there was no batch for this process, whose features are of no use
+                return Features(part)
+            columns = part.split([each.shape[1] for each in whole.values()], dim=1)
+            for each, some in zip(whole.values(), columns, strict=True):
+                each[done : done + len(part)] = some
+            done += len(part)
+        return Features(**whole)
 
     def _read_batches(self, name: str, samples: Samples) -> Iterator[Tensor]:
         size = self._get_extractor(name).batch_size
@@ -231,7 +207,7 @@ class Extractors:
 
 def _require_memory(name: str, found: dict[str, Tensor], samples: Samples, what: str) -> None:
     size = sum(part[0].nbytes for part in found.values()) * len(samples)
-    memory.require(size, f"what {name} sees in {len(samples):,} {what}")
+    memory.require(size, f"the {name} features of {len(samples):,} {what}")
 
 
 def _tensors(features: Features) -> dict[str, Tensor]:
@@ -239,7 +215,7 @@ def _tensors(features: Features) -> dict[str, Tensor]:
 
 
 def _begins_with(kept: dict[str, Tensor], few: dict[str, Tensor], count: int) -> bool:
-    """Tell whether kept features are of ``count`` samples, of which ``few`` are the first."""
+    """Tell whether features are those of ``count`` samples that begin with ``few``."""
     return kept.keys() == few.keys() and all(
         len(kept[name]) == count
         and kept[name].shape[1:] == found.shape[1:]
@@ -253,7 +229,7 @@ def _match_channels(images: Tensor, loaded: LoadedExtractor, name: str) -> Tenso
         return images.expand(-1, loaded.image_channels, -1, -1)
     if images.shape[1] != loaded.image_channels:
         raise InputError(
-            f"{name} looks at images of {loaded.image_channels} channels, "
+            f"{name} takes images of {loaded.image_channels} channels, "
             f"and these have {images.shape[1]}; choose other --features"
         )
     return images

@@ -1,4 +1,4 @@
-"""The nearest training samples of some images, by their pixels."""
+"""Search for the training images nearest to given images, by their pixels."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from ganzoo.protocols.dataset import Samples
 
 BLOCK = 1 << 24
-"""Numbers of the training samples that are held as floats at once."""
+"""Numbers of training samples that are held as floats at once."""
 MAX_SEARCHED = 1 << 29
-"""Numbers of the training samples that are searched; of more, samples are chosen evenly."""
+"""Numbers of training samples that are searched; from more, samples are chosen evenly."""
 SPARE = 4
-"""Samples beyond those that are wanted whose distance is computed again, exactly."""
+"""Samples beyond the wanted ones whose distances are computed again, exactly."""
 
 
 def read_training_samples(config: ModelConfig) -> Samples:
-    """Read the data that a model was trained on.
+    """Read the dataset that a model was trained on.
 
     Raises:
-        InputError: they are others now.
-        ganzoo.errors.GanzooError: they cannot be found or read.
+        InputError: it has changed.
+        ganzoo.errors.GanzooError: it cannot be found or read.
     """
     samples = config.data.build(DATASET).read()
     if samples.fingerprint != config.data_fingerprint:
@@ -40,39 +40,39 @@ def read_training_samples(config: ModelConfig) -> Samples:
 
 
 def even_indices(count: int, most: int) -> Tensor:
-    """Return at most so many places of so many, evenly chosen."""
+    """Choose at most ``most`` of ``count`` indices, evenly spaced."""
     return torch.arange(min(count, most)) * count // min(count, most)
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A training sample, and how far it is away."""
+    """A training sample, and its distance."""
 
     index: int
     distance: float
-    """Root mean square of the differences, of numbers from 0 to 255."""
+    """Root mean square of the differences of pixel values from 0 to 255."""
     mirrored: bool = False
 
 
 class NeighbourSearch:
-    """Training images that are searched.
+    """A search among training images.
 
     Args:
-        samples: The images; mirrored ones are searched too where training mirrors them.
+        samples: The images; mirrored ones are searched as well if training mirrors them.
     """
 
     def __init__(self, samples: Samples) -> None:
         self.samples = samples
         most = max(1, MAX_SEARCHED // samples.spec.size)
         self.candidates = even_indices(len(samples), most)
-        """Which are searched, by their places."""
+        """Indices of the images that are searched."""
 
     def nearest(self, images: Tensor, count: int) -> list[list[Neighbour]]:
         """Return the nearest training samples of each image, the nearest first.
 
         Args:
             images: uint8 ``(N, C, H, W)``.
-            count: How many of each; fewer where there are no more.
+            count: How many for each image, if there are so many.
         """
         found = self._search(images, count, mirrored=False)
         if self.samples.flip:
@@ -83,12 +83,12 @@ class NeighbourSearch:
         ]
 
     def median_spacing(self, count: int) -> float | None:
-        """Return the median distance of training samples to their nearest other one.
+        """Return the median distance of training samples to their nearest other sample.
 
-        None where there is no other one.
+        None if there is no other sample.
 
         Args:
-            count: Samples that are asked for it, chosen evenly.
+            count: Number of samples that are measured, chosen evenly.
         """
         chosen = self.candidates[even_indices(len(self.candidates), count)]
         near = self.nearest(self.samples.stored[chosen], 2)
@@ -106,7 +106,7 @@ class NeighbourSearch:
         indices = torch.empty(len(queries), 0, dtype=torch.int64)
         for some in self.candidates.split(rows):
             block = self.samples.stored[some].flatten(1).float()
-            # Which is quick, and inexact where samples are nearly the same.
+            # Fast, but inexact for samples that are nearly the same.
             away = torch.cdist(queries, block, compute_mode="use_mm_for_euclid_dist")
             kept = torch.cat([kept, away], dim=1)
             indices = torch.cat([indices, some.expand(len(queries), -1)], dim=1)
@@ -128,8 +128,8 @@ def _distance(query: Tensor, stored: Tensor) -> float:
 
 
 def _drop_duplicates(near: list[Neighbour], count: int) -> list[Neighbour]:
-    """Return the nearest, each sample once."""
-    first = {}
+    """Return the nearest neighbours, each sample once."""
+    first: dict[int, Neighbour] = {}
     for one in near:
         first.setdefault(one.index, one)
     return list(first.values())[:count]

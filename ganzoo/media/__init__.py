@@ -1,1 +1,1 @@
-"""Sample pictures and movies."""
+"""Pictures and movies of samples."""

@@ -1,4 +1,8 @@
-"""Pictures: the one place for ``[-1, 1]`` and uint8, resizing, grids, plots and PNG metadata."""
+"""Images and pictures: value ranges, resizing, grids, plots, and PNG files with metadata.
+
+An image is one sample; a picture shows many. Images are uint8 tensors ``(N, C, H, W)`` when stored
+and floats in ``[-1, 1]`` for networks. Channels are RGB, RGBA or grey.
+"""
 
 from __future__ import annotations
 
@@ -23,27 +27,41 @@ if TYPE_CHECKING:
 
 
 MAX_NUMBERS = 1 << 26
-"""Numbers of the images that are resized at once, as floats."""
+"""Most numbers that are resized at once, as floats."""
 COLUMNS = 8
-"""Images in a row of a picture."""
+"""Default number of images in a row of a picture."""
 MAX_COLUMNS = 64
-"""Classes, at most, that have columns of their own in a picture."""
+"""Most classes that get columns of their own in a picture."""
 PADDING = 2
-"""Pixels around images in a picture."""
+"""Width of the border around each image in a picture, in pixels."""
 XMP = "XML:com.adobe.xmp"
-"""Under what a PNG has its XMP."""
+"""Key of a PNG's XMP metadata."""
 LAYOUT = "ganzoo:layout"
-"""Under what the PNG of a picture says how it is laid out: see :func:`describe_layout`."""
+"""Key of a picture's layout in the metadata of its PNG: see :func:`describe_layout`."""
 PLOT = "plot"
+"""Layout of a picture that is a plot."""
 
 
 def to_float(images: Tensor) -> Tensor:
-    """Map uint8 images to floats in ``[-1, 1]``."""
+    """Convert images from uint8 to float32 in ``[-1, 1]``.
+
+    Args:
+        images: uint8, of any shape.
+
+    Returns:
+        A new tensor of the same shape: ``value / 127.5 - 1``.
+    """
     return images.to(torch.float32).div_(127.5).sub_(1.0)
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Map floats in ``[-1, 1]`` to uint8 as a viewer would see them: rounded, clamped.
+    """Convert images from floats in ``[-1, 1]`` to uint8, rounded and clamped.
+
+    Args:
+        images: Floats of any shape; values beyond ``[-1, 1]`` are clamped.
+
+    Returns:
+        A new tensor of the same shape.
 
     Raises:
         GanzooError: a value is not finite; NaN would otherwise become a grey level.
@@ -54,22 +72,29 @@ def to_uint8(images: Tensor) -> Tensor:
 
 
 def require_finite(samples: Tensor) -> Tensor:
-    """Return a generator's samples as they are.
+    """Return a generator's samples unchanged.
 
     Raises:
         GanzooError: a value is not finite.
     """
-    # Whatever is not a number is the largest and the smallest of all.
+    # If any value is NaN, so are the minimum and the maximum.
     if samples.numel() and not torch.stack(samples.aminmax()).isfinite().all():
-        raise GanzooError("the generator gives numbers that are not finite; its run has diverged")
+        raise GanzooError("the generator makes numbers that are not finite; its run has diverged")
     return samples
 
 
 def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize uint8 images ``(N, C, H, W)`` by antialiased bicubic interpolation.
+    """Resize images by antialiased bicubic interpolation.
+
+    Args:
+        images: uint8 ``(N, C, H, W)``.
+        size: The new height and width, in pixels.
+
+    Returns:
+        uint8 ``(N, C, *size)``; the same tensor if it has that size already.
 
     Raises:
-        InputError: they would not fit into memory.
+        InputError: the result would not fit into memory.
     """
     if tuple(images.shape[-2:]) == tuple(size):
         return images
@@ -87,10 +112,14 @@ def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def choose_columns(classes: int | None) -> int:
-    """Return how many images make a row, where they go through the classes in turn.
+    """Choose the number of columns for samples that cycle through the classes.
 
-    Then each column holds one class: as many columns as there are classes, or a multiple of them
-    near to 8. It is 8 where there are no classes, or more than 64.
+    Args:
+        classes: Number of classes; None if there are none.
+
+    Returns:
+        The number of classes or a multiple of it near 8, so that each column holds one class.
+        8 if there are no classes or more than 64.
     """
     if classes is None or classes > MAX_COLUMNS:
         return COLUMNS
@@ -98,9 +127,17 @@ def choose_columns(classes: int | None) -> int:
 
 
 def grid(images: Tensor, columns: int = COLUMNS, padding: int = PADDING) -> Tensor:
-    """Lay uint8 images ``(N, C, H, W)`` out as one picture ``(C, H', W')``, row by row.
+    """Lay out images as one picture, row by row, with a white border around each.
 
-    Small images are enlarged by a whole factor, pixel by pixel, so that a person can read them.
+    Images below 64 pixels are enlarged by a whole factor, each pixel to a square.
+
+    Args:
+        images: uint8 ``(N, C, H, W)``.
+        columns: Number of images in a row, at most.
+        padding: Width of the border, in pixels.
+
+    Returns:
+        A uint8 picture ``(C, H', W')`` on the CPU.
     """
     count, channels, height, width = images.shape
     factor = max(1, 64 // max(height, width))
@@ -108,7 +145,7 @@ def grid(images: Tensor, columns: int = COLUMNS, padding: int = PADDING) -> Tens
     height, width = height * factor + padding, width * factor + padding
     columns = min(columns, count)
     rows = math.ceil(count / columns)
-    # The space between images is white, and opaque where there is an alpha channel.
+    # 255 in each channel: white, and opaque if there is an alpha channel.
     shape = (channels, rows * height + padding, columns * width + padding)
     picture = torch.full(shape, 255, dtype=torch.uint8)
     for i, image in enumerate(images):
@@ -118,7 +155,14 @@ def grid(images: Tensor, columns: int = COLUMNS, padding: int = PADDING) -> Tens
 
 
 def to_pil(image: Tensor) -> Image.Image:
-    """Turn one uint8 image ``(C, H, W)`` of 1, 3 or 4 channels into a PIL image."""
+    """Convert one image to a PIL image.
+
+    Args:
+        image: uint8 ``(C, H, W)`` with 1, 3 or 4 channels, on any device.
+
+    Returns:
+        An image of mode ``L``, ``RGB`` or ``RGBA``.
+    """
     from PIL import Image
 
     array = image.cpu().permute(1, 2, 0).contiguous().numpy()
@@ -126,10 +170,13 @@ def to_pil(image: Tensor) -> Image.Image:
 
 
 def find_frame(points: Tensor) -> tuple[Tensor, float]:
-    """Return the square of the plane that shows points ``(N, D)`` with some space around.
+    """Find a square of the plane that contains points with a margin.
+
+    Args:
+        points: Floats ``(N, D)``, of which the first two coordinates count.
 
     Returns:
-        Its centre ``(2,)``, and how far it reaches from there to each side.
+        The centre of the square ``(2,)``, and half the length of its sides: 1 or more.
     """
     flat = _first_two(points.float().cpu())
     centre = (flat.amax(0) + flat.amin(0)) / 2
@@ -137,15 +184,15 @@ def find_frame(points: Tensor) -> tuple[Tensor, float]:
 
 
 def lattice(centre: Tensor, reach: float, side: int) -> Tensor:
-    """Return places in a square of the plane, at the centres of ``side * side`` smaller ones.
+    """Return a lattice of points: the centres of ``side * side`` cells of a square.
 
     Args:
-        centre: That of the square, ``(2,)``.
-        reach: How far it reaches from there to each side.
-        side: Places in a row.
+        centre: Centre of the square ``(2,)``.
+        reach: Half the length of its sides.
+        side: Number of points in a row.
 
     Returns:
-        Points ``(side * side, 2)``, row by row, the upper row first.
+        Points ``(side * side, 2)``, row by row from the top.
     """
     steps = (2 * torch.arange(side) + 1) / side - 1
     rows, columns = torch.meshgrid(-steps, steps, indexing="ij")
@@ -155,16 +202,24 @@ def lattice(centre: Tensor, reach: float, side: int) -> Tensor:
 def scatter(
     points: Tensor, modes: Sequence[Sequence[float]] | None = None, side: int = 640
 ) -> Tensor:
-    """Plot the first two coordinates of points ``(N, D)``, and circles around the true modes.
+    """Plot points, and circles around the true modes.
 
-    The frame follows the modes where they are known, so that the same picture at two steps has
-    the same scale; points beyond it lie on its edge. Returns a uint8 picture ``(3, side, side)``.
+    Known modes set the frame, so that pictures of two steps have the same scale; points beyond it
+    are drawn on its edge.
+
+    Args:
+        points: Floats ``(N, D)``, of which the first two coordinates are plotted.
+        modes: Coordinates of each true mode; None if there are none.
+        side: Height and width of the picture, in pixels.
+
+    Returns:
+        A uint8 picture ``(3, side, side)`` on the CPU.
     """
     from PIL import Image, ImageDraw
 
-    held = torch.tensor(modes) if modes else points
-    centre, reach = find_frame(held)
-    flat, held = _first_two(points.float().cpu()), _first_two(held.float().cpu())
+    framed = torch.tensor(modes) if modes else points
+    centre, reach = find_frame(framed)
+    flat, framed = _first_two(points.float().cpu()), _first_two(framed.float().cpu())
 
     def place(xy: Tensor) -> Tensor:
         unit = ((xy - centre) / reach).clamp(-1, 1) * torch.tensor([1.0, -1.0])
@@ -172,7 +227,7 @@ def scatter(
 
     picture = Image.new("RGB", (side, side), "white")
     draw = ImageDraw.Draw(picture)
-    for x, y in place(held).tolist() if modes else []:
+    for x, y in place(framed).tolist() if modes else []:
         draw.ellipse((x - 9, y - 9, x + 9, y + 9), outline=(214, 39, 40), width=2)
     for x, y in place(flat).tolist():
         draw.ellipse((x - 1.5, y - 1.5, x + 1.5, y + 1.5), fill=(31, 119, 180))
@@ -185,12 +240,29 @@ def render_samples(
     modes: Sequence[Sequence[float]] | None = None,
     columns: int = COLUMNS,
 ) -> Tensor:
-    """Show samples as one picture: a grid of images, or a plot of points."""
+    """Render samples as one picture: a :func:`grid` of images, or a plot (:func:`scatter`).
+
+    Args:
+        stored: uint8 images ``(N, C, H, W)``, or float vectors ``(N, D)``.
+        modes: Coordinates of the true modes to circle in a plot.
+        columns: Number of images in a row of a grid, at most.
+
+    Returns:
+        A uint8 picture ``(C, H', W')`` on the CPU.
+    """
     return grid(stored, columns) if stored.dim() == 4 else scatter(stored, modes)
 
 
 def describe_layout(stored: Tensor, columns: int = COLUMNS) -> str:
-    """Say how :func:`render_samples` lays samples out: ``8 x 2`` for columns and rows, or ``plot``."""
+    """Describe how :func:`render_samples` lays out samples.
+
+    Args:
+        stored: As for :func:`render_samples`.
+        columns: As for :func:`render_samples`.
+
+    Returns:
+        Columns and rows, such as ``8 x 2``, or ``plot``.
+    """
     if stored.dim() != 4:
         return PLOT
     columns = min(columns, len(stored))
@@ -198,14 +270,14 @@ def describe_layout(stored: Tensor, columns: int = COLUMNS) -> str:
 
 
 def split_picture(picture: Tensor, layout: str) -> Tensor | None:
-    """Cut a picture ``(C, H', W')`` into what it shows: images ``(rows, columns, C, H, W)``.
+    """Split a picture into its images; the inverse of :func:`render_samples`.
 
     Args:
-        picture: As :func:`render_samples` makes it, of any type.
-        layout: As :func:`describe_layout` says it; a plot is one image.
+        picture: ``(C, H', W')``, of any type.
+        layout: Its layout, as by :func:`describe_layout`; a plot is one image.
 
     Returns:
-        A view of the picture; None if it cannot be laid out so.
+        A view ``(rows, columns, C, H, W)`` of the picture; None if the layout does not fit it.
     """
     if layout == PLOT:
         return picture[None, None]
@@ -221,19 +293,27 @@ def split_picture(picture: Tensor, layout: str) -> Tensor | None:
 
 
 def save_png(image: Tensor, path: Path, texts: dict[str, str]) -> None:
-    """Write one uint8 image ``(C, H, W)`` as a PNG, whole or not at all.
+    """Write one image as a PNG, atomically.
 
     Args:
-        image: 1, 3 or 4 channels.
-        path: Where to; an existing file is replaced.
-        texts: Metadata, such as ``{"Software": "ganzoo 0.1.0"}``.
+        image: uint8 ``(C, H, W)`` with 1, 3 or 4 channels.
+        path: The file to write; an existing one is replaced.
+        texts: Metadata, such as ``{"Software": "ganzoo 0.1.0"}``; see :func:`provenance`.
     """
     with atomic_path(path) as beside:
         to_pil(image).save(beside, format="PNG", pnginfo=_png_info(texts))
 
 
 def to_png(image: Tensor, texts: dict[str, str]) -> bytes:
-    """Return one uint8 image ``(C, H, W)`` of 1, 3 or 4 channels as a small PNG, with metadata."""
+    """Encode one image as a PNG, optimised for size.
+
+    Args:
+        image: uint8 ``(C, H, W)`` with 1, 3 or 4 channels.
+        texts: Metadata, as for :func:`save_png`.
+
+    Returns:
+        The content of the file.
+    """
     file = io.BytesIO()
     to_pil(image).save(file, format="PNG", optimize=True, pnginfo=_png_info(texts))
     return file.getvalue()
@@ -249,13 +329,13 @@ def _png_info(texts: dict[str, str]) -> PngInfo:
 
 
 def load_png(path: Path) -> tuple[Tensor, dict[str, str]]:
-    """Read a picture that :func:`save_png` wrote, or what a stranger put in its place.
+    """Read a PNG, which need not be one that :func:`save_png` wrote.
 
     Returns:
-        uint8 ``(C, H, W)`` of 1, 3 or 4 channels, and its metadata.
+        uint8 ``(C, H, W)`` with 1, 3 or 4 channels, and its metadata.
 
     Raises:
-        InputError: it is missing, no PNG or damaged, or does not fit into memory.
+        InputError: the file is missing, damaged or not a PNG, or does not fit into memory.
     """
     from PIL import Image
 
@@ -264,20 +344,29 @@ def load_png(path: Path) -> tuple[Tensor, dict[str, str]]:
         with Image.open(path, formats=["PNG"]) as picture:
             memory.require(4 * picture.width * picture.height, f"the picture {path}")
             shown = picture.convert(picture.mode if picture.mode in ("L", "RGBA") else "RGB")
-            texts = {key: str(text) for key, text in picture.info.items() if isinstance(text, str)}
+            texts = {
+                str(key): str(text) for key, text in picture.info.items() if isinstance(text, str)
+            }
     except InputError:
         raise
-    except Exception as error:  # Pillow raises almost anything
+    except Exception as error:  # Pillow may raise almost any exception
         raise InputError(f"{path} cannot be read as a picture: {first_line(error)}") from None
     pixels = torch.frombuffer(bytearray(shown.tobytes()), dtype=torch.uint8)
     return pixels.view(shown.height, shown.width, -1).permute(2, 0, 1), texts
 
 
 def provenance(model: str, seed: int | str, truncation: float | None = None) -> dict[str, str]:
-    """Return metadata that say that a picture is generated, by which model and seed, or seeds.
+    """Return PNG metadata that mark a picture as generated by a model.
 
-    The truncation is named where there is one.
-    Among them is the digital source type of the IPTC for what a trained model made.
+    They include the IPTC's digital source type for media made by a trained model.
+
+    Args:
+        model: The model's title.
+        seed: The seed, or the seeds of a walk.
+        truncation: The truncation; None if there was none.
+
+    Returns:
+        Texts by their PNG keywords, for :func:`save_png`.
     """
     from importlib.metadata import version
     from xml.sax.saxutils import escape

@@ -1,4 +1,4 @@
-"""Moving pictures: frames, made one after the other, as a GIF, a WebP or an MP4."""
+"""Movies: frames written one by one as a GIF, a WebP or an MP4."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     Texts = Mapping[str, str]
     Writer = Callable[[Path, Iterator[Image], Sequence[int], Texts], None]
 
+WALK_FRAMES = 50
+"""Default number of frames of a walk from one seed to the next."""
 FRAME_MS = 40
 """Milliseconds for which a frame of a walk is shown."""
 H264_OPTIONS = {
@@ -27,45 +29,45 @@ H264_OPTIONS = {
     "color_primaries": "smpte170m",
     "color_trc": "smpte170m",
 }
-"""A quality at which losses are hardly seen; and what red, green and blue were made into, which
-players would otherwise guess by the size of the picture."""
+"""A quality at which losses are hardly visible, and the colour space, which players would otherwise
+guess from the size of the picture."""
 LARGEST_WEBP = 16383
-"""Pixels that a WebP may be wide or high."""
+"""Largest width and height of a WebP, in pixels."""
 
 
 def check_movie_path(path: Path) -> None:
-    """Refuse a path that no movie can be written to.
+    """Check that a movie can be written to a path.
 
     Raises:
-        InputError: its suffix is none of a movie, or what writes such a movie is not installed.
+        InputError: it does not end in ``.gif``, ``.webp`` or ``.mp4``, or the package that writes
+            such a movie is not installed.
     """
     suffix = path.suffix.lower()
     if suffix not in WRITERS or path.is_dir():
-        raise InputError(f"{path}: a movie is written to a .gif, a .webp or an .mp4")
+        raise InputError(f"{path}: write a movie to a .gif, a .webp or an .mp4")
     if suffix == ".mp4" and importlib.util.find_spec("av") is None:
         raise InputError(
-            f"{path}: an .mp4 needs pip install 'ganzoo[mp4]'; a .webp needs nothing more"
+            f"{path}: an .mp4 needs pip install 'ganzoo[mp4]'; a .webp works without it"
         )
 
 
 def write_movie(
     path: Path, frames: Iterable[Image], durations: Sequence[int], texts: Mapping[str, str]
 ) -> None:
-    """Write a movie that is shown again and again, whole or not at all.
+    """Write a looping movie, atomically.
 
-    Frames are taken one by one, and none is kept. A WebP holds their very pixels, and a GIF as well
-    where a frame has no more than 256 colours; the bytes of both are the same each time. An MP4 is
-    H.264, which loses a little.
+    Frames are consumed one by one and not kept. A WebP is lossless, and so is a GIF if no frame has
+    more than 256 colours; both are reproducible to the byte. An MP4 is H.264, which is lossy.
 
     Args:
-        path: A ``.gif``, a ``.webp`` or an ``.mp4``; what is there is replaced.
-        frames: Pictures of one size and mode: ``L``, ``RGB``, or ``RGBA``, which but for a WebP lie
-            on white.
-        durations: Milliseconds for which each is shown; multiples of 10 are the same in any format.
-        texts: What the movie is, as by :func:`ganzoo.media.images.provenance`.
+        path: A ``.gif``, a ``.webp`` or an ``.mp4``; an existing file is replaced.
+        frames: Pictures of one size and mode: ``L``, ``RGB`` or ``RGBA``. Transparent ones are put
+            on white, except in a WebP.
+        durations: Time to show each frame, in milliseconds; every format can keep multiples of 10.
+        texts: Metadata, as by :func:`ganzoo.media.images.provenance`.
 
     Raises:
-        InputError: see :func:`check_movie_path`; or the frames are too large for the format.
+        InputError: as for :func:`check_movie_path`; or the frames are too large for the format.
     """
     check_movie_path(path)
     with atomic_path(path) as beside:
@@ -76,7 +78,7 @@ def write_movie(
 
 
 def _write_gif(path: Path, frames: Iterator[Image], durations: Sequence[int], texts: Texts) -> None:
-    # Pillow's own writer of several frames keeps all of them until the end.
+    # Pillow's own GIF writer keeps all frames until the end.
     from PIL.GifImagePlugin import getdata, getheader
 
     with path.open("wb") as file:
@@ -90,7 +92,7 @@ def _write_gif(path: Path, frames: Iterator[Image], durations: Sequence[int], te
 
 
 def _to_palette(frame: Image) -> Image:
-    """Return a frame of 256 colours at most; where it has no more, they are its own."""
+    """Reduce a frame to 256 colours; exact if it has no more than that."""
     frame = _remove_alpha(frame)
     return frame.convert("P") if frame.mode == "L" else frame.quantize(256)
 
@@ -104,7 +106,7 @@ def _write_webp(
     if max(reel.size) > LARGEST_WEBP:
         raise InputError(
             f"a .webp is at most {LARGEST_WEBP} pixels wide and high, not {reel.width} x "
-            f"{reel.height}: ask for fewer samples"
+            f"{reel.height}: draw fewer samples"
         )
     reel.save(
         path,
@@ -120,7 +122,7 @@ def _write_webp(
 
 
 def _lazy_frames(frames: Iterator[Image], count: int) -> Image:
-    """Return frames as one picture of many, which are made when they are sought, and not kept."""
+    """Wrap frames as one PIL image of many frames, each made when Pillow seeks it."""
     from PIL import Image
 
     class Reel(Image.Image):
@@ -136,7 +138,7 @@ def _lazy_frames(frames: Iterator[Image], count: int) -> Image:
 
         def seek(self, frame: int) -> None:
             if frame <= self._place:
-                return  # Pillow goes back to the first one when it has written all
+                return  # Pillow seeks the first frame again at the end
             shown = next(frames)
             self.im, self._mode, self._size = shown.im, shown.mode, shown.size
             self._place = frame
@@ -162,18 +164,19 @@ def _write_mp4(path: Path, frames: Iterator[Image], durations: Sequence[int], te
 
 
 def _pad_to_even(frame: Image) -> Image:
-    """Add a white row or column where sides are odd, which H.264 does not have here."""
+    """Add a white row or column to odd sides, which H.264 does not support in this pixel format."""
     from PIL import Image
 
     if not (frame.width % 2 or frame.height % 2):
         return frame
-    even = Image.new("RGB", tuple(side + side % 2 for side in frame.size), "white")
+    width, height = (side + side % 2 for side in frame.size)
+    even = Image.new("RGB", (width, height), "white")
     even.paste(frame)
     return even
 
 
 def _remove_alpha(frame: Image) -> Image:
-    """Return a frame that can be seen through as it looks on white."""
+    """Put a transparent frame on white."""
     from PIL import Image
 
     if frame.mode != "RGBA":

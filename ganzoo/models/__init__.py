@@ -1,1 +1,1 @@
-"""Model folders: found, checked, written, loaded and sampled."""
+"""Model folders: finding, checking, writing, loading and sampling models."""

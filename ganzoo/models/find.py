@@ -1,4 +1,4 @@
-"""What a model is called by: a run, a folder, or a repository of the Hub."""
+"""Finding a model folder by a run, a path, or a name on the Hub."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from ganzoo.errors import InputError
 from ganzoo.models.folder import ModelFolder
 from ganzoo.runs.file_names import MANIFEST_FILE
 from ganzoo.runs.folder import Run, newest_run
-from ganzoo.storage.files import user_path
+from ganzoo.storage.paths import user_path
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def find_model(model: str | Path | Run | None, revision: str | None = None) -> ModelFolder:
-    """Return the model folder that a reference means; see :func:`ganzoo.load`.
+    """Find the model folder that a reference names; see :func:`ganzoo.load`.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such model.
         GanzooError: the Hub cannot be reached, or refuses.
     """
     if model is None:
@@ -36,7 +36,7 @@ def find_model(model: str | Path | Run | None, revision: str | None = None) -> M
             f"the run {path} has no model yet: it did not finish; "
             f"go on with: ganzoo train --resume {path}"
         )
-    raise InputError(f"{path} holds no model: there is no {MANIFEST_FILE} in it")
+    raise InputError(f"{path} is not a model folder: it has no {MANIFEST_FILE}")
 
 
 def _find_on_hub(model: str | Path | Run, revision: str | None) -> ModelFolder:
@@ -47,5 +47,7 @@ def _find_on_hub(model: str | Path | Run, revision: str | None) -> ModelFolder:
         return hub.open_folder(reference)
     path = model.path if isinstance(model, Run) else model
     if revision is not None:
-        raise InputError(f"only a model of the Hub, as user/name, has revisions; {path} is none")
-    raise InputError(f"there is no run or model folder {path}")
+        raise InputError(
+            f"{path} has no revisions: only models on the Hub, as user/name, have them"
+        )
+    raise InputError(f"no run or model folder named '{path}'")

@@ -1,41 +1,27 @@
-"""A model is a folder: weights as safetensors, and a configuration that names components.
+"""Model folders: weights as safetensors, and a configuration that names components.
 
-A run's ``model/``, a folder that somebody copied and a repository of the Hub are the same: a few
-files of fixed names, and a manifest with the size and the SHA-256 of each.
+A run's ``model/``, a copy of it and a repository on the Hub have the same form: a few files of
+fixed names, and a manifest with the size and the SHA-256 of each.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ganzoo.config import ModelConfig, Name, read_config
 from ganzoo.errors import InputError
-from ganzoo.runs.file_names import (
-    CONFIG_FILE,
-    FILE_NAME,
-    LIMITS,
-    MANIFEST_FILE,
-)
+from ganzoo.runs.file_names import CONFIG_FILE, FILE_NAME, LIMITS, MANIFEST_FILE
 from ganzoo.runs.folder import Run
 from ganzoo.runs.scores import SCORES_FILE, ScoreRow, read_logged_scores, read_scores
-from ganzoo.storage.files import (
-    manifest,
-    read_json,
-    regular_size,
-    sha256,
-    to_json,
-    write_text,
-)
-
-if TYPE_CHECKING:
-    pass
+from ganzoo.storage.files import manifest, regular_size, sha256, write_text
+from ganzoo.storage.json_files import read_json, to_json
 
 
 class FileRecord(BaseModel):
-    """What a manifest says of a file."""
+    """A file's entry in a manifest."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,20 +30,20 @@ class FileRecord(BaseModel):
 
 
 _FileName = Annotated[Name, Field(pattern=f"^{FILE_NAME}$")]
-"""No path: nothing that a manifest lists lies outside of its folder."""
+"""A bare file name: a manifest cannot list files outside its folder."""
 MANIFEST_ADAPTER = TypeAdapter(dict[_FileName, FileRecord])
-"""What a manifest holds."""
+"""Validates the content of a manifest."""
 
 
 class ModelFolder:
-    """The files of a model, each of which is verified when it is asked for.
+    """The files of a model, each verified on access.
 
     Args:
         path: The folder.
-        name: What the model is called by whoever refers to it.
+        name: The name that the user gave it, for messages.
 
     Raises:
-        InputError: there is no manifest, or it is damaged.
+        InputError: the manifest is missing or damaged.
     """
 
     def __init__(self, path: Path, name: str) -> None:
@@ -67,18 +53,18 @@ class ModelFolder:
 
     @property
     def reference(self) -> str:
-        """What leads to these very files again."""
+        """A reference to exactly these files, for :func:`ganzoo.load`."""
         return str(self.path)
 
     @property
     def short_name(self) -> str:
-        """What it is called, without where it lies: the name of its run's folder or of its own."""
+        """The name of its run's folder, or else of its own, without the path."""
         run = self.run()
         return (self.path if run is None else run.path).resolve().name
 
     @property
     def revision(self) -> str | None:
-        """The commit of the Hub that the files are of, if they are of the Hub."""
+        """The commit of files from the Hub; None for local files."""
         return None
 
     def has(self, name: str) -> bool:
@@ -86,70 +72,72 @@ class ModelFolder:
         return name in self.records
 
     def size(self, name: str) -> int:
-        """Return how many bytes a file has, as the manifest says.
+        """Return a file's size in bytes, according to the manifest.
 
         Raises:
-            InputError: the model has no such file, or a larger one than may be.
+            InputError: the model has no such file, or it exceeds the limit for such files.
         """
         if not self.has(name):
             raise InputError(f"{self.name} has no {name}: its {MANIFEST_FILE} does not list it")
         size = self.records[name].size
         if size > (limit := LIMITS.get(name, size)):
-            raise InputError(f"{self.name}: {name} has {size:,} bytes, of at most {limit:,}")
+            raise InputError(
+                f"{self.name}: {name} has {size:,} bytes, and may have at most {limit:,}"
+            )
         return size
 
     def file(self, name: str) -> Path:
-        """Return the path of a file whose bytes are those that the manifest lists.
+        """Return the path of a file, verified against the manifest.
 
         Raises:
-            InputError: it is missing, damaged, or was changed.
+            InputError: it is missing, damaged or changed.
         """
         size, path = self.size(name), self.path / name
         if regular_size(path) != size or sha256(path) != self.records[name].sha256:
             raise InputError(
                 f"{path} is not the file that {MANIFEST_FILE} lists: it was changed or damaged; "
-                "copy or train the model anew"
+                "copy or train the model again"
             )
         return path
 
     def own_file(self, name: str) -> Path:
-        """Return the path of a file that lies in the folder itself, verified.
+        """Return the path of a file that is not a link to another folder, verified.
 
         Raises:
-            InputError: it is missing, damaged, or a link that leads elsewhere.
+            InputError: it is missing, damaged, or a link.
         """
         if (path := self.path / name).is_symlink():
-            raise InputError(f"{path} is a link; put the file itself there")
+            raise InputError(f"{path} is a link; replace it with the file itself")
         return self.file(name)
 
     def config(self) -> ModelConfig:
-        """Read what the model is.
+        """Read the model's configuration.
 
         Raises:
-            InputError: the file is damaged, or of another format.
+            InputError: the file is missing or damaged, or has another format.
         """
         return read_config(self.file(CONFIG_FILE), ModelConfig)
 
     def run(self) -> Run | None:
-        """Return the run that the model lies in, if it lies in one."""
+        """Return the run that the model belongs to; None if it belongs to none."""
         run = Run(self.path.parent)
         return run if self.path in (run.model, run.best) and run.is_run() else None
 
     def scores(self) -> list[ScoreRow]:
-        """Read the scores of this model, the newest of each protocol: its own and its run's.
+        """Read the model's scores from its own files and its run's, the newest of each protocol.
 
         Raises:
-            InputError: a file of them is damaged.
+            InputError: a file of scores is damaged.
         """
-        kept = read_scores(self.file(SCORES_FILE).parent) if self.has(SCORES_FILE) else []
+        rows = read_scores(self.file(SCORES_FILE).parent) if self.has(SCORES_FILE) else []
         if (run := self.run()) is not None:
             step = self.config().step
-            kept += [row for row in read_logged_scores(run.scores) if row.step == step]
-        return list({row.key: row for row in kept}.values())
+            rows += [row for row in read_logged_scores(run.scores) if row.step == step]
+        return list({row.key: row for row in rows}.values())
 
 
 def read_manifest(path: Path) -> dict[str, FileRecord]:
-    """Read what a model folder should hold.
+    """Read the manifest of a model folder.
 
     Raises:
         InputError: the file is missing or damaged.
@@ -158,11 +146,11 @@ def read_manifest(path: Path) -> dict[str, FileRecord]:
         records = MANIFEST_ADAPTER.validate_python(read_json(path))
     except ValidationError:
         records = None
-    if records is None or MANIFEST_FILE in records:  # no file can hold its own hash
-        raise InputError(f"{path} is no list of files with their sizes and hashes")
+    if records is None or MANIFEST_FILE in records:  # no file can contain its own hash
+        raise InputError(f"{path} is not a list of files with their sizes and hashes")
     return records
 
 
 def write_manifest(folder: Path) -> None:
-    """List the files of a folder, each with its size and SHA-256, in a file beside them."""
+    """Write the manifest of a folder: the size and SHA-256 of each file."""
     write_text(folder / MANIFEST_FILE, to_json(manifest(folder, MANIFEST_FILE)))

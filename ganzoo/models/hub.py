@@ -1,7 +1,7 @@
-"""Models of the Hugging Face Hub, by its own client.
+"""Models on the Hugging Face Hub, through its official client.
 
-Its cache, its endpoint, its offline switch and its login are used as they are. What is said of a
-failure never holds the token.
+The client's cache, endpoint, offline switch and login apply unchanged. Error messages never contain
+the token.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ COMMIT = re.compile("[0-9a-f]{40}")
 HASH = re.compile("[0-9a-f]{64}")
 LOGIN_HINT = "log in with: hf auth login"
 RETRY_STATUSES = (408, 429, 500, 502, 503, 504)
-"""Answers that may be others a moment later."""
+"""HTTP statuses of failures that may be transient."""
 PAUSES = (1.0, 2.0)
-"""Seconds before what failed is tried again; there are as many tries more."""
+"""Seconds to wait before each retry."""
 MAX_MESSAGE = 200
-"""Characters of a server's own words that are shown."""
+"""Most characters that are shown of a server's own message."""
 
 Result = TypeVar("Result")
 
@@ -45,40 +45,40 @@ _log = logging.getLogger("ganzoo")
 
 @dataclass(frozen=True)
 class Reference:
-    """A model of the Hub, by name."""
+    """The name of a model on the Hub."""
 
     repo: str
     """``user/name``."""
     revision: str | None = None
     """Branch, tag or commit; the newest of the default branch if None."""
     kind: str = "model"
-    """What the Hub calls such a repository: ``model``, or ``space``."""
+    """The Hub's type of the repository: ``model`` or ``space``."""
 
     def __str__(self) -> str:
         return self.repo if self.revision is None else f"{self.repo}@{self.revision}"
 
 
 def parse_reference(text: str, revision: str | None = None) -> Reference | None:
-    """Read ``user/name`` or ``user/name@revision``; None if a text is neither.
+    """Parse ``user/name`` or ``user/name@revision``; return None if a text is neither.
 
     Raises:
-        InputError: it has another revision than the one that is given beside it, or that is none.
+        InputError: the text names another revision than ``revision``, or ``revision`` cannot be
+            one.
     """
     found = MODEL_NAME.fullmatch(text)
     if not found or ".." in text or "--" in found[1]:
         return None
     if revision is not None and found[2] not in (None, revision):
-        raise InputError(f"{text} names a revision, and {revision} is given beside it: choose one")
+        raise InputError(f"{text} names a revision other than {revision}: choose one")
     if revision is not None and parse_reference(f"{found[1]}@{revision}") is None:
-        raise InputError(f"'{revision}' is no branch, tag or commit of {found[1]}")
+        raise InputError(f"'{revision}' is not a branch, tag or commit of {found[1]}")
     return Reference(found[1], revision or found[2])
 
 
 class HubFolder(ModelFolder):
-    """The files of one commit, each downloaded when it is asked for, by its exact name.
+    """The files of one commit in the client's cache, each downloaded on first access.
 
-    They lie in the client's cache. What is there and has the right bytes needs no network; what
-    has not is downloaded once more.
+    A cached file that matches the manifest needs no network; one that does not is downloaded again.
     """
 
     def __init__(self, repo: str, commit: str, path: Path) -> None:
@@ -88,7 +88,7 @@ class HubFolder(ModelFolder):
 
     @property
     def reference(self) -> str:
-        """What leads to these very files again."""
+        """A reference to exactly these files, for :func:`ganzoo.load`."""
         return f"{self.repo}@{self.commit}"
 
     @property
@@ -102,20 +102,20 @@ class HubFolder(ModelFolder):
         return self.commit
 
     def run(self) -> None:
-        """Return None: what is in the cache belongs to no run."""
+        """Return None: files in the cache belong to no run."""
         return
 
     def file(self, name: str) -> Path:
-        """Return the path of a file whose bytes are those that the manifest lists.
+        """Return the path of a file, verified against the manifest.
 
         Raises:
-            InputError: the repository has another one.
-            GanzooError: it cannot be downloaded.
+            InputError: the repository's file does not match the manifest.
+            GanzooError: the file cannot be downloaded.
         """
         size, path = self.size(name), self.path / name
         if self._is_verified(name):
             return path
-        # Twice: the client takes the bytes from its cache where another commit has the file too.
+        # Twice: the first time, the client may reuse the cached file of another commit.
         for anew in (path.exists(), True):
             download(Reference(self.repo, self.commit), name, size, anew=anew)
             if self._is_verified(name):
@@ -126,7 +126,7 @@ class HubFolder(ModelFolder):
         )
 
     def own_file(self, name: str) -> Path:
-        """Return a file's path; links within the client's cache are its own business."""
+        """Return the path of a file, verified; the client's cache may store it as a link."""
         return self.file(name)
 
     def _is_verified(self, name: str) -> bool:
@@ -137,11 +137,11 @@ class HubFolder(ModelFolder):
 
 
 def open_folder(reference: Reference) -> HubFolder:
-    """Return a model of the Hub at one commit; all its files are of that commit.
+    """Resolve a reference to a commit, and return the files of that commit.
 
     Raises:
-        InputError: the Hub has no such model, or it is none of ganzoo.
-        GanzooError: the Hub cannot be reached and the cache does not have it.
+        InputError: the Hub has no such model, or it is not a ganzoo model.
+        GanzooError: the Hub cannot be reached and the cache does not have the model.
     """
     path = _fetch_manifest(reference)
     if path.stat().st_size > LIMITS[MANIFEST_FILE]:
@@ -152,9 +152,11 @@ def open_folder(reference: Reference) -> HubFolder:
     if _is_intact(path):
         try:
             return HubFolder(reference.repo, commit, path.parent)
-        except InputError:  # where a cache has no links, nobody knows what was stored
+        except (
+            InputError
+        ):  # a cache without links does not tell the hash, so the file may be damaged
             pass
-    # Damaged in the cache or on the way, or of a commit that came in that moment.
+    # Damaged in the cache or in transit, or from a commit made at this very moment.
     download(Reference(reference.repo, commit), MANIFEST_FILE, None, anew=True)
     if not _is_intact(path):
         raise InputError(
@@ -164,17 +166,17 @@ def open_folder(reference: Reference) -> HubFolder:
 
 
 def _is_intact(path: Path) -> bool:
-    """Tell whether a file of the cache has the bytes that its name there says, where it is a hash.
+    """Tell whether a manifest in the cache is undamaged, if the cache names files by their hash.
 
-    The manifest vouches for all other files, and nothing else does for it.
+    The manifest verifies all other files; only its name in the cache can verify the manifest.
     """
     return has_hash(path, path.resolve().name)
 
 
 def has_hash(path: Path, known: str) -> bool:
-    """Tell whether a file has the hash that the Hub knows it by, if that is one.
+    """Tell whether a file has a known hash: git's own, or the SHA-256 of a large file.
 
-    It is git's own hash, or the SHA-256 of a file that is kept apart.
+    True if ``known`` is neither.
     """
     from huggingface_hub.utils.sha import git_hash
 
@@ -184,11 +186,11 @@ def has_hash(path: Path, known: str) -> bool:
 
 
 def _fetch_manifest(reference: Reference) -> Path:
-    """Return the manifest of a reference, and so the commit whose folder it lies in."""
+    """Return the path of a reference's manifest, in the folder of its commit."""
     from huggingface_hub import constants, try_to_load_from_cache
 
-    kept = try_to_load_from_cache(reference.repo, MANIFEST_FILE, revision=reference.revision)
-    path = Path(kept) if isinstance(kept, str) else None
+    cached = try_to_load_from_cache(reference.repo, MANIFEST_FILE, revision=reference.revision)
+    path = Path(cached) if isinstance(cached, str) else None
     if path and (constants.HF_HUB_OFFLINE or COMMIT.fullmatch(reference.revision or "")):
         return path
     try:
@@ -196,16 +198,22 @@ def _fetch_manifest(reference: Reference) -> Path:
     except Unreachable as error:
         if path is None:
             raise
-        _log.warning("%s; taking %s as the cache has it: %s", error, reference, path.parent.name)
+        _log.warning("%s; using the cached commit of %s: %s", error, reference, path.parent.name)
         return path
 
 
 class Unreachable(GanzooError):
-    """The Hub did not answer, or not now."""
+    """The Hub cannot be reached, or asks to try again later."""
 
 
 def download(reference: Reference, name: str, size: int | None, *, anew: bool = False) -> Path:
-    """Download a file if it has the size that it should have, or at most what such a file may.
+    """Download a file after a check of its size, and return its path in the cache.
+
+    Args:
+        reference: The model, or the Space.
+        name: Name of the file.
+        size: Its size in bytes; None for the manifest, which only has a limit.
+        anew: Download it even if the cache has it.
 
     Raises:
         InputError: there is no such model, revision or file, or it has another size.
@@ -213,9 +221,9 @@ def download(reference: Reference, name: str, size: int | None, *, anew: bool = 
     """
     doing = f"download {name} of {reference}"
     if anew:
-        doing += " anew, as it is damaged in the cache"
-    elif size is None:  # the first file of all, which says whether there is a model
-        doing = f"look up {reference}, which is no folder here"
+        doing += " again, as it is damaged in the cache"
+    elif size is None:  # the first file: it tells whether there is such a model
+        doing = f"look up {reference}, which is not a local folder"
     with explain_hub_errors(doing, reference):
         return retry(lambda: _download_once(reference, name, size, anew), is_transient_answer)
 
@@ -230,9 +238,9 @@ def _download_once(reference: Reference, name: str, size: int | None, anew: bool
     ).size
     limit = LIMITS[MANIFEST_FILE] if size is None else size
     if found is None or found > limit or (size is not None and found != size):
-        said = "no size" if found is None else f"{found:,} bytes"
+        actual = "no size" if found is None else f"{found:,} bytes"
         raise InputError(
-            f"{reference}: {name} has {said}, and should have "
+            f"{reference}: {name} has {actual}, and should have "
             f"{f'at most {limit:,}' if size is None else f'{size:,}'}; nothing was downloaded"
         )
     return Path(
@@ -249,16 +257,16 @@ def _download_once(reference: Reference, name: str, size: int | None, anew: bool
 
 @contextmanager
 def explain_hub_errors(doing: str, reference: Reference) -> Iterator[None]:
-    """Turn whatever the client raises into one line, and keep it from printing by itself.
+    """Translate the client's exceptions to errors of one line, and silence its own output.
 
     Args:
-        doing: What is being done, as in ``cannot {doing}``.
-        reference: What it is done with.
+        doing: The attempted action, as in ``cannot {doing}``.
+        reference: Its model or Space.
 
     Raises:
         InputError: there is no such model, revision or file.
-        Unreachable: the Hub did not answer, or not now.
-        GanzooError: it refuses.
+        Unreachable: the Hub cannot be reached, or asks to try again later.
+        GanzooError: the Hub refuses.
     """
     with _quiet():
         try:
@@ -266,16 +274,16 @@ def explain_hub_errors(doing: str, reference: Reference) -> Iterator[None]:
         except GanzooError:
             raise
         except Exception as error:
-            said = _translate_error(_root_cause(error), doing, reference)
-            if said is None:
+            translated = _translate_error(_root_cause(error), doing, reference)
+            if translated is None:
                 raise
-            # What a server echoes must not stand in a traceback of Python either.
+            # A server may echo the token, which must not appear in a traceback either.
             whole = "".join(traceback.format_exception(error))
-            raise said from (error if hide_token(whole) == whole else None)
+            raise translated from (error if hide_token(whole) == whole else None)
 
 
 def _translate_error(error: BaseException, doing: str, reference: Reference) -> GanzooError | None:
-    """Say what an error of the client means; None if it is none of the client's."""
+    """Translate an exception of the client; return None if it is not one."""
     from huggingface_hub import errors
 
     words = _error_text(error)
@@ -284,18 +292,18 @@ def _translate_error(error: BaseException, doing: str, reference: Reference) -> 
     if isinstance(error, (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError)):
         offline = isinstance(error, errors.OfflineModeIsEnabled)
         why = "HF_HUB_OFFLINE is set" if offline else "the Hub cannot be reached"
-        return Unreachable(f"cannot {doing}: {why}, and the cache does not have it whole")
+        return Unreachable(f"cannot {doing}: {why}, and the cache does not have all of it")
     if isinstance(error, errors.HFValidationError):
-        return InputError(f"{reference} is no name of a model: {words}")
+        return InputError(f"{reference} is not the name of a model: {words}")
     if _is_transport_error(error):
         return Unreachable(f"cannot {doing}: the Hub cannot be reached ({words})")
-    if isinstance(error, (OSError, ValueError)):  # a full disk, or an answer that nobody expects
+    if isinstance(error, (OSError, ValueError)):  # such as a full disk, or an unexpected answer
         return GanzooError(f"cannot {doing}: {words}")
     return None
 
 
 def explain_refusal(error: HfHubHTTPError, doing: str, reference: Reference) -> GanzooError:
-    """Say what an answer of the Hub that is none means for the person who asked."""
+    """Translate an HTTP error of the Hub to an error that says what to do."""
     from huggingface_hub import errors
 
     repo, revision = reference.repo, reference.revision
@@ -305,14 +313,14 @@ def explain_refusal(error: HfHubHTTPError, doing: str, reference: Reference) -> 
             f"{repo} is gated: ask its author for access on its page, and {LOGIN_HINT}"
         )
     if isinstance(error, errors.RepositoryNotFoundError):
-        here = "; and there is no such folder here" if reference.kind == "model" else ""
+        local = "; there is no local folder of that name" if reference.kind == "model" else ""
         return InputError(
-            f"the Hub has no {reference.kind} {repo}, or it is private: then {LOGIN_HINT}{here}"
+            f"the Hub has no {reference.kind} {repo}, or it is private: then {LOGIN_HINT}{local}"
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return InputError(f"{repo} has no revision {revision}; see the branches and tags there")
     if isinstance(error, errors.RemoteEntryNotFoundError):
-        return InputError(f"{reference} holds no whole model of ganzoo: cannot {doing}")
+        return InputError(f"{reference} is not a complete ganzoo model: cannot {doing}")
     words = _error_text(error)
     if status == 401:
         return GanzooError(f"cannot {doing}: the Hub does not know you (401); {LOGIN_HINT}")
@@ -322,29 +330,29 @@ def explain_refusal(error: HfHubHTTPError, doing: str, reference: Reference) -> 
         )
     if status in (409, 412):
         return GanzooError(
-            f"cannot {doing}: {repo} changed in that moment ({status}); look at it and try again"
+            f"cannot {doing}: {repo} was just changed ({status}); look at it and try again"
         )
     if status == 429:
-        return Unreachable(f"cannot {doing}: the Hub is asked too often (429); try again later")
+        return Unreachable(f"cannot {doing}: too many requests to the Hub (429); try again later")
     if status in RETRY_STATUSES:
-        return Unreachable(f"cannot {doing}: the Hub fails just now ({status}); try again later")
+        return Unreachable(f"cannot {doing}: the Hub has a problem ({status}); try again later")
     return GanzooError(f"cannot {doing}: the Hub answers {status}: {words}")
 
 
-def retry(ask: Callable[[], Result], may_pass: Callable[[Exception], bool]) -> Result:
-    """Ask again, a few times, what fails for the moment."""
+def retry(request: Callable[[], Result], should_retry: Callable[[Exception], bool]) -> Result:
+    """Make a request, and repeat it after each of ``PAUSES`` while it fails transiently."""
     for pause in PAUSES:
         try:
-            return ask()
+            return request()
         except Exception as error:
-            if not may_pass(error):
+            if not should_retry(error):
                 raise
             time.sleep(pause)
-    return ask()
+    return request()
 
 
 def is_transient(error: Exception) -> bool:
-    """Tell whether what failed may succeed a moment later."""
+    """Tell whether a failed request may succeed a moment later."""
     from huggingface_hub import errors
 
     root = _root_cause(error)
@@ -354,15 +362,15 @@ def is_transient(error: Exception) -> bool:
 
 
 def is_transient_answer(error: Exception) -> bool:
-    """Tell whether somebody answered, who may do better a moment later.
+    """Tell whether a failure is transient and a server was reached.
 
-    Where there is no network, that should be said at once.
+    Without a network, a request should fail at once.
     """
     return is_transient(error) and not type(_root_cause(error)).__name__.startswith("Connect")
 
 
 def _root_cause(error: BaseException) -> BaseException:
-    """Return what the client caught before it raised an error of fewer words."""
+    """Return the exception that the client caught before it raised a vaguer one."""
     from huggingface_hub.errors import HfHubHTTPError
 
     while isinstance(error, (RuntimeError, ValueError)) and not isinstance(error, HfHubHTTPError):
@@ -377,26 +385,26 @@ def _error_text(error: BaseException) -> str:
 
 
 def to_one_line(words: str) -> str:
-    """Return the beginning of what a server says, as one line without the token."""
+    """Shorten a server's message to one line without the token."""
     return " ".join(hide_token(words).split())[:MAX_MESSAGE]
 
 
 def _is_transport_error(error: BaseException) -> bool:
-    """Tell whether an answer did not come, or not whole."""
+    """Tell whether an answer is missing or incomplete."""
     if isinstance(error, (ConnectionError, TimeoutError, json.JSONDecodeError)):
         return True
-    if type(error) is OSError and error.errno is None:  # the client's, of a size that differs
+    if type(error) is OSError and error.errno is None:  # the client's own, for a wrong size
         return True
     if isinstance(error, RuntimeError) and "client has been closed" in str(error):
-        return True  # by another of the client's threads, whose connection failed
-    # The client has changed its HTTP library before; each has exceptions of its own.
+        return True  # closed by another thread of the client, whose connection failed
+    # By name: the client has changed its HTTP library before, and each has its own exceptions.
     return any(
         kind.__module__.partition(".")[0].startswith("httpx") for kind in type(error).__mro__
     )
 
 
 def client_info() -> dict[str, Any]:
-    """Return what the client tells the Hub of who uses it."""
+    """Return the arguments with which the client tells the Hub that ganzoo uses it."""
     from importlib.metadata import version
 
     return {"library_name": "ganzoo", "library_version": version("ganzoo")}
@@ -404,7 +412,7 @@ def client_info() -> dict[str, Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the client's notes away, and its progress bars where nobody looks at them."""
+    """Silence the client's messages, and its progress bars outside a terminal."""
     from huggingface_hub.utils import (
         are_progress_bars_disabled,
         disable_progress_bars,

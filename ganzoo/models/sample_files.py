@@ -20,9 +20,7 @@ from ganzoo.media.images import (
     save_png,
     to_pil,
 )
-from ganzoo.media.movies import FRAME_MS, check_movie_path, write_movie
-from ganzoo.models.model import generate_stored
-from ganzoo.models.walk import WALK_FRAMES
+from ganzoo.media.movies import FRAME_MS, WALK_FRAMES, check_movie_path, write_movie
 from ganzoo.progress import report_progress
 from ganzoo.registry import DATASET
 from ganzoo.resolve import choose_data
@@ -33,10 +31,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ganzoo.models.model import Model
+    from ganzoo.protocols.architecture import GeneratorInput
     from ganzoo.protocols.dataset import DataSpec, Samples
 
 DEFAULT_COUNT = 64
-"""Samples that are drawn where no number is asked for."""
+"""Default number of samples."""
 
 
 def write_samples(
@@ -54,49 +53,46 @@ def write_samples(
 ) -> list[Path]:
     """Draw samples or translate images, write them, and return the files.
 
-    Single images of a conditional model lie in folders of their classes, unless one is asked for,
-    and in one picture each class has columns of its own, up to 64 of them. Translated images are
-    called as their sources. Of several processes each makes its share, and the first one writes.
+    Single images of a conditional model go into a folder for each class, unless ``label`` chooses
+    one. In one picture, each class has columns of its own (up to 64 classes). Translated images
+    keep the names of their sources. With several processes, each generates its share and the first
+    one writes.
 
     Args:
-        model: What to draw from.
+        model: The model.
         path: A ``.png`` for one picture, a ``.csv`` for vectors, else a folder for single images.
-        count: Number of samples; 64, or all sources, if None.
+        count: Number of samples; if None, 64 or all sources.
         seed: Seed of the latents.
         label: Name or number of the class of all samples.
         source: Name of a dataset, or a path, whose images are translated.
         truncation: As for :meth:`ganzoo.Model.sample`.
-        device: Where to compute.
-        replace: Whether files that are there may be replaced.
-        warn: Called with what could not be read of the sources.
+        device: Device to compute on.
+        replace: Replace existing files.
+        warn: Called with a message about sources that could not be read.
 
     Raises:
-        InputError: a file is there already, the path does not suit the samples, or the model
-            cannot make what is asked for.
+        InputError: a file exists, the path does not suit the samples, or the model cannot make
+            such samples.
     """
     spec = model.config.spec
     suffix = _check_suffix(path, spec)
     if source is not None and not model.architecture.takes_images:
-        raise InputError("this model starts from noise: it has no use for --source")
+        raise InputError("this model starts from noise: drop --source")
     number = _find_class(model, label)
-    model.truncated(truncation)  # refused before anything is read
-    sources = None if source is None else _read_sources(model, source, number, count, warn)
-    if sources is None:
+    model = model.with_truncation(truncation)  # refused before any source is read
+    if source is None:
         count = count or DEFAULT_COUNT
-        labels = model.inputs(count, seed, number).labels
-        names = _sample_names(spec, labels if number is None else None, count, seed)
+        sources, inputs = None, model.inputs.draw(count, seed, number)
+        names = _sample_names(spec, inputs.labels if number is None else None, count, seed)
     else:
+        sources, inputs = _read_sources(model, source, number, count, warn)
         names = _source_names(sources)
     files = [path] if suffix else [path / name for name in names]
     _refuse_existing(files, replace)
     with distributed.join_team() as team, distributed.sharing():
         place = resolve_device(device)
         team.connect(place)
-        model.to(place)
-        if sources is None:
-            stored = model.sample_stored(count, seed, label=number, truncation=truncation)
-        else:
-            stored = model.translate_stored(sources.batch(torch.arange(len(sources))), number)
+        stored = model.to(place).generate(inputs, stored=True)
     if not team.is_first:
         return files
     texts = provenance(model.title, seed, truncation)
@@ -104,12 +100,11 @@ def write_samples(
     if suffix == ".csv":
         write_text(path, _to_csv(stored))
     elif suffix:
-        shown = (
-            _pair_grid(sources.stored, stored)
-            if sources
-            else render_model_samples(model, stored, number)
-        )
-        save_png(shown, path, texts)
+        if sources is not None:
+            picture = _pair_grid(sources.stored, stored)
+        else:
+            picture = render_model_samples(model, stored, number)
+        save_png(picture, path, texts)
     else:
         for i, file in enumerate(files):
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -130,35 +125,35 @@ def write_walk(
     device: str = "auto",
     replace: bool = False,
 ) -> None:
-    """Write a walk through samples as a movie; of several processes the first one does it alone.
+    """Write a walk through samples as a movie; with several processes, the first one writes it.
 
-    The frame at a seed is the picture that :func:`write_samples` writes of that seed.
+    The frame at a seed is the picture that :func:`write_samples` writes for that seed.
 
     Args:
-        model: What to draw from.
+        model: The model.
         path: A ``.gif``, a ``.webp`` or an ``.mp4``; see :func:`ganzoo.media.movies.write_movie`.
         seeds: As for :meth:`ganzoo.Model.walk`.
         frames: As for :meth:`ganzoo.Model.walk`.
-        count: Number of samples in each frame; 64 if None.
+        count: Number of samples in each frame; if None, 64.
         loop: As for :meth:`ganzoo.Model.walk`.
         label: Name or number of the class of all samples.
         truncation: As for :meth:`ganzoo.Model.sample`.
-        device: Where to compute.
-        replace: Whether a file that is there may be replaced.
+        device: Device to compute on.
+        replace: Replace an existing file.
 
     Raises:
-        InputError: a file is there already, no movie can be written there, or the model cannot
-            walk so.
+        InputError: the file exists, no movie can be written to the path, or the model cannot make
+            such a walk.
     """
     check_movie_path(path)
-    spec, generator = model.config.spec, model.truncated(truncation)
+    model = model.with_truncation(truncation)
     number = _find_class(model, label)
-    walk = model.walk_inputs(count or DEFAULT_COUNT, seeds, frames, loop, number)
+    walk = model.inputs.walk(count or DEFAULT_COUNT, seeds, frames, loop, number)
     _refuse_existing([path], replace)
 
     def pictures() -> Iterator[Image]:
         for done, inputs in enumerate(walk, 1):
-            stored = generate_stored(generator, inputs, spec)
+            stored = model.generate(inputs, stored=True)
             yield to_pil(render_model_samples(model, stored, number))
             report_progress("drawing frames", done, len(walk))
 
@@ -173,12 +168,15 @@ def write_walk(
 
 
 def render_model_samples(model: Model, stored: Tensor, label: int | None) -> Tensor:
-    """Show samples as one picture, where each class has columns of its own unless one is asked.
+    """Render samples as one picture, in which each class has columns of its own.
 
     Args:
-        model: What they were drawn from.
-        stored: The samples, as they are stored.
-        label: Class that all of them were asked to be of.
+        model: The model that made the samples.
+        stored: Stored samples: uint8 images ``(N, C, H, W)``, or float32 vectors ``(N, D)``.
+        label: The class of all samples if one was chosen; None if they cycle through the classes.
+
+    Returns:
+        A uint8 picture ``(C, H', W')``.
     """
     spec = model.config.spec
     in_turn = spec.classes if model.conditional and label is None else None
@@ -189,28 +187,28 @@ def _find_class(model: Model, label: str | None) -> int | None:
     if label is None:
         return None
     if not model.conditional:
-        raise InputError("this model has no classes to choose from: leave --label away")
+        raise InputError("this model has no classes to choose from: drop --label")
     return model.config.spec.class_index(label)
 
 
 def _refuse_existing(files: list[Path], replace: bool) -> None:
-    there = [file for file in files if file.exists()]
-    if there and not replace:
-        raise InputError(f"{there[0]} is there already; choose another --out, or add --force")
+    existing = [file for file in files if file.exists()]
+    if existing and not replace:
+        raise InputError(f"{existing[0]} already exists; choose another --out, or add --force")
 
 
 def _check_suffix(path: Path, spec: DataSpec) -> str:
     suffix = "" if path.is_dir() else path.suffix.lower()
     if suffix not in ((".png", "") if spec.is_image else (".png", ".csv")):
-        fit = "a .png or a folder" if spec.is_image else "a .png or a .csv"
-        raise InputError(f"--out {path}: these samples are written to {fit}")
+        allowed = "a .png or a folder" if spec.is_image else "a .png or a .csv"
+        raise InputError(f"--out {path}: write these samples to {allowed}")
     return suffix
 
 
 def _read_sources(
     model: Model, source: str, label: int | None, count: int | None, warn: Callable[[str], None]
-) -> Samples:
-    """Read the images that are to be translated, at the model's size."""
+) -> tuple[Samples, GeneratorInput]:
+    """Read the images to translate, at the model's size, and prepare them for the generator."""
     spec = model.config.spec
     if label is None:
         classes = " or ".join(spec.class_names or map(str, range(spec.classes or 0)))
@@ -218,7 +216,8 @@ def _read_sources(
     samples = choose_data(source, {}, like=spec).build(DATASET).read()
     for message in samples.describe_skipped():
         warn(message)
-    return samples.subset(torch.arange(min(count or len(samples), len(samples))))
+    sources = samples.subset(torch.arange(min(count or len(samples), len(samples))))
+    return sources, model.inputs.from_images(sources.batch(torch.arange(len(sources))), label)
 
 
 def _sample_names(spec: DataSpec, labels: Tensor | None, count: int, seed: int) -> Iterable[str]:
@@ -234,7 +233,7 @@ def _sample_names(spec: DataSpec, labels: Tensor | None, count: int, seed: int) 
 
 
 def _source_names(sources: Samples) -> list[str]:
-    """Call each translation as its source; by a number where files would have the same name."""
+    """Name each translation after its source; by number where names would collide."""
     numbers = [f"source-{i:05d}.png" for i in range(len(sources))]
     if sources.names is None or not all(map(_is_safe_name, sources.names)):
         return numbers
@@ -246,16 +245,16 @@ def _source_names(sources: Samples) -> list[str]:
 
 
 def _is_safe_name(name: str) -> bool:
-    """Tell whether a name leads nowhere but into the folder it is put in.
+    """Tell whether a file of this name stays inside the folder that it is written to.
 
-    Names come with models and archives, which anybody may have made.
+    Names come from models and archives, which may be anybody's.
     """
-    path = PureWindowsPath(name)  # knows each separator, and drives
+    path = PureWindowsPath(name)  # understands both separators, and drives
     return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name
 
 
 def _pair_grid(sources: Tensor, translated: Tensor) -> Tensor:
-    """Lay out a row of sources above a row of what they became, again and again."""
+    """Lay out rows of sources, each above the row of its translations."""
     columns = min(COLUMNS, len(sources))
     rows = []
     for pair in zip(sources.split(columns), translated.split(columns), strict=True):

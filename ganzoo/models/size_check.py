@@ -1,4 +1,4 @@
-"""How large a network is, before it takes memory."""
+"""Limits on the size of a network, checked before memory is allocated."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from ganzoo.compute import memory
 from ganzoo.errors import InputError, first_line
 
 MAX_TENSORS = 5_000
-"""Parameters and buffers of a network, counted as tensors."""
+"""Most parameters and buffers of a network."""
 
 
 def build_on_meta(
     build: Callable[[], nn.Module], size: int | None = None, tensors: int = MAX_TENSORS
 ) -> nn.Module | None:
-    """Build a network without its numbers, on torch's meta device, to see how large it is.
+    """Build a network on torch's meta device, without storage, and check its size.
 
     Args:
-        build: What builds it.
-        size: Bytes that its tensors may take; by default :func:`ganzoo.compute.memory.limit`.
-        tensors: How many tensors it may have.
+        build: Builds the network.
+        size: Most bytes of its tensors; by default :func:`ganzoo.compute.memory.limit`.
+        tensors: Most parameters and buffers.
 
     Returns:
-        The network, or None where its code does not work on the meta device.
+        The network; None if its code does not work on the meta device.
 
     Raises:
-        InputError: it is larger.
+        InputError: the network is too large.
     """
     try:
         with (
@@ -47,7 +47,7 @@ def build_on_meta(
     except InputError:
         raise
     except Exception as error:
-        if "overflow" in str(error).lower():  # of a size that no machine could have
+        if "overflow" in str(error).lower():  # a size beyond what any machine can address
             raise InputError(f"the network is too large: {first_line(error)}") from None
         return None
 
@@ -59,11 +59,11 @@ INIT_FUNCTIONS = (
     nn.init.uniform_,
     nn.init.kaiming_uniform_,
 )
-"""What draws the numbers of torch's own layers."""
+"""Functions with which torch's own layers initialise weights."""
 
 
 class _SkipInit(TorchFunctionMode):
-    """Leaves out to draw numbers that are not there: torch would import for seconds to do it."""
+    """Skips the initialisation of weights, for which torch would import modules for seconds."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
@@ -79,14 +79,14 @@ class _SkipInit(TorchFunctionMode):
 
 @contextmanager
 def limit_tensors(size: int, tensors: int) -> Iterator[None]:
-    """Refuse tensors, as modules get them, that are too large or too many together.
+    """Limit the parameters and buffers that modules register within the block.
 
     Args:
-        size: Bytes that they may take.
-        tensors: How many there may be.
+        size: Most bytes of all of them.
+        tensors: Most of them.
 
     Raises:
-        InputError: they are more.
+        InputError: a limit is exceeded.
     """
     left = [size, tensors]
 
@@ -98,7 +98,7 @@ def limit_tensors(size: int, tensors: int) -> Iterator[None]:
         if min(left) < 0:
             raise InputError(
                 f"the network is too large: its tensors take more than {size / 2**20:,.0f} MiB, or "
-                f"are more than {tensors:,}; ask for a smaller one"
+                f"there are more than {tensors:,}; choose a smaller one"
             )
 
     hooks = [

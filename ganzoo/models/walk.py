@@ -1,4 +1,4 @@
-"""A walk through samples: from those of one seed to those of the next."""
+"""A walk through samples, from those of one seed to those of the next."""
 
 from __future__ import annotations
 
@@ -13,15 +13,24 @@ if TYPE_CHECKING:
 
     from ganzoo.protocols.architecture import Architecture
 
-WALK_FRAMES = 50
-"""Frames of a walk from one seed to the next, where no number is asked for."""
-
 
 class Walk:
-    """What a generator makes the frames of a walk from, one after the other.
+    """Generator inputs for the frames of a walk, in order.
 
-    The frame at a seed has the very latents that are drawn from it; those between lie on the way
-    that the architecture gives, at an even pace.
+    The frame at a seed has the latents that are drawn from that seed. Between two seeds, the
+    architecture interpolates at an even pace.
+
+    Args:
+        architecture: Interpolates between latents.
+        latents: Draws the latents of a seed, ``(N, z_dim)``.
+        labels: Classes of the samples ``(N,)``, the same in each frame.
+        seeds: Two or more.
+        frames: Number of frames from one seed up to the next.
+        loop: Whether to return to the first seed, without repeating its frame.
+
+    Raises:
+        InputError: there are fewer than two seeds or no frames, or the architecture cannot
+            interpolate its latents.
     """
 
     def __init__(
@@ -33,21 +42,8 @@ class Walk:
         frames: int,
         loop: bool,
     ) -> None:
-        """Take the way through seeds; see :meth:`ganzoo.Model.walk`.
-
-        Args:
-            architecture: Says what lies between latents.
-            latents: Draws those of a seed, ``(N, z_dim)``.
-            labels: Classes of the samples ``(N,)``, the same in each frame.
-            seeds: Two or more.
-            frames: From one seed to the next.
-            loop: Whether the way ends where it began.
-
-        Raises:
-            InputError: it is no way, or the architecture has none.
-        """
         if len(seeds) < 2:
-            raise InputError("a walk goes from seed to seed: name two of them or more, as 0,1")
+            raise InputError("a walk needs two seeds or more, such as 0,1")
         if frames < 1:
             raise InputError(f"the number of frames must be at least 1, not {frames}")
         self._architecture = architecture
@@ -56,7 +52,7 @@ class Walk:
         self._stops = [*seeds, seeds[0]] if loop else list(seeds)
         self._frames = frames
         self._loop = loop
-        # What cannot be done is said before the first frame.
+        # Fails here, before the first frame, if the architecture cannot interpolate.
         architecture.interpolate(latents(seeds[0]), latents(seeds[1]), 0.5)
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Writes the model folder of a run."""
+"""Writing the model folder of a run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganzoo.config import ModelConfig
+from ganzoo.models.folder import write_manifest
 from ganzoo.runs.file_names import (
     CARD_FILE,
     CONFIG_FILE,
@@ -16,16 +17,12 @@ from ganzoo.runs.file_names import (
     PICTURE_FILE,
 )
 from ganzoo.runs.scores import ScoreRow, write_scores
-from ganzoo.storage.files import (
-    atomic_folder,
-    save_tensors,
-    to_json,
-    write_text,
-)
+from ganzoo.storage.files import atomic_folder, write_text
+from ganzoo.storage.json_files import to_json
+from ganzoo.storage.tensors import save_tensors
 
 if TYPE_CHECKING:
     from torch import nn
-from ganzoo.models.folder import write_manifest
 
 
 def write_model(
@@ -36,18 +33,25 @@ def write_model(
     picture: Path,
     scores: Iterable[ScoreRow] = (),
 ) -> None:
-    """Write a model folder, whole or not at all; one that was there is replaced."""
-    from ganzoo.cards.card import (
-        build_card,
-    )  # and not above: it reads YAML, which loading has no use for
+    """Write a model folder atomically, and replace an existing one.
 
-    with atomic_folder(folder) as beside:
-        save_tensors(beside / GENERATOR_FILE, generator.state_dict())
-        save_tensors(beside / DISCRIMINATOR_FILE, discriminator.state_dict())
-        write_text(beside / CONFIG_FILE, to_json(config.model_dump(mode="json")))
+    Args:
+        folder: The folder to write.
+        config: The model's configuration.
+        generator: The averaged generator.
+        discriminator: The discriminator.
+        picture: PNG of samples, which is copied.
+        scores: The model's scores.
+    """
+    from ganzoo.cards.card import build_card  # here, because it imports a YAML parser
+
+    with atomic_folder(folder) as draft:
+        save_tensors(draft / GENERATOR_FILE, generator.state_dict())
+        save_tensors(draft / DISCRIMINATOR_FILE, discriminator.state_dict())
+        write_text(draft / CONFIG_FILE, to_json(config.model_dump(mode="json")))
         rows = list(scores)
-        write_text(beside / CARD_FILE, build_card(config, rows))
-        shutil.copyfile(picture, beside / PICTURE_FILE)
+        write_text(draft / CARD_FILE, build_card(config, rows))
+        shutil.copyfile(picture, draft / PICTURE_FILE)
         if rows:
-            write_scores(beside, rows)
-        write_manifest(beside)
+            write_scores(draft, rows)
+        write_manifest(draft)

@@ -1,1 +1,22 @@
-"""Building blocks for networks."""
+"""Building blocks for networks; a public part of ganzoo that needs torch.
+
+Import it where networks are built, and not where an architecture declares its options: commands
+such as ``ganzoo list`` then stay fast.
+"""
+
+from __future__ import annotations
+
+from ganzoo.nn.conditional import ConditionalBatchNorm2d as ConditionalBatchNorm2d
+from ganzoo.nn.conditional import ConditionalSequential as ConditionalSequential
+from ganzoo.nn.fusion import FusedSequential as FusedSequential
+from ganzoo.nn.fusion import apply_layer as apply_layer
+from ganzoo.nn.fusion import conv2d_avg_pool as conv2d_avg_pool
+from ganzoo.nn.fusion import fuse as fuse
+from ganzoo.nn.fusion import upsample_conv2d as upsample_conv2d
+from ganzoo.nn.projection import ClassProjection as ClassProjection
+from ganzoo.nn.residual import Residual as Residual
+from ganzoo.nn.residual import down_block as down_block
+from ganzoo.nn.residual import draw_glorot as draw_glorot
+from ganzoo.nn.residual import first_block as first_block
+from ganzoo.nn.residual import same_block as same_block
+from ganzoo.nn.residual import up_block as up_block

@@ -1,61 +1,86 @@
-"""Layers in fewer or faster operations, with the same weights and the same results.
+"""Fusion of neighbouring layers: fewer or faster operations, with the same weights and results.
 
-A convolution of pixels that were doubled computes most of its products twice or four times, and
-one whose results are averaged sums many that could be summed before. Both are single convolutions
-with another kernel, made of the stored one in each pass, so that names and shapes of parameters,
-and what normalises them, stay as they are. For 3 x 3 weights they need 4/9 of the multiplications.
+A convolution of upsampled pixels computes most of its products twice or four times, and a
+convolution whose outputs are averaged sums much that could be summed before. Either pair is a
+single convolution with another kernel. The kernel is computed from the stored weight in each pass,
+so parameters keep their names and shapes, and parametrisations such as spectral normalisation
+still apply. For 3 x 3 weights this takes 4/9 of the multiplications.
 
-A convolution that sees all pixels at once, and a transposed one of a single pixel, are products of
-matrices, which processors compute several times as fast. Batch normalisation that no longer learns
-is a factor and a bias of each channel, which a convolution before it takes into its own.
+A convolution that sees all pixels at once, and a transposed convolution of a single pixel, are
+matrix products, which processors compute several times as fast. Batch normalisation in evaluation
+is a factor and a bias for each channel, which the convolution before it can take over.
 
-Nothing changes but the order of sums: numbers agree to rounding, gradients of any order too.
+Only the order of sums changes: results and gradients of any order agree to rounding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TypeGuard, TypeVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
+Layer = TypeVar("Layer", bound=nn.Module)
+Network = TypeVar("Network", bound=nn.Module)
+Convolution = nn.Conv2d | nn.ConvTranspose2d
+
 _UPSAMPLE_MODES = ("nearest", "nearest-exact", "bilinear", "bicubic")
-"""How pixels may be made of others, where the shares of these sum to one."""
+"""Modes in which an upsampled pixel is a weighted mean of others, with weights that sum to one."""
 
 
 class FusedSequential(nn.Sequential):
-    """Layers one after another, as :class:`torch.nn.Sequential`, computed in fewer operations.
+    """Layers one after another, as in :class:`torch.nn.Sequential`, in fewer operations.
 
-    - nearest doubling and a convolution are one transposed convolution: :func:`upsample_conv2d`;
-    - a convolution and the mean of 2 x 2 pixels are one of stride 2: :func:`conv2d_avg_pool`;
-    - 1 x 1 convolutions go before upsampling and behind pooling, to where there are fewer pixels;
-    - a convolution, transposed or not, and batch normalisation in evaluation are one convolution;
-    - a convolution of all pixels, and a transposed one of a single pixel, are :func:`apply_layer`.
+    - nearest upsampling by 2 and a convolution become one transposed convolution:
+      :func:`upsample_conv2d`;
+    - a convolution and a mean over 2 x 2 pixels become one convolution of stride 2:
+      :func:`conv2d_avg_pool`;
+    - 1 x 1 convolutions move before upsampling and behind pooling, where there are fewer pixels;
+    - a convolution, transposed or not, and batch normalisation in evaluation become one
+      convolution;
+    - a convolution of all pixels, and a transposed one of a single pixel, become a matrix product:
+      :func:`apply_layer`.
 
-    Layers in nested Sequentials count as their own. What is folded are plain ``nn.Upsample``,
-    ``nn.Conv2d`` of one group, stride and dilation and with zeros around it, ``nn.AvgPool2d``,
-    ``nn.ConvTranspose2d`` of one group and ``nn.BatchNorm2d``; their weights may be parametrised.
-    All others are called as they are, and so is a layer with hooks, as hooks are to see what it is
-    given and gives. The shapes of features are up to the layers.
+    Layers of nested Sequentials are treated as layers of this one. Fused are plain
+    ``nn.Upsample``, ``nn.Conv2d`` with one group, stride 1, dilation 1 and zero padding,
+    ``nn.AvgPool2d``, ``nn.ConvTranspose2d`` with one group, and ``nn.BatchNorm2d``; their weights
+    may be parametrised. All other layers are called as they are. So are layers with hooks, because
+    a hook is to see what its layer takes and returns. The layers decide the shapes of features.
     """
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return what the layers make of features, one after another."""
-        layers = [*_flatten(self), None]
-        while len(layers) > 1:
-            first, second, *_ = layers
-            folded = _fuse(first, second)
-            features = folded(features) if folded else apply_layer(first, features)
-            del layers[: 2 if folded else 1]
+        """Pass features through the layers, one after another."""
+        layers = list(_flatten(self))
+        while layers:
+            fused = _fuse_pair(*layers[:2])
+            features = fused(features) if fused else apply_layer(layers[0], features)
+            del layers[: 2 if fused else 1]
         return features
 
 
-def apply_layer(layer: nn.Module, features: Tensor) -> Tensor:
-    """Return what a layer makes of features.
+def fuse(network: Network) -> Network:
+    """Make a network fuse the layers of its Sequentials, in place, and return it.
 
-    A plain convolution of one group that sees all pixels of features ``(N, C, H, W)`` at once, or a
-    transposed one of features ``(N, C, 1, 1)``, is a product of matrices; anything else is called.
+    Each ``nn.Sequential`` with a convolution becomes a :class:`FusedSequential`. Subclasses of
+    ``nn.Sequential`` stay as they are, and so do modules, parameters and names. The trainer and
+    :class:`ganzoo.Model` call this on every network they build, so an architecture uses plain
+    torch layers.
+    """
+    for module in network.modules():
+        # Without a convolution there is nothing to fuse, and looking for it would cost time.
+        if type(module) is nn.Sequential and _has_convolution(module):
+            module.__class__ = FusedSequential
+    return network
+
+
+def apply_layer(layer: nn.Module, features: Tensor) -> Tensor:
+    """Apply a layer to features, as a matrix product where that is possible.
+
+    A plain convolution of one group that sees all pixels of features ``(N, C, H, W)`` at once is a
+    matrix product, and so is a transposed one of features ``(N, C, 1, 1)``. Any other layer is
+    called.
     """
     if not _is_matrix_product(layer, features):
         return layer(features)
@@ -65,13 +90,14 @@ def apply_layer(layer: nn.Module, features: Tensor) -> Tensor:
 def upsample_conv2d(
     features: Tensor, weight: Tensor, bias: Tensor | None = None, padding: tuple[int, int] = (1, 1)
 ) -> Tensor:
-    """Double the pixels of features, each to 2 x 2 that are equal, and convolve them.
+    """Upsample features by 2, repeating each pixel, and convolve them.
 
     Args:
-        features: Of shape ``(N, C, H, W)``.
-        weight: Of shape ``(D, C, K, L)``.
-        bias: Of shape ``(D,)``.
-        padding: Zeros above and below, and left and right of the doubled pixels; less than K, L.
+        features: Features ``(N, C, H, W)``.
+        weight: Weight ``(D, C, K, L)`` of the convolution.
+        bias: Bias ``(D,)``.
+        padding: Rows of zeros above and below the upsampled pixels, and columns left and right of
+            them; less than K and L.
 
     Returns:
         Features ``(N, D, 2H + 2 padding - K + 1, ...)``: ``(N, D, 2H, 2W)`` for 3 x 3 weights.
@@ -84,32 +110,31 @@ def upsample_conv2d(
 def conv2d_avg_pool(
     features: Tensor, weight: Tensor, bias: Tensor | None = None, padding: tuple[int, int] = (1, 1)
 ) -> Tensor:
-    """Convolve features, and take the mean of each 2 x 2 pixels.
+    """Convolve features, and take the mean over each 2 x 2 pixels.
 
     Args:
-        features: Of shape ``(N, C, H, W)``.
-        weight: Of shape ``(D, C, K, L)``.
-        bias: Of shape ``(D,)``.
-        padding: Zeros above and below, and left and right of the features.
+        features: Features ``(N, C, H, W)``.
+        weight: Weight ``(D, C, K, L)`` of the convolution.
+        bias: Bias ``(D,)``.
+        padding: Rows of zeros above and below the features, and columns left and right of them.
 
     Returns:
         Features ``(N, D, (H + 2 padding - K + 1) // 2, ...)``: ``(N, D, H // 2, W // 2)`` for
-        3 x 3 weights. A last row or column without a partner is left out.
+        3 x 3 weights. A last row or column without a partner is dropped.
     """
     return F.conv2d(features, _average_windows(weight), bias, stride=2, padding=padding)
 
 
 def _average_windows(weight: Tensor) -> Tensor:
-    """Average each 2 x 2 of weights ``(D, C, K, L)`` and zeros around: ``(D, C, K + 1, L + 1)``."""
+    """Average each 2 x 2 of weights ``(D, C, K, L)``, padded by zeros: ``(D, C, K + 1, L + 1)``."""
     return F.avg_pool2d(weight, 2, stride=1, padding=1)
 
 
-def _multiply(
-    layer: nn.Conv2d | nn.ConvTranspose2d, features: Tensor, weight: Tensor, bias: Tensor | None
-) -> Tensor:
-    """Compute a layer that :func:`_is_matrix_product`, with some weight and bias, channels-last.
+def _multiply(layer: Convolution, features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Compute a layer that :func:`_is_matrix_product`, with a given weight and bias.
 
-    In that order of numbers what training has is a matrix already, and nothing is copied.
+    In training weights and features are channels-last. Both are then matrices already, and nothing
+    is copied.
     """
     rows = weight.permute(0, 2, 3, 1).flatten(1)
     if isinstance(layer, nn.Conv2d):
@@ -119,10 +144,10 @@ def _multiply(
     return (pixels if bias is None else pixels + bias).permute(0, 3, 1, 2)
 
 
-def _conv_batch_norm(
-    layer: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d, features: Tensor
-) -> Tensor:
-    """Compute a convolution and what normalises its channels by numbers that stand fast."""
+def _conv_batch_norm(layer: Convolution, norm: nn.BatchNorm2d, features: Tensor) -> Tensor:
+    """Compute a convolution and batch normalisation by the running statistics as one layer."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     factor = (norm.running_var + norm.eps).rsqrt()
     if norm.weight is not None:
         factor = factor * norm.weight
@@ -137,70 +162,94 @@ def _conv_batch_norm(
         return _multiply(layer, features, weight, bias)
     if isinstance(layer, nn.Conv2d):
         return F.conv2d(features, weight, bias, layer.stride, layer.padding, layer.dilation)
-    return F.conv_transpose2d(
-        features, weight, bias, layer.stride, layer.padding, layer.output_padding
-    )
+    padding = _padding(layer)
+    return F.conv_transpose2d(features, weight, bias, layer.stride, padding, layer.output_padding)
 
 
 def _flatten(layers: nn.Sequential) -> Iterator[nn.Module]:
     for layer in layers:
-        if type(layer) in (nn.Sequential, FusedSequential) and not _has_hooks(layer):
+        if _is_plain(layer, nn.Sequential) or _is_plain(layer, FusedSequential):
             yield from _flatten(layer)
         else:
             yield layer
 
 
-def _fuse(first: nn.Module, second: nn.Module | None) -> Callable[[Tensor], Tensor] | None:
-    """Return what two layers do together, if that takes fewer operations than one by one."""
-    if _is_plain(first, nn.Upsample) and _is_plain(second, nn.Conv2d) and _is_upscaling(first):
-        if _is_pointwise(second):
-            return lambda features: first(second(features))
-        if _is_doubling(first) and _is_dense(second) and _has_small_padding(second):
-            return lambda features: upsample_conv2d(
-                features, second.weight, second.bias, second.padding
-            )
-    if _is_plain(first, nn.Conv2d) and _is_plain(second, nn.AvgPool2d) and _is_plain_mean(second):
-        if _is_pointwise(first):
-            return lambda features: first(second(features))
-        if _is_halving(second) and _is_dense(first):
-            return lambda features: conv2d_avg_pool(
-                features, first.weight, first.bias, first.padding
-            )
+def _has_convolution(layers: nn.Sequential) -> bool:
+    return any(isinstance(layer, Convolution) for layer in _flatten(layers))
+
+
+def _fuse_pair(
+    first: nn.Module, second: nn.Module | None = None
+) -> Callable[[Tensor], Tensor] | None:
+    """Return one function for two layers, if it takes fewer operations than one after the other."""
+    if _is_plain(first, nn.Upsample) and _is_plain(second, nn.Conv2d):
+        return _fuse_upsample(first, second)
+    if _is_plain(first, nn.Conv2d) and _is_plain(second, nn.AvgPool2d):
+        return _fuse_pool(first, second)
     if _is_plain(second, nn.BatchNorm2d) and _has_fixed_stats(second) and _can_scale(first):
         return lambda features: _conv_batch_norm(first, second, features)
     return None
 
 
-def _is_matrix_product(layer: nn.Module, features: Tensor) -> bool:
-    """Tell whether each output of a layer is of all its input, or all its output of one pixel."""
-    if (
-        not (_is_plain(layer, nn.Conv2d) or _is_plain(layer, nn.ConvTranspose2d))
-        or features.dim() != 4
-    ):
-        return False
-    plain = layer.padding == (0, 0) and layer.dilation == (1, 1) and layer.groups == 1
-    if isinstance(layer, nn.ConvTranspose2d):
-        return plain and layer.output_padding == (0, 0) and features.shape[2:] == (1, 1)
-    return plain and features.shape[2:] == layer.kernel_size
+def _fuse_upsample(
+    upsample: nn.Upsample, convolution: nn.Conv2d
+) -> Callable[[Tensor], Tensor] | None:
+    if not _is_upscaling(upsample):
+        return None
+    if _is_pointwise(convolution):
+        return lambda features: upsample(convolution(features))
+    if not (_is_doubling(upsample) and _is_dense(convolution) and _has_small_padding(convolution)):
+        return None
+    padding = _padding(convolution)
+    return lambda features: upsample_conv2d(features, convolution.weight, convolution.bias, padding)
 
 
-def _can_scale(layer: nn.Module) -> bool:
-    """Tell whether a layer may have a factor and a bias for each of its channels."""
+def _fuse_pool(convolution: nn.Conv2d, pool: nn.AvgPool2d) -> Callable[[Tensor], Tensor] | None:
+    if not _is_plain_mean(pool):
+        return None
+    if _is_pointwise(convolution):
+        return lambda features: convolution(pool(features))
+    if not (_is_halving(pool) and _is_dense(convolution)):
+        return None
+    padding = _padding(convolution)
+    return lambda features: conv2d_avg_pool(features, convolution.weight, convolution.bias, padding)
+
+
+def _is_matrix_product(layer: nn.Module, features: Tensor) -> TypeGuard[Convolution]:
+    """Tell whether every output of a layer sees every input, or every input every output."""
+    if _is_plain(layer, nn.Conv2d):
+        return features.dim() == 4 and features.shape[2:] == layer.kernel_size and _is_bare(layer)
+    if _is_plain(layer, nn.ConvTranspose2d):
+        return features.dim() == 4 and features.shape[2:] == (1, 1) and _is_bare(layer)
+    return False
+
+
+def _is_bare(layer: Convolution) -> bool:
+    """Tell whether a convolution has one group, and neither padding nor dilation."""
+    return (
+        layer.padding == layer.output_padding == (0, 0)
+        and layer.dilation == (1, 1)
+        and layer.groups == 1
+    )
+
+
+def _can_scale(layer: nn.Module) -> TypeGuard[Convolution]:
+    """Tell whether a factor and a bias for each channel can go into a layer's weight and bias."""
     if _is_plain(layer, nn.ConvTranspose2d):
         return layer.groups == 1 and layer.dilation == (1, 1)
     return _is_plain(layer, nn.Conv2d) and layer.groups == 1 and layer.padding_mode == "zeros"
 
 
 def _has_fixed_stats(norm: nn.BatchNorm2d) -> bool:
-    """Tell whether normalisation is by stored numbers, and not by those of the batch."""
+    """Tell whether a layer normalises by its running statistics, not by those of the batch."""
     return not norm.training and norm.running_mean is not None
 
 
-def _is_plain(layer: nn.Module | None, kind: type[nn.Module]) -> bool:
-    """Tell whether calling a layer does what its kind does, and nothing else."""
+def _is_plain(layer: nn.Module | None, kind: type[Layer]) -> TypeGuard[Layer]:
+    """Tell whether a layer computes what its type does, and nothing else."""
     return (
-        layer is not None
-        and type_before_parametrizations(layer) is kind
+        isinstance(layer, kind)  # the cheapest question first, as this is asked in every pass
+        and (type(layer) is kind or type_before_parametrizations(layer) is kind)
         and "forward" not in vars(layer)
         and not _has_hooks(layer)
     )
@@ -230,7 +279,13 @@ def _is_dense(layer: nn.Conv2d) -> bool:
 
 
 def _has_small_padding(layer: nn.Conv2d) -> bool:
-    return all(side > given for side, given in zip(layer.kernel_size, layer.padding, strict=True))
+    return all(side > zeros for side, zeros in zip(layer.kernel_size, _padding(layer), strict=True))
+
+
+def _padding(layer: Convolution) -> tuple[int, int]:
+    assert not isinstance(layer.padding, str)
+    rows, columns = layer.padding
+    return rows, columns
 
 
 def _is_upscaling(layer: nn.Upsample) -> bool:

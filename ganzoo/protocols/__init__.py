@@ -1,1 +1,1 @@
-"""The classes that plugin authors subclass, one kind of plugin a file."""
+"""The base classes of plugins, one file for each kind."""

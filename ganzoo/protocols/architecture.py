@@ -1,9 +1,9 @@
-"""The protocol of an architecture: a generator and a discriminator that fit a kind of data."""
+"""The protocol of an architecture: a generator and a discriminator for one kind of data."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -20,63 +20,70 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GeneratorInput:
-    """What a generator is given for a batch of N samples."""
+    """The input of a generator for a batch of N samples."""
 
     given: Tensor
     """Latents ``(N, z_dim)``, or source images ``(N, C, H, W)`` of other classes."""
     labels: Tensor | None = None
-    """Class of each wanted sample ``(N,)``, where the architecture is conditional."""
+    """Class of each sample to generate ``(N,)``; None if the architecture is unconditional."""
     source_labels: Tensor | None = None
-    """Class of each source image ``(N,)``."""
+    """Class of each source image ``(N,)``; None if the input is latents."""
 
     def parts(self, size: int, device: torch.device) -> Iterator[GeneratorInput]:
         """Yield the batch in parts of at most ``size`` samples, on a device."""
+
+        def take(whole: Tensor, start: int) -> Tensor:
+            return whole[start : start + size].to(device)
+
         for start in range(0, len(self.given), size):
             yield GeneratorInput(
-                *(
-                    None if whole is None else whole[start : start + size].to(device)
-                    for whole in (self.given, self.labels, self.source_labels)
-                )
+                take(self.given, start),
+                None if self.labels is None else take(self.labels, start),
+                None if self.source_labels is None else take(self.source_labels, start),
             )
 
-    def through(self, generator: nn.Module) -> Tensor:
-        """Return the generator's samples ``(N, *shape)``."""
+    def through(self, generator: Callable[..., Tensor]) -> Tensor:
+        """Pass the input through a generator and return its samples ``(N, *shape)``."""
         if self.labels is None:
             return generator(self.given)
         return generator(self.given, self.labels)
 
 
 class Architecture(Component, ABC):
-    """Base of architectures. An architecture that starts from noise has an option ``z_dim``.
+    """Base of architectures, which build a generator and a discriminator.
 
-    It knows no device, no loss and no trainer. One class serves every resolution: the networks
-    are built for a :class:`~ganzoo.protocols.dataset.DataSpec`.
+    One class serves every resolution: it builds the networks for a
+    :class:`~ganzoo.protocols.dataset.DataSpec`, and knows no device, loss or trainer. An
+    architecture that starts from noise has an option ``z_dim``, the length of a latent.
+
+    A declaration of type ``... | property`` may depend on the options. Then assign a property:
+    ``bounds_slope = property(lambda self: self.spectral_norm)``.
     """
 
     default_loss: ClassVar[str | None] = None
-    """Name of the loss that trains it when none is asked for."""
+    """Name of the loss to train with if the user names none."""
     default_data: ClassVar[str | None] = None
-    """Name of the dataset that it is trained on when none is asked for."""
+    """Name of the dataset to train on if the user names none."""
     recipe: ClassVar[Recipe | None] = None
-    """How its paper trains it with its default loss, in place of that loss's own recipe."""
-    takes_images: ClassVar[bool] = False
-    """Whether the generator translates images of other classes in place of starting from noise.
+    """Training settings of its paper. With the default loss they replace the loss's own recipe."""
+    takes_images: ClassVar[bool | property] = False
+    """Whether the generator translates images of other classes instead of starting from noise.
 
-    Its batches hold as many samples of each class, and it is conditional: the labels that the
-    generator is given say to which class an image goes.
+    Such an architecture is conditional: the generator's labels are the classes to translate to. Its
+    training batches hold the same number of samples of each class.
     """
-    bounds_slope: ClassVar[bool] = False
-    """Whether the discriminator's slope is bounded as it is built, as by spectral normalisation."""
-    channels_last: ClassVar[bool] = True
-    """Whether its networks are faster on channels-last memory, as convolutions are.
+    bounds_slope: ClassVar[bool | property] = False
+    """Whether the discriminator's layers bound its slope, as spectral normalisation does."""
+    channels_last: ClassVar[bool | property] = True
+    """Whether the networks run faster in channels-last memory format, as convolutions do.
 
-    Not so where other layers want channels apart, such as instance normalisation, or where weights
-    are more than what goes through them, because batches are small.
+    Declare False if most layers prefer contiguous channels, such as instance normalisation, or if
+    batches are so small that the weights outweigh the activations.
     """
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """The order in memory of images and of the networks' weights."""
+        """The memory format of image batches and of the networks' weights."""
         import torch
 
         return torch.channels_last if self.channels_last else torch.contiguous_format
@@ -85,56 +92,68 @@ class Architecture(Component, ABC):
     def generator(self, data: DataSpec) -> nn.Module:
         """Build the network from latents ``(N, z_dim)`` to samples ``(N, *data.shape)``.
 
-        Images come out in ``[-1, 1]``. Where the architecture is conditional on these data, the
-        network takes labels ``(N,)``, whole numbers below ``data.classes``, as a second argument.
+        Images must lie in ``[-1, 1]``. If the architecture is conditional on these data, the
+        network takes int64 labels ``(N,)`` from 0 to ``data.classes - 1`` as a second argument.
 
         Raises:
-            ganzoo.errors.InputError: the architecture cannot make samples of this shape.
+            ganzoo.errors.InputError: the architecture cannot generate samples of this shape.
         """
 
     @abstractmethod
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
         """Build the network from samples ``(N, *data.shape)`` to logits ``(N,)``.
 
-        Logits are unbounded, never probabilities. A discriminator that judges parts of a sample
-        (patches: Isola et al. 2017, arXiv:1611.07004, section 3.2.2) gives logits ``(N, P)``.
-        With ``independent_samples``, because the loss asks for it, the logits of a sample must not
-        depend on the rest of its batch: layer normalisation or none instead of batch
-        normalisation (Gulrajani et al. 2017, section 4). Where the architecture is conditional on
-        these data, the network takes labels ``(N,)`` as a second argument.
+        Logits are unbounded, never probabilities. A discriminator of P patches gives logits
+        ``(N, P)`` (Isola et al. 2017, arXiv:1611.07004, section 3.2.2). If the architecture is
+        conditional on these data, the network takes labels ``(N,)`` as a second argument.
+
+        Args:
+            data: Shape and classes of the samples.
+            independent_samples: Whether the loss requires that the logits of a sample do not
+                depend on the rest of its batch: use layer normalisation or none instead of batch
+                normalisation (Gulrajani et al. 2017, arXiv:1704.00028, section 4).
 
         Raises:
             ganzoo.errors.InputError: the architecture cannot judge samples of this shape.
         """
 
     def takes_labels(self, data: DataSpec) -> bool:
-        """Tell whether both networks take labels for these data; translators always do."""
+        """Tell whether both networks take labels for these data, as image translators always do."""
         return self.takes_images
 
     def latents(self, count: int, rng: torch.Generator) -> Tensor:
-        """Draw latents ``(count, z_dim)`` from the prior, standard normal, on ``rng``'s device."""
-        import torch
-
-        return torch.randn(count, self.z_dim, generator=rng, device=rng.device)
-
-    def truncate(self, generator: nn.Module, truncation: float) -> nn.Module:
-        """Return the generator as it draws with truncation, which trades variety for quality.
-
-        Unless overridden, latents are taken to be standard normal, and are moved into
-        ``[-truncation, truncation]``: see :class:`~ganzoo.protocols.latents.TruncatedNormal`. An
-        architecture that draws latents of its own, or that truncates elsewhere, as StyleGAN does
-        in w (Karras et al. 2019, arXiv:1812.04948, section 2.1), says how. A truncation of 10
-        gives nearly the samples that there are without one, or is refused.
-
-        Args:
-            generator: The network, in evaluation mode; it stays as it is.
-            truncation: A finite number above 0. The smaller, the less variety.
-
-        Returns:
-            A module that takes what the generator takes, and holds it as a submodule.
+        """Draw latents ``(count, z_dim)`` on the device of ``rng``, by default standard normal.
 
         Raises:
-            ganzoo.errors.InputError: it cannot draw so.
+            NotImplementedError: there is no option ``z_dim``, and the method is not overridden.
+        """
+        import torch
+
+        z_dim = getattr(self, "z_dim", None)
+        if z_dim is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} needs an option z_dim, or a latents() of its own"
+            )
+        return torch.randn(count, z_dim, generator=rng, device=rng.device)
+
+    def truncate(self, generator: nn.Module, truncation: float) -> nn.Module:
+        """Wrap a generator so that it samples with truncation, trading variety for quality.
+
+        By default, standard-normal latents are moved into ``[-truncation, truncation]``: see
+        :class:`~ganzoo.protocols.latents.TruncatedNormal`. Override it if ``latents`` draws from
+        another prior, or to truncate elsewhere, as StyleGAN does in w (Karras et al. 2019,
+        arXiv:1812.04948, section 2.1). A truncation of 10 must change samples very little, unless
+        it is refused.
+
+        Args:
+            generator: The network, in evaluation mode. Do not change it.
+            truncation: A finite number above 0. Smaller values give less variety.
+
+        Returns:
+            A module that takes the generator's arguments, and holds the generator as a submodule.
+
+        Raises:
+            ganzoo.errors.InputError: the architecture does not support truncation.
         """
         if type(self).latents is not Architecture.latents:
             raise InputError(
@@ -146,20 +165,23 @@ class Architecture(Component, ABC):
         return TruncatedNormal(generator, truncation)
 
     def interpolate(self, start: Tensor, end: Tensor, share: float) -> Tensor:
-        """Return latents on the way from some to others, by which a walk goes through samples.
+        """Interpolate between latents, for a walk through the latent space.
 
-        Unless overridden, latents are taken to be standard normal, and go round the sphere: see
-        :func:`~ganzoo.protocols.latents.slerp`. An architecture that draws latents of its own says
-        how they keep to its prior, as by the maps of Agustsson et al. 2019, arXiv:1711.01970, for
-        uniform ones.
+        By default, standard-normal latents are interpolated on the sphere: see
+        :func:`~ganzoo.protocols.latents.slerp`. Override it if ``latents`` draws from another
+        prior, so that the interpolated latents follow it too: see Agustsson et al. 2019,
+        arXiv:1711.01970, for a uniform one.
 
         Args:
-            start: Latents ``(N, z_dim)`` of a seed, on the CPU; they stay as they are.
-            end: Those of the next seed.
-            share: How much of the way lies behind, from 0, which gives ``start``, to 1.
+            start: Latents ``(N, z_dim)`` on the CPU. Do not change them.
+            end: Latents of the same shape. Do not change them.
+            share: From 0, which returns ``start``, to 1, which returns ``end``.
+
+        Returns:
+            Latents of the same shape and type.
 
         Raises:
-            ganzoo.errors.InputError: there is no way between latents.
+            ganzoo.errors.InputError: the architecture does not support interpolation.
         """
         if type(self).latents is not Architecture.latents:
             raise InputError(
@@ -173,24 +195,24 @@ class Architecture(Component, ABC):
     def generator_terms(
         self, generator: nn.Module, inputs: GeneratorInput, real: Tensor, fake: Tensor
     ) -> Terms:
-        """Return terms of the generator's own, added to those of the loss; none by default.
+        """Return named scalar terms to add to the generator's loss; none by default.
 
-        Cycle consistency and path length belong here.
+        Cycle consistency and path length regularisation belong here.
 
         Args:
-            generator: The network in training, to be called again where a term needs it.
-            inputs: What the fakes were made from.
+            generator: The network in training; call it again if a term needs that.
+            inputs: The generator's input for this batch.
             real: Samples of the data ``(N, *shape)``, of the classes ``inputs.labels``.
             fake: ``inputs.through(generator)``, with its graph.
         """
         return {}
 
     def history(self, data: DataSpec) -> nn.Module | None:
-        """Build what stands between fakes and the discriminator in its own updates, if anything.
+        """Build a pool of earlier fakes for the discriminator's updates; none by default.
 
-        The module takes fakes ``(N, *shape)`` and their labels, or None, and gives fakes
-        ``(N, *shape)`` of the same classes. What it remembers are buffers: they are saved with
-        each checkpoint, and are no part of the model. It draws from torch's global generator. A
-        pool of earlier fakes (Shrivastava et al. 2017, arXiv:1612.07828, section 2.3) belongs here.
+        The module takes fakes ``(N, *shape)`` and their labels ``(N,)``, or None, and returns fakes
+        of the same shape and classes, such as a mix of new and earlier ones (Shrivastava et al.
+        2017, arXiv:1612.07828, section 2.3). Its state must be in buffers: each checkpoint saves
+        them, the model does not. Random numbers must come from torch's global generator.
         """
         return None

@@ -1,4 +1,4 @@
-"""The protocol of an augmentation: what changes samples before the discriminator sees them."""
+"""The protocol of an augmentation: random changes to all that the discriminator sees."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 
 
 class Augmentation(Component, ABC):
-    """Base of augmentations, which keep a discriminator from learning small data by heart.
+    """Base of augmentations, which keep a discriminator from memorising a small dataset.
 
-    Reals and fakes alike pass through it wherever a loss calls the discriminator, in its own step
-    and in the generator's, so that the generator learns what looks right after any such change
-    and not the changes themselves (Zhao et al. 2020, arXiv:2006.10738, section 3 and figure 4). It
-    remembers nothing between calls.
+    Reals and fakes alike are augmented wherever a loss calls the discriminator, in its own update
+    and in the generator's, so that the generator does not learn to produce augmented samples (Zhao
+    et al. 2020, arXiv:2006.10738, section 3 and figure 4). An augmentation keeps no state between
+    calls.
     """
 
     @abstractmethod
     def augment(self, samples: Tensor) -> Tensor:
-        """Return samples changed at random, each in its own way, of the same shape and type.
+        """Return randomly changed samples of the same shape and type, each changed independently.
 
-        Differentiable twice, for losses with a penalty on a gradient, and by operations that wait
-        for no device. What is drawn is drawn by torch's global generator, on the samples' device;
-        the trainer seeds it for each step. The samples themselves stay as they are.
+        The result must be twice differentiable, for gradient penalties, and no operation may wait
+        for the device, as ``item()`` does. Draw on the samples' device by torch's global generator,
+        which the trainer seeds for each step. Do not change ``samples`` in place.
 
         Args:
-            samples: Reals or fakes, ``(N, *shape)``; images lie in about [-1, 1], as a generator
-                or an earlier augmentation may go beyond.
+            samples: Reals or fakes ``(N, *shape)``. Images lie in about [-1, 1]: a generator or an
+                earlier augmentation may exceed it a little.
         """
 
     def fits(self, data: DataSpec) -> bool:
-        """Tell whether such samples can be augmented; by default, whether they are images."""
+        """Tell whether such samples can be augmented; by default, images can."""
         return data.is_image

@@ -1,4 +1,4 @@
-"""The protocol of a dataset, and the samples that it gives."""
+"""The protocol of a dataset, and the samples that it returns."""
 
 from __future__ import annotations
 
@@ -23,22 +23,23 @@ if TYPE_CHECKING:
     from ganzoo.storage.mapped_array import MappedArray
 
 MAX_NAMED = 10
-"""Unreadable files that are named one by one."""
+"""Unreadable files to list by name."""
 LARGEST_SIDE = 4096
+"""Pixels."""
 LARGEST_SAMPLE = 4 * LARGEST_SIDE**2
 """Numbers in one sample."""
 MOST_CLASSES = 1_000_000
 IMAGE_CHANNELS = (1, 3, 4)
 MIN_CACHED_BYTES = 1 << 24
-"""Images of fewer bytes are resized each time."""
+"""Resized images are cached if the originals have at least this many bytes, 16 MiB."""
 SMALLEST_SIDES = (4, 7)
-"""Pixels of the shorter side, at least and at most, of an image that was halved."""
+"""Smallest and largest shorter side, in pixels, of an image after all halvings."""
 
 
 class DataSpec(Options):
-    """What one sample of a dataset is; architectures fit themselves to it.
+    """The kind of samples in a dataset: architectures build their networks for it.
 
-    Image samples are ``(C, H, W)`` in ``[-1, 1]``; vector samples are ``(D,)`` with no fixed range.
+    Images are ``(C, H, W)`` in ``[-1, 1]``; vectors are ``(D,)`` without a fixed range.
     """
 
     shape: tuple[PositiveInt, ...] = Field(description="(C, H, W) of an image or (D,) of a vector.")
@@ -47,10 +48,10 @@ class DataSpec(Options):
     )
     class_names: tuple[str, ...] | None = Field(default=None, description="Names of the classes.")
     features: str | None = Field(
-        default=None, max_length=200, description="Feature extractor made for these samples."
+        default=None, max_length=200, description="Name of a feature extractor for these samples."
     )
     modes: tuple[tuple[float, ...], ...] | None = Field(
-        default=None, description="Centres of the true modes of a toy set."
+        default=None, description="Centres of the true modes of a toy dataset."
     )
     mode_std: float | None = Field(
         default=None, gt=0, description="Standard deviation of each mode."
@@ -73,10 +74,10 @@ class DataSpec(Options):
         return self
 
     def class_index(self, name: str) -> int:
-        """Return the number of a class from its name or its number.
+        """Return the number of a class, given by its name or by its number.
 
         Raises:
-            InputError: there is no such class.
+            ganzoo.errors.InputError: there is no such class.
         """
         names = self.class_names or ()
         if name in names:
@@ -88,20 +89,17 @@ class DataSpec(Options):
         hint = did_you_mean(name, names) or (f"; there are {', '.join(names)}" if names else "")
         raise InputError(f"no class is called '{name}'{hint}; they are 0 to {self.classes - 1}")
 
-    def require_classes(self, name: str) -> int:
-        """Return how many classes there are, for networks that are to take labels.
-
-        Args:
-            name: What the architecture is called, for messages.
+    def require_classes(self) -> int:
+        """Return the number of classes, for networks that take labels.
 
         Raises:
-            InputError: there are none.
+            ganzoo.errors.InputError: the samples have no classes.
         """
         if self.classes is None:
             raise InputError(
-                f"{name} with arch.conditional=true needs the class of each sample, and these data "
-                "have no classes; give data with classes, such as a folder with a folder for each, "
-                "or leave arch.conditional away"
+                "arch.conditional=true needs the class of each sample, and these data have no "
+                "classes; give data with classes, such as a folder with a folder for each, or drop "
+                "arch.conditional"
             )
         return self.classes
 
@@ -112,32 +110,30 @@ class DataSpec(Options):
 
     @property
     def size(self) -> int:
-        """Numbers in one sample."""
+        """Number of values in one sample."""
         return math.prod(self.shape)
 
-    def count_halvings(self, name: str) -> tuple[int, int, int]:
-        """Say how convolutional networks of any resolution halve an image: to 4 to 7 pixels.
-
-        Args:
-            name: What the architecture is called, for messages.
+    def count_halvings(self) -> tuple[int, int, int]:
+        """Count how often a convolutional network halves an image, until 4 to 7 pixels are left.
 
         Returns:
-            How often it is halved, at least once, and the height and width that are left, of
-            which the shorter one is 4 to 7: 3, 4, 4 for 32 x 32, and 2, 7, 7 for 28 x 28.
+            The number of halvings, at least 1, and the height and width that are left, of which the
+            shorter is 4 to 7: ``(3, 4, 4)`` for 32 x 32, and ``(2, 7, 7)`` for 28 x 28.
 
         Raises:
-            InputError: these are no images, or their sides cannot be halved that often.
+            ganzoo.errors.InputError: the samples are vectors, or their sides cannot be halved that
+                often.
         """
         low, high = SMALLEST_SIDES
         if not self.is_image:
-            raise InputError(f"{name} makes images, and these samples are vectors of {self.size}")
+            raise InputError(f"images are needed, and these samples are vectors of {self.size}")
         height, width = self.shape[1:]
         halvings = 0
         while min(height, width) // 2 >= low and height % 2 == 0 and width % 2 == 0:
             height, width, halvings = height // 2, width // 2, halvings + 1
         if not halvings or not low <= min(height, width) <= high:
             raise InputError(
-                f"{name} halves an image until its shorter side is {low} to {high} pixels, and "
+                f"an image is halved until its shorter side is {low} to {high} pixels, and "
                 f"{self.shape[1]} x {self.shape[2]} stops at {height} x {width}; "
                 "resize it with --image-size, to 32 or 64 for example"
             )
@@ -145,12 +141,12 @@ class DataSpec(Options):
 
     @property
     def size_in_words(self) -> str:
-        """A sample's shape as messages say it: ``3 x 32 x 32``."""
+        """A sample's shape as text, for messages: ``3 x 32 x 32``."""
         return " x ".join(str(side) for side in self.shape)
 
     @property
     def image_channels(self) -> int:
-        """C of an image."""
+        """Number of channels of an image, C."""
         return self.shape[0]
 
     @property
@@ -161,27 +157,27 @@ class DataSpec(Options):
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Samples: uint8 ``(N, C, H, W)`` images or float32 ``(N, D)`` vectors."""
+    """Samples of a dataset, as they are stored: uint8 images or float32 vectors."""
 
     spec: DataSpec
+    """Shape and classes of a sample."""
     stored: Tensor
+    """Images, uint8 ``(N, C, H, W)``, or vectors, float32 ``(N, D)``."""
     labels: Tensor | None = None
-    """Class of each ``(N,)``, as whole numbers of any type; :meth:`labels_of` gives int64."""
+    """Class of each sample ``(N,)``, of any integer type; :meth:`labels_of` returns int64."""
     skipped: tuple[str, ...] = ()
-    """What could not be read, each with the reason."""
+    """Files that could not be read, each with the reason."""
     names: Sequence[str] | None = None
-    """Where each sample comes from, such as its file within the set."""
+    """Origin of each sample, such as its file's path in the dataset."""
     flip: bool = False
-    """Whether training mirrors half of the images, left to right."""
+    """Whether training mirrors a random half of the images, left to right."""
     streamed: bool = False
-    """Whether they stay on the disk, as a tensor that is mapped from a file."""
+    """Whether ``stored`` stays on the disk, mapped from a file."""
     content: str | None = None
-    """The fingerprint, where whoever read the samples knows it already."""
+    """The fingerprint, if it is known already."""
     mapped_array: MappedArray | None = None
-    """The file that ``stored`` is mapped from.
-
-    It is one of :class:`ganzoo.storage.mapped_array.MappedArray`.
-    """
+    """The file that ``stored`` is mapped from, as a
+    :class:`ganzoo.storage.mapped_array.MappedArray`."""
 
     def __post_init__(self) -> None:
         import torch
@@ -199,7 +195,7 @@ class Samples:
         return len(self.stored)
 
     def describe_skipped(self) -> list[str]:
-        """Say what could not be read: the count, and a line for each of the first few."""
+        """Describe the files that could not be read: their count, then a line for each of ten."""
         if not self.skipped:
             return []
         count = len(self.skipped)
@@ -208,27 +204,30 @@ class Samples:
         return [f"{count} of {count + len(self)} images cannot be read", *shown, *more]
 
     def select(self, indices: Tensor) -> Tensor:
-        """Return chosen samples as they are stored."""
+        """Return the samples at some indices ``(M,)``, as they are stored."""
         return (
             self.stored[indices] if self.mapped_array is None else self.mapped_array.read(indices)
         )
 
     def labels_of(self, indices: Tensor) -> Tensor | None:
-        """Return the labels of chosen samples, int64, if there are any."""
+        """Return the int64 labels of the samples at some indices ``(M,)``; None without labels."""
         return None if self.labels is None else self.labels[indices].long()
 
     def batch(self, indices: Tensor) -> Tensor:
-        """Return chosen samples as networks take them: images become floats in ``[-1, 1]``."""
+        """Return the samples at some indices ``(M,)`` as networks take them, float32.
+
+        Images are scaled to ``[-1, 1]``.
+        """
         from ganzoo.media.images import to_float
 
         chosen = self.select(indices)
         return to_float(chosen) if self.spec.is_image else chosen
 
     def subset(self, indices: Tensor) -> Samples:
-        """Return a set of the chosen samples only, in memory.
+        """Return the samples at some indices ``(M,)``, copied into memory.
 
         Raises:
-            InputError: they do not fit.
+            ganzoo.errors.InputError: there is not enough memory.
         """
         from ganzoo.compute import memory
 
@@ -239,7 +238,7 @@ class Samples:
         return Samples(self.spec, self.select(indices), labels, names=names, flip=self.flip)
 
     def to(self, device: torch.device | str) -> Samples:
-        """Return the same set with its tensors on a device."""
+        """Return the same samples with their tensors on a device."""
         stored = self.stored.to(device)
         labels = None if self.labels is None else self.labels.to(device)
         rows = self.mapped_array if stored.device.type == "cpu" else None
@@ -247,29 +246,29 @@ class Samples:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the content: shape and every sample, in order. SHA-256, hexadecimal."""
+        """SHA-256 of the shape and of every sample in order, hexadecimal."""
         return self.content or fingerprint(self.mapped_array or self.stored)
 
 
 def fingerprint(stored: Tensor | MappedArray) -> str:
-    """Hash samples: their shape and every one, in order. SHA-256, hexadecimal."""
+    """Return the SHA-256 of stored samples, their shape and every one in order, hexadecimal."""
     from ganzoo.storage.mapped_array import MappedArray
 
     whole = stored.tensor if isinstance(stored, MappedArray) else stored.detach().cpu().contiguous()
     digest = hashlib.sha256(repr((tuple(whole.shape), str(whole.dtype))).encode())
-    if isinstance(stored, MappedArray):  # read: what is mapped and touched counts as memory
+    if isinstance(stored, MappedArray):  # read in blocks: touched pages of a map count as memory
         for block in stored.blocks():
             digest.update(block)
     else:
-        digest.update(memoryview(whole.numpy()).cast("B"))
+        digest.update(whole.numpy().data.cast("B"))
     return digest.hexdigest()
 
 
 class Dataset(Component, ABC):
     """Base of datasets.
 
-    ``split`` is what score rows call the part that is read; a dataset with several declares it
-    as an option.
+    A dataset with several parts, such as training and test data, has an option ``split`` with the
+    name of the part to read.
     """
 
     @abstractmethod
@@ -277,12 +276,12 @@ class Dataset(Component, ABC):
         """Read all samples, the same ones in the same order each time.
 
         Raises:
-            ganzoo.errors.GanzooError: they cannot be found, downloaded or read.
+            ganzoo.errors.GanzooError: the samples cannot be found, downloaded or read.
         """
 
     @property
     def split_name(self) -> str:
-        """Name of the part of the data that is read: the option ``split``, or ``all``."""
+        """Name of the part that is read, for score rows: the option ``split``, or ``all``."""
         return getattr(self, "split", "all")
 
 
@@ -301,7 +300,7 @@ ImageSize = Annotated[tuple[Side, Side], BeforeValidator(_parse_size)]
 
 
 class ImageDataset(Dataset):
-    """Base of image datasets: adds the option to resize."""
+    """Base of image datasets, with an option to resize the images."""
 
     image_size: ImageSize | None = Field(
         default=None,
@@ -309,9 +308,9 @@ class ImageDataset(Dataset):
     )
 
     def resize(self, stored: Tensor) -> Tensor:
-        """Resize uint8 images ``(N, C, H, W)`` to the asked size, with antialiasing.
+        """Resize uint8 images ``(N, C, H, W)`` to the option ``image_size``, with antialiasing.
 
-        What takes long is kept in the cache, by the content of ``stored``.
+        Large results are cached by the content of ``stored``.
         """
         size = self.image_size
         if size is None or tuple(stored.shape[-2:]) == size:
@@ -323,5 +322,5 @@ class ImageDataset(Dataset):
         if stored.nbytes < MIN_CACHED_BYTES:
             return resize(stored, size)
         key = {"resized": fingerprint(stored), "size": list(size), "torch": torch.__version__}
-        kept = get_or_make_tensors("images", key, lambda: {"images": resize(stored, size)})
-        return kept["images"]
+        cached = get_or_make_tensors("images", key, lambda: {"images": resize(stored, size)})
+        return cached["images"]

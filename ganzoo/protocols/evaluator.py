@@ -1,4 +1,4 @@
-"""The protocols of judging: evaluators, and the feature extractors that they look through."""
+"""The protocols of evaluation: metrics, and the feature extractors that they use."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Derived = TypeVar("Derived")
 
 @dataclass(frozen=True)
 class Features:
-    """What a feature extractor gives for N samples, float32 on the CPU."""
+    """Features of N samples, float32 on the CPU."""
 
     pooled: Tensor
     """Features ``(N, d)``, for distances between distributions."""
     logits: Tensor | None = None
-    """Class logits ``(N, k)``, where the extractor is a classifier."""
+    """Class logits ``(N, k)``, if the extractor is a classifier."""
 
 
 @dataclass(frozen=True)
@@ -35,31 +35,40 @@ class LoadedExtractor:
     """A feature extractor with its weights."""
 
     extract: Callable[[Tensor], Features]
-    """From a uint8 batch ``(N, C, H, W)`` on the extractor's device to its features."""
+    """Maps a uint8 batch ``(N, C, H, W)`` on the extractor's device to its features."""
     image_channels: int
-    """Channels that it takes; greyscale is repeated where it takes more than one."""
+    """Channels of the images it takes, C. ganzoo repeats a grey channel if C is more than one."""
     weights_sha256: str
-    """Hash of the weights, hexadecimal."""
+    """SHA-256 of the weights, hexadecimal."""
     published: bool = True
-    """Whether these are the weights that give the extractor its name."""
+    """Whether these are the published weights that the extractor's name stands for."""
     batch_size: int = 64
-    """Images to give at a time."""
+    """Images in a batch."""
 
 
 class FeatureExtractor(Component, ABC):
-    """Base of feature extractors."""
+    """Base of feature extractors, which map images to features for metrics to compare."""
 
     @abstractmethod
     def load(self, weights: Path | None, device: torch.device) -> LoadedExtractor:
-        """Build the network and load its weights, from ``weights`` or from where they are kept.
+        """Build the network and load its weights.
+
+        Args:
+            weights: A file of weights; None for the published ones, from wherever they are kept.
+            device: Where the network runs.
 
         Raises:
-            ganzoo.errors.GanzooError: the weights cannot be had; the message says how to get them.
+            ganzoo.errors.GanzooError: the weights are missing; the message says how to get them.
         """
 
 
 class SampleSet:
-    """Samples that are judged, and their features, extracted once for all evaluators."""
+    """Samples to judge, and their features, which are extracted once for all evaluators.
+
+    Args:
+        samples: The samples.
+        extract: Extracts the features of all of them.
+    """
 
     def __init__(self, samples: Samples, extract: Callable[[Samples], Features]) -> None:
         self.samples = samples
@@ -71,17 +80,18 @@ class SampleSet:
 
     @cached_property
     def features(self) -> Features:
-        """Features of every sample, in order; the first use makes the pass."""
+        """Features of every sample, in order, extracted when they are first used."""
         return self._extract(self.samples)
 
     def derive(self, key: Hashable, make: Callable[[], Derived]) -> Derived:
-        """Return what follows from this set alone, computed once.
+        """Compute a value that depends on this set alone, or return it if it was computed before.
 
-        The same reals judge many sets of fakes: of several seeds, or of a training's snapshots.
+        The same reals may judge many sets of fakes, for several seeds or snapshots.
 
         Args:
-            key: What it is: with the name of the asking module, and every option it depends on.
-            make: Computes it.
+            key: Identifies the value: the name of the calling module, what is computed, and every
+                option that it depends on.
+            make: Computes the value.
         """
         if key not in self._derived:
             self._derived[key] = make()
@@ -90,54 +100,57 @@ class SampleSet:
 
 @dataclass(frozen=True)
 class Score:
-    """One number that an evaluator found."""
+    """One number from an evaluator."""
 
     value: float
     std: float | None = None
+    """Standard deviation of the value, if the metric estimates it."""
     name: str | None = None
-    """Name of the number, where an evaluator gives several; else its own name."""
+    """Name of the number, if an evaluator returns several; None for the evaluator's own name."""
     note: str | None = None
-    """What a reader must know to trust it, said beside the table."""
+    """A caveat to print beside the table."""
     higher_is_better: bool | None = None
-    """Which direction is better, where it is not the metric's own."""
+    """Which direction is better, if not the evaluator's own."""
 
 
 class Evaluator(Component, ABC):
-    """Base of evaluators: from fakes and reals to scores."""
+    """Base of evaluators, which compare fakes with reals and return scores."""
 
     higher_is_better: ClassVar[bool]
-    """Which direction is better, for scores that do not say so themselves."""
+    """Which direction is better, for scores that do not declare it themselves."""
     copies_score_best: ClassVar[bool] = True
-    """Whether fakes that are the very reals score best; False where copies are what it finds."""
+    """Whether copies of the reals get the best score; False for a metric that detects copies."""
     features: ClassVar[str | None] = None
-    """Name of the feature extractor that the metric's name stands for; None if it needs none.
+    """Name of the feature extractor that the metric is defined with; None if it needs none.
 
-    A score from any other extractor, or from other weights, carries that extractor's name.
+    A score that was computed with another extractor, or other weights, carries that one's name.
     """
     needs_logits: ClassVar[bool] = False
-    """Whether the extractor must be a classifier."""
+    """Whether the feature extractor must be a classifier."""
     on_request: ClassVar[bool] = False
-    """Whether it judges only when it is asked for by name."""
+    """Whether the metric is computed only if the user names it."""
 
     def extractor(self, data: DataSpec) -> str | None:
-        """Name the feature extractor it looks through for such data, unless another is asked for.
+        """Return the name of the default feature extractor for such data.
 
-        By default the one that the data bring with them, or else :attr:`features`; None for a
-        metric that needs none.
+        By default the one that the dataset declares, or else :attr:`features`; None if the metric
+        needs none.
         """
         return None if self.features is None else data.features or self.features
 
     def ranks(self, data: DataSpec) -> bool:
-        """Tell whether snapshots of a training are ranked by it where nothing else is asked for."""
+        """Tell whether the metric ranks a run's snapshots if the user names no metric."""
         return False
 
     def fits(self, data: DataSpec) -> bool:
-        """Tell whether the metric can judge samples of this kind; images by default."""
+        """Tell whether the metric can judge such samples; by default, it can judge images."""
         return data.is_image
 
     @abstractmethod
     def evaluate(self, fake: SampleSet, real: SampleSet) -> list[Score]:
-        """Judge the fakes against the reals; the same for any order of either set.
+        """Judge the fakes against the reals.
+
+        Scores must not depend on the order of either set, nor on torch's global generator.
 
         Raises:
             ganzoo.errors.GanzooError: there are too few samples for the metric.

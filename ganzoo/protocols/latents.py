@@ -1,4 +1,4 @@
-"""Samples of less variety and more quality, from latents that lie nearer to the middle."""
+"""Truncation and spherical interpolation of standard-normal latents."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 MIN_SINE = 1e-6
-"""Sine of the angle between two points below which the way between them is straight."""
+"""Below this sine of the angle between two points, interpolation is linear."""
 
 
 class TruncatedNormal(nn.Module):
-    """A generator whose standard-normal latents are moved into ``[-truncation, truncation]``.
+    """A generator with the truncation trick: latents are moved into ``[-truncation, truncation]``.
 
-    They come to follow the truncated normal distribution, as by the truncation trick of Brock et
-    al. 2019, arXiv:1809.11096, section 3.1, which draws anew what falls outside. Each number is
-    moved on its own, to where as much of the truncated distribution lies below it as of the whole
-    one lay before: the same latents give a sample that can be recognised at any truncation.
+    The latents then follow a truncated normal distribution, as in Brock et al. 2019,
+    arXiv:1809.11096, section 3.1, who resample values outside the bound. Here each value moves to
+    the same quantile of the truncated distribution instead, so that the same latents give a similar
+    sample at any truncation.
 
     Args:
-        generator: From latents ``(N, z_dim)``, and what else it takes, to samples.
-        truncation: The bound, a number above 0.
+        generator: Maps standard-normal latents ``(N, z_dim)``, and labels if any, to samples.
+        truncation: The bound, above 0.
     """
 
     def __init__(self, generator: nn.Module, truncation: float) -> None:
@@ -31,7 +31,7 @@ class TruncatedNormal(nn.Module):
         self.truncation = truncation
 
     def forward(self, latents: Tensor, *labels: Tensor) -> Tensor:
-        """Return the generator's samples of truncated latents."""
+        """Generate samples from truncated latents."""
         return self.generator(self.truncate(latents), *labels)
 
     def truncate(self, latents: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ class TruncatedNormal(nn.Module):
         sizes = latents.to("cpu", torch.float64).abs()
         cut = _share_above(torch.tensor(self.truncation, dtype=torch.float64))
         shares = cut + _share_above(sizes) * (1 - 2 * cut)
-        # Of a share that is too small for a number no latent can be told.
+        # A share that underflows to 0 has no finite quantile; the bounds below replace it.
         moved = -torch.special.ndtri(shares)
         moved = moved.clamp(min=0).minimum(sizes.clamp(max=self.truncation))
         return moved.to(latents).copysign(latents)
@@ -52,17 +52,20 @@ def _share_above(numbers: Tensor) -> Tensor:
 
 
 def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
-    """Return points on the way from some to others round the sphere, row by row.
+    """Interpolate between points on the sphere, row by row.
 
-    Spherical linear interpolation (Shoemake 1985, doi:10.1145/325334.325242) for latents (White
-    2016, arXiv:1609.04468): of standard-normal ones of many dimensions, each lies about as far from
-    0 as they do, where a straight way would lead through a middle in which no latent is drawn.
-    Where two rows point the same way, or opposite ones, the way is straight.
+    Spherical linear interpolation (Shoemake 1985, doi:10.1145/325334.325242) suits latents (White
+    2016, arXiv:1609.04468): standard-normal vectors of many dimensions have about the same norm,
+    and so do the results, whereas linear interpolation passes through norms that hardly occur.
+    Rows that point in the same or in opposite directions are interpolated linearly.
 
     Args:
         start: Points ``(N, D)``.
-        end: As many others.
-        share: How much of the way lies behind, from 0, which gives ``start``, to 1.
+        end: Points of the same shape.
+        share: From 0, which returns ``start``, to 1, which returns ``end``.
+
+    Returns:
+        Points of the same shape, type and device as ``start``.
     """
     one, other = start.double(), end.double()
     ahead, aside = (normalize(points, dim=1) for points in (one, other))

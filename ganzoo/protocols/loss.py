@@ -1,4 +1,4 @@
-"""The protocol of a loss: what the two networks play for, and how its paper trains them."""
+"""The protocol of a loss: the objectives of both networks, and a recipe to train them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ LearningRate = Annotated[float, Field(gt=0, le=1e6)]
 
 
 class Recipe(Options):
-    """How a loss's paper trains the networks; each value can be overridden for a run."""
+    """Training settings from a paper; a run may override each of them."""
 
     optimizer: Literal["adam", "rmsprop"] = Field(
-        default="adam", description="The optimiser of both."
+        default="adam", description="Optimiser of both networks."
     )
     generator_lr: LearningRate = Field(default=2e-4, description="Learning rate of the generator.")
     discriminator_lr: LearningRate = Field(
@@ -41,25 +41,29 @@ class Recipe(Options):
     )
     batch_size: int = Field(default=32, ge=1, le=65_536, description="Samples in a batch.")
     lr_decay: Literal["none", "linear", "cosine"] = Field(
-        default="none", description="How both learning rates fall, to nothing at the last step."
+        default="none",
+        description="Schedule by which both learning rates fall to 0 at the last step.",
     )
     lr_decay_from: float = Field(
-        default=0.0, ge=0, lt=1, description="Share of the steps that is done before they fall."
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of the steps before the decay begins, from 0 to 1.",
     )
 
 
 class Discriminator:
-    """The discriminator as a loss is given it: a callable from samples to logits.
+    """The discriminator that a loss receives: a callable from samples to logits.
 
     Args:
         network: The network.
         labels: Classes ``(N,)`` of the batch, of reals and fakes alike, if the network takes them.
-        parameters: By name, used in place of the network's own.
-        half: The type of its arithmetic in half precision; None for the network's own type.
-        called: What computes as the network does where its first gradient is enough.
-        optimizer: What updates the network, if anything does.
-        augmentations: What samples pass through before the network, one after another, and the
-            gradients of samples on their way back.
+        parameters: Parameters by name, to use instead of the network's own.
+        half: Data type for mixed precision; None for the network's own type.
+        optimizer: The network's optimiser, if it has one.
+        augmentations: Augmentations that samples pass through before the network, in this order.
+        called: A faster equivalent of the network, such as a compiled one, that can be
+            differentiated once.
     """
 
     def __init__(
@@ -83,9 +87,9 @@ class Discriminator:
     def __call__(self, samples: Tensor) -> Tensor:
         """Return logits ``(N,)`` or ``(N, P)`` of samples ``(N, *shape)``.
 
-        A whole number of batches after one another may be judged at once. Samples that need a
-        gradient while the network learns are about to be penalised by it: a gradient that is itself
-        differentiated loses too much in half precision, and is never computed in it.
+        ``samples`` may also be several batches, concatenated. If they require a gradient while the
+        network's parameters do too, the pass is in full precision: a gradient penalty would lose
+        too much in half precision.
         """
         from ganzoo.compute.devices import half_precision
 
@@ -105,14 +109,17 @@ class Discriminator:
         return logits if self.half is None else logits.float()
 
     def detached_parameters(self) -> dict[str, Tensor]:
-        """Return the network's parameters by name, cut from any graph."""
+        """Return the network's parameters by name, detached from any graph."""
         return {name: value.detach() for name, value in self.network.named_parameters()}
 
     def at(self, parameters: Mapping[str, Tensor]) -> Discriminator:
-        """Return the same discriminator with other parameters, through which gradients flow.
+        """Return this discriminator with other parameters, through which gradients flow.
 
-        Samples pass through the same augmentations. The network itself is left alone, its running
-        statistics too. It computes in full precision, as a gradient of it may be differentiated.
+        It has the same augmentations and computes in full precision, so that its gradients can be
+        differentiated. The network itself and its running statistics do not change.
+
+        Args:
+            parameters: Parameters by name, as :meth:`detached_parameters` returns them.
         """
         buffers = {name: value.clone() for name, value in self.network.named_buffers()}
         return Discriminator(
@@ -123,13 +130,16 @@ class Discriminator:
         )
 
     def step_sizes(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return how far the next update moves each parameter for a gradient of one.
+        """Return the step size of the optimiser's next update, for each parameter.
 
-        Its learning rate, over the root mean square of the gradients so far and of this one, as
-        Adam and RMSProp divide by it. Empty where nothing updates the network.
+        It is the learning rate over the root mean square of the gradients, including these, as in
+        Adam and RMSProp.
 
         Args:
-            gradients: By the names of the parameters.
+            gradients: Gradients by the names of the parameters.
+
+        Returns:
+            Step sizes by name, of the parameters' shapes; empty if there is no optimiser.
         """
         if self._optimizer is None:
             return {}
@@ -149,59 +159,70 @@ class Discriminator:
 class Loss(Component, ABC):
     """Base of losses.
 
-    ``D`` is any callable from samples to logits ``(N,)``, or ``(N, P)`` of P parts of each sample,
-    and a loss takes the mean over all of them. The trainer's is a :class:`Discriminator`, whose
-    parameters a loss may look at and replace. The trainer minimises the sum of the terms that a
-    method returns and logs each by its name. A loss never calls ``backward`` and sees no
-    optimiser; what it draws, it draws from torch's global generator, which the trainer seeds for
-    each step.
+    The trainer minimises the sum of the terms that a method returns, and logs each by its name. A
+    loss never calls ``backward`` and sees no optimiser. Random numbers must come from torch's
+    global generator, which the trainer seeds for each step.
 
-    What it declares may depend on its options: then it is a property.
+    ``D`` may be any callable from samples to logits ``(N,)``, or ``(N, P)`` for P patches of each
+    sample; take the mean over all of them. In training it is a :class:`Discriminator`, whose
+    parameters a loss may read and replace.
+
+    A declaration may depend on the options. Then assign a property:
+    ``bounds_slope = property(lambda self: self.gp_weight > 0)``.
     """
 
-    recipe: ClassVar[Recipe] = Recipe()
+    recipe: ClassVar[Recipe | property] = Recipe()
     """The paper's optimiser, learning rates, betas and critic steps."""
-    independent_samples: ClassVar[bool] = False
+    independent_samples: ClassVar[bool | property] = False
     """Whether the discriminator must judge each sample independently of its batch."""
-    second_order: ClassVar[bool] = False
-    """Whether a term is made of a gradient, as penalties are. In the discriminator's loss it is
-    never computed in half precision; in the generator's a gradient must not be differentiated."""
-    bounds_slope: ClassVar[bool] = False
-    """Whether the loss itself holds the discriminator's slope, by clipping or by a penalty."""
+    second_order: ClassVar[bool | property] = False
+    """Whether a term contains a gradient, as gradient penalties do.
+
+    The discriminator's loss is then computed in full precision. The generator's loss may be in half
+    precision: differentiate a gradient there only through :meth:`Discriminator.at`.
+    """
+    bounds_slope: ClassVar[bool | property] = False
+    """Whether the loss itself limits the discriminator's slope, by clipping or by a penalty."""
 
     @abstractmethod
-    def discriminator_loss(self, D: Logits, real: Tensor, fake: Tensor) -> Terms:
+    def discriminator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> Terms:
         """Return named scalar terms for the discriminator's update.
 
         Args:
-            D: From samples to logits ``(N,)`` or ``(N, P)``.
-            real: Samples of the data, ``(N, *shape)``.
-            fake: Samples of the generator, ``(N, *shape)``, with no gradient to it.
+            D: Maps samples to logits ``(N,)`` or ``(N, P)``.
+            real: Samples of the data ``(N, *shape)``.
+            fake: Samples of the generator ``(N, *shape)``, detached from it.
         """
 
     @abstractmethod
-    def generator_loss(self, D: Logits, real: Tensor, fake: Tensor) -> Terms:
+    def generator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> Terms:
         """Return named scalar terms for the generator's update.
 
         Args:
-            D: From samples to logits ``(N,)`` or ``(N, P)``; its parameters get no gradient.
-            real: Samples of the data, ``(N, *shape)``, for relativistic losses.
-            fake: Samples of the generator, ``(N, *shape)``.
+            D: Maps samples to logits ``(N,)`` or ``(N, P)``; its parameters get no gradient.
+            real: Samples of the data ``(N, *shape)``, for relativistic losses.
+            fake: Samples of the generator ``(N, *shape)``.
         """
 
     def constrain(self, discriminator: nn.Module) -> None:
-        """Constrain the discriminator's parameters in place, before step 0 and after each update.
+        """Constrain the discriminator's parameters in place; by default they are unconstrained.
 
-        Nothing by default; weight clipping belongs here.
+        Weight clipping belongs here. Called before step 0 and after each update.
         """
 
     def check_discriminator(
         self, discriminator: nn.Module, data: DataSpec, *, conditional: bool = False
     ) -> None:
-        """Refuse a discriminator that does not fit the loss, before step 0.
+        """Check, before step 0, that a discriminator suits the loss.
+
+        Args:
+            discriminator: The network, as built.
+            data: Shape and classes of the samples.
+            conditional: Whether the network takes labels.
 
         Raises:
-            ganzoo.errors.InputError: samples must be independent and are not.
+            ganzoo.errors.InputError: the loss needs independent samples, and the network mixes its
+                batch.
         """
         if self.independent_samples and mixes_batch(discriminator, data, conditional=conditional):
             raise InputError(
@@ -213,9 +234,9 @@ class Loss(Component, ABC):
 def mixes_batch(discriminator: nn.Module, data: DataSpec, *, conditional: bool = False) -> bool:
     """Tell whether a sample's logits depend on other samples of its batch, in training mode.
 
-    Judged by what it does: the logits of one sample among these and among those companions, with
-    the same draws of chance. Batch normalisation and minibatch statistics change them, layer
-    normalisation and dropout do not. A conditional discriminator is told that all are of class 0.
+    The test is empirical: it compares the logits of one sample in two batches, with the same random
+    numbers. Batch normalisation and minibatch statistics change them; layer normalisation and
+    dropout do not. A conditional discriminator gets class 0 for every sample.
     """
     import copy
 

@@ -1,4 +1,4 @@
-"""The protocol of a Space: a page about a model, which the Hub runs from a few files."""
+"""The protocol of a Space: a demo of a model, which the Hub runs from a few files."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from ganzoo.component import Component
 
 
 class Space(Component, ABC):
-    """Base of Spaces. What ``ganzoo publish --space`` sends beside the model is theirs.
+    """Base of Spaces, which ``ganzoo publish --space`` uploads beside a model.
 
-    The card of the Space, ``README.md``, is written around what they give.
+    ganzoo writes the Space's card, ``README.md``, from the metadata.
     """
 
     def check(self) -> None:
-        """Refuse, before anything is sent, if something is missing; else nothing.
+        """Check, before anything is uploaded, that the Space can be built; by default it can.
 
         Raises:
-            ganzoo.errors.GanzooError: what is missing, and how to get it.
+            ganzoo.errors.GanzooError: something is missing; the message says how to get it.
         """
 
     @abstractmethod
     def metadata(self) -> Mapping[str, str]:
-        """Return what the Hub is to know in order to run it.
+        """Return the metadata that the Hub needs to run the Space.
 
-        ``sdk`` and ``app_file`` at least, ``sdk_version`` and ``python_version`` as a rule; the
-        model and its licence come by themselves.
+        At least ``sdk`` and ``app_file``, usually ``sdk_version`` and ``python_version`` as well.
+        ganzoo adds the title, the model and its licence.
         """
 
     @abstractmethod
     def files(self, reference: str, requirements: Sequence[str]) -> Mapping[str, str]:
-        """Return the text of each file by its name, all in one folder.
+        """Return the texts of the Space's files by their names, all in one folder.
 
         Args:
-            reference: What :func:`ganzoo.load` finds the model by: ``user/name@commit``.
-            requirements: What the packages are called, as pip reads it, that gave the model's
-                components, but for ganzoo: ``acme-gan==1.2``.
+            reference: The model, for :func:`ganzoo.load`: ``user/name@commit``.
+            requirements: The packages of the model's components except ganzoo, for pip:
+                ``acme-gan==1.2``.
         """

@@ -1,10 +1,10 @@
-"""The protocol of a tracker: what receives a run's metrics and pictures while it trains."""
+"""The protocol of a tracker: it receives a run's metrics and pictures while the run trains."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ganzoo.component import Component
 
@@ -16,52 +16,75 @@ if TYPE_CHECKING:
 METRICS_FILE = "metrics.jsonl"
 
 
-class TrackedRun(Protocol):
-    """A run as a tracker follows it; what fails here is said once, and training goes on."""
+class TrackedRun:
+    """Base of what a tracker returns for a run: override the methods that you need.
+
+    None of them does anything by itself. If one raises an error, ganzoo warns once, drops the
+    tracker and trains on.
+    """
 
     def metrics(self, row: dict[str, Any]) -> None:
-        """Receive numbers by name beside their ``step``: a line of ``metrics.jsonl``, or scores."""
+        """Receive a line of ``metrics.jsonl``, or the scores of a snapshot.
+
+        Args:
+            row: Numbers by name, and their step as ``step``. Scores are called ``score/METRIC``.
+        """
 
     def picture(self, step: int, picture: Tensor) -> None:
-        """Receive the sample picture of a step, uint8 ``(C, H, W)`` of 1, 3 or 4 channels."""
+        """Receive the sample picture of a step.
+
+        Args:
+            step: Steps done.
+            picture: uint8 ``(C, H, W)`` on the CPU, of 1, 3 or 4 channels. Do not change it.
+        """
 
     def discriminator(
         self, step: int, discriminator: nn.Module, fake: Samples, real: Samples
     ) -> None:
-        """Look at the discriminator at the step of a sample picture; may be left out.
+        """Inspect the discriminator at the step of a sample picture.
 
         Args:
             step: Steps done.
-            discriminator: The network on the device of the training, in training mode. Its weights,
-                buffers and modes are to be left as they are.
-            fake: The samples of the picture, with the classes that were asked for, if any were.
+            discriminator: The network on the training device, in training mode. Leave its weights,
+                buffers, gradients and modes as they are.
+            fake: The samples of the picture, with their classes if the run is conditional.
             real: The training data.
         """
 
     def warning(self, step: int, message: str) -> None:
-        """Receive what a person is warned of, such as that the run diverged; may be left out."""
+        """Receive a warning that ganzoo gives, such as that the run diverged.
+
+        Args:
+            step: Steps done.
+            message: One line or several.
+        """
 
     def close(self) -> None:
-        """Write what is left; the run has ended, well or not."""
+        """Write what is still pending; the run has ended, well or not."""
 
 
 class Tracker(Component, ABC):
-    """Base of trackers. None may ask for a login: what needs one reads it from its own settings."""
+    """Base of trackers, which send a run's metrics and pictures elsewhere.
+
+    A tracker never asks for a login: it reads credentials from the settings of its own library.
+    """
 
     def check(self) -> None:
-        """Refuse to work, before the run's folder appears, if something is missing; else nothing.
+        """Check, before the run's folder is made, that the tracker can work; by default it can.
 
         Raises:
-            ganzoo.errors.GanzooError: what is missing, and how to get it.
+            ganzoo.errors.GanzooError: something is missing; the message says how to get it.
         """
 
     @abstractmethod
     def start(self, folder: Path, config: dict[str, Any], step: int) -> TrackedRun:
-        """Begin to follow a run, or again, after ``close``, when it went back after divergence.
+        """Begin to follow a run, and return what receives its metrics.
+
+        A run that goes back to an earlier step after it diverged is closed and started again.
 
         Args:
-            folder: The run's folder; what the tracker writes to disk belongs in it.
-            config: What ``config.json`` holds.
-            step: Steps done. Greater than 0 for a resumed run, which repeats what comes after:
-                what was received beyond this step is to be dropped.
+            folder: The run's folder. Write there, and nowhere else on the disk.
+            config: The content of ``config.json``.
+            step: Steps done: 0 for a new run, more for a resumed one. A resumed run repeats the
+                later steps, so drop what was received beyond this step.
         """

@@ -1,4 +1,4 @@
-"""Publishing a model on the Hub: an explicit list of files, in one commit on a known parent."""
+"""Publishing a model on the Hub: its files, by an explicit list, in one commit."""
 
 from __future__ import annotations
 
@@ -33,16 +33,9 @@ from ganzoo.runs.file_names import (
     PICTURE_FILE,
 )
 from ganzoo.runs.scores import SCORES_FILE, write_scores
-from ganzoo.storage.files import (
-    manifest,
-    read_text,
-    regular_size,
-    sha256,
-    to_json,
-    user_path,
-    write_text,
-)
-from ganzoo.storage.paths import strip_folders
+from ganzoo.storage.files import manifest, read_text, regular_size, sha256, write_text
+from ganzoo.storage.json_files import to_json
+from ganzoo.storage.paths import strip_folders, user_path
 
 if TYPE_CHECKING:
     from ganzoo.runs.folder import Run
@@ -64,26 +57,25 @@ def publish(
     dry_run: bool = False,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Publication:
-    """Publish a model on the Hub, and a Space that shows it if that is asked for.
+    """Publish a model on the Hub, and on request a Space that shows it.
 
-    Nothing is published but the files of the model folder, by name, the picture of the training
-    curve, and what ``add`` names. Folders of this machine and trackers are left out of the
-    configuration. The token is that of the client's login, or ``HF_TOKEN``.
+    Only the known files of the model folder, the picture of the training curve and the files in
+    ``add`` are published. The configuration is published without trackers and without the folders
+    of this machine. The token is that of the client's login, or ``HF_TOKEN``.
 
     Args:
         model: A run, a model folder or another model of the Hub; the newest run if None.
-        repo: ``user/name``; it is made if it is not there.
-        private: Whether it is made private.
-        revision: A tag that the commit gets.
-        license: Licence of the model as the Hub calls it; if None, that of the card that is there
-            already, or none.
-        card_file: Text for the card, in place of what a person wrote in the folder's or the
-            repository's own.
-        add: Other files, such as exports, that the repository is to carry.
-        space: Whether to publish a Space of the same name too, and the name of its kind where
-            there are several.
-        dry_run: Whether to stop before anything is sent or asked.
-        warn: Called with what is worth a person's attention.
+        repo: ``user/name``; the repository is created if it does not exist.
+        private: Whether the repository is private.
+        revision: A tag for the commit.
+        license: Licence of the model, by the Hub's identifier; if None, the licence in the
+            existing card, if any.
+        card_file: Text for the card, in place of edits in the folder's or the repository's card.
+        add: Other files to publish, such as exports.
+        space: Whether to publish a Space of the same name too; or the name of a kind of Space, if
+            several are installed.
+        dry_run: Whether to stop before anything is sent or requested.
+        warn: Called with each warning.
 
     Raises:
         InputError: there is no such model, or it must not be published as it is.
@@ -91,28 +83,32 @@ def publish(
     """
     wanted = parse_reference(repo)
     if wanted is None or wanted.revision is not None:
-        raise InputError(f"'{repo}' is no name of a model on the Hub: write user/name")
-    parse_reference(repo, revision)  # a tag by which nobody could load it is none
+        raise InputError(f"'{repo}' is not the name of a model on the Hub: write user/name")
+    parse_reference(repo, revision)  # refuses a tag by which nobody could load the model
     page = choose_space(space) if space else None
     folder = find_model(model)
     with tempfile.TemporaryDirectory(prefix="ganzoo-") as place:
         staged = _StagedModel(folder, Path(place))
-        staged.add(map(user_path, add))
+        staged.add_files(map(user_path, add))
         own = _read_card(user_path(card_file)) if card_file else _read_edited_card(folder)
         repository = theirs = tagged = None
         if not dry_run:
             repository = Repository(wanted.repo, private=private)
             theirs = repository.text(CARD_FILE)
             tagged = None if revision is None else repository.find_tag(revision)
-        generated = staged.card(wanted.repo, license or read_licence(own) or read_licence(theirs))
+        generated = staged.build_card(
+            wanted.repo, license or read_licence(own) or read_licence(theirs)
+        )
         if repository and theirs is not None and not card_file:
             own = _choose_card(own, theirs, generated, repository, warn)
         staged.write_card(generated, own, warn)
-        subject = SpaceModel(staged.config, wanted.repo, staged.licence())
+        subject = SpaceModel(staged.config, wanted.repo, staged.read_licence())
         if repository is None:
-            told = None if page is None else page.preview(subject)
-            return Publication(wanted.repo, staged.records(), space=told)
-        found = repository.publish(staged.place, staged.records(), staged.title, revision, tagged)
+            preview = None if page is None else page.preview(subject)
+            return Publication(wanted.repo, staged.list_files(), space=preview)
+        found = repository.publish(
+            staged.place, staged.list_files(), staged.title, revision, tagged
+        )
         return found if page is None else _publish_space(found, page, subject, private, warn)
 
 
@@ -123,7 +119,7 @@ def _publish_space(
     private: bool,
     warn: Callable[[str], None],
 ) -> Publication:
-    """Publish the Space of a model that was just published."""
+    """Publish the Space of a model that has just been published."""
     at = replace(subject, revision=found.commit)
     try:
         return replace(found, space=page.publish(at, private or bool(found.private), warn))
@@ -135,7 +131,7 @@ def _publish_space(
 
 
 def _read_edited_card(folder: ModelFolder) -> str | None:
-    """Return the card of a model folder, if a person has written in it."""
+    """Return the card of a model folder if a person has edited it, else None."""
     path = folder.path / CARD_FILE
     if isinstance(folder, HubFolder):
         return None
@@ -154,10 +150,17 @@ def _choose_card(
     repository: Repository,
     warn: Callable[[str], None],
 ) -> str:
-    """Choose the card to go on with: the folder's or the repository's, as a person wrote it.
+    """Choose the card whose edits are kept: the folder's or the repository's.
+
+    Args:
+        own: The folder's card; None if nobody has edited it.
+        theirs: The repository's card.
+        generated: The card as ganzoo writes it.
+        repository: The repository.
+        warn: Called with each warning.
 
     Raises:
-        InputError: both were edited since the last time, and not alike.
+        InputError: both were edited since the last publication, in different ways.
     """
     if own is None:
         return theirs
@@ -166,12 +169,12 @@ def _choose_card(
         return own
     record = repository.read_manifest().get(CARD_FILE)
     if record and record.sha256 == hashlib.sha256(theirs.encode()).hexdigest():
-        # As it was published: the folder's is the newer one.
-        warn(f"the folder's own {CARD_FILE} takes the place of that on the Hub")
+        # Nobody has edited it there since, so that the folder's card is the newer one.
+        warn(f"the {CARD_FILE} of the model folder replaces that on the Hub")
         return own
     raise InputError(
         f"the card was edited here and on the Hub: {CARD_FILE} of the model folder and that of "
-        f"{repository.name} differ\npublish one text by --card FILE; the other stays where it is"
+        f"{repository.name} differ\nchoose one of them with --card FILE; the other is kept there"
     )
 
 
@@ -180,18 +183,26 @@ def _read_card(path: Path) -> str:
 
 
 class _StagedModel:
-    """A copy of what is published, so that nothing else can be and nothing changes meanwhile."""
+    """A copy of the files to publish, which nothing can change while they are sent.
+
+    Args:
+        folder: The model.
+        place: An empty folder for the copy.
+
+    Raises:
+        InputError: the model cannot be loaded, or changes while it is copied.
+    """
 
     def __init__(self, folder: ModelFolder, place: Path) -> None:
         self.place = place
-        # What others could not load is not published, nor copied: it may be of any size.
-        load_folder(folder).discriminator  # noqa: B018 - read and verified when it is asked for
+        # A model that nobody could load is neither published nor copied: it may be of any size.
+        load_folder(folder).discriminator  # noqa: B018 - the access reads and verifies it
         for name in (GENERATOR_FILE, DISCRIMINATOR_FILE, PICTURE_FILE):
             copy = shutil.copyfile(folder.own_file(name), place / name)
             if sha256(copy) != folder.records[name].sha256:
-                raise InputError(f"{name} of {folder.name} changes while it is read; try again")
+                raise InputError(f"{name} of {folder.name} changed while it was read; try again")
         for name in {CONFIG_FILE, SCORES_FILE} & folder.records.keys():
-            folder.own_file(name)  # they are read and written anew
+            folder.own_file(name)  # checked here; what is read from it is written below
         self.config = folder.config()
         self.rows = [
             row.model_copy(update={"options": strip_folders(row.options)})
@@ -209,53 +220,53 @@ class _StagedModel:
 
     @property
     def title(self) -> str:
-        """What is published, in a few words."""
+        """The message of the commit."""
         return f"{self.config.title}, step {self.config.step}"
 
-    def card(self, repo: str, license: str | list[str] | None) -> str:
-        """Return the card as ganzoo writes it."""
+    def build_card(self, repo: str, license: str | list[str] | None) -> str:
+        """Build the card as ganzoo writes it."""
         curve = CURVE_FILE if (self.place / CURVE_FILE).exists() else None
         return build_card(self.config, self.rows, reference=repo, license=license, curve=curve)
 
-    def licence(self) -> str | list[str] | None:
-        """Return the licence that the card names, once it is written."""
+    def read_licence(self) -> str | list[str] | None:
+        """Read the licence from the card, once it is written."""
         return read_licence((self.place / CARD_FILE).read_text(encoding="utf-8"))
 
-    def add(self, files: Iterable[Path]) -> None:
-        """Copy other files that the repository is to carry.
+    def add_files(self, files: Iterable[Path]) -> None:
+        """Copy other files to publish.
 
         Raises:
-            InputError: one is missing, or its name is taken.
+            InputError: a file is missing, or its name is invalid or taken.
         """
         for path in files:
             regular_size(path)
             if not re.fullmatch(FILE_NAME, path.name):
                 raise InputError(
-                    f"--add {path}: a model's files have names of letters, digits, '.', '_' and "
-                    "'-', and begin with no '.'"
+                    f"--add {path}: name it with letters, digits, '.', '_' and '-' alone, and "
+                    "with a letter or a digit first"
                 )
-            # Others may have a disk to which upper and lower case are one.
+            # On some systems, names that differ in case alone are the same.
             if path.name.lower() in {name.lower() for name in OWN_FILES}:
-                raise InputError(f"--add {path}: no other file of a model has such a name")
+                raise InputError(f"--add {path}: this name is reserved for a file of the model")
             if path.name.lower() in {each.name.lower() for each in self.place.iterdir()}:
-                raise InputError(f"--add {path}: there are two files of the name {path.name}")
+                raise InputError(f"--add {path}: another file is called {path.name} already")
             shutil.copyfile(path, self.place / path.name)
 
     def write_card(self, generated: str, own: str | None, warn: Callable[[str], None]) -> None:
-        """Write the card, with what a person wrote in another one, and the manifest."""
-        text, kept = (generated, []) if own is None else merge_card(generated, own)
-        for section in kept:
+        """Write the card, with a person's edits of an earlier one, and the manifest."""
+        text, edited = (generated, []) if own is None else merge_card(generated, own)
+        for section in edited:
             warn(f"the section '{section}' of the card was edited by hand and stays as it is")
         write_text(self.place / CARD_FILE, text)
         write_manifest(self.place)
 
-    def records(self) -> dict[str, FileRecord]:
-        """Return every file that is published, the manifest among them."""
+    def list_files(self) -> dict[str, FileRecord]:
+        """Return the records of every file to publish, including the manifest."""
         return {name: FileRecord(**about) for name, about in manifest(self.place).items()}
 
 
 def _draw_curve(folder: ModelFolder) -> bytes | None:
-    """Draw the curve of the run that a model lies in, or take the one that it has."""
+    """Draw the training curve of the run that a model belongs to, or return the model's own."""
     run = folder.run()
     if run is None:
         return folder.own_file(CURVE_FILE).read_bytes() if folder.has(CURVE_FILE) else None
@@ -270,13 +281,13 @@ def _check_picture(path: Path) -> None:
         with Image.open(path, formats=["PNG"]) as picture:
             picture.verify()
     except Exception as error:
-        raise InputError(f"{path.name} is no PNG: {first_line(error)}") from None
+        raise InputError(f"{path.name} is not a PNG file: {first_line(error)}") from None
 
 
 def strip_local(config: ModelConfig) -> ModelConfig:
-    """Return a configuration without what belongs to a machine: trackers, and where folders are.
+    """Return a configuration without what concerns this machine alone: trackers and folders.
 
-    Of a path in an option the last name is left.
+    Paths among the options are shortened to their last names.
     """
     tree = config.model_dump(mode="json")
     tree["trackers"] = []

@@ -1,4 +1,4 @@
-"""A repository of the Hub that is written to: one commit on a known parent, or none at all."""
+"""A repository of the Hub to publish to, in one commit on a known parent or not at all."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from ganzoo.models.hub import (
     to_one_line,
 )
 from ganzoo.runs.file_names import LIMITS, MANIFEST_FILE
-from ganzoo.storage.files import JSON_LIMIT
+from ganzoo.storage.json_files import JSON_LIMIT
 
 IGNORE_FILE = ".gitignore"
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What was published, or would be."""
+    """What was published, or would be after a rehearsal."""
 
     repo: str
     files: dict[str, FileRecord]
-    """Every file by its name, with its size and SHA-256."""
+    """Size and SHA-256 of every file, by name."""
     url: str | None = None
     commit: str | None = None
-    """None where nothing was sent."""
+    """None if nothing was sent."""
     changed: bool = False
-    """Whether there is a new commit: what is there already is not sent again."""
+    """Whether there is a new commit; nothing is sent if the repository has it all already."""
     tag: str | None = None
     private: bool | None = None
     space: Publication | None = None
@@ -49,15 +49,15 @@ class Publication:
 
 
 class Repository:
-    """A repository at its newest commit; it is made if it is not there.
+    """A repository at its newest commit; it is created if it does not exist.
 
     Args:
         name: ``user/name``.
-        private: Whether it is made private; one that is there must be so already.
-        sdk: What runs it, if it is one of a Space and not of a model.
+        private: Whether it is private; an existing one must be private already.
+        sdk: The SDK of a Space; None for a model.
 
     Raises:
-        InputError: it is public and should be private.
+        InputError: it exists and is public, but ``private`` is set.
         GanzooError: nobody is logged in, or the Hub cannot be reached or refuses.
     """
 
@@ -90,42 +90,42 @@ class Repository:
         self.files = {file.rfilename: file for file in about.siblings or ()}
         if private and not self.private:
             raise InputError(
-                f"{self.name} is there already and is public: make it private on its page, or "
-                "leave --private away"
+                f"{self.name} exists already and is public: make it private on its page, or "
+                "drop --private"
             )
 
     def text(self, name: str) -> str | None:
-        """Read a text file as the newest commit has it; None if there is none.
+        """Read a text file of the newest commit; None if it has no such file.
 
         Raises:
-            InputError: it is too large to be one, or no text.
-            GanzooError: it cannot be downloaded.
+            InputError: the file is too large, or not text.
+            GanzooError: the file cannot be downloaded.
         """
         if name not in self.files:
             return None
         size = self.files[name].size or 0
         if size > LIMITS.get(name, JSON_LIMIT):
-            raise InputError(f"{name} of {self.name} is too large to go on with: look at it there")
-        for anew in (False, True):  # the client's cache may have it damaged
+            raise InputError(f"{name} of {self.name} is too large: look at it there")
+        for anew in (False, True):  # the copy in the client's cache may be damaged
             path = download(self._reference_at(self.head), name, size, anew=anew)
             if self.has(path):
                 break
         else:
-            raise GanzooError(f"{name} of {self.name} arrives damaged; try again")
+            raise GanzooError(f"{name} of {self.name} arrived damaged; try again")
         try:
             return path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
-            raise InputError(f"{name} of {self.name} is no text in UTF-8: mend it there") from None
+            raise InputError(f"{name} of {self.name} is not text in UTF-8: fix it there") from None
 
     def has(self, path: Path) -> bool:
-        """Tell whether the newest commit has a file of the same name and bytes."""
+        """Tell whether the newest commit has a file of the same name and content."""
         there = self.files.get(path.name)
         if there is None or there.size != path.stat().st_size:
             return False
         return has_hash(path, there.lfs.sha256 if there.lfs else str(there.blob_id))
 
     def read_manifest(self) -> dict[str, FileRecord]:
-        """Return what the manifest of the newest commit lists; nothing if there is none."""
+        """Read the manifest of the newest commit; it is empty if there is none."""
         try:
             return MANIFEST_ADAPTER.validate_json(self.text(MANIFEST_FILE) or "{}")
         except ValidationError:
@@ -139,16 +139,16 @@ class Repository:
         tag: str | None = None,
         tagged: str | None = None,
     ) -> Publication:
-        """Send what the newest commit does not have already, and set a tag.
+        """Send files unless the newest commit has them all already, and set a tag.
 
-        What the last publication listed and this one does not is removed.
+        Files that the last publication listed, and this one does not, are removed.
 
         Args:
-            folder: Where the files are, their manifest among them.
-            records: Every one of them.
-            message: What the commit is called.
-            tag: A tag that the commit gets.
-            tagged: The commit that has this tag already, if one has.
+            folder: The folder of the files, including their manifest.
+            records: All of them.
+            message: The message of the commit.
+            tag: A tag for the commit.
+            tagged: The commit that has this tag already, if any.
 
         Raises:
             InputError: another commit has the tag, or as for :meth:`commit`.
@@ -169,36 +169,36 @@ class Repository:
         return Publication(self.repo, records, self.url, commit, not unchanged, tag, self.private)
 
     def find_tag(self, tag: str) -> str | None:
-        """Return the commit of a tag, or None if there is none of that name."""
+        """Return the commit of a tag; None if there is no such tag."""
         with self._explain_errors():
             tags = _retry(lambda: self.api.list_repo_refs(self.repo)).tags
         return next((ref.target_commit for ref in tags if ref.name == tag), None)
 
     def commit(self, folder: Path, names: Iterable[str], gone: Iterable[str], message: str) -> str:
-        """Send files in one commit on the newest one, and return it.
+        """Send files in one commit on top of the newest one, and return the new commit.
 
-        What fails for the moment is tried again for as long as nobody else has committed. Where
-        the commit was made and the answer to it was lost, it is found and returned.
+        Transient failures are retried as long as nobody else has committed. If the commit was
+        made but the response to it was lost, it is found and returned.
 
         Args:
-            folder: Where the files are, their manifest among them.
-            names: Their names, there and in the repository.
+            folder: The folder of the files, including their manifest.
+            names: Their names, in the folder and in the repository.
             gone: Names of files that the commit removes.
-            message: What the commit is called.
+            message: The message of the commit.
 
         Raises:
-            InputError: the repository has a list of files to leave out, or the card is not
-                accepted.
+            InputError: the repository has a list of ignored files, or the Hub does not accept
+                the card.
             GanzooError: the Hub cannot be reached or refuses, or somebody else committed.
         """
-        if IGNORE_FILE in self.files:  # what it names would be left out without a word
+        if IGNORE_FILE in self.files:  # the client would omit what it names, without a warning
             raise InputError(f"{self.name} has a {IGNORE_FILE}: remove it there, and publish again")
         names, gone = list(names), list(gone)
 
         def send() -> str:
             from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-            operations = [
+            operations: list[CommitOperationAdd | CommitOperationDelete] = [
                 *(CommitOperationAdd(name, str(folder / name)) for name in names),
                 *(CommitOperationDelete(name) for name in gone),
             ]
@@ -212,7 +212,7 @@ class Repository:
                 ).oid
             except Exception as error:
                 _refuse_card(error)
-                # Also where it is refused: what was tried before may have been done since.
+                # Even if this attempt is refused, an earlier one may have succeeded since.
                 if (is_transient(error) or _is_conflict(error)) and (
                     now := self._newest_commit()
                 ) != self.head:
@@ -223,7 +223,7 @@ class Repository:
             return _retry(send)
 
     def tag(self, name: str, commit: str) -> None:
-        """Give a commit a tag.
+        """Set a tag on a commit.
 
         Raises:
             GanzooError: the Hub cannot be reached or refuses.
@@ -240,7 +240,7 @@ class Repository:
         try:
             self.api.create_tag(self.repo, tag=name, revision=commit)
         except Exception as error:
-            # It may be there by a request before this one, whose answer was lost.
+            # An earlier request, whose response was lost, may have set it.
             if not _is_conflict(error) or self.find_tag(name) != commit:
                 raise
 
@@ -254,7 +254,11 @@ class Repository:
         return str(self._info().sha)
 
     def _confirm_commit(self, commit: str, folder: Path) -> str:
-        """Return a commit that appeared meanwhile, if it is the one that was sent."""
+        """Return a commit that has appeared meanwhile if it is the one that was sent.
+
+        Raises:
+            GanzooError: it is somebody else's.
+        """
         sent = folder / MANIFEST_FILE
         try:
             there = download(self._reference_at(commit), MANIFEST_FILE, sent.stat().st_size)
@@ -281,10 +285,10 @@ def _is_conflict(error: Exception) -> bool:
 
 
 def _refuse_card(error: Exception) -> None:
-    """Say what the Hub finds wrong with a card, if that is what it refuses.
+    """Explain what the Hub finds wrong with a card, if that is the error.
 
     Raises:
-        InputError: it is.
+        InputError: the Hub does not accept the card.
     """
     title, *faults = str(error).splitlines() or [""]
     if isinstance(error, ValueError) and title.startswith("Invalid metadata in README.md"):

@@ -1,4 +1,4 @@
-"""Spaces: the files of a page about a model, in a folder or in a repository of the Hub."""
+"""Spaces: pages that show a model, in a folder or in a repository of the Hub."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import registry
-from ganzoo.cards import front_matter, sections
 from ganzoo.cards.card import foreign_packages, read_licence, valid_packages
 from ganzoo.cards.markdown import code, prose
-from ganzoo.cards.sections import Record
+from ganzoo.cards.merge import choose
+from ganzoo.cards.readme import Readme
+from ganzoo.cards.sections import build_section
 from ganzoo.component import parse_options
 from ganzoo.errors import InputError, escape_text
 from ganzoo.models.find import find_model
@@ -23,7 +24,9 @@ from ganzoo.models.hub import HubFolder, parse_reference
 from ganzoo.publishing.repository import Publication, Repository
 from ganzoo.registry import SPACE
 from ganzoo.runs.file_names import CARD_FILE, FILE_NAME, MANIFEST_FILE
-from ganzoo.storage.files import JSON_LIMIT, manifest, read_text, user_path, write_text
+from ganzoo.storage.files import manifest, read_text, write_text
+from ganzoo.storage.json_files import JSON_LIMIT
+from ganzoo.storage.paths import user_path
 
 if TYPE_CHECKING:
     from ganzoo.config import ModelConfig
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 
 HUB_URL = "https://huggingface.co"
 HUB_TEMPLATE = re.compile(r"\s*Check out the configuration reference at \S+\s*")
-"""All that the Hub itself writes below the metadata of a new Space."""
+"""The text that the Hub itself puts below the metadata of a new Space."""
 
 
 @dataclass(frozen=True)
@@ -48,19 +51,19 @@ class SpaceModel:
 
     @property
     def reference(self) -> str:
-        """What the page loads."""
+        """The reference by which the page loads the model."""
         return self.repo if self.revision is None else f"{self.repo}@{self.revision}"
 
 
 def choose_space(kind: bool | str) -> SpacePage:
-    """Return the kind of Space that is meant, ready to be used.
+    """Choose a kind of Space, and check that it can be used.
 
     Args:
-        kind: Its name; the only one that is installed if True.
+        kind: Its name; if True, the only one that is installed.
 
     Raises:
-        InputError: there is none of that name, or none or several to choose from.
-        GanzooError: it needs what is missing.
+        InputError: there is no kind of that name, or not exactly one is installed.
+        GanzooError: a package that it needs is missing.
     """
     name = kind if isinstance(kind, str) else _find_only_space()
     space: Space = parse_options(registry.get(SPACE, name), {}, f"{name}.")
@@ -74,8 +77,8 @@ def _find_only_space() -> str:
         return entries[0].qualified
     names = " or ".join(entry.qualified for entry in entries)
     if not names:
-        raise InputError("no package that is installed here brings a Space")
-    raise InputError(f"several packages bring a Space: choose one by --space-kind: {names}")
+        raise InputError("no installed package provides a Space")
+    raise InputError(f"several packages provide a Space: choose one with --space-kind: {names}")
 
 
 def write_space(
@@ -87,24 +90,27 @@ def write_space(
     license: str | None = None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> list[Path]:
-    """Write the files of a Space that shows a model, and send nothing.
+    """Write the files of a Space that shows a model to a folder, and send nothing.
 
-    What a person changed in files that are there stays, as on the Hub.
+    A person's edits of files that are there already are kept, as on the Hub.
 
     Args:
         model: A run, a model folder or a model of the Hub; the newest run if None.
-        repo: Where the page finds the model: ``user/name`` or ``user/name@revision`` of the Hub.
-        folder: Where the files are put.
+        repo: The model that the page loads: ``user/name`` or ``user/name@revision`` on the Hub.
+        folder: The folder to write to.
         kind: As for :func:`choose_space`.
         license: Licence of the model; that of its card if None.
-        warn: Called with what is worth a person's attention.
+        warn: Called with each warning.
+
+    Returns:
+        The paths of the files.
 
     Raises:
-        InputError: there is no such model or kind of Space, or the name is none.
+        InputError: there is no such model or kind of Space, or ``repo`` is not a valid name.
     """
     reference = parse_reference(repo)
     if reference is None:
-        raise InputError(f"'{repo}' is no name of a model on the Hub: write user/name")
+        raise InputError(f"'{repo}' is not the name of a model on the Hub: write user/name")
     page, found, place = choose_space(kind), find_model(model), user_path(folder)
     revision = reference.revision
     if revision is None and isinstance(found, HubFolder) and found.repo == reference.repo:
@@ -123,27 +129,27 @@ def write_space(
 
 
 def _read_card(folder: ModelFolder) -> str | None:
-    """Return the card of a model, as a person may have edited it where the folder is here."""
+    """Read the card of a model; a person may have edited that of a folder on this machine."""
     if isinstance(folder, HubFolder):
         return folder.file(CARD_FILE).read_text(encoding="utf-8")
     return _read_if_exists(folder.path / CARD_FILE)
 
 
 def _read_if_exists(path: Path) -> str | None:
-    """Read a text that a person may have edited; None if there is no file."""
+    """Read a text file that a person may have edited; None if it does not exist."""
     if path.is_symlink():
         raise InputError(f"{path} is a link; put the file itself there")
     if not path.exists():
         return None
-    return read_text(path, JSON_LIMIT, "to go on with")
+    return read_text(path, JSON_LIMIT, "for a file of a Space")
 
 
 class SpacePage:
-    """A kind of Space, and what is made of it for a model.
+    """A kind of Space, which can be written and published for any model.
 
     Args:
-        name: What the kind is called.
-        space: The kind.
+        name: The name of the kind.
+        space: The component.
     """
 
     def __init__(self, name: str, space: Space) -> None:
@@ -151,7 +157,7 @@ class SpacePage:
         self.space = space
 
     def preview(self, subject: SpaceModel) -> Publication:
-        """Return what would be published, where nobody is asked."""
+        """Return what would be published, without asking the Hub."""
         with tempfile.TemporaryDirectory(prefix="ganzoo-") as place:
             records = self.stage(subject, Path(place), lambda name: None, {}, lambda message: None)
         return Publication(subject.repo, records)
@@ -159,15 +165,15 @@ class SpacePage:
     def publish(
         self, subject: SpaceModel, private: bool, warn: Callable[[str], None]
     ) -> Publication:
-        """Publish the Space of a model, in one commit on the one that is found there.
+        """Publish the Space of a model in one commit.
 
         Args:
             subject: The model.
-            private: Whether the Space is made private.
-            warn: Called with what is worth a person's attention.
+            private: Whether the Space is private.
+            warn: Called with each warning.
 
         Raises:
-            InputError: what is there cannot be gone on with.
+            InputError: a file that is there already cannot be updated.
             GanzooError: the Hub cannot be reached, refuses, or has changed meanwhile.
         """
         sdk = self.space.metadata()["sdk"]
@@ -178,8 +184,8 @@ class SpacePage:
             found = repository.publish(Path(place), records, f"{subject.reference}, as a page")
         if found.private:
             warn(
-                "the Space is private, and needs to read a private model: give it a token as its "
-                "secret HF_TOKEN, in its settings"
+                "the Space is private, and needs a token to read a private model: set it in the "
+                "Space's settings, as the secret HF_TOKEN"
             )
         return found
 
@@ -196,66 +202,61 @@ class SpacePage:
         Args:
             subject: The model.
             place: An empty folder.
-            old: Gives the text of a file that is there already, or None.
-            listed: What the manifest that is there lists.
-            warn: Called with what a person changed, and so stays.
+            old: Returns the text of a file that is there already, or None.
+            listed: The manifest that is there already.
+            warn: Called with each warning about what a person edited.
 
         Returns:
-            Every file with its size and SHA-256.
+            Size and SHA-256 of every file, by name.
         """
         config = subject.config
         packages = valid_packages(foreign_packages([config.architecture, config.loss, config.data]))
         requirements = [f"{name}=={version}" for name, version in packages]
         for name, text in self.space.files(subject.reference, requirements).items():
             _check_name(self.name, name)
-            there, record = old(name), listed.get(name)
-            if there not in (None, text) and (record is None or record.sha256 != _hash(there)):
+            there = old(name)
+            if there not in (None, text) and not _is_recorded(there, listed.get(name)):
                 warn(f"{name} of the Space was edited by hand and stays as it is")
                 text = there
             write_text(place / name, text)
-        write_text(place / CARD_FILE, self._card(subject, old(CARD_FILE), warn))
+        write_text(place / CARD_FILE, self._build_card(subject, old(CARD_FILE), warn))
         write_manifest(place)
         return {name: FileRecord(**about) for name, about in manifest(place).items()}
 
-    def _card(self, subject: SpaceModel, old: str | None, warn: Callable[[str], None]) -> str:
+    def _build_card(self, subject: SpaceModel, old: str | None, warn: Callable[[str], None]) -> str:
         own = {**self.space.metadata(), "models": [subject.repo]}
-        front: dict[str, Any] = {"title": subject.repo.partition("/")[2], **own}
+        metadata: dict[str, Any] = {"title": subject.repo.partition("/")[2], **own}
         if subject.licence:
-            front["license"] = subject.licence
-        about = {"about": sections.build_section("about", _about(subject))}
+            metadata["license"] = subject.licence
+        texts = {"about": _about(subject)}
         if old is None:
-            record = Record(blocks=("about",), front=front)
-            body = sections.join_sections(record, sections.separate_sections(list(about.values())))
-            return f"---\n{front_matter.to_yaml(front)}---\n{body}"
-        yaml, body = front_matter.split(old.removeprefix("\ufeff").replace("\r\n", "\n"))
-        there = front_matter.read(yaml)
-        record, pieces = sections.parse("" if HUB_TEMPLATE.fullmatch(body) else body)
-        # A person may have given it another title, and all that the Hub knows besides.
-        front = {**front, **there, **own, **_choose_licence(subject, there, record)}
-        pieces, away = sections.merge(about, pieces, record.blocks if record else ())
-        if any(piece.edited for piece in pieces):
+            return str(Readme.build(metadata, texts, metadata))
+        readme = Readme.parse(old)
+        if HUB_TEMPLATE.fullmatch("".join(piece.text for piece in readme.pieces)):
+            readme = replace(readme, pieces=())
+        # A person may have given it another title, and whatever else the Hub knows.
+        metadata |= {**readme.metadata, **own, **_choose_licence(subject, readme)}
+        sections = {name: build_section(name, text) for name, text in texts.items()}
+        merged = readme.update(metadata, sections, metadata)
+        if merged.edited:
             warn("what the card of the Space says was edited by hand and stays as it is")
-        record = Record(blocks=("about", *away), front=front)
-        return f"---\n{front_matter.update_yaml(yaml, front)}---\n{sections.join_sections(record, pieces)}"
+        return str(merged)
 
 
-def _choose_licence(
-    subject: SpaceModel, there: dict[str, Any], record: Record | None
-) -> dict[str, Any]:
+def _choose_licence(subject: SpaceModel, readme: Readme) -> dict[str, Any]:
     """Return the model's licence, unless a person gave the Space one of its own."""
-    before = None if record is None else record.front.get("license")
-    if there.get("license") != before or not subject.licence:
-        return {}
-    return {"license": subject.licence}
+    theirs, written = readme.metadata.get("license"), readme.record.front.get("license")
+    licence = choose(subject.licence, theirs, written) or theirs
+    return {"license": licence} if licence else {}
 
 
 def _about(subject: SpaceModel) -> str:
     title, repo = prose(subject.config.title), escape_text(subject.repo)
     return (
         f"# {repo}\n\n"
-        f"A page to play with [{repo}]({HUB_URL}/{repo}), a generative adversarial network: "
-        f"{title}. All that it makes is synthetic.\n\n"
-        f"It was written by {code('ganzoo publish --space')}. On a machine of your own, "
+        f"A page to play with [{repo}]({HUB_URL}/{repo}), a generative adversarial network (GAN): "
+        f"{title}. Its output is synthetic.\n\n"
+        f"{code('ganzoo publish --space')} wrote this page. On your own machine, "
         f"{code(f'ganzoo demo {escape_text(subject.reference)}')} shows the same."
     )
 
@@ -266,5 +267,5 @@ def _check_name(kind: str, name: str) -> None:
         raise InputError(f"the space '{kind}' has a file '{escape_text(name)}', which it must not")
 
 
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _is_recorded(text: str, record: FileRecord | None) -> bool:
+    return record is not None and record.sha256 == hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The picture of a run's training: what both networks minimised, over the steps."""
+"""The training curve of a run: a picture of the loss terms of both networks, step by step."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ if TYPE_CHECKING:
 
 INCHES, DPI = (12, 5), 100
 MAX_POINTS = 600
-"""Points of a curve; of more, the means of as many after one another are drawn."""
+"""Points of a curve, at most; a longer curve is drawn by means of neighbouring points."""
 MAX_CURVES = 10
-"""Curves in a panel, one of each colour."""
+"""Curves in a panel, at most: as many as there are colours."""
 LONGEST_NAME = 32
+"""Characters of a curve's name in a legend."""
 
 
 def draw_training_curve(metrics_file: Path) -> bytes | None:
-    """Draw the curves of a run as a PNG of 1200 x 500 pixels, the same bytes each time.
+    """Draw the training curve of a run, with the same bytes each time.
 
-    A panel for the loss terms of each network, and one for logits where some were logged.
+    There is a panel for the loss terms of each network, and one for logits if any were logged.
 
     Args:
-        metrics_file: The run's ``metrics.jsonl``; damaged lines are passed over.
+        metrics_file: The run's ``metrics.jsonl``; damaged lines are skipped.
 
     Returns:
-        The file; None if no term was logged at two steps.
+        A PNG file of 1200 x 500 pixels; None if no term was logged at two steps.
 
     Raises:
-        ganzoo.errors.InputError: there is no such file.
+        ganzoo.errors.InputError: the file is missing.
     """
     panels = {
         title: {name: curve for name, curve in curves.items() if len(curve) > 1}
@@ -44,7 +45,7 @@ def draw_training_curve(metrics_file: Path) -> bytes | None:
 
 
 def _read_curves(path: Path) -> dict[str, dict[str, Curve]]:
-    """Return curves by panel and name."""
+    """Return the curves of each panel, by the panel's title and their names."""
     panels: dict[str, dict[str, Curve]] = {title: {} for title in (*NETWORKS, LOGITS)}
     for step, row in read_metrics(path):
         for key, value in row.items():
@@ -60,7 +61,7 @@ def _draw_figure(panels: Mapping[str, Mapping[str, Curve]]) -> bytes:
     from matplotlib import style
     from matplotlib.figure import Figure
 
-    # Whatever a person has set up for their own figures changes nothing here.
+    # A person's own matplotlib settings must not change the picture.
     with style.context("default", after_reset=True):
         figure = Figure(figsize=INCHES, dpi=DPI, facecolor="white", layout="constrained")
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
@@ -72,31 +73,35 @@ def _draw_figure(panels: Mapping[str, Mapping[str, Curve]]) -> bytes:
 
 
 def _draw_panel(axes: Axes, title: str, curves: Mapping[str, Curve]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     lines = []
     for curve in list(curves.values())[:MAX_CURVES]:
         points = _thin(sorted(curve.items()))
         lines += axes.plot([step for step, _ in points], [value for _, value in points], lw=1.2)
     axes.set_title(title)
     axes.set_xlabel("generator updates")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    locator = axes.xaxis.get_major_locator()
+    assert isinstance(locator, MaxNLocator)  # matplotlib's default is one
+    locator.set_params(integer=True)
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    # A plugin names its terms: a dollar is no formula, and "_" hides nothing.
-    names = [_label(name) for name in curves][:MAX_CURVES]
+    # Plugins name their terms: "$" must not begin a formula, and "_" must not hide a name.
+    names = [_format_label(name) for name in curves][:MAX_CURVES]
     legend = axes.legend(lines, names, frameon=False, loc="best")
     for text in legend.get_texts():
         text.set_parse_math(False)
 
 
-def _label(name: str) -> str:
+def _format_label(name: str) -> str:
     text = name.encode("ascii", "backslashreplace").decode().lstrip("_")
     return text[:LONGEST_NAME] or "term"
 
 
 def _thin(points: Sequence[tuple[int, float]]) -> list[tuple[float, float]]:
-    """Return means of points that follow one another, where there are too many."""
-    together = -(-len(points) // MAX_POINTS)
-    parts = [points[start : start + together] for start in range(0, len(points), together)]
+    """Replace neighbouring points by their mean, as many as it takes to have few enough."""
+    count = -(-len(points) // MAX_POINTS)
+    parts = [points[start : start + count] for start in range(0, len(points), count)]
     return [
         (sum(step for step, _ in part) / len(part), sum(value for _, value in part) / len(part))
         for part in parts

@@ -1,9 +1,9 @@
-"""What the files of a model are called, and how large each may be."""
+"""Names and size limits of the files of a model."""
 
 from __future__ import annotations
 
 from ganzoo.runs.scores import SCORES_FILE
-from ganzoo.storage.files import JSON_LIMIT
+from ganzoo.storage.json_files import JSON_LIMIT
 
 GENERATOR_FILE = "model.safetensors"
 DISCRIMINATOR_FILE = "discriminator.safetensors"
@@ -21,6 +21,6 @@ LIMITS = {
     PICTURE_FILE: LARGEST_PICTURE,
     CURVE_FILE: LARGEST_PICTURE,
 }
-"""Bytes of a file, at most; a file of weights is held against its network."""
+"""Bytes of a file, at most; files of weights are compared with their networks instead."""
 FILE_NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
-"""An expression of what a file may be called. No path: none lies outside of its folder."""
+"""Regular expression of a file name; it matches no path, so no file is outside its folder."""

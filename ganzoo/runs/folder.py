@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 from ganzoo.config import RunConfig, read_config
 from ganzoo.errors import InputError
 from ganzoo.runs.scores import SCORE_LOG_FILE
-from ganzoo.storage.files import regular_size, to_json, write_text
+from ganzoo.storage.files import regular_size, write_text
+from ganzoo.storage.json_files import to_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,17 +25,21 @@ PICTURE = re.compile(r"([0-9]{8,18})\.png")
 
 
 class StartingPoint(Protocol):
-    """What a run may start from, of which it keeps a copy."""
+    """What a run may start from; the run keeps a copy of it."""
 
     def save_copy(self, folder: Path) -> None:
-        """Copy it to a folder, whole or not at all."""
+        """Copy it to a folder atomically."""
 
     def is_copy(self, folder: Path) -> bool:
-        """Tell whether a folder holds nothing but what :meth:`save_copy` puts there."""
+        """Tell whether a folder contains only what :meth:`save_copy` puts there."""
 
 
 class Run:
-    """A run's folder: its configuration, metrics, scores, pictures, checkpoints and model."""
+    """A run's folder: its configuration, metrics, scores, pictures, checkpoints and models.
+
+    Args:
+        path: The folder, which need not exist.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -50,9 +55,15 @@ class Run:
     def create(
         cls, config: RunConfig, path: Path | None = None, start: StartingPoint | None = None
     ) -> Iterator[Run]:
-        """Make the folder, lock it for the block, and write the configuration, before any work.
+        """Make and lock a new run's folder, and write the configuration before any work begins.
 
-        Of what the run starts from a copy is kept before, as a run needs it from its first moment.
+        The lock is held until the context ends.
+
+        Args:
+            config: What the run is.
+            path: The folder; a new one under ``runs/`` if None.
+            start: What the run starts from. It is copied before the configuration is written,
+                because a run needs it from the first moment.
 
         Raises:
             InputError: the folder exists and is not empty, or another process has just made it.
@@ -69,15 +80,18 @@ class Run:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes from training this run; the lock of one that died is none.
+        """Keep other processes from training this run.
+
+        The lock is an OS file lock, so it disappears when the process dies.
 
         Raises:
-            InputError: another process is training it, or what is there cannot be a lock.
+            InputError: another process is training the run, or the lock's path is taken by
+                something that is not a regular file.
         """
         from filelock import FileLock, Timeout
 
         path = self.path / LOCK_FILE
-        if path.is_symlink():  # it would lead a stranger's run to a file of one's own
+        if path.is_symlink():  # a stranger's run could point it at a file of yours
             raise InputError(f"{path} is a link; remove it")
         if path.exists():
             regular_size(path)
@@ -98,7 +112,7 @@ class Run:
         """Open an existing run.
 
         Raises:
-            InputError: the folder is missing or is not a run.
+            InputError: the folder is missing, or is not a run.
         """
         if not path.is_dir():
             raise InputError(f"there is no run folder {path}")
@@ -108,17 +122,17 @@ class Run:
         return run
 
     def is_run(self) -> bool:
-        """Tell whether the folder looks like a run: a configuration beside a sample folder."""
+        """Tell whether the folder has a configuration and a folder of samples, as runs do."""
         return (self.path / CONFIG_FILE).is_file() and self.samples.is_dir()
 
     def _refuse_taken(self, start: StartingPoint | None) -> None:
-        if not self.path.exists() or (self.path.is_dir() and not self._content(start)):
+        if not self.path.exists() or (self.path.is_dir() and not self._list_content(start)):
             return
         go_on = f", or go on with --resume {self.path}" if self.is_run() else ""
         raise InputError(f"{self.path} exists already; choose another --out{go_on}")
 
-    def _content(self, start: StartingPoint | None) -> list[Path]:
-        """List what is in the folder, but for what a run leaves that died before it began."""
+    def _list_content(self, start: StartingPoint | None) -> list[Path]:
+        """List the folder, except for what a run leaves that died before it began."""
         return [
             path
             for path in self.path.iterdir()
@@ -140,30 +154,39 @@ class Run:
         return read_config(self.path / CONFIG_FILE, RunConfig)
 
     def write_config(self, config: RunConfig) -> None:
-        """Write the configuration."""
+        """Write the configuration to the folder."""
         write_text(self.path / CONFIG_FILE, to_json(config.model_dump(mode="json")))
 
     def picture(self, step: int) -> Path:
-        """Return where the sample picture of a step is."""
+        """Return the path of the sample picture of a step."""
         return self.samples / f"{step:08d}.png"
 
     def pictures(self) -> dict[int, Path]:
-        """Return the sample pictures by their steps, in order."""
+        """Return the paths of the sample pictures by step, in order."""
         found = [(PICTURE.fullmatch(path.name), path) for path in self.samples.glob("*.png")]
         return dict(sorted((int(match[1]), path) for match, path in found if match))
 
     def save_picture(self, picture: Tensor, step: int, texts: dict[str, str]) -> None:
-        """Write the sample picture of a step."""
+        """Write the sample picture of a step.
+
+        Args:
+            picture: The picture, as :func:`~ganzoo.media.images.save_png` takes it.
+            step: Generator updates.
+            texts: Texts to store in the file, by keyword.
+        """
         from ganzoo.media.images import save_png
 
         save_png(picture, self.picture(step), texts)
 
 
 def newest_run(root: Path | None = None) -> Run:
-    """Return the newest run under ``runs/`` in the working directory.
+    """Return the newest run in a folder.
+
+    Args:
+        root: The folder of runs; ``runs/`` in the working directory if None.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no run in it.
     """
     root = root or Path(RUNS_FOLDER)
     found = [Run(path) for path in root.iterdir()] if root.is_dir() else []
@@ -174,7 +197,7 @@ def newest_run(root: Path | None = None) -> Run:
 
 
 def _create_path(config: RunConfig) -> Path:
-    """Make a folder under ``runs/`` that no other process has made."""
+    """Make a new folder under ``runs/``, which no other process has made."""
     names = (config.architecture.name, config.loss.name, config.data.name)
     stem = "-".join([*names, datetime.now().strftime("%Y%m%d-%H%M%S")])
     taken = 0

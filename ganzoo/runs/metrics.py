@@ -1,4 +1,4 @@
-"""Reads the curves in a run's ``metrics.jsonl``."""
+"""Reads a run's ``metrics.jsonl``."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ GRADIENT_NORM = "gradient_norm"
 
 
 def read_metrics(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each line of a ``metrics.jsonl`` behind its step; damaged ones are passed over.
+    """Yield the step and the content of each line of a ``metrics.jsonl``; skip damaged lines.
 
     Raises:
-        ganzoo.errors.InputError: there is no such file.
+        ganzoo.errors.InputError: the file is missing.
     """
     regular_size(path)
     with path.open(encoding="utf-8", errors="replace") as lines:
@@ -40,6 +40,7 @@ def read_metrics(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def is_number(value: object) -> bool:
-    """Tell whether what a line holds is a number that can be drawn."""
-    counts = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return counts and abs(value) < 1e300 and not math.isnan(value)
+    """Tell whether a value in a line is a number that can be drawn: finite, and not too large."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) < 1e300 and not math.isnan(value)

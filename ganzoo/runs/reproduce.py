@@ -1,4 +1,4 @@
-"""How a run is trained again: the names and options that its configuration follows from."""
+"""Reproduction of a run: the command, and the names and options, that train it again."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from ganzoo.config import ComponentChoice, RunConfig
 
 WIDTH = 88
-"""Characters of a command before it is broken into lines."""
+"""Characters of a line before a command is continued on the next one."""
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What is given to train a run again."""
+    """The arguments that train a run again."""
 
     architecture: str
     loss: str
@@ -33,55 +33,52 @@ class Reproduction:
     steps: int
     seed: int
     settings: Mapping[str, Any]
-    """Options by their full names, as far as they are not the defaults."""
+    """Options that are not the defaults, by their full names."""
     init: str | None = None
-    """The model that it starts from, as the run's configuration names it."""
+    """The model that the run starts from, as its configuration names it."""
     trackers: tuple[str, ...] = ()
 
 
 def build_reproduction(config: RunConfig, *, whole: bool = True) -> Reproduction:
-    """Find what a run was given that is not the default.
+    """Build the arguments that train a run again; options that are the defaults are omitted.
 
     Args:
         config: What the run is.
-        whole: Whether paths are whole, and what changes no number is named too. If not, paths are
-            shortened to their last names: where files lie is nobody's business.
+        whole: Whether to include full paths, trackers and the model that the run starts from. If
+            not, paths are shortened to their last names, so that the result can be published.
 
     Raises:
-        ganzoo.errors.GanzooError: the package of a part is not installed, so that its defaults are
-            not known.
+        ganzoo.errors.GanzooError: the package of a component is not installed, so that its
+            defaults are not known.
     """
-    architecture, loss, data = _names(config)
+    architecture, loss, data = _find_names(config)
+    steps, seed = config.train.steps, config.train.seed
     settings: dict[str, Any] = {}
-    # What is not said of a run that starts from a model is the model's, and not the default.
+    # A run that starts from a model inherits the model's options in place of the defaults.
     every = whole and config.init is not None
     for prefix, choice, kind in (
         ("arch", config.architecture, ARCHITECTURE),
         ("loss", config.loss, LOSS),
         ("data", config.data, DATASET),
     ):
-        settings |= _options(prefix, choice, kind, every)
+        settings |= _find_options(prefix, choice, kind, every)
     for each in config.augmentations:
-        settings |= _options(f"augment.{each.name}", each, AUGMENTATION)
-    settings |= _train_options(config)
+        settings |= _find_options(f"augment.{each.name}", each, AUGMENTATION)
+    settings |= _find_training_options(config)
     if not whole:
-        return Reproduction(
-            architecture, loss, data, *_steps_and_seed(config), strip_folders(settings)
-        )
+        return Reproduction(architecture, loss, data, steps, seed, strip_folders(settings))
     for each in config.trackers:
-        settings |= _options(f"tracker.{each.name}", each, TRACKER)
-    trackers = tuple(_shortest_name(TRACKER, each) for each in config.trackers)
+        settings |= _find_options(f"tracker.{each.name}", each, TRACKER)
+    trackers = tuple(_shorten_name(TRACKER, each) for each in config.trackers)
     init = config.init
     name = None if init is None else "@".join(filter(None, (init.name, init.revision)))
-    return Reproduction(
-        architecture, loss, data, *_steps_and_seed(config), settings, name, trackers
-    )
+    return Reproduction(architecture, loss, data, steps, seed, settings, name, trackers)
 
 
 def train_command(config: RunConfig, *, whole: bool = False) -> str:
-    """Return the command that trains a run again, in lines that a terminal shows whole.
+    """Return the command that trains a run again, in lines that fit a terminal.
 
-    The arguments are those of :func:`build_reproduction`.
+    The arguments are those of :func:`build_reproduction`, as are the errors.
     """
     found = build_reproduction(config, whole=whole)
     parts = [
@@ -101,7 +98,7 @@ def train_command(config: RunConfig, *, whole: bool = False) -> str:
 
 
 def format_argument(value: Any) -> str:
-    """Return a value as the command line takes it."""
+    """Format the value of an option as the command line takes it."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and value and all(_is_plain(item) for item in value):
@@ -113,43 +110,37 @@ def _is_plain(item: Any) -> bool:
     return isinstance(item, (int, float)) or (isinstance(item, str) and "," not in item)
 
 
-def _steps_and_seed(config: RunConfig) -> tuple[int, int]:
-    return config.train.steps, config.train.seed
+def _find_names(config: RunConfig) -> tuple[str, str, str]:
+    """Return the names of the architecture, the loss and the dataset."""
+    return (
+        _shorten_name(ARCHITECTURE, config.architecture),
+        _shorten_name(LOSS, config.loss),
+        _shorten_name(DATASET, config.data),
+    )
 
 
-def _names(config: RunConfig) -> list[str]:
-    return [
-        _shortest_name(kind, choice)
-        for kind, choice in (
-            (ARCHITECTURE, config.architecture),
-            (LOSS, config.loss),
-            (DATASET, config.data),
-        )
-    ]
-
-
-def _shortest_name(kind: Kind, choice: ComponentChoice) -> str:
-    """Return what the command line calls a part: by the package too where it must."""
-    alone = len(registry.find_all(kind, choice.name)) == 1
-    return choice.name if alone else f"{choice.package}:{choice.name}"
+def _shorten_name(kind: Kind, choice: ComponentChoice) -> str:
+    """Return a component's name, with its package if other packages have the name too."""
+    is_unique = len(registry.find_all(kind, choice.name)) == 1
+    return choice.name if is_unique else f"{choice.package}:{choice.name}"
 
 
 def _quote(words: Iterable[str]) -> str:
     return shlex.join(escape_text(word) for word in words)
 
 
-def _options(
+def _find_options(
     prefix: str, choice: ComponentChoice, kind: Kind, every: bool = False
 ) -> dict[str, Any]:
-    """Return the options of a component that are not its defaults, or every one."""
+    """Return the options of a component that are not its defaults, or all of them."""
     entry = registry.find_in_package(kind, choice.name, choice.package, choice.version)
     built = parse_options(entry.load(), choice.options)
     chosen = built.model_dump(mode="json", exclude_defaults=not every)
     return {f"{prefix}.{name}": value for name, value in chosen.items()}
 
 
-def _train_options(config: RunConfig) -> dict[str, Any]:
-    """Return the options of the training that are not those of the parts' recipe."""
+def _find_training_options(config: RunConfig) -> dict[str, Any]:
+    """Return the options of training that the recipe of the components does not give."""
     options = {
         f"{prefix}.{name}": value
         for prefix, choice in (
@@ -159,8 +150,8 @@ def _train_options(config: RunConfig) -> dict[str, Any]:
         )
         for name, value in choice.options.items()
     }
-    plain = resolve(*_names(config), options).train
-    usual = plain.model_dump(mode="json")
+    architecture, loss, data = _find_names(config)
+    usual = resolve(architecture, loss, data, options).train.model_dump(mode="json")
     chosen = {
         f"train.{name}": value
         for name, value in config.train.model_dump(mode="json").items()
@@ -172,7 +163,7 @@ def _train_options(config: RunConfig) -> dict[str, Any]:
 
 
 def _wrap(parts: Sequence[str]) -> str:
-    """Join the parts of a command, in lines that a terminal shows whole where that can be."""
+    """Join the parts of a command in lines that fit a terminal, where they can."""
     lines = [parts[0]]
     for part in parts[1:]:
         if len(lines[-1]) + len(part) < WIDTH:

@@ -1,4 +1,4 @@
-"""Scores as they are kept: with all that decides whether one compares with another."""
+"""Scores as they are stored, with everything that decides whether two are comparable."""
 
 from __future__ import annotations
 
@@ -10,70 +10,72 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from ganzoo.errors import InputError
-from ganzoo.storage.files import append_line, flatten, read_json, regular_size, to_json, write_text
+from ganzoo.storage.files import regular_size, write_text
+from ganzoo.storage.json_files import append_line, flatten, read_json, to_json
 
 SCORES_FILE = "scores.json"
 """The scores of a model folder, beside its weights."""
 SCORE_LOG_FILE = "scores.jsonl"
-"""The scores of a run, a line each."""
+"""The scores of a run, one in each line."""
 INCIDENTAL = ("value", "std", "seed", "repeats", "step", "note")
-"""What may differ between scores that compare."""
+"""Fields in which comparable scores may differ."""
 LONGEST_FILE = 64 << 20
+"""Bytes of a run's scores, at most."""
 
 
 class ScoreRow(BaseModel):
-    """A score with all that decides whether it compares with another.
+    """A score with everything that decides whether it is comparable with another.
 
-    Rows are comparable when all but :data:`INCIDENTAL` agree.
+    Two scores are comparable if all of their fields agree, except those in :data:`INCIDENTAL`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     metric: str
-    """The metric's name, with the extractor's in brackets where it is not the standard one."""
+    """The metric's name, and the feature extractor's in brackets if it is not the standard one."""
     value: float
     std: float | None
-    """Standard deviation: over the sampling seeds, or the metric's own if there was one seed."""
+    """Standard deviation over the seeds of samples, or the metric's own if there was one seed."""
     higher_is_better: bool
     options: dict[str, Any] = {}
     """Options of the metric."""
     features: dict[str, str] | None
     """Name and SHA-256 of the weights of the feature extractor."""
     data: dict[str, str]
-    """Name, split and fingerprint of the reals."""
+    """Name, split and fingerprint of the dataset of the real samples."""
     real_samples: int
     fake_samples: int
     image_size: tuple[int, int] | None
     seed: int
-    """Seed of the fakes, the first of several."""
+    """Seed of the generated samples; the first one if there are several."""
     repeats: int = 1
-    """Seeds that the value is the mean of."""
+    """Number of seeds; the value is the mean over them."""
     step: int | None
-    """Generator updates of the model; None where no model was judged."""
+    """Generator updates of the model; None if real samples were scored instead of a model."""
     note: str | None
     versions: dict[str, str]
 
     def protocol(self) -> dict[str, Any]:
-        """Return what must agree with another score for the two to compare, flat, by name."""
+        """Return the fields that must agree between comparable scores, flat, by dotted name."""
         return flatten(self.model_dump(mode="json", exclude=set(INCIDENTAL)))
 
     @property
     def key(self) -> str:
-        """The protocol as one text, equal for two scores that compare."""
+        """The protocol as one text, which is equal for comparable scores."""
         return json.dumps(self.protocol(), sort_keys=True)
 
     @property
     def family(self) -> str:
-        """Name of the metric, whatever it looked through."""
+        """Name of the metric without its feature extractor."""
         return self.metric.partition("[")[0]
 
     @property
     def sign(self) -> int:
-        """1 if higher is better, or else -1."""
+        """1 if higher is better, else -1."""
         return 1 if self.higher_is_better else -1
 
     def format_value(self) -> str:
-        """Return the value as tables show it."""
+        """Format the value and its deviation for tables."""
         return f"{self.value:.4f}" + ("" if self.std is None else f" +- {self.std:.4f}")
 
 
@@ -81,18 +83,18 @@ _ROWS = TypeAdapter(list[ScoreRow])
 
 
 def write_scores(folder: Path, rows: Iterable[ScoreRow]) -> None:
-    """Write the scores of a model folder."""
+    """Write the scores of a model to its folder."""
     write_text(folder / SCORES_FILE, to_json([row.model_dump(mode="json") for row in rows]))
 
 
 def log_scores(path: Path, rows: Iterable[ScoreRow]) -> None:
-    """Add scores to those of a run."""
+    """Append scores to those of a run."""
     for row in rows:
         append_line(path, row.model_dump(mode="json"))
 
 
 def read_scores(folder: Path) -> list[ScoreRow]:
-    """Read the scores of a model folder; none if it has no file of them.
+    """Read the scores of a model from its folder; an empty list if there are none.
 
     Raises:
         InputError: the file is damaged.
@@ -104,13 +106,16 @@ def read_scores(folder: Path) -> list[ScoreRow]:
     try:
         return _ROWS.validate_python(rows)
     except ValidationError:
-        raise InputError(f"{path} holds no scores; judge the model anew") from None
+        raise InputError(f"{path} contains no scores; evaluate the model again") from None
 
 
 def read_logged_scores(path: Path) -> list[ScoreRow]:
-    """Read the scores of a run, in the order they were found; none if it was never judged.
+    """Read the scores of a run in their order; an empty list if it was never evaluated.
 
-    Lines that another version wrote, or that a killed process tore, are passed over.
+    Lines that another version wrote or that are damaged are skipped.
+
+    Raises:
+        InputError: the file is far too large.
     """
     if not path.exists():
         return []

@@ -1,29 +1,24 @@
-"""What is costly to compute is kept in the cache folder, by its content and never by a name.
+"""A content-addressed cache for expensive results.
 
-An entry is a folder called by the hash of its key. The key holds all that the content depends
-on; it is written beside the content and compared before the content is used.
+An entry is a folder whose name is the hash of its key. The key contains everything that the
+content depends on. It is written beside the content and compared before the content is used.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import InputError
-from ganzoo.storage.files import (
-    atomic_folder,
-    cache_folder,
-    load_tensors,
-    read_json,
-    save_tensors,
-    sha256,
-    to_json,
-    write_text,
-)
+from ganzoo.storage.files import atomic_folder, sha256, write_text
+from ganzoo.storage.json_files import read_json, to_json
+from ganzoo.storage.paths import user_path
+from ganzoo.storage.tensors import load_tensors, save_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +27,15 @@ KEY_FILE = "key.json"
 TENSORS_FILE = "tensors.safetensors"
 
 Key = Mapping[str, Any]
-"""All that the content depends on, as JSON has it."""
+"""Everything that the content depends on, as JSON values."""
+
+
+def cache_folder() -> Path:
+    """Return the folder of what is downloaded or computed once; ``GANZOO_CACHE`` sets another."""
+    if "GANZOO_CACHE" in os.environ:
+        return user_path(os.environ["GANZOO_CACHE"])
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "ganzoo"
 
 
 def get_or_make_folder(
@@ -41,29 +44,28 @@ def get_or_make_folder(
     make: Callable[[Path], None],
     valid: Callable[[Path], bool] = lambda folder: True,
 ) -> Path:
-    """Return the folder of an entry; it is made if it is not there.
+    """Return the folder of an entry, and make it first if the cache does not have it.
 
-    Of several processes that want the same entry at once, one makes it and the others wait.
+    If several processes need the same entry at once, one makes it and the others wait.
 
     Args:
-        kind: The folder of the cache that it lies in, such as ``images``.
-        key: What it depends on.
-        make: Fills an empty folder. What it leaves appears whole or not at all.
-        valid: Tells whether a folder that was kept may be used; if not it is made anew, and stays
-            where it is meanwhile.
+        kind: The subfolder of the cache, such as ``images``.
+        key: What the content depends on.
+        make: Fills an empty folder, which becomes the entry once it is complete.
+        valid: Tells whether a cached folder may be used. If not, it is replaced by a new one.
 
     Raises:
         OSError: the cache cannot be written to.
     """
     with _lock_entry(kind, key) as folder:
         if not (_has_key(folder, key) and valid(folder)):
-            _fill(folder, key, make)
+            _make_entry(folder, key, make)
         return folder
 
 
 def find_folder(kind: str, key: Key) -> Path | None:
-    """Return the folder of an entry if it is there; see :func:`get_or_make_folder`."""
-    folder = _path(kind, key)
+    """Return the folder of an entry, or None; see :func:`get_or_make_folder`."""
+    folder = _entry_path(kind, key)
     return folder if _has_key(folder, key) else None
 
 
@@ -73,15 +75,16 @@ def get_or_make_tensors(
     make: Callable[[], dict[str, Tensor]],
     valid: Callable[[dict[str, Tensor]], bool] = lambda tensors: True,
 ) -> dict[str, Tensor]:
-    """Return the tensors of an entry; they are made, and kept where the cache can be written to.
+    """Return the tensors of an entry, and compute them first if the cache does not have them.
 
-    What was kept is verified by its hash: a damaged entry is made anew.
+    Cached tensors are verified by their hash, and computed again if they are damaged. A cache
+    that cannot be written to is no error: then the tensors are computed each time.
 
     Args:
-        kind: The folder of the cache that it lies in, such as ``features``.
-        key: What they depend on.
-        make: Computes them.
-        valid: Tells whether tensors that were kept may be used.
+        kind: The subfolder of the cache, such as ``features``.
+        key: What the tensors depend on.
+        make: Computes the tensors.
+        valid: Tells whether cached tensors may be used.
     """
     made: dict[str, Tensor] = {}
 
@@ -94,7 +97,7 @@ def get_or_make_tensors(
         with _lock_entry(kind, key) as folder:
             if (kept := _load_verified(folder, key)) is not None and valid(kept):
                 return kept
-            _fill(folder, key, write)
+            _make_entry(folder, key, write)
     except OSError:  # a cache that is full or read-only must not stop the work
         if not made:
             return make()
@@ -104,7 +107,7 @@ def get_or_make_tensors(
 def find_tensors(
     kind: str, key: Key, valid: Callable[[dict[str, Tensor]], bool] = lambda tensors: True
 ) -> dict[str, Tensor] | None:
-    """Return the tensors of an entry if it is there; see :func:`get_or_make_tensors`."""
+    """Return the tensors of an entry, or None; see :func:`get_or_make_tensors`."""
     try:
         with _lock_entry(kind, key) as folder:
             kept = _load_verified(folder, key)
@@ -117,17 +120,17 @@ def find_tensors(
 def _lock_entry(kind: str, key: Key) -> Iterator[Path]:
     from filelock import FileLock
 
-    folder = _path(kind, key)
+    folder = _entry_path(kind, key)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         yield folder
 
 
-def _path(kind: str, key: Key) -> Path:
+def _entry_path(kind: str, key: Key) -> Path:
     return cache_folder() / kind / hashlib.sha256(_canonical_json(key).encode()).hexdigest()
 
 
-def _fill(folder: Path, key: Key, make: Callable[[Path], None]) -> None:
+def _make_entry(folder: Path, key: Key, make: Callable[[Path], None]) -> None:
     with atomic_folder(folder) as beside:
         make(beside)
         write_text(beside / KEY_FILE, to_json(dict(key)))
@@ -140,7 +143,7 @@ def _load_verified(folder: Path, key: Key) -> dict[str, Tensor] | None:
             if sha256(path) == (folder / "sha256").read_text(encoding="utf-8"):
                 return load_tensors(path)
     except (InputError, OSError, ValueError):
-        pass  # damaged: made anew
+        pass  # damaged, so that the caller makes it again
     return None
 
 

@@ -1,7 +1,7 @@
-"""An array that stays on the disk, of which a few rows are wanted at a time.
+"""A memory-mapped array on the disk, of which a few rows are read at a time.
 
-Around each page that is touched of a mapped file the system reads ahead. Of rows in random order
-that is up to a hundred times of what is wanted, so that these are read by their places.
+The system reads ahead around each page of a mapped file that is touched. For rows in random order
+that is up to a hundred times more than needed, so such rows are read by their offsets instead.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Python has a name for it from 3.13 on.
+# Python names it from 3.13 on.
 NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000) if sys.platform == "linux" else 0
-"""Has the system map more than there is memory: pages that are written to would need some."""
+"""Lets the system map more than its memory, although the map can be written to."""
 BLOCK = 1 << 22
-"""Bytes that are read at once where all are."""
+"""Bytes of a block, where the whole array is read."""
 HAS_PREAD = hasattr(os, "preadv") and hasattr(os, "posix_fadvise")
 
 
 class MappedArray:
-    """An array in a ``.npy`` file that is there to stay.
+    """An array in a ``.npy`` file, which must not change meanwhile.
 
     Args:
         path: The file.
 
     Raises:
-        OSError: it cannot be opened or mapped.
-        ValueError: it is no such file.
+        OSError: the file cannot be opened or mapped.
+        ValueError: it is not a ``.npy`` file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,14 +43,14 @@ class MappedArray:
         self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         weakref.finalize(self, os.close, self._handle)
         self.tensor = _map_file(self._handle, outline)
-        """The whole, as any tensor; what is written to it never reaches the file."""
+        """The whole array, as an ordinary tensor; writing to it never changes the file."""
 
     def read(self, places: Tensor) -> Tensor:
-        """Return the rows at some places ``(n,)``, from 0 on; any thread may ask.
+        """Read the rows at some places ``(n,)``, which count from 0. Any thread may do so.
 
         Raises:
-            IndexError: there is no such place.
-            OSError: they cannot be read.
+            IndexError: there is no row at a place.
+            OSError: the rows cannot be read.
         """
         if not HAS_PREAD:
             return torch.from_numpy(self.tensor.numpy()[places.numpy()])
@@ -62,15 +62,15 @@ class MappedArray:
         into = found.numpy().reshape(len(found), -1)
         size = into[0].nbytes
         starts = [self._begin + place * size for place in places.tolist()]
-        for start in starts:  # all at once, as far as the disk can do that
+        for start in starts:  # so that the disk can read them in parallel
             os.posix_fadvise(self._handle, start, size, os.POSIX_FADV_WILLNEED)
         for row, start in zip(into, starts, strict=True):
-            if os.preadv(self._handle, [row], start) != size:
+            if os.preadv(self._handle, [row.data], start) != size:
                 raise OSError(f"{self._path} has become shorter")
         return found
 
     def blocks(self) -> Iterator[bytes]:
-        """Yield the bytes of all rows, some at a time."""
+        """Yield the bytes of all rows, a block at a time."""
         with self._path.open("rb") as file:
             file.seek(self._begin)
             while block := file.read(BLOCK):

@@ -1,20 +1,34 @@
-"""Paths inside option values."""
+"""Paths that people give, and paths among the values of options."""
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
+
+from ganzoo.errors import InputError
+
+
+def user_path(text: str | Path) -> Path:
+    """Return a path that a person gave, with ``~`` replaced by the home folder.
+
+    Raises:
+        InputError: it begins with the home folder of an unknown user.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise InputError(f"{text}: there is no such home folder") from None
 
 
 def is_absolute(text: str) -> bool:
-    """Tell whether a text is an absolute path of this or another system."""
+    """Tell whether a text is an absolute path on this or another system."""
     return PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()
 
 
 def strip_folders(value: Any) -> Any:
-    """Return a value, such as options, with the last names of paths alone.
+    """Shorten the paths in a value, such as options, to their last names.
 
-    Where files lie on a machine is nobody's business.
+    What is published must not tell where files are on somebody's machine.
     """
     if isinstance(value, dict):
         return {name: strip_folders(part) for name, part in value.items()}

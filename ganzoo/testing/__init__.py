@@ -1,14 +1,15 @@
 """Conformance checks for components, for their authors' own tests.
 
-One line tests all that an installed package announces, each component by every check of its kind::
+One line tests everything that an installed package announces, each component by every check of its
+kind::
 
     from ganzoo.testing import conformance_tests
 
     test_conformance = conformance_tests("ganzoo-my-loss")
 
-Each check is a plain function that takes a component and raises :class:`ConformanceError` with a
-message that says what the protocol asks for. Each kind has a list of its checks, to be used alone
-or for options that are not the defaults::
+Each check is a function that takes a component and raises :class:`ConformanceError` with a message
+that says what the protocol requires. Each kind has a list of its checks, which you can also use
+alone, for options other than the defaults::
 
     import pytest
     from ganzoo.testing import loss_checks
@@ -18,7 +19,7 @@ or for options that are not the defaults::
     def test_my_loss_without_margin(check):
         check(MyLoss(margin=0))
 
-``feature_extractor_checks`` take what ``load`` returned, ``command_checks`` a Typer app, and all
+``feature_extractor_checks`` take the result of ``load``, ``command_checks`` a Typer app, and all
 others a component of their kind.
 """
 

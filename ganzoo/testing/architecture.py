@@ -1,8 +1,8 @@
 """Checks of architectures.
 
-Each is tried on images of 1, 3 and 4 channels and of two sizes, and on vectors, with two classes
-that an unconditional architecture does not look at. It may refuse what it cannot make. Checks in
-which shapes play no part are content with one kind of images and one of vectors.
+An architecture is tried on images of 1, 3 and 4 channels in two sizes and on vectors, all of two
+classes, which an unconditional architecture ignores. It may refuse samples that it cannot generate.
+Checks that do not depend on shapes use one kind of images and one of vectors.
 """
 
 from __future__ import annotations
@@ -15,51 +15,49 @@ import torch
 import torch.nn.functional as F
 
 from ganzoo.compute.devices import arithmetic, half_precision
-from ganzoo.models.model import evaluation_mode
+from ganzoo.models.generation import evaluation_mode
 from ganzoo.protocols.architecture import Architecture, GeneratorInput
 from ganzoo.protocols.loss import Discriminator, mixes_batch
-from ganzoo.storage.files import load_tensors, save_tensors
-from ganzoo.testing.architecture_generator import _own_terms, check_generator_terms, check_history
+from ganzoo.storage.tensors import load_tensors, save_tensors
+from ganzoo.testing.architecture_generator import (
+    check_generator_terms,
+    check_history,
+    compute_own_terms,
+)
 from ganzoo.testing.architecture_labels import check_conditional, check_unlabelled
 from ganzoo.testing.architecture_sampling import check_interpolation, check_truncation
 from ganzoo.testing.common import check_options, explain_errors, require, untouched_randomness
 from ganzoo.testing.networks import (
-    _SPECS,
     CHANNELS,
     COUNT,
     CPU,
     INPUT_FACTOR,
     SIZES,
+    SPECS,
     STATE_MESSAGE,
-    _build_fitting,
-    _compute_logits,
-    _discriminator_arguments,
-    _draw_inputs,
-    _draw_latents,
-    _draw_samples,
-    _generate,
-    _generator_arguments,
-    _run_network,
-    _scale_weights,
+    build_fitting,
+    compute_logits,
+    discriminator_arguments,
+    draw_batch,
+    draw_inputs,
+    draw_latents,
+    generate,
+    generator_arguments,
+    run_network,
+    scale_weights,
 )
 from ganzoo.testing.steps import PlainLoss, draw_samples, require_exact_steps, train_options
-from ganzoo.training.trainer import Trainer
 
 
 def check_shapes(architecture: Architecture) -> None:
-    """Two shapes or more are served, and those that are not are refused by an InputError."""
+    """Two shapes or more are supported, and an InputError refuses the others."""
     served, independent = (
-        [
-            data.shape
-            for data, *_ in _build_fitting(
-                architecture, every=True, independent_samples=independent
-            )
-        ]
-        for independent in (False, True)
+        [data.shape for data, *_ in build_fitting(architecture, every=True, independent_samples=on)]
+        for on in (False, True)
     )
     require(
         len(served) >= 2,
-        f"one class serves every resolution: at least two of {[data.shape for data in _SPECS]} "
+        f"one class serves every resolution: at least two of {[data.shape for data in SPECS]} "
         "must fit",
     )
     require(
@@ -70,43 +68,43 @@ def check_shapes(architecture: Architecture) -> None:
 
 
 def check_channels(architecture: Architecture) -> None:
-    """Images are served in two sizes or more, and in 1, 3 and 4 channels."""
+    """Images are supported in two sizes or more, and with 1, 3 and 4 channels."""
     served: dict[tuple[int, int] | None, set[int]] = {}
-    for data, *_ in _build_fitting(architecture, every=True):
+    for data, *_ in build_fitting(architecture, every=True):
         if data.is_image:
             served.setdefault(data.image_size, set()).add(data.image_channels)
     require(
         len(served) != 1,
-        f"an architecture of images serves two sizes or more, and of {SIZES} pixels it takes one: "
-        "count its layers by data.image_size",
+        f"an architecture of images must support two sizes or more, and of {SIZES} pixels it takes "
+        "one: derive the number of layers from data.image_size",
     )
     for size, channels in served.items():
         missing = sorted(set(CHANNELS) - channels)
         require(
             not missing,
-            f"images may be grey, in colour or with transparency, and those of {missing} channels "
-            f"are refused at {size}: read and write data.image_channels",
+            f"images may be grey, in colour or transparent, and those of {missing} channels are "
+            f"refused at {size}: build layers for data.image_channels",
         )
 
 
 def check_samples(architecture: Architecture) -> None:
     """The generator maps latents, or source images, to samples ``(N, *shape)``."""
-    for data, generator, _ in _build_fitting(architecture, every=True):
+    for data, generator, _ in build_fitting(architecture, every=True):
         with torch.no_grad():
-            samples = _generate(generator, _draw_inputs(architecture, data))
+            samples = generate(generator, draw_inputs(architecture, data))
         require(
             tuple(samples.shape) == (COUNT, *data.shape),
-            f"the generator must give samples {(COUNT, *data.shape)}, not {tuple(samples.shape)}",
+            f"the generator must return samples {(COUNT, *data.shape)}, not {tuple(samples.shape)}",
         )
 
 
 def check_sample_range(architecture: Architecture) -> None:
-    """Generated images fill ``[-1, 1]``, however large the weights; vectors have no bound."""
-    for data, generator, _ in _build_fitting(architecture):
-        given = _draw_inputs(architecture, data)
+    """Generated images fill ``[-1, 1]``, even with large weights; vectors are unbounded."""
+    for data, generator, _ in build_fitting(architecture):
+        given = draw_inputs(architecture, data)
         far = GeneratorInput(INPUT_FACTOR * given.given, given.labels, given.source_labels)
         with torch.no_grad():
-            samples = _generate(_scale_weights(generator), far)
+            samples = generate(scale_weights(generator), far)
         largest = float(samples.abs().max())
         if data.is_image:
             require(
@@ -119,51 +117,51 @@ def check_sample_range(architecture: Architecture) -> None:
                 "not in nn.Sigmoid()",
             )
         else:
-            require(largest > 1.0, "vectors have no fixed range: only images end in nn.Tanh()")
+            require(largest > 1.0, "vectors have no fixed range: end in nn.Tanh() for images only")
 
 
 def check_logits(architecture: Architecture) -> None:
-    """The discriminator maps samples to logits ``(N,)``, or ``(N, P)`` of P parts of each."""
+    """The discriminator maps samples to logits ``(N,)``, or ``(N, P)`` of P patches of each."""
     parts = set()
-    for data, _, discriminator in _build_fitting(architecture, every=True):
+    for data, _, discriminator in build_fitting(architecture, every=True):
         with torch.no_grad():
-            logits = _compute_logits(architecture, discriminator, data)
+            logits = compute_logits(architecture, discriminator, data)
         require(
             logits.dim() in (1, 2) and len(logits) == COUNT,
-            f"the discriminator must give logits {(COUNT,)}, or ({COUNT}, P) of P parts of each "
-            f"sample, not {tuple(logits.shape)}: end in nn.Flatten(0), or in nn.Flatten() of parts",
+            f"the discriminator must return logits {(COUNT,)}, or ({COUNT}, P) of P patches of "
+            f"each sample, not {tuple(logits.shape)}: end in nn.Flatten(0), or nn.Flatten() for P",
         )
         parts.add(tuple(logits.shape[1:]))
     require(
         parts != {(1,)},
-        f"the discriminator must give logits {(COUNT,)}, not {(COUNT, 1)}, which broadcast "
-        "against them to a square: end in nn.Flatten(0)",
+        f"the discriminator must return logits {(COUNT,)}, not {(COUNT, 1)}, which would broadcast "
+        "to a square: end in nn.Flatten(0)",
     )
 
 
 def check_logits_are_unbounded(architecture: Architecture) -> None:
-    """The discriminator gives logits, not probabilities."""
-    for data, _, discriminator in _build_fitting(architecture):
+    """The discriminator returns logits, not probabilities."""
+    for data, _, discriminator in build_fitting(architecture):
         with torch.no_grad():
-            logits = _compute_logits(
+            logits = compute_logits(
                 architecture,
-                _scale_weights(discriminator),
+                scale_weights(discriminator),
                 data,
-                INPUT_FACTOR * _draw_samples(data),
+                INPUT_FACTOR * draw_batch(data),
             )
         bounded = bool(((logits >= 0) & (logits <= 1)).all() or (logits.abs() <= 1).all())
         require(
-            not bounded, "the discriminator must give logits, not probabilities: drop the sigmoid"
+            not bounded, "the discriminator must return logits, not probabilities: drop the sigmoid"
         )
 
 
 def check_every_parameter_learns(architecture: Architecture) -> None:
     """Each parameter of both networks gets a gradient."""
-    for data, generator, discriminator in _build_fitting(architecture):
-        inputs = _draw_inputs(architecture, data)
-        fake = _generate(generator, inputs)
-        logits = _compute_logits(architecture, discriminator, data, fake)
-        own = _own_terms(architecture, generator, inputs, _draw_samples(data), fake)
+    for data, generator, discriminator in build_fitting(architecture):
+        inputs = draw_inputs(architecture, data)
+        fake = generate(generator, inputs)
+        logits = compute_logits(architecture, discriminator, data, fake)
+        own = compute_own_terms(architecture, generator, inputs, draw_batch(data), fake)
         with explain_errors("logits of generated samples must be differentiable"):
             torch.stack([logits.sum(), *own.values()]).sum().backward()
         for word, network in (("generator", generator), ("discriminator", discriminator)):
@@ -176,9 +174,9 @@ def check_every_parameter_learns(architecture: Architecture) -> None:
 
 def check_double_backward(architecture: Architecture) -> None:
     """The discriminator's gradient can itself be differentiated, as gradient penalties do."""
-    for data, _, discriminator in _build_fitting(architecture, independent_samples=True):
-        samples = _draw_samples(data).requires_grad_()
-        logits = _compute_logits(architecture, discriminator, data, samples)
+    for data, _, discriminator in build_fitting(architecture, independent_samples=True):
+        samples = draw_batch(data).requires_grad_()
+        logits = compute_logits(architecture, discriminator, data, samples)
         with explain_errors(
             "gradient penalties must be able to differentiate a discriminator twice"
         ):
@@ -189,7 +187,7 @@ def check_double_backward(architecture: Architecture) -> None:
 
 def check_independent_samples(architecture: Architecture) -> None:
     """With ``independent_samples``, a sample's logits do not depend on its batch."""
-    for data, _, discriminator in _build_fitting(architecture, independent_samples=True):
+    for data, _, discriminator in build_fitting(architecture, independent_samples=True):
         with explain_errors("the discriminator must judge a batch of any size in training mode"):
             mixed = mixes_batch(
                 discriminator, data, conditional=bool(architecture.takes_labels(data))
@@ -202,21 +200,21 @@ def check_independent_samples(architecture: Architecture) -> None:
 
 
 def check_evaluation_is_by_sample(architecture: Architecture) -> None:
-    """In evaluation mode, a sample does not depend on its batch, and is the same each time."""
-    asked = "in evaluation mode a sample must not depend on its batch or on chance"
-    for data, generator, discriminator in _build_fitting(architecture):
-        for network, *given in (
-            (generator, *_generator_arguments(_draw_inputs(architecture, data))),
-            (discriminator, *_discriminator_arguments(architecture, data, _draw_samples(data))),
+    """In evaluation mode, a sample does not depend on its batch or on random numbers."""
+    asked = "in evaluation mode a sample must not depend on its batch or on random numbers"
+    for data, generator, discriminator in build_fitting(architecture):
+        for network, given in (
+            (generator, generator_arguments(draw_inputs(architecture, data))),
+            (discriminator, discriminator_arguments(architecture, data, draw_batch(data))),
         ):
             with evaluation_mode(network), torch.no_grad():
-                together = _run_network(network, *given)
+                together = run_network(network, *given)
                 with explain_errors(asked):  # batch normalisation may refuse one sample
                     alone = network(*(whole[:1] for whole in given))
             require(
                 alone.shape == together[:1].shape,
-                f"one sample alone must give {tuple(together[:1].shape)}, not "
-                f"{tuple(alone.shape)}: no squeeze(), which drops the batch of one as well",
+                f"a batch of one must give {tuple(together[:1].shape)}, not "
+                f"{tuple(alone.shape)}: do not use squeeze(), which drops that dimension too",
             )
             require(torch.allclose(together[:1], alone, rtol=1e-4, atol=1e-5), asked)
 
@@ -224,24 +222,20 @@ def check_evaluation_is_by_sample(architecture: Architecture) -> None:
 def check_seeding(architecture: Architecture) -> None:
     """The same seed gives the same weights and the same latents."""
     for (_, *first), (_, *second) in zip(
-        _build_fitting(architecture), _build_fitting(architecture), strict=True
+        build_fitting(architecture), build_fitting(architecture), strict=True
     ):
-        for one, other in zip(first, second, strict=True):
+        for network, other in zip(first, second, strict=True):
             with explain_errors(STATE_MESSAGE):
-                equal = all(
-                    torch.equal(a, b)
-                    for a, b in zip(
-                        one.state_dict().values(), other.state_dict().values(), strict=True
-                    )
-                )
+                states = network.state_dict().values(), other.state_dict().values()
+                equal = all(torch.equal(a, b) for a, b in zip(*states, strict=True))
             require(equal, "the same seed must give the same weights: draw them by torch")
     if architecture.takes_images:
         return
     with untouched_randomness("latents()"):
-        one, again, other = (_draw_latents(architecture, seed) for seed in (1, 1, 2))
+        drawn, again, others = (draw_latents(architecture, seed) for seed in (1, 1, 2))
     require(
-        torch.equal(one, again) and not torch.equal(one, other),
-        "latents() must draw from the generator that it is given",
+        torch.equal(drawn, again) and not torch.equal(drawn, others),
+        "latents() must draw from the generator in its argument rng",
     )
 
 
@@ -250,26 +244,26 @@ def check_weights_round_trip(architecture: Architecture) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "weights.safetensors"
         for (data, *ours), (_, *theirs) in zip(
-            _build_fitting(architecture), _build_fitting(architecture, seed=1), strict=True
+            build_fitting(architecture), build_fitting(architecture, seed=1), strict=True
         ):
             given = (
-                _generator_arguments(_draw_inputs(architecture, data)),
-                _discriminator_arguments(architecture, data, _draw_samples(data)),
+                generator_arguments(draw_inputs(architecture, data)),
+                discriminator_arguments(architecture, data, draw_batch(data)),
             )
             for network, other, arguments in zip(ours, theirs, given, strict=True):
                 with torch.no_grad():
-                    _run_network(network, *arguments)  # moves running statistics, in buffers or not
+                    run_network(network, *arguments)  # updates running statistics
                 with explain_errors(STATE_MESSAGE):
                     save_tensors(file, network.state_dict())
                     other.load_state_dict(load_tensors(file), strict=True)
                 with evaluation_mode(network), evaluation_mode(other), torch.no_grad():
                     same = torch.equal(
-                        _run_network(network, *arguments), _run_network(other, *arguments)
+                        run_network(network, *arguments), run_network(other, *arguments)
                     )
                 require(
                     same,
-                    "a network must be its weights and options: after a strict load it gave "
-                    "other outputs; keep what it needs in parameters or buffers",
+                    "a network must depend on its state_dict and options alone: after a strict "
+                    "load its outputs differ; keep its state in parameters or buffers",
                 )
 
 
@@ -277,16 +271,16 @@ def check_autocast(architecture: Architecture) -> None:
     """Both networks learn under ``torch.autocast`` to bfloat16, as in ``train.precision=bf16``."""
     asked = (
         "both networks must work under torch.autocast, where layers compute in bfloat16 and "
-        "weights stay float32: mix tensors of two types by operations that promote them, or "
-        "convert by .to(other.dtype)"
+        "weights stay float32: combine tensors of different types by operations that promote "
+        "them, or convert by .to(other.dtype)"
     )
-    for data, generator, discriminator in _build_fitting(architecture):
-        inputs = _draw_inputs(architecture, data)
+    for data, generator, discriminator in build_fitting(architecture):
+        inputs = draw_inputs(architecture, data)
         with explain_errors(asked), arithmetic(CPU, torch.bfloat16):
             with half_precision(CPU, torch.bfloat16):
                 fake = inputs.through(generator).float()
                 logits = Discriminator(discriminator, inputs.labels)(fake).float()
-                own = architecture.generator_terms(generator, inputs, _draw_samples(data), fake)
+                own = architecture.generator_terms(generator, inputs, draw_batch(data), fake)
             torch.stack([F.softplus(-logits).mean(), *own.values()]).sum().backward()
         learnt = [
             parameter.grad
@@ -297,22 +291,19 @@ def check_autocast(architecture: Architecture) -> None:
         require(
             all(bool(tensor.isfinite().all()) for tensor in (fake, logits, *learnt)),
             "samples, logits and gradients must be finite under torch.autocast to bfloat16: "
-            "compute what is delicate in float32, as x.float(), within torch.autocast(enabled="
+            "compute sensitive parts in float32, as x.float(), within torch.autocast(enabled="
             "False)",
         )
         require(
             not data.is_image or float(fake.detach().abs().max()) <= 1.0,
-            "images must lie in [-1, 1] under torch.autocast too: let nothing follow nn.Tanh()",
+            "images must lie in [-1, 1] under torch.autocast too: end in nn.Tanh()",
         )
 
 
 def check_steps(architecture: Architecture) -> None:
-    """Training steps are a function of seed and number, and a resumed run goes on exactly."""
-    for data, *_ in _build_fitting(architecture):
-        samples = draw_samples(data)
-        require_exact_steps(
-            lambda samples=samples: Trainer(architecture, PlainLoss(), samples, train_options())
-        )
+    """Training steps depend on seed and step alone, and a resumed run continues exactly."""
+    for data, *_ in build_fitting(architecture):
+        require_exact_steps(architecture, PlainLoss(), draw_samples(data), train_options())
 
 
 architecture_checks: list[Callable[[Architecture], None]] = [

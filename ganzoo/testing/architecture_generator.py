@@ -1,4 +1,4 @@
-"""Conformance checks of a generator's own loss terms and of its history of fakes."""
+"""Checks of the generator's own loss terms and of the pool of earlier fakes."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from torch import Tensor, nn
 
 from ganzoo.protocols.architecture import Architecture, GeneratorInput
 from ganzoo.protocols.dataset import DataSpec
-from ganzoo.storage.files import load_tensors, save_tensors
+from ganzoo.storage.tensors import load_tensors, save_tensors
 from ganzoo.testing.common import explain_errors, require, seeded
 from ganzoo.testing.networks import (
     COUNT,
     STATE_MESSAGE,
-    _build_fitting,
-    _draw_inputs,
-    _draw_samples,
-    _generate,
-    _labels,
+    build_fitting,
+    class_labels,
+    draw_batch,
+    draw_inputs,
+    generate,
 )
 
 ROUNDS = 40
-"""Batches that go through a history, enough to fill one of the usual size."""
+"""Batches to pass through a history, enough to fill one of the usual size."""
 
 
 def check_generator_terms(architecture: Architecture) -> None:
-    """The generator's own terms are named scalars that teach it, and nothing is changed by them."""
-    for data, generator, _ in _build_fitting(architecture):
-        inputs, real = _draw_inputs(architecture, data), _draw_samples(data)
-        fake = _generate(generator, inputs)
-        own = _own_terms(architecture, generator, inputs, real, fake)
+    """``generator_terms()`` returns named scalars that train the generator, and changes nothing."""
+    for data, generator, _ in build_fitting(architecture):
+        inputs, real = draw_inputs(architecture, data), draw_batch(data)
+        fake = generate(generator, inputs)
+        own = compute_own_terms(architecture, generator, inputs, real, fake)
         require(
             all(parameter.grad is None for parameter in generator.parameters()),
             "generator_terms() must not call backward(): only the trainer does",
         )
         require(
-            torch.equal(real, _draw_samples(data))
-            and torch.equal(inputs.given, _draw_inputs(architecture, data).given),
-            "generator_terms() must not change in place what it is given",
+            torch.equal(real, draw_batch(data))
+            and torch.equal(inputs.given, draw_inputs(architecture, data).given),
+            "generator_terms() must not change its arguments in place",
         )
         for name, term in own.items():
             with explain_errors(f"term '{name}' must be differentiable"):
@@ -53,36 +53,40 @@ def check_generator_terms(architecture: Architecture) -> None:
 
 
 def check_history(architecture: Architecture) -> None:
-    """What stands between fakes and the discriminator keeps its memory in buffers."""
-    for data, *_ in _build_fitting(architecture):
-        with explain_errors("history() must build a torch.nn.Module, or give None"):
-            histories = [architecture.history(data) for _ in range(3)]
-        if histories[0] is None:
-            continue
-        for history in histories:
-            require(
-                isinstance(history, nn.Module),
-                f"history() must build a torch.nn.Module, not {type(history).__name__}",
-            )
-        _require_history(architecture, data, *histories)
+    """A history of fakes keeps its state in buffers, and returns fakes of the right classes."""
+    for data, *_ in build_fitting(architecture):
+        first, again, restored = (_build_history(architecture, data) for _ in range(3))
+        if first is not None and again is not None and restored is not None:
+            _require_history(architecture, data, first, again, restored)
 
 
-def _own_terms(
+def _build_history(architecture: Architecture, data: DataSpec) -> nn.Module | None:
+    with explain_errors("history() must build a torch.nn.Module, or return None"):
+        history = architecture.history(data)
+    require(
+        history is None or isinstance(history, nn.Module),
+        f"history() must build a torch.nn.Module, not {type(history).__name__}",
+    )
+    return history
+
+
+def compute_own_terms(
     architecture: Architecture,
     generator: nn.Module,
     inputs: GeneratorInput,
     real: Tensor,
     fake: Tensor,
 ) -> dict[str, Tensor]:
+    """Return what ``generator_terms()`` returns, and require that it is named scalars."""
     with (
         seeded(),
-        explain_errors("generator_terms() must give a dict of named scalars, or an empty one"),
+        explain_errors("generator_terms() must return a dict of named scalars, or an empty one"),
     ):
         own = architecture.generator_terms(generator, inputs, real, fake)
     require(
         isinstance(own, dict),
-        "generator_terms() must give a dict of named scalars, such as {'cycle': ...}, or an empty "
-        f"one, not {type(own).__name__}",
+        "generator_terms() must return a dict of named scalars, such as {'cycle': ...}, or an "
+        f"empty one, not {type(own).__name__}",
     )
     for name, term in own.items():
         require(
@@ -101,12 +105,12 @@ def _require_history(
 ) -> None:
     require(
         not any(True for _ in history.parameters()),
-        "a history must have no parameters, which nobody trains: what it remembers are buffers",
+        "a history must have no parameters, as nothing trains them: keep its state in buffers",
     )
     early = _pass_history(architecture, data, history, seed=0)
     require(
         torch.equal(early, _pass_history(architecture, data, again, seed=0)),
-        "a history must draw from torch's global generator alone: the same seed gave other fakes",
+        "a history must draw only from torch's global generator: the same seed gave other fakes",
     )
     with explain_errors(STATE_MESSAGE), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "history.safetensors"
@@ -117,18 +121,18 @@ def _require_history(
             _pass_history(architecture, data, history, seed=1),
             _pass_history(architecture, data, restored, seed=1),
         ),
-        "a history must remember by buffers alone, which a checkpoint holds: after a strict load "
-        "it gave other fakes",
+        "a history must keep its state in buffers, which a checkpoint saves: after a strict load "
+        "it returned other fakes",
     )
 
 
 def _pass_history(
     architecture: Architecture, data: DataSpec, history: nn.Module, seed: int
 ) -> Tensor:
-    """Pass batches through a history; the sign of a fake tells its class."""
+    """Pass batches through a history; the sign of a fake stands for its class."""
     rng = torch.Generator().manual_seed(seed)
-    labels = _labels(data) if architecture.takes_labels(data) else None
-    signs = 1 - 2 * (_labels(data) % 2).float().reshape(-1, *[1] * len(data.shape))
+    labels = class_labels(data) if architecture.takes_labels(data) else None
+    signs = 1 - 2 * (class_labels(data) % 2).float().reshape(-1, *[1] * len(data.shape))
     shown = []
     with seeded(seed), torch.no_grad():
         for _ in range(ROUNDS):
@@ -137,12 +141,12 @@ def _pass_history(
                 found = history(fakes, labels)
             require(
                 isinstance(found, Tensor) and found.shape == fakes.shape,
-                f"a history must give as many fakes as it takes, {tuple(fakes.shape)}",
+                f"a history must return as many fakes as it takes, {tuple(fakes.shape)}",
             )
             require(
                 labels is None or torch.equal(found.flatten(1).mean(1).sign(), signs.flatten()),
-                "a history must give fakes of the classes that it takes, each at its place: "
-                "remember those of each class apart",
+                "a history must return fakes of the same classes in the same order: keep the "
+                "fakes of each class apart",
             )
             shown.append(found)
     return torch.cat(shown)

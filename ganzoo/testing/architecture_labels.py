@@ -1,63 +1,63 @@
-"""Conformance checks of class-conditional and unconditional networks."""
+"""Checks of class-conditional and unconditional networks."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from ganzoo.models.model import evaluation_mode
+from ganzoo.models.generation import evaluation_mode
 from ganzoo.protocols.architecture import Architecture
 from ganzoo.testing.common import explain_errors, require
 from ganzoo.testing.networks import (
-    _SPECS,
     CLASSES,
     COUNT,
-    _build_fitting,
-    _compute_logits,
-    _draw_inputs,
-    _draw_samples,
-    _generate,
-    _perturb_weights,
+    SPECS,
+    build_fitting,
+    compute_logits,
+    draw_batch,
+    draw_inputs,
+    generate,
+    perturb_weights,
 )
 
 MANY_CLASSES = 12
-"""More than digits have, for an architecture that counts to ten by itself."""
+"""More than ten, for an architecture that assumes ten classes."""
 
 
 def check_conditional(architecture: Architecture) -> None:
-    """Where both networks take labels, they look at them, and serve each class."""
-    for data in _SPECS:
+    """Networks that take labels use them, and serve each class."""
+    for data in SPECS:
         conditional = architecture.takes_labels(data)
         require(
             isinstance(conditional, bool),
-            f"takes_labels(data) must answer True or False, not {conditional!r}",
+            f"takes_labels(data) must return True or False, not {conditional!r}",
         )
         require(
             conditional or not architecture.takes_images,
-            "an architecture that takes images is told by labels to which class they go: leave "
-            "takes_labels() as it is, or answer True",
+            "the labels of an architecture that takes images are the classes to translate to: do "
+            "not override takes_labels(), or return True",
         )
     for classes in (CLASSES, MANY_CLASSES):
-        for data, *networks in _build_fitting(architecture, classes=classes):
+        for data, *networks in build_fitting(architecture, classes=classes):
             if architecture.takes_labels(data):
-                given = (_draw_inputs(architecture, data).given, _draw_samples(data))
+                given = (draw_inputs(architecture, data).given, draw_batch(data))
                 for word, network, same in zip(
                     ("generator", "discriminator"), networks, given, strict=True
                 ):
-                    _require_labels(word, _perturb_weights(network), same, classes)
+                    _require_labels(word, perturb_weights(network), same, classes)
 
 
 def check_unlabelled(architecture: Architecture) -> None:
-    """Data without classes are served without labels, or refused by an InputError."""
-    for data, generator, discriminator in _build_fitting(architecture, classes=None):
+    """The networks work without labels on data without classes, or an InputError refuses it."""
+    for data, generator, discriminator in build_fitting(architecture, classes=None):
         require(
             not architecture.takes_labels(data),
-            "networks that take labels must not be built for data without classes: refuse them by "
-            "an InputError, or let takes_labels(data) answer False",
+            "networks that take labels must not be built for data without classes: raise an "
+            "InputError, or let takes_labels(data) return False",
         )
         with torch.no_grad():
-            fake = _generate(generator, _draw_inputs(architecture, data))
-            _compute_logits(architecture, discriminator, data, fake)
+            fake = generate(generator, draw_inputs(architecture, data))
+            compute_logits(architecture, discriminator, data, fake)
 
 
 def _require_labels(word: str, network: nn.Module, given: Tensor, classes: int) -> None:
@@ -71,7 +71,7 @@ def _require_labels(word: str, network: nn.Module, given: Tensor, classes: int) 
     for label in range(1, classes):
         require(
             not torch.equal(found[0], found[label]),
-            f"a conditional {word} must look at the labels: it gave the same for class 0 and "
+            f"a conditional {word} must use its labels: it gave the same for class 0 and "
             f"class {label}",
         )
     labels = torch.arange(COUNT) % classes
@@ -80,6 +80,6 @@ def _require_labels(word: str, network: nn.Module, given: Tensor, classes: int) 
     own = torch.stack([found[label][i] for i, label in enumerate(labels.tolist())])
     require(
         torch.allclose(mixed, own, rtol=1e-4, atol=1e-5),
-        f"a conditional {word} must give each sample its own class: in a batch of several classes "
-        "it gave others than in batches of one",
+        f"a conditional {word} must treat each sample by its own class: a batch of several classes "
+        "gave other results than batches of one class",
     )

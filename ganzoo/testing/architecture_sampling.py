@@ -1,4 +1,4 @@
-"""Conformance checks of truncation and interpolation."""
+"""Checks of truncation and interpolation."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from ganzoo.errors import InputError
 from ganzoo.protocols.architecture import Architecture
 from ganzoo.testing.common import require, untouched_randomness
 from ganzoo.testing.networks import (
-    _build_fitting,
-    _draw_inputs,
-    _draw_latents,
-    _draw_raw_samples,
-    _perturb_weights,
+    build_fitting,
+    draw_inputs,
+    draw_latents,
+    draw_raw_samples,
+    perturb_weights,
 )
 
 SMALL_TRUNCATION = 0.1
 LARGE_TRUNCATION = 10.0
-"""One that all of the normal distribution but a share of 1e-23 is within."""
+"""All but a share of 1e-23 of the normal distribution lies within it."""
 
 
 def check_truncation(architecture: Architecture) -> None:
-    """Truncated samples stay in range: others than without, but for a truncation of 10."""
+    """Truncation changes samples and keeps their range; a truncation of 10 hardly changes them."""
     if architecture.takes_images:
         return
-    for data, generator, _ in _build_fitting(architecture):
-        generator, inputs = _perturb_weights(generator).eval(), _draw_inputs(architecture, data)
-        plain = _draw_raw_samples(generator, inputs, data)
+    for data, generator, _ in build_fitting(architecture):
+        generator, inputs = perturb_weights(generator).eval(), draw_inputs(architecture, data)
+        plain = draw_raw_samples(generator, inputs, data)
         for truncation in (SMALL_TRUNCATION, LARGE_TRUNCATION):
             try:
-                with untouched_randomness("truncated()"):
-                    drawn = _draw_raw_samples(
-                        architecture.truncate(generator, truncation), inputs, data, "truncated()"
+                with untouched_randomness("truncate()"):
+                    drawn = draw_raw_samples(
+                        architecture.truncate(generator, truncation), inputs, data, "truncate()"
                     )
             except InputError:
                 continue
             require(
-                torch.equal(_draw_raw_samples(generator, inputs, data), plain),
-                "truncated() must leave the generator that it is given as it is",
+                torch.equal(draw_raw_samples(generator, inputs, data), plain),
+                "truncate() must not change the generator that it takes",
             )
             require(
                 drawn.shape == plain.shape and bool(drawn.isfinite().all()),
@@ -45,41 +45,41 @@ def check_truncation(architecture: Architecture) -> None:
             )
             require(
                 not data.is_image or float(drawn.abs().max()) <= 1.0,
-                "truncated images must lie in [-1, 1], as others do",
+                "truncated images must lie in [-1, 1], as all images do",
             )
-            # Rounding may show in networks that divide by what they find.
+            # The tolerance allows for rounding in networks that normalise by their activations.
             same = torch.allclose(drawn, plain, rtol=1e-2, atol=1e-2)
             require(
                 same == (truncation == LARGE_TRUNCATION),
-                "truncated() must give other samples the smaller the truncation, and nearly the "
-                f"same at {LARGE_TRUNCATION:g}, or refuse by an InputError: at {truncation:g} they "
-                f"were {'the same' if same else 'others'}",
+                f"truncate() must change the samples at {SMALL_TRUNCATION:g} and hardly change "
+                f"them at {LARGE_TRUNCATION:g}, or raise an InputError: at {truncation:g} they "
+                f"{'stayed the same' if same else 'changed'}",
             )
 
 
 def check_interpolation(architecture: Architecture) -> None:
-    """A walk begins at the one latents and ends at the other, or is refused."""
+    """Interpolation begins at the first latents and ends at the second, or raises an InputError."""
     if architecture.takes_images:
         return
-    start, end = (_draw_latents(architecture, seed) for seed in (1, 2))
+    start, end = (draw_latents(architecture, seed) for seed in (1, 2))
     given = start.clone(), end.clone()
     for share, wanted in ((0.0, start), (0.5, None), (1.0, end)):
         try:
-            with untouched_randomness("interpolated()"):
+            with untouched_randomness("interpolate()"):
                 found = architecture.interpolate(start, end, share)
         except InputError:
             return
         require(
             torch.equal(start, given[0]) and torch.equal(end, given[1]),
-            "interpolated() must not change in place what it is given",
+            "interpolate() must not change its arguments in place",
         )
         require(
             found.shape == start.shape and found.dtype == start.dtype,
-            f"interpolated() must give latents of shape {tuple(start.shape)} and {start.dtype}",
+            f"interpolate() must return latents of shape {tuple(start.shape)} and {start.dtype}",
         )
-        require(bool(found.isfinite().all()), "interpolated() must give finite latents")
+        require(bool(found.isfinite().all()), "interpolate() must return finite latents")
         require(
             wanted is None or torch.allclose(found, wanted, rtol=1e-3, atol=1e-3),
-            "interpolated() must begin at the first latents, for a share of 0, and end at the "
-            f"second ones, for 1: at {share:g} there were others",
+            "interpolate() must return the first latents for a share of 0, and the second for 1: "
+            f"at {share:g} it returned others",
         )

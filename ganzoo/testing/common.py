@@ -1,4 +1,4 @@
-"""What the checks of every kind share."""
+"""Helpers for the checks of every kind."""
 
 from __future__ import annotations
 
@@ -14,22 +14,28 @@ from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.errors import GanzooError
 
 UNUSUAL_SEED = 14_062_661
-"""A seed that no component is likely to set itself."""
+"""A seed that a component is unlikely to use itself."""
 
 
 class ConformanceError(AssertionError):
-    """A component does not keep its protocol; the message says what is asked of it."""
+    """A component violates its protocol; the message says what the protocol requires."""
 
 
 def require(condition: bool, message: str) -> None:
-    """Fail a check with a message unless a condition holds."""
+    """Raise a :class:`ConformanceError` unless a condition holds."""
     if not condition:
         raise ConformanceError(message)
 
 
 @contextmanager
 def explain_errors(asked: str) -> Iterator[None]:
-    """Say what is asked of a component whose code raises; ganzoo's own errors say it themselves."""
+    """Turn an exception from a component into a :class:`ConformanceError`.
+
+    ganzoo's own errors pass through, as their messages explain themselves.
+
+    Args:
+        asked: What the protocol requires, for the message.
+    """
     try:
         yield
     except (ConformanceError, GanzooError):
@@ -40,7 +46,7 @@ def explain_errors(asked: str) -> Iterator[None]:
 
 @contextmanager
 def seeded(seed: int = 0) -> Iterator[None]:
-    """Seed torch's global generator, and put it back as it was."""
+    """Seed torch's global generator, and restore its state afterwards."""
     with preserve_rng_state():
         torch.manual_seed(seed)
         yield
@@ -48,8 +54,12 @@ def seeded(seed: int = 0) -> Iterator[None]:
 
 @contextmanager
 def untouched_randomness(what: str) -> Iterator[None]:
-    """Require that torch's global random state is left as it was."""
-    # A component that seeds the generator would find its own state again after an earlier check.
+    """Require that torch's global random state does not change.
+
+    Args:
+        what: The component or method to blame, for the message.
+    """
+    # With the usual seed, a component that sets that very seed would go unnoticed.
     with seeded(UNUSUAL_SEED):
         before = torch.get_rng_state()
         yield
@@ -61,7 +71,7 @@ def untouched_randomness(what: str) -> Iterator[None]:
 
 
 def check_options(component: Component) -> None:
-    """Options survive JSON, unknown ones are refused, and each one is described."""
+    """Options survive JSON, unknown ones are refused, and each has a description."""
     cls = type(component)
     asked = "options must survive a round trip through JSON: config.json rebuilds the component"
     with explain_errors(asked):
@@ -77,6 +87,6 @@ def check_options(component: Component) -> None:
     for name, field in cls.model_fields.items():
         require(
             bool(field.description),
-            f"option '{name}' needs a description: Field(..., description='...')",
+            f"option '{name}' needs a description: Field(default=..., description='...')",
         )
     require(cls.__doc__ is not None, "the class needs a docstring: 'ganzoo show' prints it")

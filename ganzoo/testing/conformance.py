@@ -1,4 +1,4 @@
-"""Every check of every component that a package announces, as one test."""
+"""One pytest test of every component that a package announces."""
 
 from __future__ import annotations
 
@@ -39,18 +39,19 @@ CHECKS: dict[Kind, list[Check]] = {
 def conformance_tests(
     package: str, options: Mapping[str, Mapping[str, Any] | None] | None = None
 ) -> Callable[..., None]:
-    """Make the test of all that a package announces, one case a component and check.
+    """Make a test of everything that a package announces, one case per component and check.
 
     In a test module: ``test_conformance = conformance_tests("ganzoo-my-loss")``.
 
     Args:
         package: Name of the installed distribution.
-        options: Options by a component's name, for those that need some, such as
-            ``{"my-data": {"path": "tests/images"}}``; None leaves a component out, such as one
-            that downloads. Where two kinds share a name, the kind goes before it: ``"loss same"``.
+        options: Options by a component's name, such as ``{"my-data": {"path": "tests/images"}}``;
+            None skips a component, such as one that downloads. If two kinds share a name, put the
+            kind before it: ``"loss same"``.
 
     Raises:
-        InputError: the package announces nothing, or not what the options are for.
+        ganzoo.errors.InputError: the package announces no component, or none of a name in
+            ``options``.
     """
     import pytest
 
@@ -63,14 +64,14 @@ def conformance_tests(
     ]
     if not announced:
         raise InputError(
-            f"no installed package called {package} announces a component; install it first, by "
-            "pip install -e . where its pyproject.toml is, and again when its entry points change"
+            f"no installed package called {package} announces a component; run pip install -e . in "
+            "its folder, and again whenever its entry points change"
         )
     known = {name for entry in announced for name in _names(entry)}
     for name in options:
         if name not in known:
             hint = did_you_mean(name, known) or f"; it announces {', '.join(sorted(known))}"
-            raise InputError(f"{package} announces no '{name}' that options are given for{hint}")
+            raise InputError(f"{package} announces no '{name}' that could take options{hint}")
     cases = [
         pytest.param(entry, check, id=f"{entry.kind.word} {entry.name}: {check.__name__}")
         for entry in announced
@@ -96,7 +97,7 @@ def _find_options(
 
 
 def _build_subject(entry: Entry, check: Check, options: Mapping[str, Any]) -> Any:
-    """Build what a check takes: a component, a loaded extractor or an app."""
+    """Build the argument of a check: a component, a loaded extractor or an app."""
     loaded = entry.load()
     if entry.kind.instances:
         return loaded

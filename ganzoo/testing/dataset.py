@@ -11,7 +11,7 @@ from ganzoo.testing.common import check_options, explain_errors, require, untouc
 
 
 def check_samples(dataset: Dataset) -> None:
-    """There are samples, and a batch of them is as the specification says."""
+    """There are samples, and a batch of them matches the specification."""
     samples = _read(dataset)
     batch = samples.batch(torch.arange(min(8, len(samples))))
     require(
@@ -25,7 +25,7 @@ def check_samples(dataset: Dataset) -> None:
 
 
 def check_labels(dataset: Dataset) -> None:
-    """There are as many labels as samples, from 0 to the number of classes, or none at all."""
+    """There is a label for each sample, from 0 to ``classes - 1``, or there are none at all."""
     samples = _read(dataset)
     if samples.labels is None:
         require(samples.spec.classes is None, "a specification with classes needs labels")
@@ -33,7 +33,7 @@ def check_labels(dataset: Dataset) -> None:
     shape = tuple(samples.labels.shape)
     require(
         shape == (len(samples),),
-        f"there must be one label a sample, not labels {shape} for {len(samples)} samples",
+        f"there must be one label per sample, not labels {shape} for {len(samples)} samples",
     )
     classes = samples.spec.classes
     fit = bool(((samples.labels >= 0) & (samples.labels < (classes or 0))).all())
@@ -50,19 +50,19 @@ def check_names(dataset: Dataset) -> None:
     require(
         names is None
         or (len(names) == len(samples) and all(isinstance(name, str) for name in names)),
-        "names tell where each sample comes from: give one string a sample, in their order, or "
-        f"None, not {0 if names is None else len(names)} for {len(samples)} samples",
+        "names tell where each sample comes from: give one string per sample, in the same order, "
+        f"or None, not {0 if names is None else len(names)} for {len(samples)} samples",
     )
 
 
 def check_reading_again(dataset: Dataset) -> None:
     """The same samples come in the same order each time, with the same labels."""
-    one, other = _read(dataset), _read(dataset)
-    labels = [torch.zeros(0) if read.labels is None else read.labels for read in (one, other)]
+    first, second = _read(dataset), _read(dataset)
+    labels = [torch.zeros(0) if read.labels is None else read.labels for read in (first, second)]
     require(
-        one.fingerprint == other.fingerprint and torch.equal(*labels),
+        first.fingerprint == second.fingerprint and torch.equal(*labels),
         "a dataset must read the same samples in the same order each time: sort names, and seed "
-        "what is drawn by the options alone",
+        "random numbers by the options alone",
     )
 
 
@@ -83,11 +83,11 @@ dataset_checks: list[Callable[[Dataset], None]] = [
 
 
 def _read(dataset: Dataset) -> Samples:
-    with explain_errors("read() must return ganzoo.Samples, or say why not by a GanzooError"):
+    with explain_errors("read() must return ganzoo.Samples, or raise a GanzooError"):
         samples = dataset.read()
     require(
         isinstance(samples, Samples),
         f"read() must return ganzoo.Samples, not {type(samples).__name__}",
     )
-    require(len(samples) > 0, "a dataset must have samples, or say why not by an InputError")
+    require(len(samples) > 0, "a dataset must have samples, or raise an InputError")
     return samples

@@ -13,35 +13,37 @@ from ganzoo.protocols.evaluator import Evaluator, Features, LoadedExtractor, Sam
 from ganzoo.testing.common import check_options, explain_errors, require, untouched_randomness
 
 COUNT = 400
+"""Samples in a set."""
 LEVELS = (30.0, 100.0, 170.0)
 """Mean brightness of the images of each class."""
 IMAGES = DataSpec(shape=(1, 8, 8))
 LABELLED = DataSpec(shape=(1, 8, 8), classes=len(LEVELS), features="brightness")
-POINTS = DataSpec(shape=(2,), modes=((-2.0, 0.0), (2.0, 0.0), (0.0, 3.0)), mode_std=0.1)
+MODE_STD = 0.1
+POINTS = DataSpec(shape=(2,), modes=((-2.0, 0.0), (2.0, 0.0), (0.0, 3.0)), mode_std=MODE_STD)
 ORDER_TOLERANCE = 0.02
-"""Relative; scores over random splits move a little with the order."""
+"""Relative; a score over random splits may change a little with the order."""
 REAL_DRAWS = 6
-"""Draws of reals that the very reals are compared with."""
+"""Other draws of reals to compare with a copy of the reals."""
 MAX_DEVIATIONS = 3
-"""Standard deviations between draws that a score may fall short by chance."""
+"""Standard deviations between draws by which a score may fall short."""
 
 
 def check_scores(evaluator: Evaluator) -> None:
-    """Scores are finite and, where there are several, named apart."""
+    """Scores are finite, and several scores have different names."""
     for spec in _specs(evaluator):
         scores = _score_samples(evaluator, _draw_reals(spec, 1), _draw_reals(spec, 2))
         for score in scores:
             require(math.isfinite(score.value), f"a score must be finite, not {score.value}")
         names = [score.name for score in scores]
-        require(len(set(names)) == len(names), "several scores need names of their own")
+        require(len(set(names)) == len(names), "several scores need different names")
 
 
 def check_order(evaluator: Evaluator) -> None:
-    """The order of either set does not matter."""
+    """Scores do not depend on the order of either set."""
     for spec in _specs(evaluator):
         fake, real = _draw_reals(spec, 1), _draw_reals(spec, 2)
         before = _score_samples(evaluator, fake, real)
-        # Sorted against each other, so that neither a part nor a pair of them stays what it was.
+        # Sort them in opposite directions, so that every part and every pair changes.
         after = _score_samples(evaluator, _sort_samples(fake), _sort_samples(real, descending=True))
         for one, other in _pair_scores(before, after):
             same = math.isclose(one.value, other.value, rel_tol=ORDER_TOLERANCE, abs_tol=1e-6)
@@ -53,10 +55,7 @@ def check_order(evaluator: Evaluator) -> None:
 
 
 def check_direction(evaluator: Evaluator) -> None:
-    """Reals score better than one far-off sample repeated, in the declared direction.
-
-    Worse, where ``copies_score_best`` is False.
-    """
+    """Reals score better than one repeated outlier; worse if ``copies_score_best`` is False."""
     for spec in _specs(evaluator):
         real = _draw_reals(spec, 1)
         good = _score_samples(evaluator, real, real)
@@ -65,15 +64,15 @@ def check_direction(evaluator: Evaluator) -> None:
             sign = _direction(evaluator, one)
             require(
                 sign * one.value > sign * other.value,
-                f"the reals themselves score {one.value:.4g}, and one far-off sample repeated "
+                f"the reals themselves score {one.value:.4g}, and one repeated outlier scores "
                 f"{other.value:.4g}: is higher_is_better the right way around?",
             )
 
 
 def check_identical(evaluator: Evaluator) -> None:
-    """Fakes that are the reals score at least as well as other draws of reals.
+    """Copies of the reals score as well as other draws of reals, or better.
 
-    At least as badly, where ``copies_score_best`` is False.
+    If ``copies_score_best`` is False, they score as badly or worse.
     """
     for spec in _specs(evaluator):
         real = _draw_reals(spec, 1)
@@ -88,26 +87,26 @@ def check_identical(evaluator: Evaluator) -> None:
             slack = MAX_DEVIATIONS * drawn.std() + ORDER_TOLERANCE * drawn.mean().abs()
             require(
                 bool(sign * (drawn.mean() - found) <= slack),
-                f"fakes that are the reals themselves score {found:.4g}, and other draws of reals "
-                f"{drawn.mean():.4g}: identical sets must score {wanted}, or nearly so, "
-                f"where copies_score_best = {evaluator.copies_score_best}",
+                f"copies of the reals score {found:.4g}, and other draws of reals "
+                f"{drawn.mean():.4g}: copies must score {wanted}, or nearly so, "
+                f"with copies_score_best = {evaluator.copies_score_best}",
             )
 
 
 def check_randomness(evaluator: Evaluator) -> None:
-    """Judging is repeatable and leaves torch's global random state alone."""
+    """Scores are repeatable, and ``evaluate()`` leaves torch's global random state alone."""
     for spec in _specs(evaluator):
         fake, real = _draw_reals(spec, 1), _draw_reals(spec, 2)
         with untouched_randomness("evaluate()"):
             first, second = (_score_samples(evaluator, fake, real) for _ in range(2))
         require(
             [score.value for score in first] == [score.value for score in second],
-            "the same samples must score the same each time: seed what is drawn",
+            "the same samples must score the same each time: seed random numbers",
         )
 
 
 def check_side_effects(evaluator: Evaluator) -> None:
-    """Both sets are left as they were: every other metric is given the same ones."""
+    """``evaluate()`` changes neither set, which it shares with every other metric."""
     for spec in _specs(evaluator):
         sets = [_sample_set(evaluator, _draw_reals(spec, seed)) for seed in (1, 2)]
         tensors = [tensor for given in sets for tensor in _tensors(evaluator, given)]
@@ -131,18 +130,18 @@ evaluator_checks: list[Callable[[Evaluator], None]] = [
 
 
 def check_features(extractor: LoadedExtractor) -> None:
-    """Features are finite, ``(N, d)``, and logits, if there are any, ``(N, k)``."""
+    """Features are finite and ``(N, d)``; logits, if there are any, are finite and ``(N, k)``."""
     images = _draw_images(extractor)
-    kept = images.clone()
+    original = images.clone()
     found = _run_extractor(extractor, images)
-    require(torch.equal(images, kept), "extract() must not change its images in place")
+    require(torch.equal(images, original), "extract() must not change its images in place")
     for word, tensor in (("features", found.pooled), ("logits", found.logits)):
         if tensor is not None:
             require(bool(tensor.isfinite().all()), f"{word} must be finite")
 
 
 def check_features_by_sample(extractor: LoadedExtractor) -> None:
-    """An image's features do not depend on its batch, and are the same each time."""
+    """An image's features do not depend on its batch or on random numbers."""
     images = _draw_images(extractor)
     with untouched_randomness("extract()"):
         together = _run_extractor(extractor, images).pooled
@@ -167,8 +166,8 @@ def _draw_images(extractor: LoadedExtractor) -> Tensor:
 
 def _run_extractor(extractor: LoadedExtractor, images: Tensor) -> Features:
     with explain_errors(
-        f"extract() must take uint8 images of any size, here {tuple(images.shape)}, of as many "
-        "channels as image_channels says"
+        f"extract() must take uint8 images of any size, here {tuple(images.shape)}, with "
+        "image_channels channels"
     ):
         found = extractor.extract(images)
     require(
@@ -180,8 +179,8 @@ def _run_extractor(extractor: LoadedExtractor, images: Tensor) -> Features:
             continue
         require(
             tensor.dim() == 2 and len(tensor) == len(images),
-            f"{word} of {len(images)} images must be (N, d), one row an image, not "
-            f"{tuple(tensor.shape)}; squeeze() drops a batch of one as well",
+            f"{word} of {len(images)} images must be (N, d), one row per image, not "
+            f"{tuple(tensor.shape)}; squeeze() also drops the dimension of a batch of one",
         )
         require(
             tensor.dtype == torch.float32 and tensor.device.type == "cpu",
@@ -191,22 +190,22 @@ def _run_extractor(extractor: LoadedExtractor, images: Tensor) -> Features:
 
 
 def _specs(evaluator: Evaluator) -> list[DataSpec]:
-    """Return what an evaluator is tried on: images, with classes where it needs them, and points.
+    """Return the data to try an evaluator on: images, with classes if it needs them, and points.
 
-    Those with classes bring an extractor of their own, which is a classifier.
+    The data with classes declare a feature extractor of their own, which is a classifier.
     """
     pictures = [spec for spec in (IMAGES, LABELLED) if evaluator.fits(spec)][:1]
     specs = [*pictures, *([POINTS] if evaluator.fits(POINTS) else [])]
     require(
         bool(specs),
-        "an evaluator must fit images, images with classes and features of their own, or points "
-        "that know their modes",
+        "fits() must accept images, images with classes and a feature extractor of their own, or "
+        "points with modes",
     )
     return specs
 
 
 def _direction(evaluator: Evaluator, score: Score) -> int:
-    """Return 1 where the reals themselves must score high, or -1."""
+    """Return 1 if the reals themselves must score high, and -1 if low."""
     declared = score.higher_is_better
     higher = getattr(evaluator, "higher_is_better", None) if declared is None else declared
     require(
@@ -217,10 +216,10 @@ def _direction(evaluator: Evaluator, score: Score) -> int:
 
 
 def _draw_reals(spec: DataSpec, seed: int) -> Samples:
-    """Draw samples of a distribution that has several classes, or several modes."""
+    """Draw samples from a distribution with several classes or modes."""
     rng = torch.Generator().manual_seed(seed)
     if spec.is_image:
-        # Dark, grey and light images, so that there are classes to tell apart.
+        # Dark, grey and light images, as classes that can be told apart.
         level = torch.randint(0, len(LEVELS), (COUNT, 1, 1, 1), generator=rng)
         noise = torch.randint(0, 60, (COUNT, *spec.shape), generator=rng)
         labels = level.flatten() if spec.classes else None
@@ -228,7 +227,7 @@ def _draw_reals(spec: DataSpec, seed: int) -> Samples:
     centres = torch.tensor(spec.modes)
     chosen = torch.randint(len(centres), (COUNT,), generator=rng)
     noise = torch.randn(COUNT, *spec.shape, generator=rng)
-    return Samples(spec, centres[chosen] + spec.mode_std * noise)
+    return Samples(spec, centres[chosen] + MODE_STD * noise)
 
 
 def _build_collapsed(spec: DataSpec) -> Samples:
@@ -248,7 +247,7 @@ def _score_samples(evaluator: Evaluator, fake: Samples, real: Samples) -> list[S
 
 def _score_sets(evaluator: Evaluator, fake: SampleSet, real: SampleSet) -> list[Score]:
     with explain_errors(
-        "evaluate() must judge what fits() accepts, and logits are there with needs_logits = True"
+        "evaluate() must judge what fits() accepts; it gets logits with needs_logits = True only"
     ):
         scores = evaluator.evaluate(fake, real)
     require(
@@ -261,7 +260,7 @@ def _score_sets(evaluator: Evaluator, fake: SampleSet, real: SampleSet) -> list[
 def _pair_scores(before: list[Score], after: list[Score]) -> list[tuple[Score, Score]]:
     require(
         [score.name for score in before] == [score.name for score in after],
-        "evaluate() must give scores of the same names for any samples",
+        "evaluate() must return scores of the same names for any samples",
     )
     return list(zip(before, after, strict=True))
 
@@ -277,11 +276,11 @@ def _tensors(evaluator: Evaluator, given: SampleSet) -> Iterator[Tensor]:
 
 
 def _project_features(evaluator: Evaluator, samples: Samples) -> Features:
-    """Look through a random projection, and take brightness for a classifier."""
+    """Extract features by a random projection, and logits from the brightness."""
     spec = samples.spec
     require(
         evaluator.extractor(spec) is not None,
-        "an evaluator that looks at features must name their extractor: features = '...'",
+        "an evaluator that uses features must name their extractor: features = '...'",
     )
     flat = samples.stored.flatten(1).float() / 255
     projection = torch.randn(flat.shape[1], 6, generator=torch.Generator().manual_seed(0))

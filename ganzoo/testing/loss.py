@@ -1,13 +1,13 @@
 """Checks of losses.
 
-Most of them take the discriminator for a plain function of samples ``(N, 1)`` that are logits
-already, so that what a loss does to logits is seen directly.
+Most of them use samples ``(N, 1)`` that are logits already and the identity as discriminator, which
+shows directly how the loss treats logits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -22,27 +22,27 @@ from ganzoo.testing.steps import (
     small_critic,
     train_options,
 )
-from ganzoo.training.trainer import Trainer, frozen
+from ganzoo.training.trainer import frozen
 
 if TYPE_CHECKING:
     from ganzoo.protocols.loss import Logits, Terms
 
 EXTREME = 200.0
-"""Far beyond the logits, 17 and 104, at which 1 - p and then p itself are 0 in 32 bits."""
+"""Far beyond the logits 17 and 104, at which 1 - p and p underflow to 0 in 32 bits."""
 UNDECIDED = 0.25
-"""A logit at which every loss still pulls reals up and fakes down, those with targets too."""
+"""A logit at which every loss, with targets too, still pushes reals up and fakes down."""
 SLOPES = (0.5, 1.0, 3.0)
 PARTS = 3
-"""Parts of a sample that a discriminator of patches judges."""
+"""Patches of each sample."""
 
 
 def identity(samples: Tensor) -> Tensor:
-    """Take samples ``(N, 1)`` for logits ``(N,)``: a critic whose gradient has norm 1."""
+    """Return samples ``(N, 1)`` as logits ``(N,)``: a critic whose gradient has norm 1."""
     return samples.flatten(1).sum(1)
 
 
 def check_terms(loss: Loss) -> None:
-    """Both methods give a dict of named scalar tensors."""
+    """Both methods return a dict of named scalar tensors."""
     _compute_terms(loss, identity, _column(1.0), _column(-1.0))
 
 
@@ -105,14 +105,14 @@ def check_sample_shape(loss: Loss) -> None:
 
 
 def check_parts(loss: Loss) -> None:
-    """Logits ``(N, P)`` of P parts of each sample are served; equal parts count as one."""
+    """Logits ``(N, P)`` of P patches are accepted, and equal patches count as one."""
     real, fake = _column(0.3, -0.2, 0.9), _column(-0.4, 0.1, 0.5)
     whole = _compute_terms(loss, identity, real, fake)
     parts = _compute_terms(loss, lambda samples: samples.flatten(1).expand(-1, PARTS), real, fake)
     change = _find_change(whole, parts, rtol=1e-4, atol=1e-6)
     require(
         change is None,
-        f"{change} when each sample is judged in {PARTS} equal parts, logits (N, {PARTS}): take "
+        f"{change} when each sample is judged in {PARTS} equal patches, logits (N, {PARTS}): take "
         "the mean over all logits, and the slope of a sample's mean logit, as "
         "logits.reshape(len(samples), -1).mean(1)",
     )
@@ -120,19 +120,19 @@ def check_parts(loss: Loss) -> None:
     for terms in _compute_terms(loss, lambda samples: samples.square(), real, fake):
         require(
             bool(_sum_terms(terms).isfinite()),
-            f"terms must be finite for logits (N, {PARTS}) of parts that differ",
+            f"terms must be finite for logits (N, {PARTS}) of patches that differ",
         )
 
 
 def check_seeding(loss: Loss) -> None:
-    """What a loss draws comes from torch's global generator: the same seed, the same terms."""
+    """Random numbers come from torch's global generator: the same seed, the same terms."""
     D = Discriminator(small_critic())
     real, fake = torch.randn(8, 3, generator=_rng(1)), torch.randn(8, 3, generator=_rng(2))
     first, second = (_compute_terms(loss, D, real, fake) for _ in range(2))
     change = _find_change(first, second)
     require(
         change is None,
-        f"{change} with the same seed: draw by torch's global generator, and keep no state",
+        f"{change} with the same seed: draw from torch's global generator, and keep no state",
     )
 
 
@@ -141,15 +141,15 @@ def check_side_effects(loss: Loss) -> None:
     critic = small_critic()
     before = [parameter.clone() for parameter in critic.parameters()]
     real, fake = torch.randn(8, 3, generator=_rng(1)), torch.randn(8, 3, generator=_rng(2))
-    kept = real.clone(), fake.clone()
+    originals = real.clone(), fake.clone()
     _compute_terms(loss, Discriminator(critic), real, fake)
     require(
-        torch.equal(real, kept[0]) and torch.equal(fake, kept[1]),
+        torch.equal(real, originals[0]) and torch.equal(fake, originals[1]),
         "a loss must not change its inputs in place",
     )
     require(
         not real.requires_grad and not fake.requires_grad,
-        "a loss must not ask for gradients of its inputs themselves: use a detached copy",
+        "a loss must not set requires_grad on its inputs: use a detached copy",
     )
     for parameter, was in zip(critic.parameters(), before, strict=True):
         require(parameter.grad is None, "a loss must not call backward(): only the trainer does")
@@ -157,7 +157,7 @@ def check_side_effects(loss: Loss) -> None:
 
 
 def check_gradients_reach_the_networks(loss: Loss) -> None:
-    """The discriminator's loss teaches the discriminator, the generator's the fakes."""
+    """The discriminator's loss reaches the discriminator, and the generator's the fakes."""
     critic = small_critic()
     D = Discriminator(critic)
     real = torch.randn(8, 3, generator=_rng(1))
@@ -173,7 +173,7 @@ def check_gradients_reach_the_networks(loss: Loss) -> None:
 
 
 def check_constraint(loss: Loss) -> None:
-    """The constraint on the discriminator is a projection: applied twice, the same as once."""
+    """``constrain()`` is a projection: applied twice, it does the same as once."""
     critic = small_critic()
     with explain_errors("constrain() must change parameters in place, under torch.no_grad()"):
         loss.constrain(critic)
@@ -182,16 +182,16 @@ def check_constraint(loss: Loss) -> None:
     for parameter, was in zip(critic.parameters(), once, strict=True):
         require(
             parameter.is_leaf and parameter.requires_grad,
-            "constrain() must leave parameters that learn: change them under torch.no_grad()",
+            "constrain() must leave trainable parameters: change them under torch.no_grad()",
         )
         require(
             torch.allclose(parameter, was),
-            "constrain() runs after each update: applied twice, it must be the same as once",
+            "constrain() runs after each update: applied twice, it must do the same as once",
         )
 
 
 def check_declarations(loss: Loss) -> None:
-    """The loss declares its recipe and what it needs, and no gradient of a gradient in silence."""
+    """Declarations have the right types, and a gradient in a term is declared."""
     require(
         isinstance(loss.recipe, Recipe),
         "recipe must be a ganzoo.Recipe: recipe = Recipe(generator_lr=..., n_critic=...)",
@@ -200,23 +200,22 @@ def check_declarations(loss: Loss) -> None:
         declared = getattr(loss, name)
         require(
             isinstance(declared, bool),
-            f"{name} must be True or False, or a property that answers so, not {declared!r}",
+            f"{name} must be True or False, or a property that returns it, not {declared!r}",
         )
     watched = _DoubleBackwardProbe(small_critic())
     real, fake = torch.randn(8, 3, generator=_rng(1)), torch.randn(8, 3, generator=_rng(2))
     _compute_terms(loss, Discriminator(watched), real, fake.requires_grad_())
     require(
         loss.second_order or not watched.twice,
-        "a term is made of a gradient, and half precision would spoil it: declare "
+        "a term contains a gradient, which is too inexact in half precision: declare "
         "second_order = True",
     )
 
 
 def check_steps(loss: Loss) -> None:
-    """Training steps are a function of seed and number, and a resumed run goes on exactly."""
+    """Training steps depend on seed and step alone, and a resumed run continues exactly."""
     samples = draw_samples(DataSpec(shape=(2,)))
-    options = train_options(n_critic=3)
-    require_exact_steps(lambda: Trainer(SmallNetworks(), loss, samples, options))
+    require_exact_steps(SmallNetworks(), loss, samples, train_options(n_critic=3))
 
 
 loss_checks: list[Callable[[Loss], None]] = [
@@ -238,14 +237,15 @@ loss_checks: list[Callable[[Loss], None]] = [
 
 
 def _compute_terms(loss: Loss, D: Logits, real: Tensor, fake: Tensor) -> tuple[Terms, Terms]:
-    """Return the terms of the discriminator's turn and of the generator's."""
+    """Return the terms of the discriminator's loss and of the generator's."""
     with (
         seeded(),
         explain_errors(
             "a loss must take any function D from samples (N, *shape) to logits (N,) or (N, P)"
         ),
     ):
-        found = loss.discriminator_loss(D, real, fake), loss.generator_loss(D, real, fake)
+        given: Any = D  # a plain function, which must do as well
+        found = loss.discriminator_loss(given, real, fake), loss.generator_loss(given, real, fake)
     for terms in found:
         require(
             isinstance(terms, dict) and bool(terms),
@@ -264,7 +264,7 @@ def _sum_terms(terms: Terms) -> Tensor:
 
 
 def _gradients(terms: Terms, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Differentiate the sum of the terms; where it does not reach, a gradient is zero."""
+    """Differentiate the sum of the terms; a gradient is zero where they do not depend on it."""
     total = _sum_terms(terms)
     if not total.requires_grad:
         return tuple(torch.zeros_like(given) for given in inputs)
@@ -273,11 +273,16 @@ def _gradients(terms: Terms, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 def _slopes_by_logits(loss: Loss, turn: int) -> tuple[float, float]:
-    """Return how a turn's loss changes as the logits of reals rise, and as those of fakes do."""
+    """Return the slopes of a network's loss with respect to the logits of reals and of fakes.
+
+    Args:
+        loss: The loss.
+        turn: 0 for the discriminator's loss, 1 for the generator's.
+    """
     shifts = torch.zeros(2, requires_grad=True)
 
     def shifted(samples: Tensor) -> Tensor:
-        # The logits are shifted, not the samples: a loss may detach those in the critic's turn.
+        # Shift the logits, not the samples: the discriminator's loss may detach samples.
         logits, side = samples.unbind(1)
         return logits + torch.where(side > 0, shifts[0], shifts[1])
 
@@ -290,7 +295,7 @@ def _slopes_by_logits(loss: Loss, turn: int) -> tuple[float, float]:
 def _find_change(
     before: tuple[Terms, Terms], after: tuple[Terms, Terms], rtol: float = 0.0, atol: float = 0.0
 ) -> str | None:
-    """Say which term changed first, or None where all stayed."""
+    """Describe the first term that changed, or return None."""
     for one, other in zip(before, after, strict=True):
         if one.keys() != other.keys():
             return f"the terms change from {list(one)} to {list(other)}"
@@ -314,7 +319,7 @@ def _rng(seed: int) -> torch.Generator:
 
 
 class _DoubleBackwardProbe(nn.Module):
-    """A critic that notices a gradient of its logits which is itself to be differentiated."""
+    """A critic that detects if a gradient of its logits is itself to be differentiated."""
 
     def __init__(self, critic: nn.Module) -> None:
         super().__init__()
@@ -328,5 +333,5 @@ class _DoubleBackwardProbe(nn.Module):
         return logits
 
     def _notice(self, slope: Tensor) -> None:
-        # Under create_graph=True, and only then, a backward pass records itself.
+        # A backward pass records its own graph under create_graph=True only.
         self.twice |= torch.is_grad_enabled()

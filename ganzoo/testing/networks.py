@@ -1,4 +1,4 @@
-"""Networks, inputs and data specifications that the conformance checks share."""
+"""Networks, inputs and data specifications for the checks of architectures."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import InputError
-from ganzoo.models.model import generate_raw
+from ganzoo.models import generation
+from ganzoo.nn import fuse
 from ganzoo.protocols.architecture import Architecture, GeneratorInput
 from ganzoo.protocols.dataset import DataSpec
 from ganzoo.testing.common import explain_errors, require, seeded
 
 SIZES = (28, 32, 64, 128)
-"""Heights and widths of images that are tried until two of them are served."""
+"""Heights and widths of images to try, until the architecture accepts two of them."""
 CHANNELS = (1, 3, 4)
 LENGTHS = (2, 5)
 """Lengths of vectors."""
 CLASSES = 2
 COUNT = 4
+"""Samples in a batch."""
 CPU = torch.device("cpu")
 STATE_MESSAGE = "a state_dict must hold tensors only, of the same names and shapes each time"
 WEIGHT_FACTOR = 10.0
-"""Weights are multiplied by this where a bound must hold, or must not be there."""
+"""Factor on weights where an output must be bounded, or must not be."""
 INPUT_FACTOR = 1e4
-"""There, so is what a network is given: spectral normalisation undoes a factor of the weights."""
-_SPECS = [
+"""Factor on the inputs there, as spectral normalisation undoes a factor on the weights."""
+SPECS = [
     *(
         DataSpec(shape=(channels, size, size), classes=CLASSES)
         for size, channels in product(SIZES, CHANNELS)
@@ -37,7 +39,7 @@ _SPECS = [
 ]
 
 
-def _build_fitting(
+def build_fitting(
     architecture: Architecture,
     *,
     every: bool = False,
@@ -45,12 +47,18 @@ def _build_fitting(
     seed: int = 0,
     classes: int | None = CLASSES,
 ) -> Iterator[tuple[DataSpec, nn.Module, nn.Module]]:
-    """Build both networks, in training mode, for data that the architecture does not refuse.
+    """Build both networks, in training mode, for each specification that the architecture accepts.
 
-    For images of the first two sizes and all vectors, or for the first images and vectors alone.
+    Args:
+        architecture: The architecture.
+        every: Whether to build for all images of the first two sizes that fit and for all vectors,
+            rather than for one kind of images and one of vectors.
+        independent_samples: As for :meth:`Architecture.discriminator`.
+        seed: Seed of the weights.
+        classes: Number of classes in the data, or None.
     """
     sizes: set[tuple[int, int] | None] = set()
-    for data in _SPECS:
+    for data in SPECS:
         new = data.image_size not in sizes
         enough = data.is_image and len(sizes - {None}) == (2 if every else 1)
         if (new and enough) or not (new or every):
@@ -80,82 +88,96 @@ def _build_pair(
             isinstance(network, nn.Module),
             f"a network must be a torch.nn.Module, not {type(network).__name__}",
         )
-    return generator.train(), discriminator.train()
+    # As the trainer and a model do.
+    return fuse(generator).train(), fuse(discriminator).train()
 
 
-def _run_network(network: nn.Module, *given: Tensor) -> Tensor:
+def run_network(network: nn.Module, *given: Tensor) -> Tensor:
+    """Call a network, and require that it returns one tensor."""
     labels = ", and labels (N,) as its second argument" if len(given) > 1 else ""
     with explain_errors(
         f"a network must serve the shape it was built for, here {tuple(given[0].shape)}{labels}"
     ):
         found = network(*given)
     require(
-        isinstance(found, Tensor), f"a network must give one tensor, not {type(found).__name__}"
+        isinstance(found, Tensor), f"a network must return one tensor, not {type(found).__name__}"
     )
     return found
 
 
-def _generate(generator: nn.Module, inputs: GeneratorInput) -> Tensor:
-    return _run_network(generator, *_generator_arguments(inputs))
+def generate(generator: nn.Module, inputs: GeneratorInput) -> Tensor:
+    """Return a generator's samples ``(N, *shape)``."""
+    return run_network(generator, *generator_arguments(inputs))
 
 
-def _compute_logits(
+def compute_logits(
     architecture: Architecture,
     discriminator: nn.Module,
     data: DataSpec,
     samples: Tensor | None = None,
 ) -> Tensor:
-    samples = _draw_samples(data) if samples is None else samples
-    return _run_network(discriminator, *_discriminator_arguments(architecture, data, samples))
+    """Return a discriminator's logits of samples, by default of random ones."""
+    samples = draw_batch(data) if samples is None else samples
+    return run_network(discriminator, *discriminator_arguments(architecture, data, samples))
 
 
-def _generator_arguments(inputs: GeneratorInput) -> tuple[Tensor, ...]:
+def generator_arguments(inputs: GeneratorInput) -> tuple[Tensor, ...]:
+    """Return the arguments of a generator: its input, and labels if there are any."""
     return (inputs.given,) if inputs.labels is None else (inputs.given, inputs.labels)
 
 
-def _discriminator_arguments(
+def discriminator_arguments(
     architecture: Architecture, data: DataSpec, samples: Tensor
 ) -> tuple[Tensor, ...]:
-    return (samples, _labels(data)) if architecture.takes_labels(data) else (samples,)
+    """Return the arguments of a discriminator: samples, and labels if it takes them."""
+    return (samples, class_labels(data)) if architecture.takes_labels(data) else (samples,)
 
 
-def _labels(data: DataSpec) -> Tensor:
-    return torch.arange(COUNT) % data.classes
+def class_labels(data: DataSpec) -> Tensor:
+    """Return labels ``(COUNT,)`` of all classes in turn; of class 0 for data without classes."""
+    return torch.arange(COUNT) % (data.classes or 1)
 
 
-def _draw_inputs(architecture: Architecture, data: DataSpec) -> GeneratorInput:
+def draw_inputs(architecture: Architecture, data: DataSpec) -> GeneratorInput:
+    """Draw the input of a generator for ``COUNT`` samples."""
+    labels = class_labels(data)
     if architecture.takes_images:
-        labels = _labels(data)
-        return GeneratorInput(_draw_samples(data, seed=1), labels, (labels + 1) % data.classes)
-    labels = _labels(data) if architecture.takes_labels(data) else None
-    return GeneratorInput(_draw_latents(architecture), labels)
+        sources = (labels + 1) % (data.classes or 1)
+        return GeneratorInput(draw_batch(data, seed=1), labels, sources)
+    return GeneratorInput(
+        draw_latents(architecture), labels if architecture.takes_labels(data) else None
+    )
 
 
-def _draw_latents(architecture: Architecture, seed: int = 0) -> Tensor:
+def draw_latents(architecture: Architecture, seed: int = 0) -> Tensor:
+    """Draw ``COUNT`` latents."""
     with explain_errors(
         "latents() must draw (count, z_dim): give the architecture an option z_dim"
     ):
         drawn = architecture.latents(COUNT, torch.Generator().manual_seed(seed))
-    require(len(drawn) == COUNT, f"latents() must draw {COUNT} when asked to, not {len(drawn)}")
+    require(len(drawn) == COUNT, f"latents({COUNT}, rng) must draw {COUNT}, not {len(drawn)}")
     return drawn
 
 
-def _draw_raw_samples(
+def draw_raw_samples(
     generator: nn.Module, inputs: GeneratorInput, data: DataSpec, by: str = "generator()"
 ) -> Tensor:
+    """Generate samples as :meth:`ganzoo.Model.sample` does; ``by`` names the method to blame."""
     with explain_errors(
-        f"{by} must give a torch.nn.Module that takes latents, and labels where it is conditional, "
+        f"{by} must return a torch.nn.Module that takes latents, and labels if it is conditional, "
         "and holds whatever it needs"
     ):
-        return generate_raw(generator, inputs, data)
+        return generation.generate(generator, inputs, data)
 
 
-def _draw_samples(data: DataSpec, seed: int = 0) -> Tensor:
+def draw_batch(data: DataSpec, seed: int = 0) -> Tensor:
+    """Draw ``COUNT`` samples, uniform in [-1, 1]."""
     rng = torch.Generator().manual_seed(seed)
     return torch.rand(COUNT, *data.shape, generator=rng) * 2 - 1
 
 
-def _scale_weights(network: nn.Module) -> nn.Module:
+def scale_weights(network: nn.Module) -> nn.Module:
+    """Return a copy of a network with its parameters multiplied by ``WEIGHT_FACTOR``."""
     network = copy.deepcopy(network)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -163,8 +185,11 @@ def _scale_weights(network: nn.Module) -> nn.Module:
     return network
 
 
-def _perturb_weights(network: nn.Module) -> nn.Module:
-    """Return a network some way from its first weights, at which it may not look at labels yet."""
+def perturb_weights(network: nn.Module) -> nn.Module:
+    """Return a copy of a network with noise on its parameters.
+
+    A network may ignore its labels as it is built, because their weights begin at 0.
+    """
     network = copy.deepcopy(network)
     with seeded(), torch.no_grad():
         for parameter in network.parameters():

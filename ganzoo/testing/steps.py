@@ -1,8 +1,9 @@
-"""Real training steps of components: the same each time, and the same after a restore."""
+"""Reproducibility of training steps: the same each time, and the same after a restore."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,12 @@ from ganzoo.protocols.architecture import Architecture
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.protocols.loss import Loss
 from ganzoo.testing.common import explain_errors, require, seeded
+from ganzoo.training.prepare import build_trainer_from_components
 from ganzoo.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from ganzoo.protocols.augmentation import Augmentation
+    from ganzoo.protocols.loss import Logits, Terms
 
 STEPS = 3
 BATCH_SIZE = 2
@@ -27,28 +33,28 @@ Tensors = dict[str, dict[str, Tensor]]
 class PlainLoss(Loss):
     """The non-saturating loss, to train an architecture for a few steps."""
 
-    def discriminator_loss(self, D, real, fake):
-        """Binary cross-entropy of both classes."""
+    def discriminator_loss(self, D: Logits, real: Tensor, fake: Tensor) -> Terms:
+        """Return the binary cross-entropy of reals and of fakes."""
         return {"real": F.softplus(-D(real)).mean(), "fake": F.softplus(D(fake)).mean()}
 
-    def generator_loss(self, D, real, fake):
-        """Minus the logarithm of the fakes' probability."""
+    def generator_loss(self, D: Logits, real: Tensor, fake: Tensor) -> Terms:
+        """Return the negative log-probability that the fakes are real."""
         return {"adversarial": F.softplus(-D(fake)).mean()}
 
 
 class SmallNetworks(Architecture):
     """Networks of one hidden layer, to train other components for a few steps."""
 
-    def generator(self, data):
+    def generator(self, data: DataSpec) -> nn.Module:
         """Build latents ``(N, 4)`` -> samples ``(N, *shape)``."""
         layers = nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, data.size)
         return nn.Sequential(*layers, nn.Unflatten(1, data.shape))
 
-    def discriminator(self, data, *, independent_samples=False):
+    def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
         """Build samples ``(N, *shape)`` -> logits ``(N,)``."""
         return nn.Sequential(nn.Flatten(), small_critic(data.size))
 
-    def latents(self, count, rng):
+    def latents(self, count: int, rng: torch.Generator) -> Tensor:
         """Draw latents ``(count, 4)``."""
         return torch.randn(count, 4, generator=rng, device=rng.device)
 
@@ -59,13 +65,13 @@ def small_critic(size: int = 3) -> nn.Module:
         return nn.Sequential(nn.Linear(size, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1), nn.Flatten(0))
 
 
-def train_options(**given: object) -> TrainOptions:
-    """Return options of a run of a few steps on the CPU."""
+def train_options(**given: Any) -> TrainOptions:
+    """Build the options of a run of a few steps on the CPU."""
     return TrainOptions(steps=STEPS, batch_size=BATCH_SIZE, device="cpu", **given)
 
 
 def draw_samples(data: DataSpec) -> Samples:
-    """Draw samples of a specification, the classes in turn if there are any."""
+    """Draw ``COUNT`` samples of a specification, of each class in turn if there are any."""
     rng = torch.Generator().manual_seed(0)
     shape = (COUNT, *data.shape)
     if data.is_image:
@@ -76,35 +82,42 @@ def draw_samples(data: DataSpec) -> Samples:
     return Samples(data, stored, labels)
 
 
-def require_exact_steps(build: Callable[[], Trainer]) -> None:
-    """Require steps that are a function of seed and number, before and after a restore."""
-    whole = _build_trainer(build)
+def require_exact_steps(
+    architecture: Architecture,
+    loss: Loss,
+    samples: Samples,
+    options: TrainOptions,
+    augmentations: Mapping[str, Augmentation] | None = None,
+) -> None:
+    """Require that training steps depend on seed and step alone, before and after a restore."""
+
+    def build() -> Trainer:
+        with preserve_rng_state(), explain_errors("a trainer must be able to build the networks"):
+            return build_trainer_from_components(
+                architecture, loss, samples, options, augmentations
+            )
+
+    whole = build()
     early = _run_steps(whole, 1)
     late = _run_steps(whole, STEPS - 1)
-    differs = _find_difference(early, _run_steps(_build_trainer(build), 1))
+    differs = _find_difference(early, _run_steps(build(), 1))
     require(
         differs is None,
-        f"the same seed must give the same steps, and {differs} differs: draw by torch's global "
-        "generator alone, and remember nothing between calls",
+        f"the same seed must give the same steps, but {differs} differs: draw only from torch's "
+        "global generator, and keep no state between calls",
     )
-    resumed = _build_trainer(build)
+    resumed = build()
     resumed.state.restore({"step": 1, "retries": 0}, early)
     differs = _find_difference(late, _run_steps(resumed, STEPS - 1))
     require(
         differs is None,
-        f"a run that is resumed must go on as if it had never stopped, and {differs} differs: "
-        "what is remembered between steps must be a buffer of a network, or of history(), for a "
-        "checkpoint holds nothing else",
+        f"a resumed run must continue as if it had never stopped, but {differs} differs: keep "
+        "state in buffers of a network or of history(), as a checkpoint saves nothing else",
     )
 
 
-def _build_trainer(build: Callable[[], Trainer]) -> Trainer:
-    with preserve_rng_state(), explain_errors("a trainer must be able to build the networks"):
-        return build()
-
-
 def _run_steps(trainer: Trainer, count: int) -> Tensors:
-    """Do steps, and return a copy of all that a checkpoint then holds."""
+    """Run steps, and return copies of all tensors that a checkpoint would hold."""
     with preserve_rng_state(), explain_errors("training on a few samples must work"):
         for _ in range(count):
             trainer.step()

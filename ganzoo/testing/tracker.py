@@ -1,4 +1,4 @@
-"""Checks of trackers: each follows a small made-up run in a folder that is then removed."""
+"""Checks of trackers, which follow a small made-up run in a temporary folder."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ RUN_FILES = (
     "samples/00000000.png",
     "checkpoints/00000002/manifest",
 )
-"""What a run itself keeps in its folder, under some of its names."""
+"""Some of the files that a run writes in its folder."""
 IMAGES = DataSpec(shape=(3, 4, 4))
 POINTS = DataSpec(shape=(2,), modes=((1.0, 0.0), (-1.0, 0.0)), mode_std=0.1)
 
 
 def check_run(tracker: Tracker) -> None:
-    """A whole run is followed: metrics, pictures of 1, 3 and 4 channels, and its end."""
+    """A tracker receives metrics, pictures of 1, 3 and 4 channels, and the end of a run."""
     with _run_folder() as folder:
         _follow(tracker, folder)
     with _run_folder() as folder:
         run = _start_run(tracker, folder, _config(), 0)
-        with explain_errors("a run that ends before its first line must be closed like any other"):
+        with explain_errors("close() must also end a run that had no metrics yet"):
             run.close()
 
 
 def check_resume(tracker: Tracker) -> None:
-    """A run that was stopped is followed again from a step that it had done."""
+    """A tracker can follow a resumed run, from an earlier step on."""
     with _run_folder() as folder:
         _follow(tracker, folder)
         _follow(tracker, folder, step=STEPS // 2)
 
 
 def check_files(tracker: Tracker) -> None:
-    """Files are written in the run's folder alone, and none of the run's own is touched."""
+    """A tracker writes in the run's folder only, and does not touch the run's own files."""
     with _run_folder() as folder:
         outside = folder.parents[1]
         before = _files(outside)
@@ -58,37 +58,37 @@ def check_files(tracker: Tracker) -> None:
     )
     require(
         not strange,
-        f"a tracker must write in the run's folder alone, and it wrote {', '.join(strange)} "
+        f"a tracker must write in the run's folder only, but it wrote {', '.join(strange)} "
         "elsewhere: begin each path with folder",
     )
     touched = [file.name for file, content in before.items() if after.get(file) != content]
     require(
         not touched,
-        f"a tracker must leave the run's own files alone, and it changed {', '.join(touched)}: "
+        f"a tracker must leave the run's own files alone, but it changed {', '.join(touched)}: "
         "write to a folder of its own within the run's",
     )
 
 
 def check_side_effects(tracker: Tracker) -> None:
-    """Training is not changed by being followed: neither its randomness nor what it shows."""
+    """A tracker changes neither torch's random state nor the objects that it receives."""
     config, rows, pictures = _config(), _rows(0), _pictures()
-    kept = copy.deepcopy((config, rows))
-    shown = {step: picture.clone() for step, picture in pictures.items()}
+    originals = copy.deepcopy((config, rows))
+    original_pictures = {step: picture.clone() for step, picture in pictures.items()}
     with _run_folder() as folder, untouched_randomness("a tracker"):
         _follow(tracker, folder, 0, config, rows, pictures)
     require(
-        (config, rows) == kept,
-        "a tracker must not change the rows and the configuration that it is given: others get "
-        "the same ones",
+        (config, rows) == originals,
+        "a tracker must not change the rows and the configuration in place: others get the same "
+        "ones",
     )
     require(
-        all(torch.equal(picture, shown[step]) for step, picture in pictures.items()),
+        all(torch.equal(picture, original_pictures[step]) for step, picture in pictures.items()),
         "a tracker must not change a picture in place: others get the same one",
     )
 
 
 def check_discriminator(tracker: Tracker) -> None:
-    """One that looks at the discriminator leaves its weights, buffers, modes and samples alone."""
+    """``discriminator()`` changes no weights, buffers, modes or samples."""
     for data in (IMAGES, POINTS):
         network = nn.Sequential(
             nn.Flatten(), nn.BatchNorm1d(data.size), nn.Linear(data.size, 1), nn.Flatten(0)
@@ -97,21 +97,21 @@ def check_discriminator(tracker: Tracker) -> None:
         before = copy.deepcopy((network.state_dict(), fake.stored, real.stored))
         with _run_folder() as folder, untouched_randomness("a tracker"):
             run = _start_run(tracker, folder, _config(), 0)
-            if not hasattr(run, "discriminator"):
+            if type(run).discriminator is TrackedRun.discriminator:
                 return
             words = "images" if data.is_image else "points"
-            with explain_errors(f"discriminator() must look at that of {words}"):
+            with explain_errors(f"discriminator() must accept the discriminator of {words}"):
                 run.discriminator(1, network, fake, real)
             run.close()
         after = network.state_dict(), fake.stored, real.stored
         require(
             _is_equal(before, after) and all(each.grad is None for each in network.parameters()),
-            "a tracker must leave the discriminator and its samples as they are, running "
-            "statistics too: call it in evaluation mode, without gradients",
+            "a tracker must not change the discriminator, its running statistics or the samples: "
+            "call the network in evaluation mode, without gradients",
         )
         require(
             all(module.training for module in network.modules()),
-            "a tracker must leave each module of the discriminator in the mode that it was in",
+            "a tracker must leave each module of the discriminator in training mode",
         )
 
 
@@ -141,36 +141,33 @@ def _follow(
     for number, picture in (_pictures() if pictures is None else pictures).items():
         with explain_errors(f"{asked}, uint8 (C, H, W) of 1, 3 or 4 channels, here {len(picture)}"):
             run.picture(step + number, picture)
-    if hasattr(run, "warning"):
-        with explain_errors("warning() must receive what a person is warned of: a step and a text"):
-            run.warning(step + STEPS, "something is doubtful")
-    with explain_errors("close() must end a run whose lines and pictures were received"):
+    with explain_errors("warning() must take a step and the text of a warning"):
+        run.warning(step + STEPS, "the run diverged")
+    with explain_errors("close() must end a run that had metrics and pictures"):
         run.close()
 
 
 def _start_run(tracker: Tracker, folder: Path, config: dict[str, Any], step: int) -> TrackedRun:
-    with explain_errors("check() must raise a GanzooError where something is missing, or return"):
+    with explain_errors("check() must return, or raise a GanzooError if something is missing"):
         tracker.check()
     asked = "start() must begin to follow a run in its folder"
     if step:
         asked = (
-            "start() with a step above 0 must go on with a run that was followed before, and drop "
-            "what it received beyond that step"
+            "start() with a step above 0 must continue with a run that it followed before, and "
+            "drop what it received beyond that step"
         )
     with explain_errors(asked):
         run = tracker.start(folder, config, step)
-    missing = [name for name in ("metrics", "picture", "close") if not hasattr(run, name)]
     require(
-        not missing,
-        f"start() must return what receives a run, a ganzoo.TrackedRun, and {type(run).__name__} "
-        f"has no {', '.join(missing)}",
+        isinstance(run, TrackedRun),
+        f"start() must return a ganzoo.TrackedRun, not {type(run).__name__}: subclass it",
     )
     return run
 
 
 @contextmanager
 def _run_folder() -> Iterator[Path]:
-    """Make a run's folder with files of its own, and work in another folder meanwhile."""
+    """Make a run's folder with files of its own, in another folder than the working directory."""
     with tempfile.TemporaryDirectory() as root:
         folder, elsewhere = Path(root).resolve() / "runs" / "run", Path(root) / "elsewhere"
         elsewhere.mkdir()

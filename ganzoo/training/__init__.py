@@ -1,1 +1,1 @@
-"""Training a GAN: the trainer, the loop around it and its checkpoints."""
+"""Training: preparing a run, the trainer, the loop around its steps, and checkpoints."""

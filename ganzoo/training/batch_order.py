@@ -1,33 +1,65 @@
-"""The order in which batches visit the data, a pure function of seed and step."""
+"""The order in which batches visit the data: a pure function of the seed and the batch's number."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
 
 from ganzoo.compute.seeding import derive_seed, make_rng
 
+if TYPE_CHECKING:
+    from ganzoo.protocols.dataset import Samples
+
 MAX_WHOLE_SHUFFLE = 1 << 22
-"""Samples of which an epoch is shuffled as a whole: 32 MB of indices."""
+"""Samples of the largest epoch that is shuffled as a whole: 32 MB of indices."""
 PART_SIZE = 1 << 16
-"""Samples of a larger epoch whose order is worked out at once."""
+"""Samples of a larger epoch whose order is computed at once."""
 ROUNDS = 8
-"""Rounds of a permutation; from 4 on it cannot be told from a random one by a few places."""
+"""Rounds of a permutation; from 4 on, a few places do not tell it from a random one."""
+
+Order: TypeAlias = Callable[[int], Tensor]
+"""Returns the indices ``(batch_size,)`` of the samples in a batch, from the batch's number."""
+
+
+def choose_order(
+    samples: Samples,
+    batch_size: int,
+    seed: int,
+    device: torch.device | str = "cpu",
+    *,
+    is_balanced: bool,
+) -> Order:
+    """Return the order of batches over a dataset.
+
+    Args:
+        samples: The dataset.
+        batch_size: Samples in a batch.
+        seed: Seed of the shuffles.
+        device: Where to put the indices.
+        is_balanced: Whether each batch holds equally many samples of each class; then the samples
+            have labels.
+    """
+    if not is_balanced:
+        return BatchOrder(len(samples), batch_size, seed, device)
+    assert samples.labels is not None, "balanced batches need labels"
+    return BalancedOrder(samples.labels, batch_size, seed, device)
 
 
 class BatchOrder:
-    """Which samples each batch holds: one shuffled epoch after another, without a gap.
+    """An order of one shuffled epoch after another, without a gap.
 
-    Of up to :data:`MAX_WHOLE_SHUFFLE` samples an epoch is shuffled as a whole. Of more, a part of it is worked
-    out at a time, by a permutation that can be asked for any place.
+    An epoch of up to :data:`MAX_WHOLE_SHUFFLE` samples is shuffled as a whole. A larger one is
+    computed part by part, by a permutation that gives any place on request.
 
     Args:
-        count: Samples in the data set.
+        count: Samples in the dataset.
         batch_size: Samples in a batch; it may exceed ``count``.
         seed: Seed of the shuffles.
-        device: Where the indices are wanted.
+        device: Where to put the indices.
     """
 
     def __init__(
@@ -44,17 +76,18 @@ class BatchOrder:
         """Return the indices of batch number ``batch``, shape ``(batch_size,)``."""
         start = batch * self.batch_size
         parts: list[Tensor] = []
-        wanted = self.batch_size
-        while wanted:
+        missing = self.batch_size
+        while missing:
             epoch, place = divmod(start, self.count)
             number, offset = divmod(place, self._part_size)
-            part = self._part(epoch, number)[offset : offset + wanted]
+            part = self._part(epoch, number)[offset : offset + missing]
             parts.append(part)
             start += len(part)
-            wanted -= len(part)
+            missing -= len(part)
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _part(self, epoch: int, number: int) -> Tensor:
+        """Return a part of an epoch's order, which stays in memory until the next one is used."""
         if (epoch, number) not in self._parts:
             # Shuffled on the CPU: the order must not depend on the device that trains.
             shuffled = self._shuffle_part(epoch, number)
@@ -73,14 +106,14 @@ class BatchOrder:
 
 
 class _Permutation:
-    """A random permutation of the numbers below ``count``, in memory that grows as its root.
+    """A random permutation of the numbers below ``count``; its memory grows as the root of it.
 
     A Feistel network over pairs of numbers, whose round functions are tables of random numbers.
-    What it takes beyond ``count`` goes through it again (Black and Rogaway 2002, "Ciphers with
+    Results of ``count`` or more pass through it again (Black and Rogaway 2002, "Ciphers with
     arbitrary finite domains").
 
     Args:
-        count: Numbers that change places.
+        count: Numbers to permute.
         rng: Draws the tables.
     """
 
@@ -91,10 +124,10 @@ class _Permutation:
 
     def __call__(self, places: Tensor) -> Tensor:
         """Return the numbers at some places ``(n,)``."""
-        found = self._permute(places)
-        while len(outside := torch.where(found >= self.count)[0]):
-            found[outside] = self._permute(found[outside])
-        return found
+        numbers = self._permute(places)
+        while len(outside := torch.where(numbers >= self.count)[0]):
+            numbers[outside] = self._permute(numbers[outside])
+        return numbers
 
     def _permute(self, numbers: Tensor) -> Tensor:
         left, right = numbers // self._side, numbers % self._side
@@ -104,15 +137,15 @@ class _Permutation:
 
 
 class BalancedOrder:
-    """Which samples each batch holds, as many of each class: those of class 0 first.
+    """An order in which each batch holds equally many samples of each class, class 0 first.
 
-    Each class has an order of its own, as :class:`BatchOrder`.
+    Each class has a :class:`BatchOrder` of its own.
 
     Args:
-        labels: Class of each sample in the data set, ``(count,)``.
+        labels: Class of each sample in the dataset, ``(count,)``.
         batch_size: Samples in a batch, a multiple of the number of classes.
         seed: Seed of the shuffles.
-        device: Where the indices are wanted.
+        device: Where to put the indices.
     """
 
     def __init__(

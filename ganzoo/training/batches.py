@@ -1,11 +1,10 @@
-"""Real samples for training: from the device's memory, or read ahead from the disk.
+"""Batches of real samples, from the device's memory or read ahead from disk.
 
-What a batch holds is a function of the run's seed and the batch's number, however it is read.
+A batch is a function of the run's seed and the batch's number, however it is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
@@ -15,29 +14,30 @@ from ganzoo.compute.seeding import make_rng
 from ganzoo.distributed import ALONE, Processes
 from ganzoo.media import images
 from ganzoo.protocols.dataset import Samples
+from ganzoo.training.batch_order import Order
 
 PREFETCH = 4
-"""Batches that are read before they are asked for."""
+"""Batches to read ahead."""
 WORKERS = 2
-"""Threads that read; a thread that waits for the disk keeps no other from running."""
+"""Threads that read; while one waits for the disk, the other one can run."""
 
 Batch = tuple[Tensor, Tensor | None]
 """Samples as networks take them, and their labels if there are any, on the device."""
 
 
 class BatchLoader:
-    """Gives the batches of a run.
+    """Loads the batches of a run.
 
-    A set that fits lives on the training device. One that does not is read batch by batch, by
-    threads that keep some batches ahead of the training.
+    A dataset that fits lives on the training device. One that does not is read batch by batch, by
+    threads that stay some batches ahead of the training.
 
     Args:
-        samples: The data set.
-        device: Where batches are wanted.
-        seed: Seed of the run, which says which images of a batch are mirrored.
-        labelled: Whether batches bring the labels that there are.
+        samples: The dataset.
+        device: Where to put the batches.
+        seed: Seed of the run, which decides which images of a batch are mirrored.
+        labelled: Whether batches include the labels, if there are any.
         team: The processes that share each batch.
-        memory_format: The order in memory of images.
+        memory_format: The memory layout of images.
     """
 
     def __init__(
@@ -57,31 +57,30 @@ class BatchLoader:
         self.streamed = samples.streamed or not _fits(samples, device)
         self.samples = samples if self.streamed else samples.to(device)
         self.index_device = torch.device("cpu") if self.streamed else device
-        """Where indices into the set are wanted."""
+        """Where indices into the dataset must be."""
         self._labelled = labelled
         self._workers = ThreadPoolExecutor(WORKERS, "ganzoo-feed") if self.streamed else None
         self._prefetched: dict[int, Future[Batch]] = {}
 
-    def batch(self, number: int, order: Callable[[int], Tensor]) -> Batch:
-        """Return this process's share of batch ``number``, mirrored where the data say so.
+    def batch(self, number: int, order: Order) -> Batch:
+        """Return this process's share of batch ``number``, mirrored if the data say so.
 
         Args:
-            number: Counted from the start of the run; any may be asked for, and one after
-                another is what is read ahead.
-            order: From the number of a batch to its indices, on :attr:`index_device`.
+            number: Counted from the start of the run. Any number works, and reading ahead assumes
+                that the next one follows.
+            order: Gives the indices of a batch, on :attr:`index_device`.
         """
         if self._workers is None:
             real, labels = self.select(self._team.take_share(order(number)))
         else:
-            real, labels = self._move_to_device(*self._take_prefetched(number, order))
+            real, labels = self._move_to_device(
+                *self._take_prefetched(number, order, self._workers)
+            )
         return self._mirror(real, number), labels
 
     def select(self, indices: Tensor) -> Batch:
-        """Return chosen samples, as they are."""
-        return self._move_to_device(*self._select_stored(indices))
-
-    def _select_stored(self, indices: Tensor) -> Batch:
-        return self.samples.select(indices), self._labels_of(indices)
+        """Return the samples at some indices, never mirrored."""
+        return self._move_to_device(self.samples.select(indices), self._labels_of(indices))
 
     def _labels_of(self, indices: Tensor) -> Tensor | None:
         return self.samples.labels_of(indices) if self._labelled else None
@@ -93,19 +92,20 @@ class BatchLoader:
             return stored, labels
         return images.to_float(stored).contiguous(memory_format=self.memory_format), labels
 
-    def _take_prefetched(self, number: int, order: Callable[[int], Tensor]) -> Batch:
-        for wanted in range(number, number + 1 + PREFETCH):
-            if wanted not in self._prefetched:
-                mine = self._team.take_share(order(wanted))
-                self._prefetched[wanted] = self._workers.submit(self._read, mine)
-        found = self._prefetched.pop(number).result()
-        # A run that went back to a checkpoint wants none of what was read for later.
-        self._prefetched = {at: batch for at, batch in self._prefetched.items() if at > number}
-        return found
+    def _take_prefetched(self, number: int, order: Order, workers: ThreadPoolExecutor) -> Batch:
+        """Return a batch as it is stored, and have the following ones read."""
+        for ahead in range(number, number + 1 + PREFETCH):
+            if ahead not in self._prefetched:
+                share = self._team.take_share(order(ahead))
+                self._prefetched[ahead] = workers.submit(self._read, share)
+        batch = self._prefetched.pop(number).result()
+        # A run that went back to a checkpoint no longer wants what was read for later.
+        self._prefetched = {at: later for at, later in self._prefetched.items() if at > number}
+        return batch
 
     def _read(self, indices: Tensor) -> Batch:
         if self.samples.mapped_array is None:
-            # By numpy, which reads in this one thread: torch would use all that the training has.
+            # By numpy, which stays in this one thread; torch would take those of the training.
             stored = torch.from_numpy(self.samples.stored.numpy()[indices.numpy()])
         else:
             stored = self.samples.mapped_array.read(indices)
@@ -114,6 +114,7 @@ class BatchLoader:
         return stored, self._labels_of(indices)
 
     def _mirror(self, real: Tensor, number: int) -> Tensor:
+        """Mirror half of the images, chosen at random, if the data say so."""
         if not self.samples.flip:
             return real
         rng = make_rng(self.seed, "flip", number, device=self.device)
@@ -124,7 +125,7 @@ class BatchLoader:
 
 
 def _fits(samples: Samples, device: torch.device) -> bool:
-    """Tell whether a set may take its place on a device; half of a GPU is left to networks."""
+    """Tell whether a dataset may live on a device; half of a GPU is left to the networks."""
     if device.type != "cuda":
         return True
     return samples.stored.nbytes <= torch.cuda.mem_get_info(device)[0] // 2

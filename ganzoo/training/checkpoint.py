@@ -1,7 +1,7 @@
-"""The state of a run on disk: written whole or not at all, verified when it is read.
+"""Checkpoints: the state of a run on disk, written as a whole and verified when read.
 
-A checkpoint is a folder named by its step. It holds one safetensors file for each network and
-optimiser, ``state.json``, and ``manifest.json`` with the size and SHA-256 of each of them.
+A checkpoint is a folder named by its step. It holds one safetensors file per network and optimiser,
+``state.json``, and ``manifest.json`` with the size and SHA-256 of each file.
 """
 
 from __future__ import annotations
@@ -16,46 +16,41 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel
 
 from ganzoo.compute.loss_scale import LossScale
 from ganzoo.errors import GanzooError, InputError, first_line
-from ganzoo.storage.files import (
-    atomic_folder,
-    load_tensors,
-    manifest,
-    read_json,
-    save_tensors,
-    to_json,
-    write_text,
-)
+from ganzoo.storage.files import atomic_folder, manifest, write_text
+from ganzoo.storage.json_files import read_json, to_json
+from ganzoo.storage.tensors import load_tensors, save_tensors
+from ganzoo.training.ema import MovingAverage
 
 FORMAT = 1
 KEEP_REGULAR = 2
+"""Regular checkpoints to keep: those at multiples of ``train.checkpoint_every``."""
 STATE_FILE = "state.json"
 MANIFEST_FILE = "manifest.json"
 STEP_FOLDER = re.compile("[0-9]{8}|[1-9][0-9]{8,}")
-"""How the folder of a checkpoint is called: the step, in eight digits or more."""
+"""Name of a checkpoint's folder: the step, in eight digits or more."""
 
 
 @dataclass
 class TrainState:
-    """All that changes while training: everything that a checkpoint holds."""
+    """Everything that changes during training, and so everything in a checkpoint."""
 
     generator: nn.Module
     discriminator: nn.Module
-    generator_ema: AveragedModel
+    generator_ema: MovingAverage
     generator_optimizer: Optimizer
     discriminator_optimizer: Optimizer
     history: nn.Module | None = None
-    """What the architecture puts between fakes and the discriminator, if anything."""
+    """The architecture's module between fakes and the discriminator, if it has one."""
     generator_scale: LossScale | None = None
     discriminator_scale: LossScale | None = None
-    """What losses are multiplied by in fp16."""
+    """Loss scales of fp16; None for other precisions."""
     step: int = 0
-    """Generator updates done."""
+    """Finished generator updates."""
     retries: int = 0
-    """How often the run has gone back to a checkpoint after it diverged."""
+    """How often the run diverged and went back to a checkpoint."""
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """Return every tensor, by file and name."""
@@ -66,19 +61,23 @@ class TrainState:
         }
 
     def counts(self) -> dict[str, int]:
-        """Return what is counted, by name."""
+        """Return the counts, by name."""
         return {"step": self.step, "retries": self.retries}
 
     def find_nonfinite(self) -> str | None:
-        """Say which weight, average or moment of an optimiser is not finite, if one is."""
+        """Name a network, average or optimiser with a number that is not finite, if any has one."""
         for name, tensors in self._trained_tensors().items():
-            # The largest number of all, which is not one if any of them is not.
+            # The largest magnitude of all, which is not finite if any number is not.
             if not torch.nn.utils.get_total_norm(tensors, float("inf")).isfinite():
                 return f"the {name.replace('_', ' ')} holds a number that is not finite"
         return None
 
     def restore(self, counts: dict[str, int], files: dict[str, dict[str, Tensor]]) -> None:
-        """Take over a checkpoint; names and shapes of its tensors must be the same."""
+        """Restore counts and tensors, whose names and shapes must be those of the state.
+
+        Raises:
+            RuntimeError, LookupError or ValueError: they are not.
+        """
         for name, module in self.modules().items():
             module.load_state_dict(files[name])
         _restore_optimizer(self.generator_optimizer, files["generator_optimizer"])
@@ -86,7 +85,8 @@ class TrainState:
         self.step, self.retries = counts["step"], counts["retries"]
 
     def _trained_tensors(self) -> dict[str, list[Tensor]]:
-        # Buffers are left out: a mask may well be infinite.
+        """Return the tensors that training changes, by name of their owner."""
+        # Without buffers: a mask may well be infinite.
         return {
             "generator": list(self.generator.parameters()),
             "discriminator": list(self.discriminator.parameters()),
@@ -98,7 +98,7 @@ class TrainState:
         }
 
     def modules(self) -> dict[str, nn.Module]:
-        """Return the networks, the average and what else has a state, by name."""
+        """Return every module that has a state, by name."""
         found = {
             "generator": self.generator,
             "discriminator": self.discriminator,
@@ -122,15 +122,15 @@ def save(folder: Path, state: TrainState) -> Path:
 
 
 def prune(folder: Path, every: int) -> None:
-    """Drop all checkpoints but the newest, and the newest two at multiples of ``every`` steps.
+    """Remove all checkpoints except the newest, and the newest two at multiples of ``every``.
 
-    Those between, which interruptions leave, do not displace the regular ones.
+    Others, which interruptions leave, do not displace the regular ones.
     """
     found = steps(folder)
     kept = {*[step for step in found if step % every == 0][-KEEP_REGULAR:], *found[-1:]}
     for old in set(found) - kept:
         path = folder / f"{old:08d}"
-        # Renamed first, as a folder that is half removed would pass for a damaged checkpoint.
+        # Renamed first, because a half-removed folder would look like a damaged checkpoint.
         going = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         path.rename(going)
         shutil.rmtree(going, ignore_errors=True)
@@ -139,16 +139,16 @@ def prune(folder: Path, every: int) -> None:
 def restore_newest(
     folder: Path, state: TrainState, warn: Callable[[str], None], every: int = 1
 ) -> None:
-    """Restore the newest checkpoint that is whole; a damaged one is named and passed over.
+    """Restore the newest checkpoint that is not damaged.
 
     Args:
-        folder: Where the checkpoints are; if there are none, the state is left as it is.
-        state: What takes them over.
-        warn: Is told of damaged ones.
-        every: Only steps that are multiples of this count.
+        folder: Folder of the checkpoints; without any, the state stays as it is.
+        state: The state to restore.
+        warn: Receives a message about each damaged checkpoint.
+        every: Consider only steps that are multiples of this.
 
     Raises:
-        InputError: there are checkpoints and none of them is whole.
+        InputError: there are checkpoints, and all of them are damaged.
     """
     found = [step for step in steps(folder) if step % every == 0]
     for step in reversed(found):
@@ -156,7 +156,7 @@ def restore_newest(
         try:
             state.restore(*_read_verified(path, state))
         except (InputError, RuntimeError, LookupError, TypeError, ValueError) as error:
-            warn(f"checkpoint {path} is damaged and passed over: {first_line(error)}")
+            warn(f"checkpoint {path} is damaged and is skipped: {first_line(error)}")
             continue
         return
     if found:
@@ -174,9 +174,14 @@ def steps(folder: Path) -> list[int]:
 def _read_verified(
     path: Path, state: TrainState
 ) -> tuple[dict[str, int], dict[str, dict[str, Tensor]]]:
+    """Read the counts and tensors of a checkpoint, and compare its files with its manifest.
+
+    Raises:
+        InputError: a file is missing, added, changed, or of another format.
+    """
     listed = read_json(path / MANIFEST_FILE)
     if not isinstance(listed, dict):
-        raise InputError(f"{MANIFEST_FILE} is no list of files")
+        raise InputError(f"{MANIFEST_FILE} is not a list of files")
     present = manifest(path, MANIFEST_FILE)
     if listed != present:
         wrong = next(
@@ -188,16 +193,17 @@ def _read_verified(
         raise InputError(f"{STATE_FILE} is of another format or step")
     counts = {name: written[name] for name in state.counts()}
     if not all(type(count) is int and count >= 0 for count in counts.values()):
-        raise InputError(f"{STATE_FILE} holds counts that are none")
+        raise InputError(f"{STATE_FILE} holds counts that are not whole numbers from 0")
     return counts, {name: load_tensors(path / f"{name}.safetensors") for name in state.tensors()}
 
 
 def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """Return an optimiser's tensors, named ``INDEX.NAME`` by the index of their parameter."""
     state = optimizer.state_dict()["state"]
     for values in state.values():
         for name, value in values.items():
             if not isinstance(value, Tensor):
-                raise GanzooError(f"{type(optimizer).__name__} keeps {name} as no tensor")
+                raise GanzooError(f"{type(optimizer).__name__} has {name}, which is not a tensor")
     return {
         f"{index}.{name}": value
         for index, values in state.items()
@@ -206,21 +212,26 @@ def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
 
 
 def _restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Restore what :func:`_optimizer_tensors` gave.
+
+    Raises:
+        LookupError or ValueError: it is the state of another optimiser.
+    """
     state: dict[int, dict[str, Tensor]] = {}
     parameters = [each for group in optimizer.param_groups for each in group["params"]]
     by_index = {str(index): each for index, each in enumerate(parameters)}
     for key, value in tensors.items():
         index, _, name = key.partition(".")
-        # A number belongs to a whole parameter; whatever else is kept is as large as it.
+        # A scalar belongs to a whole parameter; every other tensor has the parameter's shape.
         if value.dim() and value.shape != by_index[index].shape:
             raise ValueError(f"{key} of an optimiser has another shape than its parameter")
         if not value.is_floating_point():
             raise ValueError(f"{key} of an optimiser is of type {value.dtype}")
         if value.dim():
-            # torch's fused optimisers take the memory of both to be in the same order.
+            # torch's fused optimisers require both to have the same memory layout.
             value = torch.empty_like(by_index[index], dtype=value.dtype).copy_(value)
         state.setdefault(int(index), {})[name] = value
     if len({tuple(sorted(values)) for values in state.values()}) > 1:
-        raise ValueError("an optimiser keeps more of one parameter than of another")
+        raise ValueError("an optimiser has more tensors for one parameter than for another")
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-
-if TYPE_CHECKING:
-    pass
 
 
 class MovingAverage(AveragedModel):
-    """A generator whose weights follow another's by a decay that is known on the host.
+    """A copy of a generator whose weights follow the generator's slowly.
 
-    torch's own update sends its counter to the device, for which the host would wait.
+    The decay is known on the host. Torch's own update sends its counter to the device, and the
+    host would wait for it.
 
     Args:
-        generator: What it begins as a copy of.
-        decay: Gives the share that is kept at an update; the first takes all over.
+        generator: The network to follow; the average starts as a copy of it.
     """
 
-    def __init__(self, generator: nn.Module, decay: Callable[[], float]) -> None:
+    n_averaged: Tensor
+
+    def __init__(self, generator: nn.Module) -> None:
         super().__init__(generator)
-        self._decay = decay
-        # Listed once: to walk through the modules takes as long as some small updates.
-        self._mine, self._theirs = (
-            (list(each.parameters()), list(each.buffers())) for each in (self.module, generator)
-        )
+        # Listed once: walking through the modules takes as long as some small updates.
+        self._own_parameters = list(self.module.parameters())
+        self._own_buffers = list(self.module.buffers())
+        self._parameters_to_follow = list(generator.parameters())
+        self._buffers_to_copy = list(generator.buffers())
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Move the weights towards the generator's, and copy its buffers."""
-        (mine, my_buffers), (theirs, their_buffers) = self._mine, self._theirs
+    def update(self, decay: float) -> None:
+        """Move the weights towards the generator's, and copy its buffers.
+
+        Args:
+            decay: The share of the average that stays, in [0, 1); the first update copies all.
+        """
         if self.n_averaged:
-            get_ema_multi_avg_fn(self._decay())(mine, theirs, self.n_averaged)
-            mine, theirs = [], []
-        for kept, given in zip([*mine, *my_buffers], [*theirs, *their_buffers], strict=True):
-            kept.copy_(given)
+            average = get_ema_multi_avg_fn(decay)
+            average(self._own_parameters, self._parameters_to_follow, self.n_averaged)
+        else:
+            _copy(self._parameters_to_follow, self._own_parameters)
+        _copy(self._buffers_to_copy, self._own_buffers)
         self.n_averaged += 1
+
+
+def _copy(sources: Sequence[Tensor], targets: Sequence[Tensor]) -> None:
+    for source, target in zip(sources, targets, strict=True):
+        target.copy_(source)

@@ -1,4 +1,4 @@
-"""Signs that a training goes wrong though every number is finite, each said once in a run."""
+"""Signs of a failing training whose numbers are all finite. Each is reported once in a run."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from ganzoo.training.trainer import Trainer
 
 COLLAPSED_SPREAD = 0.1
-"""Spread of the samples, as a share of that of reals, below which a generator has collapsed."""
+"""A generator has collapsed if its samples spread less than this share of what reals spread."""
 EARLY_STEPS = 500
-"""Steps in which every generator's samples are alike."""
+"""Steps in which the samples of every generator look alike."""
 NO_GRADIENT = 1e-6
-"""Norm of the gradient below which a network has nothing to learn from."""
+"""A network learns nothing from a gradient whose norm is below this."""
 
 
 class Health:
-    """Watches what is read back anyway: logged numbers, and the samples of the pictures.
+    """Watches numbers that are read back anyway: logged metrics, and samples of pictures.
 
-    What was said is kept by the file of metrics, so that a resumed run does not say it again.
+    Warnings are kept in the file of metrics, so that a resumed run does not repeat them.
     """
 
     def __init__(self, trainer: Trainer) -> None:
@@ -32,15 +32,15 @@ class Health:
         self._warned: set[str] = set()
 
     def read_warnings(self, metrics: Path) -> None:
-        """Take over what a file of metrics says was said; only that."""
+        """Read from a file of metrics which warnings were given; others are forgotten."""
         lines = []
         if metrics.exists():
             lines = metrics.read_text(encoding="utf-8", errors="replace").splitlines()
         self._warned = {str(row["warning"]) for row in map(json.loads, lines) if "warning" in row}
 
     def check_terms(self, row: dict[str, Any]) -> dict[str, str]:
-        """Return what is new in a line of metrics, a message by its name."""
-        # There is none where fp16 left the update out.
+        """Return new warnings about a line of metrics, as messages by name."""
+        # It is missing if fp16 skipped the update.
         norm, step = row.get("discriminator/gradient_norm", 1.0), row["step"]
         return self._warn_once(
             "saturated",
@@ -50,7 +50,7 @@ class Health:
         )
 
     def check_samples(self, shown: Tensor, step: int) -> dict[str, str]:
-        """Return what is new in the samples of a picture ``(N, *shape)``, a message by its name."""
+        """Return new warnings about a picture's samples ``(N, *shape)``, as messages by name."""
         if step < EARLY_STEPS or self._trainer.architecture.takes_images:
             return {}
         share = spread(shown) / self._measure_reals(len(shown))
@@ -62,11 +62,13 @@ class Health:
         )
 
     def _measure_reals(self, count: int) -> float:
+        """Return the spread of the first ``count`` reals, which is measured once."""
         if self._real_spread is None:
             self._real_spread = spread(self._trainer.samples.stored[:count].cpu())
         return max(self._real_spread, 1e-12)
 
     def _warn_once(self, name: str, found: bool, message: str) -> dict[str, str]:
+        """Return a warning by its name if it is justified and was not given before."""
         if not found or name in self._warned:
             return {}
         self._warned.add(name)
@@ -74,8 +76,8 @@ class Health:
 
 
 def spread(samples: Tensor) -> float:
-    """Return the root mean square distance of samples ``(N, *shape)`` from their mean, per number.
+    """Return the root mean square distance of samples ``(N, *shape)`` from their mean.
 
-    In the units of the samples: 0 to 255 for images.
+    It is per number of a sample, in the samples' own units: 0 to 255 for images.
     """
     return float(samples.flatten(1).to(torch.float32).var(0, correction=0).mean().sqrt())

@@ -1,7 +1,7 @@
-"""The loop around the steps: metrics, pictures, checkpoints, signals, and the way back.
+"""The training loop: steps, and around them metrics, pictures, checkpoints, scores and signals.
 
-What is written is a function of the run's configuration alone, but for the images per second: a
-run that was killed and resumed, however often, leaves the bytes of one that was not.
+What a run writes depends on its configuration alone, except for the images per second. A run that
+was killed and resumed, however often, leaves the same bytes as one that never stopped.
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ import torch
 from torch import Tensor
 
 from ganzoo.compute.seeding import preserve_rng_state
-from ganzoo.config import RETRIES, ModelConfig, RunConfig, TrainOptions
+from ganzoo.config import RETRIES, ModelConfig, RunConfig
 from ganzoo.errors import Diverged, GanzooError, Interrupted, first_line
 from ganzoo.media import images
-from ganzoo.models.model import generate_stored
+from ganzoo.models.generation import generate
 from ganzoo.models.write import write_model
 from ganzoo.protocols.dataset import Samples
 from ganzoo.protocols.tracker import METRICS_FILE
-from ganzoo.storage.files import drop_lines_after, flush, remove_leftovers
+from ganzoo.storage.files import flush, remove_leftovers
+from ganzoo.storage.json_files import drop_lines_after
 from ganzoo.training import checkpoint
 from ganzoo.training.health import Health
+from ganzoo.training.inputs import count_columns, draw_picture_inputs
 from ganzoo.training.observer import Observer
 from ganzoo.training.prepare import build_trackers
 from ganzoo.training.tracking import TrackerGroup
 
 if TYPE_CHECKING:
-    from ganzoo.distributed import Processes
     from ganzoo.runs.folder import Run
     from ganzoo.training.checkpoint import TrainState
     from ganzoo.training.snapshots import Snapshots
@@ -47,72 +48,58 @@ def run_training(
     observer: Observer,
     snapshots: Snapshots | None = None,
 ) -> None:
-    """Train a run from where its checkpoints end, and leave its model folder.
+    """Train a run from its newest checkpoint to its last step, and write its model folder.
 
-    The run's folder must be locked. Snapshots are judged on the way if there is what judges them.
-    Of several processes all do the steps, and the first alone reads and writes the folder.
+    All processes do the steps; only the first one reads and writes the run's folder.
+
+    Args:
+        run: The run's folder, which must be locked.
+        config: Its configuration.
+        trainer: Does the steps.
+        observer: Is told what happens.
+        snapshots: Scores the run while it trains; None for no scores.
 
     Raises:
-        InputError: there are checkpoints, and none of them is whole.
+        InputError: there are checkpoints, and all of them are damaged.
         GanzooError: the disk is full, read-only or gone; what was written before is intact.
         Diverged: a loss or a weight is not finite, and going back did not help.
         Interrupted: SIGINT or SIGTERM asked to stop, and the state was saved.
     """
-    try:
-        _start_and_loop(run, config, trainer, observer, snapshots)
-    except BrokenPipeError:
-        raise  # whoever read the output has gone, which is no failure of a disk
-    except OSError as error:
-        where = error.filename or run.path
-        raise GanzooError(
-            f"{where}: {error.strerror or error}; what was written before is intact, {_resume_hint(run)}"
-        ) from error
+    trainer.team.advice = _resume_hint(run)
+    with (
+        _explain_disk_errors(run),
+        preserve_rng_state(),
+        _collect_stop_signals() as signals,
+        closing(TrackerGroup(observer.on_warning)) as trackers,
+    ):
+        trainer.team.set_stop_requests(signals)
+        loop = _TrainingLoop(run, config, trainer, observer, trackers, signals, snapshots)
+        loop.restore_newest_checkpoint()
+        loop.train_to_the_end()
+        loop.write_model()
 
 
-def _start_and_loop(
-    run: Run,
-    config: RunConfig,
-    trainer: Trainer,
-    observer: Observer,
-    snapshots: Snapshots | None,
-) -> None:
-    team = trainer.team
-    team.advice = _resume_hint(run)
-    followers = TrackerGroup(observer.on_warning)
-    with preserve_rng_state(), _stop_requests() as requests, closing(followers):
-        team.set_stop_requests(requests)
-        loop = _Loop(run, config, trainer, observer, followers, requests, snapshots)
-        team.run_on_first(loop.restore)
-        team.sync_state(trainer.state)
-        observer.on_start(run, config, trainer.state.step)
-        team.run_on_first(loop.start_trackers)
-        while True:
-            try:
-                loop.run_steps()
-                break
-            except Diverged as error:
-                loop.roll_back(error)
-        team.run_on_first(loop.save_model)
+class _TrainingLoop:
+    """The loop around a trainer's steps; see :func:`run_training`."""
 
-
-class _Loop:
     def __init__(
         self,
         run: Run,
         config: RunConfig,
         trainer: Trainer,
         observer: Observer,
-        followers: TrackerGroup,
-        requests: list[int],
+        trackers: TrackerGroup,
+        signals: list[int],
         snapshots: Snapshots | None,
     ) -> None:
         self.run = run
         self.config = config
         self.options = config.train
         self.trainer = trainer
+        self.team = trainer.team
         self.observer = observer
-        self.trackers = followers
-        self.requests = requests
+        self.trackers = trackers
+        self.signals = signals
         self.snapshots = snapshots
         self.health = Health(trainer)
 
@@ -120,71 +107,93 @@ class _Loop:
     def state(self) -> TrainState:
         return self.trainer.state
 
-    def restore(self) -> None:
-        """Take over the newest checkpoint, if there is one, and drop what nobody needs."""
+    def restore_newest_checkpoint(self) -> None:
+        """Restore the newest checkpoint, if there is one, and start the trackers behind it."""
+        self.team.run_on_first(self._restore)
+        self.team.sync_state(self.state)
+        self.observer.on_start(self.run, self.config, self.state.step)
+        self.team.run_on_first(self._start_trackers)
+
+    def train_to_the_end(self) -> None:
+        """Do the remaining steps, going back to a checkpoint whenever the run diverges."""
+        while True:
+            try:
+                return self._do_remaining_steps()
+            except Diverged as error:
+                self._go_back(error)
+
+    def write_model(self) -> None:
+        """Write the model folder of the present state."""
+        self.team.run_on_first(self._write_model)
+
+    # Start
+
+    def _restore(self) -> None:
         for folder in (self.run.path, self.run.samples, self.run.checkpoints):
             remove_leftovers(folder)
         checkpoint.restore_newest(self.run.checkpoints, self.state, self.observer.on_warning)
         checkpoint.prune(self.run.checkpoints, self.options.checkpoint_every)
 
-    def start_trackers(self) -> None:
-        """Have every tracker go on behind the state's step."""
+    def _start_trackers(self) -> None:
+        """Start every tracker at the state's step; what it has of later steps is dropped."""
         drop_lines_after(self.run.scores, self.state.step)
-        trackers, config = build_trackers(self.config), self.config.model_dump(mode="json")
-        self.trackers.start(trackers, self.run.path, config, self.state.step)
+        config = self.config.model_dump(mode="json")
+        self.trackers.start(build_trackers(self.config), self.run.path, config, self.state.step)
         self.health.read_warnings(self.run.path / METRICS_FILE)
 
-    def run_steps(self) -> None:
-        """Do the steps that are left."""
-        options, every = self.options, self.options.checkpoint_every
-        team = self.trainer.team
-        clock, clocked = time.perf_counter(), self.state.step
+    # Steps
+
+    def _do_remaining_steps(self) -> None:
+        throughput = _Throughput(self.state.step, self.options.n_critic * self.options.batch_size)
         if self.state.step == 0:
-            team.run_on_first(self._save_picture)
-        while (step := self.state.step) < options.steps:
+            self.team.run_on_first(self._save_picture)
+        while self.state.step < self.options.steps:
             terms = self.trainer.step()
-            step += 1
-            self.observer.on_step(step)
-            last, stops = step == options.steps, team.should_stop()
-            row: dict[str, Any] = {}
-            if last or step % options.log_every == 0:
-                row = _read_back(terms, self.state, options, team)
-                now = time.perf_counter()
-                seen = (step - clocked) * options.n_critic * options.batch_size
-                row["images_per_second"] = round(seen / (now - clock), 2)
-                clock, clocked = now, step
+            self.observer.on_step(self.state.step)
+            must_stop = self.team.should_stop()
+            if self._is_due(self.options.log_every):
+                row = self._read_metrics(terms)
+                row["images_per_second"] = throughput.measure(self.state.step)
                 self._log(row)
-            pictured = last or step % options.sample_every == 0
-            judged = bool(self.snapshots and self.snapshots.is_due(step))
-            saved = last or stops or step % every == 0
-            if pictured or judged or saved:
-                team.sync_buffers(self.state.modules().values())
-            if pictured:
-                team.run_on_first(self._save_picture)
-            if judged:
-                self._score_snapshot(self.snapshots)
-            if saved:
-                team.run_on_first(self._save_checkpoint)
-            if stops and not last:
+            self._save_what_is_due(must_stop)
+            if must_stop and self.state.step < self.options.steps:
                 raise Interrupted(
-                    f"stopped after step {step} of {options.steps}, state saved; "
+                    f"stopped after step {self.state.step} of {self.options.steps}, state saved; "
                     f"{_resume_hint(self.run)}",
-                    next(iter(self.requests), signal.SIGTERM),
+                    next(iter(self.signals), signal.SIGTERM),
                 )
 
-    def roll_back(self, error: Diverged) -> None:
-        """Go back to the last regular checkpoint, or to the start, with lower learning rates.
+    def _is_due(self, every: int) -> bool:
+        """Tell whether something that happens every so many steps, and at the end, is due."""
+        return self.state.step == self.options.steps or self.state.step % every == 0
 
-        One that an interruption left is passed over: where a run goes back to must not depend on
-        when it was interrupted.
+    def _save_what_is_due(self, must_stop: bool) -> None:
+        """Write the picture, the scores and the checkpoint of this step, where they are due."""
+        options, snapshots = self.options, self.snapshots
+        has_picture = self._is_due(options.sample_every)
+        has_scores = snapshots is not None and snapshots.is_due(self.state.step)
+        has_checkpoint = must_stop or self._is_due(options.checkpoint_every)
+        if has_picture or has_scores or has_checkpoint:
+            self.team.sync_buffers(self.state.modules().values())
+        if has_picture:
+            self.team.run_on_first(self._save_picture)
+        if snapshots is not None and has_scores:
+            self._score_snapshot(snapshots)
+        if has_checkpoint:
+            self.team.run_on_first(self._save_checkpoint)
+
+    def _go_back(self, error: Diverged) -> None:
+        """Go back to the last regular checkpoint, or to the start, and lower the learning rates.
+
+        A checkpoint that an interruption left is passed over: where a run goes back to must not
+        depend on when it was interrupted.
 
         Raises:
-            Diverged: it was tried often enough; the model of that checkpoint is published.
+            Diverged: the run went back too often; the model of the checkpoint is written.
         """
         retries, diverged = self.state.retries + 1, str(error)
-        team = self.trainer.team
         self.trainer.reset()
-        team.run_on_first(
+        self.team.run_on_first(
             lambda: checkpoint.restore_newest(
                 self.run.checkpoints,
                 self.state,
@@ -192,7 +201,7 @@ class _Loop:
                 every=self.options.checkpoint_every,
             )
         )
-        team.sync_state(self.state)
+        self.team.sync_state(self.state)
         step, factor = self.state.step, self.options.retry_lr
         if retries > RETRIES or not factor:
             final = Diverged(f"{diverged}{self._give_up(retries - 1)}")
@@ -202,46 +211,65 @@ class _Loop:
         self._send_warning(
             f"{diverged}; going back to step {step}, with learning rates times {factor**retries:g}"
         )
-        team.run_on_first(self.start_trackers)
-
-    def save_model(self) -> None:
-        """Write the model folder of the state."""
-        step = self.state.step
-        self._ensure_picture()
-        write_model(
-            self.run.model,
-            ModelConfig.of(self.config, self.trainer.samples.spec, step),
-            self.state.generator_ema.module,
-            self.state.discriminator,
-            self.run.picture(step),
-        )
+        self.team.run_on_first(self._start_trackers)
 
     def _give_up(self, tries: int) -> str:
+        """Write the model of the last checkpoint, and return the end of the error's message."""
         tried = f", with learning rates lowered {tries} times" if tries else ""
         model = "there was no checkpoint before it"
         if self.state.step:
-            self.trainer.team.run_on_first(self.save_model)
+            self.write_model()
             model = f"the model of step {self.state.step} is in {self.run.model}"
         return (
             f"{tried}; {model}\ntry a lower train.generator_lr and train.discriminator_lr, "
             "or another --loss"
         )
 
+    # Metrics
+
+    def _read_metrics(self, terms: StepTerms) -> dict[str, Any]:
+        """Fetch a step's numbers from the device, in one transfer, as a line of metrics.
+
+        Raises:
+            Diverged: one of them is not finite.
+        """
+        state, options = self.state, self.options
+        named: dict[tuple[str, str], Tensor] = {}
+        for network, by_name in vars(terms).items():
+            named |= {(network, name): term.detach().float() for name, term in by_name.items()}
+            gradients = [p.grad for p in getattr(state, network).parameters() if p.grad is not None]
+            named[network, "gradient_norm"] = torch.nn.utils.get_total_norm(gradients).float()
+        values = self.team.mean(torch.stack(list(named.values()))).tolist()
+        row: dict[str, Any] = {
+            "step": state.step,
+            "images_seen": state.step * options.n_critic * options.batch_size,
+        }
+        for (network, name), value in zip(named, values, strict=True):
+            if name == "gradient_norm" and options.precision == "fp16" and not math.isfinite(value):
+                continue  # this update was skipped because its scaled gradients overflowed
+            if not math.isfinite(value):
+                raise _divergence(state.step, f"{name} of the {network} is {value}")
+            row[f"{network}/{name}"] = value
+        return row
+
     def _log(self, row: dict[str, Any]) -> None:
-        if not self.trainer.team.is_first:
+        if not self.team.is_first:
             return
         self.trackers.metrics(row)
         self.observer.on_log(row)
-        self._record_warnings(row["step"], self.health.check_terms(row))
+        self._record_warnings(self.health.check_terms(row))
 
-    def _record_warnings(self, step: int, found: dict[str, str]) -> None:
-        for name, message in found.items():
-            self.trackers.record_warning(step, name, message)
+    def _record_warnings(self, messages: dict[str, str]) -> None:
+        """Write warnings, by name, to the file of metrics, and send them on."""
+        for name, message in messages.items():
+            self.trackers.record_warning(self.state.step, name, message)
             self._send_warning(message)
 
     def _send_warning(self, message: str) -> None:
         self.observer.on_warning(message)
         self.trackers.send_warning(self.state.step, message)
+
+    # Files
 
     def _save_checkpoint(self) -> None:
         step = self.state.step
@@ -255,12 +283,12 @@ class _Loop:
         checkpoint.prune(self.run.checkpoints, self.options.checkpoint_every)
 
     def _score_snapshot(self, snapshots: Snapshots) -> None:
-        self.trainer.team.run_on_first(self._ensure_picture)
+        self.team.run_on_first(self._ensure_picture)
         try:
             rows = snapshots.score(self.run)
         except (Diverged, OSError):
             raise
-        except Exception as error:  # what watches a run must not end it
+        except Exception as error:  # a metric that fails must not end the run
             self._send_warning(
                 f"the snapshot of step {self.state.step} cannot be judged: {first_line(error)}"
             )
@@ -268,54 +296,62 @@ class _Loop:
         self.trackers.scores(self.state.step, {row.metric: row.value for row in rows})
         self.observer.on_scores(rows)
 
+    def _write_model(self) -> None:
+        step = self.state.step
+        self._ensure_picture()
+        write_model(
+            self.run.model,
+            ModelConfig.of(self.config, self.trainer.samples.spec, step),
+            self.state.generator_ema.module,
+            self.state.discriminator,
+            self.run.picture(step),
+        )
+
     def _ensure_picture(self) -> None:
         if not self.run.picture(self.state.step).is_file():
             self._save_picture()
 
     def _save_picture(self) -> None:
-        state, spec = self.state, self.trainer.samples.spec
-        inputs = self.trainer.picture_inputs()
+        """Write the sample picture of this step, and show it to trackers and the observer."""
+        state, setup = self.state, self.trainer.setup
+        inputs, columns = draw_picture_inputs(setup, self.trainer.loader), count_columns(setup)
         try:
-            shown = generate_stored(state.generator_ema.module, inputs, spec)
+            fakes = generate(state.generator_ema.module, inputs, setup.data, stored=True)
         except GanzooError:
             raise _divergence(state.step, "samples are not finite") from None
-        fake = Samples(spec, shown, inputs.labels)
-        self._record_warnings(state.step, self.health.check_samples(shown, state.step))
-        if self.trainer.architecture.takes_images:
-            sources = images.to_uint8(inputs.given).cpu()
-            # A row of sources, and below it what they became.
-            rows = [part.unflatten(0, (-1, self.trainer.columns)) for part in (sources, shown)]
-            shown = torch.stack(rows, dim=1).flatten(0, 2)
+        self._record_warnings(self.health.check_samples(fakes, state.step))
+        tiles = fakes
+        if setup.architecture.takes_images:
+            tiles = _place_below(images.to_uint8(inputs.given).cpu(), fakes, columns)
+        picture = images.render_samples(tiles, setup.data.modes, columns)
+        layout = images.describe_layout(tiles, columns)
         texts = images.provenance(f"{self.config.title}, step {state.step}", self.options.seed)
-        picture = images.render_samples(shown, spec.modes, self.trainer.columns)
-        layout = images.describe_layout(shown, self.trainer.columns)
         self.run.save_picture(picture, state.step, {**texts, images.LAYOUT: layout})
         self.trackers.picture(state.step, picture)
-        self.trackers.discriminator(state.step, state.discriminator, fake, self.trainer.samples)
+        judged = Samples(setup.data, fakes, inputs.labels)
+        self.trackers.discriminator(state.step, state.discriminator, judged, self.trainer.samples)
         self.observer.on_picture(state.step, picture, layout)
 
 
-def _read_back(
-    terms: StepTerms, state: TrainState, options: TrainOptions, team: Processes
-) -> dict[str, Any]:
-    """Fetch a step's numbers from the device, in one transfer, as a line of ``metrics.jsonl``."""
-    named: dict[tuple[str, str], Tensor] = {}
-    for network, found in vars(terms).items():
-        named |= {(network, name): value.detach().float() for name, value in found.items()}
-        gradients = [p.grad for p in getattr(state, network).parameters() if p.grad is not None]
-        named[network, "gradient_norm"] = torch.nn.utils.get_total_norm(gradients).float()
-    values = team.mean(torch.stack(list(named.values()))).tolist()
-    row: dict[str, Any] = {
-        "step": state.step,
-        "images_seen": state.step * options.n_critic * options.batch_size,
-    }
-    for (network, name), value in zip(named, values, strict=True):
-        if name == "gradient_norm" and options.precision == "fp16" and not math.isfinite(value):
-            continue  # an update that was left out, as its scaled gradients overflowed
-        if not math.isfinite(value):
-            raise _divergence(state.step, f"{name} of the {network} is {value}")
-        row[f"{network}/{name}"] = value
-    return row
+class _Throughput:
+    """Measures the images per second since the last measurement."""
+
+    def __init__(self, step: int, images_per_step: int) -> None:
+        self._images_per_step = images_per_step
+        self._step, self._time = step, time.perf_counter()
+
+    def measure(self, step: int) -> float:
+        """Return the real images that the discriminator saw per second."""
+        now = time.perf_counter()
+        rate = (step - self._step) * self._images_per_step / (now - self._time)
+        self._step, self._time = step, now
+        return round(rate, 2)
+
+
+def _place_below(sources: Tensor, fakes: Tensor, columns: int) -> Tensor:
+    """Interleave rows of source images with rows of what they became, both ``(N, C, H, W)``."""
+    rows = [part.unflatten(0, (-1, columns)) for part in (sources, fakes)]
+    return torch.stack(rows, dim=1).flatten(0, 2)
 
 
 def _resume_hint(run: Run) -> str:
@@ -327,21 +363,35 @@ def _divergence(step: int, what: str) -> Diverged:
 
 
 @contextmanager
-def _stop_requests() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM to be met after the step; a second one ends at once."""
-    requests: list[int] = []
+def _explain_disk_errors(run: Run) -> Iterator[None]:
+    """Turn an error of the disk into a message that says how to continue the run."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # the reader of the output is gone, and the disk is fine
+    except OSError as error:
+        where, why = error.filename or run.path, error.strerror or error
+        raise GanzooError(
+            f"{where}: {why}; what was written before is intact, {_resume_hint(run)}"
+        ) from error
 
-    def request(signum: int, frame: object) -> None:
-        if requests:
+
+@contextmanager
+def _collect_stop_signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM, to be obeyed after the step; a second one ends at once."""
+    signals: list[int] = []
+
+    def collect(signum: int, frame: object) -> None:
+        if signals:
             raise KeyboardInterrupt(signum)
-        requests.append(signum)
+        signals.append(signum)
 
     if threading.current_thread() is not threading.main_thread():
-        yield requests  # only the main thread may handle signals
+        yield signals  # only the main thread may handle signals
         return
-    before = {s: signal.signal(s, request) for s in (signal.SIGINT, signal.SIGTERM)}
+    before = {s: signal.signal(s, collect) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield requests
+        yield signals
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)

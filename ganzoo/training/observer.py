@@ -1,4 +1,4 @@
-"""The observer: callbacks that watch a run without changing it."""
+"""The observer of a run: callbacks that watch training without changing it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """What watches a run; every method may be left as it is."""
+    """Base of observers. Override the callbacks that you need; none does anything by default."""
 
     def on_ready(self, trainer: Trainer) -> None:
-        """All is ready, and nothing is written yet; the networks are to be left as they are."""
+        """The run is ready, and nothing is written yet. Do not change the networks."""
 
     def on_start(self, run: Run, config: RunConfig, step: int) -> None:
-        """The run is about to do the step after ``step``."""
+        """Training is about to continue after ``step``, which is 0 for a new run."""
 
     def on_step(self, step: int) -> None:
-        """A step was handed to the device; nothing may be read from the device here."""
+        """A step was handed to the device. Do not read from the device here: it would wait."""
 
     def on_log(self, row: dict[str, Any]) -> None:
         """A line was written to ``metrics.jsonl``."""
@@ -35,14 +35,14 @@ class Observer:
         Args:
             step: The step.
             picture: uint8 ``(C, H, W)`` of 1, 3 or 4 channels, on the CPU.
-            layout: How it is laid out, for :func:`ganzoo.media.images.split_picture`.
+            layout: Its layout, for :func:`ganzoo.media.images.split_picture`.
         """
 
     def on_scores(self, rows: list[ScoreRow]) -> None:
-        """The snapshot of a step was judged; see ``scores.jsonl``."""
+        """The snapshot of a step was scored; the rows are also in ``scores.jsonl``."""
 
     def on_progress(self, what: str, done: int, total: int) -> None:
-        """Some long work that is no step, such as reading the data, is so far."""
+        """Long work other than steps, such as reading the data, has done ``done`` of ``total``."""
 
     def on_warning(self, message: str) -> None:
-        """Something is worth a person's attention."""
+        """Something deserves a person's attention."""

@@ -1,65 +1,127 @@
-"""Checks that refuse options and data on which a run could not train."""
+"""Checks that refuse a training before it starts: options, data and memory that do not fit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import torch
+from torch import Tensor, nn
 
-from ganzoo.config import TrainOptions
-from ganzoo.errors import InputError
+from ganzoo.compute import memory
+from ganzoo.errors import InputError, name_errors
+from ganzoo.models.size_check import build_on_meta
 
 if TYPE_CHECKING:
-    from ganzoo.protocols.augmentation import Augmentation
-    from ganzoo.protocols.dataset import DataSpec, Samples
+    from ganzoo.protocols.dataset import Samples
+    from ganzoo.training.setup import TrainingSetup
+
+COPIES = 10
+"""How often the memory of one network is needed: two networks, gradients, moments, the average."""
 
 
-def _check_shares(batch_size: int, world: int) -> None:
-    if batch_size % world:
+def check_preconditions(setup: TrainingSetup, samples: Samples) -> None:
+    """Check everything that can be checked before the networks are built.
+
+    Raises:
+        InputError: the options contradict each other, the data do not fit the components, or the
+            machine has too little memory.
+    """
+    check_memory(setup)  # first, because architectures name the options that do not fit the data
+    check_options(setup)
+    check_augmentations(setup)
+    if setup.conditional:
+        check_classes(require_labels(samples), setup)
+
+
+def check_options(setup: TrainingSetup) -> None:
+    """Check that options fit each other, the device and the number of processes.
+
+    Raises:
+        InputError: they do not.
+    """
+    options, world = setup.options, setup.team.world
+    if options.batch_size % world:
         raise InputError(
             f"train.batch_size must be a multiple of the {world} processes, which share each "
-            f"batch; it is {batch_size}"
+            f"batch; it is {options.batch_size}"
         )
-
-
-def _check_options(options: TrainOptions, device: torch.device) -> None:
     if options.precision == "fp16" and options.optimizer != "adam":
         raise InputError(
-            "train.precision=fp16 leaves updates out that overflow, which train.optimizer="
+            "train.precision=fp16 skips updates that overflow, which train.optimizer="
             f"{options.optimizer} cannot do by itself; choose bf16, or train.optimizer=adam"
         )
-    if options.cuda_graphs and not (options.compile and device.type == "cuda"):
-        raise InputError("train.cuda_graphs is of networks that are compiled for a GPU: --compile")
+    if options.cuda_graphs and not (options.compile and setup.device.type == "cuda"):
+        raise InputError("train.cuda_graphs needs networks compiled for a GPU: add --compile")
 
 
-def _check_labels(samples: Samples) -> None:
+def check_augmentations(setup: TrainingSetup) -> None:
+    """Check that every augmentation serves samples of this kind.
+
+    Raises:
+        InputError: one does not.
+    """
+    data = setup.data
+    for name, augmentation in setup.augmentations.items():
+        if not augmentation.fits(data):
+            kind = "images" if data.is_image else "vectors"
+            raise InputError(
+                f"the augmentation '{name}' does not fit these samples, {kind} of "
+                f"{data.size_in_words}; remove it from train.augment"
+            )
+
+
+def require_labels(samples: Samples) -> Tensor:
+    """Return the labels of the samples, ``(N,)``.
+
+    Raises:
+        InputError: they have none.
+    """
     if samples.labels is None or not samples.spec.classes:
         raise InputError(
             "the architecture needs the class of each sample, and these data have no labels; "
             "give data with classes, such as a folder with a folder for each"
         )
+    return samples.labels
 
 
-def _check_augmentations(augmentations: Mapping[str, Augmentation], data: DataSpec) -> None:
-    for name, augmentation in augmentations.items():
-        if not augmentation.fits(data):
-            what = "images" if data.is_image else "vectors"
-            raise InputError(
-                f"the augmentation '{name}' does not fit these samples, {what} of "
-                f"{data.size_in_words}; leave it out of train.augment"
-            )
+def check_classes(labels: Tensor, setup: TrainingSetup) -> None:
+    """Check that an architecture that translates finds samples of each class for every batch.
 
+    Args:
+        labels: Class of each sample ``(N,)``.
+        setup: The training; other architectures pass.
 
-def _check_balance(samples: Samples, options: TrainOptions, world: int) -> None:
-    data = samples.spec
-    if data.classes < 2:
+    Raises:
+        InputError: there is one class, or an empty one, or a batch cannot be balanced.
+    """
+    if not setup.architecture.takes_images:
+        return
+    classes, world = setup.classes, setup.team.world
+    if classes < 2:
         raise InputError("the architecture translates between classes, and these data have one")
-    if empty := set(range(data.classes)) - set(samples.labels.unique().tolist()):
+    if empty := set(range(classes)) - set(labels.unique().tolist()):
         raise InputError(f"there are no samples of class {min(empty)} to translate from or to")
-    if options.batch_size % (data.classes * world):
+    if setup.options.batch_size % (classes * world):
         shared = f" times the {world} processes" if world > 1 else ""
         raise InputError(
-            f"train.batch_size must be a multiple of the {data.classes} classes{shared}, as each "
-            f"batch holds as many samples of each; it is {options.batch_size}"
+            f"train.batch_size must be a multiple of the {classes} classes{shared}, because each "
+            f"batch holds equally many samples of each; it is {setup.options.batch_size}"
         )
+
+
+def check_memory(setup: TrainingSetup) -> None:
+    """Check that the networks and a batch fit into memory, before any of it is taken.
+
+    Raises:
+        InputError: they are too large.
+    """
+    architecture, data = setup.architecture, setup.data
+    independent = setup.loss.independent_samples
+    for build in (
+        lambda: architecture.generator(data),
+        lambda: architecture.discriminator(data, independent_samples=independent),
+        lambda: architecture.history(data) or nn.Identity(),
+    ):
+        with name_errors(f"architecture '{setup.architecture_name}'"):
+            build_on_meta(build, memory.limit() // COPIES)
+    numbers = data.size + getattr(architecture, "z_dim", data.size)
+    memory.require(4 * setup.options.batch_size * numbers, "a batch")

@@ -1,36 +1,41 @@
-"""What is doubtful about a combination, said before the first step.
+"""Sanity checks that warn before the first training step.
 
-What cannot work is refused where it is found: unfit data by the architecture, an unfit
-discriminator by the loss. Here is what can work and seldom does. Each lint knows what components
-declare and what their networks do, and no component by name.
+A combination that cannot work is refused elsewhere: unfit data by the architecture, an unfit
+discriminator by the loss. These checks find combinations that can work but seldom do. They look at
+what components declare and what their networks do, never at names.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from ganzoo.compute.seeding import preserve_rng_state
-from ganzoo.protocols.architecture import GeneratorInput
 from ganzoo.protocols.loss import mixes_batch
+from ganzoo.training.inputs import draw_picture_inputs
 
 if TYPE_CHECKING:
     from ganzoo.training.trainer import Trainer
 
+BATCH_NORM = nn.modules.batchnorm._BatchNorm
+"""The base of every batch normalisation of torch."""
 MIN_RANGE = 0.01
-"""Share of the range of uint8 that images must fill at least."""
+"""The smallest share of the uint8 range that images should fill."""
 MAX_IMAGES = 1000
-"""Images that are looked at of those that stay on the disk."""
+"""Images to check of a dataset that stays on disk."""
 LATENT_FACTOR = 1e4
-"""Latents are multiplied by this, to see whether there is a bound that samples do not leave."""
+"""Factor on latents that shows whether the generator's samples are bounded."""
+PROBES = 8
+"""Samples to generate for that."""
 
 
 def slope_bounded_twice(trainer: Trainer) -> Iterator[str]:
-    """Spectral normalisation under a gradient penalty or under clipping bounds a slope twice."""
+    """Warn if spectral normalisation is combined with a gradient penalty or clipping."""
     if trainer.architecture.bounds_slope and trainer.loss.bounds_slope:
         yield (
             "the discriminator's slope is bounded twice, by the architecture's normalisation and "
@@ -39,25 +44,25 @@ def slope_bounded_twice(trainer: Trainer) -> Iterator[str]:
 
 
 def fp16_on_a_cpu(trainer: Trainer) -> Iterator[str]:
-    """Processors compute in fp16 more slowly than in fp32, if at all."""
+    """Warn of fp16 on a CPU, which computes fp16 more slowly than fp32."""
     if trainer.half is torch.float16 and trainer.device.type == "cpu":
-        yield "fp16 is far slower than fp32 on a CPU, where nothing is made for it; choose bf16"
+        yield "fp16 is far slower than fp32 on a CPU; choose bf16"
 
 
 def generator_out_of_range(trainer: Trainer) -> Iterator[str]:
-    """Images lie in [-1, 1]; a generator that cannot go there, or goes beyond, does not fit."""
+    """Warn if the generator's range is not that of the data: [-1, 1] for images."""
     data, generator = trainer.samples.spec, copy.deepcopy(trainer.state.generator)
     with torch.no_grad():
-        quiet = trainer.picture_inputs()
-        quiet = next(quiet.parts(8, trainer.device))
-        loud = GeneratorInput(quiet.given * LATENT_FACTOR, quiet.labels, quiet.source_labels)
-        lowest, highest = loud.through(generator).float().aminmax()
+        inputs = draw_picture_inputs(trainer.setup, trainer.loader)
+        probe = next(inputs.parts(PROBES, trainer.device))
+        extreme = replace(probe, given=probe.given * LATENT_FACTOR)
+        lowest, highest = extreme.through(generator).float().aminmax()
     reach = float(trainer.samples.batch(torch.arange(min(1000, len(trainer.samples)))).abs().max())
     bound = float(torch.maximum(-lowest, highest))
     if data.is_image and bound > 1:
         yield (
-            f"the generator makes images beyond [-1, 1], to {bound:.3g}, which no image of the "
-            "data has; let it end in tanh"
+            f"the generator's images exceed [-1, 1], up to {bound:.3g}, and those of the data do "
+            "not; let it end in tanh"
         )
     elif data.is_image and lowest >= 0:
         yield (
@@ -66,18 +71,18 @@ def generator_out_of_range(trainer: Trainer) -> Iterator[str]:
         )
     elif not data.is_image and bound <= 1 < reach:
         yield (
-            f"the generator's samples stay within {bound:.3g}, and the data go to {reach:.3g}; "
+            f"the generator's samples stay within {bound:.3g}, and the data reach {reach:.3g}; "
             "for vectors it should end in a linear layer"
         )
 
 
 def data_out_of_range(trainer: Trainer) -> Iterator[str]:
-    """Images that fill a sliver of 0 to 255 were probably scaled on the way in."""
+    """Warn if images fill a sliver of 0 to 255: they were probably scaled before."""
     samples = trainer.samples
     if not samples.spec.is_image:
         return
     stored = samples.stored
-    if samples.streamed:  # to read all would take as long as an epoch
+    if samples.streamed:  # reading all of them would take as long as an epoch
         few = min(MAX_IMAGES, len(samples))
         stored = samples.select(torch.arange(few) * len(samples) // few)
     lowest, highest = stored.aminmax()
@@ -89,12 +94,12 @@ def data_out_of_range(trainer: Trainer) -> Iterator[str]:
 
 
 def batch_of_one(trainer: Trainer) -> Iterator[str]:
-    """Statistics over a batch of one are those of the sample itself."""
+    """Warn if a network normalises over a batch of one sample."""
     if trainer.options.batch_size > 1:
         return
     networks = {"generator": trainer.state.generator, "discriminator": trainer.state.discriminator}
     for word, network in networks.items():
-        if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
+        if any(isinstance(module, BATCH_NORM) for module in network.modules()):
             yield (
                 f"the {word} normalises over its batch, and train.batch_size is 1; "
                 "raise it, or choose another normalisation"
@@ -102,7 +107,7 @@ def batch_of_one(trainer: Trainer) -> Iterator[str]:
 
 
 def batch_beyond_data(trainer: Trainer) -> Iterator[str]:
-    """A batch that exceeds the data holds samples more than once."""
+    """Warn if a batch is larger than the data."""
     count, batch_size = len(trainer.samples), trainer.options.batch_size
     if batch_size > count:
         yield (
@@ -112,28 +117,28 @@ def batch_beyond_data(trainer: Trainer) -> Iterator[str]:
 
 
 def class_without_samples(trainer: Trainer) -> Iterator[str]:
-    """A conditional generator makes samples of each class, of one that it never met too."""
+    """Warn if a conditional generator never meets one of its classes."""
     classes, labels = trainer.samples.spec.classes, trainer.samples.labels
     if not trainer.conditional or classes is None or labels is None:
         return
     if missing := sorted(set(range(classes)) - set(labels.unique().tolist())):
         yield (
             f"{len(missing)} of the {classes} classes have no samples, such as class {missing[0]}: "
-            "what the generator makes of them means nothing"
+            "the generator's samples of these classes mean nothing"
         )
 
 
 def penalty_on_mixed_batch(trainer: Trainer) -> Iterator[str]:
-    """Where a batch is mixed, the slope at one sample is partly that of the others."""
+    """Warn if a penalty on each sample's slope meets a discriminator that mixes its batch."""
     loss = trainer.loss
     if loss.independent_samples or not (loss.second_order and loss.bounds_slope):
-        return  # refused before, or nothing to doubt
+        return  # already refused, or harmless
     discriminator, data = trainer.state.discriminator, trainer.samples.spec
     if mixes_batch(discriminator, data, conditional=trainer.conditional):
         yield (
-            "the loss penalises the slope at each sample, and the discriminator mixes its batch, "
-            "by batch normalisation for one; a loss that declares independent_samples has it built "
-            "without"
+            "the loss penalises the slope at each sample, and the discriminator mixes the samples "
+            "of a batch, as batch normalisation does; if the loss declares independent_samples, "
+            "the discriminator is built without"
         )
 
 
@@ -150,6 +155,27 @@ sanity_checks: tuple[Callable[[Trainer], Iterator[str]], ...] = (
 
 
 def warnings_before_start(trainer: Trainer) -> list[str]:
-    """Say what is doubtful about a run that is about to begin, a line each."""
+    """Return the warnings about a training that is about to start, one line each."""
     with preserve_rng_state():
-        return [message for lint in sanity_checks for message in lint(trainer)]
+        found = [message for check in sanity_checks for message in check(trainer)]
+    return [*found, *describe_unsynced_batch_norm(trainer)]
+
+
+def describe_unsynced_batch_norm(trainer: Trainer) -> list[str]:
+    """Return a warning if networks normalise over each process's share of a batch."""
+    networks = {"generator": trainer.state.generator, "discriminator": trainer.state.discriminator}
+    unsynced = [
+        word
+        for word, network in networks.items()
+        if any(
+            isinstance(module, BATCH_NORM) and not isinstance(module, nn.SyncBatchNorm)
+            for module in network.modules()
+        )
+    ]
+    if trainer.team.world == 1 or not unsynced:
+        return []
+    share = trainer.options.batch_size // trainer.team.world
+    return [
+        f"batch normalisation of the {' and the '.join(unsynced)} is over the {share} samples of "
+        "each process, not over the whole batch: torch has no other here"
+    ]

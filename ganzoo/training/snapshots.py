@@ -1,7 +1,7 @@
-"""Scores of a training's snapshots: every one is kept, and the best model beside the last.
+"""Scores of snapshots during training. All scores are kept, and the best model beside the last.
 
-A snapshot is the averaged generator at a step. It is judged by few samples, which is enough to
-tell snapshots apart and too little for a figure to publish.
+A snapshot is the averaged generator at a step. It is scored with few samples, which is enough to
+tell snapshots apart, but not for a number to publish.
 """
 
 from __future__ import annotations
@@ -30,15 +30,19 @@ if TYPE_CHECKING:
     from ganzoo.training.trainer import Trainer
 
 SEED = 0
-"""Of the fakes: that of ``ganzoo eval``, which so finds the same scores at the same counts."""
+"""Seed of the fakes: the default of ``ganzoo eval``, for the same scores at the same counts."""
 
 
 class Snapshots:
-    """Judges the snapshots of one training.
+    """Scores the snapshots of one run.
+
+    Args:
+        config: The run's configuration.
+        trainer: The training that the snapshots are of.
 
     Raises:
-        InputError: a metric's name is wrong, or it cannot judge the data.
-        GanzooError: an extractor's weights cannot be had.
+        InputError: a metric's name is wrong, or the metric does not suit the data.
+        GanzooError: weights of a feature extractor are missing.
     """
 
     def __init__(self, config: RunConfig, trainer: Trainer) -> None:
@@ -56,16 +60,16 @@ class Snapshots:
         )
 
     def is_due(self, step: int) -> bool:
-        """Tell whether the snapshot of a step is judged; that of the last step always is."""
+        """Tell whether to score the snapshot of a step; that of the last step always is."""
         return step > 0 and (
             step % self.config.train.eval_every == 0 or step == self.config.train.steps
         )
 
     def score(self, run: Run) -> list[ScoreRow]:
-        """Judge the present snapshot, keep its scores and, if it is the best so far, its model.
+        """Score the present snapshot, write the scores and, for the best so far, its model.
 
-        Of several processes each draws and looks at its share, and the first one keeps.
-        The sample picture of the step must have been written.
+        Each process draws and scores its share, and the first one writes. The sample picture of
+        the step must exist.
 
         Raises:
             Diverged: a sample is not finite.
@@ -98,5 +102,5 @@ class Snapshots:
 
 
 def _sort_key(rows: list[ScoreRow]) -> tuple[float, ...]:
-    """Order snapshots by the first number; by the next ones where those before are equal."""
+    """Return the key by which snapshots are ordered: the first score, then the next ones."""
     return tuple(row.sign * row.value for row in rows)

@@ -1,4 +1,4 @@
-"""What a run may start from: the networks of a model, of which the run keeps a copy."""
+"""Warm starts: a run may start from a trained model, and keeps a copy of its weights."""
 
 from __future__ import annotations
 
@@ -17,15 +17,10 @@ from ganzoo.models.size_check import build_on_meta
 from ganzoo.registry import ARCHITECTURE, DATASET, LOSS
 from ganzoo.resolve import resolve
 from ganzoo.runs.file_names import CONFIG_FILE, DISCRIMINATOR_FILE, GENERATOR_FILE
-from ganzoo.storage.files import (
-    atomic_folder,
-    atomic_path,
-    flatten,
-    load_tensors,
-    regular_size,
-    sha256,
-)
+from ganzoo.storage.files import atomic_folder, atomic_path, regular_size, sha256
+from ganzoo.storage.json_files import flatten
 from ganzoo.storage.paths import is_absolute
+from ganzoo.storage.tensors import load_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -37,84 +32,84 @@ if TYPE_CHECKING:
     from ganzoo.runs.folder import Run
 
 COPIED_FILES = (CONFIG_FILE, GENERATOR_FILE, DISCRIMINATOR_FILE)
-"""Files of a model that a run keeps."""
+"""Files of a model that a run copies."""
 MAX_NAMED = 3
-"""Tensors, at most, that are named of those that do not fit."""
+"""The most tensors that a message names."""
 
 
 @dataclass(frozen=True)
 class StartingWeights:
-    """The networks that a run starts from: a model's averaged generator and its discriminator."""
+    """The weights that a run starts from: a model's averaged generator and its discriminator."""
 
     origin: InitialModel
-    """What the run's configuration says of it."""
+    """The model, as the run's configuration describes it."""
     config: ModelConfig
     generator: Mapping[str, Tensor]
     discriminator: Mapping[str, Tensor]
     source: ModelFolder | None = None
-    """The model's own files; None where the run has its copy of them."""
+    """The model's own files; None if the weights come from the run's copy."""
 
     @classmethod
     def load(cls, model: str | Path | Run, revision: str | None = None) -> StartingWeights:
-        """Read the networks of what :func:`ganzoo.load` takes.
+        """Load the weights of a trained model.
+
+        Args:
+            model: A model in any form that :func:`ganzoo.load` takes.
+            revision: Revision on the Hub.
 
         Raises:
-            InputError: there is no model there, or its files do not fit each other.
+            InputError: there is no such model, or its files do not fit each other.
             ganzoo.errors.PluginError: a package that gave one of its components is not installed.
             GanzooError: the Hub cannot be reached, or refuses.
         """
-        found = load(model, revision)
-        folder = found.folder
-        about = InitialModel(
+        loaded = load(model, revision)
+        folder = loaded.folder
+        assert folder is not None, "a loaded model has a folder"
+        origin = InitialModel(
             name=folder.short_name,
             revision=folder.revision,
-            step=found.config.step,
+            step=loaded.config.step,
             generator_sha256=folder.records[GENERATOR_FILE].sha256,
             discriminator_sha256=folder.records[DISCRIMINATOR_FILE].sha256,
         )
-        networks = found.generator.state_dict(), found.discriminator.state_dict()
-        return cls(about, found.config, *networks, folder)
+        generator, discriminator = loaded.generator.state_dict(), loaded.discriminator.state_dict()
+        return cls(origin, loaded.config, generator, discriminator, folder)
 
     @classmethod
-    def load_copy(cls, folder: Path, about: InitialModel) -> StartingWeights:
-        """Read the copy that a run has of the networks it started from.
+    def load_copy(cls, folder: Path, origin: InitialModel) -> StartingWeights:
+        """Load a run's own copy of the weights that it started from.
+
+        Args:
+            folder: Folder of the copy.
+            origin: The model, as the run's configuration describes it.
 
         Raises:
-            InputError: it is missing, or another one.
+            InputError: the copy is missing, or was changed.
         """
-        networks = []
-        for name, known in (
-            (GENERATOR_FILE, about.generator_sha256),
-            (DISCRIMINATOR_FILE, about.discriminator_sha256),
-        ):
-            path = folder / name
-            regular_size(path)
-            if sha256(path) != known:
-                raise InputError(
-                    f"{path} is not what the run started from: it was changed or damaged; put it "
-                    "back, or train a new run"
-                )
-            networks.append(load_tensors(path))
-        return cls(about, read_config(folder / CONFIG_FILE, ModelConfig), *networks)
+        generator = _load_unchanged(folder / GENERATOR_FILE, origin.generator_sha256)
+        discriminator = _load_unchanged(folder / DISCRIMINATOR_FILE, origin.discriminator_sha256)
+        config = read_config(folder / CONFIG_FILE, ModelConfig)
+        return cls(origin, config, generator, discriminator)
 
     def save_copy(self, folder: Path) -> None:
-        """Copy the model's files to a run, whole or not at all.
+        """Copy the model's files to a folder of a run, all or none.
 
         Raises:
-            InputError: they are not what they were when they were read.
+            InputError: they have changed since they were loaded.
         """
+        assert self.source is not None, "a run's own copy is not copied again"
         with atomic_folder(folder) as beside:
             for name in COPIED_FILES:
                 with atomic_path(beside / name) as path:
                     shutil.copyfile(self.source.file(name), path)
                     if sha256(path) != self.source.records[name].sha256:
                         raise InputError(
-                            f"{self.origin.name} was changed in that moment: try again"
+                            f"{self.origin.name} was changed while it was copied: try again"
                         )
 
     @staticmethod
     def is_copy(folder: Path) -> bool:
-        """Tell whether a folder holds nothing but what :meth:`save_copy` puts there."""
+        """Tell whether a folder holds exactly what :meth:`save_copy` writes."""
         return folder.is_dir() and {path.name for path in folder.iterdir()} == set(COPIED_FILES)
 
     def resolve(
@@ -125,48 +120,54 @@ class StartingWeights:
         settings: Mapping[str, Any] | None = None,
         trackers: Iterable[str] = (),
     ) -> RunConfig:
-        """Turn names and overrides into the configuration of a run that starts from the model.
+        """Resolve names and overrides to the configuration of a run that starts from the model.
 
-        The arguments are those of :func:`ganzoo.resolve.resolve`. Components that are not given are
-        the model's, options of components that are the model's are its own, and images get its
-        size and channels. How it is trained is the loss's recipe and the defaults.
+        The arguments are those of :func:`ganzoo.resolve.resolve`. Components that you do not name
+        are the model's, with its options, and images get its size and channels. Training options
+        are not inherited: the loss's recipe and the defaults apply.
 
         Raises:
             InputError: a name, an option or a value is wrong, or the model's data are not here.
         """
-        names: list[str] = []
+        own = self.config
         settings = dict(settings or {})
-        for given, prefix, kind, mine in (
-            (architecture, "arch", ARCHITECTURE, self.config.architecture),
-            (loss, "loss", LOSS, self.config.loss),
-            (data, "data", DATASET, self.config.data),
+        for name, prefix, kind, choice in (
+            (architecture, "arch", ARCHITECTURE, own.architecture),
+            (loss, "loss", LOSS, own.loss),
+            (data, "data", DATASET, own.data),
         ):
-            names.append(given or f"{mine.package}:{mine.name}")
-            if _is_same_component(given, kind, mine):
-                own = {f"{prefix}.{name}": value for name, value in mine.options.items()}
-                settings = {**own, **settings}
+            if _is_same_component(name, kind, choice):
+                inherited = {f"{prefix}.{key}": value for key, value in choice.options.items()}
+                settings = {**inherited, **settings}
         if data is None:
             _refuse_paths(settings)
-        config = resolve(*names, settings, trackers, like=self.config.spec)
+        config = resolve(
+            architecture or own.architecture.qualified,
+            loss or own.loss.qualified,
+            data or own.data.qualified,
+            settings,
+            trackers,
+            like=own.spec,
+        )
         return config.model_copy(update={"init": self.origin})
 
     def require_fit(self, config: RunConfig, data: DataSpec | None = None) -> None:
-        """Refuse a run whose networks are not the model's.
+        """Refuse a run whose networks differ from the model's.
 
         Args:
-            config: The run.
-            data: What its samples are; if they were not read, the rest is compared alone.
+            config: The run's configuration.
+            data: The kind of its samples; None if they were not read, and are not compared.
 
         Raises:
-            InputError: they differ; the message lists in what.
+            InputError: the networks differ; the message lists the differences.
         """
         architecture = config.architecture.build(ARCHITECTURE)
-        found = [*self._option_changes(config, architecture), *self._sample_changes(config, data)]
-        if data is not None and not found:
-            found = self._tensor_changes(config, architecture, data)
-        if found:
+        changes = [*self._option_changes(config, architecture), *self._sample_changes(data)]
+        if data is not None and not changes:
+            changes = self._tensor_changes(config, architecture, data)
+        if changes:
             raise InputError(
-                f"{self.origin.name} does not fit this run: {'; '.join(found)}\n"
+                f"{self.origin.name} does not fit this run: {'; '.join(changes)}\n"
                 "leave out what the model decides, or train without --init"
             )
 
@@ -174,16 +175,17 @@ class StartingWeights:
         ours, theirs = self.config.architecture, config.architecture
         if (ours.package, ours.name) != (theirs.package, theirs.name):
             return [f"architecture: {ours.name} -> {theirs.name}"]
-        # As they are set in the installed version, which may have options that were not there.
+        # Built by the installed version, which may have options that the model does not know.
         before = flatten(ours.build(ARCHITECTURE).model_dump(mode="json"), "arch")
         after = flatten(architecture.model_dump(mode="json"), "arch")
         return _list_changes(before, after)
 
-    def _sample_changes(self, config: RunConfig, data: DataSpec | None) -> list[str]:
+    def _sample_changes(self, data: DataSpec | None) -> list[str]:
         if data is None:
             return []
         ours = self.config.spec
-        before, after = {"samples": ours.size_in_words}, {"samples": data.size_in_words}
+        before: dict[str, Any] = {"samples": ours.size_in_words}
+        after: dict[str, Any] = {"samples": data.size_in_words}
         if self.config.architecture.build(ARCHITECTURE).takes_labels(ours):
             before, after = {**before, "classes": ours.classes}, {**after, "classes": data.classes}
         return _list_changes(before, after)
@@ -214,18 +216,22 @@ class StartingWeights:
 
 
 def _is_same_component(given: str | None, kind: registry.Kind, mine: ComponentChoice) -> bool:
-    """Tell whether a component is the model's, and so gets its options."""
+    """Tell whether a component is the model's own, whose options the run inherits.
+
+    Raises:
+        ganzoo.errors.PluginError: the model's own is not installed, and no other is named.
+    """
     if given is None:
         registry.find_in_package(kind, mine.name, mine.package, mine.version)
         return True
-    if kind is DATASET:  # whose data may lie elsewhere, and are asked for by more than a name
+    if kind is DATASET:  # the same name may stand for other data, such as another folder
         return False
     entry = registry.find(kind, given)
     return (entry.package, entry.name) == (mine.package, mine.name)
 
 
 def _refuse_paths(settings: Mapping[str, Any]) -> None:
-    """Refuse the data of a model that were somebody else's files."""
+    """Refuse to inherit data that are files on another machine."""
     for key, value in settings.items():
         if not key.startswith("data.") or not isinstance(value, str):
             continue
@@ -233,8 +239,23 @@ def _refuse_paths(settings: Mapping[str, Any]) -> None:
             raise InputError(f"the model was trained on {value}, which is not here: give --data")
 
 
+def _load_unchanged(path: Path, known_sha256: str) -> dict[str, Tensor]:
+    """Load the tensors of a file.
+
+    Raises:
+        InputError: it is missing, or its SHA-256 is another one.
+    """
+    regular_size(path)
+    if sha256(path) != known_sha256:
+        raise InputError(
+            f"{path} is not what the run started from: it was changed or damaged; put it back, or "
+            "train a new run"
+        )
+    return load_tensors(path)
+
+
 def _list_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Say what differs, one ``key: this -> that`` an item."""
+    """List the differences, as ``key: this -> that``."""
     return [
         f"{key}: {before.get(key, 'none')} -> {after.get(key, 'none')}"
         for key in {**before, **after}
@@ -243,6 +264,7 @@ def _list_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[s
 
 
 def _describe_tensors(word: str, tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Return the type and shape of each tensor, by its name behind that of the network."""
     return {
         f"{word}.{name}": f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
         for name, tensor in tensors.items()

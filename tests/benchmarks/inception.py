@@ -29,6 +29,7 @@ from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from
 import ganzoo
 from evaluation import STANDARD
 from ganzoo.evaluation.features import Extractors
+from ganzoo.media.images import to_uint8
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo_zoo.apps.bench.clocks import clock_for
 from measuring import Turns, column, conditions, in_words, ratio, spread, table
@@ -130,7 +131,7 @@ def fids(options: argparse.Namespace, weights: Path, folder: Path) -> dict[str, 
     """Judge the same fakes by both, and by ganzoo once more."""
     count, device = options.samples, torch.device(options.device)
     model = trained("dcgan", options.image_size, folder, images=count)
-    fakes, reals = Listed(model.sample_stored(count)), Listed(images_of(model))
+    fakes, reals = Listed(to_uint8(model.sample(count))), Listed(images_of(model))
     caches = {arm: folder / arm for arm in ARMS[1:]}
     found: dict[str, float] = {}
 

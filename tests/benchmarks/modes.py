@@ -21,7 +21,7 @@ from typing import Any
 
 import ganzoo
 from ganzoo.media import images
-from ganzoo.storage.files import append_line
+from ganzoo.storage.json_files import append_line
 
 SETS = ("ring", "grid")
 SAMPLES = 2500
@@ -110,7 +110,7 @@ def _train(name: str, data: str, seed: int, steps: int, rows: Path) -> None:
     )
     seconds = time.perf_counter() - began
     found = ganzoo.evaluate(run, ["modes"], samples=SAMPLES, device="cpu")
-    points = ganzoo.load(run).sample_stored(SAMPLES)
+    points = ganzoo.load(run).sample(SAMPLES)
     centres = ganzoo.open_dataset(data).spec.modes
     tile = images.scatter(points, centres, side=SIDE)
     images.save_png(tile, rows.parent / f"{name}-{data}-{seed}.png", {})

@@ -39,6 +39,7 @@ from floor import Floor, TranslationFloor
 from ganzoo.compute.devices import HALF_TYPES
 from ganzoo.compute.seeding import derive_seed, make_rng
 from ganzoo.config import RunConfig, TrainOptions
+from ganzoo.nn import fuse
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.registry import ARCHITECTURE
 from ganzoo.resolve import parse_settings, resolve
@@ -214,8 +215,10 @@ def tuned_loop(config: RunConfig, trainer: Trainer) -> Floor:
     architecture = config.architecture.build(ARCHITECTURE)
     spec = trainer.samples.spec
     pair = (
-        architecture.generator(spec),
-        architecture.discriminator(spec, independent_samples=trainer.loss.independent_samples),
+        fuse(architecture.generator(spec)),
+        fuse(
+            architecture.discriminator(spec, independent_samples=trainer.loss.independent_samples)
+        ),
     )
     kind = TranslationFloor if architecture.takes_images else Floor
     return kind(

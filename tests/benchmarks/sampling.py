@@ -2,7 +2,7 @@
 
     python tests/benchmarks/sampling.py dcgan --samples 1024
 
-trains a model for a moment, loads it, and draws with :meth:`ganzoo.Model.sample_stored`, in turns
+trains a model for a moment, loads it, and draws with :meth:`ganzoo.Model.generate`, in turns
 with a loop as scripts have it: the network of ``plain/`` with the model's weights, in evaluation
 mode and memory as it comes, under ``torch.no_grad()``. Both give uint8 images, which must be the
 same for the same latents, but for one level where rounding falls otherwise.
@@ -72,14 +72,17 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         for start in range(0, count, BATCH):
             yield torch.randn(min(BATCH, count - start), z_dim, device=device)
 
-    ours = model.sample_stored(count, seed=0)
-    theirs = drawn_plainly(plain, model.latents(count, 0).to(device).split(BATCH))
+    def stored() -> Tensor:
+        return model.generate(model.inputs.draw(count, seed=0), stored=True)
+
+    ours = stored()
+    theirs = drawn_plainly(plain, model.inputs.latents(count, 0).to(device).split(BATCH))
     levels = (ours.int() - theirs.int()).abs()
     assert levels.max() <= 1, f"other images, by up to {levels.max()} levels"
     turns = Turns(
         {
             "plain": lambda: drawn_plainly(plain, latents()),
-            "ganzoo": lambda: model.sample_stored(count, seed=0),
+            "ganzoo": stored,
         },
         rounds=options.rounds,
         clock=clock,

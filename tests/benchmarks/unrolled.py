@@ -20,10 +20,11 @@ import torch
 
 from ganzoo import SampleSet, registry
 from ganzoo.media import images
-from ganzoo.models.model import generate_stored
+from ganzoo.models.generation import generate
 from ganzoo.protocols.dataset import Samples
 from ganzoo.resolve import resolve
-from ganzoo.storage.files import append_line
+from ganzoo.storage.json_files import append_line
+from ganzoo.training.inputs import draw_picture_inputs
 from ganzoo.training.prepare import build_trainer
 
 EVERY = 500
@@ -69,7 +70,8 @@ def _train(unrolled: int, seed: int, steps: int, rows: Path) -> None:
     for step in range(1, steps + 1):
         trainer.step()
         if step % EVERY == 0:
-            fakes = generate_stored(trainer.state.generator, trainer.picture_inputs(), data.spec)
+            inputs = draw_picture_inputs(trainer.setup, trainer.loader)
+            fakes = generate(trainer.state.generator, inputs, data.spec, stored=True)
             _tile(rows.parent, unrolled, seed, step, fakes, data)
             sets = (SampleSet(Samples(data.spec, fakes), None), SampleSet(data, None))
             scores = {score.name: score.value for score in judge.evaluate(*sets)}

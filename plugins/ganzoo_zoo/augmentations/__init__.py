@@ -1,1 +1,1 @@
-"""Augmentations of what the discriminator sees."""
+"""Augmentations of the reals and fakes that the discriminator sees."""

@@ -1,7 +1,7 @@
-"""DiffAugment: what the discriminator sees is changed in colour, moved and cut out at random.
+"""DiffAugment: random changes of colour, translations and cutouts of the discriminator's input.
 
-Zhao et al. 2020, arXiv:2006.10738. Whatever comes into an image or is taken out of it is 0, which
-is mid-grey in [-1, 1], and half transparent in a fourth channel.
+Zhao et al. 2020, arXiv:2006.10738. Pixels that enter an image or are cut out of it are 0, which is
+mid-grey in [-1, 1], and half transparent in a fourth channel.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 COLOURS = 3
-"""Channels of an image that are colours, at most; a fourth one is transparency."""
+"""Colour channels of an image, at most; a fourth channel is transparency."""
 DIFFAUGMENT = "Zhao et al. 2020, arXiv:2006.10738"
 
 
 class Color(Augmentation):
-    r"""Brightness, saturation and contrast, drawn for each image, in this order.
+    r"""Random brightness, saturation and contrast of each image, in this order.
 
     .. math::
         x \leftarrow x + b, \quad
@@ -29,8 +29,8 @@ class Color(Augmentation):
         x \leftarrow \bar{x} + c \, (x - \bar{x})
 
     with the mean over the channels of a pixel, and over the image. Zhao et al. 2020, section 3,
-    with the strengths of the published settings. Nothing is clipped, so that colours may leave
-    [-1, 1]. Saturation does nothing to grey images, and transparency is left as it is.
+    with the strengths of the published settings. Nothing is clipped, so colours may leave [-1, 1].
+    Saturation does not change grey images. Transparency stays as it is.
     """
 
     paper = DIFFAUGMENT
@@ -39,20 +39,20 @@ class Color(Augmentation):
         default=0.5,
         ge=0,
         le=2,
-        description="Largest shift of brightness, where images lie in [-1, 1].",
+        description="Largest shift of brightness, for images in [-1, 1].",
     )
     saturation: float = Field(
         default=1.0,
         ge=0,
         le=1,
-        description="Largest change of the factor of saturation, which is 1.",
+        description="Largest change of the saturation factor from 1.",
     )
     contrast: float = Field(
-        default=0.5, ge=0, le=1, description="Largest change of the factor of contrast, which is 1."
+        default=0.5, ge=0, le=1, description="Largest change of the contrast factor from 1."
     )
 
     def augment(self, samples: Tensor) -> Tensor:
-        """Return images ``(N, C, H, W)`` with other colours."""
+        """Change the colours of images ``(N, C, H, W)``."""
         import torch
 
         colours, transparency = samples[:, :COLOURS], samples[:, COLOURS:]
@@ -63,7 +63,7 @@ class Color(Augmentation):
 
 
 class Translation(Augmentation):
-    """Each image moved by whole pixels, down or up and across, with 0 where nothing was.
+    """Random translation of each image by whole pixels, in both directions, padded by 0.
 
     Zhao et al. 2020, section 3: by up to an eighth of its height and of its width.
     """
@@ -74,14 +74,14 @@ class Translation(Augmentation):
         default=0.125,
         ge=0,
         le=1,
-        description="Furthest that an image moves, as a share of each side.",
+        description="Largest translation, as a share of each side.",
     )
 
     def augment(self, samples: Tensor) -> Tensor:
-        """Return images ``(N, C, H, W)`` elsewhere."""
+        """Translate images ``(N, C, H, W)``."""
         rows, rows_within = self._sources(samples, 2)
         columns, columns_within = self._sources(samples, 3)
-        # As rolled, so that no pixel has two sources, and a gradient nothing to add up.
+        # Rolled, so that each pixel is a source once, and gradients need no summation.
         pixels = rows[:, :, None] * samples.shape[3] + columns[:, None]
         rolled = samples.flatten(2).gather(
             2, pixels.flatten(1)[:, None].expand(-1, samples.shape[1], -1)
@@ -90,7 +90,7 @@ class Translation(Augmentation):
         return rolled.unflatten(2, samples.shape[2:]) * within
 
     def _sources(self, samples: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-        """Return where along a side each pixel comes from, ``(N, side)``, and if from within."""
+        """Return the source of each pixel along a side ``(N, side)``, and if it is in the image."""
         import torch
 
         side = samples.shape[dim]
@@ -101,10 +101,11 @@ class Translation(Augmentation):
 
 
 class Cutout(Augmentation):
-    """A rectangle of each image replaced by 0, in a place of its own.
+    """A rectangle of 0 at a random place in each image.
 
-    Zhao et al. 2020, section 3, after DeVries and Taylor 2017, arXiv:1708.04552: of half the
-    height and half the width, around any point of the image, so that some of it may lie outside.
+    Zhao et al. 2020, section 3, after DeVries and Taylor 2017, arXiv:1708.04552. It has half the
+    height and half the width of the image. Its centre is any point of the image, so part of it may
+    lie outside.
     """
 
     paper = DIFFAUGMENT
@@ -113,28 +114,28 @@ class Cutout(Augmentation):
         default=0.5,
         ge=0,
         le=1,
-        description="Height and width of what is cut out, as a share of each side.",
+        description="Height and width of the rectangle, as a share of each side.",
     )
 
     def augment(self, samples: Tensor) -> Tensor:
-        """Return images ``(N, C, H, W)`` with a hole."""
+        """Cut a rectangle out of each of the images ``(N, C, H, W)``."""
         rows, columns = self._cut_mask(samples, 2), self._cut_mask(samples, 3)
         return samples * ~(rows[:, None, :, None] & columns[:, None, None])
 
     def _cut_mask(self, samples: Tensor, dim: int) -> Tensor:
-        """Tell which pixels along a side are cut out, ``(N, side)``."""
+        """Return which pixels along a side are cut out, booleans ``(N, side)``."""
         import torch
 
         side = samples.shape[dim]
         length = _to_pixels(self.size, side)
-        # An even length is centred between two pixels, of which an edge is one.
+        # An even length is centred between two pixels, or at an edge of the image.
         centres = torch.randint(side + 1 - length % 2, (len(samples), 1), device=samples.device)
         places = torch.arange(side, device=samples.device) - (centres - length // 2)
         return (places >= 0) & (places < length)
 
 
 def _draw_uniform(samples: Tensor, most: float) -> Tensor:
-    """Draw a number from -most to most for each sample, ``(N, 1, 1, 1)``."""
+    """Draw a number from -most to most for each sample: ``(N, 1, 1, 1)``."""
     import torch
 
     uniform = torch.rand(len(samples), 1, 1, 1, dtype=samples.dtype, device=samples.device)
@@ -142,7 +143,7 @@ def _draw_uniform(samples: Tensor, most: float) -> Tensor:
 
 
 def _scale_about_mean(images: Tensor, factor: Tensor, dims: tuple[int, ...]) -> Tensor:
-    """Move images away from their mean over some dimensions, by a factor."""
+    """Scale images by a factor about their mean over some dimensions."""
     mean = images.mean(dims, keepdim=True)
     return mean + factor * (images - mean)
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ganzoo import DataSpec, ImageDataset, Samples
 from ganzoo.protocols.dataset import ImageSize
-from ganzoo.storage.files import load_tensors
+from ganzoo.storage.tensors import load_tensors
 
 FILE = Path(__file__).with_name("digits.safetensors")
 GREY_LEVELS = 16

@@ -23,7 +23,8 @@ import numpy as np
 
 from ganzoo.errors import InputError
 from ganzoo.storage.cache import KEY_FILE
-from ganzoo.storage.files import manifest, read_json, to_json, write_text
+from ganzoo.storage.files import manifest, write_text
+from ganzoo.storage.json_files import read_json, to_json
 
 Item = TypeVar("Item")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from sklearn.datasets import load_digits
 
-from ganzoo.storage.files import save_tensors
+from ganzoo.storage.tensors import save_tensors
 from ganzoo_zoo.data.digits import FILE
 
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from ganzoo import ImageDataset
 from ganzoo.errors import first_line
-from ganzoo.storage.files import user_path
+from ganzoo.storage.paths import user_path
 
 FLIP = "Mirror half of the images of each batch, left to right."
 

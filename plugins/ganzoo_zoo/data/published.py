@@ -15,7 +15,8 @@ from ganzoo import DataSpec, ImageDataset, Samples
 from ganzoo.compute import memory
 from ganzoo.errors import GanzooError, InputError, did_you_mean
 from ganzoo.protocols.dataset import ImageSize
-from ganzoo.storage.files import cache_folder, regular_size
+from ganzoo.storage.cache import cache_folder
+from ganzoo.storage.files import regular_size
 from ganzoo_zoo.data.files import ImageFiles
 from ganzoo_zoo.data.options import FLIP, AbsolutePath, Mirrored
 from ganzoo_zoo.data.shaping import Shaping

@@ -25,8 +25,7 @@ from ganzoo.errors import GanzooError, InputError
 from ganzoo.media.images import resize
 from ganzoo.progress import report_progress
 from ganzoo.protocols.dataset import fingerprint
-from ganzoo.storage.cache import get_or_make_folder
-from ganzoo.storage.files import cache_folder
+from ganzoo.storage.cache import cache_folder, get_or_make_folder
 from ganzoo.storage.mapped_array import MappedArray
 from ganzoo_zoo.data import decoding
 from ganzoo_zoo.data.image_source import FEW_FILES, LISTING_VERSION, ImageSource
@@ -81,7 +80,7 @@ def read_images(source: ImageSource, shaping: Shaping) -> Images:
             requested one.
         GanzooError: the images fit neither into memory nor into the cache, or a file changed.
     """
-    with distributed.current().one_first() as led:
+    with distributed.current().local_process_first() as led:
         source.find_files(verified=led)
         if not source.names:
             raise InputError(f"there are no images in {source.title}")

@@ -1,1 +1,1 @@
-"""Architectures, a folder for each family."""
+"""The architectures that come with ganzoo, a folder for each family."""

@@ -1,1 +1,1 @@
-"""Losses, a file each, computed from logits."""
+"""The losses that come with ganzoo, computed from logits."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from ganzoo import Loss, Recipe
+from typing import TYPE_CHECKING
+
+from ganzoo import Discriminator, Loss, Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Hinge(Loss):
@@ -18,10 +23,10 @@ class Hinge(Loss):
     paper = "Lim and Ye 2017, arXiv:1705.02894"
     recipe = Recipe(generator_lr=2e-4, discriminator_lr=2e-4, betas=(0.5, 0.999), n_critic=1)
 
-    def discriminator_loss(self, D, real, fake):
-        """Margins of both classes."""
+    def discriminator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Return the mean hinge loss of the reals, and that of the fakes."""
         return {"real": (1 - D(real)).relu().mean(), "fake": (1 + D(fake)).relu().mean()}
 
-    def generator_loss(self, D, real, fake):
-        """Minus the mean logit of the fakes."""
+    def generator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Return minus the mean logit of the fakes."""
         return {"adversarial": -D(fake).mean()}

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 
-from ganzoo import Loss, Recipe
+from ganzoo import Discriminator, Loss, Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class LSGAN(Loss):
-    r"""Least squares in place of cross-entropy, on the logits themselves.
+    r"""Least squares of the logits, instead of cross-entropy.
 
     .. math::
         L_D = \tfrac12 E[(D(x) - b)^2] + \tfrac12 E[(D(G(z)) - a)^2], \quad
         L_G = \tfrac12 E[(D(G(z)) - c)^2]
 
-    Mao et al. 2017, equation 2, with the 0-1 coding of equation 9 as the default. Recipe of its
-    section 4 for handwritten characters.
+    Mao et al. 2017, equation 2; the default is the 0-1 coding of equation 9. The recipe is that of
+    its section 4 for handwritten characters.
     """
 
     paper = "Mao et al. 2017, arXiv:1611.04076"
@@ -27,13 +32,13 @@ class LSGAN(Loss):
         default=1.0, description="Label c that the generator wants for fakes."
     )
 
-    def discriminator_loss(self, D, real, fake):
-        """Half the squared distance of each class to its label."""
+    def discriminator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Return half the mean squared distances of reals and fakes to their labels."""
         return {
             "real": 0.5 * (D(real) - self.real_label).square().mean(),
             "fake": 0.5 * (D(fake) - self.fake_label).square().mean(),
         }
 
-    def generator_loss(self, D, real, fake):
-        """Half the squared distance of the fakes to the generator's label."""
+    def generator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Return half the mean squared distance of the fakes to the generator's label."""
         return {"adversarial": 0.5 * (D(fake) - self.generator_label).square().mean()}

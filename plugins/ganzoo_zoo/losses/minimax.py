@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from ganzoo import Loss, Recipe
+from typing import TYPE_CHECKING
+
+from ganzoo import Discriminator, Loss, Recipe
 from ganzoo_zoo.losses.cross_entropy import cross_entropy, softplus
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Minimax(Loss):
@@ -12,18 +17,18 @@ class Minimax(Loss):
     .. math::
         \min_G \max_D E[\log D(x)] + E[\log(1 - D(G(z)))]
 
-    (equation 1). It saturates: where the discriminator is sure of a fake, the generator's
-    gradient vanishes. The paper gives no learning rates; the recipe is that of Radford et al.
-    2016 (section 4).
+    (equation 1). It saturates: where the discriminator recognises a fake, the generator's gradient
+    vanishes. The paper gives no learning rates; the recipe is that of Radford et al. 2016
+    (section 4).
     """
 
     paper = "Goodfellow et al. 2014, arXiv:1406.2661"
     recipe = Recipe(generator_lr=2e-4, discriminator_lr=2e-4, betas=(0.5, 0.999), n_critic=1)
 
-    def discriminator_loss(self, D, real, fake):
-        """Binary cross-entropy of both classes."""
+    def discriminator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Return the binary cross-entropy of reals and of fakes."""
         return cross_entropy(D, real, fake)
 
-    def generator_loss(self, D, real, fake):
-        """``-softplus(D(fake))``, which is ``log(1 - sigmoid(D(fake)))``."""
+    def generator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Return the mean of ``log(1 - sigmoid(D(fake)))``, which is ``-softplus(D(fake))``."""
         return {"adversarial": -softplus(D(fake)).mean()}

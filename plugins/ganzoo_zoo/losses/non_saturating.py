@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from ganzoo import Loss, Recipe
+from typing import TYPE_CHECKING
+
+from ganzoo import Discriminator, Loss, Recipe
 from ganzoo_zoo.losses.cross_entropy import cross_entropy, softplus
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class NonSaturating(Loss):
@@ -19,10 +24,10 @@ class NonSaturating(Loss):
     paper = "Goodfellow et al. 2014, arXiv:1406.2661"
     recipe = Recipe(generator_lr=2e-4, discriminator_lr=2e-4, betas=(0.5, 0.999), n_critic=1)
 
-    def discriminator_loss(self, D, real, fake):
-        """Binary cross-entropy of both classes."""
+    def discriminator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Return the binary cross-entropy of reals and of fakes."""
         return cross_entropy(D, real, fake)
 
-    def generator_loss(self, D, real, fake):
-        """``softplus(-D(fake))``: its gradient is strongest where fakes are told apart."""
+    def generator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Return the mean of ``softplus(-D(fake))``; recognised fakes have the largest gradient."""
         return {"adversarial": softplus(-D(fake)).mean()}

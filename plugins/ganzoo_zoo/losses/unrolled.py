@@ -1,17 +1,18 @@
-"""Unrolled GAN: the generator plays against where the discriminator is about to go."""
+"""Unrolled GAN: the generator plays against future updates of the discriminator."""
 
 from __future__ import annotations
 
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ganzoo import Discriminator, Loss, Recipe, registry
+from ganzoo import Discriminator, Loss, registry
 from ganzoo.component import parse_options
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 class Unrolled(Loss):
@@ -22,24 +23,26 @@ class Unrolled(Loss):
         L_G = L_G(\theta_G, \theta_D^K(\theta_G, \theta_D))
 
     Metz et al. 2017, equations 6 to 9. The generator's gradient goes through the K updates, which
-    are then forgotten; the discriminator itself learns by the loss beneath (equation 11). The
-    updates are plain gradient steps on the batch at hand, as in equation 6; the authors'
-    experiments unroll Adam. With ``unrolled_steps=0`` this is the loss beneath.
+    are then discarded; the discriminator itself learns by the base loss (equation 11). The updates
+    are plain gradient steps on the current batch, as in equation 6; the authors' experiments unroll
+    Adam. With ``unrolled_steps=0`` this is the base loss.
     """
 
     paper = "Metz et al. 2017, arXiv:1611.02163"
     second_order = True
 
-    base: str = Field(default="non-saturating", description="Name of the loss beneath.")
-    base_options: dict[str, Any] = Field(default={}, description="Options of the loss beneath.")
+    base: str = Field(
+        default="non-saturating", description="Name of the base loss, which is unrolled."
+    )
+    base_options: dict[str, Any] = Field(default={}, description="Options of the base loss.")
     unrolled_steps: int = Field(
         default=5, ge=0, le=1000, description="Discriminator updates to look ahead, K."
     )
     unrolled_lr: float | None = Field(
         default=None,
         gt=0,
-        description="Step size of those updates, eta; by default, for each parameter, that of the "
-        "discriminator's own optimiser.",
+        description="Step size of these updates, eta; by default that of the discriminator's "
+        "optimiser, for each parameter.",
     )
 
     @cached_property
@@ -49,38 +52,27 @@ class Unrolled(Loss):
             registry.get(registry.LOSS, self.base), self.base_options, "loss.base_options."
         )
 
-    @property
-    def recipe(self) -> Recipe:
-        """That of the loss beneath."""
-        return self.base_loss.recipe
-
-    @property
-    def independent_samples(self) -> bool:
-        """Whether the loss beneath asks for it."""
-        return self.base_loss.independent_samples
-
-    @property
-    def bounds_slope(self) -> bool:
-        """Whether the loss beneath does."""
-        return self.base_loss.bounds_slope
+    recipe = property(attrgetter("base_loss.recipe"))
+    independent_samples = property(attrgetter("base_loss.independent_samples"))
+    bounds_slope = property(attrgetter("base_loss.bounds_slope"))
 
     def constrain(self, discriminator: nn.Module) -> None:
-        """Constrain the discriminator as the loss beneath does."""
+        """Constrain the discriminator as the base loss does."""
         self.base_loss.constrain(discriminator)
 
-    def discriminator_loss(self, D, real, fake):
-        """That of the loss beneath."""
+    def discriminator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Return the terms of the base loss."""
         return self.base_loss.discriminator_loss(D, real, fake)
 
-    def generator_loss(self, D, real, fake):
-        """That of the loss beneath, against the discriminator some updates on."""
+    def generator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Return the terms of the base loss, for the discriminator after K more updates."""
         return self.base_loss.generator_loss(self._unroll(D, real, fake), real, fake)
 
-    def _unroll(self, D, real, fake):
+    def _unroll(self, D: Discriminator, real: Tensor, fake: Tensor) -> Discriminator:
         import torch
 
         if not isinstance(D, Discriminator):
-            return D  # a plain function has nothing that could be updated
+            return D  # a plain function has no parameters to update
         parameters = {
             name: value.requires_grad_() for name, value in D.detached_parameters().items()
         }

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from ganzoo import Loss, Recipe
+from ganzoo import Discriminator, Loss, Recipe
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 class WGAN(Loss):
@@ -27,18 +27,21 @@ class WGAN(Loss):
     bounds_slope = True
 
     clip: float = Field(
-        default=0.01, gt=0, le=1e6, description="Bound on each of the critic's parameters."
+        default=0.01,
+        gt=0,
+        le=1e6,
+        description="Largest absolute value of a parameter of the critic.",
     )
 
-    def discriminator_loss(self, D, real, fake):
-        """Minus the estimate of the Wasserstein distance."""
+    def discriminator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Return minus the estimate of the Wasserstein distance."""
         return {"wasserstein": D(fake).mean() - D(real).mean()}
 
-    def generator_loss(self, D, real, fake):
-        """Minus the mean logit of the fakes."""
+    def generator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Return minus the mean logit of the fakes."""
         return {"adversarial": -D(fake).mean()}
 
     def constrain(self, discriminator: nn.Module) -> None:
-        """Clip every parameter of the critic."""
+        """Clip every parameter of the critic, in place."""
         for parameter in discriminator.parameters():
             parameter.detach().clamp_(-self.clip, self.clip)

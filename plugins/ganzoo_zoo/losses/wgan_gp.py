@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from ganzoo import Loss, Recipe
+from ganzoo import Discriminator, Loss, Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,19 +35,19 @@ class WGANGP(Loss):
         default=10.0, ge=0, description="Weight of the gradient penalty, lambda."
     )
 
-    def discriminator_loss(self, D, real, fake):
-        """Minus the estimate of the Wasserstein distance, and the penalty."""
+    def discriminator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Return minus the estimate of the Wasserstein distance, and the gradient penalty."""
         return {
             "wasserstein": D(fake).mean() - D(real).mean(),
             "gradient_penalty": self.gp_weight * _gradient_penalty(D, real, fake),
         }
 
-    def generator_loss(self, D, real, fake):
-        """Minus the mean logit of the fakes."""
+    def generator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Return minus the mean logit of the fakes."""
         return {"adversarial": -D(fake).mean()}
 
 
-def _gradient_penalty(D, real: Tensor, fake: Tensor) -> Tensor:
+def _gradient_penalty(D: Discriminator, real: Tensor, fake: Tensor) -> Tensor:
     import torch
 
     weight = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device, dtype=real.dtype)

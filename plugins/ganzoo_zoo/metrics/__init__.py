@@ -1,1 +1,1 @@
-"""Metrics and the feature extractors they use."""
+"""Metrics, and the feature extractors that they use."""

@@ -1,4 +1,4 @@
-"""How many samples are of the class that they were asked for."""
+"""GAN-test: the share of samples that a classifier assigns to the class they were drawn for."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from ganzoo.errors import InputError
 
 
 class GANTest(Evaluator):
-    """Share of the fakes in which a classifier of real images sees the class asked for.
+    """Share of the fakes that a classifier of real images assigns to the class they were drawn for.
 
-    GAN-test of Shmelkov et al. 2018 (section 3.2), with the feature extractor that the data bring
-    with them for a classifier. The reals themselves, by ``--floor``, say how far it can be
-    trusted. It says how well a generator keeps to the classes, and nothing of variety: one good
-    image of each class scores 1.
+    GAN-test of Shmelkov et al. 2018 (section 3.2). The classifier is the feature extractor that
+    comes with the data; its score for reals (``--floor``) shows how far to trust it. The metric
+    measures how well a generator keeps to the classes, and not variety: one good image of each
+    class scores 1.
     """
 
     paper = "Shmelkov et al. 2018, arXiv:1807.09499"
@@ -21,26 +21,26 @@ class GANTest(Evaluator):
     on_request = True
 
     def extractor(self, data: DataSpec) -> str | None:
-        """Name the classifier that the data bring with them."""
+        """Return the classifier that comes with the data."""
         return data.features
 
     def fits(self, data: DataSpec) -> bool:
-        """Only images of classes that bring a classifier with them."""
+        """Accept images with classes and a classifier of their own."""
         return data.is_image and data.classes is not None and data.features is not None
 
     def evaluate(self, fake: SampleSet, real: SampleSet) -> list[Score]:
-        """Classify the fakes; the reals are not looked at."""
+        """Classify the fakes; the reals are not used."""
         labels, classes = fake.samples.labels, fake.samples.spec.classes
         if labels is None:
             raise InputError(
-                "gan-test needs samples that were asked for by class, and this model knows none; "
-                "train one with --set arch.conditional=true"
+                "needs samples drawn by class, and this model has no classes; train one with "
+                " --set arch.conditional=true"
             )
         logits = fake.features.logits
         if logits is None or logits.shape[1] != classes:
             found = "no classifier" if logits is None else f"a classifier of {logits.shape[1]}"
             raise InputError(
-                f"gan-test needs a classifier of the {classes} classes of these data, and the "
-                f"feature extractor is {found}; choose other --features"
+                f"needs a classifier of the {classes} classes of these data, and the feature "
+                f"extractor is {found}; choose other --features"
             )
         return [Score((logits.argmax(1) == labels.cpu()).float().mean().item())]

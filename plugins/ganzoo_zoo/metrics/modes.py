@@ -1,4 +1,4 @@
-"""Mode coverage: of toy sets whose true modes are known, and of classes by a classifier."""
+"""Mode coverage: of toy sets with known modes, and of the classes of images."""
 
 from __future__ import annotations
 
@@ -14,39 +14,41 @@ if TYPE_CHECKING:
 
 
 class Modes(Evaluator):
-    """Modes captured, and how they are shared out among the samples.
+    """Number of captured modes, and how the samples are distributed over them.
 
-    Of points whose true modes are known, a sample is of high quality if it lies within ``stds``
-    standard deviations of its nearest mode, and a mode is captured if it is the nearest to a
-    high-quality sample. Counted as in VEEGAN (Srivastava et al. 2017, section 4.1) and PacGAN
-    (Lin et al. 2018, section 4.1), which judge 2,500 samples.
+    For points whose true modes are known, a sample is of high quality if it lies within ``stds``
+    standard deviations of its nearest mode. A mode is captured if it is the nearest to a
+    high-quality sample. They are counted as in VEEGAN (Srivastava et al. 2017,
+    section 4.1) and PacGAN (Lin et al. 2018, section 4.1), which evaluate 2,500 samples.
 
-    Of images with classes and a classifier of their own, the modes are the classes: one is
-    captured if a fake is taken for it, and ``reverse-kl`` is the divergence of the fakes' classes
-    from the reals', in nats,
+    For images with classes and a classifier of their own, the modes are the classes. A class is
+    captured if the classifier assigns a fake to it, and ``reverse-kl`` is the divergence of the
+    fakes' classes from the reals', in nats,
 
     .. math::
         KL(p_f \\,\\|\\, p_r) = \\sum_c p_f(c) \\log \\frac{p_f(c)}{p_r(c)}
 
-    as in Metz et al. 2017, section 3.3.1, and PacGAN, section 4.2, which judge 26,000 samples of
-    stacked MNIST. The reals' classes are their labels, or else what the classifier takes them for.
+    as in Metz et al. 2017, section 3.3.1, and PacGAN, section 4.2, which evaluate 26,000 samples
+    of stacked MNIST. The reals' classes are their labels, or the classifier's if they have none.
     """
 
     paper = "Srivastava et al. 2017, arXiv:1705.07761; Lin et al. 2018, arXiv:1712.04086"
     higher_is_better = True
 
-    stds: float = Field(default=3.0, gt=0, description="Reach of a mode of points, in deviations.")
+    stds: float = Field(
+        default=3.0, gt=0, description="Reach of a mode of points, in standard deviations."
+    )
 
     def extractor(self, data: DataSpec) -> str | None:
-        """Points are judged as they are, and classes by the data's own classifier."""
+        """Return the data's own classifier for classes, and none for points."""
         return data.features if data.modes is None else None
 
     def ranks(self, data: DataSpec) -> bool:
-        """Points have no other metric."""
+        """Rank points, which have no other metric."""
         return data.modes is not None
 
     def fits(self, data: DataSpec) -> bool:
-        """Data that know their modes, or have classes and a classifier of their own."""
+        """Accept data with known modes, or with classes and a classifier of their own."""
         return data.modes is not None or bool(data.classes and data.features)
 
     def evaluate(self, fake: SampleSet, real: SampleSet) -> list[Score]:
@@ -54,18 +56,20 @@ class Modes(Evaluator):
         spec = real.samples.spec
         if not self.fits(spec):
             raise InputError(
-                "modes can only judge data that know their true modes, such as ring, or data that "
-                "have classes and a classifier of their own, such as digits"
+                "needs data with known modes, such as ring, or data with classes and a "
+                "classifier of their own, such as digits"
             )
-        return (
-            self._score_points(fake, spec) if spec.modes is not None else _score_classes(fake, real)
-        )
+        if spec.modes is not None:
+            return self._score_points(fake, spec)
+        return _score_classes(fake, real)
 
     def _score_points(self, fake: SampleSet, spec: DataSpec) -> list[Score]:
         import torch
 
+        assert spec.modes is not None
+        assert spec.mode_std is not None  # a DataSpec has both or neither
         centres = torch.tensor(spec.modes)
-        # The faster way by a matrix product loses digits that narrow modes far from zero need.
+        # The faster matrix product loses digits, which narrow modes far from zero need.
         plain = "donot_use_mm_for_euclid_dist"
         distances = torch.cdist(fake.samples.stored, centres, compute_mode=plain)
         distance, nearest = distances.min(dim=1)
@@ -79,6 +83,7 @@ class Modes(Evaluator):
 
 def _score_classes(fake: SampleSet, real: SampleSet) -> list[Score]:
     classes = real.samples.spec.classes
+    assert classes is not None  # as evaluate has checked
     labels = real.samples.labels
     shares = _shares(_predict_classes(fake, classes), classes)
     wanted = _shares(_predict_classes(real, classes) if labels is None else labels, classes)
@@ -98,10 +103,10 @@ def _score_classes(fake: SampleSet, real: SampleSet) -> list[Score]:
 def _predict_classes(samples: SampleSet, classes: int) -> Tensor:
     logits = samples.features.logits
     if logits is None or logits.shape[1] != classes:
-        seen = "tells no classes apart" if logits is None else f"knows {logits.shape[1]} others"
+        found = "no classifier" if logits is None else f"a classifier of {logits.shape[1]}"
         raise InputError(
-            f"modes needs a classifier of the data's {classes} classes, and the feature extractor "
-            f"{seen}; leave --features out"
+            f"needs a classifier of the data's {classes} classes, and the feature extractor is "
+            f"{found}; drop --features"
         )
     return logits.argmax(dim=1)
 

@@ -1,1 +1,1 @@
-"""Trackers that send a run's metrics elsewhere."""
+"""Trackers, which send a run's metrics to other programs."""

@@ -1,4 +1,4 @@
-"""Metrics and sample pictures as TensorBoard's event files."""
+"""The tracker for TensorBoard."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ganzoo import Tracker
+from ganzoo import TrackedRun, Tracker
 from ganzoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,17 +18,17 @@ FOLDER = "tensorboard"
 
 
 class TensorBoard(Tracker):
-    """Writes metrics and sample pictures for TensorBoard, in the run's folder.
+    """Writes metrics and sample pictures as event files of TensorBoard, in the run's folder.
 
     ``tensorboard --logdir runs`` shows them. It needs ``pip install 'ganzoo[tensorboard]'``.
     """
 
     flush_seconds: int = Field(
-        default=30, ge=1, description="Longest time until what was logged shows."
+        default=30, ge=1, description="Longest delay in seconds until new metrics are written."
     )
 
     def check(self) -> None:
-        """Refuse where the package tensorboard is missing."""
+        """Check that the package tensorboard is installed."""
         if importlib.util.find_spec("tensorboard") is None:
             raise InputError(
                 "tracker 'tensorboard' needs a package that is not installed here: "
@@ -36,11 +36,11 @@ class TensorBoard(Tracker):
             )
 
     def start(self, folder: Path, config: dict[str, Any], step: int) -> TensorBoardRun:
-        """Open the event file; what an earlier process logged after ``step`` is purged."""
+        """Open an event file; TensorBoard then ignores earlier entries after ``step``."""
         return TensorBoardRun(folder / FOLDER, step, self.flush_seconds)
 
 
-class TensorBoardRun:
+class TensorBoardRun(TrackedRun):
     """The event file of a run."""
 
     def __init__(self, folder: Path, step: int, flush_seconds: int) -> None:
@@ -51,7 +51,7 @@ class TensorBoardRun:
         )
 
     def metrics(self, row: dict[str, Any]) -> None:
-        """Log every number of a line."""
+        """Log every number of a row."""
         for name, value in row.items():
             if name != "step":
                 self._writer.add_scalar(name, value, row["step"])
@@ -61,5 +61,5 @@ class TensorBoardRun:
         self._writer.add_image("samples", picture, step)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write what is still pending."""
         self._writer.close()

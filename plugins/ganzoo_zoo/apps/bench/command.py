@@ -20,6 +20,7 @@ from ganzoo.cli.common import (
     Settings,
     TrainCommand,
     TrainingData,
+    TrainOption,
     complete_names,
     gather_settings,
     print_json,
@@ -47,10 +48,10 @@ def bench(
     loss: LossName = None,
     data: TrainingData = None,
     image_size: ImageSize = None,
-    batch_size: Annotated[int | None, typer.Option()] = None,
+    batch_size: TrainOption = None,
     precision: Precision = None,
     compile: Compile = None,
-    device: Annotated[str | None, typer.Option()] = None,
+    device: TrainOption = None,
     settings: Settings = None,
     steps: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Number of generator updates to time.")

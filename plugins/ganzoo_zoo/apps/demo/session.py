@@ -119,7 +119,7 @@ class Session:
     def can_truncate(self) -> bool:
         """Whether the model supports truncation."""
         try:
-            self.model.truncated(TRUNCATIONS[1])
+            self.model.with_truncation(TRUNCATIONS[1])
         except GanzooError:
             return False
         return True
@@ -128,7 +128,7 @@ class Session:
     def can_walk(self) -> bool:
         """Whether the model can interpolate between seeds."""
         try:
-            self.model.walk_inputs(1, (0, 1), 1)
+            self.model.inputs.walk(1, (0, 1), 1)
         except GanzooError:
             return False
         return True
@@ -172,8 +172,8 @@ class Session:
         count = check_whole(count, "number of samples", 1, self.max_samples)
         psi, label = self._check_truncation(truncation), self._check_label(label)
         with self._answer_folder(listener) as place:
-            inputs = self.model.inputs(count, seed, label)
-            stored = self.model.sample_stored(count, seed, label=label, truncation=psi)
+            inputs = self.model.inputs.draw(count, seed, label)
+            stored = self.model.with_truncation(psi).generate(inputs, stored=True)
             texts = provenance(self.model.title, seed, psi)
             file = place / f"samples-{seed}.png"
             save_png(render_model_samples(self.model, stored, label), file, texts)
@@ -292,8 +292,9 @@ class Session:
             else:
                 seed = check_whole(seed, "seed", 0, LARGEST_SEED)
                 psi, label = self._check_truncation(truncation), self._check_label(label)
-                labels = self.model.inputs(FAKES, seed, label).labels
-                stored = self.model.sample_stored(FAKES, seed, label=label, truncation=psi)
+                inputs = self.model.inputs.draw(FAKES, seed, label)
+                labels = inputs.labels
+                stored = self.model.with_truncation(psi).generate(inputs, stored=True)
             search = self._load_search()
             texts = provenance(self.model.title, seed, psi)
             near = search.nearest(stored, NEAREST)
@@ -361,7 +362,8 @@ class Session:
         except InputError as error:
             reason = str(error).rpartition(": ")[2]  # without its path on this machine
             raise InputError(f"the image cannot be read: {reason}") from None
-        return self.model.translate_stored(images.batch(torch.arange(1)), label), label
+        inputs = self.model.inputs.from_images(images.batch(torch.arange(1)), label)
+        return self.model.generate(inputs, stored=True), label
 
     def _load_search(self) -> NeighbourSearch:
         if self._search is None:

@@ -10,8 +10,9 @@ from torch.export import Dim, ExportedProgram
 
 from ganzoo import GeneratorInput, Model
 from ganzoo.compute.seeding import make_rng
-from ganzoo.models.model import cycle_classes, generate_raw
-from ganzoo.storage.files import to_json
+from ganzoo.models.generation import generate
+from ganzoo.models.inputs import cycle_classes
+from ganzoo.storage.json_files import to_json
 from ganzoo_zoo.apps.export.formats import BATCH
 
 SEED = 0
@@ -49,7 +50,7 @@ class Network:
         named = {self._given: inputs.given.clone()}
         if inputs.labels is not None:
             named["labels"] = inputs.labels
-        return named, generate_raw(self._named.generator, inputs, self._model.config.spec)
+        return named, generate(self._named.generator, inputs, self._model.config.spec)
 
     def program(self, count: int) -> ExportedProgram:
         """Trace a batch of samples, and return a program for any batch size.
@@ -67,10 +68,11 @@ class Network:
 
     def _inputs(self, count: int) -> GeneratorInput:
         if not self._model.architecture.takes_images:
-            return self._model.inputs(count, SEED)
+            return self._model.inputs.draw(count, SEED)
         spec = self._model.config.spec
         noise = torch.rand(count, *spec.shape, generator=make_rng(SEED, "export"))
-        return self._model.translated(2 * noise - 1, cycle_classes(count, spec.classes or 1))
+        labels = cycle_classes(count, spec.classes or 1)
+        return self._model.inputs.from_images(2 * noise - 1, labels)
 
 
 class _FromLatents(nn.Module):

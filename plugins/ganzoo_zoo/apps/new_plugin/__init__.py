@@ -1,7 +1,7 @@
 """Write a package with components of your own, ready to install.
 
-What it writes works as it is, passes the conformance checks, and says in comments what the
-protocols ask for.
+The package works as it is, passes the conformance checks and type checkers, and explains the
+protocols in comments.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ OBJECTS = {
     TRACKER: "CsvFile",
     COMMAND: "app",
 }
-"""The kinds that can be written, and what each template defines."""
+"""The kinds to choose from, and the name that each template defines."""
 DEFAULT = (LOSS, ARCHITECTURE)
 
 app = typer.Typer(rich_markup_mode=None)
@@ -81,7 +81,7 @@ def new_plugin(
 
 
 def package_files(name: str, kinds: list[Kind]) -> dict[str, str]:
-    """Return the files of a package by their paths in its folder."""
+    """Return the texts of a package's files by their paths in its folder."""
     module = f"ganzoo_{name.replace('-', '_')}"
     points = [
         f'[project.entry-points."{kind.group}"]\n{name} = "{module}.{kind.word}:{OBJECTS[kind]}"'
@@ -112,10 +112,10 @@ def package_files(name: str, kinds: list[Kind]) -> dict[str, str]:
 
 
 def write_files(folder: Path, contents: dict[str, str]) -> None:
-    """Write files into a folder that is new or empty; nothing is left of them if that fails.
+    """Write files into a new or empty folder, all of them or none.
 
     Raises:
-        InputError: the folder is there and not empty.
+        InputError: the folder exists and is not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists already; choose another --out")
@@ -138,7 +138,7 @@ def _find_kind(word: str) -> Kind:
     known = {kind.word: kind for kind in OBJECTS}
     if word not in known:
         hint = did_you_mean(word, known) or f"; known: {', '.join(known)}"
-        raise InputError(f"'{word}' is no kind that can be written{hint}")
+        raise InputError(f"there is no template for the kind '{word}'{hint}")
     return known[word]
 
 
@@ -146,14 +146,14 @@ def _check_name(name: str, kinds: list[Kind]) -> str:
     """Return the component's name, without a leading ``ganzoo-``.
 
     Raises:
-        InputError: it cannot be a package's name, or is taken.
+        InputError: it is not a valid name for a package, or it is taken.
     """
     bare = name.removeprefix("ganzoo-")
     if not re.fullmatch("[a-z][a-z0-9]*(-[a-z0-9]+)*", bare):
         near = re.sub("[^a-z0-9]+", "-", bare.lower()).strip("-0123456789") or "my-loss"
         raise InputError(
-            f"'{name}' cannot be a package's name: write small letters, digits and single hyphens, "
-            f"beginning with a letter, such as {near}"
+            f"'{name}' cannot be a package's name: use lower-case letters, digits and single "
+            f"hyphens, beginning with a letter, such as {near}"
         )
     module = f"ganzoo_{bare.replace('-', '_')}"
     if importlib.util.find_spec(module):
@@ -177,7 +177,7 @@ def _own_commands() -> set[str | None]:
 
 
 def _example_commands(name: str, kinds: list[Kind]) -> list[str]:
-    """Return commands that use the components."""
+    """Return example commands that use the components."""
     architecture = name if ARCHITECTURE in kinds else "mlp"
     data = f" --data {name}" if DATASET in kinds else ""
     chosen = "".join(f" --{kind.word} {name}" for kind in (LOSS, TRACKER) if kind in kinds)

@@ -44,7 +44,7 @@ def report(
         InputError: there is no such run, its configuration is damaged, or the path is not usable.
     """
     from ganzoo.runs.folder import Run, newest_run
-    from ganzoo.storage.files import user_path
+    from ganzoo.storage.paths import user_path
     from ganzoo_zoo.apps.report.page import write_report
 
     if not 0 <= neighbours <= MOST_NEIGHBOURS:

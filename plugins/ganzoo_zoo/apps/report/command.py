@@ -10,7 +10,7 @@ import typer
 
 from ganzoo.cli.common import Json, note, print_json
 from ganzoo.errors import InputError
-from ganzoo.storage.files import user_path
+from ganzoo.storage.paths import user_path
 from ganzoo_zoo.apps.report import MOST_NEIGHBOURS, NEIGHBOURS, REPORT_FILE
 from ganzoo_zoo.apps.report import report as write
 

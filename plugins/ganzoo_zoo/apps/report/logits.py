@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ganzoo.errors import GanzooError
-from ganzoo.models.model import evaluation_mode
+from ganzoo.models.generation import evaluation_mode
 from ganzoo.protocols.loss import Discriminator
 
 if TYPE_CHECKING:

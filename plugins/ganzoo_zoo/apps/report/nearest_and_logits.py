@@ -18,7 +18,8 @@ from ganzoo.evaluation.nearest import (
     read_training_samples,
 )
 from ganzoo.media import images
-from ganzoo.models.model import Model, cycle_classes, load
+from ganzoo.models.inputs import cycle_classes
+from ganzoo.models.model import Model, load
 from ganzoo.protocols.dataset import Samples
 from ganzoo_zoo.apps.report.charts import Chart, draw_histogram
 from ganzoo_zoo.apps.report.logits import compute_logits
@@ -153,9 +154,8 @@ def _make_fakes(model: Model, samples: Samples, count: int) -> Samples:
     spec = model.config.spec
     if not model.architecture.takes_images:
         count = max(count, min(JUDGED, max(FEWEST_JUDGED, JUDGED_NUMBERS // spec.size)))
-        return Samples(
-            spec, model.sample_stored(count, SEED), labels=model.inputs(count, SEED).labels
-        )
+        inputs = model.inputs.draw(count, SEED)
+        return Samples(spec, model.generate(inputs, stored=True), inputs.labels)
     assert spec.classes is not None  # domains are classes
     assert samples.labels is not None
     # Each class in turn, from source images of the next class.
@@ -163,8 +163,8 @@ def _make_fakes(model: Model, samples: Samples, count: int) -> Samples:
     members = [torch.where(samples.labels == label)[0] for label in range(spec.classes)]
     others = [members[label] for label in ((labels + 1) % spec.classes).tolist()]
     sources = [own[i // spec.classes % len(own)] for i, own in enumerate(others)]
-    given = samples.batch(torch.stack(sources))
-    return Samples(spec, model.translate_stored(given, labels), labels)
+    inputs = model.inputs.from_images(samples.batch(torch.stack(sources)), labels)
+    return Samples(spec, model.generate(inputs, stored=True), labels)
 
 
 def _find_neighbours(model: Model, samples: Samples, made: Samples, count: int) -> Neighbours:

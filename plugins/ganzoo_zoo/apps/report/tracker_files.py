@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ganzoo.errors import InputError
 from ganzoo.runs.metrics import Curve, is_number, read_metrics
-from ganzoo.storage.files import read_json
+from ganzoo.storage.json_files import read_json
 
 NAMES = ("real", "fake")
 """Keys of the file of logits."""

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ganzoo import TrackedRun
 from ganzoo.compute.devices import processor_name
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.evaluation.nearest import even_indices
 from ganzoo.runs.folder import Run
-from ganzoo.storage.files import append_line, drop_lines_after, to_json, write_text
+from ganzoo.storage.files import write_text
+from ganzoo.storage.json_files import append_line, drop_lines_after, to_json
 from ganzoo.training.checkpoint import STEP_FOLDER
 from ganzoo_zoo.apps.report import report
 from ganzoo_zoo.apps.report.logits import compute_logits
@@ -21,7 +23,7 @@ from ganzoo_zoo.apps.report.surface import compute_surface, has_surface
 from ganzoo_zoo.apps.report.tracker_files import NAMES, TrackerFiles
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from ganzoo.protocols.dataset import Samples
 
@@ -29,7 +31,7 @@ JUDGED = 64
 """Number of training samples, and of samples of each picture, whose mean logits are recorded."""
 
 
-class ReportedRun:
+class ReportedRun(TrackedRun):
     """A run that is recorded for its report.
 
     Args:
@@ -48,12 +50,6 @@ class ReportedRun:
             if STEP_FOLDER.fullmatch(path.stem) and int(path.stem) > step:
                 path.unlink()
         self._machine_written = False
-
-    def metrics(self, row: dict[str, Any]) -> None:
-        """Do nothing: the run itself writes its metrics."""
-
-    def picture(self, step: int, picture: Tensor) -> None:
-        """Do nothing: the run itself writes its pictures."""
 
     def discriminator(
         self, step: int, discriminator: nn.Module, fake: Samples, real: Samples

@@ -13,7 +13,7 @@ from ganzoo.errors import GanzooError, InputError
 from ganzoo.models.folder import ModelFolder
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, Kind
 from ganzoo.runs.reproduce import Reproduction, build_reproduction, format_argument, train_command
-from ganzoo.storage.files import read_json, to_json
+from ganzoo.storage.json_files import read_json, to_json
 from ganzoo.training import checkpoint
 
 if TYPE_CHECKING:

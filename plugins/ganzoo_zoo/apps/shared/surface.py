@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ganzoo.errors import GanzooError
-from ganzoo.models.model import evaluation_mode
+from ganzoo.models.generation import evaluation_mode
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

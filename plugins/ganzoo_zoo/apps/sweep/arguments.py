@@ -11,7 +11,7 @@ from ganzoo.config import TrainSettings
 from ganzoo.errors import InputError
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS
 from ganzoo.resolve import choose_data, parse_settings
-from ganzoo.storage.files import user_path
+from ganzoo.storage.paths import user_path
 
 WHOLE = (tuple, list, set, frozenset, dict)
 """Types whose values contain commas."""

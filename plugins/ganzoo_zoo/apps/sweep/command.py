@@ -18,6 +18,7 @@ from ganzoo.cli.common import (
     Precision,
     TrainCommand,
     TrainingData,
+    TrainOption,
     complete_names,
     note,
     print_json,
@@ -67,9 +68,9 @@ def sweep(
     ] = None,
     data: TrainingData = None,
     image_size: ImageSize = None,
-    steps: Annotated[int | None, typer.Option()] = None,
-    batch_size: Annotated[int | None, typer.Option()] = None,
-    device: Annotated[str | None, typer.Option()] = None,
+    steps: TrainOption = None,
+    batch_size: TrainOption = None,
+    device: TrainOption = None,
     precision: Precision = None,
     compile: Compile = None,
     settings: Annotated[
@@ -198,7 +199,7 @@ def _build_grid(
 
 
 def _print_commands(grid: Grid, out: Path | None) -> None:
-    from ganzoo.storage.files import user_path
+    from ganzoo.storage.paths import user_path
     from ganzoo_zoo.apps.sweep.folder import choose_folder
 
     cells = grid.cells()

@@ -12,7 +12,8 @@ from pydantic import Field, ValidationError
 from ganzoo.component import Options, explain_error
 from ganzoo.errors import InputError
 from ganzoo.runs.folder import RUNS_FOLDER
-from ganzoo.storage.files import read_json, to_json, write_text
+from ganzoo.storage.files import write_text
+from ganzoo.storage.json_files import read_json, to_json
 from ganzoo_zoo.apps.sweep.grid import Cell, Grid
 
 PLAN_FILE = "sweep.json"

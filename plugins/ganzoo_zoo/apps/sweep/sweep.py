@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.runs.folder import Run
-from ganzoo.storage.files import user_path
+from ganzoo.storage.paths import user_path
 from ganzoo_zoo.apps.sweep.check import check_cells
 from ganzoo_zoo.apps.sweep.folder import (
     LOG_FILE,

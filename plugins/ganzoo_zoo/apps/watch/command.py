@@ -76,7 +76,7 @@ def watch(
     if open_page or (host, port) != (HOST, PORT):
         raise InputError("--host, --port and --open need --web")
     from ganzoo.runs.folder import Run, newest_run
-    from ganzoo.storage.files import user_path
+    from ganzoo.storage.paths import user_path
     from ganzoo_zoo.apps.watch.run_reader import RunReader
 
     found = [Run.open(user_path(path)) for path in runs] if runs else [newest_run()]

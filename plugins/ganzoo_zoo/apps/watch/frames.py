@@ -11,7 +11,7 @@ from typing import Any
 
 from ganzoo.errors import InputError
 from ganzoo.runs.metrics import is_number
-from ganzoo.storage.files import read_json
+from ganzoo.storage.json_files import read_json
 from ganzoo_zoo.apps.watch.jsonl_reader import JsonlReader
 
 SIDE = 40

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ganzoo import TrackedRun
 from ganzoo.runs.metrics import read_metrics
-from ganzoo.storage.files import append_line, drop_lines_after, to_json, write_text
+from ganzoo.storage.files import write_text
+from ganzoo.storage.json_files import append_line, drop_lines_after, to_json
 from ganzoo_zoo.apps.watch.frames import MOST_FRAMES, FrameFiles
 from ganzoo_zoo.apps.watch.points import Plane, has_plane
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from ganzoo.protocols.dataset import Samples
 
 
-class WatchedRun:
+class WatchedRun(TrackedRun):
     """A run whose frames are recorded.
 
     Args:
@@ -34,12 +36,8 @@ class WatchedRun:
         before = read_metrics(self.files.frames) if self.files.frames.exists() else ()
         self._last = max((done for done, _ in before), default=-1)
 
-    def metrics(self, row: dict[str, Any]) -> None:
-        """Do nothing: the run itself writes its metrics."""
-
-    def picture(self, step: int, picture: Tensor) -> None:
-        """Do nothing: the run itself writes its pictures."""
-
+class WatchedRun(TrackedRun):
+    """A run whose frames are recorded.
     def discriminator(
         self, step: int, discriminator: nn.Module, fake: Samples, real: Samples
     ) -> None:
@@ -55,9 +53,5 @@ class WatchedRun:
         if frame := self._plane.make_frame(step, fake.stored, discriminator):
             append_line(self.files.frames, frame)
             self._last = step
-
-    def warning(self, step: int, message: str) -> None:
-        """Do nothing: frames hold no warnings."""
-
-    def close(self) -> None:
-        """Do nothing: each frame is written at once."""
+class WatchedRun(TrackedRun):
+    """A run whose frames are recorded.

@@ -11,7 +11,7 @@ from pathlib import Path
 from ganzoo.cli.common import note
 from ganzoo.errors import GanzooError, Interrupted
 from ganzoo.runs.folder import RUNS_FOLDER, Run, newest_run
-from ganzoo.storage.files import user_path
+from ganzoo.storage.paths import user_path
 from ganzoo_zoo.apps.watch.run_reader import RunReader
 from ganzoo_zoo.apps.watch.server import Server
 from ganzoo_zoo.apps.watch.state import Dashboard

@@ -99,12 +99,14 @@ class RunControl(Observer):
 
     def on_ready(self, trainer: Trainer) -> None:
         """Keep the trainer, for frames between two pictures."""
+        from ganzoo.training.inputs import draw_picture_inputs
         from ganzoo_zoo.apps.watch.points import Plane, has_plane
 
         self.raise_if_stopping()
         self._trainer = trainer
         if has_plane(trainer.samples.spec, conditional=trainer.conditional):
-            self._plane, self._inputs = Plane(trainer.samples), trainer.picture_inputs()
+            self._plane = Plane(trainer.samples)
+            self._inputs = draw_picture_inputs(trainer.setup, trainer.loader)
 
     def on_start(self, run: Run, config: RunConfig, step: int) -> None:
         """Report the folder of the run."""
@@ -176,11 +178,13 @@ class RunControl(Observer):
             now or time.monotonic() - self._frame_sent_at > SECONDS_BETWEEN_FRAMES
         ):
             return
-        from ganzoo.models.model import generate_stored
+        from ganzoo.models.generation import generate
 
         state = self._started.state
         try:
-            points = generate_stored(state.generator_ema.module, self._inputs, self._plane.spec)
+            points = generate(
+                state.generator_ema.module, self._inputs, self._plane.spec, stored=True
+            )
         except GanzooError:
             return  # the run diverges, and reports it itself
         if frame := self._plane.make_frame(step, points, state.discriminator):

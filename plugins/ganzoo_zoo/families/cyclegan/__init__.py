@@ -1,4 +1,4 @@
-"""CycleGAN: two generators that translate between two unpaired sets of images."""
+"""CycleGAN: translation between two unpaired sets of images (Zhu et al. 2017)."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 class CycleGAN(Architecture):
     r"""Translation between two classes of images, without pairs.
 
-    Two generators, one to each class, and a patch discriminator for each, under any adversarial
-    loss. Beside it the generators minimise
+    Two generators, one to each class, and a patch discriminator for each, with any adversarial
+    loss. The generators also minimise
 
     .. math::
         \lambda_{cycle} E[\|G'(G(x)) - x\|_1] + \lambda_{identity} E[\|G(y) - y\|_1]
 
-    over both directions: Zhu et al. 2017, equation 2 and section 5.2, with the networks of its
-    appendix 7.2 (resnet generators of 7x7, strided, residual and transposed convolutions;
-    70 x 70 PatchGAN; instance normalisation) and its pool of 50 earlier fakes (section 4). All
-    terms are means over both directions, where the paper adds the two.
+    over both directions (Zhu et al. 2017, equation 2 and section 5.2). The networks are those of
+    its appendix 7.2: generators of 7 x 7, strided, residual and transposed convolutions, 70 x 70
+    PatchGAN discriminators, and instance normalisation. Discriminators are shown a pool of 50
+    earlier fakes (section 4). All terms are means over both directions; the paper adds the two.
     """
 
     paper = "Zhu et al. 2017, arXiv:1703.10593"
     default_loss = "lsgan"
-    # Section 4; a batch holds an image of each class, and the rate falls in the second half.
+    # Section 4: a batch holds one image of each class, and the rate falls in the second half.
     recipe = Recipe(
         generator_lr=2e-4,
         discriminator_lr=2e-4,
@@ -39,7 +39,7 @@ class CycleGAN(Architecture):
         lr_decay_from=0.5,
     )
     takes_images = True
-    # Normalisation and mirrored edges want channels apart, and batches are smaller than weights.
+    # Instance normalisation and reflection padding are faster on contiguous memory.
     channels_last = False
 
     base_channels: int = Field(
@@ -48,37 +48,42 @@ class CycleGAN(Architecture):
     blocks: int | None = Field(
         default=None,
         ge=0,
-        description="Residual blocks of a generator; by default 6, and 9 from 256 pixels on.",
+        description="Residual blocks of a generator; by default 6, or 9 from 256 pixels on.",
     )
     cycle_weight: float = Field(default=10.0, ge=0, description="Weight of the cycle consistency.")
     identity_weight: float = Field(
         default=5.0,
         ge=0,
-        description="Weight of the identity term; the paper has it for paintings alone.",
+        description="Weight of the identity term; the paper has it for paintings only.",
     )
     pool_size: int = Field(
-        default=50, ge=0, description="Earlier fakes of each class that the discriminator is shown."
+        default=50,
+        ge=0,
+        description="Earlier fakes of each class to show to the discriminator; 0 for none.",
     )
 
     def generator(self, data: DataSpec) -> nn.Module:
-        """Build images ``(N, C, H, W)``, and the classes to go to -> images in ``[-1, 1]``."""
-        from ganzoo_zoo.families.cyclegan import networks
+        """Build the generator: images ``(N, C, H, W)`` and target classes -> images.
 
-        return networks.generator(self, data)
-
-    def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
-        """Build images ``(N, C, H, W)``, and their classes -> logits ``(N, P)`` of patches.
-
-        Instance normalisation keeps each sample to itself, whatever the loss asks for.
+        Both are in ``[-1, 1]``.
         """
         from ganzoo_zoo.families.cyclegan import networks
 
-        return networks.discriminator(self, data)
+        return networks.generator(data, self.base_channels, self.blocks)
+
+    def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
+        """Build the discriminator: images ``(N, C, H, W)`` and their classes -> logits ``(N, P)``.
+
+        There is a logit for each of P patches. Instance normalisation never mixes a batch.
+        """
+        from ganzoo_zoo.families.cyclegan import networks
+
+        return networks.discriminator(data, self.base_channels)
 
     def generator_terms(
         self, generator: nn.Module, inputs: GeneratorInput, real: Tensor, fake: Tensor
     ) -> dict[str, Tensor]:
-        """Weigh how far a translation there and back, and one to its own class, goes astray."""
+        """Return the weighted cycle consistency and identity terms, mean absolute differences."""
         terms = {}
         if self.cycle_weight:
             back = generator(fake, inputs.source_labels)
@@ -89,7 +94,7 @@ class CycleGAN(Architecture):
         return terms
 
     def history(self, data: DataSpec) -> nn.Module | None:
-        """Build the pool of earlier fakes."""
+        """Build the pool of earlier fakes, unless ``pool_size`` is 0."""
         from ganzoo_zoo.families.cyclegan.networks import ImagePool
 
         return ImagePool(self.pool_size, data) if self.pool_size else None

@@ -1,4 +1,4 @@
-"""The two networks, what they are made of, and the pool of earlier fakes."""
+"""The generators and the discriminators of CycleGAN, and its pool of earlier fakes."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from torch import Tensor, nn
 
 from ganzoo import DataSpec
 from ganzoo.errors import InputError
-from ganzoo_zoo.families.cyclegan import CycleGAN
 
-SMALLEST = 24
+SMALLEST_SIDE = 24
+LARGE_SIDE = 256
+"""Pixels of the longer side from which on a generator has more blocks."""
 
 
-def generator(options: CycleGAN, data: DataSpec) -> nn.Module:
-    """Build images ``(N, C, H, W)``, and the classes to go to -> images in ``[-1, 1]``."""
+def generator(data: DataSpec, base_channels: int, blocks: int | None) -> nn.Module:
+    """Build the generator: images ``(N, C, H, W)`` and target classes -> images in ``[-1, 1]``."""
     _check(data)
-    blocks = options.blocks
     if blocks is None:
-        blocks = 9 if max(data.shape[1:]) >= 256 else 6
-    return ByClass([_translator(data, options.base_channels, blocks) for _ in range(2)])
+        blocks = 9 if max(data.shape[1:]) >= LARGE_SIDE else 6
+    return ByClass([_translator(data.image_channels, base_channels, blocks) for _ in range(2)])
 
 
-def discriminator(options: CycleGAN, data: DataSpec) -> nn.Module:
-    """Build images ``(N, C, H, W)``, and their classes -> logits ``(N, P)`` of patches."""
+def discriminator(data: DataSpec, base_channels: int) -> nn.Module:
+    """Build the discriminator: images ``(N, C, H, W)`` and their classes -> logits ``(N, P)``."""
     _check(data)
-    return ByClass([_patch_discriminator(data, options.base_channels) for _ in range(2)])
+    return ByClass([_patch_discriminator(data.image_channels, base_channels) for _ in range(2)])
 
 
 class ByClass(nn.Module):
@@ -37,23 +37,26 @@ class ByClass(nn.Module):
         self.networks = nn.ModuleList(networks)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Give each image ``(N, C, H, W)`` to the network of its label ``(N,)``."""
+        """Pass each of the images ``(N, C, H, W)`` through the network of its label ``(N,)``."""
         if torch.compiler.is_exporting():
-            # What is exported cannot choose by labels: each image goes through both networks.
+            # An exported program cannot choose by labels: each image goes through both networks.
             both = torch.stack([network(images) for network in self.networks])
             return both[labels, torch.arange(images.shape[0], device=images.device)]
-        chosen = [torch.where(labels == label)[0] for label in range(len(self.networks))]
-        given = zip(self.networks, chosen, strict=True)
-        parts = [network(images[mine]) for network, mine in given if len(mine)]
-        return torch.cat(parts)[torch.cat(chosen).argsort()]
+        places = [torch.where(labels == label)[0] for label in range(len(self.networks))]
+        pairs = zip(self.networks, places, strict=True)
+        parts = [network(images[mine]) for network, mine in pairs if len(mine)]
+        return torch.cat(parts)[torch.cat(places).argsort()]
 
 
 class ImagePool(nn.Module):
-    """Up to ``size`` earlier fakes of each class, half of the time shown in place of a new one.
+    """A pool of up to ``size`` earlier fakes of each class, shown half of the time.
 
     Shrivastava et al. 2017 (arXiv:1612.07828), section 2.3, as Zhu et al. 2017 use it: once the
-    pool is full, a fake is either passed on, or kept in place of an earlier one that is.
+    pool is full, a fake is either passed on, or it replaces an earlier one that is shown instead.
     """
+
+    images: Tensor
+    filled: Tensor
 
     def __init__(self, size: int, data: DataSpec) -> None:
         super().__init__()
@@ -66,18 +69,18 @@ class ImagePool(nn.Module):
         coins = torch.rand(len(fakes), 1, device=fakes.device) < 0.5
         places = torch.randint(self.size, (len(fakes), 1), device=fakes.device)
         shown = []
-        # One by one, as one batch may hold several of a class; without waiting for the device.
+        # One by one, as a batch may hold several of a class; without waiting for the device.
         for fake, label, coin, place in zip(
             fakes.split(1), labels.split(1), coins, places, strict=True
         ):
             filled = self.filled.index_select(0, label)
             full = filled >= self.size
             slot = label * self.size + torch.where(full, place, filled)
-            kept = self.images.index_select(0, slot)
+            stored = self.images.index_select(0, slot)
             earlier = full & coin
-            shown.append(torch.where(earlier.view(-1, 1, 1, 1), kept, fake))
-            stored = torch.where((earlier | ~full).view(-1, 1, 1, 1), fake, kept)
-            self.images.index_copy_(0, slot, stored)
+            shown.append(torch.where(earlier.view(-1, 1, 1, 1), stored, fake))
+            replaced = (earlier | ~full).view(-1, 1, 1, 1)
+            self.images.index_copy_(0, slot, torch.where(replaced, fake, stored))
             self.filled.index_add_(0, label, (~full).long())
         return torch.cat(shown)
 
@@ -86,35 +89,44 @@ class _Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.branch = nn.Sequential(
-            *_conv_layers(channels, channels, 3, padding=1, padding_mode="reflect"),
-            *_conv_layers(channels, channels, 3, padding=1, padding_mode="reflect")[:-1],
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=False),
+            nn.InstanceNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=False),
+            nn.InstanceNorm2d(channels),
         )
 
     def forward(self, images: Tensor) -> Tensor:
         return images + self.branch(images)
 
 
-def _translator(data: DataSpec, width: int, blocks: int) -> nn.Module:
-    channels, edges = data.image_channels, {"padding": 3, "padding_mode": "reflect"}
-    layers = [
-        *_conv_layers(channels, width, 7, **edges),
-        *_conv_layers(width, 2 * width, 3, stride=2, padding=1),
-        *_conv_layers(2 * width, 4 * width, 3, stride=2, padding=1),
-        *[_Residual(4 * width) for _ in range(blocks)],
+def _translator(channels: int, width: int, blocks: int) -> nn.Module:
+    # Instance normalisation takes the mean away, and a bias with it.
+    layers: list[nn.Module] = [
+        nn.Conv2d(channels, width, 7, padding=3, padding_mode="reflect", bias=False),
+        nn.InstanceNorm2d(width),
+        nn.ReLU(inplace=True),
     ]
+    for before, after in ((width, 2 * width), (2 * width, 4 * width)):
+        layers += [
+            nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
+            nn.InstanceNorm2d(after),
+            nn.ReLU(inplace=True),
+        ]
+    layers += [_Residual(4 * width) for _ in range(blocks)]
     for before, after in ((4 * width, 2 * width), (2 * width, width)):
         layers += [
             nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=1, bias=False),
             nn.InstanceNorm2d(after),
             nn.ReLU(inplace=True),
         ]
-    layers += [nn.Conv2d(width, channels, 7, **edges), nn.Tanh()]
+    layers += [nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect"), nn.Tanh()]
     return nn.Sequential(*layers).apply(_draw_weights)
 
 
-def _patch_discriminator(data: DataSpec, width: int) -> nn.Module:
-    layers = [
-        nn.Conv2d(data.image_channels, width, 4, stride=2, padding=1),
+def _patch_discriminator(channels: int, width: int) -> nn.Module:
+    layers: list[nn.Module] = [
+        nn.Conv2d(channels, width, 4, stride=2, padding=1),
         nn.LeakyReLU(0.2, inplace=True),
     ]
     widths = [width, 2 * width, 4 * width, 8 * width]
@@ -128,25 +140,19 @@ def _patch_discriminator(data: DataSpec, width: int) -> nn.Module:
     return nn.Sequential(*layers).apply(_draw_weights)
 
 
-def _conv_layers(before: int, after: int, kernel: int, **how: object) -> list[nn.Module]:
-    # Instance normalisation takes the mean away, and a bias with it.
-    convolution = nn.Conv2d(before, after, kernel, bias=False, **how)
-    return [convolution, nn.InstanceNorm2d(after), nn.ReLU(inplace=True)]
-
-
 def _check(data: DataSpec) -> None:
     if not data.is_image:
-        raise InputError(f"cyclegan translates images, and these are vectors of {data.size}")
+        raise InputError(f"images are needed, and these samples are vectors of {data.size}")
     if data.classes != 2:
         raise InputError(
-            f"cyclegan translates between two classes, and these data have {data.classes or 'none'}"
-            "; give a folder with two folders of images, or --data domains with two of them"
+            f"two classes are needed, and these data have {data.classes or 'none'}; "
+            "give a folder with two folders of images, or --data domains with two of them"
         )
     height, width = data.shape[1:]
-    if height % 4 or width % 4 or min(height, width) < SMALLEST:
+    if height % 4 or width % 4 or min(height, width) < SMALLEST_SIDE:
         raise InputError(
-            f"cyclegan takes images of at least {SMALLEST} pixels whose sides are multiples of 4, "
-            f"not {height} x {width}; resize them with --image-size"
+            f"the sides of an image must be at least {SMALLEST_SIDE} pixels and multiples of 4, "
+            f"not {height} x {width}; resize it with --image-size"
         )
 
 

@@ -1,4 +1,4 @@
-"""Deep convolutional GAN: strided convolutions in both networks."""
+"""DCGAN: strided convolutions in both networks (Radford et al. 2016)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 class DCGAN(Architecture):
     """Deep convolutional GAN for images of 1, 3 or 4 channels.
 
-    Follows the guidelines of Radford et al. 2016 (section 3): strided convolutions in place of
-    pooling, no hidden fully connected layers, ReLU in the generator and tanh at its end, leaky
-    ReLU of slope 0.2 in the discriminator, batch normalisation in both but for the generator's
-    output and the discriminator's input, weights drawn from N(0, 0.02). The image is halved until
-    its shorter side is 4 to 7 pixels, and channels double each time, so that 28 x 28, 32, 48, 64,
-    96 and 128 are all one class. Kernels are 4 x 4, which tile a stride of 2 evenly, in place of
-    the paper's 5 x 5.
+    Follows the guidelines of Radford et al. 2016 (section 3): strided convolutions instead of
+    pooling, no hidden fully connected layers, ReLU in the generator with tanh at its end, and leaky
+    ReLU of slope 0.2 in the discriminator. Both have batch normalisation, except at the generator's
+    output and the discriminator's input. Weights are drawn from N(0, 0.02). An image is halved
+    until its shorter side is 4 to 7 pixels, and channels double each time, so one class serves
+    28 x 28, 32, 48, 64, 96 and 128 pixels. Kernels are 4 x 4, which tile a stride of 2 evenly; the
+    paper has 5 x 5.
 
-    With ``conditional``, the generator's batch normalisation has gains and biases of each class
-    (Dumoulin et al. 2017, arXiv:1610.07629, equation 5; de Vries et al. 2017, arXiv:1707.00683),
-    linear in one learnt embedding for all layers (Brock et al. 2019, arXiv:1809.11096, section 3).
-    Those of the first layer, which projects the latent to features of each pixel, are of each pixel
-    too: else no layer could say where a class has what. The discriminator projects the sum over
+    With ``conditional``, gains and biases of the generator's batch normalisation depend on the
+    class (Dumoulin et al. 2017, arXiv:1610.07629, equation 5; de Vries et al. 2017,
+    arXiv:1707.00683). They are linear in one learnt embedding for all layers (Brock et al. 2019,
+    arXiv:1809.11096, section 3). The first layer has them for each pixel, because otherwise no
+    layer could tell where in an image a class differs. The discriminator projects the sum over
     pixels of its last feature map onto an embedding of the class (Miyato and Koyama 2018,
     arXiv:1802.05637, equation 4).
     """
@@ -42,28 +42,29 @@ class DCGAN(Architecture):
     )
     discriminator_norm: Literal["auto", "batch", "layer", "none"] = Field(
         default="auto",
-        description="Normalisation of the discriminator; auto is batch, or layer where the loss "
-        "needs samples judged independently.",
+        description="Normalisation of the discriminator; auto is batch, or layer if the loss needs "
+        "each sample judged independently.",
     )
     conditional: bool = Field(
-        default=False, description="Whether both networks take the class of each sample."
+        default=False,
+        description="Whether both networks take the class of each sample as an input.",
     )
 
     def takes_labels(self, data: DataSpec) -> bool:
-        """Answer as the option says."""
+        """Tell whether both networks take labels, as the option says."""
         return self.conditional
 
     def generator(self, data: DataSpec) -> nn.Module:
-        """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
+        """Build the generator: latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
         from ganzoo_zoo.families.dcgan import networks
 
-        return networks.generator(self, data)
+        return networks.generator(data, self.z_dim, self.base_channels, self.conditional)
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
-        """Build images ``(N, C, H, W)`` -> logits ``(N,)``."""
+        """Build the discriminator: images ``(N, C, H, W)`` -> logits ``(N,)``."""
         from ganzoo_zoo.families.dcgan import networks
 
         norm = self.discriminator_norm
         if norm == "auto":
             norm = "layer" if independent_samples else "batch"
-        return networks.discriminator(self, data, norm)
+        return networks.discriminator(data, self.base_channels, norm, self.conditional)

@@ -1,4 +1,4 @@
-"""Multilayer perceptrons, the networks of the first GAN."""
+"""Multilayer perceptrons, the networks of the first GAN (Goodfellow et al. 2014)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class MLP(Architecture):
     """Fully connected generator and discriminator, for images and for vectors of any length.
 
     The generator has ReLU hidden layers, as in Goodfellow et al. 2014 (section 5), and ends in
-    tanh for images, in a linear layer for vectors. The discriminator has leaky ReLUs of slope 0.2
-    in place of the paper's maxout. Neither has normalisation, so every loss may use it.
+    tanh for images and in a linear layer for vectors. The discriminator has leaky ReLUs of slope
+    0.2 instead of the paper's maxout. Neither has normalisation, so they suit every loss.
 
-    With ``conditional``, the generator sees a learnt embedding of the class beside the latent
+    With ``conditional``, the generator takes a learnt embedding of the class beside the latent
     (Mirza and Osindero 2014, arXiv:1411.1784, section 3.2), and the discriminator projects its last
     hidden layer onto one (Miyato and Koyama 2018, arXiv:1802.05637, equation 4).
     """
@@ -35,21 +35,25 @@ class MLP(Architecture):
         description="Units of each hidden layer, in both networks.",
     )
     conditional: bool = Field(
-        default=False, description="Whether both networks take the class of each sample."
+        default=False,
+        description="Whether both networks take the class of each sample as an input.",
     )
 
     def takes_labels(self, data: DataSpec) -> bool:
-        """Answer as the option says."""
+        """Tell whether both networks take labels, as the option says."""
         return self.conditional
 
     def generator(self, data: DataSpec) -> nn.Module:
-        """Build latents ``(N, z_dim)`` -> samples ``(N, *data.shape)``."""
+        """Build the generator: latents ``(N, z_dim)`` -> samples ``(N, *data.shape)``."""
         from ganzoo_zoo.families.mlp import networks
 
-        return networks.generator(self, data)
+        return networks.generator(data, self.z_dim, self.hidden, self.conditional)
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
-        """Build samples ``(N, *data.shape)`` -> logits ``(N,)``; samples are always independent."""
+        """Build the discriminator: samples ``(N, *data.shape)`` -> logits ``(N,)``.
+
+        It never mixes a batch.
+        """
         from ganzoo_zoo.families.mlp import networks
 
-        return networks.discriminator(self, data)
+        return networks.discriminator(data, self.hidden, self.conditional)

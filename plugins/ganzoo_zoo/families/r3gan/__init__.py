@@ -1,4 +1,4 @@
-"""R3GAN: relativistic pairing with two gradient penalties, and networks without normalisation."""
+"""R3GAN: a relativistic loss with two gradient penalties, and networks without normalisation."""
 
 from __future__ import annotations
 

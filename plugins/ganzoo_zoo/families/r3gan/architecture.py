@@ -1,4 +1,4 @@
-"""What the networks can be told."""
+"""The architecture of R3GAN: its options."""
 
 from __future__ import annotations
 
@@ -11,27 +11,30 @@ from ganzoo import Architecture, DataSpec
 if TYPE_CHECKING:
     from torch import nn
 
+    from ganzoo_zoo.families.r3gan.networks import Stages
+
 
 class R3GAN(Architecture):
     """R3GAN's networks for images of 1, 3 or 4 channels, config E.
 
-    Huang et al. 2024, section 3: at each resolution residual blocks of a 1 x 1 convolution to
-    ``expansion`` times the channels, a grouped 3 x 3 and a 1 x 1 back, with leaky ReLU of slope
-    0.2 between them; bilinear resampling; no normalisation anywhere. The last convolution of each
-    block begins at 0 and the others L^(-1/4) smaller than by He et al. 2015, for L blocks in a
-    network (fix-up: Zhang et al. 2019, arXiv:1901.09321). The generator begins with a learned basis
-    at the lowest resolution, each channel of it scaled by a linear map of z; the discriminator ends
-    in its mirror image, a weight for each pixel of each channel and a linear map.
+    Huang et al. 2024, section 3. Each resolution has residual blocks of a 1 x 1 convolution to
+    ``expansion`` times the channels, a grouped 3 x 3 convolution, and a 1 x 1 convolution back,
+    with leaky ReLU of slope 0.2 between them. There is bilinear resampling, and no normalisation.
+    The last convolution of each block begins at 0; the others begin L^(-1/4) smaller than in He et
+    al. 2015, for L blocks in a network (fix-up: Zhang et al. 2019, arXiv:1901.09321). The generator
+    begins with a learned basis at the lowest resolution, of which a linear map of z scales each
+    channel. The discriminator ends in the mirror image of this: a weight for each pixel of each
+    channel, and a linear map.
 
-    The image is halved until its shorter side is 4 to 7 pixels, so that 28 x 28, 32, 48, 64, 96
-    and 128 are all one class. Channels double each time up to ``growth`` times ``base_channels``,
-    with a 1 x 1 convolution between two widths. The paper's networks for CIFAR-10 have one width,
-    ``growth`` 1; narrow ones need the channels at low resolution more, where they cost little,
-    because all that the generator knows of z is a factor for each channel of its basis.
+    An image is halved until its shorter side is 4 to 7 pixels, so one class serves 28 x 28, 32, 48,
+    64, 96 and 128 pixels. Channels double each time up to ``growth`` times ``base_channels``, with
+    a 1 x 1 convolution between two widths. The paper's networks for CIFAR-10 have one width,
+    ``growth`` 1. Narrow networks need more channels at low resolution, where they cost little,
+    because the generator sees z only as a factor for each channel of its basis.
 
     Three things differ. The generator ends in tanh, because images in ganzoo lie in [-1, 1]; the
-    paper's output has no bound. Doubling is torch's bilinear interpolation, halving the mean of
-    2 x 2 pixels, where the paper filters by 1-2-1. And classes are not used.
+    paper's output has no bound. Upsampling is torch's bilinear interpolation and downsampling the
+    mean over 2 x 2 pixels; the paper filters by 1-2-1. Classes are not used.
     """
 
     paper = "Huang et al. 2024, arXiv:2501.05441"
@@ -47,18 +50,18 @@ class R3GAN(Architecture):
     growth: int = Field(
         default=8,
         gt=0,
-        description="How many times base_channels there are at most, doubling with each halving; "
-        "the paper has 1 for CIFAR-10.",
+        description="Largest number of channels, as a multiple of base_channels; channels double "
+        "with each halving of the image. The paper has 1 for CIFAR-10.",
     )
     blocks: int = Field(default=1, gt=0, description="Blocks at every resolution; the paper has 2.")
     expansion: int = Field(
-        default=2, gt=0, description="How much wider a block is inside; the paper's 2."
+        default=2, gt=0, description="Factor by which a block is wider inside; the paper has 2."
     )
     group_size: int = Field(
         default=16,
         gt=0,
-        description="Channels in a group of the 3 x 3 convolutions; the paper's 1536 channels "
-        "for CIFAR-10 are 96 groups of 16.",
+        description="Channels in each group of the 3 x 3 convolutions; the paper has 16 for "
+        "CIFAR-10, in 96 groups.",
     )
 
     @model_validator(mode="after")
@@ -72,13 +75,21 @@ class R3GAN(Architecture):
         return self
 
     def generator(self, data: DataSpec) -> nn.Module:
-        """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
+        """Build the generator: latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
         from ganzoo_zoo.families.r3gan import networks
 
-        return networks.generator(self, data)
+        return networks.generator(data, self.z_dim, self._stages())
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
-        """Build images ``(N, C, H, W)`` -> logits ``(N,)``; it never mixes its batch."""
+        """Build the discriminator: images ``(N, C, H, W)`` -> logits ``(N,)``.
+
+        It never mixes a batch.
+        """
         from ganzoo_zoo.families.r3gan import networks
 
-        return networks.discriminator(self, data)
+        return networks.discriminator(data, self._stages())
+
+    def _stages(self) -> Stages:
+        from ganzoo_zoo.families.r3gan.networks import Stages
+
+        return Stages(self.base_channels, self.growth, self.blocks, self.expansion, self.group_size)

@@ -1,4 +1,4 @@
-"""Relativistic pairing with R1 and R2."""
+"""R3GAN's loss: relativistic pairing with the gradient penalties R1 and R2."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from ganzoo import Loss, Recipe
+from ganzoo import Discriminator, Loss, Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,14 +20,15 @@ class R3GANLoss(Loss):
         + \tfrac{\gamma}{2} E[\|\nabla D(G(z))\|^2], \quad L_G = E[f(D(G(z)) - D(x))]
 
     with :math:`f(t) = \log(1 + e^{-t})`, each real paired with a fake, and the norm taken over
-    each sample. Huang et al. 2024, section 2 (RpGAN + R1 + R2); the pairing is
-    Jolicoeur-Martineau 2018's (arXiv:1807.00734), the penalties Mescheder et al. 2018's
-    (arXiv:1801.04406), due at every step.
+    each sample. Huang et al. 2024, section 2 (RpGAN + R1 + R2). The pairing is from
+    Jolicoeur-Martineau 2018 (arXiv:1807.00734), and the penalties, here in every step, from
+    Mescheder et al. 2018 (arXiv:1801.04406).
 
-    Recipe: Adam 2e-4 with betas 0 and 0.99. The paper's run for CIFAR-10 is scheduled: the learning
-    rate falls from 2e-4 to 5e-5 and gamma from 0.05 to 0.005, beta 2 rises from 0.9 to 0.99 and the
-    strength of an augmentation from 0, in batches of 512. Here all is constant and nothing is
-    augmented; batches are of 64, and gamma is 1 to hold a discriminator that sees fewer samples.
+    Recipe: Adam 2e-4 with betas 0 and 0.99, in batches of 64. The paper has schedules for CIFAR-10,
+    in batches of 512: the learning rate falls from 2e-4 to 5e-5 and gamma from 0.05 to 0.005,
+    beta 2 rises from 0.9 to 0.99, and the strength of an augmentation rises from 0. Here everything
+    is constant and there is no augmentation. Gamma is 1, to restrain a discriminator that sees
+    fewer samples.
     """
 
     paper = "Huang et al. 2024, arXiv:2501.05441"
@@ -42,8 +43,8 @@ class R3GANLoss(Loss):
         default=1.0, ge=0, description="Weight of both penalties; the paper has 0.05 for CIFAR-10."
     )
 
-    def discriminator_loss(self, D, real, fake):
-        """Each real should score above its fake, and neither in a steep place."""
+    def discriminator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Return the relativistic loss of paired logits, and both gradient penalties."""
         real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
         real_logits, fake_logits = D(real), D(fake)
         return {
@@ -52,8 +53,8 @@ class R3GANLoss(Loss):
             "r2": self.gamma / 2 * _squared_slope(fake_logits, fake),
         }
 
-    def generator_loss(self, D, real, fake):
-        """Each fake should score above its real."""
+    def generator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Return the relativistic loss with the roles of reals and fakes exchanged."""
         return {"relativistic": _softplus(D(real) - D(fake)).mean()}
 
 
@@ -64,7 +65,7 @@ def _softplus(x: Tensor) -> Tensor:
 
 
 def _squared_slope(logits: Tensor, samples: Tensor) -> Tensor:
-    """Return the mean squared gradient norm of the logits, each over the whole of a sample."""
+    """Return the mean over samples of the squared norm of the logits' gradient."""
     import torch
 
     each = logits.reshape(len(samples), -1).mean(1)

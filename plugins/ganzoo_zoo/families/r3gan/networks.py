@@ -1,68 +1,84 @@
-"""Residual networks without normalisation: config E."""
+"""The generator and the discriminator of R3GAN: residual, without normalisation, config E."""
 
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from ganzoo import DataSpec
-    from ganzoo_zoo.families.r3gan.architecture import R3GAN
+from ganzoo import DataSpec
 
-LAYERS_OF_A_BLOCK = 3
+LAYERS_PER_BLOCK = 3
 
 
-def generator(options: R3GAN, data: DataSpec) -> nn.Module:
-    """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
-    halvings, height, width = data.count_halvings("R3GAN")
-    lowest, *widths = _widths(options, halvings)[::-1]
-    layers = [_Basis(options.z_dim, lowest, height, width), *_blocks(options, lowest, halvings)]
-    for before, after in itertools.pairwise([lowest, *widths]):
+@dataclass(frozen=True)
+class Stages:
+    """The stages that the two networks share, one for each resolution, by the paper's numbers."""
+
+    base_channels: int
+    growth: int
+    blocks: int
+    expansion: int
+    group_size: int
+
+    def channels(self, halvings: int) -> list[int]:
+        """Return the channels at each resolution, the highest first."""
+        return [self.base_channels * min(2**i, self.growth) for i in range(halvings + 1)]
+
+    def build_blocks(self, channels: int, halvings: int) -> list[nn.Module]:
+        """Build the residual blocks of one resolution."""
+        inside = channels * self.expansion
+        scale = (self.blocks * (halvings + 1)) ** (-1 / (2 * LAYERS_PER_BLOCK - 2))
+        groups = inside // self.group_size
+        return [_Block(channels, inside, groups, scale) for _ in range(self.blocks)]
+
+
+def generator(data: DataSpec, z_dim: int, stages: Stages) -> nn.Module:
+    """Build the generator: latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
+    halvings, height, width = data.count_halvings()
+    channels = stages.channels(halvings)[::-1]
+    layers: list[nn.Module] = [
+        _Basis(z_dim, channels[0], height, width),
+        *stages.build_blocks(channels[0], halvings),
+    ]
+    for before, after in itertools.pairwise(channels):
         layers += [
             _transition(before, after),
             nn.Upsample(scale_factor=2, mode="bilinear"),
-            *_blocks(options, after, halvings),
+            *stages.build_blocks(after, halvings),
         ]
-    layers += [_draw_weights(nn.Conv2d(widths[-1], data.image_channels, 1, bias=False)), nn.Tanh()]
+    last = nn.Conv2d(channels[-1], data.image_channels, 1, bias=False)
+    layers += [_draw_weights(last), nn.Tanh()]
     return nn.Sequential(*layers)
 
 
-def discriminator(options: R3GAN, data: DataSpec) -> nn.Module:
-    """Build images ``(N, C, H, W)`` -> logits ``(N,)``; it never mixes its batch."""
-    halvings, height, width = data.count_halvings("R3GAN")
-    widths = _widths(options, halvings)
-    layers = [_draw_weights(nn.Conv2d(data.image_channels, widths[0], 1, bias=False))]
-    for before, after in itertools.pairwise(widths):
+def discriminator(data: DataSpec, stages: Stages) -> nn.Module:
+    """Build the discriminator: images ``(N, C, H, W)`` -> logits ``(N,)``.
+
+    It never mixes a batch.
+    """
+    halvings, height, width = data.count_halvings()
+    channels = stages.channels(halvings)
+    lowest = channels[-1]
+    layers: list[nn.Module] = [
+        _draw_weights(nn.Conv2d(data.image_channels, channels[0], 1, bias=False))
+    ]
+    for before, after in itertools.pairwise(channels):
         layers += [
-            *_blocks(options, before, halvings),
+            *stages.build_blocks(before, halvings),
             nn.AvgPool2d(2),
             _transition(before, after),
         ]
-    lowest = widths[-1]
     layers += [
-        *_blocks(options, lowest, halvings),
+        *stages.build_blocks(lowest, halvings),
         _draw_weights(nn.Conv2d(lowest, lowest, (height, width), groups=lowest, bias=False)),
         nn.Flatten(),
         _draw_weights(nn.Linear(lowest, 1, bias=False)),
         nn.Flatten(0),
     ]
     return nn.Sequential(*layers)
-
-
-def _widths(options: R3GAN, halvings: int) -> list[int]:
-    """Return the channels at each resolution, the highest first."""
-    return [options.base_channels * min(2**i, options.growth) for i in range(halvings + 1)]
-
-
-def _blocks(options: R3GAN, channels: int, halvings: int) -> list[nn.Module]:
-    inside = channels * options.expansion
-    scale = (options.blocks * (halvings + 1)) ** (-1 / (2 * LAYERS_OF_A_BLOCK - 2))
-    return [
-        _Block(channels, inside, inside // options.group_size, scale) for _ in range(options.blocks)
-    ]
 
 
 class _Basis(nn.Module):
@@ -101,7 +117,7 @@ def _transition(before: int, after: int) -> nn.Module:
 
 
 def _draw_weights(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> nn.Module:
-    """Draw normal weights that keep the variance of what goes through, but for a gain."""
+    """Draw normal weights with which a layer multiplies standard deviations by a gain."""
     nn.init.normal_(layer.weight, 0.0, gain * layer.weight[0].numel() ** -0.5)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

@@ -1,7 +1,4 @@
-"""Spectral normalisation GAN: a discriminator whose every layer has a slope of about one.
-
-Its options are here, and its networks in modules of their own, which import torch.
-"""
+"""Spectral normalisation GAN: each layer of the discriminator has a slope of about one."""
 
 from __future__ import annotations
 
@@ -19,16 +16,16 @@ class SNGAN(Architecture):
     """Spectral normalisation GAN for images of 1, 3 or 4 channels: the standard CNN.
 
     The networks of Miyato et al. 2018, table 3. The generator is a dense layer, transposed
-    convolutions with batch normalisation and ReLU, and a 3 x 3 convolution to tanh. The
+    convolutions with batch normalisation and ReLU, and a 3 x 3 convolution with tanh. The
     discriminator halves the image by pairs of a 3 x 3 and a strided 4 x 4 convolution with leaky
-    ReLU of slope 0.1, and every weight of it is divided by its largest singular value, found by
-    one power iteration for each pass in training (algorithm 1): it mixes no samples of a batch.
+    ReLU of slope 0.1. Each of its weights is divided by its largest singular value, found by one
+    power iteration in each training pass (algorithm 1), so it never mixes a batch.
 
     The paper's images are 32 and 48 pixels, halved three times. Here an image is halved until its
-    shorter side is 4 to 7 pixels, so that 28 x 28, 32, 48, 64, 96 and 128 are all one class, and
-    channels double each time up to eight times ``base_channels``. Weights are drawn from
-    N(0, 0.02) as in Radford et al. 2016; the paper does not say. Recipe: setting C of table 1, in
-    batches of 64.
+    shorter side is 4 to 7 pixels, so one class serves 28 x 28, 32, 48, 64, 96 and 128 pixels.
+    Channels double each time, up to eight times ``base_channels``. Weights are drawn from
+    N(0, 0.02) as in Radford et al. 2016, because the paper does not say. Recipe: setting C of table
+    1, in batches of 64.
     """
 
     paper = "Miyato et al. 2018, arXiv:1802.05957"
@@ -45,34 +42,35 @@ class SNGAN(Architecture):
     )
 
     def generator(self, data: DataSpec) -> nn.Module:
-        """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
+        """Build the generator: latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
         from ganzoo_zoo.families.sngan import cnn
 
-        return cnn.generator(self, data)
+        return cnn.generator(data, self.z_dim, self.base_channels)
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
-        """Build images ``(N, C, H, W)`` -> logits ``(N,)``."""
+        """Build the discriminator: images ``(N, C, H, W)`` -> logits ``(N,)``."""
         from ganzoo_zoo.families.sngan import cnn
 
-        return cnn.discriminator(self, data)
+        return cnn.discriminator(data, self.base_channels)
 
 
 class SNGANResNet(Architecture):
     """Spectral normalisation GAN for images of 1, 3 or 4 channels: the ResNet for CIFAR-10.
 
-    The networks of Miyato et al. 2018, table 4: residual blocks of two 3 x 3
-    convolutions behind activations; in the generator with batch normalisation and nearest
-    upsampling, in the discriminator with spectral normalisation of every weight, mean pooling and
-    a sum over all pixels before the last layer. Its first block has no activation before it.
+    The networks of Miyato et al. 2018, table 4: residual blocks of two 3 x 3 convolutions behind
+    activations. The generator has batch normalisation and nearest upsampling. The discriminator has
+    spectral normalisation of every weight, mean pooling, and a sum over all pixels before the last
+    layer. Its first block has no activation before it.
 
-    The generator doubles its pixels from a shorter side of 4 to 7, three times for the paper's 32;
-    the discriminator halves its own while at least 7 are left, twice for the paper's, and then has
-    two blocks more. So 28 x 28, 32, 48, 64, 96 and 128 are all one class.
+    The generator starts from a shorter side of 4 to 7 pixels and doubles it, three times for the
+    paper's 32 pixels. The discriminator halves an image while at least 7 pixels are left, twice for
+    the paper's, and then has two more blocks. One class serves 28 x 28, 32, 48, 64, 96 and 128
+    pixels.
 
-    Weights are drawn as in the authors' code, by Glorot and Bengio 2010 with the variance doubled
-    before ReLU, and its settings for CIFAR-10 without labels are the recipe
-    (pfnet-research/sngan_projection: Adam 2e-4 with betas 0 and 0.9, 5 discriminator updates,
-    batches of 64, linear decay to 0). There the generator learns from 128 samples, here from 64.
+    Weights are drawn as in the authors' code (pfnet-research/sngan_projection): by Glorot and
+    Bengio 2010, with the variance doubled before ReLU. The recipe is that code's for CIFAR-10
+    without labels: Adam 2e-4 with betas 0 and 0.9, 5 discriminator updates, batches of 64, linear
+    decay to 0. There the generator learns from 128 samples, here from 64.
     """
 
     paper = "Miyato et al. 2018, arXiv:1802.05957"
@@ -92,18 +90,18 @@ class SNGANResNet(Architecture):
     base_channels: int = Field(
         default=128,
         gt=0,
-        description="Channels of the discriminator, and half those of the generator; "
-        "the paper has 128.",
+        description="Channels of the discriminator; the generator has twice as many. "
+        "The paper has 128.",
     )
 
     def generator(self, data: DataSpec) -> nn.Module:
-        """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
+        """Build the generator: latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
         from ganzoo_zoo.families.sngan import resnet
 
-        return resnet.generator(self, data)
+        return resnet.generator(data, self.z_dim, 2 * self.base_channels)
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
-        """Build images ``(N, C, H, W)`` -> logits ``(N,)``."""
+        """Build the discriminator: images ``(N, C, H, W)`` -> logits ``(N,)``."""
         from ganzoo_zoo.families.sngan import resnet
 
-        return resnet.discriminator(self, data)
+        return resnet.discriminator(data, self.base_channels)

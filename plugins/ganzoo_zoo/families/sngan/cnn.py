@@ -1,4 +1,4 @@
-"""The standard CNN of the paper's table 3."""
+"""The generator and the discriminator of SN-GAN's standard CNN: table 3 of its paper."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ import itertools
 from torch import nn
 
 from ganzoo import DataSpec
-from ganzoo.nn.fusion import FusedSequential
-from ganzoo_zoo.families.sngan import SNGAN
 from ganzoo_zoo.families.sngan.spectral import normalise
 
-MOST_DOUBLED = 8
+MAX_GROWTH = 8
+"""Channels at the lowest resolution, as a multiple of those at the highest, at most."""
 
 
-def generator(options: SNGAN, data: DataSpec) -> nn.Module:
-    """Build latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
-    halvings, height, width = data.count_halvings("SN-GAN")
-    channels = _channels(options, halvings)[::-1]
+def generator(data: DataSpec, z_dim: int, base_channels: int) -> nn.Module:
+    """Build the generator: latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
+    halvings, height, width = data.count_halvings()
+    channels = _channels(base_channels, halvings)[::-1]
     layers: list[nn.Module] = [
-        nn.Linear(options.z_dim, channels[0] * height * width),
+        nn.Linear(z_dim, channels[0] * height * width),
         nn.Unflatten(1, (channels[0], height, width)),
     ]
     for before, after in itertools.pairwise(channels):
@@ -29,13 +28,13 @@ def generator(options: SNGAN, data: DataSpec) -> nn.Module:
             nn.ReLU(inplace=True),
         ]
     layers += [nn.Conv2d(channels[-1], data.image_channels, 3, padding=1), nn.Tanh()]
-    return FusedSequential(*layers).apply(_draw_narrow)
+    return nn.Sequential(*layers).apply(_draw_weights)
 
 
-def discriminator(options: SNGAN, data: DataSpec) -> nn.Module:
-    """Build images ``(N, C, H, W)`` -> logits ``(N,)``."""
-    halvings, height, width = data.count_halvings("SN-GAN")
-    *channels, last = _channels(options, halvings)
+def discriminator(data: DataSpec, base_channels: int) -> nn.Module:
+    """Build the discriminator: images ``(N, C, H, W)`` -> logits ``(N,)``."""
+    halvings, height, width = data.count_halvings()
+    *channels, last = _channels(base_channels, halvings)
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise([data.image_channels, *channels]):
         layers += [
@@ -51,15 +50,15 @@ def discriminator(options: SNGAN, data: DataSpec) -> nn.Module:
         nn.Linear(last * height * width, 1),
         nn.Flatten(0),
     ]
-    return nn.Sequential(*layers).apply(_draw_narrow).apply(normalise)
+    return nn.Sequential(*layers).apply(_draw_weights).apply(normalise)
 
 
-def _channels(options: SNGAN, halvings: int) -> list[int]:
+def _channels(base_channels: int, halvings: int) -> list[int]:
     """Return the channels at each resolution, the highest first."""
-    return [options.base_channels * min(2**i, MOST_DOUBLED) for i in range(halvings + 1)]
+    return [base_channels * min(2**i, MAX_GROWTH) for i in range(halvings + 1)]
 
 
-def _draw_narrow(module: nn.Module) -> None:
+def _draw_weights(module: nn.Module) -> None:
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:

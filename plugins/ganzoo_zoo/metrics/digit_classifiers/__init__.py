@@ -1,8 +1,8 @@
-"""Small classifiers of handwritten digits, to judge digit GANs by.
+"""Small classifiers of handwritten digits, for evaluating digit GANs.
 
-Judging digit GANs by a digit classifier is common practice where Inception, trained on
-photographs, says little. ``train.py`` beside this file makes the weights and prints the accuracy
-on digits that the training did not see.
+Evaluating digit GANs with a digit classifier is common practice, as Inception was trained on
+photographs. ``train.py`` in this folder trains the weights and prints the accuracy on held-out
+digits.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from ganzoo import FeatureExtractor, Features, LoadedExtractor
-from ganzoo.storage.files import load_tensors, sha256
+from ganzoo.storage.files import sha256
+from ganzoo.storage.tensors import load_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class DigitClassifier(FeatureExtractor):
-    """Base of the classifiers: one network, and the file of its weights."""
+    """Base class of the classifiers: one network, with weights from a file."""
 
     file: ClassVar[Path]
     """The embedded weights."""
@@ -44,7 +45,7 @@ class DigitClassifier(FeatureExtractor):
         )
 
     def extract(self, network: Network, batch: Tensor) -> Features:
-        """Return what a network sees in uint8 images ``(N, C, H, W)``."""
+        """Extract the features of uint8 images ``(N, C, H, W)``, and their logits."""
         from ganzoo_zoo.metrics.digit_classifiers.network import prepare
 
         return Features(*(found.cpu() for found in network(prepare(batch))))
@@ -63,7 +64,7 @@ class MNISTCNN(DigitClassifier):
 
 
 class StackedMNISTCNN(MNISTCNN):
-    """The classifier of MNIST on each of three channels; 192 features, 1,000 classes.
+    """MNIST's classifier on each of three channels; 192 features, 1,000 classes.
 
     Stacked MNIST has a digit in each channel and a class for each triple, number
     ``100 R + 10 G + B`` (Metz et al. 2017, appendix D). The features of the channels lie side by
@@ -74,7 +75,7 @@ class StackedMNISTCNN(MNISTCNN):
     image_channels = 3
 
     def extract(self, network: Network, batch: Tensor) -> Features:
-        """Return what the network sees in uint8 images ``(N, 3, H, W)``."""
+        """Extract the features of uint8 images ``(N, 3, H, W)``, and their logits."""
         from ganzoo_zoo.metrics.digit_classifiers.network import prepare
 
         channels = prepare(batch.flatten(0, 1).unsqueeze(1))

@@ -1,4 +1,4 @@
-"""The network of the digit classifiers, and what it takes."""
+"""The network of the digit classifiers, and the preparation of its input."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ class Network(nn.Module):
 
 
 def prepare(images: Tensor) -> Tensor:
-    """Bring uint8 images ``(N, 1, H, W)`` to what the network takes."""
+    """Prepare uint8 images ``(N, 1, H, W)`` as the network's input ``(N, 1, 32, 32)``."""
     return to_float(resize(images, (SIDE, SIDE)))

@@ -1,9 +1,9 @@
-"""Make the weights of a classifier.
+"""Train the weights of a digit classifier.
 
 Run ``python plugins/ganzoo_zoo/metrics/digit_classifiers/train.py NAME``.
 
-NAME is ``digits-cnn``, which takes a minute, or ``mnist-cnn``, which takes a few and wants
-``--root DIR`` where torchvision's folder of MNIST is not in ganzoo's cache.
+NAME is ``digits-cnn``, which takes a minute, or ``mnist-cnn``, which takes a few. Pass
+``--root DIR`` if torchvision's folder of MNIST is not in ganzoo's cache.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganzoo import Samples, open_dataset
-from ganzoo.storage.files import save_tensors
+from ganzoo.storage.tensors import save_tensors
 from ganzoo.training.batch_order import BatchOrder
 from ganzoo_zoo.metrics.digit_classifiers import MNISTCNN, DigitClassifier, DigitsCNN
 from ganzoo_zoo.metrics.digit_classifiers.network import Network, prepare
 
 HELD_OUT = 5
-"""One of the embedded digits in this many is not trained on."""
+"""One in this many of the embedded digits is held out from training."""
 SHIFT = 3
-"""Pixels that an image moves by, at most, each way."""
+"""Largest random shift of an image in each direction, in pixels."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a classifier is trained for."""
+    """A classifier, and the number of steps to train it for."""
 
     classifier: type[DigitClassifier]
     steps: int
@@ -40,17 +40,19 @@ PLANS = {"digits-cnn": Plan(DigitsCNN, 2500), "mnist-cnn": Plan(MNISTCNN, 14_000
 
 
 def read_digits(name: str, root: Path | None) -> tuple[Samples, Samples]:
-    """Return the digits to train on, and those that are held out."""
+    """Return the digits to train on, and the held-out ones."""
     if name == "mnist-cnn":
         where = {"root": str(root)} if root else {}
-        return tuple(open_dataset("mnist", split=part, **where) for part in ("train", "test"))
+        return open_dataset("mnist", split="train", **where), open_dataset(
+            "mnist", split="test", **where
+        )
     digits = open_dataset("digits")
     held_out = torch.arange(len(digits)) % HELD_OUT == 0
-    return tuple(digits.subset(torch.where(part)[0]) for part in (~held_out, held_out))
+    return digits.subset(torch.where(~held_out)[0]), digits.subset(torch.where(held_out)[0])
 
 
 def shift_images(images: Tensor) -> Tensor:
-    """Move each image its own way."""
+    """Shift each image by a random number of pixels."""
     side = images.shape[-1]
     padded = F.pad(images, (SHIFT,) * 4, value=-1.0)
     moves = torch.randint(0, 2 * SHIFT + 1, (len(images), 2)).tolist()
@@ -61,14 +63,19 @@ def shift_images(images: Tensor) -> Tensor:
 
 
 def accuracy(network: Network, digits: Samples) -> float:
-    """Return the share of digits that a network recognises."""
+    """Return the share of digits that a network classifies correctly."""
     with torch.no_grad():
         parts = [network(prepare(images))[1].argmax(1) for images in digits.stored.split(1000)]
-    return (torch.cat(parts) == digits.labels).float().mean().item()
+    return torch.cat(parts).eq(_labels(digits)).float().mean().item()
+
+
+def _labels(digits: Samples) -> Tensor:
+    assert digits.labels is not None  # these datasets have classes
+    return digits.labels
 
 
 def main() -> None:
-    """Train with AdamW, print the accuracy on the digits held out, write the weights."""
+    """Train with AdamW, print the accuracy on the held-out digits, and write the weights."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=PLANS)
     parser.add_argument("--root", type=Path, help="torchvision's folder of MNIST")
@@ -76,7 +83,7 @@ def main() -> None:
     plan = PLANS[asked.name]
     torch.manual_seed(0)
     train, held_out = read_digits(asked.name, asked.root)
-    images, labels = prepare(train.stored), train.labels
+    images, labels = prepare(train.stored), _labels(train)
     network = Network()
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, plan.steps)
@@ -90,7 +97,7 @@ def main() -> None:
         optimizer.step()
         schedule.step()
     right = accuracy(network.eval(), held_out)
-    print(f"{right:.4f} of {len(held_out)} digits held out are recognised")
+    print(f"accuracy on {len(held_out)} held-out digits: {right:.4f}")
     save_tensors(plan.classifier.file, network.state_dict())
 
 

@@ -1,8 +1,8 @@
-"""Metrics and feature extractors of torch-fidelity, by its own functions and networks.
+"""Metrics and feature extractors of torch-fidelity.
 
-Its networks and its functions from features to metrics are used; the loop around them is ganzoo's
-(:mod:`ganzoo.evaluation`), and tests hold the two equal. torch-fidelity's own loop ignores misspelt
-keywords, caches by name and scores a generator of NaNs.
+Its networks and its functions from features to metrics are used as they are. The loop around them
+is ganzoo's (:mod:`ganzoo.evaluation`), because torch-fidelity's own loop ignores misspelt keywords,
+caches by name and gives scores to a generator of NaNs. Tests check that both give the same values.
 """
 
 from ganzoo_zoo.metrics.fidelity.extractors import (

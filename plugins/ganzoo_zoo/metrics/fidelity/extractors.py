@@ -1,4 +1,4 @@
-"""Networks whose weights are published, behind torch-fidelity's own resizing."""
+"""Feature extractors with published weights, behind torch-fidelity's own resizing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from urllib.error import URLError
 
 from ganzoo import FeatureExtractor, Features, LoadedExtractor
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.storage.files import load_tensors, sha256
+from ganzoo.storage.files import sha256
+from ganzoo.storage.tensors import load_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -21,38 +22,38 @@ if TYPE_CHECKING:
 STANDARD = "inception-v3-compat"
 
 CPU_BATCH, BATCH = 16, 64
-"""Images at a time. More on a CPU are no quicker, and their activations take a gigabyte."""
+"""Images per batch. More are no faster on a CPU, and their activations take a gigabyte."""
 
 WRONG_FILE_ERRORS = (RuntimeError, AttributeError, TypeError, KeyError, ValueError)
-"""What a network raises that is given the weights of another one."""
+"""What a network raises when it is given the weights of another one."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where weights are published."""
+    """The place where weights are published."""
 
     url: str
     file_name: str
-    """Its name in torch's hub folder."""
+    """Name of the file in torch's hub folder."""
     digest: str | None
-    """Begin of its SHA-256, hexadecimal; None if none is published."""
+    """Start of its SHA-256, hexadecimal; None if none is published."""
 
 
 class PublishedNetwork(FeatureExtractor):
-    """Base of networks of torch-fidelity whose weights are published.
+    """Base class of torch-fidelity's networks with published weights.
 
-    They are fetched once into torch's hub folder, where torch-fidelity itself looks for them, and
-    their hash is checked.
+    The weights are downloaded once into torch's hub folder, where torch-fidelity itself looks for
+    them, and their hash is checked.
     """
 
     known_as: ClassVar[str]
-    """torch-fidelity's name."""
+    """torch-fidelity's name of the network."""
     shapes: ClassVar[dict[str, tuple[int, ...]]]
-    """Shapes of tensors by which this network is told from others, its sisters among them."""
+    """Shapes of tensors that distinguish this network from others, such as other sizes of it."""
 
     @abstractmethod
     def source(self) -> Source:
-        """Say where the weights are published."""
+        """Return the place where the weights are published."""
 
     @abstractmethod
     def build(self, path: Path, published: bool) -> FeatureExtractorBase:
@@ -60,11 +61,12 @@ class PublishedNetwork(FeatureExtractor):
 
         Raises:
             InputError: the file holds more than tensors.
-            RuntimeError: it holds the weights of another network; or any other of ``ANOTHER``.
+            RuntimeError: it holds the weights of another network; or another of
+                ``WRONG_FILE_ERRORS``.
         """
 
     def load(self, weights: Path | None, device: torch.device) -> LoadedExtractor:
-        """Load the weights from a file, or fetch the published ones."""
+        """Load the weights from a file, or download the published ones."""
         import torch
 
         from ganzoo.compute.seeding import preserve_rng_state
@@ -72,13 +74,13 @@ class PublishedNetwork(FeatureExtractor):
         source = self.source()
         path = weights or Path(torch.hub.get_dir()) / "checkpoints" / source.file_name
         if weights is None and not path.exists():
-            _fetch(self.known_as, source, path)
+            _download(self.known_as, source, path)
         if not path.is_file():
             raise InputError(f"there is no weights file {path}")
         hashed = sha256(path)
         known = source.digest
         published = weights is None if known is None else hashed.startswith(known)
-        with preserve_rng_state():  # building a network draws its first weights
+        with preserve_rng_state():  # building a network draws random weights
             try:
                 network = self.build(path, published)
             except WRONG_FILE_ERRORS:
@@ -93,11 +95,11 @@ class PublishedNetwork(FeatureExtractor):
         )
 
     def read_tensors(self, path: Path) -> dict[str, Tensor]:
-        """Read a file of this network's tensors by name, and nothing else.
+        """Read a file that holds this network's tensors by name, and nothing else.
 
         Raises:
             InputError: it is damaged, or holds more.
-            KeyError: it has not the tensors of this network.
+            KeyError: it lacks tensors of this network.
             ValueError: they have other shapes.
         """
         found = load_tensors(path) if path.suffix == ".safetensors" else self._unpack(path)
@@ -112,7 +114,7 @@ class PublishedNetwork(FeatureExtractor):
             found = torch.load(path, map_location="cpu", weights_only=True)
             if not isinstance(found, Mapping):
                 raise TypeError("no mapping")
-        except Exception:  # a damaged file raises almost anything, with advice to trust it
+        except Exception:  # a damaged file raises almost anything, and torch advises to trust it
             raise InputError(
                 f"{path} is not a weights file of {self.known_as}: "
                 "it is damaged, or holds more than tensors"
@@ -121,10 +123,10 @@ class PublishedNetwork(FeatureExtractor):
 
 
 class InceptionV3(PublishedNetwork):
-    """Inception-v3 of 2015, as the original FID and Inception Score use it; 2,048 features.
+    """Inception-v3 of 2015, as in the original FID and inception score; 2,048 features.
 
-    torch-fidelity's port of TensorFlow's network, its resizing included. Its weights are fetched
-    once into torch's hub folder, and their hash is checked.
+    torch-fidelity's port of TensorFlow's network, including its resizing. The weights are
+    downloaded once into torch's hub folder, and their hash is checked.
     """
 
     paper = "Szegedy et al. 2016, arXiv:1512.00567"
@@ -132,7 +134,7 @@ class InceptionV3(PublishedNetwork):
     shapes = {"fc.weight": (1008, 2048)}
 
     def source(self) -> Source:
-        """Name torch-fidelity's own file."""
+        """Return torch-fidelity's own file."""
         from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
         return _torch_source(URL_INCEPTION_V3)
@@ -145,10 +147,10 @@ class InceptionV3(PublishedNetwork):
 
 
 class VGG16(PublishedNetwork):
-    """VGG16 after its second hidden layer, as improved precision and recall use it; 4,096 features.
+    """VGG16 after its second hidden layer, as in improved precision and recall; 4,096 features.
 
-    torchvision's network, trained on ImageNet, behind torch-fidelity's resizing to 224 x 224. Its
-    weights are fetched once into torch's hub folder, and their hash is checked.
+    torchvision's network, trained on ImageNet, behind torch-fidelity's resizing to 224 x 224. The
+    weights are downloaded once into torch's hub folder, and their hash is checked.
     """
 
     paper = "Simonyan and Zisserman 2015, arXiv:1409.1556"
@@ -156,7 +158,7 @@ class VGG16(PublishedNetwork):
     shapes = {"classifier.3.weight": (4096, 4096)}
 
     def source(self) -> Source:
-        """Name torchvision's own file."""
+        """Return torchvision's own file."""
         from torchvision.models import VGG16_Weights
 
         return _torch_source(VGG16_Weights.IMAGENET1K_V1.url)
@@ -169,12 +171,12 @@ class VGG16(PublishedNetwork):
 
 
 class _CLIP(PublishedNetwork):
-    """Base of CLIP's image encoders."""
+    """Base class of CLIP's image encoders."""
 
     paper = "Radford et al. 2021, arXiv:2103.00020"
 
     def source(self) -> Source:
-        """Name OpenAI's own file."""
+        """Return OpenAI's own file."""
         from torch_fidelity.feature_extractor_clip import MODEL_METADATA, MODEL_URLS
 
         digest = MODEL_METADATA[self.known_as]["hash"]
@@ -183,7 +185,7 @@ class _CLIP(PublishedNetwork):
     def build(self, path: Path, published: bool) -> FeatureExtractorBase:
         """Build the network from the published file, or from any file of the same tensors.
 
-        The published file is a program, which nothing but its hash makes safe to run.
+        The published file is a program, and only its hash makes it safe to run.
         """
         from ganzoo_zoo.metrics.fidelity.networks import CLIP
 
@@ -194,10 +196,10 @@ class _CLIP(PublishedNetwork):
 class CLIPViTB32(_CLIP):
     """CLIP's image encoder ViT-B/32; 512 features.
 
-    Trained to match 400 million pictures from the web with their captions, and so fit for pictures
-    that look little like ImageNet's. Behind torch-fidelity's resizing to 224 x 224. The weights are
-    fetched once into torch's hub folder, and their hash is checked; a file that is given is either
-    the published one or holds its tensors alone, as safetensors or by ``torch.save``.
+    Trained to match 400 million pictures from the web with their captions, and therefore suitable
+    for pictures unlike ImageNet's. Behind torch-fidelity's resizing to 224 x 224. The weights are
+    downloaded once into torch's hub folder, and their hash is checked. A file of your own is either
+    the published one or holds only its tensors, as safetensors or by ``torch.save``.
     """
 
     known_as = "clip-vit-b-32"
@@ -207,7 +209,7 @@ class CLIPViTB32(_CLIP):
 class CLIPViTB16(_CLIP):
     """CLIP's image encoder ViT-B/16; 512 features.
 
-    As ``clip-vit-b-32``, with patches of half the side and four times the work.
+    Like ``clip-vit-b-32``, with patches of half the side and four times the computation.
     """
 
     known_as = "clip-vit-b-16"
@@ -217,7 +219,7 @@ class CLIPViTB16(_CLIP):
 class CLIPViTL14(_CLIP):
     """CLIP's image encoder ViT-L/14; 768 features.
 
-    As ``clip-vit-b-32``, in the largest size that sees 224 x 224.
+    Like ``clip-vit-b-32``, in the largest size that takes 224 x 224.
     """
 
     known_as = "clip-vit-l-14"
@@ -227,7 +229,7 @@ class CLIPViTL14(_CLIP):
 class CLIPRN50(_CLIP):
     """CLIP's image encoder ResNet-50; 1,024 features.
 
-    As ``clip-vit-b-32``, by convolutions.
+    Like ``clip-vit-b-32``, but convolutional.
     """
 
     known_as = "clip-rn50"
@@ -235,13 +237,13 @@ class CLIPRN50(_CLIP):
 
 
 class _DINOv2(PublishedNetwork):
-    """Base of DINOv2's image encoders."""
+    """Base class of DINOv2's image encoders."""
 
     paper = "Oquab et al. 2024, arXiv:2304.07193"
     file_name: ClassVar[str]
 
     def source(self) -> Source:
-        """Name Meta's own file; no hash of it is published."""
+        """Return Meta's own file; no hash of it is published."""
         folder = self.file_name.removesuffix("_pretrain.pth")
         url = f"https://dl.fbaipublicfiles.com/dinov2/{folder}/{self.file_name}"
         return Source(url, self.file_name, None)
@@ -254,13 +256,13 @@ class _DINOv2(PublishedNetwork):
 
 
 class DINOv2S14(_DINOv2):
-    """DINOv2's image encoder ViT-S/14, without labels or captions; 384 features.
+    """DINOv2's image encoder ViT-S/14, trained without labels or captions; 384 features.
 
-    Behind torch-fidelity's resizing to 224 x 224. torch-fidelity itself runs the program that lies
-    in the authors' repository that day; here the published weights are put into torchvision's
-    vision transformer, which gives the same features to rounding and runs nothing from the
-    network. The weights are fetched once into torch's hub folder; no hash of them is published, so
-    that a file that is given puts its own to the score.
+    Behind torch-fidelity's resizing to 224 x 224. torch-fidelity itself downloads and runs the
+    current code of the authors' repository. Here the published weights are loaded into
+    torchvision's vision transformer, which gives the same features up to rounding and runs no
+    downloaded code. The weights are downloaded once into torch's hub folder. No hash of them is
+    published, so that the score of a file of your own carries that file's hash.
     """
 
     known_as = "dinov2-vit-s-14"
@@ -271,7 +273,7 @@ class DINOv2S14(_DINOv2):
 class DINOv2B14(_DINOv2):
     """DINOv2's image encoder ViT-B/14; 768 features.
 
-    As ``dinov2-vit-s-14``, larger.
+    Like ``dinov2-vit-s-14``, larger.
     """
 
     known_as = "dinov2-vit-b-14"
@@ -282,8 +284,8 @@ class DINOv2B14(_DINOv2):
 class DINOv2L14(_DINOv2):
     """DINOv2's image encoder ViT-L/14; 1,024 features.
 
-    As ``dinov2-vit-s-14``, larger still: the one that Stein et al. 2023 (arXiv:2306.04675) find
-    to agree best with people.
+    Like ``dinov2-vit-s-14``, larger still: the one that agrees best with people according to
+    Stein et al. 2023 (arXiv:2306.04675).
     """
 
     known_as = "dinov2-vit-l-14"
@@ -292,12 +294,12 @@ class DINOv2L14(_DINOv2):
 
 
 def _torch_source(url: str) -> Source:
-    """Return a source whose file has the start of its SHA-256 in its name, as torch's hub does."""
+    """Return a source whose file name ends in the start of its SHA-256, as in torch's hub."""
     file_name = url.rpartition("/")[2]
     return Source(url, file_name, Path(file_name).stem.rpartition("-")[2])
 
 
-def _fetch(name: str, source: Source, path: Path) -> None:
+def _download(name: str, source: Source, path: Path) -> None:
     import torch
 
     try:
@@ -307,6 +309,6 @@ def _fetch(name: str, source: Source, path: Path) -> None:
         )
     except (URLError, OSError, RuntimeError) as error:
         raise GanzooError(
-            f"the weights of {name} cannot be fetched from {source.url} ({error});\n"
-            "connect to the network, or give that file with --features-weights PATH"
+            f"the weights of {name} cannot be downloaded from {source.url} ({error});\n"
+            "connect to the network, or pass that file with --features-weights PATH"
         ) from error

@@ -1,4 +1,4 @@
-"""torch-fidelity's extractors around networks that are built from tensors alone."""
+"""torch-fidelity's extractors, with networks that are built from tensors alone."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from torch_fidelity.feature_extractor_clip import build_model
 from torchvision import models
 
 OFFSET = 0.1
-"""What DINOv2 adds to the side of a grid of positions, against rounding, when it is resized."""
+"""What DINOv2 adds to the side of a grid of positions before resizing it, against rounding."""
 HEAD = 64
-"""Features that each of DINOv2's attention heads sees."""
+"""Features per attention head of DINOv2."""
 
 
 class Inception(FeatureExtractorInceptionV3):
     """Inception-v3 of 2015, from torch-fidelity's tensors."""
 
     def __init__(self, name: str, weights: Mapping[str, Tensor]) -> None:
-        # It would run whatever a file holds, and so is given one that was made here.
+        # The base class would run code in a file, and is given one that was made here.
         file = io.BytesIO()
         torch.save(dict(weights), file)
         file.seek(0)
@@ -45,7 +45,7 @@ class VGG(FeatureExtractorVGG16):
     def __init__(self, name: str, weights: Mapping[str, Tensor]) -> None:
         FeatureExtractorBase.__init__(self, name, ["fc2_relu"])
         self.feature_extractor_internal_dtype = torch.float32
-        with torch.device("meta"):  # its own first weights take seconds to draw
+        with torch.device("meta"):  # drawing its random weights would take seconds
             self.model = models.vgg16()
         self.model.load_state_dict(weights, assign=True)
         del self.model.classifier[4:]  # torch-fidelity applies the ReLU itself
@@ -58,7 +58,7 @@ class CLIP(FeatureExtractorCLIP):
     def __init__(self, name: str, weights: Path | Mapping[str, Tensor]) -> None:
         if isinstance(weights, Path):
             with warnings.catch_warnings():
-                # Of the form of the archive, which is not ours to choose.
+                # torch warns of the format of the archive, which is not ours to choose.
                 warnings.filterwarnings("ignore", "`torch.jit", FutureWarning)
                 super().__init__(name, ["clip"], feature_extractor_weights_path=str(weights))
             return
@@ -80,10 +80,10 @@ class DINOv2(FeatureExtractorDinoV2):
 
 
 def dinov2(weights: Mapping[str, Tensor], image_size: int) -> nn.Module:
-    """Put DINOv2's tensors into torchvision's vision transformer, for one size of images.
+    """Load DINOv2's tensors into torchvision's vision transformer, for one size of images.
 
-    The two differ in what is constant once training is over: DINOv2 scales the output of each
-    layer (folded into its weights here), and resizes its grid of positions to the image.
+    The two differ in two constant factors: DINOv2 scales the output of each layer, which is folded
+    into the weights here, and resizes its grid of positions to the image.
     """
     width, patch = weights["cls_token"].shape[-1], weights["patch_embed.proj.weight"].shape[-1]
     network = models.VisionTransformer(
@@ -107,7 +107,10 @@ def _layers(weights: Mapping[str, Tensor]) -> set[str]:
 def _rename_tensors(weights: Mapping[str, Tensor], side: int) -> Iterator[tuple[str, Tensor]]:
     yield "class_token", weights["cls_token"]
     yield "encoder.pos_embedding", _resize_positions(weights["pos_embed"].float(), side)
-    pairs = [("conv_proj", "patch_embed.proj", None), ("encoder.ln", "norm", None)]
+    pairs: list[tuple[str, str, str | None]] = [
+        ("conv_proj", "patch_embed.proj", None),
+        ("encoder.ln", "norm", None),
+    ]
     for number in _layers(weights):
         ours, theirs = f"encoder.layers.encoder_layer_{number}", f"blocks.{number}"
         yield f"{ours}.self_attention.in_proj_weight", weights[f"{theirs}.attn.qkv.weight"]
@@ -127,7 +130,7 @@ def _rename_tensors(weights: Mapping[str, Tensor], side: int) -> Iterator[tuple[
 
 
 def _resize_positions(embedded: Tensor, side: int) -> Tensor:
-    """Resize the positions ``(1, 1 + n * n, d)`` of a grid to one of another side, as DINOv2."""
+    """Resize the grid of positions ``(1, 1 + n * n, d)`` to another side, as DINOv2 does."""
     token, patches = embedded[:, :1], embedded[:, 1:]
     trained = round(patches.shape[1] ** 0.5)
     if trained == side:

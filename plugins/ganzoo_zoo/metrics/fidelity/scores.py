@@ -1,4 +1,4 @@
-"""Inception Score, kernel distance, precision and recall, by torch-fidelity's own functions."""
+"""Inception score, kernel distance, precision and recall, by torch-fidelity's functions."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BLOCK, ROWS = 10_000_000, 500
-"""Distances that are held at once, 40 MB and four times that while they are sorted; but never of
-fewer samples than these, which would be slow."""
+"""Distances that are held at once, 40 MB and four times that while they are sorted; and the fewest
+samples whose distances are computed together, as fewer would be slow."""
 
 
 class InceptionScore(Evaluator):
@@ -36,15 +36,15 @@ class InceptionScore(Evaluator):
     needs_logits = True
 
     splits: int = Field(
-        default=10, ge=1, description="Parts that the mean and deviation are taken over."
+        default=10, ge=1, description="Number of splits that mean and deviation are taken over."
     )
 
     def evaluate(self, fake: SampleSet, real: SampleSet) -> list[Score]:
-        """Judge the class logits of the fakes; the reals are not looked at."""
+        """Score the class logits of the fakes; the reals are not used."""
         from torch_fidelity.metric_isc import isc_features_to_metric
 
         if len(fake) < self.splits:
-            raise InputError(f"is needs at least {self.splits} samples, one a split")
+            raise InputError(f"needs at least {self.splits} samples, one for each split")
         result = isc_features_to_metric(fake.features.logits, splits=self.splits)
         return [Score(result["inception_score_mean"], std=result["inception_score_std"])]
 
@@ -57,8 +57,8 @@ class KID(Evaluator):
 
     Binkowski et al. 2018, section 4, with the unbiased estimator of equation 4: mean and standard
     deviation over random subsets, which are drawn with a fixed seed, as torch-fidelity draws them.
-    Unlike FID it has no bias with the number of samples, and may fall below zero. The kernel is
-    computed in 64 bits.
+    Unlike FID it is unbiased for any number of samples, and may be negative. The kernel is computed
+    in float64.
     """
 
     paper = "Binkowski et al. 2018, arXiv:1801.01401"
@@ -66,12 +66,12 @@ class KID(Evaluator):
     features = STANDARD
 
     subsets: int = Field(
-        default=100, ge=1, description="Subsets that mean and deviation are taken over."
+        default=100, ge=1, description="Number of subsets that mean and deviation are taken over."
     )
     subset_size: int = Field(
         default=1000,
         ge=2,
-        description="Samples of each kind in a subset; all, where there are fewer.",
+        description="Samples of each kind in a subset; all of them if there are fewer.",
     )
 
     def evaluate(self, fake: SampleSet, real: SampleSet) -> list[Score]:
@@ -82,12 +82,12 @@ class KID(Evaluator):
 
         fewest = min(len(fake), len(real))
         if fewest < 2:
-            raise InputError(f"kid needs at least 2 samples of each kind, not {fewest}")
+            raise InputError(f"needs at least 2 samples of each kind, not {fewest}")
         size = min(self.subset_size, fewest)
-        # Of as many as there are, every subset would be the same.
+        # Every subset of all samples would be the same.
         subsets = 1 if size == len(fake) == len(real) else self.subsets
         rng = np.random.RandomState(DEFAULTS["rng_seed"])
-        # Subset by subset, so that features are not held in 64 bits as a whole.
+        # Subset by subset, so that the features are never all held as float64.
         found: list[float] = []
         while len(found) < subsets:
             chosen = (_draw_subset(samples.features.pooled, size, rng) for samples in (fake, real))
@@ -103,13 +103,13 @@ class KID(Evaluator):
 
 
 class PrecisionRecall(Evaluator):
-    """Improved precision and recall: fakes among the reals, and reals among the fakes.
+    """Improved precision and recall: shares of fakes among reals, and of reals among fakes.
 
     Kynkäänniemi et al. 2019, equations 1 and 2: a sample is among a set if it is no farther from
-    some sample of that set than that one's ``neighborhood``-th nearest neighbour is. The paper
-    looks through VGG16 (``--features vgg16``, with 50,000 samples of each kind); the plain names
-    stand for the standard Inception, so that one pass serves every metric, as many
-    published tables have it. The f-score is the harmonic mean of the two.
+    some sample of that set than that one's ``neighborhood``-th nearest neighbour. The paper uses
+    VGG16 (``--features vgg16``, with 50,000 samples of each kind). By default the features are
+    those of the standard Inception, as in many published tables, so that one pass serves every
+    metric. The f-score is the harmonic mean of the two.
     """
 
     paper = "Kynkäänniemi et al. 2019, arXiv:1904.06991"
@@ -127,7 +127,7 @@ class PrecisionRecall(Evaluator):
         fewest, most = sorted((len(fake), len(real)))
         if fewest <= self.neighborhood:
             raise InputError(
-                f"prc needs more than {self.neighborhood} samples of each kind, not {fewest}"
+                f"needs more than {self.neighborhood} samples of each kind, not {fewest}"
             )
         found = prc_features_to_metric(
             fake.features.pooled,

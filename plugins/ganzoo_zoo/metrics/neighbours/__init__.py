@@ -1,4 +1,4 @@
-"""Metrics by nearest neighbours among features that no dependency has."""
+"""Nearest-neighbour metrics that torch-fidelity lacks."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ STANDARD = "inception-v3-compat"
 
 
 class DensityCoverage(Evaluator):
-    r"""Density and coverage: precision and recall that outliers do not decide.
+    r"""Density and coverage: precision and recall that are robust to outliers.
 
-    With balls :math:`B_i` around each of N reals, as wide as the way to its k-th nearest other
-    real, and fakes :math:`Y_j`, M of them,
+    For N reals with balls :math:`B_i` around them, whose radius is the distance to the k-th nearest
+    other real, and M fakes :math:`Y_j`,
 
     .. math::
         density = \frac{1}{kM} \sum_j \sum_i 1[Y_j \in B_i], \qquad
         coverage = \frac{1}{N} \sum_i 1[\exists j: Y_j \in B_i]
 
-    Naeem et al. 2020, equations 3 and 4. Density is not bounded by one. A ball has no rim, as in
-    the authors' code, so that reals judged by themselves have a density of about one.
+    Naeem et al. 2020, equations 3 and 4. Density is not bounded by one. The balls are open, as in
+    the authors' code, so that reals compared with themselves have a density of about one.
     """
 
     paper = "Naeem et al. 2020, arXiv:2002.09797"
@@ -43,8 +43,7 @@ class DensityCoverage(Evaluator):
 
         if len(real) <= self.k or not len(fake):
             raise InputError(
-                f"density-coverage needs more than {self.k} reals and a fake, "
-                f"not {len(real)} and {len(fake)}"
+                f"needs more than {self.k} reals and a fake, not {len(real)} and {len(fake)}"
             )
         fakes, reals = fake.features.pooled, real.features.pooled
         reach = _neighbour_distances(real, self.k)
@@ -57,15 +56,15 @@ class DensityCoverage(Evaluator):
 
 
 class Memorisation(Evaluator):
-    """How near fakes come to single training samples: a generator may repeat what it has seen.
+    """Memorisation: the distance of fakes to single training samples, which a generator may repeat.
 
-    ``nearest-distance`` is the mean distance of a fake to its nearest real, over that of a real to
-    its nearest other real: about 1 for new samples of the same kind, 0 for copies.
+    ``nearest-distance`` is the mean distance of a fake to its nearest real, divided by that of a
+    real to its nearest other real: about 1 for new samples of the same kind, 0 for copies.
     ``authenticity`` is the share of fakes that lie farther from their nearest real than that real
-    from its own nearest other real (Alaa et al. 2022, the authenticity classifier): 0 for copies,
-    and for new samples a third to nearly one, the more the features; ``--floor`` says what. Both
-    grow for bad samples, too, and so say nothing of quality.
-    Copies are found only among the reals that are given, which should be all of the training set.
+    from its own nearest other real (Alaa et al. 2022, the authenticity classifier). It is 0 for
+    copies; for new samples it is between a third and nearly one, growing with the number of
+    features, and ``--floor`` measures it. Both grow for bad samples as well, and do not measure
+    quality. Copies are found only among the given reals, which should be the whole training set.
     """
 
     paper = "Alaa et al. 2022, arXiv:2102.08921"
@@ -81,13 +80,11 @@ class Memorisation(Evaluator):
         from ganzoo_zoo.metrics.neighbours.distances import distance_blocks
 
         if len(real) < 2 or not len(fake):
-            raise InputError(
-                f"memorisation needs at least 2 reals and a fake, not {len(real)} and {len(fake)}"
-            )
+            raise InputError(f"needs at least 2 reals and a fake, not {len(real)} and {len(fake)}")
         fakes, reals = fake.features.pooled, real.features.pooled
         apart = _neighbour_distances(real, 1)
         if not apart.any():
-            raise InputError("memorisation needs reals that differ, and each of these has a twin")
+            raise InputError("needs reals that differ, and each of these has a duplicate")
         away = distance_blocks(fakes, reals, "distances of fakes to reals")
         found = [block.min(dim=1) for _, block in away]
         nearest = torch.cat([part.values for part in found])

@@ -1,4 +1,4 @@
-"""Distances between features, in 64 bits and a few rows at a time."""
+"""Distances between features, in float64 and a few rows at a time."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ganzoo.progress import report_progress
 BLOCK = 5_000_000
 """Distances that are held at once: 40 MB, and three times that while they are sorted."""
 PART = 2048
-"""Samples whose features are held in 64 bits at once."""
+"""Samples whose features are held as float64 at once."""
 
 
 def distance_blocks(rows: Tensor, columns: Tensor, what: str) -> Iterator[tuple[slice, Tensor]]:
-    """Yield Euclidean distances from some rows to all columns, until every row had its turn.
+    """Yield Euclidean distances from blocks of rows to all columns.
 
     Args:
         rows: Features ``(N, d)``.
         columns: Features ``(M, d)``.
-        what: What is being measured, for the progress.
+        what: Name of the work, for the progress display.
 
     Yields:
-        Which rows, and their distances ``(n, M)``, float64, in memory that the next block reuses.
+        The rows, and their distances ``(n, M)``, float64, in memory that the next block reuses.
     """
     size = min(PART, max(1, BLOCK // len(columns)), len(rows))
     room = torch.empty(size, len(columns), dtype=torch.float64)

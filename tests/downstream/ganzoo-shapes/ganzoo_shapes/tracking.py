@@ -6,9 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from ganzoo import Tracker
+from ganzoo import TrackedRun, Tracker
 
 
 class LastRow(Tracker):
@@ -21,7 +19,7 @@ class LastRow(Tracker):
         return LastRowRun(path)
 
 
-class LastRowRun:
+class LastRowRun(TrackedRun):
     """The file of a run."""
 
     def __init__(self, path: Path) -> None:
@@ -30,9 +28,3 @@ class LastRowRun:
     def metrics(self, row: dict[str, Any]) -> None:
         """Replace the row."""
         self.path.write_text(json.dumps(row) + "\n")
-
-    def picture(self, step: int, picture: Tensor) -> None:
-        """Leave pictures alone."""
-
-    def close(self) -> None:
-        """Nothing is left."""

@@ -1,0 +1,117 @@
+"""Descriptions of components and models, as JSON values."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+
+from ganzoo.cli.plugins import build_command, summarise_command
+from ganzoo.errors import PluginError, first_line
+from ganzoo.registry import COMMAND, Entry
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+
+def describe_component(entry: Entry) -> dict[str, Any]:
+    """Describe a component under the keys that ``ganzoo show --json`` prints.
+
+    Raises:
+        PluginError: the component is broken.
+    """
+    description: dict[str, Any] = {
+        "kind": entry.kind.word,
+        "name": entry.name,
+        "package": entry.package,
+        "version": entry.version,
+        "summary": "",
+        "paper": None,
+        "options": {},
+        "recipe": None,
+        "declares": {},
+    }
+    if entry.kind == COMMAND:
+        text = build_command(entry).help or summarise_command(entry)
+        return description | {"summary": " ".join(text.split("\n\n")[0].split())}
+    component = entry.load()
+    declared = _read_declarations(entry, component)
+    recipe = declared.pop("recipe", None)
+    return description | {
+        "summary": component.summary(),
+        "paper": declared.pop("paper"),
+        "options": {
+            name: {
+                "default": _default(field),
+                "type": _type_name(field.annotation),
+                "description": field.description,
+            }
+            for name, field in component.model_fields.items()
+        },
+        "recipe": recipe.model_dump(mode="json") if recipe else None,
+        "declares": declared,
+    }
+
+
+def describe_model(name: str) -> dict[str, Any]:
+    """Describe a model under the keys that ``ganzoo show --json`` prints.
+
+    Args:
+        name: A run, a model folder, or ``user/name`` or ``user/name@revision`` on the Hub.
+
+    Raises:
+        GanzooError: as for :func:`ganzoo.load`.
+    """
+    from ganzoo.models.find import find_model
+    from ganzoo.models.model import load_folder
+
+    folder = find_model(name)
+    model = load_folder(folder)
+    return {
+        "kind": "model",
+        "name": name,
+        "summary": model.title,
+        "reference": folder.reference,
+        "parameters": sum(p.numel() for p in model.generator.parameters()),
+        "config": model.config.model_dump(mode="json"),
+    }
+
+
+def _read_declarations(entry: Entry, component: Any) -> dict[str, Any]:
+    """Return the values of the protocol's declarations, in the protocol's order."""
+    bases = {f"{base.__module__}:{base.__qualname__}": base for base in component.__mro__}
+    try:
+        source = component()  # declarations that depend on options are shown for the defaults
+    except Exception:
+        source = component
+    found = {}
+    for name in ["paper", *bases[entry.kind.base].__annotations__]:
+        try:
+            value = getattr(source, name)
+        except Exception as error:
+            reason = first_line(error)
+            raise PluginError(f"{entry.title} does not declare its {name}: {reason}") from error
+        found[name] = None if isinstance(value, property | cached_property) else value
+    return found
+
+
+def _default(field: FieldInfo) -> Any:
+    from pydantic_core import to_jsonable_python
+
+    if field.is_required():
+        return "required"
+    return to_jsonable_python(field.get_default(call_default_factory=True))
+
+
+def _type_name(annotation: Any) -> str:
+    """Write a type without its validators, as people read it: ``int | None``."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_name(arguments[0])
+    if origin is Literal:
+        return " | ".join(repr(value) for value in arguments)
+    names = ["..." if part is Ellipsis else _type_name(part) for part in arguments]
+    if origin in (Union, UnionType):
+        return " | ".join(names)
+    name = "None" if annotation is NoneType else getattr(annotation, "__name__", str(annotation))
+    return f"{name}[{', '.join(names)}]" if names else name

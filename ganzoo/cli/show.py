@@ -1,0 +1,119 @@
+"""``ganzoo show``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ganzoo import registry
+from ganzoo.cli.common import Json, complete_names, note, print_json
+from ganzoo.cli.describe import describe_component, describe_model
+from ganzoo.cli.plugins import own_commands
+from ganzoo.errors import InputError, PluginError, did_you_mean, escape_text
+from ganzoo.registry import AUGMENTATION, COMMAND, KINDS, TRACKER
+from ganzoo.storage.paths import user_path
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("show")(show)
+
+
+def show(
+    context: typer.Context,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME or MODEL",
+            help="A component or a model.",
+            autocompletion=complete_names(*KINDS),
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Show a component or a model.
+
+    For a component: its options, its paper, its training recipe and its declarations.
+    """
+    described = _describe(name)
+    if as_json:
+        print_json(described[0] if len(described) == 1 else described)
+        return
+    own = own_commands(context)
+    for one in described:
+        if one["kind"] == "model":
+            _print_model(one)
+        else:
+            _print_component(one)
+        if one["kind"] == COMMAND.word:
+            command = f"{one['package']}:{one['name']}" if one["name"] in own else one["name"]
+            print(f"  'ganzoo {command} --help' shows its options")
+
+
+def _describe(name: str) -> list[dict[str, Any]]:
+    """Describe all components called ``name``, or else the model of that path.
+
+    If some of several components are broken, they are noted on standard error.
+    """
+    entries = [entry for kind in KINDS for entry in registry.find_all(kind, name)]
+    described, failures = [], []
+    for entry in entries:
+        try:
+            described.append(describe_component(entry))
+        except PluginError as error:
+            failures.append(error)
+    if described:
+        for failure in failures:
+            note(f"broken: {failure}")
+        return described
+    if failures:
+        raise failures[0]
+    if "/" in name or user_path(name).exists():
+        return [describe_model(name)]
+    known = {entry.name for kind in KINDS for entry in registry.entries(kind)}
+    raise InputError(
+        f"nothing is called '{name}'{did_you_mean(name, known) or ', and no such path exists'}"
+    )
+
+
+def _print_component(one: dict[str, Any]) -> None:
+    _print_line(f"{one['kind']} {one['name']}, {one['package']} {one['version']}")
+    _print_line(f"  {one['summary']}")
+    if one["paper"]:
+        _print_line(f"  paper: {one['paper']}")
+    if one["recipe"]:
+        _print_line(f"  recipe: {_format_pairs(one['recipe'])}")
+    if declared := {key: value for key, value in one["declares"].items() if value is not None}:
+        _print_line(f"  declares: {_format_pairs(declared)}")
+    for name, option in one["options"].items():
+        _print_line(f"  {name} = {option['default']}  ({option['type']}) {option['description']}")
+
+
+def _print_model(one: dict[str, Any]) -> None:
+    _print_line(f"model {one['name']}")
+    _print_line(f"  {one['summary']}")
+    _print_line(f"  {one['reference']}")
+    _print_line(f"  {one['parameters']:,} parameters in the generator")
+    config = one["config"]
+    for part in ("architecture", "loss", "data"):
+        _print_choice(part, config[part])
+    for kind in (AUGMENTATION, TRACKER):
+        for choice in config[kind.plural]:
+            _print_choice(kind.word, choice)
+    _print_line(f"  train: {_format_pairs(config['train'])}")
+    if init := config["init"]:
+        _print_line(f"  started from {init.pop('name')}: {_format_pairs(init)}")
+
+
+def _print_choice(what: str, choice: dict[str, Any]) -> None:
+    origin = f"{choice['name']} ({choice['package']} {choice['version']})"
+    _print_line(f"  {what} {origin}: {_format_pairs(choice['options'])}")
+
+
+def _print_line(line: str) -> None:
+    print(escape_text(line))
+
+
+def _format_pairs(values: dict[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in values.items())

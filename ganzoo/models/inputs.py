@@ -1,0 +1,127 @@
+"""Inputs of a generator: latents of a seed, the frames of a walk, or images to translate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ganzoo.compute import memory
+from ganzoo.compute.seeding import make_rng
+from ganzoo.errors import InputError
+from ganzoo.media.movies import WALK_FRAMES
+from ganzoo.models.walk import Walk
+from ganzoo.protocols.architecture import GeneratorInput
+
+if TYPE_CHECKING:
+    from ganzoo.protocols.architecture import Architecture
+    from ganzoo.protocols.dataset import DataSpec
+
+LATENT_BLOCK = 256
+"""Latents are drawn in blocks of this many, so that a larger count begins with the same ones."""
+
+
+class Inputs:
+    """Builds the inputs of a model's generator, and refuses those that the model cannot take.
+
+    Args:
+        architecture: The model's architecture.
+        spec: The data that the model was trained on.
+    """
+
+    def __init__(self, architecture: Architecture, spec: DataSpec) -> None:
+        self._architecture = architecture
+        self._spec = spec
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the class of a sample can be chosen."""
+        return self._architecture.takes_labels(self._spec)
+
+    def draw(self, count: int, seed: int, label: int | Tensor | None = None) -> GeneratorInput:
+        """Draw the inputs of ``count`` samples from a seed.
+
+        Args:
+            count: Number of samples.
+            seed: Seed of the latents.
+            label: Class of all samples or, as a tensor ``(count,)``, of each; None cycles through
+                the classes.
+
+        Raises:
+            InputError: the model translates images or has no such class, or the samples would not
+                fit into memory.
+        """
+        if self._architecture.takes_images:
+            raise InputError("this model translates images: pass some with --source")
+        return GeneratorInput(self.latents(count, seed), self._choose_labels(count, label))
+
+    def walk(
+        self,
+        count: int,
+        seeds: Sequence[int],
+        frames: int = WALK_FRAMES,
+        loop: bool = False,
+        label: int | Tensor | None = None,
+    ) -> Walk:
+        """Draw the inputs of each frame of a walk; see :meth:`ganzoo.Model.walk`.
+
+        Raises:
+            InputError: as for :meth:`draw`; or there are fewer than two seeds, or the architecture
+                cannot interpolate its latents.
+        """
+        if self._architecture.takes_images:
+            raise InputError("this model translates images and cannot walk between seeds")
+        labels = self._choose_labels(count, label)
+        return Walk(
+            self._architecture, lambda seed: self.latents(count, seed), labels, seeds, frames, loop
+        )
+
+    def from_images(self, sources: Tensor, label: int | Tensor) -> GeneratorInput:
+        """Return the inputs of translations; see :meth:`ganzoo.Model.translate`.
+
+        Raises:
+            InputError: the model starts from noise, or the images or the class do not fit it.
+        """
+        if not self._architecture.takes_images:
+            raise InputError("this model starts from noise: drop --source")
+        if tuple(sources.shape[1:]) != self._spec.shape:
+            raise InputError(
+                f"this model translates images of {self._spec.size_in_words}, not of "
+                f"{' x '.join(map(str, sources.shape[1:]))}"
+            )
+        return GeneratorInput(sources, self._choose_labels(len(sources), label))
+
+    def latents(self, count: int, seed: int) -> Tensor:
+        """Draw latents ``(count, z_dim)`` on the CPU.
+
+        Raises:
+            InputError: the count is below 1, or so many samples would not fit into memory.
+        """
+        if count < 1:
+            raise InputError(f"the number of samples must be at least 1, not {count}")
+        rng = make_rng(seed, "sample")
+        blocks = -(-count // LATENT_BLOCK)
+        numbers = blocks * LATENT_BLOCK * getattr(self._architecture, "z_dim", 0)
+        memory.require(4 * (count * self._spec.size + numbers), f"{count} samples")
+        drawn = [self._architecture.latents(LATENT_BLOCK, rng) for _ in range(blocks)]
+        return torch.cat(drawn)[:count]
+
+    def _choose_labels(self, count: int, label: int | Tensor | None) -> Tensor | None:
+        classes = self._spec.classes
+        if not self.conditional or classes is None:
+            if label is not None:
+                raise InputError("this model has no classes to choose from")
+            return None
+        if label is None:
+            return cycle_classes(count, classes)
+        labels = torch.as_tensor(label).expand(count)
+        if not bool(((labels >= 0) & (labels < classes)).all()):
+            raise InputError(f"this model's classes are 0 to {classes - 1}")
+        return labels
+
+
+def cycle_classes(count: int, classes: int) -> Tensor:
+    """Return labels ``(count,)`` that cycle through the classes: 0, 1, ..., 0, 1, ..."""
+    return torch.arange(count) % classes

@@ -1,0 +1,113 @@
+"""Residual blocks of two 3 x 3 convolutions, for generators and discriminators.
+
+The blocks of Gulrajani et al. 2017 (arXiv:1704.00028, appendix, CIFAR ResNet architecture) and of
+Miyato et al. 2018 (arXiv:1802.05957, table 4): activations come before convolutions (He et al.
+2016, arXiv:1603.05027), and a block may double or halve its features in height and width.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from torch import Tensor, nn
+
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
+
+
+class Residual(nn.Module):
+    """The sum of two networks of the same features: ``shortcut(x) + branch(x)``.
+
+    Args:
+        branch: The network that learns the difference.
+        shortcut: What the difference is added to. It sees the same features as the branch, whose
+            first layer must not change them in place.
+    """
+
+    def __init__(self, branch: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.branch = branch
+        self.shortcut = shortcut
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the sum of both for features ``(N, C, H, W)``."""
+        return self.shortcut(features) + self.branch(features)
+
+
+def up_block(before: int, after: int) -> Residual:
+    """Build a generator's block: features ``(N, before, H, W)`` -> ``(N, after, 2H, 2W)``.
+
+    It has batch normalisation before each activation, and repeats each pixel to double the size.
+    """
+    branch = nn.Sequential(
+        nn.BatchNorm2d(before),
+        nn.ReLU(inplace=True),
+        nn.Upsample(scale_factor=2),
+        _convolution(before, after),
+        nn.BatchNorm2d(after),
+        nn.ReLU(inplace=True),
+        _convolution(after, after),
+    )
+    # A 1 x 1 convolution commutes with upsampling, and comes first, where there are fewer pixels.
+    shortcut = nn.Sequential(draw_glorot(nn.Conv2d(before, after, 1)), nn.Upsample(scale_factor=2))
+    return Residual(branch, shortcut)
+
+
+def down_block(before: int, after: int) -> Residual:
+    """Build a discriminator's block: features ``(N, before, H, W)`` -> ``(N, after, H/2, W/2)``.
+
+    It has no normalisation of features, and takes the mean over 2 x 2 pixels to halve the size.
+    """
+    shortcut = _pooled_shortcut(before, after)
+    return Residual(nn.Sequential(_branch(before, after), nn.AvgPool2d(2)), shortcut)
+
+
+def first_block(before: int, after: int) -> Residual:
+    """Build a discriminator's first block: images -> features ``(N, after, H/2, W/2)``.
+
+    It takes images ``(N, before, H, W)``. There is no activation before its first convolution:
+    that would drop the dark half of an image.
+    """
+    branch = nn.Sequential(
+        _convolution(before, after),
+        nn.ReLU(inplace=True),
+        _convolution(after, after),
+        nn.AvgPool2d(2),
+    )
+    return Residual(branch, _pooled_shortcut(before, after))
+
+
+def same_block(channels: int) -> Residual:
+    """Build a discriminator's block that keeps the shape of features ``(N, channels, H, W)``."""
+    return Residual(_branch(channels, channels), nn.Identity())
+
+
+def draw_glorot(layer: Layer, gain: float = 1.0) -> Layer:
+    """Draw a layer's weight uniformly by Glorot and Bengio 2010, and set its bias to 0, in place.
+
+    Args:
+        layer: The layer, which is returned.
+        gain: Factor of the standard deviation; ``2**0.5`` for a layer behind a ReLU, as in He et
+            al. 2015 (arXiv:1502.01852).
+    """
+    nn.init.xavier_uniform_(layer.weight, gain)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _branch(before: int, after: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.ReLU(),  # not in place: the shortcut sees the same features
+        _convolution(before, after),
+        nn.ReLU(inplace=True),
+        _convolution(after, after),
+    )
+
+
+def _pooled_shortcut(before: int, after: int) -> nn.Sequential:
+    # Pooling commutes with a 1 x 1 convolution, and comes first, so that there are fewer pixels.
+    return nn.Sequential(nn.AvgPool2d(2), draw_glorot(nn.Conv2d(before, after, 1)))
+
+
+def _convolution(before: int, after: int) -> nn.Conv2d:
+    return draw_glorot(nn.Conv2d(before, after, 3, padding=1), gain=2**0.5)

@@ -1,0 +1,125 @@
+"""JSON files: read strictly, and always written in the same form."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ganzoo.errors import InputError, first_line
+from ganzoo.storage.files import regular_size, write_text
+
+JSON_LIMIT = 1 << 20
+"""Bytes of a JSON file, at most."""
+DEPTH_LIMIT = 32
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that may come from an untrusted source.
+
+    The value can be written as JSON again.
+
+    Raises:
+        InputError: the file is missing, larger than 1 MiB, nested deeper than 32 levels, or not
+            JSON; an object in it has a key twice, or a number is not finite.
+    """
+    try:
+        regular_size(path)
+        with path.open("rb") as file:
+            data = file.read(JSON_LIMIT + 1)
+        if len(data) > JSON_LIMIT:
+            raise ValueError("it is larger than 1 MiB")
+        return parse_strict_json(data)
+    except (ValueError, RecursionError, OSError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {first_line(error)}") from None
+
+
+def parse_strict_json(data: bytes) -> Any:
+    """Parse JSON that every reader understands in the same way.
+
+    Raises:
+        ValueError: it is not JSON in UTF-8, nested deeper than 32 levels, has a key twice in one
+            object, or a value that cannot be written again.
+        RecursionError: it is nested far deeper still.
+    """
+    value = json.loads(
+        data.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates
+    )
+    if _depth(value) > DEPTH_LIMIT:
+        raise ValueError(f"it is deeper than {DEPTH_LIMIT} levels")
+    # Half a surrogate pair and infinity, for example, cannot be written again.
+    json.dumps(value, allow_nan=False, ensure_ascii=False).encode("utf-8")
+    return value
+
+
+def to_json(value: Any) -> str:
+    """Format a value as ganzoo's files contain it, as indented JSON.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the leaves of nested JSON objects by their dotted names, such as ``train.seed``."""
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    return {
+        key: value
+        for name, branch in tree.items()
+        for key, value in flatten(branch, f"{prefix}.{name}" if prefix else name).items()
+    }
+
+
+def append_line(path: Path, row: dict[str, Any]) -> None:
+    """Append a row to a file of JSON lines.
+
+    Raises:
+        InputError: the path is taken by something that is not a regular file.
+    """
+    if path.exists():
+        regular_size(path)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row, allow_nan=False) + "\n")
+
+
+def drop_lines_after(path: Path, step: int) -> None:
+    """Drop the lines of later steps from a file of JSON lines, and damaged ones.
+
+    Raises:
+        InputError: the path is taken by something that is not a regular file.
+    """
+    if not path.exists():
+        return
+    regular_size(path)
+    text = path.read_text(encoding="utf-8", errors="replace")
+    lines = text.splitlines(keepends=True)
+    kept = [line for line in lines if _step_of(line) <= step]
+    if len(kept) < len(lines):
+        write_text(path, "".join(kept))
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return float("inf")  # damaged, such as the last line of a killed run
+
+
+def _depth(value: Any) -> int:
+    if not isinstance(value, (dict, list)):
+        return 0
+    children = value.values() if isinstance(value, dict) else value
+    return 1 + max(map(_depth, children), default=0)
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

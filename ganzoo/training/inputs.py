@@ -1,0 +1,76 @@
+"""The generator's inputs: latents or source images, for a training step or a sample picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ganzoo.compute.seeding import derive_seed, make_rng
+from ganzoo.media.images import COLUMNS, choose_columns
+from ganzoo.models.inputs import cycle_classes
+from ganzoo.protocols.architecture import GeneratorInput
+from ganzoo.training.batch_order import choose_order
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from ganzoo.training.batches import BatchLoader
+    from ganzoo.training.setup import TrainingSetup
+
+PICTURE_IMAGES = 64
+"""Samples in each sample picture of images."""
+PICTURE_POINTS = 2500
+"""Samples in each sample picture of vectors."""
+
+
+def draw_step_inputs(
+    setup: TrainingSetup, real: Tensor, labels: Tensor | None, step: int, rng: torch.Generator
+) -> GeneratorInput:
+    """Return this process's share of the generator's inputs for a step.
+
+    Args:
+        setup: The training.
+        real: This process's share of the batch ``(N, *shape)``.
+        labels: Its classes ``(N,)``, which the fakes are to have as well.
+        step: Number of the step; an architecture that translates pairs classes by it.
+        rng: Draws the latents of the whole batch.
+    """
+    if not setup.architecture.takes_images:
+        latents = setup.architecture.latents(setup.options.batch_size, rng)
+        return GeneratorInput(setup.team.take_share(latents), labels)
+    turn = 1 + derive_seed(setup.options.seed, "sources", step) % (setup.classes - 1)
+    return _pair_sources(real, labels, turn, setup.classes)
+
+
+def draw_picture_inputs(setup: TrainingSetup, loader: BatchLoader) -> GeneratorInput:
+    """Return the generator's inputs for the run's sample pictures, the same at every step."""
+    seed, data = derive_seed(setup.options.seed, "picture"), setup.data
+    if setup.architecture.takes_images:
+        classes = setup.classes
+        per_class = max(COLUMNS, PICTURE_IMAGES // 2 // classes // COLUMNS * COLUMNS)
+        order = choose_order(
+            loader.samples, per_class * classes, seed, loader.index_device, is_balanced=True
+        )
+        real, labels = loader.select(order(0))
+        return _pair_sources(real, labels, 1, classes)
+    columns = count_columns(setup)
+    count = PICTURE_IMAGES // columns * columns if data.is_image else PICTURE_POINTS
+    labels = cycle_classes(count, setup.classes) if setup.conditional else None
+    rng = make_rng(setup.options.seed, "picture")
+    return GeneratorInput(setup.architecture.latents(count, rng), labels)
+
+
+def count_columns(setup: TrainingSetup) -> int:
+    """Return the number of images in a row of the sample pictures: one per class, up to 64."""
+    by_class = setup.conditional and not setup.architecture.takes_images
+    return choose_columns(setup.data.classes if by_class else None)
+
+
+def _pair_sources(real: Tensor, labels: Tensor | None, turn: int, classes: int) -> GeneratorInput:
+    """Pair each wanted class with source images of another one.
+
+    A balanced batch holds class after class, so it is enough to roll it by ``turn`` classes.
+    """
+    assert labels is not None, "an architecture that translates takes labels"
+    shift = turn * (len(real) // classes)
+    return GeneratorInput(real.roll(shift, 0), labels, labels.roll(shift, 0))

@@ -1,0 +1,81 @@
+"""Builds the networks of a training, with their optimisers and the moving average."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from ganzoo.compute.loss_scale import LossScale
+from ganzoo.compute.seeding import derive_seed, seed_everything
+from ganzoo.nn import fuse
+from ganzoo.training.checkpoint import TrainState
+from ganzoo.training.ema import MovingAverage
+
+if TYPE_CHECKING:
+    from ganzoo.training.setup import TrainingSetup
+    from ganzoo.training.warm_start import StartingWeights
+
+
+def build_state(
+    setup: TrainingSetup, starting_weights: StartingWeights | None = None
+) -> TrainState:
+    """Build the state of a training before its first step, on its device.
+
+    Torch's global random state is left seeded by the run's seed.
+
+    Args:
+        setup: The training.
+        starting_weights: What the networks start from; None for freshly drawn weights.
+
+    Raises:
+        InputError: the architecture does not fit the data, or the discriminator the loss.
+    """
+    options, device = setup.options, setup.device
+    seed_everything(device, derive_seed(options.seed, "weights"))
+    generator, discriminator = _build_networks(setup, starting_weights)
+    history = setup.architecture.history(setup.data)
+    is_scaled = setup.half is torch.float16
+    return TrainState(
+        generator,
+        discriminator,
+        MovingAverage(generator),
+        generator_optimizer=_build_optimizer(generator, options.generator_lr, setup),
+        discriminator_optimizer=_build_optimizer(discriminator, options.discriminator_lr, setup),
+        history=None if history is None else history.to(device),
+        generator_scale=LossScale(device) if is_scaled else None,
+        discriminator_scale=LossScale(device) if is_scaled else None,
+    )
+
+
+def _build_networks(
+    setup: TrainingSetup, starting_weights: StartingWeights | None
+) -> tuple[nn.Module, nn.Module]:
+    """Build the generator and the discriminator, check that they fit, and place them."""
+    architecture, loss, data = setup.architecture, setup.loss, setup.data
+    generator = fuse(architecture.generator(data))
+    discriminator = fuse(
+        architecture.discriminator(data, independent_samples=loss.independent_samples)
+    )
+    loss.check_discriminator(discriminator, data, conditional=setup.conditional)
+    if starting_weights is not None:
+        generator.load_state_dict(starting_weights.generator)
+        discriminator.load_state_dict(starting_weights.discriminator)
+    if setup.team.world > 1 and setup.device.type == "cuda":
+        generator = nn.SyncBatchNorm.convert_sync_batchnorm(generator)
+        if not loss.second_order:  # the gradient of synchronised layers has no gradient itself
+            discriminator = nn.SyncBatchNorm.convert_sync_batchnorm(discriminator)
+    for network in (generator, discriminator):
+        network.to(setup.device).to(memory_format=architecture.memory_format).train()
+    loss.constrain(discriminator)
+    return generator, discriminator
+
+
+def _build_optimizer(network: nn.Module, lr: float, setup: TrainingSetup) -> torch.optim.Optimizer:
+    parameters = network.parameters()
+    if setup.options.optimizer == "rmsprop":
+        return torch.optim.RMSprop(parameters, lr=lr, foreach=True)
+    # One pass through memory instead of ten, which is most of what a small step takes.
+    is_fused = setup.device.type in ("cpu", "cuda")
+    return torch.optim.Adam(parameters, lr=lr, betas=setup.options.betas, fused=is_fused)

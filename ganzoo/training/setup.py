@@ -1,0 +1,56 @@
+"""The setup of a training: its components and options, its device and its processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ganzoo.compute.devices import HALF_TYPES
+
+if TYPE_CHECKING:
+    import torch
+
+    from ganzoo.config import TrainOptions
+    from ganzoo.distributed import Processes
+    from ganzoo.protocols.architecture import Architecture
+    from ganzoo.protocols.augmentation import Augmentation
+    from ganzoo.protocols.dataset import DataSpec
+    from ganzoo.protocols.loss import Loss
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """Everything that is fixed before a training starts, except the samples."""
+
+    architecture: Architecture
+    loss: Loss
+    augmentations: Mapping[str, Augmentation]
+    """What the discriminator's samples pass through, by name, in this order."""
+    options: TrainOptions
+    data: DataSpec
+    """The kind of samples."""
+    device: torch.device
+    team: Processes
+    """The processes that share each batch."""
+    architecture_name: str
+    """What messages call the architecture, which does not know its own name."""
+
+    @property
+    def conditional(self) -> bool:
+        """Whether both networks take labels."""
+        return self.architecture.takes_labels(self.data)
+
+    @property
+    def half(self) -> torch.dtype | None:
+        """The type of half-precision arithmetic; None for full precision."""
+        return HALF_TYPES[self.options.precision]
+
+    @property
+    def classes(self) -> int:
+        """Number of classes of the samples.
+
+        The preconditions of a training make sure that a conditional architecture has some.
+        """
+        assert self.data.classes is not None, "the data have no classes"
+        return self.data.classes

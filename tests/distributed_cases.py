@@ -1,0 +1,236 @@
+"""Cases of test_distributed.py, for one process and for several.
+
+Run ``python distributed_cases.py FOLDER CASE...``.
+
+In several processes it is started once for each, as torchrun would, and each leaves what it found
+in a folder of its own.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+import ganzoo
+from ganzoo import distributed
+from ganzoo.compute.seeding import make_rng
+from ganzoo.distributed import shutdown
+from ganzoo.errors import GanzooError
+from ganzoo.evaluation.scoring import evaluate
+from ganzoo.registry import DATASET
+from ganzoo.resolve import resolve
+from ganzoo.storage.tensors import save_tensors
+from ganzoo.training import prepare
+from ganzoo.training.prepare import build_trainer
+from ganzoo_zoo.data import image_source, sources
+from ganzoo_zoo.data import reading as reading_module
+
+MLP = {"arch.hidden": (16, 16), "arch.z_dim": 8, "data.image_size": 8}
+STEPS = 20
+LOSSES = ("non-saturating", "minimax", "lsgan", "hinge", "wgan", "wgan-gp", "r3gan")
+"""Losses that are means over samples."""
+RUN = {
+    "steps": 6,
+    "batch_size": 8,
+    "log_every": 2,
+    "sample_every": 3,
+    "checkpoint_every": 2,
+    "eval_every": 3,
+    "eval_samples": 300,
+    "device": "cpu",
+}
+SMALL = {"arch.base_channels": 4, "arch.z_dim": 8, "data.image_size": 16}
+
+
+def tensors_of(state):
+    return {
+        f"{file}.{name}": tensor
+        for file, tensors in state.tensors().items()
+        for name, tensor in tensors.items()
+    }
+
+
+@contextmanager
+def shared_draws():
+    """Have ``torch.rand`` draw for the whole batch, of which each process has a share."""
+    plain, drawn = torch.rand, []
+
+    def rand(count, *shape, generator=None, **how):
+        if generator is not None:
+            return plain(count, *shape, generator=generator, **how)
+        drawn.append(count)
+        team = distributed.current()
+        rng = make_rng(0, "weights", len(drawn))
+        return team.take_share(plain(count * team.world, *shape, generator=rng, **how))
+
+    torch.rand = rand
+    try:
+        yield
+    finally:
+        torch.rand = plain
+
+
+def trained(architecture, loss, settings, steps, data="digits"):
+    """Do some steps, and return every tensor of the state."""
+    config = resolve(architecture, loss, data, {"train.device": "cpu", **settings})
+    trainer = build_trainer(config, config.data.build(DATASET).read())
+    for _ in range(steps):
+        trainer.step()
+    trainer.team.sync_buffers(trainer.state.modules().values())
+    return tensors_of(trainer.state)
+
+
+def steps_of(name, folder):
+    """Do the steps of a case, and return every tensor."""
+    if name in LOSSES:
+        with shared_draws():
+            return trained("mlp", name, {**MLP, "train.batch_size": 16}, STEPS)
+    if name == "conditional":
+        settings = {**MLP, "arch.conditional": True, "train.batch_size": 16}
+        return trained("mlp", "hinge", settings, STEPS)
+    if name == "pool":
+        settings = {"arch.base_channels": 2, "arch.blocks": 0, "arch.pool_size": 3}
+        settings |= {"train.batch_size": 8, "data.path": str(folder / "domains")}
+        return trained("cyclegan", "lsgan", settings, 4, "folder")
+    if name == "unrolled":
+        return trained("mlp", "unrolled", {**MLP, "train.batch_size": 16}, 3)
+    if name == "batch-norm":
+        settings = {**SMALL, "train.batch_size": 8, "train.augment": ("color", "cutout")}
+        return trained("dcgan", "non-saturating", settings, 3)
+    raise ValueError(name)
+
+
+def run_in(path, spoil=None):
+    """Train a whole run, whose steps may be spoilt; return every tensor in the end."""
+    found = []
+
+    def spoilt(*given):
+        trainer = build_trainer(*given)
+        found.append(trainer)
+        step = trainer.step
+        if spoil:
+            trainer.step = lambda: spoil(trainer, step)
+        return trainer
+
+    prepare.build_trainer = spoilt
+    try:
+        if (path / "config.json").exists():
+            ganzoo.api.resume(path)
+        else:
+            ganzoo.train("dcgan", "non-saturating", out=path, settings=SMALL, **RUN)
+    finally:
+        prepare.build_trainer = build_trainer
+    return tensors_of(found[-1].state)
+
+
+def told(work):
+    """Do what fails, and return how."""
+    try:
+        work()
+    except (GanzooError, RuntimeError) as error:
+        words = shutdown.choose_message(str(error))
+        return {"kind": type(error).__name__, "message": str(error), "spoken": words}
+    return {}
+
+
+def asked_to_stop(trainer, step):
+    if distributed.current().rank == 1 and trainer.state.step == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return step()
+
+
+class Once:
+    """Spoils one loss of one process, once."""
+
+    def __init__(self):
+        self.done = False
+
+    def __call__(self, trainer, step):
+        terms = step()
+        if distributed.current().rank == 1 and trainer.state.step == 4 and not self.done:
+            self.done = True
+            terms.generator["adversarial"] = terms.generator["adversarial"] * float("nan")
+        return terms
+
+
+def broken(trainer, step):
+    if distributed.current().rank == 1 and trainer.state.step == 2:
+        raise RuntimeError("this one breaks")
+    return step()
+
+
+def runs(folder, mine):
+    """Whole runs: one as it is, one that is stopped, one that diverges; and their scores."""
+    found = {"whole": run_in(folder / "whole")}
+    (mine / "stopped.json").write_text(
+        json.dumps(told(lambda: run_in(folder / "stopped", asked_to_stop)))
+    )
+    found["stopped"] = run_in(folder / "stopped")
+    found["diverged"] = run_in(folder / "diverged", Once())
+    rows = evaluate(folder / "diverged", ["fid", "kid"], samples=700, device="cpu")
+    (mine / "scores.json").write_text(json.dumps([row.model_dump(mode="json") for row in rows]))
+    return found
+
+
+def reading(folder):
+    """Read a folder as if its files were many, and return how often it is listed and they read."""
+    image_source.FEW_FILES, reading_module.KEPT_IMAGES, calls = 3, 3, []
+    listed, read = sources.find_images, sources.FolderSource.read
+    sources.find_images = lambda root: calls.append("listed") or listed(root)
+    sources.FolderSource.read = lambda self, place: calls.append("read") or read(self, place)
+    with distributed.join_team():
+        samples = ganzoo.open_dataset(str(folder / "domains"))
+    return {
+        "listed": calls.count("listed"),
+        "read": calls.count("read"),
+        "names": list(samples.names),
+        "labels": samples.labels.tolist(),
+        "fingerprint": samples.fingerprint,
+    }
+
+
+def other_data():
+    with distributed.join_team() as team:
+        team.require_same(f"what process {team.rank} has read", "the data")
+        with distributed.sharing():
+            team.map_items(range(2), torch.zeros)
+
+
+def hung():
+    with distributed.join_team() as team:
+        team.connect(torch.device("cpu"))
+        if team.rank == 1:
+            time.sleep(1000)
+        team.mean(torch.ones(1))
+
+
+def main(folder, *cases):
+    rank = int(os.environ["RANK"])
+    mine = folder / f"rank{rank}-of-{os.environ['WORLD_SIZE']}"
+    mine.mkdir()
+    failing = {
+        "broken": lambda: run_in(folder / "broken", broken),
+        "data": other_data,
+        "hung": hung,
+    }
+    with distributed.join_team():
+        for case in cases:
+            if case not in ("runs", "reading", *failing):
+                save_tensors(mine / f"{case}.safetensors", steps_of(case, folder))
+    if "reading" in cases:
+        (mine / "reading.json").write_text(json.dumps(reading(folder)))
+    if "runs" in cases:
+        for name, tensors in runs(folder, mine).items():
+            save_tensors(mine / f"{name}.safetensors", tensors)
+    for case in [each for each in failing if each in cases]:
+        (mine / f"{case}.json").write_text(json.dumps(told(failing[case])))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main(Path(sys.argv[1]), *sys.argv[2:])
