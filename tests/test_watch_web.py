@@ -814,7 +814,9 @@ def served(digits, ring, tmp_path_factory):
         assert out == ""
         said, *ways = err.splitlines()
         assert said == "watch has ended; training elsewhere continues"
-        assert all(re.fullmatch(r"resume with: ganzoo train --resume runs/\S+", way) for way in ways)
+        assert all(
+            re.fullmatch(r"resume with: ganzoo train --resume runs/\S+", way) for way in ways
+        )
     finally:
         process.kill()
         process.communicate()

@@ -36,8 +36,6 @@ class WatchedRun(TrackedRun):
         before = read_metrics(self.files.frames) if self.files.frames.exists() else ()
         self._last = max((done for done, _ in before), default=-1)
 
-class WatchedRun(TrackedRun):
-    """A run whose frames are recorded.
     def discriminator(
         self, step: int, discriminator: nn.Module, fake: Samples, real: Samples
     ) -> None:
@@ -53,5 +51,3 @@ class WatchedRun(TrackedRun):
         if frame := self._plane.make_frame(step, fake.stored, discriminator):
             append_line(self.files.frames, frame)
             self._last = step
-class WatchedRun(TrackedRun):
-    """A run whose frames are recorded.
