@@ -67,8 +67,8 @@ def components() -> str:
                 parts += list(_component(describe_component(entry)))
     parts.append("## Options of training")
     parts.append(
-        "Set these by their own option or by `--set train.KEY=VALUE`. The optimiser, learning rates, "
-        "betas and critic steps come from the recipe of the loss unless you set them."
+        "Set these by their own option or by `--set train.KEY=VALUE`. The optimiser, learning "
+        "rates, betas and critic steps come from the recipe of the loss unless you set them."
     )
     fields = TrainSettings.model_fields.items()
     parts.append(

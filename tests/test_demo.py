@@ -111,7 +111,7 @@ def test_points_are_plotted(points, ask, ganzoo_cli):
     assert drawn.file.read_bytes() == Path("p.png").read_bytes()
     assert (drawn.about, drawn.singles) == ("64 generated points, seed 0", [])
     assert studio.walk("0 1", 2, 50).file.exists()
-    with pytest.raises(InputError, match="points, and no images"):
+    with pytest.raises(InputError, match="points, not images"):
         studio.nearest(0)
 
 
@@ -143,14 +143,14 @@ def test_what_cannot_be_read_is_said_without_where_it_lies(translator, ask, tmp_
     assert str(tmp_path) not in str(caught.value)
     with pytest.raises(InputError, match="choose an image first"):
         studio.translate(None, 0)
-    with pytest.raises(InputError, match="class: a whole number from 0 to 1"):
+    with pytest.raises(InputError, match="class must be a whole number from 0 to 1"):
         studio.translate(str(broken), 2)
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"seed": -1}, "seed: a whole number from 0 to 9,007,199,254,740,991"),
+        ({"seed": -1}, "seed must be a whole number from 0 to 9,007,199,254,740,991"),
         ({"seed": LARGEST_SEED + 2}, "seed: a whole number"),
         ({"seed": 1.5}, "seed: a whole number"),
         ({"seed": None}, "seed: a whole number"),
@@ -158,13 +158,13 @@ def test_what_cannot_be_read_is_said_without_where_it_lies(translator, ask, tmp_
         ({"seed": float("nan")}, "seed: a whole number"),
         ({"seed": float("inf")}, "seed: a whole number"),
         ({"seed": "0"}, "seed: a whole number"),
-        ({"count": 0}, "number of samples: a whole number from 1 to 64"),
-        ({"count": 65}, "number of samples: a whole number from 1 to 64"),
-        ({"label": 10}, "class: a whole number from 0 to 9"),
-        ({"label": -2}, "class: a whole number from 0 to 9"),
-        ({"truncation": 0}, "truncation is a number from 0.1 to 3"),
-        ({"truncation": float("nan")}, "truncation is a number from 0.1 to 3"),
-        ({"truncation": "1"}, "truncation is a number from 0.1 to 3"),
+        ({"count": 0}, "number of samples must be a whole number from 1 to 64"),
+        ({"count": 65}, "number of samples must be a whole number from 1 to 64"),
+        ({"label": 10}, "class must be a whole number from 0 to 9"),
+        ({"label": -2}, "class must be a whole number from 0 to 9"),
+        ({"truncation": 0}, "truncation must be a number from 0.1 to 3"),
+        ({"truncation": float("nan")}, "truncation must be a number from 0.1 to 3"),
+        ({"truncation": "1"}, "truncation must be a number from 0.1 to 3"),
     ],
 )
 def test_bounds_hold_whatever_the_page_lets_through(digits, ask, given, message):
@@ -175,15 +175,15 @@ def test_bounds_hold_whatever_the_page_lets_through(digits, ask, given, message)
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"seeds": "0"}, "two to 8 whole numbers"),
-        ({"seeds": "0, -1"}, "two to 8 whole numbers"),
-        ({"seeds": ",".join(map(str, range(9)))}, "two to 8 whole numbers"),
-        ({"seeds": "0, 99999999999999999"}, "two to 8 whole numbers"),
+        ({"seeds": "0"}, "two to 8 seeds as whole numbers"),
+        ({"seeds": "0, -1"}, "two to 8 seeds as whole numbers"),
+        ({"seeds": ",".join(map(str, range(9)))}, "two to 8 seeds as whole numbers"),
+        ({"seeds": "0, 99999999999999999"}, "two to 8 seeds as whole numbers"),
         ({"seeds": "0, 9999999999999999"}, "seed: a whole number"),
-        ({"seeds": None}, "two to 8 whole numbers"),
-        ({"frames": 101}, "number of frames: a whole number from 1 to 100"),
-        ({"frames": 0}, "number of frames: a whole number from 1 to 100"),
-        ({"count": 65}, "number of samples: a whole number from 1 to 64"),
+        ({"seeds": None}, "two to 8 seeds as whole numbers"),
+        ({"frames": 101}, "number of frames must be a whole number from 1 to 100"),
+        ({"frames": 0}, "number of frames must be a whole number from 1 to 100"),
+        ({"count": 65}, "number of samples must be a whole number from 1 to 64"),
         ({"format": "exe"}, "one of webp, gif, mp4"),
         ({"format": "../x.webp"}, "one of webp, gif, mp4"),
     ],
@@ -357,7 +357,7 @@ def test_what_cannot_be_served_is_said_in_a_line(refused, digits, tmp_path):
         message = refused("demo", digits, "--port", port)
     assert message == (
         f"Error: cannot listen on port {port} of 127.0.0.1: Address already in use; choose another "
-        "--port, or 0 for one that is free"
+        "--port, or 0 for any free one"
     )
     assert "--host no.such.host.invalid: " in refused(
         "demo", digits, "--host", "no.such.host.invalid", "--port", 0
@@ -387,7 +387,7 @@ def served(*arguments, ending=signal.SIGINT, **environment):
         _, err = process.communicate(timeout=30)
     assert process.returncode == 128 + ending, err
     first, *between, last = err.splitlines()
-    assert (first, last) == ("the demo is there; Ctrl-C ends it", "the demo has ended")
+    assert (first, last) == ("the demo is running; press Ctrl-C to end it", "the demo has ended")
     # Where a request was made up by hand, Gradio says what was wrong with it.
     assert not between or "InvalidPathError" in err, err
 
@@ -466,7 +466,7 @@ def test_pages_of_others_are_refused(server):
     assert request(server, "GET", "/config", Origin="http://evil.example")[0] == 403
     for origin in ("http://evil.example", "null", "http://127.0.0.1:1"):
         status, body, headers = request(server, "POST", JOIN, job, Origin=origin, **json_body)
-        assert (status, body) == (403, b"another page may not ask for this\n")
+        assert (status, body) == (403, b"another page may not request this\n")
         assert not [name for name in headers if name.lower().startswith("access-control")]
     own = server.rstrip("/")
     status, _, headers = request(server, "POST", JOIN, job, Origin=own, **json_body)
@@ -561,7 +561,7 @@ def test_samples_by_seed_class_and_truncation(browser, server, digits, ganzoo_cl
         drawn(page, f"6 generated images, seed {seed}, class 3, truncation 0.7")
         page.get_by_label("Seed").fill("-1")
         pressed(page, "Sample")
-        page.get_by_role("alert").get_by_text("seed: a whole number from 0").wait_for()
+        page.get_by_role("alert").get_by_text("seed must be a whole number from 0").wait_for()
     options = ["-n", 6, "--seed", 7, "--label", 3, "--truncation", 0.7, "--device", "cpu"]
     assert ganzoo_cli("sample", digits, *options, "--out", "p.png").code == 0
     assert found == Path("p.png").read_bytes()
@@ -581,7 +581,7 @@ def test_walks_and_the_nearest_images(browser, server, digits, ganzoo_cli):
         page.locator("video[src]").wait_for()
         page.get_by_label("Seeds").fill("1")
         pressed(page, "Walk")
-        page.get_by_role("alert").get_by_text("seeds: two to 8 whole numbers").wait_for()
+        page.get_by_role("alert").get_by_text("give two to 8 seeds as whole numbers").wait_for()
         page.get_by_role("tab", name="Nearest").click()
         pressed(page, "Find the nearest training images")
         page.locator(".nearest").wait_for()

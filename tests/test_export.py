@@ -326,7 +326,7 @@ def test_the_command_writes_a_file_and_says_how_far_it_is_off(tiny_run, ganzoo_c
     found = torch.export.load("model.pt2").module()(**given)
     torch.testing.assert_close(found, samples, rtol=0, atol=TOLERANCE)
     before = Path("model.pt2").stat().st_ino
-    assert "model.pt2 is there already" in refused("export", tiny_run.path)
+    assert "model.pt2 already exists" in refused("export", tiny_run.path)
     assert Path("model.pt2").stat().st_ino == before
     assert ganzoo_cli("export", tiny_run.path, "--force").code == 0
     assert Path("model.pt2").stat().st_ino != before
@@ -366,9 +366,9 @@ def test_without_the_extra_the_command_says_what_to_install(package, refused, mo
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--format", "onxx"], "no format is called 'onxx'; did you mean 'onnx'?"),
-        (["--format", "tflite"], "no format is called 'tflite'; there are torch-export and onnx"),
-        (["--out", "model.onnx"], "the format torch-export is written to a .pt2"),
+        (["--format", "onxx"], "there is no format 'onxx'; did you mean 'onnx'?"),
+        (["--format", "tflite"], "there is no format 'tflite'; there are torch-export and onnx"),
+        (["--out", "model.onnx"], "the format torch-export needs the suffix .pt2"),
         (["--out", "folder.pt2", "--force"], "folder.pt2 is a folder"),
         ([], "no run or model folder named 'nothing'"),
     ],

@@ -200,7 +200,7 @@ def test_the_files_are_written_and_nothing_is_sent(ganzoo_cli, refused, model):
     ("words", "message"),
     [
         (["a/b", "--out", "page"], "--out writes the files of a Space: add --space"),
-        (["a/b", "--space", "--out", "page", "--dry-run"], "with --out nothing is sent: leave"),
+        (["a/b", "--space", "--out", "page", "--dry-run"], "--out sends nothing: drop --dry-run"),
         (["a/b", "--space", "--out", "page", "--revision", "v1"], "--revision, --card and --add"),
         (["digits", "--space", "--out", "page"], "'digits' is not the name of a model on the Hub"),
         (["a/b", "--space-kind", "dem", "--dry-run"], "no space is called 'dem'; did you mean"),

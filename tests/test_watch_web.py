@@ -396,11 +396,11 @@ def test_defaults_are_those_of_the_recipe():
         ({"settings": {"data.count": "few"}}, r"option 'data\.count'"),
         ({"settings": {"data.cuont": "3"}}, "did you mean 'count'"),
         ({"settings": {"out": "x"}}, "does not say whose option"),
-        ({"settings": {"train.device": "../x"}}, r"'train\.device' can name a file"),
-        ({"settings": {"train.device": "~"}}, r"'train\.device' can name a file"),
+        ({"settings": {"train.device": "../x"}}, r"'train\.device' may name a file"),
+        ({"settings": {"train.device": "~"}}, r"'train\.device' may name a file"),
         ({"settings": {"tracker.watch.x": "a/b"}}, "unknown option"),
-        ({"data": "mnist", "settings": {"data.root": "x"}}, r"'data\.root' can name a file"),
-        ({"loss": "unrolled", "settings": {"loss.base_options": '{"a": "/x"}'}}, "can name a file"),
+        ({"data": "mnist", "settings": {"data.root": "x"}}, r"'data\.root' may name a file"),
+        ({"loss": "unrolled", "settings": {"loss.base_options": '{"a": "/x"}'}}, "may name a file"),
         ({"settings": {f"train.x{i}": "1" for i in range(101)}}, "at most 100 options"),
     ],
 )
@@ -914,7 +914,7 @@ def test_controls_and_pictures_are_named(browser, served):
 
 def test_without_the_key_runs_are_only_looked_at(browser, served):
     with opened(browser, served[0].partition("#")[0]) as seen:
-        seen.page.get_by_text("open the address that the terminal shows").wait_for()
+        seen.page.get_by_text("open the full address that the terminal shows").wait_for()
         card(seen.page, DIGITS_TITLE).wait_for()
         assert seen.page.locator("#new").is_hidden()
         assert seen.page.locator(".buttons:visible").count() == 0

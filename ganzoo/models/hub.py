@@ -292,7 +292,7 @@ def _translate_error(error: BaseException, doing: str, reference: Reference) -> 
     if isinstance(error, (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError)):
         offline = isinstance(error, errors.OfflineModeIsEnabled)
         why = "HF_HUB_OFFLINE is set" if offline else "the Hub cannot be reached"
-        return Unreachable(f"cannot {doing}: {why}, and the cache does not have all of it")
+        return Unreachable(f"cannot {doing}: {why}, and it is not completely in the cache")
     if isinstance(error, errors.HFValidationError):
         return InputError(f"{reference} is not the name of a model: {words}")
     if _is_transport_error(error):

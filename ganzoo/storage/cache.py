@@ -105,18 +105,6 @@ def get_or_make_tensors(
     return made
 
 
-def find_tensors(
-    kind: str, key: Key, valid: Callable[[dict[str, Tensor]], bool] = lambda tensors: True
-) -> dict[str, Tensor] | None:
-    """Return the tensors of an entry, or None; see :func:`get_or_make_tensors`."""
-    try:
-        with _lock_entry(kind, key) as folder:
-            kept = _load_verified(folder, key)
-    except OSError:
-        return None
-    return kept if kept is not None and valid(kept) else None
-
-
 @contextmanager
 def _lock_entry(kind: str, key: Key) -> Iterator[Path]:
     from filelock import FileLock

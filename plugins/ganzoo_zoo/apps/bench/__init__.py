@@ -1,4 +1,4 @@
-"""How fast a training is on this machine: its speed, the parts of a step, and its arithmetic."""
+"""Measuring the speed of training on this machine: steps, parts of a step, and FLOPs."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from ganzoo_zoo.apps.bench.step_timer import Spans
 
 WARM_UP_STEPS = 3
-"""Steps that are not timed, at least: the first makes the optimisers' state, as well."""
+"""The fewest untimed steps at the start; the first one also creates the optimisers' state."""
 WARM_UP_SECONDS = 1.0
-"""How long the steps after the first go on untimed, at least."""
+"""The shortest duration of the untimed steps after the first one."""
 MIN_STEPS = 5
-"""Steps that are timed, at least, where their number is not given."""
+"""The fewest timed steps, unless their number is given."""
 SECONDS = 10.0
-"""How long steps are timed where it is not given."""
+"""Default duration of the timed steps."""
 SHORTEST_BLOCK = 0.01
-"""Seconds of the blocks of steps that quartiles are over; a single short step says little."""
+"""The shortest block of steps for medians and quartiles, in seconds."""
 ENDLESS = 10**12
-"""Steps of the training that is timed, so that its learning rates do not fall to nothing."""
+"""Configured number of steps, so large that learning rates do not decay."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """What was found in the middle half of blocks of steps, or of repetitions."""
+    """Median and quartiles of blocks of steps, or of repetitions."""
 
     median: float
     lower_quartile: float
@@ -43,7 +43,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Return the spread of one value or more."""
+        """Compute the spread of at least one value."""
         lower, median, upper = (
             statistics.quantiles(values, n=4, method="inclusive")
             if len(values) > 1
@@ -54,49 +54,49 @@ class Spread:
 
 @dataclass(frozen=True)
 class Part:
-    """What one part of a step takes."""
+    """The duration of one part of a step."""
 
     ms: Spread
     share: float
-    """Of all the time; those of all parts are 1 together."""
+    """Share of the total time; the shares of all parts sum to 1."""
 
 
 @dataclass(frozen=True)
 class Flops:
-    """Floating-point operations of convolutions and matrix products, a multiply-add being two."""
+    """FLOPs of convolutions and matrix products; a multiply-add counts as two."""
 
     step: int
-    """Of one step, the first: forward, backward, and through gradients where a loss asks it."""
+    """FLOPs of the first step: forward, backward, and double backward for gradient penalties."""
     per_second: float
     convolution_per_second: Spread
-    """What one convolution that suits the machine reaches.
+    """FLOP/s of a convolution that suits the machine.
 
     Its shape is :data:`ganzoo_zoo.apps.bench.machine.SHAPE`.
     """
     share: float
-    """Of the convolution's that the steps reach."""
+    """FLOP/s of the steps relative to the convolution's."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What was measured."""
+    """The result of a benchmark."""
 
     config: RunConfig
-    """What was trained, with every option; ``train.steps`` are those that were done."""
+    """The configuration; ``train.steps`` is the number of steps that were done."""
     shape: tuple[int, ...]
-    """Of a sample."""
+    """Shape of a sample."""
     warm_up: int
-    """Steps before those that were timed."""
+    """Number of untimed steps before the timed ones."""
     steps: int
-    """Steps that were timed."""
+    """Number of timed steps."""
     steps_per_block: int
-    """Steps in each of the blocks that medians and quartiles are over."""
+    """Number of steps in each block, over which medians and quartiles are computed."""
     steps_per_second: Spread
     images_per_second: Spread
-    """Real samples that the discriminator saw, as ``metrics.jsonl`` counts them."""
+    """Real samples seen by the discriminator per second, as in ``metrics.jsonl``."""
     step_ms: Spread
     parts: dict[str, Part]
-    """By name: data, discriminator, generator, ema, and the rest."""
+    """Parts by name: data, discriminator, generator, ema, and the rest."""
     flops: Flops
     memory: Memory
     machine: Machine
@@ -111,18 +111,17 @@ def bench(
     steps: int | None = None,
     seconds: float | None = None,
 ) -> Bench:
-    """Time the training of a GAN on this machine. No run is made, and no file is written.
+    """Time the training of a GAN on this machine, without a run and without writing files.
 
-    Steps go through the same trainer as those of a run, without its metrics, pictures and
-    checkpoints.
+    Steps use the trainer of a run, but no metrics, pictures and checkpoints.
 
     Args:
         architecture: Name of an architecture.
         loss: Name of a loss; the architecture's own default if None.
         data: Name of a dataset or a path; the architecture's own default if None.
         settings: Options by their full names, such as ``{"train.batch_size": 64}``.
-        steps: Steps to time.
-        seconds: How long to time steps, in place of their number; by default :data:`SECONDS`.
+        steps: Number of steps to time.
+        seconds: Duration of the timed steps, instead of their number; by default :data:`SECONDS`.
 
     Raises:
         InputError: a name, an option or the data are wrong, or do not fit together.
@@ -135,7 +134,7 @@ def bench(
         raise InputError(f"the seconds must be a number above 0, not {seconds}")
     if "train.steps" in (settings or {}):
         raise InputError(
-            "train.steps is of a run, and none is made: give the number of steps to time"
+            "train.steps does not apply here: give the number of steps to time with --steps"
         )
     from ganzoo.compute.seeding import preserve_rng_state
     from ganzoo.registry import DATASET
@@ -157,7 +156,7 @@ def _measure(config: RunConfig, trainer: Trainer, steps: int | None, seconds: fl
     clock, device = clock_for(trainer.device), trainer.device
     flops, warm_up, step_time = _warm_up(trainer, clock)
     steps = steps or max(MIN_STEPS, math.ceil(seconds / step_time))
-    # The machine may be slower or faster later on: it is measured before and after.
+    # The speed of the machine may drift, so it is measured before and after.
     rates = machine.convolution_rates(device, trainer.half, clock)
     machine.reset_peak_memory(device)
     busy, began = time.process_time(), time.perf_counter()
@@ -198,7 +197,7 @@ def _measure(config: RunConfig, trainer: Trainer, steps: int | None, seconds: fl
 
 
 def _warm_up(trainer: Trainer, clock: Clock) -> tuple[int, int, float]:
-    """Return the operations of a step, the steps that were done, and the seconds of one."""
+    """Do untimed steps; return the FLOPs of a step, the number of steps, and seconds per step."""
     from ganzoo.progress import report_progress
     from ganzoo_zoo.apps.bench.machine import count_flops
 
@@ -217,28 +216,28 @@ def _time_steps(trainer: Trainer, clock: Clock, steps: int, what: str) -> list[S
     from ganzoo.progress import report_progress
     from ganzoo_zoo.apps.bench.step_timer import time_parts
 
-    with time_parts(trainer, clock) as watch:
+    with time_parts(trainer, clock) as timer:
         for done in range(steps):
-            watch.step()
+            timer.step()
             report_progress(what, done + 1, steps)
-    return watch.spans()
+    return timer.spans()
 
 
 def _block_size(step_seconds: Sequence[float]) -> int:
-    """Return how many steps make a block that is long enough to be timed."""
+    """Return the number of steps in a block that is long enough to be timed."""
     wanted = math.ceil(SHORTEST_BLOCK / statistics.median(step_seconds))
     return min(wanted, len(step_seconds))
 
 
 def _blocks(spans: Sequence[Spans], size: int) -> Iterator[Sequence[Spans]]:
-    """Yield blocks of ``size`` steps; the last one takes what is left over."""
+    """Yield blocks of ``size`` steps; the last one includes the remainder."""
     starts = range(0, len(spans) - size + 1, size)
     for start, end in zip(starts, [*starts[1:], len(spans)], strict=True):
         yield spans[start:end]
 
 
 def _average_parts(block: Sequence[Spans], names: Sequence[str]) -> dict[str, float]:
-    """Return the seconds of each part in a step of the block, on average."""
+    """Return the mean seconds per step of each part of a block."""
     found = dict.fromkeys(names, 0.0)
     for name, span in itertools.chain.from_iterable(block):
         found[name] += span

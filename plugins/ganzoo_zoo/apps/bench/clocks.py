@@ -1,4 +1,4 @@
-"""Clocks: the host's, and that of a device which works behind the host's back."""
+"""Clocks for the host and for devices that compute asynchronously."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import torch
 
 
 class Clock(ABC):
-    """Takes marks of time, and says later what lies between them."""
+    """Takes time marks without waiting, and returns the spans between them later."""
 
     name: str
 
     @abstractmethod
     def mark(self) -> Any:
-        """Mark this moment of the work, without waiting for it."""
+        """Mark this point of the work, without waiting for it."""
 
     @abstractmethod
     def spans(self, marks: Sequence[Any]) -> list[float]:
@@ -27,11 +27,11 @@ class Clock(ABC):
 
     @abstractmethod
     def now(self) -> float:
-        """Return the time in seconds once all work so far is done."""
+        """Wait until all work so far is done, and return the time in seconds."""
 
 
 class HostClock(Clock):
-    """The clock of a CPU, where an operation is done when its function returns."""
+    """The clock of a CPU, where operations are synchronous."""
 
     name = "host"
 
@@ -49,9 +49,9 @@ class HostClock(Clock):
 
 
 class DeviceClock(Clock):
-    """Events in a device's queue of work, which take their time when it comes to them.
+    """A clock of events in a device's queue.
 
-    The host, which is ahead of the device, would time no more than how it hands over the work.
+    The host runs ahead of the device, so its own clock would only time launches.
 
     Args:
         module: ``torch.cuda``, or another module with its ``Event`` and ``synchronize``.
@@ -63,24 +63,24 @@ class DeviceClock(Clock):
         self.module = module
 
     def mark(self) -> Any:
-        """Return an event that stands behind all work so far."""
+        """Return an event after all work so far."""
         event = self.module.Event(enable_timing=True)
         event.record()
         return event
 
     def spans(self, marks: Sequence[Any]) -> list[float]:
-        """Return the seconds between each event and the next, once all have come."""
+        """Wait for all events, and return the seconds between each event and the next."""
         self.module.synchronize()
         return [before.elapsed_time(after) / 1000 for before, after in itertools.pairwise(marks)]
 
     def now(self) -> float:
-        """Return the host's time once the device has nothing left to do."""
+        """Wait until the device is idle, and return the host's time in seconds."""
         self.module.synchronize()
         return time.perf_counter()
 
 
 def use_device(device: torch.device) -> AbstractContextManager[object]:
-    """Have events be of this GPU while the block lasts, if the device is one."""
+    """Make a GPU the current device within the block; do nothing for other devices."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 

@@ -1,6 +1,6 @@
-"""Time a training on this machine: steps, images and operations per second, and what a step is.
+"""The command ``ganzoo bench``, which measures the speed of training.
 
-The command alone is here; what it calls imports torch.
+This module does not import torch; the functions that it calls do.
 """
 
 from __future__ import annotations
@@ -54,22 +54,22 @@ def bench(
     device: TrainOption = None,
     settings: Settings = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Time so many generator updates.")
+        int | None, typer.Option(min=1, metavar="N", help="Number of generator updates to time.")
     ] = None,
     seconds: Annotated[
         float | None,
         typer.Option(
             metavar="NUMBER",
-            help="Time steps for about so long, and 5 steps at least. [default: 10]",
+            help="Duration of the timed steps, of which there are at least 5. [default: 10]",
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Time a training on this machine, without a run: nothing is written.
+    """Measure the speed of training on this machine, without writing any files.
 
-    The median of blocks of steps, the middle half of them, and the share of each part of a step.
-    Operations (FLOPs) are those of convolutions and matrix products, a multiply-add being two; they
-    are set beside those of one convolution, 3 x 3 of 256 channels, measured in the same minute.
+    Prints the median and the quartiles over blocks of steps, and the share of each part of a step.
+    FLOPs are those of convolutions and matrix products, a multiply-add counting as two. They are
+    compared with a single 3 x 3 convolution of 256 channels, measured at the same time.
     """
     from ganzoo.cli.progress import ProgressBar
     from ganzoo.progress import send_progress_to
@@ -107,7 +107,7 @@ def _print(found: Bench) -> None:
         ("memory", _memory(found)),
         ("device", _device(found)),
         ("processor", f"{machine.processor}, {machine.system}, {machine.cores} cores"),
-        ("threads", f"{machine.threads}, which had {machine.cores_used} cores"),
+        ("threads", f"{machine.threads}, using {machine.cores_used} cores"),
         ("versions", f"torch {machine.torch}, python {machine.python}"),
     ]
     print_table(("measured", ""), about)
@@ -127,7 +127,7 @@ def _row(
 
 def _memory(found: Bench) -> str:
     if found.memory.peak_bytes is None:
-        return "not known here"
+        return "unknown"
     size = f"{found.memory.peak_bytes / 2**20:,.0f} MiB at most"
     return f"{size}, of tensors" if found.memory.of == "device" else f"{size}, of the whole process"
 
@@ -140,7 +140,7 @@ def _device(found: Bench) -> str:
 
 
 def _number(value: float) -> str:
-    """Write a number with three digits that count, or all before the point."""
+    """Format a number with three significant digits, but with all digits before the point."""
     if not value:
         return "0"
     return f"{value:,.{min(3, max(0, 2 - math.floor(math.log10(abs(value)))))}f}"

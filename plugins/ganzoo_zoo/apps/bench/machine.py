@@ -1,4 +1,4 @@
-"""The machine: what it is, what arithmetic it reaches, and the memory that was used."""
+"""The machine: its description, its arithmetic speed, and the memory in use."""
 
 from __future__ import annotations
 
@@ -24,53 +24,53 @@ if TYPE_CHECKING:
 SHAPE = (256, 32, 32)
 """Channels, height and width of the measured convolution, 3 x 3 and of as many channels."""
 BATCH = {"cpu": 16}
-"""Its batch by the type of device; a CPU would fetch the memory of a larger one anew."""
+"""Batch size by type of device; on a CPU, a larger batch would not stay in its cache."""
 LARGE_BATCH = 128
-"""Its batch on any other device, which a small one would leave half idle."""
+"""Batch size on other devices, which a small batch would leave partly idle."""
 SECONDS = 0.5
-"""How long it is repeated, at least, unless it is said."""
+"""Default duration of the repetitions, at least."""
 MIN_REPEATS = 5
-"""How often it is repeated, at least."""
+"""The fewest repetitions."""
 STATUS = Path("/proc/self/status")
-"""Where Linux tells the most memory that a process has had."""
+"""The file in which Linux reports a process's peak memory."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """The most memory that was used at once."""
+    """Peak memory."""
 
     peak_bytes: int | None
-    """None where the system does not tell."""
+    """None if the system does not report it."""
     of: str
-    """``device``: of tensors, while steps were timed; ``process``: of all, since it was started."""
+    """``device`` for tensors during the timed steps; ``process`` for everything since its start."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What a figure was measured on."""
+    """The machine of a measurement."""
 
     device: str
     device_name: str
     processor: str
     cores: int
     threads: int
-    """That torch computes with."""
+    """Number of torch's threads."""
     cores_used: float
-    """CPU time over time while steps were timed; less than the threads where others worked too."""
+    """CPU time divided by elapsed time of the timed steps; low if other processes were busy."""
     clock: str
     """``host``, or ``events`` of the device."""
     tf32: bool
-    """Whether convolutions of fp32 may be computed in TF32."""
+    """Whether fp32 convolutions may use TF32."""
     system: str
     python: str
     torch: str
 
 
 class _FlopCounter(TorchDispatchMode):
-    """Counts operations by torch's own formulas.
+    """Counts FLOPs by torch's own formulas.
 
-    torch.utils.flop_counter.FlopCounterMode follows the modules as well, and fails where a
-    gradient is taken of samples that a module was given, as penalties do.
+    torch.utils.flop_counter.FlopCounterMode also tracks modules, and fails on gradients with
+    respect to a module's input, which gradient penalties take.
     """
 
     def __init__(self) -> None:
@@ -87,10 +87,10 @@ class _FlopCounter(TorchDispatchMode):
 
 
 def count_flops(work: Callable[[], object]) -> int:
-    """Do some work and return its floating-point operations, a multiply-add being two.
+    """Do some work and return its FLOPs, a multiply-add counting as two.
 
-    Those of convolutions and matrix products are counted, forward and backward, to any order. What
-    is compiled is done as it was written, as its own kernels cannot be looked into.
+    Convolutions and matrix products are counted, forward and backward, to any order. Compiled code
+    runs eagerly, because FLOPs of its kernels cannot be counted.
     """
     with torch.compiler.set_stance("force_eager"), _FlopCounter() as counter:
         work()
@@ -100,23 +100,22 @@ def count_flops(work: Callable[[], object]) -> int:
 def convolution_rates(
     device: torch.device, half: torch.dtype | None, clock: Clock, seconds: float = SECONDS
 ) -> list[float]:
-    """Repeat a convolution that suits the machine, and return the operations per second of each.
+    """Repeat a convolution that suits the machine, and return the FLOP/s of each repetition.
 
-    Its memory is channels-last, and all of it is of type ``half``, or fp32 if that is None. What it
-    is given comes from torch's global generator.
+    Tensors are channels-last, and filled from torch's global generator.
 
     Args:
-        device: Where to compute.
-        half: The type of all memory.
-        clock: That of the device.
-        seconds: How long it is repeated, at least.
+        device: Device to compute on.
+        half: Type of all tensors; fp32 if None.
+        clock: Clock of the device.
+        seconds: The shortest duration of the repetitions.
     """
     channels, height, width = SHAPE
     batch = BATCH.get(device.type, LARGE_BATCH)
-    kind = {"dtype": half or torch.float32, "device": device}
-    features = torch.randn(batch, channels, height, width, **kind)
+    dtype = half or torch.float32
+    features = torch.randn(batch, channels, height, width, dtype=dtype, device=device)
     features = features.contiguous(memory_format=torch.channels_last)
-    weight = torch.randn(channels, channels, 3, 3, **kind)
+    weight = torch.randn(channels, channels, 3, 3, dtype=dtype, device=device)
     weight = weight.contiguous(memory_format=torch.channels_last)
 
     def repeat(times: int) -> list[float]:
@@ -134,13 +133,13 @@ def convolution_rates(
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Have the peak of a GPU's memory count from here; that of a process cannot be forgotten."""
+    """Reset the peak memory of a GPU; the peak of a process cannot be reset."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_memory(device: torch.device) -> Memory:
-    """Return the most memory that was used at once: the GPU's, or that of the whole process."""
+    """Return the peak memory of the GPU, or else of the whole process."""
     if device.type == "cuda":
         return Memory(torch.cuda.max_memory_allocated(device), "device")
     return Memory(_peak_rss(), "process")
@@ -162,7 +161,7 @@ def _peak_rss() -> int | None:
 
 
 def describe_machine(device: torch.device, clock: Clock, cores_used: float) -> Machine:
-    """Say what the machine is."""
+    """Describe the machine."""
     gpu = device.type == "cuda"
     return Machine(
         device=str(device),
@@ -183,5 +182,5 @@ def _count_cores() -> int:
     """Count the cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # Linux alone has it
+    except AttributeError:  # exists on Linux only
         return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Which part of a step takes how long, seen from outside the trainer."""
+"""Timing the parts of a training step from outside the trainer."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from ganzoo_zoo.apps.bench.clocks import Clock
 
 PARTS = ("data", "discriminator", "generator", "ema", "rest")
-"""The data, both networks' updates, the average of the generator, and what is none of these."""
+"""Loading data, the updates of both networks, the generator's average, and the rest."""
 BETWEEN = "between"
-"""What lies between two steps, and is no part of them."""
+"""The time between two steps, which counts to no part."""
 
 Spans = list[tuple[str, float]]
-"""The parts of one step in the order in which they came, and their seconds."""
+"""The parts of one step in order, with their seconds."""
 
 
 class StepTimer:
-    """Marks where each part of a trainer's steps begins; see :func:`time_parts`."""
+    """Marks the beginning of each part of a trainer's steps; see :func:`time_parts`."""
 
     def __init__(self, trainer: Trainer, clock: Clock) -> None:
         self._trainer = trainer
@@ -37,12 +37,12 @@ class StepTimer:
         self.begin(BETWEEN)
 
     def begin(self, part: str) -> None:
-        """Mark that a part begins here, and that the one before ends."""
+        """Mark the beginning of a part, and the end of the previous one."""
         self._parts.append(part)
         self._marks.append(self._clock.mark())
 
     def spans(self) -> list[Spans]:
-        """Return what each step was spent on."""
+        """Return the parts of each step with their durations."""
         steps: list[Spans] = [[]]
         for part, span in zip(self._parts, self._clock.spans(self._marks), strict=False):
             if part == BETWEEN:
@@ -54,35 +54,36 @@ class StepTimer:
 
 @contextmanager
 def time_parts(trainer: Trainer, clock: Clock) -> Iterator[StepTimer]:
-    """Watch a trainer's steps while the block lasts; what they compute stays as it is.
+    """Time a trainer's steps within the block, without changing their results.
 
-    The discriminator's part lasts from its data to the constraint of its parameters, and the
-    generator's from there to the update of its own.
+    The discriminator's part lasts from its data to the constraint on its parameters, and the
+    generator's from there to the update of its parameters.
     """
-    watch, state, loss = StepTimer(trainer, clock), trainer.state, trainer.loss
-    hook = state.generator_optimizer.register_step_post_hook(lambda *_: watch.begin("rest"))
+    timer, state, loss = StepTimer(trainer, clock), trainer.state, trainer.loss
+    hook = state.generator_optimizer.register_step_post_hook(lambda *_: timer.begin("rest"))
+    timed: Any = _TimedLoss(loss, timer)
     with (
-        _mark_calls(trainer.loader, "batch", watch, "data", "discriminator"),
-        _mark_calls(state.generator_ema, "update", watch, "ema", "rest"),
+        _mark_calls(trainer.loader, "batch", timer, "data", "discriminator"),
+        _mark_calls(state.generator_ema, "update", timer, "ema", "rest"),
     ):
-        trainer.loss = _TimedLoss(loss, watch)
+        trainer.loss = timed
         try:
-            yield watch
+            yield timer
         finally:
             trainer.loss = loss
             hook.remove()
 
 
 @contextmanager
-def _mark_calls(owner: Any, name: str, watch: StepTimer, part: str, after: str) -> Iterator[None]:
-    """Mark a part around each call of one object's method, and what begins after it."""
+def _mark_calls(owner: Any, name: str, timer: StepTimer, part: str, after: str) -> Iterator[None]:
+    """Mark one part at each call of an object's method, and another part after the call."""
     method: Callable[..., Any] = getattr(owner, name)
 
     @wraps(method)
     def marked(*given: Any, **named: Any) -> Any:
-        watch.begin(part)
+        timer.begin(part)
         found = method(*given, **named)
-        watch.begin(after)
+        timer.begin(after)
         return found
 
     setattr(owner, name, marked)
@@ -93,11 +94,11 @@ def _mark_calls(owner: Any, name: str, watch: StepTimer, part: str, after: str) 
 
 
 class _TimedLoss:
-    """A loss that tells where the discriminator's update ends; losses themselves are frozen."""
+    """A wrapper that marks the end of the discriminator's update; losses themselves are frozen."""
 
-    def __init__(self, loss: Loss, watch: StepTimer) -> None:
+    def __init__(self, loss: Loss, timer: StepTimer) -> None:
         self._loss = loss
-        self._timer = watch
+        self._timer = timer
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loss, name)

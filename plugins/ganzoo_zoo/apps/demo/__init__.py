@@ -1,8 +1,8 @@
-"""A page to play with a model, in a browser: on this machine, or as a Space of the Hub.
+"""A web page to try a model, on this machine or as a Space of the Hub.
 
-``ganzoo demo`` shows it, ``ganzoo publish --space`` writes it as a Space. ``studio`` is what can be
-asked of a model, without a page; ``page`` shows that by Gradio; ``serving`` and ``guard`` put it on
-a port.
+``ganzoo demo`` serves the page, and ``ganzoo publish --space`` writes it as a Space. ``session``
+draws from the model, ``page`` builds the page with Gradio, and ``serving`` and ``security`` serve
+it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ HOST = "127.0.0.1"
 
 
 def require_gradio() -> None:
-    """Refuse where Gradio is not installed.
+    """Check that Gradio is installed.
 
     Raises:
-        InputError: it is not.
+        InputError: Gradio is not installed.
     """
     if importlib.util.find_spec("gradio") is None:
         raise InputError(

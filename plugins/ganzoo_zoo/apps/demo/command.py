@@ -1,4 +1,4 @@
-"""Play with a model in the browser: samples, walks, and the nearest training images."""
+"""The command ``ganzoo demo``, which serves a page to try a model."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ def demo(
         str,
         typer.Option(
             metavar="NAME",
-            help="Name or address to listen on. There is no login: 0.0.0.0 lets in whoever reaches "
-            "the machine.",
+            help="Name or address to listen on. There is no login: with 0.0.0.0, anyone who can "
+            "reach the machine can use the page.",
         ),
     ] = HOST,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for one that is free.")
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")
     ] = PORT,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     device: Device = "auto",
 ) -> None:
-    """Show a page to play with a model, until Ctrl-C.
+    """Serve a page to try a model, until Ctrl-C.
 
-    Samples by seed, class and truncation, walks between seeds, the nearest training images, and
-    downloads. The page speaks to this machine alone, and pages of others cannot speak to it.
+    The page draws samples by seed, class and truncation, walks between seeds, and shows the nearest
+    training images, all with downloads. It connects only to this machine, and other web pages
+    cannot access it.
     """
     require_gradio()
     import threading
@@ -49,11 +50,11 @@ def demo(
 
         def ready() -> None:
             print(address, flush=True)
-            note("the demo is there; Ctrl-C ends it")
+            note("the demo is running; press Ctrl-C to end it")
             if not is_loopback(listening):
-                note("note: whoever reaches this machine may use it too; there is no login")
+                note("note: anyone who can reach this machine can use it too; there is no login")
             if open_page:
-                # A browser of the terminal would not come back.
+                # A terminal browser would block.
                 threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
 
         try:

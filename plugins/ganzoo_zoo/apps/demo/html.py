@@ -1,4 +1,4 @@
-"""What the page says of a model, as HTML in which whatever comes from files is text."""
+"""The texts of the page as HTML, with everything from files escaped."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 
 MOST_SCORES = 8
 LONGEST = 120
-"""Characters that are shown of an option."""
+"""The most characters of a component's options."""
 
 
 def heading(model: Model) -> str:
-    """Say in two lines what the model is, and that all it makes is synthetic."""
+    """Return the title and a line about the model."""
     config, spec = model.config, model.config.spec
     kind = f"images of {spec.size_in_words}" if spec.is_image else f"points of {spec.size} numbers"
     steps = f"{config.step:,} generator update{'' if config.step == 1 else 's'}"
     verb = "translates" if model.architecture.takes_images else "makes"
     return (
-        f"<h1>{_text(_name(model))}</h1><p>{_text(config.title)}, for {steps}. It {verb} {kind}, "
-        "and all that it makes is synthetic.</p>"
+        f"<h1>{_text(_name(model))}</h1><p>{_text(config.title)}, for {steps}. It {verb} {kind}. "
+        "All generated samples are synthetic.</p>"
     )
 
 
 def title(model: Model) -> str:
-    """Name the page."""
+    """Return the title of the browser window."""
     return f"{excerpt(_name(model))}: a demo by ganzoo"
 
 
 def about(model: Model) -> str:
-    """List what the model is made of and how it was judged."""
+    """Return a table of the model's components and scores."""
     rows = "".join(
         f'<tr><th scope="row">{_text(word)}</th><td>{_text(value)}</td></tr>'
         for word, value in _facts(model)
@@ -47,25 +47,25 @@ def about(model: Model) -> str:
 
 
 def caption(text: str) -> str:
-    """Say what is shown; a screen reader says it when it changes."""
+    """Return a caption that screen readers announce when it changes."""
     return f'<p role="status">{_text(text)}</p>'
 
 
 def alert(text: str) -> str:
-    """Say what went wrong; a screen reader says it at once."""
+    """Return an error message that screen readers announce at once."""
     return f'<p role="alert" class="wrong">{_text(text)}</p>'
 
 
 def comparison(found: Comparison) -> str:
-    """Lay out samples beside their nearest training images."""
+    """Return a table of samples beside their nearest training images."""
     rows = "".join(f"<tr>{''.join(_cells(row))}</tr>" for row in found.rows)
     most = max(len(row) for row in found.rows) - 1
     searched = f"all {found.total:,}"
     if found.searched < found.total:
         searched = f"{found.searched:,} of {found.total:,}, evenly chosen"
     return (
-        f'<p role="status">The nearest of the training images by their pixels ({searched}); below '
-        "each, how far it is away: the root mean square of the differences, of 0 to 255.</p>"
+        f'<p role="status">The nearest training images by pixel distance (searched: {searched}). '
+        "Below each is its distance: the root mean square difference of levels from 0 to 255.</p>"
         '<div class="wide"><table class="nearest"><thead><tr><th scope="col">sample</th>'
         f'<th scope="colgroup" colspan="{most}">nearest training images</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
@@ -93,9 +93,9 @@ def _facts(model: Model) -> Iterator[tuple[str, str]]:
     if config.spec.classes:
         yield "classes", f"{config.spec.classes:,}"
     yield "step", f"{config.step:,}, batch size {config.train.batch_size:,}"
-    yield "seed of the training", str(config.train.seed)
+    yield "training seed", str(config.train.seed)
     size = sum(each.numel() for each in model.generator.parameters())
-    yield "parameters of the generator", f"{size:,}"
+    yield "generator parameters", f"{size:,}"
     if model.folder is not None and model.folder.revision is not None:
         yield "commit", model.folder.revision
     yield from _scores(model)
@@ -110,7 +110,7 @@ def _component(choice: ComponentChoice) -> str:
 def _scores(model: Model) -> Iterator[tuple[str, str]]:
     try:
         rows = [] if model.folder is None else model.folder.scores()
-    except (GanzooError, OSError):  # a page without them does
+    except (GanzooError, OSError):  # the page works without scores
         return
     own = [row for row in rows if row.step == model.config.step]
     for row in own[:MOST_SCORES]:

@@ -1,4 +1,4 @@
-"""The page, by Gradio: what can be asked of a model, and what came of it."""
+"""The page of the demo, built with Gradio."""
 
 from __future__ import annotations
 
@@ -22,25 +22,29 @@ if TYPE_CHECKING:
     from ganzoo_zoo.apps.demo.session import MediaFile, Session
 
 ROWS = 2
-"""Of the images that are drawn unless another number is asked for; a walk has one."""
+"""Default number of rows of images; a walk has one row."""
 POINTS = 512
-"""Points that are drawn unless another number is asked for."""
+"""Default number of points."""
 WALK_FRAMES = 25
 SEED_LIMIT = 2**31
-"""Seeds among which one is chosen at random."""
+"""Upper bound of random seeds."""
 EVERY_CLASS = -1
-"""Stands for every class in turn."""
+"""The choice of all classes in turn."""
 QUEUE_SIZE = 16
-"""Requests that wait for their turn; one more is refused."""
+"""The most requests that may wait."""
 KEEP_SECONDS = 24 * 3600
-"""Seconds after which a picture may be removed."""
+"""Age in seconds from which pictures may be removed."""
 UPLOAD = 16 << 20
-"""Bytes of an image to translate."""
-ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "model", "api_visibility": "private"}
-"""One request at a time computes, whichever tab it comes from, so that memory is taken once."""
+"""The most bytes of an uploaded image."""
+ONE_AT_A_TIME: dict[str, Any] = {
+    "concurrency_limit": 1,
+    "concurrency_id": "model",
+    "api_visibility": "private",
+}
+"""Settings that let one request compute at a time, across all tabs, to bound the memory."""
 
 PROGRESS = gr.Progress()
-"""Gradio gives each request one of its own where this is a default."""
+"""As the default of an argument, Gradio replaces this by the progress of each request."""
 
 CSS = """
 .gradio-container { width: 100% !important; max-width: 72rem !important; }
@@ -69,7 +73,7 @@ CSS = """
 
 
 def settings() -> dict[str, Any]:
-    """Return how the page is served, whoever serves it: nothing of it comes from elsewhere."""
+    """Return Gradio's settings for serving the page without any outside resources."""
     return {
         "theme": _theme(),
         "css": CSS,
@@ -86,7 +90,7 @@ def settings() -> dict[str, Any]:
 
 
 def _theme() -> Any:
-    """Return a theme of system fonts, whose texts can be read on their grounds."""
+    """Return a theme with system fonts and sufficient contrast."""
     system = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
     return gr.themes.Default(
         primary_hue="blue",
@@ -101,7 +105,7 @@ def _theme() -> Any:
 
 
 def build_page(studio: Session) -> gr.Blocks:
-    """Make the page of a model."""
+    """Build the page of a model."""
     model = studio.model
     page = gr.Blocks(
         title=html.title(model), analytics_enabled=False, delete_cache=(3600, KEEP_SECONDS)
@@ -131,7 +135,7 @@ def build_page(studio: Session) -> gr.Blocks:
 
 
 class _Controls:
-    """The controls that all tabs share, and what they say when something is asked for."""
+    """The controls that all tabs share."""
 
     def __init__(self, studio: Session) -> None:
         self.controls: list[Any] = []
@@ -146,7 +150,8 @@ class _Controls:
                 elem_classes="source",
                 alt_text="The image that is translated",
             )
-            self.source.preprocess = _find_upload
+            # Gradio names components by their class, so a subclass would not be an image to it.
+            self.source.preprocess = _find_upload  # type: ignore[method-assign, assignment]
             self.controls.append(self.source)
         else:
             self.seed = gr.Number(0, label="Seed", step=1)
@@ -162,19 +167,19 @@ class _Controls:
             low, high = TRUNCATIONS
             self.controls.append(
                 gr.Checkbox(
-                    label="Truncate", info="Less variety, more quality: latents near the middle."
+                    label="Truncate", info="Latents near the mean: less variety, higher quality."
                 )
             )
             self.controls.append(gr.Slider(low, high, value=0.7, step=0.1, label="Truncation"))
 
     def read(self, values: list[Any]) -> dict[str, Any]:
-        """Return what the controls say, by name, as :class:`Studio` asks for it."""
+        """Return the values of the controls as arguments of :class:`Session`'s methods."""
         first, *rest = values
         label = rest.pop(0) if self._classes else None
-        said = {"label": None if label == EVERY_CLASS else label}
+        options = {"label": None if label == EVERY_CLASS else label}
         if self._truncates:
-            said["truncation"] = rest[1] if rest[0] else None
-        return {self._first: first, **said}
+            options["truncation"] = rest[1] if rest[0] else None
+        return {self._first: first, **options}
 
 
 def _add_sample_tab(studio: Session, choices: _Controls, page: gr.Blocks) -> None:
@@ -186,30 +191,30 @@ def _add_sample_tab(studio: Session, choices: _Controls, page: gr.Blocks) -> Non
         label="Number of samples",
     )
     ask = gr.Button("Sample", variant="primary")
-    shown = _Output("Samples", studio.spec.is_image)
+    output = _Output("Samples", studio.spec.is_image)
 
     def sample(count: Any, *values: Any, progress: Any = PROGRESS) -> list[Any]:
-        return shown.updates(
+        return output.updates(
             studio.sample(
                 count=count, listener=_progress_listener(progress), **choices.read([*values])
             )
         )
 
     own = [count, *choices.controls]
-    shown.bind(ask.click, sample, own)
-    shown.bind(page.load, sample, own)
-    anew = choices.random_seed.click(_draw_seed, outputs=choices.seed, api_visibility="private")
-    shown.bind(anew.then, sample, own)
+    output.bind(ask.click, sample, own)
+    output.bind(page.load, sample, own)
+    reseed = choices.random_seed.click(_draw_seed, outputs=choices.seed, api_visibility="private")
+    output.bind(reseed.then, sample, own)
 
 
 def _add_translate_tab(studio: Session, choices: _Controls) -> None:
     ask = gr.Button("Translate", variant="primary")
-    shown = _Output("Translation", singles=False)
+    output = _Output("Translation", singles=False)
 
     def translate(*values: Any) -> list[Any]:
-        return shown.updates(studio.translate(**choices.read([*values])))
+        return output.updates(studio.translate(**choices.read([*values])))
 
-    shown.bind(ask.click, translate, choices.controls)
+    output.bind(ask.click, translate, choices.controls)
 
 
 def _add_walk_tab(studio: Session, choices: _Controls) -> None:
@@ -231,48 +236,49 @@ def _add_walk_tab(studio: Session, choices: _Controls) -> None:
             label="Samples side by side",
         )
     with gr.Row():
-        loop = gr.Checkbox(True, label="End where it began")
-        there = importlib.util.find_spec("av") is not None
-        formats = [name for name in MOVIES if there or name != "mp4"]
+        loop = gr.Checkbox(True, label="Return to the first seed")
+        has_mp4 = importlib.util.find_spec("av") is not None
+        formats = [name for name in MOVIES if has_mp4 or name != "mp4"]
         format = gr.Radio(formats, value=formats[0], label="Format")
     ask = gr.Button("Walk", variant="primary")
-    shown = _Output("Walk", singles=False, moves=True)
+    output = _Output("Walk", singles=False, moves=True)
 
     def walk(*values: Any, progress: Any = PROGRESS) -> list[Any]:
-        *own, loop, format = values[:5]
-        said = choices.read([*values[5:]])
-        del said["seed"]
-        return shown.updates(
-            studio.walk(*own, loop, format, listener=_progress_listener(progress), **said)
+        stops, between, side_by_side, returns, suffix = values[:5]
+        options = choices.read([*values[5:]])
+        del options["seed"]
+        listener = _progress_listener(progress)
+        return output.updates(
+            studio.walk(stops, between, side_by_side, returns, suffix, listener=listener, **options)
         )
 
-    shown.bind(ask.click, walk, [seeds, frames, count, loop, format, *choices.controls])
+    output.bind(ask.click, walk, [seeds, frames, count, loop, format, *choices.controls])
 
 
 def _add_nearest_tab(studio: Session, choices: _Controls) -> None:
     what = "the translation" if studio.can_translate else f"the first {FAKES} samples"
     gr.HTML(
-        f"<p>Puts the training images that are nearest to {what} beside them. The training data "
-        "are read for it, when this is first asked.</p>"
+        f"<p>Shows the training images that are nearest to {what}. The training data are read on "
+        "first use.</p>"
     )
     ask = gr.Button("Find the nearest training images", variant="primary")
     found = gr.HTML()
 
     def nearest(*values: Any, progress: Any = PROGRESS) -> list[str]:
-        said = choices.read([*values])
+        options = choices.read([*values])
         listener = _progress_listener(progress)
-        return [html.comparison(studio.nearest(**{"seed": 0, **said}, listener=listener))]
+        return [html.comparison(studio.nearest(**{"seed": 0, **options}, listener=listener))]
 
     ask.click(_catch_errors(nearest, [found], 0), choices.controls, [found], **ONE_AT_A_TIME)
 
 
 class _Output:
-    """Where a picture or a movie is shown, with its words, and can be downloaded.
+    """The components that show a picture or a movie, with a caption and a download button.
 
     Args:
-        what: What it is.
-        singles: Whether each of its images can be had alone.
-        moves: Whether it may be a film.
+        what: Name of the output.
+        singles: Whether single images can be downloaded too.
+        moves: Whether the output may be a video.
     """
 
     def __init__(self, what: str, singles: bool, moves: bool = False) -> None:
@@ -286,7 +292,7 @@ class _Output:
             elem_classes="drawn",
             alt_text="Nothing is drawn yet",
         )
-        self.outputs = [self.picture]
+        self.outputs: list[Any] = [self.picture]
         if moves:
             self.film = gr.Video(
                 label=what, show_label=False, visible=False, autoplay=True, loop=True, buttons=[]
@@ -310,12 +316,12 @@ class _Output:
             self.outputs.append(self.gallery)
 
     def bind(self, event: Callable[..., Any], work: Callable[..., Any], inputs: list[Any]) -> None:
-        """Show what some work returns, or why it failed, whenever an event happens."""
-        said = _catch_errors(work, self.outputs, self.outputs.index(self.words))
-        event(said, inputs=inputs, outputs=self.outputs, **ONE_AT_A_TIME)
+        """Show the result of some work, or its error, whenever an event happens."""
+        safe = _catch_errors(work, self.outputs, self.outputs.index(self.words))
+        event(safe, inputs=inputs, outputs=self.outputs, **ONE_AT_A_TIME)
 
     def updates(self, drawn: MediaFile) -> list[Any]:
-        """Return the updates of its components, in the order of ``outputs``."""
+        """Return the updates of the components, in the order of ``outputs``."""
         film = drawn.file.suffix == ".mp4"
         path = str(drawn.file)
         picture = gr.Image(None if film else path, alt_text=drawn.about, visible=not film)
@@ -332,14 +338,14 @@ class _Output:
 
 
 def _find_upload(sent: Any) -> str | None:
-    """Return the very file that was uploaded: Gradio would not say that it is no image."""
+    """Return the uploaded file itself. Gradio's own preprocessing hides why a file is no image."""
     folder = Path(os.environ["GRADIO_TEMP_DIR"]).resolve()
     path = Path(sent.path).resolve() if sent else folder
     return str(path) if path.is_relative_to(folder) and path.is_file() else None
 
 
 def _default_count(studio: Session, rows: int) -> int:
-    """Return how many samples are drawn unless another number is asked for."""
+    """Return the default number of samples."""
     images = rows * choose_columns(len(studio.classes) or None)
     return min(studio.max_samples, images if studio.spec.is_image else POINTS)
 
@@ -355,10 +361,10 @@ def _progress_listener(progress: Any) -> Listener:
 def _catch_errors(
     work: Callable[..., Any], outputs: list[Any], words_at: int
 ) -> Callable[..., Any]:
-    """Have what goes wrong said in the page, in a line; the picture that is there stays."""
+    """Wrap some work so that errors are shown in the page in one line, and the picture stays."""
 
     @functools.wraps(work)
-    def said(*values: Any, **named: Any) -> Any:
+    def safe(*values: Any, **named: Any) -> Any:
         try:
             return work(*values, **named)
         except GanzooError as error:
@@ -371,4 +377,4 @@ def _catch_errors(
         updates[words_at] = html.alert(message)
         return updates
 
-    return said
+    return safe

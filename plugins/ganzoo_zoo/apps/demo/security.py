@@ -1,8 +1,8 @@
-"""Who may speak to the page: whoever opened it here, and no page of anybody else.
+"""A filter for requests, which keeps other web pages from using the demo.
 
-A page of another site may send requests to any address of this machine, and may give its own name
-this machine's address (DNS rebinding). So the host that is asked for must be one of this machine,
-and what a page sends must come from this one.
+A page of another site may send requests to any address of this machine, and may point its own host
+name to it (DNS rebinding). So the requested host must be one of this machine, and requests of pages
+must come from the demo's own.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 API = "/gradio_api"
 ACTS = {f"{API}/queue/join", f"{API}/cancel", f"{API}/reset"}
-"""Where the page sends something."""
+"""Paths that the page sends to."""
 UPLOADS = f"{API}/upload"
 REFUSED_PATHS = re.compile(
     rf"{API}/(?:file[=/][a-z][a-z0-9+.-]+:|proxy=|deep_link)|/(?:monitoring|login|logout)", re.I
 )
-"""What the page does not use: files of other machines, and others' sessions."""
+"""Paths that the page does not use: files of other machines, and other sessions."""
 LARGEST_BODY = 1 << 20
-"""Bytes that a request may have that is no upload."""
+"""The most bytes of a request other than an upload."""
 HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; "
     "media-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
@@ -43,17 +43,17 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
 }
-"""The browser itself keeps the page to what this server has. Gradio needs scripts within the page,
-and compiles some."""
+"""Headers that make the browser restrict the page to this server. Gradio needs inline scripts and
+``eval``."""
 
 
 class Guard:
-    """Stands before an application, and refuses what does not come from its own page.
+    """ASGI middleware that refuses requests from other pages.
 
     Args:
         app: The application.
-        names: Names by which this machine may be asked, beside its addresses and its own name.
-        upload: Bytes that may be uploaded at once; 0 for none.
+        names: Host names to accept, beside this machine's addresses and its own name.
+        upload: The most bytes of an upload; 0 forbids uploads.
     """
 
     def __init__(self, app: App, names: Iterable[str] = (), upload: int = 0) -> None:
@@ -63,7 +63,7 @@ class Guard:
         self.upload = upload
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it by why it is refused."""
+        """Pass a request on, or refuse it with a reason."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
@@ -87,18 +87,18 @@ class Guard:
             await send({"type": "http.response.body", "body": f"{why}\n".encode()})
 
     def refusal(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, str] | None:
-        """Return the status and the reason for which a request is refused, or None."""
+        """Return the status and the reason if a request is refused, or None."""
         host = headers.get("host", "")
         if not self._is_own(host):
-            return 403, "this page is asked for by its address, localhost or the machine's name"
+            return 403, "open this page by its address, localhost or the machine's name"
         if not _same_origin(headers, host) or not _same_site(method, headers):
-            return 403, "another page may not ask for this"
+            return 403, "another page may not request this"
         if REFUSED_PATHS.match(path):
             return 404, "there is no such page"
         if method in ("GET", "HEAD"):
             return None
         if method != "POST" or path not in (ACTS | ({UPLOADS} if self.upload else set())):
-            return 404, "there is nothing to be sent to"
+            return 404, "this path accepts no requests"
         size = headers.get("content-length", "")
         most = self.upload if path == UPLOADS else LARGEST_BODY
         if not size.isdecimal() or int(size) > most:
@@ -114,7 +114,7 @@ class Guard:
             ipaddress.ip_address(name)
         except ValueError:
             return name in self.names
-        return True  # a page elsewhere has a name, whatever that is made to mean
+        return True  # DNS rebinding needs a name, so an address is safe
 
 
 def _same_origin(headers: dict[str, str], host: str) -> bool:
@@ -123,7 +123,7 @@ def _same_origin(headers: dict[str, str], host: str) -> bool:
 
 
 def _same_site(method: str, headers: dict[str, str]) -> bool:
-    """Tell whether a browser says that its own page asks, or a person who follows a link."""
+    """Tell whether a request comes from the page itself or from a person who follows a link."""
     site, mode = headers.get("sec-fetch-site", "none"), headers.get("sec-fetch-mode", "")
     if site in ("none", "same-origin"):
         return True

@@ -1,4 +1,4 @@
-"""The page on a port of this machine, from the start to Ctrl-C."""
+"""Serving the page on this machine until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 from ganzoo.errors import GanzooError, InputError
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from ganzoo.models.model import Model
 
 SHUTDOWN_SECONDS = 1
-"""Seconds for which requests that are under way are waited for at the end."""
+"""Seconds that open requests have at the end."""
 QUIET = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "GRADIO_SHARE": "False",
@@ -27,14 +29,14 @@ QUIET = {
     "GRADIO_HOT_RELOAD": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
-"""What Gradio reads of the environment, so that it speaks to nobody but the browser."""
+"""Environment variables that keep Gradio from contacting anything but the browser."""
 
 
 def bind_socket(host: str, port: int) -> socket.socket:
-    """Return a socket that listens, so that a taken port is known before anything is loaded.
+    """Return a listening socket, so that a taken port is noticed before the model is loaded.
 
     Raises:
-        InputError: the port is taken, or there is no such address here.
+        InputError: the port is taken, or this machine does not have the address.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -44,7 +46,7 @@ def bind_socket(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise InputError(f"--host {host}: {error.strerror or error}") from None
     try:
-        if os.name != "nt":  # there it would let two listen on one port
+        if os.name != "nt":  # on Windows, two sockets could listen on one port
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(address)
         found.listen(128)
@@ -52,13 +54,13 @@ def bind_socket(host: str, port: int) -> socket.socket:
         found.close()
         raise InputError(
             f"cannot listen on port {port} of {host}: {error.strerror}; choose another --port, or "
-            "0 for one that is free"
+            "0 for any free one"
         ) from None
     return found
 
 
 def address_of(listening: socket.socket) -> str:
-    """Return what a browser on this machine opens."""
+    """Return the address of the page for a browser on this machine."""
     host, port = listening.getsockname()[:2]
     if host in ("0.0.0.0", "::"):
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"
@@ -66,13 +68,13 @@ def address_of(listening: socket.socket) -> str:
 
 
 def is_loopback(listening: socket.socket) -> bool:
-    """Tell whether nobody but this machine can reach a socket."""
+    """Tell whether only this machine can reach a socket."""
     return ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
 
 
 @contextmanager
 def raise_signals() -> Iterator[None]:
-    """Have signals raised that ask for the end, so that what is open is closed."""
+    """Raise SIGINT and SIGTERM as KeyboardInterrupt, so that everything is closed."""
 
     def end(signum: int, frame: object) -> None:
         raise KeyboardInterrupt(signum)
@@ -87,9 +89,9 @@ def raise_signals() -> Iterator[None]:
 
 @contextmanager
 def working_folder() -> Iterator[Path]:
-    """Give a folder of this process alone for what is drawn, and remove it afterwards.
+    """Make a private folder for pictures, and remove it afterwards.
 
-    Gradio's own would be one that all users of the machine share, and that stays.
+    Gradio's default folder is shared by all users of the machine and never removed.
     """
     with tempfile.TemporaryDirectory(prefix="ganzoo-demo-", ignore_cleanup_errors=True) as place:
         os.environ.update(QUIET, GRADIO_TEMP_DIR=str(Path(place) / "served"))
@@ -103,17 +105,17 @@ def serve(
     device: str,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve the page of a model until a signal ends it, and free the port.
+    """Serve the page of a model until a signal arrives, and free the port.
 
     Args:
         model: The model.
-        listening: What :func:`bind_socket` gave.
-        host: A name by which the machine may be asked, beside its addresses and its own names.
-        device: Where to compute.
+        listening: A socket from :func:`bind_socket`.
+        host: A further host name to accept, beside this machine's addresses and names.
+        device: Device to compute on.
         ready: Called once the page can be opened.
 
     Raises:
-        KeyboardInterrupt: a signal ended it, whose number it holds.
+        KeyboardInterrupt: a signal arrived; the argument is its number.
     """
     with raise_signals(), working_folder() as place:
         import fastapi
@@ -127,10 +129,10 @@ def serve(
         studio = Session(model, place / "drawn", device)
         app = fastapi.FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         page = build_page(studio)
-        # Or Gradio would read whatever file a request names, as where others serve its page.
+        # Otherwise Gradio would read any file that a request names.
         page.has_launched = True
         gr.mount_gradio_app(app, page, "/", **settings())
-        upload = 2 * UPLOAD if studio.can_translate else 0  # the envelope has its size too
+        upload = 2 * UPLOAD if studio.can_translate else 0  # with room for the envelope
         app.add_middleware(Guard, names=[host], upload=upload)
 
         class Server(uvicorn.Server):
@@ -139,7 +141,7 @@ def serve(
                 if self.started:
                     ready()
 
-            def handle_exit(self, sig: int, frame: object) -> None:
+            def handle_exit(self, sig: int, frame: FrameType | None) -> None:
                 studio.ending.set()
                 super().handle_exit(sig, frame)
 

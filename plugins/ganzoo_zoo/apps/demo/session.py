@@ -1,4 +1,4 @@
-"""What can be asked of a model, within bounds that hold whatever a page lets through."""
+"""Drawing from a model on request, with bounds that do not depend on the page."""
 
 from __future__ import annotations
 
@@ -31,42 +31,42 @@ if TYPE_CHECKING:
     from ganzoo.protocols.dataset import Samples
 
 LARGEST_SEED = 2**53 - 1
-"""What a browser can write as a whole number."""
+"""The largest integer that JavaScript represents exactly."""
 MOST_IMAGES = 64
 MOST_POINTS = 4096
 NUMBERS = 1 << 24
-"""Numbers of the samples that are drawn at once; of large ones there are fewer."""
+"""The most numbers of all samples that are drawn at once."""
 MOST_SEEDS = 8
-"""Of a walk."""
+"""The most seeds of a walk."""
 MOST_FRAMES = 100
-"""From one seed of a walk to the next."""
+"""The most frames from one seed of a walk to the next."""
 WALK_NUMBERS = 1 << 28
-"""Numbers of all samples of a walk."""
+"""The most numbers of all samples of a walk."""
 TRUNCATIONS = (0.1, 3.0)
-"""The least and the largest that can be asked for."""
+"""The smallest and the largest truncation."""
 FAKES = 4
-"""Samples that stand beside their nearest training images."""
+"""Number of samples that are compared with training images."""
 NEAREST = 4
-"""Training images beside each of them."""
+"""Number of training images beside each sample."""
 SIDE = 96
-"""Pixels of the longer side of an image among its nearest ones, at most."""
+"""The most pixels of the longer side of a compared image."""
 MOVIES = ("webp", "gif", "mp4")
 
 
 @dataclass(frozen=True)
 class MediaFile:
-    """A picture or a movie that was written, and what it shows."""
+    """A picture or a movie that was written."""
 
     file: Path
     about: str
-    """In words, for who does not see it."""
+    """Text alternative of the picture."""
     singles: list[tuple[Path, str]] = field(default_factory=list)
-    """Each image of the picture as a file of its own, with what it is."""
+    """Files of the single images, each with its text alternative."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A small image among nearest ones."""
+    """A small image with a caption, as PNG."""
 
     png: bytes
     about: str
@@ -78,24 +78,23 @@ class Comparison:
     """Samples beside their nearest training images."""
 
     rows: list[list[Tile]]
-    """Each a sample, and then the training images that are nearest to it, the nearest first."""
+    """Rows of a sample followed by its nearest training images, the nearest first."""
     searched: int
+    """Number of training images that were searched."""
     total: int
-    """Training images, of which so many were searched."""
+    """Number of all training images."""
 
 
 class Session:
-    """A model that is held in memory, and what is drawn from it.
-
-    One thread at a time may ask.
+    """A model in memory, and drawing from it. Not thread-safe.
 
     Args:
         model: The model.
-        folder: Where files are put; those of an answer stay until the next but one is asked for.
-        device: Where to compute.
+        folder: Folder for files; those of the last two answers are kept.
+        device: Device to compute on.
 
     Raises:
-        InputError: there is no such device here.
+        InputError: the device is not available.
     """
 
     def __init__(self, model: Model, folder: Path, device: str = "auto") -> None:
@@ -104,21 +103,21 @@ class Session:
         self.spec = model.config.spec
         self.folder = folder
         self.ending = threading.Event()
-        """Once it is set, long work ends soon, by an error."""
+        """Once set, long work ends soon with an error."""
         self._answers: list[Path] = []
         self._count = 0
         self._search: NeighbourSearch | None = None
 
-    # What the model can.
+    # Abilities of the model.
 
     @property
     def can_translate(self) -> bool:
-        """Whether it makes images from images, and not from seeds."""
+        """Whether the model translates images instead of sampling from seeds."""
         return self.model.architecture.takes_images
 
     @property
     def can_truncate(self) -> bool:
-        """Whether variety can be traded for quality."""
+        """Whether the model supports truncation."""
         try:
             self.model.with_truncation(TRUNCATIONS[1])
         except GanzooError:
@@ -127,7 +126,7 @@ class Session:
 
     @property
     def can_walk(self) -> bool:
-        """Whether there is a way from seed to seed."""
+        """Whether the model can interpolate between seeds."""
         try:
             self.model.inputs.walk(1, (0, 1), 1)
         except GanzooError:
@@ -136,18 +135,18 @@ class Session:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes that can be asked for; none if a sample's cannot be chosen."""
+        """Names of the classes; empty if the model is not conditional."""
         if not self.model.conditional:
             return ()
         return self.spec.class_names or tuple(map(str, range(self.spec.classes or 0)))
 
     @property
     def max_samples(self) -> int:
-        """Samples that can be drawn at once."""
+        """The most samples that can be drawn at once."""
         most = MOST_IMAGES if self.spec.is_image else MOST_POINTS
         return max(1, min(most, NUMBERS // self.spec.size))
 
-    # What is asked of it.
+    # Requests.
 
     def sample(
         self,
@@ -157,29 +156,29 @@ class Session:
         truncation: object = None,
         listener: Listener | None = None,
     ) -> MediaFile:
-        """Draw samples as one picture, which ``ganzoo sample`` draws alike, and as single images.
+        """Draw samples as one picture, like ``ganzoo sample``, and as single images.
 
         Args:
             seed: 0 to :data:`LARGEST_SEED`.
             count: 1 to :attr:`max_samples`.
-            label: Class of all of them; every class in turn if None.
-            truncation: As for :meth:`ganzoo.Model.sample`, within :data:`TRUNCATIONS`.
-            listener: Is told how far it is.
+            label: Class of all samples; every class in turn if None.
+            truncation: See :meth:`ganzoo.Model.sample`; within :data:`TRUNCATIONS`.
+            listener: Called with the progress.
 
         Raises:
-            InputError: something is out of bounds, or the model cannot do it.
+            InputError: a value is out of bounds, or the model does not support it.
         """
         seed = check_whole(seed, "seed", 0, LARGEST_SEED)
         count = check_whole(count, "number of samples", 1, self.max_samples)
-        truncation, label = self._check_truncation(truncation), self._check_label(label)
+        psi, label = self._check_truncation(truncation), self._check_label(label)
         with self._answer_folder(listener) as place:
             inputs = self.model.inputs.draw(count, seed, label)
-            stored = self.model.with_truncation(truncation).generate(inputs, stored=True)
-            texts = provenance(self.model.title, seed, truncation)
+            stored = self.model.with_truncation(psi).generate(inputs, stored=True)
+            texts = provenance(self.model.title, seed, psi)
             file = place / f"samples-{seed}.png"
             save_png(render_model_samples(self.model, stored, label), file, texts)
-            how = self._describe_options(label, truncation)
-            about = f"{self._describe_count(count)}, seed {seed}{how}"
+            about = f"{self._describe_count(count)}, seed {seed}"
+            about += self._describe_options(label, psi)
             return MediaFile(
                 file, about, self._save_singles(place, stored, inputs.labels, seed, texts)
             )
@@ -195,31 +194,31 @@ class Session:
         truncation: object = None,
         listener: Listener | None = None,
     ) -> MediaFile:
-        """Draw a movie that goes from the samples of one seed to those of the next.
+        """Draw a movie that interpolates from the samples of one seed to those of the next.
 
         Args:
-            seeds: Two or more, with commas between them.
-            frames: From one seed to the next, 1 to :data:`MOST_FRAMES`.
+            seeds: Two or more seeds, separated by commas.
+            frames: Frames from one seed to the next, 1 to :data:`MOST_FRAMES`.
             count: Samples in each frame.
-            loop: Whether it ends where it began.
+            loop: Whether to return to the first seed.
             format: One of :data:`MOVIES`.
-            label: As for :meth:`sample`.
-            truncation: As for :meth:`sample`.
-            listener: Is told how far it is.
+            label: See :meth:`sample`.
+            truncation: See :meth:`sample`.
+            listener: Called with the progress.
 
         Raises:
-            InputError: as for :meth:`sample`; or what writes such a movie is not installed.
+            InputError: see :meth:`sample`; or a package that writes the movie is not installed.
         """
         stops = _parse_seeds(seeds)
         frames = check_whole(frames, "number of frames", 1, MOST_FRAMES)
         count = check_whole(count, "number of samples", 1, self.max_samples)
-        truncation, label = self._check_truncation(truncation), self._check_label(label)
+        psi, label = self._check_truncation(truncation), self._check_label(label)
         if format not in MOVIES:
-            raise InputError(f"a movie is one of {', '.join(MOVIES)}")
+            raise InputError(f"the format must be one of {', '.join(MOVIES)}")
         total = frames * len(stops)
         if total * count * self.spec.size > WALK_NUMBERS:
             raise InputError(
-                f"{total} frames of {count} samples are too many here: ask for fewer seeds, "
+                f"{total} frames of {count} samples are too many here: choose fewer seeds, "
                 "frames or samples"
             )
         with self._answer_folder(listener) as place:
@@ -232,22 +231,22 @@ class Session:
                 count,
                 loop=bool(loop),
                 label=None if label is None else self.classes[label],
-                truncation=truncation,
+                truncation=psi,
                 device=self.device,
             )
         way = " to ".join(map(str, [*stops, stops[0]] if loop else stops))
-        how = self._describe_options(label, truncation)
+        how = self._describe_options(label, psi)
         return MediaFile(file, f"Walk of {self._describe_count(count)} from seed {way}{how}")
 
     def translate(self, source: str | None, label: int | None) -> MediaFile:
         """Translate an image to a class.
 
         Args:
-            source: Its file.
-            label: The class.
+            source: File of the image.
+            label: Class to translate to.
 
         Raises:
-            InputError: there is no image or no class, or the file cannot be read.
+            InputError: the image or the class is missing, or the file cannot be read.
         """
         with self._answer_folder(None) as place:
             stored, label = self._translate_file(place, source, label)
@@ -269,33 +268,35 @@ class Session:
     ) -> Comparison:
         """Find the training images that are nearest to the first samples of a seed.
 
-        The data are read when this is first asked.
+        The training data are read on first use.
 
         Args:
-            seed: As for :meth:`sample`.
-            label: As for :meth:`sample`.
-            truncation: As for :meth:`sample`.
-            source: An image that is translated, in place of a seed.
-            listener: Is told how far it is.
+            seed: See :meth:`sample`.
+            label: See :meth:`sample`.
+            truncation: See :meth:`sample`.
+            source: File of an image to translate, instead of a seed.
+            listener: Called with the progress.
 
         Raises:
-            InputError: as for :meth:`sample`; or samples are points, or the data have changed.
+            InputError: see :meth:`sample`; or samples are points, or the data have changed.
             ganzoo.errors.GanzooError: the data cannot be read.
         """
         if not self.spec.is_image:
-            raise InputError("these samples are points, and no images")
+            raise InputError("these samples are points, not images")
+        psi: float | None = None
+        labels: Tensor | None
         with self._answer_folder(listener) as place:
             if self.can_translate:
                 stored, label = self._translate_file(place, source, label)
                 labels, seed = torch.tensor([label]), 0
             else:
                 seed = check_whole(seed, "seed", 0, LARGEST_SEED)
-                truncation, label = self._check_truncation(truncation), self._check_label(label)
+                psi, label = self._check_truncation(truncation), self._check_label(label)
                 inputs = self.model.inputs.draw(FAKES, seed, label)
                 labels = inputs.labels
-                stored = self.model.with_truncation(truncation).generate(inputs, stored=True)
+                stored = self.model.with_truncation(psi).generate(inputs, stored=True)
             search = self._load_search()
-            texts = provenance(self.model.title, seed, truncation)
+            texts = provenance(self.model.title, seed, psi)
             near = search.nearest(stored, NEAREST)
             rows = []
             for i, (image, found) in enumerate(zip(stored, near, strict=True)):
@@ -305,7 +306,7 @@ class Session:
                 rows.append([own, *(_neighbour_tile(search.samples, one) for one in found)])
             return Comparison(rows, len(search.candidates), len(search.samples))
 
-    # Its parts.
+    # Helpers.
 
     def _check_label(self, label: int | None) -> int | None:
         if label is None:
@@ -317,7 +318,7 @@ class Session:
             return None
         low, high = TRUNCATIONS
         if not isinstance(truncation, (int, float)) or not low <= truncation <= high:
-            raise InputError(f"truncation is a number from {low} to {high}")
+            raise InputError(f"truncation must be a number from {low} to {high}")
         return float(truncation)
 
     def _describe_count(self, count: int) -> str:
@@ -325,8 +326,8 @@ class Session:
         return f"{count:,} generated {kind}" + ("" if count == 1 else "s")
 
     def _describe_options(self, label: int | None, truncation: float | None) -> str:
-        asked = "" if label is None else f", class {self.classes[label]}"
-        return asked + ("" if truncation is None else f", truncation {truncation:g}")
+        text = "" if label is None else f", class {self.classes[label]}"
+        return text + ("" if truncation is None else f", truncation {truncation:g}")
 
     def _save_singles(
         self,
@@ -352,14 +353,14 @@ class Session:
         if source is None:
             raise InputError("choose an image first")
         label = check_whole(label, "class", 0, len(self.classes) - 1)
-        # Read as any folder of images: it may be as broken as those of a set.
+        # Reading it as a dataset handles broken files of every kind.
         alone = place / "source"
         alone.mkdir()
         shutil.copyfile(source, alone / f"image{Path(source).suffix.lower()}")
         try:
             images = choose_data(str(alone), {}, like=self.spec).build(DATASET).read()
         except InputError as error:
-            reason = str(error).rpartition(": ")[2]  # without where it lies here
+            reason = str(error).rpartition(": ")[2]  # without its path on this machine
             raise InputError(f"the image cannot be read: {reason}") from None
         inputs = self.model.inputs.from_images(images.batch(torch.arange(1)), label)
         return self.model.generate(inputs, stored=True), label
@@ -371,8 +372,8 @@ class Session:
 
     @contextmanager
     def _answer_folder(self, listener: Listener | None) -> Iterator[Path]:
-        """Give a new folder for the files of an answer, and be told how far the work is."""
-        # The page copies the files of an answer before the next one is asked for.
+        """Make a new folder for the files of an answer, and report progress within the block."""
+        # The page copies the files of an answer before the next request.
         while len(self._answers) > 1:
             shutil.rmtree(self._answers.pop(0), ignore_errors=True)
         self._count += 1
@@ -394,7 +395,8 @@ def _neighbour_tile(samples: Samples, one: Neighbour) -> Tile:
     image = samples.stored[one.index]
     names = samples.spec.class_names or tuple(map(str, range(samples.spec.classes or 0)))
     about = f"Training image {one.index}"
-    about += f", class {names[int(samples.labels[one.index])]}" if names else ""
+    if samples.labels is not None and names:
+        about += f", class {names[int(samples.labels[one.index])]}"
     about += ", mirrored" if one.mirrored else ""
     shown = image.flip(-1) if one.mirrored else image
     return Tile(_small_png(shown, {}), about, f"{one.distance:.1f}")
@@ -402,20 +404,20 @@ def _neighbour_tile(samples: Samples, one: Neighbour) -> Tile:
 
 def _small_png(image: Tensor, texts: dict[str, str]) -> bytes:
     if (longer := max(image.shape[1:])) > SIDE:
-        size = tuple(max(1, round(side * SIDE / longer)) for side in image.shape[1:])
-        image = resize(image[None], size)[0]
+        height, width = (max(1, round(side * SIDE / longer)) for side in image.shape[1:])
+        image = resize(image[None], (height, width))[0]
     return to_png(image, texts)
 
 
 def check_whole(value: Any, what: str, low: int, high: int) -> int:
-    """Return a whole number within its bounds.
+    """Return a value as an integer.
 
     Raises:
-        InputError: it is none, or out of them.
+        InputError: the value is not a whole number from ``low`` to ``high``.
     """
     fits = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not fits or value != value or not low <= value <= high or value != int(value):
-        raise InputError(f"{what}: a whole number from {low} to {high:,}")
+        raise InputError(f"{what} must be a whole number from {low} to {high:,}")
     return int(value)
 
 
@@ -423,5 +425,5 @@ def _parse_seeds(text: object) -> list[int]:
     words = [word for word in re.split(r"[\s,;]+", text) if word] if isinstance(text, str) else []
     fit = all(word.isascii() and word.isdecimal() and len(word) < 17 for word in words)
     if not fit or not 2 <= len(words) <= MOST_SEEDS:
-        raise InputError(f"seeds: two to {MOST_SEEDS} whole numbers, as 0, 1, 5")
+        raise InputError(f"give two to {MOST_SEEDS} seeds as whole numbers, such as 0, 1, 5")
     return [check_whole(int(word), "seed", 0, LARGEST_SEED) for word in words]

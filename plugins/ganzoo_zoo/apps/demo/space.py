@@ -1,4 +1,4 @@
-"""The page as a Space of the Hub, and how it is run there."""
+"""The page as a Space of the Hub."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class DemoSpace(Space):
     """The page of ``ganzoo demo``, run by Gradio."""
 
     def check(self) -> None:
-        """Refuse where Gradio is missing: the Space is to have the version that is here."""
+        """Check that Gradio is installed, because the Space uses the installed version."""
         require_gradio()
 
     def metadata(self) -> Mapping[str, str]:
-        """Name what runs here, Python as well: the Hub's own choice is an older one."""
+        """Return the installed versions of Gradio and Python; the Hub's defaults are older."""
         return {
             "sdk": "gradio",
             "sdk_version": importlib.metadata.version("gradio"),
@@ -37,7 +37,7 @@ class DemoSpace(Space):
         }
 
     def files(self, reference: str, requirements: Sequence[str]) -> Mapping[str, str]:
-        """Return a script of a line, and what pip installs for it."""
+        """Return the script of the Space and its requirements."""
         own = f"ganzoo[demo]=={importlib.metadata.version('ganzoo')}"
         return {
             "app.py": APP.format(reference=reference, quoted=json.dumps(reference)),
@@ -46,13 +46,13 @@ class DemoSpace(Space):
 
 
 def launch(reference: str, **options: Any) -> None:
-    """Load a model and serve its page as Gradio does, where the Hub asks for, until a signal.
+    """Load a model and serve its page with Gradio's own server until a signal arrives.
 
-    It is public there, with nothing behind it, and so nobody is refused.
+    A Space is public and holds nothing private, so requests are not filtered.
 
     Args:
-        reference: As for :func:`ganzoo.load`.
-        options: Of Gradio's ``launch``, in place of the page's own.
+        reference: See :func:`ganzoo.load`.
+        options: Options of Gradio's ``launch`` that override the page's own.
     """
     from ganzoo.models.model import load
     from ganzoo_zoo.apps.demo.serving import raise_signals, working_folder

@@ -1,4 +1,4 @@
-"""A trained generator as one file that needs no ganzoo: a torch.export program, or ONNX."""
+"""Exporting a trained generator as one file that needs no ganzoo: torch.export or ONNX."""
 
 from __future__ import annotations
 
@@ -20,27 +20,25 @@ if TYPE_CHECKING:
     from ganzoo_zoo.apps.export.network import Network
 
 TOLERANCE = 1e-4
-"""How far samples of a file may be from the model's, where a white pixel is 1.
-
-Of vectors whose largest number is above 1, the part of that number.
-"""
+"""Largest allowed difference between samples of the file and of the model, relative to the largest
+absolute value or 1, whichever is greater."""
 EXAMPLES = 2
-"""Samples in the batch that is followed; of one, torch would take the size for a constant."""
+"""Batch size for tracing; with 1, torch would treat the batch size as a constant."""
 BATCHES = (1, 5)
-"""Samples in the batches that a file is tried with."""
+"""Batch sizes for checking the file."""
 
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """A file that was written, and how it was found to be."""
+    """An exported file and the result of its check."""
 
     format: str
     file: Path
     inputs: dict[str, dict[str, Any]]
-    """Type and shape of each input by its name; ``N`` is any number of samples."""
+    """Type and shape of each input by name; ``N`` is any number of samples."""
     outputs: dict[str, dict[str, Any]]
     largest_difference: float
-    """Between its samples and the model's, as the tolerance counts."""
+    """Largest difference between its samples and the model's; see :data:`TOLERANCE`."""
     tolerance: float = TOLERANCE
 
 
@@ -51,23 +49,23 @@ def export(
     *,
     replace: bool = False,
 ) -> ExportedFile:
-    """Write a model's averaged generator as one file, whole or not at all, and try the file.
+    """Write a model's averaged generator (EMA) as one file atomically, and check the file.
 
-    It maps ``latents`` ``(N, z_dim)`` to ``samples``: images ``(N, C, H, W)`` in ``[-1, 1]``, or
-    vectors ``(N, D)``. That of a conditional model takes ``labels`` ``(N,)`` too, whole numbers,
-    and one that translates takes ``images`` ``(N, C, H, W)`` in place of latents.
+    The program maps ``latents`` ``(N, z_dim)`` to ``samples``: images ``(N, C, H, W)`` in
+    ``[-1, 1]``, or vectors ``(N, D)``. With a conditional model it also takes integer ``labels``
+    ``(N,)``, and with a translating model ``images`` ``(N, C, H, W)`` instead of latents.
 
     Args:
-        model: What :func:`ganzoo.load` takes, or what it gave.
-        path: The file, with the ending of its format.
+        model: A model, or anything that :func:`ganzoo.load` accepts.
+        path: The file, with the suffix of its format.
         format: One of ``ganzoo_zoo.apps.export.formats.FORMATS``.
-        replace: Whether a file that is there may be replaced.
+        replace: Whether to overwrite an existing file.
 
     Raises:
-        InputError: there is no such format, a package that it needs is missing, the path does not
-            suit it, or the network is larger than the format can hold.
-        ganzoo.errors.GanzooError: the network cannot be exported, or the file was found to give
-            other samples than the model; nothing is left of it.
+        InputError: the format is unknown, a required package is missing, the path does not fit the
+            format, or the network is too large for it.
+        ganzoo.errors.GanzooError: the network cannot be exported, or the file does not reproduce
+            the model's samples. No file is written.
     """
     path = Path(path)
     chosen = find_format(format)
@@ -79,7 +77,7 @@ def export(
     from ganzoo_zoo.apps.export.network import Network
 
     network = Network(model if isinstance(model, Model) else load(model))
-    # What torch and onnxscript warn of is their own code, about which nobody here can do anything.
+    # Warnings of torch and onnxscript are about their own code.
     ignoring = warnings.catch_warnings(action="ignore")
     with preserve_rng_state(), ignoring, _explain_errors(network, chosen):
         program = network.program(EXAMPLES)
@@ -87,7 +85,7 @@ def export(
         with atomic_path(path) as beside:
             chosen.write(program, beside, network.about)
             difference = _difference(network, chosen, beside)
-            if not difference <= TOLERANCE:  # nor is it if it is not a number
+            if not difference <= TOLERANCE:  # also catches NaN
                 raise GanzooError(
                     f"the {chosen.name} file does not give the model's samples: they differ by "
                     f"{difference:.1e}, and {TOLERANCE:.0e} is allowed; {path} was not written"
@@ -104,7 +102,7 @@ def export(
 
 @contextmanager
 def _explain_errors(network: Network, chosen: Format) -> Iterator[None]:
-    """Say in a line what stands in the way: what cannot be followed, or the format has not."""
+    """Turn errors of torch and of ONNX into one line about what cannot be exported."""
     try:
         yield
     except (GanzooError, OSError):
@@ -117,17 +115,17 @@ def _explain_errors(network: Network, chosen: Format) -> Iterator[None]:
 
 
 def _check_path(path: Path, chosen: Format, replace: bool) -> None:
-    """Refuse a path before anything is read or computed for it."""
+    """Check the path before anything is read or computed."""
     if path.suffix != chosen.suffix:
-        raise InputError(f"--out {path}: the format {chosen.name} is written to a {chosen.suffix}")
+        raise InputError(f"--out {path}: the format {chosen.name} needs the suffix {chosen.suffix}")
     if path.is_dir():
         raise InputError(f"{path} is a folder; choose another --out")
     if path.exists() and not replace:
-        raise InputError(f"{path} is there already; choose another --out, or add --force")
+        raise InputError(f"{path} already exists; choose another --out, or add --force")
 
 
 def _difference(network: Network, chosen: Format, file: Path) -> float:
-    """Return how far a file's samples are from the model's; infinite if they are misshapen."""
+    """Return the largest difference of the file's samples; infinite if their shape is wrong."""
     import torch
 
     run = chosen.load(file)
@@ -138,7 +136,7 @@ def _difference(network: Network, chosen: Format, file: Path) -> float:
         if found.shape != expected.shape:
             return float("inf")
         differences.append((found - expected).abs().max() / expected.abs().max().clamp(min=1))
-    return torch.stack(differences).max().item()  # which is not a number if one of them is none
+    return torch.stack(differences).max().item()  # NaN if any of them is NaN
 
 
 def _describe_tensors(tensors: dict[str, Tensor]) -> dict[str, dict[str, Any]]:

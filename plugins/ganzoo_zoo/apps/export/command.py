@@ -1,4 +1,4 @@
-"""Write a trained generator as one file that needs no ganzoo: torch.export or ONNX."""
+"""The command ``ganzoo export``, which writes a generator as one file that needs no ganzoo."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def export(
             help=f"By default {' or '.join(f'model{each.suffix}' for each in FORMATS.values())}.",
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Write a trained generator as one file that needs no ganzoo, and try the file."""
+    """Write a trained generator as one file that needs no ganzoo, and check the file."""
     chosen = find_format(format)
     done = write(model, out or Path(f"model{chosen.suffix}"), format, replace=force)
     if as_json:

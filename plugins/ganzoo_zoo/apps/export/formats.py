@@ -1,6 +1,6 @@
-"""The formats: how a program is written to a file, and how the file is run.
+"""Export formats: writing a program to a file, and running the file.
 
-What they need is imported when it is used: torch takes a second, and ONNX may not be installed.
+Packages are imported on use: torch takes a second, and ONNX may not be installed.
 """
 
 from __future__ import annotations
@@ -18,34 +18,35 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 ABOUT = "ganzoo.json"
-"""Key of the text within a file that says what it is."""
+"""Key of the file's metadata that hold the model's configuration."""
 BATCH = "N"
-"""Name of the first dimension of all inputs and of the samples."""
+"""Name of the batch dimension of all inputs and of the samples."""
 SAMPLES = "samples"
 """Name of the output."""
 OPSET = 18
-"""Of the operators of ONNX, those that torch has translations to; to others it would convert."""
+"""The ONNX operator set that torch translates to directly."""
 ONNX_LIMIT = (1 << 31) - (1 << 24)
-"""Bytes of numbers in one ONNX file: protobuf ends at 2 GiB, and the graph takes its part."""
+"""The most bytes of weights in one ONNX file: protobuf's limit of 2 GiB less the graph."""
 
 Runner = Callable[[Mapping[str, "Tensor"]], "Tensor"]
-"""From inputs by their names to samples."""
+"""A function from inputs by name to samples."""
 
 
 class Format(ABC):
-    """A kind of file."""
+    """A file format."""
 
     name: ClassVar[str]
     suffix: ClassVar[str]
     extra: ClassVar[str | None] = None
-    """The extra of ganzoo that installs its packages."""
+    """The extra of ganzoo that installs the required packages."""
     packages: ClassVar[tuple[str, ...]] = ()
+    """The required packages."""
 
     def check(self) -> None:
-        """Refuse where a package is missing.
+        """Check that the required packages are installed.
 
         Raises:
-            InputError: one is.
+            InputError: a package is missing.
         """
         if any(importlib.util.find_spec(package) is None for package in self.packages):
             raise InputError(
@@ -55,32 +56,32 @@ class Format(ABC):
 
     @abstractmethod
     def write(self, program: ExportedProgram, path: Path, about: str) -> None:
-        """Write one file that holds the program, its weights, and a text that says what it is.
+        """Write the program, its weights and a text about the model to one file.
 
         Raises:
-            InputError: the program is larger than the format can hold.
+            InputError: the program is too large for the format.
         """
 
     @abstractmethod
     def load(self, path: Path) -> Runner:
-        """Return the function that a file of this format is."""
+        """Load a file of this format as a function."""
 
 
 class TorchExport(Format):
-    """A program of torch.export, for torch alone."""
+    """A torch.export program, which runs in torch."""
 
     name = "torch-export"
     suffix = ".pt2"
 
     def write(self, program: ExportedProgram, path: Path, about: str) -> None:
-        """Write a ``.pt2``, in which the text is an extra file."""
+        """Write a ``.pt2`` file, with the text as an extra file in it."""
         import torch
 
         with path.open("wb") as file:
             torch.export.save(program, file, extra_files={ABOUT: about})
 
     def load(self, path: Path) -> Runner:
-        """Read the file by torch, which unpickles: it must be one of this process."""
+        """Load the file in torch. This unpickles, so this process must have written the file."""
         import torch
 
         with path.open("rb") as file:
@@ -97,7 +98,7 @@ class ONNX(Format):
     packages = ("onnx", "onnxscript", "onnxruntime")
 
     def write(self, program: ExportedProgram, path: Path, about: str) -> None:
-        """Write an ``.onnx`` with all weights inside, in whose metadata the text stands."""
+        """Write an ``.onnx`` file with all weights, and with the text in its metadata."""
         import onnx
         import torch
 
@@ -107,7 +108,7 @@ class ONNX(Format):
                 f"an ONNX file holds less than 2 GiB, and these weights are {size / 2**30:.1f} GiB;"
                 f" choose --format {TorchExport.name}"
             )
-        model = torch.onnx.export(
+        exported = torch.onnx.export(
             program,
             (),
             dynamo=True,
@@ -115,12 +116,14 @@ class ONNX(Format):
             output_names=[SAMPLES],
             opset_version=OPSET,
             verbose=False,
-        ).model_proto
+        )
+        assert exported is not None  # with dynamo=True there is a program
+        model = exported.model_proto
         onnx.helper.set_model_props(model, {ABOUT: about})
         path.write_bytes(model.SerializeToString())
 
     def load(self, path: Path) -> Runner:
-        """Give the file to onnxruntime, on the CPU."""
+        """Load the file in onnxruntime, on the CPU."""
         import onnxruntime
         import torch
 
@@ -145,9 +148,9 @@ def find_format(name: str) -> Format:
     """Return the format of a name.
 
     Raises:
-        InputError: there is none.
+        InputError: the format is unknown.
     """
     if name not in FORMATS:
         hint = did_you_mean(name, FORMATS) or f"; there are {' and '.join(FORMATS)}"
-        raise InputError(f"no format is called '{name}'{hint}")
+        raise InputError(f"there is no format '{name}'{hint}")
     return FORMATS[name]

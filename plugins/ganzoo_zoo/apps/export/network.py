@@ -1,4 +1,4 @@
-"""What is exported of a model: its generator under names, examples for it, and what it is."""
+"""The network to export: a generator with named inputs, examples, and the model's configuration."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ganzoo_zoo.apps.export.formats import BATCH
 
 SEED = 0
 MOST = (1 << 31) - 1
-"""Samples at once; torch 2.7 does not follow every network for a number without an end."""
+"""The largest batch size; torch 2.7 cannot trace every network for an unbounded one."""
 
 
 class Network:
-    """A model's averaged generator on the CPU, apart from the model's own."""
+    """A copy of a model's averaged generator (EMA) on the CPU."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -37,33 +37,33 @@ class Network:
 
     @property
     def about(self) -> str:
-        """What the model is, as its folder says it, but for the places of this machine."""
+        """The configuration of the model as JSON, without paths of this machine."""
         config = self._model.config
         return to_json(
-            config.model_dump(mode="json", exclude={"data": {"options"}, "trackers": ...})
+            config.model_dump(mode="json", exclude={"data": {"options"}, "trackers": True})
         )
 
     def example(self, count: int) -> tuple[dict[str, Tensor], Tensor]:
-        """Return inputs of a batch by their names, and the samples that the model makes of them."""
+        """Return the inputs of a batch by name, and the model's samples for them."""
         inputs = self._inputs(count)
-        # Drawn in larger blocks, all of which a file would hold.
+        # Inputs are views of larger blocks, which the file would contain.
         named = {self._given: inputs.given.clone()}
         if inputs.labels is not None:
             named["labels"] = inputs.labels
         return named, generate(self._named.generator, inputs, self._model.config.spec)
 
     def program(self, count: int) -> ExportedProgram:
-        """Follow a batch of so many samples, and return what is computed, for any number of them.
+        """Trace a batch of samples, and return a program for any batch size.
 
-        What stands in the way is raised as torch has it.
+        Errors of torch are raised unchanged.
         """
         inputs, _ = self.example(count)
         sizes = {name: {0: Dim(BATCH, max=MOST)} for name in inputs}
-        # Followed by running it: to read its code instead, as strict does, torch takes longer.
+        # Non-strict mode traces by running the network, which is faster.
         program = torch.export.export(self._named, (), inputs, dynamic_shapes=sizes, strict=False)
         for module in program.graph_module.modules():
             for node in getattr(getattr(module, "graph", None), "nodes", ()):
-                node.meta.pop("stack_trace", None)  # it names folders of this machine
+                node.meta.pop("stack_trace", None)  # contains paths of this machine
         return program
 
     def _inputs(self, count: int) -> GeneratorInput:
@@ -76,7 +76,7 @@ class Network:
 
 
 class _FromLatents(nn.Module):
-    """A generator whose inputs have names: those of this signature."""
+    """A generator with the input names of this signature."""
 
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()

@@ -51,9 +51,3 @@ class WatchedRun(TrackedRun):
         if frame := self._plane.make_frame(step, fake.stored, discriminator):
             append_line(self.files.frames, frame)
             self._last = step
-
-    def warning(self, step: int, message: str) -> None:
-        """Do nothing: frames hold no warnings."""
-
-    def close(self) -> None:
-        """Do nothing: each frame is written at once."""
