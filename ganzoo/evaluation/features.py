@@ -64,7 +64,9 @@ class Extractors:
         return None if own is None else self.requested or own
 
     def check_used(self, evaluators: dict[str, Evaluator]) -> None:
-        """Refuse a requested extractor, or weights, that no metric would use."""
+        """Refuse a requested extractor that is missing or broken, or that no metric would use."""
+        if self.requested:
+            registry.get(FEATURE_EXTRACTOR, self.requested)
         unused = all(self.name_for(metric) is None for metric in evaluators.values())
         if unused and (self.requested or self.weights):
             raise InputError(f"no feature extractor is used by {', '.join(evaluators)}")
