@@ -212,7 +212,8 @@ def page() -> str:
         "Each picture took some minutes on a processor. The seeds were not chosen; the lengths of "
         "the runs were, to fit those minutes. `python docs/gallery.py --work DIR` runs the "
         "commands below each picture and writes this page. The runs are small and only for looking "
-        "at. Scores are in [results](results.md), and more families at other sizes in [the zoo](zoo.md).",
+        "at. Scores are in [results](results.md), and more families at other sizes in "
+        "[the zoo](zoo.md).",
     ]
     for each in EXHIBITS:
         title = each.title[0].upper() + each.title[1:]

@@ -1,4 +1,4 @@
-"""Write the pages that derive from the code: ``python docs/generate.py``.
+"""Generate pages from the code: ``python docs/generate.py``.
 
 A test fails when one of them is stale.
 """
@@ -41,7 +41,7 @@ PROTOCOLS = {
     registry.SPACE: ("Space",),
     registry.COMMAND: (),
 }
-"""The classes that an author of each kind meets."""
+"""The classes that an author of each kind uses."""
 
 
 def pages() -> dict[str, str]:
@@ -57,8 +57,8 @@ def components() -> str:
     """Describe every component in the box, from its own declaration."""
     parts = [
         "# What is in the box",
-        "Written by `python docs/generate.py` from the components themselves; `ganzoo show NAME` "
-        "prints the same.",
+        "Generated from the components by `python docs/generate.py`. `ganzoo show NAME` prints "
+        "the same.",
     ]
     for kind in KINDS:
         parts.append(f"## {kind.plural.capitalize()}")
@@ -67,8 +67,8 @@ def components() -> str:
                 parts += list(_component(describe_component(entry)))
     parts.append("## Options of training")
     parts.append(
-        "Set by their own option or by `--set train.KEY=VALUE`. The optimiser, learning rates, "
-        "betas and critic steps come from the recipe of the loss unless they are set."
+        "Set these by their own option or by `--set train.KEY=VALUE`. The optimiser, learning "
+        "rates, betas and critic steps come from the recipe of the loss unless you set them."
     )
     fields = TrainSettings.model_fields.items()
     parts.append(
@@ -81,7 +81,7 @@ def command_line() -> str:
     """Describe every command, from its own declaration."""
     parts = [
         "# Command line",
-        "Written by `python docs/generate.py` from the commands; `ganzoo COMMAND --help` prints "
+        "Generated from the commands by `python docs/generate.py`. `ganzoo COMMAND --help` prints "
         "the same.",
     ]
     for name, command in _commands().items():
@@ -99,7 +99,7 @@ def reference() -> str:
     """Describe the protocols, from the docstrings and the declarations of their classes."""
     parts = [
         "# Reference of the protocols",
-        "Written by `python docs/generate.py` from the docstrings. Every class is imported from "
+        "Generated from the docstrings by `python docs/generate.py`. Import every class from "
         "`ganzoo`.",
     ]
     for kind, names in PROTOCOLS.items():
@@ -115,12 +115,12 @@ def reference() -> str:
             )
         parts.append(f"### What the kit checks in {kind.plural}")
         parts.append(_first_lines("check", CHECKS[kind]))
-    parts.append("## What is doubted in a combination")
+    parts.append("## Sanity checks of a combination")
     parts.append(
-        "Said before the first step of a run, which goes on; what cannot work at all is refused "
-        "where it is found."
+        "ganzoo warns about these before the first step, and the run continues. Combinations that "
+        "cannot work are refused."
     )
-    parts.append(_first_lines("lint", sanity_checks.sanity_checks))
+    parts.append(_first_lines("check", sanity_checks.sanity_checks))
     return "\n\n".join(parts) + "\n"
 
 
@@ -239,7 +239,7 @@ def _first_lines(what: str, functions: Iterable[Callable[..., Any]]) -> str:
     lines = [
         (each.__name__, _markdown(inspect.getdoc(each)).partition("\n")[0]) for each in functions
     ]
-    return _table((what, "what it looks at"), lines)
+    return _table((what, "what it checks"), lines)
 
 
 def _pairs(values: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """What may know what: the core names no component, and plugins use public names alone."""
 
 import ast
+import graphlib
 import json
 import os
 import shutil
@@ -26,6 +27,13 @@ which has none, by the one called ``folder``: a rule about paths that any packag
 WORDS = {"data", "report"}
 """Commands in the box are called by words that the core needs: what ``--data`` stands for, and what
 the end of a training offers where it is installed."""
+
+ROOMS = [
+    *("__main__", "cli", "testing", "__init__", "api", "training", "evaluation", "publishing"),
+    *("models", "nn", "cards", "runs", "resolve", "config", "protocols", "media", "compute"),
+    *("registry", "component", "storage", "distributed", "progress", "errors"),
+]
+"""Packages and files of the core, from the top down; each may import those after it."""
 
 UNSAFE = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 """Modules that run code in the data that they read."""
@@ -216,6 +224,97 @@ def test_every_entry_point_lies_in_a_plugin_that_is_shipped():
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_nothing_can_run_code_that_lies_in_data(path):
     assert unsafe(parsed(path)) == []
+
+
+def import_graph(package: Path) -> dict[str, set[str]]:
+    """Return the modules that each module of a package imports from it, for types too."""
+    files = {
+        ".".join(path.relative_to(package.parent).with_suffix("").parts): path
+        for path in package.rglob("*.py")
+    }
+    names = {name.removesuffix(".__init__"): name for name in files}
+    return {
+        name: {
+            names.get(f"{module}.{part}", names.get(module, ""))
+            for module, part in imported(parsed(path))
+            if module in names
+        }
+        - {name}
+        for name, path in files.items()
+    }
+
+
+def room(module: str) -> str:
+    return module.split(".")[1]
+
+
+def upward(graph: dict[str, set[str]], rooms: list[str]) -> list[str]:
+    """List the imports that go to a room above."""
+    return [
+        f"{module} imports {other}"
+        for module, others in sorted(graph.items())
+        for other in sorted(others)
+        if rooms.index(room(module)) > rooms.index(room(other))
+    ]
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Return modules that import each other in a circle, if there are any."""
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_the_search_for_imports_finds_those_that_go_up_and_those_in_circles(tmp_path):
+    code = {
+        "__init__": "if TYPE_CHECKING:\n    from house.attic.roof import x as x",
+        "cellar": "def f():\n    import house.attic.roof\nimport os",
+        "attic/__init__": "",
+        "attic/roof": "from house import cellar\nfrom house.attic import floor, beam",
+        "attic/floor": "from house.attic.roof import x\nfrom elsewhere import y",
+        "attic/beam": "from house.attic.beam import x",
+    }
+    for name, text in code.items():
+        (tmp_path / "house" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "house" / f"{name}.py").write_text(text)
+    graph = import_graph(tmp_path / "house")
+    assert graph == {
+        "house.__init__": {"house.attic.roof"},
+        "house.cellar": {"house.attic.roof"},
+        "house.attic.__init__": set(),
+        "house.attic.roof": {"house.cellar", "house.attic.floor", "house.attic.beam"},
+        "house.attic.floor": {"house.attic.roof"},
+        "house.attic.beam": set(),
+    }
+    assert upward(graph, ["__init__", "attic", "cellar"]) == [
+        "house.cellar imports house.attic.roof"
+    ]
+    assert len(upward(graph, ["cellar", "attic", "__init__"])) == 2
+    assert {"house.attic.roof"} < set(circle(graph))
+    graph["house.attic.floor"] = graph["house.cellar"] = set()
+    assert circle(graph) == []
+
+
+def test_no_import_of_the_core_goes_up():
+    graph = import_graph(ROOT / "ganzoo")
+    assert {room(module) for module in graph} == set(ROOMS)
+    assert sum(map(len, graph.values())) > 300
+    assert upward(graph, ROOMS) == []
+
+
+@pytest.mark.parametrize("package", [ROOT / "ganzoo", *PLUGINS], ids=lambda path: path.name)
+def test_no_files_import_each_other_in_a_circle(package):
+    assert circle(import_graph(package)) == []
+
+
+def test_the_tree_shows_the_rooms():
+    shown = [path for path in (ROOT / "ganzoo").iterdir() if path.name != "__pycache__"]
+    assert len([path for path in shown if path.is_file()]) <= 12
+    assert [path.name for path in PLUGINS] == ["ganzoo_zoo"]
+    others = {path.name for path in (ROOT / "plugins").iterdir()} - {"__pycache__"}
+    assert others == {"ganzoo_zoo"}
 
 
 HEAVY = [

@@ -128,7 +128,8 @@ REFUSED = {
     "train dcgan --data missing.zip": "there is no folder or file missing.zip",
     "train dcgan --data folder": "option 'data.path': field required",
     # What does not fit together.
-    "train dcgan --data ring": "architecture 'dcgan': images are needed, and these samples are vectors of 2",
+    "train dcgan --data ring": "architecture 'dcgan': images are needed, and these samples are "
+    "vectors of 2",
     "train dcgan --image-size 30": "and 30 x 30 stops at 15 x 15; resize it with --image-size",
     "train dcgan --loss wgan-gp --set arch.discriminator_norm=batch": "mixes its batch; use layer",
     "eval --floor --data ring --metric fid": "metric 'fid' cannot judge samples of 2 here",

@@ -14,6 +14,7 @@ from ganzoo.errors import InputError
 VARIABLE = "GANZOO_MEMORY"
 """Environment variable that sets the limit, in GiB."""
 GIB = 1 << 30
+"""Bytes in a GiB."""
 DEFAULT_LIMIT = 16 * GIB
 """The limit where the system does not say how much memory it has."""
 MALLOC_SETTINGS = {

@@ -29,6 +29,7 @@ LARGEST_SIDE = 4096
 LARGEST_SAMPLE = 4 * LARGEST_SIDE**2
 """Numbers in one sample."""
 MOST_CLASSES = 1_000_000
+"""Classes in a dataset, at most."""
 IMAGE_CHANNELS = (1, 3, 4)
 MIN_CACHED_BYTES = 1 << 24
 """Resized images are cached if the originals have at least this many bytes, 16 MiB."""
@@ -297,6 +298,7 @@ def _parse_size(value: Any) -> Any:
 
 Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
 ImageSize = Annotated[tuple[Side, Side], BeforeValidator(_parse_size)]
+"""Type of an option for a size: height and width, given as ``32``, ``"64x48"`` or a pair."""
 
 
 class ImageDataset(Dataset):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 KEY_FILE = "key.json"
+"""Name of the file with the key, in the folder of an entry."""
 TENSORS_FILE = "tensors.safetensors"
 
 Key = Mapping[str, Any]

@@ -329,3 +329,4 @@ architecture_checks: list[Callable[[Architecture], None]] = [
     check_history,
     check_steps,
 ]
+"""Checks of architectures."""

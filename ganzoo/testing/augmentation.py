@@ -160,6 +160,7 @@ augmentation_checks: list[Callable[[Augmentation], None]] = [
     check_device,
     check_steps,
 ]
+"""Checks of augmentations."""
 
 
 def _specs() -> Iterator[DataSpec]:

@@ -73,6 +73,7 @@ command_checks: list[Callable[[Typer], None]] = [
     check_help,
     check_quiet_import,
 ]
+"""Checks of commands, which are Typer apps."""
 
 
 def _get_command(app: Typer) -> Any:

@@ -80,6 +80,7 @@ dataset_checks: list[Callable[[Dataset], None]] = [
     check_reading_again,
     check_randomness,
 ]
+"""Checks of datasets."""
 
 
 def _read(dataset: Dataset) -> Samples:

@@ -127,6 +127,7 @@ evaluator_checks: list[Callable[[Evaluator], None]] = [
     check_randomness,
     check_side_effects,
 ]
+"""Checks of evaluators."""
 
 
 def check_features(extractor: LoadedExtractor) -> None:
@@ -156,6 +157,7 @@ feature_extractor_checks: list[Callable[[LoadedExtractor], None]] = [
     check_features,
     check_features_by_sample,
 ]
+"""Checks of loaded feature extractors."""
 
 
 def _draw_images(extractor: LoadedExtractor) -> Tensor:

@@ -234,6 +234,7 @@ loss_checks: list[Callable[[Loss], None]] = [
     check_declarations,
     check_steps,
 ]
+"""Checks of losses."""
 
 
 def _compute_terms(loss: Loss, D: Logits, real: Tensor, fake: Tensor) -> tuple[Terms, Terms]:

@@ -71,6 +71,7 @@ space_checks: list[Callable[[Space], None]] = [
     check_model,
     check_same,
 ]
+"""Checks of Spaces."""
 
 
 def _metadata(space: Space) -> Mapping[str, str]:

@@ -123,6 +123,7 @@ tracker_checks: list[Callable[[Tracker], None]] = [
     check_side_effects,
     check_discriminator,
 ]
+"""Checks of trackers."""
 
 
 def _follow(

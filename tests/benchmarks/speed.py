@@ -4,8 +4,8 @@
 
 runs each part in processes of its own, one after another, and prints the tables in Markdown; about
 half an hour on 2 cores that have nothing else to do. ``--show speed.json`` prints them again,
-``--into docs/understand/performance.md`` puts them where they belong, ``--only`` runs some parts, and
-``--quick`` shows that all of it works, in numbers that say little.
+``--into docs/understand/performance.md`` puts them where they belong, ``--only`` runs some parts,
+and ``--quick`` shows that all of it works, in numbers that say little.
 With ``--device cuda`` it compares the trainer with the plain loop on a GPU instead, in fp32, with
 TF32 and in half precision, step by step and compiled. What fails is said, and the rest goes on.
 """

@@ -31,7 +31,7 @@ from ganzoo import (
     Tracker,
 )
 from ganzoo.errors import Diverged, GanzooError, InputError
-from ganzoo.nn.fusion import FusedSequential
+from ganzoo.nn import Residual
 from ganzoo.testing import ConformanceError, conformance_tests, loss_checks
 
 Critic = Callable[[Tensor], Tensor]
@@ -70,7 +70,8 @@ class Linear(Architecture):
         if not data.is_image:
             raise InputError(f"no samples of {data.size_in_words}")
         layer = nn.Linear(self.z_dim, data.size)
-        return FusedSequential(layer, nn.Tanh(), nn.Unflatten(1, data.shape))
+        block = Residual(branch=layer, shortcut=nn.Linear(self.z_dim, data.size))
+        return nn.Sequential(block, nn.Tanh(), nn.Unflatten(1, data.shape))
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Linear(data.size, 1), nn.Flatten(0))
