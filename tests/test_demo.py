@@ -151,13 +151,13 @@ def test_what_cannot_be_read_is_said_without_where_it_lies(translator, ask, tmp_
     ("given", "message"),
     [
         ({"seed": -1}, "seed must be a whole number from 0 to 9,007,199,254,740,991"),
-        ({"seed": LARGEST_SEED + 2}, "seed: a whole number"),
-        ({"seed": 1.5}, "seed: a whole number"),
-        ({"seed": None}, "seed: a whole number"),
-        ({"seed": True}, "seed: a whole number"),
-        ({"seed": float("nan")}, "seed: a whole number"),
-        ({"seed": float("inf")}, "seed: a whole number"),
-        ({"seed": "0"}, "seed: a whole number"),
+        ({"seed": LARGEST_SEED + 2}, "seed must be a whole number"),
+        ({"seed": 1.5}, "seed must be a whole number"),
+        ({"seed": None}, "seed must be a whole number"),
+        ({"seed": True}, "seed must be a whole number"),
+        ({"seed": float("nan")}, "seed must be a whole number"),
+        ({"seed": float("inf")}, "seed must be a whole number"),
+        ({"seed": "0"}, "seed must be a whole number"),
         ({"count": 0}, "number of samples must be a whole number from 1 to 64"),
         ({"count": 65}, "number of samples must be a whole number from 1 to 64"),
         ({"label": 10}, "class must be a whole number from 0 to 9"),
@@ -179,7 +179,7 @@ def test_bounds_hold_whatever_the_page_lets_through(digits, ask, given, message)
         ({"seeds": "0, -1"}, "two to 8 seeds as whole numbers"),
         ({"seeds": ",".join(map(str, range(9)))}, "two to 8 seeds as whole numbers"),
         ({"seeds": "0, 99999999999999999"}, "two to 8 seeds as whole numbers"),
-        ({"seeds": "0, 9999999999999999"}, "seed: a whole number"),
+        ({"seeds": "0, 9999999999999999"}, "seed must be a whole number"),
         ({"seeds": None}, "two to 8 seeds as whole numbers"),
         ({"frames": 101}, "number of frames must be a whole number from 1 to 100"),
         ({"frames": 0}, "number of frames must be a whole number from 1 to 100"),
@@ -199,7 +199,7 @@ def test_large_samples_are_fewer_at_once(digits, ask, monkeypatch):
     assert studio.max_samples == 10
     monkeypatch.setattr(asking, "WALK_NUMBERS", 8 * 4 * 256)
     assert studio.walk("0,1", 4, 4).file.exists()
-    with pytest.raises(InputError, match="ask for fewer seeds, frames or samples"):
+    with pytest.raises(InputError, match="choose fewer seeds, frames or samples"):
         studio.walk("0,1", 5, 4)
 
 

@@ -186,7 +186,7 @@ REFUSED = {
         "mlp, z_dim=x, seed 0: option 'arch.z_dim': input should be a valid integer",
     ),
     "no prefix": (["mlp", "--set", "z_dim=4,8"], "'z_dim' does not say whose option it is"),
-    "no value": (["mlp", "--set", "arch.z_dim=4,,8"], "there is an empty value beside a comma"),
+    "no value": (["mlp", "--set", "arch.z_dim=4,,8"], "a value is missing beside a comma"),
     "no name": (["mlp", "--loss", "lsgan,"], "--loss lsgan,: a value is missing"),
     "no equals": (["mlp", "--set", "arch.z_dim"], "write KEY=VALUE"),
     "a value twice": (["mlp", "--set", "arch.z_dim=4,4"], "arch.z_dim: 4 is given twice"),

@@ -25,7 +25,7 @@ def read_names(text: str, option: str) -> tuple[str, ...]:
     """
     parts = tuple(part.strip() for part in text.split(","))
     if not all(parts):
-        raise InputError(f"{option} {text}: there is an empty value beside a comma")
+        raise InputError(f"{option} {text}: a value is missing beside a comma")
     return parts
 
 
