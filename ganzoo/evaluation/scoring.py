@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from ganzoo.component import parse_options
 from ganzoo.compute.devices import resolve_device
 from ganzoo.compute.seeding import make_rng, preserve_rng_state
 from ganzoo.config import ComponentChoice, versions
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, name_errors
 from ganzoo.evaluation.features import Extractors
 from ganzoo.models.model import Model, load
 from ganzoo.progress import Listener, send_progress_to
@@ -108,7 +107,7 @@ class Judge:
         for name, metric in self.evaluators.items():
             extractor = self.extractors.name_for(metric)
             fake_set, real_set = fake_sets[extractor], self._real_sets[extractor]
-            with _name_metric(name):
+            with name_errors(f"metric '{name}'"):
                 if metric.needs_logits and fake_set.features.logits is None:
                     if self.lenient:
                         continue
@@ -409,15 +408,6 @@ def _build_metric(
     kind: type[Evaluator], name: str, options: Mapping[str, Mapping[str, Any]]
 ) -> Evaluator:
     return parse_options(kind, options.get(name, {}), f"metric.{name}.")
-
-
-@contextmanager
-def _name_metric(name: str) -> Iterator[None]:
-    """Put a metric's name before the message of an input error, as a metric does not know it."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"metric '{name}': {error}") from error
 
 
 def _average_seeds(rows: Sequence[ScoreRow]) -> ScoreRow:
