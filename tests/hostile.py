@@ -209,12 +209,12 @@ def _() -> Iterator[tuple]:
         yield name, said, lambda victim, content=content: victim.write(CONFIG, content)
 
 
-@case("of at most 1,048,576")
+@case("may have at most 1,048,576")
 def json_of_100_megabytes(victim: Victim) -> None:
     victim.write(CONFIG, b" " * (100 * MEGABYTE) + (victim.path / CONFIG).read_bytes())
 
 
-@case("of at most 1,048,576")
+@case("may have at most 1,048,576")
 def json_a_million_class_names(victim: Victim) -> None:
     victim.set("spec.classes", MEGABYTE)
     victim.set("spec.class_names", ["a"] * MEGABYTE)
@@ -646,7 +646,7 @@ def listing(count: int) -> str:
 
 @table("manifest", sealed=False)
 def _() -> Iterator[tuple]:
-    no_list, changed = "no list of files", "not the file that manifest.json lists"
+    no_list, changed = "not a list of files", "not the file that manifest.json lists"
     records = {
         "size_of_2_70": (f"{changed}|too large|does not fit", GENERATOR, {"size": 2**70}),
         "size_negative": (no_list, GENERATOR, {"size": -1}),
@@ -717,7 +717,7 @@ def _() -> Iterator[tuple]:
         for word, file in (("config", CONFIG), ("manifest", MANIFEST), ("weights", GENERATOR)):
             yield (
                 f"{word}_{kind}",
-                "not a regular file|is missing|cannot be read|holds no model",
+                "not a regular file|is missing|cannot be read|is not a model folder",
                 lambda victim, file=file, make=make: victim.odd(file, make),
             )
     for word, file in (("config", CONFIG), ("manifest", MANIFEST), ("weights", GENERATOR)):

@@ -677,7 +677,7 @@ def test_list_with_check_says_what_each_does(ganzoo_cli):
     rows = json.loads(ganzoo_cli("list", "trackers", "--check", "--json").out)
     summaries = {row["name"]: row["summary"] for row in rows}
     board = summaries["tensorboard"]
-    assert board.startswith("Writes metrics and sample pictures for TensorBoard")
+    assert board.startswith("Writes metrics and sample pictures as event files of TensorBoard")
     header, *lines = ganzoo_cli("list", "trackers", "--check").out.splitlines()
     assert header.split()[-2:] == ["summary", "state"]
     for row, line in zip(rows, lines, strict=True):

@@ -414,7 +414,7 @@ def test_without_a_network_both_ways_to_the_weights_are_said(run, refused, monke
         message = refused(*judged, "--features", "inception-v3-compat", code=1)
         assert "inception-v3-compat cannot be downloaded from https://" in message
         assert "weights-inception-2015-12-05-6726825d.pth (<urlopen error no route" in message
-        assert message.endswith("or give that file with --features-weights PATH")
+        assert message.endswith("or pass that file with --features-weights PATH")
     assert (scores.read_bytes() if scores.exists() else None) == before
     assert not [file for file in Path("torch").rglob("*") if file.is_file()]
 

@@ -246,7 +246,7 @@ BROKEN = {
     "an exit": ("import sys\nsys.exit(3)", "bust:app", "SystemExit: 3"),
     "no attribute": ("", "bust:app", "AttributeError: module 'bust' has no attribute 'app'"),
     "no module": ("", "bust_elsewhere:app", "No module named 'bust_elsewhere'"),
-    "no app": (HELLO, "bust:number", "is not a typer.Typer: bust:number must be an object of it"),
+    "no app": (HELLO, "bust:number", "is not a typer.Typer: bust:number must be an instance of it"),
     "a function": (HELLO, "bust:hello", "is not a typer.Typer"),
     "an empty app": (HELLO, "bust:empty", "cannot be built: Could not get a command"),
     "an odd type": (HELLO, "bust:odd", "cannot be built: name 'no_such_name' is not d"),

@@ -232,9 +232,9 @@ class Index:
             listed = read_json(folder / MANIFEST)
             if not verified and manifest(folder, MANIFEST, KEY_FILE) != listed:
                 return None
+            types: tuple[np.dtype, ...] = (_LETTERS, _PLACES, kind)
             text, ends, rows = (
-                FileArray(folder / name, each)
-                for name, each in zip(FILES, (_LETTERS, _PLACES, kind), strict=True)
+                FileArray(folder / name, each) for name, each in zip(FILES, types, strict=True)
             )
             found = cls(Names(text, ends), rows, read_json(folder / FACTS))
             # Another process may have replaced the folder in the meantime.

@@ -34,7 +34,7 @@ class GANTest(Evaluator):
         if labels is None:
             raise InputError(
                 "needs samples drawn by class, and this model has no classes; train one with "
-                " --set arch.conditional=true"
+                "--set arch.conditional=true"
             )
         logits = fake.features.logits
         if logits is None or logits.shape[1] != classes:
