@@ -10,7 +10,7 @@ from ganzoo import DataSpec, Features, Samples, SampleSet, registry
 from ganzoo.config import TrainOptions
 from ganzoo.errors import InputError
 from ganzoo.evaluation.scoring import evaluate
-from ganzoo.training.prepare import build_trainer_from_components
+from ganzoo.training.assembly import assemble_trainer
 from ganzoo_zoo.families.dcgan import DCGAN
 from ganzoo_zoo.families.mlp import MLP
 from ganzoo_zoo.losses.hinge import Hinge
@@ -187,7 +187,7 @@ def test_penalties_differentiate_a_projection_twice(norm):
 @pytest.mark.parametrize("loss", [entry.name for entry in registry.entries(registry.LOSS)])
 @BOTH
 def test_every_loss_trains_them(build, loss):
-    trainer = build_trainer_from_components(
+    trainer = assemble_trainer(
         build(conditional=True),
         registry.get(registry.LOSS, loss)(),
         shades(),
@@ -204,7 +204,7 @@ def test_every_loss_trains_them(build, loss):
 
 @BOTH
 def test_labels_steer_what_is_made(build):
-    trainer = build_trainer_from_components(
+    trainer = assemble_trainer(
         build(conditional=True),
         Hinge(),
         shades(),

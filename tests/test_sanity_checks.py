@@ -12,8 +12,9 @@ from ganzoo import Architecture, DataSpec, Loss, Samples, registry
 from ganzoo.config import TrainOptions
 from ganzoo.resolve import resolve
 from ganzoo.training import sanity_checks
+from ganzoo.training.assembly import assemble_trainer
 from ganzoo.training.observer import Observer
-from ganzoo.training.prepare import build_trainer, build_trainer_from_components
+from ganzoo.training.prepare import build_trainer
 from tiny import TINY
 
 IMAGES = DataSpec(shape=(1, 4, 4), classes=2)
@@ -154,7 +155,7 @@ def points(reach=3.0):
 
 
 def said(architecture=None, loss=None, samples=None, **options):
-    trainer = build_trainer_from_components(
+    trainer = assemble_trainer(
         architecture or Small(),
         loss or Plain(),
         samples or images(),
@@ -265,7 +266,7 @@ def test_of_images_on_the_disk_a_few_are_looked_at(monkeypatch):
 
 def test_checking_leaves_the_run_as_it_was():
     def trained(checked):
-        trainer = build_trainer_from_components(
+        trainer = assemble_trainer(
             WithBatchNorm(), Plain(), images(), TrainOptions(batch_size=4, device="cpu")
         )
         if checked:

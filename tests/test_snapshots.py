@@ -12,6 +12,7 @@ import ganzoo
 from ganzoo.api import resume, start
 from ganzoo.errors import GanzooError, InputError, Interrupted
 from ganzoo.evaluation import scoring
+from ganzoo.evaluation.judge import Judge
 from ganzoo.resolve import resolve
 from ganzoo.runs.scores import read_logged_scores, read_scores
 from ganzoo.storage.files import sha256
@@ -191,7 +192,7 @@ def test_a_metric_that_fails_is_said_and_the_training_goes_on(tmp_path, monkeypa
     def fail(*args, **kwargs):
         raise ZeroDivisionError("of a metric")
 
-    monkeypatch.setattr(scoring.Judge, "judge", fail)
+    monkeypatch.setattr(Judge, "judge", fail)
     run = train(tmp_path, observer=watcher, eval_every=2)
     assert ganzoo.load(run).config.step == 4
     assert [message for message in watcher.messages if "judged" in message] == [

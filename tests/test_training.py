@@ -23,10 +23,11 @@ from ganzoo.protocols.loss import Discriminator
 from ganzoo.resolve import resolve
 from ganzoo.storage.tensors import load_tensors
 from ganzoo.training import checkpoint
+from ganzoo.training.assembly import assemble_trainer
 from ganzoo.training.batch_order import BalancedOrder
 from ganzoo.training.inputs import count_columns, draw_picture_inputs, draw_step_inputs
 from ganzoo.training.observer import Observer
-from ganzoo.training.prepare import build_trainer, build_trainer_from_components
+from ganzoo.training.prepare import build_trainer
 from ganzoo.training.trainer import frozen
 from tiny import TINY, Stopper
 
@@ -419,7 +420,7 @@ def test_a_small_discriminator_learns_to_tell_apart():
     architecture = config.architecture.build(ganzoo.registry.ARCHITECTURE)
     loss = config.loss.build(ganzoo.registry.LOSS)
     options = config.train.model_copy(update={"generator_lr": 2e-3, "discriminator_lr": 2e-3})
-    trainer = build_trainer_from_components(architecture, loss, reals, options)
+    trainer = assemble_trainer(architecture, loss, reals, options)
     for _ in range(400):
         trainer.step()
     fakes = generate(

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ganzoo import Architecture, registry
 from ganzoo.compute.seeding import make_rng
 from ganzoo.resolve import resolve
-from ganzoo.training import prepare, trainer
+from ganzoo.training import assembly, trainer
 from ganzoo.training.prepare import build_trainer
 from tiny import TINY
 
@@ -92,7 +92,7 @@ def _on_meta(monkeypatch):
         assert rng.device == META
         return torch.randn(count, self.z_dim, device=META)
 
-    monkeypatch.setattr(prepare, "resolve_device", lambda name: META)
+    monkeypatch.setattr(assembly, "resolve_device", lambda name: META)
     monkeypatch.setattr(trainer, "make_rng", stand_in)
     monkeypatch.setattr(Architecture, "latents", latents)
 

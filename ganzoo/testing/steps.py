@@ -15,7 +15,7 @@ from ganzoo.protocols.architecture import Architecture
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.protocols.loss import Loss
 from ganzoo.testing.common import explain_errors, require, seeded
-from ganzoo.training.prepare import build_trainer_from_components
+from ganzoo.training.assembly import assemble_trainer
 from ganzoo.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -93,9 +93,7 @@ def require_exact_steps(
 
     def build() -> Trainer:
         with preserve_rng_state(), explain_errors("a trainer must be able to build the networks"):
-            return build_trainer_from_components(
-                architecture, loss, samples, options, augmentations
-            )
+            return assemble_trainer(architecture, loss, samples, options, augmentations)
 
     whole = build()
     early = _run_steps(whole, 1)

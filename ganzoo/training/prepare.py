@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ganzoo import distributed
-from ganzoo.compute.devices import resolve_device
 from ganzoo.compute.seeding import preserve_rng_state
-from ganzoo.config import RunConfig, TrainOptions
+from ganzoo.config import RunConfig
 from ganzoo.errors import InputError
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER
-from ganzoo.training.batch_order import choose_order
-from ganzoo.training.batches import BatchLoader
-from ganzoo.training.networks import build_state
-from ganzoo.training.preconditions import check_preconditions
-from ganzoo.training.setup import TrainingSetup
+from ganzoo.training.assembly import assemble_trainer
 from ganzoo.training.trainer import Trainer
 
 if TYPE_CHECKING:
-    from ganzoo.protocols.architecture import Architecture
-    from ganzoo.protocols.augmentation import Augmentation
     from ganzoo.protocols.dataset import Samples
-    from ganzoo.protocols.loss import Loss
     from ganzoo.protocols.tracker import Tracker
     from ganzoo.runs.folder import Run
     from ganzoo.training.snapshots import Snapshots
@@ -86,7 +76,7 @@ def build_trainer(
     with preserve_rng_state():
         if starting_weights is not None:
             starting_weights.require_fit(config, samples.spec)
-        return build_trainer_from_components(
+        return assemble_trainer(
             config.architecture.build(ARCHITECTURE),
             config.loss.build(LOSS),
             samples,
@@ -95,62 +85,6 @@ def build_trainer(
             starting_weights,
             config.architecture.name,
         )
-
-
-def build_trainer_from_components(
-    architecture: Architecture,
-    loss: Loss,
-    samples: Samples,
-    options: TrainOptions,
-    augmentations: Mapping[str, Augmentation] | None = None,
-    starting_weights: StartingWeights | None = None,
-    architecture_name: str | None = None,
-) -> Trainer:
-    """Build a trainer from components, without a run.
-
-    Torch's global random state is left seeded by ``options.seed``.
-
-    Args:
-        architecture: Builds the networks.
-        loss: What the networks are trained with.
-        samples: The training data.
-        options: The training options.
-        augmentations: What the discriminator's samples pass through, by name, in this order.
-        starting_weights: What the networks start from; None for freshly drawn weights.
-        architecture_name: What messages call the architecture; the name of its class if None.
-
-    Raises:
-        InputError: components, data and options do not fit together, or the memory is not enough.
-    """
-    device, team = resolve_device(options.device), distributed.current()
-    team.connect(device)
-    setup = TrainingSetup(
-        architecture=architecture,
-        loss=loss,
-        augmentations=dict(augmentations or {}),
-        options=options,
-        data=samples.spec,
-        device=device,
-        team=team,
-        architecture_name=architecture_name or type(architecture).__name__,
-    )
-    check_preconditions(setup, samples)
-    loader = BatchLoader(
-        samples,
-        device,
-        options.seed,
-        labelled=setup.conditional,
-        team=team,
-        memory_format=architecture.memory_format,
-    )
-    order = choose_order(
-        loader.samples,
-        options.batch_size,
-        options.seed,
-        loader.index_device,
-        is_balanced=architecture.takes_images,
-    )
-    return Trainer(setup, loader, order, partial(build_state, setup, starting_weights))
 
 
 def build_trackers(config: RunConfig) -> dict[str, Tracker]:

@@ -13,13 +13,10 @@ from ganzoo.config import ModelConfig, RunConfig
 from ganzoo.distributed import sharing
 from ganzoo.errors import Diverged, GanzooError, InputError
 from ganzoo.evaluation.features import Extractors
-from ganzoo.evaluation.scoring import (
-    Judge,
-    choose_ranking_metrics,
-    choose_reals,
-    describe_data,
-    draw_fakes,
-)
+from ganzoo.evaluation.judge import Judge
+from ganzoo.evaluation.metrics import choose_ranking_metrics
+from ganzoo.evaluation.sample_sets import choose_reals, draw_fakes
+from ganzoo.evaluation.scoring import describe_data
 from ganzoo.models.model import Model
 from ganzoo.models.write import write_model
 from ganzoo.registry import DATASET

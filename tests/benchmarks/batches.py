@@ -22,7 +22,7 @@ from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.registry import ARCHITECTURE, LOSS
 from ganzoo.resolve import resolve
 from ganzoo.storage.mapped_array import MappedArray
-from ganzoo.training.prepare import build_trainer_from_components
+from ganzoo.training.assembly import assemble_trainer
 from ganzoo.training.trainer import Trainer
 
 
@@ -52,7 +52,7 @@ def main() -> None:
             dataclasses.replace(samples, stored=rows.tensor, streamed=True, mapped_array=rows),
         ]
         trainers = [
-            build_trainer_from_components(
+            assemble_trainer(
                 config.architecture.build(ARCHITECTURE), config.loss.build(LOSS), each, config.train
             )
             for each in both

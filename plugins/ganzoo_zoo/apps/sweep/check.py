@@ -9,7 +9,7 @@ from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import ComponentChoice, RunConfig
 from ganzoo.errors import InputError
 from ganzoo.evaluation.features import Extractors
-from ganzoo.evaluation.scoring import choose_metrics, choose_ranking_metrics
+from ganzoo.evaluation.metrics import choose_metrics, choose_ranking_metrics
 from ganzoo.protocols.dataset import Samples
 from ganzoo.registry import DATASET
 from ganzoo.training.prepare import build_trainer

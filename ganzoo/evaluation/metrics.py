@@ -1,0 +1,105 @@
+"""The choice of metrics, by name or by what suits the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ganzoo import registry
+from ganzoo.component import parse_options
+from ganzoo.errors import InputError
+from ganzoo.protocols.dataset import DataSpec
+from ganzoo.protocols.evaluator import Evaluator
+from ganzoo.registry import EVALUATOR
+
+
+def choose_metrics(
+    names: Sequence[str] | None,
+    spec: DataSpec,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    features: str | None = None,
+) -> dict[str, Evaluator]:
+    """Build metrics by name, or all that fit such samples if no name is given.
+
+    Args:
+        names: Names of evaluators.
+        spec: The samples to score.
+        options: Options of metrics, by metric and name.
+        features: Name of an extractor that unnamed metrics must be able to use.
+
+    Raises:
+        InputError: a name or an option is wrong, a metric cannot score such samples, or none can.
+    """
+    options = options or {}
+    if names:
+        chosen: dict[str, Evaluator] = {
+            name: _build_metric(registry.get(EVALUATOR, name), name, options) for name in names
+        }
+        unfit = [name for name, metric in chosen.items() if not metric.fits(spec)]
+        if unfit:
+            raise InputError(
+                f"metric '{unfit[0]}' cannot judge samples of {spec.size_in_words} here"
+            )
+    else:
+        chosen = {
+            name: metric
+            for name, metric in _find_usable(spec, options).items()
+            if not metric.on_request and _can_use_features(metric, features, spec)
+        }
+        if not chosen:
+            raise InputError(f"no installed metric can judge samples of {spec.size_in_words}")
+    if unused := options.keys() - chosen.keys():
+        raise InputError(
+            f"an option of metric '{min(unused)}' is set, which is not used here; "
+            f"the metrics are {', '.join(chosen)}"
+        )
+    return chosen
+
+
+def choose_ranking_metrics(names: Sequence[str], spec: DataSpec) -> dict[str, Evaluator]:
+    """Build the metrics that rank a run's snapshots; the first one decides which is best.
+
+    Raises:
+        InputError: a name is wrong, or no installed metric ranks such samples by itself.
+    """
+    if names:
+        return choose_metrics(names, spec)
+    found = {name: metric for name, metric in _find_usable(spec, {}).items() if metric.ranks(spec)}
+    if not found:
+        raise InputError(
+            f"no installed metric ranks samples of {spec.size_in_words} by itself; "
+            "name one with --set train.eval_metric=NAME"
+        )
+    return found
+
+
+def _find_usable(spec: DataSpec, options: Mapping[str, Mapping[str, Any]]) -> dict[str, Evaluator]:
+    """Build every installed metric that fits; broken ones are skipped, as nobody named them."""
+    usable: dict[str, Evaluator] = {}
+    listed = registry.entries(EVALUATOR)
+    claimed_twice = registry.conflicts(listed)
+    for entry in listed:
+        if entry.name in claimed_twice:
+            continue
+        try:
+            metric = _build_metric(entry.load(), entry.name, options)
+        except InputError:
+            if entry.name in options:
+                raise
+            continue
+        if metric.fits(spec):
+            usable[entry.name] = metric
+    return usable
+
+
+def _can_use_features(metric: Evaluator, features: str | None, spec: DataSpec) -> bool:
+    """Tell whether a metric may use an extractor instead of the data's own."""
+    own = metric.extractor(spec)
+    # A metric without a standard extractor that uses one all the same needs the data's own.
+    return features in (None, own) or own is None or metric.features is not None
+
+
+def _build_metric(
+    kind: type[Evaluator], name: str, options: Mapping[str, Mapping[str, Any]]
+) -> Evaluator:
+    return parse_options(kind, options.get(name, {}), f"metric.{name}.")

@@ -1,0 +1,90 @@
+"""The samples that metrics compare: generated ones, and reals or parts of them."""
+
+from __future__ import annotations
+
+import torch
+
+from ganzoo.compute.seeding import make_rng
+from ganzoo.errors import InputError
+from ganzoo.models.model import Model
+from ganzoo.protocols.dataset import DataSpec, Samples
+
+MAX_FAKES = 10_000
+"""Most fakes by default; there are as many as reals up to this number."""
+
+
+def draw_fakes(model: Model, reals: Samples, count: int, seed: int) -> Samples:
+    """Draw fakes, of the same classes as the reals if the model has classes.
+
+    Raises:
+        InputError: the model's samples cannot be compared with the reals.
+    """
+    classes = model.config.spec.classes
+    check_shape(model, reals.spec)
+    if not model.conditional:
+        return Samples(reals.spec, model.generate(model.inputs.draw(count, seed), stored=True))
+    if reals.labels is None or classes is None or reals.spec.classes != classes:
+        raise InputError(
+            f"the model makes samples of {classes} classes, and the data have "
+            f"{reals.spec.classes or 'none'}; choose other --data"
+        )
+    order = torch.randperm(len(reals), generator=make_rng(seed, "labels"))
+    chosen = order[torch.arange(count) % len(reals)]
+    labels = reals.labels[chosen].long()
+    if not model.architecture.takes_images:
+        inputs = model.inputs.draw(count, seed, labels)
+        return Samples(reals.spec, model.generate(inputs, stored=True), labels)
+    # A source of one class becomes a fake of the next one.
+    labels_after = (labels + 1) % classes
+    inputs = model.inputs.from_images(reals.batch(chosen), labels_after)
+    return Samples(reals.spec, model.generate(inputs, stored=True), labels_after)
+
+
+def choose_reals(reals: Samples, count: int) -> Samples:
+    """Choose some of the reals; the choice depends on their number alone."""
+    return reals if count == len(reals) else reals.subset(_shuffle_order(reals)[:count])
+
+
+def split_reals(
+    floor: bool, reals: Samples, samples: int | None, real_samples: int | None
+) -> tuple[Samples | None, Samples, int]:
+    """Return the reals, other reals in place of fakes for a floor, and the number of fakes."""
+    available = len(reals)
+    count = real_samples or (available // 2 if floor else available)
+    wanted = samples or (available - count if floor else min(count, MAX_FAKES))
+    for name, number in (("--samples", wanted), ("--real-samples", count)):
+        if number < 1:
+            raise InputError(f"{name} must be at least 1, not {number}")
+    if (needed := count + wanted if floor else count) > available:
+        parts = f" ({count} as reals, {wanted} in place of fakes)" if floor else ""
+        raise InputError(f"there are {available} real samples, and {needed}{parts} are needed")
+    others = reals.subset(_shuffle_order(reals)[count : count + wanted]) if floor else None
+    return others, choose_reals(reals, count), wanted
+
+
+def _shuffle_order(reals: Samples) -> torch.Tensor:
+    return torch.randperm(len(reals), generator=make_rng(0, "reals"))
+
+
+def check_shape(model: Model, data: DataSpec) -> None:
+    """Check that a model makes samples of the shape of the data.
+
+    Raises:
+        InputError: it does not.
+    """
+    if model.config.spec.shape != data.shape:
+        raise InputError(
+            f"the model makes samples of {model.config.spec.size_in_words}, and the data have "
+            f"{data.size_in_words}; choose other --data"
+        )
+
+
+def draw_fakes_on(
+    model: Model, reals: Samples, count: int, seed: int, device: torch.device
+) -> Samples:
+    """Draw fakes on a device, as :func:`draw_fakes` does, and put the model back where it was."""
+    home = next(model.generator.parameters()).device
+    try:
+        return draw_fakes(model.to(device), reals, count, seed)
+    finally:
+        model.to(home)

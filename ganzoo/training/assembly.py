@@ -1,0 +1,80 @@
+"""Assembles a trainer from components, training options and samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ganzoo import distributed
+from ganzoo.compute.devices import resolve_device
+from ganzoo.config import TrainOptions
+from ganzoo.training.batch_order import choose_order
+from ganzoo.training.batches import BatchLoader
+from ganzoo.training.networks import build_state
+from ganzoo.training.preconditions import check_preconditions
+from ganzoo.training.setup import TrainingSetup
+from ganzoo.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from ganzoo.protocols.architecture import Architecture
+    from ganzoo.protocols.augmentation import Augmentation
+    from ganzoo.protocols.dataset import Samples
+    from ganzoo.protocols.loss import Loss
+    from ganzoo.training.warm_start import StartingWeights
+
+
+def assemble_trainer(
+    architecture: Architecture,
+    loss: Loss,
+    samples: Samples,
+    options: TrainOptions,
+    augmentations: Mapping[str, Augmentation] | None = None,
+    starting_weights: StartingWeights | None = None,
+    architecture_name: str | None = None,
+) -> Trainer:
+    """Build a trainer from components, without a run.
+
+    Torch's global random state is left seeded by ``options.seed``.
+
+    Args:
+        architecture: Builds the networks.
+        loss: What the networks are trained with.
+        samples: The training data.
+        options: The training options.
+        augmentations: What the discriminator's samples pass through, by name, in this order.
+        starting_weights: What the networks start from; None for freshly drawn weights.
+        architecture_name: What messages call the architecture; the name of its class if None.
+
+    Raises:
+        InputError: components, data and options do not fit together, or the memory is not enough.
+    """
+    device, team = resolve_device(options.device), distributed.current()
+    team.connect(device)
+    setup = TrainingSetup(
+        architecture=architecture,
+        loss=loss,
+        augmentations=dict(augmentations or {}),
+        options=options,
+        data=samples.spec,
+        device=device,
+        team=team,
+        architecture_name=architecture_name or type(architecture).__name__,
+    )
+    check_preconditions(setup, samples)
+    loader = BatchLoader(
+        samples,
+        device,
+        options.seed,
+        labelled=setup.conditional,
+        team=team,
+        memory_format=architecture.memory_format,
+    )
+    order = choose_order(
+        loader.samples,
+        options.batch_size,
+        options.seed,
+        loader.index_device,
+        is_balanced=architecture.takes_images,
+    )
+    return Trainer(setup, loader, order, partial(build_state, setup, starting_weights))
