@@ -792,5 +792,5 @@ def test_an_interrupt_says_how_to_go_on(ganzoo_cli, monkeypatch):
     assert "Error" not in stopped.err
     last = stopped.err.splitlines()[-1]
     assert last.startswith("stopped after step 1 of 3, state saved")
-    again = last.partition("go on with: ganzoo ")[2].split()
+    again = last.partition("continue with: ganzoo ")[2].split()
     assert ganzoo_cli(*again).code == 0

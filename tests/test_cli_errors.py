@@ -180,7 +180,9 @@ class Deaf(Architecture):
 def test_an_existing_folder_is_not_trained_into(run, refused):
     before = sorted(run.rglob("*"))
     message = refused("train", "mlp", "--steps", "1", "--out", "run")
-    assert message == "Error: run exists already; choose another --out, or go on with --resume run"
+    assert (
+        message == "Error: run exists already; choose another --out, or continue with --resume run"
+    )
     assert sorted(run.rglob("*")) == before
     Path("file").touch()
     message = refused("train", "mlp", "--steps", "1", "--out", "file")
@@ -326,7 +328,7 @@ def test_a_run_that_did_not_finish_has_no_model_yet(run, refused):
     for command in ("sample", "eval", "show"):
         assert refused(command, "run") == (
             "Error: the run run has no model yet: it did not finish; "
-            "go on with: ganzoo train --resume run"
+            "continue with: ganzoo train --resume run"
         )
 
 

@@ -195,7 +195,7 @@ def test_an_error_in_one_process_ends_the_others_with_its_reason(two):
     first, second = (said(two, rank, "broken") for rank in (0, 1))
     assert second["kind"] == "RuntimeError"
     assert first["kind"] == "PeerFailed"
-    assert first["message"].startswith("rank 1: RuntimeError: this one breaks; go on with: ")
+    assert first["message"].startswith("rank 1: RuntimeError: this one breaks; continue with: ")
     # One of them says it.
     assert sorted([first["spoken"] is None, second["spoken"] is None]) == [False, True]
     assert "rank 1: " in (first["spoken"] or second["spoken"])
@@ -231,7 +231,7 @@ def test_a_process_that_is_killed_ends_the_others_and_the_run_goes_on(tmp_path):
     lines = [line for line in err.splitlines() if line.startswith("Error: ")]
     assert lines == [
         "Error: rank 1: ended without a word (killed, or its machine is lost); "
-        f"go on with: ganzoo train --resume {tmp_path / 'run'}"
+        f"continue with: ganzoo train --resume {tmp_path / 'run'}"
     ]
     assert "Traceback" not in err
     done = max(int(path.name) for path in (tmp_path / "run" / "checkpoints").glob("0*"))

@@ -213,8 +213,8 @@ REFUSED = {
     "a folder": (["mlp", "--out", "taken"], "taken already exists and is not a sweep"),
     "commands as JSON": (["mlp", "--print", "--json"], "drop --json"),
     "no sweep": (["--resume", "taken"], "taken is not a sweep: it has no sweep.json"),
-    "more beside --resume": (["--resume", "taken", "--seeds", "3"], "leave --seeds away"),
-    "another beside --resume": (["mlp", "--resume", "taken"], "leave the architecture away"),
+    "more beside --resume": (["--resume", "taken", "--seeds", "3"], "drop --seeds"),
+    "another beside --resume": (["mlp", "--resume", "taken"], "drop the architecture"),
 }
 
 

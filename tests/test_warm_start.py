@@ -27,7 +27,7 @@ from tiny import TINY, Stopper
 
 SMALL = {"arch.hidden": (8,), "data.image_size": 8}
 WEIGHTS = ("model.safetensors", "discriminator.safetensors")
-ADVICE = "\nleave out what the model decides, or train without --init"
+ADVICE = "\ndrop what the model decides, or train without --init"
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ def find_model(model: str | Path | Run | None, revision: str | None = None) -> M
     if run.is_run():
         raise InputError(
             f"the run {path} has no model yet: it did not finish; "
-            f"go on with: ganzoo train --resume {path}"
+            f"continue with: ganzoo train --resume {path}"
         )
     raise InputError(f"{path} is not a model folder: it has no {MANIFEST_FILE}")
 

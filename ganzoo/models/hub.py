@@ -116,8 +116,8 @@ class HubFolder(ModelFolder):
         if self._is_verified(name):
             return path
         # Twice: the first time, the client may reuse the cached file of another commit.
-        for anew in (path.exists(), True):
-            download(Reference(self.repo, self.commit), name, size, anew=anew)
+        for force in (path.exists(), True):
+            download(Reference(self.repo, self.commit), name, size, force=force)
             if self._is_verified(name):
                 return path
         raise InputError(
@@ -157,7 +157,7 @@ def open_folder(reference: Reference) -> HubFolder:
         ):  # a cache without links does not tell the hash, so the file may be damaged
             pass
     # Damaged in the cache or in transit, or from a commit made at this very moment.
-    download(Reference(reference.repo, commit), MANIFEST_FILE, None, anew=True)
+    download(Reference(reference.repo, commit), MANIFEST_FILE, None, force=True)
     if not _is_intact(path):
         raise InputError(
             f"{reference}: its {MANIFEST_FILE} is damaged, though it was just downloaded; try again"
@@ -206,29 +206,29 @@ class Unreachable(GanzooError):
     """The Hub cannot be reached, or asks to try again later."""
 
 
-def download(reference: Reference, name: str, size: int | None, *, anew: bool = False) -> Path:
+def download(reference: Reference, name: str, size: int | None, *, force: bool = False) -> Path:
     """Download a file after a check of its size, and return its path in the cache.
 
     Args:
         reference: The model, or the Space.
         name: Name of the file.
         size: Its size in bytes; None for the manifest, which only has a limit.
-        anew: Download it even if the cache has it.
+        force: Download it even if the cache has it.
 
     Raises:
         InputError: there is no such model, revision or file, or it has another size.
         GanzooError: it cannot be downloaded.
     """
     doing = f"download {name} of {reference}"
-    if anew:
+    if force:
         doing += " again, as it is damaged in the cache"
     elif size is None:  # the first file: it tells whether there is such a model
         doing = f"look up {reference}, which is not a local folder"
     with explain_hub_errors(doing, reference):
-        return retry(lambda: _download_once(reference, name, size, anew), is_transient_answer)
+        return retry(lambda: _download_once(reference, name, size, force), is_transient_answer)
 
 
-def _download_once(reference: Reference, name: str, size: int | None, anew: bool) -> Path:
+def _download_once(reference: Reference, name: str, size: int | None, force: bool) -> Path:
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     revision = reference.revision
@@ -249,7 +249,7 @@ def _download_once(reference: Reference, name: str, size: int | None, anew: bool
             name,
             revision=revision,
             repo_type=reference.kind,
-            force_download=anew,
+            force_download=force,
             **client_info(),
         )
     )

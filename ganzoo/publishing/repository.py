@@ -106,8 +106,8 @@ class Repository:
         size = self.files[name].size or 0
         if size > LIMITS.get(name, JSON_LIMIT):
             raise InputError(f"{name} of {self.name} is too large: look at it there")
-        for anew in (False, True):  # the copy in the client's cache may be damaged
-            path = download(self._reference_at(self.head), name, size, anew=anew)
+        for force in (False, True):  # the copy in the client's cache may be damaged
+            path = download(self._reference_at(self.head), name, size, force=force)
             if self.has(path):
                 break
         else:

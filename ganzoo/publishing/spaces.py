@@ -173,7 +173,7 @@ class SpacePage:
             warn: Called with each warning.
 
         Raises:
-            InputError: a file that is there already cannot be updated.
+            InputError: an existing file cannot be updated.
             GanzooError: the Hub cannot be reached, refuses, or has changed meanwhile.
         """
         sdk = self.space.metadata()["sdk"]
@@ -202,8 +202,8 @@ class SpacePage:
         Args:
             subject: The model.
             place: An empty folder.
-            old: Returns the text of a file that is there already, or None.
-            listed: The manifest that is there already.
+            old: Returns the text of an existing file, or None.
+            listed: The existing manifest.
             warn: Called with each warning about what a person edited.
 
         Returns:

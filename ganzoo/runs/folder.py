@@ -128,8 +128,8 @@ class Run:
     def _refuse_taken(self, start: StartingPoint | None) -> None:
         if not self.path.exists() or (self.path.is_dir() and not self._list_content(start)):
             return
-        go_on = f", or go on with --resume {self.path}" if self.is_run() else ""
-        raise InputError(f"{self.path} exists already; choose another --out{go_on}")
+        hint = f", or continue with --resume {self.path}" if self.is_run() else ""
+        raise InputError(f"{self.path} exists already; choose another --out{hint}")
 
     def _list_content(self, start: StartingPoint | None) -> list[Path]:
         """List the folder, except for what a run leaves that died before it began."""

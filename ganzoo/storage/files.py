@@ -32,7 +32,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder to fill; on success flush it and move it to ``path``.
 
-    A folder that is there already is moved aside first, and back if that fails.
+    An existing folder is moved aside first, and back if that fails.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")

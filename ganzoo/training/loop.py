@@ -355,7 +355,7 @@ def _place_below(sources: Tensor, fakes: Tensor, columns: int) -> Tensor:
 
 
 def _resume_hint(run: Run) -> str:
-    return f"go on with: ganzoo train --resume {run.path}"
+    return f"continue with: ganzoo train --resume {run.path}"
 
 
 def _divergence(step: int, what: str) -> Diverged:

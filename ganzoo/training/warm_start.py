@@ -168,7 +168,7 @@ class StartingWeights:
         if changes:
             raise InputError(
                 f"{self.origin.name} does not fit this run: {'; '.join(changes)}\n"
-                "leave out what the model decides, or train without --init"
+                "drop what the model decides, or train without --init"
             )
 
     def _option_changes(self, config: RunConfig, architecture: Architecture) -> list[str]:

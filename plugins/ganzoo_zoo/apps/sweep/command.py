@@ -165,7 +165,7 @@ def _refuse_beside_resume(given: dict[str, Any]) -> None:
     if others:
         word = {"settings": "set", "print_commands": "print"}.get(others[0], others[0])
         called = "the architecture" if word == "architecture" else f"--{word.replace('_', '-')}"
-        raise InputError(f"--resume goes on with the sweep as it is: leave {called} away")
+        raise InputError(f"--resume continues the sweep unchanged: drop {called}")
 
 
 def _build_grid(
