@@ -34,7 +34,8 @@ BLOCK = 1 << 12
 """Records per read or write."""
 TEXT, ENDS, ROWS = FILES = ("names", "ends", "rows")
 FACTS, MANIFEST = "facts.json", "manifest.json"
-_LETTERS, _PLACES = np.dtype(np.uint8), np.dtype("<i8")
+_LETTERS: np.dtype = np.dtype(np.uint8)
+_PLACES: np.dtype = np.dtype("<i8")
 _LENGTHS = struct.Struct("<II")
 
 Record = tuple[bytes, bytes]
@@ -232,9 +233,9 @@ class Index:
             listed = read_json(folder / MANIFEST)
             if not verified and manifest(folder, MANIFEST, KEY_FILE) != listed:
                 return None
-            types: tuple[np.dtype, ...] = (_LETTERS, _PLACES, kind)
             text, ends, rows = (
-                FileArray(folder / name, each) for name, each in zip(FILES, types, strict=True)
+                FileArray(folder / name, each)
+                for name, each in zip(FILES, (_LETTERS, _PLACES, kind), strict=True)
             )
             found = cls(Names(text, ends), rows, read_json(folder / FACTS))
             # Another process may have replaced the folder in the meantime.
