@@ -15,8 +15,10 @@ from ganzoo.nn.fusion import fuse as fuse
 from ganzoo.nn.fusion import upsample_conv2d as upsample_conv2d
 from ganzoo.nn.projection import ClassProjection as ClassProjection
 from ganzoo.nn.residual import Residual as Residual
+from ganzoo.nn.residual import count_down_blocks as count_down_blocks
 from ganzoo.nn.residual import down_block as down_block
 from ganzoo.nn.residual import draw_glorot as draw_glorot
 from ganzoo.nn.residual import first_block as first_block
+from ganzoo.nn.residual import residual_generator as residual_generator
 from ganzoo.nn.residual import same_block as same_block
 from ganzoo.nn.residual import up_block as up_block

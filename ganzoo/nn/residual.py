@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
+SMALLEST_MAP = 7
+"""Pixels of the shorter side below which a discriminator does not halve a feature map."""
+
 
 class Residual(nn.Module):
     """The sum of two networks of the same features: ``shortcut(x) + branch(x)``.
@@ -31,6 +34,42 @@ class Residual(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return the sum of both for features ``(N, C, H, W)``."""
         return self.shortcut(features) + self.branch(features)
+
+
+def residual_generator(
+    z_dim: int, channels: int, image_channels: int, size: tuple[int, int], doublings: int
+) -> nn.Sequential:
+    """Build a generator of up blocks: latents ``(N, z_dim)`` -> images in ``[-1, 1]``.
+
+    Gulrajani et al. 2017 and Miyato et al. 2018 share it, with 128 and 256 channels.
+
+    Args:
+        z_dim: Length of a latent.
+        channels: Channels of all feature maps.
+        image_channels: Channels of an image.
+        size: Height and width of the first feature map.
+        doublings: Number of up blocks. Images are ``size * 2**doublings`` high and wide.
+    """
+    height, width = size
+    return nn.Sequential(
+        draw_glorot(nn.Linear(z_dim, channels * height * width)),
+        nn.Unflatten(1, (channels, height, width)),
+        *(up_block(channels, channels) for _ in range(doublings)),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(inplace=True),
+        draw_glorot(nn.Conv2d(channels, image_channels, 3, padding=1)),
+        nn.Tanh(),
+    )
+
+
+def count_down_blocks(halvings: int, size: tuple[int, int]) -> int:
+    """Count the blocks with which a discriminator halves its features, at least 1.
+
+    Args:
+        halvings: Number of halvings after which ``size`` is left.
+        size: Height and width, of which the shorter is 4 to 7. Below 7 the last halving is omitted.
+    """
+    return halvings if min(size) >= SMALLEST_MAP else max(1, halvings - 1)
 
 
 def up_block(before: int, after: int) -> Residual:
