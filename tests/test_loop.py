@@ -103,6 +103,56 @@ def test_a_run_that_diverges_once_goes_back_with_lower_learning_rates(tmp_path, 
     assert state == {"format": 1, "step": 12, "retries": 1}
 
 
+def test_pictures_of_weights_that_a_run_went_back_from_are_gone(tmp_path, losses):
+    """Whichever pictures are due, a picture of a step is of the weights at the end."""
+    found = {}
+    for every in (1, 100):
+        run = trained(
+            tmp_path / str(every),
+            "diverging",
+            steps=12,
+            checkpoint_every=5,
+            sample_every=every,
+            eval_every=2,
+            eval_samples=40,
+            ema_decay=0.0,
+        )
+        found[every] = crash.content(run.path)
+    names = ["best/samples.png", "model/samples.png", *(f"samples/{i:08d}.png" for i in range(13))]
+    assert [name for name in names if name in found[100]] == [*names[:2], *names[2::2]]
+    assert [name for name in found[100] if name in names and found[100][name] != found[1][name]] == []
+
+
+def test_pictures_beyond_the_state_that_is_restored_go(tmp_path):
+    run, seen = trained(tmp_path / "run"), []
+    shutil.rmtree(run.checkpoints / "00000004")
+    mine = run.samples / "mine.png"
+    mine.touch()
+
+    class Watcher(Observer):
+        def on_step(self, step):
+            if step == 3:
+                seen.extend(run.pictures())
+
+    resume(run.path, observer=Watcher())
+    assert seen == [0, 2]
+    assert list(run.pictures()) == [0, 2, 4]
+    assert mine.exists()
+
+
+def test_a_model_of_a_run_that_gives_up_has_a_picture_and_warns_of_nothing(
+    tmp_path, losses, monkeypatch
+):
+    monkeypatch.setattr(health, "EARLY_STEPS", 4)
+    monkeypatch.setattr(health, "COLLAPSED_SPREAD", 1e6)
+    with pytest.raises(Diverged, match="the model of step 4"):
+        trained(tmp_path / "run", "broken", steps=12, sample_every=100)
+    run = Run(tmp_path / "run")
+    assert list(run.pictures()) == [0, 4]
+    assert (run.model / "samples.png").read_bytes() == run.picture(4).read_bytes()
+    assert not [row for row in rows(run) if "warning" in row]
+
+
 def test_before_the_first_checkpoint_a_run_goes_back_to_its_start(tmp_path, losses):
     listener = Listener()
     run = trained(tmp_path / "run", "diverging", listener, steps=10, checkpoint_every=9)
@@ -339,17 +389,42 @@ def test_a_reader_that_has_gone_is_no_failing_disk(tmp_path):
         trained(tmp_path / "run", observer=Unread())
 
 
-def test_kills_leave_no_difference(tmp_path):
-    """A few of what tests/crash.py does by the hundred, in a process of its own."""
-    script = Path(crash.__file__)
-    done = subprocess.run(
-        [sys.executable, script, "--kills=12", "--seed=1", "--trainings=3"],
+def killed(*code):
+    """Do a few of what tests/crash.py does by the hundred, in a process of its own."""
+    folder = Path(crash.__file__).parent
+    lines = ["import sys", f"sys.path.insert(0, {str(folder)!r})", "import crash", *code]
+    return subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
+
+
+def test_kills_leave_no_difference():
+    done = killed("crash.main(['--kills=10', '--seed=1'])")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "0 runs differ" in done.stdout
+    assert ", 0 differ, " in done.stdout
+
+
+def test_the_crash_test_sees_a_picture_that_is_taken_for_another():
+    """What was once wrong is found again in each of the trainings that showed it."""
+    done = killed(
+        "from ganzoo.runs.folder import Run",
+        "from ganzoo.training.loop import _TrainingLoop as Loop",
+        "take = Loop._take_picture",
+        "def stale(self):",
+        "    due, picture = self._is_due(self.options.sample_every), self.run.picture",
+        "    if due or not picture(self.state.step).is_file(): take(self)",
+        "Loop._take_picture, Run.drop_pictures_after = stale, lambda self, step: None",
+        "crash.main(['--kills=0'])",
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert ", 3 differ, " in done.stdout
+    found = [line.strip() for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert found[0] == "metrics.jsonl"
+    assert found[1] == "report/logits.jsonl"
+    assert found[2] == "samples/00000006.png"
 
 
 def test_the_crash_test_sees_a_difference(tmp_path):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
 import torch
 
+import crash
 import ganzoo
 from ganzoo.api import resume, start
 from ganzoo.errors import GanzooError, InputError, Interrupted
@@ -16,7 +18,7 @@ from ganzoo.evaluation.judge import Judge
 from ganzoo.resolve import resolve
 from ganzoo.runs.scores import read_logged_scores, read_scores
 from ganzoo.storage.files import sha256
-from ganzoo.training import checkpoint
+from ganzoo.training import checkpoint, health
 from ganzoo.training.observer import Observer
 from tiny import TINY, Stopper
 
@@ -125,6 +127,51 @@ def test_what_was_judged_after_the_checkpoint_is_judged_again_and_stands_once(tm
             shutil.rmtree(run.checkpoints / f"{step:08d}")
     resume(run.path)
     assert read_logged_scores(run.scores) == before
+
+
+class Killed(BaseException):
+    """Ends a process at once."""
+
+
+class Killer(Observer):
+    """Ends a run after its scores of a step are written."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_scores(self, rows):
+        if rows[0].step == self.step:
+            raise Killed
+
+
+@pytest.mark.parametrize("at", [3, 6])
+def test_a_run_killed_after_a_score_between_pictures_ends_the_same(tmp_path, monkeypatch, at):
+    monkeypatch.setattr(health, "EARLY_STEPS", 3)
+    monkeypatch.setattr(health, "COLLAPSED_SPREAD", 1e6)
+    options = {"steps": 8, "eval_every": 3, "sample_every": 100, "checkpoint_every": 5}
+    settings = {**SMALL, **{f"train.{k}": v for k, v in {**TINY, **options}.items()}}
+    settings["tracker.report.neighbours"] = 0
+    config = resolve("mlp", data="digits", settings=settings, trackers=["report"])
+    whole = start(config, tmp_path / "a" / "run")
+    with pytest.raises(Killed):
+        start(config, tmp_path / "b" / "run", observer=Killer(at))
+    stopped = resume(tmp_path / "b" / "run")
+    assert crash.difference(crash.content(whole.path), crash.content(stopped.path)) == []
+    assert list(whole.pictures()) == [0, 3, 6, 8]
+    lines = (whole.path / "metrics.jsonl").read_text().splitlines()
+    assert [row["step"] for row in map(json.loads, lines) if "warning" in row] == [3]
+
+
+def test_what_the_best_holds_is_on_the_disk_before_it_appears(tmp_path, monkeypatch):
+    flushed, real = [], os.fsync
+
+    def fsync(handle):
+        flushed.append(os.fstat(handle).st_ino)
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    run = train(tmp_path, eval_every=2)
+    assert [path.name for path in run.best.iterdir() if path.stat().st_ino not in flushed] == []
 
 
 def test_metrics_of_points_rank_by_every_number(tmp_path):

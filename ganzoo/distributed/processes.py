@@ -80,7 +80,7 @@ class Processes:
         return values
 
     def sync_buffers(self, networks: Iterable[nn.Module]) -> None:
-        """Copy the buffers of the first process's networks to all processes."""
+        """Copy the buffers of the first process's networks to all processes, after each step."""
 
     def sync_state(self, state: State) -> None:
         """Copy the state of the first process to all processes."""

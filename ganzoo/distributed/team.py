@@ -107,10 +107,21 @@ class Team(Processes):
         return values / self.world
 
     def sync_buffers(self, networks: Iterable[nn.Module]) -> None:
-        """Broadcast, so that saved buffers do not depend on when they are synchronised."""
+        """Broadcast the buffers by one exchange for each type."""
+        import torch
+
+        by_type: dict[torch.dtype, list[Tensor]] = {}
         for network in networks:
             for buffer in network.buffers():
-                self._collectives.broadcast(buffer)
+                by_type.setdefault(buffer.dtype, []).append(buffer.detach())
+        for buffers in by_type.values():
+            flat = torch.cat([buffer.reshape(-1) for buffer in buffers])
+            self._collectives.broadcast(flat)
+            if self.is_first:
+                continue
+            parts = flat.split([buffer.numel() for buffer in buffers])
+            for buffer, part in zip(buffers, parts, strict=True):
+                buffer.copy_(part.view_as(buffer))
 
     def sync_state(self, state: State) -> None:
         """Broadcast every tensor, those of the optimisers too, and the counts."""

@@ -17,7 +17,7 @@ from ganzoo.runs.file_names import (
     PICTURE_FILE,
 )
 from ganzoo.runs.scores import ScoreRow, write_scores
-from ganzoo.storage.files import atomic_folder, write_text
+from ganzoo.storage.files import atomic_folder, flush, write_text
 from ganzoo.storage.json_files import to_json
 from ganzoo.storage.tensors import save_tensors
 
@@ -52,6 +52,7 @@ def write_model(
         rows = list(scores)
         write_text(draft / CARD_FILE, build_card(config, rows))
         shutil.copyfile(picture, draft / PICTURE_FILE)
+        flush(draft / PICTURE_FILE)
         if rows:
             write_scores(draft, rows)
         write_manifest(draft)

@@ -59,6 +59,12 @@ class TrackedRun:
             message: One line or several.
         """
 
+    def flush(self) -> None:
+        """Write to the disk what is still pending, before a checkpoint is saved.
+
+        A run that is killed goes on from its checkpoint, and sends nothing again of earlier steps.
+        """
+
     def close(self) -> None:
         """Write what is still pending; the run has ended, well or not."""
 

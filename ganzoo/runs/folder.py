@@ -166,6 +166,12 @@ class Run:
         found = [(PICTURE.fullmatch(path.name), path) for path in self.samples.glob("*.png")]
         return dict(sorted((int(match[1]), path) for match, path in found if match))
 
+    def drop_pictures_after(self, step: int) -> None:
+        """Remove the sample pictures of later steps."""
+        for done, path in self.pictures().items():
+            if done > step:
+                path.unlink()
+
     def save_picture(self, picture: Tensor, step: int, texts: dict[str, str]) -> None:
         """Write the sample picture of a step.
 

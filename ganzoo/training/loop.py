@@ -112,7 +112,7 @@ class _TrainingLoop:
         self.team.run_on_first(self._restore)
         self.team.sync_state(self.state)
         self.observer.on_start(self.run, self.config, self.state.step)
-        self.team.run_on_first(self._start_trackers)
+        self.team.run_on_first(self._rewind_files)
 
     def train_to_the_end(self) -> None:
         """Do the remaining steps, going back to a checkpoint whenever the run diverges."""
@@ -134,8 +134,9 @@ class _TrainingLoop:
         checkpoint.restore_newest(self.run.checkpoints, self.state, self.observer.on_warning)
         checkpoint.prune(self.run.checkpoints, self.options.checkpoint_every)
 
-    def _start_trackers(self) -> None:
-        """Start every tracker at the state's step; what it has of later steps is dropped."""
+    def _rewind_files(self) -> None:
+        """Drop what the files hold of steps after the state's, and start every tracker at it."""
+        self.run.drop_pictures_after(self.state.step)
         drop_lines_after(self.run.scores, self.state.step)
         config = self.config.model_dump(mode="json")
         self.trackers.start(build_trackers(self.config), self.run.path, config, self.state.step)
@@ -146,7 +147,7 @@ class _TrainingLoop:
     def _do_remaining_steps(self) -> None:
         throughput = _Throughput(self.state.step, self.options.n_critic * self.options.batch_size)
         if self.state.step == 0:
-            self.team.run_on_first(self._save_picture)
+            self.team.run_on_first(self._take_picture)
         while self.state.step < self.options.steps:
             terms = self.trainer.step()
             self.observer.on_step(self.state.step)
@@ -170,16 +171,13 @@ class _TrainingLoop:
     def _save_what_is_due(self, must_stop: bool) -> None:
         """Write the picture, the scores and the checkpoint of this step, where they are due."""
         options, snapshots = self.options, self.snapshots
-        has_picture = self._is_due(options.sample_every)
         has_scores = snapshots is not None and snapshots.is_due(self.state.step)
-        has_checkpoint = must_stop or self._is_due(options.checkpoint_every)
-        if has_picture or has_scores or has_checkpoint:
-            self.team.sync_buffers(self.state.modules().values())
-        if has_picture:
-            self.team.run_on_first(self._save_picture)
+        # The model of a snapshot shows its picture.
+        if has_scores or self._is_due(options.sample_every):
+            self.team.run_on_first(self._take_picture)
         if snapshots is not None and has_scores:
             self._score_snapshot(snapshots)
-        if has_checkpoint:
+        if must_stop or self._is_due(options.checkpoint_every):
             self.team.run_on_first(self._save_checkpoint)
 
     def _go_back(self, error: Diverged) -> None:
@@ -211,7 +209,7 @@ class _TrainingLoop:
         self._send_warning(
             f"{diverged}; going back to step {step}, with learning rates times {factor**retries:g}"
         )
-        self.team.run_on_first(self._start_trackers)
+        self.team.run_on_first(self._rewind_files)
 
     def _give_up(self, tries: int) -> str:
         """Write the model of the last checkpoint, and return the end of the error's message."""
@@ -275,15 +273,15 @@ class _TrainingLoop:
         step = self.state.step
         if wrong := self.state.find_nonfinite():
             raise _divergence(step, wrong)
-        for lines in (self.run.path / METRICS_FILE, self.run.scores):
-            if lines.exists():
-                flush(lines)  # a checkpoint must never outlive a line that was written before it
+        # A checkpoint must never outlive what was written before it.
+        self.trackers.flush()
+        if self.run.scores.exists():
+            flush(self.run.scores)
         flush(self.run.path)
         checkpoint.save(self.run.checkpoints, self.state)
         checkpoint.prune(self.run.checkpoints, self.options.checkpoint_every)
 
     def _score_snapshot(self, snapshots: Snapshots) -> None:
-        self.team.run_on_first(self._ensure_picture)
         try:
             rows = snapshots.score(self.run)
         except (Diverged, OSError):
@@ -298,7 +296,8 @@ class _TrainingLoop:
 
     def _write_model(self) -> None:
         step = self.state.step
-        self._ensure_picture()
+        if not self.run.picture(step).is_file():
+            self._write_picture()
         write_model(
             self.run.model,
             ModelConfig.of(self.config, self.trainer.samples.spec, step),
@@ -307,19 +306,27 @@ class _TrainingLoop:
             self.run.picture(step),
         )
 
-    def _ensure_picture(self) -> None:
-        if not self.run.picture(self.state.step).is_file():
-            self._save_picture()
-
-    def _save_picture(self) -> None:
+    def _take_picture(self) -> None:
         """Write the sample picture of this step, and show it to trackers and the observer."""
+        state = self.state
+        judged, picture, layout = self._write_picture()
+        self._record_warnings(self.health.check_samples(judged.stored, state.step))
+        self.trackers.picture(state.step, picture)
+        self.trackers.discriminator(state.step, state.discriminator, judged, self.trainer.samples)
+        self.observer.on_picture(state.step, picture, layout)
+
+    def _write_picture(self) -> tuple[Samples, Tensor, str]:
+        """Write the sample picture of this step; return its samples, the picture and its layout.
+
+        Raises:
+            Diverged: a sample is not finite.
+        """
         state, setup = self.state, self.trainer.setup
         inputs, columns = draw_picture_inputs(setup, self.trainer.loader), count_columns(setup)
         try:
             fakes = generate(state.generator_ema.module, inputs, setup.data, stored=True)
         except GanzooError:
             raise _divergence(state.step, "samples are not finite") from None
-        self._record_warnings(self.health.check_samples(fakes, state.step))
         tiles = fakes
         if setup.architecture.takes_images:
             tiles = _place_below(images.to_uint8(inputs.given).cpu(), fakes, columns)
@@ -327,10 +334,7 @@ class _TrainingLoop:
         layout = images.describe_layout(tiles, columns)
         texts = images.provenance(f"{self.config.title}, step {state.step}", self.options.seed)
         self.run.save_picture(picture, state.step, {**texts, images.LAYOUT: layout})
-        self.trackers.picture(state.step, picture)
-        judged = Samples(setup.data, fakes, inputs.labels)
-        self.trackers.discriminator(state.step, state.discriminator, judged, self.trainer.samples)
-        self.observer.on_picture(state.step, picture, layout)
+        return Samples(setup.data, fakes, inputs.labels), picture, layout
 
 
 class _Throughput:

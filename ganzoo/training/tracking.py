@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import first_line
 from ganzoo.protocols.tracker import METRICS_FILE, TrackedRun, Tracker
+from ganzoo.storage.files import flush
 from ganzoo.storage.json_files import append_line, drop_lines_after
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ class JsonLinesRun(TrackedRun):
     def metrics(self, row: dict[str, Any]) -> None:
         """Append a line."""
         append_line(self.path, row)
+
+    def flush(self) -> None:
+        """Have the lines written to the disk."""
+        if self.path.exists():
+            flush(self.path)
 
 
 class TrackerGroup:
@@ -101,6 +107,14 @@ class TrackerGroup:
         for name, run in list(self._runs.items()):
             with self._guarded(name):
                 run.warning(step, message)
+
+    def flush(self) -> None:
+        """Have every tracker write what is still pending."""
+        if self._metrics_file:
+            self._metrics_file.flush()
+        for name, run in list(self._runs.items()):
+            with self._guarded(name):
+                run.flush()
 
     def close(self) -> None:
         """Close every tracker."""

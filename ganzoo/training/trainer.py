@@ -134,6 +134,8 @@ class Trainer:
             terms.generator = self.loss.generator_loss(D, real, fake)
             terms.generator |= self._architecture_terms(inputs, real, fake, terms.generator)
             self._descend(terms.generator, state.generator_optimizer, state.generator_scale)
+        # A loss or a layer may depend on buffers; they must not differ when a run is resumed.
+        self.team.sync_buffers((state.generator, state.discriminator))
         state.generator_ema.update(self._ema_decay())
         state.step += 1
         return terms

@@ -47,7 +47,7 @@ class TensorBoardRun(TrackedRun):
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(
-            str(folder), purge_step=step + 1 if step else None, flush_secs=flush_seconds
+            str(folder), purge_step=step + 1 if step else 0, flush_secs=flush_seconds
         )
 
     def metrics(self, row: dict[str, Any]) -> None:
@@ -59,6 +59,10 @@ class TensorBoardRun(TrackedRun):
     def picture(self, step: int, picture: Tensor) -> None:
         """Log the sample picture of a step."""
         self._writer.add_image("samples", picture, step)
+
+    def flush(self) -> None:
+        """Write what is still pending."""
+        self._writer.flush()
 
     def close(self) -> None:
         """Write what is still pending."""

@@ -14,7 +14,7 @@ from ganzoo.compute.devices import processor_name
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.evaluation.nearest import even_indices
 from ganzoo.runs.folder import Run
-from ganzoo.storage.files import write_text
+from ganzoo.storage.files import flush, remove_leftovers, write_text
 from ganzoo.storage.json_files import append_line, drop_lines_after, to_json
 from ganzoo.training.checkpoint import STEP_FOLDER
 from ganzoo_zoo.apps.report import report
@@ -45,7 +45,10 @@ class ReportedRun(TrackedRun):
         self.neighbours = neighbours
         self.files = TrackerFiles(folder)
         self.files.surfaces.mkdir(parents=True, exist_ok=True)
-        drop_lines_after(self.files.logits, step)
+        for path in (self.files.path, self.files.surfaces):
+            remove_leftovers(path)
+        for path in (self.files.logits, self.files.warnings):
+            drop_lines_after(path, step)
         for path in self.files.surfaces.glob("*.png"):
             if STEP_FOLDER.fullmatch(path.stem) and int(path.stem) > step:
                 path.unlink()
@@ -79,7 +82,15 @@ class ReportedRun(TrackedRun):
 
     def warning(self, step: int, message: str) -> None:
         """Record warnings, such as of divergence, which the run's own files do not hold."""
-        append_line(self.files.warnings, {"step": step, "message": message})
+        # A run that went back and is killed before its next checkpoint says the same again.
+        if message not in self.files.read_warnings():
+            append_line(self.files.warnings, {"step": step, "message": message})
+
+    def flush(self) -> None:
+        """Have the records written to the disk."""
+        for path in (self.files.logits, self.files.warnings, self.files.path):
+            if path.exists():
+                flush(path)
 
     def close(self) -> None:
         """Write the report."""

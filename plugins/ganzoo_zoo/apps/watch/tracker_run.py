@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ganzoo import TrackedRun
 from ganzoo.runs.metrics import read_metrics
-from ganzoo.storage.files import write_text
+from ganzoo.storage.files import flush, remove_leftovers, write_text
 from ganzoo.storage.json_files import append_line, drop_lines_after, to_json
 from ganzoo_zoo.apps.watch.frames import MOST_FRAMES, FrameFiles
 from ganzoo_zoo.apps.watch.points import Plane, has_plane
@@ -32,6 +32,7 @@ class WatchedRun(TrackedRun):
         self.steps = steps
         self._every = max(1, -(-steps // MOST_FRAMES))
         self._plane: Plane | None = None
+        remove_leftovers(self.files.path)
         drop_lines_after(self.files.frames, step)
         before = read_metrics(self.files.frames) if self.files.frames.exists() else ()
         self._last = max((done for done, _ in before), default=-1)
@@ -51,3 +52,9 @@ class WatchedRun(TrackedRun):
         if frame := self._plane.make_frame(step, fake.stored, discriminator):
             append_line(self.files.frames, frame)
             self._last = step
+
+    def flush(self) -> None:
+        """Have the frames written to the disk."""
+        for path in (self.files.frames, self.files.path):
+            if path.exists():
+                flush(path)
