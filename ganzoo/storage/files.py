@@ -31,12 +31,13 @@ def name_file(path: Path, beside: Path | None = None) -> Iterator[None]:
         yield
     except OSError as error:
         named = (error.filename2 if error.errno in FULL else None) or error.filename
-        text = "" if named is None or isinstance(named, int) else os.fsdecode(named)
-        if text and (beside is None or not text.startswith(str(beside))):
+        text = str(path) if named is None or isinstance(named, int) else os.fsdecode(named)
+        if beside is not None and text.startswith(str(beside)):
+            text = str(path) + text.removeprefix(str(beside))
+        if text == error.filename:
             raise
-        shown = str(path) + text.removeprefix(str(beside))
         why = error.strerror or first_line(error)
-        raise OSError(error.errno or errno.EIO, why, shown) from error
+        raise OSError(error.errno or errno.EIO, why, text) from error
 
 
 @contextmanager

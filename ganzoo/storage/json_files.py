@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from ganzoo.storage.files import atomic_path, name_file, regular_size
 JSON_LIMIT = 1 << 20
 """Bytes of a JSON file, at most."""
 DEPTH_LIMIT = 32
+
+_log = logging.getLogger("ganzoo")
 
 
 def read_json(path: Path) -> Any:
@@ -109,6 +112,13 @@ def read_lines(path: Path) -> Iterator[str]:
                 while (more := file.readline(JSON_LIMIT)) and not more.endswith(b"\n"):
                     pass
             yield "" if is_long else line.decode("utf-8", errors="replace")
+
+
+def warn_of_damaged_lines(path: Path, count: int) -> None:
+    """Warn that a number of lines of a file cannot be used, if it is not zero."""
+    if count:
+        lines = "1 line is damaged and is" if count == 1 else f"{count} lines are damaged and are"
+        _log.warning("%s: %s skipped", path, lines)
 
 
 def drop_lines_after(path: Path, step: int) -> None:
