@@ -14,7 +14,6 @@ from pathlib import Path
 
 from ganzoo.errors import InputError, first_line
 
-
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Errors of a full disk, which concern the second of two files: the one that is written."""
 

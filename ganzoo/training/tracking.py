@@ -102,6 +102,11 @@ class TrackerGroup:
             with self._guarded(name):
                 run.warning(step, message)
 
+    def abandon(self) -> None:
+        """Forget every tracker without closing it: the folder is no longer the run's own."""
+        self._metrics_file = None
+        self._runs.clear()
+
     def close(self) -> None:
         """Close every tracker."""
         while self._runs:
