@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -94,7 +95,7 @@ def evaluate(
 
     data_options, metric_options = _split_options(parse_settings(settings or []))
     with ProgressBar() as progress:
-        rows = judge(
+        rows, unkept = _catch_unkept(judge)(
             model,
             metric,
             data=data,
@@ -116,6 +117,21 @@ def evaluate(
         print_json({"scores": [row.model_dump(mode="json") for row in rows]})
     else:
         _print_scores(rows)
+    if unkept is not None:
+        raise unkept
+
+
+def _catch_unkept(judge: Callable[..., list[ScoreRow]]) -> Callable[..., Any]:
+    """Have a function return its rows also if they could not be written, beside the error."""
+    from ganzoo.evaluation.scoring import ScoresNotKept
+
+    def run(*args: Any, **kwargs: Any) -> tuple[list[ScoreRow], ScoresNotKept | None]:
+        try:
+            return judge(*args, **kwargs), None
+        except ScoresNotKept as error:
+            return error.rows, error
+
+    return run
 
 
 def _split_options(settings: dict[str, str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

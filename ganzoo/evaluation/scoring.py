@@ -11,7 +11,7 @@ from ganzoo import distributed
 from ganzoo.compute.devices import resolve_device
 from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import ComponentChoice
-from ganzoo.errors import InputError
+from ganzoo.errors import GanzooError, InputError, first_line
 from ganzoo.evaluation.features import Extractors
 from ganzoo.evaluation.judge import Judge
 from ganzoo.evaluation.metrics import choose_metrics
@@ -23,6 +23,22 @@ from ganzoo.registry import DATASET
 from ganzoo.resolve import choose_data
 from ganzoo.runs.folder import Run
 from ganzoo.runs.scores import ScoreRow, log_scores
+
+
+class ScoresNotKept(GanzooError):
+    """A model was judged, but its scores could not be written to its run.
+
+    Args:
+        rows: The scores, as :func:`evaluate` returns them.
+        error: Why they could not be written.
+    """
+
+    def __init__(self, rows: list[ScoreRow], error: OSError | InputError) -> None:
+        why = str(error)
+        if isinstance(error, OSError):
+            why = f"{error.filename}: {error.strerror or first_line(error)}"
+        super().__init__(f"the scores are complete but could not be kept: {why}")
+        self.rows = rows
 
 
 def evaluate(
@@ -70,6 +86,7 @@ def evaluate(
     Raises:
         InputError: a name, a number or a combination is wrong.
         GanzooError: weights cannot be downloaded, or a number is not finite.
+        ScoresNotKept: the run's ``scores.jsonl`` cannot be written; the error has the rows.
     """
     if repeats < 1:
         raise InputError(f"--repeats must be at least 1, not {repeats}")
@@ -108,8 +125,8 @@ def evaluate(
             fakes = draw_fakes_on(known, reals, wanted, each, place)
             found.append(judge.judge(fakes, seed=each, step=known.config.step))
         rows = [_average_seeds(same) for same in zip(*found, strict=True)]
-        if team.is_first:
-            _log_to_run(known, rows)
+    if team.is_first:
+        _log_to_run(known, rows)
     return rows
 
 
@@ -147,7 +164,14 @@ def _average_seeds(rows: Sequence[ScoreRow]) -> ScoreRow:
 
 
 def _log_to_run(model: Model, rows: list[ScoreRow]) -> None:
-    """Append rows to the scores of the model's run, if it belongs to one."""
+    """Append rows to the scores of the model's run, if it belongs to one.
+
+    Raises:
+        ScoresNotKept: its file of scores cannot be written.
+    """
     run = model.folder.run() if model.folder else None
     if run is not None:
-        log_scores(run.scores, rows)
+        try:
+            log_scores(run.scores, rows)
+        except (OSError, InputError) as error:
+            raise ScoresNotKept(rows, error) from error

@@ -176,13 +176,16 @@ def _is_intact(path: Path) -> bool:
 def has_hash(path: Path, known: str) -> bool:
     """Tell whether a file has a known hash: git's own, or the SHA-256 of a large file.
 
-    True if ``known`` is neither.
+    True if ``known`` is neither; False if the file cannot be read.
     """
     from huggingface_hub.utils.sha import git_hash
 
-    if COMMIT.fullmatch(known):
-        return git_hash(path.read_bytes()) == known
-    return not HASH.fullmatch(known) or sha256(path) == known
+    try:
+        if COMMIT.fullmatch(known):
+            return git_hash(path.read_bytes()) == known
+        return not HASH.fullmatch(known) or sha256(path) == known
+    except (InputError, OSError):
+        return False
 
 
 def _fetch_manifest(reference: Reference) -> Path:

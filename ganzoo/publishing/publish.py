@@ -33,7 +33,14 @@ from ganzoo.runs.file_names import (
     PICTURE_FILE,
 )
 from ganzoo.runs.scores import SCORES_FILE, write_scores
-from ganzoo.storage.files import manifest, read_text, regular_size, sha256, write_text
+from ganzoo.storage.files import (
+    manifest,
+    name_file,
+    read_text,
+    regular_size,
+    sha256,
+    write_text,
+)
 from ganzoo.storage.json_files import to_json
 from ganzoo.storage.paths import strip_folders, user_path
 
@@ -198,7 +205,8 @@ class _StagedModel:
         # A model that nobody could load is neither published nor copied: it may be of any size.
         load_folder(folder).discriminator  # noqa: B018 - the access reads and verifies it
         for name in (GENERATOR_FILE, DISCRIMINATOR_FILE, PICTURE_FILE):
-            copy = shutil.copyfile(folder.own_file(name), place / name)
+            with name_file(place / name):
+                copy = shutil.copyfile(folder.own_file(name), place / name)
             if sha256(copy) != folder.records[name].sha256:
                 raise InputError(f"{name} of {folder.name} changed while it was read; try again")
         for name in {CONFIG_FILE, SCORES_FILE} & folder.records.keys():
@@ -213,7 +221,8 @@ class _StagedModel:
         if self.rows:
             write_scores(place, self.rows)
         if (curve := _draw_curve(folder)) is not None:
-            (place / CURVE_FILE).write_bytes(curve)
+            with name_file(place / CURVE_FILE):
+                (place / CURVE_FILE).write_bytes(curve)
         for name in (PICTURE_FILE, CURVE_FILE):
             if (place / name).exists():
                 _check_picture(place / name)
@@ -250,7 +259,8 @@ class _StagedModel:
                 raise InputError(f"--add {path}: this name is reserved for a file of the model")
             if path.name.lower() in {each.name.lower() for each in self.place.iterdir()}:
                 raise InputError(f"--add {path}: another file is called {path.name} already")
-            shutil.copyfile(path, self.place / path.name)
+            with name_file(self.place / path.name):
+                shutil.copyfile(path, self.place / path.name)
 
     def write_card(self, generated: str, own: str | None, warn: Callable[[str], None]) -> None:
         """Write the card, with a person's edits of an earlier one, and the manifest."""

@@ -7,7 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganzoo.runs.metrics import GRADIENT_NORM, LOGITS, NETWORKS, Curve, is_number, read_metrics
+from ganzoo.runs.metrics import (
+    GRADIENT_NORM,
+    LOGITS,
+    NETWORKS,
+    Curve,
+    CurveGroup,
+    is_number,
+    read_metrics,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +36,7 @@ def draw_training_curve(metrics_file: Path) -> bytes | None:
     There is a panel for the loss terms of each network, and one for logits if any were logged.
 
     Args:
-        metrics_file: The run's ``metrics.jsonl``; damaged lines are skipped.
+        metrics_file: The run's ``metrics.jsonl``, of any length; damaged lines are skipped.
 
     Returns:
         A PNG file of 1200 x 500 pixels; None if no term was logged at two steps.
@@ -46,15 +54,15 @@ def draw_training_curve(metrics_file: Path) -> bytes | None:
 
 def _read_curves(path: Path) -> dict[str, dict[str, Curve]]:
     """Return the curves of each panel, by the panel's title and their names."""
-    panels: dict[str, dict[str, Curve]] = {title: {} for title in (*NETWORKS, LOGITS)}
+    panels = {title: CurveGroup() for title in (*NETWORKS, LOGITS)}
     for step, row in read_metrics(path):
         for key, value in row.items():
             network, _, name = key.partition("/")
             if network not in NETWORKS or not name or name == GRADIENT_NORM or not is_number(value):
                 continue
             title, label = (LOGITS, key) if "logit" in name else (network, name)
-            panels[title].setdefault(label, {})[step] = value
-    return panels
+            panels[title].add(label, step, value)
+    return {title: group.curves() for title, group in panels.items()}
 
 
 def _draw_figure(panels: Mapping[str, Mapping[str, Curve]]) -> bytes:

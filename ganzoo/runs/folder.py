@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ganzoo.config import RunConfig, read_config
-from ganzoo.errors import InputError
+from ganzoo.errors import GanzooError, InputError
 from ganzoo.runs.scores import SCORE_LOG_FILE
 from ganzoo.storage.files import regular_size, write_text
 from ganzoo.storage.json_files import to_json
@@ -49,6 +49,7 @@ class Run:
         self.best = path / "best"
         self.init = path / "init"
         self.scores = path / SCORE_LOG_FILE
+        self._lock_file: tuple[int, int] | None = None
 
     @classmethod
     @contextmanager
@@ -103,9 +104,33 @@ class Run:
                 f"another process is training {self.path}; wait for it, or stop it first"
             ) from None
         try:
+            self._lock_file = _identify(path)
             yield
         finally:
+            self._lock_file = None
             lock.release()
+
+    def require_lock(self) -> None:
+        """Check that the folder is still the one that this process has locked, before a write.
+
+        Somebody may have moved the folder, put another one in its place, or removed the lock, so
+        that another process may be training here. Without a lock, nothing is checked.
+
+        Raises:
+            GanzooError: it is another folder, or another lock.
+        """
+        if self._lock_file is None:
+            return
+        try:
+            is_own = _identify(self.path / LOCK_FILE) == self._lock_file
+        except (FileNotFoundError, NotADirectoryError):
+            is_own = False
+        if not is_own:
+            raise GanzooError(
+                f"{self.path} was moved, removed or replaced while it was trained, or its "
+                f"{LOCK_FILE} was removed: nothing more is written there; continue with --resume "
+                "where the run is"
+            )
 
     @classmethod
     def open(cls, path: Path) -> Run:
@@ -183,6 +208,12 @@ class Run:
         from ganzoo.media.images import save_png
 
         save_png(picture, self.picture(step), texts)
+
+
+def _identify(path: Path) -> tuple[int, int]:
+    """Return the numbers by which the system tells a file from others, whatever its name."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def newest_run(root: Path | None = None) -> Run:

@@ -1,4 +1,4 @@
-"""Reads a run's ``metrics.jsonl``."""
+"""Reads a run's ``metrics.jsonl``, in bounded memory however long it is."""
 
 from __future__ import annotations
 
@@ -6,37 +6,42 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ganzoo.storage.files import regular_size
-
-if TYPE_CHECKING:
-    pass
-
+from ganzoo.storage.json_files import read_lines, warn_of_damaged_lines
 
 Curve = dict[int, float]
 """Values by step."""
 NETWORKS = ("discriminator", "generator")
 LOGITS = "logits"
 GRADIENT_NORM = "gradient_norm"
+LONGEST_CURVE = 1 << 14
+"""Points that a :class:`CurveReader` keeps, at most."""
+MOST_CURVES = 100
+"""Curves that a :class:`CurveGroup` keeps, at most, whatever a file names."""
 
 
 def read_metrics(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the step and the content of each line of a ``metrics.jsonl``; skip damaged lines.
+    """Yield the step and the content of each line of a ``metrics.jsonl``.
+
+    Damaged lines are skipped with a warning.
 
     Raises:
         ganzoo.errors.InputError: the file is missing.
+        OSError: it cannot be read; the error names it.
     """
-    regular_size(path)
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            try:
-                row = json.loads(line)
-                step = row["step"]
-            except (ValueError, LookupError, TypeError, RecursionError):
-                continue
-            if isinstance(row, dict) and is_number(step):
-                yield int(step), row
+    skipped = 0
+    for line in read_lines(path):
+        try:
+            row = json.loads(line)
+            step = row["step"]
+        except (ValueError, LookupError, TypeError, RecursionError):
+            row = step = None
+        if isinstance(row, dict) and is_number(step):
+            yield int(step), row
+        else:
+            skipped += 1
+    warn_of_damaged_lines(path, skipped)
 
 
 def is_number(value: object) -> bool:
@@ -44,3 +49,52 @@ def is_number(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     return abs(value) < 1e300 and not math.isnan(value)
+
+
+class CurveReader:
+    """Collects the points of a curve, and keeps every k-th one if there are too many.
+
+    It also keeps the last point, the lowest and the highest. The same points give the same curve.
+    """
+
+    def __init__(self) -> None:
+        self.points: Curve = {}
+        """Every k-th point; all of them if the curve is not too long."""
+        self._every, self._count = 1, 0
+        self._marks: dict[str, tuple[int, float]] = {}
+
+    def add(self, step: int, value: float) -> None:
+        """Add the next point; a step that is given again replaces the earlier one."""
+        if self._count % self._every == 0:
+            self.points[step] = value
+            if len(self.points) > LONGEST_CURVE:
+                self.points = dict(list(self.points.items())[::2])
+                self._every *= 2
+        self._count += 1
+        self._marks["last"] = step, value
+        if value < self._marks.setdefault("lowest", (step, value))[1]:
+            self._marks["lowest"] = step, value
+        if value > self._marks.setdefault("highest", (step, value))[1]:
+            self._marks["highest"] = step, value
+
+    def curve(self) -> Curve:
+        """Return the curve."""
+        if self._every == 1:
+            return self.points
+        return {**self.points, **dict(self._marks.values())}
+
+
+class CurveGroup:
+    """Curves that belong together, by name, in the order of their first points."""
+
+    def __init__(self) -> None:
+        self._readers: dict[str, CurveReader] = {}
+
+    def add(self, name: str, step: int, value: float) -> None:
+        """Add the next point of a curve."""
+        if name in self._readers or len(self._readers) < MOST_CURVES:
+            self._readers.setdefault(name, CurveReader()).add(step, value)
+
+    def curves(self) -> dict[str, Curve]:
+        """Return the curves by name."""
+        return {name: reader.curve() for name, reader in self._readers.items()}

@@ -11,7 +11,14 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from ganzoo.errors import InputError
 from ganzoo.storage.files import regular_size, write_text
-from ganzoo.storage.json_files import append_line, flatten, read_json, to_json
+from ganzoo.storage.json_files import (
+    append_line,
+    flatten,
+    read_json,
+    read_lines,
+    to_json,
+    warn_of_damaged_lines,
+)
 
 SCORES_FILE = "scores.json"
 """The scores of a model folder, beside its weights."""
@@ -112,19 +119,21 @@ def read_scores(folder: Path) -> list[ScoreRow]:
 def read_logged_scores(path: Path) -> list[ScoreRow]:
     """Read the scores of a run in their order; an empty list if it was never evaluated.
 
-    Lines that another version wrote or that are damaged are skipped.
+    Lines that another version wrote or that are damaged are skipped with a warning.
 
     Raises:
         InputError: the file is far too large.
+        OSError: it cannot be read; the error names it.
     """
     if not path.exists():
         return []
     if regular_size(path) > LONGEST_FILE:
         raise InputError(f"{path} is larger than any list of scores")
-    rows = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    rows, skipped = [], 0
+    for line in read_lines(path):
         try:
             rows.append(ScoreRow.model_validate(json.loads(line)))
         except (ValueError, RecursionError):
-            continue
+            skipped += 1
+    warn_of_damaged_lines(path, skipped)
     return rows

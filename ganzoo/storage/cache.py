@@ -102,6 +102,9 @@ def get_or_make_tensors(
     except OSError:  # a cache that is full or read-only must not stop the work
         if not made:
             return make()
+    except InputError:  # so must one that cannot be read back
+        if not made:
+            raise
     return made
 
 
@@ -132,7 +135,7 @@ def _load_verified(folder: Path, key: Key) -> dict[str, Tensor] | None:
             if sha256(path) == (folder / "sha256").read_text(encoding="utf-8"):
                 return load_tensors(path)
     except (InputError, OSError, ValueError):
-        pass  # damaged, so that the caller makes it again
+        pass  # damaged or unreadable, so that the caller makes it again
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -13,19 +14,48 @@ from pathlib import Path
 
 from ganzoo.errors import InputError, first_line
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a full disk, which concern the second of two files: the one that is written."""
+
+
+@contextmanager
+def name_file(path: Path, beside: Path | None = None) -> Iterator[None]:
+    """Have every OSError of a block name a file: a failed read, write or flush names none.
+
+    Args:
+        path: The file to name where an error names none.
+        beside: The temporary file or folder that becomes ``path``; errors name ``path`` instead.
+    """
+    try:
+        yield
+    except OSError as error:
+        named = (error.filename2 if error.errno in FULL else None) or error.filename
+        text = str(path) if named is None or isinstance(named, int) else os.fsdecode(named)
+        if beside is not None and text.startswith(str(beside)):
+            text = str(path) + text.removeprefix(str(beside))
+        if text == error.filename:
+            raise
+        why = error.strerror or first_line(error)
+        raise OSError(error.errno or errno.EIO, why, text) from error
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write to; on success flush it and move it to ``path``."""
+    """Yield a temporary path to write to; on success flush it and move it to ``path``.
+
+    Raises:
+        OSError: it cannot be written; the error names ``path``.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield beside
-        os.chmod(beside, 0o666 & ~_umask())
-        flush(beside)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-    flush(path.parent)
+    with name_file(path, beside):
+        try:
+            yield beside
+            os.chmod(beside, 0o666 & ~_umask())
+            flush(beside)
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
+        flush(path.parent)
 
 
 @contextmanager
@@ -33,6 +63,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder to fill; on success flush it and move it to ``path``.
 
     An existing folder is moved aside first, and back if that fails.
+
+    Raises:
+        OSError: it cannot be written; the error names ``path``, or the file in it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -40,17 +73,18 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     _restore_or_drop(path, before)  # after a process that was killed between its renames
     for left in path.parent.glob(f".{path.name}.*.tmp"):
         shutil.rmtree(left, ignore_errors=True)
-    beside.mkdir()
-    try:
-        yield beside
-        flush(beside)
-        if path.exists():
-            path.rename(before)
-        beside.rename(path)
-        flush(path.parent)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-        _restore_or_drop(path, before)
+    with name_file(path, beside):
+        try:
+            beside.mkdir()
+            yield beside
+            flush(beside)
+            if path.exists():
+                path.rename(before)
+            beside.rename(path)
+            flush(path.parent)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+            _restore_or_drop(path, before)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -73,10 +107,11 @@ def flush(path: Path) -> None:
     if path.is_dir() and os.name == "nt":
         return  # Windows does not open folders
     handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    with name_file(path):
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def read_text(path: Path, most: int, use: str) -> str:
@@ -88,14 +123,16 @@ def read_text(path: Path, most: int, use: str) -> str:
         use: What a larger file is too large for; the end of the message.
 
     Raises:
-        InputError: the file is missing, too large, not a regular file, or not text in UTF-8.
+        InputError: the file is missing, too large, not a regular file, not text in UTF-8, or
+            cannot be read.
     """
     if regular_size(path) > most:
         raise InputError(f"{path} is too large {use}")
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not text in UTF-8") from None
+    with explain_read_errors(path):
+        try:
+            return path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise InputError(f"{path} is not text in UTF-8") from None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -121,9 +158,22 @@ def regular_size(path: Path) -> int:
     return found.st_size
 
 
+@contextmanager
+def explain_read_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError of a block that reads a file, such as on a bad disk, into an InputError."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or first_line(error)}") from error
+
+
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
+    """Return the SHA-256 of a file's content, in hexadecimal.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    with explain_read_errors(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -135,7 +185,7 @@ def manifest(folder: Path, *left_out: str) -> dict[str, dict[str, int | str]]:
         left_out: Names of files to omit.
 
     Raises:
-        InputError: something in the folder is not a regular file.
+        InputError: something in the folder is not a regular file, or cannot be read.
     """
     return {
         path.name: {"size": regular_size(path), "sha256": sha256(path)}

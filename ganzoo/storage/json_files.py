@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ganzoo.errors import InputError, first_line
-from ganzoo.storage.files import regular_size, write_text
+from ganzoo.storage.files import atomic_path, name_file, regular_size
 
 JSON_LIMIT = 1 << 20
 """Bytes of a JSON file, at most."""
 DEPTH_LIMIT = 32
+
+_log = logging.getLogger("ganzoo")
 
 
 def read_json(path: Path) -> Any:
@@ -73,15 +78,47 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def append_line(path: Path, row: dict[str, Any]) -> None:
-    """Append a row to a file of JSON lines.
+    """Append a row to a file of JSON lines, on a line of its own.
+
+    Whoever wrote before may have left half a line, on a full disk or when killed.
 
     Raises:
         InputError: the path is taken by something that is not a regular file.
+        OSError: the file cannot be written; the error names it.
     """
     if path.exists():
         regular_size(path)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row, allow_nan=False) + "\n")
+    line = json.dumps(row, allow_nan=False).encode() + b"\n"
+    with name_file(path), path.open("a+b") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read(1) == b"\n" else b"\n" + line
+        file.write(line)
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a file of JSON lines with their ends, reading one at a time.
+
+    A line that is longer than any row is read to its end but yielded empty, as a damaged one.
+
+    Raises:
+        InputError: the file is missing, or is not a regular file.
+        OSError: it cannot be read; the error names it.
+    """
+    regular_size(path)
+    with name_file(path), path.open("rb") as file:
+        while line := file.readline(JSON_LIMIT):
+            if is_long := len(line) == JSON_LIMIT and not line.endswith(b"\n"):
+                while (more := file.readline(JSON_LIMIT)) and not more.endswith(b"\n"):
+                    pass
+            yield "" if is_long else line.decode("utf-8", errors="replace")
+
+
+def warn_of_damaged_lines(path: Path, count: int) -> None:
+    """Warn that a number of lines of a file cannot be used, if it is not zero."""
+    if count:
+        lines = "1 line is damaged and is" if count == 1 else f"{count} lines are damaged and are"
+        _log.warning("%s: %s skipped", path, lines)
 
 
 def drop_lines_after(path: Path, step: int) -> None:
@@ -89,15 +126,12 @@ def drop_lines_after(path: Path, step: int) -> None:
 
     Raises:
         InputError: the path is taken by something that is not a regular file.
+        OSError: the file cannot be read or written; the error names it.
     """
-    if not path.exists():
+    if not path.exists() or all(_step_of(line) <= step for line in read_lines(path)):
         return
-    regular_size(path)
-    text = path.read_text(encoding="utf-8", errors="replace")
-    lines = text.splitlines(keepends=True)
-    kept = [line for line in lines if _step_of(line) <= step]
-    if len(kept) < len(lines):
-        write_text(path, "".join(kept))
+    with atomic_path(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(line for line in read_lines(path) if _step_of(line) <= step)
 
 
 def _step_of(line: str) -> float:

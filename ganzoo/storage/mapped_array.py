@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganzoo.storage.files import name_file
+
 # Python names it from 3.13 on.
 NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000) if sys.platform == "linux" else 0
 """Lets the system map more than its memory, although the map can be written to."""
@@ -50,7 +52,7 @@ class MappedArray:
 
         Raises:
             IndexError: there is no row at a place.
-            OSError: the rows cannot be read.
+            OSError: the rows cannot be read; the error names the file.
         """
         if not HAS_PREAD:
             return torch.from_numpy(self.tensor.numpy()[places.numpy()])
@@ -64,14 +66,16 @@ class MappedArray:
         starts = [self._begin + place * size for place in places.tolist()]
         for start in starts:  # so that the disk can read them in parallel
             os.posix_fadvise(self._handle, start, size, os.POSIX_FADV_WILLNEED)
-        for row, start in zip(into, starts, strict=True):
-            if os.preadv(self._handle, [row.data], start) != size:
-                raise OSError(f"{self._path} has become shorter")
+        with name_file(self._path):
+            places_and_rows = zip(starts, into, strict=True)
+            read = [os.preadv(self._handle, [row.data], start) for start, row in places_and_rows]
+        if any(count != size for count in read):
+            raise OSError(f"{self._path} has become shorter")
         return found
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the bytes of all rows, a block at a time."""
-        with self._path.open("rb") as file:
+        with name_file(self._path), self._path.open("rb") as file:
             file.seek(self._begin)
             while block := file.read(BLOCK):
                 yield block

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +19,11 @@ if TYPE_CHECKING:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors to a safetensors file atomically, with the same bytes each time."""
+    """Write tensors to a safetensors file atomically, with the same bytes each time.
+
+    Raises:
+        OSError: the file cannot be written, such as on a full disk.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -27,7 +33,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         try:
             save_file(copies, beside, metadata={"format": "pt"})
         except SafetensorError as error:  # a full disk is not an OSError here
-            raise OSError(errno.EIO, first_line(error), str(path)) from error
+            code = re.search(r"os error (\d+)", str(error))
+            why = (int(code[1]), os.strerror(int(code[1]))) if code else (errno.EIO, str(error))
+            raise OSError(*why, str(path)) from error
 
 
 def load_tensors(path: Path, like: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
@@ -80,6 +88,8 @@ def max_header_size(tensors: int) -> int:
 def _explain_read_errors(path: Path) -> Iterator[None]:
     try:
         yield
+    except MemoryError:  # which says nothing about the file
+        raise
     except Exception as error:  # a header can make claims that torch fails at in any way
         raise InputError(f"{path} cannot be read as safetensors: {first_line(error)}") from None
 

@@ -139,7 +139,7 @@ def prune(folder: Path, every: int) -> None:
 def restore_newest(
     folder: Path, state: TrainState, warn: Callable[[str], None], every: int = 1
 ) -> None:
-    """Restore the newest checkpoint that is not damaged.
+    """Restore the newest checkpoint that can be read and is not damaged.
 
     Args:
         folder: Folder of the checkpoints; without any, the state stays as it is.
@@ -148,14 +148,16 @@ def restore_newest(
         every: Consider only steps that are multiples of this.
 
     Raises:
-        InputError: there are checkpoints, and all of them are damaged.
+        InputError: there are checkpoints, and all of them are damaged or cannot be read.
     """
     found = [step for step in steps(folder) if step % every == 0]
     for step in reversed(found):
         path = folder / f"{step:08d}"
         try:
             state.restore(*_read_verified(path, state))
-        except (InputError, RuntimeError, LookupError, TypeError, ValueError) as error:
+        except torch.OutOfMemoryError:  # which says nothing about the files
+            raise
+        except (InputError, OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
             warn(f"checkpoint {path} is damaged and is skipped: {first_line(error)}")
             continue
         return
@@ -177,7 +179,7 @@ def _read_verified(
     """Read the counts and tensors of a checkpoint, and compare its files with its manifest.
 
     Raises:
-        InputError: a file is missing, added, changed, or of another format.
+        InputError: a file is missing, added, changed, of another format, or cannot be read.
     """
     listed = read_json(path / MANIFEST_FILE)
     if not isinstance(listed, dict):

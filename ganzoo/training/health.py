@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+
+from ganzoo.runs.metrics import read_metrics
 
 if TYPE_CHECKING:
     from ganzoo.training.trainer import Trainer
@@ -33,10 +34,8 @@ class Health:
 
     def read_warnings(self, metrics: Path) -> None:
         """Read from a file of metrics which warnings were given; others are forgotten."""
-        lines = []
-        if metrics.exists():
-            lines = metrics.read_text(encoding="utf-8", errors="replace").splitlines()
-        self._warned = {str(row["warning"]) for row in map(json.loads, lines) if "warning" in row}
+        rows = read_metrics(metrics) if metrics.exists() else ()
+        self._warned = {str(row["warning"]) for _, row in rows if "warning" in row}
 
     def check_terms(self, row: dict[str, Any]) -> dict[str, str]:
         """Return new warnings about a line of metrics, as messages by name."""

@@ -61,7 +61,8 @@ def run_training(
 
     Raises:
         InputError: there are checkpoints, and all of them are damaged.
-        GanzooError: the disk is full, read-only or gone; what was written before is intact.
+        GanzooError: the disk is full, read-only or gone, or the folder is no longer the run's own;
+            what was written before is intact.
         Diverged: a loss or a weight is not finite, and going back did not help.
         Interrupted: SIGINT or SIGTERM asked to stop, and the state was saved.
     """
@@ -253,6 +254,7 @@ class _TrainingLoop:
     def _log(self, row: dict[str, Any]) -> None:
         if not self.team.is_first:
             return
+        self._require_folder()
         self.trackers.metrics(row)
         self.observer.on_log(row)
         self._record_warnings(self.health.check_terms(row))
@@ -269,7 +271,16 @@ class _TrainingLoop:
 
     # Files
 
+    def _require_folder(self) -> None:
+        """Check that the run's folder is still its own; if not, trackers write nothing more."""
+        try:
+            self.run.require_lock()
+        except GanzooError:
+            self.trackers.abandon()
+            raise
+
     def _save_checkpoint(self) -> None:
+        self._require_folder()
         step = self.state.step
         if wrong := self.state.find_nonfinite():
             raise _divergence(step, wrong)
@@ -321,6 +332,7 @@ class _TrainingLoop:
         Raises:
             Diverged: a sample is not finite.
         """
+        self._require_folder()
         state, setup = self.state, self.trainer.setup
         inputs, columns = draw_picture_inputs(setup, self.trainer.loader), count_columns(setup)
         try:

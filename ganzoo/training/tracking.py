@@ -116,6 +116,11 @@ class TrackerGroup:
             with self._guarded(name):
                 run.flush()
 
+    def abandon(self) -> None:
+        """Forget every tracker without closing it: the folder is no longer the run's own."""
+        self._metrics_file = None
+        self._runs.clear()
+
     def close(self) -> None:
         """Close every tracker."""
         while self._runs:

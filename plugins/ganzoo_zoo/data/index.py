@@ -23,7 +23,7 @@ import numpy as np
 
 from ganzoo.errors import InputError
 from ganzoo.storage.cache import KEY_FILE
-from ganzoo.storage.files import manifest, write_text
+from ganzoo.storage.files import manifest, name_file, write_text
 from ganzoo.storage.json_files import read_json, to_json
 
 Item = TypeVar("Item")
@@ -66,6 +66,7 @@ class FileArray:
     """
 
     def __init__(self, path: Path, kind: np.dtype) -> None:
+        self._path = path
         self._kind = kind
         self._handle = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._handle)
@@ -77,7 +78,8 @@ class FileArray:
     def __getitem__(self, part: slice) -> np.ndarray:
         begin, end, _ = part.indices(self._length)
         size = self._kind.itemsize
-        data = os.pread(self._handle, max(0, end - begin) * size, begin * size)
+        with name_file(self._path):
+            data = os.pread(self._handle, max(0, end - begin) * size, begin * size)
         return np.frombuffer(data, self._kind)
 
 

@@ -6,12 +6,14 @@ import hashlib
 import struct
 from collections import Counter
 from dataclasses import dataclass
-from tempfile import TemporaryFile
+from pathlib import Path
+from tempfile import TemporaryFile, gettempdir
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from ganzoo.storage.files import name_file
 from ganzoo_zoo.apps.data_check.duplicates import SIDE, Signature, compute_signature
 
 _HEAD = struct.Struct("<3LB16sQ")
@@ -79,14 +81,16 @@ class StatsTable:
         """Add the statistics of one image."""
         kind = self._kinds.setdefault(stats.kind, len(self._kinds))
         head = (*stats.size, kind, stats.channels, stats.digest, stats.signature.hash)
-        self._heads_file.write(_HEAD.pack(*head))
-        self._small_file.write(stats.signature.small)
+        with name_file(Path(gettempdir())):
+            self._heads_file.write(_HEAD.pack(*head))
+            self._small_file.write(stats.signature.small)
         self._count += 1
 
     def finish(self) -> None:
         """Map the files into memory for reading; at least one image must have been added."""
-        self._heads_file.flush()
-        self._small_file.flush()
+        with name_file(Path(gettempdir())):
+            self._heads_file.flush()
+            self._small_file.flush()
         self.heads = np.memmap(self._heads_file, _HEADS, "r")
         """Everything but the thumbnails, one structured row per image."""
         self.small = np.memmap(self._small_file, np.uint8, "r").reshape(-1, SIDE * SIDE)

@@ -6,6 +6,7 @@ Packages are imported on use: torch takes a second, and ONNX may not be installe
 from __future__ import annotations
 
 import importlib.util
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -77,8 +78,10 @@ class TorchExport(Format):
         """Write a ``.pt2`` file, with the text as an extra file in it."""
         import torch
 
-        with path.open("wb") as file:
-            torch.export.save(program, file, extra_files={ABOUT: about})
+        # Into memory first: torch ends the process if it cannot write to a file.
+        file = io.BytesIO()
+        torch.export.save(program, file, extra_files={ABOUT: about})
+        path.write_bytes(file.getbuffer())
 
     def load(self, path: Path) -> Runner:
         """Load the file in torch. This unpickles, so this process must have written the file."""

@@ -30,6 +30,7 @@ from ganzoo.registry import (
     TRACKER,
     Kind,
 )
+from ganzoo.storage.files import name_file
 
 OBJECTS = {
     LOSS: "SoftLeastSquares",
@@ -124,7 +125,8 @@ def write_files(folder: Path, contents: dict[str, str]) -> None:
         for name, text in contents.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            with name_file(path):
+                path.write_text(text, encoding="utf-8")
     except BaseException:
         for path in made[-1:] or list(folder.iterdir()):
             if path.is_dir():

@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo.config import TrainOptions
-from ganzoo.errors import InputError
-from ganzoo.runs.metrics import GRADIENT_NORM, LOGITS, NETWORKS, Curve, is_number, read_metrics
-from ganzoo.storage.files import regular_size
+from ganzoo.runs.metrics import (
+    GRADIENT_NORM,
+    LOGITS,
+    NETWORKS,
+    Curve,
+    CurveGroup,
+    CurveReader,
+    is_number,
+    read_metrics,
+)
 
-LONGEST_FILE = 1 << 28
-"""The most bytes of a log."""
+MOST_WARNINGS = 1000
+"""The most warnings that are kept of a file."""
 SPEED = "images_per_second"
 LOSSES = {network: f"Loss of the {network}" for network in NETWORKS}
 NORMS = "Gradient norms"
@@ -44,36 +51,40 @@ def read_history(path: Path, options: TrainOptions, logits: Mapping[str, Curve])
         logits: Curves of logits from another file.
 
     Raises:
-        InputError: the log is not a regular file, or is too large.
+        ganzoo.errors.InputError: the log is not a regular file.
+        OSError: the log cannot be read.
     """
-    titles = (*LOSSES.values(), LOGIT_TITLE, NORMS, SPEED_TITLE)
-    history = History({title: {} for title in titles})
-    history.curves[LOGIT_TITLE].update(logits)
-    if path.exists():
-        if regular_size(path) > LONGEST_FILE:
-            raise InputError(f"{path} is too large for a file of metrics")
-        for step, row in read_metrics(path):
-            history.last_step = max(history.last_step, step)
-            if "warning" in row:
-                history.warnings.append(str(row.get("message", row["warning"])))
-            else:
-                _add_row(history.curves, step, row)
-    _estimate_time(history, options)
+    history, speeds = History(), CurveReader()
+    groups = {title: CurveGroup() for title in (*LOSSES.values(), LOGIT_TITLE, NORMS)}
+    warnings: dict[str, None] = {}
+    for step, row in read_metrics(path) if path.exists() else ():
+        history.last_step = max(history.last_step, step)
+        if "warning" not in row:
+            _add_row(groups, speeds, step, row)
+        elif len(warnings) < MOST_WARNINGS:
+            warnings[str(row.get("message", row["warning"]))] = None
+    history.warnings = list(warnings)
+    _estimate_time(history, speeds.points, options)
+    found = {title: group.curves() for title, group in groups.items()}
+    found[LOGIT_TITLE] = {**logits, **found[LOGIT_TITLE]}
+    found[SPEED_TITLE] = {"images": speeds.curve()}
     history.curves = {
         title: kept
-        for title, curves in history.curves.items()
+        for title, curves in found.items()
         if (kept := {name: curve for name, curve in curves.items() if len(curve) > 1})
     }
     return history
 
 
-def _add_row(curves: Mapping[str, dict[str, Curve]], step: int, row: Mapping[str, Any]) -> None:
+def _add_row(
+    groups: Mapping[str, CurveGroup], speeds: CurveReader, step: int, row: Mapping[str, Any]
+) -> None:
     for key, value in row.items():
         network, _, name = key.partition("/")
         if not is_number(value):
             continue
         if key == SPEED:
-            curves[SPEED_TITLE].setdefault("images", {})[step] = value
+            speeds.add(step, value)
         elif network in NETWORKS and name:
             if name == GRADIENT_NORM:
                 title, label = NORMS, network
@@ -81,12 +92,11 @@ def _add_row(curves: Mapping[str, dict[str, Curve]], step: int, row: Mapping[str
                 title, label = LOGIT_TITLE, key
             else:
                 title, label = LOSSES[network], name
-            curves[title].setdefault(label, {})[step] = value
+            groups[title].add(label, step, value)
 
 
-def _estimate_time(history: History, options: TrainOptions) -> None:
+def _estimate_time(history: History, speeds: Curve, options: TrainOptions) -> None:
     """Estimate the duration of training; each line has the speed since the previous one."""
-    speeds = history.curves[SPEED_TITLE].get("images", {})
     before, images, seconds = 0, 0, 0.0
     for step, speed in sorted(speeds.items()):
         if speed > 0:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 from ganzoo.errors import InputError
-from ganzoo.runs.metrics import Curve, is_number, read_metrics
+from ganzoo.runs.metrics import Curve, CurveGroup, is_number, read_metrics
 from ganzoo.storage.json_files import read_json
+from ganzoo_zoo.apps.report.history import MOST_WARNINGS
 
 NAMES = ("real", "fake")
 """Keys of the file of logits."""
@@ -36,21 +38,21 @@ class TrackerFiles:
         Raises:
             InputError: the file is not a regular file.
         """
-        curves: dict[str, Curve] = {}
+        group = CurveGroup()
         for step, row in read_metrics(self.logits) if self.logits.exists() else ():
             for name in NAMES:
                 if is_number(row.get(name)):
-                    curves.setdefault(name, {})[step] = row[name]
-        return curves
+                    group.add(name, step, row[name])
+        return group.curves()
 
     def read_warnings(self) -> list[str]:
-        """Read the warnings in order; empty without a file.
+        """Read the first warnings in order; empty without a file.
 
         Raises:
             InputError: the file is not a regular file.
         """
-        rows = read_metrics(self.warnings) if self.warnings.exists() else ()
-        return [str(row.get("message")) for _, row in rows]
+        rows = read_metrics(self.warnings) if self.warnings.exists() else iter(())
+        return [str(row.get("message")) for _, row in islice(rows, MOST_WARNINGS)]
 
     def read_machine(self) -> dict[str, str]:
         """Read the description of the machine; empty without a file.

@@ -18,6 +18,7 @@ from ganzoo.models.model import load
 from ganzoo.resolve import resolve
 from ganzoo.runs.folder import Run
 from ganzoo.runs.scores import ScoreRow, read_scores, write_scores
+from ganzoo.storage.files import name_file
 from ganzoo.training.observer import Observer
 
 LOG_FILE = "sweep.log"
@@ -115,7 +116,8 @@ class RunLog(Observer):
         if self.file is None:
             self.early.append(text)
             return
-        with self.file.open("a", encoding="utf-8", errors="replace") as file:
+        opened = self.file.open("a", encoding="utf-8", errors="replace")
+        with name_file(self.file), opened as file:
             file.write(f"{text}\n")
 
     def on_start(self, run: Run, config: RunConfig, step: int) -> None:
