@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
+from ganzoo.compute.cgroups import read_memory_limit
 from ganzoo.errors import InputError
 
 VARIABLE = "GANZOO_MEMORY"
@@ -26,7 +27,9 @@ MALLOC_SETTINGS = {
 
 
 def limit() -> int:
-    """Return the limit in bytes: ``GANZOO_MEMORY`` GiB, or else the machine's memory.
+    """Return the limit in bytes: ``GANZOO_MEMORY`` GiB, or else all that the process may use.
+
+    That is the machine's memory, or the part of it that a container or a scheduler allows.
 
     Raises:
         InputError: the variable is not a positive number.
@@ -41,9 +44,11 @@ def limit() -> int:
             raise InputError(f"{VARIABLE} must be a number of GiB, not '{text}'")
         return size
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
-        return DEFAULT_LIMIT
+        size = DEFAULT_LIMIT
+    allowed = read_memory_limit()
+    return size if allowed is None else min(size, allowed)
 
 
 def require(size: int, what: str) -> None:
