@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,12 +18,10 @@ from ganzoo.cli.common import (
     TrainingData,
     TrainOption,
     complete_names,
-    drop_output,
+    forgive_output,
     gather_settings,
-    note,
     print_json,
 )
-from ganzoo.cli.process import OUTPUT
 from ganzoo.compute.memory import keep_freed_memory
 from ganzoo.distributed import is_first, join_team
 from ganzoo.errors import InputError
@@ -143,14 +140,8 @@ def _prepare_process() -> ProgressObserver:
 def _finish(run: Run, as_json: bool, observer: ProgressObserver) -> None:
     if not is_first():
         return
-    try:
+    with forgive_output("the run is finished"):
         _print_result(run, as_json, observer)
-        sys.stdout.flush()
-    except OSError as error:
-        if isinstance(error, BrokenPipeError) or error.filename != OUTPUT:
-            raise
-        drop_output()  # a terminal that is gone, or a full disk, does not undo the run
-        note(f"warning: {OUTPUT}: {error.strerror}; the run is finished")
 
 
 def _print_result(run: Run, as_json: bool, observer: ProgressObserver) -> None:
