@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 import ganzoo
 from ganzoo import registry
-from ganzoo.cli import app
+from ganzoo.cli.commands import app
 from ganzoo.cli.describe import describe_component
 from ganzoo.cli.plugins import build_command
 from ganzoo.config import TrainSettings

@@ -6,10 +6,10 @@ stand here three times: for type checkers, for ``from ganzoo import *`` and for 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as that of typing, which takes longer to import than all of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from ganzoo.api import open_dataset as open_dataset
     from ganzoo.api import resume as resume
     from ganzoo.api import train as train
@@ -106,6 +106,8 @@ if not TYPE_CHECKING:  # or a checker would take every name for a public one
             return version("ganzoo")
         if name not in _HOME_OF:
             raise AttributeError(f"module 'ganzoo' has no attribute '{name}'")
+        import importlib
+
         return getattr(importlib.import_module(f"ganzoo.{_HOME_OF[name]}"), name)
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 import ganzoo
 from ganzoo import registry
-from ganzoo.cli import app
+from ganzoo.cli.commands import app
 from ganzoo.config import TrainOptions
 from ganzoo.media import images
 from ganzoo.resolve import resolve

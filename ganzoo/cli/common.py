@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from typer.core import TyperCommand, TyperOption
 
 from ganzoo import registry
+from ganzoo.cli.process import OUTPUT
 from ganzoo.errors import InputError, escape_text
 from ganzoo.registry import DATASET, LOSS, Kind
 
@@ -161,6 +164,33 @@ def format_duration(seconds: float) -> str:
     if seconds < 6000:
         return f"{round(seconds / 60)} min"
     return f"{seconds / 3600:.1f} h"
+
+
+@contextmanager
+def forgive_output(done: str) -> Iterator[None]:
+    """Print within the block what came of long work, which a lost output does not undo.
+
+    A terminal that is gone, or a full disk, is a warning; a closed pipe is as everywhere.
+
+    Args:
+        done: What is done, for the warning.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) or error.filename != OUTPUT:
+            raise
+        drop_output()
+        note(f"warning: {OUTPUT}: {error.strerror}; {done}")
+
+
+def drop_output() -> None:
+    """Drop what standard output cannot take; Python would fail again when it closes the stream."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def note(message: str) -> None:

@@ -17,8 +17,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ganzoo import registry
-from ganzoo.errors import PluginError, did_you_mean, first_line
+from ganzoo.errors import Interrupted, PluginError, did_you_mean, first_line
 from ganzoo.registry import COMMAND, Entry
+from ganzoo.signals import signum_of
 
 COMPLETION_OPTIONS = {"install_completion", "show_completion"}
 """Options that Typer adds to each app of its own."""
@@ -64,7 +65,10 @@ class PluginGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> None:
         """Run the command, and drop its function's return value, which is not an exit code."""
-        super().invoke(ctx)
+        try:
+            super().invoke(ctx)
+        except KeyboardInterrupt as error:  # Typer would take every signal for Ctrl-C
+            raise Interrupted("interrupted", signum_of(error)) from error
 
 
 class CommandStub(TyperCommand):

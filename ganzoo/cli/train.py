@@ -18,6 +18,7 @@ from ganzoo.cli.common import (
     TrainingData,
     TrainOption,
     complete_names,
+    forgive_output,
     gather_settings,
     print_json,
 )
@@ -139,6 +140,11 @@ def _prepare_process() -> ProgressObserver:
 def _finish(run: Run, as_json: bool, observer: ProgressObserver) -> None:
     if not is_first():
         return
+    with forgive_output("the run is finished"):
+        _print_result(run, as_json, observer)
+
+
+def _print_result(run: Run, as_json: bool, observer: ProgressObserver) -> None:
     from ganzoo.cli.summary import summarise
     from ganzoo.runs.scores import read_logged_scores, read_scores
 

@@ -1,1 +1,1 @@
-"""Computing: devices, memory limits, seeds, compilation and the loss scale of fp16."""
+"""Computing: devices, memory limits, processors, seeds, compilation and the loss scale of fp16."""

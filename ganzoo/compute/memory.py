@@ -8,8 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
+from ganzoo.compute.cgroups import read_memory_limit
 from ganzoo.errors import InputError
+
+resource: Any
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 VARIABLE = "GANZOO_MEMORY"
 """Environment variable that sets the limit, in GiB."""
@@ -26,7 +34,10 @@ MALLOC_SETTINGS = {
 
 
 def limit() -> int:
-    """Return the limit in bytes: ``GANZOO_MEMORY`` GiB, or else the machine's memory.
+    """Return the limit in bytes: ``GANZOO_MEMORY`` GiB, or else all that the process may use.
+
+    That is the machine's memory, or less in a container, a job of a scheduler or a shell that
+    allows less.
 
     Raises:
         InputError: the variable is not a positive number.
@@ -41,9 +52,19 @@ def limit() -> int:
             raise InputError(f"{VARIABLE} must be a number of GiB, not '{text}'")
         return size
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
-        return DEFAULT_LIMIT
+        size = DEFAULT_LIMIT
+    limits = (size, read_memory_limit(), address_limit())
+    return min(each for each in limits if each is not None)
+
+
+def address_limit() -> int | None:
+    """Return the limit on this process's address space in bytes (``ulimit -v``), or None."""
+    if resource is None:
+        return None
+    most, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if most == resource.RLIM_INFINITY else most
 
 
 def require(size: int, what: str) -> None:

@@ -29,6 +29,7 @@ from ganzoo.distributed.messages import MessageBoard
 from ganzoo.distributed.processes import Found, Item, Processes, State
 from ganzoo.distributed.rendezvous import PATIENCE, PeersUnreachable, meet
 from ganzoo.errors import Diverged, InputError, Interrupted
+from ganzoo.signals import stop_signals
 
 if TYPE_CHECKING:
     import torch
@@ -245,7 +246,7 @@ class Team(Processes):
             return error
         if threading.current_thread() is threading.main_thread():
             # torchrun is about to send these, and they must not disturb what follows.
-            for signum in (signal.SIGTERM, signal.SIGINT):
+            for signum in stop_signals():
                 signal.signal(signum, signal.SIG_IGN)
         if not is_consequence(error):
             self._heartbeat.announce(Failure.of(error, self.rank))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -25,6 +24,7 @@ from ganzoo.models.generation import generate
 from ganzoo.models.write import write_model
 from ganzoo.protocols.dataset import Samples
 from ganzoo.protocols.tracker import METRICS_FILE
+from ganzoo.signals import answer_stop_signals, interrupt
 from ganzoo.storage.files import flush, remove_leftovers
 from ganzoo.storage.json_files import drop_lines_after
 from ganzoo.training import checkpoint
@@ -64,7 +64,7 @@ def run_training(
         GanzooError: the disk is full, read-only or gone, or the folder is no longer the run's own;
             what was written before is intact.
         Diverged: a loss or a weight is not finite, and going back did not help.
-        Interrupted: SIGINT or SIGTERM asked to stop, and the state was saved.
+        Interrupted: SIGINT, SIGTERM or SIGHUP asked to stop, and the state was saved.
     """
     trainer.team.advice = _resume_hint(run)
     with (
@@ -394,20 +394,7 @@ def _explain_disk_errors(run: Run) -> Iterator[None]:
 
 @contextmanager
 def _collect_stop_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM, to be obeyed after the step; a second one ends at once."""
-    signals: list[int] = []
-
-    def collect(signum: int, frame: object) -> None:
-        if signals:
-            raise KeyboardInterrupt(signum)
-        signals.append(signum)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield signals  # only the main thread may handle signals
-        return
-    before = {s: signal.signal(s, collect) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield signals
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+    """Collect a request to stop, to be obeyed after the step; a second one ends at once."""
+    requests: list[int] = []
+    with answer_stop_signals(requests.append, interrupt):
+        yield requests

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+from ganzoo.compute.cgroups import count_cpus
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -30,7 +31,7 @@ def map_in_order(
     Yields:
         The results, in the order of the items.
     """
-    threads = min(MOST_THREADS, os.cpu_count() or 1)
+    threads = min(MOST_THREADS, count_cpus())
     pool = ThreadPoolExecutor(threads, "ganzoo-data")
     waiting: deque[Future[Result]] = deque()
     most = AHEAD * threads

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import platform
 import sys
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from ganzoo.compute.cgroups import count_cpus
 from ganzoo.compute.devices import processor_name
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def describe_machine(device: torch.device, clock: Clock, cores_used: float) -> M
         device=str(device),
         device_name=torch.cuda.get_device_name(device) if gpu else processor_name(),
         processor=processor_name(),
-        cores=_count_cores(),
+        cores=count_cpus(),
         threads=torch.get_num_threads(),
         cores_used=round(cores_used, 2),
         clock=clock.name,
@@ -176,11 +176,3 @@ def describe_machine(device: torch.device, clock: Clock, cores_used: float) -> M
         python=platform.python_version(),
         torch=torch.__version__,
     )
-
-
-def _count_cores() -> int:
-    """Count the cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # exists on Linux only
-        return os.cpu_count() or 1

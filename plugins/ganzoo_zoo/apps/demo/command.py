@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from typing import Annotated
 
 import typer
 
 from ganzoo.cli.common import Device, ModelArgument, note
 from ganzoo.errors import Interrupted
+from ganzoo.signals import signum_of
 from ganzoo_zoo.apps.demo import HOST, PORT, require_gradio
 
 app = typer.Typer(rich_markup_mode=None)
@@ -60,4 +60,4 @@ def demo(
         try:
             serve(loaded, listening, host, device or "auto", ready)
         except KeyboardInterrupt as stop:
-            raise Interrupted("the demo has ended", *(stop.args or [signal.SIGINT])) from None
+            raise Interrupted("the demo has ended", signum_of(stop)) from None

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganzoo.errors import GanzooError, InputError
+from ganzoo.signals import answer_stop_signals, interrupt
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -72,19 +72,9 @@ def is_loopback(listening: socket.socket) -> bool:
     return ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
 
 
-@contextmanager
-def raise_signals() -> Iterator[None]:
-    """Raise SIGINT and SIGTERM as KeyboardInterrupt, so that everything is closed."""
-
-    def end(signum: int, frame: object) -> None:
-        raise KeyboardInterrupt(signum)
-
-    before = {each: signal.signal(each, end) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+def raise_signals() -> AbstractContextManager[None]:
+    """Raise signals that ask to stop as KeyboardInterrupt, so that everything is closed."""
+    return answer_stop_signals(interrupt, interrupt)
 
 
 @contextmanager

@@ -173,7 +173,7 @@ def _check_name(name: str, kinds: list[Kind]) -> str:
 
 
 def _own_commands() -> set[str | None]:
-    from ganzoo.cli import app as own
+    from ganzoo.cli.commands import app as own
 
     return {command.name for command in own.registered_commands}
 

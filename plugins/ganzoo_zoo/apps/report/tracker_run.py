@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ganzoo import TrackedRun
+from ganzoo.compute.cgroups import count_cpus
 from ganzoo.compute.devices import processor_name
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.evaluation.nearest import even_indices
@@ -107,7 +107,7 @@ def _describe_machine(device: torch.device) -> dict[str, Any]:
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor_name(),
-        "cores": os.cpu_count(),
+        "cores": count_cpus(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if gpu else device.type,
     }

@@ -14,6 +14,8 @@ import threading
 from collections.abc import Callable
 from typing import IO
 
+from ganzoo.signals import stop_signals
+
 # The side of the parent.
 
 
@@ -76,6 +78,6 @@ class LineReader(threading.Thread):
 
 
 def block_signals() -> None:
-    """Block SIGINT and SIGTERM in this process, so that only the parent handles them."""
+    """Block signals that ask to stop in this process, so that only the parent handles them."""
     if hasattr(signal, "pthread_sigmask"):  # Windows does not have it
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())

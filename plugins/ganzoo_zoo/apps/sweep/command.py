@@ -20,6 +20,7 @@ from ganzoo.cli.common import (
     TrainingData,
     TrainOption,
     complete_names,
+    forgive_output,
     note,
     print_json,
     print_table,
@@ -216,10 +217,11 @@ def _make_progress() -> Any:
 
 def _finish(results: Results, as_json: bool) -> None:
     """Print the results, and fail at the end if any run failed."""
-    if as_json:
-        print_json(results.as_json())
-    else:
-        print_table(*results.table())
+    with forgive_output("the sweep is finished"):
+        if as_json:
+            print_json(results.as_json())
+        else:
+            print_table(*results.table())
     for line in results.differences():
         note(line)
     failed = results.failed

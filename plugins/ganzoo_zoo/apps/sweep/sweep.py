@@ -82,8 +82,8 @@ def sweep(
     Raises:
         InputError: a name, an option or a value is wrong, parts do not fit together, or the folder
             holds something else. No run was started.
-        ganzoo.errors.Interrupted: SIGINT or SIGTERM stopped the sweep, and each run saved its
-            state.
+        ganzoo.errors.Interrupted: SIGINT, SIGTERM or SIGHUP stopped the sweep, and each run saved
+            its state.
     """
     import torch
 
@@ -102,7 +102,7 @@ def resume(folder: str | Path, workers: int = 1, watcher: SweepObserver | None =
 
     Raises:
         InputError: the folder does not hold a sweep.
-        ganzoo.errors.Interrupted: SIGINT or SIGTERM stopped the sweep.
+        ganzoo.errors.Interrupted: SIGINT, SIGTERM or SIGHUP stopped the sweep.
     """
     if workers < 1:
         raise InputError(f"--workers must be at least 1, not {workers}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
-import signal
 import subprocess
 import threading
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ganzoo.runs.scores import ScoreRow
+from ganzoo.signals import answer_stop_signals
 from ganzoo_zoo.apps.shared.worker_process import describe_exit, pipes, start_process
 from ganzoo_zoo.apps.sweep.task import Task
 
@@ -46,8 +46,8 @@ class Ended:
 class Workers:
     """Worker processes that do runs in parallel. A context manager: no process outlives the block.
 
-    SIGINT and SIGTERM stop every run, which saves its state, and then the block. A second signal
-    kills the processes at once.
+    SIGINT, SIGTERM and SIGHUP stop every run, which saves its state, and then the block. A second
+    signal kills the processes at once.
 
     Args:
         tasks: The runs by name, in the order in which they start.
@@ -63,16 +63,14 @@ class Workers:
         self._news: queue.SimpleQueue[Stepped | Ended | None] = queue.SimpleQueue()
         self._stopping = False
         self._processes: list[subprocess.Popen[str]] = []
-        self._handlers: dict[int, Any] = {}
+        self._signals = answer_stop_signals(self._stop_by_signal, self._kill)
         self._threads = [
             threading.Thread(target=self._run_tasks, daemon=True)
             for _ in range(min(count, len(tasks)))
         ]
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            for signum in (signal.SIGINT, signal.SIGTERM):
-                self._handlers[signum] = signal.signal(signum, self._on_signal)
+        self._signals.__enter__()
         for thread in self._threads:
             thread.start()
         return self
@@ -81,8 +79,7 @@ class Workers:
         self.stop()
         for thread in self._threads:
             thread.join()
-        for signum, handler in self._handlers.items():
-            signal.signal(signum, handler)
+        self._signals.__exit__(None, None, None)
         if self._log.exists() and not self._log.stat().st_size:
             self._log.unlink()
 
@@ -103,11 +100,11 @@ class Workers:
         for process in list(self._processes):
             _close_stdin(process)
 
-    def _on_signal(self, signum: int, frame: object) -> None:
-        if self.signum is None:
-            self.signum = signum
-            self.stop()
-            return
+    def _stop_by_signal(self, signum: int) -> None:
+        self.signum = signum
+        self.stop()
+
+    def _kill(self, signum: int) -> None:
         for process in list(self._processes):
             process.kill()
 

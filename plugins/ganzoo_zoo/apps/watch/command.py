@@ -5,7 +5,6 @@ This module imports neither rich nor torch; the functions that it calls do.
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import typer
 
 from ganzoo.cli.common import Json, print_json
 from ganzoo.errors import GanzooError, InputError, Interrupted
+from ganzoo.signals import signum_of
 
 if TYPE_CHECKING:
     from ganzoo_zoo.apps.watch.run_reader import RunReader
@@ -88,8 +88,8 @@ def watch(
         return
     try:
         _show(watched, once)
-    except KeyboardInterrupt:
-        raise Interrupted("watch has ended; training continues", signal.SIGINT) from None
+    except KeyboardInterrupt as stop:
+        raise Interrupted("watch has ended; training continues", signum_of(stop)) from None
     lost = [str(each.run.path) for each in watched if each.is_gone]
     if lost:
         raise GanzooError(f"{', '.join(lost)}: the folder is gone")

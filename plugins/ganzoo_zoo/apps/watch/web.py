@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ganzoo.cli.common import note
 from ganzoo.errors import GanzooError, Interrupted
 from ganzoo.runs.folder import RUNS_FOLDER, Run, newest_run
+from ganzoo.signals import answer_stop_signals, interrupt, signum_of
 from ganzoo.storage.paths import user_path
 from ganzoo_zoo.apps.watch.run_reader import RunReader
 from ganzoo_zoo.apps.watch.server import Server
@@ -35,7 +35,7 @@ def serve(runs: Sequence[Path], host: str, port: int, *, open_page: bool = False
         with suppress(GanzooError):  # there is none yet, but the page can start one
             found = [newest_run()]
     board = Dashboard([RunReader(run) for run in found], None if runs else Path(RUNS_FOLDER))
-    with Server(board, host, port) as server, _sigterm_as_interrupt():
+    with Server(board, host, port) as server, answer_stop_signals(interrupt, interrupt):
         print(server.address, flush=True)
         if not server.can_act:
             note(f"{host} is not a loopback address: others may reach it, so the page is view-only")
@@ -44,27 +44,10 @@ def serve(runs: Sequence[Path], host: str, port: int, *, open_page: bool = False
                 _open_browser(server.address)
             server.serve_forever()
         except KeyboardInterrupt as stop:
-            signum = stop.args[0] if stop.args else signal.SIGINT
+            signum = signum_of(stop)
         saved = _close_board(board)
     commands = "".join(f"\nresume with: ganzoo train --resume {path}" for path in saved)
     raise Interrupted(f"watch has ended; training elsewhere continues{commands}", signum)
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C."""
-
-    def stop(signum: int, frame: object) -> None:
-        raise KeyboardInterrupt(signum)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may handle signals
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _close_board(board: Dashboard) -> list[Path]:
