@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
@@ -161,6 +162,11 @@ def format_duration(seconds: float) -> str:
     if seconds < 6000:
         return f"{round(seconds / 60)} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def is_debugging() -> bool:
+    """Tell whether tracebacks are asked for, by ``--debug`` or ``GANZOO_DEBUG``."""
+    return os.environ.get("GANZOO_DEBUG", "0") not in ("", "0")
 
 
 def note(message: str) -> None:
