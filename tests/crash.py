@@ -192,10 +192,6 @@ def tempt(fate: Fate) -> None:
 
     from PIL import Image
 
-    import ganzoo.models.write  # what imports these functions must be there before they change
-    import ganzoo_zoo.apps.report.tracker_run
-    import ganzoo_zoo.apps.watch.tracker_run
-
     replace_everywhere("append_line", json_files.append_line, append_in_halves)
     around(safetensors.torch, "save_file", lambda tensors, path, **_: path, written)
     around(Image.Image, "save", lambda image, path, *_: path, written)

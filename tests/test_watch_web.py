@@ -12,8 +12,11 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from unittest.mock import Mock
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 import torch
@@ -27,7 +30,9 @@ from ganzoo.api import resume
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.runs.folder import Run
 from ganzoo.storage.json_files import append_line, drop_lines_after
+from ganzoo_zoo.apps.watch import server as servers
 from ganzoo_zoo.apps.watch import state as boards
+from ganzoo_zoo.apps.watch import web
 from ganzoo_zoo.apps.watch.choices import list_choices, placeholders, resolve_choices
 from ganzoo_zoo.apps.watch.frames import MOST_POINTS, SIDE, UNITS, Frames, parse_frame
 from ganzoo_zoo.apps.watch.points import Plane
@@ -238,6 +243,107 @@ def test_only_a_picture_in_the_runs_own_folder_is_shown(digits, tmp_path, what):
         picture.mkdir()
     with serving(run) as server:
         assert asked(server, "GET", "/runs/1/pictures/2")[0] == 404
+
+
+# What is too much -------------------------------------------------------------------------------
+
+
+def idle(server, count):
+    """Open connections that ask for nothing."""
+    address = ("127.0.0.1", server.server_port)
+    return [socket.create_connection(address, timeout=10) for _ in range(count)]
+
+
+def test_idle_connections_make_room_and_those_in_use_stay(digits, monkeypatch):
+    monkeypatch.setattr(servers, "MOST_CONNECTIONS", 4)
+    with serving(digits) as server:
+        used = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+        others = []
+        for _ in range(4):
+            used.request("GET", "/state")
+            assert used.getresponse().read()
+            others += idle(server, 2)
+            assert shown(server, "/state")["runs"]
+        assert threading.active_count() < 20
+        assert others[0].recv(1) == b"", "it was ended"
+        for each in (used, *others):
+            each.close()
+
+
+def test_long_headers_are_refused(digits):
+    with serving(digits) as server:
+        for lines, size, status in (
+            (10, 6000, 200),
+            (20, 6000, 431),
+            (1, 70_000, 431),
+            (101, 1, 431),
+        ):
+            headers = {f"X{number}": "x" * size for number in range(lines)}
+            assert asked(server, "GET", "/", **headers)[0] == status
+
+
+def test_the_same_failure_is_printed_once(digits, monkeypatch, capsys):
+    def fail(*given):
+        raise OSError(24, "Too many open\x1b files")
+
+    monkeypatch.setattr(Dashboard, "state", fail)
+    with serving(digits) as server:
+        for _ in range(3):
+            with pytest.raises(http.client.RemoteDisconnected):
+                asked(server, "GET", "/state")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == r"a request failed: OSError: [Errno 24] Too many open\x1b files"
+
+
+STARVED = """
+import resource, sys, threading, time
+from ganzoo_zoo.apps.watch.server import Server
+from ganzoo_zoo.apps.watch.state import Dashboard
+
+with Server(Dashboard([], None), "127.0.0.1", 0) as server:
+    files = [open("/dev/null")]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files[0].fileno() + 8, 4096))
+    try:
+        while True:
+            files.append(open("/dev/null"))
+    except OSError:
+        files.pop().close()  # for the server's selector
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    print(server.server_port, flush=True)
+    sys.stdin.readline()
+    used = time.process_time()
+    time.sleep(1)
+    print(time.process_time() - used, flush=True)
+    for file in files:
+        file.close()
+    sys.stdin.readline()
+    server.shutdown()
+    thread.join()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs limits on file handles")
+def test_without_file_handles_the_server_waits_and_says_so_once():
+    with subprocess.Popen(
+        [sys.executable, "-c", STARVED],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    ) as process:
+        server = Mock(server_port=int(process.stdout.readline()))
+        waiting = idle(server, 3)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert float(process.stdout.readline()) < 0.5
+        assert shown(server, "/state")["runs"] == []  # with handles it goes on
+        out, err = process.communicate("\n", timeout=20)
+        assert (process.returncode, out) == (0, "")
+        assert err == "cannot accept connections for a while: Too many open files\n"
+        for each in waiting:
+            each.close()
 
 
 # Who may act ------------------------------------------------------------------------------------
@@ -787,6 +893,66 @@ def test_options_of_a_page_need_one(words, refused):
 )
 def test_what_cannot_be_served_is_one_line(words, message, refused):
     assert message in refused("watch", "--web", *words)
+
+
+@pytest.fixture
+def led(tmp_path):
+    """The command with --open: what it prints, and the only argument of the browser."""
+    told, script = tmp_path / "told", tmp_path / "browser"
+    script.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {told}.part && mv {told}.part {told}\n')
+    script.chmod(0o755)
+    (tmp_path / "runs").mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ganzoo", "watch", "--web", "--port", "0", "--open"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "BROWSER": str(script), "TMPDIR": str(tmp_path)},
+        text=True,
+    )
+    try:
+        printed = process.stdout.readline().strip()
+        within(20, told.exists)
+        (given,) = told.read_text().splitlines()
+        file = Path(url2pathname(urlsplit(given).path))
+        yield printed, given, file
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        assert process.returncode == 143
+        assert not file.parent.exists()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_key_is_not_on_the_browsers_command_line(led):
+    printed, given, file = led
+    key = urlsplit(printed).fragment
+    assert len(key) > 20
+    assert key not in given
+    assert key not in str(file)
+    assert f'content="0; url={printed}"' in file.read_text()
+    for path, mode in ((file, 0o600), (file.parent, 0o700)):
+        assert path.stat().st_mode & 0o777 == mode
+
+
+def test_a_browser_is_led_to_the_page(browser, led):
+    printed, given, _ = led
+    page = browser.new_page()
+    page.goto(given)
+    page.wait_for_url(printed)
+    page.get_by_role("button", name="Start", exact=True).wait_for()
+    page.close()
+
+
+def test_a_full_disk_does_not_keep_the_page_from_being_served(monkeypatch, capsys):
+    def full(*given, **more):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(web, "TemporaryDirectory", full)
+    with serving() as server, ExitStack() as files:
+        web._open_browser(server, files)
+    assert "open the page yourself" in capsys.readouterr().err
 
 
 # In a browser -----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from ganzoo.cli import compare, evaluate, list_components, publish, sample, show, train
-from ganzoo.cli.common import drop_output, note
+from ganzoo.cli.common import drop_output, is_debugging, note
 from ganzoo.cli.plugins import PluginGroup
 from ganzoo.compute.memory import GIB, address_limit
 from ganzoo.distributed import shutdown
@@ -115,7 +115,7 @@ def _explain_usage(error: TyperException) -> str:
 
 
 def _fail(error: BaseException, message: str, code: int) -> int:
-    if os.environ.get("GANZOO_DEBUG", "0") not in ("", "0"):
+    if is_debugging():
         import traceback
 
         sys.stderr.write(hide_token("".join(traceback.format_exception(error))))

@@ -193,6 +193,11 @@ def drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def is_debugging() -> bool:
+    """Tell whether tracebacks are asked for, by ``--debug`` or ``GANZOO_DEBUG``."""
+    return os.environ.get("GANZOO_DEBUG", "0") not in ("", "0")
+
+
 def note(message: str) -> None:
     """Print a message on standard error, as one line."""
     line = escape_text(message)

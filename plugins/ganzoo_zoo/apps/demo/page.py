@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ import gradio as gr
 from ganzoo.errors import GanzooError, first_line
 from ganzoo.media.images import choose_columns
 from ganzoo_zoo.apps.demo import html
+from ganzoo_zoo.apps.demo.served_files import served_folder, trim_served_files
 from ganzoo_zoo.apps.demo.session import FAKES, MOST_FRAMES, MOST_SEEDS, MOVIES, TRUNCATIONS
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ EVERY_CLASS = -1
 """The choice of all classes in turn."""
 QUEUE_SIZE = 16
 """The most requests that may wait."""
-KEEP_SECONDS = 24 * 3600
-"""Age in seconds from which pictures may be removed."""
+KEEP_SECONDS = 3600
+"""Age in seconds from which files are removed; many or large ones are removed earlier."""
 UPLOAD = 16 << 20
 """The most bytes of an uploaded image."""
 ONE_AT_A_TIME: dict[str, Any] = {
@@ -108,7 +108,9 @@ def build_page(studio: Session) -> gr.Blocks:
     """Build the page of a model."""
     model = studio.model
     page = gr.Blocks(
-        title=html.title(model), analytics_enabled=False, delete_cache=(3600, KEEP_SECONDS)
+        title=html.title(model),
+        analytics_enabled=False,
+        delete_cache=(KEEP_SECONDS // 6, KEEP_SECONDS),
     )
     with page:
         gr.HTML(html.heading(model))
@@ -339,7 +341,7 @@ class _Output:
 
 def _find_upload(sent: Any) -> str | None:
     """Return the uploaded file itself. Gradio's own preprocessing hides why a file is no image."""
-    folder = Path(os.environ["GRADIO_TEMP_DIR"]).resolve()
+    folder = served_folder()
     path = Path(sent.path).resolve() if sent else folder
     return str(path) if path.is_relative_to(folder) and path.is_file() else None
 
@@ -366,6 +368,7 @@ def _catch_errors(
     @functools.wraps(work)
     def safe(*values: Any, **named: Any) -> Any:
         try:
+            trim_served_files()
             return work(*values, **named)
         except GanzooError as error:
             message = str(error)

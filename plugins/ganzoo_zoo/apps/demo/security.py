@@ -7,12 +7,15 @@ must come from the demo's own.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import re
 import socket
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from ganzoo_zoo.apps.demo.served_files import trim_served_files
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -26,12 +29,17 @@ API = "/gradio_api"
 ACTS = {f"{API}/queue/join", f"{API}/cancel", f"{API}/reset"}
 """Paths that the page sends to."""
 UPLOADS = f"{API}/upload"
-REFUSED_PATHS = re.compile(
-    rf"{API}/(?:file[=/][a-z][a-z0-9+.-]+:|proxy=|deep_link)|/(?:monitoring|login|logout)", re.I
+SHOWN_PATHS = re.compile(
+    rf"/|/config|/theme\.css|/favicon\.ico|/(?:assets|static)/.+|{API}/(?:app_id|queue/data|"
+    r"upload_progress|heartbeat/[^/]+|file=(?![A-Za-z][A-Za-z0-9+.-]+:).+)"
 )
-"""Paths that the page does not use: files of other machines, and other sessions."""
+"""Paths that the page shows. Gradio serves many more, such as files of other machines."""
 LARGEST_BODY = 1 << 20
 """The most bytes of a request other than an upload."""
+MOST_UPLOADS = 4
+"""The most uploads at a time."""
+UPLOAD_SECONDS = 120
+"""Seconds after which an upload is given up."""
 HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; "
     "media-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
@@ -61,6 +69,7 @@ class Guard:
         own = socket.gethostname().lower()
         self.names = {"localhost", own, f"{own}.local", *(name.lower() for name in names)}
         self.upload = upload
+        self.uploading = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it with a reason."""
@@ -72,7 +81,7 @@ class Guard:
         }
         refusal = self.refusal(scope.get("method", "GET"), scope["path"], headers)
         if refusal is None:
-            await self.app(scope, receive, lambda message: send(_add_headers(message)))
+            await self._pass_on(scope, receive, lambda message: send(_add_headers(message)))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
@@ -93,17 +102,32 @@ class Guard:
             return 403, "open this page by its address, localhost or the machine's name"
         if not _same_origin(headers, host) or not _same_site(method, headers):
             return 403, "another page may not request this"
-        if REFUSED_PATHS.match(path):
-            return 404, "there is no such page"
         if method in ("GET", "HEAD"):
-            return None
+            return None if SHOWN_PATHS.fullmatch(path) else (404, "there is no such page")
         if method != "POST" or path not in (ACTS | ({UPLOADS} if self.upload else set())):
             return 404, "this path accepts no requests"
         size = headers.get("content-length", "")
         most = self.upload if path == UPLOADS else LARGEST_BODY
-        if not size.isdecimal() or int(size) > most:
-            return 413, f"at most {most:,} bytes"
+        # Chunks would count, and not the size that stands beside them.
+        given = "transfer-encoding" not in headers and size.isdecimal() and len(size) < 10
+        if not given or int(size) > most:
+            return 413, f"at most {most:,} bytes, and their number in advance"
+        if path == UPLOADS and self.uploading >= MOST_UPLOADS:
+            return 503, "others are uploading; try again in a moment"
         return None
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; uploads are bounded in number, time and space."""
+        if scope["path"] != UPLOADS:
+            await self.app(scope, receive, send)
+            return
+        self.uploading += 1
+        try:
+            trim_served_files()
+            async with asyncio.timeout(UPLOAD_SECONDS):
+                await self.app(scope, receive, send)
+        finally:
+            self.uploading -= 1
 
     def _is_own(self, host: str) -> bool:
         try:

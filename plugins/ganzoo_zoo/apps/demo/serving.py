@@ -7,12 +7,14 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ganzoo.cli.common import is_debugging
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.signals import answer_stop_signals, interrupt
+from ganzoo_zoo.apps.demo.served_files import FOLDER_VARIABLE
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -84,7 +86,7 @@ def working_folder() -> Iterator[Path]:
     Gradio's default folder is shared by all users of the machine and never removed.
     """
     with tempfile.TemporaryDirectory(prefix="ganzoo-demo-", ignore_cleanup_errors=True) as place:
-        os.environ.update(QUIET, GRADIO_TEMP_DIR=str(Path(place) / "served"))
+        os.environ.update(QUIET, **{FOLDER_VARIABLE: str(Path(place) / "served")})
         yield Path(place)
 
 
@@ -115,6 +117,7 @@ def serve(
         from ganzoo_zoo.apps.demo.page import UPLOAD, build_page, settings
         from ganzoo_zoo.apps.demo.security import Guard
         from ganzoo_zoo.apps.demo.session import Session
+        from ganzoo_zoo.apps.demo.terminal import discard_output, escape_output
 
         studio = Session(model, place / "drawn", device)
         app = fastapi.FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
@@ -130,6 +133,7 @@ def serve(
                 await super().startup(sockets)
                 if self.started:
                     ready()
+                    output.enter_context(escape_output() if is_debugging() else discard_output())
 
             def handle_exit(self, sig: int, frame: FrameType | None) -> None:
                 studio.ending.set()
@@ -137,12 +141,14 @@ def serve(
 
         config = uvicorn.Config(
             app,
+            log_config=None,
             log_level="critical",
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
         server = Server(config)
-        server.run(sockets=[listening])
+        with ExitStack() as output:
+            server.run(sockets=[listening])
         if not server.started:
             raise GanzooError("the page could not be started")

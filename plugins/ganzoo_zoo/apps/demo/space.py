@@ -56,9 +56,10 @@ def launch(reference: str, **options: Any) -> None:
     """
     from ganzoo.models.model import load
     from ganzoo_zoo.apps.demo.serving import raise_signals, working_folder
+    from ganzoo_zoo.apps.demo.terminal import escape_output
 
     model = load(reference)
-    with suppress(KeyboardInterrupt), raise_signals(), working_folder() as place:
+    with suppress(KeyboardInterrupt), raise_signals(), working_folder() as place, escape_output():
         from ganzoo_zoo.apps.demo.page import build_page, settings
         from ganzoo_zoo.apps.demo.session import Session
 

@@ -109,14 +109,14 @@ def _draw_scores(axes: Any, lines: list[Line], results: Results) -> None:
 
 def _draw_samples(axes: Any, path: Path) -> None:
     """Show the sample picture of a run."""
-    import numpy
-    from PIL import Image
+    from ganzoo.media.images import load_png
 
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_color("lightgrey")
-    with Image.open(path) as image:
-        axes.imshow(numpy.asarray(image.convert("RGB")), interpolation="antialiased")
+    pixels, _ = load_png(path)
+    rgb = pixels[:3].expand(3, -1, -1).permute(1, 2, 0).numpy()
+    axes.imshow(rgb, interpolation="antialiased")
 
 
 def _label_of(line: Line) -> str:

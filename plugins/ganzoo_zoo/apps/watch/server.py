@@ -18,12 +18,15 @@ import socket
 import socketserver
 import stat
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
+from http.client import LineTooLong
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 from ganzoo.cli.common import note
@@ -50,7 +53,15 @@ LONGEST_BODY = 1 << 16
 LARGEST_PICTURE = 1 << 25
 """The most bytes of a picture that is shown."""
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+LONGEST_HEAD = 1 << 16
+"""The most bytes of a request's headers together."""
 SECONDS_OF_SILENCE = 30
+MOST_CONNECTIONS = 64
+SECONDS_WITHOUT_HANDLES = 0.2
+"""Pause before the next connection where the system has no file handles left."""
+MOST_NOTES = 20
+"""The most kinds of failures that are printed, each once."""
+NO_HANDLES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -97,6 +108,10 @@ class Server(ThreadingHTTPServer):
         if not self.can_act:
             self.names.add(socket.gethostname().lower())
         self.key = secrets.token_urlsafe(16)
+        self._connections: dict[socket.socket, None] = {}
+        """Open connections; the one that was answered least recently is the first."""
+        self._lock = threading.Lock()
+        self._noted: set[str] = set()
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             super().__init__((host, port), Handler)
@@ -114,11 +129,75 @@ class Server(ThreadingHTTPServer):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.server_port}/" + (f"#{self.key}" if self.can_act else "")
 
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; without file handles, make room and pause, or it would spin."""
+        try:
+            return super().get_request()
+        except OSError as error:
+            if error.errno in NO_HANDLES:
+                self._note_once(f"cannot accept connections for a while: {error.strerror}")
+                self._end_connections(len(self._connections) - 1)
+                time.sleep(SECONDS_WITHOUT_HANDLES)
+            raise
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a connection in a thread, in place of an idle one if there are too many."""
+        self._end_connections(MOST_CONNECTIONS - 1)
+        self.mark_answered(request)
+        super().process_request(request, client_address)
+
+    def mark_answered(self, request: socket.socket) -> None:
+        """Remember that a connection is in use, so that others are ended before it."""
+        with self._lock:
+            self._connections.pop(request, None)
+            self._connections[request] = None
+
+    def close_request(self, request: Any) -> None:
+        """Close a connection."""
+        with self._lock:
+            self._connections.pop(request, None)
+        super().close_request(request)
+
+    def _end_connections(self, most: int) -> None:
+        """End the connections that were answered least recently, but for some; their threads close
+        them.
+        """
+        with self._lock:
+            for request in list(self._connections)[: max(0, len(self._connections) - most)]:
+                del self._connections[request]
+                with suppress(OSError):
+                    request.shutdown(socket.SHUT_RDWR)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print a failed request in one line; closed connections are ignored."""
         error = sys.exc_info()[1]
         if not isinstance(error, (ConnectionError, TimeoutError)):
-            note(f"a request failed: {type(error).__name__}: {error}")
+            self._note_once(f"a request failed: {type(error).__name__}: {error}")
+
+    def _note_once(self, message: str) -> None:
+        if message not in self._noted and len(self._noted) < MOST_NOTES:
+            self._noted.add(message)
+            note(message)
+
+
+class _HeadReader:
+    """Reads the lines of a request's headers, up to a number of bytes."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._left = LONGEST_HEAD
+
+    def readline(self, size: int) -> bytes:
+        """Read a line.
+
+        Raises:
+            http.client.LineTooLong: the headers are too long.
+        """
+        line: bytes = self._file.readline(min(size, self._left + 1))
+        self._left -= len(line)
+        if self._left < 0:
+            raise LineTooLong("header")
+        return line
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -134,6 +213,15 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args: Any) -> None:
         """Log nothing."""
+
+    def parse_request(self) -> bool:
+        """Read the headers of a request."""
+        file = self.rfile
+        self.rfile = cast("Any", _HeadReader(file))
+        try:
+            return super().parse_request()
+        finally:
+            self.rfile = file
 
     def do_GET(self) -> None:
         """Answer a GET request, which shows something."""
@@ -155,6 +243,7 @@ class Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.CONFLICT, str(error))
         except GanzooError as error:
             self._refuse(HTTPStatus.BAD_REQUEST, "; ".join(str(error).splitlines()))
+        self.server.mark_answered(self.connection)
 
     # Showing.
 

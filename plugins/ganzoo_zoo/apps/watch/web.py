@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ganzoo.cli.common import note
 from ganzoo.errors import GanzooError, Interrupted
@@ -15,6 +17,14 @@ from ganzoo.storage.paths import user_path
 from ganzoo_zoo.apps.watch.run_reader import RunReader
 from ganzoo_zoo.apps.watch.server import Server
 from ganzoo_zoo.apps.watch.state import Dashboard
+
+REDIRECT = """<!doctype html>
+<meta charset="utf-8">
+<meta name="referrer" content="no-referrer">
+<meta http-equiv="refresh" content="0; url={address}">
+<title>ganzoo watch</title>
+<a href="{address}">Open the page</a>
+"""
 
 
 def serve(runs: Sequence[Path], host: str, port: int, *, open_page: bool = False) -> None:
@@ -40,9 +50,10 @@ def serve(runs: Sequence[Path], host: str, port: int, *, open_page: bool = False
         if not server.can_act:
             note(f"{host} is not a loopback address: others may reach it, so the page is view-only")
         try:
-            if open_page:
-                _open_browser(server.address)
-            server.serve_forever()
+            with ExitStack() as files:
+                if open_page:
+                    _open_browser(server, files)
+                server.serve_forever()
         except KeyboardInterrupt as stop:
             signum = signum_of(stop)
         saved = _close_board(board)
@@ -58,8 +69,26 @@ def _close_board(board: Dashboard) -> list[Path]:
         return []
 
 
-def _open_browser(address: str) -> None:
+def _open_browser(server: Server, files: ExitStack) -> None:
+    """Open the page in a browser; what was written for it is removed with ``files``."""
     import webbrowser
 
+    try:
+        address = _write_redirect(server.address, files) if server.can_act else server.address
+    except OSError as error:
+        note(f"open the page yourself: no file can be written for the browser: {error}")
+        return
     # Terminal browsers would block until they are closed.
     threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
+
+
+def _write_redirect(address: str, files: ExitStack) -> str:
+    """Write a private file that leads a browser to an address, and return the file's address.
+
+    Every user of the machine can see the command line of a browser, and so a key on it.
+    """
+    folder = TemporaryDirectory(prefix="ganzoo-watch-", ignore_cleanup_errors=True)
+    path = Path(files.enter_context(folder)) / "open.html"
+    path.touch(0o600)
+    path.write_text(REDIRECT.format(address=html.escape(address)), encoding="utf-8")
+    return path.as_uri()
