@@ -140,17 +140,22 @@ def resume(
     path: str | Path,
     changes: Mapping[str, Any] | None = None,
     observer: Observer | None = None,
+    trackers: Iterable[str] | None = None,
 ) -> Run:
     """Resume a run from its newest checkpoint, with the options it was started with.
 
     Args:
         path: The run's folder.
-        changes: Names and options, such as ``{"train.steps": 800}``. Only ``train.steps`` and
-            ``train.device`` may differ from the run's own, and no finished step is undone.
+        changes: Names and options, such as ``{"train.steps": 800}``. Only what affects no finished
+            step may differ from the run's own: ``train.steps``, ``train.device``, the intervals of
+            metrics, pictures, checkpoints and scores, what is scored, and where the data are, such
+            as ``{"data": "/new/place"}``.
         observer: Is told what happens during the run.
+        trackers: Names of trackers in place of the run's own; None keeps these.
 
     Raises:
-        InputError: the folder is not a run, an option differs, or all checkpoints are damaged.
+        InputError: the folder is not a run, an option or the data differ, or all checkpoints are
+            damaged.
         ganzoo.errors.Diverged: a loss or a weight is no longer finite.
         ganzoo.errors.Interrupted: a signal stopped the run, and its state was saved.
     """
@@ -159,7 +164,7 @@ def resume(
         from ganzoo.training.prepare import prepare_run
         from ganzoo.training.sanity_checks import describe_unsynced_batch_norm
 
-        config = _agree_on_config(lambda: _resumed_config(run, changes or {}, watcher))
+        config = _agree_on_config(lambda: _resumed_config(run, changes or {}, trackers, watcher))
         starting_weights = _load_kept_weights(run, config) if team.is_first else None
         prepared = prepare_run(config, starting_weights, resumed=run)
         for message in describe_unsynced_batch_norm(prepared.trainer):
@@ -204,7 +209,9 @@ def _agree_on_config(make: Callable[[], RunConfig]) -> RunConfig:
     return RunConfig.model_validate(team.run_on_first(lambda: make().model_dump(mode="json")))
 
 
-def _resumed_config(run: Run, changes: Mapping[str, Any], observer: Observer) -> RunConfig:
+def _resumed_config(
+    run: Run, changes: Mapping[str, Any], trackers: Iterable[str] | None, observer: Observer
+) -> RunConfig:
     """Return a run's configuration with the changes under which it may continue.
 
     Raises:
@@ -213,7 +220,7 @@ def _resumed_config(run: Run, changes: Mapping[str, Any], observer: Observer) ->
     from ganzoo.training import checkpoint
 
     started = run.config()
-    config = change_resumed_config(started, changes)
+    config = change_resumed_config(started, changes, trackers)
     done = max(checkpoint.steps(run.checkpoints), default=0)
     if config.train.steps < min(done, started.train.steps):
         raise InputError(
@@ -222,6 +229,9 @@ def _resumed_config(run: Run, changes: Mapping[str, Any], observer: Observer) ->
     for line in started.differences(config):
         if line.partition(":")[0].endswith(".version"):
             observer.on_warning(f"{line}: the run may not end in the bytes it would have ended in")
+    if config.train.checkpoint_every != started.train.checkpoint_every:
+        # Otherwise a run that diverges would pass over them, back to its start.
+        return config.model_copy(update={"regular_until": done})
     return config
 
 

@@ -105,9 +105,6 @@ REFUSED = {
     "eval --seed x": "Try 'ganzoo eval --help'.",
     "train": "name an architecture to train, such as those of 'ganzoo list'",
     "train --resume run --out other": "--resume continues in the run's own folder",
-    "train --resume run --tracker tensorboard": (
-        "--resume continues with the run's own trackers: drop --tracker"
-    ),
     "train mlp --tracker tensorbord": (
         "no tracker is called 'tensorbord'; did you mean 'tensorboard'?"
     ),

@@ -61,7 +61,8 @@ def train(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Also send metrics to this tracker; repeatable.",
+            help="Also send metrics to this tracker; repeatable. With --resume, in place of the "
+            "run's own.",
             autocompletion=complete_names(TRACKER),
         ),
     ] = None,
@@ -102,14 +103,12 @@ def train(
             raise InputError("--resume continues in the run's own folder: drop --out and --dry-run")
         if init is not None:
             raise InputError("--resume continues from the run's own weights: drop --init")
-        if tracker:
-            raise InputError("--resume continues with the run's own trackers: drop --tracker")
         from ganzoo.api import resume as continue_run
 
         names = {"architecture": architecture, "loss": loss, "data": data}
         changes = {name: value for name, value in names.items() if value is not None}
         with _prepare_process() as observer:
-            run = continue_run(resume, {**changes, **given}, observer)
+            run = continue_run(resume, {**changes, **given}, observer, tracker)
         _finish(run, as_json, observer)
         return
     from ganzoo.api import build_config, start

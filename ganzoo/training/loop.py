@@ -132,7 +132,7 @@ class _TrainingLoop:
         for folder in (self.run.path, self.run.samples, self.run.checkpoints):
             remove_leftovers(folder)
         checkpoint.restore_newest(self.run.checkpoints, self.state, self.observer.on_warning)
-        checkpoint.prune(self.run.checkpoints, self.options.checkpoint_every)
+        checkpoint.prune(self.run.checkpoints, self.config.is_regular)
 
     def _start_trackers(self) -> None:
         """Start every tracker at the state's step; what it has of later steps is dropped."""
@@ -198,7 +198,7 @@ class _TrainingLoop:
                 self.run.checkpoints,
                 self.state,
                 self.observer.on_warning,
-                every=self.options.checkpoint_every,
+                self.config.is_regular,
             )
         )
         self.team.sync_state(self.state)
@@ -280,7 +280,7 @@ class _TrainingLoop:
                 flush(lines)  # a checkpoint must never outlive a line that was written before it
         flush(self.run.path)
         checkpoint.save(self.run.checkpoints, self.state)
-        checkpoint.prune(self.run.checkpoints, self.options.checkpoint_every)
+        checkpoint.prune(self.run.checkpoints, self.config.is_regular)
 
     def _score_snapshot(self, snapshots: Snapshots) -> None:
         self.team.run_on_first(self._ensure_picture)
