@@ -148,6 +148,49 @@ class TrainSettings(TrainOptions):
         return TrainOptions(**{name: getattr(self, name) for name in TrainOptions.model_fields})
 
 
+OTHER_WORDS = {
+    "train.steps": "epochs epoch iterations iters iter num_steps max_steps n_iter num_iter",
+    "train.batch_size": "batch bs batchsize",
+    "train.generator_lr": "lr learning_rate lrate g_lr lr_g lrg glr gen_lr",
+    "train.discriminator_lr": "lr learning_rate lrate d_lr lr_d lrd dlr disc_lr critic_lr",
+    "train.betas": "beta beta1 beta2 beta_1 beta_2 b1 b2 adam_betas",
+    "train.optimizer": "optim optimiser opt",
+    "train.n_critic": "critic_steps critic_iters d_steps n_disc disc_iters num_d_steps",
+    "train.lr_decay": "scheduler lr_schedule lr_scheduler",
+    "train.device": "gpu gpus cuda cpu accelerator",
+    "train.seed": "random_seed manual_seed random_state",
+    "train.precision": "fp16 bf16 amp half mixed_precision dtype",
+    "train.compile": "torch_compile",
+    "train.ema_decay": "ema ema_beta ema_rate",
+    "train.log_every": "log_interval log_freq print_every print_freq",
+    "train.sample_every": "sample_interval sample_freq image_interval image_snap",
+    "train.checkpoint_every": "save_every save_interval save_freq snap snapshot_every",
+    "train.eval_every": "eval_interval eval_freq",
+    "train.eval_metric": "metric metrics eval_metrics",
+    "train.augment": "aug augmentation augmentations augments ada diffaug",
+    "arch.z_dim": "nz zdim latent_dim latent_size noise_dim latent",
+    "arch.base_channels": "ngf ndf nf channels ch width",
+    "data.image_size": "size resolution res img_size imsize imgsize image_res",
+    "data.image_channels": "img_channels nc",
+    "data.flip": "mirror hflip",
+    "data.path": "dataroot data_dir data_path data_root dataset_path",
+}
+"""Words of other programs, by the full name of the option that they stand for here."""
+
+
+def find_other_words(word: str) -> tuple[str, ...]:
+    """Return the full names of the options that a word may mean, such as ``train.steps``.
+
+    Args:
+        word: An option's name without its prefix, or what other programs call it.
+    """
+    word = word.lower().replace("-", "_")
+    names = [*OTHER_WORDS, *(f"train.{name}" for name in TrainSettings.model_fields)]
+    if named := [name for name in names if name.partition(".")[2] == word]:
+        return tuple(dict.fromkeys(named))
+    return tuple(name for name, words in OTHER_WORDS.items() if word in words.split())
+
+
 class TrainKeywords(TypedDict, total=False):
     """The fields of :class:`TrainSettings`, as keyword arguments of :func:`ganzoo.train`."""
 

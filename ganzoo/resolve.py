@@ -7,16 +7,17 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import registry
-from ganzoo.component import parse_options
+from ganzoo.component import Model, parse_options
 from ganzoo.config import (
     PREFIXES,
     RESUMABLE,
     ComponentChoice,
     RunConfig,
     TrainSettings,
+    find_other_words,
     versions,
 )
-from ganzoo.errors import InputError, did_you_mean
+from ganzoo.errors import InputError, did_you_mean, excerpt
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, Kind
 from ganzoo.storage.paths import is_absolute, user_path
 
@@ -58,7 +59,7 @@ def resolve(
     recipe = loss_component.recipe
     if networks.recipe and loss_choice.name == networks.default_loss:
         recipe = networks.recipe
-    train = parse_options(TrainSettings, {**recipe.model_dump(), **groups["train"]}, "train.")
+    train = _parse(TrainSettings, {**recipe.model_dump(), **groups["train"]}, "train.")
     return RunConfig(
         architecture=architecture_choice,
         loss=loss_choice,
@@ -91,7 +92,7 @@ def change_config(
     followed = {choice.qualified: choice for choice in config.trackers}
     present = {choice.qualified: choice for choice in config.augmentations}
     given = {**dict(config.train), "augment": tuple(present), **groups["train"]}
-    train = parse_options(TrainSettings, given, "train.")
+    train = _parse(TrainSettings, given, "train.")
     update: dict[str, Any] = {
         "train": train.options(),
         "augmentations": _choose_augmentations(train.augment, groups["augment"], present),
@@ -127,7 +128,7 @@ def _change_component(
         entry = registry.find(kind, name)
     is_same = (entry.package, entry.name) == (choice.package, choice.name)
     options = {**(choice.options if is_same else {}), **path, **overrides}
-    return ComponentChoice.of(entry, parse_options(entry.load(), options, prefix))
+    return ComponentChoice.of(entry, _parse(entry.load(), options, prefix))
 
 
 def change_resumed_config(
@@ -303,8 +304,32 @@ def _choose(
 ) -> tuple[ComponentChoice, Any]:
     """Return a component with its options, and how files name it."""
     entry = registry.find(kind, name)
-    component = parse_options(entry.load(), options, prefix)
+    component = _parse(entry.load(), options, prefix)
     return ComponentChoice.of(entry, component), component
+
+
+def _parse(model: type[Model], values: Mapping[str, Any], prefix: str) -> Model:
+    """Parse options, and answer the words of other programs with the names of the options here.
+
+    Raises:
+        InputError: a name is unknown or a value is invalid.
+    """
+    for name in values:
+        if name in model.model_fields:
+            continue
+        meant = [
+            full
+            for full in find_other_words(name)
+            if not full.startswith(prefix) or full.removeprefix(prefix) in model.model_fields
+        ]
+        if meant:
+            hint = _ask(full.removeprefix(prefix) for full in meant)
+            raise InputError(f"unknown option '{prefix}{excerpt(name)}'{hint}")
+    return parse_options(model, values, prefix)
+
+
+def _ask(names: Iterable[str]) -> str:
+    return f"; did you mean {' and '.join(repr(name) for name in names)}?"
 
 
 def _group_settings(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -313,6 +338,8 @@ def _group_settings(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     for key, value in settings.items():
         prefix, dot, name = key.partition(".")
         if not dot or not name or prefix not in PREFIXES:
+            if meant := find_other_words(key):
+                raise InputError(f"'{key}' does not say whose option it is{_ask(meant)}")
             hint = did_you_mean(prefix, PREFIXES) or ";"
             raise InputError(
                 f"'{key}' does not say whose option it is{hint} "

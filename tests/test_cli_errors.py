@@ -73,7 +73,7 @@ REFUSED = {
         "option 'loss.gp_weight': input should be a finite number, got 'nan'"
     ),
     "train dcgan --set train.generator_lr=0": "option 'train.generator_lr': input should be gr",
-    "train dcgan --set steps=4": "'steps' does not say whose option it is; write arch.OPTION",
+    "train dcgan --set steps=4": "'steps' does not say whose option it is; did you mean",
     "train dcgan --set train.steps": "--set train.steps: write KEY=VALUE",
     "train dcgan --set arch.z_dim=1 --set arch.z_dim=2": "--set arch.z_dim is given twice",
     "train dcgan --steps 3 --set train.steps=4": "train.steps is given twice: by its own option",
@@ -99,6 +99,19 @@ REFUSED = {
     "trian dcgan": "No such command 'trian'; did you mean 'train'? Try 'ganzoo --help'.",
     "frobnicate": "No such command 'frobnicate'. Try 'ganzoo --help'.",
     "train dcgan --setps 3": "No such option: --setps",
+    "train dcgan --lr 1e-4": (
+        "No such option: --lr; did you mean --set train.generator_lr=VALUE and "
+        "--set train.discriminator_lr=VALUE?"
+    ),
+    "train dcgan --learning-rate=1e-4": "did you mean --set train.generator_lr=VALUE and",
+    "train dcgan --epochs 3": "No such option: --epochs; did you mean --steps?",
+    "train dcgan --batch 3": "No such option: --batch; did you mean --batch-size?",
+    "train dcgan --gpu 0": "No such option: --gpu; did you mean --device?",
+    "train dcgan --resolution 32": "No such option: --resolution; did you mean --image-size?",
+    "train dcgan --z-dim 9": "No such option: --z-dim; did you mean --set arch.z_dim=VALUE?",
+    "train dcgan --n-critic 5": "did you mean --set train.n_critic=VALUE?",
+    "sweep dcgan --lr 1e-4": "No such option: --lr; did you mean --set train.generator_lr=VALUE",
+    "bench dcgan --size 8": "No such option: --size; did you mean --image-size?",
     "train dcgan mlp": "Got unexpected extra argument",
     "train --loss": "Option '--loss' requires an argument.",
     "train dcgan --seed x": "option 'train.seed': input should be a valid integer",
