@@ -1,6 +1,7 @@
 """Bad input of every command: a line or two on standard error, and the right exit code."""
 
 import json
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -164,6 +165,45 @@ def test_bad_input_is_refused(refused, files, tmp_path, command):
     before = sorted(tmp_path.rglob("*"))
     assert REFUSED[command] in refused(*command.split())
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "command", [each for each in REFUSED if each.startswith("train ") and "--resume" not in each]
+)
+def test_a_dry_run_refuses_whatever_the_training_would(refused, files, tmp_path, command):
+    before = sorted(tmp_path.rglob("*"))
+    assert REFUSED[command] in refused("train", "--dry-run", *command.split()[1:])
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_dry_run_warns_of_whatever_the_training_would(ganzoo_cli):
+    Path("few").mkdir()
+    for i in range(3):
+        Image.new("L", (8, 8), i).save(f"few/{i}.png")
+    Path("few/torn.png").write_bytes(Path("few/0.png").read_bytes()[:40])
+    words = "--data few --steps 0 --precision fp16 --batch-size 9 --device cpu --out run"
+    dry = ganzoo_cli("train", "mlp", *words.split(), "--dry-run")
+    assert dry.code == 0, dry
+    assert not Path("run").exists()
+    said = [line for line in dry.err.splitlines() if line]
+    assert len(said) == 5, "one cannot be read, and which; fp16 on a CPU; the range; the batch"
+    trained = ganzoo_cli("train", "mlp", *words.split())
+    assert trained.err.splitlines()[: len(said)] == said
+
+
+def test_a_dry_run_refuses_a_folder_that_is_taken(run, refused, monkeypatch):
+    message = refused("train", "mlp", "--out", "run", "--dry-run")
+    assert (
+        message == "Error: run exists already; choose another --out, or continue with --resume run"
+    )
+    Path("file").touch()
+    message = refused("train", "mlp", "--out", "file/run", "--dry-run", code=1)
+    assert message == f"Error: file/run cannot be made: {Path('file').absolute()} is not a folder"
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    for given, name in ((["--out", "new/run"], "new/run"), ([], Path("runs").absolute())):
+        for dry in (["--dry-run"], []):
+            message = refused("train", "mlp", *given, *dry, code=1)
+            assert message == (f"Error: {name} cannot be made: {Path.cwd()} cannot be written to")
 
 
 def test_a_mixing_discriminator_is_refused_whatever_the_architecture(plugin, refused):

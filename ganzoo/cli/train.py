@@ -84,7 +84,12 @@ def train(
         typer.Option(metavar="DIR", help="Continue a run; no other option is needed."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the resolved configuration and stop.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Check everything that a training checks before its first step, print the "
+            "resolved configuration and stop.",
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -111,19 +116,18 @@ def train(
             run = continue_run(resume, {**changes, **given}, observer, tracker)
         _finish(run, as_json, observer)
         return
-    from ganzoo.api import build_config, start
+    from ganzoo.api import build_config, rehearse, start
 
     with join_team():
-        config, initial = build_config(init, architecture, loss, data, given, tracker or ())
-        if not dry_run:
-            with _prepare_process() as observer:
+        config, initial = build_config(init, architecture, loss, data, given, tracker or (), out)
+        with _prepare_process() as observer:
+            if dry_run:
+                rehearse(config, observer, initial)
+            else:
                 run = start(config, out, observer, initial)
     if not dry_run:
         _finish(run, as_json, observer)
-        return
-    if initial is not None:
-        initial.require_fit(config)
-    if is_first():
+    elif is_first():
         print_json(config.model_dump(mode="json"))
 
 
