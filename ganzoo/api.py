@@ -13,7 +13,7 @@ from ganzoo.errors import InputError
 from ganzoo.progress import send_progress_to
 from ganzoo.registry import DATASET
 from ganzoo.resolve import change_resumed_config, choose_data, resolve
-from ganzoo.runs.folder import Run
+from ganzoo.runs.folder import Run, check_place
 from ganzoo.runs.shared import create_shared_run, open_shared_run
 from ganzoo.storage.paths import user_path
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ganzoo.protocols.dataset import Samples
     from ganzoo.runs.folder import Run
     from ganzoo.training.observer import Observer
+    from ganzoo.training.prepare import PreparedRun
     from ganzoo.training.warm_start import StartingWeights
 
 
@@ -62,7 +63,7 @@ def train(
     named = {f"train.{name}": value for name, value in train_options.items()}
     with distributed.join_team():
         config, starting_weights = build_config(
-            init, architecture, loss, data, {**(settings or {}), **named}, trackers
+            init, architecture, loss, data, {**(settings or {}), **named}, trackers, out
         )
         return start(config, out, observer, starting_weights)
 
@@ -74,15 +75,18 @@ def build_config(
     data: str | None,
     settings: Mapping[str, Any],
     trackers: Iterable[str],
+    out: str | Path | None = None,
 ) -> tuple[RunConfig, StartingWeights | None]:
     """Return the configuration of a new run, and the weights it starts from; see :func:`train`.
 
-    Of several processes, only the first one gets the weights.
+    Of several processes, only the first one gets the weights. A folder ``out`` that is taken is
+    refused here, before torch is loaded.
     """
     starting_weights: StartingWeights | None = None
 
     def resolve_names() -> RunConfig:
         nonlocal starting_weights
+        check_place(user_path(out) if out else None, may_hold_start=init is not None)
         if init is not None:
             from ganzoo.training.warm_start import StartingWeights
 
@@ -116,41 +120,67 @@ def start(
         ganzoo.errors.Diverged: a loss or a weight is no longer finite.
         ganzoo.errors.Interrupted: a signal stopped the run, and its state was saved.
     """
-    with _join_observed(observer) as (team, watcher):
+    with _join_observed(observer) as (_, watcher):
         from ganzoo.training.loop import run_training
-        from ganzoo.training.prepare import prepare_run
-        from ganzoo.training.sanity_checks import warnings_before_start
 
-        if config.init is not None and starting_weights is None and team.is_first:
-            raise InputError(
-                f"this configuration starts from the model {config.init.name}: give it"
-            )
-        prepared = prepare_run(config, starting_weights)
-        trainer = prepared.trainer
-        for message in (*trainer.samples.describe_skipped(), *warnings_before_start(trainer)):
-            watcher.on_warning(message)
-        watcher.on_ready(trainer)
+        prepared = _prepare(config, starting_weights, watcher)
+        watcher.on_ready(prepared.trainer)
         path = user_path(out) if out else None
         with create_shared_run(prepared.config, path, starting_weights) as run:
-            run_training(run, prepared.config, trainer, watcher, prepared.snapshots)
+            run_training(run, prepared.config, prepared.trainer, watcher, prepared.snapshots)
     return run
+
+
+def rehearse(
+    config: RunConfig,
+    observer: Observer | None = None,
+    starting_weights: StartingWeights | None = None,
+) -> None:
+    """Do what :func:`start` does before anything is written, and stop there.
+
+    Reads the data, builds the networks, and refuses and warns as the training would. The arguments
+    and errors are those of :func:`start`.
+    """
+    with _join_observed(observer) as (_, watcher):
+        _prepare(config, starting_weights, watcher)
+
+
+def _prepare(
+    config: RunConfig, starting_weights: StartingWeights | None, watcher: Observer
+) -> PreparedRun:
+    """Prepare a new run, and warn about what is questionable."""
+    from ganzoo.training.prepare import prepare_run
+    from ganzoo.training.sanity_checks import warnings_before_start
+
+    if config.init is not None and starting_weights is None and distributed.current().is_first:
+        raise InputError(f"this configuration starts from the model {config.init.name}: give it")
+    prepared = prepare_run(config, starting_weights)
+    trainer = prepared.trainer
+    for message in (*trainer.samples.describe_skipped(), *warnings_before_start(trainer)):
+        watcher.on_warning(message)
+    return prepared
 
 
 def resume(
     path: str | Path,
     changes: Mapping[str, Any] | None = None,
     observer: Observer | None = None,
+    trackers: Iterable[str] | None = None,
 ) -> Run:
     """Resume a run from its newest checkpoint, with the options it was started with.
 
     Args:
         path: The run's folder.
-        changes: Names and options, such as ``{"train.steps": 800}``. Only ``train.steps`` and
-            ``train.device`` may differ from the run's own, and no finished step is undone.
+        changes: Names and options, such as ``{"train.steps": 800}``. Only what affects no finished
+            step may differ from the run's own: ``train.steps``, ``train.device``, the intervals of
+            metrics, pictures, checkpoints and scores, what is scored, and where the data are, such
+            as ``{"data": "/new/place"}``.
         observer: Is told what happens during the run.
+        trackers: Names of trackers in place of the run's own; None keeps these.
 
     Raises:
-        InputError: the folder is not a run, an option differs, or all checkpoints are damaged.
+        InputError: the folder is not a run, an option or the data differ, or all checkpoints are
+            damaged.
         ganzoo.errors.Diverged: a loss or a weight is no longer finite.
         ganzoo.errors.Interrupted: a signal stopped the run, and its state was saved.
     """
@@ -159,7 +189,7 @@ def resume(
         from ganzoo.training.prepare import prepare_run
         from ganzoo.training.sanity_checks import describe_unsynced_batch_norm
 
-        config = _agree_on_config(lambda: _resumed_config(run, changes or {}, watcher))
+        config = _agree_on_config(lambda: _resumed_config(run, changes or {}, trackers, watcher))
         starting_weights = _load_kept_weights(run, config) if team.is_first else None
         prepared = prepare_run(config, starting_weights, resumed=run)
         for message in describe_unsynced_batch_norm(prepared.trainer):
@@ -204,7 +234,9 @@ def _agree_on_config(make: Callable[[], RunConfig]) -> RunConfig:
     return RunConfig.model_validate(team.run_on_first(lambda: make().model_dump(mode="json")))
 
 
-def _resumed_config(run: Run, changes: Mapping[str, Any], observer: Observer) -> RunConfig:
+def _resumed_config(
+    run: Run, changes: Mapping[str, Any], trackers: Iterable[str] | None, observer: Observer
+) -> RunConfig:
     """Return a run's configuration with the changes under which it may continue.
 
     Raises:
@@ -213,7 +245,7 @@ def _resumed_config(run: Run, changes: Mapping[str, Any], observer: Observer) ->
     from ganzoo.training import checkpoint
 
     started = run.config()
-    config = change_resumed_config(started, changes)
+    config = change_resumed_config(started, changes, trackers)
     done = max(checkpoint.steps(run.checkpoints), default=0)
     if config.train.steps < min(done, started.train.steps):
         raise InputError(
@@ -222,6 +254,9 @@ def _resumed_config(run: Run, changes: Mapping[str, Any], observer: Observer) ->
     for line in started.differences(config):
         if line.partition(":")[0].endswith(".version"):
             observer.on_warning(f"{line}: the run may not end in the bytes it would have ended in")
+    if config.train.checkpoint_every != started.train.checkpoint_every:
+        # Otherwise a run that diverges would pass over them, back to its start.
+        return config.model_copy(update={"regular_until": done})
     return config
 
 

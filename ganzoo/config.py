@@ -7,7 +7,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from ganzoo import registry
 from ganzoo.component import Component, Options, explain_error, parse_options
@@ -23,6 +30,8 @@ LONGEST_NAME = 200
 """Characters of the longest name in a file."""
 RETRIES = 3
 """How often a run may go back to a checkpoint after it diverged."""
+RESUMABLE: dict[str, JsonValue] = {"resumable": True}
+"""Marks a training option that may change when a run is resumed: no finished step depends on it."""
 PREFIXES = ("arch", "loss", "data", "train", "augment", "tracker")
 """Prefixes of option names, such as ``loss.gp_weight``."""
 
@@ -42,9 +51,15 @@ PackageVersion = Annotated[Name, Field(pattern="^[A-Za-z0-9._!+-]+$")]
 class TrainOptions(Recipe):
     """Training options of a run. The inherited ones default to the loss's recipe."""
 
-    steps: int = Field(default=1000, ge=0, description="Generator updates.")
+    steps: int = Field(
+        default=1000, ge=0, description="Generator updates.", json_schema_extra=RESUMABLE
+    )
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of all random numbers.")
-    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps.")
+    device: str = Field(
+        default="auto",
+        description="auto, cpu, cuda, cuda:N or mps.",
+        json_schema_extra=RESUMABLE,
+    )
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         default="fp32",
         description="Numeric precision of training. Weights, averages and gradient penalties stay "
@@ -76,23 +91,38 @@ class TrainOptions(Recipe):
         description="Decay of the moving average of the generator's weights. It is at most "
         "(1 + step) / (10 + step), so that short runs forget their first steps.",
     )
-    log_every: int = Field(default=10, ge=1, description="Steps between lines of metrics.jsonl.")
-    sample_every: int = Field(default=100, ge=1, description="Steps between sample pictures.")
-    checkpoint_every: int = Field(default=500, ge=1, description="Steps between checkpoints.")
+    log_every: int = Field(
+        default=10,
+        ge=1,
+        description="Steps between lines of metrics.jsonl.",
+        json_schema_extra=RESUMABLE,
+    )
+    sample_every: int = Field(
+        default=100,
+        ge=1,
+        description="Steps between sample pictures.",
+        json_schema_extra=RESUMABLE,
+    )
+    checkpoint_every: int = Field(
+        default=500, ge=1, description="Steps between checkpoints.", json_schema_extra=RESUMABLE
+    )
     eval_every: int = Field(
         default=0,
         ge=0,
+        json_schema_extra=RESUMABLE,
         description="Steps between scores of the averaged generator; 0 for no scores. The model "
         "with the best score is kept beside the last one.",
     )
     eval_metric: tuple[str, ...] = Field(
         default=(),
+        json_schema_extra=RESUMABLE,
         description="Metrics of these scores; the first one decides which model is best. By "
         "default those that suit the data.",
     )
     eval_samples: int = Field(
         default=1000,
         ge=1,
+        json_schema_extra=RESUMABLE,
         description="Fakes, and reals, for each score; at most as many as the data have.",
     )
     retry_lr: float = Field(
@@ -116,6 +146,49 @@ class TrainSettings(TrainOptions):
     def options(self) -> TrainOptions:
         """Return the training options without the augmentations."""
         return TrainOptions(**{name: getattr(self, name) for name in TrainOptions.model_fields})
+
+
+OTHER_WORDS = {
+    "train.steps": "epochs epoch iterations iters iter num_steps max_steps n_iter num_iter",
+    "train.batch_size": "batch bs batchsize",
+    "train.generator_lr": "lr learning_rate lrate g_lr lr_g lrg glr gen_lr",
+    "train.discriminator_lr": "lr learning_rate lrate d_lr lr_d lrd dlr disc_lr critic_lr",
+    "train.betas": "beta beta1 beta2 beta_1 beta_2 b1 b2 adam_betas",
+    "train.optimizer": "optim optimiser opt",
+    "train.n_critic": "critic_steps critic_iters d_steps n_disc disc_iters num_d_steps",
+    "train.lr_decay": "scheduler lr_schedule lr_scheduler",
+    "train.device": "gpu gpus cuda cpu accelerator",
+    "train.seed": "random_seed manual_seed random_state",
+    "train.precision": "fp16 bf16 amp half mixed_precision dtype",
+    "train.compile": "torch_compile",
+    "train.ema_decay": "ema ema_beta ema_rate",
+    "train.log_every": "log_interval log_freq print_every print_freq",
+    "train.sample_every": "sample_interval sample_freq image_interval image_snap",
+    "train.checkpoint_every": "save_every save_interval save_freq snap snapshot_every",
+    "train.eval_every": "eval_interval eval_freq",
+    "train.eval_metric": "metric metrics eval_metrics",
+    "train.augment": "aug augmentation augmentations augments ada diffaug",
+    "arch.z_dim": "nz zdim latent_dim latent_size noise_dim latent",
+    "arch.base_channels": "ngf ndf nf channels ch width",
+    "data.image_size": "size resolution res img_size imsize imgsize image_res",
+    "data.image_channels": "img_channels nc",
+    "data.flip": "mirror hflip",
+    "data.path": "dataroot data_dir data_path data_root dataset_path",
+}
+"""Words of other programs, by the full name of the option that they stand for here."""
+
+
+def find_other_words(word: str) -> tuple[str, ...]:
+    """Return the full names of the options that a word may mean, such as ``train.steps``.
+
+    Args:
+        word: An option's name without its prefix, or what other programs call it.
+    """
+    word = word.lower().replace("-", "_")
+    names = [*OTHER_WORDS, *(f"train.{name}" for name in TrainSettings.model_fields)]
+    if named := [name for name in names if name.partition(".")[2] == word]:
+        return tuple(dict.fromkeys(named))
+    return tuple(name for name, words in OTHER_WORDS.items() if word in words.split())
 
 
 class TrainKeywords(TypedDict, total=False):
@@ -205,6 +278,24 @@ class RunConfig(Options):
         default=None, description="Hash of the data, once they were read."
     )
     versions: dict[Name, Name]
+    regular_until: int = Field(
+        default=0,
+        ge=0,
+        description="Step at which the interval of checkpoints was changed; all checkpoints until "
+        "then count as regular. Files omit 0.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _omit_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Omit what few runs have, so that the files of all others stay as they are."""
+        tree = serialize(self)
+        if not self.regular_until:
+            tree.pop("regular_until", None)
+        return tree
+
+    def is_regular(self, step: int) -> bool:
+        """Tell whether a checkpoint at a step is a regular one, and not one of an interruption."""
+        return step <= self.regular_until or step % self.train.checkpoint_every == 0
 
     @property
     def title(self) -> str:
@@ -213,14 +304,18 @@ class RunConfig(Options):
 
     def differences(self, other: RunConfig) -> list[str]:
         """List the differences to another configuration, as ``key: this -> that``."""
+        return [f"{key}: {mine} -> {theirs}" for key, (mine, theirs) in self.changes(other).items()]
+
+    def changes(self, other: RunConfig) -> dict[str, tuple[Any, Any]]:
+        """Return the values that differ in another configuration, this and that, by sorted key."""
         shared = {mine.name for mine in self.augmentations}
         shared &= {theirs.name for theirs in other.augmentations}
         mine, theirs = self._values_by_key(shared), other._values_by_key(shared)
-        return [
-            f"{key}: {mine.get(key)} -> {theirs.get(key)}"
+        return {
+            key: (mine.get(key), theirs.get(key))
             for key in sorted(mine.keys() | theirs.keys())
             if mine.get(key) != theirs.get(key)
-        ]
+        }
 
     def _values_by_key(self, augmentations: set[str]) -> dict[str, Any]:
         """Return each value by its key; of augmentations, the options of those that are named."""

@@ -7,17 +7,22 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import registry
-from ganzoo.component import parse_options
-from ganzoo.config import PREFIXES, ComponentChoice, RunConfig, TrainSettings, versions
-from ganzoo.errors import InputError, did_you_mean
+from ganzoo.component import Model, parse_options
+from ganzoo.config import (
+    PREFIXES,
+    RESUMABLE,
+    ComponentChoice,
+    RunConfig,
+    TrainSettings,
+    find_other_words,
+    versions,
+)
+from ganzoo.errors import InputError, did_you_mean, excerpt
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, Kind
-from ganzoo.storage.paths import user_path
+from ganzoo.storage.paths import is_absolute, user_path
 
 if TYPE_CHECKING:
     from ganzoo.protocols.dataset import DataSpec
-
-EXTENDABLE = {"train.steps", "train.device"}
-"""Options that may change when a run is resumed; they do not affect finished steps."""
 
 
 def resolve(
@@ -54,22 +59,23 @@ def resolve(
     recipe = loss_component.recipe
     if networks.recipe and loss_choice.name == networks.default_loss:
         recipe = networks.recipe
-    train = parse_options(TrainSettings, {**recipe.model_dump(), **groups["train"]}, "train.")
+    train = _parse(TrainSettings, {**recipe.model_dump(), **groups["train"]}, "train.")
     return RunConfig(
         architecture=architecture_choice,
         loss=loss_choice,
         data=choose_data(data, groups["data"], like),
         train=train.options(),
         augmentations=_choose_augmentations(train.augment, groups["augment"]),
-        trackers=_choose_several(
-            TRACKER, trackers, groups["tracker"], ("tracker", "--tracker NAME")
-        ),
+        trackers=_choose_trackers(trackers, groups["tracker"]),
         versions=versions(),
     )
 
 
 def change_config(
-    config: RunConfig, names: Mapping[str, str], settings: Mapping[str, Any]
+    config: RunConfig,
+    names: Mapping[str, str],
+    settings: Mapping[str, Any],
+    trackers: Iterable[str] | None = None,
 ) -> RunConfig:
     """Return a configuration with other components or options.
 
@@ -77,19 +83,22 @@ def change_config(
         config: The configuration, which is not modified.
         names: Names of other components, by ``architecture``, ``loss`` or ``data``.
         settings: Overrides as for :func:`resolve`; options without one stay.
+        trackers: Names of trackers in place of the present ones; None keeps these.
 
     Raises:
         InputError: a name, an option or a value is wrong.
     """
     groups = _group_settings(settings)
-    if groups["tracker"]:
-        raise InputError("trackers and their options are chosen when a run is started")
+    followed = {choice.qualified: choice for choice in config.trackers}
     present = {choice.qualified: choice for choice in config.augmentations}
     given = {**dict(config.train), "augment": tuple(present), **groups["train"]}
-    train = parse_options(TrainSettings, given, "train.")
+    train = _parse(TrainSettings, given, "train.")
     update: dict[str, Any] = {
         "train": train.options(),
         "augmentations": _choose_augmentations(train.augment, groups["augment"], present),
+        "trackers": _choose_trackers(
+            followed if trackers is None else trackers, groups["tracker"], followed
+        ),
     }
     for word, prefix, kind in (
         ("architecture", "arch", ARCHITECTURE),
@@ -115,39 +124,76 @@ def _change_component(
         entry = registry.find_in_package(kind, choice.name, choice.package, choice.version)
     else:
         if kind is DATASET:
-            name, path = _parse_data_name(name)
+            name, path = _parse_data_name(name, overrides)
         entry = registry.find(kind, name)
     is_same = (entry.package, entry.name) == (choice.package, choice.name)
     options = {**(choice.options if is_same else {}), **path, **overrides}
-    return ComponentChoice.of(entry, parse_options(entry.load(), options, prefix))
+    return ComponentChoice.of(entry, _parse(entry.load(), options, prefix))
 
 
-def change_resumed_config(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
+def change_resumed_config(
+    config: RunConfig, changes: Mapping[str, Any], trackers: Iterable[str] | None = None
+) -> RunConfig:
     """Return a run's configuration with changes that leave its finished steps as they are.
+
+    These are training options that are marked :data:`~ganzoo.config.RESUMABLE`, trackers, and where
+    the data are. Whether those are the same data, their fingerprint must tell.
 
     Args:
         config: The configuration that the run was started with.
         changes: Component names, by ``architecture``, ``loss`` or ``data``, and overrides.
+        trackers: Names of trackers in place of the run's own; None keeps these.
 
     Raises:
         InputError: a change would make it another run; the message lists the differences.
     """
-    names = {word: changes[word] for word in ("architecture", "loss", "data") if word in changes}
-    settings = {key: value for key, value in changes.items() if key not in names}
-    changed = change_config(config, names, settings)
-    extendable = EXTENDABLE
-    if config.train.lr_decay != "none":  # then each step's learning rate depends on their number
-        extendable = EXTENDABLE - {"train.steps"}
+    changed = change_config(config, *split_changes(changes), trackers)
     refused = [
-        line
-        for line in config.differences(changed)
-        if (key := line.partition(":")[0]) not in extendable and not key.endswith(".version")
+        f"{key}: {mine} -> {theirs}"
+        for key, (mine, theirs) in config.changes(changed).items()
+        if not _may_change(config, key, mine, theirs)
     ]
     if refused:
         raise InputError(
             f"the run was started under other options: {'; '.join(refused)}; train a new run"
         )
     return changed
+
+
+def split_changes(changes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split changes of a run into names of components, by their kind, and overrides."""
+    names = {word: changes[word] for word in ("architecture", "loss", "data") if word in changes}
+    return names, {key: value for key, value in changes.items() if key not in names}
+
+
+def _may_change(config: RunConfig, key: str, mine: Any, theirs: Any) -> bool:
+    """Tell whether a value of a run's configuration may change when the run is resumed."""
+    prefix, _, name = key.partition(".")
+    if prefix == "train":
+        if name == "steps" and config.train.lr_decay != "none":
+            return False  # each step's learning rate depends on their number
+        field = TrainSettings.model_fields.get(name)
+        return field is not None and field.json_schema_extra == RESUMABLE
+    if key.startswith("data.options."):
+        return all(value is None or _is_place(value) for value in (mine, theirs))
+    return key == "trackers" or key.endswith(".version")
+
+
+def list_places(options: Mapping[str, Any]) -> dict[str, str]:
+    """Return the options that say where data are on this machine: those that hold a path."""
+    return {name: value for name, value in options.items() if _is_place(value)}
+
+
+def _is_place(value: Any) -> bool:
+    return isinstance(value, str) and is_absolute(value)
+
+
+def _choose_trackers(
+    names: Iterable[str],
+    settings: Mapping[str, Any],
+    known: Mapping[str, ComponentChoice] | None = None,
+) -> tuple[ComponentChoice, ...]:
+    return _choose_several(TRACKER, names, settings, ("tracker", "--tracker NAME"), known)
 
 
 def _choose_augmentations(
@@ -222,9 +268,7 @@ def choose_data(
     Raises:
         InputError: it is neither an installed name nor an existing path.
     """
-    name, path = _parse_data_name(data)
-    if path and "path" in options:
-        raise InputError(f"the path of the data is given twice: {data}, and by data.path")
+    name, path = _parse_data_name(data, options)
     choice = _choose(DATASET, name, {**path, **options}, "data.")[0]
     if like is None or not like.is_image:
         return choice
@@ -233,8 +277,13 @@ def choose_data(
     return choose_data(data, {**fit, **options})
 
 
-def _parse_data_name(data: str) -> tuple[str, dict[str, str]]:
-    """Return a dataset's name, and its option ``path`` if ``data`` is a path."""
+def _parse_data_name(data: str, options: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """Return a dataset's name, and its option ``path`` if ``data`` is a path.
+
+    Raises:
+        InputError: no dataset reads the path, or it is also among the options.
+    """
+    data = os.fspath(data)  # a Path from Python
     path = user_path(data)
     named = any(entry.name == data.rpartition(":")[2] for entry in registry.entries(DATASET))
     is_path = path.exists() or path.suffix or data.startswith(("~", ".")) or os.sep in data
@@ -245,6 +294,8 @@ def _parse_data_name(data: str) -> tuple[str, dict[str, str]]:
     reader = "folder" if path.is_dir() else path.suffix.lower().lstrip(".")
     if not any(entry.name == reader for entry in registry.entries(DATASET)):
         raise InputError(f"no installed dataset reads {data}: give a folder or a zip of images")
+    if "path" in options:
+        raise InputError(f"the path of the data is given twice: {data}, and by data.path")
     return reader, {"path": str(path.resolve())}
 
 
@@ -253,8 +304,32 @@ def _choose(
 ) -> tuple[ComponentChoice, Any]:
     """Return a component with its options, and how files name it."""
     entry = registry.find(kind, name)
-    component = parse_options(entry.load(), options, prefix)
+    component = _parse(entry.load(), options, prefix)
     return ComponentChoice.of(entry, component), component
+
+
+def _parse(model: type[Model], values: Mapping[str, Any], prefix: str) -> Model:
+    """Parse options, and answer the words of other programs with the names of the options here.
+
+    Raises:
+        InputError: a name is unknown or a value is invalid.
+    """
+    for name in values:
+        if name in model.model_fields:
+            continue
+        meant = [
+            full
+            for full in find_other_words(name)
+            if not full.startswith(prefix) or full.removeprefix(prefix) in model.model_fields
+        ]
+        if meant:
+            hint = _ask(full.removeprefix(prefix) for full in meant)
+            raise InputError(f"unknown option '{prefix}{excerpt(name)}'{hint}")
+    return parse_options(model, values, prefix)
+
+
+def _ask(names: Iterable[str]) -> str:
+    return f"; did you mean {' and '.join(repr(name) for name in names)}?"
 
 
 def _group_settings(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -263,6 +338,8 @@ def _group_settings(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     for key, value in settings.items():
         prefix, dot, name = key.partition(".")
         if not dot or not name or prefix not in PREFIXES:
+            if meant := find_other_words(key):
+                raise InputError(f"'{key}' does not say whose option it is{_ask(meant)}")
             hint = did_you_mean(prefix, PREFIXES) or ";"
             raise InputError(
                 f"'{key}' does not say whose option it is{hint} "

@@ -341,22 +341,26 @@ import contextlib, io, json, os, sys
 from ganzoo.cli import main
 
 found = {}
-for arguments in json.loads(sys.argv[1]):
+wanted = int(sys.argv[1])
+for arguments in json.loads(sys.argv[2]):
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         try:
-            assert main(arguments) == 0
+            assert main(arguments) == wanted
         except SystemExit as done:  # a completion ends its process
             assert not done.code
-    assert printed.getvalue()
+    assert wanted or printed.getvalue()
     found[" ".join(arguments)] = sorted(sys.modules)
 print(json.dumps(found))
 """
 
 
-def modules_after(folder, *commands, **environment):
+def modules_after(folder, *commands, code=0, **environment):
     """Run commands in one fresh process, and return what it had imported after each."""
     done = subprocess.run(
-        [sys.executable, "-c", IMPORTED, json.dumps([command.split() for command in commands])],
+        [
+            *(sys.executable, "-c", IMPORTED, str(code)),
+            json.dumps([command.split() for command in commands]),
+        ],
         cwd=folder,
         env={**os.environ, **environment},
         capture_output=True,
@@ -417,13 +421,44 @@ def test_what_a_component_is_needs_nothing_heavy(tmp_path):
 
 
 def test_what_is_asked_of_a_training_is_checked_before_anything_heavy(tmp_path):
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "file").touch()
     found = modules_after(
         tmp_path,
-        "train dcgan --loss wgan-gp --set loss.gp_weight=5 --dry-run",
-        "train mlp --data ring --tracker tensorboard --set train.augment= --dry-run",
+        "train dcgan --loss wgan-gp --set loss.gp_weight=0.5x",
+        "train mlp --data ring --tracker tensorbord",
+        "train mlp --data nowhere.zip --dry-run",
+        "train mlp --lr 0.1",
+        "train mlp --out taken",
+        "train mlp --out taken --dry-run",
+        "train --init user/name --out taken",
+        code=2,
     )
     for command, modules in found.items():
         assert modules & set(HEAVY) == set(), command
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sample tiny --out there.png",
+        "sample tiny --walk 0,1 --out there.gif",
+        "export tiny --out there.pt2",
+        "report tiny --out there.html",
+        "report tiny --movie there.gif",
+        "data check digits --out there.png",
+        "sweep mlp --out tiny",
+        "new-plugin tiny --out tiny",
+    ],
+)
+def test_what_is_there_is_said_before_anything_heavy(tmp_path, tiny_run, command):
+    shutil.copytree(tiny_run.path, tmp_path / "tiny")
+    for suffix in ("png", "gif", "pt2", "html"):
+        (tmp_path / f"there.{suffix}").touch()
+    (modules,) = modules_after(tmp_path, command, code=2).values()
+    assert modules & set(HEAVY) == set()
+    assert "ganzoo.cli" in modules
 
 
 def test_scores_are_compared_without_anything_heavy(tmp_path, tiny_run):

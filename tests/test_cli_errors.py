@@ -1,6 +1,7 @@
 """Bad input of every command: a line or two on standard error, and the right exit code."""
 
 import json
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -73,7 +74,7 @@ REFUSED = {
         "option 'loss.gp_weight': input should be a finite number, got 'nan'"
     ),
     "train dcgan --set train.generator_lr=0": "option 'train.generator_lr': input should be gr",
-    "train dcgan --set steps=4": "'steps' does not say whose option it is; write arch.OPTION",
+    "train dcgan --set steps=4": "'steps' does not say whose option it is; did you mean",
     "train dcgan --set train.steps": "--set train.steps: write KEY=VALUE",
     "train dcgan --set arch.z_dim=1 --set arch.z_dim=2": "--set arch.z_dim is given twice",
     "train dcgan --steps 3 --set train.steps=4": "train.steps is given twice: by its own option",
@@ -99,15 +100,25 @@ REFUSED = {
     "trian dcgan": "No such command 'trian'; did you mean 'train'? Try 'ganzoo --help'.",
     "frobnicate": "No such command 'frobnicate'. Try 'ganzoo --help'.",
     "train dcgan --setps 3": "No such option: --setps",
+    "train dcgan --lr 1e-4": (
+        "No such option: --lr; did you mean --set train.generator_lr=VALUE and "
+        "--set train.discriminator_lr=VALUE?"
+    ),
+    "train dcgan --learning-rate=1e-4": "did you mean --set train.generator_lr=VALUE and",
+    "train dcgan --epochs 3": "No such option: --epochs; did you mean --steps?",
+    "train dcgan --batch 3": "No such option: --batch; did you mean --batch-size?",
+    "train dcgan --gpu 0": "No such option: --gpu; did you mean --device?",
+    "train dcgan --resolution 32": "No such option: --resolution; did you mean --image-size?",
+    "train dcgan --z-dim 9": "No such option: --z-dim; did you mean --set arch.z_dim=VALUE?",
+    "train dcgan --n-critic 5": "did you mean --set train.n_critic=VALUE?",
+    "sweep dcgan --lr 1e-4": "No such option: --lr; did you mean --set train.generator_lr=VALUE",
+    "bench dcgan --size 8": "No such option: --size; did you mean --image-size?",
     "train dcgan mlp": "Got unexpected extra argument",
     "train --loss": "Option '--loss' requires an argument.",
     "train dcgan --seed x": "option 'train.seed': input should be a valid integer",
     "eval --seed x": "Try 'ganzoo eval --help'.",
     "train": "name an architecture to train, such as those of 'ganzoo list'",
     "train --resume run --out other": "--resume continues in the run's own folder",
-    "train --resume run --tracker tensorboard": (
-        "--resume continues with the run's own trackers: drop --tracker"
-    ),
     "train mlp --tracker tensorbord": (
         "no tracker is called 'tensorbord'; did you mean 'tensorboard'?"
     ),
@@ -154,6 +165,45 @@ def test_bad_input_is_refused(refused, files, tmp_path, command):
     before = sorted(tmp_path.rglob("*"))
     assert REFUSED[command] in refused(*command.split())
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "command", [each for each in REFUSED if each.startswith("train ") and "--resume" not in each]
+)
+def test_a_dry_run_refuses_whatever_the_training_would(refused, files, tmp_path, command):
+    before = sorted(tmp_path.rglob("*"))
+    assert REFUSED[command] in refused("train", "--dry-run", *command.split()[1:])
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_dry_run_warns_of_whatever_the_training_would(ganzoo_cli):
+    Path("few").mkdir()
+    for i in range(3):
+        Image.new("L", (8, 8), i).save(f"few/{i}.png")
+    Path("few/torn.png").write_bytes(Path("few/0.png").read_bytes()[:40])
+    words = "--data few --steps 0 --precision fp16 --batch-size 9 --device cpu --out run"
+    dry = ganzoo_cli("train", "mlp", *words.split(), "--dry-run")
+    assert dry.code == 0, dry
+    assert not Path("run").exists()
+    said = [line for line in dry.err.splitlines() if line]
+    assert len(said) == 5, "one cannot be read, and which; fp16 on a CPU; the range; the batch"
+    trained = ganzoo_cli("train", "mlp", *words.split())
+    assert trained.err.splitlines()[: len(said)] == said
+
+
+def test_a_dry_run_refuses_a_folder_that_is_taken(run, refused, monkeypatch):
+    message = refused("train", "mlp", "--out", "run", "--dry-run")
+    assert (
+        message == "Error: run exists already; choose another --out, or continue with --resume run"
+    )
+    Path("file").touch()
+    message = refused("train", "mlp", "--out", "file/run", "--dry-run", code=1)
+    assert message == f"Error: file/run cannot be made: {Path('file').absolute()} is not a folder"
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    for given, name in ((["--out", "new/run"], "new/run"), ([], Path("runs").absolute())):
+        for dry in (["--dry-run"], []):
+            message = refused("train", "mlp", *given, *dry, code=1)
+            assert message == (f"Error: {name} cannot be made: {Path.cwd()} cannot be written to")
 
 
 def test_a_mixing_discriminator_is_refused_whatever_the_architecture(plugin, refused):

@@ -8,10 +8,17 @@ import pytest
 from pydantic import ValidationError
 
 import ganzoo
-from ganzoo.config import RunConfig, TrainKeywords, TrainOptions, TrainSettings, versions
+from ganzoo.config import (
+    OTHER_WORDS,
+    RunConfig,
+    TrainKeywords,
+    TrainOptions,
+    TrainSettings,
+    versions,
+)
 from ganzoo.errors import InputError, PluginError
 from ganzoo.protocols.loss import Recipe
-from ganzoo.registry import ARCHITECTURE, DATASET, LOSS, get
+from ganzoo.registry import ARCHITECTURE, DATASET, LOSS, entries, get
 from ganzoo.resolve import change_config, parse_settings, resolve
 
 SETTINGS = {"arch.base_channels": 8, "data.image_size": "16", "train.steps": 400}
@@ -113,8 +120,7 @@ class Bare(Architecture):
 @pytest.mark.parametrize(
     ("key", "hint"),
     [
-        ("steps", ";"),
-        ("base_channels", ";"),
+        ("gp_weight", ";"),
         ("archs.z_dim", "; did you mean 'arch'?"),
         ("lost.gp_weight", "; did you mean 'loss'?"),
         ("arch.", "; did you mean 'arch'?"),
@@ -150,6 +156,50 @@ def test_a_wrong_setting_is_named(settings, message):
         resolve("dcgan", "wgan-gp", "digits", settings)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+WORDS = {
+    "lr": "'train.generator_lr' and 'train.discriminator_lr'",
+    "learning_rate": "'train.generator_lr' and 'train.discriminator_lr'",
+    "epochs": "'train.steps'",
+    "steps": "'train.steps'",
+    "batch": "'train.batch_size'",
+    "gpu": "'train.device'",
+    "resolution": "'data.image_size'",
+    "z_dim": "'arch.z_dim'",
+    "nz": "'arch.z_dim'",
+    "base_channels": "'arch.base_channels'",
+}
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_of_other_programs_is_answered_with_ours(word):
+    with pytest.raises(InputError) as caught:
+        resolve("dcgan", settings={word: 1})
+    assert str(caught.value) == (
+        f"'{word}' does not say whose option it is; did you mean {WORDS[word]}?"
+    )
+    if word != "steps":
+        with pytest.raises(InputError) as caught:
+            ganzoo.train("dcgan", data="digits", **{word: 1})
+        meant = WORDS[word].replace("train.", "")
+        assert str(caught.value) == f"unknown option 'train.{word}'; did you mean {meant}?"
+
+
+def test_only_options_that_there_are_are_offered():
+    with pytest.raises(InputError, match=r"^unknown option 'loss.nz'; did you mean 'arch.z_dim'\?"):
+        resolve("mlp", settings={"loss.nz": 1})
+    with pytest.raises(InputError, match=r"^unknown option 'arch.ngf'; known: z_dim, hidden"):
+        resolve("mlp", settings={"arch.ngf": 1})
+
+
+def test_every_option_that_other_words_stand_for_exists():
+    known = {f"train.{name}" for name in TrainSettings.model_fields}
+    for prefix, kind in (("arch", ARCHITECTURE), ("data", DATASET)):
+        known |= {f"{prefix}.{name}" for each in entries(kind) for name in each.load().model_fields}
+    assert set(OTHER_WORDS) <= known
+    names = {name.partition(".")[2] for name in known}
+    assert [word for words in OTHER_WORDS.values() for word in words.split() if word in names] == []
 
 
 def test_settings_are_read_as_key_and_value():

@@ -247,12 +247,6 @@ def test_a_metric_that_fails_is_said_and_the_training_goes_on(tmp_path, monkeypa
     ]
 
 
-def test_a_run_is_not_resumed_under_another_judge(tmp_path):
-    run = train(tmp_path, eval_every=2)
-    with pytest.raises(InputError, match=r"train\.eval_every: 2 -> 1"):
-        resume(run.path, {"train.eval_every": 1})
-
-
 def test_trackers_receive_the_scores(tmp_path, plugin):
     plugin(
         "ganzoo-watching",

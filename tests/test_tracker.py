@@ -303,9 +303,3 @@ def test_a_missing_package_is_refused_before_a_folder_appears(tmp_path, monkeypa
     with pytest.raises(InputError, match=r"pip install 'ganzoo\[tensorboard\]'"):
         train_to(tmp_path / "run", ["tensorboard"])
     assert list(tmp_path.iterdir()) == []
-
-
-def test_trackers_are_chosen_when_a_run_is_started(tmp_path):
-    run = train_to(tmp_path / "run", ["tensorboard"], steps=1)
-    with pytest.raises(InputError, match="are chosen when a run is started"):
-        resume(run.path, {"tracker.tensorboard.flush_seconds": 5})

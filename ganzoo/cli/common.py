@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from typer.core import TyperCommand, TyperOption
+from typer.exceptions import TyperException
 
 from ganzoo import registry
 from ganzoo.cli.process import OUTPUT
@@ -98,6 +99,31 @@ class TrainCommand(TyperCommand):
     Their help is completed from the fields when it is printed: importing pydantic earlier would
     slow down every other command.
     """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments, and answer an option of another name with the one that it means.
+
+        Raises:
+            InputError: an option is unknown, and is called otherwise here.
+        """
+        try:
+            return super().parse_args(ctx, args)
+        except TyperException as error:
+            unknown = getattr(error, "option_name", None)
+            if unknown and hasattr(error, "possibilities") and not ctx.resilient_parsing:
+                self._explain_unknown(unknown)
+            raise
+
+    def _explain_unknown(self, unknown: str) -> None:
+        from ganzoo.config import find_other_words
+
+        flags = {option.name: option.opts[0] for option in self.params}
+        ways = [
+            flags.get(name.partition(".")[2], f"--set {name}=VALUE")
+            for name in find_other_words(unknown.lstrip("-"))
+        ]
+        if ways:
+            raise InputError(f"No such option: {unknown}; did you mean {' and '.join(ways)}?")
 
     def get_help(self, ctx: Any) -> str:
         """Complete the help of each option that sets a field, and return the command's help."""

@@ -10,8 +10,9 @@ import typer
 from ganzoo.cli.common import Device, Json, ModelArgument, complete_names, note, print_json
 from ganzoo.distributed import is_first
 from ganzoo.errors import InputError
-from ganzoo.media.movies import WALK_FRAMES
+from ganzoo.media.movies import WALK_FRAMES, check_movie_path
 from ganzoo.registry import DATASET
+from ganzoo.storage.paths import refuse_existing
 
 
 def register(app: typer.Typer) -> None:
@@ -131,6 +132,8 @@ def _write_samples(
     as_json: bool,
     **where: Any,
 ) -> None:
+    if path.suffix:  # a folder may hold other samples
+        refuse_existing(path, where["replace"])
     from ganzoo.models.find import find_model
     from ganzoo.models.model import load_folder
     from ganzoo.models.sample_files import write_samples
@@ -155,6 +158,8 @@ def _write_walk(
     as_json: bool,
     **where: Any,
 ) -> None:
+    check_movie_path(path)
+    refuse_existing(path, where["replace"])
     from ganzoo.cli.progress import ProgressBar
     from ganzoo.models.find import find_model
     from ganzoo.models.model import load_folder

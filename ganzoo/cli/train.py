@@ -62,7 +62,8 @@ def train(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Also send metrics to this tracker; repeatable.",
+            help="Also send metrics to this tracker; repeatable. With --resume, in place of the "
+            "run's own.",
             autocompletion=complete_names(TRACKER),
         ),
     ] = None,
@@ -84,7 +85,12 @@ def train(
         typer.Option(metavar="DIR", help="Continue a run; no other option is needed."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the resolved configuration and stop.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Check everything that a training checks before its first step, print the "
+            "resolved configuration and stop.",
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -103,29 +109,26 @@ def train(
             raise InputError("--resume continues in the run's own folder: drop --out and --dry-run")
         if init is not None:
             raise InputError("--resume continues from the run's own weights: drop --init")
-        if tracker:
-            raise InputError("--resume continues with the run's own trackers: drop --tracker")
         from ganzoo.api import resume as continue_run
 
         names = {"architecture": architecture, "loss": loss, "data": data}
         changes = {name: value for name, value in names.items() if value is not None}
         with _prepare_process() as observer:
-            run = continue_run(resume, {**changes, **given}, observer)
+            run = continue_run(resume, {**changes, **given}, observer, tracker)
         _finish(run, as_json, observer)
         return
-    from ganzoo.api import build_config, start
+    from ganzoo.api import build_config, rehearse, start
 
     with join_team():
-        config, initial = build_config(init, architecture, loss, data, given, tracker or ())
-        if not dry_run:
-            with _prepare_process() as observer:
+        config, initial = build_config(init, architecture, loss, data, given, tracker or (), out)
+        with _prepare_process() as observer:
+            if dry_run:
+                rehearse(config, observer, initial)
+            else:
                 run = start(config, out, observer, initial)
     if not dry_run:
         _finish(run, as_json, observer)
-        return
-    if initial is not None:
-        initial.require_fit(config)
-    if is_first():
+    elif is_first():
         print_json(config.model_dump(mode="json"))
 
 

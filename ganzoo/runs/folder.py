@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -70,10 +71,11 @@ class Run:
             InputError: the folder exists and is not empty, or another process has just made it.
         """
         run = cls(path or _create_path(config))
-        run._refuse_taken(start)
+        is_copy = (lambda folder: False) if start is None else start.is_copy
+        run.refuse_taken(is_copy)
         run.samples.mkdir(parents=True, exist_ok=True)
         with run.lock():
-            run._refuse_taken(start)
+            run.refuse_taken(is_copy)
             if start is not None:
                 start.save_copy(run.init)
             run.write_config(config)
@@ -150,13 +152,23 @@ class Run:
         """Tell whether the folder has a configuration and a folder of samples, as runs do."""
         return (self.path / CONFIG_FILE).is_file() and self.samples.is_dir()
 
-    def _refuse_taken(self, start: StartingPoint | None) -> None:
-        if not self.path.exists() or (self.path.is_dir() and not self._list_content(start)):
+    def refuse_taken(self, is_copy: Callable[[Path], bool]) -> None:
+        """Refuse a folder for a new run that exists and is not empty.
+
+        What a run leaves that died before it began is no obstacle.
+
+        Args:
+            is_copy: Tells whether a folder is a copy of what the run starts from.
+
+        Raises:
+            InputError: there is something else.
+        """
+        if not self.path.exists() or (self.path.is_dir() and not self._list_content(is_copy)):
             return
         hint = f", or continue with --resume {self.path}" if self.is_run() else ""
         raise InputError(f"{self.path} exists already; choose another --out{hint}")
 
-    def _list_content(self, start: StartingPoint | None) -> list[Path]:
+    def _list_content(self, is_copy: Callable[[Path], bool]) -> list[Path]:
         """List the folder, except for what a run leaves that died before it began."""
         return [
             path
@@ -167,7 +179,7 @@ class Run:
                 path.name.startswith((f".{CONFIG_FILE}.", f".{self.init.name}."))
                 and path.suffix == ".tmp"
             )
-            and not (start is not None and path == self.init and start.is_copy(path))
+            and not (path == self.init and is_copy(path))
         ]
 
     def config(self) -> RunConfig:
@@ -214,6 +226,27 @@ def _identify(path: Path) -> tuple[int, int]:
     """Return the numbers by which the system tells a file from others, whatever its name."""
     found = path.stat()
     return found.st_dev, found.st_ino
+
+
+def check_place(path: Path | None, *, may_hold_start: bool = False) -> None:
+    """Check that a new run can be made at a path, before any work is done for it.
+
+    Args:
+        path: The folder; a new one under ``runs/`` if None.
+        may_hold_start: Whether the run starts from a model, whose copy a run leaves that died
+            before it began.
+
+    Raises:
+        InputError: it exists and is not empty.
+        GanzooError: the folder that it would be made in cannot be written to.
+    """
+    if path is not None:
+        Run(path).refuse_taken(lambda folder: may_hold_start)
+    place = (path or Path(RUNS_FOLDER)).absolute()
+    nearest = next(each for each in (place, *place.parents) if each.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        why = "cannot be written to" if nearest.is_dir() else "is not a folder"
+        raise GanzooError(f"{path or place} cannot be made: {nearest} {why}")
 
 
 def newest_run(root: Path | None = None) -> Run:

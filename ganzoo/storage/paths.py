@@ -20,6 +20,21 @@ def user_path(text: str | Path) -> Path:
         raise InputError(f"{text}: there is no such home folder") from None
 
 
+def refuse_existing(path: Path, replace: bool, option: str = "--out") -> None:
+    """Refuse to write a file that is there already, before any work is done for it.
+
+    Args:
+        path: The file.
+        replace: Whether it may be replaced.
+        option: The option that names it.
+
+    Raises:
+        InputError: it exists and may not be replaced.
+    """
+    if path.exists() and not replace:
+        raise InputError(f"{path} already exists; choose another {option}, or add --force")
+
+
 def is_absolute(text: str) -> bool:
     """Tell whether a text is an absolute path on this or another system."""
     return PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()

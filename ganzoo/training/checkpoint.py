@@ -26,7 +26,7 @@ from ganzoo.training.ema import MovingAverage
 
 FORMAT = 1
 KEEP_REGULAR = 2
-"""Regular checkpoints to keep: those at multiples of ``train.checkpoint_every``."""
+"""Regular checkpoints to keep; see :meth:`ganzoo.config.RunConfig.is_regular`."""
 STATE_FILE = "state.json"
 MANIFEST_FILE = "manifest.json"
 STEP_FOLDER = re.compile("[0-9]{8}|[1-9][0-9]{8,}")
@@ -121,13 +121,17 @@ def save(folder: Path, state: TrainState) -> Path:
     return path
 
 
-def prune(folder: Path, every: int) -> None:
-    """Remove all checkpoints except the newest, and the newest two at multiples of ``every``.
+def prune(folder: Path, is_regular: Callable[[int], bool]) -> None:
+    """Remove all checkpoints except the newest, and the newest two regular ones.
 
     Others, which interruptions leave, do not displace the regular ones.
+
+    Args:
+        folder: Folder of the checkpoints.
+        is_regular: Tells by its step whether a checkpoint is regular.
     """
     found = steps(folder)
-    kept = {*[step for step in found if step % every == 0][-KEEP_REGULAR:], *found[-1:]}
+    kept = {*[step for step in found if is_regular(step)][-KEEP_REGULAR:], *found[-1:]}
     for old in set(found) - kept:
         path = folder / f"{old:08d}"
         # Renamed first, because a half-removed folder would look like a damaged checkpoint.
@@ -137,7 +141,10 @@ def prune(folder: Path, every: int) -> None:
 
 
 def restore_newest(
-    folder: Path, state: TrainState, warn: Callable[[str], None], every: int = 1
+    folder: Path,
+    state: TrainState,
+    warn: Callable[[str], None],
+    is_wanted: Callable[[int], bool] = lambda step: True,
 ) -> None:
     """Restore the newest checkpoint that can be read and is not damaged.
 
@@ -145,12 +152,12 @@ def restore_newest(
         folder: Folder of the checkpoints; without any, the state stays as it is.
         state: The state to restore.
         warn: Receives a message about each damaged checkpoint.
-        every: Consider only steps that are multiples of this.
+        is_wanted: Tells by its step whether to consider a checkpoint; by default all are.
 
     Raises:
         InputError: there are checkpoints, and all of them are damaged or cannot be read.
     """
-    found = [step for step in steps(folder) if step % every == 0]
+    found = [step for step in steps(folder) if is_wanted(step)]
     for step in reversed(found):
         path = folder / f"{step:08d}"
         try:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
 from ganzoo.config import RunConfig
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ganzoo.runs.folder import Run
     from ganzoo.runs.scores import ScoreRow
     from ganzoo.training.trainer import Trainer

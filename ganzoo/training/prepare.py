@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from os.path import exists
 from typing import TYPE_CHECKING
 
 from ganzoo import distributed
 from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import RunConfig
-from ganzoo.errors import InputError
+from ganzoo.errors import GanzooError, InputError
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER
+from ganzoo.resolve import list_places
 from ganzoo.training.assembly import assemble_trainer
 from ganzoo.training.trainer import Trainer
 
@@ -42,16 +47,24 @@ def prepare_run(
     Args:
         config: The run's configuration.
         starting_weights: What the networks start from, in the first process.
-        resumed: The run to continue, whose data must not have changed.
+        resumed: The run to continue, whose data must not have changed but may have moved.
 
     Raises:
         InputError: parts do not fit together, or the data have changed.
         GanzooError: data, or weights of a feature extractor, are missing.
     """
-    samples = config.data.build(DATASET).read()
+    if resumed is None:
+        samples = config.data.build(DATASET).read()
+    else:
+        with _explain_missing_data(config, resumed):
+            samples = config.data.build(DATASET).read()
     distributed.current().require_same(samples.fingerprint, "the data")
     if resumed is not None and samples.fingerprint != config.data_fingerprint:
-        raise InputError(f"the data of {resumed.path} have changed since it was started")
+        raise InputError(
+            f"the data of {resumed.path} have changed since it was started: the {len(samples):,} "
+            f"samples of {samples.spec.size_in_words} have the SHA-256 {samples.fingerprint[:12]}, "
+            f"not {str(config.data_fingerprint)[:12]}"
+        )
     config = config.model_copy(update={"data_fingerprint": samples.fingerprint})
     trainer = build_trainer(config, samples, starting_weights)
     if not config.train.eval_every:
@@ -59,6 +72,22 @@ def prepare_run(
     from ganzoo.training.snapshots import Snapshots  # brings feature extractors with it
 
     return PreparedRun(config, trainer, Snapshots(config, trainer))
+
+
+@contextmanager
+def _explain_missing_data(config: RunConfig, run: Run) -> Iterator[None]:
+    """Say how to continue a run whose data are no longer where they were."""
+    try:
+        yield
+    except GanzooError as error:
+        places = list_places(config.data.options)
+        if gone := [name for name, path in places.items() if not exists(path)]:
+            command = shlex.join(["ganzoo", "train", "--resume", str(run.path)])
+            for name in gone:
+                command += " --data WHERE" if name == "path" else f" --set data.{name}=WHERE"
+            first = str(error).partition("\n")[0]
+            error.args = (f"{first}\nif the data moved, continue with: {command}",)
+        raise
 
 
 def build_trainer(

@@ -6,7 +6,7 @@ tell snapshots apart, but not for a number to publish.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import ModelConfig, RunConfig
@@ -86,7 +86,7 @@ class Snapshots:
             return rows
         log_scores(run.scores, rows)
         best = read_scores(run.best)
-        if not best or _sort_key(rows) > _sort_key(best):
+        if not _is_judged_alike(best, rows) or _sort_key(rows) > _sort_key(best):
             write_model(
                 run.best,
                 config,
@@ -96,6 +96,16 @@ class Snapshots:
                 rows,
             )
         return rows
+
+
+def _is_judged_alike(best: list[ScoreRow], rows: list[ScoreRow]) -> bool:
+    """Tell whether two snapshots have the same scores: a resumed run may have another judge."""
+    return [_describe_judge(row) for row in best] == [_describe_judge(row) for row in rows]
+
+
+def _describe_judge(row: ScoreRow) -> dict[str, Any]:
+    protocol = row.protocol()
+    return {key: value for key, value in protocol.items() if not key.startswith("versions.")}
 
 
 def _sort_key(rows: list[ScoreRow]) -> tuple[float, ...]:

@@ -10,6 +10,7 @@ import typer
 from ganzoo.cli.common import Json, Settings, complete_names, note, print_json, print_table
 from ganzoo.errors import InputError
 from ganzoo.registry import DATASET
+from ganzoo.storage.paths import refuse_existing
 
 if TYPE_CHECKING:
     from ganzoo_zoo.apps.data_check.survey import Survey
@@ -48,10 +49,8 @@ def check(
 ) -> None:
     """Report what training would read: sizes, formats, classes, broken files and duplicates."""
     from ganzoo.cli.progress import ProgressBar
-    from ganzoo.media.images import save_png
     from ganzoo.progress import send_progress_to
     from ganzoo.resolve import choose_data, parse_settings
-    from ganzoo_zoo.apps.data_check.survey import survey
 
     options = {}
     for key, value in parse_settings(settings or []).items():
@@ -62,9 +61,12 @@ def check(
         options["image_size"] = image_size
     if out is not None and out.suffix.lower() != ".png":
         raise InputError(f"--out {out}: the contact sheet must be a .png")
-    if out is not None and out.exists() and not force:
-        raise InputError(f"{out} already exists; choose another --out, or add --force")
+    if out is not None:
+        refuse_existing(out, force)
     dataset = choose_data(data, options).build(DATASET)
+    from ganzoo.media.images import save_png
+    from ganzoo_zoo.apps.data_check.survey import survey
+
     with ProgressBar() as counter, send_progress_to(counter):
         found, sheet = survey(dataset, sheet=out is not None)
     if out is not None and sheet is not None:

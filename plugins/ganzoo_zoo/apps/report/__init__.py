@@ -45,7 +45,6 @@ def report(
     """
     from ganzoo.runs.folder import Run, newest_run
     from ganzoo.storage.paths import user_path
-    from ganzoo_zoo.apps.report.page import write_report
 
     if not 0 <= neighbours <= MOST_NEIGHBOURS:
         raise InputError(f"neighbours must be 0 to {MOST_NEIGHBOURS}, not {neighbours}")
@@ -53,14 +52,26 @@ def report(
         run = newest_run()
     elif not isinstance(run, Run):
         run = Run.open(user_path(run))
-    if path is None:
-        return write_report(run, run.path / REPORT_FILE, neighbours)
-    path = user_path(path)
+    if path is not None:
+        path = user_path(path)
+        _check_path(path, replace)
+    from ganzoo_zoo.apps.report.page import write_report  # which loads torch
+
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return write_report(run, path or run.path / REPORT_FILE, neighbours)
+
+
+def _check_path(path: Path, replace: bool) -> None:
+    """Check that a report can be written to a path.
+
+    Raises:
+        InputError: it cannot.
+    """
+    from ganzoo.storage.paths import refuse_existing
+
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"--out {path}: the report must be a .html")
     if path.is_dir():
         raise InputError(f"{path} is a folder; choose another --out")
-    if path.exists() and not replace:
-        raise InputError(f"{path} already exists; choose another --out, or add --force")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return write_report(run, path, neighbours)
+    refuse_existing(path, replace)

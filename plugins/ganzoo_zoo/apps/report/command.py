@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from ganzoo.cli.common import Json, note, print_json
-from ganzoo.errors import InputError
-from ganzoo.storage.paths import user_path
+from ganzoo.storage.paths import refuse_existing, user_path
 from ganzoo_zoo.apps.report import MOST_NEIGHBOURS, NEIGHBOURS, REPORT_FILE
 from ganzoo_zoo.apps.report import report as write
 
@@ -58,16 +57,16 @@ def report(
     from ganzoo.media.movies import check_movie_path
     from ganzoo.progress import send_progress_to
     from ganzoo.runs.folder import Run
-    from ganzoo_zoo.apps.report.movie import training_movie
 
     if movie is not None:
         movie = user_path(movie)
         check_movie_path(movie)
-        if movie.exists() and not force:
-            raise InputError(f"{movie} already exists; choose another --movie, or add --force")
+        refuse_existing(movie, force, "--movie")
     with ProgressBar() as counter, send_progress_to(counter):
         done = write(run, out, neighbours=neighbours, replace=force)
         if movie is not None:
+            from ganzoo_zoo.apps.report.movie import training_movie
+
             movie.parent.mkdir(parents=True, exist_ok=True)
             training_movie(Run(Path(done.run)), movie)
     if as_json:

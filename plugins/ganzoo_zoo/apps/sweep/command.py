@@ -5,7 +5,7 @@ This module does not import torch; the functions that it calls do.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +27,7 @@ from ganzoo.cli.common import (
 )
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.registry import ARCHITECTURE, EVALUATOR, LOSS, Kind
+from ganzoo.storage.paths import user_path
 
 if TYPE_CHECKING:
     from ganzoo_zoo.apps.sweep.grid import Grid
@@ -151,6 +152,8 @@ def sweep(
             raise InputError("--print prints nothing but commands: drop --json")
         _print_commands(grid, out)
         return
+    if out is not None:
+        _refuse_taken(user_path(out), grid, metric or (), samples)
     from ganzoo_zoo.apps.sweep.sweep import sweep as swept
 
     with _make_progress() as watcher:
@@ -199,8 +202,15 @@ def _build_grid(
     )
 
 
+def _refuse_taken(folder: Path, grid: Grid, metrics: Sequence[str], samples: int | None) -> None:
+    """Refuse a folder of something else before torch is loaded."""
+    from ganzoo_zoo.apps.sweep.folder import Plan, continue_plan
+
+    plan = Plan(grid=grid, metrics=tuple(metrics), samples=samples, threads=1)
+    continue_plan(folder, plan, grid.cells())
+
+
 def _print_commands(grid: Grid, out: Path | None) -> None:
-    from ganzoo.storage.paths import user_path
     from ganzoo_zoo.apps.sweep.folder import choose_folder
 
     cells = grid.cells()
