@@ -9,14 +9,43 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic.fields import FieldInfo
 
 from ganzoo.errors import MAX_MESSAGE, InputError, did_you_mean, excerpt, first_line
+from ganzoo.storage.paths import user_path
 
 Model = TypeVar("Model", bound=BaseModel)
+
+PLACE_FORMATS = ("path", "file-path", "directory-path", "uri", "multi-host-uri")
+"""Formats of paths and URLs in a JSON schema."""
+
+
+def _make_absolute(text: str) -> str:
+    # A run that is resumed from another folder must still find its data.
+    try:
+        absolute = str(user_path(text).resolve())
+        absolute.encode("utf-8")  # config.json must be able to hold it
+    except Exception as error:  # a circle of links, for example, is a RuntimeError
+        raise ValueError(f"{text!r} is not a usable path: {first_line(error)}") from None
+    return absolute
+
+
+AbsolutePath = Annotated[
+    str, AfterValidator(_make_absolute), WithJsonSchema({"type": "string", "format": "path"})
+]
+"""Type of an option that is a path, which is made absolute. A model that is not your own run
+cannot choose the value of such an option."""
 
 
 class Options(BaseModel):
@@ -67,6 +96,31 @@ def parse_options(model: type[Model], values: Mapping[str, Any], prefix: str = "
         raise InputError(_explain_option_error(error, prefix)) from None
     except Exception as error:  # a plugin's validator may not expect every value
         raise InputError(f"{prefix.rstrip('.: ')} options: {first_line(error)}".lstrip()) from error
+
+
+@cache
+def place_options(model: type[BaseModel]) -> frozenset[str]:
+    """Return the names of the options that are paths or URLs, or have some in them.
+
+    The types of the options tell, and not their names: ``pathlib.Path``, pydantic's types of paths
+    and URLs, and :data:`AbsolutePath`.
+    """
+    return frozenset(name for name, field in model.model_fields.items() if _is_place(field))
+
+
+def _is_place(field: FieldInfo) -> bool:
+    annotation: Any = field.annotation
+    try:
+        schema = TypeAdapter(Annotated[annotation, field]).json_schema()
+    except Exception:  # a type of a plugin that has no schema may be anything
+        return True
+    return _has_place(schema)
+
+
+def _has_place(schema: Any) -> bool:
+    if isinstance(schema, dict):
+        return schema.get("format") in PLACE_FORMATS or any(map(_has_place, schema.values()))
+    return isinstance(schema, list) and any(map(_has_place, schema))
 
 
 def _parse_text(field: FieldInfo, text: str) -> Any:

@@ -17,12 +17,13 @@ from pydantic import (
 )
 
 from ganzoo import registry
-from ganzoo.component import Component, Options, explain_error, parse_options
-from ganzoo.errors import InputError
+from ganzoo.component import Component, Options, explain_error, parse_options, place_options
+from ganzoo.errors import InputError, PluginError
 from ganzoo.protocols.dataset import DataSpec
 from ganzoo.protocols.loss import Recipe
-from ganzoo.registry import Entry, Kind
+from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, Entry, Kind
 from ganzoo.storage.json_files import flatten, read_json
+from ganzoo.storage.paths import names_place
 
 Config = TypeVar("Config", bound="RunConfig")
 
@@ -250,6 +251,23 @@ class ComponentChoice(Options):
         entry = registry.find_in_package(kind, self.name, self.package, self.version)
         return parse_options(entry.load(), self.options, f"{kind.word} {self.name}: ")
 
+    def without_places(self, kind: Kind) -> ComponentChoice:
+        """Return the choice without options that are paths or URLs, which get their defaults.
+
+        An option is one by its type, or by its value where the type does not tell.
+        """
+        try:
+            component = registry.find_in_package(kind, self.name, self.package, self.version).load()
+            typed = place_options(component)
+        except PluginError:  # without the component, nothing reads its options either
+            typed = frozenset()
+        kept = {
+            name: value
+            for name, value in self.options.items()
+            if name not in typed and not names_place(value)
+        }
+        return self.model_copy(update={"options": kept})
+
 
 class InitialModel(Options):
     """The model that a run started from; the run keeps a copy of it."""
@@ -338,6 +356,23 @@ class ModelConfig(RunConfig):
     def of(cls, config: RunConfig, spec: DataSpec, step: int) -> ModelConfig:
         """Return the configuration of a run's model at a step."""
         return cls(**dict(config), spec=spec, step=step)
+
+    def without_places(self) -> ModelConfig:
+        """Return the configuration without paths, URLs and trackers.
+
+        A model that is not of your own run must not choose what this machine reads and writes.
+        """
+        return self.model_copy(
+            update={
+                "architecture": self.architecture.without_places(ARCHITECTURE),
+                "loss": self.loss.without_places(LOSS),
+                "data": self.data.without_places(DATASET),
+                "augmentations": tuple(
+                    each.without_places(AUGMENTATION) for each in self.augmentations
+                ),
+                "trackers": (),
+            }
+        )
 
 
 def read_config(path: Path, kind: type[Config]) -> Config:

@@ -103,6 +103,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from ganzoo import Dataset, DataSpec, Loss, Samples
+from ganzoo.component import AbsolutePath
 
 class Mine(Loss):
     "Plays."
@@ -113,7 +114,7 @@ class Mine(Loss):
 
 class Points(Dataset):
     "Reads."
-    path: str = Field(description="A file of points.")
+    path: AbsolutePath = Field(description="A file of points.")
     def read(self):
         return Samples(DataSpec(shape=(2,)), torch.ones(3, 2) * float(Path(self.path).read_text()))
 """

@@ -554,6 +554,22 @@ def test_a_cache_that_cannot_be_written_is_named(hub, client, show, use, model):
     assert loaded(show(NAME))[1] == 4
 
 
+# What it says of this machine.
+
+
+def test_a_model_chooses_no_folder_and_no_download(hub, client, tiny_run, tmp_path):
+    folder = shutil.copytree(tiny_run.model, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    config["data"] |= {"name": "mnist", "options": {"root": str(tmp_path / "some" / "place")}}
+    (folder / "config.json").write_text(json.dumps(config))
+    write_manifest(folder)
+    hub.repo(NAME, content(folder))
+    for command in (("eval", NAME), ("train", "--init", NAME, "--out", str(tmp_path / "run"))):
+        message = said(client.run(*command), 2)
+        assert "to download it, give --data mnist" in message
+        assert {path.name for path in tmp_path.iterdir()} == {"model"}
+
+
 # The token.
 
 

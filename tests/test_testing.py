@@ -272,6 +272,12 @@ class UndescribedOption(Linear):
     width: int = 64
 
 
+class PathAsText(Linear):
+    """Has an option that is a path, of a type that does not say so."""
+
+    weights_path: str | None = Field(default=None, description="A file of weights.")
+
+
 class ListForTuple(Linear):
     """Has an option that comes back from JSON as something else."""
 
@@ -1082,6 +1088,7 @@ class NoiseOfNumpy(Linear):
 ARCHITECTURES = [
     Kill(common.check_options, UnknownOptions, "keep extra='forbid'"),
     Kill(common.check_options, UndescribedOption, "option 'width' needs a description"),
+    Kill(common.check_options, PathAsText, "option 'weights_path' seems to be a path or a URL"),
     Kill(common.check_options, ListForTuple, "round trip through JSON"),
     Kill(common.check_options, InfiniteOption, "config.json rebuilds the component; it raised"),
     Kill(common.check_options, OptionOfCode, "config.json rebuilds the component; it raised"),

@@ -73,7 +73,7 @@ def describe_model(name: str) -> dict[str, Any]:
         "summary": model.title,
         "reference": folder.reference,
         "parameters": sum(p.numel() for p in model.generator.parameters()),
-        "config": model.config.model_dump(mode="json"),
+        "config": folder.config().model_dump(mode="json"),
     }
 
 

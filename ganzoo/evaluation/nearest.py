@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from ganzoo.errors import InputError
+from ganzoo.models.training_data import choose_training_data
 from ganzoo.progress import report_progress
 from ganzoo.registry import DATASET
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ganzoo.config import ModelConfig
+    from ganzoo.models.model import Model
     from ganzoo.protocols.dataset import Samples
 
 BLOCK = 1 << 24
@@ -26,15 +27,15 @@ SPARE = 4
 """Samples beyond the wanted ones whose distances are computed again, exactly."""
 
 
-def read_training_samples(config: ModelConfig) -> Samples:
+def read_training_samples(model: Model) -> Samples:
     """Read the dataset that a model was trained on.
 
     Raises:
-        InputError: it has changed.
+        InputError: it has changed, or would be downloaded.
         ganzoo.errors.GanzooError: it cannot be found or read.
     """
-    samples = config.data.build(DATASET).read()
-    if samples.fingerprint != config.data_fingerprint:
+    samples = choose_training_data(model, {}).build(DATASET).read()
+    if samples.fingerprint != model.config.data_fingerprint:
         raise InputError("they have changed since the run was started")
     return samples
 

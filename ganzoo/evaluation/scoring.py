@@ -17,6 +17,7 @@ from ganzoo.evaluation.judge import Judge
 from ganzoo.evaluation.metrics import choose_metrics
 from ganzoo.evaluation.sample_sets import check_shape, draw_fakes_on, split_reals
 from ganzoo.models.model import Model, load
+from ganzoo.models.training_data import choose_training_data
 from ganzoo.progress import Listener, send_progress_to
 from ganzoo.protocols.dataset import Dataset
 from ganzoo.registry import DATASET
@@ -64,7 +65,7 @@ def evaluate(
         model: The model to evaluate; the newest run if None.
         metrics: Names of evaluators; if None, every installed one that fits the data, except those
             that run on request only.
-        data: Name or path of the reals; by default the model's training data.
+        data: Name or path of the reals; by default the model's training data, if they are here.
         data_options: Options of ``data``.
         metric_options: Options of metrics, by metric and name.
         floor: Score other reals instead of the model's fakes: the score that a perfect generator
@@ -143,10 +144,7 @@ def _data_choice(model: Model | None, data: str | None, options: dict[str, Any])
     """Choose the reals: the requested data at the model's size, or its training data."""
     if data is None:
         assert model is not None  # evaluate loads one if no data are given
-        trained = model.config.data
-        if not options:
-            return trained
-        return choose_data(f"{trained.package}:{trained.name}", {**trained.options, **options})
+        return choose_training_data(model, options)
     return choose_data(data, options, model.config.spec if model else None)
 
 

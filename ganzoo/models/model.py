@@ -71,6 +71,11 @@ class Model:
         return f"{self.config.title}, step {self.config.step}"
 
     @property
+    def is_own(self) -> bool:
+        """Whether the model is of a run on this machine, so that its paths are used."""
+        return self.folder is None or self.folder.run() is not None
+
+    @property
     def conditional(self) -> bool:
         """Whether the class of a sample can be chosen."""
         return self.inputs.conditional
@@ -202,7 +207,8 @@ def load(model: str | Path | Run | None = None, revision: str | None = None) -> 
     """Load a model from a run, a folder or the Hub; from the newest run if None.
 
     Networks are built from the registry alone: no file of a model can name code to import. Files
-    are verified by their hashes. Weights must fit their networks and be finite.
+    are verified by their hashes. Weights must fit their networks and be finite. Options that are
+    paths or URLs are dropped, unless the model lies in its run.
 
     Args:
         model: A run, its folder, a model folder, or ``user/name`` or ``user/name@revision`` on the
@@ -221,6 +227,8 @@ def load(model: str | Path | Run | None = None, revision: str | None = None) -> 
 def load_folder(folder: ModelFolder) -> Model:
     """Load the model of a folder; see :func:`load`."""
     config = folder.config()
+    if folder.run() is None:
+        config = config.without_places()
     architecture: Architecture = config.architecture.build(ARCHITECTURE)
     generator = _build_network(architecture.generator, config, folder, GENERATOR_FILE)
     return Model(

@@ -280,6 +280,16 @@ class Dataset(Component, ABC):
             ganzoo.errors.GanzooError: the samples cannot be found, downloaded or read.
         """
 
+    def needs_download(self) -> bool | None:
+        """Tell whether :meth:`read` would download something; by default None, for unknown.
+
+        ganzoo asks before it reads data that nobody has named, such as those that a model was
+        trained on. It refuses a download then; for models that are not of your own run it also
+        refuses what is unknown. So return False if the samples come with your package or from
+        files on this machine.
+        """
+        return None
+
     @property
     def split_name(self) -> str:
         """Name of the part that is read, for score rows: the option ``split``, or ``all``."""

@@ -40,6 +40,21 @@ def is_absolute(text: str) -> bool:
     return PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()
 
 
+def names_place(value: Any) -> bool:
+    """Tell whether a value, such as an option, has a text that leads somewhere.
+
+    That is an absolute path on this or another system, one that leaves its folder, or a URL.
+    """
+    if isinstance(value, dict):
+        return any(map(names_place, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(names_place, value))
+    if not isinstance(value, str):
+        return False
+    path = PureWindowsPath(value)  # understands both separators, and drives
+    return bool(path.anchor) or value.startswith("~") or ".." in path.parts or "://" in value
+
+
 def strip_folders(value: Any) -> Any:
     """Shorten the paths in a value, such as options, to their last names.
 

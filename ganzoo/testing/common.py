@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, get_args
 
 import torch
 from pydantic import ValidationError
 
-from ganzoo.component import Component
+from ganzoo.component import Component, place_options
 from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.errors import GanzooError
 
+PLACE_WORDS = {"path", "root", "dir", "directory", "url", "uri"}
+"""Words in the names of options that are likely to be paths or URLs."""
 UNUSUAL_SEED = 14_062_661
 """A seed that a component is unlikely to use itself."""
 
@@ -70,6 +73,12 @@ def untouched_randomness(what: str) -> Iterator[None]:
         )
 
 
+def _is_text_called_a_place(name: str, annotation: Any) -> bool:
+    """Tell whether an option is text, and its name says that it is a path or a URL."""
+    is_text = annotation is str or str in get_args(annotation)
+    return is_text and not PLACE_WORDS.isdisjoint(name.lower().split("_"))
+
+
 def check_options(component: Component) -> None:
     """Options survive JSON, unknown ones are refused, and each has a description."""
     cls = type(component)
@@ -88,5 +97,11 @@ def check_options(component: Component) -> None:
         require(
             bool(field.description),
             f"option '{name}' needs a description: Field(default=..., description='...')",
+        )
+        require(
+            name in place_options(cls) or not _is_text_called_a_place(name, field.annotation),
+            f"option '{name}' seems to be a path or a URL: annotate it as pathlib.Path, "
+            "ganzoo.component.AbsolutePath or pydantic.AnyUrl, so that models of other people "
+            "cannot choose it",
         )
     require(cls.__doc__ is not None, "the class needs a docstring: 'ganzoo show' prints it")

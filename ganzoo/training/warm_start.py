@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,16 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import registry
+from ganzoo.component import place_options
 from ganzoo.config import InitialModel, ModelConfig, RunConfig, read_config
 from ganzoo.errors import InputError
 from ganzoo.models.model import load
 from ganzoo.models.size_check import build_on_meta
+from ganzoo.models.training_data import complete_training_data
 from ganzoo.registry import ARCHITECTURE, DATASET, LOSS
 from ganzoo.resolve import resolve
 from ganzoo.runs.file_names import CONFIG_FILE, DISCRIMINATOR_FILE, GENERATOR_FILE
 from ganzoo.storage.files import atomic_folder, atomic_path, regular_size, sha256
 from ganzoo.storage.json_files import flatten
-from ganzoo.storage.paths import is_absolute
 from ganzoo.storage.tensors import load_tensors
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class StartingWeights:
     discriminator: Mapping[str, Tensor]
     source: ModelFolder | None = None
     """The model's own files; None if the weights come from the run's copy."""
+    is_own: bool = False
+    """Whether the model is of your own run, so that its paths are used."""
 
     @classmethod
     def load(cls, model: str | Path | Run, revision: str | None = None) -> StartingWeights:
@@ -73,7 +75,7 @@ class StartingWeights:
             discriminator_sha256=folder.records[DISCRIMINATOR_FILE].sha256,
         )
         generator, discriminator = loaded.generator.state_dict(), loaded.discriminator.state_dict()
-        return cls(origin, loaded.config, generator, discriminator, folder)
+        return cls(origin, loaded.config, generator, discriminator, folder, loaded.is_own)
 
     @classmethod
     def load_copy(cls, folder: Path, origin: InitialModel) -> StartingWeights:
@@ -88,7 +90,7 @@ class StartingWeights:
         """
         generator = _load_unchanged(folder / GENERATOR_FILE, origin.generator_sha256)
         discriminator = _load_unchanged(folder / DISCRIMINATOR_FILE, origin.discriminator_sha256)
-        config = read_config(folder / CONFIG_FILE, ModelConfig)
+        config = read_config(folder / CONFIG_FILE, ModelConfig).without_places()
         return cls(origin, config, generator, discriminator)
 
     def save_copy(self, folder: Path) -> None:
@@ -131,6 +133,8 @@ class StartingWeights:
         """
         own = self.config
         settings = dict(settings or {})
+        if data is None:
+            complete_training_data(own.data, _options(settings, "data"), is_own=self.is_own)
         for name, prefix, kind, choice in (
             (architecture, "arch", ARCHITECTURE, own.architecture),
             (loss, "loss", LOSS, own.loss),
@@ -139,8 +143,6 @@ class StartingWeights:
             if _is_same_component(name, kind, choice):
                 inherited = {f"{prefix}.{key}": value for key, value in choice.options.items()}
                 settings = {**inherited, **settings}
-        if data is None:
-            _refuse_paths(settings)
         config = resolve(
             architecture or own.architecture.qualified,
             loss or own.loss.qualified,
@@ -176,8 +178,11 @@ class StartingWeights:
         if (ours.package, ours.name) != (theirs.package, theirs.name):
             return [f"architecture: {ours.name} -> {theirs.name}"]
         # Built by the installed version, which may have options that the model does not know.
-        before = flatten(ours.build(ARCHITECTURE).model_dump(mode="json"), "arch")
-        after = flatten(architecture.model_dump(mode="json"), "arch")
+        places = place_options(type(architecture))
+        built = (ours.build(ARCHITECTURE), architecture)
+        before, after = (
+            flatten(each.model_dump(mode="json", exclude=set(places)), "arch") for each in built
+        )
         return _list_changes(before, after)
 
     def _sample_changes(self, data: DataSpec | None) -> list[str]:
@@ -230,13 +235,13 @@ def _is_same_component(given: str | None, kind: registry.Kind, mine: ComponentCh
     return (entry.package, entry.name) == (mine.package, mine.name)
 
 
-def _refuse_paths(settings: Mapping[str, Any]) -> None:
-    """Refuse to inherit data that are files on another machine."""
-    for key, value in settings.items():
-        if not key.startswith("data.") or not isinstance(value, str):
-            continue
-        if is_absolute(value) and not os.path.exists(value):
-            raise InputError(f"the model was trained on {value}, which is not here: give --data")
+def _options(settings: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Return the settings of a prefix, by the names of its options."""
+    return {
+        key.removeprefix(f"{prefix}."): value
+        for key, value in settings.items()
+        if key.startswith(f"{prefix}.")
+    }
 
 
 def _load_unchanged(path: Path, known_sha256: str) -> dict[str, Tensor]:

@@ -27,6 +27,10 @@ class Digits(ImageDataset):
         default=(32, 32), description="Resize to N x N, or to HEIGHTxWIDTH."
     )
 
+    def needs_download(self) -> bool:
+        """Return False: the package holds the digits."""
+        return False
+
     def read(self) -> Samples:
         """Read the embedded file and resize its images."""
         tensors = load_tensors(FILE)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from ganzoo import DataSpec, Samples
+from ganzoo.component import AbsolutePath
 from ganzoo.errors import InputError
 from ganzoo.protocols.dataset import MOST_CLASSES
-from ganzoo_zoo.data.options import AbsolutePath, Mirrored
+from ganzoo_zoo.data.options import Mirrored
 from ganzoo_zoo.data.shaping import Shaping
 
 if TYPE_CHECKING:
@@ -86,6 +87,10 @@ class _OwnFiles(ImageFiles):
         description="1 grey, 3 RGB, 4 RGBA; by default 1 if every file is of a grey format, else "
         "3: a file in RGB counts as colour, whatever its pixels are.",
     )
+
+    def needs_download(self) -> bool:
+        """Return False: the images are files on this machine."""
+        return False
 
     @property
     def shaping(self) -> Shaping:

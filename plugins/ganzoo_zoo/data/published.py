@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from ganzoo import DataSpec, ImageDataset, Samples
+from ganzoo.component import AbsolutePath
 from ganzoo.compute import memory
 from ganzoo.errors import GanzooError, InputError, did_you_mean
 from ganzoo.protocols.dataset import ImageSize
 from ganzoo.storage.cache import cache_folder
 from ganzoo.storage.files import regular_size
 from ganzoo_zoo.data.files import ImageFiles
-from ganzoo_zoo.data.options import FLIP, AbsolutePath, Mirrored
+from ganzoo_zoo.data.options import FLIP, Mirrored
 from ganzoo_zoo.data.shaping import Shaping
 
 if TYPE_CHECKING:
@@ -55,6 +56,18 @@ class _Published(ImageDataset):
     def required_files(self, loader: Any) -> dict[str, Check]:
         """Return the files that the loader needs, relative to its root, each with a check."""
 
+    @property
+    def folder(self) -> Path:
+        """The folder of the set."""
+        return Path(self.root) if self.root else cache_folder() / "datasets"
+
+    def needs_download(self) -> bool:
+        """Tell whether files of the set are missing."""
+        import torchvision
+
+        checks = self.required_files(getattr(torchvision.datasets, self.loader))
+        return not all((self.folder / name).exists() for name in checks)
+
     def load_set(self) -> Any:
         """Return the loaded set; download it if none of its files exist.
 
@@ -65,7 +78,7 @@ class _Published(ImageDataset):
         import torchvision
 
         loader = getattr(torchvision.datasets, self.loader)
-        folder = Path(self.root) if self.root else cache_folder() / "datasets"
+        folder = self.folder
         try:
             return loader(folder, **self.loader_options(), download=False)
         except Exception as error:  # readers of broken files raise almost anything

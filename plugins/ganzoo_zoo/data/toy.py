@@ -25,6 +25,10 @@ class _Mixture(Dataset):
     def modes(self) -> tuple[Point, ...]:
         """Return the centres of the Gaussians, all of the same dimension."""
 
+    def needs_download(self) -> bool:
+        """Return False: the points are drawn."""
+        return False
+
     def read(self) -> Samples:
         """Draw the points from a fixed seed."""
         import torch

@@ -367,7 +367,7 @@ class Session:
 
     def _load_search(self) -> NeighbourSearch:
         if self._search is None:
-            self._search = NeighbourSearch(read_training_samples(self.model.config))
+            self._search = NeighbourSearch(read_training_samples(self.model))
         return self._search
 
     @contextmanager

@@ -115,7 +115,7 @@ def analyse_model(run: Run, count: int) -> ModelAnalysis:
                 "the discriminator's surface",
                 lambda: compute_surface(model.discriminator, model.config.spec),
             )
-        samples = _try(analysis, "the training data", lambda: read_training_samples(model.config))
+        samples = _try(analysis, "the training data", lambda: read_training_samples(model))
         if samples is None:
             return analysis
         made = _try(analysis, "samples of the model", lambda: _make_fakes(model, samples, count))

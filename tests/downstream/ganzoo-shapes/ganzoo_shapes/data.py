@@ -14,6 +14,10 @@ class Squares(ImageDataset):
 
     count: int = Field(default=40, ge=2, description="Images.")
 
+    def needs_download(self) -> bool:
+        """Return False: the images are drawn."""
+        return False
+
     def read(self) -> Samples:
         """Draw the images, 16 pixels wide unless resized."""
         labels = torch.arange(self.count) % 2
