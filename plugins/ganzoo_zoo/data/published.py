@@ -295,17 +295,17 @@ class CIFAR10(_Arrays, Mirrored):
         import numpy as np
         import torch
 
-        from ganzoo_zoo.data.pickled_arrays import load_published
+        from ganzoo_zoo.data.pickled_batches import PublishedPickle
 
-        own = folder / loader.base_folder
         found = {
-            name: load_published(own / name, md5) for name, md5 in self._published_sums(loader)
+            name: PublishedPickle(folder / loader.base_folder / name, md5)
+            for name, md5 in self._published_sums(loader)
         }
         parts = loader.train_list if self.split == "train" else loader.test_list
         batches = [found[name] for name, _ in parts]
-        images = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
-        labels = [label for batch in batches for label in batch["labels"]]
-        names = found[loader.meta["filename"]][loader.meta["key"]]
+        images = np.concatenate([batch.images() for batch in batches])
+        labels = [label for batch in batches for label in batch.numbers("labels")]
+        names = found[loader.meta["filename"]].names(loader.meta["key"])
         return _Content(torch.from_numpy(images), torch.tensor(labels), tuple(names))
 
     def _published_sums(self, loader: Any) -> list[tuple[str, str]]:
