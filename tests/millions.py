@@ -15,6 +15,7 @@ import numpy as np
 
 from ganzoo.storage.cache import get_or_make_folder
 from ganzoo_zoo.data import image_source, index, reading, sources
+from ganzoo_zoo.data.listing import LeftOut
 
 CLASSES = 100
 AT_ONCE = 1_000_000
@@ -48,6 +49,7 @@ def make(path: Path, count: int, shape: tuple[int, ...], places: Iterable[int]) 
     path.write_bytes(b"not looked into")
     with sources.open_zip(str(path)) as zipped:
         key, facts = zipped._key(), {"state": zipped._compute_state(), "content": path.name}
+    facts["left_out"] = LeftOut().to_facts()
 
     def make_index(folder: Path) -> None:
         _write_names(folder, count)
@@ -65,7 +67,7 @@ def make(path: Path, count: int, shape: tuple[int, ...], places: Iterable[int]) 
             for place in places:
                 images.seek(begin + place * size)
                 images.write(bytes([level_of(place)]) * size)
-        about = {"skipped": [], "content": f"the images of {path.name}"}
+        about = {"skipped": [], "peaks": [], "content": f"the images of {path.name}"}
         (folder / reading.INDEX).write_text(json.dumps(about))
 
     get_or_make_folder(image_source.KIND, key, make_index)

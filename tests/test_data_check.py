@@ -142,6 +142,36 @@ def test_classes_of_unequal_size_are_said(tmp_path, ganzoo_cli):
     assert found["findings"] == ["the largest class has 11, the smallest 1"]
 
 
+def test_the_layout_and_what_is_left_out_are_said(tmp_path, ganzoo_cli):
+    for split in ("train", "test"):
+        for i, kind in enumerate(("cats", "dogs")):
+            (tmp_path / "set" / split / kind).mkdir(parents=True)
+            scene(10 * len(split) + i).save(tmp_path / "set" / split / kind / "1.png")
+    (tmp_path / "set" / "train" / "notes").write_text("text")
+    found = checked(ganzoo_cli, "set")
+    assert found["classes"] == {"cats": 1, "dogs": 1}
+    assert found["findings"] == [
+        "set has the splits test and train: train is read; choose another with data.split, or all",
+        "left out 1 files in set whose names do not end as those of images (no suffix 1), such as "
+        "train/notes",
+    ]
+    every = checked(ganzoo_cli, "set", "--set", "data.split=all", "--out", "sheet.png")
+    assert every["classes"] == {"cats": 2, "dogs": 2}
+    assert every["findings"] == found["findings"][1:]
+
+
+def test_a_range_that_is_hardly_used_is_said(tmp_path, ganzoo_cli):
+    (tmp_path / "ct").mkdir()
+    for i in range(3):
+        pixels = np.random.default_rng(i).integers(0, 4096, (8, 8)).astype(np.uint16)
+        pixels[0, 0] = 4095
+        Image.fromarray(pixels).save(tmp_path / "ct" / f"{i}.png")
+    (finding,) = checked(ganzoo_cli, "ct")["findings"]
+    assert finding.startswith("the brightest value of all 16-bit images is 4,095 of 65,535")
+    option = finding.rpartition(" --set ")[2]
+    assert checked(ganzoo_cli, "ct", "--set", option)["findings"] == []
+
+
 # The contact sheet
 
 

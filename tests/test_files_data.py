@@ -1,6 +1,7 @@
 """A person's own images: the datasets `folder` and `zip`, and how `--data` finds them."""
 
 import io
+import json
 import os
 import random
 import shutil
@@ -17,7 +18,7 @@ from PIL import Image
 from ganzoo import open_dataset
 from ganzoo.errors import InputError
 from ganzoo.resolve import choose_data
-from ganzoo_zoo.data import sources
+from ganzoo_zoo.data import decoding, listing, sources
 from ganzoo_zoo.data.files import ImageFolder, ImageZip
 
 READERS = {"folder": ImageFolder, "zip": ImageZip}
@@ -92,8 +93,8 @@ def levels(samples):
 
 
 def test_flat_files_have_no_classes(make):
-    samples = make({"b.png": plain((2, 0, 9)), "a.png": plain((1, 0, 9))}).read()
-    assert levels(samples) == [[1, 0, 9], [2, 0, 9]]
+    samples = make({"b.png": plain((2, 0, 128)), "a.png": plain((1, 0, 9))}).read()
+    assert levels(samples) == [[1, 0, 9], [2, 0, 128]]
     assert samples.stored.shape == (2, 3, 4, 4)
     assert samples.spec.shape == (3, 4, 4)
     assert samples.spec.classes is None
@@ -171,13 +172,20 @@ def test_what_is_hidden_or_no_image_is_passed_over(make):
         "__MACOSX/._1.png": b"resource fork",
         "a/notes.txt": b"text",
         "a/Thumbs.db": b"text",
-        "labels.csv": b"text",
+        "a/labels.csv": b"text",
         "png": image,
     }
-    samples = make(contents).read()
+    dataset = make(contents)
+    samples = dataset.read()
     assert levels(samples) == [[7, 0, 0]] * 2
     assert samples.labels.tolist() == [0, 1]
     assert samples.skipped == ()
+    name = Path(dataset.path).name
+    assert samples.notes[:2] == (
+        f"left out 3 files in {name} whose names do not end as those of images (.csv 1, .txt 1, "
+        "no suffix 1), such as a/labels.csv, a/notes.txt and png",
+        f"hidden files and folders in {name} were left out, such as b/.hidden.png",
+    )
 
 
 def test_a_folder_called_like_an_image_is_no_image(tmp_path):
@@ -189,9 +197,12 @@ def test_a_folder_called_like_an_image_is_no_image(tmp_path):
         assert samples.skipped == ()
 
 
-@pytest.mark.parametrize("suffix", sorted(sources.SUFFIXES))
+@pytest.mark.parametrize("suffix", sorted(listing.SUFFIXES))
 def test_every_listed_format_is_read(make, suffix):
-    kind = {"jpg": "JPEG", "jpeg": "JPEG", "tif": "TIFF"}.get(suffix[1:], suffix[1:].upper())
+    kinds = {"jpg": "JPEG", "jpe": "JPEG", "jfif": "JPEG", "tif": "TIFF"}
+    kind = kinds.get(suffix[1:], suffix[1:].upper())
+    if kind == "AVIF" and not decoding.READS_AVIF:
+        pytest.skip("this Pillow does not read AVIF")
     samples = make({f"a{suffix}": plain((200, 200, 200), size=(16, 16), kind=kind)}).read()
     assert samples.stored.shape[2:] == (16, 16)
     assert (samples.stored.int() - 200).abs().max() <= 1
@@ -242,6 +253,371 @@ def test_links_to_images_are_read_and_broken_ones_named(tmp_path):
     assert [what.partition(":")[0] for what in samples.skipped] == ["3.png"]
 
 
+# What is said of the files that are left out
+
+
+def test_files_that_are_no_images_by_their_names_are_counted(make):
+    image = plain((200, 0, 0))
+    others = {f"{i}.heic": image for i in range(4)} | {"x/plain": image, "ORDERS.TXT": b"text"}
+    dataset = make({"a.png": image, "b.jpg": image, **others})
+    samples = dataset.read()
+    assert samples.names == ("a.png", "b.jpg")  # the PNG that is called .jpg is read
+    (note,) = samples.notes
+    assert note == (
+        f"left out 6 files in {Path(dataset.path).name} whose names do not end as those of images "
+        "(.heic 4, .txt 1, no suffix 1), such as 0.heic, 1.heic and 2.heic"
+    )
+    assert samples.describe_skipped() == [note]
+
+
+def test_a_link_to_a_folder_is_said(tmp_path):
+    root = fill(tmp_path / "images", {"a/1.png": plain((200, 0, 0))})
+    other = fill(tmp_path / "other", {"2.png": plain((2, 0, 0))})
+    try:
+        (root / "b").symlink_to(other, target_is_directory=True)
+    except OSError:
+        pytest.skip("this system makes no links")
+    notes = ImageFolder(path=str(root)).read().notes
+    assert notes == ("images/b is a link to a folder and was left out",)
+    (root / "c").symlink_to(other, target_is_directory=True)
+    notes = ImageFolder(path=str(root)).read().notes
+    assert notes == ("2 links to folders in images were left out, such as b and c",)
+    shutil.rmtree(root / "a")
+    with pytest.raises(
+        InputError, match=r"no images in .*; 2 links to folders in images were left"
+    ):
+        ImageFolder(path=str(root)).read()
+
+
+def test_what_is_left_out_is_said_before_a_training(tmp_path, ganzoo_cli):
+    fill(tmp_path / "images", {"a.png": plain((200, 0, 0)), "b": b"text"})
+    small = ["--set", "arch.hidden=4", "--steps", 1, "--batch-size", 2, "--device", "cpu"]
+    result = ganzoo_cli("train", "mlp", "--data", "images", *small, "--out", "run")
+    assert result.code == 0, result
+    assert "left out 1 files in images whose names do not end as" in result.err
+
+
+def test_names_of_left_out_files_are_escaped_and_short():
+    left_out = listing.LeftOut()
+    left_out.add_file("a\x1b[31m")
+    left_out.add_file("b" * 100_000)
+    left_out.add_file("c\udcff.\nxt")
+    left_out.add_file("d.ends" + "x" * 100)
+    (line,) = left_out.describe("x")
+    assert line.isprintable()
+    assert len(line) < 500
+    assert "(no suffix 2, .\\nxt 1, others 1), such as a\\x1b[31m, bbb" in line
+
+
+def test_the_account_of_left_out_files_stays_small():
+    left_out = listing.LeftOut()
+    for i in range(3000):
+        left_out.add_file(f"{i}/x.{i}")
+        left_out.add_file(f"{i}/labels.csv")
+        left_out.add_link(f"link {i}")
+    left_out.add_file("labels.csv", b"row")
+    assert len(json.dumps(left_out.to_facts())) < 100_000
+    assert left_out.tables[0] == (0, "labels.csv", b"row")
+    again = listing.LeftOut.from_facts(json.loads(json.dumps(left_out.to_facts())))
+    assert again.describe("y") == left_out.describe("y")
+    assert again.tables == left_out.tables
+    links, files = left_out.describe("y", ("labels.csv",))
+    assert links == (
+        "3,000 links to folders in y were left out, such as link 0, link 1 and link 10"
+    )
+    assert files.startswith("left out 6,000 files in y whose")
+
+
+def test_without_a_decoder_avif_is_named(make, monkeypatch):
+    monkeypatch.setattr(decoding, "READS_AVIF", False)
+    data = b"\0\0\0\x1cftypavif" + bytes(100)
+    samples = make({"a.png": plain((200, 0, 0)), "b.avif": data}).read()
+    assert samples.skipped == (
+        "b.avif: this Pillow does not read AVIF: update it with 'pip install -U pillow'",
+    )
+
+
+# What lies around the images
+
+
+def pictures(*names):
+    return {name: plain((i, 200, 0)) for i, name in enumerate(sorted(names))}
+
+
+PETS = ["cats/1.png", "cats/2.png", "dogs/1.png"]
+
+
+@pytest.mark.parametrize("around", ["pets/", "a/b/", "./pets/"])
+def test_folders_around_all_images_are_passed_over(make, around):
+    dataset = make(pictures(*(around + name for name in PETS)) | {"README.md": b"text"})
+    samples = dataset.read()
+    assert samples.spec.class_names == ("cats", "dogs")
+    assert samples.labels.tolist() == [0, 0, 1]
+    assert levels(samples) == [[0, 200, 0], [1, 200, 0], [2, 200, 0]]
+
+
+def test_a_zip_may_have_absolute_names(tmp_path):
+    file = pack(tmp_path / "images.zip", pictures(*(f"/{name}" for name in PETS)))
+    assert ImageZip(path=str(file)).read().labels.tolist() == [0, 0, 1]
+
+
+def test_a_zip_may_have_backslashes(tmp_path):
+    file = tmp_path / "win.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in pictures(*PETS, "dogs/é/x.png").items():
+            member = zipfile.ZipInfo("x")
+            member.filename = f"pets/{name}".replace("/", "\\").replace("\\é\\", "\\é/")
+            archive.writestr(member, data)
+        archive.writestr(zipfile.ZipInfo("pets\\labels.txt"), b"text")
+    samples = ImageZip(path=str(file)).read()
+    assert samples.names == tuple(f"pets/{name}" for name in [*PETS, "dogs/é/x.png"])
+    assert samples.labels.tolist() == [0, 0, 1, 1]
+    assert samples.skipped == ()
+
+
+def test_what_systems_leave_behind_is_passed_over_in_silence(make):
+    contents = pictures(*PETS)
+    for name in (
+        "@eaDir/cats/1.png",
+        "cats/@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg",
+        "__MACOSX/cats/._1.png",
+        "cats/._2.png",
+        ".thumbnails/1.png",
+        "dogs/.ipynb_checkpoints/1.png",
+        "#recycle/1.png",
+        "cats/.DS_Store",
+        "cats/Thumbs.db",
+        "desktop.ini",
+    ):
+        contents[name] = plain((9, 9, 9))
+    samples = make(contents).read()
+    assert list(samples.names) == PETS
+    assert samples.describe_skipped() == []
+
+
+# Splits
+
+
+SPLIT = ["Train/cats/1.png", "Train/dogs/1.png", "Train/dogs/2.png", "val/cats/1.png"]
+
+
+@pytest.mark.parametrize("around", ["", "pets/"])
+def test_splits_are_no_classes(make, around):
+    dataset = make(pictures(*(around + name for name in SPLIT)))
+    samples = dataset.read()
+    assert samples.names == tuple(around + name for name in SPLIT[:3])
+    assert samples.spec.class_names == ("cats", "dogs")
+    assert samples.labels.tolist() == [0, 1, 1]
+    assert samples.split == "train"
+    name = Path(dataset.path).name
+    assert samples.notes == (
+        f"{name} has the splits Train and val: Train is read; choose another with data.split, "
+        "or all",
+    )
+
+
+def test_a_split_can_be_chosen(make):
+    dataset = make(pictures(*SPLIT))
+    chosen = dataset.model_copy(update={"split": "VAL"})
+    samples = chosen.read()
+    assert levels(samples) == [[3, 200, 0]]
+    assert (samples.split, samples.spec.classes, samples.notes) == ("val", None, ())
+    every = dataset.model_copy(update={"split": "all"}).read()
+    assert every.spec.class_names == ("cats", "dogs")
+    assert every.labels.tolist() == [0, 1, 1, 0]
+    assert (every.split, every.notes) == (None, ())
+
+
+def test_a_split_that_is_not_there_is_refused(make):
+    dataset = make(pictures(*SPLIT))
+    with pytest.raises(InputError) as caught:
+        dataset.model_copy(update={"split": "test"}).read()
+    assert str(caught.value) == (
+        f"{dataset.path} has the splits Train and val, and no test; choose one with data.split, "
+        "or all"
+    )
+
+
+def test_data_without_splits_have_only_all(make):
+    dataset = make(pictures(*PETS))
+    assert len(dataset.model_copy(update={"split": "all"}).read()) == 3
+    with pytest.raises(InputError, match=r"has no splits, such as train and val; drop data\.split"):
+        dataset.model_copy(update={"split": "train"}).read()
+
+
+def test_splits_without_a_training_split_must_be_chosen(make):
+    dataset = make(pictures("test/1.png", "dev/1.png"))
+    with pytest.raises(InputError, match="has the splits dev and test, and no train"):
+        dataset.read()
+    assert len(dataset.model_copy(update={"split": "dev"}).read()) == 1
+
+
+@pytest.mark.parametrize("names", [("train/cats/1.png", "train/dogs/1.png")])
+def test_one_split_alone_is_a_folder_around_all(make, names):
+    dataset = make(pictures(*names))
+    assert dataset.read().spec.class_names == ("cats", "dogs")
+    assert dataset.model_copy(update={"split": "train"}).read().split == "train"
+
+
+def test_other_folders_beside_make_them_classes(make):
+    names = ("car/1.png", "plane/1.png", "train/1.png")
+    assert make(pictures(*names)).read().spec.class_names == ("car", "plane", "train")
+
+
+def test_splits_of_domains(tmp_path):
+    paths = {word: str(fill(tmp_path / word, pictures(*SPLIT))) for word in ("a", "b")}
+    samples = open_dataset("domains", **paths)
+    assert list(samples.names) == [f"{word}/{name}" for word in "ab" for name in SPLIT[:3]]
+    assert samples.split == "train"
+    assert len(samples.notes) == 2
+    assert len(open_dataset("domains", **paths, split="val")) == 2
+
+
+# Tables of labels
+
+
+def stylegan(labels):
+    return {"dataset.json": json.dumps({"labels": labels}).encode()}
+
+
+PACKED = [f"0000{i // 2}/img{i:08d}.png" for i in range(4)]
+
+
+@pytest.mark.parametrize("around", ["", "packed/"])
+def test_labels_of_a_packed_set_of_stylegan(make, around):
+    table = stylegan([[name, label] for name, label in zip(PACKED, [3, 0, 0, 1], strict=True)])
+    files = {around + name: data for name, data in {**pictures(*PACKED), **table}.items()}
+    samples = make(files).read()
+    assert samples.spec.class_names == ("0", "1", "2", "3")
+    assert samples.labels.tolist() == [3, 0, 0, 1]
+    assert samples.labels.dtype == torch.int64
+    assert samples.notes == (f"the classes are those of {around}dataset.json",)
+
+
+@pytest.mark.parametrize("labels", [None, [], [[name, [0.5, 1.0]] for name in PACKED]])
+def test_a_packed_set_without_classes_has_none(make, labels):
+    samples = make(pictures(*PACKED) | stylegan(labels)).read()
+    assert samples.labels is None
+    assert samples.notes == ("the images have no classes: dataset.json names fewer than two",)
+    assert len(samples) == 4
+
+
+TABLES = {
+    "columns by name": ("labels.csv", "id,label,File\n7,cat,b.png\n8,dog,a.png\n9,cat,c/d.png\n"),
+    "two columns": ("labels.csv", "b.png,cat\na.png,dog\nc/d.png,cat\n"),
+    "a header": ("labels.csv", "photo;animal\r\nb.png;cat\r\na.png;dog\r\n.\\c\\d.png;cat\r\n"),
+    "quoted": (
+        "metadata.csv",
+        '\ufefffile_name,text,label\nb.png,"a, b",cat\na.png,,dog\nc/d.png,,cat',
+    ),
+    "lines": (
+        "metadata.jsonl",
+        '{"file_name": "b.png", "label": "cat"}\n{"file_name": "a.png", "label": "dog"}\n'
+        '\n{"file_name": "c/d.png", "label": "cat", "more": [1]}\n',
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_a_table_of_labels(make, kind):
+    name, text = TABLES[kind]
+    samples = make(pictures("a.png", "b.png", "c/d.png") | {name: text.encode()}).read()
+    assert samples.spec.class_names == ("cat", "dog")
+    assert samples.labels.tolist() == [1, 0, 0]
+    assert samples.notes == (f"the classes are those of {name}",)
+
+
+def test_numbers_in_a_table_are_sorted_as_numbers(make):
+    text = "file,label\na.png,10\nb.png,9\nc.png,10\n"
+    samples = make(pictures("a.png", "b.png", "c.png") | {"labels.csv": text.encode()}).read()
+    assert samples.spec.class_names == ("9", "10")
+    assert samples.labels.tolist() == [1, 0, 1]
+
+
+def test_images_without_a_label_are_left_out_and_said(make):
+    text = b"a.png,cat\nc.png,dog\nlost.png,dog\ne.png,\n"
+    names = ("a.png", "b.png", "c.png", "d/c.png", "e.png")
+    dataset = make(pictures(*names) | {"labels.csv": text})
+    samples = dataset.read()
+    assert list(samples.names) == ["a.png", "c.png"]
+    assert levels(samples) == [[0, 200, 0], [2, 200, 0]]
+    assert samples.labels.tolist() == [0, 1]
+    assert samples.notes == (
+        "the classes are those of labels.csv",
+        "left out 3 images without a label in labels.csv, such as b.png, d/c.png and e.png",
+        "1 files that labels.csv names are not there",
+    )
+
+
+def test_a_table_of_other_files_is_not_used(make):
+    samples = make(pictures(*PETS) | {"labels.csv": b"x.png,1\ny.png,2\n"}).read()
+    assert samples.spec.class_names == ("cats", "dogs")
+    assert samples.notes[0] == "labels.csv names none of the images, and is not used"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("metadata.jsonl", '{"file_name": "cats/1.png", "text": "a cat"}'),
+        ("metadata.csv", "a,b\n1,2\n"),
+        ("dataset.json", '{"title": "pets"}'),
+        ("labels.csv", ""),
+    ],
+)
+def test_a_table_without_labels_is_another_file(make, name, text):
+    samples = make(pictures(*PETS) | {name: text.encode()}).read()
+    assert samples.spec.class_names == ("cats", "dogs")
+    assert f"such as {name}" in samples.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("dataset.json", b"{"),
+        ("dataset.json", b"[" * 100_000),
+        ("dataset.json", b'{"labels": [["a.png"]]}'),
+        ("labels.csv", b"\xff\xfe\0"),
+        ("labels.csv", b"a.png,1\nb.png\n"),
+        ("metadata.jsonl", b"[1]"),
+        ("metadata.jsonl", b"{}\n{"),
+    ],
+)
+def test_a_damaged_table_is_an_error_in_one_line(make, name, data):
+    dataset = make(pictures(*PETS) | {name: data})
+    with pytest.raises(InputError) as caught:
+        dataset.read()
+    message = str(caught.value)
+    assert message.startswith(f"the labels in {dataset.path}/{name} cannot be read: ")
+    assert message.endswith("; mend the file, or move it away")
+    assert len(message.splitlines()) == 1
+
+
+def test_images_in_a_folder_beside_the_table(make):
+    contents = pictures("train/1.png", "train/2.png") | {"labels.csv": b"1.png,a\n2.png,b\n"}
+    assert make(contents).read().labels.tolist() == [0, 1]
+
+
+def test_each_split_may_have_its_table(make):
+    names = ("test/1.png", "train/1.png", "train/2.png")
+    table = b"file_name,label\n1.png,b\n2.png,a\n"
+    dataset = make(pictures(*names) | {f"{x}/metadata.csv": table for x in ("test", "train")})
+    assert dataset.read().labels.tolist() == [1, 0]
+    every = dataset.model_copy(update={"split": "all"}).read()
+    assert every.spec.class_names == ("a", "b")
+    assert every.labels.tolist() == [1, 1, 0]
+
+
+def test_other_labels_are_other_data(make, tmp_path):
+    contents = pictures("a.png", "b.png", "c.png")
+    dataset = make(contents | {"labels.csv": b"a.png,1\nb.png,2\nc.png,2\n"})
+    first = dataset.read().fingerprint
+    assert dataset.read().fingerprint == first
+    other = fill(tmp_path / "x", contents | {"labels.csv": b"a.png,1\nb.png,1\nc.png,2\n"})
+    assert open_dataset(str(other)).fingerprint != first
+    (other / "labels.csv").write_bytes(b"c.png,2\na.png,1\nb.png,2\n")
+    assert open_dataset(str(other)).fingerprint == first
+
+
 # What cannot be read
 
 
@@ -254,10 +630,10 @@ def test_unreadable_images_are_named_and_skipped(make):
         "short.jpg": noise("JPEG")[:1500],
         "short.png": noise("PNG")[:1500],
         "text.png": b"a page of text, and no image",
-        "z.png": plain((4, 5, 6), size=(64, 64)),
+        "z.png": plain((4, 5, 255), size=(64, 64)),
     }
     samples = make(contents).read()
-    assert levels(samples) == [[1, 2, 3], [4, 5, 6]]
+    assert levels(samples) == [[1, 2, 3], [4, 5, 255]]
     reasons = dict(what.split(": ", 1) for what in samples.skipped)
     assert list(reasons) == [name for name in contents if name not in ("a.png", "z.png")]
     assert "decompression bomb" in reasons["bomb.png"]
@@ -287,16 +663,21 @@ def test_numbers_of_no_fixed_range_are_refused(make, kind):
     samples = make({"a.png": plain((1, 0, 0)), "b.tif": encoded(image, "TIFF")}).read()
     assert len(samples) == 1
     assert samples.skipped == (
-        f"b.tif: pixels of mode {kind} have no fixed range; use 8 or 16 bits",
+        f"b.tif: pixels of mode {kind} have no fixed range; give it with --set data.white_level=N, "
+        "or use 8 or 16 bits",
     )
 
 
-@pytest.mark.parametrize("contents", [{}, {"a.txt": b"text", "b/c.csv": b"text"}])
+@pytest.mark.parametrize("contents", [{}, {"a.txt": b"text", "b/labels.csv": b"text"}])
 def test_no_images_at_all_is_an_error(make, contents):
     dataset = make(contents)
     with pytest.raises(InputError) as caught:
         dataset.read()
-    assert str(caught.value) == f"there are no images in {dataset.path}"
+    why = (
+        f"; left out 2 files in {Path(dataset.path).name} whose names do not end as those of "
+        "images (.csv 1, .txt 1), such as a.txt and b/labels.csv"
+    )
+    assert str(caught.value) == f"there are no images in {dataset.path}{why if contents else ''}"
 
 
 def test_no_readable_image_is_an_error(make):
@@ -551,6 +932,104 @@ def test_16_bits_in_colour(make):
     image = Image.frombytes("I;16", (1, 1), np.array([40_000], "<u2").tobytes())
     samples = make({"a.png": encoded(image)}, image_channels=3).read()
     assert levels(samples) == [[156, 156, 156]]
+
+
+@pytest.mark.parametrize(
+    ("image", "kind", "white", "wanted"),
+    [
+        (np.array([[0, 1, 2048, 4095, 5000]], np.uint16), "PNG", 4095, [0, 0, 128, 255, 255]),
+        (np.array([[0, 1, 2048, 4095, 5000]], ">u2"), "TIFF", 4095, [0, 0, 128, 255, 255]),
+        (np.array([[0, 1]], np.uint8), "PNG", 1, [0, 255]),
+        (np.array([[0, 9, 10, 11]], np.uint8), "PNG", 10, [0, 230, 255, 255]),
+        (np.array([[-5, 0, 500, 2000]], np.int32), "TIFF", 1000, [0, 0, 128, 255]),
+        (
+            np.array([[-1, 0, 0.5, 1, np.nan, np.inf]], np.float32),
+            "TIFF",
+            1,
+            [0, 0, 128, 255, 0, 255],
+        ),
+    ],
+    ids=["16 bits", "big endian", "a mask", "8 bits", "signed", "float"],
+)
+def test_the_white_level_becomes_white(make, image, kind, white, wanted):
+    dataset = make({f"a.{kind.lower()}": encoded(Image.fromarray(image), kind)}, white_level=white)
+    samples = dataset.read()
+    assert samples.stored.tolist() == [[[wanted]]]
+    colour = dataset.model_copy(update={"image_channels": 3}).read()
+    assert colour.stored.tolist() == [[[wanted]] * 3]
+
+
+def test_the_white_level_spares_transparency(make):
+    contents = {
+        "a.png": plain((1, 0, 1, 255), mode="RGBA"),
+        "b.png": plain((1, 0, 1, 0), mode="RGBA"),
+        "c.png": plain((0, 1), mode="LA"),
+    }
+    samples = make(contents, white_level=1, image_channels=4).read()
+    assert levels(samples) == [[255, 0, 255, 255], [255, 0, 255, 0], [0, 0, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "wanted"),
+    [
+        (np.array([[7, 4095]], np.uint16), {}, (16, "4,095 of 65,535", "4,095", "4095")),
+        (np.array([[7, 3000]], np.uint16), {}, (16, "3,000 of 65,535", "4,095", "4095")),
+        (np.array([[0, 1]], np.uint8), {}, (8, "1 of 255", "1", "1")),
+        (np.array([[[0, 1, 127]]], np.uint8), {}, (8, "127 of 255", "127", "127")),
+        (
+            np.array([[7, 400]], np.uint16),
+            {"white_level": 1000},
+            (16, "400 of 1,000", "511", "511"),
+        ),
+    ],
+)
+def test_a_range_that_is_hardly_used_is_said(make, image, options, wanted):
+    bits, value, likely, option = wanted
+    dark = make({"a.png": encoded(Image.fromarray(image)), "b.png": b"text"}, **options)
+    assert dark.read().notes == (
+        f"the brightest value of all {bits}-bit images is {value}, so training would see dark "
+        f"images; if {likely} is their white, add --set data.white_level={option}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("image", "options"),
+    [
+        (np.array([[7, 32_768]], np.uint16), {}),
+        (np.array([[7, 128]], np.uint8), {}),
+        (np.array([[7, 4095]], np.uint16), {"white_level": 4095}),
+        (np.array([[0, 1]], np.uint8), {"white_level": 1}),
+    ],
+)
+def test_a_range_that_is_used_is_not_mentioned(make, image, options):
+    assert make({"a.png": encoded(Image.fromarray(image))}, **options).read().notes == ()
+
+
+def test_one_bright_image_makes_a_range_used(make):
+    contents = {
+        "a.png": plain(1, mode="L"),
+        "b.png": plain((0, 200, 0)),
+        "c.png": plain(2, mode="L"),
+    }
+    assert make(contents).read().notes == ()
+
+
+def test_what_exceeds_the_white_level_is_said(make):
+    (note,) = make({"a.png": plain(20, mode="L")}, white_level=10).read().notes
+    assert note == (
+        "the brightest value of all 8-bit images is 20: what exceeds data.white_level=10 "
+        "becomes white"
+    )
+
+
+def test_hidden_colours_do_not_count_as_bright(make):
+    (note,) = make({"a.png": plain((1, 1, 1, 255), mode="RGBA")}).read().notes
+    assert "is 1 of 255" in note
+
+
+def test_black_images_are_said(make):
+    (note,) = make({"a.png": plain((0, 0, 0))}).read().notes
+    assert note == "the brightest value of all 8-bit images is 0: they are black"
 
 
 def palette_image():

@@ -14,13 +14,17 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ganzoo import open_dataset
 from ganzoo.errors import GanzooError, InputError
-from ganzoo_zoo.data import archive, files, image_source, index, reading, sources
-from ganzoo_zoo.data.files import outermost_folders, repeat_labels
+from ganzoo.registry import DATASET
+from ganzoo.resolve import choose_data
+from ganzoo_zoo.data import archive, files, image_source, index, listing, reading, sources
+from ganzoo_zoo.data.files import repeat_labels
 from ganzoo_zoo.data.index import FilteredNames, Index, JoinedNames, sort_records, to_bytes, to_name
+from ganzoo_zoo.data.layout import outermost_folders
 
 KIND = np.dtype("V3")
 ODD = ["", "a", "a/b", "A", "é", "\udcff", "\ud800", "￿", "\U00010000", "a\nb", "a\0b", "z" * 300]
@@ -435,6 +439,72 @@ def packed_pictures(path, contents):
     return path
 
 
+def test_what_is_left_out_is_known_from_the_index(tmp_path):
+    contents = {f"top/{name}": data for name, data in CONTENTS.items()}
+    table = {
+        "top/labels.csv": "".join(f"{name},{i % 2}\n" for i, name in enumerate(CONTENTS)).encode()
+    }
+    others = {"top/notes.txt": b"text", "top/.old/1.png": b"", "top/plain": b""}
+    files = {**contents, **table, **others}
+    folder = fill(tmp_path / "images", files)
+    for path in (str(folder), str(packed_pictures(tmp_path / "images.zip", files))):
+        first = open_dataset(path)
+        assert first.labels.tolist() == [0, 1, 0, 1]
+        assert len(first.notes) == 3
+        for _ in range(2):
+            again = open_dataset(path)
+            same(first, again)
+            assert again.notes == first.notes
+            with dataset_of(path).open_source() as source:
+                source.find_files(verified=True)
+                assert source.labels.classes == ("0", "1")
+                assert source.notes == first.notes
+    assert len(entries("index")) == 2
+
+
+def dataset_of(path):
+    return choose_data(path, {}).build(DATASET)
+
+
+def test_a_new_table_is_seen(tmp_path):
+    root = fill(tmp_path / "images", CONTENTS)
+    assert open_dataset(str(root)).spec.class_names == ("a", "bb")
+    (root / "labels.csv").write_text("a/1.bmp,x\na/2.bmp,y\nbb/1.bmp,y\nbb/2.bmp,y\n")
+    assert open_dataset(str(root)).spec.class_names == ("x", "y")
+    with dataset_of(str(root)).open_source() as source:
+        source.find_files(verified=True)
+        assert source.labels.classes == ("x", "y")
+
+
+def test_a_split_of_a_kept_set(tmp_path):
+    names = [f"{split}/{name}" for split in ("test", "train") for name in CONTENTS]
+    contents = {name: picture(i) for i, name in enumerate(names)}
+    for path in (
+        str(fill(tmp_path / "images", contents)),
+        str(packed_pictures(tmp_path / "images.zip", contents)),
+    ):
+        for split, begin in (("train", 4), ("test", 0), ("all", 0), ("train", 4)):
+            samples = open_dataset(path, split=split)
+            assert list(samples.names) == names[begin : begin + (8 if split == "all" else 4)]
+            assert samples.spec.class_names == ("a", "bb")
+            for name, image in zip(samples.names, samples.stored, strict=True):
+                pixels = np.array(Image.open(io.BytesIO(contents[name])))
+                assert np.array_equal(image.permute(1, 2, 0).numpy(), pixels)
+
+
+def test_images_without_a_label_in_a_kept_set(tmp_path):
+    root = fill(tmp_path / "images", {**CONTENTS, "c/3.bmp": picture(3), "c/4.bmp": picture(4)})
+    (root / "labels.csv").write_text("a/2.bmp,x\nbb/1.bmp,y\nc/3.bmp,x\nc/4.bmp,y\n")
+    for _ in range(2):
+        samples = open_dataset(str(root))
+        assert list(samples.names) == ["a/2.bmp", "bb/1.bmp", "c/3.bmp", "c/4.bmp"]
+        assert samples.labels.tolist() == [0, 1, 0, 1]
+        assert samples.labels.dtype == torch.int64
+        for name, image in zip(samples.names, samples.stored, strict=True):
+            pixels = np.array(Image.open(root / name))
+            assert np.array_equal(image.permute(1, 2, 0).numpy(), pixels)
+
+
 def test_a_zip_that_changes_while_it_is_read_is_an_error(tmp_path, monkeypatch):
     path = packed_pictures(tmp_path / "images.zip", CONTENTS)
     content = sources.ZipSource.content_hash
@@ -530,14 +600,14 @@ def test_a_folder_is_listed_however_deep_it_is_and_whatever_is_hidden(tmp_path):
     root = fill(tmp_path / "images", contents)
     (root / "circle.png").symlink_to("circle.png")
     (root / "again").symlink_to(root / "b")
-    found = sorted(name for name, _ in sources.find_images(root))
+    found = sorted(name for name, _ in listing.find_images(root, listing.LeftOut()))
     assert found == ["a.png", "b/c.png/g.jpeg", "b/c/d/e/f.PNG", "circle.png"]
     walked = [
         (Path(parent) / name).relative_to(root).as_posix()
         for parent, _, names in os.walk(root)
         for name in names
     ]
-    assert found == sorted(filter(sources.is_image, walked))
+    assert found == sorted(name for name in walked if listing.is_image(name, listing.LeftOut()))
 
 
 def test_what_is_an_image_is_told_as_by_pathlib():
@@ -561,8 +631,8 @@ def test_what_is_an_image_is_told_as_by_pathlib():
         name = "".join(rng.choices(pieces, k=rng.randrange(1, 7)))
         path = PurePosixPath(name)
         hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-        wanted = not hidden and path.suffix.lower() in sources.SUFFIXES
-        assert sources.is_image(name) == wanted, name
+        wanted = not hidden and path.suffix.lower() in listing.SUFFIXES
+        assert listing.is_image(name, listing.LeftOut()) == wanted, name
 
 
 # Classes

@@ -69,7 +69,7 @@ def cifar_files():
             names, stored.chunk(len(names)), labels.chunk(len(names)), strict=True
         ):
             batch = {"data": data.flatten(1).numpy(), "labels": classes.tolist()}
-            found[name] = pickle.dumps(batch)
+            found[name] = pickle.dumps(batch, protocol=4)
     return found
 
 
@@ -416,6 +416,117 @@ def test_labels_of_another_number_are_an_error(name, tmp_path):
     labels = inner(name, root) / "train-labels-idx1-ubyte"
     labels.write_bytes(idx(truth(name, "test")[1]))
     assert f"(it has {TRAIN} images and {TEST} labels)" in unfit(name, root)
+
+
+def test_labels_beyond_the_classes_are_an_error(tmp_path):
+    root = made("mnist", tmp_path / "root")
+    (inner("mnist", root) / "train-labels-idx1-ubyte").write_bytes(idx(torch.full((TRAIN,), 10)))
+    assert "(it has a label 10, and 10 classes)" in unfit("mnist", root)
+
+
+def test_a_set_without_images_is_an_error(tmp_path):
+    root = made("mnist", tmp_path / "root")
+    folder = inner("mnist", root)
+    (folder / "train-labels-idx1-ubyte").write_bytes(idx(torch.zeros(0)))
+    (folder / "train-images-idx3-ubyte").write_bytes(idx(torch.zeros(0, 28, 28)))
+    assert "(it has no images)" in unfit("mnist", root)
+
+
+# What pickled files may do
+
+
+@pytest.fixture
+def processed(tmp_path):
+    """Add the folder that an old torchvision made, of other images than the raw files."""
+
+    def add(root):
+        folder = root / "MNIST" / "processed"
+        folder.mkdir(parents=True)
+        for name in ("training.pt", "test.pt"):
+            torch.save((torch.zeros(3, 28, 28).byte(), torch.tensor([0.5, 1, 2])), folder / name)
+        return root
+
+    return add
+
+
+def test_the_old_layout_of_mnist_is_not_read_beside_the_raw_files(tmp_path, processed):
+    samples = MNIST(root=str(processed(made("mnist", tmp_path / "root")))).read()
+    assert torch.equal(samples.stored, truth("mnist", "train")[0])
+    assert torch.equal(samples.labels, truth("mnist", "train")[1])
+
+
+def test_the_old_layout_of_mnist_alone_is_refused(tmp_path, processed, server, monkeypatch):
+    offer(server, "mnist", monkeypatch)
+    root = processed(tmp_path / "root")
+    before = listing(root)
+    for read in (MNIST(root=str(root)).read, StackedMNIST(root=str(root)).read):
+        with pytest.raises(InputError) as caught:
+            read()
+        assert str(caught.value).startswith(
+            f"{root / 'MNIST'} has only the folder processed of an old torchvision"
+        )
+    assert (listing(root), server.asked) == (before, [])
+
+
+def as_in_2009(data, labels):
+    """Pickle a batch as its publisher did, with Python 2 and the numpy of that time."""
+    rows, columns = data.shape
+    shape = struct.pack("<cHcH", b"M", rows, b"M", columns)
+    return (
+        b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x15training batch 1 of 5q\x03"
+        + b"U\x06labelsq\x04]q\x05("
+        + b"".join(b"K" + bytes([label]) for label in labels)
+        + b"eU\x04dataq\x06cnumpy.core.multiarray\n_reconstruct\nq\x07"
+        + b"cnumpy\nndarray\nq\x08K\x00\x85U\x01b\x87Rq\t(K\x01"
+        + shape
+        + b"\x86cnumpy\ndtype\nq\nU\x02u1K\x00K\x01\x87Rq\x0b(K\x03U\x01|NNNJ\xff\xff\xff\xff"
+        + b"J\xff\xff\xff\xffK\x00tb\x89T"
+        + struct.pack("<i", data.numel())
+        + bytes(data.flatten().tolist())
+        + b"tbu."
+    )
+
+
+def vouch(monkeypatch, file, data):
+    """Have the MD5 of a file be the published one."""
+    monkeypatch.setattr(CIFAR, "test_list", [[file.name, md5(data)]])
+    file.write_bytes(data)
+
+
+def test_a_batch_of_cifar_is_read_as_it_was_published(tmp_path, monkeypatch):
+    root = made("cifar10", tmp_path / "root")
+    stored, labels = truth("cifar10", "test")
+    data = as_in_2009(stored.flatten(1), labels.tolist())
+    vouch(monkeypatch, inner("cifar10", root) / "test_batch", data)
+    samples = CIFAR10(root=str(root), split="test").read()
+    assert torch.equal(samples.stored, stored)
+    assert torch.equal(samples.labels, labels)
+
+
+class Evil:
+    def __reduce__(self):
+        return Path.touch, (Path("touched"),)
+
+
+@pytest.mark.parametrize("vouched", [False, True])
+def test_a_batch_of_cifar_cannot_call_code(tmp_path, monkeypatch, vouched):
+    root = made("cifar10", tmp_path / "root")
+    file, data = inner("cifar10", root) / "test_batch", pickle.dumps({"data": Evil()})
+    if vouched:
+        vouch(monkeypatch, file, data)
+    file.write_bytes(data)
+    with pytest.raises(InputError) as caught:
+        CIFAR10(root=str(root), split="test").read()
+    message = str(caught.value)
+    assert ("cannot reshape" if vouched else "its MD5 is not the published one") in message
+    assert not Path("touched").exists()
+
+
+def test_a_download_of_cifar_is_not_unpickled_by_the_loader(server, monkeypatch):
+    offer(server, "cifar10", monkeypatch)
+    for name in ("load", "loads", "Unpickler"):
+        monkeypatch.setattr(pickle, name, lambda *_, **__: pytest.fail("it is unpickled"))
+    assert len(CIFAR10().read()) == TRAIN
 
 
 # What is mirrored, and by what it is judged

@@ -65,7 +65,7 @@ def decoded(monkeypatch):
     monkeypatch.setattr(
         decoding,
         "decode_pixels",
-        lambda image, channels: sizes.append(1) or before(image, channels),
+        lambda *arguments: sizes.append(1) or before(*arguments),
     )
     return sizes
 
@@ -95,6 +95,25 @@ def same(one, other):
     assert one.fingerprint == other.fingerprint == fingerprint(one.stored)
     assert (one.labels is None) == (other.labels is None)
     assert one.labels is None or torch.equal(one.labels, other.labels)
+
+
+def test_the_range_of_a_kept_set_is_known(put, every, decoded):
+    files = {f"{i}.png": encoded(np.full((4, 4), i * 1000, np.uint16)) for i in range(4)}
+    path = put(files)
+    first = open_dataset(path)
+    assert "3,000 of 65,535" in first.notes[0]
+    assert open_dataset(path).notes == first.notes
+    assert len(decoded) == 4
+    spread = open_dataset(path, white_level=3000)
+    assert spread.stored[:, 0, 0, 0].tolist() == [0, 85, 170, 255]
+    assert spread.notes == open_dataset(path, white_level=3000).notes == ()
+    assert first.fingerprint == open_dataset(path).fingerprint
+
+
+def encoded(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 KINDS = {
@@ -378,11 +397,11 @@ from ganzoo_zoo.data import decoding, reading
 reading.KEPT_IMAGES = 0
 before = decoding.decode_pixels
 
-def slow(image, channels):
+def slow(image, *options):
     with open("decoded", "a") as file:
         file.write("x")
     time.sleep({seconds})
-    return before(image, channels)
+    return before(image, *options)
 
 decoding.decode_pixels = slow
 print(open_dataset("images", image_size=6).fingerprint)

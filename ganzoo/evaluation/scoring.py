@@ -19,7 +19,7 @@ from ganzoo.evaluation.sample_sets import check_shape, draw_fakes_on, split_real
 from ganzoo.models.model import Model, load
 from ganzoo.models.training_data import choose_training_data
 from ganzoo.progress import Listener, send_progress_to
-from ganzoo.protocols.dataset import Dataset
+from ganzoo.protocols.dataset import Dataset, Samples
 from ganzoo.registry import DATASET
 from ganzoo.resolve import choose_data
 from ganzoo.runs.folder import Run
@@ -113,7 +113,7 @@ def evaluate(
         extractors = Extractors(features, features_weights, reals.spec, place)
         extractors.check_used(evaluators)
         others, reals, wanted = split_reals(floor, reals, samples, real_samples)
-        named = describe_data(choice, dataset)
+        named = describe_data(choice, dataset, reals)
         judge = Judge(reals, named, evaluators, extractors, lenient=not metrics)
         if others is not None:
             return judge.judge(others, seed=seed, step=None)
@@ -131,9 +131,9 @@ def evaluate(
     return rows
 
 
-def describe_data(choice: ComponentChoice, dataset: Dataset) -> dict[str, str]:
+def describe_data(choice: ComponentChoice, dataset: Dataset, samples: Samples) -> dict[str, str]:
     """Return the data's entry in a score row, without the fingerprint."""
-    return {"name": choice.name, "split": dataset.split_name}
+    return {"name": choice.name, "split": samples.split or dataset.split_name}
 
 
 def _load_model(model: Model | Run | str | Path | None) -> Model:

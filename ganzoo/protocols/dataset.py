@@ -179,6 +179,11 @@ class Samples:
     mapped_array: MappedArray | None = None
     """The file that ``stored`` is mapped from, as a
     :class:`ganzoo.storage.mapped_array.MappedArray`."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about how the samples were read, a line each: files that were left
+    out by their names, for example."""
+    split: str | None = None
+    """Name of the part that was read, if the dataset chose it by what it found."""
 
     def __post_init__(self) -> None:
         import torch
@@ -196,7 +201,14 @@ class Samples:
         return len(self.stored)
 
     def describe_skipped(self) -> list[str]:
-        """Describe the files that could not be read: their count, then a line for each of ten."""
+        """Return what a person should know before using the samples, a line each.
+
+        The files that could not be read come first: their count, then a line for each of ten. The
+        dataset's ``notes`` follow.
+        """
+        return [*self._describe_unreadable(), *self.notes]
+
+    def _describe_unreadable(self) -> list[str]:
         if not self.skipped:
             return []
         count = len(self.skipped)
@@ -236,7 +248,9 @@ class Samples:
         memory.require(len(indices) * size, f"{len(indices):,} samples")
         labels = self.labels_of(indices)
         names = None if self.names is None else tuple(self.names[i] for i in indices.tolist())
-        return Samples(self.spec, self.select(indices), labels, names=names, flip=self.flip)
+        return Samples(
+            self.spec, self.select(indices), labels, names=names, flip=self.flip, split=self.split
+        )
 
     def to(self, device: torch.device | str) -> Samples:
         """Return the same samples with their tensors on a device."""
@@ -292,8 +306,11 @@ class Dataset(Component, ABC):
 
     @property
     def split_name(self) -> str:
-        """Name of the part that is read, for score rows: the option ``split``, or ``all``."""
-        return getattr(self, "split", "all")
+        """Name of the part that is read, for score rows: the option ``split``, or ``all``.
+
+        :attr:`Samples.split` is more exact, if there is one.
+        """
+        return getattr(self, "split", None) or "all"
 
 
 def _parse_size(value: Any) -> Any:

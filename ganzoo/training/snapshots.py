@@ -52,9 +52,8 @@ class Snapshots:
             extractors.load_for(evaluators.values())
         self.count = min(options.eval_samples, len(samples))
         reals = choose_reals(samples, self.count).to("cpu")
-        self.judge = Judge(
-            reals, describe_data(config.data, config.data.build(DATASET)), evaluators, extractors
-        )
+        data = describe_data(config.data, config.data.build(DATASET), samples)
+        self.judge = Judge(reals, data, evaluators, extractors)
 
     def is_due(self, step: int) -> bool:
         """Tell whether to score the snapshot of a step; that of the last step always is."""

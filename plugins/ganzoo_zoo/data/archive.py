@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 18
 """Bytes of the central directory that zipfile reads at once. Each entry is smaller."""
+UTF_8 = 1 << 11
+"""Flag of a member whose name is in UTF-8."""
 _END = struct.Struct("<4s4H2LH")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR_64 = struct.Struct("<4sLQL")
+_HEADER = struct.Struct("<4s22s2H")
 _MEMBER = 46
 _LENGTHS = struct.Struct("<3H")
 _LENGTHS_AT = 28
@@ -50,6 +53,20 @@ def read_members(file: BinaryIO) -> Iterator[ZipInfo]:
 def open_without_directory(file: BinaryIO) -> ZipFile:
     """Open a zip as if it were empty; any member from :func:`read_members` can still be read."""
     return ZipFile(_EmptyZip(file))
+
+
+def read_name(file: BinaryIO, member: ZipInfo) -> str:
+    """Return the name of a member as its own header has it, decoded as zipfile does.
+
+    Raises:
+        BadZipFile: there is no header.
+    """
+    file.seek(member.header_offset)
+    header = file.read(_HEADER.size)
+    if len(header) < _HEADER.size or not header.startswith(b"PK\3\4"):
+        raise BadZipFile("Bad magic number for file header")
+    length, _ = _HEADER.unpack(header)[-2:]
+    return file.read(length).decode("utf-8" if member.flag_bits & UTF_8 else "cp437")
 
 
 class _EmptyZip(io.RawIOBase):

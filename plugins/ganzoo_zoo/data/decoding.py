@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 from torch import Tensor
 
 from ganzoo.errors import first_line
 
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
+READS_AVIF = "avif" in features.modules and features.check("avif")
+"""Whether the installed Pillow reads AVIF; versions before 11.3 do not know it."""
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", *(["AVIF"] if READS_AVIF else []))
 """Accepted formats. Pillow knows others, and runs an external program for one of them."""
 PIXEL_LIMIT = 64_000_000
 """The most pixels of an image."""
-GREY_MODES = {"1", "L", "LA", "I;16", "I;16B", "I;16L"}
+WHITE, DEEP_WHITE = 2**8 - 1, 2**16 - 1
+"""The largest values of images of 8 and of 16 bits."""
+UNBOUNDED_MODES = ("I", "F")
+"""Modes of 32 bits, whose files do not tell what is white."""
+GREY_MODES = {"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"}
 PIL_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 DECODER_VERSION = 1
 """Version of decoding, cropping and resizing; increase it when any of them changes pixels."""
@@ -38,24 +46,85 @@ def open_image(data: bytes) -> Iterator[Image.Image]:
     Raises:
         ValueError: the image has too many pixels. Pillow raises almost any other error.
     """
+    if not READS_AVIF and data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis"):
+        raise ValueError("this Pillow does not read AVIF: update it with 'pip install -U pillow'")
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         if image.width * image.height > PIXEL_LIMIT:
             raise ValueError(f"{image.width} x {image.height} pixels are too many")
         yield image
 
 
-def decode_pixels(image: Image.Image, channels: int | None) -> Tensor:
+def decode_pixels(
+    image: Image.Image, channels: int | None, white_level: int | None = None
+) -> Tensor:
     """Decode an opened image into uint8 ``(C, H, W)``.
 
     Args:
         image: The opened image.
         channels: 1, 3 or 4; if None, 1 for a grey image and 3 for a colour image.
+        white_level: Value that becomes 255; None means the largest of the image's format.
     """
     image = ImageOps.exif_transpose(image)
     channels = channels or (1 if _is_grey(image) else 3)
-    image = _convert(image, PIL_MODES[channels])
+    image = _convert(image, PIL_MODES[channels], white_level)
     pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
     return pixels.view(image.height, image.width, channels).permute(2, 0, 1).contiguous()
+
+
+class Peaks:
+    """The brightest value among images of each format.
+
+    Args:
+        found: By the largest value of a format, 0 if it has none, the brightest value of images.
+    """
+
+    def __init__(self, found: Iterable[tuple[int, int]] = ()) -> None:
+        self.found = dict(found)
+
+    def add(self, image: tuple[int, int]) -> None:
+        """Add an image, by what :func:`measure_peak` returned."""
+        largest, brightest = image
+        self.found[largest] = max(brightest, self.found.get(largest, 0))
+
+    def describe(self, white_level: int | None) -> list[str]:
+        """Describe a range that is hardly used, or exceeded, in a line for each format."""
+        lines = []
+        for largest, brightest in sorted(self.found.items()):
+            white = white_level or largest
+            value = f"the brightest value of all {largest.bit_length() or 32}-bit images is"
+            if brightest > white:
+                lines.append(
+                    f"{value} {brightest:,}: what exceeds data.white_level={white} becomes white"
+                )
+            elif not brightest:
+                lines.append(f"{value} 0: they are black")
+            elif 2 * brightest < white:
+                likely = 2 ** brightest.bit_length() - 1
+                lines.append(
+                    f"{value} {brightest:,} of {white:,}, so training would see dark images; if "
+                    f"{likely:,} is their white, add --set data.white_level={likely}"
+                )
+        return lines
+
+
+def measure_peak(image: Image.Image) -> tuple[int, int]:
+    """Measure the brightest value of an image; transparency does not count.
+
+    Returns:
+        The largest value of the image's format, 0 if it has none, and the brightest value.
+    """
+    if _is_deep(image):
+        largest = 0 if image.mode in UNBOUNDED_MODES else DEEP_WHITE
+        image = image if image.mode == "F" else image.convert("I")
+        return largest, max(0, round(np.nan_to_num(np.asarray(image)).max()))
+    if image.mode not in ("L", "LA", "RGB", "RGBA"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    extrema: Any = image.getextrema()
+    if len(image.getbands()) == 1:
+        extrema = (extrema,)
+    return WHITE, max(
+        int(most) for band, (_, most) in zip(image.getbands(), extrema, strict=True) if band != "A"
+    )
 
 
 def describe_error(error: Exception) -> str:
@@ -89,15 +158,45 @@ def _is_grey(image: Image.Image) -> bool:
     return all(len(set(colour)) == 1 for colour, count in zip(colours, used, strict=False) if count)
 
 
-def _convert(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode in ("I", "F"):
-        raise ValueError(f"pixels of mode {image.mode} have no fixed range; use 8 or 16 bits")
-    if image.mode.startswith("I;16"):
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode in UNBOUNDED_MODES or image.mode.startswith("I;16")
+
+
+def _convert(image: Image.Image, mode: str, white_level: int | None) -> Image.Image:
+    if image.mode in UNBOUNDED_MODES and white_level is None:
+        raise ValueError(
+            f"pixels of mode {image.mode} have no fixed range; give it with "
+            "--set data.white_level=N, or use 8 or 16 bits"
+        )
+    if white_level is not None:
+        image = _spread(image, white_level)
+    elif image.mode.startswith("I;16"):
         # Pillow would clip 16-bit values at 255; viewers show the upper byte.
         image = image.convert("I").point(lambda value: value / 256).convert("L")
-    if mode != "RGBA" and (image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info):
+    if mode != "RGBA" and _has_transparency(image):
         # Transparent pixels have hidden colours; viewers show the background, here white.
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
     return image.convert(mode)
+
+
+def _has_transparency(image: Image.Image) -> bool:
+    return image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+
+
+def _spread(image: Image.Image, white_level: int) -> Image.Image:
+    """Spread the values from 0 to ``white_level`` over 8 bits, and cut off the others."""
+    if _is_deep(image):
+        values = np.asarray(image if image.mode == "F" else image.convert("I"), np.float64)
+        values = np.nan_to_num(values).clip(0, white_level) * (WHITE / white_level)
+        return Image.fromarray(values.round().astype(np.uint8))
+    if _has_transparency(image):
+        image = image.convert("RGBA")
+    elif image.mode != "L":
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    levels = [min(WHITE, round(value * WHITE / white_level)) for value in range(WHITE + 1)]
+    same = list(range(WHITE + 1))
+    return image.point(
+        [at for band in image.getbands() for at in (same if band == "A" else levels)]
+    )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from abc import abstractmethod
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
-from pathlib import Path, PurePosixPath
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -15,21 +16,19 @@ from pydantic import Field
 from ganzoo import DataSpec, Samples
 from ganzoo.component import AbsolutePath
 from ganzoo.errors import InputError
-from ganzoo.protocols.dataset import MOST_CLASSES
+from ganzoo.protocols.dataset import MOST_CLASSES, fingerprint
 from ganzoo_zoo.data.options import Mirrored
 from ganzoo_zoo.data.shaping import Shaping
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ganzoo_zoo.data.image_source import ImageSource
+    from ganzoo_zoo.data.image_source import ImageSource, IndexedSource
+    from ganzoo_zoo.data.layout import ArrangedSource
     from ganzoo_zoo.data.sources import JoinedSource
 
     Classes = tuple[tuple[str, ...] | None, Tensor | None]
     """The names of the classes and the class of each image; both None without classes."""
-
-AFTER_SLASH = "0"
-"""The character that sorts right after a slash."""
 
 
 class ImageFiles(Mirrored):
@@ -60,6 +59,9 @@ class ImageFiles(Mirrored):
         with self.open_source() as source:
             images = read_images(source, self.shaping)
         class_names, labels = self.classes(source, images.names)
+        content = images.content
+        if class_names and source.labels_stand_apart:
+            content = _join_labels(content or fingerprint(images.stored), class_names, labels)
         spec = DataSpec(
             shape=tuple(images.stored.shape[1:]),
             classes=len(class_names) if class_names else None,
@@ -74,8 +76,10 @@ class ImageFiles(Mirrored):
             images.names,
             flip=self.flip,
             streamed=images.rows is not None,
-            content=images.content,
+            content=content,
             mapped_array=images.rows,
+            notes=(*source.notes, *images.peaks.describe(self.shaping.white_level)),
+            split=source.split,
         )
 
 
@@ -87,6 +91,18 @@ class _OwnFiles(ImageFiles):
         description="1 grey, 3 RGB, 4 RGBA; by default 1 if every file is of a grey format, else "
         "3: a file in RGB counts as colour, whatever its pixels are.",
     )
+    split: str | None = Field(
+        default=None,
+        description="Folder of the split to read, if the outermost folders are splits such as "
+        "train and val; all reads every one, and the default is train.",
+    )
+    white_level: int | None = Field(
+        default=None,
+        ge=1,
+        lt=2**32,
+        description="Value of the files that becomes white, such as 4095 for 12 bits in files of "
+        "16, or 1 for masks; by default the largest value of the files' format.",
+    )
 
     def needs_download(self) -> bool:
         """Return False: the images are files on this machine."""
@@ -95,40 +111,47 @@ class _OwnFiles(ImageFiles):
     @property
     def shaping(self) -> Shaping:
         """How each image is cropped, resized and converted."""
-        return Shaping(self.image_size, self.image_channels)
+        return Shaping(self.image_size, self.image_channels, white_level=self.white_level)
 
 
 class _ByFolders(_OwnFiles):
     """Base of sets with one path, read in sorted order.
 
-    If every image lies in one of several folders, the outermost folders are the classes.
+    Classes are those of a table of labels, if there is one. Otherwise, if every image lies in one
+    of several folders, the outermost folders are the classes. A folder around all is passed over.
     """
 
     path: AbsolutePath = Field(description="Where the images are.")
 
+    @abstractmethod
+    def open_files(self) -> AbstractContextManager[IndexedSource]:
+        """Open all image files, whatever their split."""
+
+    @contextmanager
+    def open_source(self) -> Iterator[ArrangedSource]:
+        """Open the image files of the split."""
+        from ganzoo_zoo.data.layout import ArrangedSource
+
+        with self.open_files() as source:
+            yield ArrangedSource(source, self.split)
+
     def classes(self, source: ImageSource, names: Sequence[str]) -> Classes:
-        """Use the outermost folders as classes, if there are several and they hold every image.
+        """Use the labels of a table, or else the outermost folders of the images.
 
         Raises:
             InputError: there are too many folders.
         """
-        runs: list[tuple[str, int]] = []
-        for folder, count in outermost_folders(names):
-            if folder is None:
-                return None, None
-            if runs and runs[-1][0] == folder:
-                count += runs.pop()[1]
-            runs.append((folder, count))
-            if len(runs) > MOST_CLASSES:
-                raise InputError(f"{source.title} has more than {MOST_CLASSES:,} class folders")
-        folders = sorted({folder for folder, _ in runs})
-        if len(folders) < 2:
+        import torch
+
+        from ganzoo_zoo.data.layout import ArrangedSource
+
+        assert isinstance(source, ArrangedSource)  # from open_source
+        if source.labels is None:
+            return _folder_classes(source, names)
+        if not source.labels.classes:
             return None, None
-        numbers = {folder: i for i, folder in enumerate(folders)}
-        # File systems allow names that are not valid UTF-8.
-        printable = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in folders]
-        labels = repeat_labels([(numbers[folder], count) for folder, count in runs])
-        return tuple(printable), labels
+        numbers = source.labels.numbers
+        return source.labels.classes, torch.tensor([numbers[name] for name in names])
 
 
 class ImageFolder(_ByFolders):
@@ -138,7 +161,7 @@ class ImageFolder(_ByFolders):
     ``image_size`` each image is cropped around its centre to that shape and resized.
     """
 
-    def open_source(self) -> AbstractContextManager[ImageSource]:
+    def open_files(self) -> AbstractContextManager[IndexedSource]:
         """Open the folder and its subfolders."""
         from ganzoo_zoo.data import sources
 
@@ -151,7 +174,7 @@ class ImageZip(_ByFolders):
     With ``image_size`` each image is cropped around its centre to that shape and resized.
     """
 
-    def open_source(self) -> AbstractContextManager[ImageSource]:
+    def open_files(self) -> AbstractContextManager[IndexedSource]:
         """Open the archive."""
         from ganzoo_zoo.data import sources
 
@@ -177,7 +200,8 @@ class Domains(_OwnFiles):
         """Open both sets."""
         from ganzoo_zoo.data import sources
 
-        return sources.open_joined(dict(zip(self.class_names, (self.a, self.b), strict=True)))
+        paths = dict(zip(self.class_names, (self.a, self.b), strict=True))
+        return sources.open_joined(paths, self.split)
 
     def classes(self, source: ImageSource, names: Sequence[str]) -> Classes:
         """Return the class of each image by the first part of its name.
@@ -195,23 +219,36 @@ class Domains(_OwnFiles):
         return self.class_names, repeat_labels(list(enumerate(counts)))
 
 
-def outermost_folders(names: Sequence[str]) -> Iterator[tuple[str | None, int]]:
-    """Yield runs of sorted names with the same outermost folder.
+def _folder_classes(source: ArrangedSource, names: Sequence[str]) -> Classes:
+    """Use the outermost folders as classes, if there are several and they hold every image."""
+    from ganzoo_zoo.data.layout import outermost_folders
 
-    Yields:
-        The folder, or None for a file outside any folder, and the number of names. A folder may
-        occur several times.
-    """
-    at = 0
-    while at < len(names):
-        folder, slash, _ = names[at].partition("/")
-        if slash and folder not in ("", "."):
-            count = bisect_left(names, folder + AFTER_SLASH, at) - at
-            yield folder, count
-        else:  # outside any folder, or written with "." or a leading slash, as in some zips
-            parts, count = PurePosixPath(names[at]).parts, 1
-            yield (parts[0] if len(parts) > 1 else None), count
-        at += count
+    runs: list[tuple[str, int]] = []
+    for block in source.blocks_of(names):
+        for folder, count in outermost_folders(names, block):
+            if folder is None:
+                return None, None
+            if runs and runs[-1][0] == folder:
+                count += runs.pop()[1]
+            runs.append((folder, count))
+            if len(runs) > MOST_CLASSES:
+                raise InputError(f"{source.title} has more than {MOST_CLASSES:,} class folders")
+    folders = sorted({folder for folder, _ in runs})
+    if len(folders) < 2:
+        return None, None
+    numbers = {folder: i for i, folder in enumerate(folders)}
+    # File systems allow names that are not valid UTF-8.
+    printable = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in folders]
+    labels = repeat_labels([(numbers[folder], count) for folder, count in runs])
+    return tuple(printable), labels
+
+
+def _join_labels(content: str, class_names: tuple[str, ...], labels: Tensor | None) -> str:
+    """Return a fingerprint of images and of labels that do not follow from the images' names."""
+    assert labels is not None  # there are classes
+    digest = hashlib.sha256(repr((content, class_names)).encode())
+    digest.update(labels.long().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def repeat_labels(runs: Sequence[tuple[int, int]]) -> Tensor:

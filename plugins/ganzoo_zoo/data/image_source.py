@@ -16,10 +16,11 @@ import numpy as np
 
 from ganzoo.storage.cache import find_folder, get_or_make_folder
 from ganzoo_zoo.data.index import Index, Record, write_facts
+from ganzoo_zoo.data.listing import LeftOut
 
 FEW_FILES = 2000
 """The index of a source with more files than this is kept in the cache."""
-LISTING_VERSION = 1
+LISTING_VERSION = 2
 """Version of how files are found and sorted; increase it when either changes."""
 KIND = "index"
 """The kind of cache entry that an index is."""
@@ -43,6 +44,12 @@ class ImageSource(ABC):
     """Name of the source in messages."""
     names: Sequence[str]
     """Names of the files, set by :meth:`find_files`."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about the listing, set by :meth:`find_files`."""
+    split: str | None = None
+    """Name of the split that :meth:`find_files` chose, if there are splits."""
+    labels_stand_apart: bool = False
+    """Whether labels come from a file beside the images, and not from their names."""
 
     @abstractmethod
     def find_files(self, *, verified: bool = False) -> None:
@@ -82,10 +89,13 @@ class IndexedSource(ImageSource):
     index: Index
     count: int = 0
     """Number of files at the last listing."""
+    left_out: LeftOut
+    """What the last listing left out."""
 
     def find_files(self, *, verified: bool = False) -> None:
         """Open the cached index, or make one."""
         self._current_state: str | None = None
+        self.left_out = LeftOut()
         folder = find_folder(KIND, self._key()) if TELLS_CHANGES else None
         index = self._open_valid(folder, verified) if folder else None
         self.index = index or self._make_index()
@@ -97,6 +107,14 @@ class IndexedSource(ImageSource):
         if self._content is None:
             self._content = self._hash_content()
         return self._content
+
+    @abstractmethod
+    def read_table(self, name: str, row: bytes) -> bytes:
+        """Return the bytes of a table among the files that were left out.
+
+        Raises:
+            ValueError: it is too large. Reading it may raise other errors too.
+        """
 
     @abstractmethod
     def _key(self) -> dict[str, Any]:
@@ -129,7 +147,10 @@ class IndexedSource(ImageSource):
     def _open_valid(self, folder: Path, verified: bool = False) -> Index | None:
         """Open an index; return None if it is damaged or outdated."""
         index = Index.load(folder, self.kind, verified=verified)
-        if index is None or verified:
+        if index is None:
+            return None
+        self.left_out = LeftOut.from_facts(index.facts["left_out"])
+        if verified:
             return index
         self.count = len(index.names)
         return index if index.facts["settled"] and self._is_current(index.facts["state"]) else None
@@ -160,7 +181,7 @@ class IndexedSource(ImageSource):
         def make(folder: Path) -> None:
             before = find_folder(KIND, key)
             facts = self._write_index(folder, Index.load(before, self.kind) if before else None)
-            write_facts(folder, facts)
+            write_facts(folder, {**facts, "left_out": self.left_out.to_facts()})
 
         folder = get_or_make_folder(KIND, key, make, is_valid)
         return found[0] if found else Index.load(folder, self.kind, verified=True)

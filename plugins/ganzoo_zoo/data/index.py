@@ -141,6 +141,30 @@ class Names(_NameSequence):
                 begin = end
 
 
+class NameRange(_NameSequence):
+    """Names that follow each other in a longer sequence.
+
+    Args:
+        names: The longer sequence.
+        begin: Index of the first name.
+        end: Index after the last one.
+    """
+
+    def __init__(self, names: Sequence[str], begin: int, end: int) -> None:
+        self.names = names
+        self._begin, self._end = begin, end
+
+    def __len__(self) -> int:
+        return self._end - self._begin
+
+    def _at(self, place: int) -> str:
+        return self.names[self.locate(place)]
+
+    def locate(self, place: int) -> int:
+        """Return the index among all names of the name at an index."""
+        return self._begin + place
+
+
 class FilteredNames(_NameSequence):
     """Names without some of them.
 
@@ -157,7 +181,11 @@ class FilteredNames(_NameSequence):
         return len(self.names) - len(self._gaps)
 
     def _at(self, place: int) -> str:
-        return self.names[place + int(np.searchsorted(self._gaps, place, side="right"))]
+        return self.names[self.locate(place)]
+
+    def locate(self, place: int) -> int:
+        """Return the index among all names of the name at an index."""
+        return place + int(np.searchsorted(self._gaps, place, side="right"))
 
 
 class JoinedNames(_NameSequence):

@@ -6,6 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -23,6 +24,8 @@ from ganzoo_zoo.data.options import FLIP, Mirrored
 from ganzoo_zoo.data.shaping import Shaping
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ganzoo_zoo.data.files import Classes
     from ganzoo_zoo.data.image_source import ImageSource
     from ganzoo_zoo.data.labelled_folder import LabelledFolder
@@ -32,6 +35,28 @@ MAX_NAMED = 3
 
 Check = Callable[[Path], str | None]
 """Returns what is wrong with an existing file, or None."""
+
+
+@dataclass(frozen=True)
+class _Content:
+    """The content of a set's files."""
+
+    images: Tensor
+    """uint8 ``(N, C, H, W)``."""
+    labels: Tensor
+    """Class of each image, int ``(N,)``."""
+    classes: tuple[str, ...]
+    """Names of the classes."""
+
+    def find_flaw(self) -> str | None:
+        """Tell what is wrong with it; None if nothing is."""
+        count, known = len(self.images), len(self.classes)
+        if count != len(self.labels):
+            return f"it has {count} images and {len(self.labels)} labels"
+        if not self.images.numel():
+            return "it has no images"
+        largest = int(self.labels.max())
+        return f"it has a label {largest}, and {known} classes" if largest >= known else None
 
 
 class _Published(ImageDataset):
@@ -68,6 +93,14 @@ class _Published(ImageDataset):
         checks = self.required_files(getattr(torchvision.datasets, self.loader))
         return not all((self.folder / name).exists() for name in checks)
 
+    def load(self, loader: Any, folder: Path) -> Any:
+        """Return the set that lies in a folder; raises anything if it cannot be read."""
+        return loader(folder, **self.loader_options(), download=False)
+
+    def download(self, loader: Any, folder: Path) -> None:
+        """Download the set into a folder."""
+        loader(folder, **self.loader_options(), download=True)
+
     def load_set(self) -> Any:
         """Return the loaded set; download it if none of its files exist.
 
@@ -80,7 +113,7 @@ class _Published(ImageDataset):
         loader = getattr(torchvision.datasets, self.loader)
         folder = self.folder
         try:
-            return loader(folder, **self.loader_options(), download=False)
+            return self.load(loader, folder)
         except Exception as error:  # readers of broken files raise almost anything
             checks = self.required_files(loader)
             missing = [name for name in checks if not (folder / name).exists()]
@@ -91,7 +124,7 @@ class _Published(ImageDataset):
             ]
             # In the cache, missing files mean an interrupted download, which is continued.
             if len(missing) == len(checks) or (missing and not damaged and not self.root):
-                return self._download(loader, folder)
+                return self._download_and_load(loader, folder)
             flaws = [*damaged, *(f"{name} is missing" for name in missing)] or [_cause(error)]
             raise InputError(self._describe_flaws(folder, flaws)) from error
 
@@ -106,10 +139,11 @@ class _Published(ImageDataset):
         )
         return f"{self.loader} in {folder} cannot be read ({listed}); {advice}"
 
-    def _download(self, loader: Any, folder: Path) -> Any:
+    def _download_and_load(self, loader: Any, folder: Path) -> Any:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            return loader(folder, **self.loader_options(), download=True)
+            self.download(loader, folder)
+            return self.load(loader, folder)
         except Exception as error:  # URLError is an OSError, and gdown has its own errors
             raise GanzooError(
                 f"{self.loader} is not in {folder} and cannot be downloaded ({_cause(error)}); "
@@ -118,7 +152,7 @@ class _Published(ImageDataset):
 
 
 class _Arrays(_Published):
-    """Base of sets that the loader holds in memory."""
+    """Base of sets that are held in memory. torchvision knows their files, and downloads them."""
 
     features: ClassVar[str | None] = None
     """Name of the feature extractor for these images."""
@@ -133,27 +167,64 @@ class _Arrays(_Published):
 
     def read(self) -> Samples:
         """Read the set; download it if it is missing."""
-        import torch
-
-        found = self.load_set()
-        stored, labels = torch.as_tensor(found.data), torch.as_tensor(found.targets)
-        if len(stored) != len(labels):
-            flaw = f"it has {len(stored)} images and {len(labels)} labels"
-            raise InputError(self._describe_flaws(Path(found.root), [flaw]))
-        # torchvision keeps greyscale as (N, H, W) and colour as (N, H, W, C).
-        stored = stored.unsqueeze(1) if stored.dim() == 3 else stored.permute(0, 3, 1, 2)
-        stored = self.resize(stored.contiguous())
+        found: _Content = self.load_set()
+        stored = self.resize(found.images)
         spec = DataSpec(
             shape=tuple(stored.shape[1:]),
             classes=len(found.classes),
-            class_names=tuple(found.classes) if self.has_class_names else None,
+            class_names=found.classes if self.has_class_names else None,
             features=self.features,
         )
-        return Samples(spec, stored, labels, flip=getattr(self, "flip", False))
+        return Samples(spec, stored, found.labels, flip=getattr(self, "flip", False))
+
+    def load(self, loader: Any, folder: Path) -> _Content:
+        """Return the content of the split's files.
+
+        Raises:
+            InputError: its parts do not fit together. Broken files raise almost anything.
+        """
+        content = self.read_files(loader, folder)
+        if flaw := content.find_flaw():
+            raise InputError(flaw)
+        return content
+
+    @abstractmethod
+    def read_files(self, loader: Any, folder: Path) -> _Content:
+        """Read the split's files; the loader says which they are."""
 
 
 class _Digits(_Arrays):
     """Base of sets in the format of MNIST."""
+
+    def load_set(self) -> Any:
+        """Return the loaded set; download it if none of its files exist.
+
+        Raises:
+            InputError: there are only files of a layout that torchvision has given up, or some
+                files are missing or damaged.
+            GanzooError: the set cannot be downloaded.
+        """
+        folder = Path(self.root) if self.root else cache_folder() / "datasets"
+        own = folder / self.loader
+        if not (own / "raw").exists() and any((own / "processed").glob("*.pt")):
+            raise InputError(
+                f"{own} has only the folder processed of an old torchvision, whose .pt files are "
+                "not read; put the four files that end in -ubyte into the folder raw beside it, or "
+                "give an empty folder to download them"
+            )
+        return super().load_set()
+
+    def read_files(self, loader: Any, folder: Path) -> _Content:
+        """Read the IDX files. All four must be there, as torchvision has it."""
+        files = [folder / name for name in self.required_files(loader)]
+        for file in files:
+            regular_size(file)
+        begin = "train" if self.split == "train" else "t10k"
+        images, labels = (
+            read_idx(next(file for file in files if file.name.startswith(f"{begin}-{what}")))
+            for what in ("images", "labels")
+        )
+        return _Content(images.unsqueeze(1), labels.long(), tuple(loader.classes))
 
     def required_files(self, loader: Any) -> dict[str, Check]:
         """Return the files of both splits: the loader needs all of them."""
@@ -219,9 +290,41 @@ class CIFAR10(_Arrays, Mirrored):
 
     def required_files(self, loader: Any) -> dict[str, Check]:
         """Return the batches of both splits, and the file of the class names."""
-        sums = [*loader.train_list, *loader.test_list]
-        sums.append((loader.meta["filename"], loader.meta["md5"]))
-        return {f"{loader.base_folder}/{name}": _md5_check(md5) for name, md5 in sums}
+        return {
+            f"{loader.base_folder}/{name}": _md5_check(md5)
+            for name, md5 in self._published_sums(loader)
+        }
+
+    def download(self, loader: Any, folder: Path) -> None:
+        """Download and unpack the archive. The loader would go on to unpickle the files."""
+        from torchvision.datasets.utils import download_and_extract_archive
+
+        download_and_extract_archive(
+            loader.url, str(folder), filename=loader.filename, md5=loader.tgz_md5
+        )
+
+    def read_files(self, loader: Any, folder: Path) -> _Content:
+        """Read the split's batches. The files of both splits must be there, and unchanged."""
+        import numpy as np
+        import torch
+
+        from ganzoo_zoo.data.pickled_batches import PublishedPickle
+
+        found = {
+            name: PublishedPickle(folder / loader.base_folder / name, md5)
+            for name, md5 in self._published_sums(loader)
+        }
+        parts = loader.train_list if self.split == "train" else loader.test_list
+        batches = [found[name] for name, _ in parts]
+        images = np.concatenate([batch.images() for batch in batches])
+        labels = [label for batch in batches for label in batch.numbers("labels")]
+        names = found[loader.meta["filename"]].names(loader.meta["key"])
+        return _Content(torch.from_numpy(images), torch.tensor(labels), tuple(names))
+
+    def _published_sums(self, loader: Any) -> list[tuple[str, str]]:
+        """Return the name of each file with its published MD5."""
+        meta = loader.meta["filename"], loader.meta["md5"]
+        return [*map(tuple, [*loader.train_list, *loader.test_list]), meta]
 
 
 class CelebA(_Published, ImageFiles):
@@ -309,6 +412,22 @@ def _check_idx(path: Path) -> str | None:
     sides = [int.from_bytes(head[at : at + 4]) for at in range(4, len(head), 4)]
     wanted = len(head) + math.prod(sides)
     return None if size == wanted else f"it has {size:,} bytes, and its header says {wanted:,}"
+
+
+def read_idx(path: Path) -> Tensor:
+    """Read a file in MNIST's IDX format as uint8, of the shape that its header tells.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    import numpy as np
+    import torch
+
+    if flaw := _check_idx(path):
+        raise InputError(flaw)
+    data = np.fromfile(path, np.uint8)
+    sides = [int.from_bytes(data[4 + 4 * at : 8 + 4 * at].tobytes()) for at in range(data[3])]
+    return torch.from_numpy(data[4 + 4 * len(sides) :].reshape(sides))
 
 
 def _md5_check(md5: str) -> Check:

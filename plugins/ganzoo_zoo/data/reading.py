@@ -55,6 +55,8 @@ class Images:
     """Name of each image."""
     skipped: tuple[str, ...]
     """Unreadable files, each with the reason."""
+    peaks: decoding.Peaks
+    """The brightest values of the images."""
     content: str | None = None
     """Fingerprint of ``stored``, if it is known."""
     rows: MappedArray | None = None
@@ -83,7 +85,7 @@ def read_images(source: ImageSource, shaping: Shaping) -> Images:
     with distributed.current().local_process_first() as led:
         source.find_files(verified=led)
         if not source.names:
-            raise InputError(f"there are no images in {source.title}")
+            raise InputError("; ".join([f"there are no images in {source.title}", *source.notes]))
         few = len(source.names) <= KEPT_IMAGES and source.total_bytes() <= KEPT_BYTES
         if not few:
             found = _try_cache(source, shaping)
@@ -111,9 +113,10 @@ def _memory_share() -> int:
 
 def _read_into_memory(source: ImageSource, shaping: Shaping, most: int) -> Images:
     store = _Memory(most)
-    skipped = _decode_all(source, shaping, store)
+    skipped, peaks = _decode_all(source, shaping, store)
     names = tuple(_drop_skipped(source.names, skipped))
-    return Images(store.stored[: len(names)], names, _describe_skipped(source.names, skipped))
+    about = _describe_skipped(source.names, skipped), peaks
+    return Images(store.stored[: len(names)], names, *about)
 
 
 def _try_cache(source: ImageSource, shaping: Shaping) -> Images | str:
@@ -137,6 +140,7 @@ def cache_key(content: str, shaping: Shaping) -> dict[str, Any]:
         "image_size": shaping.image_size and list(shaping.image_size),
         "channels": shaping.channels,
         "crop": shaping.crop,
+        "white_level": shaping.white_level,
         "decoder": [decoding.DECODER_VERSION, PIL.__version__, torch.__version__],
     }
 
@@ -146,8 +150,12 @@ def _read_through_cache(source: ImageSource, shaping: Shaping) -> Images:
 
     def make(folder: Path) -> None:
         with _File(folder / IMAGES) as store:
-            skipped = _decode_all(source, shaping, store)
-        about = {"skipped": skipped, "content": fingerprint(MappedArray(folder / IMAGES))}
+            skipped, peaks = _decode_all(source, shaping, store)
+        about = {
+            "skipped": skipped,
+            "peaks": list(peaks.found.items()),
+            "content": fingerprint(MappedArray(folder / IMAGES)),
+        }
         (folder / INDEX).write_text(json.dumps(about), encoding="ascii")
 
     folder = get_or_make_folder("images", key, make)
@@ -176,7 +184,8 @@ def _open_entry(folder: Path, names: Sequence[str]) -> Images:
         content = fingerprint(stored)
     if len(stored) != len(kept) or content != about["content"]:
         raise ValueError(f"{folder} is damaged")
-    return Images(stored, kept, _describe_skipped(names, skipped), content, rows)
+    peaks = decoding.Peaks((largest, brightest) for largest, brightest in about["peaks"])
+    return Images(stored, kept, _describe_skipped(names, skipped), peaks, content, rows)
 
 
 def _drop_skipped(names: Sequence[str], skipped: Skipped) -> Sequence[str]:
@@ -308,12 +317,15 @@ class _File(_Store):
         np.lib.format.write_array_header_1_0(self.file, header)
 
 
-def _decode_all(source: ImageSource, shaping: Shaping, store: _Store) -> Skipped:
-    """Put all readable images into a store, and return the skipped files."""
+def _decode_all(
+    source: ImageSource, shaping: Shaping, store: _Store
+) -> tuple[Skipped, decoding.Peaks]:
+    """Put all readable images into a store; return the skipped files, and the brightest values."""
     skipped: Skipped = []
+    peaks = decoding.Peaks()
     sizes: set[tuple[int, ...]] = set()
     done, count = 0, len(source.names)
-    with decoding.silence_warnings(), closing(_decode_chunks(source, shaping)) as chunks:
+    with decoding.silence_warnings(), closing(_decode_chunks(source, shaping, peaks)) as chunks:
         for chunk in chunks:
             skipped += [(done + i, why) for i, why in enumerate(chunk) if isinstance(why, str)]
             done += len(chunk)
@@ -332,33 +344,43 @@ def _decode_all(source: ImageSource, shaping: Shaping, store: _Store) -> Skipped
             f"none of the {count} images in {source.title} can be read; the first is "
             f"{_describe_skipped(source.names, skipped[:1])[0]}"
         )
-    return skipped
+    return skipped, peaks
 
 
 def _decode_chunks(
-    source: ImageSource, shaping: Shaping
+    source: ImageSource, shaping: Shaping, peaks: decoding.Peaks
 ) -> Generator[list[Tensor | str], None, None]:
-    """Yield chunks of images in order; a string stands for an unreadable one, with the reason."""
+    """Yield chunks of images in order; a string stands for an unreadable one, with the reason.
+
+    The brightest value of each image is added to ``peaks``.
+    """
     largest = 1
 
-    def decode(place: int) -> Tensor | str:
+    def decode(place: int) -> tuple[Tensor, tuple[int, int]] | str:
         try:
             with decoding.open_image(source.read(place)) as opened:
-                image = decoding.decode_pixels(opened, shaping.channels)
+                image = decoding.decode_pixels(opened, shaping.channels, shaping.white_level)
+                peak = decoding.measure_peak(opened)
         except FileChanged:
             raise
         except Exception as error:  # decoders of broken files raise almost anything
             return decoding.describe_error(error)
         if shaping.crop:
             image = decoding.crop_centre(image, (shaping.crop, shaping.crop))
-        return decoding.crop_to_shape(image, shaping.image_size) if shaping.image_size else image
+        if shaping.image_size:
+            image = decoding.crop_to_shape(image, shaping.image_size)
+        return image, peak
 
     chunk: list[Tensor | str] = []
     size = 0
     results = map_in_order(decode, range(len(source.names)), room=lambda: PENDING_BYTES // largest)
-    for image in results:
-        chunk.append(image)
-        if isinstance(image, Tensor):
+    for result in results:
+        if isinstance(result, str):
+            chunk.append(result)
+        else:
+            image, peak = result
+            chunk.append(image)
+            peaks.add(peak)
             # A crop is a view, which keeps the whole image in memory.
             weight = image.untyped_storage().nbytes()
             largest, size = max(largest, weight), size + weight

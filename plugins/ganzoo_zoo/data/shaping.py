@@ -15,3 +15,5 @@ class Shaping:
     """Number of channels; None means 1 if all images are grey, else 3."""
     crop: int | None = None
     """Side of a square to crop around the centre first, in pixels."""
+    white_level: int | None = None
+    """Value of the files that becomes white; None means the largest of their format."""

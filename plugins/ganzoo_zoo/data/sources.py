@@ -7,7 +7,7 @@ import os
 import struct
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO
@@ -37,11 +37,10 @@ from ganzoo_zoo.data.index import (
     to_name,
     write_index,
 )
+from ganzoo_zoo.data.layout import ArrangedSource
+from ganzoo_zoo.data.listing import LeftOut, find_images, is_image
 from ganzoo_zoo.data.parallel import map_in_order
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-HIDDEN = (".", "__MACOSX")
-"""Prefixes of ignored files and folders."""
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Accepted compressions of zip members. Others may unpack to any size before it can be checked."""
 BYTE_LIMIT = 256_000_000
@@ -97,6 +96,10 @@ class FolderSource(IndexedSource):
     def _is_unchanged(self, place: int, data: bytes) -> bool:
         return hashlib.sha256(data).digest() == self.index.row(place)["digest"].tobytes()
 
+    def read_table(self, name: str, row: bytes) -> bytes:
+        """Return the bytes of a table."""
+        return _read_file(self.root / name)
+
     def total_bytes(self) -> int:
         """Add up the sizes of all files."""
         return int(self.index.rows[:]["state"]["size"].sum())
@@ -109,8 +112,8 @@ class FolderSource(IndexedSource):
         return key
 
     def _records(self) -> Iterator[Record]:
-        before, self.count = self.count, 0
-        for name, stat in self._list_files():
+        before, self.count, left_out = self.count, 0, LeftOut()
+        for name, stat in self._list_files(left_out):
             self.count += 1
             if self.count % REPORT_EVERY == 0:
                 report_progress(f"listing {self.root.name}", self.count, max(before, self.count))
@@ -119,17 +122,24 @@ class FolderSource(IndexedSource):
             except (OSError, ValueError):
                 state = NO_STATE
             yield to_bytes(name), state + UNREAD
+        self.left_out = left_out
 
-    def _list_files(self) -> Iterator[tuple[str, Callable[[], os.stat_result]]]:
+    def _list_files(self, left_out: LeftOut) -> Iterator[tuple[str, Callable[[], os.stat_result]]]:
         """Yield the name of each file, and a function that returns its metadata."""
         if self.chosen is None:
-            return find_images(self.root)
+            return find_images(self.root, left_out)
         return ((name, (self.root / name).stat) for name in self.chosen)
 
     def _compute_state(self) -> str:
         total = _RecordHash()
         for record in self._records():
             total.add(record)
+        return self._describe_state(total)
+
+    def _describe_state(self, total: _RecordHash) -> str:
+        # Processes that trust an index must find the same tables as the one that verified it.
+        for _, name, row in self.left_out.tables:
+            total.add((to_bytes(name), row))
         return str(total)
 
     def _hash_content(self) -> str:
@@ -154,7 +164,8 @@ class FolderSource(IndexedSource):
                 yield name, row
 
         write_index(read_records(), folder)
-        return {"state": str(total), "content": joint.hexdigest(), "settled": settled}
+        state = self._describe_state(total)
+        return {"state": state, "content": joint.hexdigest(), "settled": settled}
 
     def _add_digests(self, records: Iterable[Record], joint: Any) -> Iterator[Record]:
         """Yield records with the digests of the files, and add the digests to a joint hash."""
@@ -209,17 +220,27 @@ class ZipSource(IndexedSource):
             FileChanged: the zip has changed since it was opened.
             ValueError: the file is too large, or its compression is not accepted.
         """
-        member = zipfile.ZipInfo(self.names[place])
-        values = self.index.row(place).item()
+        return self._unpack(self.names[place], self.index.row(place).item())
+
+    def read_table(self, name: str, row: bytes) -> bytes:
+        """Return the unpacked bytes of a table."""
+        return self._unpack(name, self._row.unpack(row))
+
+    def _unpack(self, name: str, values: Iterable[int]) -> bytes:
+        member = zipfile.ZipInfo(name)
         for (field, _), value in zip(ZIP_FIELDS, values, strict=True):
             setattr(member, field, value)
         _check_size(member.file_size)
         if member.compress_type not in COMPRESSIONS:
             raise ValueError("it is compressed by another method than deflate; compress it again")
         # zipfile counts its open members without a lock.
-        with self._reading, self._archive.open(member) as file:
-            # With a size, no more is unpacked than the zip declares.
-            data = file.read(member.file_size + 1)
+        with self._reading:
+            stored = archive.read_name(self._file, member)
+            if with_slashes(stored) == name:
+                member.orig_filename = stored  # zipfile compares the two
+            with self._archive.open(member) as file:
+                # With a size, no more is unpacked than the zip declares.
+                data = file.read(member.file_size + 1)
         if pack_state(os.fstat(self._file.fileno())) != pack_state(self._before):
             raise FileChanged(f"{self.path} has changed while it was read; start again")
         return data
@@ -232,15 +253,18 @@ class ZipSource(IndexedSource):
         return {"listing": LISTING_VERSION, "zip": os.fsencode(self.path.absolute()).hex()}
 
     def _records(self) -> Iterator[Record]:
+        left_out = LeftOut()
         try:
             # The later of two members with the same name counts, as it would after unpacking.
             for member in archive.read_members(self._file):
-                if not member.filename.endswith("/") and is_image(member.filename):
-                    values = (getattr(member, field) for field, _ in ZIP_FIELDS)
-                    yield to_bytes(member.filename), self._row.pack(*values)
+                name = with_slashes(member.filename)
+                row = self._row.pack(*(getattr(member, field) for field, _ in ZIP_FIELDS))
+                if not name.endswith("/") and is_image(name, left_out, row):
+                    yield to_bytes(name), row
         except Exception as error:  # a directory can be damaged in many ways
             flaw = f"{self.path} is not a readable zip: {first_line(error)}"
             raise InputError(flaw) from None
+        self.left_out = left_out
 
     def _compute_state(self) -> str:
         return pack_state(self._before).hex()
@@ -283,7 +307,10 @@ class JoinedSource(ImageSource):
         for part in self.parts.values():
             part.find_files(verified=verified)
             if not part.names:
-                raise InputError(f"there are no images in {part.title}")
+                raise InputError("; ".join([f"there are no images in {part.title}", *part.notes]))
+        self.notes = tuple(note for part in self.parts.values() for note in part.notes)
+        splits = {part.split for part in self.parts.values()}
+        self.split = splits.pop() if len(splits) == 1 else None
         self.names = JoinedNames({word: part.names for word, part in self.parts.items()})
 
     def read(self, place: int) -> bytes:
@@ -304,7 +331,7 @@ class JoinedSource(ImageSource):
 
 
 @contextmanager
-def open_folder(path: str) -> Iterator[ImageSource]:
+def open_folder(path: str) -> Iterator[FolderSource]:
     """Open a folder of images and its subfolders; links to folders are not followed.
 
     Raises:
@@ -317,7 +344,7 @@ def open_folder(path: str) -> Iterator[ImageSource]:
 
 
 @contextmanager
-def open_zip(path: str) -> Iterator[ImageSource]:
+def open_zip(path: str) -> Iterator[ZipSource]:
     """Open a zip of images; nothing is unpacked to disk.
 
     Raises:
@@ -333,8 +360,12 @@ def open_zip(path: str) -> Iterator[ImageSource]:
 
 
 @contextmanager
-def open_joined(paths: Mapping[str, str]) -> Iterator[JoinedSource]:
+def open_joined(paths: Mapping[str, str], split: str | None = None) -> Iterator[JoinedSource]:
     """Open several folders or zips, by prefix.
+
+    Args:
+        paths: Their paths.
+        split: The split to read of each; None for the training split, if there are splits.
 
     Raises:
         InputError: one of them does not exist or cannot be opened.
@@ -342,57 +373,19 @@ def open_joined(paths: Mapping[str, str]) -> Iterator[JoinedSource]:
     with ExitStack() as stack:
         yield JoinedSource(
             {
-                word: stack.enter_context((open_folder if Path(path).is_dir() else open_zip)(path))
+                word: ArrangedSource(stack.enter_context(_open(path)), split, labelled=False)
                 for word, path in paths.items()
             }
         )
 
 
-def find_images(root: Path) -> Iterator[tuple[str, Callable[[], os.stat_result]]]:
-    """Find all images in a folder and its subfolders, in any order.
-
-    Yields:
-        The path relative to ``root``, and a function that returns the file's metadata.
-
-    Raises:
-        InputError: a folder cannot be listed.
-    """
-    opened: list[tuple[str, Any]] = []
-    try:
-        opened.append(("", os.scandir(root)))
-        while opened:
-            prefix, entries = opened[-1]
-            for entry in entries:
-                if entry.name.startswith(HIDDEN):
-                    continue
-                is_folder = _is_folder(entry)
-                if is_folder and not entry.is_symlink():
-                    opened.append((f"{prefix}{entry.name}/", os.scandir(entry.path)))
-                    break
-                if not is_folder and entry.name.lower().endswith(SUFFIXES):
-                    yield prefix + entry.name, entry.stat
-            else:
-                opened.pop()
-    except OSError as error:
-        below = error.filename or root / opened[-1][0]
-        raise InputError(f"the folder {below} cannot be read: {error.strerror}") from None
-    finally:
-        for _, entries in opened:
-            entries.close()
+def with_slashes(name: str) -> str:
+    """Return a zip member's name with forward slashes; some tools of Windows write the others."""
+    return name.replace("\\", "/")
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a circle of links
-        return False
-
-
-def is_image(name: str) -> bool:
-    """Tell by its name whether a file is an image and not hidden."""
-    parts = [part for part in name.split("/") if part not in ("", ".")]
-    hidden = any(part.startswith(HIDDEN) for part in parts)
-    return bool(parts) and not hidden and parts[-1].lower().endswith(SUFFIXES)
+def _open(path: str) -> AbstractContextManager[IndexedSource]:
+    return open_folder(path) if Path(path).is_dir() else open_zip(path)
 
 
 class _RecordHash:

@@ -104,8 +104,8 @@ def _survey_files(dataset: ImageFiles, sheet: bool) -> tuple[Survey, Tensor | No
     with dataset.open_source() as source, StatsTable() as stats:
         source.find_files()
         if not source.names:
-            raise InputError(f"there are no images in {source.title}")
-        failures = _inspect_files(source, stats)
+            raise InputError("; ".join([f"there are no images in {source.title}", *source.notes]))
+        failures, peaks = _inspect_files(source, shaping, stats)
         skipped = [place for place, _ in failures]
         names = FilteredNames(source.names, skipped)
         broken = [f"{source.names[place]}: {why}" for place, why in failures]
@@ -119,6 +119,7 @@ def _survey_files(dataset: ImageFiles, sheet: bool) -> tuple[Survey, Tensor | No
         found = _summarise(stats, names, labels, class_names, broken, shape, shaping.image_size)
         picture = _draw_sheet(source, shaping, skipped, stats, labels) if sheet else None
         found.formats, found.modes = stats.kinds(0), stats.kinds(1)
+        found.findings += [*source.notes, *peaks.describe(shaping.white_level)]
     if found.shape:
         found.bytes = found.samples * math.prod(found.shape)
         found.streamed = found.bytes > memory.limit() // 4
@@ -165,34 +166,39 @@ def _survey_vectors(samples: Samples, sheet: bool) -> tuple[Survey, Tensor | Non
     return found, render_samples(samples.stored[:POINTS], samples.spec.modes) if sheet else None
 
 
-def _inspect_files(source: ImageSource, stats: StatsTable) -> list[tuple[int, str]]:
-    """Add all readable files of a source to a table, and return the others.
+def _inspect_files(
+    source: ImageSource, shaping: Shaping, stats: StatsTable
+) -> tuple[list[tuple[int, str]], decoding.Peaks]:
+    """Add all readable files of a source to a table.
 
     Returns:
-        The index of each broken file, with the reason.
+        The index of each broken file, with the reason, and the brightest values of the others.
     """
 
-    def inspect(place: int) -> ImageStats | str:
+    def inspect(place: int) -> tuple[ImageStats, tuple[int, int]] | str:
         try:
             with decoding.open_image(source.read(place)) as opened:
                 kind = (opened.format or "", opened.mode)
-                pixels = decoding.decode_pixels(opened, None)
-            return ImageStats.of(to_pil(pixels), pixels, kind)
+                pixels = decoding.decode_pixels(opened, None, shaping.white_level)
+                peak = decoding.measure_peak(opened)
+            return ImageStats.of(to_pil(pixels), pixels, kind), peak
         except Exception as error:  # decoders of broken files raise almost anything
             return decoding.describe_error(error)
 
     broken: list[tuple[int, str]] = []
+    peaks = decoding.Peaks()
     count = len(source.names)
     with decoding.silence_warnings(), closing(map_in_order(inspect, range(count))) as results:
         for place, one in enumerate(results):
-            if isinstance(one, ImageStats):
-                stats.add(one)
-            else:
+            if isinstance(one, str):
                 broken.append((place, one))
+            else:
+                stats.add(one[0])
+                peaks.add(one[1])
             report_progress("inspecting images", place + 1, count)
     if len(stats):
         stats.finish()
-    return broken
+    return broken, peaks
 
 
 def _summarise(
@@ -321,7 +327,7 @@ def _draw_sheet(
 
     def make_tile(number: int) -> Tensor:
         with decoding.open_image(source.read(int(places[number]))) as opened:
-            image = decoding.decode_pixels(opened, channels)
+            image = decoding.decode_pixels(opened, channels, shaping.white_level)
         if shaping.crop:
             image = decoding.crop_centre(image, (shaping.crop, shaping.crop))
         return resize(decoding.crop_to_shape(image, shaping.image_size or tile)[None], tile)[0]
