@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import registry
+from ganzoo.arguments import require_names, require_options, require_text
 from ganzoo.component import parse_options
 from ganzoo.config import PREFIXES, ComponentChoice, RunConfig, TrainSettings, versions
 from ganzoo.errors import InputError, did_you_mean
@@ -14,16 +15,22 @@ from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, 
 from ganzoo.storage.paths import user_path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ganzoo.protocols.dataset import DataSpec
 
 EXTENDABLE = {"train.steps", "train.device"}
 """Options that may change when a run is resumed; they do not affect finished steps."""
 
 
+DATA = "as data the name of a dataset, or the path of a folder or file"
+"""What to give, for messages."""
+
+
 def resolve(
     architecture: str,
     loss: str | None = None,
-    data: str | None = None,
+    data: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     trackers: Iterable[str] = (),
     like: DataSpec | None = None,
@@ -44,8 +51,8 @@ def resolve(
     """
     groups = _group_settings(settings or {})
     architecture_choice, networks = _choose(ARCHITECTURE, architecture, groups["arch"], "arch.")
-    loss = loss or networks.default_loss
-    data = data or networks.default_data
+    loss = networks.default_loss if loss is None else loss
+    data = networks.default_data if data is None else data
     if loss is None:
         raise InputError(f"architecture '{architecture}' has no default loss; give --loss")
     if data is None:
@@ -179,7 +186,7 @@ def _choose_several(
     Raises:
         InputError: two share a name, or an option belongs to none of them.
     """
-    names, (prefix, way), known = tuple(names), words, known or {}
+    names, (prefix, way), known = require_names(kind.plural, names), words, known or {}
     options: dict[str, dict[str, Any]] = {name.rpartition(":")[2]: {} for name in names}
     if len(options) < len(names):
         raise InputError(f"two {kind.plural} of this run are called the same: {', '.join(names)}")
@@ -206,7 +213,7 @@ def _choose_several(
 
 
 def choose_data(
-    data: str, options: Mapping[str, Any], like: DataSpec | None = None
+    data: str | Path, options: Mapping[str, Any], like: DataSpec | None = None
 ) -> ComponentChoice:
     """Choose a dataset by its name, or by the path of a folder or file.
 
@@ -233,8 +240,9 @@ def choose_data(
     return choose_data(data, {**fit, **options})
 
 
-def _parse_data_name(data: str) -> tuple[str, dict[str, str]]:
+def _parse_data_name(data: str | Path) -> tuple[str, dict[str, str]]:
     """Return a dataset's name, and its option ``path`` if ``data`` is a path."""
+    data = require_text(DATA, data)
     path = user_path(data)
     named = any(entry.name == data.rpartition(":")[2] for entry in registry.entries(DATASET))
     is_path = path.exists() or path.suffix or data.startswith(("~", ".")) or os.sep in data
@@ -260,7 +268,7 @@ def _choose(
 def _group_settings(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Group overrides by their prefix: ``loss.gp_weight`` is ``gp_weight`` under ``loss``."""
     groups: dict[str, dict[str, Any]] = {prefix: {} for prefix in PREFIXES}
-    for key, value in settings.items():
+    for key, value in require_options("settings", settings).items():
         prefix, dot, name = key.partition(".")
         if not dot or not name or prefix not in PREFIXES:
             hint = did_you_mean(prefix, PREFIXES) or ";"

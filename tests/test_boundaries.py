@@ -31,7 +31,7 @@ the end of a training offers where it is installed."""
 ROOMS = [
     *("__main__", "cli", "testing", "__init__", "api", "training", "evaluation", "publishing"),
     *("models", "nn", "cards", "runs", "resolve", "config", "protocols", "media", "compute"),
-    *("registry", "component", "storage", "distributed", "progress", "errors"),
+    *("registry", "component", "storage", "distributed", "progress", "arguments", "errors"),
 ]
 """Packages and files of the core, from the top down; each may import those after it."""
 

@@ -163,6 +163,11 @@ def format_duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
+def print_warning(message: str) -> None:
+    """Print a warning on standard error."""
+    note(f"warning: {message}")
+
+
 def note(message: str) -> None:
     """Print a message on standard error, as one line."""
     line = escape_text(message)
