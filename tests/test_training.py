@@ -28,7 +28,7 @@ from ganzoo.training import checkpoint
 from ganzoo.training.assembly import assemble_trainer
 from ganzoo.training.batch_order import BalancedOrder
 from ganzoo.training.inputs import count_columns, draw_picture_inputs, draw_step_inputs
-from ganzoo.training.observer import Observer
+from ganzoo.training.observer import Observer, SilentObserver
 from ganzoo.training.prepare import build_trainer
 from ganzoo.training.trainer import frozen
 from tiny import TINY, Stopper
@@ -1047,6 +1047,12 @@ def test_an_observer_of_its_own_gets_them_instead(torn, tmp_path):
         warnings.simplefilter("error")
         ganzoo.train("mlp", data=torn, out=tmp_path / "run", observer=listener, **TINY)
     assert listener.said[0] == "2 of 10 images cannot be read"
+
+
+def test_the_other_processes_say_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SilentObserver().on_warning("said by the first process")
 
 
 def test_a_run_lists_the_images_that_it_could_not_read(torn, tmp_path):
