@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ganzoo.api import train as train
     from ganzoo.component import Component as Component
     from ganzoo.errors import GanzooError as GanzooError
+    from ganzoo.errors import GanzooWarning as GanzooWarning
     from ganzoo.evaluation.scoring import evaluate as evaluate
     from ganzoo.models.model import Model as Model
     from ganzoo.models.model import load as load
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "api": ("open_dataset", "resume", "train"),
     "component": ("Component",),
-    "errors": ("GanzooError",),
+    "errors": ("GanzooError", "GanzooWarning"),
     "evaluation.scoring": ("evaluate",),
     "models.model": ("Model", "load"),
     "protocols.architecture": ("Architecture", "GeneratorInput"),
@@ -76,6 +77,7 @@ __all__ = [
     "FeatureExtractor",
     "Features",
     "GanzooError",
+    "GanzooWarning",
     "GeneratorInput",
     "ImageDataset",
     "LoadedExtractor",

@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ganzoo import distributed
+from ganzoo.arguments import require_options
 from ganzoo.config import RunConfig, TrainKeywords
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, escape_text, warn_caller
 from ganzoo.progress import send_progress_to
 from ganzoo.registry import DATASET
 from ganzoo.resolve import change_resumed_config, choose_data, resolve
-from ganzoo.runs.folder import Run, check_place
+from ganzoo.runs.folder import SKIPPED_FILE, Run, check_place
 from ganzoo.runs.shared import create_shared_run, open_shared_run
+from ganzoo.storage.files import write_text
 from ganzoo.storage.paths import user_path
 
 if TYPE_CHECKING:
     from ganzoo.distributed import Processes
     from ganzoo.protocols.dataset import Samples
-    from ganzoo.runs.folder import Run
     from ganzoo.training.observer import Observer
     from ganzoo.training.prepare import PreparedRun
     from ganzoo.training.warm_start import StartingWeights
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 def train(
     architecture: str | None = None,
     loss: str | None = None,
-    data: str | None = None,
+    data: str | Path | None = None,
     *,
     init: str | Path | Run | None = None,
     out: str | Path | None = None,
@@ -52,7 +53,7 @@ def train(
         out: The run's folder; a new one under ``runs/`` if None.
         settings: Options by their full names, such as ``{"loss.gp_weight": 5}``.
         trackers: Names of trackers, which receive the metrics in addition to the run's files.
-        observer: Is told what happens during the run.
+        observer: Is told what happens during the run. Without one, warnings are Python's.
         train_options: Training options, such as ``steps=400`` or ``seed=1``.
 
     Raises:
@@ -61,9 +62,10 @@ def train(
         ganzoo.errors.Interrupted: a signal stopped the run, and its state was saved.
     """
     named = {f"train.{name}": value for name, value in train_options.items()}
+    settings = {**require_options("settings", settings), **named}
     with distributed.join_team():
         config, starting_weights = build_config(
-            init, architecture, loss, data, {**(settings or {}), **named}, trackers, out
+            init, architecture, loss, data, settings, trackers, out
         )
         return start(config, out, observer, starting_weights)
 
@@ -72,7 +74,7 @@ def build_config(
     init: str | Path | Run | None,
     architecture: str | None,
     loss: str | None,
-    data: str | None,
+    data: str | Path | None,
     settings: Mapping[str, Any],
     trackers: Iterable[str],
     out: str | Path | None = None,
@@ -86,7 +88,7 @@ def build_config(
 
     def resolve_names() -> RunConfig:
         nonlocal starting_weights
-        check_place(user_path(out) if out else None, may_hold_start=init is not None)
+        check_place(None if out is None else user_path(out), may_hold_start=init is not None)
         if init is not None:
             from ganzoo.training.warm_start import StartingWeights
 
@@ -120,13 +122,15 @@ def start(
         ganzoo.errors.Diverged: a loss or a weight is no longer finite.
         ganzoo.errors.Interrupted: a signal stopped the run, and its state was saved.
     """
-    with _join_observed(observer) as (_, watcher):
+    with _join_observed(observer) as (team, watcher):
         from ganzoo.training.loop import run_training
 
         prepared = _prepare(config, starting_weights, watcher)
         watcher.on_ready(prepared.trainer)
-        path = user_path(out) if out else None
+        path = None if out is None else user_path(out)
         with create_shared_run(prepared.config, path, starting_weights) as run:
+            if team.is_first:
+                _list_skipped(run, prepared.trainer.samples)
             run_training(run, prepared.config, prepared.trainer, watcher, prepared.snapshots)
     return run
 
@@ -141,7 +145,7 @@ def rehearse(
     Reads the data, builds the networks, and refuses and warns as the training would. The arguments
     and errors are those of :func:`start`.
     """
-    with _join_observed(observer) as (_, watcher):
+    with _join_observed(observer) as (team, watcher):
         _prepare(config, starting_weights, watcher)
 
 
@@ -184,24 +188,28 @@ def resume(
         ganzoo.errors.Diverged: a loss or a weight is no longer finite.
         ganzoo.errors.Interrupted: a signal stopped the run, and its state was saved.
     """
+    changes = require_options("changes", changes)
     with _join_observed(observer) as (team, watcher), open_shared_run(user_path(path)) as run:
         from ganzoo.training.loop import run_training
         from ganzoo.training.prepare import prepare_run
         from ganzoo.training.sanity_checks import describe_unsynced_batch_norm
 
-        config = _agree_on_config(lambda: _resumed_config(run, changes or {}, trackers, watcher))
+        config = _agree_on_config(lambda: _resumed_config(run, changes, trackers, watcher))
         starting_weights = _load_kept_weights(run, config) if team.is_first else None
         prepared = prepare_run(config, starting_weights, resumed=run)
-        for message in describe_unsynced_batch_norm(prepared.trainer):
+        samples = prepared.trainer.samples
+        warnings = describe_unsynced_batch_norm(prepared.trainer)
+        for message in (*samples.describe_skipped(), *warnings):
             watcher.on_warning(message)
         watcher.on_ready(prepared.trainer)
         if team.is_first:
             run.write_config(prepared.config)
+            _list_skipped(run, samples)
         run_training(run, prepared.config, prepared.trainer, watcher, prepared.snapshots)
     return run
 
 
-def open_dataset(name: str, **options: Any) -> Samples:
+def open_dataset(name: str | Path, **options: Any) -> Samples:
     """Read a dataset by its name or by a path.
 
     Args:
@@ -212,16 +220,28 @@ def open_dataset(name: str, **options: Any) -> Samples:
         InputError: there is no such dataset, or an option is wrong.
         GanzooError: it cannot be read or downloaded.
     """
-    return choose_data(name, options).build(DATASET).read()
+    samples: Samples = choose_data(name, options).build(DATASET).read()
+    for message in samples.describe_skipped():
+        warn_caller(message)
+    return samples
+
+
+def _list_skipped(run: Run, samples: Samples) -> None:
+    """Write a file with the images that could not be read and the reasons, if there are any."""
+    if samples.skipped:
+        lines = [f"{escape_text(line)}\n" for line in samples.skipped]
+        write_text(run.path / SKIPPED_FILE, "".join(lines))
 
 
 @contextmanager
 def _join_observed(observer: Observer | None) -> Iterator[tuple[Processes, Observer]]:
     """Join the other processes; only the first one is observed, and reports its progress."""
-    from ganzoo.training.observer import Observer
+    from ganzoo.training.observer import Observer, SilentObserver
 
+    if not isinstance(observer, Observer | None):
+        raise InputError(f"give as observer an Observer, not a {type(observer).__name__}")
     with distributed.join_team() as team:
-        watcher = observer if observer and team.is_first else Observer()
+        watcher = (observer or Observer()) if team.is_first else SilentObserver()
         with send_progress_to(watcher.on_progress):
             yield team, watcher
 

@@ -53,6 +53,22 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    def __init__(self, /, **data: Any) -> None:
+        """Build from keyword arguments.
+
+        Raises:
+            ganzoo.errors.InputError: a name is unknown, or a value is missing or invalid.
+        """
+        cls = type(self)
+        _check_names_and_types(cls, data, f"{cls.__name__}.")
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise InputError(_explain_option_error(error, f"{cls.__name__}.")) from None
+
+    # Only calls of the class come here: pydantic would explain an error inside a file by its place.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
 
 class Component(Options):
     """Base of all components that a plugin can add, except commands. Its fields are its options.
@@ -81,11 +97,8 @@ def parse_options(model: type[Model], values: Mapping[str, Any], prefix: str = "
     Raises:
         InputError: a name is unknown or a value is invalid; the message names the option.
     """
+    _check_names_and_types(model, values, prefix)
     fields = model.model_fields
-    for name in values:
-        if name not in fields:
-            known = did_you_mean(name, fields) or f"; known: {', '.join(fields) or 'none'}"
-            raise InputError(f"unknown option '{prefix}{excerpt(name)}'{known}")
     parsed = {
         name: _parse_text(fields[name], value) if isinstance(value, str) else value
         for name, value in values.items()
@@ -123,10 +136,30 @@ def _has_place(schema: Any) -> bool:
     return isinstance(schema, list) and any(map(_has_place, schema))
 
 
+def _check_names_and_types(model: type[BaseModel], values: Mapping[str, Any], prefix: str) -> None:
+    """Refuse unknown names, and True and False for numbers, which pydantic takes for 1 and 0."""
+    fields = model.model_fields
+    for name, value in values.items():
+        if name not in fields:
+            known = did_you_mean(name, fields) or f"; known: {', '.join(fields) or 'none'}"
+            raise InputError(f"unknown option '{prefix}{excerpt(name)}'{known}")
+        if (
+            isinstance(value, bool)
+            and fields[name].annotation is not bool
+            and _error_type(_adapter(fields[name]), value) is None
+            and _error_type(_adapter(fields[name]), value, strict=True) is not None
+        ):
+            raise InputError(f"option '{prefix}{name}' must be a number, not {value}")
+
+
+def _adapter(field: FieldInfo) -> TypeAdapter[Any]:
+    annotation: Any = field.annotation
+    return TypeAdapter(Annotated[annotation, field])
+
+
 def _parse_text(field: FieldInfo, text: str) -> Any:
     """Parse a command-line value for a field: as text, as JSON, or as a list with commas."""
-    annotation: Any = field.annotation
-    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[annotation, field])
+    adapter = _adapter(field)
     items = [part.strip() for part in text.split(",") if part.strip()]
     # Try text before JSON, so that a name may look like a number. null means None if that is valid.
     readings = [*([None] if text == "null" else []), text, *_parse_json(text), items]
@@ -152,9 +185,9 @@ def _parse_json(text: str) -> list[Any]:
     return [] if isinstance(value, bool) else [value]
 
 
-def _error_type(adapter: TypeAdapter[Any], value: Any) -> str | None:
+def _error_type(adapter: TypeAdapter[Any], value: Any, strict: bool | None = None) -> str | None:
     try:
-        adapter.validate_python(value)
+        adapter.validate_python(value, strict=strict)
     except ValidationError as error:
         return error.errors(include_url=False)[0]["type"]
     except Exception:  # a plugin's validator may not expect every value

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -48,6 +49,22 @@ class Interrupted(GanzooError):
     def __init__(self, message: str, signum: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signum
+
+
+class GanzooWarning(UserWarning):
+    """Something deserves your attention, such as images that could not be read.
+
+    The functions of ganzoo issue it by :mod:`warnings` where nothing else receives their warnings.
+    """
+
+
+def warn_caller(message: str) -> None:
+    """Issue a :class:`GanzooWarning` that points to the line which called ganzoo."""
+    own = ("ganzoo", "contextlib")  # what lies between the warning and a person's program
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in own:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(escape_text(message), GanzooWarning, stacklevel=level)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from ganzoo.arguments import require_text
 from ganzoo.errors import InputError, PluginError, did_you_mean
 
 
@@ -162,6 +163,7 @@ def find(kind: Kind, name: str) -> Entry:
         InputError: there is none; the message suggests the nearest name.
         PluginError: several packages claim the name; the message names them.
     """
+    name = require_text(f"a name of 'ganzoo list {kind.plural.replace(' ', '-')}'", name)
     found = find_all(kind, name)
     if len(found) == 1:
         return found[0]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import registry
+from ganzoo.arguments import require_names, require_options, require_text
 from ganzoo.component import Model, parse_options
 from ganzoo.config import (
     PREFIXES,
@@ -22,13 +23,19 @@ from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, 
 from ganzoo.storage.paths import is_absolute, user_path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ganzoo.protocols.dataset import DataSpec
+
+
+DATA = "as data the name of a dataset, or the path of a folder or file"
+"""What to give, for messages."""
 
 
 def resolve(
     architecture: str,
     loss: str | None = None,
-    data: str | None = None,
+    data: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     trackers: Iterable[str] = (),
     like: DataSpec | None = None,
@@ -49,8 +56,8 @@ def resolve(
     """
     groups = _group_settings(settings or {})
     architecture_choice, networks = _choose(ARCHITECTURE, architecture, groups["arch"], "arch.")
-    loss = loss or networks.default_loss
-    data = data or networks.default_data
+    loss = networks.default_loss if loss is None else loss
+    data = networks.default_data if data is None else data
     if loss is None:
         raise InputError(f"architecture '{architecture}' has no default loss; give --loss")
     if data is None:
@@ -225,7 +232,7 @@ def _choose_several(
     Raises:
         InputError: two share a name, or an option belongs to none of them.
     """
-    names, (prefix, way), known = tuple(names), words, known or {}
+    names, (prefix, way), known = require_names(kind.plural, names), words, known or {}
     options: dict[str, dict[str, Any]] = {name.rpartition(":")[2]: {} for name in names}
     if len(options) < len(names):
         raise InputError(f"two {kind.plural} of this run are called the same: {', '.join(names)}")
@@ -252,7 +259,7 @@ def _choose_several(
 
 
 def choose_data(
-    data: str, options: Mapping[str, Any], like: DataSpec | None = None
+    data: str | Path, options: Mapping[str, Any], like: DataSpec | None = None
 ) -> ComponentChoice:
     """Choose a dataset by its name, or by the path of a folder or file.
 
@@ -277,13 +284,13 @@ def choose_data(
     return choose_data(data, {**fit, **options})
 
 
-def _parse_data_name(data: str, options: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+def _parse_data_name(data: str | Path, options: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     """Return a dataset's name, and its option ``path`` if ``data`` is a path.
 
     Raises:
         InputError: no dataset reads the path, or it is also among the options.
     """
-    data = os.fspath(data)  # a Path from Python
+    data = require_text(DATA, data)
     path = user_path(data)
     named = any(entry.name == data.rpartition(":")[2] for entry in registry.entries(DATASET))
     is_path = path.exists() or path.suffix or data.startswith(("~", ".")) or os.sep in data
@@ -335,7 +342,7 @@ def _ask(names: Iterable[str]) -> str:
 def _group_settings(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Group overrides by their prefix: ``loss.gp_weight`` is ``gp_weight`` under ``loss``."""
     groups: dict[str, dict[str, Any]] = {prefix: {} for prefix in PREFIXES}
-    for key, value in settings.items():
+    for key, value in require_options("settings", settings).items():
         prefix, dot, name = key.partition(".")
         if not dot or not name or prefix not in PREFIXES:
             if meant := find_other_words(key):

@@ -105,5 +105,5 @@ def test_mlp_makes_vectors_of_any_length_and_images(shape):
 
 
 def test_mlp_needs_a_hidden_layer():
-    with pytest.raises(ValueError, match="at least 1 item"):
+    with pytest.raises(InputError, match="at least 1 item"):
         MLP(hidden=())

@@ -550,11 +550,11 @@ def test_sets_that_do_not_fit_are_refused(tmp_path, monkeypatch):
 
 def test_a_sample_has_a_largest_size():
     DataSpec(shape=(4, 4096, 4096))
-    with pytest.raises(ValueError, match="a sample has at most"):
+    with pytest.raises(InputError, match="a sample has at most"):
         DataSpec(shape=(LARGEST_SAMPLE + 1,))
-    with pytest.raises(ValueError, match="an image has 1, 3 or 4 channels, not 2"):
+    with pytest.raises(InputError, match="an image has 1, 3 or 4 channels, not 2"):
         DataSpec(shape=(2, 8, 8))
-    with pytest.raises(ValueError, match="a mode is as long as a sample"):
+    with pytest.raises(InputError, match="a mode is as long as a sample"):
         DataSpec(shape=(2,), modes=((1.0,),), mode_std=0.1)
 
 

@@ -31,7 +31,8 @@ the end of a training offers where it is installed."""
 ROOMS = [
     *("__main__", "cli", "testing", "__init__", "api", "training", "evaluation", "publishing"),
     *("models", "nn", "cards", "runs", "resolve", "config", "protocols", "media", "compute"),
-    *("registry", "component", "storage", "distributed", "signals", "progress", "errors"),
+    *("registry", "component", "storage", "distributed", "signals", "progress"),
+    *("arguments", "errors"),
 ]
 """Packages and files of the core, from the top down; each may import those after it."""
 

@@ -346,3 +346,46 @@ NAMES = {
 @pytest.mark.parametrize(("words", "found"), NAMES.values(), ids=NAMES.keys())
 def test_a_shell_completes_installed_names(words, found):
     assert set(complete(["ganzoo", *words])) == found
+
+
+EMPTY = {
+    "train": "ARCH",
+    "train mlp --data": "NAME or PATH",
+    "train mlp --loss": "a value",
+    "train mlp --out": "DIR",
+    "train mlp --tracker": "NAME",
+    "train mlp --set": "KEY=VALUE",
+    "train --init": "MODEL",
+    "train --resume": "DIR",
+    "sample": "MODEL",
+    "sample --label": "NAME or NUMBER",
+    "sample -n": "a value",
+    "eval": "MODEL",
+    "eval --json": "MODEL",
+    "eval --metric": "a value",
+    "compare": "MODEL...",
+    "publish user/name": "[RUN] REPO_ID",
+    "show": "NAME or MODEL",
+    "list": "KIND",
+    "data check": "NAME or PATH",
+    "report": "RUN",
+    "hello --name": "a value",
+    "several two --count": "a value",
+}
+
+
+@pytest.mark.parametrize("blank", ["", " \t"], ids=repr)
+@pytest.mark.parametrize("line", EMPTY)
+def test_an_empty_text_is_refused_by_every_command(line, blank, acme, refused, tmp_path):
+    *words, last = line.split()
+    named = last.startswith("-") and last != "--json"
+    message = refused(*words, last, blank)
+    assert message == f"Error: {last if named else 'an argument'} is empty: give {EMPTY[line]}"
+    if last.startswith("--") and named:
+        assert refused(*words, f"{last}={blank}") == message
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_value_of_a_setting_may_be_empty(ganzoo_cli):
+    shown = ganzoo_cli("train", "mlp", "--set", "train.augment=", "--dry-run")
+    assert (shown.code, json.loads(shown.out)["augmentations"]) == (0, [])

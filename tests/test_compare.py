@@ -207,3 +207,25 @@ def test_torn_lines_are_passed_over(judged, runs):
 def test_what_is_no_model_is_refused(refused, tmp_path):
     assert "no run or model folder named" in refused("compare", tmp_path / "none")
     assert "Missing argument" in refused("compare")
+
+
+def test_models_without_scores_are_named(judged, runs, ganzoo_cli):
+    a, b = judged([ROW], [changed(metric="is", higher_is_better=True)])
+    c = runs[2].path
+    said = []
+    assert len(compare([a, b, c], warn=said.append)) == 2
+    assert said == [f"{c} has no scores; get them with: ganzoo eval {c}"]
+    with pytest.warns(ganzoo.GanzooWarning, match="has no scores by fid") as warned:
+        compare([a, b, c], ["fid"])
+    assert [warning.filename for warning in warned] == [__file__, __file__]
+    result = ganzoo_cli("compare", a, c, "--metric", "fid", "--json")
+    assert (result.code, len(json.loads(result.out)["groups"])) == (0, 1)
+    assert result.err == (
+        f"warning: {c} has no scores by fid; get them with: ganzoo eval {c} --metric fid\n"
+    )
+
+
+def test_a_single_model_is_no_list(runs):
+    for models in (runs[0], runs[0].path, str(runs[0].path)):
+        with pytest.raises(InputError, match="give models as a list"):
+            compare(models)

@@ -4,8 +4,9 @@ import math
 from typing import Literal
 
 import pytest
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from ganzoo import DataSpec, Recipe
 from ganzoo.component import Component, explain_error, parse_options
 from ganzoo.errors import InputError
 
@@ -225,3 +226,45 @@ def test_a_complaint_about_a_file_names_the_place(values, said):
     with pytest.raises(ValidationError) as caught:
         Knobs.model_validate(values)
     assert explain_error(caught.value).startswith(said)
+
+
+class Knob(Component):
+    """One option."""
+
+    count: int = Field(default=1, ge=1, description="How many.")
+    flag: bool | int = Field(default=False, description="Whether, or how often.")
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (lambda: Knob(count=0), "option 'Knob.count': input should be greater than or equal to 1"),
+        (lambda: Knob(cuont=2), "unknown option 'Knob.cuont'; did you mean 'count'?"),
+        (lambda: Knob(count="x"), "option 'Knob.count': input should be a valid integer"),
+        (lambda: Knob(count=True), "option 'Knob.count' must be a number, not True"),
+        (lambda: DataSpec(), "option 'DataSpec.shape': field required"),
+        (lambda: DataSpec(shape=(5, 32, 32)), "DataSpec options: an image has 1, 3 or 4 channels"),
+        (lambda: DataSpec(shape=(1, 16000)), r"DataSpec options: a sample is (C, H, W) or (D,), n"),
+        (lambda: Recipe(n_critic=0), "option 'Recipe.n_critic': input should be greater than"),
+        (lambda: parse_options(Knobs, {"count": True}), "option 'count' must be a number, not Tr"),
+    ],
+)
+def test_wrong_values_of_a_class_are_one_line(build, said):
+    with pytest.raises(InputError) as caught:
+        build()
+    assert str(caught.value).startswith(said)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_an_option_that_may_be_true_takes_it():
+    assert Knob(flag=True).flag is True
+    assert parse_options(Knob, {"flag": True}).flag is True
+
+
+def test_a_wrong_value_inside_a_file_is_still_explained_by_its_place():
+    class Whole(BaseModel):
+        parts: tuple[Knob, ...]
+
+    with pytest.raises(ValidationError) as caught:
+        Whole.model_validate({"parts": [{}, {"count": 0}]})
+    assert explain_error(caught.value).startswith("parts.1.count: Input should be greater than")

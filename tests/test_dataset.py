@@ -161,7 +161,7 @@ def test_a_specification_survives_json(spec):
     ],
 )
 def test_samples_that_do_not_fit_are_refused(spec, stored):
-    with pytest.raises(ValueError, match="are stored as") as caught:
+    with pytest.raises(InputError, match="are stored as") as caught:
         Samples(spec, stored)
     wanted = "torch.uint8" if spec.is_image else "torch.float32"
     assert wanted in str(caught.value)

@@ -9,13 +9,14 @@ import torch_fidelity
 from torch import nn
 
 import ganzoo
-from ganzoo import Features, LoadedExtractor, SampleSet, open_dataset
+from ganzoo import Features, LoadedExtractor, SampleSet, open_dataset, registry
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.evaluation.scoring import evaluate
-from ganzoo.media.images import to_float, to_uint8
+from ganzoo.media.images import save_png, to_float, to_uint8
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo_zoo.metrics.fidelity import FID, InceptionScore
 from ganzoo_zoo.metrics.modes import Modes
+from tiny import TINY
 
 
 class TinyNetwork(torch_fidelity.FeatureExtractorBase):
@@ -364,3 +365,88 @@ def test_modes_by_the_command_line_of_a_ring(tmp_path, ganzoo_cli):
     floor = evaluate(None, data="ring", floor=True)
     assert floor[0].value == 8
     assert floor[1].value == pytest.approx(0.989, abs=0.003)
+
+
+# Few samples ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """A finished run on four images."""
+    folder = tmp_path_factory.mktemp("few")
+    (folder / "images").mkdir()
+    for number, image in enumerate(some_images(4, seed=1, channels=1)):
+        save_png(image, folder / "images" / f"{number}.png", {})
+    (folder / "images" / "torn.png").write_text("no image")
+    options = {**TINY, "batch_size": 4, "steps": 1}
+    settings = {"arch.hidden": (8,)}
+    return ganzoo.train(
+        "mlp", data=folder / "images", out=folder / "run", settings=settings, **options
+    )
+
+
+def test_metrics_that_need_more_samples_are_left_out_and_named(few, ganzoo_cli):
+    result = ganzoo_cli("eval", few.path, "--features", "digits-cnn", "--json")
+    assert result.code == 0, result
+    metrics = [row["metric"] for row in json.loads(result.out)["scores"]]
+    assert "fid[digits-cnn]" in metrics
+    assert "kid[digits-cnn]" in metrics
+    assert not [metric for metric in metrics if metric.startswith(("density", "is["))]
+    warnings = [line for line in result.err.splitlines() if line.startswith("warning: ")]
+    assert warnings == [
+        "warning: 1 of 5 images cannot be read",
+        "warning: skipped torn.png: it is not an image of a known format",
+        "warning: left out metric 'density-coverage': needs more than 5 reals and a fake, not 4 "
+        "and 4",
+        "warning: left out metric 'is': needs at least 10 samples, one for each split",
+    ]
+
+
+def test_from_python_what_is_left_out_is_a_warning_at_the_call(few):
+    with pytest.warns(ganzoo.GanzooWarning) as warned:
+        rows = evaluate(few, features="digits-cnn", repeats=2)
+    assert {row.repeats for row in rows} == {2}
+    assert {warning.filename for warning in warned} == {__file__}
+    assert any("left out metric 'is'" in str(warning.message) for warning in warned)
+
+
+def test_a_metric_that_is_named_is_refused(few, refused):
+    command = ["eval", few.path, "--features", "digits-cnn", "--metric"]
+    assert refused(*command, "is", code=2) == (
+        "Error: metric 'is': needs at least 10 samples, one for each split"
+    )
+
+
+def test_if_no_metric_can_be_computed_the_reasons_are_given(few, monkeypatch):
+    def refuse(self, fake, real):
+        raise InputError("needs more samples")
+
+    for entry in registry.entries(registry.EVALUATOR):
+        monkeypatch.setattr(entry.load(), "evaluate", refuse)
+    with pytest.raises(InputError, match=r"no metric can be computed: metric '.*': needs more s"):
+        evaluate(few, features="digits-cnn")
+
+
+def test_a_metric_that_fails_for_one_seed_has_no_score(few, monkeypatch):
+    calls = []
+    judge = FID.evaluate
+
+    def fail_second(self, fake, real):
+        calls.append(1)
+        if len(calls) == 2:
+            raise InputError("needs other samples")
+        return judge(self, fake, real)
+
+    monkeypatch.setattr(FID, "evaluate", fail_second)
+    said = []
+    rows = evaluate(few, features="digits-cnn", repeats=3, warn=said.append)
+    assert "left out metric 'fid': needs other samples" in said
+    assert {row.repeats for row in rows} == {3}
+    assert not [row for row in rows if row.metric.startswith("fid")]
+    assert [row for row in rows if row.metric.startswith("kid")]
+
+
+def test_a_model_of_points_is_judged_by_modes(tmp_path, refused):
+    ganzoo.train("mlp", data="ring", out=tmp_path / "run", **TINY)
+    message = "metric 'fid' cannot judge samples of 2 here; those that can: modes"
+    assert refused("eval", "run", "--metric", "fid") == f"Error: {message}"

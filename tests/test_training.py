@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import warnings
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from ganzoo.api import resume
 from ganzoo.compute.devices import HALF_TYPES
 from ganzoo.compute.seeding import make_rng
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
+from ganzoo.media.images import save_png
 from ganzoo.models.generation import generate
 from ganzoo.protocols.architecture import GeneratorInput
 from ganzoo.protocols.dataset import DataSpec, Samples
@@ -26,7 +28,7 @@ from ganzoo.training import checkpoint
 from ganzoo.training.assembly import assemble_trainer
 from ganzoo.training.batch_order import BalancedOrder
 from ganzoo.training.inputs import count_columns, draw_picture_inputs, draw_step_inputs
-from ganzoo.training.observer import Observer
+from ganzoo.training.observer import Observer, SilentObserver
 from ganzoo.training.prepare import build_trainer
 from ganzoo.training.trainer import frozen
 from tiny import TINY, Stopper
@@ -987,3 +989,82 @@ def test_an_architecture_trains_its_own_loss_by_its_own_recipe(plugin):
     assert (named.generator_lr, named.n_critic) == (0.125, 3)
     other = resolve("mine", "hinge", "digits").train
     assert other.generator_lr == resolve("mlp", "hinge", "digits").train.generator_lr != 0.125
+
+
+# Warnings ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def torn(tmp_path):
+    """A folder of eight images, and two files that are none; one is named to mislead."""
+    folder = tmp_path / "torn"
+    folder.mkdir()
+    for number in range(8):
+        pixels = torch.full((1, 16, 16), 30 * number, dtype=torch.uint8)
+        save_png(pixels, folder / f"{number}.png", {})
+    for name in ("a.png", "b\x1b[31m.png"):
+        (folder / name).write_text("no image")
+    return folder
+
+
+def test_without_an_observer_warnings_are_python_s_and_point_to_the_call(torn, tmp_path):
+    out = tmp_path / "run"
+    always = {"category": ganzoo.GanzooWarning, "action": "always"}
+    with warnings.catch_warnings(record=True, **always) as warned:
+        ganzoo.train("mlp", data=torn, out=out, **{**TINY, "steps": 2})
+        ganzoo.resume(out, {"train.steps": 3})
+        ganzoo.open_dataset(torn)
+    said = [str(warning.message) for warning in warned]
+    assert said.count("2 of 10 images cannot be read") == 3
+    assert sum(message.startswith("skipped a.png: ") for message in said) == 3
+    assert all(message.isprintable() for message in said)
+    assert {warning.filename for warning in warned} == {__file__}
+    lines = [int(warning.lineno) for warning in warned if str(warning.message) == said[0]]
+    assert [line - lines[0] for line in lines] == [0, 1, 2]
+
+
+def test_an_observer_that_does_not_override_warnings_lets_them_be_seen(torn, tmp_path):
+    class Counter(Observer):
+        steps = 0
+
+        def on_step(self, step):
+            self.steps = step
+
+    with pytest.warns(ganzoo.GanzooWarning, match="2 of 10 images cannot be read"):
+        ganzoo.train("mlp", data=torn, out=tmp_path / "run", observer=Counter(), **TINY)
+
+
+def test_an_observer_of_its_own_gets_them_instead(torn, tmp_path):
+    class Listener(Observer):
+        def __init__(self):
+            self.said = []
+
+        def on_warning(self, message):
+            self.said.append(message)
+
+    listener = Listener()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ganzoo.train("mlp", data=torn, out=tmp_path / "run", observer=listener, **TINY)
+    assert listener.said[0] == "2 of 10 images cannot be read"
+
+
+def test_the_other_processes_say_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SilentObserver().on_warning("said by the first process")
+
+
+def test_a_run_lists_the_images_that_it_could_not_read(torn, tmp_path):
+    run = ganzoo.train("mlp", data=torn, out=tmp_path / "run", **{**TINY, "steps": 2})
+    path = run.path / "skipped.txt"
+    listed = path.read_text()
+    assert [line.partition(":")[0] for line in listed.splitlines()] == [
+        "a.png",
+        "b\\x1b[31m.png",
+    ]
+    path.unlink()
+    ganzoo.resume(run.path, {"train.steps": 3})
+    assert path.read_text() == listed
+    whole = ganzoo.train("mlp", data="ring", out=tmp_path / "whole", **TINY)
+    assert not (whole.path / "skipped.txt").exists()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import registry
+from ganzoo.arguments import require_text
 from ganzoo.cards import front_matter
 from ganzoo.cards.metadata import build_metadata, merge_metadata
 from ganzoo.cards.readme import Readme
@@ -109,6 +110,17 @@ def read_licence(text: str | None) -> str | list[str] | None:
     if text is None:
         return None
     return front_matter.read(front_matter.split(text)[0]).get("license")
+
+
+def choose_licence(given: str | None, *cards: str | None) -> str | list[str] | None:
+    """Return the licence that is given, or else that of the first card that names one.
+
+    Raises:
+        InputError: it is empty, or the metadata of a card cannot be read.
+    """
+    if given is not None:
+        return require_text("a licence, such as mit", given)
+    return next((found for card in cards if (found := read_licence(card))), None)
 
 
 def merge_card(new: str, old: str) -> tuple[str, list[str]]:

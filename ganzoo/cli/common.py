@@ -224,6 +224,11 @@ def is_debugging() -> bool:
     return os.environ.get("GANZOO_DEBUG", "0") not in ("", "0")
 
 
+def print_warning(message: str) -> None:
+    """Print a warning on standard error."""
+    note(f"warning: {message}")
+
+
 def note(message: str) -> None:
     """Print a message on standard error, as one line."""
     line = escape_text(message)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganzoo.cli.common import Json, complete_names, note, print_json, print_table
+from ganzoo.cli.common import Json, complete_names, note, print_json, print_table, print_warning
 from ganzoo.registry import EVALUATOR
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def compare(
     from ganzoo.evaluation.compare import compare as ranked
     from ganzoo.evaluation.compare import differences
 
-    groups = ranked(models, metric or ())
+    groups = ranked(models, metric or (), print_warning)
     if as_json:
         print_json(
             {"groups": [_as_json(group) for group in groups], "differences": differences(groups)}

@@ -17,6 +17,7 @@ from ganzoo.cli.common import (
     note,
     print_json,
     print_table,
+    print_warning,
 )
 from ganzoo.distributed import is_first
 from ganzoo.errors import InputError
@@ -110,6 +111,7 @@ def evaluate(
             repeats=repeats,
             device=device,
             progress=progress,
+            warn=print_warning,
         )
     if not is_first():
         return

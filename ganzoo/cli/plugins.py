@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from ganzoo import registry
-from ganzoo.errors import Interrupted, PluginError, did_you_mean, first_line
+from ganzoo.errors import InputError, Interrupted, PluginError, did_you_mean, first_line
 from ganzoo.registry import COMMAND, Entry
 from ganzoo.signals import signum_of
 
@@ -61,6 +61,8 @@ class PluginGroup(TyperGroup):
                 if not ctx.resilient_parsing:
                     raise
                 # A completion then ends with the stub, which has no options.
+        if not ctx.resilient_parsing:
+            _refuse_blank(command, rest)
         return (name if command else None), command, rest
 
     def invoke(self, ctx: Any) -> None:
@@ -69,6 +71,29 @@ class PluginGroup(TyperGroup):
             super().invoke(ctx)
         except KeyboardInterrupt as error:  # Typer would take every signal for Ctrl-C
             raise Interrupted("interrupted", signum_of(error)) from error
+
+
+def _refuse_blank(command: Any, words: Sequence[str]) -> None:
+    """Refuse an empty text where something is to be given, as of a variable that is not set.
+
+    Raises:
+        InputError: a word of a command line is empty, or the value of an option in it.
+    """
+    while words and words[0] in getattr(command, "commands", {}):
+        command, words = command.commands[words[0]], words[1:]
+    for before, word in zip(["", *words], words, strict=False):
+        option, equals, value = word.partition("=")
+        if not (equals and option.startswith("--")):
+            option, value = before, word
+        if value.strip():
+            continue
+        taking = [each for each in command.params if not getattr(each, "is_flag", False)]
+        found = [each for each in taking if option in each.opts]
+        if not found:
+            option = "an argument"
+            found = [each for each in taking if isinstance(each, TyperArgument)]
+        wanted = " and ".join(each.metavar or "a value" for each in found) or "none"
+        raise InputError(f"{option} is empty: give {wanted}")
 
 
 class CommandStub(TyperCommand):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ganzoo.cli.common import Device, Json, ModelArgument, complete_names, note, print_json
+from ganzoo.cli.common import Device, Json, ModelArgument, complete_names, print_json, print_warning
 from ganzoo.distributed import is_first
 from ganzoo.errors import InputError
 from ganzoo.media.movies import WALK_FRAMES, check_movie_path
@@ -139,7 +139,7 @@ def _write_samples(
     from ganzoo.models.sample_files import write_samples
 
     folder = find_model(reference)
-    files = write_samples(load_folder(folder), path, count, **options, **where, warn=_warn)
+    files = write_samples(load_folder(folder), path, count, **options, **where, warn=print_warning)
     if not is_first():
         return
     if as_json:
@@ -176,7 +176,3 @@ def _write_walk(
         print_json({"model": folder.reference, "seeds": seeds, **options, "files": [str(path)]})
     else:
         print(path)
-
-
-def _warn(message: str) -> None:
-    note(f"warning: {message}")

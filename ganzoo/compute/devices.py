@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from ganzoo.arguments import require_text
 from ganzoo.distributed import local_rank
 from ganzoo.errors import InputError
 from ganzoo.storage.cache import get_or_make_tensors
@@ -49,6 +50,7 @@ def resolve_device(name: str) -> torch.device:
     Raises:
         InputError: the name is unknown, or the machine has no such device.
     """
+    name = require_text("the name of a device, such as cpu", name)
     if name == "auto":
         found = torch.accelerator.current_accelerator(check_available=True)
         name = "cpu" if found is None or found.type not in DEVICE_KINDS else found.type

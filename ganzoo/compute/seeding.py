@@ -11,15 +11,26 @@ from contextlib import AbstractContextManager
 
 import torch
 
+from ganzoo.arguments import require_int
+
 
 def derive_seed(seed: int, *place: int | str) -> int:
-    """Return a 63-bit seed for one place, such as ``derive_seed(0, "latents", step)``."""
-    digest = hashlib.sha256(repr((seed, *place)).encode()).digest()
+    """Return a 63-bit seed for one place, such as ``derive_seed(0, "latents", step)``.
+
+    Raises:
+        ganzoo.errors.InputError: the seed is not a whole number from 0 on.
+    """
+    numbers = (
+        part if isinstance(part, str) else require_int("a number in a seed's place", part)
+        for part in place
+    )
+    # Equal numbers of different types must give the same text.
+    digest = hashlib.sha256(repr((require_int("seed", seed), *numbers)).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 
 def make_rng(seed: int, *place: int | str, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return a random generator for one place, on a device."""
+    """Return a random generator for one place, on a device; see :func:`derive_seed`."""
     return torch.Generator(device).manual_seed(derive_seed(seed, *place))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganzoo.errors import InputError, did_you_mean
+from ganzoo.arguments import require_names
+from ganzoo.errors import InputError, did_you_mean, warn_caller
 from ganzoo.models.find import find_model
 from ganzoo.models.folder import ModelFolder
 from ganzoo.runs.folder import Run
@@ -22,6 +24,8 @@ class ModelScores:
     """The name it was given, and which of a run's models it is if there are two."""
     rows: tuple[ScoreRow, ...]
     """The newest score of each protocol."""
+    reference: str
+    """What ``ganzoo eval`` takes for it."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,11 @@ class ScoreGroup:
     places: tuple[Place, ...]
 
 
-def compare(models: Sequence[str | Path | Run], metrics: Sequence[str] = ()) -> list[ScoreGroup]:
+def compare(
+    models: Sequence[str | Path | Run],
+    metrics: Sequence[str] = (),
+    warn: Callable[[str], None] = warn_caller,
+) -> list[ScoreGroup]:
     """Rank models by their recorded scores; nothing is evaluated again.
 
     A run that kept a best snapshot beside its last model enters with both.
@@ -53,6 +61,7 @@ def compare(models: Sequence[str | Path | Run], metrics: Sequence[str] = ()) -> 
         models: Runs, model folders or models of the Hub that ``ganzoo eval`` or
             ``train --eval-every`` has evaluated.
         metrics: Metrics to compare by, with or without their extractor in brackets; all if empty.
+        warn: Called with each model that has no such score; by default, it is a Python warning.
 
     Returns:
         A group for each protocol, those of one metric next to each other. Scores of different
@@ -61,12 +70,18 @@ def compare(models: Sequence[str | Path | Run], metrics: Sequence[str] = ()) -> 
     Raises:
         InputError: there is no such model, or none has a score of these metrics.
     """
+    if isinstance(models, str | Path | Run):
+        raise InputError(f"give models as a list, not {models}")
+    metrics = require_names("metrics", metrics)
     judged = [entry for model in models for entry in _read_scores(model)]
+    missing = []
     groups: dict[str, list[tuple[str, ScoreRow]]] = {}
     for entry in judged:
-        for row in entry.rows:
-            if not metrics or {row.metric, row.family} & set(metrics):
-                groups.setdefault(row.key, []).append((entry.name, row))
+        found = [r for r in entry.rows if not metrics or {r.metric, r.family} & set(metrics)]
+        for row in found:
+            groups.setdefault(row.key, []).append((entry.name, row))
+        if not found:
+            missing.append(entry)
     if not groups:
         known = sorted({row.metric for entry in judged for row in entry.rows})
         asked = f" by {', '.join(metrics)}" if metrics else ""
@@ -74,8 +89,10 @@ def compare(models: Sequence[str | Path | Run], metrics: Sequence[str] = ()) -> 
         raise InputError(
             f"none of these models has scores{asked}{hint}; evaluate each with: ganzoo eval MODEL"
         )
-    found = [_rank_rows(rows) for rows in groups.values()]
-    return sorted(found, key=lambda group: (group.metric, -len(group.places)))
+    for entry in missing:
+        warn(_describe_missing(entry, metrics))
+    ranked = [_rank_rows(rows) for rows in groups.values()]
+    return sorted(ranked, key=lambda group: (group.metric, -len(group.places)))
 
 
 def differences(groups: Iterable[ScoreGroup]) -> list[str]:
@@ -113,13 +130,22 @@ def _distinct_values(groups: Iterable[ScoreGroup], name: str) -> list[str]:
 def _read_scores(model: str | Path | Run) -> list[ModelScores]:
     folder = find_model(model)
     name = str(model.path if isinstance(model, Run) else model)
-    chosen = [(name, folder)]
+    chosen = [(name, name, folder)]
     run = folder.run()
     if run is not None and folder.path == run.model and run.best.is_dir():
         best = ModelFolder(run.best, name)
         if best.config().step != folder.config().step:
-            chosen = [(f"{name} (last)", folder), (f"{name} (best)", best)]
-    return [ModelScores(called, tuple(each.scores())) for called, each in chosen]
+            chosen = [(f"{name} (last)", name, folder), (f"{name} (best)", str(run.best), best)]
+    return [ModelScores(called, tuple(each.scores()), path) for called, path, each in chosen]
+
+
+def _describe_missing(entry: ModelScores, metrics: Sequence[str]) -> str:
+    asked = f" by {' or '.join(metrics)}" if metrics else ""
+    options = "".join(f" --metric {metric.partition('[')[0]}" for metric in metrics)
+    return (
+        f"{entry.name} has no scores{asked}; get them with: "
+        f"ganzoo eval {shlex.quote(entry.reference)}{options}"
+    )
 
 
 def _rank_rows(rows: list[tuple[str, ScoreRow]]) -> ScoreGroup:

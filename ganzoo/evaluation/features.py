@@ -53,7 +53,7 @@ class Extractors:
         device: torch.device,
     ) -> None:
         self.requested = requested
-        self.weights = user_path(weights) if weights else None
+        self.weights = None if weights is None else user_path(weights)
         self.spec = spec
         self.device = device
         self._loaded: dict[str, LoadedExtractor] = {}
@@ -65,7 +65,7 @@ class Extractors:
 
     def check_used(self, evaluators: dict[str, Evaluator]) -> None:
         """Refuse a requested extractor that is missing or broken, or that no metric would use."""
-        if self.requested:
+        if self.requested is not None:
             registry.get(FEATURE_EXTRACTOR, self.requested)
         unused = all(self.name_for(metric) is None for metric in evaluators.values())
         if unused and (self.requested or self.weights):

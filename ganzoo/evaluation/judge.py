@@ -10,7 +10,7 @@ from ganzoo.config import versions
 from ganzoo.errors import InputError, name_errors
 from ganzoo.evaluation.features import Extractors
 from ganzoo.protocols.dataset import Samples
-from ganzoo.protocols.evaluator import Evaluator, SampleSet
+from ganzoo.protocols.evaluator import Evaluator, SampleSet, Score
 from ganzoo.runs.scores import ScoreRow
 
 
@@ -22,8 +22,8 @@ class Judge:
         data: Name and split of the data they come from.
         evaluators: Metrics by name.
         extractors: The metrics' feature extractors.
-        lenient: Whether a metric that needs a classifier is skipped if there is none, instead of
-            raising an error.
+        lenient: Whether a metric that cannot score these samples is left out, instead of raising
+            an error.
     """
 
     def __init__(
@@ -37,6 +37,8 @@ class Judge:
     ) -> None:
         self.reals = reals
         self.lenient = lenient
+        self.left_out: dict[str, str] = {}
+        """Why metrics were left out, by their names; known in the first process."""
         self.data = {**data, "fingerprint": reals.fingerprint}
         self.evaluators = evaluators
         self.extractors = extractors
@@ -54,7 +56,8 @@ class Judge:
             step: Generator updates of the model; None for reals in place of fakes.
 
         Raises:
-            InputError: a metric cannot score these samples; the message begins with its name.
+            InputError: a metric cannot score these samples; the message begins with its name. If
+                metrics may be left out, none can.
         """
         fake_sets = {
             name: self.extractors.prepare_set(fakes, name, "fakes", keep=False)
@@ -91,13 +94,13 @@ class Judge:
         rows: list[ScoreRow] = []
         for name, metric in self.evaluators.items():
             extractor = self.extractors.name_for(metric)
-            fake_set, real_set = fake_sets[extractor], self._real_sets[extractor]
-            with name_errors(f"metric '{name}'"):
-                if metric.needs_logits and fake_set.features.logits is None:
-                    if self.lenient:
-                        continue
-                    raise InputError(f"needs a classifier, and {extractor} is not one")
-                scores = metric.evaluate(fake_set, real_set)
+            try:
+                scores = self._evaluate(name, metric, fake_sets[extractor])
+            except InputError as error:
+                if not self.lenient:
+                    raise
+                self.left_out[name] = str(error)
+                continue
             short = name.rpartition(":")[2]
             rows += [
                 ScoreRow(
@@ -117,8 +120,15 @@ class Judge:
                 for score in scores
             ]
         if not rows:
-            raise InputError("no installed metric can use this feature extractor")
+            raise InputError(f"no metric can be computed: {'; '.join(self.left_out.values())}")
         return rows
+
+    def _evaluate(self, name: str, metric: Evaluator, fakes: SampleSet) -> list[Score]:
+        extractor = self.extractors.name_for(metric)
+        with name_errors(f"metric '{name}'"):
+            if metric.needs_logits and fakes.features.logits is None:
+                raise InputError(f"needs a classifier, and {extractor} is not one")
+            return metric.evaluate(fakes, self._real_sets[extractor])
 
     def _extractor_names(self) -> set[str | None]:
         return {self.extractors.name_for(metric) for metric in self.evaluators.values()}

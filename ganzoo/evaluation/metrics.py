@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ganzoo import registry
+from ganzoo.arguments import require_names, require_options
 from ganzoo.component import parse_options
 from ganzoo.errors import InputError
 from ganzoo.protocols.dataset import DataSpec
@@ -30,15 +31,18 @@ def choose_metrics(
     Raises:
         InputError: a name or an option is wrong, a metric cannot score such samples, or none can.
     """
-    options = options or {}
+    options = require_options("options of metrics", options)
     if names:
+        names = require_names("metrics", names)
         chosen: dict[str, Evaluator] = {
             name: _build_metric(registry.get(EVALUATOR, name), name, options) for name in names
         }
         unfit = [name for name, metric in chosen.items() if not metric.fits(spec)]
         if unfit:
+            others = ", ".join(_find_usable(spec, {}))
             raise InputError(
                 f"metric '{unfit[0]}' cannot judge samples of {spec.size_in_words} here"
+                + (f"; those that can: {others}" if others else "")
             )
     else:
         chosen = {

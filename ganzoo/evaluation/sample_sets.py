@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from ganzoo.arguments import require_int
 from ganzoo.compute.seeding import make_rng
 from ganzoo.errors import InputError
 from ganzoo.models.model import Model
@@ -50,11 +51,14 @@ def split_reals(
 ) -> tuple[Samples | None, Samples, int]:
     """Return the reals, other reals in place of fakes for a floor, and the number of fakes."""
     available = len(reals)
-    count = real_samples or (available // 2 if floor else available)
-    wanted = samples or (available - count if floor else min(count, MAX_FAKES))
-    for name, number in (("--samples", wanted), ("--real-samples", count)):
-        if number < 1:
-            raise InputError(f"{name} must be at least 1, not {number}")
+    count = available // 2 if floor else available
+    if real_samples is not None:
+        count = real_samples
+    count = require_int("--real-samples", count, 1)
+    wanted = available - count if floor else min(count, MAX_FAKES)
+    if samples is not None:
+        wanted = samples
+    wanted = require_int("--samples", wanted, 1)
     if (needed := count + wanted if floor else count) > available:
         parts = f" ({count} as reals, {wanted} in place of fakes)" if floor else ""
         raise InputError(f"there are {available} real samples, and {needed}{parts} are needed")

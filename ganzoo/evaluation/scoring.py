@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ganzoo import distributed
+from ganzoo.arguments import require_int, require_options
 from ganzoo.compute.devices import resolve_device
 from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import ComponentChoice
-from ganzoo.errors import GanzooError, InputError, first_line
+from ganzoo.errors import GanzooError, InputError, first_line, warn_caller
 from ganzoo.evaluation.features import Extractors
 from ganzoo.evaluation.judge import Judge
 from ganzoo.evaluation.metrics import choose_metrics
@@ -46,7 +47,7 @@ def evaluate(
     model: Model | Run | str | Path | None = None,
     metrics: Sequence[str] | None = None,
     *,
-    data: str | None = None,
+    data: str | Path | None = None,
     data_options: dict[str, Any] | None = None,
     metric_options: Mapping[str, Mapping[str, Any]] | None = None,
     floor: bool = False,
@@ -58,13 +59,14 @@ def evaluate(
     repeats: int = 1,
     device: str = "auto",
     progress: Listener | None = None,
+    warn: Callable[[str], None] = warn_caller,
 ) -> list[ScoreRow]:
     """Evaluate a model, or real data against itself.
 
     Args:
         model: The model to evaluate; the newest run if None.
-        metrics: Names of evaluators; if None, every installed one that fits the data, except those
-            that run on request only.
+        metrics: Names of evaluators; if None, every installed one that can judge the data, except
+            those that run on request only.
         data: Name or path of the reals; by default the model's training data, if they are here.
         data_options: Options of ``data``.
         metric_options: Options of metrics, by metric and name.
@@ -79,6 +81,8 @@ def evaluate(
             a score is the mean over the sets, and its deviation is that between them.
         device: auto, cpu, cuda or mps.
         progress: Called with the name of the work, how much is done, and the total.
+        warn: Called with each image that could not be read, and each metric that was left out; by
+            default, it is a Python warning.
 
     Returns:
         A row for each score, in the order of the metrics. They are also appended to the run's
@@ -89,8 +93,7 @@ def evaluate(
         GanzooError: weights cannot be downloaded, or a number is not finite.
         ScoresNotKept: the run's ``scores.jsonl`` cannot be written; the error has the rows.
     """
-    if repeats < 1:
-        raise InputError(f"--repeats must be at least 1, not {repeats}")
+    seed, repeats = require_int("--seed", seed), require_int("--repeats", repeats, 1)
     if floor and repeats > 1:
         raise InputError(
             "--floor scores reals, which have no seed to repeat: drop --floor or --repeats"
@@ -104,10 +107,13 @@ def evaluate(
         place = resolve_device(device)
         team.connect(place)
         # The floor needs a model only if nothing else tells which data to use.
-        known = None if floor and model is None and data else _load_model(model)
-        choice = _data_choice(known, data, data_options or {})
+        known = None if floor and model is None and data is not None else _load_model(model)
+        choice = _data_choice(known, data, require_options("data_options", data_options))
         dataset: Dataset = choice.build(DATASET)
         reals = dataset.read()
+        if team.is_first:
+            for message in reals.describe_skipped():
+                warn(message)
         team.require_same(reals.fingerprint, "the data")
         evaluators = choose_metrics(metrics, reals.spec, metric_options, features)
         extractors = Extractors(features, features_weights, reals.spec, place)
@@ -116,7 +122,9 @@ def evaluate(
         named = describe_data(choice, dataset, reals)
         judge = Judge(reals, named, evaluators, extractors, lenient=not metrics)
         if others is not None:
-            return judge.judge(others, seed=seed, step=None)
+            rows = judge.judge(others, seed=seed, step=None)
+            _warn_of_left_out(judge, warn)
+            return rows
         assert known is not None  # only a floor does without a model
         check_shape(known, reals.spec)
         # Missing weights are noticed before the fakes are drawn.
@@ -125,7 +133,8 @@ def evaluate(
         for each in range(seed, seed + repeats):
             fakes = draw_fakes_on(known, reals, wanted, each, place)
             found.append(judge.judge(fakes, seed=each, step=known.config.step))
-        rows = [_average_seeds(same) for same in zip(*found, strict=True)]
+        _warn_of_left_out(judge, warn)
+        rows = _join_seeds(found)
     if team.is_first:
         _log_to_run(known, rows)
     return rows
@@ -140,12 +149,26 @@ def _load_model(model: Model | Run | str | Path | None) -> Model:
     return model if isinstance(model, Model) else load(model)
 
 
-def _data_choice(model: Model | None, data: str | None, options: dict[str, Any]) -> ComponentChoice:
+def _data_choice(
+    model: Model | None, data: str | Path | None, options: dict[str, Any]
+) -> ComponentChoice:
     """Choose the reals: the requested data at the model's size, or its training data."""
     if data is None:
         assert model is not None  # evaluate loads one if no data are given
         return choose_training_data(model, options)
     return choose_data(data, options, model.config.spec if model else None)
+
+
+def _warn_of_left_out(judge: Judge, warn: Callable[[str], None]) -> None:
+    for reason in judge.left_out.values():
+        warn(f"left out {reason}")
+
+
+def _join_seeds(found: Sequence[Sequence[ScoreRow]]) -> list[ScoreRow]:
+    """Join the rows of several seeds; a metric must have a score for each."""
+    shared = set.intersection(*({row.metric for row in rows} for rows in found))
+    kept = [[row for row in rows if row.metric in shared] for rows in found]
+    return [_average_seeds(same) for same in zip(*kept, strict=True)]
 
 
 def _average_seeds(rows: Sequence[ScoreRow]) -> ScoreRow:

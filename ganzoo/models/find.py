@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ganzoo.arguments import require_text
 from ganzoo.errors import InputError
 from ganzoo.models.folder import ModelFolder
 from ganzoo.runs.file_names import MANIFEST_FILE
@@ -23,6 +24,8 @@ def find_model(model: str | Path | Run | None, revision: str | None = None) -> M
     """
     if model is None:
         model = newest_run()
+    if not isinstance(model, Run):
+        require_text("a run, a model folder, or user/name on the Hub", model)
     path = model.path if isinstance(model, Run) else user_path(model)
     if revision is None and (path / MANIFEST_FILE).is_file():
         return ModelFolder(path, str(model))

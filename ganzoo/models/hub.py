@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ganzoo.arguments import require_text
 from ganzoo.errors import GanzooError, InputError, hide_token
 from ganzoo.models.folder import ModelFolder
 from ganzoo.runs.file_names import LIMITS, MANIFEST_FILE
@@ -65,6 +66,8 @@ def parse_reference(text: str, revision: str | None = None) -> Reference | None:
         InputError: the text names another revision than ``revision``, or ``revision`` cannot be
             one.
     """
+    if revision is not None:
+        require_text("a branch, tag or commit as the revision", revision)
     found = MODEL_NAME.fullmatch(text)
     if not found or ".." in text or "--" in found[1]:
         return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ganzoo.arguments import require_int
 from ganzoo.compute import memory
 from ganzoo.compute.seeding import make_rng
 from ganzoo.errors import InputError
@@ -55,6 +56,7 @@ class Inputs:
         """
         if self._architecture.takes_images:
             raise InputError("this model translates images: pass some with --source")
+        count = require_count(count)
         return GeneratorInput(self.latents(count, seed), self._choose_labels(count, label))
 
     def walk(
@@ -73,6 +75,7 @@ class Inputs:
         """
         if self._architecture.takes_images:
             raise InputError("this model translates images and cannot walk between seeds")
+        count = require_count(count)
         labels = self._choose_labels(count, label)
         return Walk(
             self._architecture, lambda seed: self.latents(count, seed), labels, seeds, frames, loop
@@ -97,10 +100,10 @@ class Inputs:
         """Draw latents ``(count, z_dim)`` on the CPU.
 
         Raises:
-            InputError: the count is below 1, or so many samples would not fit into memory.
+            InputError: the count is below 1, the seed below 0, or so many samples would not fit
+                into memory.
         """
-        if count < 1:
-            raise InputError(f"the number of samples must be at least 1, not {count}")
+        count = require_count(count)
         rng = make_rng(seed, "sample")
         blocks = -(-count // LATENT_BLOCK)
         numbers = blocks * LATENT_BLOCK * getattr(self._architecture, "z_dim", 0)
@@ -116,10 +119,40 @@ class Inputs:
             return None
         if label is None:
             return cycle_classes(count, classes)
-        labels = torch.as_tensor(label).expand(count)
+        labels = _parse_labels(label, count).expand(count)
         if not bool(((labels >= 0) & (labels < classes)).all()):
             raise InputError(f"this model's classes are 0 to {classes - 1}")
         return labels
+
+
+def require_count(count: int) -> int:
+    """Return a number of samples as an int.
+
+    Raises:
+        InputError: it is not a whole number, or below 1.
+    """
+    return require_int("the number of samples", count, 1)
+
+
+def _parse_labels(label: int | Tensor, count: int) -> Tensor:
+    """Return the class of all samples ``()``, or of each ``(count,)``."""
+    if not isinstance(label, Tensor):
+        return torch.tensor(require_int("a class", label))
+    if (
+        label.dtype == torch.bool
+        or label.is_floating_point()
+        or label.shape
+        not in (
+            (),
+            (1,),
+            (count,),
+        )
+    ):
+        raise InputError(
+            f"give a class, or a whole number for each of {count} samples, and not "
+            f"{label.dtype} of shape {tuple(label.shape)}"
+        )
+    return label
 
 
 def cycle_classes(count: int, classes: int) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from ganzoo.arguments import require_positive
 from ganzoo.compute import memory
 from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import ModelConfig
@@ -19,7 +19,7 @@ from ganzoo.media.movies import WALK_FRAMES
 from ganzoo.models.find import find_model
 from ganzoo.models.folder import ModelFolder
 from ganzoo.models.generation import generate
-from ganzoo.models.inputs import Inputs
+from ganzoo.models.inputs import Inputs, require_count
 from ganzoo.models.size_check import MAX_TENSORS, build_on_meta, limit_tensors
 from ganzoo.nn import fuse
 from ganzoo.registry import ARCHITECTURE, LOSS
@@ -163,7 +163,7 @@ class Model:
                 architecture cannot interpolate its latents.
         """
         walk = self.inputs.walk(count, seeds, frames, loop, label)
-        numbers = len(walk) * count * self.config.spec.size
+        numbers = len(walk) * require_count(count) * self.config.spec.size
         memory.require(8 * numbers, f"{len(walk)} frames of {count} samples")
         model = self.with_truncation(truncation)
         return torch.stack([model.generate(inputs) for inputs in walk])
@@ -197,8 +197,7 @@ class Model:
             return self
         if self.architecture.takes_images:
             raise InputError("this model translates images: drop --truncation")
-        if not 0 < truncation < math.inf:
-            raise InputError(f"truncation must be a number above 0, not {truncation}")
+        truncation = require_positive("truncation", truncation)
         generator = self.architecture.truncate(self.generator, truncation)
         return Model(self.folder, self.config, self.architecture, generator)
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from ganzoo import distributed
+from ganzoo.arguments import require_int
 from ganzoo.compute.devices import resolve_device
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, warn_caller
 from ganzoo.media.images import (
     COLUMNS,
     choose_columns,
@@ -21,6 +22,7 @@ from ganzoo.media.images import (
     to_pil,
 )
 from ganzoo.media.movies import FRAME_MS, WALK_FRAMES, check_movie_path, write_movie
+from ganzoo.models.inputs import require_count
 from ganzoo.progress import report_progress
 from ganzoo.registry import DATASET
 from ganzoo.resolve import choose_data
@@ -49,7 +51,7 @@ def write_samples(
     truncation: float | None = None,
     device: str = "auto",
     replace: bool = False,
-    warn: Callable[[str], None] = lambda message: None,
+    warn: Callable[[str], None] = warn_caller,
 ) -> list[Path]:
     """Draw samples or translate images, write them, and return the files.
 
@@ -74,6 +76,8 @@ def write_samples(
         InputError: a file exists, the path does not suit the samples, or the model cannot make
             such samples.
     """
+    seed = require_int("seed", seed)
+    count = None if count is None else require_count(count)
     spec = model.config.spec
     suffix = _check_suffix(path, spec)
     if source is not None and not model.architecture.takes_images:
@@ -148,7 +152,7 @@ def write_walk(
     check_movie_path(path)
     model = model.with_truncation(truncation)
     number = _find_class(model, label)
-    walk = model.inputs.walk(count or DEFAULT_COUNT, seeds, frames, loop, number)
+    walk = model.inputs.walk(DEFAULT_COUNT if count is None else count, seeds, frames, loop, number)
     _refuse_existing([path], replace)
 
     def pictures() -> Iterator[Image]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from ganzoo.arguments import require_int
 from ganzoo.errors import InputError
 from ganzoo.protocols.architecture import GeneratorInput
 
@@ -42,18 +43,17 @@ class Walk:
         frames: int,
         loop: bool,
     ) -> None:
-        if len(seeds) < 2:
+        stops = list(seeds) if isinstance(seeds, Iterable) else []
+        if len(stops) < 2:
             raise InputError("a walk needs two seeds or more, such as 0,1")
-        if frames < 1:
-            raise InputError(f"the number of frames must be at least 1, not {frames}")
         self._architecture = architecture
         self._latents = latents
         self._labels = labels
-        self._stops = [*seeds, seeds[0]] if loop else list(seeds)
-        self._frames = frames
+        self._stops = [*stops, stops[0]] if loop else stops
+        self._frames = require_int("the number of frames", frames, 1)
         self._loop = loop
         # Fails here, before the first frame, if the architecture cannot interpolate.
-        architecture.interpolate(latents(seeds[0]), latents(seeds[1]), 0.5)
+        architecture.interpolate(latents(stops[0]), latents(stops[1]), 0.5)
 
     def __len__(self) -> int:
         return (len(self._stops) - 1) * self._frames + (not self._loop)

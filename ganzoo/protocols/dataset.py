@@ -158,7 +158,11 @@ class DataSpec(Options):
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Samples of a dataset, as they are stored: uint8 images or float32 vectors."""
+    """Samples of a dataset, as they are stored: uint8 images or float32 vectors.
+
+    Raises:
+        ganzoo.errors.InputError: the tensor does not fit the spec.
+    """
 
     spec: DataSpec
     """Shape and classes of a sample."""
@@ -189,13 +193,16 @@ class Samples:
         import torch
 
         wanted = torch.uint8 if self.spec.is_image else torch.float32
+        if not isinstance(self.stored, torch.Tensor):
+            kind = type(self.stored).__name__
+            raise InputError(f"samples are stored as a tensor, not as an object of type {kind}")
         if self.stored.dtype != wanted or tuple(self.stored.shape[1:]) != self.spec.shape:
-            raise ValueError(
+            raise InputError(
                 f"samples of {self.spec.shape} are stored as (N, *{self.spec.shape}) {wanted}, "
                 f"not {tuple(self.stored.shape)} {self.stored.dtype}"
             )
         if self.flip and not self.spec.is_image:
-            raise ValueError("vectors have no left and right to flip")
+            raise InputError("vectors have no left and right to flip")
 
     def __len__(self) -> int:
         return len(self.stored)

@@ -153,5 +153,6 @@ class Evaluator(Component, ABC):
         Scores must not depend on the order of either set, nor on torch's global generator.
 
         Raises:
-            ganzoo.errors.GanzooError: there are too few samples for the metric.
+            ganzoo.errors.InputError: there are too few samples for the metric, or it cannot judge
+                them. Unless a person named the metric, it is then left out.
         """

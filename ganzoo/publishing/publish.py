@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganzoo.cards.card import build_card, merge_card, read_licence
+from ganzoo.arguments import require_names, require_text
+from ganzoo.cards.card import build_card, choose_licence, merge_card, read_licence
 from ganzoo.config import ModelConfig
-from ganzoo.errors import GanzooError, InputError, first_line
+from ganzoo.errors import GanzooError, InputError, first_line, warn_caller
 from ganzoo.models.find import find_model
 from ganzoo.models.folder import FileRecord, ModelFolder, write_manifest
 from ganzoo.models.hub import HubFolder, parse_reference
@@ -62,7 +63,7 @@ def publish(
     add: Iterable[str | Path] = (),
     space: bool | str = False,
     dry_run: bool = False,
-    warn: Callable[[str], None] = lambda message: None,
+    warn: Callable[[str], None] = warn_caller,
 ) -> Publication:
     """Publish a model on the Hub, and on request a Space that shows it.
 
@@ -82,31 +83,29 @@ def publish(
         space: Whether to publish a Space of the same name too; or the name of a kind of Space, if
             several are installed.
         dry_run: Whether to stop before anything is sent or requested.
-        warn: Called with each warning.
+        warn: Called with each warning; by default, it is a Python warning.
 
     Raises:
         InputError: there is no such model, or it must not be published as it is.
         GanzooError: the Hub cannot be reached, refuses, or has changed meanwhile.
     """
-    wanted = parse_reference(repo)
+    wanted = parse_reference(require_text("the model's name on the Hub, as user/name", repo))
     if wanted is None or wanted.revision is not None:
         raise InputError(f"'{repo}' is not the name of a model on the Hub: write user/name")
     parse_reference(repo, revision)  # refuses a tag by which nobody could load the model
-    page = choose_space(space) if space else None
+    page = None if space in (False, None) else choose_space(space)
     folder = find_model(model)
     with tempfile.TemporaryDirectory(prefix="ganzoo-") as place:
         staged = _StagedModel(folder, Path(place))
-        staged.add_files(map(user_path, add))
-        own = _read_card(user_path(card_file)) if card_file else _read_edited_card(folder)
+        staged.add_files(map(user_path, require_names("files to add", add)))
+        own = _read_edited_card(folder) if card_file is None else _read_card(user_path(card_file))
         repository = theirs = tagged = None
         if not dry_run:
             repository = Repository(wanted.repo, private=private)
             theirs = repository.text(CARD_FILE)
             tagged = None if revision is None else repository.find_tag(revision)
-        generated = staged.build_card(
-            wanted.repo, license or read_licence(own) or read_licence(theirs)
-        )
-        if repository and theirs is not None and not card_file:
+        generated = staged.build_card(wanted.repo, choose_licence(license, own, theirs))
+        if repository and theirs is not None and card_file is None:
             own = _choose_card(own, theirs, generated, repository, warn)
         staged.write_card(generated, own, warn)
         subject = SpaceModel(staged.config, wanted.repo, staged.read_licence())

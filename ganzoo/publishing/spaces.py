@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import registry
-from ganzoo.cards.card import foreign_packages, read_licence, valid_packages
+from ganzoo.arguments import require_text
+from ganzoo.cards.card import choose_licence, foreign_packages, valid_packages
 from ganzoo.cards.markdown import code, prose
 from ganzoo.cards.merge import choose
 from ganzoo.cards.readme import Readme
 from ganzoo.cards.sections import build_section
 from ganzoo.component import parse_options
-from ganzoo.errors import InputError, escape_text
+from ganzoo.errors import InputError, escape_text, warn_caller
 from ganzoo.models.find import find_model
 from ganzoo.models.folder import FileRecord, read_manifest, write_manifest
 from ganzoo.models.hub import HubFolder, parse_reference
@@ -88,7 +89,7 @@ def write_space(
     *,
     kind: bool | str = True,
     license: str | None = None,
-    warn: Callable[[str], None] = lambda message: None,
+    warn: Callable[[str], None] = warn_caller,
 ) -> list[Path]:
     """Write the files of a Space that shows a model to a folder, and send nothing.
 
@@ -108,14 +109,14 @@ def write_space(
     Raises:
         InputError: there is no such model or kind of Space, or ``repo`` is not a valid name.
     """
-    reference = parse_reference(repo)
+    reference = parse_reference(require_text("the model's name on the Hub, as user/name", repo))
     if reference is None:
         raise InputError(f"'{repo}' is not the name of a model on the Hub: write user/name")
     page, found, place = choose_space(kind), find_model(model), user_path(folder)
     revision = reference.revision
     if revision is None and isinstance(found, HubFolder) and found.repo == reference.repo:
         revision = found.commit
-    licence = license or read_licence(_read_card(found))
+    licence = choose_licence(license, _read_card(found))
     subject = SpaceModel(found.config(), reference.repo, licence, revision)
     listed = read_manifest(place / MANIFEST_FILE) if (place / MANIFEST_FILE).exists() else {}
     with tempfile.TemporaryDirectory(prefix="ganzoo-") as beside:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 RUNS_FOLDER = "runs"
 CONFIG_FILE = "config.json"
 LOCK_FILE = ".lock"
+SKIPPED_FILE = "skipped.txt"
+"""File that lists the images which could not be read, if there are any."""
 PICTURE = re.compile(r"([0-9]{8,18})\.png")
 
 

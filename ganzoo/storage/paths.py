@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from ganzoo.arguments import require_text
 from ganzoo.errors import InputError
 
 
@@ -12,10 +13,10 @@ def user_path(text: str | Path) -> Path:
     """Return a path that a person gave, with ``~`` replaced by the home folder.
 
     Raises:
-        InputError: it begins with the home folder of an unknown user.
+        InputError: it is empty, or begins with the home folder of an unknown user.
     """
     try:
-        return Path(text).expanduser()
+        return Path(require_text("a path", text)).expanduser()
     except RuntimeError:
         raise InputError(f"{text}: there is no such home folder") from None
 

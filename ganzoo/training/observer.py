@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.config import RunConfig
+from ganzoo.errors import warn_caller
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """Base of observers. Override the callbacks that you need; none does anything by default."""
+    """Base of observers: override the callbacks that you need.
+
+    By default, none does anything, except :meth:`on_warning`.
+    """
 
     def on_ready(self, trainer: Trainer) -> None:
         """The run is ready, and nothing is written yet. Do not change the networks."""
@@ -45,4 +49,12 @@ class Observer:
         """Long work other than steps, such as reading the data, has done ``done`` of ``total``."""
 
     def on_warning(self, message: str) -> None:
-        """Something deserves a person's attention."""
+        """Something deserves a person's attention: by default, a Python warning says it."""
+        warn_caller(message)
+
+
+class SilentObserver(Observer):
+    """The observer of every process but the first, which alone reports anything."""
+
+    def on_warning(self, message: str) -> None:
+        """Do nothing."""

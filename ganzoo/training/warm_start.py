@@ -118,7 +118,7 @@ class StartingWeights:
         self,
         architecture: str | None = None,
         loss: str | None = None,
-        data: str | None = None,
+        data: str | Path | None = None,
         settings: Mapping[str, Any] | None = None,
         trackers: Iterable[str] = (),
     ) -> RunConfig:
@@ -144,9 +144,9 @@ class StartingWeights:
                 inherited = {f"{prefix}.{key}": value for key, value in choice.options.items()}
                 settings = {**inherited, **settings}
         config = resolve(
-            architecture or own.architecture.qualified,
-            loss or own.loss.qualified,
-            data or own.data.qualified,
+            own.architecture.qualified if architecture is None else architecture,
+            own.loss.qualified if loss is None else loss,
+            own.data.qualified if data is None else data,
             settings,
             trackers,
             like=own.spec,
@@ -220,7 +220,9 @@ class StartingWeights:
         return found
 
 
-def _is_same_component(given: str | None, kind: registry.Kind, mine: ComponentChoice) -> bool:
+def _is_same_component(
+    given: str | Path | None, kind: registry.Kind, mine: ComponentChoice
+) -> bool:
     """Tell whether a component is the model's own, whose options the run inherits.
 
     Raises:
@@ -231,7 +233,7 @@ def _is_same_component(given: str | None, kind: registry.Kind, mine: ComponentCh
         return True
     if kind is DATASET:  # the same name may stand for other data, such as another folder
         return False
-    entry = registry.find(kind, given)
+    entry = registry.find(kind, str(given))
     return (entry.package, entry.name) == (mine.package, mine.name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -143,15 +144,17 @@ class Page(Space):
 
 def use() -> float:
     """Use the functions."""
+    warnings.simplefilter("error", ganzoo.GanzooWarning)
     digits = ganzoo.open_dataset("digits", image_size=16)
     batch = digits.batch(torch.arange(4))
     run = ganzoo.train("dcgan", loss="wgan-gp", data="digits", out="run", steps=4)
+    run = ganzoo.train("mlp", data=Path("images"), out=Path("other"))
     run = ganzoo.resume(run.path, {"train.steps": 8})
     model: ganzoo.Model = ganzoo.load(run)
     images = torch.cat([batch, model.sample(4, seed=1, truncation=0.7)])
     frames = model.walk(2, seeds=[1, 2, 3], frames=4)
     try:
-        rows = ganzoo.evaluate(model, metrics=["fid"], samples=100, data="digits")
+        rows = ganzoo.evaluate(model, metrics=["fid"], samples=100, data="digits", warn=print)
         ganzoo.publish(run, "user/name", private=True, dry_run=True)
     except (Diverged, GanzooError) as error:
         raise SystemExit(error.exit_code) from error

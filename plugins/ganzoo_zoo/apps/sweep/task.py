@@ -77,7 +77,7 @@ def run_task(task: Task, stepped: Callable[[int], None]) -> list[ScoreRow]:
         else:
             config = resolve(task.architecture, task.loss, task.data, task.settings)
             run = start(config, folder, log)
-        rows = _judge(run, task)
+        rows = _judge(run, task, log.on_warning)
         write_scores(folder, rows)
     except GanzooError as error:
         log.write_line(str(error))
@@ -149,11 +149,11 @@ class RunLog(Observer):
         self.write_line(f"warning: {message}")
 
 
-def _judge(run: Run, task: Task) -> list[ScoreRow]:
+def _judge(run: Run, task: Task, warn: Callable[[str], None]) -> list[ScoreRow]:
     """Evaluate a run; without explicit metrics, those that can rank snapshots come first."""
     model = load(run)
     device = task.settings.get("train.device", "auto")
-    rows = evaluate(model, task.metrics or None, samples=task.samples, device=device)
+    rows = evaluate(model, task.metrics or None, samples=task.samples, device=device, warn=warn)
     if task.metrics:
         return rows
     try:
