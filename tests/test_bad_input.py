@@ -254,9 +254,9 @@ def test_a_class_is_called_by_its_number_in_plain_digits():
 
 
 def test_a_path_that_no_text_file_can_hold_is_refused():
-    with pytest.raises(ValueError, match="is not a usable path"):
+    with pytest.raises(InputError, match="is not a usable path"):
         ImageFolder(path="a\udcffb")
-    with pytest.raises(ValueError, match="is not a usable path"):
+    with pytest.raises(InputError, match="is not a usable path"):
         ImageFolder(path="a\0b")
 
 
