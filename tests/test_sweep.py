@@ -24,7 +24,6 @@ from ganzoo_zoo.apps.sweep.grid import MOST, Grid
 from ganzoo_zoo.apps.sweep.picture import draw_picture
 from ganzoo_zoo.apps.sweep.results import Results, Verdict
 from ganzoo_zoo.apps.sweep.sweep import SweepObserver, sweep
-from ganzoo_zoo.apps.sweep.task import RunLog
 
 SETTINGS = {
     "data.samples": ("200",),
@@ -445,12 +444,6 @@ def test_a_process_that_cannot_be_started_is_a_failed_run(monkeypatch, tmp_path)
         ended = sorted((news.name, news.error) for news in pool.news())
     why = "its process could not be started: [Errno 11] Resource temporarily unavailable"
     assert ended == [("a", why), ("b", why)]
-
-
-def test_a_log_that_cannot_be_written_ends_no_run(tmp_path):
-    log = RunLog(print)
-    log.file = tmp_path / "gone" / "sweep.log"
-    log.write_line("nobody reads this")
 
 
 # What compares

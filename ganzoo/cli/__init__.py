@@ -15,7 +15,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from ganzoo.cli import compare, evaluate, list_components, publish, sample, show, train
-from ganzoo.cli.common import note
+from ganzoo.cli.common import is_debugging, note
 from ganzoo.cli.plugins import PluginGroup
 from ganzoo.distributed import shutdown
 from ganzoo.errors import GanzooError, Interrupted, hide_token
@@ -108,7 +108,7 @@ def _explain_usage(error: TyperException) -> str:
 
 
 def _fail(error: BaseException, message: str, code: int) -> int:
-    if os.environ.get("GANZOO_DEBUG", "0") not in ("", "0"):
+    if is_debugging():
         import traceback
 
         sys.stderr.write(hide_token("".join(traceback.format_exception(error))))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,14 +111,11 @@ class RunLog(Observer):
         self.last_write = 0.0
 
     def write_line(self, text: str) -> None:
-        """Add a line; where the log cannot be written, the run goes on without it."""
+        """Add a line."""
         if self.file is None:
             self.early.append(text)
             return
-        with (
-            suppress(OSError),
-            self.file.open("a", encoding="utf-8", errors="replace") as file,
-        ):
+        with self.file.open("a", encoding="utf-8", errors="replace") as file:
             file.write(f"{text}\n")
 
     def on_start(self, run: Run, config: RunConfig, step: int) -> None:
