@@ -17,6 +17,7 @@ from PIL import Image
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.runs.folder import Run
 from ganzoo.runs.scores import ScoreRow, read_scores
+from ganzoo_zoo.apps.sweep import workers
 from ganzoo_zoo.apps.sweep.arguments import read_data, read_seeds, read_settings
 from ganzoo_zoo.apps.sweep.folder import Plan, continue_plan, write_plan
 from ganzoo_zoo.apps.sweep.grid import MOST, Grid
@@ -211,6 +212,7 @@ REFUSED = {
     ),
     "a device": (["mlp", "--device", "cuda:99"], "mlp, non-saturating: this machine has no device"),
     "a folder": (["mlp", "--out", "taken"], "taken already exists and is not a sweep"),
+    "a name that is not UTF-8": (["mlp", "--out", "bad\udcff"], "the name is not UTF-8"),
     "commands as JSON": (["mlp", "--print", "--json"], "drop --json"),
     "no sweep": (["--resume", "taken"], "taken is not a sweep: it has no sweep.json"),
     "more beside --resume": (["--resume", "taken", "--seeds", "3"], "drop --seeds"),
@@ -431,6 +433,17 @@ def test_a_run_that_fails_is_a_row_and_ends_no_other(plugin, ganzoo_cli):
     assert "4 runs in out, 1 already done" in result.err
     assert [run["error"] for run in json.loads(result.out)["runs"]] == [None] * 4
     assert len(rows(Path("out/table.csv"))) == 4
+
+
+def test_a_process_that_cannot_be_started_is_a_failed_run(monkeypatch, tmp_path):
+    def fail(*given):
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(workers, "start_process", fail)
+    with workers.Workers(dict.fromkeys(("a", "b")), 2, tmp_path / "log") as pool:
+        ended = sorted((news.name, news.error) for news in pool.news())
+    why = "its process could not be started: [Errno 11] Resource temporarily unavailable"
+    assert ended == [("a", why), ("b", why)]
 
 
 # What compares

@@ -777,6 +777,15 @@ def test_two_runs_are_trained_at_once_and_processes_are_used_again(trainers):
     assert first.runs == [one, four]
 
 
+def test_a_process_that_cannot_be_started_is_a_refusal(trainers, monkeypatch):
+    def fail(lock):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("ganzoo_zoo.apps.watch.workers._Process", fail)
+    with pytest.raises(Busy, match="no process can be started: Too many open files"):
+        trainers.start(trained())
+
+
 def test_news_that_cross_a_word_mislead_nobody():
     run = trained("starting")
     run.take_news({"run": "runs/x"})

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from ganzoo.models.model import Model
 
+BACKLOG = 64
+"""Connections that may wait. Without file handles, asyncio tries as many times each second."""
 SHUTDOWN_SECONDS = 1
 """Seconds that open requests have at the end."""
 QUIET = {
@@ -51,7 +53,7 @@ def bind_socket(host: str, port: int) -> socket.socket:
         if os.name != "nt":  # on Windows, two sockets could listen on one port
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(address)
-        found.listen(128)
+        found.listen(BACKLOG)
     except OSError as error:
         found.close()
         raise InputError(
@@ -145,6 +147,7 @@ def serve(
             log_level="critical",
             access_log=False,
             server_header=False,
+            backlog=BACKLOG,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
         server = Server(config)

@@ -61,8 +61,12 @@ def continue_plan(folder: Path, plan: Plan, cells: Iterable[Cell]) -> Plan:
     Runs that were trained there by single commands are used.
 
     Raises:
-        InputError: the folder holds another sweep, or something else.
+        InputError: the folder holds another sweep, or something else; or its name is not UTF-8.
     """
+    try:
+        str(folder.resolve()).encode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError(f"{folder}: the name is not UTF-8; choose another --out") from None
     named = {cell.name: cell for cell in cells}
     if not (folder / PLAN_FILE).exists():
         if folder.exists() and not (folder.is_dir() and _list_content(folder) <= named.keys()):

@@ -112,7 +112,12 @@ class Workers:
         process: subprocess.Popen[str] | None = None
         try:
             while not self._stopping and (named := self._next_task()):
-                process = process or self._start_process()
+                try:
+                    process = process or self._start_process()
+                except OSError as error:  # no memory, no handles, or no room for the log
+                    why = f"its process could not be started: {error}"
+                    self._news.put(Ended(named[0], 0.0, error=why))
+                    continue
                 if not self._do_task(process, *named):
                     process = None
         finally:

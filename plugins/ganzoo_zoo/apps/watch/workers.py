@@ -189,7 +189,10 @@ class TrainingProcesses:
         if found is None:
             if len(self._processes) >= MAX_TRAINING:
                 raise Busy(f"{MAX_TRAINING} runs are training here already: stop one first")
-            found = _Process(self._lock)
+            try:
+                found = _Process(self._lock)
+            except OSError as error:
+                raise Busy(f"no process can be started: {error.strerror or error}") from None
             self._processes.append(found)
         return found
 
