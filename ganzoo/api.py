@@ -145,7 +145,7 @@ def rehearse(
     Reads the data, builds the networks, and refuses and warns as the training would. The arguments
     and errors are those of :func:`start`.
     """
-    with _join_observed(observer) as (team, watcher):
+    with _join_observed(observer) as (_, watcher):
         _prepare(config, starting_weights, watcher)
 
 

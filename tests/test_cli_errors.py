@@ -186,7 +186,7 @@ def test_a_dry_run_warns_of_whatever_the_training_would(ganzoo_cli):
     assert dry.code == 0, dry
     assert not Path("run").exists()
     said = [line for line in dry.err.splitlines() if line]
-    assert len(said) == 5, "one cannot be read, and which; fp16 on a CPU; the range; the batch"
+    assert len(said) == 6, "one cannot be read, and which; fp16 on a CPU; the levels; the batch"
     trained = ganzoo_cli("train", "mlp", *words.split())
     assert trained.err.splitlines()[: len(said)] == said
 
