@@ -81,7 +81,6 @@ def trained(architecture, loss, settings, steps, data="digits"):
     trainer = build_trainer(config, config.data.build(DATASET).read())
     for _ in range(steps):
         trainer.step()
-    trainer.team.sync_buffers(trainer.state.modules().values())
     return tensors_of(trainer.state)
 
 
@@ -105,7 +104,33 @@ def steps_of(name, folder):
     raise ValueError(name)
 
 
-def run_in(path, spoil=None):
+REMEMBERING = '''
+import torch
+from ganzoo import Loss, Recipe
+
+class Remembering(Loss):
+    """Remembers the mean logits in a buffer, and pulls each to the mean of the other."""
+
+    recipe = Recipe(generator_lr=1e-3, discriminator_lr=1e-3)
+
+    def check_discriminator(self, discriminator, data, *, conditional):
+        discriminator.register_buffer("means", torch.zeros(2))
+        discriminator.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+
+    def discriminator_loss(self, D, real, fake):
+        logits, means = torch.stack([D(real).mean(), D(fake).mean()]), D.network.means
+        pull = (logits - means.flip(0)).square().sum()
+        means.copy_(means.lerp(logits.detach(), 0.5))
+        D.network.updates += 1
+        return {"adversarial": logits[1] - logits[0], "pull": pull}
+
+    def generator_loss(self, D, real, fake):
+        return {"adversarial": -D(fake).mean()}
+'''
+"""A loss with buffers that the training depends on."""
+
+
+def run_in(path, spoil=None, loss="non-saturating", **options):
     """Train a whole run, whose steps may be spoilt; return every tensor in the end."""
     found = []
 
@@ -122,7 +147,7 @@ def run_in(path, spoil=None):
         if (path / "config.json").exists():
             ganzoo.api.resume(path)
         else:
-            ganzoo.train("dcgan", "non-saturating", out=path, settings=SMALL, **RUN)
+            ganzoo.train("dcgan", loss, out=path, settings=SMALL, **{**RUN, **options})
     finally:
         prepare.build_trainer = build_trainer
     return tensors_of(found[-1].state)
@@ -172,8 +197,20 @@ def runs(folder, mine):
     )
     found["stopped"] = run_in(folder / "stopped")
     found["diverged"] = run_in(folder / "diverged", Once())
+    found |= remembering(folder)
     rows = evaluate(folder / "diverged", ["fid", "kid"], samples=700, device="cpu")
     (mine / "scores.json").write_text(json.dumps([row.model_dump(mode="json") for row in rows]))
+    return found
+
+
+def remembering(folder):
+    """Train with a loss that remembers: as it is, with many pictures, and stopped."""
+    often, seldom = {"sample_every": 1, "eval_every": 1}, {"sample_every": 100, "eval_every": 0}
+    found, loss = {}, "remembering"
+    found["seldom"] = run_in(folder / "seldom", None, loss, **seldom)
+    found["often"] = run_in(folder / "often", None, loss, **often)
+    told(lambda: run_in(folder / "remembering-stopped", asked_to_stop, loss, **seldom))
+    found["remembering-stopped"] = run_in(folder / "remembering-stopped")
     return found
 
 

@@ -85,13 +85,25 @@ def domains(folder):
     return folder
 
 
+def site(folder):
+    """Install a loss that remembers, for processes that have the folder on their path."""
+    info = folder / "site" / "ganzoo_remembering-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ganzoo-remembering\nVersion: 1.0\n")
+    points = "[ganzoo.losses]\nremembering = ganzoo_remembering:Remembering\n"
+    (info / "entry_points.txt").write_text(points)
+    (folder / "site" / "ganzoo_remembering.py").write_text(distributed_cases.REMEMBERING)
+    return folder / "site"
+
+
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     """What two processes find; whatever they do is done in one start of them."""
     folder = domains(tmp_path_factory.mktemp("two"))
     cases = (*EXACT, *OWN, "runs", "reading", "broken", "data")
-    cache = {"GANZOO_CACHE": str(folder / "cache")}
-    for out, err, code in ended(started(2, CASES, folder, *cases, env=cache), 300):
+    given = {"GANZOO_CACHE": str(folder / "cache")}
+    given["PYTHONPATH"] = os.pathsep.join([str(site(folder)), str(CASES.parent), *sys.path])
+    for out, err, code in ended(started(2, CASES, folder, *cases, env=given), 300):
         assert code == 0, (out, err)
     return folder
 
@@ -164,6 +176,15 @@ def test_a_run_that_is_stopped_anywhere_ends_in_the_bytes_of_one_that_is_not(two
     whole, stopped = (content(Run(two / name)) for name in ("whole", "stopped"))
     assert whole == stopped
     assert same(of(two, 0, "whole"), of(two, 0, "stopped"))
+
+
+def test_buffers_that_training_depends_on_are_alike_after_every_step(two):
+    whole = of(two, 0, "seldom")
+    assert whole["discriminator.updates"] == 6
+    assert whole["discriminator.means"].abs().min() > 0
+    for name in ("seldom", "often", "remembering-stopped"):
+        assert same(of(two, 0, name), whole), name
+        assert same(of(two, 1, name), whole), name
 
 
 def test_what_diverges_in_one_process_goes_back_in_all(two):

@@ -404,13 +404,13 @@ def killed(*code):
 
 
 def test_kills_leave_no_difference():
-    done = killed("crash.main(['--kills=10', '--seed=1'])")
+    done = killed("crash.FIXED = ()", "crash.main(['--kills=6', '--seed=1'])")
     assert done.returncode == 0, done.stdout + done.stderr
     assert ", 0 differ, " in done.stdout
 
 
 def test_the_crash_test_sees_a_picture_that_is_taken_for_another():
-    """What was once wrong is found again in each of the trainings that showed it."""
+    """What was once wrong is found again in the trainings that showed it."""
     done = killed(
         "from ganzoo.runs.folder import Run",
         "from ganzoo.training.loop import _TrainingLoop as Loop",
@@ -419,14 +419,13 @@ def test_the_crash_test_sees_a_picture_that_is_taken_for_another():
         "    due, picture = self._is_due(self.options.sample_every), self.run.picture",
         "    if due or not picture(self.state.step).is_file(): take(self)",
         "Loop._take_picture, Run.drop_pictures_after = stale, lambda self, step: None",
+        "crash.FIXED = crash.FIXED[1:]",
         "crash.main(['--kills=0'])",
     )
     assert done.returncode == 1, done.stdout + done.stderr
-    assert ", 3 differ, " in done.stdout
+    assert ", 2 differ, " in done.stdout
     found = [line.strip() for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert found[0] == "metrics.jsonl"
-    assert found[1] == "report/logits.jsonl"
-    assert found[2] == "samples/00000006.png"
+    assert found == ["report/logits.jsonl", "samples/00000006.png"]
 
 
 def test_the_crash_test_sees_a_difference(tmp_path):
