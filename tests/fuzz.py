@@ -1,7 +1,8 @@
 """Break real files by the thousand and see that ganzoo's command line stays calm.
 
 ``python tests/fuzz.py --cases 5000 --seed 0`` trains tiny models, damages copies of their folders,
-of images and of zips, and gives each to a command. A case fails if an exception or a Python warning
+of images and of zips, and gives each to a command. Some run on a disk that fails: files on bad
+blocks, half lines at the ends of logs, no room. A case fails if an exception or a Python warning
 gets through, if the exit code is none of those allowed, if an error is longer than two lines, if a
 command takes too long or too much memory, or if anything outside of the case's own folder changes.
 ``--case N`` runs one of them again and shows what it did.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import errno
 import faulthandler
 import hashlib
 import io
@@ -32,8 +34,19 @@ import traceback
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    contextmanager,
+    nullcontext,
+    redirect_stderr,
+    redirect_stdout,
+)
+from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import patch
+
+from bad_disk import full_disk, unreadable
 
 WORK_FAILED = re.compile(r"Error: .*(diverged|not finite)")
 """What exit code 1 may say: that the work itself failed."""
@@ -356,7 +369,21 @@ def hostile_zip(rng: Random, path: Path) -> str:
 
 # What is asked of the command line
 
-Case = tuple[list[str], str]
+
+@dataclass
+class Case:
+    """A command, and what was done before it."""
+
+    command: list[str]
+    done: str
+    disk: AbstractContextManager = field(default_factory=nullcontext)
+    """What is wrong with the disk while the command runs."""
+    may_fail: re.Pattern = WORK_FAILED
+    """What exit code 1 may say."""
+    judge: Callable[[int, str], list[str]] = lambda code, err: []
+    """Says what else is wrong with how the command ended."""
+
+
 LITTLE = ["--steps", "1", "--batch-size", "4", "--device", "cpu"]
 
 
@@ -381,7 +408,7 @@ def damaged_run(rng: Random, root: Path) -> Case:
     steps = rng.choice(([], ["--steps", "3"], ["--steps", "3"]))
     others = (["report", "run"], ["report", "run", "--json"], *model_commands("run", name, root))
     command = rng.choice(([*resume, *steps], [*resume, *steps], *others))
-    return command, "; ".join(done)
+    return Case(command, "; ".join(done))
 
 
 def damaged_model(rng: Random, root: Path) -> Case:
@@ -394,7 +421,7 @@ def damaged_model(rng: Random, root: Path) -> Case:
             manifest_made_good(folder.absolute())
     else:
         done = file_changed(rng, folder / "manifest.json")
-    return rng.choice(model_commands("model", name, root)), done
+    return Case(rng.choice(model_commands("model", name, root)), done)
 
 
 def model_commands(path: str, name: str, root: Path) -> list[list[str]]:
@@ -421,7 +448,7 @@ def damaged_images(rng: Random, root: Path) -> Case:
         found = [kept]
     done = [file_changed(rng, path) for path in rng.sample(found, min(len(found), 3))]
     size = rng.choice(([], ["--image-size", "8"], ["--image-size", "8"]))
-    return training("photos", "--out", "run", *size), "; ".join(done)
+    return Case(training("photos", "--out", "run", *size), "; ".join(done))
 
 
 def training(data: str, *more: str) -> list[str]:
@@ -434,7 +461,7 @@ def damaged_zip(rng: Random, root: Path) -> Case:
     path = Path(shutil.copy(root / "photos.zip", "photos.zip"))
     done = rng.choice((hostile_zip, bytes_changed, bytes_changed, central_changed))(rng, path)
     shutil.rmtree("photos")
-    return training("photos.zip", "--out", "run", "--image-size", "8"), done
+    return Case(training("photos.zip", "--out", "run", "--image-size", "8"), done)
 
 
 def central_changed(rng: Random, path: Path) -> str:
@@ -451,7 +478,7 @@ def damaged_extractor(rng: Random, root: Path) -> Case:
     done = file_changed(rng, path)
     judge = ["eval", "--floor", "--data", str(root / "photos"), "--set", "data.image_size=16"]
     weights = ["--features", "digits-cnn", "--features-weights", str(path), "--device", "cpu"]
-    return [*judge, "--metric", "fid", *weights], done
+    return Case([*judge, "--metric", "fid", *weights], done)
 
 
 def odd_options(rng: Random, root: Path) -> Case:
@@ -463,7 +490,118 @@ def odd_options(rng: Random, root: Path) -> Case:
         text = value if isinstance(value, str) else json.dumps(value)
         more += ["--set", f"{key}={text}".replace("\0", "")]
     base = ["train", "mlp", "--data", "ring", "--out", "run", "--steps", "1", "--device", "cpu"]
-    return [*base, "--set", "data.samples=100", *more][: rng.choice((99, 99, 10))], "options"
+    return Case([*base, "--set", "data.samples=100", *more][: rng.choice((99, 99, 10))], "options")
+
+
+# A disk that fails
+
+
+def commands(rng: Random, root: Path) -> tuple[list[str], str]:
+    """Copy a run, and return a command that reads and writes in it, with the run's name."""
+    name = rng.choice(RUNS)
+    shutil.copytree(root / f"run-{name}", "run")
+    resume = ["train", "--resume", "run", "--device", "cpu", "--steps", "3"]
+    others = (["report", "run"], *model_commands("run", name, root))
+    return rng.choice((resume, resume, *others)), name
+
+
+def bad_blocks(rng: Random, root: Path) -> Case:
+    """Let reads of some files of a run, of images or of a cache fail."""
+    disk, place = ExitStack(), rng.choice(("run", "run", "run", "photos", "cache"))
+    if place == "run":
+        command, _ = commands(rng, root)
+        place += rng.choice(("/checkpoints", "/checkpoints", "/model", ""))
+    elif place == "photos":
+        shutil.copytree(root / "photos", "photos")
+        command = training("photos", "--out", "new", "--image-size", "8")
+    else:
+        shutil.copytree(root / "filled", "cache")
+        disk.enter_context(cached(Path("cache").absolute()))
+        command = training(str(root / "photos"), "--out", "new", "--image-size", "8")
+    found = files_in(Path(place))
+    bad = rng.sample(found, min(len(found), rng.choice((1, 1, 2, 5))))
+    kept = {path: path.stat().st_size for path in files_in(Path("run"))}
+
+    def judge(code: int, err: str) -> list[str]:
+        # A newer checkpoint may take the place of older ones.
+        gone = [str(path) for path in kept if not path.exists() and "0000000" not in str(path)]
+        wrong = [f"{gone[0]} is gone"] if gone else []
+        named = any(str(path.parent) in err or path.name in err for path in bad)
+        return wrong if code == 0 or named else [*wrong, "no file is named"]
+
+    said = re.compile(f"Error: .*({os.strerror(errno.EIO)}|diverged|not finite)")
+    disk.enter_context(unreadable(*bad))
+    return Case(command, f"unreadable: {', '.join(map(str, bad))}", disk, said, judge)
+
+
+@contextmanager
+def cached(folder: Path) -> Iterator[None]:
+    """Cache even a few images, in a folder."""
+    from ganzoo_zoo.data import reading
+
+    with patch.dict(os.environ, GANZOO_CACHE=str(folder)), patch.object(reading, "KEPT_IMAGES", 0):
+        yield
+
+
+def half_lines(rng: Random, root: Path) -> Case:
+    """Leave half a line at the end of a run's logs, as a killed process does."""
+    command, _ = commands(rng, root)
+    logs = [
+        *Path("run").rglob("*.jsonl"),
+        Path("run/scores.jsonl"),
+        Path("run/report/logits.jsonl"),
+    ]
+    done = []
+    for log in rng.sample(logs, 2):
+        data = log.read_bytes() if log.exists() else b""
+        row = rng.choice((data.splitlines() or [b""])[-1:]) or b'{"step": 1, "metric": "is"}'
+        half = rng.choice((row[: rng.randrange(len(row) + 1)], row, b"\xff" * 9, b"[" * 9999))
+        log.parent.mkdir(exist_ok=True)
+        log.write_bytes(data + half)
+        done.append(f"{log}: {len(half)} bytes")
+    before = {log: len(log.read_bytes().splitlines()) for log in set(logs) if log.exists()}
+
+    def judge(code: int, err: str) -> list[str]:
+        wrong = []
+        for log in filter(Path.exists, {*before, *Path("run").rglob("*.jsonl")}):
+            lines = log.read_bytes().splitlines()
+            new = lines[before.get(log, 0) :]
+            if any(not is_row(line) for line in new):
+                wrong.append(f"{log}: a new line is damaged")
+            if command[0] == "eval" and code == 0 and log.name == "scores.jsonl" and not new:
+                wrong.append("a score is lost")
+            if "--resume" in command and log.name == "metrics.jsonl" and code == 0:
+                steps = [json.loads(line)["step"] for line in lines if is_row(line)]
+                if len(steps) < len(lines) or set(steps) != {1, 2, 3}:
+                    wrong.append(f"{log} is not whole")
+        return wrong
+
+    return Case(command, "; ".join(done), judge=judge)
+
+
+def is_row(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
+def no_room(rng: Random, root: Path) -> Case:
+    """Fill the disk before or while a command writes."""
+    command, name = commands(rng, root)
+    if rng.random() < 0.1:
+        command = ["export", "run", "--out", "run.pt2"]
+    elif rng.random() < 0.3 and name != "ring":
+        command = training(str(root / "photos"), "--out", "new", "--image-size", "8")
+    left = rng.choice((0, rng.randrange(2000), rng.randrange(100_000)))
+
+    def judge(code: int, err: str) -> list[str]:
+        full = os.strerror(errno.ENOSPC) in err
+        named = re.search(rf"Error: .*\w+\.\w+: {os.strerror(errno.ENOSPC)}", err)
+        return ["no file is named"] if code == 1 and full and not named else []
+
+    said = re.compile(f"Error: .*({os.strerror(errno.ENOSPC)}|diverged|not finite)")
+    return Case(command, f"{left} bytes of room", full_disk(Path.cwd(), left), said, judge)
 
 
 KINDS = {
@@ -473,6 +611,9 @@ KINDS = {
     "zip": (damaged_zip, 2),
     "extractor": (damaged_extractor, 1),
     "options": (odd_options, 1),
+    "blocks": (bad_blocks, 2),
+    "lines": (half_lines, 2),
+    "room": (no_room, 2),
 }
 
 # One case
@@ -499,12 +640,14 @@ def run_case(root: Path, seed: int, number: int, limits: argparse.Namespace) -> 
     shutil.rmtree(root / "case", ignore_errors=True)
     (root / "case").mkdir()
     os.chdir(root / "case")
-    command, done = KINDS[kind][0](rng, root)
+    case = KINDS[kind][0](rng, root)
     before, peak = snapshot(root), peak_memory()
     began = time.monotonic()
-    code, err = called(command, limits.seconds)
+    with case.disk:
+        code, err = called(case.command, limits.seconds)
     wrong = [
-        *complaints(code, err),
+        *complaints(code, err, case.may_fail),
+        *case.judge(code, err),
         *(["it took too long"] if time.monotonic() - began > limits.seconds else []),
         *(["something outside was touched"] if snapshot(root) != before else []),
     ]
@@ -517,8 +660,8 @@ def run_case(root: Path, seed: int, number: int, limits: argparse.Namespace) -> 
         "code": code,
         "peak": peak_memory(),
         "wrong": wrong,
-        "command": " ".join(command),
-        "done": done,
+        "command": " ".join(case.command),
+        "done": case.done,
         "err": err[-3000:],
     }
 
@@ -547,10 +690,10 @@ def called(command: list[str], seconds: float) -> tuple[int, str]:
     return code, err.getvalue()
 
 
-def complaints(code: int, err: str) -> list[str]:
+def complaints(code: int, err: str, may_fail: re.Pattern) -> list[str]:
     """Say what is wrong with how a command ended."""
     wrong = []
-    if code == 1 and not WORK_FAILED.search(err):
+    if code == 1 and not may_fail.search(err):
         wrong.append("exit code 1 for bad input")
     elif code == 130 and not STOPPED.search(err):
         wrong.append("it hangs")
@@ -606,6 +749,11 @@ def prepared(root: Path) -> None:
     shutil.copy(DigitsCNN.file, root / "digits_cnn.safetensors")
     for name in ("home", "cache", "torch", "case"):
         (root / name).mkdir()
+    with cached(root / "filled"), redirect_stdout(io.StringIO()):
+        from ganzoo.cli import main
+
+        main(training(str(root / "photos"), "--out", str(root / "seen"), "--image-size", "8"))
+    shutil.rmtree(root / "seen")
 
 
 def worker(root: Path, options: argparse.Namespace, first: int, last: int) -> Iterator[dict]:

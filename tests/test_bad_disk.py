@@ -89,12 +89,18 @@ def test_without_a_readable_checkpoint_a_run_ends_in_one_line_and_keeps_them(run
     assert checkpoint.steps(run.checkpoints) == [2, 4]
 
 
-@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("no memory")])
-def test_too_little_memory_is_no_damage(run, monkeypatch, error):
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        ("safetensors.torch.load_file", MemoryError()),
+        ("ganzoo.training.checkpoint._restore_optimizer", torch.OutOfMemoryError("no memory")),
+    ],
+)
+def test_too_little_memory_is_no_damage(run, monkeypatch, place, error):
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(checkpoint, "load_tensors", fail)
+    monkeypatch.setattr(place, fail)
     with pytest.raises(type(error)):
         resume(run.path, {"train.steps": 5}, seen := Warned())
     assert seen.messages == []

@@ -26,6 +26,7 @@ from ganzoo import DataSpec, Samples
 from ganzoo.api import resume
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
 from ganzoo.media.images import find_frame, scatter, to_uint8
+from ganzoo.runs import metrics
 from ganzoo.runs.folder import Run
 from ganzoo.storage.json_files import append_line
 from ganzoo_zoo.apps.report import charts, history, page, pictures, report
@@ -673,6 +674,26 @@ def test_the_time_is_the_sum_of_what_lies_between_lines(tmp_path):
     assert found.seconds == pytest.approx(1 + 2 + 0.5)
     assert found.speed == pytest.approx(250 / 3.5)
     assert list(found.curves) == ["Loss of the generator", "Images per second"]
+
+
+def test_a_log_of_any_length_is_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(metrics, "LONGEST_CURVE", 100)
+    path = tmp_path / "metrics.jsonl"
+    rows = [
+        {"step": 10 * i, "images_per_second": 50.0 + i % 3, "generator/x": i, "generator/logit": -i}
+        for i in range(1, 5001)
+    ]
+    warnings = [{"step": 1, "warning": "w", "message": f"number {i}"} for i in range(2000)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*warnings, *rows]))
+    options = ganzoo.config.TrainOptions(n_critic=1, batch_size=1)
+    found = history.read_history(path, options, {"real": {1: 1.0, 2: 2.0}})
+    assert found.last_step == 50_000
+    assert found.seconds == pytest.approx(50_000 / 51, rel=0.02)
+    assert len(found.warnings) == history.MOST_WARNINGS
+    assert list(found.curves) == ["Loss of the generator", "Logits", "Images per second"]
+    curve = found.curves["Loss of the generator"]["x"]
+    assert (min(curve.items()), max(curve.items())) == ((10, 1), (50_000, 5000))
+    assert all(len(each) <= 103 for group in found.curves.values() for each in group.values())
 
 
 def test_many_points_of_a_curve_become_means_and_their_range():

@@ -1,16 +1,21 @@
 """The picture of a training."""
 
 import io
+import itertools
 import json
+import math
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from ganzoo.errors import InputError
+from ganzoo.publishing import training_curve
 from ganzoo.publishing.training_curve import MAX_POINTS, draw_training_curve
+from ganzoo.runs import metrics
 from ganzoo.storage.json_files import append_line
 
 WHITE = 255
@@ -122,6 +127,49 @@ def test_a_long_run_is_thinned_and_keeps_its_course(tmp_path):
     path.write_text("\n".join(lines))
     image = pixels(draw_training_curve(path))
     assert (image == (31, 119, 180)).all(axis=2).sum() > 100
+
+
+def test_a_curve_keeps_every_point_until_it_is_too_long(monkeypatch):
+    monkeypatch.setattr(metrics, "LONGEST_CURVE", 100)
+    reader, values = metrics.CurveReader(), {step: float(step % 7) for step in range(1, 101)}
+    for step, value in values.items():
+        reader.add(step, value)
+    assert reader.curve() == values
+    reader.add(100, -1.0)
+    assert reader.curve() == {**values, 100: -1.0}, "a step that was done again"
+
+
+def test_a_curve_that_is_too_long_keeps_its_course_its_end_and_its_extremes(monkeypatch):
+    monkeypatch.setattr(metrics, "LONGEST_CURVE", 100)
+    values = {step: math.sin(step / 3000) for step in range(10_000)} | {5001: -50.0, 7777: 99.0}
+    found = []
+    for _ in range(2):
+        reader = metrics.CurveReader()
+        for step, value in values.items():
+            reader.add(step, value)
+        found.append(reader.curve())
+    curve = found[0]
+    assert found[1] == curve
+    assert 50 <= len(curve) <= 103
+    assert curve.items() <= values.items()
+    assert {5001, 7777, 9999} <= curve.keys()
+    kept = sorted(curve.keys() - {5001, 7777, 9999})
+    assert {b - a for a, b in itertools.pairwise(kept)} == {128}
+
+
+def test_a_long_log_is_read_in_little_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(metrics, "LONGEST_CURVE", 1000)
+    path = tmp_path / "m"
+    with path.open("w") as file:
+        for step in range(30_000):
+            more = f"generator/{step}" if step % 2 else "discriminator/loss"
+            file.write(json.dumps({"step": step, "generator/loss": step % 5, more: 1.0}) + "\n")
+    tracemalloc.start()
+    panels = training_curve._read_curves(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(panels["generator"]["loss"]) > 500
+    assert peak < 1e6
 
 
 def test_huge_numbers_do_not_stop_it(tmp_path):
