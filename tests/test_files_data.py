@@ -17,6 +17,7 @@ from PIL import Image
 
 from ganzoo import open_dataset
 from ganzoo.errors import InputError
+from ganzoo.evaluation.scoring import describe_data
 from ganzoo.resolve import choose_data
 from ganzoo_zoo.data import decoding, listing, sources
 from ganzoo_zoo.data.files import ImageFolder, ImageZip
@@ -616,6 +617,51 @@ def test_other_labels_are_other_data(make, tmp_path):
     assert open_dataset(str(other)).fingerprint != first
     (other / "labels.csv").write_bytes(b"c.png,2\na.png,1\nb.png,2\n")
     assert open_dataset(str(other)).fingerprint == first
+
+
+CHANGED = {
+    "folders that became splits": (
+        {"a/1.png": "train/1.png", "b/2.png": "test/2.png", "b/3.png": "test/3.png"},
+        {},
+    ),
+    "a table of labels": ({}, {"labels.csv": b"a/1.png,x\nb/2.png,y\nb/3.png,x\n"}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGED)
+def test_a_run_does_not_go_on_with_data_that_are_read_otherwise(tmp_path, ganzoo_cli, change):
+    root = fill(tmp_path / "images", pictures("a/1.png", "b/2.png", "b/3.png"))
+    small = ["--set", "arch.hidden=4", "--batch-size", 2, "--device", "cpu", "--steps", 1]
+    assert ganzoo_cli("train", "mlp", "--data", "images", *small, "--out", "run").code == 0
+    more = ("train", "--resume", "run", "--steps", 2)
+    moved, added = CHANGED[change]
+    for before, after in moved.items():
+        (root / after).parent.mkdir(exist_ok=True)
+        (root / before).rename(root / after)
+    fill(root, added)
+    result = ganzoo_cli(*more)
+    assert result.code == 2, result
+    assert "have changed since it was started" in " ".join(result.err.split())
+    for name in added:
+        (root / name).unlink()
+    if not moved:
+        assert ganzoo_cli(*more).code == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "split"),
+    [
+        (PETS, {}, "all"),
+        (SPLIT, {}, "train"),
+        (SPLIT, {"split": "val"}, "val"),
+        (SPLIT, {"split": "all"}, "all"),
+    ],
+)
+def test_score_rows_name_the_split_that_was_read(make, names, options, split):
+    dataset = make(pictures(*names), **options)
+    choice = choose_data(dataset.path, options)
+    assert describe_data(choice, dataset, dataset.read())["split"] == split
+    assert dataset.read().subset(torch.tensor([0])).split == dataset.read().split
 
 
 # What cannot be read
