@@ -28,6 +28,7 @@ import tempfile
 import threading
 import time
 import traceback
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -52,6 +53,8 @@ from tiny import Result
 
 HOST = "127.0.0.1"
 CHUNK = b"\0" * 65536
+MOST_ENDLESS = 1 << 28
+"""Bytes after which even a body without end ends."""
 START = 180.0
 """Seconds in which a client must have imported all, which a machine may have to read first."""
 PATIENCE = 120.0
@@ -113,6 +116,8 @@ class FakeHub:
         self.requests: list[Request] = []
         """All that was asked since the start of the test or :meth:`forget_requests`."""
         self.faults: list[Fault] = []
+        self.poured = 0
+        """Bytes of endless bodies that went out."""
         self.errors: list[str] = []
         """Tracebacks of the fake itself, where it failed."""
 
@@ -362,6 +367,23 @@ class FakeHub:
 
         return self.on("GET", f"^/(?!api/).*{path}", act, times=times, after=True)
 
+    def endless(
+        self, method: str, path: str, how: str, *, status: int = 200, times: int | None = None
+    ) -> Fault:
+        """Answer with a body that does not end, of one of the kinds ``ENDLESS``.
+
+        It ends after ``hub.MOST_ENDLESS`` bytes, so that a client that takes it all fails in time.
+        ``hub.poured`` is how much of all these bodies went out.
+        """
+
+        def act(request: Request, answer: Answer | None) -> Answer | None:
+            if request.method == "HEAD":
+                return answer
+            headers = {"X-Repo-Commit": "0" * 40, **answer.headers}
+            return Answer(status, b"", headers, endless=how)
+
+        return self.on(method, path, act, times=times, after=True)
+
     def oversize(self, name: str, path: str, size: int, announced: int | None = None) -> None:
         """Pretend that a file of a repository has a size, without keeping so much.
 
@@ -448,7 +470,33 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             raise ConnectionError("the client has gone")
         return content
 
+    def _pour(self, answer: Answer) -> None:
+        """Send a body without end, as long as the client takes it."""
+        headers = {
+            "announced": {"Content-Length": str(10**15)},
+            "until-closed": {},
+            "gzip": {"Transfer-Encoding": "chunked", "Content-Encoding": "gzip"},
+        }.get(answer.endless, {"Transfer-Encoding": "chunked"})
+        self.send_response(answer.status)
+        for name, text in {**answer.headers, **headers, "Connection": "close"}.items():
+            self.send_header(name, text)
+        self.end_headers()
+        packer = zlib.compressobj(wbits=31)
+        while self.server.hub.poured < MOST_ENDLESS and not self.server.stopping:
+            piece = CHUNK
+            if answer.endless == "drip":
+                piece = b"0"
+                time.sleep(0.02)
+            elif answer.endless == "gzip":
+                piece = packer.compress(CHUNK) + packer.flush(zlib.Z_SYNC_FLUSH)
+            chunked = b"%x\r\n%b\r\n" % (len(piece), piece)
+            self.wfile.write(chunked if "Transfer-Encoding" in headers else piece)
+            self.server.hub.poured += len(piece)
+
     def _send(self, answer: Answer) -> None:
+        if answer.endless:
+            self._pour(answer)
+            return
         self.send_response(answer.status)
         size = len(answer.body) if answer.size is None else answer.size
         for name, text in {**answer.headers, "Content-Length": str(size)}.items():

@@ -21,6 +21,10 @@ UNKNOWN = {"X-Error-Message": "Invalid credentials in Authorization header"}
 """What the Hub says of a token that it does not know; else, 401 means that nothing is there."""
 QUICK = "import ganzoo.models.hub\nganzoo.models.hub.PAUSES = (0.0, 0.0)"
 """Asks again at once, in the client's process."""
+IMPATIENT = "import ganzoo.models.hub_limits\nganzoo.models.hub_limits.PATIENCE = seconds"
+"""Waits so long for slow answers, in the client's process."""
+SILENCE = "import ganzoo.models.hub_limits\nganzoo.models.hub_limits.SILENCE = seconds"
+"""Waits so long for a server that says nothing, in the client's process."""
 USE = """
 import hashlib, time
 import ganzoo

@@ -137,6 +137,10 @@ class Repository:
         return self.sizes.get(name, (len(blob.content),))[0]
 
 
+ENDLESS = ("announced", "chunked", "until-closed", "gzip", "drip")
+"""Bodies without end: with a false length, in chunks, with none of these, packed, and slow ones."""
+
+
 @dataclass
 class Request:
     """What a client sent, and the status of the answer that it was given."""
@@ -194,6 +198,8 @@ class Answer:
     zeros: int = 0
     """How many bytes follow the body, which are kept nowhere."""
     dropped: bool = False
+    endless: str = ""
+    """How a body without end follows: one of ``ENDLESS``."""
 
     @classmethod
     def of(cls, value: Any, status: int = 200, **headers: str) -> Answer:

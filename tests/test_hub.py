@@ -12,6 +12,7 @@ import ganzoo
 from ganzoo.models.folder import write_manifest
 from hub import CallError
 from hub_models import (
+    IMPATIENT,
     NAME,
     NOISE,
     QUICK,
@@ -23,6 +24,7 @@ from hub_models import (
     said,
     write_other,
 )
+from hub_routes import ENDLESS
 from test_compare import ROW
 
 
@@ -421,6 +423,39 @@ def test_a_file_that_is_larger_than_announced_is_not_taken(hub, show, use, model
 
     hub.repo(NAME, model.files)
     assert loaded(show(NAME))[1] == 4
+
+
+GREEDY = 100_000_000
+"""Bytes that nobody should take of a body without end."""
+
+
+@pytest.mark.parametrize("how", ENDLESS)
+@pytest.mark.parametrize("step", ["manifest", "config", "weights"])
+def test_a_file_that_does_not_end_is_not_taken(hub, client, show, use, model, step, how):
+    client.call(IMPATIENT, seconds=0.1)
+    hub.repo(NAME, model.files)
+    method, path = READS[step]
+    hub.endless(method, path, how)
+
+    assert "arrive" in said(show(NAME), 1)
+
+    assert hub.poured < GREEDY
+    assert len(hub.calls(method, path)) == 1, "it is not asked for again"
+    assert not list((client.home / "hub").rglob("*.incomplete"))
+    biggest = max(len(content) for content in model.files.values())
+    kept = [path for path in (client.home / "hub").rglob("*") if path.is_file()]
+    assert all(path.stat().st_size <= biggest for path in kept)
+    client.call(IMPATIENT, seconds=60)
+    hub.faults.clear()
+    assert loaded(show(NAME))[1] == 4
+
+
+@pytest.mark.parametrize("how", ["announced", "gzip"])
+def test_an_error_that_does_not_end_is_not_taken(hub, show, use, model, how):
+    hub.repo(NAME, model.files)
+    hub.endless("GET", "config.json", how, status=403)
+    said(show(NAME), 1)
+    assert hub.poured < GREEDY
 
 
 def test_hostile_names_in_a_listing_are_nobodys_business(hub, client, show, use, model, tmp_path):

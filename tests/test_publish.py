@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from hub_models import (
     NAME,
     NOISE,
     QUICK,
+    SILENCE,
     UNKNOWN,
     USE,
     Known,
@@ -325,6 +327,23 @@ def test_a_fault_that_stays(hub, publish, plain, before, fault, step):
     assert hub.commits(NAME)[0].parent == before.sha
     assert names(hub) == FILES | {"notes.txt"}
     assert whole(hub.files(NAME))
+
+
+def test_a_hub_that_says_nothing_is_not_waited_for(hub, client, publish, plain, before):
+    hub.before(*STEPS["look"], lambda: time.sleep(0.6), times=None)
+    client.call(SILENCE, seconds=0.2)
+    try:
+        assert "timed out" in said(publish(plain, NAME), 1)
+    finally:
+        client.call(SILENCE, seconds=300.0)
+
+
+@pytest.mark.parametrize("step", [step for step in STEPS if not step.endswith("-head")])
+@pytest.mark.parametrize("how", ["announced", "gzip"])
+def test_an_answer_that_does_not_end_is_not_taken(hub, publish, plain, before, step, how):
+    hub.endless(*STEPS[step], how)
+    assert "arrive" in said(publish(plain, NAME, "--revision", "v2"), 1)
+    assert hub.poured < 100_000_000
 
 
 @pytest.mark.parametrize("step", ["create", "look", "validate", "upload", "commit", "tag"])

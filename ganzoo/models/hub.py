@@ -22,6 +22,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ganzoo.arguments import require_text
 from ganzoo.errors import GanzooError, InputError, hide_token
 from ganzoo.models.folder import ModelFolder
+from ganzoo.models.hub_limits import (
+    ANSWER_LIMIT,
+    UnfitAnswer,
+    limit_answers,
+    progress_up_to,
+    watch_client,
+)
 from ganzoo.runs.file_names import LIMITS, MANIFEST_FILE
 from ganzoo.storage.files import sha256
 
@@ -249,16 +256,18 @@ def _download_once(reference: Reference, name: str, size: int | None, force: boo
             f"{reference}: {name} has {actual}, and should have "
             f"{f'at most {limit:,}' if size is None else f'{size:,}'}; nothing was downloaded"
         )
-    return Path(
-        hf_hub_download(
+    # What is announced need not be what comes.
+    with limit_answers(max(limit, ANSWER_LIMIT)):
+        path = hf_hub_download(
             reference.repo,
             name,
             revision=revision,
             repo_type=reference.kind,
             force_download=force,
+            tqdm_class=progress_up_to(limit),
             **client_info(),
         )
-    )
+    return Path(path)
 
 
 @contextmanager
@@ -274,7 +283,7 @@ def explain_hub_errors(doing: str, reference: Reference) -> Iterator[None]:
         Unreachable: the Hub cannot be reached, or asks to try again later.
         GanzooError: the Hub refuses.
     """
-    with _quiet():
+    with _quiet(), limit_answers():
         try:
             yield
         except GanzooError:
@@ -293,6 +302,8 @@ def _translate_error(error: BaseException, doing: str, reference: Reference) -> 
     from huggingface_hub import errors
 
     words = _error_text(error)
+    if isinstance(error, UnfitAnswer):
+        return GanzooError(f"cannot {doing}: {words}")
     if isinstance(error, errors.HfHubHTTPError):
         return explain_refusal(error, doing, reference)
     if isinstance(error, (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError)):
@@ -348,12 +359,14 @@ def explain_refusal(error: HfHubHTTPError, doing: str, reference: Reference) -> 
 def retry(request: Callable[[], Result], should_retry: Callable[[Exception], bool]) -> Result:
     """Make a request, and repeat it after each of ``PAUSES`` while it fails transiently."""
     for pause in PAUSES:
+        watch_client()
         try:
             return request()
         except Exception as error:
             if not should_retry(error):
                 raise
             time.sleep(pause)
+    watch_client()
     return request()
 
 
