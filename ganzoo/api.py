@@ -22,6 +22,7 @@ from ganzoo.storage.paths import user_path
 if TYPE_CHECKING:
     from ganzoo.distributed import Processes
     from ganzoo.protocols.dataset import Samples
+    from ganzoo.training.fork import StartingState
     from ganzoo.training.observer import Observer
     from ganzoo.training.prepare import PreparedRun
     from ganzoo.training.warm_start import StartingWeights
@@ -33,6 +34,7 @@ def train(
     data: str | Path | None = None,
     *,
     init: str | Path | Run | None = None,
+    fork: str | Path | Run | None = None,
     out: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     trackers: Iterable[str] = (),
@@ -50,6 +52,8 @@ def train(
             default.
         init: A trained model to start from, in any form that :func:`ganzoo.load` takes. It fixes
             the networks; other options of its components are its own unless you give them.
+        fork: A run, or the folder of one of its checkpoints, to continue as a new run from the
+            whole state there. What you do not give is as in that run, its step count too.
         out: The run's folder; a new one under ``runs/`` if None.
         settings: Options by their full names, such as ``{"loss.gp_weight": 5}``.
         trackers: Names of trackers, which receive the metrics in addition to the run's files.
@@ -64,10 +68,10 @@ def train(
     named = {f"train.{name}": value for name, value in train_options.items()}
     settings = {**require_options("settings", settings), **named}
     with distributed.join_team():
-        config, starting_weights = build_config(
-            init, architecture, loss, data, settings, trackers, out
+        config, start_from = build_config(
+            init, architecture, loss, data, settings, trackers, out, fork
         )
-        return start(config, out, observer, starting_weights)
+        return start(config, out, observer, start_from)
 
 
 def build_config(
@@ -78,34 +82,44 @@ def build_config(
     settings: Mapping[str, Any],
     trackers: Iterable[str],
     out: str | Path | None = None,
-) -> tuple[RunConfig, StartingWeights | None]:
-    """Return the configuration of a new run, and the weights it starts from; see :func:`train`.
+    fork: str | Path | Run | None = None,
+) -> tuple[RunConfig, StartingWeights | StartingState | None]:
+    """Return the configuration of a new run, and what it starts from; see :func:`train`.
 
-    Of several processes, only the first one gets the weights. A folder ``out`` that is taken is
-    refused here, before torch is loaded.
+    Of several processes, only the first one gets what it starts from. A folder ``out`` that is
+    taken is refused here, before torch is loaded.
     """
-    starting_weights: StartingWeights | None = None
+    start: StartingWeights | StartingState | None = None
 
     def resolve_names() -> RunConfig:
-        nonlocal starting_weights
-        check_place(None if out is None else user_path(out), may_hold_start=init is not None)
+        nonlocal start
+        may_hold_start = init is not None or fork is not None
+        check_place(None if out is None else user_path(out), may_hold_start=may_hold_start)
+        if fork is not None:
+            if init is not None:
+                raise InputError("a run starts from a model or from a state: drop --init or --fork")
+            from ganzoo.training.fork import StartingState
+
+            start, run = StartingState.find(fork)
+            names = {"architecture": architecture, "loss": loss, "data": data}
+            return start.resolve(run, names, settings, tuple(trackers) or None)
         if init is not None:
             from ganzoo.training.warm_start import StartingWeights
 
-            starting_weights = StartingWeights.load(init)
-            return starting_weights.resolve(architecture, loss, data, settings, trackers)
+            start = StartingWeights.load(init)
+            return start.resolve(architecture, loss, data, settings, trackers)
         if architecture is None:
             raise InputError("name an architecture to train, such as those of 'ganzoo list'")
         return resolve(architecture, loss, data, settings, trackers)
 
-    return _agree_on_config(resolve_names), starting_weights
+    return _agree_on_config(resolve_names), start
 
 
 def start(
     config: RunConfig,
     out: str | Path | None = None,
     observer: Observer | None = None,
-    starting_weights: StartingWeights | None = None,
+    start_from: StartingWeights | StartingState | None = None,
 ) -> Run:
     """Train a new run from its configuration, and return it.
 
@@ -115,7 +129,7 @@ def start(
         config: The configuration, with every option.
         out: The run's folder; a new one under ``runs/`` if None.
         observer: Is told what happens during the run.
-        starting_weights: What the networks start from, if the configuration names a model.
+        start_from: What the run starts from, if the configuration names a model or a fork.
 
     Raises:
         InputError: components, data and options do not fit together, or ``out`` is taken.
@@ -125,10 +139,10 @@ def start(
     with _join_observed(observer) as (team, watcher):
         from ganzoo.training.loop import run_training
 
-        prepared = _prepare(config, starting_weights, watcher)
+        prepared = _prepare(config, start_from, watcher)
         watcher.on_ready(prepared.trainer)
         path = None if out is None else user_path(out)
-        with create_shared_run(prepared.config, path, starting_weights) as run:
+        with create_shared_run(prepared.config, path, start_from) as run:
             if team.is_first:
                 _list_skipped(run, prepared.trainer.samples)
             run_training(run, prepared.config, prepared.trainer, watcher, prepared.snapshots)
@@ -138,7 +152,7 @@ def start(
 def rehearse(
     config: RunConfig,
     observer: Observer | None = None,
-    starting_weights: StartingWeights | None = None,
+    start_from: StartingWeights | StartingState | None = None,
 ) -> None:
     """Do what :func:`start` does before anything is written, and stop there.
 
@@ -146,19 +160,23 @@ def rehearse(
     and errors are those of :func:`start`.
     """
     with _join_observed(observer) as (_, watcher):
-        _prepare(config, starting_weights, watcher)
+        _prepare(config, start_from, watcher)
 
 
 def _prepare(
-    config: RunConfig, starting_weights: StartingWeights | None, watcher: Observer
+    config: RunConfig, start_from: StartingWeights | StartingState | None, watcher: Observer
 ) -> PreparedRun:
     """Prepare a new run, and warn about what is questionable."""
     from ganzoo.training.prepare import prepare_run
     from ganzoo.training.sanity_checks import warnings_before_start
 
-    if config.init is not None and starting_weights is None and distributed.current().is_first:
-        raise InputError(f"this configuration starts from the model {config.init.name}: give it")
-    prepared = prepare_run(config, starting_weights)
+    if start_from is None and distributed.current().is_first:
+        for what, origin in (("run", config.fork), ("model", config.init)):
+            if origin is not None:
+                raise InputError(
+                    f"this configuration starts from the {what} {origin.name}: give it"
+                )
+    prepared = prepare_run(config, start_from)
     trainer = prepared.trainer
     for message in (*trainer.samples.describe_skipped(), *warnings_before_start(trainer)):
         watcher.on_warning(message)
@@ -195,8 +213,8 @@ def resume(
         from ganzoo.training.sanity_checks import describe_unsynced_batch_norm
 
         config = _agree_on_config(lambda: _resumed_config(run, changes, trackers, watcher))
-        starting_weights = _load_kept_weights(run, config) if team.is_first else None
-        prepared = prepare_run(config, starting_weights, resumed=run)
+        start_from = _load_start(run, config) if team.is_first else None
+        prepared = prepare_run(config, start_from, resumed=run)
         samples = prepared.trainer.samples
         warnings = describe_unsynced_batch_norm(prepared.trainer)
         for message in (*samples.describe_skipped(), *warnings):
@@ -266,7 +284,8 @@ def _resumed_config(
 
     started = run.config()
     config = change_resumed_config(started, changes, trackers)
-    done = max(checkpoint.steps(run.checkpoints), default=0)
+    begun = 0 if config.fork is None else config.fork.step
+    done = max(checkpoint.steps(run.checkpoints), default=begun)
     if config.train.steps < min(done, started.train.steps):
         raise InputError(
             f"{run.path} has done {done} steps already, and train.steps is {config.train.steps}"
@@ -280,8 +299,12 @@ def _resumed_config(
     return config
 
 
-def _load_kept_weights(run: Run, config: RunConfig) -> StartingWeights | None:
-    """Load the run's copy of the weights that it started from, if it started from a model."""
+def _load_start(run: Run, config: RunConfig) -> StartingWeights | StartingState | None:
+    """Load the run's copy of what it started from, if it started from a model or another run."""
+    if config.fork is not None:
+        from ganzoo.training.fork import StartingState
+
+        return StartingState.load_copy(run.init, config.fork)
     if config.init is None:
         return None
     from ganzoo.training.warm_start import StartingWeights

@@ -281,6 +281,21 @@ class InitialModel(Options):
     discriminator_sha256: str
 
 
+class ForkedState(Options):
+    """The checkpoint of another run that a run started from; the run keeps a copy of it."""
+
+    name: str
+    """Name of the folder of the other run."""
+    step: int = Field(ge=0, lt=2**63)
+    manifest_sha256: str
+    """SHA-256 of the checkpoint's manifest, which lists those of its files."""
+
+    @property
+    def place(self) -> str:
+        """The checkpoint's folder, from the folder that holds the other run."""
+        return f"{self.name}/checkpoints/{self.step:08d}"
+
+
 class RunConfig(Options):
     """Everything that is needed to repeat a run."""
 
@@ -296,6 +311,10 @@ class RunConfig(Options):
         default=None, description="Hash of the data, once they were read."
     )
     versions: dict[Name, Name]
+    fork: ForkedState | None = Field(
+        default=None,
+        description="The checkpoint of another run that this run started from. Files omit None.",
+    )
     regular_until: int = Field(
         default=0,
         ge=0,
@@ -307,8 +326,9 @@ class RunConfig(Options):
     def _omit_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Omit what few runs have, so that the files of all others stay as they are."""
         tree = serialize(self)
-        if not self.regular_until:
-            tree.pop("regular_until", None)
+        for name in ("fork", "regular_until"):
+            if not getattr(self, name):
+                tree.pop(name, None)
         return tree
 
     def is_regular(self, step: int) -> bool:

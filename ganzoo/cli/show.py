@@ -104,6 +104,8 @@ def _print_model(one: dict[str, Any]) -> None:
     _print_line(f"  train: {_format_pairs(config['train'])}")
     if init := config["init"]:
         _print_line(f"  started from {init.pop('name')}: {_format_pairs(init)}")
+    if fork := config.get("fork"):
+        _print_line(f"  forked from {fork.pop('name')}: {_format_pairs(fork)}")
 
 
 def _print_choice(what: str, choice: dict[str, Any]) -> None:

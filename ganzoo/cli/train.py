@@ -43,7 +43,7 @@ def train(
         str | None,
         typer.Argument(
             metavar="ARCH",
-            help="Name of an architecture; not needed with --init or --resume.",
+            help="Name of an architecture; not needed with --init, --fork or --resume.",
             autocompletion=complete_names(ARCHITECTURE),
         ),
     ] = None,
@@ -56,6 +56,14 @@ def train(
             metavar="MODEL",
             help="Start from the networks of a run, a model folder, or user/name on the Hub; other "
             "parts default to the model's.",
+        ),
+    ] = None,
+    fork: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Start a new run from the newest checkpoint of a run, or from a checkpoint's "
+            "folder, with its steps and optimisers; what you do not set is as there.",
         ),
     ] = None,
     tracker: Annotated[
@@ -107,8 +115,9 @@ def train(
     if resume is not None:
         if out is not None or dry_run:
             raise InputError("--resume continues in the run's own folder: drop --out and --dry-run")
-        if init is not None:
-            raise InputError("--resume continues from the run's own weights: drop --init")
+        for option, given_one in (("--init", init), ("--fork", fork)):
+            if given_one is not None:
+                raise InputError(f"--resume continues from the run's own weights: drop {option}")
         from ganzoo.api import resume as continue_run
 
         names = {"architecture": architecture, "loss": loss, "data": data}
@@ -120,7 +129,9 @@ def train(
     from ganzoo.api import build_config, rehearse, start
 
     with join_team():
-        config, initial = build_config(init, architecture, loss, data, given, tracker or (), out)
+        config, initial = build_config(
+            init, architecture, loss, data, given, tracker or (), out, fork
+        )
         with _prepare_process() as observer:
             if dry_run:
                 rehearse(config, observer, initial)

@@ -37,6 +37,9 @@ class Reproduction:
     init: str | None = None
     """The model that the run starts from, as its configuration names it."""
     trackers: tuple[str, ...] = ()
+    fork: str | None = None
+    """The checkpoint of another run that the run starts from, from the folder that holds the run.
+    """
 
 
 def build_reproduction(config: RunConfig, *, whole: bool = True) -> Reproduction:
@@ -54,8 +57,9 @@ def build_reproduction(config: RunConfig, *, whole: bool = True) -> Reproduction
     architecture, loss, data = _find_names(config)
     steps, seed = config.train.steps, config.train.seed
     settings: dict[str, Any] = {}
-    # A run that starts from a model inherits the model's options in place of the defaults.
-    every = whole and config.init is not None
+    fork = None if config.fork is None else config.fork.place
+    # A run that starts from a model or a fork inherits its options in place of the defaults.
+    every = fork is not None or (whole and config.init is not None)
     for prefix, choice, kind in (
         ("arch", config.architecture, ARCHITECTURE),
         ("loss", config.loss, LOSS),
@@ -66,13 +70,14 @@ def build_reproduction(config: RunConfig, *, whole: bool = True) -> Reproduction
         settings |= _find_options(f"augment.{each.name}", each, AUGMENTATION)
     settings |= _find_training_options(config)
     if not whole:
-        return Reproduction(architecture, loss, data, steps, seed, strip_folders(settings))
+        settings = strip_folders(settings)
+        return Reproduction(architecture, loss, data, steps, seed, settings, fork=fork)
     for each in config.trackers:
         settings |= _find_options(f"tracker.{each.name}", each, TRACKER)
     trackers = tuple(_shorten_name(TRACKER, each) for each in config.trackers)
-    init = config.init
+    init = config.init if fork is None else None
     name = None if init is None else "@".join(filter(None, (init.name, init.revision)))
-    return Reproduction(architecture, loss, data, steps, seed, settings, name, trackers)
+    return Reproduction(architecture, loss, data, steps, seed, settings, name, trackers, fork)
 
 
 def train_command(config: RunConfig, *, whole: bool = False) -> str:
@@ -86,6 +91,7 @@ def train_command(config: RunConfig, *, whole: bool = False) -> str:
         _quote(["--loss", found.loss]),
         _quote(["--data", found.data]),
         *([] if found.init is None else [_quote(["--init", found.init])]),
+        *([] if found.fork is None else [_quote(["--fork", found.fork])]),
         _quote(["--steps", str(found.steps)]),
         _quote(["--seed", str(found.seed)]),
         *(_quote(["--tracker", name]) for name in found.trackers),
@@ -155,11 +161,11 @@ def _find_training_options(config: RunConfig) -> dict[str, Any]:
     chosen = {
         f"train.{name}": value
         for name, value in config.train.model_dump(mode="json").items()
-        if value != usual[name] and name not in ("steps", "seed")
+        if (config.fork or value != usual[name]) and name not in ("steps", "seed")
     }
     names = [each.name for each in config.augmentations]
     default = list(TrainSettings.model_fields["augment"].default)
-    return {**({"train.augment": names} if names != default else {}), **chosen}
+    return {**({"train.augment": names} if config.fork or names != default else {}), **chosen}
 
 
 def _wrap(parts: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from ganzoo.compute.devices import resolve_device
 from ganzoo.config import TrainOptions
 from ganzoo.training.batch_order import choose_order
 from ganzoo.training.batches import BatchLoader
+from ganzoo.training.fork import StartingState
 from ganzoo.training.networks import build_state
 from ganzoo.training.preconditions import check_preconditions
 from ganzoo.training.setup import TrainingSetup
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ganzoo.protocols.augmentation import Augmentation
     from ganzoo.protocols.dataset import Samples
     from ganzoo.protocols.loss import Loss
+    from ganzoo.training.checkpoint import TrainState
     from ganzoo.training.warm_start import StartingWeights
 
 
@@ -30,7 +32,7 @@ def assemble_trainer(
     samples: Samples,
     options: TrainOptions,
     augmentations: Mapping[str, Augmentation] | None = None,
-    starting_weights: StartingWeights | None = None,
+    start: StartingWeights | StartingState | None = None,
     architecture_name: str | None = None,
 ) -> Trainer:
     """Build a trainer from components, without a run.
@@ -43,7 +45,7 @@ def assemble_trainer(
         samples: The training data.
         options: The training options.
         augmentations: What the discriminator's samples pass through, by name, in this order.
-        starting_weights: What the networks start from; None for freshly drawn weights.
+        start: What the training starts from; None for freshly drawn weights.
         architecture_name: What messages call the architecture; the name of its class if None.
 
     Raises:
@@ -77,4 +79,13 @@ def assemble_trainer(
         loader.index_device,
         is_balanced=architecture.takes_images,
     )
-    return Trainer(setup, loader, order, partial(build_state, setup, starting_weights))
+    if isinstance(start, StartingState):
+        return Trainer(setup, loader, order, partial(_build_forked, setup, start))
+    return Trainer(setup, loader, order, partial(build_state, setup, start))
+
+
+def _build_forked(setup: TrainingSetup, start: StartingState) -> TrainState:
+    """Build the state of a training that continues that of another run."""
+    state = build_state(setup)
+    start.restore(state)
+    return state

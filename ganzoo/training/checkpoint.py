@@ -140,6 +140,16 @@ def prune(folder: Path, is_regular: Callable[[int], bool]) -> None:
         shutil.rmtree(going, ignore_errors=True)
 
 
+def restore(path: Path, state: TrainState) -> None:
+    """Restore one checkpoint.
+
+    Raises:
+        InputError: it is damaged.
+        RuntimeError, LookupError, TypeError or ValueError: it is of another state.
+    """
+    state.restore(*_read_verified(path, state))
+
+
 def restore_newest(
     folder: Path,
     state: TrainState,
@@ -161,7 +171,7 @@ def restore_newest(
     for step in reversed(found):
         path = folder / f"{step:08d}"
         try:
-            state.restore(*_read_verified(path, state))
+            restore(path, state)
         except torch.OutOfMemoryError:  # which says nothing about the files
             raise
         except (InputError, OSError, RuntimeError, LookupError, TypeError, ValueError) as error:

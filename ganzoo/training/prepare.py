@@ -16,6 +16,7 @@ from ganzoo.errors import GanzooError, InputError
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER
 from ganzoo.resolve import list_places
 from ganzoo.training.assembly import assemble_trainer
+from ganzoo.training.fork import StartingState
 from ganzoo.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -39,14 +40,14 @@ class PreparedRun:
 
 def prepare_run(
     config: RunConfig,
-    starting_weights: StartingWeights | None = None,
+    start: StartingWeights | StartingState | None = None,
     resumed: Run | None = None,
 ) -> PreparedRun:
     """Prepare a run, and refuse it if anything does not fit. Nothing is written yet.
 
     Args:
         config: The run's configuration.
-        starting_weights: What the networks start from, in the first process.
+        start: What the run starts from, in the first process: a model or another run.
         resumed: The run to continue, whose data must not have changed but may have moved.
 
     Raises:
@@ -66,7 +67,7 @@ def prepare_run(
             f"not {str(config.data_fingerprint)[:12]}"
         )
     config = config.model_copy(update={"data_fingerprint": samples.fingerprint})
-    trainer = build_trainer(config, samples, starting_weights)
+    trainer = build_trainer(config, samples, start)
     if not config.train.eval_every:
         return PreparedRun(config, trainer)
     from ganzoo.training.snapshots import Snapshots  # brings feature extractors with it
@@ -91,7 +92,7 @@ def _explain_missing_data(config: RunConfig, run: Run) -> Iterator[None]:
 
 
 def build_trainer(
-    config: RunConfig, samples: Samples, starting_weights: StartingWeights | None = None
+    config: RunConfig, samples: Samples, start: StartingWeights | StartingState | None = None
 ) -> Trainer:
     """Build the trainer of a run from its configuration.
 
@@ -103,15 +104,15 @@ def build_trainer(
     for tracker in build_trackers(config).values():
         tracker.check()
     with preserve_rng_state():
-        if starting_weights is not None:
-            starting_weights.require_fit(config, samples.spec)
+        if start is not None and not isinstance(start, StartingState):
+            start.require_fit(config, samples.spec)
         return assemble_trainer(
             config.architecture.build(ARCHITECTURE),
             config.loss.build(LOSS),
             samples,
             config.train,
             {choice.name: choice.build(AUGMENTATION) for choice in config.augmentations},
-            starting_weights,
+            start,
             config.architecture.name,
         )
 

@@ -124,6 +124,8 @@ def about_reproduction(found: ReportData) -> str:
     text = "With the same versions, machine and number of threads, training gives the same bytes."
     if (init := found.config.init) is not None and init.revision is None:
         text += " Replace the name of the starting model by the path of its folder."
+    if found.config.fork is not None:
+        text += " The run that it was forked from must still have the checkpoint."
     return text
 
 
@@ -158,6 +160,8 @@ def facts(found: ReportData) -> Iterator[tuple[str, str, str]]:
     if (init := config.init) is not None:
         revision = f", commit {init.revision[:12]}" if init.revision else ""
         yield "Started from", init.name, f"at its step {init.step:,}{revision}"
+    if (fork := config.fork) is not None:
+        yield "Forked from", fork.name, f"with its whole state at step {fork.step:,}"
     yield from _best_scores(found)
 
 

@@ -125,6 +125,8 @@ def _python_code(found: Reproduction) -> str:
     given: dict[str, Any] = {"loss": found.loss, "data": found.data}
     if found.init is not None:
         given["init"] = found.init
+    if found.fork is not None:
+        given["fork"] = found.fork
     given |= {"steps": found.steps, "seed": found.seed}
     if found.trackers:
         given["trackers"] = list(found.trackers)
