@@ -20,7 +20,7 @@ from ganzoo.config import (
 )
 from ganzoo.errors import InputError, did_you_mean, excerpt
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, Kind
-from ganzoo.storage.paths import is_absolute, user_path
+from ganzoo.storage.paths import names_place, user_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,7 +192,7 @@ def list_places(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _is_place(value: Any) -> bool:
-    return isinstance(value, str) and is_absolute(value)
+    return isinstance(value, str) and names_place(value)
 
 
 def _choose_trackers(

@@ -116,7 +116,7 @@ class StartingState:
     def resolve(
         self,
         run: Run,
-        names: Mapping[str, str | None],
+        names: Mapping[str, str | Path | None],
         settings: Mapping[str, Any],
         trackers: Iterable[str] | None,
     ) -> RunConfig:
