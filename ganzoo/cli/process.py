@@ -47,8 +47,9 @@ def run_process(run: Callable[[], int]) -> int:
     for signum in signals.stop_signals():
         signal.signal(signum, signal.SIG_DFL)  # nothing is left to be saved
     if code > 128:
-        with suppress(OSError):
-            sys.stdout.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
         _end_at_once(code)
     return code
 
@@ -117,12 +118,13 @@ class _Notes(io.FileIO):
 
 def _wrap_stream(raw: io.FileIO, before: Any) -> io.TextIOWrapper:
     """Return a text stream like the one before, or like a usual one if there is none."""
+    is_unbuffered = getattr(before, "write_through", False)  # by PYTHONUNBUFFERED
     return io.TextIOWrapper(
-        io.BufferedWriter(raw),
+        raw if is_unbuffered else io.BufferedWriter(raw),  # type: ignore[arg-type]  # as Python does
         getattr(before, "encoding", "utf-8"),
         getattr(before, "errors", "backslashreplace"),
         line_buffering=getattr(before, "line_buffering", False),
-        write_through=getattr(before, "write_through", False),
+        write_through=is_unbuffered,
     )
 
 
