@@ -218,7 +218,7 @@ def reading(folder):
     """Read a folder as if its files were many, and return how often it is listed and they read."""
     image_source.FEW_FILES, reading_module.KEPT_IMAGES, calls = 3, 3, []
     listed, read = sources.find_images, sources.FolderSource.read
-    sources.find_images = lambda root: calls.append("listed") or listed(root)
+    sources.find_images = lambda *given: calls.append("listed") or listed(*given)
     sources.FolderSource.read = lambda self, place: calls.append("read") or read(self, place)
     with distributed.join_team():
         samples = ganzoo.open_dataset(str(folder / "domains"))

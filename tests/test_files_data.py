@@ -15,12 +15,13 @@ import pytest
 import torch
 from PIL import Image
 
-from ganzoo import open_dataset
+from ganzoo import DataSpec, open_dataset
 from ganzoo.errors import InputError
 from ganzoo.evaluation.scoring import describe_data
 from ganzoo.resolve import choose_data
 from ganzoo_zoo.data import decoding, listing, sources
 from ganzoo_zoo.data.files import ImageFolder, ImageZip
+from ganzoo_zoo.data.label_table import number_labels, parse_table
 
 READERS = {"folder": ImageFolder, "zip": ImageZip}
 
@@ -429,6 +430,13 @@ def test_a_split_can_be_chosen(make):
     assert (every.split, every.notes) == (None, ())
 
 
+def test_of_two_training_splits_one_is_read_and_said(make):
+    dataset = make(pictures("TRAIN/1.png", "Train/2.png", "train/3.png", "val/4.png"))
+    assert list(dataset.read().names) == ["train/3.png"]
+    assert "has the splits TRAIN, Train, train and val: train is read" in dataset.read().notes[0]
+    assert len(dataset.model_copy(update={"split": "all"}).read()) == 4
+
+
 def test_a_split_that_is_not_there_is_refused(make):
     dataset = make(pictures(*SPLIT))
     with pytest.raises(InputError) as caught:
@@ -526,6 +534,33 @@ def test_a_table_of_labels(make, kind):
     assert samples.spec.class_names == ("cat", "dog")
     assert samples.labels.tolist() == [1, 0, 0]
     assert samples.notes == (f"the classes are those of {name}",)
+
+
+def test_labels_may_be_any_text(make):
+    labels = ["\ud800", "a\nb", "-1", "007"]
+    rows = [{"file_name": f"{i}.png", "label": label} for i, label in enumerate(labels)]
+    text = "\n".join(map(json.dumps, rows)).encode()
+    samples = make(pictures(*(f"{i}.png" for i in range(4))) | {"metadata.jsonl": text}).read()
+    assert samples.spec.class_names == ("-1", "007", "a\nb", "\\ud800")
+    assert samples.labels.tolist() == [3, 2, 0, 1]
+    assert DataSpec.model_validate_json(samples.spec.model_dump_json()) == samples.spec
+
+
+def test_any_damage_of_a_table_is_read_or_refused():
+    rng = random.Random(0)
+    whole = [("labels.csv", b"file,label\na.png,1\nb.png,2\n"), *stylegan([["a", 1]]).items()]
+    whole += [(name, text.encode()) for name, text in TABLES.values()]
+    for _ in range(2000):
+        name, data = rng.choice(whole)
+        data = bytearray(data)
+        for _ in range(rng.randrange(1, 5)):
+            data[rng.randrange(len(data))] = rng.choice([rng.randrange(256), *b'[]{},"\n0'])
+        try:
+            table = parse_table(name, bytes(data))
+            if table is not None:
+                number_labels(table.labels, table.all_numbers)
+        except ValueError:
+            pass
 
 
 def test_numbers_in_a_table_are_sorted_as_numbers(make):

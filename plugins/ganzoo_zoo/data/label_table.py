@@ -78,7 +78,9 @@ def number_labels(labels: Mapping[str, Label], all_numbers: bool) -> tuple[tuple
     if len(ordered) > MOST_CLASSES:
         raise ValueError(f"there are more than {MOST_CLASSES:,} classes")
     numbers = {label: number for number, label in enumerate(ordered)}
-    return tuple(map(str, ordered)), {key: numbers[label] for key, label in labels.items()}
+    # JSON can hold halves of surrogate pairs, which no file of ours can.
+    names = (str(label).encode("utf-8", "backslashreplace").decode() for label in ordered)
+    return tuple(names), {key: numbers[label] for key, label in labels.items()}
 
 
 def _parse_stylegan(value: Any) -> LabelTable | None:
@@ -140,7 +142,7 @@ def _first_of(known: Iterable[str], names: Any) -> str | None:
 
 def _is_number(label: Label) -> bool:
     text = str(label)
-    return text.isascii() and text.isdecimal() and text == str(int(text[:10])) and text != ""
+    return text.isascii() and text.isdecimal() and text == str(int(text[:10]))
 
 
 def _normal(file: str) -> str:

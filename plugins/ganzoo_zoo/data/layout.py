@@ -126,14 +126,15 @@ class ArrangedSource(ImageSource):
         if not splits:
             self.blocks = (whole,)
             return
-        if self.wanted == ALL:
+        known, what = join_words(list(splits)), self.wanted or TRAIN
+        if what == ALL:
             chosen = list(splits)
         else:
-            chosen = [name for name in splits if name.lower() == (self.wanted or TRAIN).lower()]
-            self.split = (self.wanted or TRAIN).lower()
-        known = join_words(list(splits))
+            same = (name for name in splits if name.lower() == what.lower())
+            chosen = [what] if what in splits else list(same)[:1]
+            self.split = what.lower()
         if not chosen:
-            what = self.wanted or TRAIN
+            what = excerpt(what)
             hint = did_you_mean(what, splits) or "; choose one with data.split, or all"
             raise InputError(f"{self.title} has the splits {known}, and no {what}{hint}")
         if self.wanted is None:
