@@ -121,12 +121,13 @@ def save(folder: Path, state: TrainState) -> Path:
     return path
 
 
-def prune(folder: Path, every: int) -> None:
+def prune(folder: Path, every: int, last: int) -> None:
     """Remove all checkpoints except the newest, and the newest two at multiples of ``every``.
 
-    Others, which interruptions leave, do not displace the regular ones.
+    Others, which interruptions leave, do not displace the regular ones. Those behind the step
+    ``last`` are damaged: they stay, and displace none, until the run writes them again.
     """
-    found = steps(folder)
+    found = [step for step in steps(folder) if step <= last]
     kept = {*[step for step in found if step % every == 0][-KEEP_REGULAR:], *found[-1:]}
     for old in set(found) - kept:
         path = folder / f"{old:08d}"
