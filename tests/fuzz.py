@@ -527,7 +527,8 @@ def bad_blocks(rng: Random, root: Path) -> Case:
         gone = [str(path) for path in kept if not path.exists() and "0000000" not in str(path)]
         wrong = [f"{gone[0]} is gone"] if gone else []
         named = any(str(path.parent) in err or path.name in err for path in bad)
-        return wrong if code == 0 or named else [*wrong, "no file is named"]
+        is_why = code and os.strerror(errno.EIO) in err
+        return [*wrong, "no file is named"] if is_why and not named else wrong
 
     said = re.compile(f"Error: .*({os.strerror(errno.EIO)}|diverged|not finite)")
     disk.enter_context(unreadable(*bad))

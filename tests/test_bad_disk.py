@@ -14,7 +14,7 @@ import torch
 import ganzoo
 from bad_disk import full_disk, unreadable
 from ganzoo.api import resume
-from ganzoo.errors import GanzooError, InputError
+from ganzoo.errors import GanzooError, InputError, Interrupted
 from ganzoo.evaluation.scoring import ScoresNotKept
 from ganzoo.models.hub import HubFolder, has_hash
 from ganzoo.runs.folder import Run
@@ -26,7 +26,7 @@ from ganzoo.storage.tensors import save_tensors
 from ganzoo.training import checkpoint
 from ganzoo.training.observer import Observer
 from ganzoo_zoo.data import reading
-from tiny import TINY
+from tiny import TINY, Stopper
 
 NO_SPACE = os.strerror(errno.ENOSPC)
 UNREADABLE = os.strerror(errno.EIO)
@@ -80,6 +80,16 @@ def test_a_checkpoint_on_a_bad_block_is_named_and_the_one_before_is_used(run, na
     assert seen.first == 2
     assert checkpoint.steps(run.checkpoints) == [2, 4, 5]
     assert {path.name for path in (run.checkpoints / "00000004").iterdir()} == before
+
+
+def test_an_interrupted_run_keeps_its_state_although_a_later_checkpoint_is_damaged(run):
+    (run.checkpoints / "00000004" / "state.json").write_text("{")
+    with pytest.raises(Interrupted, match="after step 3 of 5, state saved"):
+        resume(run.path, {"train.steps": 5}, Stopper(3))
+    assert checkpoint.steps(run.checkpoints) == [2, 3, 4]
+    resume(run.path, {"train.steps": 5}, seen := Warned())
+    assert seen.first == 3
+    assert checkpoint.steps(run.checkpoints) == [2, 4, 5]
 
 
 def test_without_a_readable_checkpoint_a_run_ends_in_one_line_and_keeps_them(run, refused):

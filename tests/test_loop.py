@@ -186,7 +186,7 @@ def test_where_a_run_goes_back_to_does_not_depend_on_interruptions(tmp_path, los
 def test_checkpoints_of_interruptions_do_not_displace_regular_ones(tmp_path, found, kept):
     for step in found:
         (tmp_path / f"{step:08d}").mkdir()
-    checkpoint.prune(tmp_path, lambda step: step % 200 == 0)
+    checkpoint.prune(tmp_path, lambda step: step % 200 == 0, max(found, default=0))
     assert checkpoint.steps(tmp_path) == kept
     assert len(list(tmp_path.iterdir())) == len(kept)
 

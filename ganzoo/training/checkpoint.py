@@ -121,16 +121,18 @@ def save(folder: Path, state: TrainState) -> Path:
     return path
 
 
-def prune(folder: Path, is_regular: Callable[[int], bool]) -> None:
+def prune(folder: Path, is_regular: Callable[[int], bool], last: int) -> None:
     """Remove all checkpoints except the newest, and the newest two regular ones.
 
-    Others, which interruptions leave, do not displace the regular ones.
+    Others, which interruptions leave, do not displace the regular ones. Those behind the step
+    ``last`` are damaged: they stay, and displace none, until the run writes them again.
 
     Args:
         folder: Folder of the checkpoints.
         is_regular: Tells by its step whether a checkpoint is regular.
+        last: The step that the run is at.
     """
-    found = steps(folder)
+    found = [step for step in steps(folder) if step <= last]
     kept = {*[step for step in found if is_regular(step)][-KEEP_REGULAR:], *found[-1:]}
     for old in set(found) - kept:
         path = folder / f"{old:08d}"

@@ -133,7 +133,7 @@ class _TrainingLoop:
         for folder in (self.run.path, self.run.samples, self.run.checkpoints):
             remove_leftovers(folder)
         checkpoint.restore_newest(self.run.checkpoints, self.state, self.observer.on_warning)
-        checkpoint.prune(self.run.checkpoints, self.config.is_regular)
+        checkpoint.prune(self.run.checkpoints, self.config.is_regular, self.state.step)
 
     def _rewind_files(self) -> None:
         """Drop what the files hold of steps after the state's, and start every tracker at it."""
@@ -290,7 +290,7 @@ class _TrainingLoop:
             flush(self.run.scores)
         flush(self.run.path)
         checkpoint.save(self.run.checkpoints, self.state)
-        checkpoint.prune(self.run.checkpoints, self.config.is_regular)
+        checkpoint.prune(self.run.checkpoints, self.config.is_regular, self.state.step)
 
     def _score_snapshot(self, snapshots: Snapshots) -> None:
         try:
