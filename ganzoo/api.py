@@ -156,11 +156,18 @@ def rehearse(
 ) -> None:
     """Do what :func:`start` does before anything is written, and stop there.
 
-    Reads the data, builds the networks, and refuses and warns as the training would. The arguments
-    and errors are those of :func:`start`.
+    Reads the data, builds the networks, and refuses and warns as the training would. Downloads
+    nothing: a warning says what is not checked then. The arguments and errors are those of
+    :func:`start`.
     """
     with _join_observed(observer) as (_, watcher):
-        _prepare(config, start_from, watcher)
+        if config.data.build(DATASET).needs_download():
+            watcher.on_warning(
+                f"'{config.data.name}' is not here yet, and the training will download it first; "
+                "so the data, and whether they fit, are not checked"
+            )
+        else:
+            _prepare(config, start_from, watcher)
 
 
 def _prepare(
