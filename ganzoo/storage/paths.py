@@ -12,11 +12,17 @@ def user_path(text: str | Path) -> Path:
     """Return a path that a person gave, with ``~`` replaced by the home folder.
 
     Raises:
-        InputError: it begins with the home folder of an unknown user.
+        InputError: it begins with the home folder of an unknown user, or with yours, and nothing
+            says where that is.
     """
     try:
         return Path(text).expanduser()
     except RuntimeError:
+        if Path(text).parts[0] == "~":
+            raise InputError(
+                f"{text}: nothing says where your home folder is; set HOME, or GANZOO_CACHE to a "
+                "folder for all caches"
+            ) from None
         raise InputError(f"{text}: there is no such home folder") from None
 
 
