@@ -13,8 +13,13 @@ def user_path(text: str | Path) -> Path:
 
     Raises:
         InputError: it begins with the home folder of an unknown user, or with yours, and nothing
-            says where that is.
+            says where that is; or it is not UTF-8, so that safetensors could not open what is
+            written there.
     """
+    try:
+        str(text).encode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError(f"{text}: the name is not UTF-8; choose another, or rename it") from None
     try:
         return Path(text).expanduser()
     except RuntimeError:
