@@ -98,6 +98,8 @@ def _explain(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}", 2 if error.errno in PATH_ERRORS else 1
+    if isinstance(error, RuntimeError) and "home directory" in str(error):
+        return "nothing says where your home folder is; set HOME", 2
     first = (str(error).splitlines() or [""])[0]
     return (
         f"{type(error).__name__}: {first}\n"

@@ -31,6 +31,7 @@ from ganzoo.models.hub_limits import (
 )
 from ganzoo.runs.file_names import LIMITS, MANIFEST_FILE
 from ganzoo.storage.files import sha256
+from ganzoo.storage.paths import user_path
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
@@ -202,6 +203,7 @@ def _fetch_manifest(reference: Reference) -> Path:
     """Return the path of a reference's manifest, in the folder of its commit."""
     from huggingface_hub import constants, try_to_load_from_cache
 
+    user_path(constants.HF_HUB_CACHE)  # without a home folder, it would be in the working folder
     cached = try_to_load_from_cache(reference.repo, MANIFEST_FILE, revision=reference.revision)
     path = Path(cached) if isinstance(cached, str) else None
     if path and (constants.HF_HUB_OFFLINE or COMMIT.fullmatch(reference.revision or "")):

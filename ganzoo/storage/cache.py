@@ -23,6 +23,8 @@ from ganzoo.storage.tensors import load_tensors, save_tensors
 if TYPE_CHECKING:
     from torch import Tensor
 
+VARIABLE = "GANZOO_CACHE"
+"""Environment variable that sets the folder; empty, it counts as not set."""
 KEY_FILE = "key.json"
 """Name of the file with the key, in the folder of an entry."""
 TENSORS_FILE = "tensors.safetensors"
@@ -32,11 +34,14 @@ Key = Mapping[str, Any]
 
 
 def cache_folder() -> Path:
-    """Return the folder of what is downloaded or computed once; ``GANZOO_CACHE`` sets another."""
-    if "GANZOO_CACHE" in os.environ:
-        return user_path(os.environ["GANZOO_CACHE"])
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "ganzoo"
+    """Return the folder of what is downloaded or computed once; ``GANZOO_CACHE`` sets another.
+
+    Raises:
+        InputError: it is in your home folder, and nothing says where that is.
+    """
+    if chosen := os.environ.get(VARIABLE):
+        return user_path(chosen)
+    return user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ganzoo"
 
 
 def get_or_make_folder(
@@ -79,7 +84,8 @@ def get_or_make_tensors(
     """Return the tensors of an entry, and compute them first if the cache does not have them.
 
     Cached tensors are verified by their hash, and computed again if they are damaged. A cache
-    that cannot be written to is no error: then the tensors are computed each time.
+    that cannot be written to, or that has no place because there is no home folder, is no error:
+    then the tensors are computed each time.
 
     Args:
         kind: The subfolder of the cache, such as ``features``.
@@ -88,6 +94,12 @@ def get_or_make_tensors(
         valid: Tells whether cached tensors may be used.
     """
     made: dict[str, Tensor] = {}
+    try:
+        cache_folder()
+    except InputError:
+        if os.environ.get(VARIABLE):
+            raise
+        return make()
 
     def write(folder: Path) -> None:
         made.update(make())

@@ -13,11 +13,23 @@ def user_path(text: str | Path) -> Path:
     """Return a path that a person gave, with ``~`` replaced by the home folder.
 
     Raises:
-        InputError: it is empty, or begins with the home folder of an unknown user.
+        InputError: it is empty; it begins with the home folder of an unknown user, or with yours,
+            and nothing says where that is; or it is not UTF-8, so that safetensors could not open
+            what is written there.
     """
+    text = require_text("a path", text)
     try:
-        return Path(require_text("a path", text)).expanduser()
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError(f"{text}: the name is not UTF-8; choose another, or rename it") from None
+    try:
+        return Path(text).expanduser()
     except RuntimeError:
+        if Path(text).parts[0] == "~":
+            raise InputError(
+                f"{text}: nothing says where your home folder is; set HOME, or GANZOO_CACHE to a "
+                "folder for all caches"
+            ) from None
         raise InputError(f"{text}: there is no such home folder") from None
 
 

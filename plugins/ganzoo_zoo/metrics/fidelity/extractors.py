@@ -12,6 +12,7 @@ from urllib.error import URLError
 from ganzoo import FeatureExtractor, Features, LoadedExtractor
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.storage.files import sha256
+from ganzoo.storage.paths import user_path
 from ganzoo.storage.tensors import load_tensors
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class PublishedNetwork(FeatureExtractor):
         from ganzoo.compute.seeding import preserve_rng_state
 
         source = self.source()
-        path = weights or Path(torch.hub.get_dir()) / "checkpoints" / source.file_name
+        path = weights or user_path(torch.hub.get_dir()) / "checkpoints" / source.file_name
         if weights is None and not path.exists():
             _download(self.known_as, source, path)
         if not path.is_file():
