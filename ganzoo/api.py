@@ -191,7 +191,7 @@ def _prepare(
 
 
 def resume(
-    path: str | Path,
+    path: str | Path | Run,
     changes: Mapping[str, Any] | None = None,
     observer: Observer | None = None,
     trackers: Iterable[str] | None = None,
@@ -199,7 +199,7 @@ def resume(
     """Resume a run from its newest checkpoint, with the options it was started with.
 
     Args:
-        path: The run's folder.
+        path: The run, or its folder.
         changes: Names and options, such as ``{"train.steps": 800}``. Only what affects no finished
             step may differ from the run's own: ``train.steps``, ``train.device``, the intervals of
             metrics, pictures, checkpoints and scores, what is scored, and where the data are, such
@@ -214,7 +214,8 @@ def resume(
         ganzoo.errors.Interrupted: a signal stopped the run, and its state was saved.
     """
     changes = require_options("changes", changes)
-    with _join_observed(observer) as (team, watcher), open_shared_run(user_path(path)) as run:
+    folder = path.path if isinstance(path, Run) else user_path(path)
+    with _join_observed(observer) as (team, watcher), open_shared_run(folder) as run:
         from ganzoo.training.loop import run_training
         from ganzoo.training.prepare import prepare_run
         from ganzoo.training.sanity_checks import describe_unsynced_batch_norm

@@ -1064,7 +1064,7 @@ def test_a_run_lists_the_images_that_it_could_not_read(torn, tmp_path):
         "b\\x1b[31m.png",
     ]
     path.unlink()
-    ganzoo.resume(run.path, {"train.steps": 3})
+    ganzoo.resume(run, {"train.steps": 3})
     assert path.read_text() == listed
     whole = ganzoo.train("mlp", data="ring", out=tmp_path / "whole", **TINY)
     assert not (whole.path / "skipped.txt").exists()
