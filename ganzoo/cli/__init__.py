@@ -18,7 +18,7 @@ from ganzoo.cli import compare, evaluate, list_components, publish, sample, show
 from ganzoo.cli.common import note
 from ganzoo.cli.plugins import PluginGroup
 from ganzoo.distributed import shutdown
-from ganzoo.errors import GanzooError, Interrupted, hide_token
+from ganzoo.errors import GanzooError, Interrupted, escape_text, hide_token
 
 PATH_ERRORS = (errno.ENAMETOOLONG, errno.ELOOP)
 
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{escape_text(str(error.filename))}: " if error.filename else ""
         code = 2 if error.errno in PATH_ERRORS else 1
         return _fail(error, f"{where}{error.strerror or error}", code)
     except Exception as error:

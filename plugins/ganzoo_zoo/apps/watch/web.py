@@ -46,8 +46,8 @@ def serve(runs: Sequence[Path], host: str, port: int, *, open_page: bool = False
         except KeyboardInterrupt as stop:
             signum = stop.args[0] if stop.args else signal.SIGINT
         saved = _close_board(board)
-    commands = "".join(f"\nresume with: ganzoo train --resume {path}" for path in saved)
-    raise Interrupted(f"watch has ended; training elsewhere continues{commands}", signum)
+    commands = "\n".join(f"resume with: ganzoo train --resume {path}" for path in saved)
+    raise Interrupted("watch has ended; training elsewhere continues", signum, commands)
 
 
 @contextmanager
