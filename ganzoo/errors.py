@@ -1,7 +1,7 @@
 """Errors whose messages are for users.
 
-A message is one or two lines: what is wrong, where, and what to do. The command line prints it
-and exits with the error's ``exit_code``.
+A message is one line, or two with a hint: what is wrong, where, and what to do. The command line
+prints it and exits with the error's ``exit_code``.
 """
 
 from __future__ import annotations
@@ -17,9 +17,31 @@ MAX_MESSAGE = 500
 
 
 class GanzooError(Exception):
-    """The work failed, as without a network, on a full disk or when a run diverges."""
+    """The work failed, as without a network, on a full disk or when a run diverges.
+
+    Args:
+        message: What is wrong, where, and what to do. It is shown as one line: line breaks in it,
+            which only names from files have, are escaped.
+        hint: What else to do, on a line of its own. It must not contain names from files.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    @property
+    def message(self) -> str:
+        """The message without the hint, as one line."""
+        return escape_text(str(self.args[0]) if self.args else "")
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+    def __format__(self, spec: str) -> str:
+        # Within the message of another error it must be one line.
+        return format("; ".join(filter(None, (self.message, self.hint))), spec)
 
 
 class InputError(GanzooError):
@@ -44,10 +66,11 @@ class Interrupted(GanzooError):
     Args:
         message: The message for the user.
         signum: The signal's number.
+        hint: As for :class:`GanzooError`.
     """
 
-    def __init__(self, message: str, signum: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, signum: int, hint: str = "") -> None:
+        super().__init__(message, hint)
         self.exit_code = 128 + signum
 
 
@@ -76,7 +99,7 @@ def name_errors(subject: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        error.args = (f"{subject}: {error}",)
+        error.args = (f"{subject}: {error.message}",)
         raise
 
 

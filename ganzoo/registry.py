@@ -196,23 +196,23 @@ def find_in_package(kind: Kind, name: str, package: str, version: str) -> Entry:
     try:
         return find(kind, f"{package}:{name}")
     except InputError:
-        raise PluginError(
-            f"{kind.word} '{name}' comes from the package {package} {version}, "
-            f"{_install_hint(package, version)}"
-        ) from None
+        origin = f"{kind.word} '{name}' comes from the package {package} {version}"
+        raise _explain_missing(origin, package, version) from None
 
 
-def _install_hint(package: str, version: str) -> str:
+def _explain_missing(origin: str, package: str, version: str) -> PluginError:
     """Explain how to install a package that should provide a component."""
     try:
         installed = importlib.metadata.version(package)
     except (importlib.metadata.PackageNotFoundError, ValueError):
-        return (
-            f"which is not installed here: pip install {package}\n"
+        return PluginError(
+            f"{origin}, which is not installed here: pip install {package}",
             "that name comes from the configuration, which anybody may have written: check the "
-            "package before you install it"
+            "package before you install it",
         )
-    return f"but version {installed} here does not have it: pip install {package}=={version}"
+    return PluginError(
+        f"{origin}, but version {installed} here does not have it: pip install {package}=={version}"
+    )
 
 
 def _is_same_package(one: str, other: str) -> bool:

@@ -23,7 +23,7 @@ from ganzoo import open_dataset
 from ganzoo.cli.common import MAX_LINE
 from ganzoo.compute import memory
 from ganzoo.compute.devices import resolve_device
-from ganzoo.errors import GanzooError, InputError
+from ganzoo.errors import GanzooError, InputError, name_errors
 from ganzoo.media.images import grid, resize, to_uint8
 from ganzoo.models.generation import MAX_NUMBERS
 from ganzoo.models.size_check import build_on_meta
@@ -34,7 +34,7 @@ from ganzoo.storage.tensors import load_tensors
 from ganzoo.training import checkpoint
 from ganzoo_zoo.data import sources
 from ganzoo_zoo.data.files import ImageFolder, ImageZip
-from tiny import sealed
+from tiny import TINY, sealed
 
 ON_POSIX = pytest.mark.skipif(os.name == "nt", reason="pipes and devices are files elsewhere")
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -195,6 +195,61 @@ def test_names_in_files_cannot_speak_to_the_terminal(model, refused, ganzoo_cli)
     assert shown.code == 0
     assert "\x1b" not in shown.out
     assert "note=x\\n\\x1b[31mError: y" in shown.out
+
+
+SPEAKING = ["a\nError: all is well", "\x1b[2Ja", "\u202ea", "a\r\nb", "a\x85b\u2028c"]
+"""Names that begin a line, clear the screen or turn the text round."""
+
+
+@pytest.fixture
+def strange_classes(tmp_path):
+    """Train a conditional model on folders of such names."""
+    for name in ("fine", *SPEAKING):
+        folder = tmp_path / "images" / name
+        folder.mkdir(parents=True)
+        (folder / "a.png").write_bytes(picture())
+    settings = {"arch.hidden": [4], "arch.conditional": True}
+    return ganzoo.train("mlp", data="images/", out="run", settings=settings, **{**TINY, "steps": 0})
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no folder has such a name there")
+def test_names_of_classes_cannot_speak_to_the_terminal(strange_classes, refused):
+    assert set(ganzoo.load("run").config.spec.class_names) == {"fine", *SPEAKING}
+    message = refused("sample", "run", "--label", "nothing of the kind")
+    assert "no class is called 'nothing of the kind'" in message
+    assert message.isprintable()
+    assert message.count("Error") == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no folder has such a name there")
+def test_a_class_that_cannot_be_printed_names_no_folder(strange_classes, ganzoo_cli):
+    assert ganzoo_cli("sample", "run", "-n", "6", "--out", "drawn").code == 0
+    assert all(path.name.isprintable() for path in Path("drawn").rglob("*"))
+    assert Path("drawn/fine").is_dir()
+
+
+@pytest.mark.parametrize("name", SPEAKING)
+def test_an_error_is_one_line_and_its_hint_another(name):
+    for hint in ("", "a hint"):
+        error = InputError(f"no {name}", hint)
+        first, _, second = str(error).partition("\n")
+        assert first.isprintable()
+        assert second == hint
+        assert f"{error}".isprintable()
+        assert hint in f"{error}"
+        with pytest.raises(InputError) as caught, name_errors("model 'x'"):
+            raise error
+        assert str(caught.value) == f"model 'x': {first}\n{hint}".rstrip()
+
+
+def test_the_name_of_a_file_begins_no_line(ganzoo_cli, monkeypatch):
+    def fail(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", SPEAKING[0])
+
+    monkeypatch.setattr("ganzoo.evaluation.compare.find_model", fail)
+    said = ganzoo_cli("compare", "model").err
+    assert said.startswith("Error: a\\nError: all is well: Permission denied")
+    assert len(said.splitlines()) == 1
 
 
 def test_names_of_images_cannot_speak_to_the_terminal(ganzoo_cli, tmp_path):

@@ -242,3 +242,30 @@ def test_given_options_are_used(acme, ganzoo_cli, tmp_path):
     Path("mine.read").unlink()
     assert ganzoo_cli(*COMMANDS["init"], "--set", mine).code == 0
     assert Path("mine.read").exists()
+
+
+# Files that are no model -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["netG.pth", "network.pkl", "model.safetensors", "generator.pt"])
+@pytest.mark.parametrize(
+    "command",
+    [["sample"], ["show"], ["eval"], ["compare"], ["train", "--out", "run", "--init"]],
+    ids=" ".join,
+)
+def test_weights_of_other_programs_are_no_model(refused, name, command):
+    Path(name).write_bytes(b"\x80\x04")
+    path = f"./{name}" if command == ["show"] else name
+    first, second = refused(*command, path).splitlines()
+    assert f"{name} is a file, and a model is a folder: only ganzoo's own" in first
+    assert second == (
+        "weights of other programs cannot be imported; train a model, or name one of the Hub as "
+        "user/name"
+    )
+    assert not Path("run").exists()
+
+
+def test_a_file_of_a_model_names_its_folder(tiny_run, refused):
+    file = tiny_run.model / "model.safetensors"
+    message = refused("sample", file)
+    assert message == f"Error: {file} is a file of a model: give its folder, {tiny_run.model}"

@@ -330,6 +330,7 @@ def test_a_fault_that_stays(hub, publish, plain, before, fault, step):
 
 
 def test_a_hub_that_says_nothing_is_not_waited_for(hub, client, publish, plain, before):
+    client.call(QUICK)
     hub.before(*STEPS["look"], lambda: time.sleep(0.6), times=None)
     client.call(SILENCE, seconds=0.2)
     try:

@@ -15,7 +15,7 @@ from ganzoo.cli.common import drop_output, is_debugging, note
 from ganzoo.cli.plugins import PluginGroup
 from ganzoo.compute.memory import GIB, address_limit
 from ganzoo.distributed import shutdown
-from ganzoo.errors import GanzooError, Interrupted, PluginError, hide_token
+from ganzoo.errors import GanzooError, Interrupted, PluginError, escape_text, hide_token
 from ganzoo.signals import signum_of
 
 MEMORY_WORDS = (
@@ -96,7 +96,7 @@ def _explain(error: Exception) -> tuple[str, int]:
     if _lacks_memory(error):
         return _explain_memory(), 1
     if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{escape_text(str(error.filename))}: " if error.filename else ""
         return f"{where}{error.strerror or error}", 2 if error.errno in PATH_ERRORS else 1
     if isinstance(error, RuntimeError) and "home directory" in str(error):
         return "nothing says where your home folder is; set HOME", 2

@@ -66,9 +66,9 @@ def error_to_json(error: Exception) -> dict[str, str]:
     if not isinstance(error, GanzooError):
         return {"kind": GanzooError.__name__, "message": message_of(error)}
     kind = next(name for name, kind in SHARED_KINDS.items() if isinstance(error, kind))
-    return {"kind": kind, "message": str(error)}
+    return {"kind": kind, "message": error.message, "hint": error.hint}
 
 
 def error_from_json(described: dict[str, str]) -> GanzooError:
     """Return the error that a process has described."""
-    return SHARED_KINDS[described["kind"]](described["message"])
+    return SHARED_KINDS[described["kind"]](described["message"], described.get("hint", ""))

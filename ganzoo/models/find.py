@@ -31,6 +31,8 @@ def find_model(model: str | Path | Run | None, revision: str | None = None) -> M
         return ModelFolder(path, str(model))
     if not path.exists() or revision is not None:
         return _find_on_hub(model, revision)
+    if path.is_file():
+        raise _explain_file(path)
     run = Run(path)
     if (run.model / MANIFEST_FILE).is_file():
         return ModelFolder(run.model, str(path))
@@ -40,6 +42,17 @@ def find_model(model: str | Path | Run | None, revision: str | None = None) -> M
             f"continue with: ganzoo train --resume {path}"
         )
     raise InputError(f"{path} is not a model folder: it has no {MANIFEST_FILE}")
+
+
+def _explain_file(path: Path) -> InputError:
+    """Explain why a file is not a model, such as the weights of another program."""
+    if (path.parent / MANIFEST_FILE).is_file():
+        return InputError(f"{path} is a file of a model: give its folder, {path.parent}")
+    return InputError(
+        f"{path} is a file, and a model is a folder: only ganzoo's own model folders are loaded",
+        "weights of other programs cannot be imported; train a model, or name one of the Hub as "
+        "user/name",
+    )
 
 
 def _find_on_hub(model: str | Path | Run, revision: str | None) -> ModelFolder:

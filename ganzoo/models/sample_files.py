@@ -249,12 +249,12 @@ def _source_names(sources: Samples) -> list[str]:
 
 
 def _is_safe_name(name: str) -> bool:
-    """Tell whether a file of this name stays inside the folder that it is written to.
+    """Tell whether a file of this name stays inside its folder, and can be printed.
 
     Names come from models and archives, which may be anybody's.
     """
     path = PureWindowsPath(name)  # understands both separators, and drives
-    return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name
+    return bool(path.parts) and not path.anchor and ".." not in path.parts and name.isprintable()
 
 
 def _pair_grid(sources: Tensor, translated: Tensor) -> Tensor:

@@ -180,7 +180,8 @@ def _choose_card(
         return own
     raise InputError(
         f"the card was edited here and on the Hub: {CARD_FILE} of the model folder and that of "
-        f"{repository.name} differ\nchoose one of them with --card FILE; the other is kept there"
+        f"{repository.name} differ",
+        "choose one of them with --card FILE; the other is kept there",
     )
 
 

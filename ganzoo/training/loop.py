@@ -41,6 +41,11 @@ if TYPE_CHECKING:
     from ganzoo.training.trainer import StepTerms, Trainer
 
 
+HINT_AFTER_DIVERGENCE = (
+    "try a lower train.generator_lr and train.discriminator_lr, or another --loss"
+)
+
+
 def run_training(
     run: Run,
     config: RunConfig,
@@ -203,7 +208,7 @@ class _TrainingLoop:
         self.team.sync_state(self.state)
         step, factor = self.state.step, self.options.retry_lr
         if retries > RETRIES or not factor:
-            final = Diverged(f"{diverged}{self._give_up(retries - 1)}")
+            final = Diverged(f"{diverged}{self._give_up(retries - 1)}", HINT_AFTER_DIVERGENCE)
             self.trackers.send_warning(step, str(final))
             raise final from error
         self.state.retries = retries
@@ -219,10 +224,7 @@ class _TrainingLoop:
         if self.state.step:
             self.write_model()
             model = f"the model of step {self.state.step} is in {self.run.model}"
-        return (
-            f"{tried}; {model}\ntry a lower train.generator_lr and train.discriminator_lr, "
-            "or another --loss"
-        )
+        return f"{tried}; {model}"
 
     # Metrics
 

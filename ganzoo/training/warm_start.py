@@ -169,8 +169,8 @@ class StartingWeights:
             changes = self._tensor_changes(config, architecture, data)
         if changes:
             raise InputError(
-                f"{self.origin.name} does not fit this run: {'; '.join(changes)}\n"
-                "drop what the model decides, or train without --init"
+                f"{self.origin.name} does not fit this run: {'; '.join(changes)}",
+                "drop what the model decides, or train without --init",
             )
 
     def _option_changes(self, config: RunConfig, architecture: Architecture) -> list[str]:

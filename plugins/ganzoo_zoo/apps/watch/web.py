@@ -57,8 +57,8 @@ def serve(runs: Sequence[Path], host: str, port: int, *, open_page: bool = False
         except KeyboardInterrupt as stop:
             signum = signum_of(stop)
         saved = _close_board(board)
-    commands = "".join(f"\nresume with: ganzoo train --resume {path}" for path in saved)
-    raise Interrupted(f"watch has ended; training elsewhere continues{commands}", signum)
+    commands = "\n".join(f"resume with: ganzoo train --resume {path}" for path in saved)
+    raise Interrupted("watch has ended; training elsewhere continues", signum, commands)
 
 
 def _close_board(board: Dashboard) -> list[Path]:

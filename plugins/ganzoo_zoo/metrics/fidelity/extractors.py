@@ -310,6 +310,6 @@ def _download(name: str, source: Source, path: Path) -> None:
         )
     except (URLError, OSError, RuntimeError) as error:
         raise GanzooError(
-            f"the weights of {name} cannot be downloaded from {source.url} ({error});\n"
-            "connect to the network, or pass that file with --features-weights PATH"
+            f"the weights of {name} cannot be downloaded from {source.url} ({error});",
+            "connect to the network, or pass that file with --features-weights PATH",
         ) from error
