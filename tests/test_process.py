@@ -48,8 +48,9 @@ def shell(line, **environment):
         ("{ ganzoo list; echo $? >&2; } | true", 0, "", "1\n"),
     ],
 )
-def test_closed_and_full_streams_are_no_fault(line, code, out, err):
-    done = shell(line)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_closed_and_full_streams_are_no_fault(line, code, out, err, unbuffered):
+    done = shell(line, PYTHONUNBUFFERED=unbuffered)
     assert (done.returncode, done.stdout, done.stderr) == (code, out, err)
 
 
