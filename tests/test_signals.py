@@ -154,21 +154,28 @@ def within_the_work():
     try:
         stop()
     finally:
-        print("closed")
+        print("closed", file=sys.stderr)
 
 sys.exit(run_process(globals()[sys.argv[1]]))
 """
 
 
 @pytest.mark.parametrize(
-    ("where", "printed"),
+    ("where", "noted"),
     [("within_an_import", ""), ("within_a_finaliser", ""), ("within_the_work", "closed\n")],
 )
-def test_an_interrupt_is_not_caught_by_an_import_nor_lost_in_a_finaliser(where, printed, tmp_path):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_interrupt_is_not_caught_by_an_import_nor_lost_in_a_finaliser(
+    where, noted, unbuffered, tmp_path
+):
     done = subprocess.run(
-        [sys.executable, "-c", PROCESS, where], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, "-c", PROCESS, where],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        capture_output=True,
+        text=True,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (143, printed, "")
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", noted)
 
 
 def test_every_signal_is_given_its_own_exit_code(ganzoo_cli, plugin):

@@ -18,9 +18,11 @@ from ganzoo.distributed import shutdown
 from ganzoo.errors import GanzooError, Interrupted, PluginError, escape_text, hide_token
 from ganzoo.signals import signum_of
 
+NO_THREAD = "can't start new thread"
+"""Python's message where there are too many threads, or no memory for another one."""
 MEMORY_WORDS = (
     *("can't allocate memory", "cannot allocate memory", "out of memory", "bad_alloc"),
-    *("failed to map segment", "can't start new thread"),
+    *("failed to map segment", NO_THREAD),
 )
 """Parts of the messages of those who got no memory, in small letters."""
 PATH_ERRORS = (errno.ENAMETOOLONG, errno.ELOOP)
@@ -78,7 +80,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return interrupt.exit_code
     except GanzooError as error:
         if isinstance(error, PluginError) and _lacks_memory(error.__cause__):
-            return _fail(error, _explain_memory(), 1)
+            return _fail(error, _explain_memory(error), 1)
         return _fail(error, str(error), error.exit_code)
     except TyperException as error:
         return _fail(error, _explain_usage(error), 2)
@@ -94,7 +96,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _explain(error: Exception) -> tuple[str, int]:
     """Return what an error that is not ganzoo's own means, and the exit code."""
     if _lacks_memory(error):
-        return _explain_memory(), 1
+        return _explain_memory(error), 1
     if isinstance(error, OSError):
         where = f"{escape_text(str(error.filename))}: " if error.filename else ""
         return f"{where}{error.strerror or error}", 2 if error.errno in PATH_ERRORS else 1
@@ -144,8 +146,11 @@ def _lacks_memory(error: BaseException | None) -> bool:
     )
 
 
-def _explain_memory() -> str:
-    if (most := address_limit()) is None:
+def _explain_memory(error: Exception) -> str:
+    most = address_limit()
+    if most is None and NO_THREAD in str(error):
+        return "the system starts no more threads for you; end other programs, or see ulimit -u"
+    if most is None:
         return "out of memory; try a smaller batch or network"
     return (
         f"out of memory: this process may have {most / GIB:,.1f} GiB of address space (ulimit -v), "

@@ -47,9 +47,9 @@ def run_process(run: Callable[[], int]) -> int:
     for signum in signals.stop_signals():
         signal.signal(signum, signal.SIG_DFL)  # nothing is left to be saved
     if code > 128:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError):
-                stream.flush()
+        with suppress(OSError):
+            sys.stderr.flush()
+            sys.stdout.flush()
         _end_at_once(code)
     return code
 
@@ -117,14 +117,15 @@ class _Notes(io.FileIO):
 
 
 def _wrap_stream(raw: io.FileIO, before: Any) -> io.TextIOWrapper:
-    """Return a text stream like the one before, or like a usual one if there is none."""
-    is_unbuffered = getattr(before, "write_through", False)  # by PYTHONUNBUFFERED
+    """Return a text stream like the one before, or like standard error if there is none."""
+    unbuffered = getattr(before, "write_through", False)  # as by PYTHONUNBUFFERED
+    buffer: Any = raw if unbuffered else io.BufferedWriter(raw)
     return io.TextIOWrapper(
-        raw if is_unbuffered else io.BufferedWriter(raw),  # type: ignore[arg-type]  # as Python does
+        buffer,
         getattr(before, "encoding", "utf-8"),
         getattr(before, "errors", "backslashreplace"),
-        line_buffering=getattr(before, "line_buffering", False),
-        write_through=is_unbuffered,
+        line_buffering=getattr(before, "line_buffering", True),
+        write_through=unbuffered,
     )
 
 
