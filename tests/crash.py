@@ -305,7 +305,9 @@ def content(folder: Path) -> dict[str, Any]:
         elif ".tfevents." in name:
             events.append(path)
         else:
-            found[name] = path.read_bytes() if name != "report.html" else b""
+            found[name] = path.read_bytes().replace(str(folder).encode(), b"RUN")
+            if name == "report.html":
+                found[name] = b""
     if events:
         found["tensorboard"] = event_content(sorted(events, key=lambda path: path.stat().st_mtime))
     return found

@@ -15,7 +15,7 @@ import crash
 import ganzoo
 from ganzoo.api import resume
 from ganzoo.config import RETRIES
-from ganzoo.errors import Diverged, GanzooError, InputError
+from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
 from ganzoo.runs.folder import Run
 from ganzoo.storage import files
 from ganzoo.storage.tensors import load_tensors
@@ -164,7 +164,7 @@ def test_before_the_first_checkpoint_a_run_goes_back_to_its_start(tmp_path, loss
 
 def test_where_a_run_goes_back_to_does_not_depend_on_interruptions(tmp_path, losses):
     whole = trained(tmp_path / "a" / "run", "diverging", steps=12, checkpoint_every=6)
-    with pytest.raises(ganzoo.errors.Interrupted):
+    with pytest.raises(Interrupted):
         trained(tmp_path / "b" / "run", "diverging", Stopper(7), steps=12, checkpoint_every=6)
     halves = Run(tmp_path / "b" / "run")
     assert checkpoint.steps(halves.checkpoints) == [6, 7]
@@ -204,6 +204,39 @@ def test_a_run_gives_up_after_some_tries_and_leaves_its_last_good_model(tmp_path
     model = ganzoo.load(tmp_path / "run")
     assert model.config.step == 4
     assert torch.isfinite(model.sample(4, seed=0)).all()
+
+
+def test_a_checkpoint_beyond_the_one_that_a_run_goes_back_to_is_gone(tmp_path, losses):
+    options = {"loss": "broken", "steps": 12, "checkpoint_every": 3, "log_every": 1}
+    with pytest.raises(Diverged):
+        trained(tmp_path / "a" / "run", **options)
+    with pytest.raises(Interrupted):
+        trained(tmp_path / "b" / "run", observer=Stopper(4), **options)
+    halves = Run(tmp_path / "b" / "run")
+    assert checkpoint.steps(halves.checkpoints) == [3, 4]
+    with pytest.raises(Diverged):
+        resume(halves.path)
+    assert crash.difference(crash.content(tmp_path / "a" / "run"), crash.content(halves.path)) == []
+
+
+def test_a_stop_does_not_decide_when_a_divergence_is_found(tmp_path, losses):
+    options = {"loss": "diverging", "steps": 20, "checkpoint_every": 5, "log_every": 100}
+    options |= {"sample_every": 100}
+    said = {}
+    for name, step in (("whole", None), ("stopped", 8)):
+        listener, out = Listener(), tmp_path / name / "run"
+        if step is None:
+            trained(out, observer=listener, **options)
+        else:
+            found = "stopped after step 8 of 20, whose state has diverged and is not saved"
+            with pytest.raises(Interrupted, match=found):
+                trained(out, observer=Stopper(step), **options)
+            assert checkpoint.steps(out / "checkpoints") == [5]
+            resume(out, observer=listener)
+        said[name] = listener.warnings, crash.content(out)
+    assert said["whole"][0] == said["stopped"][0]
+    assert "diverged by step 10" in said["whole"][0][0]
+    assert crash.difference(said["whole"][1], said["stopped"][1]) == []
 
 
 def test_going_back_can_be_left_out(tmp_path, losses):

@@ -135,11 +135,14 @@ def prune(folder: Path, is_regular: Callable[[int], bool], last: int) -> None:
     found = [step for step in steps(folder) if step <= last]
     kept = {*[step for step in found if is_regular(step)][-KEEP_REGULAR:], *found[-1:]}
     for old in set(found) - kept:
-        path = folder / f"{old:08d}"
-        # Renamed first, because a half-removed folder would look like a damaged checkpoint.
-        going = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        path.rename(going)
-        shutil.rmtree(going, ignore_errors=True)
+        _remove(folder / f"{old:08d}")
+
+
+def drop_after(folder: Path, step: int) -> None:
+    """Remove the checkpoints of later steps."""
+    for later in steps(folder):
+        if later > step:
+            _remove(folder / f"{later:08d}")
 
 
 def restore(path: Path, state: TrainState) -> None:
@@ -190,6 +193,14 @@ def steps(folder: Path) -> list[int]:
         return []
     found = [path.name for path in folder.iterdir() if path.is_dir()]
     return sorted(int(name) for name in found if STEP_FOLDER.fullmatch(name))
+
+
+def _remove(path: Path) -> None:
+    """Remove a checkpoint."""
+    # Renamed first, because a half-removed folder would look like a damaged checkpoint.
+    going = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path.rename(going)
+    shutil.rmtree(going, ignore_errors=True)
 
 
 def _read_verified(

@@ -162,10 +162,12 @@ class _TrainingLoop:
                 row = self._read_metrics(terms)
                 row["images_per_second"] = throughput.measure(self.state.step)
                 self._log(row)
-            self._save_what_is_due(must_stop)
+            self._save_what_is_due()
             if must_stop and self.state.step < self.options.steps:
+                is_saved = self.team.run_on_first(self._save_before_stop)
+                what = "state saved" if is_saved else "whose state has diverged and is not saved"
                 raise Interrupted(
-                    f"stopped after step {self.state.step} of {self.options.steps}, state saved; "
+                    f"stopped after step {self.state.step} of {self.options.steps}, {what}; "
                     f"{_resume_hint(self.run)}",
                     next(iter(self.signals), signal.SIGTERM),
                 )
@@ -174,7 +176,7 @@ class _TrainingLoop:
         """Tell whether something that happens every so many steps, and at the end, is due."""
         return self.state.step == self.options.steps or self.state.step % every == 0
 
-    def _save_what_is_due(self, must_stop: bool) -> None:
+    def _save_what_is_due(self) -> None:
         """Write the picture, the scores and the checkpoint of this step, where they are due."""
         options, snapshots = self.options, self.snapshots
         has_scores = snapshots is not None and snapshots.is_due(self.state.step)
@@ -183,7 +185,7 @@ class _TrainingLoop:
             self.team.run_on_first(self._take_picture)
         if snapshots is not None and has_scores:
             self._score_snapshot(snapshots)
-        if must_stop or self._is_due(options.checkpoint_every):
+        if self._is_due(options.checkpoint_every):
             self.team.run_on_first(self._save_checkpoint)
 
     def _go_back(self, error: Diverged) -> None:
@@ -197,14 +199,7 @@ class _TrainingLoop:
         """
         retries, diverged = self.state.retries + 1, str(error)
         self.trainer.reset()
-        self.team.run_on_first(
-            lambda: checkpoint.restore_newest(
-                self.run.checkpoints,
-                self.state,
-                self.observer.on_warning,
-                self.config.is_regular,
-            )
-        )
+        self.team.run_on_first(self._restore_regular)
         self.team.sync_state(self.state)
         step, factor = self.state.step, self.options.retry_lr
         if retries > RETRIES or not factor:
@@ -216,6 +211,12 @@ class _TrainingLoop:
             f"{diverged}; going back to step {step}, with learning rates times {factor**retries:g}"
         )
         self.team.run_on_first(self._rewind_files)
+
+    def _restore_regular(self) -> None:
+        """Restore the newest regular checkpoint, if there is one, and drop later ones."""
+        folder, warn = self.run.checkpoints, self.observer.on_warning
+        checkpoint.restore_newest(folder, self.state, warn, self.config.is_regular)
+        checkpoint.drop_after(folder, self.state.step)
 
     def _give_up(self, tries: int) -> str:
         """Write the model of the last checkpoint, and return the end of the error's message."""
@@ -280,6 +281,19 @@ class _TrainingLoop:
         except GanzooError:
             self.trackers.abandon()
             raise
+
+    def _save_before_stop(self) -> bool:
+        """Save a checkpoint unless this step's is due, and tell whether the state could be saved.
+
+        A state that has diverged is not saved: at which step this is found must not depend on when
+        the run was stopped.
+        """
+        if self._is_due(self.options.checkpoint_every):
+            return True
+        if self.state.find_nonfinite():
+            return False
+        self._save_checkpoint()
+        return True
 
     def _save_checkpoint(self) -> None:
         self._require_folder()
