@@ -305,7 +305,7 @@ def content(folder: Path) -> dict[str, Any]:
         elif ".tfevents." in name:
             events.append(path)
         else:
-            found[name] = path.read_bytes().replace(str(folder).encode(), b"RUN")
+            found[name] = path.read_bytes().replace(str(folder.resolve()).encode(), b"RUN")
             if name == "report.html":
                 found[name] = b""
     if events:

@@ -86,8 +86,7 @@ def _explain_missing_data(config: RunConfig, run: Run) -> Iterator[None]:
             command = shlex.join(["ganzoo", "train", "--resume", str(run.path)])
             for name in gone:
                 command += " --data WHERE" if name == "path" else f" --set data.{name}=WHERE"
-            first = str(error).partition("\n")[0]
-            error.args = (f"{first}\nif the data moved, continue with: {command}",)
+            error.hint = f"if the data moved, continue with: {command}"
         raise
 
 
