@@ -35,6 +35,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,15 @@ SMALL = {
     "--set=arch.blocks=1 --set=arch.pool_size=4",
 }
 """The architectures, by name, with options that make them tiny."""
-LOSSES = "minimax non-saturating lsgan wgan wgan-gp hinge r3gan unrolled".split()
+LOSSES = ("minimax", "non-saturating", "lsgan", "wgan", "wgan-gp", "hinge", "r3gan", "unrolled")
 BREAKING = ("diverging", "hopeless")
 """Losses of :data:`DIVERGING`, which need the first seed."""
+WRITERS = (
+    "ganzoo.models.write",
+    "ganzoo_zoo.apps.report.tracker_run",
+    "ganzoo_zoo.apps.watch.tracker_run",
+)
+"""Modules that are imported late, and before their functions are changed."""
 DIVERGING = '''
 import torch
 from ganzoo import Loss, Recipe
@@ -209,7 +216,7 @@ def tempt(fate: Fate) -> None:
 class Training:
     """What is trained."""
 
-    words: list[str]
+    words: str
     """The arguments of the command line, but for the folder."""
     processes: int = 1
     early_steps: int = health.EARLY_STEPS
@@ -348,22 +355,22 @@ FIXED = (
     # A collapse that is seen in a picture which only a score needs.
     Training(
         "mlp --image-size=8 --set=arch.hidden=16,16,16,16,16 --batch-size=4 --device=cpu "
-        "--checkpoint-every=499 --sample-every=100000 --eval-every=510 --set=train.eval_samples=40 --steps=530 "
-        "--set=train.generator_lr=1e-12 --set=train.log_every=100".split(),
+        "--checkpoint-every=499 --sample-every=100000 --eval-every=510 --set=train.eval_samples=40 "
+        "--steps=530 --set=train.generator_lr=1e-12 --set=train.log_every=100",
         pictures_every=10,
         fate=Fate(1, within="best"),
     ),
     # A tracker receives such a picture.
     Training(
         f"{SMALL['mlp']} --batch-size=8 --device=cpu --checkpoint-every=7 --sample-every=1000 "
-        "--eval-every=10 --set=train.eval_samples=40 --tracker=report --steps=20".split(),
+        "--eval-every=10 --set=train.eval_samples=40 --tracker=report --steps=20",
         fate=Fate(1, within="best"),
     ),
     # Such pictures are of weights that the run went back from.
     Training(
         f"{SMALL['mlp']} --loss=diverging --batch-size=8 --device=cpu --set=train.log_every=1 "
-        "--steps=12 --checkpoint-every=5 --sample-every=1000 --eval-every=2 --set=train.eval_samples=40 "
-        "--set=train.ema_decay=0.0".split(),
+        "--steps=12 --checkpoint-every=5 --sample-every=1000 --eval-every=2 "
+        "--set=train.eval_samples=40 --set=train.ema_decay=0.0",
         fate=Fate(),
     ),
 )
@@ -426,7 +433,7 @@ def draw_training(rng: random.Random, work: Path) -> Training:
         if fits(words):
             break
     return Training(
-        [*words, f"--steps={rng.randint(8, 14)}"],
+        " ".join([*words, f"--steps={rng.randint(8, 14)}"]),
         processes=2 if rng.random() < 0.1 else 1,
         early_steps=rng.choice([1, 3, 6, 500]),
         collapsed_spread=rng.choice([0.1, 0.5, 1.0, 2.0]),
@@ -436,9 +443,13 @@ def draw_training(rng: random.Random, work: Path) -> Training:
 
 def fits(words: list[str]) -> bool:
     """Do no step of a training, and tell whether it was begun."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        with contextlib.redirect_stderr(io.StringIO()) as said:
-            code = command_line(["train", *words, "--steps=0", f"--out={folder}/run"])
+    said = io.StringIO()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(said),
+    ):
+        code = command_line(["train", *words, "--steps=0", f"--out={folder}/run"])
     if code not in (0, 2):
         raise SystemExit(f"exit code {code} of {words}:\n{said.getvalue()}")
     return code == 0
@@ -470,7 +481,7 @@ def disturb(
     for attempt in range(KILLS_OF_A_RUN + 1):
         fate, seconds = next(drawn) if attempt < KILLS_OF_A_RUN else (Fate(), None)
         begun = (out / "config.json").exists()
-        arguments = ["--resume", str(out)] if begun else [*training.words, f"--out={out}"]
+        arguments = ["--resume", str(out)] if begun else [*training.words.split(), f"--out={out}"]
         code, _ = run(training, ["train", *arguments], out, fate, seconds)
         if code == expected_code:
             return
@@ -489,7 +500,7 @@ def compare(
     """Train a training undisturbed, and some times disturbed; print which files differ."""
     counts["trainings"] += 1
     counts["of two processes"] += training.processes > 1
-    train = ["train", *training.words]
+    train = ["train", *training.words.split()]
     whole, control, began = work / "whole" / "run", work / "control" / "run", time.monotonic()
     for out in (whole, control):
         out.parent.mkdir(parents=True)
@@ -526,6 +537,8 @@ def prepare(work: Path) -> None:
     """Write what the trainings need: images of two kinds, losses that diverge, a model."""
     from PIL import Image
 
+    for name in WRITERS:
+        import_module(name)
     rng = random.Random(0)
     with zipfile.ZipFile(work / "domains.zip", "w") as archive:
         for name, i in itertools.product(("a", "b"), range(6)):

@@ -89,9 +89,8 @@ def site(folder):
     """Install a loss that remembers, for processes that have the folder on their path."""
     info = folder / "site" / "ganzoo_remembering-1.0.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: ganzoo-remembering\nVersion: 1.0\n"
-    )
+    metadata = "Metadata-Version: 2.1\nName: ganzoo-remembering\nVersion: 1.0\n"
+    (info / "METADATA").write_text(metadata)
     points = "[ganzoo.losses]\nremembering = ganzoo_remembering:Remembering\n"
     (info / "entry_points.txt").write_text(points)
     (folder / "site" / "ganzoo_remembering.py").write_text(distributed_cases.REMEMBERING)

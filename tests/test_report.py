@@ -731,6 +731,30 @@ def test_more_curves_than_colours_can_be_told_apart():
 # The tracker ----------------------------------------------------------------------------------
 
 
+def test_a_warning_that_a_killed_run_repeats_is_recorded_once(tmp_path):
+    warned = []
+    for kept in (3, 5, 9):  # killed after its warning of step 4, and after that of step 6
+        run = ReportTracker(neighbours=0).start(tmp_path, {}, 3)
+        for step, message in ((3, "diverged by step 5"), (4, "at 4"), (6, "at 6"), (8, "at 8")):
+            if step <= kept:
+                run.warning(step, message)
+        run.flush()
+        warned.append(run.files.read_warnings())
+    assert warned[0] == ["diverged by step 5"]
+    assert warned[1] == ["diverged by step 5", "at 4"]
+    assert warned[2] == ["diverged by step 5", "at 4", "at 6", "at 8"]
+
+
+def test_half_written_files_of_a_killed_tracker_go(tmp_path):
+    left = [tmp_path / "report" / ".machine.json.1.tmp"]
+    left.append(tmp_path / "report" / "surfaces" / ".00000004.png.1.tmp")
+    left[1].parent.mkdir(parents=True)
+    for path in left:
+        path.touch()
+    ReportTracker(neighbours=0).start(tmp_path, {}, 3)
+    assert not [path for path in left if path.exists()]
+
+
 def test_a_report_that_fails_lets_the_training_finish(tmp_path, monkeypatch, ganzoo_cli):
     def fail(*_):
         raise OSError("no room")

@@ -251,6 +251,34 @@ def test_tensorboard_goes_on_behind_the_step_that_a_run_is_resumed_from(tmp_path
     ]
 
 
+class Killed(BaseException):
+    """Ends a process at once, before anything is written that is pending."""
+
+
+@pytest.mark.parametrize("kept", [0, 2])
+def test_tensorboard_holds_once_what_a_killed_run_repeats(tmp_path, monkeypatch, kept):
+    """What came before a checkpoint is in the file when the checkpoint is saved."""
+    monkeypatch.setattr("ganzoo_zoo.trackers.tensorboard.TensorBoardRun.close", lambda self: None)
+
+    class Killer(Observer):
+        def on_step(self, step):
+            if step == 4:
+                shutil.copytree(tmp_path / "run", tmp_path / "killed" / "run")
+                raise Killed
+
+    options = {"steps": 5, "log_every": 1, "checkpoint_every": kept or 100, "sample_every": 100}
+    with pytest.raises(Killed):
+        train_to(tmp_path / "run", ["tensorboard"], observer=Killer(), **options)
+    monkeypatch.undo()
+    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
+    run = ganzoo.runs.folder.Run(tmp_path / "killed" / "run")
+    time.sleep(1)  # TensorBoard orders files by the second in which they were begun
+    resume(run.path)
+    scalars = events(run).Scalars("generator/adversarial")
+    assert [scalar.step for scalar in scalars] == [1, 2, 3, 4, 5]
+    assert [picture.step for picture in events(run).Images("samples")] == [0, 5]
+
+
 def test_trackers_change_no_byte_of_the_model(tmp_path):
     plain = train_to(tmp_path / "plain")
     tracked = train_to(tmp_path / "tracked", ["tensorboard"])
