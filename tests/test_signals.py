@@ -20,6 +20,16 @@ HUP, INT, TERM = signal.SIGHUP, signal.SIGINT, signal.SIGTERM
 SMALL = ["--data", "ring", "--device", "cpu", "--set", "arch.hidden=4", "--set", "data.samples=64"]
 
 
+@pytest.fixture(autouse=True)
+def usual_signals():
+    """Signals as in a terminal: tests may be run by nohup, or by a script in the background."""
+    usual = {HUP: signal.SIG_DFL, INT: signal.default_int_handler, TERM: signal.SIG_DFL}
+    before = {each: signal.signal(each, handler) for each, handler in usual.items()}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
 @pytest.mark.parametrize(
     ("sent", "asked", "insisted"),
     [
