@@ -254,17 +254,18 @@ class ComponentChoice(Options):
     def without_places(self, kind: Kind) -> ComponentChoice:
         """Return the choice without options that are paths or URLs, which get their defaults.
 
-        An option is one by its type, or by its value where the type does not tell.
+        An option is one by its type, or by its value where the type does not tell. Options that the
+        component does not have stay, and are refused when it is built.
         """
         try:
             component = registry.find_in_package(kind, self.name, self.package, self.version).load()
-            typed = place_options(component)
         except PluginError:  # without the component, nothing reads its options either
-            typed = frozenset()
+            return self
+        typed = place_options(component)
         kept = {
             name: value
             for name, value in self.options.items()
-            if name not in typed and not names_place(value)
+            if name not in component.model_fields or not (name in typed or names_place(value))
         }
         return self.model_copy(update={"options": kept})
 

@@ -2,6 +2,8 @@
 
 Every one is a copy of a good folder with one thing changed. Its manifest is right for what it then
 holds, unless the manifest is what was changed: so each layer that reads a model is reached.
+
+``python tests/hostile.py --cases 3000 --seed 0`` draws others at random: see ``hostile_random.py``.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import json
 import os
 import pickle
 import struct
+import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -741,3 +744,9 @@ def _() -> Iterator[tuple]:
     )
     yield "folder", said, lambda victim: victim.odd(DISCRIMINATOR, Path.mkdir)
     yield "nothing", said, lambda victim: victim.odd(DISCRIMINATOR, lambda path: None)
+
+
+if __name__ == "__main__":
+    import hostile_random
+
+    sys.exit(hostile_random.main(__doc__.split("\n\n")[0]))

@@ -28,12 +28,14 @@ from ganzoo.media.images import grid, resize, to_uint8
 from ganzoo.models.generation import MAX_NUMBERS
 from ganzoo.models.size_check import build_on_meta
 from ganzoo.protocols.dataset import LARGEST_SAMPLE, DataSpec
+from ganzoo.runs.scores import write_scores
 from ganzoo.storage.files import sha256
 from ganzoo.storage.json_files import append_line, read_json
 from ganzoo.storage.tensors import load_tensors
 from ganzoo.training import checkpoint
 from ganzoo_zoo.data import sources
 from ganzoo_zoo.data.files import ImageFolder, ImageZip
+from test_compare import ROW
 from tiny import TINY, sealed
 
 ON_POSIX = pytest.mark.skipif(os.name == "nt", reason="pipes and devices are files elsewhere")
@@ -240,6 +242,19 @@ def test_an_error_is_one_line_and_its_hint_another(name):
         with pytest.raises(InputError) as caught, name_errors("model 'x'"):
             raise error
         assert str(caught.value) == f"model 'x': {first}\n{hint}".rstrip()
+
+
+@pytest.mark.parametrize("name", [*SPEAKING, "\x9b2J"])
+def test_scores_cannot_speak_to_the_terminal(model, ganzoo_cli, name):
+    row = ROW.model_copy(update={"metric": name, "data": {**ROW.data, "name": name}})
+    write_scores(model, [row])
+    sealed(model)
+    shown = ganzoo_cli("compare", "model")
+    assert shown.code == 0
+    assert all(line.isprintable() for line in shown.out.split("\n"))
+    whole = ganzoo_cli("compare", "model", "--json").out
+    assert all(line.isprintable() for line in whole.split("\n"))
+    assert json.loads(whole)["groups"][0]["metric"] == name
 
 
 def test_the_name_of_a_file_begins_no_line(ganzoo_cli, monkeypatch):

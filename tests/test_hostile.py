@@ -164,3 +164,19 @@ def test_weights_that_are_a_pickle_on_the_hub(folders, hub, client):
         client.call("import ganzoo; ganzoo.load('bob/evil')")
     assert "InputError" in caught.value.kinds
     assert not victim.canary.exists()
+
+
+# Others, drawn at random.
+
+
+def test_some_of_the_random_ones(tmp_path):
+    done = subprocess.run(
+        [sys.executable, hostile.__file__, "--cases", "45", "--seed", "7"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "45 cases of seed 7" in done.stdout
+    assert "0 failed" in done.stdout

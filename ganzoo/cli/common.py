@@ -171,7 +171,14 @@ def gather_settings(
 
 def print_json(value: Any) -> None:
     """Print one JSON document on standard output."""
-    print(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
+    # Unprintable characters can only be within strings, which may be names from files.
+    print("".join(c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in text))
+
+
+def print_line(line: str) -> None:
+    """Print a line on standard output, with what is unprintable in it escaped."""
+    print(escape_text(line))
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

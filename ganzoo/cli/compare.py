@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganzoo.cli.common import Json, complete_names, note, print_json, print_table, print_warning
+from ganzoo.cli.common import (
+    Json,
+    complete_names,
+    note,
+    print_json,
+    print_line,
+    print_table,
+    print_warning,
+)
 from ganzoo.registry import EVALUATOR
 
 if TYPE_CHECKING:
@@ -70,7 +78,7 @@ def _print_group(group: ScoreGroup) -> None:
     best = group.places[0].row
     size = "" if best.image_size is None else f", {best.image_size[0]} x {best.image_size[1]}"
     better = "higher" if best.higher_is_better else "lower"
-    print(
+    print_line(
         f"{group.metric}, {better} is better: {best.fake_samples} fakes against "
         f"{best.real_samples} reals of {best.data['name']} ({best.data['split']}){size}"
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganzoo.cli.common import Json, complete_names, note, print_json, print_table
+from ganzoo.cli.common import Json, complete_names, note, print_json, print_line, print_table
 from ganzoo.errors import InputError
 from ganzoo.registry import SPACE
 
@@ -172,10 +172,10 @@ def _print_publication(found: Publication) -> None:
             _print_files(found.space)
             note("its Space would get these files; its page will name the model's commit")
         return
-    print(found.url)
+    print_line(str(found.url))
     note(f"{_state(found)}{f', tag {found.tag}' if found.tag else ''}")
     if found.space is not None:
-        print(found.space.url)
+        print_line(str(found.space.url))
         note(f"its Space: {_state(found.space)}; a new Space takes some minutes to start")
     reference = f"{found.repo}@{found.tag or found.commit}"
     note(f'next: ganzoo sample {reference}   ganzoo.load("{reference}")')

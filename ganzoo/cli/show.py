@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from ganzoo import registry
-from ganzoo.cli.common import Json, complete_names, note, print_json
+from ganzoo.cli.common import Json, complete_names, note, print_json, print_line
 from ganzoo.cli.describe import describe_component, describe_model
 from ganzoo.cli.plugins import own_commands
-from ganzoo.errors import InputError, PluginError, did_you_mean, escape_text
+from ganzoo.errors import InputError, PluginError, did_you_mean
 from ganzoo.registry import AUGMENTATION, COMMAND, KINDS, TRACKER
 from ganzoo.storage.paths import user_path
 
@@ -78,43 +78,39 @@ def _describe(name: str) -> list[dict[str, Any]]:
 
 
 def _print_component(one: dict[str, Any]) -> None:
-    _print_line(f"{one['kind']} {one['name']}, {one['package']} {one['version']}")
-    _print_line(f"  {one['summary']}")
+    print_line(f"{one['kind']} {one['name']}, {one['package']} {one['version']}")
+    print_line(f"  {one['summary']}")
     if one["paper"]:
-        _print_line(f"  paper: {one['paper']}")
+        print_line(f"  paper: {one['paper']}")
     if one["recipe"]:
-        _print_line(f"  recipe: {_format_pairs(one['recipe'])}")
+        print_line(f"  recipe: {_format_pairs(one['recipe'])}")
     if declared := {key: value for key, value in one["declares"].items() if value is not None}:
-        _print_line(f"  declares: {_format_pairs(declared)}")
+        print_line(f"  declares: {_format_pairs(declared)}")
     for name, option in one["options"].items():
-        _print_line(f"  {name} = {option['default']}  ({option['type']}) {option['description']}")
+        print_line(f"  {name} = {option['default']}  ({option['type']}) {option['description']}")
 
 
 def _print_model(one: dict[str, Any]) -> None:
-    _print_line(f"model {one['name']}")
-    _print_line(f"  {one['summary']}")
-    _print_line(f"  {one['reference']}")
-    _print_line(f"  {one['parameters']:,} parameters in the generator")
+    print_line(f"model {one['name']}")
+    print_line(f"  {one['summary']}")
+    print_line(f"  {one['reference']}")
+    print_line(f"  {one['parameters']:,} parameters in the generator")
     config = one["config"]
     for part in ("architecture", "loss", "data"):
         _print_choice(part, config[part])
     for kind in (AUGMENTATION, TRACKER):
         for choice in config[kind.plural]:
             _print_choice(kind.word, choice)
-    _print_line(f"  train: {_format_pairs(config['train'])}")
+    print_line(f"  train: {_format_pairs(config['train'])}")
     if init := config["init"]:
-        _print_line(f"  started from {init.pop('name')}: {_format_pairs(init)}")
+        print_line(f"  started from {init.pop('name')}: {_format_pairs(init)}")
     if fork := config.get("fork"):
-        _print_line(f"  forked from {fork.pop('name')}: {_format_pairs(fork)}")
+        print_line(f"  forked from {fork.pop('name')}: {_format_pairs(fork)}")
 
 
 def _print_choice(what: str, choice: dict[str, Any]) -> None:
     origin = f"{choice['name']} ({choice['package']} {choice['version']})"
-    _print_line(f"  {what} {origin}: {_format_pairs(choice['options'])}")
-
-
-def _print_line(line: str) -> None:
-    print(escape_text(line))
+    print_line(f"  {what} {origin}: {_format_pairs(choice['options'])}")
 
 
 def _format_pairs(values: dict[str, Any]) -> str:
