@@ -745,6 +745,15 @@ def test_a_warning_that_a_killed_run_repeats_is_recorded_once(tmp_path):
     assert warned[2] == ["diverged by step 5", "at 4", "at 6", "at 8"]
 
 
+def test_warnings_of_a_killed_run_stand_in_the_order_of_one_that_was_not(tmp_path):
+    said = ((0, "diverged"), (3, "collapsed at 3"), (0, "gave up"))
+    for _ in range(2):  # killed when all was said, before its first checkpoint
+        run = ReportTracker(neighbours=0).start(tmp_path, {}, 0)
+        for step, message in said:
+            run.warning(step, message)
+        assert run.files.read_warnings() == [message for _, message in said]
+
+
 def test_half_written_files_of_a_killed_tracker_go(tmp_path):
     left = [tmp_path / "report" / ".machine.json.1.tmp"]
     left.append(tmp_path / "report" / "surfaces" / ".00000004.png.1.tmp")

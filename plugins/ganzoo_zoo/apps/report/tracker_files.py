@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from itertools import islice
 from pathlib import Path
 
 from ganzoo.errors import InputError
 from ganzoo.runs.metrics import Curve, CurveGroup, is_number, read_metrics
+from ganzoo.storage.files import write_text
 from ganzoo.storage.json_files import read_json
 from ganzoo_zoo.apps.report.history import MOST_WARNINGS
 
@@ -53,6 +55,17 @@ class TrackerFiles:
         """
         rows = read_metrics(self.warnings) if self.warnings.exists() else iter(())
         return [str(row.get("message")) for _, row in islice(rows, MOST_WARNINGS)]
+
+    def drop_warning(self, message: str) -> None:
+        """Drop a warning from the file, if it is there.
+
+        Raises:
+            InputError: the file is not a regular file.
+        """
+        rows = [row for _, row in read_metrics(self.warnings)] if self.warnings.exists() else []
+        kept = [row for row in rows if row.get("message") != message]
+        if len(kept) < len(rows):
+            write_text(self.warnings, "".join(f"{json.dumps(row)}\n" for row in kept))
 
     def read_machine(self) -> dict[str, str]:
         """Read the description of the machine; empty without a file.

@@ -82,9 +82,10 @@ class ReportedRun(TrackedRun):
 
     def warning(self, step: int, message: str) -> None:
         """Record warnings, such as of divergence, which the run's own files do not hold."""
-        # A run that went back and is killed before its next checkpoint says the same again.
-        if message not in self.files.read_warnings():
-            append_line(self.files.warnings, {"step": step, "message": message})
+        # A run that went back and is killed before its next checkpoint says the same again. What it
+        # says last counts, so that warnings stand in the order of a run that was not killed.
+        self.files.drop_warning(message)
+        append_line(self.files.warnings, {"step": step, "message": message})
 
     def flush(self) -> None:
         """Have the records written to the disk."""
