@@ -61,6 +61,19 @@ def require_text(what: str, value: object) -> str:
     return text
 
 
+def require_utf8(text: str) -> str:
+    """Return a path that can be written into files, and that safetensors can open again.
+
+    Raises:
+        InputError: it is not UTF-8.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError(f"{text}: the name is not UTF-8; choose another, or rename it") from None
+    return text
+
+
 def require_names(what: str, value: Iterable[str | Path]) -> tuple[str, ...]:
     """Return a list of names or paths as a tuple of texts.
 

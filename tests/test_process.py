@@ -228,6 +228,9 @@ def test_a_name_that_is_not_utf_8_is_refused(refused, tmp_path):
     name = os.fsdecode(b"run\xff")
     said = r"Error: run\udcff: the name is not UTF-8; choose another, or rename it"
     assert refused("train", "mlp", *TINY.split()[:-1], name) == said
+    picture = os.fsdecode(b"p\xff.png")
+    for words in (("sample", "m"), ("export", "m"), ("report", "m"), ("data", "check", "digits")):
+        assert refused(*words, f"--out={picture}") == said.replace("run\\udcff", "p\\udcff.png")
     assert not list(tmp_path.iterdir())
     os.mkdir(name)
     assert refused("show", f"./{name}") == said.replace("run", "./run")

@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from ganzoo import registry
+from ganzoo.arguments import require_utf8
 from ganzoo.errors import InputError, Interrupted, PluginError, did_you_mean, first_line
 from ganzoo.registry import COMMAND, Entry
 from ganzoo.signals import signum_of
@@ -62,7 +63,7 @@ class PluginGroup(TyperGroup):
                     raise
                 # A completion then ends with the stub, which has no options.
         if not ctx.resilient_parsing:
-            _refuse_blank(command, rest)
+            _check_words(command, rest)
         return (name if command else None), command, rest
 
     def invoke(self, ctx: Any) -> None:
@@ -73,11 +74,11 @@ class PluginGroup(TyperGroup):
             raise Interrupted("interrupted", signum_of(error)) from error
 
 
-def _refuse_blank(command: Any, words: Sequence[str]) -> None:
-    """Refuse an empty text where something is to be given, as of a variable that is not set.
+def _check_words(command: Any, words: Sequence[str]) -> None:
+    """Refuse an empty text, as of a variable that is not set, and a name that is not UTF-8.
 
     Raises:
-        InputError: a word of a command line is empty, or the value of an option in it.
+        InputError: such is a word of a command line, or the value of an option in it.
     """
     while words and words[0] in getattr(command, "commands", {}):
         command, words = command.commands[words[0]], words[1:]
@@ -85,7 +86,7 @@ def _refuse_blank(command: Any, words: Sequence[str]) -> None:
         option, equals, value = word.partition("=")
         if not (equals and option.startswith("--")):
             option, value = before, word
-        if value.strip():
+        if require_utf8(value).strip():
             continue
         taking = [each for each in command.params if not getattr(each, "is_flag", False)]
         found = [each for each in taking if option in each.opts]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from ganzoo.arguments import require_text
+from ganzoo.arguments import require_text, require_utf8
 from ganzoo.errors import InputError
 
 
@@ -14,14 +14,9 @@ def user_path(text: str | Path) -> Path:
 
     Raises:
         InputError: it is empty; it begins with the home folder of an unknown user, or with yours,
-            and nothing says where that is; or it is not UTF-8, so that safetensors could not open
-            what is written there.
+            and nothing says where that is; or it is not UTF-8.
     """
-    text = require_text("a path", text)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise InputError(f"{text}: the name is not UTF-8; choose another, or rename it") from None
+    text = require_utf8(require_text("a path", text))
     try:
         return Path(text).expanduser()
     except RuntimeError:
