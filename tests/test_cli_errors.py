@@ -153,7 +153,7 @@ REFUSED = {
     "sample empty": "empty is not a model folder: it has no manifest.json",
     "eval empty": "empty is not a model folder",
     "show empty": "empty is not a model folder",
-    "sample list.txt": "list.txt is not a model folder",
+    "sample list.txt": "list.txt is a file, and a model is a folder",
     "train --resume nowhere": "there is no run folder nowhere",
     "train --resume empty": "empty is not a run: it has no config.json of one",
     "train --resume list.txt": "there is no run folder list.txt",
