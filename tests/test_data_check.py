@@ -152,7 +152,7 @@ def test_the_layout_and_what_is_left_out_are_said(tmp_path, ganzoo_cli):
     assert found["classes"] == {"cats": 1, "dogs": 1}
     assert found["findings"] == [
         "set has the splits test and train: train is read; choose another with data.split, or all",
-        "left out 1 files in set whose names do not end as those of images (no suffix 1), such as "
+        "left out 1 file in set whose name does not end as that of an image (no suffix 1), such as "
         "train/notes",
     ]
     every = checked(ganzoo_cli, "set", "--set", "data.split=all", "--out", "sheet.png")

@@ -122,12 +122,7 @@ class LeftOut:
             total.add(name)
             suffixes[PurePosixPath(name).suffix] += 1
         if total.count:
-            counts = [f"{suffix} {count:,}" for suffix, count in _most_frequent(suffixes)]
-            more = [f"{len(counts) - 2 * SHOWN} more"] if len(counts) > 2 * SHOWN else []
-            lines.append(
-                f"left out {total.count:,} files in {title} whose names do not end as those of "
-                f"images ({excerpt(', '.join(counts[: 2 * SHOWN] + more), 200)}), such as {total}"
-            )
+            lines.append(_describe_files(title, total, suffixes))
         if self.hidden.count:
             lines.append(
                 f"hidden files and folders in {title} were left out, such as {self.hidden}"
@@ -160,6 +155,17 @@ class LeftOut:
 
     def _names(self) -> list[tuple[str, SomeNames]]:
         return [("links", self.links), ("hidden", self.hidden), ("files", self.files)]
+
+
+def _describe_files(title: str, names: SomeNames, suffixes: Counter[str]) -> str:
+    counts = [f"{suffix} {count:,}" for suffix, count in _most_frequent(suffixes)]
+    more = [f"{len(counts) - 2 * SHOWN} more"] if len(counts) > 2 * SHOWN else []
+    shown = excerpt(", ".join(counts[: 2 * SHOWN] + more), 200)
+    if names.count == 1:
+        what = f"1 file in {title} whose name does not end as that of an image"
+    else:
+        what = f"{names.count:,} files in {title} whose names do not end as those of images"
+    return f"left out {what} ({shown}), such as {names}"
 
 
 def find_images(
