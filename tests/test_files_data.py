@@ -296,7 +296,7 @@ def test_what_is_left_out_is_said_before_a_training(tmp_path, ganzoo_cli):
     small = ["--set", "arch.hidden=4", "--steps", 1, "--batch-size", 2, "--device", "cpu"]
     result = ganzoo_cli("train", "mlp", "--data", "images", *small, "--out", "run")
     assert result.code == 0, result
-    assert "left out 1 files in images whose names do not end as" in result.err
+    assert "left out 1 file in images whose name does not end as" in result.err
 
 
 def test_names_of_left_out_files_are_escaped_and_short():
