@@ -633,13 +633,42 @@ def test_list_shows_everything_installed(ganzoo_cli):
     result = ganzoo_cli("list")
     assert (result.code, result.err) == (0, "")
     header, *rows = result.out.splitlines()
-    assert header.split() == ["kind", "name", "package", "version", "state"]
+    assert header.split() == ["kind", "name", "package", "version", "summary"]
     everything = [entry for kind in registry.KINDS for entry in registry.entries(kind)]
     assert len(rows) == len(everything)
     for row, entry in zip(rows, everything, strict=True):
         assert row.startswith(entry.kind.word)
-        ending = f"{entry.name} {entry.package} {entry.version} installed".split()
-        assert row.split()[-4:] == ending
+        told = row.removeprefix(entry.kind.word).split(maxsplit=3)
+        assert told[:3] == [entry.name, entry.package, entry.version]
+        assert told[3:], "what it is"
+    assert "installed" not in result.out
+
+
+def test_list_says_what_each_is_without_importing_it(ganzoo_cli, plugin):
+    told = {
+        (row["kind"], row["name"]): row["summary"]
+        for row in json.loads(ganzoo_cli("list", "--json").out)
+    }
+    assert all(told.values()), "all that is in the box says what it is"
+    assert max(map(len, told.values())) < 100
+    assert told["loss", "wgan-gp"] == "Wasserstein GAN with gradient penalty"
+    assert told["command", "new-plugin"].startswith("Write a package with components of your own")
+
+    source = (
+        "raise SystemExit('nobody may import this')\n"
+        "from elsewhere import Faraway\n"
+        'class Near:\n    """A loss like ``log``, in one\n    sentence. And a second."""\n'
+        "class Silent:\n    pass\n"
+    )
+    points = {"near": "Near", "silent": "Silent", "far": "Faraway", "gone": "Gone"}
+    losses = {name: f"quiet:{made}" for name, made in points.items()} | {"lost": "nowhere:Lost"}
+    plugin("quiet", source, {"ganzoo.losses": losses})
+    rows = json.loads(ganzoo_cli("list", "losses", "--json").out)
+    told = {row["name"]: row["summary"] for row in rows if row["package"] == "quiet"}
+    assert told == {
+        **dict.fromkeys(("silent", "far", "gone", "lost"), ""),
+        "near": "A loss like log, in one sentence",
+    }
 
 
 def test_list_as_json_has_the_same_rows(ganzoo_cli):
@@ -650,6 +679,7 @@ def test_list_as_json_has_the_same_rows(ganzoo_cli):
         "name": registry.entries(registry.ARCHITECTURE)[0].name,
         "package": "ganzoo",
         "version": ganzoo.__version__,
+        "summary": "Translation between two classes of images, without pairs",
         "state": "installed",
     }
 

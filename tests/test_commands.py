@@ -123,6 +123,7 @@ def test_help_and_list_name_commands_without_importing_them(acme, ganzoo_cli):
         "name": "hello",
         "package": "acme",
         "version": "1.0",
+        "summary": "Say hello, and count",
         "state": "installed",
     }
     assert not acme.exists()

@@ -10,10 +10,13 @@ from ganzoo import registry
 from ganzoo.cli.common import Json, print_json, print_table
 from ganzoo.cli.describe import describe_component
 from ganzoo.cli.plugins import is_hidden, own_commands
+from ganzoo.cli.source_text import summarise
 from ganzoo.errors import InputError, did_you_mean, first_line
 from ganzoo.registry import KINDS, Entry, Kind
 
-COLUMNS = ("kind", "name", "package", "version", "state")
+COLUMNS = ("kind", "name", "package", "version", "summary")
+USUAL = "installed"
+"""State of a component that nothing is known to be wrong with."""
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +44,7 @@ def list_components(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List installed components and the packages that provide them."""
+    """List installed components: what each is, and the package that provides it."""
     own = own_commands(context)
     rows = []
     for one in [_parse_kind(kind)] if kind else KINDS:
@@ -53,7 +56,8 @@ def list_components(
     if as_json:
         print_json(rows)
         return
-    columns = [*COLUMNS[:-1], "summary", COLUMNS[-1]] if check else COLUMNS
+    has_states = check or any(row["state"] != USUAL for row in rows)
+    columns = [*COLUMNS, "state"] if has_states else COLUMNS
     print_table(columns, [[row[column] for column in columns] for row in rows])
 
 
@@ -72,7 +76,8 @@ def _row(entry: Entry, conflict: str) -> dict[str, str]:
         "name": entry.name,
         "package": entry.package,
         "version": entry.version,
-        "state": f"{conflict}: write {entry.qualified}" if conflict else "installed",
+        "summary": summarise(entry),
+        "state": f"{conflict}: write {entry.qualified}" if conflict else USUAL,
     }
 
 
@@ -88,5 +93,5 @@ def _check(entry: Entry, state: str) -> dict[str, str]:
     try:
         summary = describe_component(entry)["summary"]
     except Exception as error:  # even the factory of a default may fail
-        return {"state": f"broken: {first_line(error)}", "summary": ""}
-    return {"state": "works" if state == "installed" else state, "summary": summary}
+        return {"state": f"broken: {first_line(error)}"}
+    return {"state": "works" if state == USUAL else state, "summary": summary}

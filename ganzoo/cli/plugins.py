@@ -6,11 +6,7 @@ when somebody calls it.
 
 from __future__ import annotations
 
-import ast
-import importlib.util
 from collections.abc import Container, Sequence
-from importlib.machinery import PathFinder
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -18,6 +14,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from ganzoo import registry
 from ganzoo.arguments import require_utf8
+from ganzoo.cli.source_text import read_docstring
 from ganzoo.errors import InputError, Interrupted, PluginError, did_you_mean, first_line
 from ganzoo.registry import COMMAND, Entry
 from ganzoo.signals import signum_of
@@ -135,19 +132,6 @@ def summarise_command(entry: Entry) -> str:
     It is the first line of its module's docstring.
     """
     origin = f"{entry.package} {entry.version}"
-    try:
-        text = ast.get_docstring(ast.parse(_read_source(entry.target.partition(":")[0]))) or ""
-    except Exception:  # a broken command is reported when it is used
-        text = ""
-    if not text:
+    if not (text := read_docstring(entry)):
         return f"A command of {origin}."
     return text.splitlines()[0] + ("" if entry.package == "ganzoo" else f" [{origin}]")
-
-
-def _read_source(module: str) -> bytes:
-    # find_spec imports the packages around a module, and must not here.
-    top, *submodules = module.split(".")
-    spec: Any = importlib.util.find_spec(top)
-    for name in submodules:
-        spec = PathFinder.find_spec(name, spec.submodule_search_locations)
-    return Path(spec.origin).read_bytes()
