@@ -21,7 +21,7 @@ IMPORTER = "<frozen importlib._bootstrap>"
 OUTPUT = "standard output"
 """The file name in errors of standard output."""
 SHOW_CURSOR = b"\x1b[?25h"
-"""What a terminal shows its cursor again for, which a live display hides."""
+"""The terminal command that shows the cursor again, which a live display hides."""
 FOLDER_VARIABLES = (
     *("HOME", "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"),
     *("HF_XET_CACHE", "HF_ASSETS_CACHE", "HF_TOKEN_PATH", "TORCH_HOME", "MPLCONFIGDIR"),

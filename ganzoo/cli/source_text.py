@@ -1,4 +1,4 @@
-"""What components are, read from their source text: nothing is imported to list them."""
+"""One-line descriptions of components from their source text, which import nothing."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 PROCESS = Path("/proc/self")
-"""Where Linux describes this process."""
+"""The folder in which Linux describes this process."""
 MEMORY_FILES = ("memory.max", "memory.high", "memory.limit_in_bytes")
 """Files of a group with a limit in bytes: two of version 2, one of version 1."""
 PARENTS_LIMIT = "hierarchical_memory_limit"
