@@ -54,7 +54,7 @@ def resolve(
     Raises:
         InputError: a name, an option or a value is wrong; the message says which.
     """
-    groups = _group_settings(settings or {})
+    groups = group_settings(settings or {})
     architecture_choice, networks = _choose(ARCHITECTURE, architecture, groups["arch"], "arch.")
     loss = networks.default_loss if loss is None else loss
     data = networks.default_data if data is None else data
@@ -95,7 +95,7 @@ def change_config(
     Raises:
         InputError: a name, an option or a value is wrong.
     """
-    groups = _group_settings(settings)
+    groups = group_settings(settings)
     followed = {choice.qualified: choice for choice in config.trackers}
     present = {choice.qualified: choice for choice in config.augmentations}
     given = {**dict(config.train), "augment": tuple(present), **groups["train"]}
@@ -339,8 +339,12 @@ def _ask(names: Iterable[str]) -> str:
     return f"; did you mean {' and '.join(repr(name) for name in names)}?"
 
 
-def _group_settings(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Group overrides by their prefix: ``loss.gp_weight`` is ``gp_weight`` under ``loss``."""
+def group_settings(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Group overrides by their prefix: ``loss.gp_weight`` is ``gp_weight`` under ``loss``.
+
+    Raises:
+        InputError: a key has no prefix, or an unknown one.
+    """
     groups: dict[str, dict[str, Any]] = {prefix: {} for prefix in PREFIXES}
     for key, value in require_options("settings", settings).items():
         prefix, dot, name = key.partition(".")

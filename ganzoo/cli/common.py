@@ -215,7 +215,7 @@ def forgive_output(done: str) -> Iterator[None]:
         if isinstance(error, BrokenPipeError) or error.filename != OUTPUT:
             raise
         drop_output()
-        note(f"warning: {OUTPUT}: {error.strerror}; {done}")
+        print_warning(f"{OUTPUT}: {error.strerror}; {done}")
 
 
 def drop_output() -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ganzoo.cli.common import format_duration, note
+from ganzoo.cli.common import format_duration, note, print_warning
 from ganzoo.errors import escape_text
 from ganzoo.training.observer import Observer
 
@@ -147,7 +147,7 @@ class ProgressObserver(ProgressBar, Observer):
     def on_warning(self, message: str) -> None:
         """Print a warning above the live display."""
         self.warnings += 1
-        note(f"warning: {message}")
+        print_warning(message)
 
     def __exit__(self, *failure: object) -> None:
         """Remove the live display, and print the last samples of a run that finished."""

@@ -19,7 +19,7 @@ PROCESS = Path("/proc/self")
 MEMORY_FILES = ("memory.max", "memory.high", "memory.limit_in_bytes")
 """Files of a group with a limit in bytes: two of version 2, one of version 1."""
 PARENTS_LIMIT = "hierarchical_memory_limit"
-"""What version 1 calls the limit of all groups around one, which a container may not see."""
+"""Version 1's name for the limit of all groups around one, which a container may not see."""
 
 
 @functools.cache

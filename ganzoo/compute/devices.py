@@ -23,7 +23,7 @@ DEVICE_KINDS = ("cpu", "cuda", "mps")
 HALF_TYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 """Types of half-precision arithmetic, by the name of the precision."""
 CPU_INFO_FILE = Path("/proc/cpuinfo")
-"""Where Linux names its processors."""
+"""The file in which Linux names its processors."""
 BF16_PROBE = """
 import torch
 from torch import nn

@@ -16,7 +16,7 @@ from ganzoo.models.model import load
 from ganzoo.models.size_check import build_on_meta
 from ganzoo.models.training_data import complete_training_data
 from ganzoo.registry import ARCHITECTURE, DATASET, LOSS
-from ganzoo.resolve import resolve
+from ganzoo.resolve import group_settings, resolve
 from ganzoo.runs.file_names import CONFIG_FILE, DISCRIMINATOR_FILE, GENERATOR_FILE
 from ganzoo.storage.files import atomic_folder, atomic_path, regular_size, sha256
 from ganzoo.storage.json_files import flatten
@@ -134,7 +134,7 @@ class StartingWeights:
         own = self.config
         settings = dict(settings or {})
         if data is None:
-            complete_training_data(own.data, _options(settings, "data"), is_own=self.is_own)
+            complete_training_data(own.data, group_settings(settings)["data"], is_own=self.is_own)
         for name, prefix, kind, choice in (
             (architecture, "arch", ARCHITECTURE, own.architecture),
             (loss, "loss", LOSS, own.loss),
@@ -235,15 +235,6 @@ def _is_same_component(
         return False
     entry = registry.find(kind, str(given))
     return (entry.package, entry.name) == (mine.package, mine.name)
-
-
-def _options(settings: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """Return the settings of a prefix, by the names of its options."""
-    return {
-        key.removeprefix(f"{prefix}."): value
-        for key, value in settings.items()
-        if key.startswith(f"{prefix}.")
-    }
 
 
 def _load_unchanged(path: Path, known_sha256: str) -> dict[str, Tensor]:

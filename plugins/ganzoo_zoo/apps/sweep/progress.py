@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganzoo.cli.common import format_duration, note
+from ganzoo.cli.common import format_duration, note, print_warning
 from ganzoo.cli.progress import ProgressBar
 from ganzoo_zoo.apps.sweep.grid import Cell, Grid
 from ganzoo_zoo.apps.sweep.results import Verdict
@@ -42,4 +42,4 @@ class Progress(ProgressBar, SweepObserver):
 
     def on_warning(self, message: str) -> None:
         """Print a warning."""
-        note(f"warning: {message}")
+        print_warning(message)
