@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     ValidationError,
     model_serializer,
+    model_validator,
 )
 
 from ganzoo import registry
@@ -85,13 +87,6 @@ class TrainOptions(Recipe):
         "which saves a pass. By default new fakes are drawn, as in algorithm 1 of Goodfellow et "
         "al. 2014 (arXiv:1406.2661).",
     )
-    ema_decay: float = Field(
-        default=0.999,
-        ge=0,
-        lt=1,
-        description="Decay of the moving average of the generator's weights. It is at most "
-        "(1 + step) / (10 + step), so that short runs forget their first steps.",
-    )
     log_every: int = Field(
         default=10,
         ge=1,
@@ -162,7 +157,7 @@ OTHER_WORDS = {
     "train.seed": "random_seed manual_seed random_state",
     "train.precision": "fp16 bf16 amp half mixed_precision dtype",
     "train.compile": "torch_compile",
-    "train.ema_decay": "ema ema_beta ema_rate",
+    "train.ema_half_life": "ema ema_decay ema_beta ema_rate ema_kimg",
     "train.log_every": "log_interval log_freq print_every print_freq",
     "train.sample_every": "sample_interval sample_freq image_interval image_snap",
     "train.checkpoint_every": "save_every save_interval save_freq snap snapshot_every",
@@ -203,6 +198,8 @@ class TrainKeywords(TypedDict, total=False):
     batch_size: int
     lr_decay: Literal["none", "linear", "cosine"]
     lr_decay_from: float
+    ema_half_life: float
+    ema_ramp: float
     steps: int
     seed: int
     device: str
@@ -211,7 +208,6 @@ class TrainKeywords(TypedDict, total=False):
     compile: bool
     cuda_graphs: bool
     reuse_fakes: bool
-    ema_decay: float
     log_every: int
     sample_every: int
     checkpoint_every: int
@@ -322,6 +318,22 @@ class RunConfig(Options):
         description="Step at which the interval of checkpoints was changed; all checkpoints until "
         "then count as regular. Files omit 0.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier(cls, values: Any) -> Any:
+        """Read a file that tells the decay of the average in a step instead of its half-life."""
+        train = values.get("train") if isinstance(values, dict) else None
+        match train:
+            case {"ema_decay": float(decay), "batch_size": int(size), "n_critic": int(updates)}:
+                train = {key: value for key, value in train.items() if key != "ema_decay"}
+            case _:
+                return values
+        if 0 < decay < 1:
+            train["ema_half_life"] = size * updates * math.log(0.5) / math.log(decay)
+        else:
+            train["ema_half_life"] = 0.0
+        return {**values, "train": train}
 
     @model_serializer(mode="wrap")
     def _omit_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

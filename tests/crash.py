@@ -370,7 +370,7 @@ FIXED = (
     Training(
         f"{SMALL['mlp']} --loss=diverging --batch-size=8 --device=cpu --set=train.log_every=1 "
         "--steps=12 --checkpoint-every=5 --sample-every=1000 --eval-every=2 "
-        "--set=train.eval_samples=40 --set=train.ema_decay=0.0",
+        "--set=train.eval_samples=40 --set=train.ema_half_life=0",
         fate=Fate(),
     ),
 )
@@ -412,7 +412,7 @@ def draw_options(rng: random.Random, judged: bool) -> list[str]:
     options = {
         "n_critic": rng.choice([1, 1, 2]),
         "lr_decay": rng.choice(["none", "linear", "cosine"]),
-        "ema_decay": rng.choice([0.0, 0.5, 0.99]),
+        "ema_half_life": rng.choice([0.0, 32.0, 2000.0]),
         "optimizer": rng.choice(["adam", "adam", "rmsprop"]),
         "log_every": rng.choice([1, 1, 2, 3, 5]),
         "checkpoint_every": rng.choice([1, 2, 3, 4, 5, 7]),

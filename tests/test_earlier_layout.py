@@ -60,6 +60,12 @@ def test_a_training_starts_from_both_networks_of_an_earlier_model(name, tmp_path
         assert load_tensors(run.model / file).keys() == load_tensors(folder / file).keys()
 
 
+def test_the_decay_of_an_average_is_read_as_its_half_life():
+    train = ganzoo.load(EARLIER / "digits").config.train
+    images = train.n_critic * train.batch_size
+    assert 0.5 ** (images / train.ema_half_life) == pytest.approx(0.999)
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_an_earlier_run_goes_on_to_its_new_end(name, earlier):
     run = resume(earlier(name), {"train.steps": 6})

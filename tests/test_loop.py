@@ -115,7 +115,7 @@ def test_pictures_of_weights_that_a_run_went_back_from_are_gone(tmp_path, losses
             sample_every=every,
             eval_every=2,
             eval_samples=40,
-            ema_decay=0.0,
+            ema_half_life=0.0,
         )
         found[every] = crash.content(run.path)
     names = ["best/samples.png", "model/samples.png", *(f"samples/{i:08d}.png" for i in range(13))]

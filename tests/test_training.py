@@ -251,15 +251,19 @@ def test_divergence_ends_the_run_and_keeps_what_was_good(tmp_path, plugin):
     assert [json.loads(row)["step"] for row in rows] == [2]
 
 
-def test_ema_averages_parameters_and_copies_buffers():
-    trainer = trainer_of(ema_decay=0.25)
+@pytest.mark.parametrize("ramp", [0.0, 0.2, 1.0])
+def test_ema_averages_parameters_and_copies_buffers(ramp):
+    usual = trainer_of().options
+    images = usual.n_critic * usual.batch_size  # in a step
+    trainer = trainer_of(ema_half_life=0.5 * images, ema_ramp=ramp)
     expected = None
     for step in range(4):
         trainer.step()
         now = {name: value.clone() for name, value in trainer.state.generator.named_parameters()}
         if step == 0:
             expected = now  # the average starts from the first update: there is nothing before it
-        decay = min(0.25, (1 + step) / (10 + step))
+        half_life = min(0.5, ramp * step) if ramp else 0.5  # in steps
+        decay = 0.5 ** (1 / half_life) if half_life else 0.0
         expected = {name: torch.lerp(now[name], expected[name], decay) for name in now}
     average = trainer.state.generator_ema.module
     for name, parameter in average.named_parameters():

@@ -78,7 +78,15 @@ def test_without_a_step_it_is_the_model(first):
 
 
 def test_generator_and_average_begin_as_the_models_average(first):
-    run = tuned("next", first, steps=1, checkpoint_every=1, generator_lr=1e-30, ema_decay=0.5)
+    run = tuned(
+        "next",
+        first,
+        steps=1,
+        checkpoint_every=1,
+        generator_lr=1e-30,
+        ema_half_life=32.0,
+        ema_ramp=0.0,
+    )
     (state,) = run.checkpoints.iterdir()
     mine = load_tensors(first.model / "model.safetensors")
     assert mine.keys() == load_tensors(state / "generator.safetensors").keys()

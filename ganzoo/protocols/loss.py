@@ -50,6 +50,20 @@ class Recipe(Options):
         lt=1,
         description="Share of the steps before the decay begins, from 0 to 1.",
     )
+    ema_half_life: float = Field(
+        default=10_000,
+        ge=0,
+        le=1e12,
+        description="Half-life of the moving average of the generator's weights, in images that "
+        "the discriminator saw; 0 for no averaging.",
+    )
+    ema_ramp: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="The half-life is at most this share of the images seen so far, so that the "
+        "average forgets the first steps (Karras et al. 2020, arXiv:1912.04958); 0 for no limit.",
+    )
 
 
 class Discriminator:

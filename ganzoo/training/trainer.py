@@ -240,9 +240,17 @@ class Trainer:
         return 1 - done if options.lr_decay == "linear" else (1 + math.cos(math.pi * done)) / 2
 
     def _ema_decay(self) -> float:
-        """Return the decay of the averaged weights at this step."""
-        step = self.state.step
-        return min(self.options.ema_decay, (1 + step) / (10 + step))
+        """Return the decay of the averaged weights at this step.
+
+        Karras et al. 2020 (arXiv:1912.04958), in their code: a half-life in images, which is at
+        most a share of the images seen.
+        """
+        options = self.options
+        images = options.n_critic * options.batch_size
+        half_life = options.ema_half_life
+        if options.ema_ramp:
+            half_life = min(half_life, options.ema_ramp * self.state.step * images)
+        return 0.5 ** (images / half_life) if half_life else 0.0
 
 
 @contextmanager

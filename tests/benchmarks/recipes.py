@@ -147,7 +147,12 @@ def _train(job: dict[str, Any], out: Path) -> dict[str, Any]:
     config = run.config()
     kind = "images" if config.data.build(registry.DATASET).read().spec.is_image else "points"
     found = ganzoo.evaluate(
-        run, list(METRICS[kind]), samples=SAMPLES[kind], device="cpu", progress=None
+        run,
+        list(METRICS[kind]),
+        samples=SAMPLES[kind],
+        real_samples=SAMPLES[kind] if kind == "images" else None,
+        device="cpu",
+        progress=None,
     )
     images = config.train.steps * config.train.batch_size * config.train.n_critic
     scores = {row.metric: round(row.value, 4) for row in found}

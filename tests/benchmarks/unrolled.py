@@ -36,7 +36,7 @@ SETTINGS = {
     "train.batch_size": 128,
     "train.generator_lr": 1e-3,
     "train.discriminator_lr": 1e-4,
-    "train.ema_decay": 0.0,
+    "train.ema_half_life": 0,
     "train.device": "cpu",
 }
 
