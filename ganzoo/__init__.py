@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ganzoo.protocols.evaluator import Score as Score
     from ganzoo.protocols.loss import Discriminator as Discriminator
     from ganzoo.protocols.loss import Loss as Loss
-    from ganzoo.protocols.loss import Recipe as Recipe
+    from ganzoo.protocols.recipe import Recipe as Recipe
     from ganzoo.protocols.space import Space as Space
     from ganzoo.protocols.tracker import TrackedRun as TrackedRun
     from ganzoo.protocols.tracker import Tracker as Tracker
@@ -59,7 +59,8 @@ _HOMES = {
         "SampleSet",
         "Score",
     ),
-    "protocols.loss": ("Discriminator", "Loss", "Recipe"),
+    "protocols.loss": ("Discriminator", "Loss"),
+    "protocols.recipe": ("Recipe",),
     "protocols.space": ("Space",),
     "protocols.tracker": ("TrackedRun", "Tracker"),
     "publishing.publish": ("publish",),

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, TypedDict, TypeVar
 from pydantic import (
     AfterValidator,
     Field,
-    JsonValue,
     SerializerFunctionWrapHandler,
     ValidationError,
     model_serializer,
@@ -22,7 +21,7 @@ from ganzoo import registry
 from ganzoo.component import Component, Options, explain_error, parse_options, place_options
 from ganzoo.errors import InputError, PluginError
 from ganzoo.protocols.dataset import DataSpec
-from ganzoo.protocols.loss import Recipe
+from ganzoo.protocols.recipe import RESUMABLE, RecipeName, RecipeOptions
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, Entry, Kind
 from ganzoo.storage.json_files import flatten, read_json
 from ganzoo.storage.paths import names_place
@@ -33,8 +32,6 @@ LONGEST_NAME = 200
 """Characters of the longest name in a file."""
 RETRIES = 3
 """How often a run may go back to a checkpoint after it diverged."""
-RESUMABLE: dict[str, JsonValue] = {"resumable": True}
-"""Marks a training option that may change when a run is resumed: no finished step depends on it."""
 PREFIXES = ("arch", "loss", "data", "train", "augment", "tracker")
 """Prefixes of option names, such as ``loss.gp_weight``."""
 
@@ -51,11 +48,13 @@ PackageName = Annotated[Name, Field(pattern="^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z
 PackageVersion = Annotated[Name, Field(pattern="^[A-Za-z0-9._!+-]+$")]
 
 
-class TrainOptions(Recipe):
-    """Training options of a run. The inherited ones default to the loss's recipe."""
+class TrainOptions(RecipeOptions):
+    """Training options of a run. The inherited ones default to those of the recipe."""
 
-    steps: int = Field(
-        default=1000, ge=0, description="Generator updates.", json_schema_extra=RESUMABLE
+    recipe: RecipeName = Field(
+        default="tuned",
+        description="Recipe that gives the options you do not set: tuned for short trainings, or "
+        "as in the paper.",
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of all random numbers.")
     device: str = Field(
@@ -190,6 +189,7 @@ def find_other_words(word: str) -> tuple[str, ...]:
 class TrainKeywords(TypedDict, total=False):
     """The fields of :class:`TrainSettings`, as keyword arguments of :func:`ganzoo.train`."""
 
+    steps: int
     optimizer: Literal["adam", "rmsprop"]
     generator_lr: float
     discriminator_lr: float
@@ -200,7 +200,7 @@ class TrainKeywords(TypedDict, total=False):
     lr_decay_from: float
     ema_half_life: float
     ema_ramp: float
-    steps: int
+    recipe: RecipeName
     seed: int
     device: str
     precision: Literal["fp32", "bf16", "fp16"]
@@ -322,17 +322,17 @@ class RunConfig(Options):
     @model_validator(mode="before")
     @classmethod
     def _read_earlier(cls, values: Any) -> Any:
-        """Read a file that tells the decay of the average in a step instead of its half-life."""
-        train = values.get("train") if isinstance(values, dict) else None
+        """Read a file that has the decay of the average in a step, and is by a paper's recipe."""
+        if not isinstance(values, dict) or not isinstance(values.get("train"), dict):
+            return values
+        train: dict[str, Any] = dict(values["train"])
         match train:
             case {"ema_decay": float(decay), "batch_size": int(size), "n_critic": int(updates)}:
-                train = {key: value for key, value in train.items() if key != "ema_decay"}
+                half_life = size * updates * math.log(0.5) / math.log(decay) if 0 < decay < 1 else 0
             case _:
                 return values
-        if 0 < decay < 1:
-            train["ema_half_life"] = size * updates * math.log(0.5) / math.log(decay)
-        else:
-            train["ema_half_life"] = 0.0
+        train |= {"recipe": "paper", "ema_half_life": float(half_life)}
+        del train["ema_decay"]
         return {**values, "train": train}
 
     @model_serializer(mode="wrap")

@@ -25,7 +25,10 @@ from ganzoo.storage.paths import names_place, user_path
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ganzoo.protocols.architecture import Architecture
     from ganzoo.protocols.dataset import DataSpec
+    from ganzoo.protocols.loss import Loss
+    from ganzoo.protocols.recipe import DataKind, Recipe, RecipeName
 
 
 DATA = "as data the name of a dataset, or the path of a folder or file"
@@ -55,27 +58,63 @@ def resolve(
         InputError: a name, an option or a value is wrong; the message says which.
     """
     groups = group_settings(settings or {})
-    architecture_choice, networks = _choose(ARCHITECTURE, architecture, groups["arch"], "arch.")
-    loss = networks.default_loss if loss is None else loss
+    networks = _choose(ARCHITECTURE, architecture, groups["arch"], "arch.")[1]
+    name = _parse(TrainSettings, groups["train"], "train.").recipe
+    if loss is None:
+        loss = (
+            name == "paper" and networks.recipe and networks.recipe.loss
+        ) or networks.default_loss
     data = networks.default_data if data is None else data
     if loss is None:
         raise InputError(f"architecture '{architecture}' has no default loss; give --loss")
     if data is None:
         raise InputError(f"architecture '{architecture}' has no default data; give --data")
     loss_choice, loss_component = _choose(LOSS, loss, groups["loss"], "loss.")
-    recipe = loss_component.recipe
-    if networks.recipe and loss_choice.name == networks.default_loss:
-        recipe = networks.recipe
-    train = _parse(TrainSettings, {**recipe.model_dump(), **groups["train"]}, "train.")
+    kind = _find_data_kind(data, groups["data"])
+    recipe = choose_recipe(name, networks, loss_component, loss_choice.name, kind)
+    groups = group_settings({**recipe.by_full_names(), **(settings or {})})
+    train = _parse(TrainSettings, groups["train"], "train.")
     return RunConfig(
-        architecture=architecture_choice,
-        loss=loss_choice,
+        architecture=_choose(ARCHITECTURE, architecture, groups["arch"], "arch.")[0],
+        loss=_choose(LOSS, loss, groups["loss"], "loss.")[0],
         data=choose_data(data, groups["data"], like),
         train=train.options(),
         augmentations=_choose_augmentations(train.augment, groups["augment"]),
         trackers=_choose_trackers(trackers, groups["tracker"]),
         versions=versions(),
     )
+
+
+def choose_recipe(
+    name: RecipeName, architecture: Architecture, loss: Loss, loss_name: str, data: DataKind
+) -> Recipe:
+    """Choose the recipe of a run, which it takes whole.
+
+    It is the first of these that is for the loss and the kind of data: the architecture's tuned
+    recipes, the architecture's own, which is for its default loss unless it names another, the
+    loss's tuned recipes, and the loss's own. The paper's is chosen in the same way, but for tuned
+    recipes.
+
+    Args:
+        name: Tuned for short trainings, or the paper's.
+        architecture: The architecture, with its options.
+        loss: The loss, with its options.
+        loss_name: Its bare name.
+        data: Whether the data are images.
+    """
+    is_tuned = name == "tuned"
+    own = architecture.recipe
+    candidates = [
+        *(architecture.tuned_recipes if is_tuned else ()),
+        *([own] if own and (own.loss or architecture.default_loss) == loss_name else ()),
+        *(loss.tuned_recipes if is_tuned else ()),
+    ]
+    return next((each for each in candidates if each.suits(loss_name, data)), loss.recipe)
+
+
+def _find_data_kind(data: str | Path, options: Mapping[str, Any]) -> DataKind:
+    name, _ = _parse_data_name(data, options)
+    return "images" if registry.get(DATASET, name).holds_images else "vectors"
 
 
 def change_config(
@@ -100,6 +139,8 @@ def change_config(
     present = {choice.qualified: choice for choice in config.augmentations}
     given = {**dict(config.train), "augment": tuple(present), **groups["train"]}
     train = _parse(TrainSettings, given, "train.")
+    if train.recipe != config.train.recipe:
+        raise InputError("a recipe is chosen when a run starts: drop --recipe")
     update: dict[str, Any] = {
         "train": train.options(),
         "augmentations": _choose_augmentations(train.augment, groups["augment"], present),
@@ -155,9 +196,11 @@ def change_resumed_config(
         InputError: a change would make it another run; the message lists the differences.
     """
     changed = change_config(config, *split_changes(changes), trackers)
+    # Options that are newer than the run have their defaults.
+    present = change_config(config, {}, {})
     refused = [
         f"{key}: {mine} -> {theirs}"
-        for key, (mine, theirs) in config.changes(changed).items()
+        for key, (mine, theirs) in present.changes(changed).items()
         if not _may_change(config, key, mine, theirs)
     ]
     if refused:

@@ -99,6 +99,7 @@ def test_train_writes_every_option(tiny_run):
     stored = json.loads((tiny_run.path / "config.json").read_text())
     assert stored["architecture"]["options"] == {
         "z_dim": 8,
+        "prior": "normal",
         "base_channels": 4,
         "discriminator_norm": "auto",
         "conditional": False,

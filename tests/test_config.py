@@ -17,7 +17,7 @@ from ganzoo.config import (
     versions,
 )
 from ganzoo.errors import InputError, PluginError
-from ganzoo.protocols.loss import Recipe
+from ganzoo.protocols.recipe import RecipeOptions
 from ganzoo.registry import ARCHITECTURE, DATASET, LOSS, entries, get
 from ganzoo.resolve import change_config, parse_settings, resolve
 
@@ -32,23 +32,119 @@ def config():
 @pytest.mark.parametrize("name", ["non-saturating", "wgan", "wgan-gp"])
 def test_the_recipe_of_the_loss_is_how_a_run_is_trained(name):
     recipe = get(LOSS, name).recipe
-    train = resolve("mlp", name, "ring").train
-    assert {key: getattr(train, key) for key in Recipe.model_fields} == dict(recipe)
-
-
-def test_recipes_differ_and_so_do_runs():
-    assert resolve("mlp", "wgan", "ring").train.optimizer == "rmsprop"
-    assert resolve("mlp", "wgan-gp", "ring").train.betas == (0.0, 0.9)
-    assert resolve("mlp", "hinge", "ring").train.n_critic == 1
+    train = resolve("mlp", name, "ring", {"train.recipe": "paper"}).train
+    wanted = recipe.model_dump(include=set(RecipeOptions.model_fields))
+    assert train.model_dump(include=set(wanted)) == wanted
 
 
 def test_what_a_recipe_says_can_be_overridden_one_by_one():
-    plain = resolve("mlp", "wgan-gp", "ring").train
+    paper = {"train.recipe": "paper"}
+    plain = resolve("mlp", "wgan-gp", "ring", paper).train
     settings = {"train.n_critic": "2", "train.betas": "0.5,0.9", "train.steps": 7}
-    train = resolve("mlp", "wgan-gp", "ring", settings).train
+    train = resolve("mlp", "wgan-gp", "ring", paper | settings).train
     assert (train.n_critic, train.betas, train.steps) == (2, (0.5, 0.9), 7)
     kept = {"n_critic": 5, "betas": (0.0, 0.9), "steps": plain.steps}
     assert train.model_copy(update=kept) == plain
+
+
+RECIPES = """
+from ganzoo import Architecture, Loss, Recipe
+from ganzoo_zoo.families.mlp import MLP
+from ganzoo_zoo.losses.non_saturating import NonSaturating
+
+class Net(MLP):
+    "Has recipes of all kinds."
+    default_loss = "short"
+    tuned_recipes = (
+        Recipe(loss="short", data="vectors", steps=1, settings={"arch.z_dim": 3}),
+        Recipe(loss="short", steps=2, settings={"loss.weight": 5}),
+    )
+    recipe = Recipe(steps=3, settings={"arch.hidden": [5]})
+
+class Long(Net):
+    "Its paper has a loss that is not its default."
+    tuned_recipes = ()
+    recipe = Recipe(loss="other", steps=4)
+
+class Bare(MLP):
+    "Has none."
+    tuned_recipes = ()
+    recipe = None
+
+class Short(NonSaturating):
+    "Has two."
+    weight: float = 1.0
+    tuned_recipes = (Recipe(data="images", steps=5),)
+    recipe = Recipe(steps=6)
+
+class Other(NonSaturating):
+    "Has one."
+    tuned_recipes = ()
+    recipe = Recipe(steps=7)
+"""
+
+
+@pytest.fixture
+def recipes(plugin):
+    architectures = {"net": "Net", "long": "Long", "bare": "Bare"}
+    losses = {"short": "Short", "other": "Other"}
+    names = {"ganzoo.architectures": architectures, "ganzoo.losses": losses}
+    plugin(
+        "ganzoo-recipes",
+        RECIPES,
+        {
+            kind: {name: f"ganzoo_recipes:{found}" for name, found in each.items()}
+            for kind, each in names.items()
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("architecture", "loss", "data", "tuned", "paper"),
+    [
+        ("net", "short", "ring", 1, 3),
+        ("net", "short", "digits", 2, 3),
+        ("net", "other", "ring", 7, 7),
+        ("long", "short", "digits", 5, 6),
+        ("long", "short", "ring", 6, 6),
+        ("long", "other", "ring", 4, 4),
+        ("bare", "short", "digits", 5, 6),
+        ("bare", "other", "digits", 7, 7),
+    ],
+)
+def test_one_recipe_counts(recipes, architecture, loss, data, tuned, paper):
+    assert resolve(architecture, loss, data).train.steps == tuned
+    found = resolve(architecture, loss, data, {"train.recipe": "paper"}).train
+    assert (found.recipe, found.steps) == ("paper", paper)
+
+
+def test_a_recipe_sets_options_of_components_below_your_own(recipes):
+    assert resolve("net", "short", "ring").architecture.options["z_dim"] == 3
+    assert resolve("net", "short", "digits").loss.options["weight"] == 5
+    own = resolve("net", "short", "ring", {"arch.z_dim": 9})
+    assert own.architecture.options["z_dim"] == 9
+    assert resolve("net", "short", "digits").architecture.options["z_dim"] == 64
+    paper = resolve("net", None, "ring", {"train.recipe": "paper"})
+    assert paper.architecture.options["hidden"] == [5]
+
+
+def test_the_papers_recipe_brings_its_loss(recipes):
+    assert resolve("long", None, "ring").loss.name == "short"
+    assert resolve("long", None, "ring", {"train.recipe": "paper"}).loss.name == "other"
+
+
+def test_a_recipe_is_chosen_when_a_run_starts(config):
+    with pytest.raises(InputError, match="chosen when a run starts"):
+        change_config(config, {}, {"train.recipe": "paper"})
+    assert change_config(config, {}, {"train.recipe": "tuned"}).train == config.train
+
+
+def test_the_paper_of_dcgan_is_one_word_away():
+    config = resolve("dcgan", None, "digits", {"train.recipe": "paper"})
+    assert config.loss.name == "non-saturating"
+    assert config.train.batch_size == 128
+    wanted = {"prior": "uniform", "base_channels": 128}
+    assert wanted.items() <= config.architecture.options.items()
 
 
 def bare(annotation: Any) -> Any:

@@ -163,21 +163,22 @@ def test_wgan_clips_every_parameter():
 @pytest.mark.parametrize(
     ("name", "recipe"),
     [
-        ("minimax", ("adam", 2e-4, 2e-4, (0.5, 0.999), 1)),
-        ("non-saturating", ("adam", 2e-4, 2e-4, (0.5, 0.999), 1)),
-        ("lsgan", ("adam", 2e-4, 2e-4, (0.5, 0.999), 1)),
-        ("hinge", ("adam", 2e-4, 2e-4, (0.5, 0.999), 1)),
-        ("wgan", ("rmsprop", 5e-5, 5e-5, None, 5)),
-        ("wgan-gp", ("adam", 1e-4, 1e-4, (0.0, 0.9), 5)),
+        ("minimax", ("adam", 2e-4, 2e-4, (0.5, 0.999), 1, 128)),
+        ("non-saturating", ("adam", 2e-4, 2e-4, (0.5, 0.999), 1, 128)),
+        ("lsgan", ("adam", 2e-4, 2e-4, (0.5, 0.999), 1, 64)),
+        ("hinge", ("adam", 2e-4, 2e-4, (0.5, 0.999), 1, 64)),
+        ("wgan", ("rmsprop", 5e-5, 5e-5, None, 5, 64)),
+        ("wgan-gp", ("adam", 1e-4, 1e-4, (0.0, 0.9), 5, 64)),
     ],
 )
 def test_recipes_are_the_papers(name, recipe):
     found = registry.get(registry.LOSS, name).recipe
-    optimizer, generator_lr, discriminator_lr, betas, n_critic = recipe
+    optimizer, generator_lr, discriminator_lr, betas, n_critic, batch_size = recipe
     assert found.optimizer == optimizer
     assert (found.generator_lr, found.discriminator_lr) == (generator_lr, discriminator_lr)
     assert betas is None or found.betas == betas
-    assert found.n_critic == n_critic
+    assert (found.n_critic, found.batch_size) == (n_critic, batch_size)
+    assert "arXiv:" in found.source
 
 
 def critic_with(norm):

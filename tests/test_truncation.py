@@ -14,6 +14,7 @@ from ganzoo.errors import InputError
 from ganzoo.media.images import to_uint8
 from ganzoo.protocols.architecture import Architecture
 from ganzoo.protocols.latents import TruncatedNormal
+from ganzoo.registry import ARCHITECTURE, get
 from ganzoo_zoo.families.cyclegan import CycleGAN
 from ganzoo_zoo.families.mlp import MLP
 
@@ -170,6 +171,15 @@ class Scaled(torch.nn.Module):
 
 def with_architecture(model, architecture):
     return ganzoo.Model(model.folder, model.config, architecture, model.generator)
+
+
+def test_uniform_latents_stay_uniform():
+    architecture = get(ARCHITECTURE, "dcgan")(z_dim=50, prior="uniform")
+    latents = architecture.latents(400, torch.Generator().manual_seed(0))
+    assert latents.square().mean().item() == pytest.approx(1 / 3, rel=0.02)
+    for truncation in (0.25, 1.0, 10.0):
+        found = architecture.truncate(torch.nn.Identity(), truncation)(latents)
+        torch.testing.assert_close(found, latents * min(truncation, 1))
 
 
 def test_latents_of_another_prior_are_not_taken_for_normal(model):

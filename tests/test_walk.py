@@ -13,7 +13,7 @@ import ganzoo
 from ganzoo.errors import InputError
 from ganzoo.media import images
 from ganzoo.protocols.architecture import GeneratorInput
-from ganzoo.protocols.latents import slerp
+from ganzoo.protocols.latents import slerp, slerp_uniform
 from ganzoo_zoo.families.cyclegan import CycleGAN
 from ganzoo_zoo.families.mlp import MLP
 
@@ -75,6 +75,18 @@ def test_latents_keep_their_length_and_spread_on_the_way():
         assert between.std().item() == pytest.approx(1, rel=0.02)
         straight = one.lerp(other, share)
         assert straight.norm(dim=1).mean() < 0.85 * between.norm(dim=1).mean()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 1.0])
+def test_between_uniform_latents_lie_uniform_ones(share):
+    one, other = (normal(400, 128, seed).div(2**0.5).erf() for seed in (1, 2))
+    edge = torch.tensor([[-1.0, 1.0, -1.0, 0.0]])
+    between = slerp_uniform(one, other, share)
+    for moment, wanted in ((1, 0), (2, 1 / 3), (4, 1 / 5)):
+        assert between.pow(moment).mean().item() == pytest.approx(wanted, abs=0.01)
+    if share in (0, 1):
+        assert torch.equal(between, other if share else one)
+    assert bool(slerp_uniform(edge, -edge, share).isfinite().all())
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 1.0])

@@ -29,6 +29,7 @@ def describe_component(entry: Entry) -> dict[str, Any]:
         "paper": None,
         "options": {},
         "recipe": None,
+        "tuned_recipes": [],
         "declares": {},
     }
     if entry.kind == COMMAND:
@@ -36,7 +37,7 @@ def describe_component(entry: Entry) -> dict[str, Any]:
         return description | {"summary": " ".join(text.split("\n\n")[0].split())}
     component = entry.load()
     declared = _read_declarations(entry, component)
-    recipe = declared.pop("recipe", None)
+    recipe, tuned = declared.pop("recipe", None), declared.pop("tuned_recipes", None)
     return description | {
         "summary": component.summary(),
         "paper": declared.pop("paper"),
@@ -49,6 +50,7 @@ def describe_component(entry: Entry) -> dict[str, Any]:
             for name, field in component.model_fields.items()
         },
         "recipe": recipe.model_dump(mode="json") if recipe else None,
+        "tuned_recipes": [each.model_dump(mode="json") for each in tuned or ()],
         "declares": declared,
     }
 

@@ -82,12 +82,25 @@ def _print_component(one: dict[str, Any]) -> None:
     print_line(f"  {one['summary']}")
     if one["paper"]:
         print_line(f"  paper: {one['paper']}")
+    for recipe in one["tuned_recipes"]:
+        _print_recipe("tuned", recipe)
     if one["recipe"]:
-        print_line(f"  recipe: {_format_pairs(one['recipe'])}")
+        _print_recipe("paper", one["recipe"])
     if declared := {key: value for key, value in one["declares"].items() if value is not None}:
         print_line(f"  declares: {_format_pairs(declared)}")
     for name, option in one["options"].items():
         print_line(f"  {name} = {option['default']}  ({option['type']}) {option['description']}")
+
+
+def _print_recipe(name: str, recipe: dict[str, Any]) -> None:
+    """Print a recipe under the word that ``--recipe`` takes, what it is for, and its source."""
+    loss, data, source, settings = (
+        recipe.pop(key) for key in ("loss", "data", "source", "settings")
+    )
+    wanted = [*([f"with {loss}"] if loss else []), *([f"on {data}"] if data else [])]
+    print_line(f"  recipe {' '.join([name, *wanted])}: {_format_pairs({**recipe, **settings})}")
+    if source:
+        print_line(f"    from {source}")
 
 
 def _print_model(one: dict[str, Any]) -> None:

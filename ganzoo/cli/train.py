@@ -50,6 +50,7 @@ def train(
     loss: LossName = None,
     data: TrainingData = None,
     image_size: ImageSize = None,
+    recipe: TrainOption = None,
     init: Annotated[
         str | None,
         typer.Option(

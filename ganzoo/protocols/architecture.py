@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ganzoo.protocols.dataset import DataSpec
-    from ganzoo.protocols.loss import Recipe, Terms
+    from ganzoo.protocols.loss import Terms
+    from ganzoo.protocols.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ class Architecture(Component, ABC):
     default_data: ClassVar[str | None] = None
     """Name of the dataset to train on if the user names none."""
     recipe: ClassVar[Recipe | None] = None
-    """Training settings of its paper. With the default loss they replace the loss's own recipe."""
+    """How its paper trains it, with the loss that it names or else with the default loss."""
+    tuned_recipes: ClassVar[tuple[Recipe, ...] | property] = ()
+    """How to train it well in a short time, for losses and kinds of data; the first that fits."""
     takes_images: ClassVar[bool | property] = False
     """Whether the generator translates images of other classes instead of starting from noise.
 
@@ -122,7 +125,9 @@ class Architecture(Component, ABC):
         return self.takes_images
 
     def latents(self, count: int, rng: torch.Generator) -> Tensor:
-        """Draw latents ``(count, z_dim)`` on the device of ``rng``, by default standard normal.
+        """Draw latents ``(count, z_dim)`` on the device of ``rng``.
+
+        They are standard normal, or uniform from -1 to 1 if an option ``prior`` is ``"uniform"``.
 
         Raises:
             NotImplementedError: there is no option ``z_dim``, and the method is not overridden.
@@ -134,13 +139,20 @@ class Architecture(Component, ABC):
             raise NotImplementedError(
                 f"{type(self).__name__} needs an option z_dim, or a latents() of its own"
             )
+        if self._is_uniform:
+            return 2 * torch.rand(count, z_dim, generator=rng, device=rng.device) - 1
         return torch.randn(count, z_dim, generator=rng, device=rng.device)
+
+    @property
+    def _is_uniform(self) -> bool:
+        return getattr(self, "prior", "normal") == "uniform"
 
     def truncate(self, generator: nn.Module, truncation: float) -> nn.Module:
         """Wrap a generator so that it samples with truncation, trading variety for quality.
 
-        By default, standard-normal latents are moved into ``[-truncation, truncation]``: see
-        :class:`~ganzoo.protocols.latents.TruncatedNormal`. Override it if ``latents`` draws from
+        By default, latents are moved into ``[-truncation, truncation]``: see
+        :class:`~ganzoo.protocols.latents.TruncatedNormal` and
+        :class:`~ganzoo.protocols.latents.TruncatedUniform`. Override it if ``latents`` draws from
         another prior, or to truncate elsewhere, as StyleGAN does in w (Karras et al. 2019,
         arXiv:1812.04948, section 2.1). A truncation of 10 must change samples very little, unless
         it is refused.
@@ -160,17 +172,17 @@ class Architecture(Component, ABC):
                 "this model cannot draw with truncation: its architecture draws latents of its "
                 "own, and does not say how to truncate them"
             )
-        from ganzoo.protocols.latents import TruncatedNormal
+        from ganzoo.protocols.latents import TruncatedNormal, TruncatedUniform
 
-        return TruncatedNormal(generator, truncation)
+        truncated = TruncatedUniform if self._is_uniform else TruncatedNormal
+        return truncated(generator, truncation)
 
     def interpolate(self, start: Tensor, end: Tensor, share: float) -> Tensor:
         """Interpolate between latents, for a walk through the latent space.
 
         By default, standard-normal latents are interpolated on the sphere: see
-        :func:`~ganzoo.protocols.latents.slerp`. Override it if ``latents`` draws from another
-        prior, so that the interpolated latents follow it too: see Agustsson et al. 2019,
-        arXiv:1711.01970, for a uniform one.
+        :func:`~ganzoo.protocols.latents.slerp`, and ``slerp_uniform`` for uniform ones. Override it
+        if ``latents`` draws from another prior, so that the interpolated latents follow it too.
 
         Args:
             start: Latents ``(N, z_dim)`` on the CPU. Do not change them.
@@ -188,9 +200,9 @@ class Architecture(Component, ABC):
                 "this model cannot walk: its architecture draws latents of its own, and does not "
                 "say what lies between them"
             )
-        from ganzoo.protocols.latents import slerp
+        from ganzoo.protocols.latents import slerp, slerp_uniform
 
-        return slerp(start, end, share)
+        return (slerp_uniform if self._is_uniform else slerp)(start, end, share)
 
     def generator_terms(
         self, generator: nn.Module, inputs: GeneratorInput, real: Tensor, fake: Tensor

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
@@ -293,6 +293,9 @@ class Dataset(Component, ABC):
     name of the part to read.
     """
 
+    holds_images: ClassVar[bool] = False
+    """Whether the samples are images, and not vectors; recipes may depend on it."""
+
     @abstractmethod
     def read(self) -> Samples:
         """Read all samples, the same ones in the same order each time.
@@ -337,6 +340,8 @@ ImageSize = Annotated[tuple[Side, Side], BeforeValidator(_parse_size)]
 
 class ImageDataset(Dataset):
     """Base of image datasets, with an option to resize the images."""
+
+    holds_images = True
 
     image_size: ImageSize | None = Field(
         default=None,

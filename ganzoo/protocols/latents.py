@@ -46,6 +46,27 @@ class TruncatedNormal(nn.Module):
         return moved.to(latents).copysign(latents)
 
 
+class TruncatedUniform(nn.Module):
+    """A generator with the truncation trick, for latents that are uniform from -1 to 1.
+
+    Each value moves to the same quantile of a uniform distribution from ``-truncation`` to
+    ``truncation``; from 1 on, nothing changes.
+
+    Args:
+        generator: Maps uniform latents ``(N, z_dim)``, and labels if any, to samples.
+        truncation: The bound, above 0.
+    """
+
+    def __init__(self, generator: nn.Module, truncation: float) -> None:
+        super().__init__()
+        self.generator = generator
+        self.truncation = truncation
+
+    def forward(self, latents: Tensor, *labels: Tensor) -> Tensor:
+        """Generate samples from truncated latents."""
+        return self.generator(latents * min(self.truncation, 1.0), *labels)
+
+
 def _share_above(numbers: Tensor) -> Tensor:
     # torch.special.ndtr is wrong from 8 on, where it takes a difference to 1.
     return torch.special.erfc(numbers / math.sqrt(2)) / 2
@@ -77,3 +98,27 @@ def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
     left = torch.where(straight, 1 - share, ((1 - share) * angle).sin() / sine)
     done = torch.where(straight, share, (share * angle).sin() / sine)
     return (left * one + done * other).to(start)
+
+
+def slerp_uniform(start: Tensor, end: Tensor, share: float) -> Tensor:
+    """Interpolate between latents that are uniform from -1 to 1; what lies between is so, too.
+
+    Each value moves to the same quantile of the standard normal distribution, where the points are
+    interpolated on the sphere, and back (Agustsson et al. 2019, arXiv:1711.01970).
+
+    Args:
+        start: Points ``(N, D)`` in [-1, 1].
+        end: Points of the same shape.
+        share: From 0, which returns ``start``, to 1, which returns ``end``.
+
+    Returns:
+        Points of the same shape, type and device as ``start``.
+    """
+    if share in (0, 1):
+        return end if share else start
+    below_one = 1 - 2**-25  # 1 and -1 have no finite quantile
+    normal = (
+        torch.special.ndtri((points.double().clamp(-below_one, below_one) + 1) / 2)
+        for points in (start, end)
+    )
+    return torch.special.erf(slerp(*normal, share) / math.sqrt(2)).to(start)

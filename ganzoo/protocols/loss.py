@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-from pydantic import Field
-
-from ganzoo.component import Component, Options
+from ganzoo.component import Component
 from ganzoo.errors import InputError
+from ganzoo.protocols.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch
@@ -20,50 +19,6 @@ if TYPE_CHECKING:
 
     Terms: TypeAlias = dict[str, Tensor]
     Logits: TypeAlias = Callable[[Tensor], Tensor]
-
-Beta = Annotated[float, Field(ge=0, lt=1)]
-LearningRate = Annotated[float, Field(gt=0, le=1e6)]
-
-
-class Recipe(Options):
-    """Training settings from a paper; a run may override each of them."""
-
-    optimizer: Literal["adam", "rmsprop"] = Field(
-        default="adam", description="Optimiser of both networks."
-    )
-    generator_lr: LearningRate = Field(default=2e-4, description="Learning rate of the generator.")
-    discriminator_lr: LearningRate = Field(
-        default=2e-4, description="Learning rate of the discriminator."
-    )
-    betas: tuple[Beta, Beta] = Field(default=(0.5, 0.999), description="Adam's two decay rates.")
-    n_critic: int = Field(
-        default=1, ge=1, le=1000, description="Discriminator updates for each generator update."
-    )
-    batch_size: int = Field(default=32, ge=1, le=65_536, description="Samples in a batch.")
-    lr_decay: Literal["none", "linear", "cosine"] = Field(
-        default="none",
-        description="Schedule by which both learning rates fall to 0 at the last step.",
-    )
-    lr_decay_from: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Share of the steps before the decay begins, from 0 to 1.",
-    )
-    ema_half_life: float = Field(
-        default=10_000,
-        ge=0,
-        le=1e12,
-        description="Half-life of the moving average of the generator's weights, in images that "
-        "the discriminator saw; 0 for no averaging.",
-    )
-    ema_ramp: float = Field(
-        default=0.05,
-        ge=0,
-        le=1,
-        description="The half-life is at most this share of the images seen so far, so that the "
-        "average forgets the first steps (Karras et al. 2020, arXiv:1912.04958); 0 for no limit.",
-    )
 
 
 class Discriminator:
@@ -186,7 +141,9 @@ class Loss(Component, ABC):
     """
 
     recipe: ClassVar[Recipe | property] = Recipe()
-    """The paper's optimiser, learning rates, betas and critic steps."""
+    """How its paper trains it: optimiser, learning rates, betas, critic steps, batch size."""
+    tuned_recipes: ClassVar[tuple[Recipe, ...] | property] = ()
+    """How to train it well in a short time, for kinds of data. The paper's counts for others."""
     independent_samples: ClassVar[bool | property] = False
     """Whether the discriminator must judge each sample independently of its batch."""
     second_order: ClassVar[bool | property] = False

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.protocols.dataset import DataSpec
-from ganzoo.protocols.loss import Discriminator, Loss, Recipe
+from ganzoo.protocols.loss import Discriminator, Loss
+from ganzoo.protocols.recipe import Recipe
 from ganzoo.testing.common import check_options, explain_errors, require, seeded
 from ganzoo.testing.steps import (
     SmallNetworks,

@@ -126,7 +126,7 @@ class StartingWeights:
 
         The arguments are those of :func:`ganzoo.resolve.resolve`. Components that you do not name
         are the model's, with its options, and images get its size and channels. Training options
-        are not inherited: the loss's recipe and the defaults apply.
+        are not inherited: the recipe applies.
 
         Raises:
             InputError: a name, an option or a value is wrong, or the model's data are not here.
@@ -141,7 +141,10 @@ class StartingWeights:
             (data, "data", DATASET, own.data),
         ):
             if _is_same_component(name, kind, choice):
-                inherited = {f"{prefix}.{key}": value for key, value in choice.options.items()}
+                # Built, because options that the model does not know have defaults of their own.
+                built = {} if kind is DATASET else choice.build(kind).model_dump(mode="json")
+                options = {**built, **choice.options}
+                inherited = {f"{prefix}.{key}": value for key, value in options.items()}
                 settings = {**inherited, **settings}
         config = resolve(
             own.architecture.qualified if architecture is None else architecture,

@@ -19,12 +19,18 @@ class LSGAN(Loss):
         L_D = \tfrac12 E[(D(x) - b)^2] + \tfrac12 E[(D(G(z)) - a)^2], \quad
         L_G = \tfrac12 E[(D(G(z)) - c)^2]
 
-    Mao et al. 2017, equation 2; the default is the 0-1 coding of equation 9. The recipe is that of
-    its section 4 for handwritten characters.
+    Mao et al. 2017, equation 2; the default is the 0-1 coding of equation 9.
     """
 
     paper = "Mao et al. 2017, arXiv:1611.04076"
-    recipe = Recipe(generator_lr=2e-4, discriminator_lr=2e-4, betas=(0.5, 0.999), n_critic=1)
+    recipe = Recipe(
+        generator_lr=2e-4,
+        discriminator_lr=2e-4,
+        betas=(0.5, 0.999),
+        n_critic=1,
+        batch_size=64,
+        source="Mao et al. 2017, arXiv:1611.04076, section 4, handwritten characters",
+    )
 
     fake_label: float = Field(default=0.0, description="Label a of fakes, for the discriminator.")
     real_label: float = Field(default=1.0, description="Label b of reals, for the discriminator.")

@@ -53,6 +53,7 @@ class Unrolled(Loss):
         )
 
     recipe = property(attrgetter("base_loss.recipe"))
+    tuned_recipes = property(attrgetter("base_loss.tuned_recipes"))
     independent_samples = property(attrgetter("base_loss.independent_samples"))
     bounds_slope = property(attrgetter("base_loss.bounds_slope"))
 

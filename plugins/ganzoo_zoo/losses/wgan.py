@@ -19,11 +19,18 @@ class WGAN(Loss):
         L_D = E[D(G(z))] - E[D(x)], \quad L_G = -E[D(G(z))]
 
     with each of the critic's parameters clipped to ``[-clip, clip]`` after each of its updates.
-    Arjovsky et al. 2017, algorithm 1, and its recipe: RMSProp, learning rate 5e-5, 5 critic steps.
+    Arjovsky et al. 2017, algorithm 1.
     """
 
     paper = "Arjovsky et al. 2017, arXiv:1701.07875"
-    recipe = Recipe(optimizer="rmsprop", generator_lr=5e-5, discriminator_lr=5e-5, n_critic=5)
+    recipe = Recipe(
+        optimizer="rmsprop",
+        generator_lr=5e-5,
+        discriminator_lr=5e-5,
+        n_critic=5,
+        batch_size=64,
+        source="Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1",
+    )
     bounds_slope = True
 
     clip: float = Field(

@@ -21,12 +21,18 @@ class WGANGP(Loss):
 
     where each :math:`\hat x = \epsilon x + (1 - \epsilon) G(z)` has its own
     :math:`\epsilon \sim U[0, 1]`, and the norm is taken over each sample. Gulrajani et al. 2017,
-    equation 3 and algorithm 1, and its recipe: Adam, learning rate 1e-4, betas 0 and 0.9, 5 critic
-    steps.
+    equation 3 and algorithm 1.
     """
 
     paper = "Gulrajani et al. 2017, arXiv:1704.00028"
-    recipe = Recipe(generator_lr=1e-4, discriminator_lr=1e-4, betas=(0.0, 0.9), n_critic=5)
+    recipe = Recipe(
+        generator_lr=1e-4,
+        discriminator_lr=1e-4,
+        betas=(0.0, 0.9),
+        n_critic=5,
+        batch_size=64,
+        source="Gulrajani et al. 2017, arXiv:1704.00028, algorithm 1",
+    )
     independent_samples = True
     second_order = True
     bounds_slope = True

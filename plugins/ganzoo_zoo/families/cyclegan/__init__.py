@@ -29,7 +29,7 @@ class CycleGAN(Architecture):
 
     paper = "Zhu et al. 2017, arXiv:1703.10593"
     default_loss = "lsgan"
-    # Section 4: a batch holds one image of each class, and the rate falls in the second half.
+    # A batch holds one image of each class.
     recipe = Recipe(
         generator_lr=2e-4,
         discriminator_lr=2e-4,
@@ -37,6 +37,7 @@ class CycleGAN(Architecture):
         batch_size=2,
         lr_decay="linear",
         lr_decay_from=0.5,
+        source="Zhu et al. 2017, arXiv:1703.10593, section 4, without its 200 epochs",
     )
     takes_images = True
     # Instance normalisation and reflection padding are faster on contiguous memory.

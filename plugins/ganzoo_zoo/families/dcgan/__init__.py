@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from ganzoo import Architecture, DataSpec
+from ganzoo import Architecture, DataSpec, Recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,8 +35,22 @@ class DCGAN(Architecture):
     paper = "Radford et al. 2016, arXiv:1511.06434"
     default_loss = "non-saturating"
     default_data = "digits"
+    recipe = Recipe(
+        loss="non-saturating",
+        generator_lr=2e-4,
+        discriminator_lr=2e-4,
+        betas=(0.5, 0.999),
+        batch_size=128,
+        settings={"arch.prior": "uniform", "arch.base_channels": 128},
+        source="Radford et al. 2016, arXiv:1511.06434, section 4",
+    )
 
     z_dim: int = Field(default=100, gt=0, description="Length of a latent.")
+    prior: Literal["normal", "uniform"] = Field(
+        default="normal",
+        description="Distribution of latents: standard normal, or uniform from -1 to 1 as in the "
+        "paper.",
+    )
     base_channels: int = Field(
         default=32, gt=0, description="Channels at the highest resolution; the paper has 128."
     )

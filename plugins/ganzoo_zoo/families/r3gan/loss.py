@@ -24,8 +24,7 @@ class R3GANLoss(Loss):
     Jolicoeur-Martineau 2018 (arXiv:1807.00734), and the penalties, here in every step, from
     Mescheder et al. 2018 (arXiv:1801.04406).
 
-    Recipe: Adam 2e-4 with betas 0 and 0.99, in batches of 64. The paper has schedules for CIFAR-10,
-    in batches of 512: the learning rate falls from 2e-4 to 5e-5 and gamma from 0.05 to 0.005,
+    The paper's recipe has schedules for CIFAR-10, in batches of 512: the learning rate falls from 2e-4 to 5e-5 and gamma from 0.05 to 0.005,
     beta 2 rises from 0.9 to 0.99, and the strength of an augmentation rises from 0. Here everything
     is constant and there is no augmentation. Gamma is 1, to restrain a discriminator that sees
     fewer samples.
@@ -33,7 +32,12 @@ class R3GANLoss(Loss):
 
     paper = "Huang et al. 2024, arXiv:2501.05441"
     recipe = Recipe(
-        generator_lr=2e-4, discriminator_lr=2e-4, betas=(0.0, 0.99), n_critic=1, batch_size=64
+        generator_lr=2e-4,
+        discriminator_lr=2e-4,
+        betas=(0.0, 0.99),
+        n_critic=1,
+        batch_size=64,
+        source="Huang et al. 2024, arXiv:2501.05441, CIFAR-10, without its schedules",
     )
     independent_samples = True
     second_order = True

@@ -26,10 +26,7 @@ class ResNet(Architecture):
     paper's, and then has two more blocks. One class serves 28 x 28, 32, 48, 64, 96 and 128 pixels.
 
     Weights are drawn as in the authors' code (igul222/improved_wgan_training): uniformly by Glorot
-    and Bengio 2010, with the variance doubled behind ReLU as in He et al. 2015. The recipe is the
-    paper's: Adam 2e-4 with betas 0 and 0.9, 5 critic updates, batches of 64, linear decay to 0.
-    Two things differ: the paper's generator learns from 128 samples, and its images are
-    dequantised; here it learns from 64, and they are not.
+    and Bengio 2010, with the variance doubled behind ReLU as in He et al. 2015.
     """
 
     paper = "Gulrajani et al. 2017, arXiv:1704.00028"
@@ -42,6 +39,9 @@ class ResNet(Architecture):
         n_critic=5,
         batch_size=64,
         lr_decay="linear",
+        steps=100_000,
+        source="Gulrajani et al. 2017, arXiv:1704.00028, appendix, CIFAR ResNet, and its code; "
+        "there the generator learns from 128 samples, and images are dequantised",
     )
 
     z_dim: int = Field(default=128, gt=0, description="Length of a latent.")

@@ -24,15 +24,20 @@ class SNGAN(Architecture):
     The paper's images are 32 and 48 pixels, halved three times. Here an image is halved until its
     shorter side is 4 to 7 pixels, so one class serves 28 x 28, 32, 48, 64, 96 and 128 pixels.
     Channels double each time, up to eight times ``base_channels``. Weights are drawn from
-    N(0, 0.02) as in Radford et al. 2016, because the paper does not say. Recipe: setting C of table
-    1, in batches of 64.
+    N(0, 0.02) as in Radford et al. 2016, because the paper does not say.
     """
 
     paper = "Miyato et al. 2018, arXiv:1802.05957"
     default_loss = "hinge"
     default_data = "digits"
     recipe = Recipe(
-        generator_lr=2e-4, discriminator_lr=2e-4, betas=(0.5, 0.999), n_critic=1, batch_size=64
+        steps=100_000,
+        generator_lr=2e-4,
+        discriminator_lr=2e-4,
+        betas=(0.5, 0.999),
+        n_critic=1,
+        batch_size=64,
+        source="Miyato et al. 2018, arXiv:1802.05957, section 4 and table 1, setting C",
     )
     bounds_slope = True
 
@@ -68,9 +73,7 @@ class SNGANResNet(Architecture):
     pixels.
 
     Weights are drawn as in the authors' code (pfnet-research/sngan_projection): by Glorot and
-    Bengio 2010, with the variance doubled before ReLU. The recipe is that code's for CIFAR-10
-    without labels: Adam 2e-4 with betas 0 and 0.9, 5 discriminator updates, batches of 64, linear
-    decay to 0. There the generator learns from 128 samples, here from 64.
+    Bengio 2010, with the variance doubled before ReLU.
     """
 
     paper = "Miyato et al. 2018, arXiv:1802.05957"
@@ -83,6 +86,9 @@ class SNGANResNet(Architecture):
         n_critic=5,
         batch_size=64,
         lr_decay="linear",
+        steps=50_000,
+        source="pfnet-research/sngan_projection, CIFAR-10 without labels; there the generator "
+        "learns from 128 samples",
     )
     bounds_slope = True
 

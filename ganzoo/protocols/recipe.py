@@ -1,0 +1,85 @@
+"""Recipes: the settings that an architecture or a loss is trained with."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field, JsonValue
+
+from ganzoo.component import Options
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+LearningRate = Annotated[float, Field(gt=0, le=1e6)]
+DataKind: TypeAlias = Literal["images", "vectors"]
+RecipeName: TypeAlias = Literal["tuned", "paper"]
+
+RESUMABLE: dict[str, JsonValue] = {"resumable": True}
+"""Marks a training option that may change when a run is resumed: no finished step depends on it."""
+
+
+class RecipeOptions(Options):
+    """The training options that recipes give."""
+
+    steps: int = Field(
+        default=1000, ge=0, description="Generator updates.", json_schema_extra=RESUMABLE
+    )
+    optimizer: Literal["adam", "rmsprop"] = Field(
+        default="adam", description="Optimiser of both networks."
+    )
+    generator_lr: LearningRate = Field(default=2e-4, description="Learning rate of the generator.")
+    discriminator_lr: LearningRate = Field(
+        default=2e-4, description="Learning rate of the discriminator."
+    )
+    betas: tuple[Beta, Beta] = Field(default=(0.5, 0.999), description="Adam's two decay rates.")
+    n_critic: int = Field(
+        default=1, ge=1, le=1000, description="Discriminator updates for each generator update."
+    )
+    batch_size: int = Field(default=32, ge=1, le=65_536, description="Samples in a batch.")
+    lr_decay: Literal["none", "linear", "cosine"] = Field(
+        default="none",
+        description="Schedule by which both learning rates fall to 0 at the last step.",
+    )
+    lr_decay_from: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of the steps before the decay begins, from 0 to 1.",
+    )
+    ema_half_life: float = Field(
+        default=10_000,
+        ge=0,
+        le=1e12,
+        description="Half-life of the moving average of the generator's weights, in images that "
+        "the discriminator saw; 0 for no averaging.",
+    )
+    ema_ramp: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="The half-life is at most this share of the images seen so far, so that the "
+        "average forgets the first steps (Karras et al. 2020, arXiv:1912.04958); 0 for no limit.",
+    )
+
+
+class Recipe(RecipeOptions):
+    """Settings to train with, of an architecture or of a loss. A run may override each of them.
+
+    A run takes one recipe, whole; :func:`ganzoo.resolve.choose_recipe` says which.
+    """
+
+    loss: str | None = Field(default=None, description="The only loss that it is for, by name.")
+    data: DataKind | None = Field(default=None, description="The only kind of data that it is for.")
+    settings: dict[str, JsonValue] = Field(
+        default={},
+        description="Further settings by their full names, such as ``arch.z_dim``.",
+    )
+    source: str = Field(default="", description="Where it comes from: a paper, or a search.")
+
+    def suits(self, loss: str, data: DataKind) -> bool:
+        """Tell whether it is for a loss, by its bare name, and for a kind of data."""
+        return self.loss in (None, loss) and self.data in (None, data)
+
+    def by_full_names(self) -> dict[str, Any]:
+        """Return what it gives, by full names such as ``train.n_critic``."""
+        options = self.model_dump(include=set(RecipeOptions.model_fields))
+        return {**{f"train.{name}": value for name, value in options.items()}, **self.settings}
