@@ -20,7 +20,7 @@ from pydantic import BaseModel
 import ganzoo
 from ganzoo import registry
 from ganzoo.cli.commands import app
-from ganzoo.cli.describe import describe_component
+from ganzoo.cli.describe import describe_component, list_recipes
 from ganzoo.cli.plugins import build_command
 from ganzoo.config import TrainSettings
 from ganzoo.registry import COMMAND, KINDS
@@ -67,8 +67,15 @@ def components() -> str:
                 parts += list(_component(describe_component(entry)))
     parts.append("## Options of training")
     parts.append(
-        "Set these by their own option or by `--set train.KEY=VALUE`. The optimiser, learning "
-        "rates, betas and critic steps come from the recipe of the loss unless you set them."
+        "Set these by their own option or by `--set train.KEY=VALUE`. What a recipe gives replaces "
+        "the default here. A run takes one recipe, whole: the first of these that is for its loss "
+        "and its kind of data.\n\n"
+        "1. the architecture's tuned recipes;\n"
+        "2. the architecture's recipe of its paper, which is for its default loss unless it names "
+        "another;\n"
+        "3. the loss's tuned recipes;\n"
+        "4. the loss's recipe of its paper.\n\n"
+        "With `--recipe paper`, tuned recipes do not count."
     )
     fields = TrainSettings.model_fields.items()
     parts.append(
@@ -148,8 +155,9 @@ def _component(one: dict[str, Any]) -> Iterator[str]:
     yield f"### {one['name']}\n\n{one['summary']}"
     if one["paper"]:
         yield f"Paper: {one['paper']}."
-    if one["recipe"]:
-        yield f"Recipe: {_pairs(one['recipe'])}."
+    for title, pairs, source in list_recipes(one):
+        origin = f" From {source}." if source else ""
+        yield f"Recipe `{title}`: {_pairs(pairs) or 'the defaults'}.{origin}"
     if said := {key: value for key, value in one["declares"].items() if value is not None}:
         yield f"Declares: {_pairs(said)}."
     if one["kind"] == COMMAND.word:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
@@ -12,6 +13,8 @@ from ganzoo.registry import COMMAND, Entry
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
+
+    from ganzoo.protocols.recipe import Recipe
 
 
 def describe_component(entry: Entry) -> dict[str, Any]:
@@ -49,10 +52,33 @@ def describe_component(entry: Entry) -> dict[str, Any]:
             }
             for name, field in component.model_fields.items()
         },
-        "recipe": recipe.model_dump(mode="json") if recipe else None,
-        "tuned_recipes": [each.model_dump(mode="json") for each in tuned or ()],
+        "recipe": _describe_recipe(recipe) if recipe else None,
+        "tuned_recipes": [_describe_recipe(each) for each in tuned or ()],
         "declares": declared,
     }
+
+
+def list_recipes(described: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Yield a component's recipes: their name and what they are for, what they give, the source.
+
+    Args:
+        described: The component, as :func:`describe_component` returns it.
+    """
+    own = described["recipe"]
+    for name, recipe in [
+        *(("tuned", each) for each in described["tuned_recipes"]),
+        *([("paper", own)] if own is not None else []),
+    ]:
+        words = {"loss": "with", "data": "on"}
+        wanted = [f"{word} {recipe[key]}" for key, word in words.items() if key in recipe]
+        about = {"loss", "data", "source", "settings"}
+        given = {key: value for key, value in recipe.items() if key not in about}
+        pairs = given | recipe.get("settings", {})
+        yield " ".join([name, *wanted]), pairs, recipe.get("source", "")
+
+
+def _describe_recipe(recipe: Recipe) -> dict[str, Any]:
+    return recipe.model_dump(mode="json", exclude_unset=True)
 
 
 def describe_model(name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import typer
 
 from ganzoo import registry
 from ganzoo.cli.common import Json, complete_names, note, print_json, print_line
-from ganzoo.cli.describe import describe_component, describe_model
+from ganzoo.cli.describe import describe_component, describe_model, list_recipes
 from ganzoo.cli.plugins import own_commands
 from ganzoo.errors import InputError, PluginError, did_you_mean
 from ganzoo.registry import AUGMENTATION, COMMAND, KINDS, TRACKER
@@ -34,7 +34,7 @@ def show(
 ) -> None:
     """Show a component or a model.
 
-    For a component: its options, its paper, its training recipe and its declarations.
+    For a component: its options, its paper, its recipes and its declarations.
     """
     described = _describe(name)
     if as_json:
@@ -82,25 +82,14 @@ def _print_component(one: dict[str, Any]) -> None:
     print_line(f"  {one['summary']}")
     if one["paper"]:
         print_line(f"  paper: {one['paper']}")
-    for recipe in one["tuned_recipes"]:
-        _print_recipe("tuned", recipe)
-    if one["recipe"]:
-        _print_recipe("paper", one["recipe"])
+    for title, pairs, source in list_recipes(one):
+        print_line(f"  recipe {title}: {_format_pairs(pairs) or 'the defaults'}")
+        if source:
+            print_line(f"    from {source}")
     if declared := {key: value for key, value in one["declares"].items() if value is not None}:
         print_line(f"  declares: {_format_pairs(declared)}")
     for name, option in one["options"].items():
         print_line(f"  {name} = {option['default']}  ({option['type']}) {option['description']}")
-
-
-def _print_recipe(name: str, recipe: dict[str, Any]) -> None:
-    """Print a recipe under the word that ``--recipe`` takes, what it is for, and its source."""
-    loss, data, source, settings = (
-        recipe.pop(key) for key in ("loss", "data", "source", "settings")
-    )
-    wanted = [*([f"with {loss}"] if loss else []), *([f"on {data}"] if data else [])]
-    print_line(f"  recipe {' '.join([name, *wanted])}: {_format_pairs({**recipe, **settings})}")
-    if source:
-        print_line(f"    from {source}")
 
 
 def _print_model(one: dict[str, Any]) -> None:
