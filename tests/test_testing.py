@@ -29,6 +29,7 @@ from ganzoo import (
     Features,
     LoadedExtractor,
     Loss,
+    Recipe,
     Samples,
     Score,
     Space,
@@ -1069,6 +1070,12 @@ class EveryOtherTime(nn.Module):
         return given * (1 + self.calls % 2)
 
 
+class WrongRecipe(Linear):
+    """Has a recipe for an option that it does not have."""
+
+    recipe = Recipe(settings={"arch.width": 8})
+
+
 class CountsInPython(Linear):
     """Keeps how often it was called in no buffer."""
 
@@ -1190,6 +1197,7 @@ ARCHITECTURES = [
     Kill(architecture.check_history, TrainedHistory, "must have no parameters"),
     Kill(architecture.check_history, HistoryInAList, "keep its state in buffers"),
     Kill(architecture.check_history, HistoryOfItsOwnChance, "the same seed gave other fakes"),
+    Kill(architecture.check_recipes, WrongRecipe, "unknown option 'arch.width'"),
     Kill(architecture.check_steps, CountsInPython, "as if it had never stopped"),
     Kill(architecture.check_steps, HiddenRunningMean, "as if it had never stopped"),
     Kill(architecture.check_steps, NoiseOfNumpy, "must give the same steps"),
@@ -1544,6 +1552,18 @@ class RecipeIsADict(NonSaturating):
     recipe = {"generator_lr": 1e-4}
 
 
+class RecipeIsBare(NonSaturating):
+    """Declares a single tuned recipe in place of a tuple."""
+
+    tuned_recipes = Recipe()
+
+
+class RecipeMisspells(NonSaturating):
+    """Has a recipe for an option that it does not have."""
+
+    tuned_recipes = (Recipe(settings={"loss.gama": 1}),)
+
+
 class SlopeOfAllParts(GradientPenalty):
     """Takes the slope of the sum of a sample's logits, which grows with the number of parts."""
 
@@ -1654,7 +1674,9 @@ LOSSES = [
     Kill(loss.check_parts, SlopeOfAllParts, "the slope of a sample's mean logit"),
     Kill(loss.check_parts, OneLogitEach, "any function D from samples (N, *shape)"),
     Kill(loss.check_parts, InfiniteForParts, "of patches that differ"),
-    Kill(loss.check_declarations, RecipeIsADict, "recipe must be a ganzoo.Recipe"),
+    Kill(loss.check_recipes, RecipeIsADict, "recipe"),
+    Kill(loss.check_recipes, RecipeIsBare, "tuned_recipes must be a tuple"),
+    Kill(loss.check_recipes, RecipeMisspells, "unknown option 'loss.gama'"),
     Kill(loss.check_declarations, NumberForAnAnswer, "bounds_slope must be True or False"),
     Kill(loss.check_declarations, MethodForAProperty, "independent_samples must be True or"),
     Kill(loss.check_declarations, SilentPenalty, "declare second_order = True"),
@@ -1671,6 +1693,8 @@ LOSSES = [
 
 class Squares(Dataset):
     """Twelve grey squares of three levels, which are their classes."""
+
+    holds_images = True
 
     def read(self):
         labels = self.labels(torch.arange(12) % 3)
@@ -1726,6 +1750,12 @@ class MissingFile(Points):
     def read(self):
         with open("points.csv") as file:
             return file.read()
+
+
+class ImagesUndeclared(Squares):
+    """Takes its images for vectors."""
+
+    holds_images = False
 
 
 class OnePointMissing(Points):
@@ -1857,6 +1887,7 @@ DATASETS = [
     Kill(dataset.check_samples, Nothing, "must have samples"),
     Kill(dataset.check_samples, Unwrapped, "ganzoo.Samples, not Tensor"),
     Kill(dataset.check_samples, MissingFile, "raise a GanzooError; it raised FileNotFoundError"),
+    Kill(dataset.check_samples, ImagesUndeclared, "declare holds_images = True"),
     Kill(dataset.check_samples, OnePointMissing, "samples must be finite"),
     Kill(dataset.check_samples, Unscaled, "must lie in [-1, 1]"),
     Kill(dataset.check_samples, RawBatches, "a batch must be float32 of (1, 4, 4)"),

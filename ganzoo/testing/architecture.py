@@ -26,7 +26,13 @@ from ganzoo.testing.architecture_generator import (
 )
 from ganzoo.testing.architecture_labels import check_conditional, check_unlabelled
 from ganzoo.testing.architecture_sampling import check_interpolation, check_truncation
-from ganzoo.testing.common import check_options, explain_errors, require, untouched_randomness
+from ganzoo.testing.common import (
+    check_options,
+    explain_errors,
+    require,
+    require_recipes,
+    untouched_randomness,
+)
 from ganzoo.testing.networks import (
     CHANNELS,
     COUNT,
@@ -306,6 +312,11 @@ def check_steps(architecture: Architecture) -> None:
         require_exact_steps(architecture, PlainLoss(), draw_samples(data), train_options())
 
 
+def check_recipes(architecture: Architecture) -> None:
+    """Recipes have the right types, and set options that the architecture has."""
+    require_recipes(architecture, "arch")
+
+
 architecture_checks: list[Callable[[Architecture], None]] = [
     check_options,
     check_shapes,
@@ -327,6 +338,7 @@ architecture_checks: list[Callable[[Architecture], None]] = [
     check_truncation,
     check_interpolation,
     check_history,
+    check_recipes,
     check_steps,
 ]
 """Checks of architectures."""

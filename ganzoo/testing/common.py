@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 from pydantic import ValidationError
 
-from ganzoo.component import Component, place_options
+from ganzoo.component import Component, parse_options, place_options
 from ganzoo.compute.seeding import preserve_rng_state
-from ganzoo.errors import GanzooError
+from ganzoo.errors import GanzooError, InputError
+from ganzoo.protocols.recipe import Recipe
+from ganzoo.resolve import group_settings
+
+if TYPE_CHECKING:
+    from ganzoo.protocols.architecture import Architecture
+    from ganzoo.protocols.loss import Loss
 
 PLACE_WORDS = {"path", "root", "dir", "directory", "url", "uri"}
 """Words in the names of options that are likely to be paths or URLs."""
@@ -105,3 +111,25 @@ def check_options(component: Component) -> None:
             "cannot choose it",
         )
     require(cls.__doc__ is not None, "the class needs a docstring: 'ganzoo show' prints it")
+
+
+def require_recipes(component: Architecture | Loss, prefix: str) -> None:
+    """Require that recipes have the right types, and set options that there are.
+
+    Args:
+        component: An architecture or a loss.
+        prefix: Prefix of its options.
+    """
+    tuned = component.tuned_recipes
+    require(isinstance(tuned, tuple), f"tuned_recipes must be a tuple of recipes, not {tuned!r}")
+    for recipe in (*tuned, *([] if component.recipe is None else [component.recipe])):
+        require(
+            isinstance(recipe, Recipe),
+            "a recipe must be a ganzoo.Recipe, such as Recipe(generator_lr=..., n_critic=...), "
+            f"not {recipe!r}",
+        )
+        try:
+            own = group_settings(recipe.settings)[prefix]
+            parse_options(type(component), own, f"{prefix}.")
+        except InputError as error:
+            raise ConformanceError(f"a recipe has wrong settings: {error}") from None

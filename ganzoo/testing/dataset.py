@@ -20,6 +20,10 @@ def check_samples(dataset: Dataset) -> None:
         f"{tuple(batch.shape[1:])}",
     )
     require(bool(samples.stored.isfinite().all()), "samples must be finite")
+    require(
+        dataset.holds_images is samples.spec.is_image,
+        f"recipes depend on the kind of data: declare holds_images = {samples.spec.is_image}",
+    )
     if samples.spec.is_image:
         require(bool((batch.abs() <= 1).all()), "a batch of images must lie in [-1, 1]")
 

@@ -15,7 +15,13 @@ from torch import Tensor, nn
 from ganzoo.protocols.dataset import DataSpec
 from ganzoo.protocols.loss import Discriminator, Loss
 from ganzoo.protocols.recipe import Recipe
-from ganzoo.testing.common import check_options, explain_errors, require, seeded
+from ganzoo.testing.common import (
+    check_options,
+    explain_errors,
+    require,
+    require_recipes,
+    seeded,
+)
 from ganzoo.testing.steps import (
     SmallNetworks,
     draw_samples,
@@ -193,10 +199,6 @@ def check_constraint(loss: Loss) -> None:
 
 def check_declarations(loss: Loss) -> None:
     """Declarations have the right types, and a gradient in a term is declared."""
-    require(
-        isinstance(loss.recipe, Recipe),
-        "recipe must be a ganzoo.Recipe: recipe = Recipe(generator_lr=..., n_critic=...)",
-    )
     for name in ("independent_samples", "second_order", "bounds_slope"):
         declared = getattr(loss, name)
         require(
@@ -211,6 +213,12 @@ def check_declarations(loss: Loss) -> None:
         "a term contains a gradient, which is too inexact in half precision: declare "
         "second_order = True",
     )
+
+
+def check_recipes(loss: Loss) -> None:
+    """Recipes have the right types, and set options that the loss has."""
+    require(isinstance(loss.recipe, Recipe), "a loss must have a recipe: recipe = Recipe()")
+    require_recipes(loss, "loss")
 
 
 def check_steps(loss: Loss) -> None:
@@ -233,6 +241,7 @@ loss_checks: list[Callable[[Loss], None]] = [
     check_gradients_reach_the_networks,
     check_constraint,
     check_declarations,
+    check_recipes,
     check_steps,
 ]
 """Checks of losses."""
