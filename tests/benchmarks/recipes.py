@@ -47,16 +47,16 @@ def main(arguments: list[str] | None = None) -> None:
         for chosen in _combinations(options)
         for seed in options.seeds
     ]
-    done = {_key(row) for row in _read(rows)}
+    done = {_key(row) for row in read_rows(rows)}
     with ThreadPoolExecutor(options.jobs) as pool:
         for row in pool.map(
-            lambda job: _spawn(job, options.out), [job for job in jobs if _key(job) not in done]
+            lambda job: spawn(job, options.out), [job for job in jobs if _key(job) not in done]
         ):
             with rows.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             print(_line([row]), flush=True)
     wanted = {_key(job) for job in jobs}
-    _print([row for row in _read(rows) if _key(row) in wanted])
+    _print([row for row in read_rows(rows) if _key(row) in wanted])
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -104,7 +104,7 @@ def _key(row: Mapping[str, Any]) -> str:
     return json.dumps([row[name] for name in ("names", "seed", "settings", "budget")])
 
 
-def _spawn(job: dict[str, Any], out: Path) -> dict[str, Any]:
+def spawn(job: dict[str, Any], out: Path) -> dict[str, Any]:
     """Train in a process of its own, on one thread."""
     child = subprocess.run(
         [sys.executable, __file__, "-", "--out", str(out), "--child", json.dumps(job)],
@@ -177,7 +177,7 @@ def _fitting_steps(config: Any, budget: float) -> int:
     return max(100, round(rate * (budget - REST) / 100) * 100)
 
 
-def _read(rows: Path) -> list[dict[str, Any]]:
+def read_rows(rows: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in rows.read_text().splitlines()] if rows.exists() else []
 
 
