@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -295,3 +296,18 @@ def test_the_command_reports_both_the_last_and_the_best(ganzoo_cli):
     (best,) = [line for line in lines if line.startswith("best ")]
     assert "at step 3 (run/model)" in last
     assert "(run/best)" in best
+
+
+def test_json_says_what_the_last_and_the_best_took(ganzoo_cli):
+    settings = [f"--set={key}={value}" for key, value in SMALL.items() if key.startswith("data")]
+    command = ["train", "mlp", "--steps=3", "--eval-every=1", "--out=run", "--json", *settings]
+    result = ganzoo_cli(*command, "--set=arch.hidden=8", "--set=train.eval_samples=50")
+    assert result.code == 0, result
+    found = json.loads(result.out)["scores"]
+    rows = [json.loads(line) for line in Path("run/scores.jsonl").read_text().splitlines()]
+    for word in ("last", "best"):
+        assert found[word]
+        for row in found[word]:
+            assert row in rows
+            assert min(row["images_seen"], row["seconds"], row["processor_seconds"]) > 0
+    assert "seconds" not in Path("run/best/scores.json").read_text()

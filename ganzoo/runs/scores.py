@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     SerializerFunctionWrapHandler,
     TypeAdapter,
     ValidationError,
@@ -40,6 +41,8 @@ MEASURED = ("images_per_second", "seconds", "processor_seconds")
 
 All else that a run writes is the same each time, except for the time in its checkpoints, which no
 manifest lists, and what trackers make of these fields."""
+LONGEST_TIME = 1e12
+"""Seconds that no training takes, even by many processors."""
 LONGEST_FILE = 64 << 20
 """Bytes of a run's scores, at most."""
 
@@ -75,12 +78,12 @@ class ScoreRow(BaseModel):
     """Generator updates of the model; None if real samples were scored instead of a model."""
     note: str | None
     versions: dict[str, str]
-    images_seen: int | None = None
+    images_seen: int | None = Field(default=None, ge=0, lt=2**63)
     """Real images that the discriminator was shown. Only scores of a training have this and the
     next fields, and only in the run's list; rows omit None."""
-    seconds: float | None = None
+    seconds: float | None = Field(default=None, ge=0, lt=LONGEST_TIME)
     """Time of the training until this step by the clock, without its scoring."""
-    processor_seconds: float | None = None
+    processor_seconds: float | None = Field(default=None, ge=0, lt=LONGEST_TIME)
     """The same of processors, summed over cores and processes."""
 
     @model_serializer(mode="wrap")

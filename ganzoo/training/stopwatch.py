@@ -6,7 +6,6 @@ checkpoint is done again, and counts once; what a run did before it diverged and
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import torch
 
 from ganzoo.distributed import Processes
 from ganzoo.errors import InputError
+from ganzoo.runs.scores import LONGEST_TIME
 from ganzoo.storage.files import write_text
 from ganzoo.storage.json_files import read_json, to_json
 
@@ -43,7 +43,7 @@ class TrainingTime:
         """Read it from the folder of a checkpoint; None if it is missing or damaged."""
         try:
             found = cls(**read_json(folder / TIME_FILE))
-            if all(0 <= each < math.inf for each in asdict(found).values()):
+            if all(0 <= each < LONGEST_TIME for each in asdict(found).values()):
                 return found
         except (InputError, TypeError):
             pass
