@@ -44,7 +44,9 @@ The **plain loop** is a training in the manner of the well-known scripts, with t
 the same judge: batches of 64, Adam with rates of 2e-4 and betas of 0.5 and 0.999, no averaged
 generator (`tests/benchmarks/time_to_score.py`).
 
-Seconds of different machines do not compare; images and steps do.
+Seconds of different machines do not compare; images and steps do. Where a thread had much less
+than a core, other work had the rest, and seconds by the clock say more of that work than of the
+training.
 """
 INVITATION = """\
 ## Better one
