@@ -44,8 +44,10 @@ import safetensors.torch
 import torch
 
 from ganzoo.cli import main as command_line
+from ganzoo.runs.scores import MEASURED
 from ganzoo.storage import files, json_files
 from ganzoo.training import health
+from ganzoo.training.stopwatch import TIME_FILE
 
 SMALL = {
     "mlp": "mlp --image-size=8 --set=arch.hidden=16",
@@ -297,18 +299,15 @@ def free_port() -> int:
 
 
 def content(folder: Path) -> dict[str, Any]:
-    """Return what a run left, by file, but for its speed and what a report says of it."""
+    """Return what a run left, by file, but for what it measured and what a report says of it."""
     found: dict[str, Any] = {}
     events: list[Path] = []
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if path.is_dir() or name == ".lock":
+        if path.is_dir() or name == ".lock" or path.name == TIME_FILE:
             continue
-        if path.name == "metrics.jsonl":
-            rows = [json.loads(line) for line in path.read_text().splitlines()]
-            found[name] = [
-                {k: v for k, v in row.items() if k != "images_per_second"} for row in rows
-            ]
+        if path.name in ("metrics.jsonl", "scores.jsonl"):
+            found[name] = unmeasured(path)
         elif ".tfevents." in name:
             events.append(path)
         else:
@@ -318,6 +317,12 @@ def content(folder: Path) -> dict[str, Any]:
     if events:
         found["tensorboard"] = event_content(sorted(events, key=lambda path: path.stat().st_mtime))
     return found
+
+
+def unmeasured(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a file without what was measured in them."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key not in MEASURED} for row in rows]
 
 
 def event_content(paths: list[Path]) -> dict[tuple[int, str], list[float | str]]:
@@ -330,7 +335,7 @@ def event_content(paths: list[Path]) -> dict[tuple[int, str], list[float | str]]
             if event.HasField("session_log"):
                 found = {key: values for key, values in found.items() if key[0] < event.step}
             for value in event.summary.value:
-                if value.tag == "images_per_second":
+                if value.tag in MEASURED:
                     continue
                 image = hashlib.sha256(value.image.encoded_image_string).hexdigest()
                 shown = image if value.HasField("image") else value.simple_value

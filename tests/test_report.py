@@ -28,6 +28,7 @@ from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
 from ganzoo.media.images import find_frame, scatter, to_uint8
 from ganzoo.runs import metrics
 from ganzoo.runs.folder import Run
+from ganzoo.runs.scores import ScoreRow, log_scores
 from ganzoo.storage.json_files import append_line
 from ganzoo_zoo.apps.report import charts, history, page, pictures, report
 from ganzoo_zoo.apps.report.logits import compute_logits
@@ -213,6 +214,32 @@ def test_scores_stand_side_by_side_with_their_whole_protocol(ring):
     assert [(int(step), float(value)) for step, value, *_ in every] == [
         (row["step"], pytest.approx(row["value"], rel=1e-5)) for row in rows
     ]
+
+
+def test_scores_are_drawn_over_what_the_training_took(ring):
+    tree = parsed(ring.path / "report.html").one(id="scores")
+    assert texts(tree.one("select", id="axis"), "option") == [
+        *("steps", "images seen", "seconds", "processor seconds"),
+    ]
+    figures = tree.all("figure")
+    assert [figure.attributes["data-axis"] for figure in figures[:4]] == texts(tree, "option")
+    assert ["hidden" in figure.attributes for figure in figures[:4]] == [False, True, True, True]
+    head = texts(tree.all("table")[-1], "th", scope="col")
+    assert head[-4:] == ["images seen", "seconds", "processor seconds", "note"]
+    row = json.loads(ring.scores.read_text().splitlines()[0])
+    cells = [cell.text for cell in tree.all("table")[-1].all("tr")[1].all("td")]
+    shown = (str(row["images_seen"]), f"{row['seconds']:.1f}", f"{row['processor_seconds']:.1f}")
+    assert tuple(cells[-4:-1]) == shown
+
+
+def test_scores_without_times_are_drawn_over_steps(ring, tmp_path):
+    run = copied(ring, tmp_path / "run")
+    rows = [ScoreRow.model_validate(row).without_time() for row in lines(run.scores)]
+    run.scores.unlink()
+    log_scores(run.scores, rows)
+    tree = parsed(report(run).file).one(id="scores")
+    assert tree.all("select") == []
+    assert {figure.attributes["data-axis"] for figure in tree.all("figure")} == {"steps"}
 
 
 # What it is -----------------------------------------------------------------------------------
@@ -976,6 +1003,28 @@ def test_a_pointer_over_a_plot_reads_it(browser, digits, tiny_run):
         assert value.inner_text() == charts.format_number(rows[-1]["generator/adversarial"])
         plot.click(position={"x": 0.3 * box["width"], "y": 40})
         assert page.locator(".frame:visible").get_attribute("data-step") == "2"
+
+
+def test_the_axis_of_scores_is_chosen(browser, ring, tmp_path):
+    run = copied(ring, tmp_path / "run")
+    rows = [ScoreRow.model_validate(row) for row in lines(run.scores)]
+    run.scores.unlink()
+    log_scores(run.scores, [row.model_copy(update={"seconds": 30.0 * row.step}) for row in rows])
+    report(run)
+    with opened(browser, run.path / "report.html") as seen:
+        page = seen.page
+        shown = page.locator("#scores .chart:visible")
+        assert shown.first.get_attribute("data-axis") == "steps"
+        before = shown.count()
+        page.get_by_label("Scores over").select_option("seconds")
+        assert shown.count() == before
+        assert shown.first.get_attribute("data-axis") == "seconds"
+        page.locator("#time").focus()
+        page.keyboard.press("Home")
+        page.keyboard.press("ArrowRight")
+        assert shown.first.locator(".at").inner_text() == "step 2, 60 seconds"
+        assert shown.first.locator(".cursor.on").count() == 1
+    assert seen.complaints == []
 
 
 def test_the_logits_behind_the_points_can_be_taken_away(browser, ring):

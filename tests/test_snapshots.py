@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -73,14 +74,16 @@ def test_snapshots_are_judged_every_so_many_steps_and_at_the_end(tmp_path):
 def test_the_last_score_is_what_eval_finds(tmp_path):
     run = train(tmp_path, eval_every=2)
     (found,) = scoring.evaluate(run, ["fid"], samples=100, real_samples=100)
-    assert found == read_logged_scores(run.scores)[1]
+    logged = read_logged_scores(run.scores)[1]
+    assert found == logged.without_time()
+    assert found.key == logged.key
 
 
 def test_the_best_is_a_model_of_its_own(tmp_path, ganzoo_cli):
     run = train(tmp_path, eval_every=1, steps=6)
     rows = read_logged_scores(run.scores)
     (best,) = read_scores(run.best)
-    assert best == min(rows, key=lambda row: row.value)
+    assert best == min(rows, key=lambda row: row.value).without_time()
     model = ganzoo.load(run.best)
     assert model.config.step == best.step
     (found,) = scoring.evaluate(run.best, ["fid"], samples=100, real_samples=100)
@@ -100,8 +103,12 @@ def test_judging_does_not_change_the_training(tmp_path):
         assert one == other
 
 
+def untimed(run):
+    return [row.without_time() for row in read_logged_scores(run.scores)]
+
+
 def content(run):
-    kept = [run.scores, *sorted(run.best.iterdir()), *sorted(run.samples.iterdir())]
+    kept = [*sorted(run.best.iterdir()), *sorted(run.samples.iterdir())]
     return {path.name: path.read_bytes() for path in kept if path.name != "README.md"}
 
 
@@ -112,21 +119,21 @@ def test_a_resumed_run_has_the_same_scores_and_the_same_best(tmp_path, at):
         train(tmp_path, "stopped", observer=Stopper(at), eval_every=1, steps=6)
     stopped = resume(tmp_path / "stopped")
     assert content(stopped).keys() == content(whole).keys()
-    assert read_logged_scores(stopped.scores) == read_logged_scores(whole.scores)
+    assert untimed(stopped) == untimed(whole)
     for name in ("scores.json", "model.safetensors", "discriminator.safetensors"):
         assert (stopped.best / name).read_bytes() == (whole.best / name).read_bytes()
 
 
 def test_what_was_judged_after_the_checkpoint_is_judged_again_and_stands_once(tmp_path):
     run = train(tmp_path, eval_every=1, steps=5)
-    before = read_logged_scores(run.scores)
+    before = untimed(run)
     # As if it had been killed between the last score and the last checkpoint.
 
     for step in checkpoint.steps(run.checkpoints):
         if step > 4:
             shutil.rmtree(run.checkpoints / f"{step:08d}")
     resume(run.path)
-    assert read_logged_scores(run.scores) == before
+    assert untimed(run) == before
 
 
 class Killed(BaseException):
@@ -289,3 +296,18 @@ def test_the_command_reports_both_the_last_and_the_best(ganzoo_cli):
     (best,) = [line for line in lines if line.startswith("best ")]
     assert "at step 3 (run/model)" in last
     assert "(run/best)" in best
+
+
+def test_json_says_what_the_last_and_the_best_took(ganzoo_cli):
+    settings = [f"--set={key}={value}" for key, value in SMALL.items() if key.startswith("data")]
+    command = ["train", "mlp", "--steps=3", "--eval-every=1", "--out=run", "--json", *settings]
+    result = ganzoo_cli(*command, "--set=arch.hidden=8", "--set=train.eval_samples=50")
+    assert result.code == 0, result
+    found = json.loads(result.out)["scores"]
+    rows = [json.loads(line) for line in Path("run/scores.jsonl").read_text().splitlines()]
+    for word in ("last", "best"):
+        assert found[word]
+        for row in found[word]:
+            assert row in rows
+            assert min(row["images_seen"], row["seconds"], row["processor_seconds"]) > 0
+    assert "seconds" not in Path("run/best/scores.json").read_text()

@@ -17,8 +17,9 @@ from PIL import Image
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.runs.folder import Run
 from ganzoo.runs.scores import ScoreRow, read_scores
+from ganzoo_zoo.apps.shared.seeds import read_seeds
 from ganzoo_zoo.apps.sweep import workers
-from ganzoo_zoo.apps.sweep.arguments import read_data, read_seeds, read_settings
+from ganzoo_zoo.apps.sweep.arguments import read_data, read_settings
 from ganzoo_zoo.apps.sweep.folder import Plan, continue_plan, write_plan
 from ganzoo_zoo.apps.sweep.grid import MOST, Grid
 from ganzoo_zoo.apps.sweep.picture import draw_picture

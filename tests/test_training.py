@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+import crash
 import ganzoo
 from ganzoo import registry
 from ganzoo.api import resume
@@ -30,6 +31,7 @@ from ganzoo.training.batch_order import BalancedOrder
 from ganzoo.training.inputs import count_columns, draw_picture_inputs, draw_step_inputs
 from ganzoo.training.observer import Observer, SilentObserver
 from ganzoo.training.prepare import build_trainer
+from ganzoo.training.stopwatch import TIME_FILE
 from ganzoo.training.trainer import frozen
 from tiny import TINY, Stopper
 
@@ -59,19 +61,18 @@ def equal(one, other):
 
 
 def content(run, but=()):
-    """Every byte that a run leaves, but for its folder's name in pictures and its speed."""
+    """Every byte that a run leaves, but for its folder's name in pictures and what it measured."""
     found = {}
     for file in sorted(run.path.rglob("*")):
         name = file.relative_to(run.path).as_posix()
-        if not file.is_file() or name in but:
+        if not file.is_file() or name in but or file.name == TIME_FILE:
             continue
         if file.suffix == ".png":
             from PIL import Image
 
             found[name] = Image.open(file).tobytes()
-        elif name == "metrics.jsonl":
-            rows = [json.loads(line) for line in file.read_text().splitlines()]
-            found[name] = [{**row, "images_per_second": None} for row in rows]
+        elif name in ("metrics.jsonl", "scores.jsonl"):
+            found[name] = crash.unmeasured(file)
         else:
             found[name] = file.read_bytes()
     return found

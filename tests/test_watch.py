@@ -19,6 +19,7 @@ from ganzoo_zoo.apps.watch import command, jsonl_reader
 from ganzoo_zoo.apps.watch.jsonl_reader import JsonlReader
 from ganzoo_zoo.apps.watch.run_reader import MOST_TERMS, SILENCE_SECONDS, RunReader
 from ganzoo_zoo.apps.watch.series import MOST, Series
+from ganzoo_zoo.apps.watch.view import scores
 from tiny import TINY, Stopper
 
 SETTINGS = {"arch.hidden": (4,), "data.image_size": 8}
@@ -236,6 +237,23 @@ def test_scores_have_a_last_and_a_best(run):
     found = followed(run).scores
     assert (found["fid"].last, found["fid"].best) == ((25.0, 3), (20.0, 2))
     assert (found["is"].last, found["is"].best) == ((0.2, 3), (0.3, 2))
+
+
+def test_scores_say_what_the_training_took(run):
+    fid = {"metric": "fid", "higher_is_better": False}
+    run.scores.write_text(
+        row(2, **fid, value=9.0, images_seen=16, seconds=3.5, processor_seconds=6.0)
+        + row(4, **fid, value=10.0, images_seen=32, seconds=120.0, processor_seconds="many")
+    )
+    found = followed(run)
+    assert found.scores["fid"].as_json() == {
+        "last": {"value": 10.0, "step": 4, "images_seen": 32, "seconds": 120.0},
+        "best": {
+            **{"value": 9.0, "step": 2, "images_seen": 16, "seconds": 3.5},
+            "processor_seconds": 6.0,
+        },
+    }
+    assert list(scores(found)) == ["fid 10.0000 at step 4 after 2 min, best 9.0000 at step 2"]
 
 
 def test_scores_of_steps_that_were_undone_are_forgotten(run):

@@ -164,8 +164,11 @@ def _print_result(run: Run, as_json: bool, observer: ProgressObserver) -> None:
     from ganzoo.runs.scores import read_logged_scores, read_scores
 
     config = run.config()
-    last = [row for row in read_logged_scores(run.scores) if row.step == config.train.steps]
-    best = read_scores(run.best)
+    logged = read_logged_scores(run.scores)
+    last = [row for row in logged if row.step == config.train.steps]
+    # What its training took stands only in the run's list.
+    taken = {(row.key, row.step): row for row in logged if row.images_seen is not None}
+    best = [taken.get((row.key, row.step), row) for row in read_scores(run.best)]
     if as_json:
         print_json(
             {

@@ -7,7 +7,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+)
 
 from ganzoo.errors import InputError
 from ganzoo.storage.files import regular_size, write_text
@@ -24,8 +32,17 @@ SCORES_FILE = "scores.json"
 """The scores of a model folder, beside its weights."""
 SCORE_LOG_FILE = "scores.jsonl"
 """The scores of a run, one in each line."""
-INCIDENTAL = ("value", "std", "seed", "repeats", "step", "note")
+TAKEN = ("images_seen", "seconds", "processor_seconds")
+"""Fields that say what the training took until a score, beside its step."""
+INCIDENTAL = ("value", "std", "seed", "repeats", "step", "note", *TAKEN)
 """Fields in which comparable scores may differ."""
+MEASURED = ("images_per_second", "seconds", "processor_seconds")
+"""Fields of a run's lines of metrics and scores that differ each time that it is trained.
+
+All else that a run writes is the same each time, except for the time in its checkpoints, which no
+manifest lists, and what trackers make of these fields."""
+LONGEST_TIME = 1e12
+"""Seconds that no training takes, even by many processors."""
 LONGEST_FILE = 64 << 20
 """Bytes of a run's scores, at most."""
 
@@ -61,6 +78,22 @@ class ScoreRow(BaseModel):
     """Generator updates of the model; None if real samples were scored instead of a model."""
     note: str | None
     versions: dict[str, str]
+    images_seen: int | None = Field(default=None, ge=0, lt=2**63)
+    """Real images that the discriminator was shown. Only scores of a training have this and the
+    next fields, and only in the run's list; rows omit None."""
+    seconds: float | None = Field(default=None, ge=0, lt=LONGEST_TIME)
+    """Time of the training until this step by the clock, without its scoring."""
+    processor_seconds: float | None = Field(default=None, ge=0, lt=LONGEST_TIME)
+    """The same of processors, summed over cores and processes."""
+
+    @model_serializer(mode="wrap")
+    def _omit_unknown(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        tree = serialize(self)
+        return {name: each for name, each in tree.items() if name not in TAKEN or each is not None}
+
+    def without_time(self) -> ScoreRow:
+        """Return the score as one of a model, which does not say what the training took."""
+        return self.model_copy(update=dict.fromkeys(TAKEN))
 
     def protocol(self) -> dict[str, Any]:
         """Return the fields that must agree between comparable scores, flat, by dotted name."""

@@ -1,7 +1,8 @@
 """Checkpoints: the state of a run on disk, written as a whole and verified when read.
 
 A checkpoint is a folder named by its step. It holds one safetensors file per network and optimiser,
-``state.json``, and ``manifest.json`` with the size and SHA-256 of each file.
+``state.json``, ``manifest.json`` with the size and SHA-256 of each of these files, and
+``time.json``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ganzoo.storage.files import atomic_folder, manifest, write_text
 from ganzoo.storage.json_files import read_json, to_json
 from ganzoo.storage.tensors import load_tensors, save_tensors
 from ganzoo.training.ema import MovingAverage
+from ganzoo.training.stopwatch import NO_TIME, TIME_FILE, TrainingTime
 
 FORMAT = 1
 KEEP_REGULAR = 2
@@ -51,6 +53,8 @@ class TrainState:
     """Finished generator updates."""
     retries: int = 0
     """How often the run diverged and went back to a checkpoint."""
+    time: TrainingTime | None = NO_TIME
+    """The time that it took to come here, when it was saved; None if it is unknown."""
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """Return every tensor, by file and name."""
@@ -118,6 +122,8 @@ def save(folder: Path, state: TrainState) -> Path:
             save_tensors(beside / f"{name}.safetensors", tensors)
         write_text(beside / STATE_FILE, to_json({"format": FORMAT, **state.counts()}))
         write_text(beside / MANIFEST_FILE, to_json(manifest(beside)))
+        if state.time is not None:
+            state.time.write(beside)
     return path
 
 
@@ -153,6 +159,7 @@ def restore(path: Path, state: TrainState) -> None:
         RuntimeError, LookupError, TypeError or ValueError: it is of another state.
     """
     state.restore(*_read_verified(path, state))
+    state.time = TrainingTime.read(path)
 
 
 def restore_newest(
@@ -195,6 +202,15 @@ def steps(folder: Path) -> list[int]:
     return sorted(int(name) for name in found if STEP_FOLDER.fullmatch(name))
 
 
+def list_files(path: Path) -> dict[str, dict[str, int | str]]:
+    """Return what the manifest of a checkpoint must hold.
+
+    Raises:
+        InputError: something in the folder is not a regular file, or cannot be read.
+    """
+    return manifest(path, MANIFEST_FILE, TIME_FILE)
+
+
 def _remove(path: Path) -> None:
     """Remove a checkpoint."""
     # Renamed first, because a half-removed folder would look like a damaged checkpoint.
@@ -214,7 +230,7 @@ def _read_verified(
     listed = read_json(path / MANIFEST_FILE)
     if not isinstance(listed, dict):
         raise InputError(f"{MANIFEST_FILE} is not a list of files")
-    present = manifest(path, MANIFEST_FILE)
+    present = list_files(path)
     if listed != present:
         wrong = next(
             (name for name in listed if listed[name] != present.get(name)), "a file too many"

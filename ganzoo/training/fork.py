@@ -12,7 +12,7 @@ from ganzoo.config import ForkedState, RunConfig, versions
 from ganzoo.errors import InputError, excerpt
 from ganzoo.resolve import change_config, split_changes
 from ganzoo.runs.folder import Run
-from ganzoo.storage.files import atomic_folder, atomic_path, manifest, regular_size, sha256
+from ganzoo.storage.files import atomic_folder, atomic_path, regular_size, sha256
 from ganzoo.storage.json_files import read_json
 from ganzoo.storage.paths import user_path
 from ganzoo.training import checkpoint
@@ -80,7 +80,7 @@ class StartingState:
         """Return a checkpoint if it is whole, else None."""
         listed = folder / checkpoint.MANIFEST_FILE
         try:
-            if read_json(listed) != manifest(folder, listed.name):
+            if read_json(listed) != checkpoint.list_files(folder):
                 return None
             origin = ForkedState(name=name, step=int(folder.name), manifest_sha256=sha256(listed))
         except (InputError, OSError, ValueError):

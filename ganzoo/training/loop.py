@@ -1,7 +1,8 @@
 """The training loop: steps, and around them metrics, pictures, checkpoints, scores and signals.
 
-What a run writes depends on its configuration alone, except for the images per second. A run that
-was killed and resumed, however often, leaves the same bytes as one that never stopped.
+What a run writes depends on its configuration alone, except for what is measured
+(:data:`ganzoo.runs.scores.MEASURED` and the time of a checkpoint). A run that was killed and
+resumed, however often, leaves the same bytes as one that never stopped.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from ganzoo.training.health import Health
 from ganzoo.training.inputs import count_columns, draw_picture_inputs
 from ganzoo.training.observer import Observer
 from ganzoo.training.prepare import build_trackers
+from ganzoo.training.stopwatch import Stopwatch, TrainingTime
 from ganzoo.training.tracking import TrackerGroup
 
 if TYPE_CHECKING:
@@ -108,6 +110,7 @@ class _TrainingLoop:
         self.signals = signals
         self.snapshots = snapshots
         self.health = Health(trainer)
+        self.stopwatch = Stopwatch(trainer.device, trainer.team)
 
     @property
     def state(self) -> TrainState:
@@ -119,6 +122,7 @@ class _TrainingLoop:
         self.team.sync_state(self.state)
         self.observer.on_start(self.run, self.config, self.state.step)
         self.team.run_on_first(self._rewind_files)
+        self.stopwatch.start(self.state.time)
 
     def train_to_the_end(self) -> None:
         """Do the remaining steps, going back to a checkpoint whenever the run diverges."""
@@ -164,6 +168,7 @@ class _TrainingLoop:
                 self._log(row)
             self._save_what_is_due()
             if must_stop and self.state.step < self.options.steps:
+                self.state.time = self.stopwatch.read()
                 is_saved = self.team.run_on_first(self._save_before_stop)
                 what = "state saved" if is_saved else "whose state has diverged and is not saved"
                 raise Interrupted(
@@ -179,13 +184,16 @@ class _TrainingLoop:
     def _save_what_is_due(self) -> None:
         """Write the picture, the scores and the checkpoint of this step, where they are due."""
         options, snapshots = self.options, self.snapshots
-        has_scores = snapshots is not None and snapshots.is_due(self.state.step)
-        # The model of a snapshot shows its picture.
-        if has_scores or self._is_due(options.sample_every):
+        has_picture = self._is_due(options.sample_every)
+        if has_picture:
             self.team.run_on_first(self._take_picture)
-        if snapshots is not None and has_scores:
-            self._score_snapshot(snapshots)
+        if snapshots is not None and snapshots.is_due(self.state.step):
+            with self.stopwatch.paused() as time_taken:
+                if not has_picture:  # the model of a snapshot shows its picture
+                    self.team.run_on_first(self._take_picture)
+                self._score_snapshot(snapshots, time_taken)
         if self._is_due(options.checkpoint_every):
+            self.state.time = self.stopwatch.read()
             self.team.run_on_first(self._save_checkpoint)
 
     def _go_back(self, error: Diverged) -> None:
@@ -308,9 +316,9 @@ class _TrainingLoop:
         checkpoint.save(self.run.checkpoints, self.state)
         checkpoint.prune(self.run.checkpoints, self.config.is_regular, self.state.step)
 
-    def _score_snapshot(self, snapshots: Snapshots) -> None:
+    def _score_snapshot(self, snapshots: Snapshots, time_taken: TrainingTime | None) -> None:
         try:
-            rows = snapshots.score(self.run)
+            rows = snapshots.score(self.run, time_taken)
         except (Diverged, OSError):
             raise
         except Exception as error:  # a metric that fails must not end the run

@@ -6,6 +6,7 @@ tell snapshots apart, but not for a number to publish.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.compute.seeding import preserve_rng_state
@@ -24,6 +25,7 @@ from ganzoo.runs.scores import ScoreRow, log_scores, read_scores
 
 if TYPE_CHECKING:
     from ganzoo.runs.folder import Run
+    from ganzoo.training.stopwatch import TrainingTime
     from ganzoo.training.trainer import Trainer
 
 SEED = 0
@@ -61,11 +63,18 @@ class Snapshots:
             step % self.config.train.eval_every == 0 or step == self.config.train.steps
         )
 
-    def score(self, run: Run) -> list[ScoreRow]:
+    def score(self, run: Run, time_taken: TrainingTime | None) -> list[ScoreRow]:
         """Score the present snapshot, write the scores and, for the best so far, its model.
 
         Each process draws and scores its share, and the first one writes. The sample picture of
         the step must exist.
+
+        Args:
+            run: The run's folder.
+            time_taken: The time of the training until this step; None if it is unknown.
+
+        Returns:
+            The scores, as they are in the run's list, with the images seen and the time.
 
         Raises:
             Diverged: a sample is not finite.
@@ -81,9 +90,10 @@ class Snapshots:
             except GanzooError as error:
                 raise Diverged(f"training diverged by step {state.step}: {error}") from None
             rows = self.judge.judge(fakes, seed=SEED, step=state.step)
+        timed = [self._add_time(row, time_taken) for row in rows]
         if not trainer.team.is_first:
-            return rows
-        log_scores(run.scores, rows)
+            return timed
+        log_scores(run.scores, timed)
         best = read_scores(run.best)
         if not _is_judged_alike(best, rows) or _sort_key(rows) > _sort_key(best):
             write_model(
@@ -94,7 +104,14 @@ class Snapshots:
                 run.picture(state.step),
                 rows,
             )
-        return rows
+        return timed
+
+    def _add_time(self, row: ScoreRow, time_taken: TrainingTime | None) -> ScoreRow:
+        """Return a score with what the training of its snapshot took."""
+        options = self.config.train
+        seen = self.trainer.state.step * options.n_critic * options.batch_size
+        taken = {} if time_taken is None else asdict(time_taken)
+        return row.model_copy(update={"images_seen": seen, **taken})
 
 
 def _is_judged_alike(best: list[ScoreRow], rows: list[ScoreRow]) -> bool:

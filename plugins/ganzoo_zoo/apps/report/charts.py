@@ -39,6 +39,8 @@ COLOURS = 8
 WIDE = 1000.0
 """Ratio of the largest to the median magnitude above which the scale is logarithmic."""
 BINS = 32
+PLACES = 1
+"""Decimal places of steps, and of the places of another axis."""
 
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
@@ -84,6 +86,15 @@ STYLE: dict[Any, Any] = {
 
 
 @dataclass(frozen=True)
+class Axis:
+    """What curves are drawn over, in place of their steps."""
+
+    name: str
+    at: Mapping[int, float]
+    """The place of each step; later steps have larger ones."""
+
+
+@dataclass(frozen=True)
 class Line:
     """The legend entry of a curve."""
 
@@ -107,6 +118,8 @@ class Chart:
     """A hint for reading the plot, or empty."""
     data: Mapping[str, Any]
     """Data for the page's script: the positions of steps in the picture, and the values."""
+    axis: str = ""
+    """What it is drawn over, if the page offers a choice."""
 
 
 def draw_curves(
@@ -114,27 +127,35 @@ def draw_curves(
     curves: Mapping[str, Curve],
     marked: Mapping[str, int] | None = None,
     salt: str = "",
+    axis: Axis | None = None,
 ) -> Chart:
-    """Draw curves over the steps.
+    """Draw curves over the steps, or over another axis.
 
     Args:
         title: Title of the plot.
         curves: Curves by name, of which the first ``MOST_CURVES`` are drawn.
         marked: The step to mark with a ring, by name of the curve.
         salt: Distinguishes plots with the same title on a page.
+        axis: What to draw over in place of steps; it has a place for each of them.
     """
     shown = dict(list(curves.items())[:MOST_CURVES])
-    points = {name: downsample(curve, MOST_POINTS) for name, curve in shown.items()}
+    at = axis.at if axis else {step: step for curve in shown.values() for step in curve}
+    points = {
+        name: downsample({at[step]: value for step, value in curve.items()}, MOST_POINTS)
+        for name, curve in shown.items()
+    }
     with _figure(title + salt) as (figure, axes):
         scale = _choose_scale(axes, [value for curve in shown.values() for value in curve.values()])
         for i, (name, line) in enumerate(points.items()):
             _draw_line(axes, i, line, single=len(shown[name]) <= FEW)
             if (step := (marked or {}).get(name)) is not None:
-                axes.plot([step], [shown[name][step]], "o", ms=9, mfc="none", mec=MARK, mew=1.6)
-        axes.set_xlabel("step")
-        locator: Any = axes.xaxis.get_major_locator()  # a MaxNLocator, by default
-        locator.set_params(integer=True)
-        svg, place = _write_svg(figure, axes)
+                place = [at[step]], [shown[name][step]]
+                axes.plot(*place, "o", ms=9, mfc="none", mec=MARK, mew=1.6)
+        axes.set_xlabel(axis.name if axis else "step")
+        if axis is None:
+            locator: Any = axes.xaxis.get_major_locator()  # a MaxNLocator, by default
+            locator.set_params(integer=True)
+        svg, sides = _write_svg(figure, axes)
     notes = [scale] if scale else []
     if any(len(curve) > MOST_POINTS for curve in shown.values()):
         notes.append("lines are means over neighbouring steps, bands show their range")
@@ -150,16 +171,22 @@ def draw_curves(
         _describe_curves(shown),
         "; ".join(notes),
         {
-            **place,
+            **sides,
+            **({} if axis is None else {"axis": _axis_data(axis)}),
             "curves": [
                 {
-                    "steps": [round(step, 1) for step, *_ in line],
+                    "steps": [round(step, PLACES) for step, *_ in line],
                     "values": [format_number(mean) for _, mean, *_ in line],
                 }
                 for line in points.values()
             ],
         },
     )
+
+
+def _axis_data(axis: Axis) -> dict[str, Any]:
+    places = {step: round(place, PLACES) for step, place in sorted(axis.at.items())}
+    return {"name": axis.name, "steps": list(places), "at": list(places.values())}
 
 
 def draw_histogram(title: str, values: Mapping[str, Tensor]) -> Chart:

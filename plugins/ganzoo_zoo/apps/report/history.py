@@ -107,7 +107,7 @@ def _estimate_time(history: History, speeds: Curve, options: TrainOptions) -> No
         history.seconds, history.speed = seconds, images / seconds
 
 
-def downsample(curve: Curve, most: int) -> list[tuple[float, float, float, float]]:
+def downsample(curve: Mapping[float, float], most: int) -> list[tuple[float, float, float, float]]:
     """Average a curve over neighbouring steps to at most ``most`` points.
 
     Returns:

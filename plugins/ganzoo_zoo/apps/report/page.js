@@ -25,17 +25,26 @@
       values: [...figure.querySelectorAll(".legend .value")],
     };
   }).filter((plot) => plot.curves);
-  const place = (plot, step) =>
-    plot.left + (step - plot.from) / (plot.to - plot.from) * (plot.right - plot.left);
+  const place = (plot, value) =>
+    plot.left + (value - plot.from) / (plot.to - plot.from) * (plot.right - plot.left);
+  // A plot may be drawn over another axis than steps.
+  const between = (from, to, value) => {
+    const i = from.findIndex((each) => each >= value);
+    if (i < 1) return i ? to.at(-1) : to[0];
+    return to[i - 1] + (value - from[i - 1]) / (from[i] - from[i - 1]) * (to[i] - to[i - 1]);
+  };
+  const valueOf = (plot, step) => plot.axis ? between(plot.axis.steps, plot.axis.at, step) : step;
+  const stepOf = (plot, value) => plot.axis ? between(plot.axis.at, plot.axis.steps, value) : value;
   const inspect = (step) => {
     for (const plot of plots) {
-      const x = place(plot, step);
+      const value = valueOf(plot, step), x = place(plot, value);
       plot.cursor.setAttribute("x1", x);
       plot.cursor.setAttribute("x2", x);
       plot.cursor.classList.toggle("on", x >= plot.left && x <= plot.right);
       plot.at.textContent = `step ${Math.round(step).toLocaleString("en")}`;
+      if (plot.axis) plot.at.textContent += `, ${Math.round(value).toLocaleString("en")} ${plot.axis.name}`;
       plot.curves.forEach((curve, i) => {
-        const before = curve.steps.findLastIndex((logged) => logged <= step);
+        const before = curve.steps.findLastIndex((logged) => logged <= value);
         plot.values[i].textContent = before < 0 ? "–" : curve.values[before];
       });
     }
@@ -97,13 +106,22 @@
     });
   }
 
+  // What scores are drawn over.
+  const axis = named("axis");
+  if (axis) {
+    axis.closest("p").hidden = false;
+    axis.addEventListener("change", () => {
+      for (const figure of document.querySelectorAll("[data-axis]")) figure.hidden = figure.dataset.axis !== axis.value;
+    });
+  }
+
   // Pointing at a plot shows the values of a step; a click shows its picture.
   for (const plot of plots) {
     const under = (event) => {
       const box = plot.svg.getBoundingClientRect();
       const x = (event.clientX - box.left) / box.width * plot.svg.viewBox.baseVal.width;
-      const step = plot.from + (x - plot.left) / (plot.right - plot.left) * (plot.to - plot.from);
-      return Math.min(Math.max(step, Math.max(plot.from, 0)), plot.to);
+      const value = plot.from + (x - plot.left) / (plot.right - plot.left) * (plot.to - plot.from);
+      return stepOf(plot, Math.min(Math.max(value, Math.max(plot.from, 0)), plot.to));
     };
     plot.svg.addEventListener("pointermove", (event) => inspect(under(event)));
     plot.svg.addEventListener("pointerleave", () => { if (touched) inspect(steps[shown]); else rest(); });

@@ -54,7 +54,7 @@ def write_report(run: Run, path: Path, neighbours: int) -> Report:
         finished=found.progress.is_finished,
         step=found.progress.step,
         steps=found.progress.steps,
-        curves=tuple(plot.title for plot in (*plots, *found.scores.charts)),
+        curves=(*(plot.title for plot in plots), *found.scores.titles),
         scores=sum(len(group.rows) for group in found.scores.groups),
         warnings=len(list(text.warnings(found))),
         pictures=len(frames),

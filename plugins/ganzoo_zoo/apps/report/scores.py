@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ganzoo.runs.reproduce import format_argument
-from ganzoo.runs.scores import ScoreRow
-from ganzoo_zoo.apps.report.charts import Chart, draw_curves
+from ganzoo.runs.scores import TAKEN, ScoreRow
+from ganzoo_zoo.apps.report.charts import Axis, Chart, draw_curves
 
 MOST_ROWS = 2000
 """The most scores on the page; older ones are omitted."""
@@ -23,8 +23,14 @@ OWN_FIELDS = {
     "repeats",
     "step",
     "note",
+    *TAKEN,
 }
 """Fields that may differ within a group of scores."""
+
+
+STEPS = "steps"
+AXES = {STEPS: "", **{name.replace("_", " "): name for name in TAKEN}}
+"""What scores can be drawn over, with the field of a score; steps need none."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,18 @@ class Scores:
     columns: tuple[str, ...]
     """Titles of the compared steps."""
     charts: tuple[Chart, ...]
+    """Plots of the metrics, each over the steps and then over what else is known."""
     left_out: int
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """What the plots are drawn over."""
+        return tuple(dict.fromkeys(chart.axis for chart in self.charts))
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """Titles of the plots, each once."""
+        return tuple(chart.title for chart in self.charts if chart.axis == STEPS)
 
 
 def gather_scores(rows: Sequence[ScoreRow], best: int | None, last: int | None) -> Scores:
@@ -101,15 +118,32 @@ def _build_group(rows: Sequence[ScoreRow], steps: Sequence[int]) -> Group:
 
 def _draw_charts(rows: Sequence[ScoreRow], best: int | None) -> Iterator[Chart]:
     """Draw comparable scores at several steps."""
-    curves = [
-        (same[0], {row.step: row.value for row in same if row.step is not None})
-        for same in _group_comparable(rows)
+    several = [
+        same for same in _group_comparable(rows) if len({row.step for row in same} - {None}) > 1
     ]
-    several = [(row, curve) for row, curve in curves if len(curve) > 1]
-    for number, (row, curve) in enumerate(several[:MOST_CHARTS]):
-        title = f"{row.metric}, {_better_word(row)} is better"
-        marked = {row.metric: best} if best in curve else {}
-        yield draw_curves(title, {row.metric: curve}, marked, salt=f" {number}")
+    for number, same in enumerate(several[:MOST_CHARTS]):
+        for axis, field in AXES.items():
+            if chart := _draw_chart(same, best, axis, field, f" {number} {axis}"):
+                yield chart
+
+
+def _draw_chart(
+    rows: Sequence[ScoreRow], best: int | None, name: str, field: str, salt: str
+) -> Chart | None:
+    """Draw comparable scores over an axis; None if there are not two that have a place on it."""
+    curve: dict[int, float] = {}
+    places: dict[int, float] = {}
+    for row in rows:
+        place = getattr(row, field) if field else row.step
+        if row.step is not None and place is not None:
+            curve[row.step], places[row.step] = row.value, place
+    if len(curve) < 2:
+        return None
+    metric = rows[0].metric
+    marked = {} if best is None or best not in curve else {metric: best}
+    title = f"{metric}, {_better_word(rows[0])} is better"
+    axis = Axis(name, places) if field else None
+    return replace(draw_curves(title, {metric: curve}, marked, salt, axis), axis=name)
 
 
 def _group_comparable(rows: Iterable[ScoreRow]) -> list[list[ScoreRow]]:

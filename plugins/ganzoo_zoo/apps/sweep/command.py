@@ -28,6 +28,7 @@ from ganzoo.cli.common import (
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.registry import ARCHITECTURE, EVALUATOR, LOSS, Kind
 from ganzoo.storage.paths import user_path
+from ganzoo_zoo.apps.shared.seeds import Seeds, read_seeds
 
 if TYPE_CHECKING:
     from ganzoo_zoo.apps.sweep.grid import Grid
@@ -85,14 +86,7 @@ def sweep(
             "further value.",
         ),
     ] = None,
-    seeds: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N or SEED,SEED",
-            help="A number of seeds, counted from 0, or a list of seeds; '7,' is the single seed "
-            "7. [default: 1]",
-        ),
-    ] = None,
+    seeds: Seeds = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
@@ -182,7 +176,7 @@ def _build_grid(
     given: dict[str, Any],
 ) -> Grid:
     """Build the grid from the options; an option given twice is an error."""
-    from ganzoo_zoo.apps.sweep.arguments import read_data, read_names, read_seeds, read_settings
+    from ganzoo_zoo.apps.sweep.arguments import read_data, read_names, read_settings
     from ganzoo_zoo.apps.sweep.grid import Grid
 
     architectures = read_names(architecture, "architecture")

@@ -169,13 +169,7 @@ def _as_json(run: RunReader) -> dict[str, Any]:
         "images_per_second": run.speed,
         "seconds_left": run.seconds_left(),
         "numbers": {name: series.last for name, series in run.numbers.items()},
-        "scores": {
-            name: {
-                word: {"value": value, "step": step}
-                for word, (value, step) in (("last", scored.last), ("best", scored.best))
-            }
-            for name, scored in run.scores.items()
-        },
+        "scores": {name: scored.as_json() for name, scored in run.scores.items()},
         "warnings": list(run.warnings),
         "picture": None if run.picture is None else str(run.picture),
     }

@@ -177,6 +177,7 @@ class Card {
     this.find(".scores").replaceChildren(...found.map(([name, { last, best }]) => {
       const row = document.createElement("div"), value = document.createElement("dd");
       value.textContent = `${number(last.value)} at step ${steps(last.step)}`;
+      if (last.seconds !== undefined) value.textContent += ` after ${Math.round(last.seconds)} s`;
       if (best.step !== last.step) value.textContent += `, best ${number(best.value)} at step ${steps(best.step)}`;
       row.append(Object.assign(document.createElement("dt"), { textContent: name }), value);
       return row;

@@ -19,6 +19,7 @@ from ganzoo.registry import ARCHITECTURE
 from ganzoo.runs.file_names import MANIFEST_FILE
 from ganzoo.runs.folder import Run
 from ganzoo.runs.metrics import is_number
+from ganzoo.runs.scores import TAKEN
 from ganzoo_zoo.apps.watch.jsonl_reader import JsonlReader
 from ganzoo_zoo.apps.watch.series import Series
 
@@ -50,6 +51,19 @@ class MetricValues:
     last: tuple[float, int]
     best: tuple[float, int]
     series: Series = field(default_factory=Series)
+    last_taken: dict[str, float] = field(default_factory=dict)
+    """What the training took until the last value: images and times, as far as they are known."""
+    best_taken: dict[str, float] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the last and the best value, each with its step and what it took."""
+        return {
+            word: {"value": value, "step": step, **taken}
+            for word, (value, step), taken in (
+                ("last", self.last, self.last_taken),
+                ("best", self.best, self.best_taken),
+            )
+        }
 
 
 class RunReader:
@@ -157,8 +171,9 @@ class RunReader:
         found = self.scores.setdefault(excerpt(metric, LONGEST_NAME), MetricValues(last, last))
         found.last = last
         found.series.add(row["step"], value)
-        if sign * value > sign * found.best[0]:
-            found.best = found.last
+        found.last_taken = {name: row[name] for name in TAKEN if _is_usable(row.get(name))}
+        if found.best == found.last or sign * value > sign * found.best[0]:
+            found.best, found.best_taken = found.last, found.last_taken
 
     @property
     def picture(self) -> Path | None:

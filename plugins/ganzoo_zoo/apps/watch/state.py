@@ -385,18 +385,11 @@ def _folder_json(run: RunReader | None, kind: str) -> dict[str, Any]:
     left = run.seconds_left()
     return {
         "numbers": {name: series.last for name, series in run.numbers.items()},
-        "scores": {name: _score_json(found) for name, found in run.scores.items()},
+        "scores": {name: found.as_json() for name, found in run.scores.items()},
         "pictures": [pictures[i] for i in choose_evenly(len(pictures), MOST_PICTURES)],
         "pairs": run.pairs,
         "speed": f"{run.speed:,.0f} images/s" if run.speed and kind in (TRAINING, FINISHED) else "",
         "left": f"{format_duration(left)} left" if left is not None and kind == TRAINING else "",
-    }
-
-
-def _score_json(found: Any) -> dict[str, Any]:
-    return {
-        word: dict(zip(("value", "step"), value, strict=True))
-        for word, value in (("last", found.last), ("best", found.best))
     }
 
 

@@ -122,7 +122,9 @@ def scores(run: RunReader) -> Iterator[str]:
         best = ""
         if found.best != found.last:
             best = f", best {found.best[0]:.4f} at step {found.best[1]}"
-        yield f"{name} {value:.4f} at step {step}{best}"
+        seconds = found.last_taken.get("seconds")
+        after = "" if seconds is None else f" after {format_duration(seconds)}"
+        yield f"{name} {value:.4f} at step {step}{after}{best}"
 
 
 def _bar(run: RunReader, width: int) -> Table:
