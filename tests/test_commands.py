@@ -352,7 +352,7 @@ def test_a_shell_completes_installed_names(words, found):
 EMPTY = {
     "train": "ARCH",
     "train mlp --data": "NAME or PATH",
-    "train mlp --loss": "a value",
+    "train mlp --loss": "NAME",
     "train mlp --out": "DIR",
     "train mlp --tracker": "NAME",
     "train mlp --set": "KEY=VALUE",

@@ -63,9 +63,14 @@ def _choices(field: FieldInfo) -> tuple[str, ...]:
     return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
 
 
+WHAT, HOW, START = "What to train", "How to train", "Where to start"
+"""Groups of options in the help of commands that train."""
+
 LossName = Annotated[
     str | None,
     typer.Option(
+        metavar="NAME",
+        rich_help_panel=WHAT,
         help="Name of a loss; by default the architecture's own.",
         autocompletion=complete_names(LOSS),
     ),
@@ -74,22 +79,29 @@ TrainingData = Annotated[
     str | None,
     typer.Option(
         metavar="NAME or PATH",
+        rich_help_panel=WHAT,
         help="A dataset, or a folder or zip of images; by default the architecture's own.",
         autocompletion=complete_names(DATASET),
     ),
 ]
 ImageSize = Annotated[
     str | None,
-    typer.Option(metavar="N or HxW", help="Resize images; short for --set data.image_size=N."),
+    typer.Option(
+        metavar="N or HxW",
+        rich_help_panel=WHAT,
+        help="Resize images; short for --set data.image_size=N.",
+    ),
 ]
-TrainOption = Annotated[str | None, typer.Option()]
+TrainOption = Annotated[str | None, typer.Option(rich_help_panel=HOW)]
 """An option of a :class:`TrainCommand` that sets the field of ``TrainOptions`` of its name.
 
 The field declares type, bounds, default and help; its value is parsed as that of ``--set``.
 """
-Precision = Annotated[str | None, typer.Option(autocompletion=_complete_precision)]
+Precision = Annotated[
+    str | None, typer.Option(rich_help_panel=HOW, autocompletion=_complete_precision)
+]
 """A :data:`TrainOption` with completion."""
-Compile = Annotated[bool | None, typer.Option("--compile")]
+Compile = Annotated[bool | None, typer.Option("--compile", rich_help_panel=HOW)]
 """A :data:`TrainOption` without a value."""
 
 

@@ -1,4 +1,4 @@
-"""The command ``ganzoo bench``, which measures the speed of training.
+"""Measure the speed of training.
 
 This module does not import torch; the functions that it calls do.
 """
@@ -26,15 +26,20 @@ from ganzoo.cli.common import (
     print_json,
     print_table,
 )
+from ganzoo.cli.help import list_examples
 from ganzoo.registry import ARCHITECTURE
 
 if TYPE_CHECKING:
     from ganzoo_zoo.apps.bench import Bench, Spread
 
 app = typer.Typer(rich_markup_mode=None)
+EXAMPLES = list_examples(
+    ("With the embedded digits.", "bench dcgan"),
+    ("With larger images, and batches of 64.", "bench dcgan --image-size 64 --batch-size 64"),
+)
 
 
-@app.command(cls=TrainCommand)
+@app.command(cls=TrainCommand, epilog=EXAMPLES)
 def bench(
     context: typer.Context,
     architecture: Annotated[
