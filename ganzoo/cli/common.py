@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +23,8 @@ from ganzoo.registry import DATASET, LOSS, Kind
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
+MIN_CELL = 10
+"""Fewest characters to which a cell of a table is shortened."""
 MAX_LINE = 1000
 """Most characters of a line on standard error; the middle of a longer one is cut out."""
 
@@ -193,13 +197,35 @@ def print_line(line: str) -> None:
     print(escape_text(line))
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print aligned columns on standard output, as plain text that programs can parse."""
+def print_table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], shorten: Sequence[str] = ()
+) -> None:
+    """Print aligned columns on standard output, as plain text that programs can parse.
+
+    Args:
+        header: Titles of the columns.
+        rows: Cells of each row.
+        shorten: Titles of columns that are shortened in this order if a terminal is too narrow.
+    """
     table = [[escape_text(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(header))]
+    room = find_room()
+    for i in map(header.index, shorten):
+        excess = sum(widths) + 2 * (len(widths) - 1) - (room or math.inf)
+        widths[i] -= int(max(0, min(excess, widths[i] - MIN_CELL)))
     for row in table:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+        cells = (shorten_text(cell, width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(map(str.ljust, cells, widths)).rstrip())
+
+
+def find_room() -> int | None:
+    """Return the columns of the terminal that standard output is; None if it is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def shorten_text(text: str, width: int) -> str:
+    """Return a text of at most a width, with three dots at the end if something is cut."""
+    return text if len(text) <= width else f"{text[: max(0, width - 3)]}..."[:width]
 
 
 def format_duration(seconds: float) -> str:

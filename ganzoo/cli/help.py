@@ -55,7 +55,7 @@ def _print_panels(shown: Any, context: Any) -> None:
     params = [copy(each) for each in shown.get_params(context)]
     if not shown.rich_markup_mode:
         _escape(shown, params)
-    mode = shown.rich_markup_mode or "rich"
+    mode: Any = shown.rich_markup_mode or "rich"
     _group_others(params)
     shown.get_params = lambda _: params
     rich_utils.rich_format_help(obj=shown, ctx=context, markup_mode=mode)
@@ -75,7 +75,7 @@ def _escape(shown: Any, params: list[Any]) -> None:
         each.help = escape(each.help or "")
         each.metavar = "" if getattr(each, "is_flag", False) else each.metavar
     if isinstance(shown, TyperGroup):
-        find = shown.get_command
+        find: Any = shown.get_command
 
         def get_command(context: Any, name: str) -> Any:
             command = copy(find(context, name))
