@@ -6,7 +6,9 @@ when somebody calls it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Sequence
+from importlib import metadata
 from typing import Any
 
 import typer
@@ -139,6 +141,22 @@ def own_commands(context: typer.Context) -> set[str]:
 def is_hidden(entry: Entry, own: Container[str]) -> bool:
     """Tell whether a plugin's command has the name of one of ganzoo's own commands."""
     return entry.kind == COMMAND and entry.name in own
+
+
+def find_missing_extra(entry: Entry) -> str | None:
+    """Return the extra of its package that a command still needs, such as ``acme[paint]``.
+
+    A command needs the extra of its own name, if its package has one. Nothing is imported.
+    """
+    for requirement in metadata.requires(entry.package) or ():
+        needed, _, condition = requirement.partition(";")
+        if re.search(rf"""extra\s*==\s*["']{re.escape(entry.name)}["']""", condition):
+            name = re.match(r"[\w.-]*", needed.strip())
+            try:
+                metadata.version(name[0] if name else "")
+            except (metadata.PackageNotFoundError, ValueError):
+                return f"{entry.package}[{entry.name}]"
+    return None
 
 
 def summarise_command(entry: Entry) -> str:
