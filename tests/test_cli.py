@@ -626,6 +626,36 @@ def test_eval_on_other_data_takes_the_size_of_the_model(run, ganzoo_cli, tmp_pat
     assert row["image_size"] == [16, 16]
 
 
+STRANGER = """
+from ganzoo.errors import InputError
+from ganzoo_zoo.families.mlp import MLP
+
+class Silent(MLP):
+    "Names no data."
+    default_data = None
+
+class Points(Silent):
+    "Can use points alone."
+    def generator(self, data):
+        if data.is_image:
+            raise InputError("points are needed, and these are images; try --data ring")
+        return super().generator(data)
+"""
+
+
+def test_a_strangers_architecture_trains_without_data_or_says_what_it_needs(
+    ganzoo_cli, plugin, refused
+):
+    points = {"silent": "acme:Silent", "points": "acme:Points"}
+    plugin("acme", STRANGER, {"ganzoo.architectures": points})
+    tiny = ("--steps=1", "--batch-size=4", "--set=arch.hidden=8")
+    assert ganzoo_cli("train", "silent", *tiny, "--image-size=8", "--out=run").code == 0
+    assert json.loads(Path("run/config.json").read_text())["data"]["name"] == "digits"
+    for more in ([], ["--dry-run"]):
+        message = refused("train", "points", *tiny, *more)
+        assert "architecture 'points': points are needed, and these are images" in message
+
+
 # list and show
 
 

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
@@ -291,6 +291,13 @@ class Dataset(Component, ABC):
 
     A dataset with several parts, such as training and test data, has an option ``split`` with the
     name of the part to read.
+    """
+
+    is_default: ClassVar[bool] = False
+    """Whether to train on these data if neither the user nor the architecture names any.
+
+    They must come with their package, and need no options. Those of the architecture's own package
+    go before others.
     """
 
     @abstractmethod
