@@ -99,6 +99,9 @@ def command_line() -> str:
         rows = [_parameter(parameter) for parameter in command.params if parameter.name != "help"]
         if rows:
             parts.append(_table(("parameter", "default", "meaning"), rows))
+        if command.epilog:
+            _, _, examples = command.epilog.partition("Examples:\n")
+            parts.append(f"```console\n{textwrap.dedent(examples)}\n```")
     return "\n\n".join(parts) + "\n"
 
 

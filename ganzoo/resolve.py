@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import registry
@@ -18,7 +19,7 @@ from ganzoo.config import (
     find_other_words,
     versions,
 )
-from ganzoo.errors import InputError, did_you_mean, excerpt
+from ganzoo.errors import InputError, PluginError, did_you_mean, excerpt
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, Kind
 from ganzoo.storage.paths import names_place, user_path
 
@@ -49,7 +50,7 @@ def resolve(
         architecture: Name of an architecture.
         loss: Name of a loss; the architecture's default if None.
         data: Name of a dataset, or the path of a folder or file that an installed dataset reads;
-            the architecture's default if None.
+            the architecture's default if None, or else a dataset that declares itself default.
         settings: Overrides, such as ``{"loss.gp_weight": 5, "train.steps": 1000}``.
         trackers: Names of trackers, which receive the metrics in addition to the run's files.
         like: See :func:`choose_data`.
@@ -58,17 +59,19 @@ def resolve(
         InputError: a name, an option or a value is wrong; the message says which.
     """
     groups = group_settings(settings or {})
-    networks = _choose(ARCHITECTURE, architecture, groups["arch"], "arch.")[1]
+    architecture_choice, networks = _choose(ARCHITECTURE, architecture, groups["arch"], "arch.")
     name = _parse(TrainSettings, groups["train"], "train.").recipe
     if loss is None:
-        loss = (
-            name == "paper" and networks.recipe and networks.recipe.loss
-        ) or networks.default_loss
-    data = networks.default_data if data is None else data
+        papers = networks.recipe.loss if name == "paper" and networks.recipe else None
+        loss = papers or networks.default_loss
+    if data is None:
+        data = networks.default_data or find_default_data(architecture_choice.package)
     if loss is None:
         raise InputError(f"architecture '{architecture}' has no default loss; give --loss")
     if data is None:
-        raise InputError(f"architecture '{architecture}' has no default data; give --data")
+        raise InputError(
+            f"architecture '{architecture}' has no default data, and none is installed; give --data"
+        )
     loss_choice, loss_component = _choose(LOSS, loss, groups["loss"], "loss.")
     kind = _find_data_kind(data, groups["data"])
     recipe = choose_recipe(name, networks, loss_component, loss_choice.name, kind)
@@ -299,6 +302,19 @@ def _choose_several(
         component = parse_options(entry.load(), {**before, **given}, f"{prefix}.{bare}.")
         chosen.append(ComponentChoice.of(entry, component))
     return tuple(chosen)
+
+
+def find_default_data(package: str) -> str | None:
+    """Find a dataset that declares itself default, and return its name with its package.
+
+    Args:
+        package: The package of the architecture, whose own dataset goes before others.
+    """
+    for entry in sorted(registry.entries(DATASET), key=lambda each: each.package != package):
+        with suppress(PluginError):  # nobody has named it
+            if entry.load().is_default:
+                return entry.qualified
+    return None
 
 
 def choose_data(

@@ -24,7 +24,7 @@ ALLOWED = {("resolve.py", "folder")}
 """A path that is given as data is read by the dataset called as the path's suffix, and a folder,
 which has none, by the one called ``folder``: a rule about paths that any package may serve."""
 
-WORDS = {"data", "report"}
+WORDS = {"data", "report", "watch", "demo"}
 """Commands in the box are called by words that the core needs: what ``--data`` stands for, and what
 the end of a training offers where it is installed."""
 

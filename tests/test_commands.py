@@ -339,6 +339,7 @@ NAMES = {
     "show, of an augmentation": (["show", "cuto"], {"cutout"}),
     "show, of a command": (["show", "new"], {"new-plugin"}),
     "list": (["list", "fea"], {"feature-extractors"}),
+    "list, of runs": (["list", "ru"], {"runs"}),
     "list, of augmentations": (["list", "au"], {"augmentations"}),
     "new-plugin --kind": (["new-plugin", "x", "--kind", "eva"], {"evaluator"}),
 }
@@ -352,7 +353,7 @@ def test_a_shell_completes_installed_names(words, found):
 EMPTY = {
     "train": "ARCH",
     "train mlp --data": "NAME or PATH",
-    "train mlp --loss": "a value",
+    "train mlp --loss": "NAME",
     "train mlp --out": "DIR",
     "train mlp --tracker": "NAME",
     "train mlp --set": "KEY=VALUE",
@@ -367,7 +368,7 @@ EMPTY = {
     "compare": "MODEL...",
     "publish user/name": "[RUN] REPO_ID",
     "show": "NAME or MODEL",
-    "list": "KIND",
+    "list": "KIND and DIR",
     "data check": "NAME or PATH",
     "report": "RUN",
     "hello --name": "a value",

@@ -193,7 +193,7 @@ def test_an_architecture_has_defaults_of_its_own():
     assert (config.loss.name, config.data.name) == (mlp.default_loss, mlp.default_data)
 
 
-def test_an_architecture_that_declares_no_defaults_asks_for_them(plugin):
+def test_an_architecture_that_declares_no_defaults_asks_for_a_loss(plugin, monkeypatch):
     code = """
 from ganzoo import Architecture
 
@@ -207,10 +207,42 @@ class Bare(Architecture):
     with pytest.raises(InputError) as caught:
         resolve("bare")
     assert str(caught.value) == "architecture 'bare' has no default loss; give --loss"
-    with pytest.raises(InputError) as caught:
-        resolve("bare", "hinge")
-    assert str(caught.value) == "architecture 'bare' has no default data; give --data"
+    assert resolve("bare", "hinge").data.name == "digits"
+    with monkeypatch.context() as patched:
+        patched.setattr(get(DATASET, "digits"), "is_default", False)
+        with pytest.raises(InputError) as caught:
+            resolve("bare", "hinge")
+    assert str(caught.value) == (
+        "architecture 'bare' has no default data, and none is installed; give --data"
+    )
     assert resolve("bare", "hinge", "ring").architecture.package == "acme"
+
+
+def test_the_default_data_are_those_of_the_architectures_package_or_else_the_first(plugin):
+    code = """
+from ganzoo import Dataset
+from ganzoo_zoo.families.mlp import MLP
+
+class Bare(MLP):
+    "No default data."
+    default_data = None
+
+class Own(Dataset):
+    "Data."
+    is_default = True
+    def read(self): raise NotImplementedError
+"""
+    data = {"digits": "acme:Own", "aaa": "acme:Missing"}
+    plugin("acme", code, {"ganzoo.architectures": {"bare": "acme:Bare"}, "ganzoo.datasets": data})
+    chosen = resolve("bare").data
+    assert (chosen.package, chosen.name) == ("acme", "digits"), "though the name is claimed twice"
+    points = {
+        "ganzoo.architectures": {"other-bare": "other:Bare"},
+        "ganzoo.datasets": {"zzz": "other:Own"},
+    }
+    plugin("other", code, points)
+    chosen = resolve("other-bare").data
+    assert (chosen.package, chosen.name) == ("other", "zzz")
 
 
 @pytest.mark.parametrize(

@@ -306,7 +306,8 @@ def table(err):
     return found
 
 
-def test_the_end_says_what_came_of_it_and_what_comes_next(ganzoo_cli):
+def test_the_end_says_what_came_of_it_and_what_comes_next(ganzoo_cli, monkeypatch):
+    monkeypatch.setattr("ganzoo.cli.summary.find_missing_extra", lambda entry: None)
     result = ganzoo_cli(*TRAIN.split(), "--steps=3", "--seed=7", "--out=a run")
     found = table(result.err)
     assert list(found) == [
@@ -320,6 +321,9 @@ def test_the_end_says_what_came_of_it_and_what_comes_next(ganzoo_cli):
         "ganzoo sample 'a run'",
         "ganzoo eval 'a run'",
         "ganzoo report 'a run'",
+        "ganzoo watch 'a run' --web --open",
+        "ganzoo demo 'a run' --open",
+        "ganzoo train --resume 'a run' --steps 6",
         "ganzoo publish 'a run' USER/NAME",
     ]
     last = json.loads(Path("a run/metrics.jsonl").read_text().splitlines()[-1])
@@ -353,11 +357,37 @@ def frame(run: str):
 
 
 def test_a_command_is_offered_where_a_package_brings_it(ganzoo_cli, plugin, monkeypatch):
-    monkeypatch.setattr("ganzoo.cli.summary.OPTIONAL_COMMANDS", ("frame",))
+    monkeypatch.setattr("ganzoo.cli.summary.OPTIONAL_COMMANDS", {"frame": ""})
     assert "frame" not in ganzoo_cli(*TRAIN.split(), "--steps=0", "--out=one").err
     plugin("acme", BROUGHT, {"ganzoo.commands": {"frame": "acme:app"}})
     found = table(ganzoo_cli(*TRAIN.split(), "--steps=0", "--out=two").err)
     assert "ganzoo frame two" in found["next"]
+
+
+@pytest.mark.parametrize("needed", ["pip", "no-such-package-anywhere"])
+def test_a_command_whose_extra_is_not_installed_says_how_to_install_it(
+    ganzoo_cli, plugin, monkeypatch, needed
+):
+    monkeypatch.setattr("ganzoo.cli.summary.OPTIONAL_COMMANDS", {"frame": " --gold"})
+    site = plugin("acme", BROUGHT, {"ganzoo.commands": {"frame": "acme:app"}})
+    needs = f"Requires-Dist: {needed}>=1; extra == 'frame'\nRequires-Dist: nothing; extra == 'x'\n"
+    with (site / "acme-1.0.dist-info" / "METADATA").open("a") as file:
+        file.write(needs)
+    found = table(ganzoo_cli(*TRAIN.split(), "--steps=0", "--out=run").err)
+    hint = "" if needed == "pip" else "   (first: pip install 'acme[frame]')"
+    assert f"ganzoo frame run --gold{hint}" in found["next"]
+
+
+def test_after_a_decay_more_steps_are_a_new_run(ganzoo_cli):
+    decayed = ("--set=train.lr_decay=cosine", "--steps=2", "--out=run")
+    (command,) = (
+        each
+        for each in table(ganzoo_cli(*TRAIN.split(), *decayed).err)["next"]
+        if each.startswith("ganzoo train ")
+    )
+    assert command == "ganzoo train --fork run --steps 4"
+    assert ganzoo_cli(*command.split()[1:], "--out=more").code == 0
+    assert ganzoo.load("more").config.step == 4
 
 
 def test_one_document_is_all_that_json_prints(ganzoo_cli, in_terminal):

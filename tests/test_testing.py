@@ -1882,6 +1882,21 @@ class SeedsGlobally(DrawnPoints):
         return super().read()
 
 
+class DefaultOfUnknownOrigin(Points):
+    """May be downloaded."""
+
+    is_default = True
+
+
+class DefaultWithoutPath(DefaultOfUnknownOrigin):
+    """Must be told where the data are."""
+
+    path: str
+
+    def needs_download(self):
+        return False
+
+
 DATASETS = [
     Kill(common.check_options, DatasetWithUnknownOptions, "keep extra='forbid'"),
     Kill(dataset.check_samples, Nothing, "must have samples"),
@@ -1905,6 +1920,8 @@ DATASETS = [
     Kill(dataset.check_reading_again, DrawnPoints, "the same samples in the same order"),
     Kill(dataset.check_randomness, DrawnPoints, "read() must leave torch's global random state"),
     Kill(dataset.check_randomness, SeedsGlobally, "read() must leave torch's global random state"),
+    Kill(dataset.check_default, DefaultOfUnknownOrigin, "needs_download() must return False"),
+    Kill(dataset.check_default, lambda: DefaultWithoutPath(path="x"), "must need no options"),
 ]
 
 

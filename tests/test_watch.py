@@ -14,10 +14,11 @@ from PIL import Image
 import ganzoo
 from ganzoo.cli.preview import HALF_BLOCK
 from ganzoo.runs.folder import Run
+from ganzoo.runs.state import SILENCE_SECONDS
 from ganzoo.storage.json_files import drop_lines_after
 from ganzoo_zoo.apps.watch import command, jsonl_reader
 from ganzoo_zoo.apps.watch.jsonl_reader import JsonlReader
-from ganzoo_zoo.apps.watch.run_reader import MOST_TERMS, SILENCE_SECONDS, RunReader
+from ganzoo_zoo.apps.watch.run_reader import MOST_TERMS, RunReader
 from ganzoo_zoo.apps.watch.series import MOST, Series
 from ganzoo_zoo.apps.watch.view import scores
 from tiny import TINY, Stopper
@@ -210,6 +211,18 @@ def test_an_interrupted_run_says_so_until_it_goes_on(tmp_path):
     assert found.state() == "training"
 
 
+def test_a_run_that_diverged_says_so_until_it_goes_on(run):
+    shutil.rmtree(run.path / "model")
+    with (run.path / "metrics.jsonl").open("a") as more:
+        more.write(row(4, warning="diverged", message="training diverged by step 4"))
+    found = followed(run)
+    assert found.state() == "diverged"
+    with (run.path / "metrics.jsonl").open("a") as more:
+        more.write(row(4))
+    assert found.update()
+    assert found.state() == "training"
+
+
 def test_a_run_that_goes_back_begins_anew(run):
     found = followed(run)
     drop_lines_after(run.path / "metrics.jsonl", 2)
@@ -356,7 +369,7 @@ def test_lines_come_until_the_run_is_finished(run, finished, ganzoo_cli, quick):
     assert (result.code, result.err) == (0, "")
     said = result.out.splitlines()
     assert re.fullmatch(
-        r"run: training, step 2 of 4, \d+ images/s, 0 s left  discriminator \d.\d{3}  "
+        r"run: training, step 2 of 4, \d+ images/s, \d s left  discriminator \d.\d{3}  "
         r"generator \d.\d{3}",
         said[0],
     )

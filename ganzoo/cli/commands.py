@@ -12,6 +12,7 @@ from typer.exceptions import Abort, TyperException
 
 from ganzoo.cli import compare, evaluate, list_components, publish, sample, show, train
 from ganzoo.cli.common import drop_output, is_debugging, note
+from ganzoo.cli.help import list_examples
 from ganzoo.cli.plugins import PluginGroup
 from ganzoo.compute.memory import GIB, address_limit
 from ganzoo.distributed import shutdown
@@ -31,6 +32,11 @@ app = typer.Typer(
     name="ganzoo",
     cls=PluginGroup,
     help="Train, judge, share and reuse generative adversarial networks.",
+    epilog=list_examples(
+        ("A first GAN, in a few minutes.", "train dcgan"),
+        ("Your own photos; 'ganzoo train --help' says more.", "train dcgan --data photos"),
+        ("Samples of your newest run.", "sample"),
+    ),
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

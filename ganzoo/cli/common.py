@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +23,8 @@ from ganzoo.registry import DATASET, LOSS, Kind
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
+MIN_CELL = 10
+"""Fewest characters to which a cell of a table is shortened."""
 MAX_LINE = 1000
 """Most characters of a line on standard error; the middle of a longer one is cut out."""
 
@@ -63,9 +67,14 @@ def _choices(field: FieldInfo) -> tuple[str, ...]:
     return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
 
 
+WHAT, HOW, START = "What to train", "How to train", "Where to start"
+"""Groups of options in the help of commands that train."""
+
 LossName = Annotated[
     str | None,
     typer.Option(
+        metavar="NAME",
+        rich_help_panel=WHAT,
         help="Name of a loss; by default the architecture's own.",
         autocompletion=complete_names(LOSS),
     ),
@@ -74,22 +83,29 @@ TrainingData = Annotated[
     str | None,
     typer.Option(
         metavar="NAME or PATH",
+        rich_help_panel=WHAT,
         help="A dataset, or a folder or zip of images; by default the architecture's own.",
         autocompletion=complete_names(DATASET),
     ),
 ]
 ImageSize = Annotated[
     str | None,
-    typer.Option(metavar="N or HxW", help="Resize images; short for --set data.image_size=N."),
+    typer.Option(
+        metavar="N or HxW",
+        rich_help_panel=WHAT,
+        help="Resize images; short for --set data.image_size=N.",
+    ),
 ]
-TrainOption = Annotated[str | None, typer.Option()]
+TrainOption = Annotated[str | None, typer.Option(rich_help_panel=HOW)]
 """An option of a :class:`TrainCommand` that sets the field of ``TrainOptions`` of its name.
 
 The field declares type, bounds, default and help; its value is parsed as that of ``--set``.
 """
-Precision = Annotated[str | None, typer.Option(autocompletion=_complete_precision)]
+Precision = Annotated[
+    str | None, typer.Option(rich_help_panel=HOW, autocompletion=_complete_precision)
+]
 """A :data:`TrainOption` with completion."""
-Compile = Annotated[bool | None, typer.Option("--compile")]
+Compile = Annotated[bool | None, typer.Option("--compile", rich_help_panel=HOW)]
 """A :data:`TrainOption` without a value."""
 
 
@@ -181,13 +197,35 @@ def print_line(line: str) -> None:
     print(escape_text(line))
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print aligned columns on standard output, as plain text that programs can parse."""
+def print_table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], shorten: Sequence[str] = ()
+) -> None:
+    """Print aligned columns on standard output, as plain text that programs can parse.
+
+    Args:
+        header: Titles of the columns.
+        rows: Cells of each row.
+        shorten: Titles of columns that are shortened in this order if a terminal is too narrow.
+    """
     table = [[escape_text(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(header))]
+    room = find_room()
+    for i in map(header.index, shorten):
+        excess = sum(widths) + 2 * (len(widths) - 1) - (room or math.inf)
+        widths[i] -= int(max(0, min(excess, widths[i] - MIN_CELL)))
     for row in table:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+        cells = (shorten_text(cell, width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(map(str.ljust, cells, widths)).rstrip())
+
+
+def find_room() -> int | None:
+    """Return the columns of the terminal that standard output is; None if it is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def shorten_text(text: str, width: int) -> str:
+    """Return a text of at most a width, with three dots at the end if something is cut."""
+    return text if len(text) <= width else f"{text[: max(0, width - 3)]}..."[:width]
 
 
 def format_duration(seconds: float) -> str:

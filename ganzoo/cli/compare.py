@@ -15,15 +15,22 @@ from ganzoo.cli.common import (
     print_table,
     print_warning,
 )
+from ganzoo.cli.help import list_examples
 from ganzoo.registry import EVALUATOR
 
 if TYPE_CHECKING:
     from ganzoo.evaluation.compare import ScoreGroup
 
 
+EXAMPLES = list_examples(
+    ("Two runs that ganzoo eval has judged.", "compare runs/one runs/other"),
+    ("By one metric.", "compare runs/one runs/other --metric fid"),
+)
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("compare")(compare)
+    app.command("compare", epilog=EXAMPLES)(compare)
 
 
 def compare(

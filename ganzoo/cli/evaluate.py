@@ -19,6 +19,7 @@ from ganzoo.cli.common import (
     print_table,
     print_warning,
 )
+from ganzoo.cli.help import list_examples
 from ganzoo.distributed import is_first
 from ganzoo.errors import InputError
 from ganzoo.registry import DATASET, EVALUATOR, FEATURE_EXTRACTOR
@@ -27,9 +28,16 @@ if TYPE_CHECKING:
     from ganzoo.runs.scores import ScoreRow
 
 
+EXAMPLES = list_examples(
+    ("Every score that fits the data, of your newest run.", "eval"),
+    ("One score, from three sets of samples.", "eval RUN --metric fid --repeats 3"),
+    ("What other real samples would score: the best that a model can reach.", "eval RUN --floor"),
+)
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("eval")(evaluate)
+    app.command("eval", epilog=EXAMPLES)(evaluate)
 
 
 def evaluate(

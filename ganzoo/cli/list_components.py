@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ganzoo import registry
-from ganzoo.cli.common import Json, print_json, print_table
+from ganzoo.cli.common import Json, find_room, note, print_json, print_line, shorten_text
 from ganzoo.cli.describe import describe_component
+from ganzoo.cli.help import list_examples
+from ganzoo.cli.list_runs import list_runs
 from ganzoo.cli.plugins import is_hidden, own_commands
 from ganzoo.cli.source_text import summarise
 from ganzoo.errors import InputError, did_you_mean, first_line
 from ganzoo.registry import KINDS, Entry, Kind
 
-COLUMNS = ("kind", "name", "package", "version", "summary")
-USUAL = "installed"
-"""State of a component that nothing is known to be wrong with."""
+INSTALLED, WORKS = "installed", "works"
+"""States of a component that nothing is known to be wrong with."""
+OWN_PACKAGE = "ganzoo"
+RUNS = "runs"
+"""What is listed beside the kinds of components."""
+EXAMPLES = list_examples(
+    ("Everything that is installed, a line each.", "list"),
+    ("Losses alone.", "list losses"),
+    ("Your runs, the newest first.", "list runs"),
+)
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("list")(list_components)
+    app.command("list", epilog=EXAMPLES)(list_components)
 
 
 def _complete_kinds(incomplete: str) -> list[str]:
-    words = [kind.plural.replace(" ", "-") for kind in KINDS]
+    words = [*(kind.plural.replace(" ", "-") for kind in KINDS), RUNS]
     return [word for word in words if word.startswith(incomplete)]
+
+
+def _complete_folders(incomplete: str) -> list[str]:
+    found = sorted(Path().glob(f"{incomplete}*")) if not incomplete.startswith("/") else []
+    return [f"{path}/" for path in found if path.is_dir()]
 
 
 def list_components(
@@ -35,8 +51,16 @@ def list_components(
         str | None,
         typer.Argument(
             metavar="KIND",
-            help="List only this kind, such as architectures.",
+            help="List only this kind, such as architectures; or 'runs'.",
             autocompletion=_complete_kinds,
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DIR",
+            help="The folder whose runs 'ganzoo list runs' lists; by default runs/.",
+            autocompletion=_complete_folders,
         ),
     ] = None,
     check: Annotated[
@@ -44,7 +68,18 @@ def list_components(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List installed components: what each is, and the package that provides it."""
+    """List what is installed, and what each thing is; or your runs.
+
+    'ganzoo list runs' tells of each run when it began, what it trains, how far it is, its score,
+    and whether it is finished, running, stopped, diverged or broken. Runs are only read.
+    """
+    if kind == RUNS:
+        if check:
+            raise InputError("--check imports components, and runs are none: drop it")
+        list_runs(folder, as_json)
+        return
+    if folder is not None:
+        raise InputError(f"only 'ganzoo list {RUNS}' takes a folder: drop {folder}")
     own = own_commands(context)
     rows = []
     for one in [_parse_kind(kind)] if kind else KINDS:
@@ -56,16 +91,42 @@ def list_components(
     if as_json:
         print_json(rows)
         return
-    has_states = check or any(row["state"] != USUAL for row in rows)
-    columns = [*COLUMNS, "state"] if has_states else COLUMNS
-    print_table(columns, [[row[column] for column in columns] for row in rows])
+    _print_rows(rows)
+    if check:
+        works = sum(row["state"] == WORKS for row in rows)
+        note(f"{works} of {len(rows)} work")
+
+
+def _print_rows(rows: list[dict[str, str]]) -> None:
+    """Print components under their kinds, a line each: the name, what it is, and what is odd."""
+    room = find_room()
+    for word, group in groupby(rows, key=lambda row: row["kind"]):
+        shown = list(group)
+        if shown[0] is not rows[0]:
+            print()
+        print(next(kind.plural for kind in KINDS if kind.word == word))
+        width = max(len(row["name"]) for row in shown)
+        for row in shown:
+            name, summary, end = row["name"], row["summary"], _describe_oddity(row)
+            if room is not None:
+                summary = shorten_text(summary, max(0, room - width - 4 - len(end)))
+            print_line(f"  {name:{width}}  {summary}{end}".rstrip())
+
+
+def _describe_oddity(row: dict[str, str]) -> str:
+    """Return who provides a component if it is not ganzoo, and what is wrong with it."""
+    parts = [] if row["package"] == OWN_PACKAGE else [f"[{row['package']} {row['version']}]"]
+    if row["state"] not in (INSTALLED, WORKS):
+        parts.append(f"({row['state']})")
+    return "".join(f" {part}" for part in parts)
 
 
 def _parse_kind(word: str) -> Kind:
     words = {spelling: kind for kind in KINDS for spelling in (kind.word, kind.plural)}
     found = words.get(word.replace("-", " ").replace("_", " "))
     if found is None:
-        hint = did_you_mean(word, words) or f"; known: {', '.join(kind.plural for kind in KINDS)}"
+        known = [kind.plural for kind in KINDS]
+        hint = did_you_mean(word, [*words, RUNS]) or f"; known: {', '.join([*known, RUNS])}"
         raise InputError(f"no kind of component is called '{word}'{hint}")
     return found
 
@@ -77,7 +138,7 @@ def _row(entry: Entry, conflict: str) -> dict[str, str]:
         "package": entry.package,
         "version": entry.version,
         "summary": summarise(entry),
-        "state": f"{conflict}: write {entry.qualified}" if conflict else USUAL,
+        "state": f"{conflict}: write {entry.qualified}" if conflict else INSTALLED,
     }
 
 
@@ -94,4 +155,4 @@ def _check(entry: Entry, state: str) -> dict[str, str]:
         summary = describe_component(entry)["summary"]
     except Exception as error:  # even the factory of a default may fail
         return {"state": f"broken: {first_line(error)}"}
-    return {"state": "works" if state == USUAL else state, "summary": summary}
+    return {"state": WORKS if state == INSTALLED else state, "summary": summary}

@@ -6,7 +6,9 @@ when somebody calls it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Sequence
+from importlib import metadata
 from typing import Any
 
 import typer
@@ -14,6 +16,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from ganzoo import registry
 from ganzoo.arguments import require_utf8
+from ganzoo.cli.help import format_help, is_terminal, set_help_look
 from ganzoo.cli.source_text import read_docstring
 from ganzoo.errors import InputError, Interrupted, PluginError, did_you_mean, first_line
 from ganzoo.registry import COMMAND, Entry
@@ -21,6 +24,7 @@ from ganzoo.signals import signum_of
 
 COMPLETION_OPTIONS = {"install_completion", "show_completion"}
 """Options that Typer adds to each app of its own."""
+PLUGIN_COMMANDS = "Commands of plugins"
 
 
 class PluginGroup(TyperGroup):
@@ -61,7 +65,15 @@ class PluginGroup(TyperGroup):
                 # A completion then ends with the stub, which has no options.
         if not ctx.resilient_parsing:
             _check_words(command, rest)
+            set_help_look(command)
         return (name if command else None), command, rest
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help as that of every command looks."""
+        if is_terminal():
+            format_help(self, ctx, formatter)
+        else:
+            super().format_help(ctx, formatter)
 
     def invoke(self, ctx: Any) -> None:
         """Run the command, and drop its function's return value, which is not an exit code."""
@@ -98,7 +110,12 @@ class CommandStub(TyperCommand):
     """A plugin's command in a list, before it is imported."""
 
     def __init__(self, name: str, entry: Entry) -> None:
-        super().__init__(name, short_help=summarise_command(entry), add_help_option=False)
+        super().__init__(
+            name,
+            short_help=summarise_command(entry),
+            add_help_option=False,
+            rich_help_panel=PLUGIN_COMMANDS,
+        )
 
 
 def build_command(entry: Entry) -> Any:
@@ -124,6 +141,22 @@ def own_commands(context: typer.Context) -> set[str]:
 def is_hidden(entry: Entry, own: Container[str]) -> bool:
     """Tell whether a plugin's command has the name of one of ganzoo's own commands."""
     return entry.kind == COMMAND and entry.name in own
+
+
+def find_missing_extra(entry: Entry) -> str | None:
+    """Return the extra of its package that a command still needs, such as ``acme[paint]``.
+
+    A command needs the extra of its own name, if its package has one. Nothing is imported.
+    """
+    for requirement in metadata.requires(entry.package) or ():
+        needed, _, condition = requirement.partition(";")
+        if re.search(rf"""extra\s*==\s*["']{re.escape(entry.name)}["']""", condition):
+            name = re.match(r"[\w.-]*", needed.strip())
+            try:
+                metadata.version(name[0] if name else "")
+            except (metadata.PackageNotFoundError, ValueError):
+                return f"{entry.package}[{entry.name}]"
+    return None
 
 
 def summarise_command(entry: Entry) -> str:

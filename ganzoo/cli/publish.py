@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganzoo.cli.common import Json, complete_names, note, print_json, print_line, print_table
+from ganzoo.cli.help import list_examples
 from ganzoo.errors import InputError
 from ganzoo.registry import SPACE
 
@@ -16,9 +17,15 @@ if TYPE_CHECKING:
     from ganzoo.publishing.publish import Publication
 
 
+EXAMPLES = list_examples(
+    ("What would be sent of your newest run.", "publish user/name --dry-run"),
+    ("A run, and a page to try its model.", "publish RUN user/name --space"),
+)
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("publish")(publish)
+    app.command("publish", epilog=EXAMPLES)(publish)
 
 
 def publish(

@@ -8,16 +8,23 @@ from typing import Annotated, Any
 import typer
 
 from ganzoo.cli.common import Device, Json, ModelArgument, complete_names, print_json, print_warning
+from ganzoo.cli.help import list_examples
 from ganzoo.distributed import is_first
 from ganzoo.errors import InputError
 from ganzoo.media.movies import WALK_FRAMES, check_movie_path
 from ganzoo.registry import DATASET
 from ganzoo.storage.paths import refuse_existing
 
+EXAMPLES = list_examples(
+    ("Your newest run: 64 samples in one picture.", "sample"),
+    ("A thousand single images, of a model on the Hub.", "sample user/name -n 1000 --out images/"),
+    ("A movie from some samples to others.", "sample RUN --walk 0,1,2"),
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("sample")(sample)
+    app.command("sample", epilog=EXAMPLES)(sample)
 
 
 def sample(

@@ -9,15 +9,21 @@ import typer
 from ganzoo import registry
 from ganzoo.cli.common import Json, complete_names, note, print_json, print_line
 from ganzoo.cli.describe import describe_component, describe_model, list_recipes
+from ganzoo.cli.help import list_examples
 from ganzoo.cli.plugins import own_commands
 from ganzoo.errors import InputError, PluginError, did_you_mean
 from ganzoo.registry import AUGMENTATION, COMMAND, KINDS, TRACKER
 from ganzoo.storage.paths import user_path
 
+EXAMPLES = list_examples(
+    ("A component: its paper, its recipe and its options.", "show wgan-gp"),
+    ("What a model is.", "show RUN"),
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("show")(show)
+    app.command("show", epilog=EXAMPLES)(show)
 
 
 def show(

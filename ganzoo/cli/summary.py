@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ganzoo import registry
 from ganzoo.cli.common import format_duration, note
+from ganzoo.cli.plugins import find_missing_extra
 from ganzoo.cli.progress import format_terms, loss_terms
 from ganzoo.registry import ARCHITECTURE, COMMAND
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from ganzoo.runs.folder import Run
     from ganzoo.runs.scores import ScoreRow
 
-OPTIONAL_COMMANDS = ("report",)
-"""Commands that take a run and are suggested if a package provides them."""
+OPTIONAL_COMMANDS = {"report": "", "watch": " --web --open", "demo": " --open"}
+"""Commands that take a run and are suggested if a package provides them, with their options."""
 
 
 def summarise(
@@ -78,7 +79,20 @@ def _next_commands(run: Run, config: RunConfig) -> Iterator[str]:
     translates = config.architecture.build(ARCHITECTURE).takes_images
     yield f"ganzoo sample {path}" + (" --source PATH --label CLASS" if translates else "")
     yield f"ganzoo eval {path}"
-    for name in OPTIONAL_COMMANDS:
-        if registry.find_all(COMMAND, name):
-            yield f"ganzoo {name} {path}"
+    for name, options in OPTIONAL_COMMANDS.items():
+        if found := registry.find_all(COMMAND, name):
+            extra = find_missing_extra(found[0])
+            first = f"   (first: pip install '{extra}')" if extra else ""
+            yield f"ganzoo {name} {path}{options}{first}"
+    yield _train_longer(path, config)
     yield f"ganzoo publish {path} USER/NAME"
+
+
+def _train_longer(path: str, config: RunConfig) -> str:
+    """Return the command for as many steps again.
+
+    Where the learning rates have decayed, the run itself is at its end, and a new one goes on from
+    there.
+    """
+    way = "--resume" if config.train.lr_decay == "none" else "--fork"
+    return f"ganzoo train {way} {path} --steps {2 * config.train.steps}"

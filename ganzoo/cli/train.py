@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganzoo.cli.common import (
+    START,
     Compile,
     ImageSize,
     Json,
@@ -22,6 +23,7 @@ from ganzoo.cli.common import (
     gather_settings,
     print_json,
 )
+from ganzoo.cli.help import list_examples
 from ganzoo.compute.memory import keep_freed_memory
 from ganzoo.distributed import is_first, join_team
 from ganzoo.errors import InputError
@@ -32,9 +34,23 @@ if TYPE_CHECKING:
     from ganzoo.runs.folder import Run
 
 
+KEEP = "What to keep"
+EXAMPLES = list_examples(
+    ("Handwritten digits, which are part of ganzoo.", "train dcgan"),
+    (
+        "Your own photos, in a folder or a zip, at 64 x 64 pixels.",
+        "train dcgan --data photos --image-size 64",
+    ),
+    ("Another loss; 'ganzoo list losses' says which there are.", "train dcgan --loss r3gan"),
+    ("Scores as it trains; the best model is kept.", "train dcgan --eval-every 200"),
+    ("Go on with a run that was stopped.", "train --resume RUN"),
+    ("More steps from the end of a finished one, as a new run.", "train --fork RUN --steps 5000"),
+)
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("train", cls=TrainCommand)(train)
+    app.command("train", cls=TrainCommand, epilog=EXAMPLES)(train)
 
 
 def train(
@@ -51,31 +67,6 @@ def train(
     data: TrainingData = None,
     image_size: ImageSize = None,
     recipe: TrainOption = None,
-    init: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="Start from the networks of a run, a model folder, or user/name on the Hub; other "
-            "parts default to the model's.",
-        ),
-    ] = None,
-    fork: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RUN",
-            help="Start a new run from the newest checkpoint of a run, or from a checkpoint's "
-            "folder, with its steps and optimisers; what you do not set is as there.",
-        ),
-    ] = None,
-    tracker: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Also send metrics to this tracker; repeatable. With --resume, in place of the "
-            "run's own.",
-            autocompletion=complete_names(TRACKER),
-        ),
-    ] = None,
     steps: TrainOption = None,
     batch_size: TrainOption = None,
     seed: TrainOption = None,
@@ -86,12 +77,47 @@ def train(
     sample_every: TrainOption = None,
     eval_every: TrainOption = None,
     settings: Settings = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The run's folder; by default under runs/.")
+    init: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            rich_help_panel=START,
+            help="Start from the networks of a run, a model folder, or user/name on the Hub; other "
+            "parts default to the model's.",
+        ),
+    ] = None,
+    fork: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            rich_help_panel=START,
+            help="Start a new run from the newest checkpoint of a run, or from a checkpoint's "
+            "folder, with its steps and optimisers; what you do not set is as there.",
+        ),
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Continue a run; no other option is needed."),
+        typer.Option(
+            metavar="DIR",
+            rich_help_panel=START,
+            help="Continue a run; no other option is needed.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", rich_help_panel=KEEP, help="The run's folder; by default under runs/."
+        ),
+    ] = None,
+    tracker: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=KEEP,
+            help="Also send metrics to this tracker; repeatable. With --resume, in place of the "
+            "run's own.",
+            autocompletion=complete_names(TRACKER),
+        ),
     ] = None,
     dry_run: Annotated[
         bool,

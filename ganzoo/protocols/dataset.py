@@ -295,6 +295,12 @@ class Dataset(Component, ABC):
 
     holds_images: ClassVar[bool] = False
     """Whether the samples are images, and not vectors; recipes may depend on it."""
+    is_default: ClassVar[bool] = False
+    """Whether to train on these data if neither the user nor the architecture names any.
+
+    They must come with their package, and need no options. Those of the architecture's own package
+    go before others.
+    """
 
     @abstractmethod
     def read(self) -> Samples:

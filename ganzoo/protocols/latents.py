@@ -117,8 +117,8 @@ def slerp_uniform(start: Tensor, end: Tensor, share: float) -> Tensor:
     if share in (0, 1):
         return end if share else start
     below_one = 1 - 2**-25  # 1 and -1 have no finite quantile
-    normal = (
+    one, other = (
         torch.special.ndtri((points.double().clamp(-below_one, below_one) + 1) / 2)
         for points in (start, end)
     )
-    return torch.special.erf(slerp(*normal, share) / math.sqrt(2)).to(start)
+    return torch.special.erf(slerp(one, other, share) / math.sqrt(2)).to(start)

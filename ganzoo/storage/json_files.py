@@ -114,6 +114,36 @@ def read_lines(path: Path) -> Iterator[str]:
             yield "" if is_long else line.decode("utf-8", errors="replace")
 
 
+def read_last_rows(path: Path, most: int = 1 << 16) -> list[dict[str, Any]]:
+    """Read the last objects of a file of JSON lines, whatever its length; none if it is missing.
+
+    Damaged and incomplete lines are skipped.
+
+    Args:
+        path: The file.
+        most: Bytes to read, at most.
+
+    Raises:
+        InputError: the path is taken by something that is not a regular file.
+        OSError: it cannot be read; the error names it.
+    """
+    if not os.path.lexists(path):
+        return []
+    size = regular_size(path)
+    with name_file(path), path.open("rb") as file:
+        file.seek(max(0, size - most))
+        lines = file.read(most).split(b"\n")
+    rows = []
+    for line in lines[1:] if size > most else lines:
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
+
+
 def warn_of_damaged_lines(path: Path, count: int) -> None:
     """Warn that a number of lines of a file cannot be used, if it is not zero."""
     if count:

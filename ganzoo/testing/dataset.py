@@ -76,6 +76,17 @@ def check_randomness(dataset: Dataset) -> None:
         _read(dataset)
 
 
+def check_default(dataset: Dataset) -> None:
+    """Data that are trained on by default come with their package and need no options."""
+    if type(dataset).is_default:
+        needs = [name for name, field in type(dataset).model_fields.items() if field.is_required()]
+        require(not needs, f"default data must need no options, and {needs} have no default")
+        require(
+            dataset.needs_download() is False,
+            "default data must come with their package: needs_download() must return False",
+        )
+
+
 dataset_checks: list[Callable[[Dataset], None]] = [
     check_options,
     check_samples,
@@ -83,6 +94,7 @@ dataset_checks: list[Callable[[Dataset], None]] = [
     check_names,
     check_reading_again,
     check_randomness,
+    check_default,
 ]
 """Checks of datasets."""
 

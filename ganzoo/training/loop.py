@@ -25,6 +25,7 @@ from ganzoo.models.generation import generate
 from ganzoo.models.write import write_model
 from ganzoo.protocols.dataset import Samples
 from ganzoo.protocols.tracker import METRICS_FILE
+from ganzoo.runs.state import DIVERGED
 from ganzoo.signals import answer_stop_signals, interrupt
 from ganzoo.storage.files import flush, remove_leftovers
 from ganzoo.storage.json_files import drop_lines_after
@@ -205,13 +206,14 @@ class _TrainingLoop:
         Raises:
             Diverged: the run went back too often; the model of the checkpoint is written.
         """
-        retries, diverged = self.state.retries + 1, str(error)
+        retries, diverged, at = self.state.retries + 1, str(error), self.state.step
         self.trainer.reset()
         self.team.run_on_first(self._restore_regular)
         self.team.sync_state(self.state)
         step, factor = self.state.step, self.options.retry_lr
         if retries > RETRIES or not factor:
             final = Diverged(f"{diverged}{self._give_up(retries - 1)}", HINT_AFTER_DIVERGENCE)
+            self.trackers.record_warning(at, DIVERGED, diverged)
             self.trackers.send_warning(step, str(final))
             raise final from error
         self.state.retries = retries

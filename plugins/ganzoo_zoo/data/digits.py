@@ -21,6 +21,7 @@ class Digits(ImageDataset):
     Machine Learning Repository, doi:10.24432/C50P49), CC BY 4.0; made by ``make_digits.py``.
     """
 
+    is_default = True
     paper = "Alpaydin and Kaynak 1998, doi:10.24432/C50P49"
 
     image_size: ImageSize = Field(

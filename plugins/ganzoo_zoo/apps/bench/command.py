@@ -1,4 +1,4 @@
-"""The command ``ganzoo bench``, which measures the speed of training, or the time to a score.
+"""Measure the speed of training, or the time to a score.
 
 This module does not import torch; the functions that it calls do.
 """
@@ -30,6 +30,7 @@ from ganzoo.cli.common import (
     print_json,
     print_table,
 )
+from ganzoo.cli.help import list_examples
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.registry import ARCHITECTURE
 from ganzoo.storage.paths import user_path
@@ -48,9 +49,14 @@ TAKEN = {
 """Columns of what it takes to reach a score, and how they are written."""
 
 app = typer.Typer(rich_markup_mode=None)
+EXAMPLES = list_examples(
+    ("With the embedded digits.", "bench dcgan"),
+    ("With larger images, and batches of 64.", "bench dcgan --image-size 64 --batch-size 64"),
+    ("The time to a score, over three seeds.", "bench dcgan --until 'fid<=30' --seeds 3"),
+)
 
 
-@app.command(cls=TrainCommand)
+@app.command(cls=TrainCommand, epilog=EXAMPLES)
 def bench(
     context: typer.Context,
     architecture: Annotated[

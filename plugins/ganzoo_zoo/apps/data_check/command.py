@@ -1,4 +1,4 @@
-"""The command ``ganzoo data check``, which inspects a dataset before training."""
+"""Inspect a dataset before training."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganzoo.cli.common import Json, Settings, complete_names, note, print_json, print_table
+from ganzoo.cli.help import list_examples
 from ganzoo.errors import InputError
 from ganzoo.registry import DATASET
 from ganzoo.storage.paths import refuse_existing
@@ -19,14 +20,18 @@ MAX_SHOWN = 8
 """The most sizes, classes, groups and broken files that are printed; --json lists all of them."""
 
 app = typer.Typer(rich_markup_mode=None)
+EXAMPLES = list_examples(
+    ("What a training would read.", "data check photos --image-size 64"),
+    ("With a sheet of images of each class.", "data check photos --out sheet.png"),
+)
 
 
-@app.callback()
+@app.callback(epilog=EXAMPLES)
 def _data() -> None:
     """Inspect a dataset before training."""
 
 
-@app.command()
+@app.command(epilog=EXAMPLES)
 def check(
     data: Annotated[
         str,

@@ -1,4 +1,4 @@
-"""The command ``ganzoo demo``, which serves a page to try a model."""
+"""Serve a page to try a model."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from typing import Annotated
 import typer
 
 from ganzoo.cli.common import Device, ModelArgument, note
+from ganzoo.cli.help import list_examples
 from ganzoo.errors import Interrupted
 from ganzoo.signals import signum_of
 from ganzoo_zoo.apps.demo import HOST, PORT, require_gradio
 
 app = typer.Typer(rich_markup_mode=None)
+EXAMPLES = list_examples(
+    ("The model of your newest run, in a browser.", "demo --open"),
+)
 
 
-@app.command()
+@app.command(epilog=EXAMPLES)
 def demo(
     model: ModelArgument = None,
     host: Annotated[

@@ -1,4 +1,4 @@
-"""The command ``ganzoo export``, which writes a generator as one file that needs no ganzoo."""
+"""Write a generator as one file that needs no ganzoo."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from typing import Annotated
 import typer
 
 from ganzoo.cli.common import Json, ModelArgument, note, print_json
+from ganzoo.cli.help import list_examples
 from ganzoo_zoo.apps.export import export as write
 from ganzoo_zoo.apps.export.formats import DEFAULT, FORMATS, find_format
 
 app = typer.Typer(rich_markup_mode=None)
+EXAMPLES = list_examples(
+    ("The model of your newest run.", "export"),
+    ("Of another run, for ONNX.", "export RUN --format onnx"),
+)
 
 
 def _complete_formats(incomplete: str) -> list[str]:
     return [name for name in FORMATS if name.startswith(incomplete)]
 
 
-@app.command()
+@app.command(epilog=EXAMPLES)
 def export(
     model: ModelArgument = None,
     format: Annotated[

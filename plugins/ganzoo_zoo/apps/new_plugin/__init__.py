@@ -19,6 +19,7 @@ from typing import Annotated
 import typer
 
 from ganzoo import registry
+from ganzoo.cli.help import list_examples
 from ganzoo.errors import InputError, did_you_mean
 from ganzoo.registry import (
     ARCHITECTURE,
@@ -45,13 +46,17 @@ OBJECTS = {
 DEFAULT = (LOSS, ARCHITECTURE)
 
 app = typer.Typer(rich_markup_mode=None)
+EXAMPLES = list_examples(
+    ("A package with a loss and an architecture.", "new-plugin mine"),
+    ("One with a dataset alone.", "new-plugin mine --kind dataset"),
+)
 
 
 def _complete_kinds(incomplete: str) -> list[str]:
     return [kind.word for kind in OBJECTS if kind.word.startswith(incomplete)]
 
 
-@app.command()
+@app.command(epilog=EXAMPLES)
 def new_plugin(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="Name of the component, such as my-loss.")

@@ -1,4 +1,4 @@
-"""The command ``ganzoo report``, which writes a run as one HTML page."""
+"""Write a run as one HTML page."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from typing import Annotated
 import typer
 
 from ganzoo.cli.common import Json, note, print_json
+from ganzoo.cli.help import list_examples
 from ganzoo.storage.paths import refuse_existing, user_path
 from ganzoo_zoo.apps.report import MOST_NEIGHBOURS, NEIGHBOURS, REPORT_FILE
 from ganzoo_zoo.apps.report import report as write
 
 app = typer.Typer(rich_markup_mode=None)
+EXAMPLES = list_examples(
+    ("Your newest run.", "report"),
+    ("With a movie of its samples over the steps.", "report RUN --movie run.webp"),
+)
 
 
-@app.command()
+@app.command(epilog=EXAMPLES)
 def report(
     run: Annotated[
         str | None,

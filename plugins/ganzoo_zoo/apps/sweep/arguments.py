@@ -10,7 +10,7 @@ from ganzoo import registry
 from ganzoo.config import TrainSettings
 from ganzoo.errors import InputError
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS
-from ganzoo.resolve import choose_data, parse_settings
+from ganzoo.resolve import choose_data, find_default_data, parse_settings
 from ganzoo.storage.paths import user_path
 
 WHOLE = (tuple, list, set, frozenset, dict)
@@ -85,8 +85,12 @@ def _option_models(
             own = [each.default_loss for each in classes if each.default_loss]
             yield from (registry.get(LOSS, name) for name in losses or own)
         else:
-            own = [each.default_data for each in classes if each.default_data]
-            yield from map(_dataset, [data] if data else own)
+            packages = (registry.find(ARCHITECTURE, name).package for name in architectures)
+            own = [
+                each.default_data or find_default_data(package)
+                for each, package in zip(classes, packages, strict=True)
+            ]
+            yield from map(_dataset, [data] if data else filter(None, own))
 
 
 def _dataset(data: str) -> Any:

@@ -1,4 +1,4 @@
-"""The command ``ganzoo sweep``, which trains and ranks a grid of runs.
+"""Train a grid of runs, and rank them.
 
 This module does not import torch; the functions that it calls do.
 """
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ganzoo.cli.common import (
+    HOW,
+    WHAT,
     Compile,
     ImageSize,
     Json,
@@ -25,6 +27,7 @@ from ganzoo.cli.common import (
     print_json,
     print_table,
 )
+from ganzoo.cli.help import list_examples
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.registry import ARCHITECTURE, EVALUATOR, LOSS, Kind
 from ganzoo.storage.paths import user_path
@@ -38,6 +41,9 @@ SHORT = ("steps", "batch_size", "device", "precision")
 """Command-line options that set fields of ``TrainOptions``."""
 
 app = typer.Typer(rich_markup_mode=None)
+EXAMPLES = list_examples(
+    ("Three losses, with two seeds each.", "sweep dcgan --loss wgan-gp,hinge,r3gan --seeds 2"),
+)
 
 
 def _complete_list(kind: Kind) -> Callable[[str], list[str]]:
@@ -50,7 +56,7 @@ def _complete_list(kind: Kind) -> Callable[[str], list[str]]:
     return complete
 
 
-@app.command(cls=TrainCommand)
+@app.command(cls=TrainCommand, epilog=EXAMPLES)
 def sweep(
     context: typer.Context,
     architecture: Annotated[
@@ -65,6 +71,7 @@ def sweep(
         str | None,
         typer.Option(
             metavar="NAME[,NAME]",
+            rich_help_panel=WHAT,
             help="Names of losses; by default each architecture's own.",
             autocompletion=_complete_list(LOSS),
         ),
@@ -81,6 +88,7 @@ def sweep(
         typer.Option(
             "--set",
             metavar="KEY=VALUE[,VALUE]",
+            rich_help_panel=HOW,
             help="Values of an option; repeatable. Commas separate values, except for options "
             "whose value is itself a list, such as train.betas=0,0.9: repeat --set for each "
             "further value.",

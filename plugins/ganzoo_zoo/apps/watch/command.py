@@ -1,4 +1,4 @@
-"""The command ``ganzoo watch``, which shows runs while they train.
+"""Watch runs while they train, in the terminal or on a page.
 
 This module imports neither rich nor torch; the functions that it calls do.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ganzoo.cli.common import Json, print_json
+from ganzoo.cli.help import list_examples
 from ganzoo.errors import GanzooError, InputError, Interrupted
 from ganzoo.signals import signum_of
 
@@ -24,9 +25,13 @@ SECONDS_BETWEEN_LINES = 10.0
 HOST, PORT = "127.0.0.1", 8420
 
 app = typer.Typer(rich_markup_mode=None)
+EXAMPLES = list_examples(
+    ("Your newest run, in the terminal.", "watch"),
+    ("A page with all runs under runs/, which can also train.", "watch --web --open"),
+)
 
 
-@app.command()
+@app.command(epilog=EXAMPLES)
 def watch(
     runs: Annotated[
         list[Path] | None,

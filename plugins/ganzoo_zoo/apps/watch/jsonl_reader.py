@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ganzoo.runs.state import is_step
 from ganzoo.storage.files import regular_size
 
 MOST = 1 << 22
@@ -60,8 +61,4 @@ def _parse_row(line: bytes) -> dict[str, Any] | None:
         row = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return row if isinstance(row, dict) and _is_step(row.get("step")) else None
-
-
-def _is_step(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53
+    return row if isinstance(row, dict) and is_step(row.get("step")) else None

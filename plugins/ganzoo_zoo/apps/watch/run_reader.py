@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -16,10 +15,19 @@ from ganzoo.config import RunConfig
 from ganzoo.errors import GanzooError, InputError, excerpt
 from ganzoo.protocols.tracker import METRICS_FILE
 from ganzoo.registry import ARCHITECTURE
-from ganzoo.runs.file_names import MANIFEST_FILE
 from ganzoo.runs.folder import Run
-from ganzoo.runs.metrics import is_number
 from ganzoo.runs.scores import TAKEN
+from ganzoo.runs.state import (
+    INTERRUPTED,
+    SILENT,
+    RunProgress,
+    find_newest_checkpoint,
+    find_number,
+    find_speed,
+    has_model,
+    is_divergence,
+    read_stamps,
+)
 from ganzoo_zoo.apps.watch.jsonl_reader import JsonlReader
 from ganzoo_zoo.apps.watch.series import Series
 
@@ -28,20 +36,9 @@ MOST_TERMS = 16
 LONGEST_NAME = 40
 WARNINGS = 3
 """Number of warnings that are shown, the last ones."""
-SILENCE_SECONDS = 60.0
-"""A run counts as silent after at least this time without a sign of life."""
-SILENCE_FACTOR = 5
-"""A run counts as silent after this many times the interval of its lines, at least."""
 SPEEDS = 10
 """Number of lines whose mean speed gives the remaining time."""
-FASTEST = 1e9
-"""Larger values of images per second are ignored."""
-LARGEST = 1e100
-"""Larger metrics are ignored, so that sums of metrics do not overflow."""
-CHECKPOINT = re.compile("[0-9]{8,18}")
-
-FINISHED, TRAINING, WAITING = "finished", "training", "waiting for its first numbers"
-GONE, INTERRUPTED = "gone", "interrupted"
+GONE = "gone"
 
 
 @dataclass
@@ -91,7 +88,8 @@ class RunReader:
 
     def _reset(self) -> None:
         self.step = 0
-        self.images = 0
+        self.images = 0.0
+        self.has_diverged = False
         self.numbers: dict[str, Series] = {}
         self.warnings: deque[str] = deque(maxlen=WARNINGS)
         self._speeds: deque[float] = deque(maxlen=SPEEDS)
@@ -102,9 +100,10 @@ class RunReader:
         Raises:
             ganzoo.errors.InputError: a file in the folder is damaged.
         """
-        before, self._last_stamps = self._last_stamps, self._read_stamps()
+        before, self._last_stamps = self._last_stamps, read_stamps(self.run)
         if self._last_stamps == before:
             return False
+        self.last_written = max((each[0] for each in self._last_stamps if each), default=0) / 1e9
         try:
             self._read()
         except InputError:
@@ -126,23 +125,10 @@ class RunReader:
         for row in rows:
             self._take_score(row)
         self.pictures = self.run.pictures()
-        self.saved_step = _newest_checkpoint(self.run.checkpoints)
-
-    def _read_stamps(self) -> list[tuple[int, int] | None]:
-        """Return time stamps and sizes that change with every write, and update last_written."""
-        places = (
-            self.run.path / METRICS_FILE,
-            self.run.scores,
-            self.run.samples,
-            self.run.checkpoints,
-            self.run.path,
-            self.run.model,
-        )
-        found = [_read_stamp(place) for place in places]
-        self.last_written = max((each[0] for each in found if each), default=0) / 1e9
-        return found
+        self.saved_step = find_newest_checkpoint(self.run.checkpoints)
 
     def _take_row(self, row: Mapping[str, Any]) -> None:
+        self.has_diverged = is_divergence(row)
         if "warning" in row:
             message = excerpt(row.get("message", row["warning"]), 300)
             if message not in self.warnings:
@@ -150,28 +136,24 @@ class RunReader:
             return
         self.step = row["step"]
         for key, value in row.items():
-            if "/" in key and _is_usable(value):
+            if "/" in key and find_number(row, key) is not None:
                 name = excerpt(key, LONGEST_NAME)
                 if name in self.numbers or len(self.numbers) < MOST_TERMS:
                     self.numbers.setdefault(name, Series()).add(self.step, value)
-        images: Any = row.get("images_seen")
-        if _is_usable(images):
-            self.images = images
-        speed: Any = row.get("images_per_second")
-        if _is_usable(speed) and 0 < speed < FASTEST:
+        self.images = find_number(row, "images_seen") or self.images
+        if (speed := find_speed(row)) is not None:
             self._speeds.append(speed)
 
     def _take_score(self, row: Mapping[str, Any]) -> None:
-        metric = row.get("metric")
-        value: Any = row.get("value")
-        if not isinstance(metric, str) or not _is_usable(value):
+        metric, value = row.get("metric"), find_number(row, "value")
+        if not isinstance(metric, str) or value is None:
             return
         sign = 1 if row.get("higher_is_better") is True else -1
         last = value, row["step"]
         found = self.scores.setdefault(excerpt(metric, LONGEST_NAME), MetricValues(last, last))
         found.last = last
         found.series.add(row["step"], value)
-        found.last_taken = {name: row[name] for name in TAKEN if _is_usable(row.get(name))}
+        found.last_taken = {name: row[name] for name in TAKEN if find_number(row, name) is not None}
         if found.best == found.last or sign * value > sign * found.best[0]:
             found.best, found.best_taken = found.last, found.last_taken
 
@@ -191,9 +173,23 @@ class RunReader:
         return sum(self._speeds) / len(self._speeds) if self._speeds else None
 
     @property
+    def progress(self) -> RunProgress:
+        """What was read of the run's progress."""
+        return RunProgress(
+            config=self.config,
+            step=self.step,
+            images=self.images,
+            speed=self.speed,
+            saved_step=self.saved_step,
+            has_model=has_model(self.run),
+            has_diverged=self.has_diverged,
+            last_written=self.last_written,
+        )
+
+    @property
     def is_finished(self) -> bool:
         """Whether all steps are done and the model was written."""
-        return self.step >= self.steps and (self.run.model / MANIFEST_FILE).is_file()
+        return self.progress.is_finished
 
     def seconds_left(self) -> float | None:
         """Estimate the remaining seconds; None if the speed is unknown."""
@@ -204,45 +200,15 @@ class RunReader:
     def state(self, now: float | None = None) -> str:
         """Describe the state of the run in a few words.
 
-        A killed process leaves no trace, so a run without a sign of life is called silent after
-        some time.
+        Args:
+            now: Seconds since 1970; the present if None.
         """
-        silent = (time.time() if now is None else now) - self.last_written
         if self.is_gone:
             return GONE
-        if self.is_finished:
-            return FINISHED
-        if self._is_interrupted():
-            return f"{INTERRUPTED} after step {self.saved_step}, state saved"
-        if silent > max(SILENCE_SECONDS, SILENCE_FACTOR * self._seconds_per_line()):
-            return f"no sign of life for {format_duration(silent)}"
-        return TRAINING if self.step else WAITING
-
-    def _is_interrupted(self) -> bool:
-        """Tell whether the newest checkpoint is one that only an interrupt writes."""
-        regular = self.saved_step % self.config.train.checkpoint_every == 0
-        return max(1, self.step) <= self.saved_step < self.steps and not regular
-
-    def _seconds_per_line(self) -> float:
-        """Estimate the seconds between two lines of metrics."""
-        if not (self.speed and self.images and self.step):
-            return 0.0
-        return self.config.train.log_every * self.images / self.step / self.speed
-
-
-def _newest_checkpoint(folder: Path) -> int:
-    """Return the step of the newest checkpoint; 0 if there is none."""
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return max((int(name) for name in names if CHECKPOINT.fullmatch(name)), default=0)
-
-
-def _read_stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
-
-
-def _is_usable(value: Any) -> bool:
-    return is_number(value) and abs(value) < LARGEST
+        state = self.progress.find_state(now)
+        if state == INTERRUPTED:
+            return f"{state} after step {self.saved_step}, state saved"
+        if state == SILENT:
+            seconds = (time.time() if now is None else now) - self.last_written
+            return f"no sign of life for {format_duration(seconds)}"
+        return state

@@ -17,17 +17,11 @@ from ganzoo.cli.common import format_duration
 from ganzoo.config import RunConfig
 from ganzoo.errors import GanzooError, escape_text, first_line
 from ganzoo.runs.folder import CONFIG_FILE, Run
+from ganzoo.runs.state import DIVERGED, FINISHED, INTERRUPTED, SILENT, TRAINING, WAITING
 from ganzoo_zoo.apps.watch.choices import resolve_choices
 from ganzoo_zoo.apps.watch.control_words import STOPPED
 from ganzoo_zoo.apps.watch.frames import Frames, choose_evenly
-from ganzoo_zoo.apps.watch.run_reader import (
-    FINISHED,
-    GONE,
-    INTERRUPTED,
-    TRAINING,
-    WAITING,
-    RunReader,
-)
+from ganzoo_zoo.apps.watch.run_reader import GONE, RunReader
 from ganzoo_zoo.apps.watch.workers import Busy, TrainingProcesses, TrainingRun, Unknown
 
 SECONDS_BETWEEN_READS = 0.2
@@ -38,8 +32,7 @@ MOST_POINTS = 240
 MOST_FRAMES = 120
 """The most frames per request."""
 MOST_PICTURES = 200
-SILENT = "silent"
-KINDS = (FINISHED, TRAINING, WAITING, GONE, INTERRUPTED)
+KINDS = (FINISHED, TRAINING, WAITING, GONE, INTERRUPTED, DIVERGED)
 
 
 class Card:

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from ganzoo.cli.common import format_duration
 from ganzoo.errors import InputError, escape_text
-from ganzoo_zoo.apps.watch.run_reader import FINISHED, INTERRUPTED, TRAINING, RunReader
+from ganzoo.runs.state import FINISHED, INTERRUPTED, TRAINING
+from ganzoo_zoo.apps.watch.run_reader import RunReader
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import GanzooError, excerpt
+from ganzoo.runs.state import TRAINING
 from ganzoo_zoo.apps.shared.worker_process import describe_exit, pipes, start_process
 from ganzoo_zoo.apps.watch.control_words import (
     CONTINUE,
@@ -28,7 +29,7 @@ from ganzoo_zoo.apps.watch.control_words import (
     STOPPED,
 )
 from ganzoo_zoo.apps.watch.frames import parse_frame
-from ganzoo_zoo.apps.watch.run_reader import TRAINING, WARNINGS
+from ganzoo_zoo.apps.watch.run_reader import WARNINGS
 
 if TYPE_CHECKING:
     from ganzoo.config import RunConfig

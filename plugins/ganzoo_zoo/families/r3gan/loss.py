@@ -24,10 +24,10 @@ class R3GANLoss(Loss):
     Jolicoeur-Martineau 2018 (arXiv:1807.00734), and the penalties, here in every step, from
     Mescheder et al. 2018 (arXiv:1801.04406).
 
-    The paper's recipe has schedules for CIFAR-10, in batches of 512: the learning rate falls from 2e-4 to 5e-5 and gamma from 0.05 to 0.005,
-    beta 2 rises from 0.9 to 0.99, and the strength of an augmentation rises from 0. Here everything
-    is constant and there is no augmentation. Gamma is 1, to restrain a discriminator that sees
-    fewer samples.
+    The paper's recipe has schedules for CIFAR-10, in batches of 512: the learning rate falls from
+    2e-4 to 5e-5 and gamma from 0.05 to 0.005, beta 2 rises from 0.9 to 0.99, and the strength of an
+    augmentation rises from 0. Here everything is constant and there is no augmentation. Gamma is 1,
+    to restrain a discriminator that sees fewer samples.
     """
 
     paper = "Huang et al. 2024, arXiv:2501.05441"
