@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -28,19 +28,27 @@ from ganzoo.signals import answer_stop_signals, interrupt
 from ganzoo.storage.files import flush, remove_leftovers
 from ganzoo.storage.json_files import drop_lines_after
 from ganzoo.training import checkpoint
-from ganzoo.training.health import Health
+from ganzoo.training.ema import without_running_statistics
+from ganzoo.training.health import Change, Health
 from ganzoo.training.inputs import count_columns, draw_picture_inputs
 from ganzoo.training.observer import Observer
 from ganzoo.training.prepare import build_trackers
 from ganzoo.training.tracking import TrackerGroup
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from ganzoo.protocols.architecture import GeneratorInput
     from ganzoo.runs.folder import Run
     from ganzoo.training.checkpoint import TrainState
     from ganzoo.training.snapshots import Snapshots
     from ganzoo.training.trainer import StepTerms, Trainer
 
 
+EARLY_PICTURES = (10, 20, 50)
+"""Steps of pictures that are taken in addition, as samples change most at first."""
+SETTLING_STEPS = 50
+"""Before this step, running statistics tell more of their start than of the generator."""
 HINT_AFTER_DIVERGENCE = (
     "try a lower train.generator_lr and train.discriminator_lr, or another --loss"
 )
@@ -180,8 +188,9 @@ class _TrainingLoop:
         """Write the picture, the scores and the checkpoint of this step, where they are due."""
         options, snapshots = self.options, self.snapshots
         has_scores = snapshots is not None and snapshots.is_due(self.state.step)
+        is_early = self.state.step in EARLY_PICTURES and self.state.step < options.sample_every
         # The model of a snapshot shows its picture.
-        if has_scores or self._is_due(options.sample_every):
+        if has_scores or is_early or self._is_due(options.sample_every):
             self.team.run_on_first(self._take_picture)
         if snapshots is not None and has_scores:
             self._score_snapshot(snapshots)
@@ -262,11 +271,17 @@ class _TrainingLoop:
         self.observer.on_log(row)
         self._record_warnings(self.health.check_terms(row))
 
-    def _record_warnings(self, messages: dict[str, str]) -> None:
-        """Write warnings, by name, to the file of metrics, and send them on."""
-        for name, message in messages.items():
-            self.trackers.record_warning(self.state.step, name, message)
-            self._send_warning(message)
+    def _record_warnings(self, changes: Iterable[Change]) -> None:
+        """Write warnings that begin or end to the file of metrics, and send them on."""
+        for change in changes:
+            self.trackers.record_warning(change.as_row())
+            if change.is_end:
+                self.observer.on_warning_end(change.warning.message, change.message)
+                self.trackers.send_warning_end(
+                    self.state.step, change.warning.message, change.message
+                )
+            else:
+                self._send_warning(change.message)
 
     def _send_warning(self, message: str) -> None:
         self.observer.on_warning(message)
@@ -337,7 +352,9 @@ class _TrainingLoop:
         """Write the sample picture of this step, and show it to trackers and the observer."""
         state = self.state
         judged, picture, layout = self._write_picture()
-        self._record_warnings(self.health.check_samples(judged.stored, state.step))
+        if self.health.is_due(state.step):
+            own = self._generate(state.generator)
+            self._record_warnings(self.health.check_samples(own, judged.stored, state.step))
         self.trackers.picture(state.step, picture)
         self.trackers.discriminator(state.step, state.discriminator, judged, self.trainer.samples)
         self.observer.on_picture(state.step, picture, layout)
@@ -351,11 +368,10 @@ class _TrainingLoop:
         self._require_folder()
         state, setup = self.state, self.trainer.setup
         inputs, columns = draw_picture_inputs(setup, self.trainer.loader), count_columns(setup)
-        try:
-            fakes = generate(state.generator_ema.module, inputs, setup.data, stored=True)
-        except GanzooError:
-            raise _divergence(state.step, "samples are not finite") from None
-        tiles = fakes
+        average = state.generator_ema.module
+        if state.step < min(SETTLING_STEPS, self.options.steps):
+            average = without_running_statistics(average)
+        tiles = fakes = self._generate(average, inputs)
         if setup.architecture.takes_images:
             tiles = _place_below(images.to_uint8(inputs.given).cpu(), fakes, columns)
         picture = images.render_samples(tiles, setup.data.modes, columns)
@@ -363,6 +379,19 @@ class _TrainingLoop:
         texts = images.provenance(f"{self.config.title}, step {state.step}", self.options.seed)
         self.run.save_picture(picture, state.step, {**texts, images.LAYOUT: layout})
         return Samples(setup.data, fakes, inputs.labels), picture, layout
+
+    def _generate(self, network: nn.Module, inputs: GeneratorInput | None = None) -> Tensor:
+        """Return a network's stored samples of the pictures' inputs.
+
+        Raises:
+            Diverged: a sample is not finite.
+        """
+        setup = self.trainer.setup
+        inputs = inputs or draw_picture_inputs(setup, self.trainer.loader)
+        try:
+            return generate(network, inputs, setup.data, stored=True)
+        except GanzooError:
+            raise _divergence(self.state.step, "samples are not finite") from None
 
 
 class _Throughput:

@@ -50,8 +50,9 @@ def status(found: ReportData) -> str:
 
 
 def warnings(found: ReportData) -> Iterator[str]:
-    """Yield each distinct warning."""
-    every = dict.fromkeys(found.history.warnings)
+    """Yield each distinct warning that holds."""
+    ended = found.history.past_warnings
+    every = dict.fromkeys(each for each in found.history.warnings if each not in ended)
     for message in list(every)[:MOST_WARNINGS]:
         yield capitalise(message.partition("\n")[0])
     if (more := len(every) - MOST_WARNINGS) > 0:
@@ -59,6 +60,12 @@ def warnings(found: ReportData) -> Iterator[str]:
     if (times := found.progress.retries) and not found.machine:  # the tracker records each one
         how = "once" if times == 1 else f"{times} times"
         yield f"The run diverged and returned to a checkpoint {how}, with lower learning rates."
+
+
+def past_warnings(found: ReportData) -> Iterator[str]:
+    """Yield each warning of what has ended, with its steps."""
+    for text in list(found.history.past_warnings.values())[-MOST_WARNINGS:]:
+        yield capitalise(text.partition("\n")[0])
 
 
 def about_frames(found: ReportData) -> str:

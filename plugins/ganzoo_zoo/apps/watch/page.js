@@ -152,9 +152,11 @@ class Card {
 
   warnings() {
     const list = this.find(".warnings");
-    list.hidden = !this.state.warnings.length;
-    list.replaceChildren(...this.state.warnings.map((text) =>
-      Object.assign(document.createElement("li"), { textContent: text })));
+    const { warnings, past } = this.state;
+    list.hidden = !warnings.length && !past.length;
+    list.classList.toggle("over", !warnings.length);
+    const item = (text, className) => Object.assign(document.createElement("li"), { textContent: text, className });
+    list.replaceChildren(...warnings.map((text) => item(text, "")), ...past.map((text) => item(`Past: ${text}`, "past")));
   }
 
   buttons() {

@@ -18,15 +18,16 @@ from ganzoo.protocols.tracker import METRICS_FILE
 from ganzoo.registry import ARCHITECTURE
 from ganzoo.runs.file_names import MANIFEST_FILE
 from ganzoo.runs.folder import Run
-from ganzoo.runs.metrics import is_number
+from ganzoo.runs.metrics import LoggedWarning, WarningReader, is_number
 from ganzoo_zoo.apps.watch.jsonl_reader import JsonlReader
 from ganzoo_zoo.apps.watch.series import Series
 
 MOST_TERMS = 16
 """The most metrics of a run that are shown."""
 LONGEST_NAME = 40
+LONGEST_WARNING = 300
 WARNINGS = 3
-"""Number of warnings that are shown, the last ones."""
+"""Number of warnings that are shown, the last ones, and of those that have ended."""
 SILENCE_SECONDS = 60.0
 """A run counts as silent after at least this time without a sign of life."""
 SILENCE_FACTOR = 5
@@ -79,7 +80,7 @@ class RunReader:
         self.step = 0
         self.images = 0
         self.numbers: dict[str, Series] = {}
-        self.warnings: deque[str] = deque(maxlen=WARNINGS)
+        self._warnings = WarningReader()
         self._speeds: deque[float] = deque(maxlen=SPEEDS)
 
     def update(self) -> bool:
@@ -130,9 +131,9 @@ class RunReader:
 
     def _take_row(self, row: Mapping[str, Any]) -> None:
         if "warning" in row:
-            message = excerpt(row.get("message", row["warning"]), 300)
-            if message not in self.warnings:
-                self.warnings.append(message)
+            name = excerpt(row["warning"], LONGEST_NAME)
+            message = excerpt(row.get("message", name), LONGEST_WARNING)
+            self._warnings.add(row["step"], {**row, "warning": name, "message": message})
             return
         self.step = row["step"]
         for key, value in row.items():
@@ -159,6 +160,16 @@ class RunReader:
         found.series.add(row["step"], value)
         if sign * value > sign * found.best[0]:
             found.best = found.last
+
+    @property
+    def warnings(self) -> list[str]:
+        """The last warnings that hold."""
+        return [each.message for each in self._warnings.current()[-WARNINGS:]]
+
+    @property
+    def past_warnings(self) -> list[LoggedWarning]:
+        """The last warnings of what has ended."""
+        return self._warnings.past()[-WARNINGS:]
 
     @property
     def picture(self) -> Path | None:

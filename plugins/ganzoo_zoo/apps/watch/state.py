@@ -157,6 +157,7 @@ class Card:
             **_folder_json(run, kind),
             "resume": self._resume_command(kind),
             "warnings": self._warnings(),
+            "past": [each.describe() for each in run.past_warnings] if run else [],
         }
 
     def _step(self, live: Mapping[str, Any] | None) -> int:

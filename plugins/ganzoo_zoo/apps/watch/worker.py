@@ -140,6 +140,10 @@ class RunControl(Observer):
         """Report a warning."""
         self.send_news(warning=message)
 
+    def on_warning_end(self, warning: str, message: str) -> None:
+        """Report which warning has ended."""
+        self.send_news(ended_warning=warning)
+
     def send_news(self, **news: Any) -> None:
         """Send news of this run."""
         self._channel.tell(name=self.name, **news)

@@ -28,7 +28,7 @@ from ganzoo_zoo.apps.watch.control_words import (
     STOPPED,
 )
 from ganzoo_zoo.apps.watch.frames import parse_frame
-from ganzoo_zoo.apps.watch.run_reader import TRAINING, WARNINGS
+from ganzoo_zoo.apps.watch.run_reader import LONGEST_WARNING, TRAINING, WARNINGS
 
 if TYPE_CHECKING:
     from ganzoo.config import RunConfig
@@ -113,7 +113,10 @@ class TrainingRun:
         elif "doing" in news:
             self.message = excerpt(f"{news['doing']}: {news['done']:,} of {news['total']:,}")
         elif "warning" in news:
-            self.warnings.append(excerpt(news["warning"], 300))
+            self.warnings.append(excerpt(news["warning"], LONGEST_WARNING))
+        elif "ended_warning" in news:
+            ended = excerpt(news["ended_warning"], LONGEST_WARNING)
+            self.warnings = deque((w for w in self.warnings if w != ended), maxlen=WARNINGS)
         elif "ended" in news:
             self.state, self.message = news["ended"], excerpt(news.get("message", ""), 500)
         elif self.state != STOPPING:
