@@ -4,7 +4,7 @@ import { Chart, number, steps } from "./charts.js";
 import { Form } from "./form.js";
 import { Plane } from "./plane.js";
 
-const LIVELY = 250, USUAL = 1000, UNSEEN = 10000, LOST = 2000, BETWEEN_CURVES = 900;
+const LIVELY = 150, USUAL = 1000, UNSEEN = 10000, LOST = 2000, BETWEEN_CURVES = 900;
 const MOST_FRAMES = 400;
 const named = (id) => document.getElementById(id);
 const key = location.hash.slice(1);
