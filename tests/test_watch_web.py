@@ -29,6 +29,7 @@ from ganzoo import DataSpec, Samples
 from ganzoo.api import resume
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.runs.folder import Run
+from ganzoo.signals import interrupt
 from ganzoo.storage.json_files import append_line, drop_lines_after
 from ganzoo_zoo.apps.watch import server as servers
 from ganzoo_zoo.apps.watch import state as boards
@@ -805,6 +806,29 @@ def test_two_runs_are_trained_at_once_and_processes_are_used_again(trainers):
     four = trained(name="4")
     trainers.start(four, instead=one)
     assert first.runs == [one, four]
+
+
+def test_a_process_is_prepared_for_the_first_run(trainers):
+    trainers.prepare()
+    (ready,) = trainers._processes
+    run = trained()
+    trainers.start(run)
+    assert trainers._processes == [ready]
+    assert ready.runs == [run]
+
+
+def test_whoever_has_no_run_finds_a_process_prepared(digits, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Dashboard, "prepare", lambda board: asked.append(board))
+    monkeypatch.setattr(Server, "serve_forever", lambda server: interrupt(signal.SIGTERM))
+    for runs, host, count in (
+        ([], "127.0.0.1", 1),
+        ([], "0.0.0.0", 1),
+        ([digits.path], "127.0.0.1", 1),
+    ):
+        with pytest.raises(Interrupted):
+            web.serve(runs, host, 0)
+        assert len(asked) == count
 
 
 def test_a_process_that_cannot_be_started_is_a_refusal(trainers, monkeypatch):

@@ -244,6 +244,10 @@ class Dashboard:
         """Tell whether a run ever had this name."""
         return 0 < int(name) <= self._count
 
+    def prepare(self) -> None:
+        """Make ready for a first run, which then shows at once."""
+        self._trainers.prepare()
+
     def start(self, asked: Mapping[str, Any], instead: str | None, *, paused: bool) -> str:
         """Start a run, and return its name.
 

@@ -229,6 +229,8 @@ def main() -> int:
     block_signals()
     inbox = OrderQueue(JsonChannel())
     keep_freed_memory()
+    # Torch's first optimiser imports for seconds, which pass while a person reads the form.
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])
     torch.set_num_threads(max(1, torch.get_num_threads() // MAX_TRAINING))
     while (control := inbox.runs.get()) is not None:
         ended = _train_run(control)

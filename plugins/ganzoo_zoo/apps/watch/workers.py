@@ -145,6 +145,11 @@ class TrainingProcesses:
         self._lock = lock
         self._processes: list[_Process] = []
 
+    def prepare(self) -> None:
+        """Start a process that has imported what takes long before there is a run for it."""
+        with self._lock, contextlib.suppress(Busy):
+            self._find_idle()
+
     def start(self, run: TrainingRun, instead: TrainingRun | None = None) -> None:
         """Start a run.
 
@@ -181,7 +186,7 @@ class TrainingProcesses:
         with self._lock:
             processes = list(self._processes)
         for process in processes:
-            process.close_stdin()
+            process.end()
         until = time.monotonic() + PATIENCE
         for process in processes:
             process.wait(until)
@@ -230,7 +235,10 @@ class _Process:
         if run.state != STARTING or word == STOP:
             run.state = {PAUSE: PAUSING, STEP: PAUSING, CONTINUE: TRAINING, STOP: STOPPING}[word]
 
-    def close_stdin(self) -> None:
+    def end(self) -> None:
+        """Let a run save its state and end; without one there is nothing to wait for."""
+        if not self.is_busy:
+            self._process.kill()
         with contextlib.suppress(OSError):
             pipes(self._process)[0].close()
 
