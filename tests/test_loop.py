@@ -23,9 +23,10 @@ from ganzoo.runs.folder import Run
 from ganzoo.storage import files
 from ganzoo.storage.tensors import load_tensors
 from ganzoo.training import checkpoint, health
-from ganzoo.training.health import COLLAPSED_SPREAD, spread
+from ganzoo.training.health import COLLAPSED_SPREAD
 from ganzoo.training.inputs import draw_picture_inputs
 from ganzoo.training.observer import Observer
+from ganzoo.training.pictures import Drawn, spread
 from tiny import TINY, Stopper
 
 SETTINGS = {"arch.hidden": (8,), "data.image_size": 8}
@@ -327,12 +328,12 @@ def test_a_collapse_is_the_generators_own_and_stands_still(watched):
     blob, wide = points((1.0, 0.0), 0.01), points((0.0, 0.0), 0.9)
     # The average of a generator that spreads, and of one that moves round, may be a blob.
     for own, average in ((wide, blob), (blob, points((-1.0, 0.0), 0.01))):
-        assert list(watched.check_samples(own, average, 500)) == []
-    (begun,) = watched.check_samples(blob, wide + torch.tensor((1.0, 0.0)), 600)
+        assert list(watched.check_samples(Drawn(own, average), 500)) == []
+    (begun,) = watched.check_samples(Drawn(blob, wide + torch.tensor((1.0, 0.0))), 600)
     assert "collapses at step 600" in begun.message
     assert not begun.is_end
-    assert list(watched.check_samples(points((1.0, 0.0), 0.15), blob, 700)) == []
-    (ended,) = watched.check_samples(wide, blob, 800)
+    assert list(watched.check_samples(Drawn(points((1.0, 0.0), 0.15), blob), 700)) == []
+    (ended,) = watched.check_samples(Drawn(wide, blob), 800)
     assert ended.is_end
     assert ended.as_row() == {
         "step": 800,
@@ -340,7 +341,22 @@ def test_a_collapse_is_the_generators_own_and_stands_still(watched):
         "began": 600,
         "message": ended.message,
     }
-    assert list(watched.check_samples(wide, blob, 900)) == []
+    assert list(watched.check_samples(Drawn(wide, blob), 900)) == []
+
+
+@pytest.mark.parametrize(
+    ("own", "average", "is_left"),
+    [
+        (((-1.0, 0.0), 0.1), ((1.0, 0.0), 0.1), True),  # a blob that moves round
+        (((0.0, 0.0), 1.0), ((0.0, 0.0), 0.1), True),  # whose average is a blob in the middle
+        (((0.0, 0.0), 1.0), ((0.2, 0.0), 0.8), False),
+        (((0.0, 0.0), 0.1), ((0.05, 0.0), 0.1), False),
+        (((0.0, 0.0), 0.0), ((0.0, 0.0), 0.0), False),
+    ],
+)
+def test_a_generator_that_leaves_its_average_behind_is_shown_itself(own, average, is_left):
+    drawn = Drawn(points(*own), points(*average))
+    assert drawn.shown is (drawn.own if is_left else drawn.average)
 
 
 def test_an_update_that_was_skipped_tells_nothing_of_a_gradient(watched):

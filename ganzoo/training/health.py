@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
 from ganzoo.runs.metrics import LoggedWarning, WarningReader, read_metrics
+from ganzoo.training.pictures import Drawn, distance, spread
 
 if TYPE_CHECKING:
     from ganzoo.training.trainer import Trainer
@@ -80,24 +78,16 @@ class Health:
             f"the discriminator is no longer saturated at step {step}",
         )
 
-    def is_due(self, step: int) -> bool:
-        """Tell whether samples of this step can be judged by :meth:`check_samples`."""
-        return step >= EARLY_STEPS and not self._trainer.architecture.takes_images
-
-    def check_samples(self, own: Tensor, average: Tensor, step: int) -> Iterator[Change]:
-        """Yield the warnings that begin or end with samples of the generator.
-
-        Args:
-            own: Stored samples ``(N, *shape)`` of the generator as it trains.
-            average: Those of its average, from the same latents.
-            step: The step.
-        """
-        reals = self._measure_reals(len(own))
-        share = spread(own) / reals
+    def check_samples(self, drawn: Drawn, step: int) -> Iterator[Change]:
+        """Yield the warnings that begin or end with samples of a step."""
+        if step < EARLY_STEPS or self._trainer.architecture.takes_images:
+            return
+        reals = self._measure_reals(len(drawn.own))
+        share = spread(drawn.own) / reals
         yield from self._follow(
             "collapse",
             step,
-            max(share / COLLAPSED_SPREAD, distance(own, average) / reals / STANDSTILL),
+            max(share / COLLAPSED_SPREAD, distance(drawn.own, drawn.average) / reals / STANDSTILL),
             f"the generator collapses at step {step}: its samples differ from each other "
             f"{share:.0%} as much as reals do; try lower learning rates or another --loss",
             f"the generator no longer collapses at step {step}: its samples differ from each other "
@@ -122,17 +112,3 @@ class Health:
             del self._holding[name]
             holding.ended = step
             yield Change(holding, end)
-
-
-def spread(samples: Tensor) -> float:
-    """Return the root mean square distance of samples ``(N, *shape)`` from their mean.
-
-    It is per number of a sample, in the samples' own units: 0 to 255 for images.
-    """
-    return float(samples.flatten(1).to(torch.float32).var(0, correction=0).mean().sqrt())
-
-
-def distance(samples: Tensor, others: Tensor) -> float:
-    """Return the root mean square distance between the means of two sets, in the same units."""
-    first, second = (each.flatten(1).to(torch.float32).mean(0) for each in (samples, others))
-    return float((first - second).square().mean().sqrt())

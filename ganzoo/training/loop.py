@@ -20,7 +20,6 @@ from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import RETRIES, ModelConfig, RunConfig
 from ganzoo.errors import Diverged, GanzooError, Interrupted, first_line
 from ganzoo.media import images
-from ganzoo.models.generation import generate
 from ganzoo.models.write import write_model
 from ganzoo.protocols.dataset import Samples
 from ganzoo.protocols.tracker import METRICS_FILE
@@ -28,27 +27,20 @@ from ganzoo.signals import answer_stop_signals, interrupt
 from ganzoo.storage.files import flush, remove_leftovers
 from ganzoo.storage.json_files import drop_lines_after
 from ganzoo.training import checkpoint
-from ganzoo.training.ema import without_running_statistics
 from ganzoo.training.health import Change, Health
 from ganzoo.training.inputs import count_columns, draw_picture_inputs
 from ganzoo.training.observer import Observer
+from ganzoo.training.pictures import EARLY_PICTURES, Drawn, draw_samples
 from ganzoo.training.prepare import build_trackers
 from ganzoo.training.tracking import TrackerGroup
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from ganzoo.protocols.architecture import GeneratorInput
     from ganzoo.runs.folder import Run
     from ganzoo.training.checkpoint import TrainState
     from ganzoo.training.snapshots import Snapshots
     from ganzoo.training.trainer import StepTerms, Trainer
 
 
-EARLY_PICTURES = (10, 20, 50)
-"""Steps of pictures that are taken in addition, as samples change most at first."""
-SETTLING_STEPS = 50
-"""Before this step, running statistics tell more of their start than of the generator."""
 HINT_AFTER_DIVERGENCE = (
     "try a lower train.generator_lr and train.discriminator_lr, or another --loss"
 )
@@ -338,8 +330,8 @@ class _TrainingLoop:
 
     def _write_model(self) -> None:
         step = self.state.step
-        if not self.run.picture(step).is_file():
-            self._write_picture()
+        if step < self.options.steps or not self.run.picture(step).is_file():
+            self._write_picture(of_model=True)
         write_model(
             self.run.model,
             ModelConfig.of(self.config, self.trainer.samples.spec, step),
@@ -350,17 +342,23 @@ class _TrainingLoop:
 
     def _take_picture(self) -> None:
         """Write the sample picture of this step, and show it to trackers and the observer."""
-        state = self.state
-        judged, picture, layout = self._write_picture()
-        if self.health.is_due(state.step):
-            own = self._generate(state.generator)
-            self._record_warnings(self.health.check_samples(own, judged.stored, state.step))
+        state, snapshots = self.state, self.snapshots
+        is_saved = snapshots is not None and snapshots.is_due(state.step)
+        of_model = is_saved or state.step == self.options.steps
+        drawn, shown, picture, layout = self._write_picture(of_model=of_model)
+        self._record_warnings(self.health.check_samples(drawn, state.step))
         self.trackers.picture(state.step, picture)
-        self.trackers.discriminator(state.step, state.discriminator, judged, self.trainer.samples)
+        self.trackers.discriminator(state.step, state.discriminator, shown, self.trainer.samples)
         self.observer.on_picture(state.step, picture, layout)
 
-    def _write_picture(self) -> tuple[Samples, Tensor, str]:
-        """Write the sample picture of this step; return its samples, the picture and its layout.
+    def _write_picture(self, *, of_model: bool) -> tuple[Drawn, Samples, Tensor, str]:
+        """Write the sample picture of this step.
+
+        Args:
+            of_model: Whether a model of this step is written, which the picture belongs to.
+
+        Returns:
+            What was drawn, what of it the picture shows, the picture and its layout.
 
         Raises:
             Diverged: a sample is not finite.
@@ -368,30 +366,18 @@ class _TrainingLoop:
         self._require_folder()
         state, setup = self.state, self.trainer.setup
         inputs, columns = draw_picture_inputs(setup, self.trainer.loader), count_columns(setup)
-        average = state.generator_ema.module
-        if state.step < min(SETTLING_STEPS, self.options.steps):
-            average = without_running_statistics(average)
-        tiles = fakes = self._generate(average, inputs)
+        try:
+            drawn = draw_samples(self.trainer, inputs, as_saved=of_model)
+        except GanzooError:
+            raise _divergence(state.step, "samples are not finite") from None
+        tiles = fakes = drawn.average if of_model else drawn.shown
         if setup.architecture.takes_images:
             tiles = _place_below(images.to_uint8(inputs.given).cpu(), fakes, columns)
         picture = images.render_samples(tiles, setup.data.modes, columns)
         layout = images.describe_layout(tiles, columns)
         texts = images.provenance(f"{self.config.title}, step {state.step}", self.options.seed)
         self.run.save_picture(picture, state.step, {**texts, images.LAYOUT: layout})
-        return Samples(setup.data, fakes, inputs.labels), picture, layout
-
-    def _generate(self, network: nn.Module, inputs: GeneratorInput | None = None) -> Tensor:
-        """Return a network's stored samples of the pictures' inputs.
-
-        Raises:
-            Diverged: a sample is not finite.
-        """
-        setup = self.trainer.setup
-        inputs = inputs or draw_picture_inputs(setup, self.trainer.loader)
-        try:
-            return generate(network, inputs, setup.data, stored=True)
-        except GanzooError:
-            raise _divergence(self.state.step, "samples are not finite") from None
+        return drawn, Samples(setup.data, fakes, inputs.labels), picture, layout
 
 
 class _Throughput:

@@ -70,7 +70,10 @@ def past_warnings(found: ReportData) -> Iterator[str]:
 
 def about_frames(found: ReportData) -> str:
     """Explain the sample pictures."""
-    parts = ["Samples of the averaged generator (EMA) from the same latents at each step."]
+    parts = [
+        "Samples of the averaged generator (EMA) from the same latents at each step, or of the "
+        "generator itself where it left its average behind."
+    ]
     if found.takes_images:
         parts = ["Rows of source images, each above the averaged generator's (EMA) translations."]
     if (spec := found.progress.spec) and not spec.is_image and spec.modes:

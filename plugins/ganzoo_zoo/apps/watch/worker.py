@@ -35,6 +35,7 @@ from ganzoo_zoo.apps.watch.control_words import (
     STOP,
     STOPPED,
 )
+from ganzoo_zoo.apps.watch.frames import MOST_POINTS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,7 +107,8 @@ class RunControl(Observer):
         self._trainer = trainer
         if has_plane(trainer.samples.spec, conditional=trainer.conditional):
             self._plane = Plane(trainer.samples)
-            self._inputs = draw_picture_inputs(trainer.setup, trainer.loader)
+            inputs = draw_picture_inputs(trainer.setup, trainer.loader)
+            self._inputs = next(inputs.parts(MOST_POINTS, inputs.given.device))
 
     def on_start(self, run: Run, config: RunConfig, step: int) -> None:
         """Report the folder of the run."""
@@ -182,16 +184,14 @@ class RunControl(Observer):
             now or time.monotonic() - self._frame_sent_at > SECONDS_BETWEEN_FRAMES
         ):
             return
-        from ganzoo.models.generation import generate
+        from ganzoo.training.pictures import draw_samples
 
-        state = self._started.state
+        trainer = self._started
         try:
-            points = generate(
-                state.generator_ema.module, self._inputs, self._plane.spec, stored=True
-            )
+            points = draw_samples(trainer, self._inputs).shown
         except GanzooError:
             return  # the run diverges, and reports it itself
-        if frame := self._plane.make_frame(step, points, state.discriminator):
+        if frame := self._plane.make_frame(step, points, trainer.state.discriminator):
             self.send_news(frame=frame)
         self._frame_sent_at = time.monotonic()
 
