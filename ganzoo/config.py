@@ -95,7 +95,7 @@ class TrainOptions(RecipeOptions):
     sample_every: int = Field(
         default=100,
         ge=1,
-        description="Steps between sample pictures.",
+        description="Steps between sample pictures. Those of steps 10, 20 and 50 come in addition.",
         json_schema_extra=RESUMABLE,
     )
     checkpoint_every: int = Field(

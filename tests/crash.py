@@ -224,6 +224,7 @@ class Training:
     early_steps: int = health.EARLY_STEPS
     collapsed_spread: float = health.COLLAPSED_SPREAD
     no_gradient: float = health.NO_GRADIENT
+    recovery: float = health.RECOVERY
     pictures_every: int = 1
     """Steps between the pictures of the run that takes more of them."""
     fate: Fate | None = None
@@ -239,6 +240,7 @@ class Training:
         health.EARLY_STEPS = self.early_steps
         health.COLLAPSED_SPREAD = self.collapsed_spread
         health.NO_GRADIENT = self.no_gradient
+        health.RECOVERY = self.recovery
         tempt(fate)
         return command_line(arguments)
 
@@ -443,6 +445,7 @@ def draw_training(rng: random.Random, work: Path) -> Training:
         early_steps=rng.choice([1, 3, 6, 500]),
         collapsed_spread=rng.choice([0.1, 0.5, 1.0, 2.0]),
         no_gradient=rng.choice([1e-6, 1.0]),
+        recovery=rng.choice([1.0, health.RECOVERY]),
     )
 
 

@@ -1,5 +1,6 @@
 """What a run does when something goes wrong: divergence, collapse, two at once, a full disk."""
 
+import copy
 import errno
 import json
 import os
@@ -7,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,12 +18,15 @@ import ganzoo
 from ganzoo.api import resume
 from ganzoo.config import RETRIES
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
+from ganzoo.media import images
 from ganzoo.runs.folder import Run
 from ganzoo.storage import files
 from ganzoo.storage.tensors import load_tensors
 from ganzoo.training import checkpoint, health
-from ganzoo.training.health import COLLAPSED_SPREAD, spread
+from ganzoo.training.health import COLLAPSED_SPREAD
+from ganzoo.training.inputs import draw_picture_inputs
 from ganzoo.training.observer import Observer
+from ganzoo.training.pictures import Drawn, spread
 from tiny import TINY, Stopper
 
 SETTINGS = {"arch.hidden": (8,), "data.image_size": 8}
@@ -32,9 +37,13 @@ class Listener(Observer):
 
     def __init__(self):
         self.warnings = []
+        self.ended = []
 
     def on_warning(self, message):
         self.warnings.append(message)
+
+    def on_warning_end(self, warning, message):
+        self.ended.append((warning, message))
 
 
 def trained(out, loss="non-saturating", observer=None, **options):
@@ -83,9 +92,17 @@ class Certain(Diverging):
 
     def discriminator_loss(self, D, real, fake):
         return {"relative": (0 * D(fake)).mean()}
+
+
+class Waking(Diverging):
+    "Has nothing to learn from before the fifth step."
+
+    def discriminator_loss(self, D, real, fake):
+        asleep = torch.initial_seed() in {derive_seed(0, "step", step) for step in range(STEP)}
+        return {"relative": (D(fake) * (0 if asleep else 1)).mean()}
 """
     )
-    names = ["Diverging", "Broken", "Silent", "Grey", "Certain"]
+    names = ["Diverging", "Broken", "Silent", "Grey", "Certain", "Waking"]
     points = {name.lower(): f"ganzoo_breaking:{name}" for name in names}
     plugin("ganzoo-breaking", code, {"ganzoo.losses": points})
 
@@ -271,6 +288,127 @@ def test_a_saturated_discriminator_is_said_once(tmp_path, losses):
     resume(run.path, {"train.steps": 8}, again)
     assert again.warnings == []
     assert [row for row in rows(run) if "warning" in row] == said
+
+
+def test_a_warning_ends_and_a_resumed_run_repeats_neither_begin_nor_end(tmp_path, losses):
+    options = {"loss": "waking", "steps": 8, "log_every": 1, "checkpoint_every": 3}
+    listener = Listener()
+    run = trained(tmp_path / "a" / "run", observer=listener, **options)
+    (message,) = listener.warnings
+    assert listener.ended == [(message, "the discriminator is no longer saturated at step 5")]
+    assert [row for row in rows(run) if "warning" in row] == [
+        {"step": 1, "warning": "saturated", "message": message},
+        {"step": 5, "warning": "saturated", "began": 1, "message": listener.ended[0][1]},
+    ]
+    for stop in (2, 4, 6):
+        said, place = Listener(), tmp_path / str(stop) / "run"
+        with pytest.raises(Interrupted):
+            trained(place, observer=Stopper(stop), **options)
+        if stop != 6:  # as a kill leaves it: lines beyond the newest checkpoint come again
+            shutil.rmtree(place / "checkpoints" / f"{stop:08d}")
+        resume(place, observer=said)
+        assert said.warnings == ([message] if stop == 2 else [])
+        assert said.ended == (listener.ended if stop < 6 else [])
+        assert crash.difference(crash.content(run.path), crash.content(place)) == []
+
+
+def points(centre, spread, count=64):
+    return torch.tensor(centre) + spread * torch.randn(count, 2, generator=torch.manual_seed(0))
+
+
+@pytest.fixture
+def watched():
+    """A training's health whose reals have a spread of 1."""
+    samples = SimpleNamespace(stored=points((0.0, 0.0), 1.0))
+    architecture = SimpleNamespace(takes_images=False)
+    return health.Health(SimpleNamespace(samples=samples, architecture=architecture))
+
+
+def test_a_collapse_is_the_generators_own_and_stands_still(watched):
+    blob, wide = points((1.0, 0.0), 0.01), points((0.0, 0.0), 0.9)
+    # The average of a generator that spreads, and of one that moves round, may be a blob.
+    for own, average in ((wide, blob), (blob, points((-1.0, 0.0), 0.01))):
+        assert list(watched.check_samples(Drawn(own, average), 500)) == []
+    (begun,) = watched.check_samples(Drawn(blob, wide + torch.tensor((1.0, 0.0))), 600)
+    assert "collapses at step 600" in begun.message
+    assert not begun.is_end
+    assert list(watched.check_samples(Drawn(points((1.0, 0.0), 0.15), blob), 700)) == []
+    (ended,) = watched.check_samples(Drawn(wide, blob), 800)
+    assert ended.is_end
+    assert ended.as_row() == {
+        "step": 800,
+        "warning": "collapse",
+        "began": 600,
+        "message": ended.message,
+    }
+    assert list(watched.check_samples(Drawn(wide, blob), 900)) == []
+
+
+@pytest.mark.parametrize(
+    ("own", "average", "is_left"),
+    [
+        (((-1.0, 0.0), 0.1), ((1.0, 0.0), 0.1), True),  # a blob that moves round
+        (((0.0, 0.0), 1.0), ((0.0, 0.0), 0.1), True),  # whose average is a blob in the middle
+        (((0.0, 0.0), 1.0), ((0.2, 0.0), 0.8), False),
+        (((0.0, 0.0), 0.1), ((0.05, 0.0), 0.1), False),
+        (((0.0, 0.0), 0.0), ((0.0, 0.0), 0.0), False),
+    ],
+)
+def test_a_generator_that_leaves_its_average_behind_is_shown_itself(own, average, is_left):
+    drawn = Drawn(points(*own), points(*average))
+    assert drawn.shown is (drawn.own if is_left else drawn.average)
+
+
+def test_an_update_that_was_skipped_tells_nothing_of_a_gradient(watched):
+    (begun,) = watched.check_terms({"step": 1, "discriminator/gradient_norm": 0.0})
+    assert begun.warning.name == "saturated"
+    assert list(watched.check_terms({"step": 2})) == []
+    (ended,) = watched.check_terms({"step": 3, "discriminator/gradient_norm": 0.1})
+    assert ended.warning.ended == 3
+
+
+def test_a_run_shows_pictures_of_its_first_steps(tmp_path):
+    run = trained(tmp_path / "run", steps=51, sample_every=100, log_every=51)
+    assert list(run.pictures()) == [0, 10, 20, 50, 51]
+    often = trained(tmp_path / "often", steps=20, sample_every=15, log_every=20)
+    assert list(often.pictures()) == [0, 10, 15, 20]
+
+
+class Levels(Observer):
+    """Remembers, by step, how much a picture's levels differ, and its generator's own samples."""
+
+    def __init__(self):
+        self.shown, self.own = {}, {}
+
+    def on_ready(self, trainer):
+        self.trainer = trainer
+        self.inputs = draw_picture_inputs(trainer.setup, trainer.loader)
+
+    def on_picture(self, step, picture, layout):
+        samples = images.split_picture(picture, layout).flatten(0, 1)
+        self.shown[step] = spread(samples)
+        network = copy.deepcopy(self.trainer.state.generator)
+        with torch.no_grad():
+            self.own[step] = spread(images.to_uint8(self.inputs.through(network)))
+
+
+def test_first_pictures_are_not_flat_grey(tmp_path):
+    """Neither batch norm's running statistics nor the average may hide the generator."""
+    seen = Levels()
+    settings = {"data.image_size": 16, "arch.base_channels": 4}
+    options = {**TINY, "steps": 51, "sample_every": 100, "log_every": 51, "checkpoint_every": 51}
+    recipe = {"generator_lr": 2e-3, "discriminator_lr": 2e-3, "n_critic": 1}
+    ganzoo.train(
+        "dcgan",
+        "wgan-gp",
+        out=tmp_path / "run",
+        settings=settings,
+        observer=seen,
+        **{**options, **recipe},
+    )
+    assert list(seen.shown) == [0, 10, 20, 50, 51]
+    for step, shown in seen.shown.items():
+        assert shown > 0.6 * seen.own[step], step
 
 
 def test_a_collapsed_generator_is_said_once_and_a_young_one_is_not(tmp_path, losses, monkeypatch):

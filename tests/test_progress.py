@@ -260,6 +260,14 @@ def test_a_warning_stays_above_and_is_counted(in_terminal, capsys):
     assert "warning: the generator collapses at step 500\n" in capsys.readouterr().err
 
 
+def test_a_warning_that_has_ended_is_told_and_not_counted(in_terminal, capsys):
+    with ProgressObserver() as observer:
+        observer.on_warning("the generator collapses at step 500")
+        observer.on_warning_end("the generator collapses at step 500", "it no longer does")
+    assert observer.warnings == 0
+    assert capsys.readouterr().err.splitlines()[-1] == "it no longer does"
+
+
 def test_a_run_that_fails_leaves_no_samples_behind(in_terminal, capsys):
     with suppress(KeyError), ProgressObserver() as observer:
         observer.on_picture(0, images.grid(solid(RED)), "1 x 1")

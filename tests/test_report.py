@@ -440,6 +440,23 @@ def test_warnings_and_going_back_are_said(ring, tmp_path):
     ]
 
 
+def test_a_warning_that_has_ended_is_shown_as_past(ring, tmp_path):
+    run = copied(ring, tmp_path / "run")
+    message = "the generator collapses at step 2"
+    for row in (
+        {"step": 2, "warning": "collapse", "message": message},
+        {"step": 4, "warning": "collapse", "began": 2, "message": "it no longer does"},
+    ):
+        append_line(run.path / "metrics.jsonl", row)
+    # A tracker recorded it as well, when it began.
+    append_line(run.path / "report" / "warnings.jsonl", {"step": 2, "message": message})
+    done = report(run, neighbours=0)
+    assert done.warnings == 0
+    tree = parsed(done.file)
+    assert texts(tree.one(class_="past"), "li") == [f"From step 2 to 4: {message}"]
+    assert not tree.all(class_="warnings")
+
+
 # What is missing or damaged -------------------------------------------------------------------
 
 
@@ -716,7 +733,7 @@ def test_a_log_of_any_length_is_drawn(tmp_path, monkeypatch):
     found = history.read_history(path, options, {"real": {1: 1.0, 2: 2.0}})
     assert found.last_step == 50_000
     assert found.seconds == pytest.approx(50_000 / 51, rel=0.02)
-    assert len(found.warnings) == history.MOST_WARNINGS
+    assert len(found.warnings) == metrics.MOST_WARNINGS
     assert list(found.curves) == ["Loss of the generator", "Logits", "Images per second"]
     curve = found.curves["Loss of the generator"]["x"]
     assert (min(curve.items()), max(curve.items())) == ((10, 1), (50_000, 5000))

@@ -299,6 +299,28 @@ def test_what_a_stranger_wrote_stays_small_and_printable(run):
     assert found.speed is None
 
 
+def test_a_warning_that_has_ended_is_past(run, ganzoo_cli):
+    collapse = {"warning": "collapse", "message": "the generator collapses at step 1"}
+    (run.path / "metrics.jsonl").write_text(row(1, **collapse) + row(4, **{"generator/x": 1.0}))
+    found = followed(run)
+    assert (found.warnings, found.past_warnings) == ([collapse["message"]], [])
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write(row(3, warning="collapse", began=1, message="no longer"))
+        file.write(row(4, warning="saturated", message="saturated at step 4"))
+    assert found.update()
+    assert found.warnings == ["saturated at step 4"]
+    (shown,) = json.loads(ganzoo_cli("watch", "run", "--json").out)["runs"]
+    assert shown["warnings"] == ["saturated at step 4"]
+    assert shown["past_warnings"] == [{"message": collapse["message"], "from": 1, "to": 3}]
+    lines = [
+        line for line in ganzoo_cli("watch", "run", "--once").out.splitlines() if "warn" in line
+    ]
+    assert lines == [
+        "warning: saturated at step 4",
+        "past warning, from step 1 to 3: the generator collapses at step 1",
+    ]
+
+
 def test_a_package_that_is_not_installed_keeps_no_run_from_being_seen(run, ganzoo_cli):
     config = json.loads((run.path / "config.json").read_text())
     config["architecture"] |= {"name": "nowhere", "package": "nobody"}

@@ -29,16 +29,22 @@ from ganzoo import DataSpec, Samples
 from ganzoo.api import resume
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.runs.folder import Run
+from ganzoo.signals import interrupt
 from ganzoo.storage.json_files import append_line, drop_lines_after
 from ganzoo_zoo.apps.watch import server as servers
 from ganzoo_zoo.apps.watch import state as boards
 from ganzoo_zoo.apps.watch import web
-from ganzoo_zoo.apps.watch.choices import list_choices, placeholders, resolve_choices
+from ganzoo_zoo.apps.watch.choices import (
+    find_default_loss,
+    list_choices,
+    placeholders,
+    resolve_choices,
+)
 from ganzoo_zoo.apps.watch.frames import MOST_POINTS, SIDE, UNITS, Frames, parse_frame
 from ganzoo_zoo.apps.watch.points import Plane
 from ganzoo_zoo.apps.watch.run_reader import RunReader
 from ganzoo_zoo.apps.watch.server import FILES, HERE, KEY_HEADER, LONGEST_BODY, Server
-from ganzoo_zoo.apps.watch.state import Dashboard
+from ganzoo_zoo.apps.watch.state import Card, Dashboard
 from ganzoo_zoo.apps.watch.workers import Busy, TrainingProcesses, TrainingRun
 from tiny import TINY, Stopper
 
@@ -50,8 +56,13 @@ RING = {
     "trackers": ["watch"],
     **TINY,
 }
-SMALL = {"data.samples": "600", "arch.hidden": "8", "train.device": "cpu"}
-"""Options of a run that takes a moment."""
+SMALL = {
+    "data.samples": "600",
+    "arch.hidden": "8",
+    "train.device": "cpu",
+    "train.steps": "20000",
+}
+"""Options of a run whose steps take a moment, and which does not end by itself."""
 
 
 @pytest.fixture(scope="module")
@@ -454,6 +465,24 @@ def test_a_run_that_is_trained_elsewhere_is_only_looked_at(digits):
         assert (status, answer["error"]) == (404, "this run is no longer there")
 
 
+def test_a_warning_that_has_ended_is_past(ring, tmp_path):
+    run = copied(ring, tmp_path / "run")
+    said = "the generator collapses at step 2"
+    mine = TrainingRun("1", run.config(), paused=False)
+    mine.take_news({"run": str(run.path)})
+    mine.take_news({"warning": said})
+    shown = Card("1", trained=mine)
+    append_line(run.path / "metrics.jsonl", {"step": 2, "warning": "collapse", "message": said})
+    shown.update()
+    assert (shown.as_json()["warnings"], shown.as_json()["past"]) == ([said], [])
+    mine.take_news({"ended_warning": said})
+    ended = {"step": 4, "warning": "collapse", "began": 2, "message": "it no longer does"}
+    append_line(run.path / "metrics.jsonl", ended)
+    shown.update()
+    assert shown.as_json()["warnings"] == []
+    assert shown.as_json()["past"] == [f"from step 2 to 4: {said}"]
+
+
 # What may be asked for --------------------------------------------------------------------------
 
 
@@ -474,17 +503,19 @@ def test_what_is_offered_is_what_is_installed_and_needs_no_path():
 
 
 def test_defaults_are_those_of_the_recipe():
-    plain = ganzoo.resolve.resolve("mlp", "wgan-gp", "ring").train
-    config = resolve_choices("mlp", "wgan-gp", "ring", {})
-    assert (
-        config.train.model_copy(
-            update={name: getattr(plain, name) for name in ("steps", "log_every", "sample_every")}
+    for names in (("mlp", None, "ring"), ("mlp", "wgan-gp", "ring"), ("dcgan", None, "digits")):
+        plain = ganzoo.resolve.resolve(*names)
+        config = resolve_choices(*names, {})
+        looks = {name: getattr(plain.train, name) for name in ("log_every", "sample_every")}
+        assert config.train.model_copy(update=looks) == plain.train
+        assert (config.architecture, config.loss) == (plain.architecture, plain.loss)
+        assert placeholders(config)["train.n_critic"] == str(plain.train.n_critic)
+        assert placeholders(config)["train.steps"] == str(plain.train.steps)
+        assert (
+            find_default_loss(names[0], names[2])
+            == ganzoo.resolve.resolve(names[0], None, names[2]).loss.name
         )
-        == plain
-    )
-    assert placeholders(config)["train.n_critic"] == str(plain.n_critic)
-    assert [each.name for each in config.trackers] == ["watch"]
-    assert resolve_choices("dcgan", None, "digits", {}).train.steps == 1000
+        assert [each.name for each in config.trackers] == ["watch"]
     asked_for = {"train.steps": "7", "train.log_every": "3", "arch.hidden": "8,8"}
     config = resolve_choices("mlp", None, "ring", asked_for)
     assert (config.train.steps, config.train.log_every) == (7, 3)
@@ -775,6 +806,29 @@ def test_two_runs_are_trained_at_once_and_processes_are_used_again(trainers):
     four = trained(name="4")
     trainers.start(four, instead=one)
     assert first.runs == [one, four]
+
+
+def test_a_process_is_prepared_for_the_first_run(trainers):
+    trainers.prepare()
+    (ready,) = trainers._processes
+    run = trained()
+    trainers.start(run)
+    assert trainers._processes == [ready]
+    assert ready.runs == [run]
+
+
+def test_whoever_has_no_run_finds_a_process_prepared(digits, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Dashboard, "prepare", lambda board: asked.append(board))
+    monkeypatch.setattr(Server, "serve_forever", lambda server: interrupt(signal.SIGTERM))
+    for runs, host, count in (
+        ([], "127.0.0.1", 1),
+        ([], "0.0.0.0", 1),
+        ([digits.path], "127.0.0.1", 1),
+    ):
+        with pytest.raises(Interrupted):
+            web.serve(runs, host, 0)
+        assert len(asked) == count
 
 
 def test_a_process_that_cannot_be_started_is_a_refusal(trainers, monkeypatch):
@@ -1145,7 +1199,8 @@ def test_what_comes_from_files_is_text_and_nothing_else(browser, ring):
     assert seen.requests == []
 
 
-RING_TITLE = "mlp trained with non-saturating on ring"
+RING_CONFIG = ganzoo.resolve.resolve("mlp", None, "ring")
+RING_TITLE = RING_CONFIG.title
 
 
 def test_a_run_is_trained_paused_done_step_by_step_and_begun_again(browser, served):
@@ -1153,9 +1208,13 @@ def test_a_run_is_trained_paused_done_step_by_step_and_begun_again(browser, serv
     with opened(browser, address) as seen, opened(browser, address, 390) as other:
         page = seen.page
         page.get_by_label("Steps", exact=True).wait_for()
-        assert page.get_by_label("Steps", exact=True).get_attribute("placeholder") == "20000"
+        assert page.get_by_label("Steps", exact=True).get_attribute("placeholder") == str(
+            RING_CONFIG.train.steps
+        )
         page.get_by_label("Loss").select_option("wgan-gp")
-        within(20, lambda: page.get_by_label("Critic steps").get_attribute("placeholder") == "5")
+        other_loss = ganzoo.resolve.resolve("mlp", "wgan-gp", "ring").train
+        critic, steps = str(other_loss.n_critic), page.get_by_label("Critic steps")
+        within(20, lambda: steps.get_attribute("placeholder") == critic)
         page.get_by_label("Loss").select_option("")
         page.get_by_text("Other options").click()
         page.get_by_label("KEY=VALUE").fill("data.cuont=3")

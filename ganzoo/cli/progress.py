@@ -149,6 +149,11 @@ class ProgressObserver(ProgressBar, Observer):
         self.warnings += 1
         print_warning(message)
 
+    def on_warning_end(self, warning: str, message: str) -> None:
+        """Print that what was warned of has ended."""
+        self.warnings = max(0, self.warnings - 1)
+        note(message)
+
     def __exit__(self, *failure: object) -> None:
         """Remove the live display, and print the last samples of a run that finished."""
         self.seconds = time.monotonic() - self.first[0]

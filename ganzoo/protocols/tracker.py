@@ -59,6 +59,15 @@ class TrackedRun:
             message: One line or several.
         """
 
+    def warning_end(self, step: int, warning: str, message: str) -> None:
+        """Learn that what a warning warned of has ended.
+
+        Args:
+            step: Steps done.
+            warning: The message of the warning, as :meth:`warning` received it.
+            message: What to tell a person, in one line.
+        """
+
     def flush(self) -> None:
         """Write to the disk what is still pending, before a checkpoint is saved.
 

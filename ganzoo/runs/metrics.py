@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ LONGEST_CURVE = 1 << 14
 """Points that a :class:`CurveReader` keeps, at most."""
 MOST_CURVES = 100
 """Curves that a :class:`CurveGroup` keeps, at most, whatever a file names."""
+MOST_WARNINGS = 1000
+"""Warnings that a :class:`WarningReader` keeps, at most."""
 
 
 def read_metrics(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -98,3 +101,62 @@ class CurveGroup:
     def curves(self) -> dict[str, Curve]:
         """Return the curves by name."""
         return {name: reader.curve() for name, reader in self._readers.items()}
+
+
+@dataclass
+class LoggedWarning:
+    """A warning in the metrics of a run; it holds until what it warns of has ended."""
+
+    name: str
+    message: str
+    began: int
+    ended: int | None = None
+    """The step at which it ended; None while it holds."""
+
+    def describe(self) -> str:
+        """Return the message, of a past warning with its steps."""
+        if self.ended is None:
+            return self.message
+        return f"from step {self.began:,} to {self.ended:,}: {self.message}"
+
+
+class WarningReader:
+    """Collects warnings, each once, and which of them still hold.
+
+    A line of metrics with ``warning`` begins a warning of that name. One that also has ``began``
+    ends those that hold, and tells at which step the warning began.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[str, LoggedWarning] = {}
+
+    def add(self, step: int, row: Mapping[str, Any]) -> None:
+        """Add the next line; one without a warning changes nothing."""
+        if "warning" not in row:
+            return
+        name, message = str(row["warning"]), str(row.get("message", row["warning"]))
+        if is_number(row.get("began")):
+            self._end(name, message, int(row["began"]), step)
+        elif message not in self._found:
+            self._keep(LoggedWarning(name, message, step))
+
+    def _end(self, name: str, message: str, began: int, step: int) -> None:
+        holding = [each for each in self.current() if each.name == name]
+        for each in holding:
+            each.ended = step
+        if not holding:  # the line that began it was not read
+            self._keep(LoggedWarning(name, message, began, step))
+
+    def _keep(self, warning: LoggedWarning) -> None:
+        if len(self._found) >= MOST_WARNINGS:
+            oldest = next((each for each in self.past()), next(iter(self._found.values())))
+            del self._found[oldest.message]
+        self._found[warning.message] = warning
+
+    def current(self) -> list[LoggedWarning]:
+        """Return the warnings that hold, in their order."""
+        return [each for each in self._found.values() if each.ended is None]
+
+    def past(self) -> list[LoggedWarning]:
+        """Return the warnings that have ended, in their order."""
+        return [each for each in self._found.values() if each.ended is not None]

@@ -144,6 +144,8 @@ def _follow(
             run.picture(step + number, picture)
     with explain_errors("warning() must take a step and the text of a warning"):
         run.warning(step + STEPS, "the run diverged")
+    with explain_errors("warning_end() must take a step, a warning and the text of its end"):
+        run.warning_end(step + STEPS, "the run diverged", "the run is well again")
     with explain_errors("flush() must write what is pending, whenever a checkpoint is saved"):
         run.flush()
     with explain_errors("close() must end a run that had metrics and pictures"):

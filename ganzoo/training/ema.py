@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
@@ -48,3 +50,19 @@ class MovingAverage(AveragedModel):
 def _copy(sources: Sequence[Tensor], targets: Sequence[Tensor]) -> None:
     for source, target in zip(sources, targets, strict=True):
         target.copy_(source)
+
+
+def without_running_statistics(network: nn.Module) -> nn.Module:
+    """Return a copy whose batch norms normalise by the batch, in evaluation mode as well.
+
+    Running statistics start at mean 0 and variance 1, whatever the activations are. For some tens
+    of steps they make flat grey of what the generator draws. A network without batch norm is
+    returned itself.
+    """
+    if not any(isinstance(module, _BatchNorm) for module in network.modules()):
+        return network
+    network = copy.deepcopy(network)
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
+            module.running_mean = module.running_var = None
+    return network

@@ -1,63 +1,97 @@
-"""Signs of a failing training whose numbers are all finite. Each is reported once in a run."""
+"""Signs of a failing training whose numbers are all finite, told when they begin and end."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from ganzoo.runs.metrics import read_metrics
+from ganzoo.runs.metrics import LoggedWarning, WarningReader, read_metrics
+from ganzoo.training.pictures import Drawn, distance, spread
 
 if TYPE_CHECKING:
     from ganzoo.training.trainer import Trainer
 
 COLLAPSED_SPREAD = 0.1
 """A generator has collapsed if its samples spread less than this share of what reals spread."""
+STANDSTILL = 0.25
+"""A generator stands still if the middle of its samples lies less than this share of the reals'
+spread from that of its average's, which is where they lay before. One that moves still learns."""
 EARLY_STEPS = 500
 """Steps in which the samples of every generator look alike."""
 NO_GRADIENT = 1e-6
 """A network learns nothing from a gradient whose norm is below this."""
+RECOVERY = 2
+"""A warning ends at this many times the number below which it begins, lest it flicker."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A warning that begins or ends."""
+
+    warning: LoggedWarning
+    message: str
+
+    @property
+    def is_end(self) -> bool:
+        """Whether what the warning warned of has ended."""
+        return self.warning.ended is not None
+
+    def as_row(self) -> dict[str, Any]:
+        """Return its line in the file of metrics, which a :class:`WarningReader` reads."""
+        began, ended = self.warning.began, self.warning.ended
+        row = {"step": began if ended is None else ended, "warning": self.warning.name}
+        return row | ({} if ended is None else {"began": began}) | {"message": self.message}
 
 
 class Health:
     """Watches numbers that are read back anyway: logged metrics, and samples of pictures.
 
-    Warnings are kept in the file of metrics, so that a resumed run does not repeat them.
+    Warnings are kept in the file of metrics, so that a resumed run repeats neither their beginnings
+    nor their ends.
     """
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
         self._real_spread: float | None = None
-        self._warned: set[str] = set()
+        self._holding: dict[str, LoggedWarning] = {}
 
     def read_warnings(self, metrics: Path) -> None:
-        """Read from a file of metrics which warnings were given; others are forgotten."""
-        rows = read_metrics(metrics) if metrics.exists() else ()
-        self._warned = {str(row["warning"]) for _, row in rows if "warning" in row}
+        """Read from a file of metrics which warnings hold; others are forgotten."""
+        reader = WarningReader()
+        for step, row in read_metrics(metrics) if metrics.exists() else ():
+            reader.add(step, row)
+        self._holding = {each.name: each for each in reader.current()}
 
-    def check_terms(self, row: dict[str, Any]) -> dict[str, str]:
-        """Return new warnings about a line of metrics, as messages by name."""
-        # It is missing if fp16 skipped the update.
-        norm, step = row.get("discriminator/gradient_norm", 1.0), row["step"]
-        return self._warn_once(
+    def check_terms(self, row: dict[str, Any]) -> Iterator[Change]:
+        """Yield the warnings that begin or end with a line of metrics."""
+        norm, step = row.get("discriminator/gradient_norm"), row["step"]
+        if norm is None:  # fp16 skipped the update
+            return
+        yield from self._follow(
             "saturated",
-            norm < NO_GRADIENT,
+            step,
+            norm / NO_GRADIENT,
             f"the discriminator is saturated at step {step}: its gradient is {norm:.1g}, so that "
             "neither network learns; try a lower train.discriminator_lr or another --loss",
+            f"the discriminator is no longer saturated at step {step}",
         )
 
-    def check_samples(self, shown: Tensor, step: int) -> dict[str, str]:
-        """Return new warnings about a picture's samples ``(N, *shape)``, as messages by name."""
+    def check_samples(self, drawn: Drawn, step: int) -> Iterator[Change]:
+        """Yield the warnings that begin or end with samples of a step."""
         if step < EARLY_STEPS or self._trainer.architecture.takes_images:
-            return {}
-        share = spread(shown) / self._measure_reals(len(shown))
-        return self._warn_once(
+            return
+        reals = self._measure_reals(len(drawn.own))
+        share = spread(drawn.own) / reals
+        yield from self._follow(
             "collapse",
-            share < COLLAPSED_SPREAD,
+            step,
+            max(share / COLLAPSED_SPREAD, distance(drawn.own, drawn.average) / reals / STANDSTILL),
             f"the generator collapses at step {step}: its samples differ from each other "
             f"{share:.0%} as much as reals do; try lower learning rates or another --loss",
+            f"the generator no longer collapses at step {step}: its samples differ from each other "
+            f"{share:.0%} as much as reals do, or move",
         )
 
     def _measure_reals(self, count: int) -> float:
@@ -66,17 +100,15 @@ class Health:
             self._real_spread = spread(self._trainer.samples.stored[:count].cpu())
         return max(self._real_spread, 1e-12)
 
-    def _warn_once(self, name: str, found: bool, message: str) -> dict[str, str]:
-        """Return a warning by its name if it is justified and was not given before."""
-        if not found or name in self._warned:
-            return {}
-        self._warned.add(name)
-        return {name: message}
-
-
-def spread(samples: Tensor) -> float:
-    """Return the root mean square distance of samples ``(N, *shape)`` from their mean.
-
-    It is per number of a sample, in the samples' own units: 0 to 255 for images.
-    """
-    return float(samples.flatten(1).to(torch.float32).var(0, correction=0).mean().sqrt())
+    def _follow(
+        self, name: str, step: int, margin: float, message: str, end: str
+    ) -> Iterator[Change]:
+        """Begin a warning at a margin below 1, and end it at :data:`RECOVERY` and above."""
+        holding = self._holding.get(name)
+        if holding is None and margin < 1:
+            self._holding[name] = LoggedWarning(name, message, step)
+            yield Change(self._holding[name], message)
+        elif holding is not None and margin >= RECOVERY:
+            del self._holding[name]
+            holding.ended = step
+            yield Change(holding, end)

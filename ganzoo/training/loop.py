@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,6 @@ from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import RETRIES, ModelConfig, RunConfig
 from ganzoo.errors import Diverged, GanzooError, Interrupted, first_line
 from ganzoo.media import images
-from ganzoo.models.generation import generate
 from ganzoo.models.write import write_model
 from ganzoo.protocols.dataset import Samples
 from ganzoo.protocols.tracker import METRICS_FILE
@@ -30,9 +29,10 @@ from ganzoo.signals import answer_stop_signals, interrupt
 from ganzoo.storage.files import flush, remove_leftovers
 from ganzoo.storage.json_files import drop_lines_after
 from ganzoo.training import checkpoint
-from ganzoo.training.health import Health
+from ganzoo.training.health import Change, Health
 from ganzoo.training.inputs import count_columns, draw_picture_inputs
 from ganzoo.training.observer import Observer
+from ganzoo.training.pictures import EARLY_PICTURES, Drawn, draw_samples
 from ganzoo.training.prepare import build_trackers
 from ganzoo.training.stopwatch import Stopwatch, TrainingTime
 from ganzoo.training.tracking import TrackerGroup
@@ -185,7 +185,8 @@ class _TrainingLoop:
     def _save_what_is_due(self) -> None:
         """Write the picture, the scores and the checkpoint of this step, where they are due."""
         options, snapshots = self.options, self.snapshots
-        has_picture = self._is_due(options.sample_every)
+        is_early = self.state.step in EARLY_PICTURES and self.state.step < options.sample_every
+        has_picture = is_early or self._is_due(options.sample_every)
         if has_picture:
             self.team.run_on_first(self._take_picture)
         if snapshots is not None and snapshots.is_due(self.state.step):
@@ -213,7 +214,7 @@ class _TrainingLoop:
         step, factor = self.state.step, self.options.retry_lr
         if retries > RETRIES or not factor:
             final = Diverged(f"{diverged}{self._give_up(retries - 1)}", HINT_AFTER_DIVERGENCE)
-            self.trackers.record_warning(at, DIVERGED, diverged)
+            self.trackers.record_warning({"step": at, "warning": DIVERGED, "message": diverged})
             self.trackers.send_warning(step, str(final))
             raise final from error
         self.state.retries = retries
@@ -272,11 +273,17 @@ class _TrainingLoop:
         self.observer.on_log(row)
         self._record_warnings(self.health.check_terms(row))
 
-    def _record_warnings(self, messages: dict[str, str]) -> None:
-        """Write warnings, by name, to the file of metrics, and send them on."""
-        for name, message in messages.items():
-            self.trackers.record_warning(self.state.step, name, message)
-            self._send_warning(message)
+    def _record_warnings(self, changes: Iterable[Change]) -> None:
+        """Write warnings that begin or end to the file of metrics, and send them on."""
+        for change in changes:
+            self.trackers.record_warning(change.as_row())
+            if change.is_end:
+                self.observer.on_warning_end(change.warning.message, change.message)
+                self.trackers.send_warning_end(
+                    self.state.step, change.warning.message, change.message
+                )
+            else:
+                self._send_warning(change.message)
 
     def _send_warning(self, message: str) -> None:
         self.observer.on_warning(message)
@@ -333,8 +340,8 @@ class _TrainingLoop:
 
     def _write_model(self) -> None:
         step = self.state.step
-        if not self.run.picture(step).is_file():
-            self._write_picture()
+        if step < self.options.steps or not self.run.picture(step).is_file():
+            self._write_picture(of_model=True)
         write_model(
             self.run.model,
             ModelConfig.of(self.config, self.trainer.samples.spec, step),
@@ -345,15 +352,23 @@ class _TrainingLoop:
 
     def _take_picture(self) -> None:
         """Write the sample picture of this step, and show it to trackers and the observer."""
-        state = self.state
-        judged, picture, layout = self._write_picture()
-        self._record_warnings(self.health.check_samples(judged.stored, state.step))
+        state, snapshots = self.state, self.snapshots
+        is_saved = snapshots is not None and snapshots.is_due(state.step)
+        of_model = is_saved or state.step == self.options.steps
+        drawn, shown, picture, layout = self._write_picture(of_model=of_model)
+        self._record_warnings(self.health.check_samples(drawn, state.step))
         self.trackers.picture(state.step, picture)
-        self.trackers.discriminator(state.step, state.discriminator, judged, self.trainer.samples)
+        self.trackers.discriminator(state.step, state.discriminator, shown, self.trainer.samples)
         self.observer.on_picture(state.step, picture, layout)
 
-    def _write_picture(self) -> tuple[Samples, Tensor, str]:
-        """Write the sample picture of this step; return its samples, the picture and its layout.
+    def _write_picture(self, *, of_model: bool) -> tuple[Drawn, Samples, Tensor, str]:
+        """Write the sample picture of this step.
+
+        Args:
+            of_model: Whether a model of this step is written, which the picture belongs to.
+
+        Returns:
+            What was drawn, what of it the picture shows, the picture and its layout.
 
         Raises:
             Diverged: a sample is not finite.
@@ -362,17 +377,17 @@ class _TrainingLoop:
         state, setup = self.state, self.trainer.setup
         inputs, columns = draw_picture_inputs(setup, self.trainer.loader), count_columns(setup)
         try:
-            fakes = generate(state.generator_ema.module, inputs, setup.data, stored=True)
+            drawn = draw_samples(self.trainer, inputs, as_saved=of_model)
         except GanzooError:
             raise _divergence(state.step, "samples are not finite") from None
-        tiles = fakes
+        tiles = fakes = drawn.average if of_model else drawn.shown
         if setup.architecture.takes_images:
             tiles = _place_below(images.to_uint8(inputs.given).cpu(), fakes, columns)
         picture = images.render_samples(tiles, setup.data.modes, columns)
         layout = images.describe_layout(tiles, columns)
         texts = images.provenance(f"{self.config.title}, step {state.step}", self.options.seed)
         self.run.save_picture(picture, state.step, {**texts, images.LAYOUT: layout})
-        return Samples(setup.data, fakes, inputs.labels), picture, layout
+        return drawn, Samples(setup.data, fakes, inputs.labels), picture, layout
 
 
 class _Throughput:

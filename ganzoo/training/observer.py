@@ -52,6 +52,14 @@ class Observer:
         """Something deserves a person's attention: by default, a Python warning says it."""
         warn_caller(message)
 
+    def on_warning_end(self, warning: str, message: str) -> None:
+        """What a warning warned of has ended.
+
+        Args:
+            warning: The message of the warning, as :meth:`on_warning` received it.
+            message: What to tell a person, in one line.
+        """
+
 
 class SilentObserver(Observer):
     """The observer of every process but the first, which alone reports anything."""

@@ -83,10 +83,10 @@ class TrackerGroup:
             with self._guarded(name):
                 run.metrics(dict(row))
 
-    def record_warning(self, step: int, name: str, message: str) -> None:
-        """Write a warning to the file of metrics; trackers receive only numbers."""
+    def record_warning(self, row: dict[str, Any]) -> None:
+        """Write the line of a warning to the file of metrics; trackers receive only numbers."""
         if self._metrics_file:
-            self._metrics_file.metrics({"step": step, "warning": name, "message": message})
+            self._metrics_file.metrics(row)
 
     def picture(self, step: int, picture: Tensor) -> None:
         """Pass a sample picture to every tracker."""
@@ -107,6 +107,12 @@ class TrackerGroup:
         for name, run in list(self._runs.items()):
             with self._guarded(name):
                 run.warning(step, message)
+
+    def send_warning_end(self, step: int, warning: str, message: str) -> None:
+        """Pass on that what a person was warned of has ended."""
+        for name, run in list(self._runs.items()):
+            with self._guarded(name):
+                run.warning_end(step, warning, message)
 
     def flush(self) -> None:
         """Have every tracker write what is still pending."""

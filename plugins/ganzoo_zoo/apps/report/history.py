@@ -15,12 +15,11 @@ from ganzoo.runs.metrics import (
     Curve,
     CurveGroup,
     CurveReader,
+    WarningReader,
     is_number,
     read_metrics,
 )
 
-MOST_WARNINGS = 1000
-"""The most warnings that are kept of a file."""
 SPEED = "images_per_second"
 LOSSES = {network: f"Loss of the {network}" for network in NETWORKS}
 NORMS = "Gradient norms"
@@ -35,6 +34,9 @@ class History:
     curves: dict[str, dict[str, Curve]] = field(default_factory=dict)
     """Curves by plot title and name, in the order of the plots."""
     warnings: list[str] = field(default_factory=list)
+    """Messages of the warnings that hold."""
+    past_warnings: dict[str, str] = field(default_factory=dict)
+    """Warnings of what has ended, each with its steps, by their messages."""
     last_step: int = 0
     seconds: float | None = None
     """Time from the first step to the last line, pictures and scores included."""
@@ -56,14 +58,15 @@ def read_history(path: Path, options: TrainOptions, logits: Mapping[str, Curve])
     """
     history, speeds = History(), CurveReader()
     groups = {title: CurveGroup() for title in (*LOSSES.values(), LOGIT_TITLE, NORMS)}
-    warnings: dict[str, None] = {}
+    warnings = WarningReader()
     for step, row in read_metrics(path) if path.exists() else ():
         history.last_step = max(history.last_step, step)
-        if "warning" not in row:
+        if "warning" in row:
+            warnings.add(step, row)
+        else:
             _add_row(groups, speeds, step, row)
-        elif len(warnings) < MOST_WARNINGS:
-            warnings[str(row.get("message", row["warning"]))] = None
-    history.warnings = list(warnings)
+    history.warnings = [each.message for each in warnings.current()]
+    history.past_warnings = {each.message: each.describe() for each in warnings.past()}
     _estimate_time(history, speeds.points, options)
     found = {title: group.curves() for title, group in groups.items()}
     found[LOGIT_TITLE] = {**logits, **found[LOGIT_TITLE]}

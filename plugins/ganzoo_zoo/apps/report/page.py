@@ -108,6 +108,7 @@ def _render_page(found: ReportData, frames: list[Frame], plots: list[charts.Char
         status=text.status(found),
         progress=found.progress,
         warnings=list(text.warnings(found)),
+        past_warnings=list(text.past_warnings(found)),
         frames=frames,
         with_surface=bool(found.surfaces),
         about_frames=text.about_frames(found),

@@ -50,8 +50,9 @@ def status(found: ReportData) -> str:
 
 
 def warnings(found: ReportData) -> Iterator[str]:
-    """Yield each distinct warning."""
-    every = dict.fromkeys(found.history.warnings)
+    """Yield each distinct warning that holds."""
+    ended = found.history.past_warnings
+    every = dict.fromkeys(each for each in found.history.warnings if each not in ended)
     for message in list(every)[:MOST_WARNINGS]:
         yield capitalise(message.partition("\n")[0])
     if (more := len(every) - MOST_WARNINGS) > 0:
@@ -61,9 +62,18 @@ def warnings(found: ReportData) -> Iterator[str]:
         yield f"The run diverged and returned to a checkpoint {how}, with lower learning rates."
 
 
+def past_warnings(found: ReportData) -> Iterator[str]:
+    """Yield each warning of what has ended, with its steps."""
+    for text in list(found.history.past_warnings.values())[-MOST_WARNINGS:]:
+        yield capitalise(text.partition("\n")[0])
+
+
 def about_frames(found: ReportData) -> str:
     """Explain the sample pictures."""
-    parts = ["Samples of the averaged generator (EMA) from the same latents at each step."]
+    parts = [
+        "Samples of the averaged generator (EMA) from the same latents at each step, or of the "
+        "generator itself where it left its average behind."
+    ]
     if found.takes_images:
         parts = ["Rows of source images, each above the averaged generator's (EMA) translations."]
     if (spec := found.progress.spec) and not spec.is_image and spec.modes:

@@ -7,10 +7,9 @@ from itertools import islice
 from pathlib import Path
 
 from ganzoo.errors import InputError
-from ganzoo.runs.metrics import Curve, CurveGroup, is_number, read_metrics
+from ganzoo.runs.metrics import MOST_WARNINGS, Curve, CurveGroup, is_number, read_metrics
 from ganzoo.storage.files import write_text
 from ganzoo.storage.json_files import read_json
-from ganzoo_zoo.apps.report.history import MOST_WARNINGS
 
 NAMES = ("real", "fake")
 """Keys of the file of logits."""

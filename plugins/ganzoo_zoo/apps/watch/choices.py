@@ -31,9 +31,8 @@ OPTION_LABELS = {
 }
 """Training options with their own form fields, and their labels; other options are set by name."""
 IMAGE_SETTINGS = {"train.log_every": 1, "train.sample_every": 20}
-POINT_SETTINGS = {"train.log_every": 1, "train.sample_every": 50, "train.steps": 20_000}
-"""Default settings for runs from the page. Steps on points are fast, so those runs are long and can
-be stopped at any time."""
+POINT_SETTINGS = {"train.log_every": 1, "train.sample_every": 50}
+"""How often runs from the page are shown. What is trained is what ``ganzoo train`` would train."""
 MOST_SETTINGS = 100
 PLAIN_TEXT = re.compile("[A-Za-z0-9][A-Za-z0-9_:, -]*")
 """A list of names, which cannot be a path."""
@@ -66,7 +65,7 @@ def resolve_choices(
 
     Args:
         architecture: Name of an architecture.
-        loss: Name of a loss; the architecture's own default if None.
+        loss: Name of a loss; that of :func:`find_default_loss` if None.
         data: Name of a dataset; the architecture's own default if None.
         settings: Options by their full names, with values as for ``--set``.
 
@@ -81,6 +80,14 @@ def resolve_choices(
         _require_plain(key, value, plain)
     defaults = POINT_SETTINGS if _has_points(_find_class(DATASET, plain.data)) else IMAGE_SETTINGS
     return resolve(architecture, loss, data, {**defaults, **settings}, [_tracker_name()])
+
+
+def find_default_loss(architecture: str, data: str | None) -> str | None:
+    """Return the loss that a run gets if none is chosen; None if one must be chosen."""
+    try:
+        return resolve(architecture, None, data).loss.name
+    except InputError:
+        return None
 
 
 def placeholders(config: RunConfig) -> dict[str, str]:
@@ -102,7 +109,6 @@ def _list_usable(kind: Kind) -> Iterator[dict[str, Any]]:
             "about": type(component).summary().replace("``", ""),
             "paper": component.paper,
             "points": kind == DATASET and _has_points(type(component)),
-            "loss": getattr(component, "default_loss", None),
             "data": getattr(component, "default_data", None),
         }
 

@@ -175,6 +175,10 @@ def _as_json(run: RunReader) -> dict[str, Any]:
         "seconds_left": run.seconds_left(),
         "numbers": {name: series.last for name, series in run.numbers.items()},
         "scores": {name: scored.as_json() for name, scored in run.scores.items()},
-        "warnings": list(run.warnings),
+        "warnings": run.warnings,
+        "past_warnings": [
+            {"message": each.message, "from": each.began, "to": each.ended}
+            for each in run.past_warnings
+        ],
         "picture": None if run.picture is None else str(run.picture),
     }

@@ -55,8 +55,8 @@ export class Form {
     if (!found) return;
     this.complain("");
     for (const input of this.fields) input.placeholder = found.options[input.dataset.key] ?? "";
-    const own = this.choices.architectures.find(({ name }) => name === architecture)?.loss;
-    this.selects[1].options[0].textContent = own ? `the architecture's: ${own}` : "the architecture's";
+    const usual = found.default_loss;
+    this.selects[1].options[0].textContent = usual ? `the recommended one: ${usual}` : "choose one";
     const { architectures, losses, data: sets } = this.choices;
     const about = [[architectures, architecture], [losses, loss || found.loss], [sets, data]];
     named("parts").replaceChildren(...about.flatMap(([list, name]) => {

@@ -4,7 +4,7 @@ import { Chart, number, steps } from "./charts.js";
 import { Form } from "./form.js";
 import { Plane } from "./plane.js";
 
-const LIVELY = 250, USUAL = 1000, UNSEEN = 10000, LOST = 2000, BETWEEN_CURVES = 900;
+const LIVELY = 150, USUAL = 1000, UNSEEN = 10000, LOST = 2000, BETWEEN_CURVES = 900;
 const MOST_FRAMES = 400;
 const named = (id) => document.getElementById(id);
 const key = location.hash.slice(1);
@@ -152,9 +152,11 @@ class Card {
 
   warnings() {
     const list = this.find(".warnings");
-    list.hidden = !this.state.warnings.length;
-    list.replaceChildren(...this.state.warnings.map((text) =>
-      Object.assign(document.createElement("li"), { textContent: text })));
+    const { warnings, past } = this.state;
+    list.hidden = !warnings.length && !past.length;
+    list.classList.toggle("over", !warnings.length);
+    const item = (text, className) => Object.assign(document.createElement("li"), { textContent: text, className });
+    list.replaceChildren(...warnings.map((text) => item(text, "")), ...past.map((text) => item(`Past: ${text}`, "past")));
   }
 
   buttons() {

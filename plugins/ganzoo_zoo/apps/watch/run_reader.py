@@ -16,6 +16,7 @@ from ganzoo.errors import GanzooError, InputError, excerpt
 from ganzoo.protocols.tracker import METRICS_FILE
 from ganzoo.registry import ARCHITECTURE
 from ganzoo.runs.folder import Run
+from ganzoo.runs.metrics import LoggedWarning, WarningReader
 from ganzoo.runs.scores import TAKEN
 from ganzoo.runs.state import (
     INTERRUPTED,
@@ -34,8 +35,9 @@ from ganzoo_zoo.apps.watch.series import Series
 MOST_TERMS = 16
 """The most metrics of a run that are shown."""
 LONGEST_NAME = 40
+LONGEST_WARNING = 300
 WARNINGS = 3
-"""Number of warnings that are shown, the last ones."""
+"""Number of warnings that are shown, the last ones, and of those that have ended."""
 SPEEDS = 10
 """Number of lines whose mean speed gives the remaining time."""
 GONE = "gone"
@@ -91,7 +93,7 @@ class RunReader:
         self.images = 0.0
         self.has_diverged = False
         self.numbers: dict[str, Series] = {}
-        self.warnings: deque[str] = deque(maxlen=WARNINGS)
+        self._warnings = WarningReader()
         self._speeds: deque[float] = deque(maxlen=SPEEDS)
 
     def update(self) -> bool:
@@ -130,9 +132,9 @@ class RunReader:
     def _take_row(self, row: Mapping[str, Any]) -> None:
         self.has_diverged = is_divergence(row)
         if "warning" in row:
-            message = excerpt(row.get("message", row["warning"]), 300)
-            if message not in self.warnings:
-                self.warnings.append(message)
+            name = excerpt(row["warning"], LONGEST_NAME)
+            message = excerpt(row.get("message", name), LONGEST_WARNING)
+            self._warnings.add(row["step"], {**row, "warning": name, "message": message})
             return
         self.step = row["step"]
         for key, value in row.items():
@@ -156,6 +158,16 @@ class RunReader:
         found.last_taken = {name: row[name] for name in TAKEN if find_number(row, name) is not None}
         if found.best == found.last or sign * value > sign * found.best[0]:
             found.best, found.best_taken = found.last, found.last_taken
+
+    @property
+    def warnings(self) -> list[str]:
+        """The last warnings that hold."""
+        return [each.message for each in self._warnings.current()[-WARNINGS:]]
+
+    @property
+    def past_warnings(self) -> list[LoggedWarning]:
+        """The last warnings of what has ended."""
+        return self._warnings.past()[-WARNINGS:]
 
     @property
     def picture(self) -> Path | None:

@@ -31,7 +31,12 @@ from urllib.parse import parse_qs, urlsplit
 
 from ganzoo.cli.common import note
 from ganzoo.errors import GanzooError, InputError
-from ganzoo_zoo.apps.watch.choices import list_choices, placeholders, resolve_choices
+from ganzoo_zoo.apps.watch.choices import (
+    find_default_loss,
+    list_choices,
+    placeholders,
+    resolve_choices,
+)
 from ganzoo_zoo.apps.watch.control_words import CONTINUE, PAUSE, STEP, STOP
 from ganzoo_zoo.apps.watch.state import Card, Dashboard
 from ganzoo_zoo.apps.watch.workers import Busy, Unknown
@@ -267,13 +272,13 @@ class Handler(BaseHTTPRequestHandler):
         self._send_json(list_choices())
 
     def _send_resolved(self, match: re.Match[str], query: Mapping[str, str]) -> None:
-        names = {word: query.get(word) or None for word in ("loss", "data")}
-        config = resolve_choices(
-            query.get("architecture", ""), names["loss"], names["data"], settings={}
-        )
+        architecture = query.get("architecture", "")
+        loss, data = (query.get(word) or None for word in ("loss", "data"))
+        config = resolve_choices(architecture, loss, data, settings={})
         self._send_json(
             {
                 "loss": config.loss.name,
+                "default_loss": find_default_loss(architecture, data),
                 "data": config.data.name,
                 "options": placeholders(config),
             }

@@ -150,6 +150,7 @@ class Card:
             **_folder_json(run, kind),
             "resume": self._resume_command(kind),
             "warnings": self._warnings(),
+            "past": [each.describe() for each in run.past_warnings] if run else [],
         }
 
     def _step(self, live: Mapping[str, Any] | None) -> int:
@@ -235,6 +236,10 @@ class Dashboard:
     def is_known(self, name: str) -> bool:
         """Tell whether a run ever had this name."""
         return 0 < int(name) <= self._count
+
+    def prepare(self) -> None:
+        """Make ready for a first run, which then shows at once."""
+        self._trainers.prepare()
 
     def start(self, asked: Mapping[str, Any], instead: str | None, *, paused: bool) -> str:
         """Start a run, and return its name.

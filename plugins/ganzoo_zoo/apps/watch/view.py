@@ -62,6 +62,7 @@ class View:
             parts.append(self._draw_numbers(run, width))
         parts += [_plain(line) for line in scores(run)]
         parts += [Text(f"warning: {message}", "yellow") for message in run.warnings]
+        parts += [_plain(f"past warning, {each.describe()}") for each in run.past_warnings]
         if with_samples and (preview := self._preview(run)):
             parts.append(preview)
         return Group(*parts)

@@ -49,6 +49,8 @@ def serve(runs: Sequence[Path], host: str, port: int, *, open_page: bool = False
         print(server.address, flush=True)
         if not server.can_act:
             note(f"{host} is not a loopback address: others may reach it, so the page is view-only")
+        if server.can_act and not found:
+            board.prepare()  # whoever has no run comes to train one
         try:
             with ExitStack() as files:
                 if open_page:

@@ -35,6 +35,7 @@ from ganzoo_zoo.apps.watch.control_words import (
     STOP,
     STOPPED,
 )
+from ganzoo_zoo.apps.watch.frames import MOST_POINTS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,7 +107,8 @@ class RunControl(Observer):
         self._trainer = trainer
         if has_plane(trainer.samples.spec, conditional=trainer.conditional):
             self._plane = Plane(trainer.samples)
-            self._inputs = draw_picture_inputs(trainer.setup, trainer.loader)
+            inputs = draw_picture_inputs(trainer.setup, trainer.loader)
+            self._inputs = next(inputs.parts(MOST_POINTS, inputs.given.device))
 
     def on_start(self, run: Run, config: RunConfig, step: int) -> None:
         """Report the folder of the run."""
@@ -139,6 +141,10 @@ class RunControl(Observer):
     def on_warning(self, message: str) -> None:
         """Report a warning."""
         self.send_news(warning=message)
+
+    def on_warning_end(self, warning: str, message: str) -> None:
+        """Report which warning has ended."""
+        self.send_news(ended_warning=warning)
 
     def send_news(self, **news: Any) -> None:
         """Send news of this run."""
@@ -178,16 +184,14 @@ class RunControl(Observer):
             now or time.monotonic() - self._frame_sent_at > SECONDS_BETWEEN_FRAMES
         ):
             return
-        from ganzoo.models.generation import generate
+        from ganzoo.training.pictures import draw_samples
 
-        state = self._started.state
+        trainer = self._started
         try:
-            points = generate(
-                state.generator_ema.module, self._inputs, self._plane.spec, stored=True
-            )
+            points = draw_samples(trainer, self._inputs).shown
         except GanzooError:
             return  # the run diverges, and reports it itself
-        if frame := self._plane.make_frame(step, points, state.discriminator):
+        if frame := self._plane.make_frame(step, points, trainer.state.discriminator):
             self.send_news(frame=frame)
         self._frame_sent_at = time.monotonic()
 
@@ -225,6 +229,8 @@ def main() -> int:
     block_signals()
     inbox = OrderQueue(JsonChannel())
     keep_freed_memory()
+    # Torch's first optimiser imports for seconds, which pass while a person reads the form.
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])
     torch.set_num_threads(max(1, torch.get_num_threads() // MAX_TRAINING))
     while (control := inbox.runs.get()) is not None:
         ended = _train_run(control)

@@ -29,7 +29,7 @@ from ganzoo_zoo.apps.watch.control_words import (
     STOPPED,
 )
 from ganzoo_zoo.apps.watch.frames import parse_frame
-from ganzoo_zoo.apps.watch.run_reader import WARNINGS
+from ganzoo_zoo.apps.watch.run_reader import LONGEST_WARNING, WARNINGS
 
 if TYPE_CHECKING:
     from ganzoo.config import RunConfig
@@ -114,7 +114,10 @@ class TrainingRun:
         elif "doing" in news:
             self.message = excerpt(f"{news['doing']}: {news['done']:,} of {news['total']:,}")
         elif "warning" in news:
-            self.warnings.append(excerpt(news["warning"], 300))
+            self.warnings.append(excerpt(news["warning"], LONGEST_WARNING))
+        elif "ended_warning" in news:
+            ended = excerpt(news["ended_warning"], LONGEST_WARNING)
+            self.warnings = deque((w for w in self.warnings if w != ended), maxlen=WARNINGS)
         elif "ended" in news:
             self.state, self.message = news["ended"], excerpt(news.get("message", ""), 500)
         elif self.state != STOPPING:
@@ -142,6 +145,11 @@ class TrainingProcesses:
     def __init__(self, lock: threading.RLock) -> None:
         self._lock = lock
         self._processes: list[_Process] = []
+
+    def prepare(self) -> None:
+        """Start a process that has imported what takes long before there is a run for it."""
+        with self._lock, contextlib.suppress(Busy):
+            self._find_idle()
 
     def start(self, run: TrainingRun, instead: TrainingRun | None = None) -> None:
         """Start a run.
@@ -179,7 +187,7 @@ class TrainingProcesses:
         with self._lock:
             processes = list(self._processes)
         for process in processes:
-            process.close_stdin()
+            process.end()
         until = time.monotonic() + PATIENCE
         for process in processes:
             process.wait(until)
@@ -228,7 +236,10 @@ class _Process:
         if run.state != STARTING or word == STOP:
             run.state = {PAUSE: PAUSING, STEP: PAUSING, CONTINUE: TRAINING, STOP: STOPPING}[word]
 
-    def close_stdin(self) -> None:
+    def end(self) -> None:
+        """Let a run save its state and end; without one there is nothing to wait for."""
+        if not self.is_busy:
+            self._process.kill()
         with contextlib.suppress(OSError):
             pipes(self._process)[0].close()
 
