@@ -157,7 +157,7 @@ def test_pictures_beyond_the_state_that_is_restored_go(tmp_path):
     assert mine.exists()
 
 
-def test_a_model_of_a_run_that_gives_up_has_a_picture_and_warns_of_nothing(
+def test_a_model_of_a_run_that_gives_up_has_a_picture_and_warns_of_nothing_else(
     tmp_path, losses, monkeypatch
 ):
     monkeypatch.setattr(health, "EARLY_STEPS", 4)
@@ -167,7 +167,7 @@ def test_a_model_of_a_run_that_gives_up_has_a_picture_and_warns_of_nothing(
     run = Run(tmp_path / "run")
     assert list(run.pictures()) == [0, 4]
     assert (run.model / "samples.png").read_bytes() == run.picture(4).read_bytes()
-    assert not [row for row in rows(run) if "warning" in row]
+    assert [row["warning"] for row in rows(run) if "warning" in row] == ["diverged"]
 
 
 def test_before_the_first_checkpoint_a_run_goes_back_to_its_start(tmp_path, losses):
