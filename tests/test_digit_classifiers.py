@@ -42,7 +42,7 @@ def test_digits_are_recognised(kind, least, digits):
 
 def test_a_stack_of_digits_is_three_digits(digits):
     """Of three in each image, red counts hundreds, green tens and blue ones."""
-    stacked = digits.stored[:90].view(30, 3, 32, 32)
+    stacked = digits.stored[:90].view(30, 3, *digits.spec.image_size)
     found = StackedMNISTCNN().load(None, CPU).extract(stacked)
     alone = MNISTCNN().load(None, CPU).extract(digits.stored[:90])
     predicted = alone.logits.argmax(1).view(30, 3)

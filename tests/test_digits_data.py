@@ -30,7 +30,7 @@ def test_1797_digits_of_10_classes(small):
 @pytest.mark.parametrize(
     ("options", "shape"),
     [
-        ({}, (1, 32, 32)),
+        ({}, (1, 16, 16)),
         ({"image_size": 8}, (1, 8, 8)),
         ({"image_size": "16"}, (1, 16, 16)),
         ({"image_size": "12x20"}, (1, 12, 20)),
@@ -59,7 +59,7 @@ def test_17_grey_levels_over_the_whole_range(small):
 
 
 def test_larger_sizes_are_the_same_digits(small):
-    assert torch.equal(Digits().read().stored, images.resize(small.stored, (32, 32)))
+    assert torch.equal(Digits().read().stored, images.resize(small.stored, (16, 16)))
 
 
 def test_the_content_never_changes(small):

@@ -25,7 +25,7 @@ class Digits(ImageDataset):
     paper = "Alpaydin and Kaynak 1998, doi:10.24432/C50P49"
 
     image_size: ImageSize = Field(
-        default=(32, 32), description="Resize to N x N, or to HEIGHTxWIDTH."
+        default=(16, 16), description="Resize to N x N, or to HEIGHTxWIDTH."
     )
 
     def needs_download(self) -> bool:

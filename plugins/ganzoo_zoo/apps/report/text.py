@@ -52,12 +52,13 @@ def status(found: ReportData) -> str:
 def warnings(found: ReportData) -> Iterator[str]:
     """Yield each distinct warning that holds, but none that another one begins with."""
     ended = found.history.past_warnings
-    every = dict.fromkeys(each for each in found.history.warnings if each not in ended)
-    continued = [
-        each for each in every if any(other.startswith(each) for other in every.keys() - {each})
+    holding = dict.fromkeys(each for each in found.history.warnings if each not in ended)
+    every = [
+        each
+        for each in holding
+        if not any(other.startswith(each) for other in holding if other != each)
     ]
-    every = dict.fromkeys(each for each in every if each not in continued)
-    for message in list(every)[:MOST_WARNINGS]:
+    for message in every[:MOST_WARNINGS]:
         yield capitalise(message.partition("\n")[0])
     if (more := len(every) - MOST_WARNINGS) > 0:
         yield f"And {more:,} more."

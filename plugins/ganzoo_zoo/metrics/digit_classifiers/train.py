@@ -46,7 +46,7 @@ def read_digits(name: str, root: Path | None) -> tuple[Samples, Samples]:
         return open_dataset("mnist", split="train", **where), open_dataset(
             "mnist", split="test", **where
         )
-    digits = open_dataset("digits")
+    digits = open_dataset("digits", image_size=32)
     held_out = torch.arange(len(digits)) % HELD_OUT == 0
     return digits.subset(torch.where(~held_out)[0]), digits.subset(torch.where(held_out)[0])
 
