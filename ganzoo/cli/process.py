@@ -40,7 +40,7 @@ def run_process(run: Callable[[], int]) -> int:
     sys.unraisablehook = _show_unraisable
     try:
         _open_streams()
-        _clean_environment()
+        _prepare_environment()
         code = run()
     except KeyboardInterrupt as error:  # before or after the command
         code = 128 + signals.signum_of(error)
@@ -129,12 +129,15 @@ def _wrap_stream(raw: io.FileIO, before: Any) -> io.TextIOWrapper:
     )
 
 
-def _clean_environment() -> None:
-    """Keep caches out of the working folder.
+def _prepare_environment() -> None:
+    """Keep caches out of the working folder, and have the threads of torch wait for a short time.
 
-    There they would be where a variable is empty, or where nothing says what the home folder is:
+    Caches would be there where a variable is empty, or where nothing says what the home folder is:
     then that of ganzoo takes in the caches of the libraries.
     """
+    from ganzoo.compute.threads import limit_waiting  # now that signals are handled
+
+    limit_waiting()
     for name in FOLDER_VARIABLES:
         if os.environ.get(name) == "":
             del os.environ[name]
