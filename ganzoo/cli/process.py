@@ -40,7 +40,10 @@ def run_process(run: Callable[[], int]) -> int:
     sys.unraisablehook = _show_unraisable
     try:
         _open_streams()
-        _prepare_environment()
+        _clean_environment()
+        from ganzoo.compute.threads import limit_waiting  # now that signals are handled
+
+        limit_waiting()
         code = run()
     except KeyboardInterrupt as error:  # before or after the command
         code = 128 + signals.signum_of(error)
@@ -129,15 +132,12 @@ def _wrap_stream(raw: io.FileIO, before: Any) -> io.TextIOWrapper:
     )
 
 
-def _prepare_environment() -> None:
-    """Keep caches out of the working folder, and have the threads of torch wait for a short time.
+def _clean_environment() -> None:
+    """Keep caches out of the working folder.
 
-    Caches would be there where a variable is empty, or where nothing says what the home folder is:
+    There they would be where a variable is empty, or where nothing says what the home folder is:
     then that of ganzoo takes in the caches of the libraries.
     """
-    from ganzoo.compute.threads import limit_waiting  # now that signals are handled
-
-    limit_waiting()
     for name in FOLDER_VARIABLES:
         if os.environ.get(name) == "":
             del os.environ[name]
