@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from ganzoo import distributed
 from ganzoo.arguments import require_options
+from ganzoo.compute.threads import choose_thread_count, use_threads
 from ganzoo.config import RunConfig, TrainKeywords
 from ganzoo.errors import InputError, escape_text, warn_caller
 from ganzoo.progress import send_progress_to
@@ -139,14 +140,36 @@ def start(
     with _join_observed(observer) as (team, watcher):
         from ganzoo.training.loop import run_training
 
-        prepared = _prepare(config, start_from, watcher)
-        watcher.on_ready(prepared.trainer)
-        path = None if out is None else user_path(out)
-        with create_shared_run(prepared.config, path, start_from) as run:
-            if team.is_first:
-                _list_skipped(run, prepared.trainer.samples)
-            run_training(run, prepared.config, prepared.trainer, watcher, prepared.snapshots)
+        config = _choose_threads(config, watcher)
+        with use_threads(config.threads):
+            prepared = _prepare(config, start_from, watcher)
+            watcher.on_ready(prepared.trainer)
+            path = None if out is None else user_path(out)
+            with create_shared_run(prepared.config, path, start_from) as run:
+                if team.is_first:
+                    _list_skipped(run, prepared.trainer.samples)
+                run_training(run, prepared.config, prepared.trainer, watcher, prepared.snapshots)
     return run
+
+
+def _choose_threads(config: RunConfig, watcher: Observer) -> RunConfig:
+    """Return a new run's configuration with fewer threads than torch has, if fewer are faster."""
+    import torch
+
+    from ganzoo.compute.devices import resolve_device
+
+    if config.threads or distributed.current().world > 1:
+        return config
+    if resolve_device(config.train.device).type != "cpu":
+        return config
+    wanted, count = torch.get_num_threads(), choose_thread_count()
+    if count == wanted:
+        return config
+    watcher.on_warning(
+        f"other programs or limits leave fewer than {wanted} cores, so the run has threads: "
+        f"{count}; OMP_NUM_THREADS={wanted} keeps all of them"
+    )
+    return config.model_copy(update={"threads": count})
 
 
 def rehearse(
@@ -222,16 +245,17 @@ def resume(
 
         config = _agree_on_config(lambda: _resumed_config(run, changes, trackers, watcher))
         start_from = _load_start(run, config) if team.is_first else None
-        prepared = prepare_run(config, start_from, resumed=run)
-        samples = prepared.trainer.samples
-        warnings = describe_unsynced_batch_norm(prepared.trainer)
-        for message in (*samples.describe_skipped(), *warnings):
-            watcher.on_warning(message)
-        watcher.on_ready(prepared.trainer)
-        if team.is_first:
-            run.write_config(prepared.config)
-            _list_skipped(run, samples)
-        run_training(run, prepared.config, prepared.trainer, watcher, prepared.snapshots)
+        with use_threads(config.threads):
+            prepared = prepare_run(config, start_from, resumed=run)
+            samples = prepared.trainer.samples
+            warnings = describe_unsynced_batch_norm(prepared.trainer)
+            for message in (*samples.describe_skipped(), *warnings):
+                watcher.on_warning(message)
+            watcher.on_ready(prepared.trainer)
+            if team.is_first:
+                run.write_config(prepared.config)
+                _list_skipped(run, samples)
+            run_training(run, prepared.config, prepared.trainer, watcher, prepared.snapshots)
     return run
 
 

@@ -319,6 +319,14 @@ class RunConfig(Options):
         "then count as regular. Files omit 0.",
     )
 
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        lt=2**15,
+        description="Threads of the CPU, if the run has another number than torch's own. Files "
+        "omit None.",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _read_earlier(cls, values: Any) -> Any:
@@ -339,7 +347,7 @@ class RunConfig(Options):
     def _omit_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Omit what few runs have, so that the files of all others stay as they are."""
         tree = serialize(self)
-        for name in ("fork", "regular_until"):
+        for name in ("fork", "regular_until", "threads"):
             if not getattr(self, name):
                 tree.pop(name, None)
         return tree

@@ -41,6 +41,9 @@ def run_process(run: Callable[[], int]) -> int:
     try:
         _open_streams()
         _clean_environment()
+        from ganzoo.compute.threads import limit_waiting  # now that signals are handled
+
+        limit_waiting()
         code = run()
     except KeyboardInterrupt as error:  # before or after the command
         code = 128 + signals.signum_of(error)

@@ -151,7 +151,7 @@ class StartingState:
                 f"{config.train.steps}: give more --steps"
             )
         update = {"fork": self.origin, "data_fingerprint": None, "regular_until": 0}
-        return config.model_copy(update={**update, "versions": versions()})
+        return config.model_copy(update={**update, "threads": None, "versions": versions()})
 
     def restore(self, state: TrainState) -> None:
         """Put the checkpoint into the state of a training, which has all of its retries again.

@@ -85,13 +85,13 @@ def sweep(
         ganzoo.errors.Interrupted: SIGINT, SIGTERM or SIGHUP stopped the sweep, and each run saved
             its state.
     """
-    import torch
+    from ganzoo.compute.threads import choose_thread_count
 
     if workers < 1:
         raise InputError(f"--workers must be at least 1, not {workers}")
     cells = grid.cells()
     folder = user_path(out) if out else choose_folder(grid, cells)
-    threads = max(1, torch.get_num_threads() // min(workers, len(cells)))
+    threads = max(1, choose_thread_count() // min(workers, len(cells)))
     plan = Plan(grid=grid, metrics=tuple(metrics), samples=samples, threads=threads)
     plan = continue_plan(folder, plan, cells)
     return _run_sweep(folder, plan, cells, workers, watcher or SweepObserver())

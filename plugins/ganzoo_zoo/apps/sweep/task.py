@@ -76,7 +76,7 @@ def run_task(task: Task, stepped: Callable[[int], None]) -> list[ScoreRow]:
             run = resume(folder, {**task.names, **task.settings}, log)
         else:
             config = resolve(task.architecture, task.loss, task.data, task.settings)
-            run = start(config, folder, log)
+            run = start(config.model_copy(update={"threads": task.threads}), folder, log)
         rows = _judge(run, task, log.on_warning)
         write_scores(folder, rows)
     except GanzooError as error:
