@@ -243,7 +243,10 @@ def _train_run(control: RunControl) -> dict[str, Any]:
     """Train a run, and return how it ended."""
     try:
         control.raise_if_stopping()
-        start(RunConfig.model_validate(control.config), observer=control)
+        config = RunConfig.model_validate(control.config)
+        # Another process that resumes the run has another number of threads.
+        threads = {"threads": torch.get_num_threads()}
+        start(config.model_copy(update=threads), observer=control)
     except (Interrupted, Stopped):
         return {"ended": STOPPED}
     except GanzooError as error:

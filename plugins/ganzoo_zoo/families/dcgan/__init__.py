@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from ganzoo import Architecture, DataSpec, Recipe
+from ganzoo_zoo.families.dcgan.recipes import TUNED
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,8 +34,9 @@ class DCGAN(Architecture):
     """
 
     paper = "Radford et al. 2016, arXiv:1511.06434"
-    default_loss = "non-saturating"
+    default_loss = "wgan-gp"
     default_data = "digits"
+    tuned_recipes = TUNED
     recipe = Recipe(
         loss="non-saturating",
         generator_lr=2e-4,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from ganzoo import Architecture, DataSpec
+from ganzoo import Architecture, DataSpec, Recipe
+from ganzoo_zoo.families.mlp.recipes import TUNED
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,10 +26,26 @@ class MLP(Architecture):
     """
 
     paper = "Goodfellow et al. 2014, arXiv:1406.2661"
-    default_loss = "non-saturating"
+    default_loss = "r3gan"
     default_data = "digits"
+    tuned_recipes = TUNED
+    recipe = Recipe(
+        loss="non-saturating",
+        generator_lr=2e-4,
+        discriminator_lr=2e-4,
+        betas=(0.5, 0.999),
+        batch_size=100,
+        settings={"arch.prior": "uniform"},
+        source="Goodfellow et al. 2014's code (goodfeli/adversarial) for batch and prior, Radford et "
+        "al. 2016, arXiv:1511.06434, for Adam; the paper has maxout, dropout and momentum",
+    )
 
     z_dim: int = Field(default=64, gt=0, description="Length of a latent.")
+    prior: Literal["normal", "uniform"] = Field(
+        default="normal",
+        description="Distribution of latents: standard normal, or uniform from -1 to 1 as in the "
+        "paper's code.",
+    )
     hidden: tuple[Annotated[int, Field(gt=0)], ...] = Field(
         default=(256, 256),
         min_length=1,
