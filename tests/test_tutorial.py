@@ -26,14 +26,14 @@ def shorten(command):
     """Return a training with the page's options and few steps on small networks."""
     if command[0] != "train":
         return command
-    if "--resume" in command:
+    if "--fork" in command:
         return [*command, "--steps=2"]
     return [*command, *SMALL]
 
 
 def test_the_tutorial_works_in_order(commands, ganzoo_cli):
     for command in commands:
-        if command[0] == "train" and "--resume" not in command:
+        if command[0] == "train" and "--fork" not in command:
             planned = ganzoo_cli(*command, "--dry-run")
             assert planned.code == 0, (command, planned.err)
         done = ganzoo_cli(*shorten(command))

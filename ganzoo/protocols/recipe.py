@@ -75,6 +75,15 @@ class Recipe(RecipeOptions):
     )
     source: str = Field(default="", description="Where it comes from: a paper, or a search.")
 
+    def but(self, **changes: Any) -> Recipe:
+        """Return the recipe with some values changed.
+
+        Raises:
+            ganzoo.errors.InputError: a name is unknown, or a value is invalid.
+        """
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return Recipe(**{**given, **changes})
+
     def suits(self, loss: str, data: DataKind) -> bool:
         """Tell whether it is for a loss, by its bare name, and for a kind of data."""
         return self.loss in (None, loss) and self.data in (None, data)

@@ -32,6 +32,18 @@ class ResNet(Architecture):
     paper = "Gulrajani et al. 2017, arXiv:1704.00028"
     default_loss = "wgan-gp"
     default_data = "digits"
+    tuned_recipes = (
+        Recipe(
+            data="images",
+            steps=1_500,
+            generator_lr=1e-3,
+            discriminator_lr=1e-3,
+            betas=(0.0, 0.9),
+            lr_decay="cosine",
+            settings={"arch.base_channels": 32},
+            source="a search on the digits, tests/benchmarks/recipes.py",
+        ),
+    )
     recipe = Recipe(
         generator_lr=2e-4,
         discriminator_lr=2e-4,

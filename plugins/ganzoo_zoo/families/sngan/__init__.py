@@ -30,6 +30,18 @@ class SNGAN(Architecture):
     paper = "Miyato et al. 2018, arXiv:1802.05957"
     default_loss = "hinge"
     default_data = "digits"
+    tuned_recipes = (
+        Recipe(
+            data="images",
+            steps=4_000,
+            generator_lr=1e-3,
+            discriminator_lr=1e-3,
+            betas=(0.0, 0.9),
+            lr_decay="cosine",
+            settings={"arch.base_channels": 32},
+            source="a search on the digits, tests/benchmarks/recipes.py",
+        ),
+    )
     recipe = Recipe(
         steps=100_000,
         generator_lr=2e-4,
@@ -79,6 +91,18 @@ class SNGANResNet(Architecture):
     paper = "Miyato et al. 2018, arXiv:1802.05957"
     default_loss = "hinge"
     default_data = "digits"
+    tuned_recipes = (
+        Recipe(
+            data="images",
+            steps=1_500,
+            generator_lr=5e-4,
+            discriminator_lr=5e-4,
+            betas=(0.0, 0.9),
+            lr_decay="cosine",
+            settings={"arch.base_channels": 32},
+            source="a search on the digits, tests/benchmarks/recipes.py",
+        ),
+    )
     recipe = Recipe(
         generator_lr=2e-4,
         discriminator_lr=2e-4,
