@@ -32,7 +32,7 @@ def config():
 @pytest.mark.parametrize("name", ["non-saturating", "wgan", "wgan-gp"])
 def test_the_recipe_of_the_loss_is_how_a_run_is_trained(name):
     recipe = get(LOSS, name).recipe
-    train = resolve("mlp", name, "ring", {"train.recipe": "paper"}).train
+    train = resolve("r3gan", name, "digits", {"train.recipe": "paper"}).train
     wanted = recipe.model_dump(include=set(RecipeOptions.model_fields))
     assert train.model_dump(include=set(wanted)) == wanted
 
@@ -317,7 +317,9 @@ def test_a_word_of_other_programs_is_answered_with_ours(word):
 def test_only_options_that_there_are_are_offered():
     with pytest.raises(InputError, match=r"^unknown option 'loss.nz'; did you mean 'arch.z_dim'\?"):
         resolve("mlp", settings={"loss.nz": 1})
-    with pytest.raises(InputError, match=r"^unknown option 'arch.ngf'; known: z_dim, hidden"):
+    with pytest.raises(
+        InputError, match=r"^unknown option 'arch.ngf'; known: z_dim, prior, hidden"
+    ):
         resolve("mlp", settings={"arch.ngf": 1})
 
 
@@ -397,8 +399,11 @@ def test_no_difference_to_itself(config):
     assert config.differences(again) == []
 
 
-def test_differences_name_the_option_and_both_values(config):
-    other = resolve("dcgan", "hinge", "digits", {"arch.base_channels": 8, "train.steps": 800})
+def test_differences_name_the_option_and_both_values():
+    settings = {"arch.base_channels": 8, "data.image_size": 32, "train.steps": 800}
+    paper = {"train.recipe": "paper"}
+    config = resolve("dcgan", "wgan-gp", "digits", {**SETTINGS, **paper})
+    other = resolve("dcgan", "hinge", "digits", {**settings, **paper})
     assert config.differences(other) == [
         "data.options.image_size: [16, 16] -> [32, 32]",
         "loss.name: wgan-gp -> hinge",
@@ -426,7 +431,8 @@ def test_changed_options_leave_the_others_alone(config):
 
 def test_a_changed_name_brings_its_own_options_and_no_recipe(config):
     again = change_config(config, {"architecture": "mlp", "loss": "hinge"}, {"arch.hidden": "8"})
-    assert again.architecture.options == {"z_dim": 64, "hidden": [8], "conditional": False}
+    wanted = {"z_dim": 64, "prior": "normal", "hidden": [8], "conditional": False}
+    assert again.architecture.options == wanted
     assert (again.loss.name, again.loss.options) == ("hinge", {})
     assert again.train == config.train
     assert again.data == config.data

@@ -75,7 +75,7 @@ class Recipe(RecipeOptions):
     )
     source: str = Field(default="", description="Where it comes from: a paper, or a search.")
 
-    def but(self, **changes: Any) -> Recipe:
+    def replace(self, **changes: Any) -> Recipe:
         """Return the recipe with some values changed.
 
         Raises:

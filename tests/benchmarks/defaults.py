@@ -4,38 +4,45 @@
     python tests/benchmarks/defaults.py render
 
 ``train`` trains each of ``LINES`` that is not among the records yet, as ``ganzoo train`` does if
-nothing is set, on one thread and two trainings at once. It judges each model and appends a line to
-``records/defaults.jsonl``. ``render`` writes the table from the records alone.
+nothing is set, on one thread and two trainings at once. It judges each model, appends a line to
+``records/defaults.jsonl``, and draws the samples of the first seed. ``render`` writes the tables
+from the records alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ganzoo_zoo.apps.bench.machine import describe_machine
+from ganzoo.compute.devices import processor_name
 from recipes import read_rows, spawn
 
 HERE = Path(__file__).parent
 RECORDS = HERE / "records" / "defaults.jsonl"
 PAGE = HERE.parents[1] / "docs" / "understand" / "results.md"
+PICTURES = HERE.parents[1] / "docs" / "images"
 MARKS = ("<!-- defaults -->\n", "<!-- /defaults -->\n")
 """Between these lines the page is generated."""
 LOSSES = (
     *("minimax", "non-saturating", "lsgan", "hinge", "wgan", "wgan-gp", "r3gan"),
     "unrolled",
 )
+POINT_LOSSES = ("non-saturating", "wgan-gp", "r3gan")
 LINES = (
     *(("dcgan", loss, "digits") for loss in LOSSES),
     *(("mlp", loss, "digits") for loss in LOSSES),
     ("sngan", "hinge", "digits"),
     ("r3gan", "r3gan", "digits"),
-    *(("mlp", loss, data) for data in ("ring", "grid") for loss in LOSSES),
+    *(("mlp", loss, data) for data in ("ring", "grid") for loss in POINT_LOSSES),
 )
 """Architecture, loss and data of each training."""
 SEEDS = (0, 1, 2)
@@ -72,13 +79,26 @@ def train(out: Path, jobs: int, only: Sequence[str] = ()) -> None:
         for seed in SEEDS
         if (line, seed) not in done and set(only) <= set(line)
     ]
-    machine = describe_machine()
+    machine = {"processor": processor_name(), "cores": os.cpu_count(), "torch": version("torch")}
     with ThreadPoolExecutor(jobs) as pool:
         for row in pool.map(lambda job: spawn(job, out), missing):
             kept = {key: value for key, value in row.items() if key not in ("run", "budget")}
             with RECORDS.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({**kept, "machine": machine}) + "\n")
             print(*row["names"], row["seed"], row["scores"], flush=True)
+            if row["seed"] == SEEDS[0] and "run" in row:
+                _draw(out / row["run"], row["names"])
+
+
+def _draw(run: Path, names: Sequence[str]) -> None:
+    """Draw 16 images of a run, or a plot of its points, with the command that the page names."""
+    options = ["-n", "16"] if names[2] not in MODES else ["-n", "1000"]
+    command = [sys.executable, "-m", "ganzoo", "sample", str(run), *options, "--out"]
+    subprocess.run([*command, str(PICTURES / _picture(names))], check=True, capture_output=True)
+
+
+def _picture(names: Sequence[str]) -> str:
+    return f"default-{'-'.join(names)}.png"
 
 
 def is_first(row: Mapping[str, Any]) -> bool:
@@ -94,9 +114,9 @@ def render(rows: Sequence[Mapping[str, Any]]) -> str:
 def _images(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield (
         "| command | `fid[digits-cnn]` | `is[digits-cnn]` | steps | processor seconds "
-        f"| `fid` of {FIRST}'s defaults | `is` |"
+        f"| `fid` of {FIRST}'s defaults | `is` | picture |"
     )
-    yield "| --- " * 7 + "|"
+    yield "| --- " * 8 + "|"
     for line in LINES:
         if line[2] in MODES:
             continue
@@ -104,22 +124,24 @@ def _images(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         if now:
             cells = [_scores(now, "fid", 1), _scores(now, "is", 2), f"{now[0]['steps']:,}"]
             cells += [_seconds(now), _scores(first, "fid", 1), _scores(first, "is", 2)]
+            cells.append(f"![16 samples](../images/{_picture(line)})")
             yield f"| {_command(line)} | {' | '.join(cells)} |"
 
 
 def _points(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield (
         "| command | modes | of high quality | steps | processor seconds "
-        f"| modes of {FIRST}'s defaults | of high quality |"
+        f"| modes of {FIRST}'s defaults | of high quality | picture |"
     )
-    yield "| --- " * 7 + "|"
+    yield "| --- " * 8 + "|"
     for line in LINES:
         if line[2] not in MODES:
             continue
         now, first = _of(rows, line)
         if now:
             cells = [*_modes(now, line[2]), f"{now[0]['steps']:,}", _seconds(now)]
-            yield f"| {_command(line)} | {' | '.join([*cells, *_modes(first, line[2])])} |"
+            cells += [*_modes(first, line[2]), f"![1,000 points](../images/{_picture(line)})"]
+            yield f"| {_command(line)} | {' | '.join(cells)} |"
 
 
 def _of(

@@ -17,13 +17,17 @@ _SHARED = Recipe(
 )
 
 TUNED = (
-    _SHARED.but(loss="wgan-gp", steps=10_000, generator_lr=2e-3, discriminator_lr=2e-3),
-    _SHARED.but(loss="r3gan", steps=7_000, settings={"loss.gamma": 0.4}),
-    _SHARED.but(
+    _SHARED.replace(
+        loss="wgan-gp", steps=12_000, generator_lr=2e-3, discriminator_lr=2e-3, lr_decay_from=0.5
+    ),
+    _SHARED.replace(loss="r3gan", steps=7_000, settings={"loss.gamma": 0.4}),
+    _SHARED.replace(
         loss="wgan", steps=12_000, optimizer="rmsprop", generator_lr=5e-4, discriminator_lr=5e-4
     ),
     *(
-        _SHARED.but(loss=loss, steps=2_000 if loss == "unrolled" else 12_000, discriminator_lr=1e-4)
+        _SHARED.replace(
+            loss=loss, steps=2_000 if loss == "unrolled" else 12_000, discriminator_lr=1e-4
+        )
         for loss in WITHOUT_PENALTY
     ),
 )

@@ -30,12 +30,12 @@ _POINTS = Recipe(
     settings={"arch.z_dim": 2, "arch.hidden": [128, 128, 128, 128]},
     source="a search on ring and grid, tests/benchmarks/recipes.py",
 )
-_STEEP = _POINTS.but(generator_lr=4e-3, discriminator_lr=4e-3, betas=(0.0, 0.9))
+_STEEP = _POINTS.replace(generator_lr=4e-3, discriminator_lr=4e-3, betas=(0.0, 0.9))
 
 TUNED = (
-    _IMAGES.but(loss="r3gan"),
-    _IMAGES.but(loss="wgan-gp"),
-    _IMAGES.but(
+    _IMAGES.replace(loss="r3gan"),
+    _IMAGES.replace(loss="wgan-gp"),
+    _IMAGES.replace(
         loss="wgan",
         steps=12_000,
         optimizer="rmsprop",
@@ -44,7 +44,7 @@ TUNED = (
         settings={"loss.clip": 0.05},
     ),
     *(
-        _IMAGES.but(
+        _IMAGES.replace(
             loss=loss,
             steps=3_000 if loss == "unrolled" else 12_000,
             generator_lr=1e-3,
@@ -53,8 +53,10 @@ TUNED = (
         )
         for loss in WITHOUT_PENALTY
     ),
-    _STEEP.but(loss="r3gan", steps=6_500, settings={**_POINTS.settings, "loss.gamma": 0.05}),
-    _STEEP.but(loss="wgan-gp", steps=5_000, settings={**_POINTS.settings, "loss.gp_weight": 0.1}),
+    _STEEP.replace(loss="r3gan", steps=6_500, settings={**_POINTS.settings, "loss.gamma": 0.05}),
+    _STEEP.replace(
+        loss="wgan-gp", steps=5_000, settings={**_POINTS.settings, "loss.gp_weight": 0.1}
+    ),
     _POINTS,
 )
 """For each loss on images, and for points."""
