@@ -18,7 +18,11 @@ _SHARED = Recipe(
 
 TUNED = (
     _SHARED.replace(
-        loss="wgan-gp", steps=12_000, generator_lr=2e-3, discriminator_lr=2e-3, lr_decay_from=0.5
+        loss="wgan-gp",
+        steps=16_000,
+        generator_lr=1.5e-3,
+        discriminator_lr=1.5e-3,
+        lr_decay_from=0.5,
     ),
     _SHARED.replace(loss="r3gan", steps=7_000, settings={"loss.gamma": 0.4}),
     _SHARED.replace(
