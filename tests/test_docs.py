@@ -107,7 +107,8 @@ def test_documented_trainings_resolve(page, ganzoo_cli, tiny_run, monkeypatch):
     for folder in ("photos", "digits", "domains"):
         Path(folder).mkdir()
     for command in commands(page):
-        if command[0] != "train" or "--resume" in command or not is_ours(command):
+        goes_on = {"--resume", "--fork"} & set(command)
+        if command[0] != "train" or goes_on or not is_ours(command):
             continue
         if "user/name" in command or "MODEL" in command:  # a model of the Hub
             command = [{"user/name": "RUN", "MODEL": "RUN"}.get(word, word) for word in command]
