@@ -30,7 +30,7 @@ from ganzoo.training.prepare import build_trainer
 from ganzoo_zoo.data import image_source, sources
 from ganzoo_zoo.data import reading as reading_module
 
-MLP = {"arch.hidden": (16, 16), "arch.z_dim": 8, "data.image_size": 8}
+MLP = {"train.recipe": "paper", "arch.hidden": (16, 16), "arch.z_dim": 8, "data.image_size": 8}
 STEPS = 20
 LOSSES = ("non-saturating", "minimax", "lsgan", "hinge", "wgan", "wgan-gp", "r3gan")
 """Losses that are means over samples."""
@@ -44,7 +44,7 @@ RUN = {
     "eval_samples": 300,
     "device": "cpu",
 }
-SMALL = {"arch.base_channels": 4, "arch.z_dim": 8, "data.image_size": 16}
+SMALL = {"train.recipe": "paper", "arch.base_channels": 4, "arch.z_dim": 8, "data.image_size": 16}
 
 
 def tensors_of(state):

@@ -20,7 +20,7 @@ from ganzoo.training.prepare import build_trainer
 from ganzoo_zoo.augmentations.diffaugment import Color, Cutout, Translation
 from tiny import TINY, Stopper, sealed
 
-SMALL = {"arch.hidden": (8,), "data.image_size": 8}
+SMALL = {"train.recipe": "paper", "arch.hidden": (8,), "data.image_size": 8}
 ALL = "color,translation,cutout"
 BARS = (4, 12, 20)
 """Channels, height and width of images that are not square."""

@@ -21,7 +21,12 @@ from ganzoo_zoo.apps.bench import Bench, Spread, bench, clocks, machine
 from ganzoo_zoo.apps.bench.step_timer import PARTS, time_parts
 from tiny import TINY
 
-SMALL = {"arch.hidden": (32, 16), "arch.z_dim": 8, "data.image_size": 8, "train.device": "cpu"}
+SMALL = {
+    "arch.hidden": (32, 16),
+    "arch.z_dim": 8,
+    "data.image_size": 8,
+    "train.device": "cpu",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +62,7 @@ def test_json_is_one_document_of_fixed_keys(ganzoo_cli):
     document = json.loads(result.out)
     config = document.pop("config")
     assert config["train"]["batch_size"] == 4
-    assert config["loss"]["name"] == "non-saturating", "the architecture's own"
+    assert config["loss"]["name"] == "r3gan", "the architecture's own"
     assert config["train"]["steps"] == 6 + document["warm_up"], "what was done"
     parts = {f"parts.{name}.{key}" for name in PARTS for key in ("share", *spread("ms"))}
     assert keys(document) == {
@@ -287,7 +292,7 @@ def test_the_table_says_what_was_measured_and_where(ganzoo_cli):
         assert what in named
     indented = [line.split()[0] for line in lines if line.startswith("  ")]
     assert indented[: len(PARTS) + 1] == [*PARTS, "convolution"]
-    assert "mlp trained with non-saturating on ring, 2" in result.out
+    assert "mlp trained with r3gan on ring, 2" in result.out
     assert f"torch {torch.__version__}" in result.out
     assert "6 steps after 3" in result.out
 

@@ -17,6 +17,7 @@ from ganzoo_zoo.apps.bench.until import Target, choose_interval, time_to_score
 from tiny import TINY
 
 SMALL = {
+    "train.recipe": "paper",
     "arch.hidden": (8,),
     "data.image_size": 8,
     "train.eval_samples": 20,

@@ -55,13 +55,13 @@ def test_the_bare_training_ends_in_the_same_network(startup, measured, tmp_path,
     _, bare = startup.training(tmp_path)
     measured(bare)
     monkeypatch.chdir(tmp_path)
-    run = ganzoo.train("mlp", steps=0, device="cpu")
+    run = ganzoo.train("mlp", steps=0, device="cpu", settings={"data.image_size": 32})
     mine = tensor_shapes(run.model / "model.safetensors")
     assert tensor_shapes(tmp_path / "bare.safetensors") == mine
 
 
 def test_the_bare_sampling_draws_from_the_same_network(startup, measured, tmp_path, monkeypatch):
-    untrained = ganzoo.train("dcgan", steps=0, out=tmp_path / "run", device="cpu")
+    untrained = startup.trained(tmp_path / "run", steps=0)
     monkeypatch.setattr(startup, "trained", lambda out: untrained)
     _, bare = startup.sampling(tmp_path)
     measured(bare)  # which takes no weights but those of its own layers

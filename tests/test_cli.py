@@ -28,7 +28,7 @@ TRAIN = [
 ]
 RING = [
     *("train", "mlp", "--data", "ring", "--set", "data.samples=60", "--set", "arch.hidden=4"),
-    *("--steps", "1", "--batch-size", "4", "--device", "cpu"),
+    *("--steps", "1", "--batch-size", "4", "--device", "cpu", "--recipe", "paper"),
 ]
 ROW = [
     *("metric", "value", "std", "higher_is_better", "options", "features", "data"),

@@ -232,7 +232,18 @@ def test_processes_that_read_other_data_are_refused(two):
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
 def test_a_process_that_is_killed_ends_the_others_and_the_run_goes_on(tmp_path):
-    command = ["-m", "ganzoo", "train", "mlp", "--steps", "100000", "--batch-size", "8"]
+    command = [
+        "-m",
+        "ganzoo",
+        "train",
+        "mlp",
+        "--recipe",
+        "paper",
+        "--steps",
+        "100000",
+        "--batch-size",
+        "8",
+    ]
     command += ["--checkpoint-every", "20", "--device", "cpu", "--out", tmp_path / "run"]
     processes = started(2, *command)
     first, second = processes

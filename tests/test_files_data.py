@@ -667,6 +667,7 @@ CHANGED = {
 def test_a_run_does_not_go_on_with_data_that_are_read_otherwise(tmp_path, ganzoo_cli, change):
     root = fill(tmp_path / "images", pictures("a/1.png", "b/2.png", "b/3.png"))
     small = ["--set", "arch.hidden=4", "--batch-size", 2, "--device", "cpu", "--steps", 1]
+    small += ["--recipe", "paper"]
     assert ganzoo_cli("train", "mlp", "--data", "images", *small, "--out", "run").code == 0
     more = ("train", "--resume", "run", "--steps", 2)
     moved, added = CHANGED[change]

@@ -78,7 +78,10 @@ def foreign(model, **data):
 
 COMMANDS = {
     "eval": ("eval", "foreign", "--metric", "modes"),
-    "init": ("train", "--init", "foreign", "--steps", "0", "--device", "cpu", "--out", "next"),
+    "init": (
+        *("train", "--init", "foreign", "--recipe", "paper", "--steps", "0", "--device", "cpu"),
+        *("--out", "next"),
+    ),
     "rehearsal": ("train", "--init", "foreign", "--dry-run"),
 }
 

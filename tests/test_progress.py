@@ -23,7 +23,10 @@ from ganzoo.media import images
 from ganzoo.training.observer import Observer
 from tiny import TINY
 
-TRAIN = "train mlp --data digits --image-size 8 --set arch.hidden=4 --batch-size 4 --device cpu"
+TRAIN = (
+    "train mlp --data digits --image-size 8 --set arch.hidden=4 --batch-size 4 --device cpu "
+    "--recipe paper"
+)
 ESCAPE = "\x1b["
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 

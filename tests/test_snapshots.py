@@ -24,6 +24,7 @@ from ganzoo.training.observer import Observer
 from tiny import TINY, Stopper
 
 SMALL = {
+    "train.recipe": "paper",
     "arch.hidden": (8,),
     "data.image_size": 8,
     "train.eval_metric": ("fid",),

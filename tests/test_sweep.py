@@ -125,9 +125,9 @@ def test_names_are_fit_for_files_and_unlike(tmp_path):
 
 def test_an_architectures_own_loss_and_data_are_named():
     (cell,) = Grid(architectures=("dcgan",)).cells()
-    assert cell.name == "dcgan-non-saturating-seed0"
+    assert cell.name == "dcgan-wgan-gp-seed0"
     assert cell.command(Path("out")) == (
-        "ganzoo train dcgan --set train.seed=0 --out out/dcgan-non-saturating-seed0"
+        "ganzoo train dcgan --set train.seed=0 --out out/dcgan-wgan-gp-seed0"
     )
 
 
@@ -211,7 +211,7 @@ REFUSED = {
         ["mlp,cyclegan", "--loss", "lsgan", "--data", "digits"],
         "cyclegan, lsgan: architecture 'cyclegan': two classes are needed, and these data have 10",
     ),
-    "a device": (["mlp", "--device", "cuda:99"], "mlp, non-saturating: this machine has no device"),
+    "a device": (["mlp", "--device", "cuda:99"], "mlp, r3gan: this machine has no device"),
     "a folder": (["mlp", "--out", "taken"], "taken already exists and is not a sweep"),
     "a name that is not UTF-8": (["mlp", "--out", "bad\udcff"], "the name is not UTF-8"),
     "commands as JSON": (["mlp", "--print", "--json"], "drop --json"),
@@ -496,7 +496,7 @@ def test_means_over_seeds_are_ranked_and_failures_counted(tmp_path):
     assert [cell.name for cell in found.failed] == ["mlp-hinge-seed1", "mlp-wgan-seed1"]
     assert found.differences() == []
     found = results_of([[row(1.0, "is")], [row(2.0, "is")]], tmp_path / "is", seeds=(0, 1))
-    assert found.table()[1] == [["mlp", "non-saturating", "2", "1.5000 +- 0.7071"]]
+    assert found.table()[1] == [["mlp", "r3gan", "2", "1.5000 +- 0.7071"]]
 
 
 def test_scores_that_do_not_compare_are_not_ranked_together(tmp_path):

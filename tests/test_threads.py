@@ -12,7 +12,13 @@ import ganzoo
 from ganzoo.compute import threads
 from ganzoo.runs.folder import Run
 
-TINY = {"arch.hidden": (4,), "data.samples": 64, "train.batch_size": 8, "train.device": "cpu"}
+TINY = {
+    "train.recipe": "paper",
+    "arch.hidden": (4,),
+    "data.samples": 64,
+    "train.batch_size": 8,
+    "train.device": "cpu",
+}
 LOADED = """
 import sys
 from ganzoo.cli import main, process

@@ -18,7 +18,7 @@ from ganzoo.training.observer import Observer
 from ganzoo.training.tracking import JsonLines, TrackerGroup
 from tiny import TINY, Stopper
 
-SMALL = {"arch.hidden": (8,), "data.image_size": 8}
+SMALL = {"train.recipe": "paper", "arch.hidden": (8,), "data.image_size": 8}
 ROW = {"step": 1, "generator/adversarial": 0.5}
 
 

@@ -35,7 +35,7 @@ from ganzoo.training.stopwatch import TIME_FILE
 from ganzoo.training.trainer import frozen
 from tiny import TINY, Stopper
 
-SMALL = {"arch.base_channels": 4, "arch.z_dim": 8, "data.image_size": 16}
+SMALL = {"train.recipe": "paper", "arch.base_channels": 4, "arch.z_dim": 8, "data.image_size": 16}
 
 
 def trainer_of(loss="wgan-gp", architecture="dcgan", data="digits", **options):
@@ -130,7 +130,9 @@ def test_a_longer_run_begins_as_the_shorter_one(tmp_path):
     longer = train_to(tmp_path / "longer", steps=6)
     train_to(tmp_path / "extended", steps=4)
     extended = resume(tmp_path / "extended", {"train.steps": 6})
-    assert content(longer) == content(extended)
+    # The picture of a last step is the model's, and those before show the run as it trains.
+    last = "samples/00000004.png"
+    assert content(longer, but=(last,)) == content(extended, but=(last,))
 
 
 def test_other_options_are_refused_with_the_difference(tmp_path):
@@ -249,7 +251,7 @@ def test_divergence_ends_the_run_and_keeps_what_was_good(tmp_path, plugin):
         train_to(tmp_path / "run", loss="nan", steps=6)
     assert checkpoint.steps(tmp_path / "run" / "checkpoints") == [2]
     rows = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(row)["step"] for row in rows] == [2]
+    assert [json.loads(row)["step"] for row in rows if "warning" not in row] == [2]
 
 
 @pytest.mark.parametrize("ramp", [0.0, 0.2, 1.0])
@@ -423,7 +425,12 @@ def test_a_small_discriminator_learns_to_tell_apart():
     """The whole step on a problem with a known answer: points at 1 against a generator at 0."""
     spec = DataSpec(shape=(1,))
     reals = Samples(spec, torch.full((64, 1), 1.0))
-    config = resolve("mlp", "lsgan", "gaussian", {"arch.hidden": (16,), "train.batch_size": 32})
+    config = resolve(
+        "mlp",
+        "lsgan",
+        "gaussian",
+        {"arch.hidden": (16,), "train.batch_size": 32, "train.recipe": "paper"},
+    )
     architecture = config.architecture.build(ganzoo.registry.ARCHITECTURE)
     loss = config.loss.build(ganzoo.registry.LOSS)
     options = config.train.model_copy(update={"generator_lr": 2e-3, "discriminator_lr": 2e-3})
@@ -982,6 +989,7 @@ from ganzoo_zoo.families.mlp import MLP
 class Mine(MLP):
     "Is trained in its own way."
     default_loss = "lsgan"
+    tuned_recipes = ()
     recipe = Recipe(generator_lr=0.125, n_critic=2, batch_size=5)
 """
 
@@ -993,7 +1001,11 @@ def test_an_architecture_trains_its_own_loss_by_its_own_recipe(plugin):
     named = resolve("mine", "lsgan", "digits", {"train.n_critic": 3}).train
     assert (named.generator_lr, named.n_critic) == (0.125, 3)
     other = resolve("mine", "hinge", "digits").train
-    assert other.generator_lr == resolve("mlp", "hinge", "digits").train.generator_lr != 0.125
+    assert (
+        other.generator_lr
+        == ganzoo.registry.get(ganzoo.registry.LOSS, "hinge").recipe.generator_lr
+        != 0.125
+    )
 
 
 # Warnings ------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ def conditional(tmp_path_factory):
             **{"arch.base_channels": 4, "arch.z_dim": 8, "data.image_size": 16},
             "arch.conditional": True,
         },
+        recipe="paper",
         steps=1,
         batch_size=4,
         device="cpu",

@@ -25,7 +25,7 @@ from ganzoo.storage.tensors import load_tensors, save_tensors
 from ganzoo.training.observer import Observer
 from tiny import TINY, Stopper
 
-SMALL = {"arch.hidden": (8,), "data.image_size": 8}
+SMALL = {"train.recipe": "paper", "arch.hidden": (8,), "data.image_size": 8}
 WEIGHTS = ("model.safetensors", "discriminator.safetensors")
 ADVICE = "\ndrop what the model decides, or train without --init"
 
@@ -140,7 +140,10 @@ def test_a_model_folder_gives_its_own_name(first):
 def test_a_model_of_the_hub_is_named_by_its_commit(first, hub, client, tmp_path):
     files = {path.name: path.read_bytes() for path in first.model.iterdir()}
     commit = hub.repo("alice/digits", files)
-    done = client.run("train", "--init", "alice/digits", "--steps=2", "--device=cpu", "--out=a/run")
+    done = client.run(
+        *("train", "--init", "alice/digits", "--recipe=paper", "--steps=2", "--device=cpu"),
+        "--out=a/run",
+    )
     assert done.code == 0, done
     hub.commit("alice/digits", {"README.md": b"changed"})
     hub.offline()

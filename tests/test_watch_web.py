@@ -57,6 +57,7 @@ RING = {
     **TINY,
 }
 SMALL = {
+    "train.recipe": "paper",
     "data.samples": "600",
     "arch.hidden": "8",
     "train.device": "cpu",

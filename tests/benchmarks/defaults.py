@@ -5,7 +5,7 @@
 
 ``train`` trains each of ``LINES`` that is not among the records yet, as ``ganzoo train`` does if
 nothing is set, on one thread and two trainings at once. It judges each model, appends a line to
-``records/defaults.jsonl``, and draws the samples of the first seed. ``render`` writes the tables
+``defaults.jsonl``, and draws the samples of the first seed. ``render`` writes the tables
 from the records alone.
 """
 
@@ -27,7 +27,7 @@ from ganzoo.compute.devices import processor_name
 from recipes import read_rows, spawn
 
 HERE = Path(__file__).parent
-RECORDS = HERE / "records" / "defaults.jsonl"
+RECORDS = HERE / "defaults.jsonl"
 PAGE = HERE.parents[1] / "docs" / "understand" / "results.md"
 PICTURES = HERE.parents[1] / "docs" / "images"
 MARKS = ("<!-- defaults -->\n", "<!-- /defaults -->\n")

@@ -41,7 +41,7 @@ from ganzoo.compute.seeding import derive_seed, make_rng
 from ganzoo.config import RunConfig, TrainOptions
 from ganzoo.nn import fuse
 from ganzoo.protocols.dataset import DataSpec, Samples
-from ganzoo.registry import ARCHITECTURE
+from ganzoo.registry import ARCHITECTURE, get
 from ganzoo.resolve import parse_settings, resolve
 from ganzoo.runs.folder import Run
 from ganzoo.training.loop import run_training
@@ -131,9 +131,13 @@ def available(arm: str) -> bool:
 def settings_of(options: argparse.Namespace, own: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of an arm."""
     width = {"arch.base_channels": options.base_channels} if options.base_channels else {}
+    fields = get(ARCHITECTURE, options.architecture).model_fields
+    prior = {"arch.prior": "normal"} if "prior" in fields else {}
     return {
         **WIDTHS.get(options.architecture, {}),
         **width,
+        **prior,
+        "train.recipe": "paper",
         **parse_settings(options.set),
         "train.batch_size": options.batch_size,
         "train.n_critic": options.n_critic,

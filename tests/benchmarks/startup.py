@@ -145,7 +145,9 @@ def sampling(folder: Path) -> tuple[Program, Program]:
 
 def training(folder: Path) -> tuple[Program, Program]:
     """Train for 20 steps."""
-    ours = Program([GANZOO, "train", "mlp", "--steps", "20", "--device", "cpu"], folder)
+    alike = ["--loss", "non-saturating", "--recipe", "paper", "--batch-size", "32"]
+    alike += ["--image-size", "32", "--steps", "20", "--device", "cpu"]
+    ours = Program([GANZOO, "train", "mlp", *alike], folder)
     return ours, bare(TRAINING, FILE, folder / "bare.safetensors")
 
 
