@@ -57,7 +57,6 @@ RING = {
     **TINY,
 }
 SMALL = {
-    "train.recipe": "paper",
     "data.samples": "600",
     "arch.hidden": "8",
     "train.device": "cpu",

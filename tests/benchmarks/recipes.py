@@ -7,6 +7,7 @@ trains every combination of the settings with every seed on one thread, two trai
 each for as many steps as fit into ``--seconds`` of processor time, and judges its model. Each
 training is a line of ``tried/tried.jsonl``, which holds all that is needed to repeat it; one that
 stands there is not trained again. The table at the end is sorted by the first score's mean.
+``recipes.jsonl`` beside this file is what was tried for the recipes in the box.
 """
 
 from __future__ import annotations

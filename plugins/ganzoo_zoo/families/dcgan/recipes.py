@@ -13,7 +13,7 @@ _SHARED = Recipe(
     discriminator_lr=1e-3,
     betas=(0.0, 0.9),
     lr_decay="cosine",
-    source="a search on the digits, tests/benchmarks/recipes.py",
+    source="a search on the digits, tests/benchmarks/recipes.jsonl",
 )
 
 TUNED = (

@@ -15,7 +15,7 @@ _IMAGES = Recipe(
     betas=(0.0, 0.9),
     batch_size=64,
     lr_decay="cosine",
-    source="a search on the digits, tests/benchmarks/recipes.py",
+    source="a search on the digits, tests/benchmarks/recipes.jsonl",
 )
 _AUGMENTED = {"train.augment": ["translation", "color"]}
 _POINTS = Recipe(
@@ -28,7 +28,7 @@ _POINTS = Recipe(
     lr_decay="cosine",
     # A narrow latent, and networks that are deep enough to cut a plane into modes.
     settings={"arch.z_dim": 2, "arch.hidden": [128, 128, 128, 128]},
-    source="a search on ring and grid, tests/benchmarks/recipes.py",
+    source="a search on ring and grid, tests/benchmarks/recipes.jsonl",
 )
 _STEEP = _POINTS.replace(generator_lr=4e-3, discriminator_lr=4e-3, betas=(0.0, 0.9))
 

@@ -49,7 +49,7 @@ class R3GAN(Architecture):
             betas=(0.0, 0.9),
             lr_decay="cosine",
             settings={"arch.growth": 4},
-            source="a search on the digits, tests/benchmarks/recipes.py",
+            source="a search on the digits, tests/benchmarks/recipes.jsonl",
         ),
     )
 

@@ -41,7 +41,7 @@ class ResNet(Architecture):
             betas=(0.0, 0.9),
             lr_decay="cosine",
             settings={"arch.base_channels": 32},
-            source="a search on the digits, tests/benchmarks/recipes.py",
+            source="a search on the digits, tests/benchmarks/recipes.jsonl",
         ),
     )
     recipe = Recipe(

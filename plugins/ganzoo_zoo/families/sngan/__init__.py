@@ -39,7 +39,7 @@ class SNGAN(Architecture):
             betas=(0.0, 0.9),
             lr_decay="cosine",
             settings={"arch.base_channels": 32},
-            source="a search on the digits, tests/benchmarks/recipes.py",
+            source="a search on the digits, tests/benchmarks/recipes.jsonl",
         ),
     )
     recipe = Recipe(
@@ -100,7 +100,7 @@ class SNGANResNet(Architecture):
             betas=(0.0, 0.9),
             lr_decay="cosine",
             settings={"arch.base_channels": 32},
-            source="a search on the digits, tests/benchmarks/recipes.py",
+            source="a search on the digits, tests/benchmarks/recipes.jsonl",
         ),
     )
     recipe = Recipe(
