@@ -87,5 +87,6 @@ def test_a_search_tries_each_combination_once(recipes, tmp_path, monkeypatch, ca
         recipes.main(words)
     assert asked == [("1", "0,0.9"), ("2", "0,0.9")]
     best, worse = capsys.readouterr().out.splitlines()[-2:]
-    assert best.startswith("fid[digits-cnn] 5.00") and "n_critic=2" in best
-    assert worse.startswith("fid[digits-cnn] 10.00") and "n_critic=1" in worse
+    for line, score, setting in ((best, "5.00", "n_critic=2"), (worse, "10.00", "n_critic=1")):
+        assert line.startswith(f"fid[digits-cnn] {score}")
+        assert setting in line

@@ -36,8 +36,8 @@ class MLP(Architecture):
         betas=(0.5, 0.999),
         batch_size=100,
         settings={"arch.prior": "uniform"},
-        source="Goodfellow et al. 2014's code (goodfeli/adversarial) for batch and prior, Radford et "
-        "al. 2016, arXiv:1511.06434, for Adam; the paper has maxout, dropout and momentum",
+        source="goodfeli/adversarial for batch and prior, Radford et al. 2016, arXiv:1511.06434, "
+        "for Adam; Goodfellow et al. 2014 have maxout, dropout and momentum",
     )
 
     z_dim: int = Field(default=64, gt=0, description="Length of a latent.")
