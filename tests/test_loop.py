@@ -519,7 +519,8 @@ def test_a_disk_that_fails_in_a_checkpoint_leaves_the_one_before(
     words += ["--set=data.image_size=8", "--batch-size=8", "--device=cpu", "--steps=6"]
     words += [f"--set=train.{name}_every=2" for name in ("log", "sample", "checkpoint")]
     monkeypatch.setattr(files, "flush", fail)
-    message = refused("train", "mlp", "--loss=non-saturating", *words, f"--out={out}", code=1)
+    words += ["--loss=non-saturating", "--recipe=paper"]
+    message = refused("train", "mlp", *words, f"--out={out}", code=1)
     assert os.strerror(code) in message
     assert message.endswith(f"ganzoo train --resume {out}")
     assert len(message.splitlines()) == 1

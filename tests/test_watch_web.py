@@ -1286,7 +1286,7 @@ def test_a_run_is_trained_paused_done_step_by_step_and_begun_again(browser, serv
     assert seen.complaints == other.complaints == []
     assert seen.requests == other.requests == []
     configs = [json.loads(path.read_text()) for path in folder.glob("runs/mlp-*/config.json")]
-    assert {config["loss"]["name"] for config in configs} == {"non-saturating", "hinge"}
+    assert {config["loss"]["name"] for config in configs} == {"r3gan", "hinge"}
     assert {config["data"]["options"]["samples"] for config in configs} == {600}
     assert (Run(folder / "runs" / "digits").path / "model").is_dir()
 

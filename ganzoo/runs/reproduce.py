@@ -68,6 +68,7 @@ def build_reproduction(config: RunConfig, *, whole: bool = True) -> Reproduction
         settings |= _find_options(prefix, choice, kind, every)
     for each in config.augmentations:
         settings |= _find_options(f"augment.{each.name}", each, AUGMENTATION)
+    settings |= _find_recipe_differences(config)
     settings |= _find_training_options(config)
     if not whole:
         settings = strip_folders(settings)
@@ -145,6 +146,22 @@ def _find_options(
     return {f"{prefix}.{name}": value for name, value in chosen.items()}
 
 
+def _find_recipe_differences(config: RunConfig) -> dict[str, Any]:
+    """Return the options of architecture and loss that the run's recipe gives otherwise."""
+    data = {f"data.{name}": value for name, value in config.data.options.items()}
+    recipe = {"train.recipe": config.train.recipe}
+    usual = resolve(*_find_names(config), {**data, **recipe})
+    return {
+        f"{prefix}.{name}": value
+        for prefix, mine, theirs in (
+            ("arch", config.architecture, usual.architecture),
+            ("loss", config.loss, usual.loss),
+        )
+        for name, value in mine.options.items()
+        if name in theirs.options and theirs.options[name] != value
+    }
+
+
 def _find_training_options(config: RunConfig) -> dict[str, Any]:
     """Return the options of training that the recipe of the components does not give."""
     options = {
@@ -157,15 +174,19 @@ def _find_training_options(config: RunConfig) -> dict[str, Any]:
         for name, value in choice.options.items()
     }
     architecture, loss, data = _find_names(config)
-    usual = resolve(architecture, loss, data, options).train.model_dump(mode="json")
+    name = config.train.recipe
+    recipe = {} if name == TrainSettings.model_fields["recipe"].default else {"train.recipe": name}
+    whole = resolve(architecture, loss, data, {**options, **recipe})
+    usual = whole.train.model_dump(mode="json")
     chosen = {
         f"train.{name}": value
         for name, value in config.train.model_dump(mode="json").items()
         if (config.fork or value != usual[name]) and name not in ("steps", "seed")
     }
     names = [each.name for each in config.augmentations]
-    default = list(TrainSettings.model_fields["augment"].default)
-    return {**({"train.augment": names} if config.fork or names != default else {}), **chosen}
+    default = [each.name for each in whole.augmentations]
+    augment = {"train.augment": names} if config.fork or names != default else {}
+    return {**recipe, **augment, **chosen}
 
 
 def _wrap(parts: Sequence[str]) -> str:
