@@ -22,7 +22,7 @@ INSTALLED, WORKS = "installed", "works"
 """States of a component that nothing is known to be wrong with."""
 OWN_PACKAGE = "ganzoo"
 RUNS = "runs"
-"""What is listed beside the kinds of components."""
+"""The list of runs, beside those of the kinds of components."""
 EXAMPLES = list_examples(
     ("Everything that is installed, a line each.", "list"),
     ("Losses alone.", "list losses"),

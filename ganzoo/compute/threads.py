@@ -16,7 +16,7 @@ from pathlib import Path
 from ganzoo.compute.cgroups import count_cpus
 
 SPINS = "2000"
-"""How often a waiting thread of GNU OpenMP looks before it sleeps, some 20 microseconds.
+"""Looks of a waiting thread of GNU OpenMP before it sleeps, some 20 microseconds.
 
 By default it looks 300,000 times, which is longer than a core is lent to a program at a time.
 """
@@ -27,7 +27,7 @@ COUNT_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 STATISTICS = Path("/proc/stat")
 """The file in which Linux counts the time of each processor."""
 SECONDS = 0.25
-"""How long to look at the processors."""
+"""Length of a look at the processors."""
 LOOKS = 3
 """How often to look before they count as busy, so that no short moment decides for a long run."""
 
