@@ -24,6 +24,7 @@ from ganzoo.cli.describe import describe_component, list_recipes
 from ganzoo.cli.plugins import build_command
 from ganzoo.config import TrainSettings
 from ganzoo.registry import COMMAND, KINDS
+from ganzoo.resolve import choose_recipe
 from ganzoo.testing.conformance import CHECKS
 from ganzoo.training import sanity_checks
 
@@ -68,14 +69,7 @@ def components() -> str:
     parts.append("## Options of training")
     parts.append(
         "Set these by their own option or by `--set train.KEY=VALUE`. What a recipe gives replaces "
-        "the default here. A run takes one recipe, whole: the first of these that is for its loss "
-        "and its kind of data.\n\n"
-        "1. the architecture's tuned recipes;\n"
-        "2. the architecture's recipe of its paper, which is for its default loss unless it names "
-        "another;\n"
-        "3. the loss's tuned recipes;\n"
-        "4. the loss's recipe of its paper.\n\n"
-        "With `--recipe paper`, tuned recipes do not count."
+        "the default here. A run takes one recipe, whole. " + _rule_of_recipes()
     )
     fields = TrainSettings.model_fields.items()
     parts.append(
@@ -152,6 +146,12 @@ def _parameter(parameter: Any) -> tuple[str, Any, str]:
         shown = f"{spelling} {parameter.metavar}"
     default = "" if parameter.default in (None, False) else parameter.default
     return shown, default, parameter.help or ""
+
+
+def _rule_of_recipes() -> str:
+    """Return which recipe counts, as the function that chooses it says."""
+    paragraph = inspect.cleandoc(choose_recipe.__doc__ or "").split("\n\n")[1]
+    return paragraph.replace("\n", " ").replace("``", "`")
 
 
 def _component(one: dict[str, Any]) -> Iterator[str]:

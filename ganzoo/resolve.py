@@ -95,8 +95,7 @@ def choose_recipe(
 
     It is the first of these that is for the loss and the kind of data: the architecture's tuned
     recipes, the architecture's own, which is for its default loss unless it names another, the
-    loss's tuned recipes, and the loss's own. The paper's is chosen in the same way, but for tuned
-    recipes.
+    loss's tuned recipes, and the loss's own. With ``--recipe paper``, tuned recipes do not count.
 
     Args:
         name: Tuned for short trainings, or the paper's.

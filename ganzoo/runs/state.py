@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,7 +105,7 @@ def read_progress(run: Run) -> RunProgress:
         saved_step=find_newest_checkpoint(run.checkpoints),
         has_model=has_model(run),
         has_diverged=bool(rows) and is_divergence(rows[-1]),
-        last_written=max((stamp[0] for stamp in read_stamps(run) if stamp), default=0) / 1e9,
+        last_written=find_last_written(read_stamps(run)),
     )
 
 
@@ -153,6 +153,11 @@ def read_stamps(run: Run) -> list[tuple[int, int] | None]:
         run.model,
     )
     return [_read_stamp(place) for place in places]
+
+
+def find_last_written(stamps: Iterable[tuple[int, int] | None]) -> float:
+    """Return the newest time of stamps, in seconds since 1970."""
+    return max((stamp[0] for stamp in stamps if stamp), default=0) / 1e9
 
 
 def _read_stamp(path: Path) -> tuple[int, int] | None:

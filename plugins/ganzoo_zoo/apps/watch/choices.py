@@ -12,7 +12,6 @@ from ganzoo import registry
 from ganzoo.component import parse_options
 from ganzoo.config import ComponentChoice, RunConfig, TrainOptions, TrainSettings
 from ganzoo.errors import GanzooError, InputError, excerpt
-from ganzoo.protocols.dataset import ImageDataset
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, Kind
 from ganzoo.resolve import resolve
 from ganzoo.runs.reproduce import format_argument
@@ -78,7 +77,8 @@ def resolve_choices(
     plain = resolve(architecture, loss, data)
     for key, value in settings.items():
         _require_plain(key, value, plain)
-    defaults = POINT_SETTINGS if _has_points(_find_class(DATASET, plain.data)) else IMAGE_SETTINGS
+    has_images = _find_class(DATASET, plain.data).holds_images
+    defaults = IMAGE_SETTINGS if has_images else POINT_SETTINGS
     return resolve(architecture, loss, data, {**defaults, **settings}, [_tracker_name()])
 
 
@@ -108,13 +108,9 @@ def _list_usable(kind: Kind) -> Iterator[dict[str, Any]]:
             "name": entry.qualified if entry.name in twice else entry.name,
             "about": type(component).summary().replace("``", ""),
             "paper": component.paper,
-            "points": kind == DATASET and _has_points(type(component)),
+            "points": kind == DATASET and not component.holds_images,
             "data": getattr(component, "default_data", None),
         }
-
-
-def _has_points(component: type) -> bool:
-    return not issubclass(component, ImageDataset)
 
 
 def _tracker_name() -> str:

@@ -22,6 +22,7 @@ from ganzoo.runs.state import (
     INTERRUPTED,
     SILENT,
     RunProgress,
+    find_last_written,
     find_newest_checkpoint,
     find_number,
     find_speed,
@@ -105,7 +106,7 @@ class RunReader:
         before, self._last_stamps = self._last_stamps, read_stamps(self.run)
         if self._last_stamps == before:
             return False
-        self.last_written = max((each[0] for each in self._last_stamps if each), default=0) / 1e9
+        self.last_written = find_last_written(self._last_stamps)
         try:
             self._read()
         except InputError:

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 from ganzoo import Recipe
+from ganzoo_zoo.families.tuned import IMAGES, WITHOUT_PENALTY
 
-WITHOUT_PENALTY = ("non-saturating", "lsgan", "hinge", "minimax", "unrolled")
-"""Losses that do not limit the discriminator's slope, which then learns the samples by heart."""
-
-_IMAGES = Recipe(
-    data="images",
-    steps=8_000,
-    generator_lr=2e-3,
-    discriminator_lr=2e-3,
-    betas=(0.0, 0.9),
-    batch_size=64,
-    lr_decay="cosine",
-    source="a search on the digits, tests/benchmarks/recipes.jsonl",
-)
+_IMAGES = IMAGES.replace(steps=8_000, generator_lr=2e-3, discriminator_lr=2e-3, batch_size=64)
+# Without a limit on its slope, the discriminator would learn the samples by heart.
 _AUGMENTED = {"train.augment": ["translation", "color"]}
 _POINTS = Recipe(
     data="vectors",

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
 
-from ganzoo import Architecture, DataSpec, Recipe
+from ganzoo import Architecture, DataSpec
+from ganzoo_zoo.families.tuned import IMAGES
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,18 +41,7 @@ class R3GAN(Architecture):
     paper = "Huang et al. 2024, arXiv:2501.05441"
     default_loss = "r3gan"
     default_data = "digits"
-    tuned_recipes = (
-        Recipe(
-            data="images",
-            steps=2_000,
-            generator_lr=1e-3,
-            discriminator_lr=1e-3,
-            betas=(0.0, 0.9),
-            lr_decay="cosine",
-            settings={"arch.growth": 4},
-            source="a search on the digits, tests/benchmarks/recipes.jsonl",
-        ),
-    )
+    tuned_recipes = (IMAGES.replace(steps=2_000, settings={"arch.growth": 4}),)
 
     z_dim: int = Field(default=64, gt=0, description="Length of a latent; the paper has 64.")
     base_channels: int = Field(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from ganzoo import Architecture, DataSpec, Recipe
+from ganzoo_zoo.families.tuned import IMAGES
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,18 +33,7 @@ class ResNet(Architecture):
     paper = "Gulrajani et al. 2017, arXiv:1704.00028"
     default_loss = "wgan-gp"
     default_data = "digits"
-    tuned_recipes = (
-        Recipe(
-            data="images",
-            steps=1_500,
-            generator_lr=1e-3,
-            discriminator_lr=1e-3,
-            betas=(0.0, 0.9),
-            lr_decay="cosine",
-            settings={"arch.base_channels": 32},
-            source="a search on the digits, tests/benchmarks/recipes.jsonl",
-        ),
-    )
+    tuned_recipes = (IMAGES.replace(steps=1_500, settings={"arch.base_channels": 32}),)
     recipe = Recipe(
         generator_lr=2e-4,
         discriminator_lr=2e-4,

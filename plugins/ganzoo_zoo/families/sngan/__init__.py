@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from ganzoo import Architecture, DataSpec, Recipe
+from ganzoo_zoo.families.tuned import IMAGES
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,18 +31,7 @@ class SNGAN(Architecture):
     paper = "Miyato et al. 2018, arXiv:1802.05957"
     default_loss = "hinge"
     default_data = "digits"
-    tuned_recipes = (
-        Recipe(
-            data="images",
-            steps=4_000,
-            generator_lr=1e-3,
-            discriminator_lr=1e-3,
-            betas=(0.0, 0.9),
-            lr_decay="cosine",
-            settings={"arch.base_channels": 32},
-            source="a search on the digits, tests/benchmarks/recipes.jsonl",
-        ),
-    )
+    tuned_recipes = (IMAGES.replace(steps=4_000, settings={"arch.base_channels": 32}),)
     recipe = Recipe(
         steps=100_000,
         generator_lr=2e-4,
@@ -92,15 +82,11 @@ class SNGANResNet(Architecture):
     default_loss = "hinge"
     default_data = "digits"
     tuned_recipes = (
-        Recipe(
-            data="images",
+        IMAGES.replace(
             steps=1_500,
             generator_lr=5e-4,
             discriminator_lr=5e-4,
-            betas=(0.0, 0.9),
-            lr_decay="cosine",
             settings={"arch.base_channels": 32},
-            source="a search on the digits, tests/benchmarks/recipes.jsonl",
         ),
     )
     recipe = Recipe(
