@@ -21,19 +21,22 @@ if TYPE_CHECKING:
     from ganzoo.models.model import load as load
     from ganzoo.protocols.architecture import Architecture as Architecture
     from ganzoo.protocols.architecture import GeneratorInput as GeneratorInput
+    from ganzoo.protocols.augmentation import AdaptiveAugmentation as AdaptiveAugmentation
     from ganzoo.protocols.augmentation import Augmentation as Augmentation
     from ganzoo.protocols.dataset import Dataset as Dataset
     from ganzoo.protocols.dataset import DataSpec as DataSpec
     from ganzoo.protocols.dataset import ImageDataset as ImageDataset
     from ganzoo.protocols.dataset import Samples as Samples
+    from ganzoo.protocols.discriminator import Discriminator as Discriminator
     from ganzoo.protocols.evaluator import Evaluator as Evaluator
     from ganzoo.protocols.evaluator import FeatureExtractor as FeatureExtractor
     from ganzoo.protocols.evaluator import Features as Features
     from ganzoo.protocols.evaluator import LoadedExtractor as LoadedExtractor
     from ganzoo.protocols.evaluator import SampleSet as SampleSet
     from ganzoo.protocols.evaluator import Score as Score
-    from ganzoo.protocols.loss import Discriminator as Discriminator
     from ganzoo.protocols.loss import Loss as Loss
+    from ganzoo.protocols.penalty import Penalty as Penalty
+    from ganzoo.protocols.progress import Progress as Progress
     from ganzoo.protocols.recipe import Recipe as Recipe
     from ganzoo.protocols.space import Space as Space
     from ganzoo.protocols.tracker import TrackedRun as TrackedRun
@@ -49,8 +52,9 @@ _HOMES = {
     "evaluation.scoring": ("evaluate",),
     "models.model": ("Model", "load"),
     "protocols.architecture": ("Architecture", "GeneratorInput"),
-    "protocols.augmentation": ("Augmentation",),
+    "protocols.augmentation": ("AdaptiveAugmentation", "Augmentation"),
     "protocols.dataset": ("DataSpec", "Dataset", "ImageDataset", "Samples"),
+    "protocols.discriminator": ("Discriminator",),
     "protocols.evaluator": (
         "Evaluator",
         "FeatureExtractor",
@@ -59,7 +63,9 @@ _HOMES = {
         "SampleSet",
         "Score",
     ),
-    "protocols.loss": ("Discriminator", "Loss"),
+    "protocols.loss": ("Loss",),
+    "protocols.penalty": ("Penalty",),
+    "protocols.progress": ("Progress",),
     "protocols.recipe": ("Recipe",),
     "protocols.space": ("Space",),
     "protocols.tracker": ("TrackedRun", "Tracker"),
@@ -68,6 +74,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AdaptiveAugmentation",
     "Architecture",
     "Augmentation",
     "Component",
@@ -84,6 +91,8 @@ __all__ = [
     "LoadedExtractor",
     "Loss",
     "Model",
+    "Penalty",
+    "Progress",
     "Recipe",
     "SampleSet",
     "Samples",

@@ -136,6 +136,21 @@ def _has_place(schema: Any) -> bool:
     return isinstance(schema, list) and any(map(_has_place, schema))
 
 
+def is_real_number(field: FieldInfo) -> bool:
+    """Tell whether an option is a number that need not be whole, or a few of them."""
+
+    def holds_numbers(schema: Any) -> bool:
+        if not isinstance(schema, dict):
+            return False
+        inner = [*schema.get("anyOf", ()), *schema.get("prefixItems", ()), schema.get("items")]
+        return schema.get("type") == "number" or any(map(holds_numbers, inner))
+
+    try:
+        return holds_numbers(_adapter(field).json_schema())
+    except Exception:  # a type of a plugin that has no schema may be anything
+        return False
+
+
 def _check_names_and_types(model: type[BaseModel], values: Mapping[str, Any], prefix: str) -> None:
     """Refuse unknown names, and True and False for numbers, which pydantic takes for 1 and 0."""
     fields = model.model_fields

@@ -21,8 +21,10 @@ from ganzoo import registry
 from ganzoo.component import Component, Options, explain_error, parse_options, place_options
 from ganzoo.errors import InputError, PluginError
 from ganzoo.protocols.dataset import DataSpec
+from ganzoo.protocols.progress import Progress
 from ganzoo.protocols.recipe import RESUMABLE, RecipeName, RecipeOptions
-from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, Entry, Kind
+from ganzoo.protocols.schedule import Schedule
+from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, PENALTY, Entry, Kind
 from ganzoo.storage.json_files import flatten, read_json
 from ganzoo.storage.paths import names_place
 
@@ -32,7 +34,7 @@ LONGEST_NAME = 200
 """Characters of the longest name in a file."""
 RETRIES = 3
 """How often a run may go back to a checkpoint after it diverged."""
-PREFIXES = ("arch", "loss", "data", "train", "augment", "tracker")
+PREFIXES = ("arch", "loss", "data", "train", "penalty", "augment", "tracker")
 """Prefixes of option names, such as ``loss.gp_weight``."""
 
 
@@ -130,7 +132,12 @@ class TrainOptions(RecipeOptions):
 
 
 class TrainSettings(TrainOptions):
-    """Everything that you can set under ``train.``: the training options and augmentations."""
+    """Everything that you can set under ``train.``: the training options and further components."""
+
+    penalty: tuple[str, ...] = Field(
+        default=(),
+        description="Names of penalties, whose terms are added to those of the loss.",
+    )
 
     augment: tuple[str, ...] = Field(
         default=(),
@@ -139,7 +146,7 @@ class TrainSettings(TrainOptions):
     )
 
     def options(self) -> TrainOptions:
-        """Return the training options without the augmentations."""
+        """Return the training options without the components."""
         return TrainOptions(**{name: getattr(self, name) for name in TrainOptions.model_fields})
 
 
@@ -190,16 +197,22 @@ class TrainKeywords(TypedDict, total=False):
     """The fields of :class:`TrainSettings`, as keyword arguments of :func:`ganzoo.train`."""
 
     steps: int
-    optimizer: Literal["adam", "rmsprop"]
-    generator_lr: float
-    discriminator_lr: float
-    betas: tuple[float, float]
+    optimizer: Literal["adam", "adamw", "rmsprop"]
+    generator_lr: float | str
+    discriminator_lr: float | str
+    betas: tuple[float, float] | str
+    generator_betas: tuple[float, float] | str
+    discriminator_betas: tuple[float, float] | str
+    eps: float | str
+    weight_decay: float | str
+    clip_norm: float | str
     n_critic: int
     batch_size: int
+    accumulate: int
     lr_decay: Literal["none", "linear", "cosine"]
     lr_decay_from: float
-    ema_half_life: float
-    ema_ramp: float
+    ema_half_life: float | str
+    ema_ramp: float | str
     recipe: RecipeName
     seed: int
     device: str
@@ -215,6 +228,7 @@ class TrainKeywords(TypedDict, total=False):
     eval_metric: tuple[str, ...]
     eval_samples: int
     retry_lr: float
+    penalty: tuple[str, ...]
     augment: tuple[str, ...]
 
 
@@ -302,6 +316,14 @@ class RunConfig(Options):
     data: ComponentChoice
     train: TrainOptions
     augmentations: tuple[ComponentChoice, ...] = ()
+    penalties: tuple[ComponentChoice, ...] = Field(
+        default=(), description="Terms beside those of the loss. Files omit an empty list."
+    )
+    schedules: dict[str, Schedule] = Field(
+        default={},
+        description="Options that change during the run, by full name; the option itself holds the "
+        "first value. Files omit an empty table.",
+    )
     trackers: tuple[ComponentChoice, ...] = ()
     init: InitialModel | None = None
     data_fingerprint: Name | None = Field(
@@ -347,7 +369,7 @@ class RunConfig(Options):
     def _omit_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Omit what few runs have, so that the files of all others stay as they are."""
         tree = serialize(self)
-        for name in ("fork", "regular_until", "threads"):
+        for name in ("penalties", "schedules", "fork", "regular_until", "threads"):
             if not getattr(self, name):
                 tree.pop(name, None)
         return tree
@@ -361,30 +383,40 @@ class RunConfig(Options):
         """A short title: architecture, loss and data."""
         return f"{self.architecture.name} trained with {self.loss.name} on {self.data.name}"
 
+    def needs_independent_samples(self) -> bool:
+        """Tell whether the discriminator must judge each sample independently of its batch.
+
+        Raises:
+            ganzoo.errors.PluginError: the package of the loss or of a penalty is not installed.
+        """
+        objectives = [self.loss.build(LOSS), *(each.build(PENALTY) for each in self.penalties)]
+        return any(bool(each.independent_samples) for each in objectives)
+
     def differences(self, other: RunConfig) -> list[str]:
         """List the differences to another configuration, as ``key: this -> that``."""
         return [f"{key}: {mine} -> {theirs}" for key, (mine, theirs) in self.changes(other).items()]
 
     def changes(self, other: RunConfig) -> dict[str, tuple[Any, Any]]:
         """Return the values that differ in another configuration, this and that, by sorted key."""
-        shared = {mine.name for mine in self.augmentations}
-        shared &= {theirs.name for theirs in other.augmentations}
-        mine, theirs = self._values_by_key(shared), other._values_by_key(shared)
+        mine, theirs = self._values_by_key(other), other._values_by_key(self)
         return {
             key: (mine.get(key), theirs.get(key))
             for key in sorted(mine.keys() | theirs.keys())
             if mine.get(key) != theirs.get(key)
         }
 
-    def _values_by_key(self, augmentations: set[str]) -> dict[str, Any]:
-        """Return each value by its key; of augmentations, the options of those that are named."""
+    def _values_by_key(self, other: RunConfig) -> dict[str, Any]:
+        """Return each value by its key; of several components, the options of those of both."""
         tree = self.model_dump(mode="json")
-        chosen = {each["name"]: each for each in tree.pop("augmentations")}
-        tree["train"]["augment"] = ",".join(chosen) or None
-        for name in augmentations:
-            about = {key: chosen[name][key] for key in ("package", "version")}
-            tree[f"augment.{name}"] = about | chosen[name]["options"]
-        return flatten(tree)
+        for kind, word in (("augmentations", "augment"), ("penalties", "penalty")):
+            chosen = {each["name"]: each for each in tree.pop(kind, [])}
+            tree["train"][word] = ",".join(chosen) or None
+            for name in chosen.keys() & {each.name for each in getattr(other, kind)}:
+                about = {key: chosen[name][key] for key in ("package", "version")}
+                tree[f"{word}.{name}"] = about | chosen[name]["options"]
+        tree.pop("schedules", None)
+        # The first value of a schedule stands in its option, too.
+        return flatten(tree) | {name: str(each) for name, each in self.schedules.items()}
 
 
 class ModelConfig(RunConfig):
@@ -397,6 +429,11 @@ class ModelConfig(RunConfig):
     def of(cls, config: RunConfig, spec: DataSpec, step: int) -> ModelConfig:
         """Return the configuration of a run's model at a step."""
         return cls(**dict(config), spec=spec, step=step)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the training was."""
+        return Progress.at(self.train, self.step)
 
     def without_places(self) -> ModelConfig:
         """Return the configuration without paths, URLs and trackers.
@@ -411,6 +448,7 @@ class ModelConfig(RunConfig):
                 "augmentations": tuple(
                     each.without_places(AUGMENTATION) for each in self.augmentations
                 ),
+                "penalties": tuple(each.without_places(PENALTY) for each in self.penalties),
                 "trackers": (),
             }
         )

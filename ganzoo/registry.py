@@ -43,6 +43,7 @@ ARCHITECTURE = Kind(
     "architecture", "ganzoo.architectures", "ganzoo.protocols.architecture:Architecture"
 )
 LOSS = Kind("loss", "ganzoo.losses", "ganzoo.protocols.loss:Loss")
+PENALTY = Kind("penalty", "ganzoo.penalties", "ganzoo.protocols.penalty:Penalty")
 DATASET = Kind("dataset", "ganzoo.datasets", "ganzoo.protocols.dataset:Dataset")
 AUGMENTATION = Kind(
     "augmentation", "ganzoo.augmentations", "ganzoo.protocols.augmentation:Augmentation"
@@ -57,6 +58,7 @@ COMMAND = Kind("command", "ganzoo.commands", "typer:Typer", instances=True)
 KINDS = (
     ARCHITECTURE,
     LOSS,
+    PENALTY,
     DATASET,
     AUGMENTATION,
     EVALUATOR,

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo import registry
 from ganzoo.arguments import require_names, require_options, require_text
-from ganzoo.component import Model, parse_options
+from ganzoo.component import Model, is_real_number, parse_options
 from ganzoo.config import (
     PREFIXES,
-    RESUMABLE,
     ComponentChoice,
     RunConfig,
     TrainSettings,
@@ -20,7 +19,9 @@ from ganzoo.config import (
     versions,
 )
 from ganzoo.errors import InputError, PluginError, did_you_mean, excerpt
-from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, Kind
+from ganzoo.protocols.recipe import RESUMABLE, SCHEDULABLE
+from ganzoo.protocols.schedule import Schedule
+from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, PENALTY, TRACKER, Kind
 from ganzoo.storage.paths import names_place, user_path
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def resolve(
     Raises:
         InputError: a name, an option or a value is wrong; the message says which.
     """
-    groups = group_settings(settings or {})
+    groups = group_settings(take_schedules(settings or {})[0])
     architecture_choice, networks = _choose(ARCHITECTURE, architecture, groups["arch"], "arch.")
     name = _parse(TrainSettings, groups["train"], "train.").recipe
     if loss is None:
@@ -75,17 +76,78 @@ def resolve(
     loss_choice, loss_component = _choose(LOSS, loss, groups["loss"], "loss.")
     kind = _find_data_kind(data, groups["data"])
     recipe = choose_recipe(name, networks, loss_component, loss_choice.name, kind)
-    groups = group_settings({**recipe.by_full_names(), **(settings or {})})
+    given, schedules = take_schedules({**recipe.by_full_names(), **(settings or {})})
+    groups = group_settings(given)
     train = _parse(TrainSettings, groups["train"], "train.")
-    return RunConfig(
+    config = RunConfig(
         architecture=_choose(ARCHITECTURE, architecture, groups["arch"], "arch.")[0],
         loss=_choose(LOSS, loss, groups["loss"], "loss.")[0],
         data=choose_data(data, groups["data"], like),
         train=train.options(),
         augmentations=_choose_augmentations(train.augment, groups["augment"]),
+        penalties=_choose_penalties(train.penalty, groups["penalty"]),
+        schedules=schedules,
         trackers=_choose_trackers(trackers, groups["tracker"]),
         versions=versions(),
     )
+    check_schedules(config)
+    return config
+
+
+def take_schedules(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Schedule]]:
+    """Split settings into values, where a schedule's is its first one, and the schedules.
+
+    Raises:
+        InputError: a schedule cannot be read.
+    """
+    values = dict(settings)
+    schedules: dict[str, Schedule] = {}
+    for name, value in settings.items():
+        if Schedule.is_written(value):
+            try:
+                schedule = Schedule.parse(value)
+            except InputError as error:
+                raise InputError(f"{name}: {error.message}") from None
+            prefix, _, option = name.rpartition(".")
+            owner, dot, bare = prefix.partition(".")
+            schedules[f"{owner}{dot}{bare.rpartition(':')[2]}.{option}"] = schedule
+            values[name] = schedule.values[0]
+    return values, schedules
+
+
+def check_schedules(config: RunConfig) -> None:
+    """Check that every schedule is of a number that may change, and that its values are allowed.
+
+    Raises:
+        InputError: one is not, or its option does not allow a value.
+    """
+    parts: dict[str, Any] = {"train": TrainSettings}
+    if any(not name.startswith("train.") for name in config.schedules):
+        parts["loss"] = type(config.loss.build(LOSS))
+        for word, kind, choices in (
+            ("penalty", PENALTY, config.penalties),
+            ("augment", AUGMENTATION, config.augmentations),
+        ):
+            parts |= {f"{word}.{each.name}": type(each.build(kind)) for each in choices}
+    for name, schedule in config.schedules.items():
+        owner, _, option = name.rpartition(".")
+        model = parts.get(owner)
+        field = None if model is None else model.model_fields.get(option)
+        may_change = field is not None and (
+            owner != "train" or field.json_schema_extra == SCHEDULABLE
+        )
+        if model is None or field is None or not may_change or not is_real_number(field):
+            raise InputError(
+                f"{name} cannot follow a schedule: numbers of the loss, of penalties and of "
+                "augmentations can, and learning rates, betas and their like of train"
+            )
+        for value in schedule.values:
+            _parse(model, {option: value}, f"{owner}.")
+        if option in ("generator_lr", "discriminator_lr") and config.train.lr_decay != "none":
+            raise InputError(
+                f"{name} follows a schedule, and train.lr_decay={config.train.lr_decay} another: "
+                "add --set train.lr_decay=none"
+            )
 
 
 def choose_recipe(
@@ -136,16 +198,20 @@ def change_config(
     Raises:
         InputError: a name, an option or a value is wrong.
     """
-    groups = group_settings(settings)
+    given_values, new_schedules = take_schedules(settings)
+    groups = group_settings(given_values)
     followed = {choice.qualified: choice for choice in config.trackers}
     present = {choice.qualified: choice for choice in config.augmentations}
-    given = {**dict(config.train), "augment": tuple(present), **groups["train"]}
+    penalties = {choice.qualified: choice for choice in config.penalties}
+    own = {"augment": tuple(present), "penalty": tuple(penalties)}
+    given = {**dict(config.train), **own, **groups["train"]}
     train = _parse(TrainSettings, given, "train.")
     if train.recipe != config.train.recipe:
         raise InputError("a recipe is chosen when a run starts: drop --recipe")
     update: dict[str, Any] = {
         "train": train.options(),
         "augmentations": _choose_augmentations(train.augment, groups["augment"], present),
+        "penalties": _choose_penalties(train.penalty, groups["penalty"], penalties),
         "trackers": _choose_trackers(
             followed if trackers is None else trackers, groups["tracker"], followed
         ),
@@ -158,7 +224,27 @@ def change_config(
         update[word] = _change_component(
             getattr(config, word), kind, names.get(word), groups[prefix], f"{prefix}."
         )
-    return config.model_copy(update=update)
+    changed = config.model_copy(update=update)
+    kept = {
+        name: schedule
+        for name, schedule in config.schedules.items()
+        if name not in given_values and _has_owner(name, changed, config)
+    }
+    changed = changed.model_copy(update={"schedules": {**kept, **new_schedules}})
+    check_schedules(changed)
+    return changed
+
+
+def _has_owner(option: str, config: RunConfig, before: RunConfig) -> bool:
+    """Tell whether the component whose option follows a schedule is still in a run."""
+    owner = option.rpartition(".")[0]
+    if owner == "loss":
+        return config.loss.qualified == before.loss.qualified
+    named = {
+        *(f"penalty.{each.name}" for each in config.penalties),
+        *(f"augment.{each.name}" for each in config.augmentations),
+    }
+    return owner == "train" or owner in named
 
 
 def _change_component(
@@ -206,9 +292,10 @@ def change_resumed_config(
         if not _may_change(config, key, mine, theirs)
     ]
     if refused:
-        raise InputError(
-            f"the run was started under other options: {'; '.join(refused)}; train a new run"
-        )
+        way = "train a new run"
+        if all(each.startswith("train.steps: ") for each in refused):
+            way = "go on from its end as a new run with --fork, whose rates follow the new number"
+        raise InputError(f"the run was started under other options: {'; '.join(refused)}; {way}")
     return changed
 
 
@@ -222,13 +309,27 @@ def _may_change(config: RunConfig, key: str, mine: Any, theirs: Any) -> bool:
     """Tell whether a value of a run's configuration may change when the run is resumed."""
     prefix, _, name = key.partition(".")
     if prefix == "train":
-        if name == "steps" and config.train.lr_decay != "none":
-            return False  # each step's learning rate depends on their number
+        if name == "steps" and depends_on_steps(config):
+            return False
         field = TrainSettings.model_fields.get(name)
         return field is not None and field.json_schema_extra == RESUMABLE
     if key.startswith("data.options."):
         return all(value is None or _is_place(value) for value in (mine, theirs))
     return key == "trackers" or key.endswith(".version")
+
+
+def depends_on_steps(config: RunConfig) -> bool:
+    """Tell whether a finished step would have been another one in a longer run."""
+    if config.train.lr_decay != "none":
+        return True
+    if any(each.over == "run" for each in config.schedules.values()):
+        return True
+    built = [
+        config.architecture.build(ARCHITECTURE),
+        config.loss.build(LOSS),
+        *(each.build(PENALTY) for each in config.penalties),
+    ]
+    return any(each.depends_on_steps for each in built)
 
 
 def list_places(options: Mapping[str, Any]) -> dict[str, str]:
@@ -256,6 +357,14 @@ def _choose_augmentations(
     return _choose_several(
         AUGMENTATION, names, settings, ("augment", "--set train.augment=NAME"), known
     )
+
+
+def _choose_penalties(
+    names: Iterable[str],
+    settings: Mapping[str, Any],
+    known: Mapping[str, ComponentChoice] | None = None,
+) -> tuple[ComponentChoice, ...]:
+    return _choose_several(PENALTY, names, settings, ("penalty", "--penalty NAME"), known)
 
 
 def _choose_several(

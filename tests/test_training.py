@@ -22,7 +22,7 @@ from ganzoo.media.images import save_png
 from ganzoo.models.generation import generate
 from ganzoo.protocols.architecture import GeneratorInput
 from ganzoo.protocols.dataset import DataSpec, Samples
-from ganzoo.protocols.loss import Discriminator
+from ganzoo.protocols.discriminator import Discriminator
 from ganzoo.resolve import resolve
 from ganzoo.storage.tensors import load_tensors
 from ganzoo.training import checkpoint

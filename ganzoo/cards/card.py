@@ -29,6 +29,7 @@ from ganzoo.registry import (
     EVALUATOR,
     FEATURE_EXTRACTOR,
     LOSS,
+    PENALTY,
     Kind,
 )
 from ganzoo.runs.file_names import CONFIG_FILE, DISCRIMINATOR_FILE, GENERATOR_FILE, PICTURE_FILE
@@ -225,8 +226,9 @@ def _gather_parts(config: ModelConfig, rows: Sequence[ScoreRow]) -> dict[str, An
     architecture = _Part.of(ARCHITECTURE, config.architecture)
     loss, data = _Part.of(LOSS, config.loss), _Part.of(DATASET, config.data)
     augmentations = [_Part.of(AUGMENTATION, each) for each in config.augmentations]
+    penalties = [_Part.of(PENALTY, each) for each in config.penalties]
     used = {(part.kind, part.name): part.paper for part in (architecture, loss, data)}
-    used |= {(part.kind, part.name): part.paper for part in augmentations}
+    used |= {(part.kind, part.name): part.paper for part in (*augmentations, *penalties)}
     for row in rows:
         used["metric", row.family] = _find_paper(EVALUATOR, row.family)
         if row.features:
@@ -241,6 +243,7 @@ def _gather_parts(config: ModelConfig, rows: Sequence[ScoreRow]) -> dict[str, An
         "loss": loss,
         "data": data,
         "augmentations": augmentations,
+        "penalties": penalties,
         "papers": papers,
     }
 
@@ -278,9 +281,11 @@ def _find_file_names(options: Mapping[str, Any]) -> Iterator[str]:
 
 def _gather_packages(config: ModelConfig) -> dict[str, list[Any]]:
     """Return the packages that a model needs, and the versions that it was made with."""
-    to_load = foreign_packages([config.architecture, config.loss])
+    # The discriminator is built as the loss and the penalties need it.
+    to_load = foreign_packages([config.architecture, config.loss, *config.penalties])
     to_train = foreign_packages([config.data, *config.augmentations])
-    parts = [config.architecture, config.loss, config.data, *config.augmentations]
+    parts = [config.architecture, config.loss, config.data]
+    parts += [*config.penalties, *config.augmentations]
     packages = {(part.package, part.version) for part in parts}
     return {
         "packages_to_install": [name for name, _ in valid_packages(to_load)],

@@ -18,7 +18,7 @@ from typer.exceptions import TyperException
 from ganzoo import registry
 from ganzoo.cli.process import OUTPUT
 from ganzoo.errors import InputError, escape_text
-from ganzoo.registry import DATASET, LOSS, Kind
+from ganzoo.registry import DATASET, LOSS, PENALTY, Kind
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -77,6 +77,16 @@ LossName = Annotated[
         rich_help_panel=WHAT,
         help="Name of a loss; by default the architecture's own.",
         autocompletion=complete_names(LOSS),
+    ),
+]
+PenaltyNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--penalty",
+        metavar="NAME",
+        rich_help_panel=WHAT,
+        help="Add the terms of a penalty to those of the loss; repeatable.",
+        autocompletion=complete_names(PENALTY),
     ),
 ]
 TrainingData = Annotated[
@@ -155,7 +165,10 @@ class TrainCommand(TyperCommand):
 
 
 def gather_settings(
-    settings: list[str] | None, options: Mapping[str, Any], image_size: str | None
+    settings: list[str] | None,
+    options: Mapping[str, Any],
+    image_size: str | None,
+    penalties: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Gather every override under its full name.
 
@@ -164,6 +177,7 @@ def gather_settings(
         options: Other parameters of the command, by name. Those named like a field of
             ``TrainOptions`` set that field, unless they are None.
         image_size: Short for ``data.image_size``.
+        penalties: Names for ``train.penalty``.
 
     Raises:
         InputError: an item is not ``KEY=VALUE``, or an override is given twice.
@@ -179,6 +193,8 @@ def gather_settings(
     }
     if image_size is not None:
         short["data.image_size"] = image_size
+    if penalties:
+        short["train.penalty"] = tuple(penalties)
     for key in short:
         if key in given:
             raise InputError(f"{key} is given twice: by its own option and by --set")

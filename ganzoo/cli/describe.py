@@ -113,7 +113,14 @@ def _read_declarations(entry: Entry, component: Any) -> dict[str, Any]:
     except Exception:
         source = component
     found = {}
-    for name in ["paper", *bases[entry.kind.base].__annotations__]:
+    declared = [
+        name
+        for base in bases[entry.kind.base].__mro__
+        if base.__module__.startswith("ganzoo.protocols.")
+        for name, kind in base.__annotations__.items()
+        if "ClassVar" in str(kind)
+    ]
+    for name in dict.fromkeys(["paper", *declared]):
         try:
             value = getattr(source, name)
         except Exception as error:

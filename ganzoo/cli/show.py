@@ -12,7 +12,7 @@ from ganzoo.cli.describe import describe_component, describe_model, list_recipes
 from ganzoo.cli.help import list_examples
 from ganzoo.cli.plugins import own_commands
 from ganzoo.errors import InputError, PluginError, did_you_mean
-from ganzoo.registry import AUGMENTATION, COMMAND, KINDS, TRACKER
+from ganzoo.registry import AUGMENTATION, COMMAND, KINDS, PENALTY, TRACKER
 from ganzoo.storage.paths import user_path
 
 EXAMPLES = list_examples(
@@ -106,8 +106,8 @@ def _print_model(one: dict[str, Any]) -> None:
     config = one["config"]
     for part in ("architecture", "loss", "data"):
         _print_choice(part, config[part])
-    for kind in (AUGMENTATION, TRACKER):
-        for choice in config[kind.plural]:
+    for kind in (PENALTY, AUGMENTATION, TRACKER):
+        for choice in config.get(kind.plural, ()):
             _print_choice(kind.word, choice)
     print_line(f"  train: {_format_pairs(config['train'])}")
     if init := config["init"]:

@@ -13,6 +13,7 @@ from ganzoo.cli.common import (
     ImageSize,
     Json,
     LossName,
+    PenaltyNames,
     Precision,
     Settings,
     TrainCommand,
@@ -42,6 +43,7 @@ EXAMPLES = list_examples(
         "train dcgan --data photos --image-size 64",
     ),
     ("Another loss; 'ganzoo list losses' says which there are.", "train dcgan --loss r3gan"),
+    ("A penalty beside the loss.", "train dcgan --loss non-saturating --penalty r1"),
     ("Scores as it trains; the best model is kept.", "train dcgan --eval-every 200"),
     ("Go on with a run that was stopped.", "train --resume RUN"),
     ("More steps from the end of a finished one, as a new run.", "train --fork RUN --steps 5000"),
@@ -64,6 +66,7 @@ def train(
         ),
     ] = None,
     loss: LossName = None,
+    penalty: PenaltyNames = None,
     data: TrainingData = None,
     image_size: ImageSize = None,
     recipe: TrainOption = None,
@@ -132,13 +135,14 @@ def train(
     """Train a GAN.
 
     Set the options of its parts with --set arch.KEY=VALUE, loss.KEY=VALUE, data.KEY=VALUE,
-    train.KEY=VALUE, augment.NAME.KEY=VALUE and tracker.NAME.KEY=VALUE; 'ganzoo show NAME' lists
-    them.
+    train.KEY=VALUE, penalty.NAME.KEY=VALUE, augment.NAME.KEY=VALUE and tracker.NAME.KEY=VALUE;
+    'ganzoo show NAME' lists them. A number of a loss, a penalty or an augmentation, and a rate of
+    train, may change during the run: --set train.generator_lr="cosine(2e-4, 5e-5)".
 
     For small data, --set train.augment=NAME,NAME augments everything that the discriminator sees;
     'ganzoo list augmentations' lists the names.
     """
-    given = gather_settings(settings, context.params, image_size)
+    given = gather_settings(settings, context.params, image_size, penalty)
     if resume is not None:
         if out is not None or dry_run:
             raise InputError("--resume continues in the run's own folder: drop --out and --dry-run")

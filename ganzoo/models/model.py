@@ -22,7 +22,7 @@ from ganzoo.models.generation import generate
 from ganzoo.models.inputs import Inputs, require_count
 from ganzoo.models.size_check import MAX_TENSORS, build_on_meta, limit_tensors
 from ganzoo.nn import fuse
-from ganzoo.registry import ARCHITECTURE, LOSS
+from ganzoo.registry import ARCHITECTURE
 from ganzoo.runs.file_names import DISCRIMINATOR_FILE, GENERATOR_FILE
 from ganzoo.storage.tensors import load_tensors, max_header_size
 
@@ -85,13 +85,15 @@ class Model:
         """The discriminator, in evaluation mode on the CPU, loaded on first access."""
         if self.folder is None:
             raise InputError("a model without files has no discriminator")
-        independent = self.config.loss.build(LOSS).independent_samples
-        return _build_network(
+        independent = self.config.needs_independent_samples()
+        discriminator = _build_network(
             lambda data: self.architecture.discriminator(data, independent_samples=independent),
             self.config,
             self.folder,
             DISCRIMINATOR_FILE,
         ).to(memory_format=self.architecture.memory_format)
+        self.architecture.advance(discriminator, self.config.progress)
+        return discriminator
 
     def to(self, device: torch.device | str) -> Model:
         """Move the generator to a device and return the model."""
@@ -230,6 +232,7 @@ def load_folder(folder: ModelFolder) -> Model:
         config = config.without_places()
     architecture: Architecture = config.architecture.build(ARCHITECTURE)
     generator = _build_network(architecture.generator, config, folder, GENERATOR_FILE)
+    architecture.advance(generator, config.progress)
     return Model(
         folder, config, architecture, generator.to(memory_format=architecture.memory_format)
     )

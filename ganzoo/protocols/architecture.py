@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from ganzoo.component import Component
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ganzoo.protocols.dataset import DataSpec
-    from ganzoo.protocols.loss import Terms
+    from ganzoo.protocols.objective import Terms
+    from ganzoo.protocols.outputs import NetworkOutput
+    from ganzoo.protocols.progress import Progress
     from ganzoo.protocols.recipe import Recipe
 
 
@@ -30,24 +32,35 @@ class GeneratorInput:
     source_labels: Tensor | None = None
     """Class of each source image ``(N,)``; None if the input is latents."""
 
+    progress: Progress | None = None
+    """How far the training is; None where a trained model draws."""
+
     def parts(self, size: int, device: torch.device) -> Iterator[GeneratorInput]:
         """Yield the batch in parts of at most ``size`` samples, on a device."""
 
-        def take(whole: Tensor, start: int) -> Tensor:
-            return whole[start : start + size].to(device)
+        def take(whole: Tensor | None, start: int) -> Tensor | None:
+            return None if whole is None else whole[start : start + size].to(device)
 
         for start in range(0, len(self.given), size):
-            yield GeneratorInput(
-                take(self.given, start),
-                None if self.labels is None else take(self.labels, start),
-                None if self.source_labels is None else take(self.source_labels, start),
+            yield replace(
+                self,
+                given=self.given[start : start + size].to(device),
+                labels=take(self.labels, start),
+                source_labels=take(self.source_labels, start),
             )
 
-    def through(self, generator: Callable[..., Tensor]) -> Tensor:
+    def outputs(self, generator: Callable[..., NetworkOutput]) -> dict[str, Tensor]:
+        """Pass the input through a generator, and return all its outputs by name.
+
+        ``samples`` ``(N, *shape)`` are among them; the others are the architecture's
+        ``generator_parts``.
+        """
+        found = generator(*((self.given,) if self.labels is None else (self.given, self.labels)))
+        return dict(found) if isinstance(found, Mapping) else {"samples": found}
+
+    def through(self, generator: Callable[..., NetworkOutput]) -> Tensor:
         """Pass the input through a generator and return its samples ``(N, *shape)``."""
-        if self.labels is None:
-            return generator(self.given)
-        return generator(self.given, self.labels)
+        return self.outputs(generator)["samples"]
 
 
 class Architecture(Component, ABC):
@@ -77,6 +90,15 @@ class Architecture(Component, ABC):
     """
     bounds_slope: ClassVar[bool | property] = False
     """Whether the discriminator's layers bound its slope, as spectral normalisation does."""
+    generator_parts: ClassVar[tuple[str, ...] | property] = ()
+    """Names of what the generator returns beside its samples, such as ``w``. It then returns a dict
+    of tensors, with ``samples`` among them."""
+    discriminator_parts: ClassVar[tuple[str, ...] | property] = ()
+    """Names of what the discriminator returns beside its logits, such as ``features``. It then
+    returns a dict of tensors, with ``logits`` among them."""
+    depends_on_steps: ClassVar[bool | property] = False
+    """Whether it reads ``progress.steps`` or ``share``: such a run cannot be resumed for more
+    steps."""
     channels_last: ClassVar[bool | property] = True
     """Whether the networks run faster in channels-last memory format, as convolutions do.
 
@@ -204,16 +226,55 @@ class Architecture(Component, ABC):
 
         return (slerp_uniform if self._is_uniform else slerp)(start, end, share)
 
+    def advance(self, network: nn.Module, progress: Progress) -> None:
+        """Prepare a network for how far the training is; by default nothing changes.
+
+        Growing networks set their resolution here, and the share of a layer that is faded in. The
+        trainer calls it before each step for the generator, its average and the discriminator,
+        and a model is advanced to where its training ended, so that nothing of this need be in the
+        network's state: set plain attributes. For the same progress it must do the same, called
+        once or often.
+
+        Args:
+            network: A network that this architecture has built.
+            progress: How far the training is.
+        """
+
+    def prepare_real(self, real: Tensor, progress: Progress) -> Tensor:
+        """Return reals as the discriminator is to see them; by default as they are.
+
+        Growing networks show them at the resolution of the fakes, faded likewise (Karras et al.
+        2018, arXiv:1710.10196, section 2).
+
+        Args:
+            real: Samples of the data ``(N, *shape)``. Do not change them.
+            progress: How far the training is.
+        """
+        return real
+
+    def learning_rates(self, network: nn.Module) -> Mapping[str, float]:
+        """Return factors on the learning rate by the beginning of parameters' names.
+
+        ``{"mapping.": 0.01}``, for example; parameters that no name begins have factor 1, and those
+        of factor 0 stay as they are.
+
+        Args:
+            network: The generator or the discriminator.
+        """
+        return {}
+
     def generator_terms(
         self, generator: nn.Module, inputs: GeneratorInput, real: Tensor, fake: Tensor
     ) -> Terms:
         """Return named scalar terms to add to the generator's loss; none by default.
 
-        Cycle consistency and path length regularisation belong here.
+        Cycle consistency belongs here. What fits other architectures too is a
+        :class:`~ganzoo.protocols.penalty.Penalty`.
 
         Args:
             generator: The network in training; call it again if a term needs that.
-            inputs: The generator's input for this batch.
+            inputs: The generator's input for this batch; ``inputs.progress`` says how far the
+                training is.
             real: Samples of the data ``(N, *shape)``, of the classes ``inputs.labels``.
             fake: ``inputs.through(generator)``, with its graph.
         """

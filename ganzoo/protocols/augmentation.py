@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from ganzoo.component import Component
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from ganzoo.protocols.dataset import DataSpec
+    from ganzoo.protocols.progress import Progress
 
 
 class Augmentation(Component, ABC):
@@ -19,7 +20,7 @@ class Augmentation(Component, ABC):
     Reals and fakes alike are augmented wherever a loss calls the discriminator, in its own update
     and in the generator's, so that the generator does not learn to produce augmented samples (Zhao
     et al. 2020, arXiv:2006.10738, section 3 and figure 4). An augmentation keeps no state between
-    calls.
+    calls; one that adapts to the training is an :class:`AdaptiveAugmentation`.
     """
 
     @abstractmethod
@@ -38,3 +39,42 @@ class Augmentation(Component, ABC):
     def fits(self, data: DataSpec) -> bool:
         """Tell whether such samples can be augmented; by default, images can."""
         return data.is_image
+
+
+class AdaptiveAugmentation(Augmentation):
+    """Base of augmentations that adapt to how well the discriminator tells reals from fakes.
+
+    After each discriminator update the trainer shows it the logits of the reals, as they were
+    augmented, whatever the loss is. What it makes of them lies in buffers of its :meth:`state`,
+    which is part of checkpoints and of no model.
+    """
+
+    @abstractmethod
+    def state(self, data: DataSpec) -> nn.Module:
+        """Build what the augmentation remembers, in buffers.
+
+        Args:
+            data: Shape and classes of the samples.
+        """
+
+    @abstractmethod
+    def augment(self, samples: Tensor, state: nn.Module) -> Tensor:  # type: ignore[override]
+        """Return randomly changed samples; see :meth:`Augmentation.augment`.
+
+        Args:
+            samples: Reals or fakes ``(N, *shape)``.
+            state: What :meth:`state` built. Do not change it.
+        """
+
+    @abstractmethod
+    def observe(self, state: nn.Module, logits: Tensor, progress: Progress) -> None:
+        """Update the state in place after an update of the discriminator.
+
+        No operation may wait for the device, as ``item()`` does.
+
+        Args:
+            state: What :meth:`state` built.
+            logits: Logits ``(N,)`` or ``(N, P)`` of the whole batch of augmented reals, of all
+                processes, without a graph.
+            progress: How far the training was before the update.
+        """

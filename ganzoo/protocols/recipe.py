@@ -9,10 +9,13 @@ from pydantic import Field, JsonValue
 from ganzoo.component import Options
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
+Betas: TypeAlias = tuple[Beta, Beta]
 LearningRate = Annotated[float, Field(gt=0, le=1e6)]
 DataKind: TypeAlias = Literal["images", "vectors"]
 RecipeName: TypeAlias = Literal["tuned", "paper"]
 
+SCHEDULABLE: dict[str, JsonValue] = {"schedulable": True}
+"""Marks a training option that may follow a :class:`~ganzoo.protocols.schedule.Schedule`."""
 RESUMABLE: dict[str, JsonValue] = {"resumable": True}
 """Marks a training option that may change when a run is resumed: no finished step depends on it."""
 
@@ -23,18 +26,63 @@ class RecipeOptions(Options):
     steps: int = Field(
         default=1000, ge=0, description="Generator updates.", json_schema_extra=RESUMABLE
     )
-    optimizer: Literal["adam", "rmsprop"] = Field(
+    optimizer: Literal["adam", "adamw", "rmsprop"] = Field(
         default="adam", description="Optimiser of both networks."
     )
-    generator_lr: LearningRate = Field(default=2e-4, description="Learning rate of the generator.")
-    discriminator_lr: LearningRate = Field(
-        default=2e-4, description="Learning rate of the discriminator."
+    generator_lr: LearningRate = Field(
+        default=2e-4, description="Learning rate of the generator.", json_schema_extra=SCHEDULABLE
     )
-    betas: tuple[Beta, Beta] = Field(default=(0.5, 0.999), description="Adam's two decay rates.")
+    discriminator_lr: LearningRate = Field(
+        default=2e-4,
+        description="Learning rate of the discriminator.",
+        json_schema_extra=SCHEDULABLE,
+    )
+    betas: Betas = Field(
+        default=(0.5, 0.999),
+        description="Adam's two decay rates, of both networks.",
+        json_schema_extra=SCHEDULABLE,
+    )
+    generator_betas: Betas | None = Field(
+        default=None,
+        description="Those of the generator, if they differ.",
+        json_schema_extra=SCHEDULABLE,
+    )
+    discriminator_betas: Betas | None = Field(
+        default=None,
+        description="Those of the discriminator, if they differ.",
+        json_schema_extra=SCHEDULABLE,
+    )
+    eps: float = Field(
+        default=1e-8,
+        gt=0,
+        le=1,
+        description="What the optimisers add to the root of the mean squared gradient.",
+        json_schema_extra=SCHEDULABLE,
+    )
+    weight_decay: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight decay of both networks: decoupled for adamw, else a term of the loss.",
+        json_schema_extra=SCHEDULABLE,
+    )
+    clip_norm: float = Field(
+        default=0.0,
+        ge=0,
+        description="Largest norm of a network's gradient, to which larger ones are scaled down; 0 "
+        "for no limit.",
+        json_schema_extra=SCHEDULABLE,
+    )
     n_critic: int = Field(
         default=1, ge=1, le=1000, description="Discriminator updates for each generator update."
     )
     batch_size: int = Field(default=32, ge=1, le=65_536, description="Samples in a batch.")
+    accumulate: int = Field(
+        default=1,
+        ge=1,
+        le=65_536,
+        description="Parts of a batch to compute one after another, which takes less memory; the "
+        "step is that of the whole batch.",
+    )
     lr_decay: Literal["none", "linear", "cosine"] = Field(
         default="none",
         description="Schedule by which both learning rates fall to 0 at the last step.",
@@ -51,6 +99,7 @@ class RecipeOptions(Options):
         le=1e12,
         description="Half-life of the moving average of the generator's weights, in images that "
         "the discriminator saw; 0 for no averaging.",
+        json_schema_extra=SCHEDULABLE,
     )
     ema_ramp: float = Field(
         default=0.05,
@@ -58,6 +107,7 @@ class RecipeOptions(Options):
         le=1,
         description="The half-life is at most this share of the images seen so far, so that the "
         "average forgets the first steps (Karras et al. 2020, arXiv:1912.04958); 0 for no limit.",
+        json_schema_extra=SCHEDULABLE,
     )
 
 
@@ -71,7 +121,8 @@ class Recipe(RecipeOptions):
     data: DataKind | None = Field(default=None, description="The only kind of data that it is for.")
     settings: dict[str, JsonValue] = Field(
         default={},
-        description="Further settings by their full names, such as ``arch.z_dim``.",
+        description="Further settings by their full names, such as ``arch.z_dim``, schedules "
+        "among them.",
     )
     source: str = Field(default="", description="Where it comes from: a paper, or a search.")
 

@@ -301,6 +301,10 @@ def strip_local(config: ModelConfig) -> ModelConfig:
     """
     tree = config.model_dump(mode="json")
     tree["trackers"] = []
-    for choice in (*(tree[part] for part in PARTS), *tree["augmentations"]):
+    for choice in (
+        *(tree[part] for part in PARTS),
+        *tree["augmentations"],
+        *tree.get("penalties", ()),
+    ):
         choice["options"] = strip_folders(choice["options"])
     return ModelConfig.model_validate(tree)

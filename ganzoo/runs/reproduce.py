@@ -12,7 +12,7 @@ from ganzoo import registry
 from ganzoo.component import parse_options
 from ganzoo.config import TrainSettings
 from ganzoo.errors import escape_text
-from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, Kind
+from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, PENALTY, TRACKER, Kind
 from ganzoo.resolve import resolve
 from ganzoo.storage.paths import strip_folders
 
@@ -68,6 +68,8 @@ def build_reproduction(config: RunConfig, *, whole: bool = True) -> Reproduction
         settings |= _find_options(prefix, choice, kind, every)
     for each in config.augmentations:
         settings |= _find_options(f"augment.{each.name}", each, AUGMENTATION)
+    for each in config.penalties:
+        settings |= _find_options(f"penalty.{each.name}", each, PENALTY)
     settings |= _find_recipe_differences(config)
     settings |= _find_training_options(config)
     if not whole:
@@ -183,10 +185,30 @@ def _find_training_options(config: RunConfig) -> dict[str, Any]:
         for name, value in config.train.model_dump(mode="json").items()
         if (config.fork or value != usual[name]) and name not in ("steps", "seed")
     }
-    names = [each.name for each in config.augmentations]
-    default = [each.name for each in whole.augmentations]
-    augment = {"train.augment": names} if config.fork or names != default else {}
-    return {**recipe, **augment, **chosen}
+    several = {
+        f"train.{word}": [each.name for each in mine]
+        for word, mine, theirs in (
+            ("augment", config.augmentations, whole.augmentations),
+            ("penalty", config.penalties, whole.penalties),
+        )
+        if config.fork or [each.name for each in mine] != [each.name for each in theirs]
+    }
+    return {**recipe, **several, **chosen, **_find_schedules(config, whole)}
+
+
+def _find_schedules(config: RunConfig, usual: RunConfig) -> dict[str, Any]:
+    """Return the schedules that the recipe does not give, and what is constant in their place."""
+    train = config.train.model_dump(mode="json")
+    constant = {
+        name: train[name.removeprefix("train.")]
+        for name in usual.schedules
+        if name.startswith("train.") and name not in config.schedules
+    }
+    return constant | {
+        name: str(each)
+        for name, each in config.schedules.items()
+        if config.fork or usual.schedules.get(name) != each
+    }
 
 
 def _wrap(parts: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from ganzoo.compute.devices import arithmetic, half_precision
 from ganzoo.models.generation import evaluation_mode
 from ganzoo.protocols.architecture import Architecture, GeneratorInput
-from ganzoo.protocols.loss import Discriminator, mixes_batch
+from ganzoo.protocols.discriminator import Discriminator, mixes_batch
 from ganzoo.storage.tensors import load_tensors, save_tensors
 from ganzoo.testing.architecture_generator import (
     check_generator_terms,

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.protocols.dataset import DataSpec
-from ganzoo.protocols.loss import Discriminator, Loss
+from ganzoo.protocols.discriminator import Discriminator
+from ganzoo.protocols.loss import Loss
 from ganzoo.protocols.recipe import Recipe
 from ganzoo.testing.common import (
     check_options,
@@ -32,7 +33,8 @@ from ganzoo.testing.steps import (
 from ganzoo.training.trainer import frozen
 
 if TYPE_CHECKING:
-    from ganzoo.protocols.loss import Logits, Terms
+    from ganzoo.protocols.discriminator import Logits
+    from ganzoo.protocols.objective import Terms
 
 EXTREME = 200.0
 """Far beyond the logits 17 and 104, at which 1 - p and p underflow to 0 in 32 bits."""

@@ -20,7 +20,8 @@ from ganzoo.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from ganzoo.protocols.augmentation import Augmentation
-    from ganzoo.protocols.loss import Logits, Terms
+    from ganzoo.protocols.discriminator import Logits
+    from ganzoo.protocols.objective import Terms
 
 STEPS = 3
 BATCH_SIZE = 2

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ganzoo.protocols.augmentation import Augmentation
     from ganzoo.protocols.dataset import Samples
     from ganzoo.protocols.loss import Loss
+    from ganzoo.protocols.penalty import Penalty
+    from ganzoo.protocols.schedule import Schedule
     from ganzoo.training.checkpoint import TrainState
     from ganzoo.training.warm_start import StartingWeights
 
@@ -34,6 +36,8 @@ def assemble_trainer(
     augmentations: Mapping[str, Augmentation] | None = None,
     start: StartingWeights | StartingState | None = None,
     architecture_name: str | None = None,
+    penalties: Mapping[str, Penalty] | None = None,
+    schedules: Mapping[str, Schedule] | None = None,
 ) -> Trainer:
     """Build a trainer from components, without a run.
 
@@ -47,6 +51,8 @@ def assemble_trainer(
         augmentations: What the discriminator's samples pass through, by name, in this order.
         start: What the training starts from; None for freshly drawn weights.
         architecture_name: What messages call the architecture; the name of its class if None.
+        penalties: Terms beside those of the loss, by name.
+        schedules: Options that change during the training, by full name.
 
     Raises:
         InputError: components, data and options do not fit together, or the memory is not enough.
@@ -57,6 +63,8 @@ def assemble_trainer(
         architecture=architecture,
         loss=loss,
         augmentations=dict(augmentations or {}),
+        penalties=dict(penalties or {}),
+        schedules=dict(schedules or {}),
         options=options,
         data=samples.spec,
         device=device,

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -31,6 +31,8 @@ KEEP_REGULAR = 2
 """Regular checkpoints to keep; see :meth:`ganzoo.config.RunConfig.is_regular`."""
 STATE_FILE = "state.json"
 MANIFEST_FILE = "manifest.json"
+TERMS = "terms"
+"""File of the loss terms that no line of metrics has yet; without any there is none."""
 STEP_FOLDER = re.compile("[0-9]{8}|[1-9][0-9]{8,}")
 """Name of a checkpoint's folder: the step, in eight digits or more."""
 
@@ -53,6 +55,10 @@ class TrainState:
     """Finished generator updates."""
     retries: int = 0
     """How often the run diverged and went back to a checkpoint."""
+    memories: dict[str, nn.Module] = field(default_factory=dict)
+    """What losses, penalties and augmentations remember, by the names of files."""
+    terms: dict[str, Tensor] = field(default_factory=dict)
+    """Values of loss terms, as ``network/name``, that no line of metrics has yet."""
     time: TrainingTime | None = NO_TIME
     """The time that it took to come here, when it was saved; None if it is unknown."""
 
@@ -62,6 +68,7 @@ class TrainState:
             **{name: module.state_dict() for name, module in self.modules().items()},
             "generator_optimizer": _optimizer_tensors(self.generator_optimizer),
             "discriminator_optimizer": _optimizer_tensors(self.discriminator_optimizer),
+            **({TERMS: self.terms} if self.terms else {}),
         }
 
     def counts(self) -> dict[str, int]:
@@ -79,11 +86,15 @@ class TrainState:
     def restore(self, counts: dict[str, int], files: dict[str, dict[str, Tensor]]) -> None:
         """Restore counts and tensors, whose names and shapes must be those of the state.
 
+        A memory that the files lack stays as it is: the component was chosen later.
+
         Raises:
             RuntimeError, LookupError or ValueError: they are not.
         """
         for name, module in self.modules().items():
-            module.load_state_dict(files[name])
+            if name in files or name not in self.memories:
+                module.load_state_dict(files[name])
+        self.terms = dict(files.get(TERMS, {}))
         _restore_optimizer(self.generator_optimizer, files["generator_optimizer"])
         _restore_optimizer(self.discriminator_optimizer, files["discriminator_optimizer"])
         self.step, self.retries = counts["step"], counts["retries"]
@@ -110,6 +121,7 @@ class TrainState:
             "history": self.history,
             "generator_scale": self.generator_scale,
             "discriminator_scale": self.discriminator_scale,
+            **self.memories,
         }
         return {name: module for name, module in found.items() if module is not None}
 
@@ -242,7 +254,14 @@ def _read_verified(
     counts = {name: written[name] for name in state.counts()}
     if not all(type(count) is int and count >= 0 for count in counts.values()):
         raise InputError(f"{STATE_FILE} holds counts that are not whole numbers from 0")
-    return counts, {name: load_tensors(path / f"{name}.safetensors") for name in state.tensors()}
+    wanted = {**dict.fromkeys(state.tensors(), True), TERMS: False}
+    wanted |= dict.fromkeys(state.memories, False)
+    files = {name: path / f"{name}.safetensors" for name in wanted}
+    return counts, {
+        name: load_tensors(files[name])
+        for name, is_required in wanted.items()
+        if is_required or files[name].exists()
+    }
 
 
 def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ganzoo.compute.seeding import derive_seed, make_rng
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from ganzoo.protocols.progress import Progress
     from ganzoo.training.batches import BatchLoader
     from ganzoo.training.setup import TrainingSetup
 
@@ -23,8 +26,39 @@ PICTURE_POINTS = 2500
 """Samples in each sample picture of vectors."""
 
 
+@dataclass(frozen=True)
+class Batch:
+    """What an update of a network is computed from: N samples, or a part of them."""
+
+    real: Tensor
+    """Samples of the data ``(N, *shape)``, as the discriminator is to see them."""
+    labels: Tensor | None
+    inputs: GeneratorInput
+    generated: Mapping[str, Tensor] | None = None
+    """What the generator made of the inputs, by name; None while it is still to do so."""
+
+    def split(self, count: int) -> Iterator[Batch]:
+        """Yield the batch in equal parts."""
+        if count == 1:
+            yield self
+            return
+        size = len(self.real) // count
+        for number, inputs in enumerate(self.inputs.parts(size, self.real.device)):
+            part = slice(number * size, (number + 1) * size)
+            yield Batch(
+                self.real[part],
+                None if self.labels is None else self.labels[part],
+                inputs,
+                self.generated and {name: each[part] for name, each in self.generated.items()},
+            )
+
+
 def draw_step_inputs(
-    setup: TrainingSetup, real: Tensor, labels: Tensor | None, step: int, rng: torch.Generator
+    setup: TrainingSetup,
+    real: Tensor,
+    labels: Tensor | None,
+    progress: Progress,
+    rng: torch.Generator,
 ) -> GeneratorInput:
     """Return this process's share of the generator's inputs for a step.
 
@@ -32,14 +66,14 @@ def draw_step_inputs(
         setup: The training.
         real: This process's share of the batch ``(N, *shape)``.
         labels: Its classes ``(N,)``, which the fakes are to have as well.
-        step: Number of the step; an architecture that translates pairs classes by it.
+        progress: How far the training is; an architecture that translates pairs classes by it.
         rng: Draws the latents of the whole batch.
     """
     if not setup.architecture.takes_images:
         latents = setup.architecture.latents(setup.options.batch_size, rng)
-        return GeneratorInput(setup.team.take_share(latents), labels)
-    turn = 1 + derive_seed(setup.options.seed, "sources", step) % (setup.classes - 1)
-    return _pair_sources(real, labels, turn, setup.classes)
+        return GeneratorInput(setup.team.take_share(latents), labels, progress=progress)
+    turn = 1 + derive_seed(setup.options.seed, "sources", progress.step) % (setup.classes - 1)
+    return replace(_pair_sources(real, labels, turn, setup.classes), progress=progress)
 
 
 def draw_picture_inputs(setup: TrainingSetup, loader: BatchLoader) -> GeneratorInput:

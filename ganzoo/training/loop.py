@@ -24,6 +24,7 @@ from ganzoo.media import images
 from ganzoo.models.write import write_model
 from ganzoo.protocols.dataset import Samples
 from ganzoo.protocols.tracker import METRICS_FILE
+from ganzoo.runs.metrics import GRADIENT_NORM
 from ganzoo.runs.state import DIVERGED
 from ganzoo.signals import answer_stop_signals, interrupt
 from ganzoo.storage.files import flush, remove_leftovers
@@ -121,6 +122,7 @@ class _TrainingLoop:
         """Restore the newest checkpoint, if there is one, and start the trackers behind it."""
         self.team.run_on_first(self._restore)
         self.team.sync_state(self.state)
+        self.trainer.advance()
         self.observer.on_start(self.run, self.config, self.state.step)
         self.team.run_on_first(self._rewind_files)
         self.stopwatch.start(self.state.time)
@@ -169,7 +171,7 @@ class _TrainingLoop:
                 self._log(row)
             self._save_what_is_due()
             if must_stop and self.state.step < self.options.steps:
-                self.state.time = self.stopwatch.read()
+                self._settle_state()
                 is_saved = self.team.run_on_first(self._save_before_stop)
                 what = "state saved" if is_saved else "whose state has diverged and is not saved"
                 raise Interrupted(
@@ -195,8 +197,13 @@ class _TrainingLoop:
                     self.team.run_on_first(self._take_picture)
                 self._score_snapshot(snapshots, time_taken)
         if self._is_due(options.checkpoint_every):
-            self.state.time = self.stopwatch.read()
+            self._settle_state()
             self.team.run_on_first(self._save_checkpoint)
+
+    def _settle_state(self) -> None:
+        """Complete the state before it is saved."""
+        self.state.time = self.stopwatch.read()
+        self.trainer.settle_terms()
 
     def _go_back(self, error: Diverged) -> None:
         """Go back to the last regular checkpoint, or to the start, and lower the learning rates.
@@ -211,6 +218,7 @@ class _TrainingLoop:
         self.trainer.reset()
         self.team.run_on_first(self._restore_regular)
         self.team.sync_state(self.state)
+        self.trainer.advance()
         step, factor = self.state.step, self.options.retry_lr
         if retries > RETRIES or not factor:
             final = Diverged(f"{diverged}{self._give_up(retries - 1)}", HINT_AFTER_DIVERGENCE)
@@ -247,22 +255,32 @@ class _TrainingLoop:
             Diverged: one of them is not finite.
         """
         state, options = self.state, self.options
-        named: dict[tuple[str, str], Tensor] = {}
-        for network, by_name in vars(terms).items():
-            named |= {(network, name): term.detach().float() for name, term in by_name.items()}
+        fresh, settled = self.trainer.take_terms()
+        networks = vars(terms)
+        for network in networks:
             gradients = [p.grad for p in getattr(state, network).parameters() if p.grad is not None]
-            named[network, "gradient_norm"] = torch.nn.utils.get_total_norm(gradients).float()
-        values = self.team.mean(torch.stack(list(named.values()))).tolist()
+            fresh[f"{network}/{GRADIENT_NORM}"] = torch.nn.utils.get_total_norm(gradients)
+        means = self.team.mean(torch.stack([each.float() for each in fresh.values()]))
+        values = dict(zip(fresh, means, strict=True))
+        named = {**settled, **values}
+        found = dict(zip(named, torch.stack(list(named.values())).tolist(), strict=True))
         row: dict[str, Any] = {
             "step": state.step,
             "images_seen": state.step * options.n_critic * options.batch_size,
         }
-        for (network, name), value in zip(named, values, strict=True):
-            if name == "gradient_norm" and options.precision == "fp16" and not math.isfinite(value):
-                continue  # this update was skipped because its scaled gradients overflowed
-            if not math.isfinite(value):
-                raise _divergence(state.step, f"{name} of the {network} is {value}")
-            row[f"{network}/{name}"] = value
+        for network, by_name in networks.items():
+            now = [f"{network}/{name}" for name in by_name]
+            norm = f"{network}/{GRADIENT_NORM}"
+            # Of earlier steps, in an order that does not depend on where a run was resumed.
+            past = sorted(name for name in named if name.startswith(f"{network}/"))
+            for name in dict.fromkeys([*now, *(each for each in past if each != norm), norm]):
+                value = found[name]
+                if name == norm and options.precision == "fp16" and not math.isfinite(value):
+                    continue  # this update was skipped because its scaled gradients overflowed
+                if not math.isfinite(value):
+                    word = name.partition("/")[2]
+                    raise _divergence(state.step, f"{word} of the {network} is {value}")
+                row[name] = value
         return row
 
     def _log(self, row: dict[str, Any]) -> None:

@@ -9,9 +9,12 @@ from torch import nn
 
 from ganzoo.compute.loss_scale import LossScale
 from ganzoo.compute.seeding import derive_seed, seed_everything
+from ganzoo.errors import name_errors
 from ganzoo.nn import fuse
 from ganzoo.training.checkpoint import TrainState
 from ganzoo.training.ema import MovingAverage
+from ganzoo.training.memory import build_memories
+from ganzoo.training.optimizers import build_optimizer
 
 if TYPE_CHECKING:
     from ganzoo.training.setup import TrainingSetup
@@ -41,11 +44,12 @@ def build_state(
         generator,
         discriminator,
         MovingAverage(generator),
-        generator_optimizer=_build_optimizer(generator, options.generator_lr, setup),
-        discriminator_optimizer=_build_optimizer(discriminator, options.discriminator_lr, setup),
+        generator_optimizer=_build_optimizer(generator, setup),
+        discriminator_optimizer=_build_optimizer(discriminator, setup),
         history=None if history is None else history.to(device),
         generator_scale=LossScale(device) if is_scaled else None,
         discriminator_scale=LossScale(device) if is_scaled else None,
+        memories=build_memories(setup),
     )
 
 
@@ -56,15 +60,18 @@ def _build_networks(
     architecture, loss, data = setup.architecture, setup.loss, setup.data
     generator = fuse(architecture.generator(data))
     discriminator = fuse(
-        architecture.discriminator(data, independent_samples=loss.independent_samples)
+        architecture.discriminator(data, independent_samples=setup.independent_samples)
     )
-    loss.check_discriminator(discriminator, data, conditional=setup.conditional)
+    for objective in setup.objectives.values():
+        objective.check_discriminator(discriminator, data, conditional=setup.conditional)
     if starting_weights is not None:
         generator.load_state_dict(starting_weights.generator)
         discriminator.load_state_dict(starting_weights.discriminator)
     if setup.team.world > 1 and setup.device.type == "cuda":
         generator = nn.SyncBatchNorm.convert_sync_batchnorm(generator)
-        if not loss.second_order:  # the gradient of synchronised layers has no gradient itself
+        if not any(
+            each.second_order for each in setup.objectives.values()
+        ):  # the gradient of synchronised layers has no gradient itself
             discriminator = nn.SyncBatchNorm.convert_sync_batchnorm(discriminator)
     for network in (generator, discriminator):
         network.to(setup.device).to(memory_format=architecture.memory_format).train()
@@ -72,10 +79,7 @@ def _build_networks(
     return generator, discriminator
 
 
-def _build_optimizer(network: nn.Module, lr: float, setup: TrainingSetup) -> torch.optim.Optimizer:
-    parameters = network.parameters()
-    if setup.options.optimizer == "rmsprop":
-        return torch.optim.RMSprop(parameters, lr=lr, foreach=True)
-    # One pass through memory instead of ten, which is most of what a small step takes.
-    is_fused = setup.device.type in ("cpu", "cuda")
-    return torch.optim.Adam(parameters, lr=lr, betas=setup.options.betas, fused=is_fused)
+def _build_optimizer(network: nn.Module, setup: TrainingSetup) -> torch.optim.Optimizer:
+    factors = setup.architecture.learning_rates(network)
+    with name_errors(f"architecture '{setup.architecture_name}'"):
+        return build_optimizer(network, setup.options, factors, setup.device)

@@ -28,6 +28,7 @@ def check_preconditions(setup: TrainingSetup, samples: Samples) -> None:
     check_memory(setup)  # first, because architectures name the options that do not fit the data
     check_options(setup)
     check_augmentations(setup)
+    check_objectives(setup)
     if setup.conditional:
         check_classes(require_labels(samples), setup)
 
@@ -44,6 +45,19 @@ def check_options(setup: TrainingSetup) -> None:
             f"train.batch_size must be a multiple of the {world} processes, which share each "
             f"batch; it is {options.batch_size}"
         )
+    if options.batch_size % (world * options.accumulate):
+        shared = f" times the {world} processes" if world > 1 else ""
+        raise InputError(
+            f"train.batch_size must be a multiple of the {options.accumulate} parts of "
+            f"train.accumulate{shared}; it is {options.batch_size}"
+        )
+    if options.accumulate > 1 and options.reuse_fakes:
+        raise InputError(
+            "train.reuse_fakes keeps what train.accumulate is to save: choose one of them"
+        )
+    clips = options.clip_norm or "train.clip_norm" in setup.schedules
+    if options.precision == "fp16" and clips:
+        raise InputError("train.clip_norm cannot clip the scaled gradients of fp16; choose bf16")
     if options.precision == "fp16" and options.optimizer != "adam":
         raise InputError(
             "train.precision=fp16 skips updates that overflow, which train.optimizer="
@@ -67,6 +81,39 @@ def check_augmentations(setup: TrainingSetup) -> None:
                 f"the augmentation '{name}' does not fit these samples, {kind} of "
                 f"{data.size_in_words}; remove it from train.augment"
             )
+
+
+def check_objectives(setup: TrainingSetup) -> None:
+    """Check that the loss and the penalties find what they need.
+
+    Raises:
+        InputError: one does not.
+    """
+    architecture, data = setup.architecture, setup.data
+    given = {
+        "discriminator": tuple(architecture.discriminator_parts),
+        "generator": tuple(architecture.generator_parts),
+    }
+    for name, penalty in setup.penalties.items():
+        if not penalty.fits(data):
+            kind = "images" if data.is_image else "vectors"
+            raise InputError(
+                f"the penalty '{name}' does not fit these samples, {kind} of {data.size_in_words}; "
+                "drop it"
+            )
+    for word, objective in setup.objectives.items():
+        for network, parts in (
+            ("discriminator", objective.needs_discriminator_parts),
+            ("generator", objective.needs_generator_parts),
+        ):
+            if missing := [part for part in parts if part not in given[network]]:
+                has = f"it gives {', '.join(given[network])}" if given[network] else "it gives none"
+                raise InputError(
+                    f"the {word} needs '{missing[0]}' of the {network} of "
+                    f"'{setup.architecture_name}', and {has}; choose another architecture"
+                )
+        if objective.needs_whole_batch and setup.options.accumulate > 1:
+            raise InputError(f"the {word} looks at its batch as a whole: drop train.accumulate")
 
 
 def require_labels(samples: Samples) -> Tensor:
@@ -115,7 +162,7 @@ def check_memory(setup: TrainingSetup) -> None:
         InputError: they are too large.
     """
     architecture, data = setup.architecture, setup.data
-    independent = setup.loss.independent_samples
+    independent = setup.independent_samples
     for build in (
         lambda: architecture.generator(data),
         lambda: architecture.discriminator(data, independent_samples=independent),

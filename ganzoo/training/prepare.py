@@ -13,7 +13,7 @@ from ganzoo import distributed
 from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import RunConfig
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER
+from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, PENALTY, TRACKER
 from ganzoo.resolve import list_places
 from ganzoo.training.assembly import assemble_trainer
 from ganzoo.training.fork import StartingState
@@ -113,6 +113,8 @@ def build_trainer(
             {choice.name: choice.build(AUGMENTATION) for choice in config.augmentations},
             start,
             config.architecture.name,
+            {choice.name: choice.build(PENALTY) for choice in config.penalties},
+            config.schedules,
         )
 
 

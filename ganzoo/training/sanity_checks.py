@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ganzoo.compute.seeding import preserve_rng_state
-from ganzoo.protocols.loss import mixes_batch
+from ganzoo.protocols.discriminator import mixes_batch
 from ganzoo.training.inputs import draw_picture_inputs
 
 if TYPE_CHECKING:

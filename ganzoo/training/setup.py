@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ganzoo.protocols.augmentation import Augmentation
     from ganzoo.protocols.dataset import DataSpec
     from ganzoo.protocols.loss import Loss
+    from ganzoo.protocols.objective import Objective
+    from ganzoo.protocols.penalty import Penalty
+    from ganzoo.protocols.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,10 @@ class TrainingSetup:
     loss: Loss
     augmentations: Mapping[str, Augmentation]
     """What the discriminator's samples pass through, by name, in this order."""
+    penalties: Mapping[str, Penalty]
+    """Terms beside those of the loss, by name."""
+    schedules: Mapping[str, Schedule]
+    """Options that change during the training, by full name."""
     options: TrainOptions
     data: DataSpec
     """The kind of samples."""
@@ -40,6 +47,16 @@ class TrainingSetup:
     def conditional(self) -> bool:
         """Whether both networks take labels."""
         return self.architecture.takes_labels(self.data)
+
+    @property
+    def objectives(self) -> dict[str, Objective]:
+        """The loss and the penalties, by what messages call them."""
+        return {"loss": self.loss, **{f"penalty '{k}'": each for k, each in self.penalties.items()}}
+
+    @property
+    def independent_samples(self) -> bool:
+        """Whether the discriminator must judge each sample independently of its batch."""
+        return any(bool(each.independent_samples) for each in self.objectives.values())
 
     @property
     def half(self) -> torch.dtype | None:

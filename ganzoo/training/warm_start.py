@@ -201,7 +201,7 @@ class StartingWeights:
     def _tensor_changes(
         self, config: RunConfig, architecture: Architecture, data: DataSpec
     ) -> list[str]:
-        independent = config.loss.build(LOSS).independent_samples
+        independent = config.needs_independent_samples()
         built = {
             "generator": lambda: architecture.generator(data),
             "discriminator": lambda: architecture.discriminator(

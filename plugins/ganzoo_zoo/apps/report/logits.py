@@ -8,7 +8,7 @@ import torch
 
 from ganzoo.errors import GanzooError
 from ganzoo.models.generation import evaluation_mode
-from ganzoo.protocols.loss import Discriminator
+from ganzoo.protocols.discriminator import Discriminator
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -1,0 +1,297 @@
+"""The discriminator as losses and penalties see it, with what they may know of the training."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from ganzoo.errors import InputError
+from ganzoo.protocols.outputs import pick
+from ganzoo.protocols.progress import Progress
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from ganzoo.protocols.architecture import GeneratorInput
+    from ganzoo.protocols.dataset import DataSpec
+
+    Logits: TypeAlias = Callable[[Tensor], Tensor]
+    Outputs: TypeAlias = dict[str, Tensor]
+
+    class Augment(Protocol):
+        """Changes samples before the discriminator sees them."""
+
+        def augment(self, samples: Tensor, /) -> Tensor:
+            """Return changed samples of the same shape and type."""
+
+
+class Discriminator:
+    """The discriminator that a loss or a penalty receives: a callable from samples to logits.
+
+    In a training it also knows how far the training is, what the fakes were made from, and what
+    its component remembers.
+
+    Args:
+        network: The network.
+        labels: Classes ``(N,)`` of the batch, of reals and fakes alike, if the network takes them.
+        parameters: Parameters by name, to use instead of the network's own.
+        half: Data type for mixed precision; None for the network's own type.
+        optimizer: The network's optimiser, if it has one.
+        augmentations: Augmentations that samples pass through before the network, in this order.
+        called: A faster equivalent of the network, such as a compiled one, that can be
+            differentiated once.
+        source: Sources ``(N, ...)`` of the batch, if the network sees them.
+        progress: How far the training is.
+        inputs: What the fakes were made from.
+        generator: The generator in training.
+        generated: What it returned for the fakes, by name.
+        generates_with_gradient: Whether :meth:`generate` records gradients for the generator.
+        remembers_calls: Whether :meth:`recall` may find logits of earlier calls.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        labels: Tensor | None = None,
+        parameters: Mapping[str, Tensor] | None = None,
+        half: torch.dtype | None = None,
+        optimizer: torch.optim.Optimizer | None = None,
+        augmentations: Sequence[Augment] = (),
+        called: Logits | None = None,
+        *,
+        source: Tensor | None = None,
+        progress: Progress = Progress(),
+        inputs: GeneratorInput | None = None,
+        generator: nn.Module | None = None,
+        generated: Mapping[str, Tensor] | None = None,
+        generates_with_gradient: bool = False,
+        remembers_calls: bool = False,
+    ) -> None:
+        self.network = network
+        self.labels = labels
+        self.source = source
+        self.half = half
+        self.augmentations = augmentations
+        self.progress = progress
+        """How far the training is."""
+        self.state: nn.Module | None = None
+        """What the component remembers, as its ``state(data)`` built it."""
+        self.generated: Mapping[str, Tensor] = generated or {}
+        """What the generator returned for the fakes, by name; without a graph in the
+        discriminator's update."""
+        self._inputs = inputs
+        self._generator = generator
+        self._forward = network if called is None else called
+        self._parameters = parameters
+        self._optimizer = optimizer
+        self._generates_with_gradient = generates_with_gradient
+        self._observed: dict[str, Tensor] = {}
+        self._calls: list[tuple[Tensor, Outputs | Tensor]] | None = [] if remembers_calls else None
+
+    def __call__(self, samples: Tensor) -> Tensor:
+        """Return logits ``(N,)`` or ``(N, P)`` of samples ``(N, *shape)``.
+
+        ``samples`` may also be several batches, concatenated. If they require a gradient while the
+        network's parameters do too, the pass is in full precision: a gradient penalty would lose
+        too much in half precision.
+        """
+        return pick(self._judge(samples), "logits")
+
+    def judge(self, samples: Tensor) -> Outputs:
+        """Return all that the network says of samples, by name; ``logits`` are among it.
+
+        The other names are the architecture's ``discriminator_parts``.
+        """
+        found = self._judge(samples)
+        return found if isinstance(found, dict) else {"logits": found}
+
+    def recall(self, samples: Tensor) -> Tensor:
+        """Return the logits of samples that were judged before in this update, with their graph.
+
+        They are those of the first call with these numbers, such as the loss's. If there was none,
+        the samples are judged now.
+        """
+        for judged, found in self._calls or ():
+            if judged.data_ptr() == samples.data_ptr() and judged.shape == samples.shape:
+                return pick(found, "logits")
+        return self(samples)
+
+    def _judge(self, samples: Tensor) -> Outputs | Tensor:
+        found = self._pass(samples)
+        if self._calls is not None:
+            self._calls.append((samples, found))
+        return found
+
+    def _pass(self, samples: Tensor) -> Outputs | Tensor:
+        from ganzoo.compute.devices import half_precision
+
+        given: tuple[Tensor, ...] = (samples,)
+        for augmentation in self.augmentations:
+            given = (augmentation.augment(given[0]),)
+        for bound in (self.labels, self.source):
+            if bound is not None:
+                times = len(samples) // len(bound)
+                given += (bound.repeat(times, *[1] * (bound.dim() - 1)),)
+        if self._parameters is not None:
+            from torch.func import functional_call
+
+            return functional_call(self.network, dict(self._parameters), given)
+        if samples.requires_grad and any(each.requires_grad for each in self.network.parameters()):
+            return self.network(*given)
+        with half_precision(samples.device, self.half):
+            found: Outputs | Tensor = self._forward(*given)
+        if self.half is None:
+            return found
+        if isinstance(found, dict):
+            return {name: part.float() for name, part in found.items()}
+        return found.float()
+
+    # The generator
+
+    @property
+    def generator(self) -> nn.Module:
+        """The generator in training."""
+        return self._require(self._generator)
+
+    @property
+    def inputs(self) -> GeneratorInput:
+        """What the fakes were made from."""
+        return self._require(self._inputs)
+
+    def generate(self, inputs: GeneratorInput) -> Outputs:
+        """Return what the generator makes of other inputs, by name; ``samples`` are among it.
+
+        In the discriminator's update the result has no graph. The other names are the
+        architecture's ``generator_parts``.
+        """
+        import torch
+
+        from ganzoo.compute.devices import half_precision
+
+        is_recorded = self._generates_with_gradient
+        with (
+            nullcontext() if is_recorded else torch.no_grad(),
+            half_precision(inputs.given.device, self.half),
+        ):
+            found = inputs.outputs(self.generator)
+        return {name: part.float() for name, part in found.items()}
+
+    # Memory
+
+    def observe(self, **values: Tensor) -> None:
+        """Tell the component's ``remember`` of numbers, after this update.
+
+        It gets their means over the parts of the batch and over all processes, so that what it
+        remembers is the same in each.
+
+        Args:
+            values: Scalars by name, such as ``real=logits.mean()``.
+        """
+        self._observed |= {name: value.detach() for name, value in values.items()}
+
+    def take_observed(self) -> dict[str, Tensor]:
+        """Return what was observed, and forget it."""
+        found = dict(self._observed)
+        self._observed.clear()
+        return found
+
+    # Other discriminators
+
+    def detached_parameters(self) -> dict[str, Tensor]:
+        """Return the network's parameters by name, detached from any graph."""
+        return {name: value.detach() for name, value in self.network.named_parameters()}
+
+    def at(self, parameters: Mapping[str, Tensor]) -> Discriminator:
+        """Return this discriminator with other parameters, through which gradients flow.
+
+        It has the same augmentations and computes in full precision, so that its gradients can be
+        differentiated. The network itself and its running statistics do not change.
+
+        Args:
+            parameters: Parameters by name, as :meth:`detached_parameters` returns them.
+        """
+        buffers = {name: value.clone() for name, value in self.network.named_buffers()}
+        other = copy.copy(self)
+        other.half, other._forward, other._calls = None, self.network, None
+        other._parameters = {**buffers, **parameters}
+        other._observed = {}  # what happens there is no part of the training
+        return other
+
+    def of(self, state: nn.Module | None, *, in_full_precision: bool = False) -> Discriminator:
+        """Return this discriminator as another component gets it, with its own memory.
+
+        Args:
+            state: What that component remembers.
+            in_full_precision: Whether it differentiates gradients, and so needs fp32.
+        """
+        other = copy.copy(self)
+        other.state, other._observed = state, {}
+        if in_full_precision:
+            other.half, other._forward = None, self.network
+        return other
+
+    def step_sizes(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the step size of the optimiser's next update, for each parameter.
+
+        It is the learning rate over the root mean square of the gradients, including these, as in
+        Adam and RMSProp.
+
+        Args:
+            gradients: Gradients by the names of the parameters.
+
+        Returns:
+            Step sizes by name, of the parameters' shapes; empty if there is no optimiser.
+        """
+        import torch
+
+        if self._optimizer is None:
+            return {}
+        groups = {each: group for group in self._optimizer.param_groups for each in group["params"]}
+        sizes: dict[str, Tensor] = {}
+        for name, parameter in self.network.named_parameters():
+            if (group := groups.get(parameter)) is None:  # it never moves
+                sizes[name] = torch.zeros_like(parameter)
+                continue
+            past = self._optimizer.state.get(parameter, {})
+            decay = group["betas"][1] if "betas" in group else group["alpha"]
+            squares = past.get("exp_avg_sq", past.get("square_avg", 0.0))
+            squares = decay * squares + (1 - decay) * gradients[name].detach().square()
+            if "betas" in group:
+                squares = squares / (1 - decay ** (past.get("step", 0) + 1))
+            sizes[name] = group["lr"] / (squares.sqrt() + group["eps"])
+        return sizes
+
+    @staticmethod
+    def _require(found):  # type: ignore[no-untyped-def]
+        if found is None:
+            raise InputError("only a training knows the generator and its inputs")
+        return found
+
+
+def mixes_batch(discriminator: nn.Module, data: DataSpec, *, conditional: bool = False) -> bool:
+    """Tell whether a sample's logits depend on other samples of its batch, in training mode.
+
+    The test is empirical: it compares the logits of one sample in two batches, with the same random
+    numbers. Batch normalisation and minibatch statistics change them; layer normalisation and
+    dropout do not. A conditional discriminator gets class 0 for every sample.
+    """
+    import torch
+
+    from ganzoo.compute.seeding import preserve_rng_state
+
+    labels = torch.zeros(4, dtype=torch.int64) if conditional else None
+
+    def first_logits(companions: Tensor) -> Tensor:
+        # A copy each time, as a pass may change buffers that the next one uses.
+        probe = copy.deepcopy(discriminator).cpu().train()
+        torch.manual_seed(0)
+        return Discriminator(probe, labels)(torch.cat([sample, companions]))[0]
+
+    with preserve_rng_state(), torch.no_grad():
+        torch.manual_seed(0)
+        sample, *companions = torch.randn(7, *data.shape).split([1, 3, 3])
+        these, those = (first_logits(others) for others in companions)
+    return not torch.allclose(these, those, rtol=1e-3, atol=0.0)

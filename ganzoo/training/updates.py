@@ -1,0 +1,381 @@
+"""The updates of both networks in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.compute.devices import half_precision
+from ganzoo.compute.seeding import derive_seed, preserve_rng_state, seed_everything
+from ganzoo.errors import InputError
+from ganzoo.protocols.discriminator import Discriminator
+from ganzoo.protocols.progress import Progress
+from ganzoo.training.inputs import Batch, draw_step_inputs
+from ganzoo.training.memory import (
+    LOSS,
+    Observed,
+    bind_augmentations,
+    find_adaptive,
+    list_objectives,
+    memory_of_penalty,
+    show_logits,
+)
+from ganzoo.training.optimizers import clip_gradients
+
+if TYPE_CHECKING:
+    from ganzoo.compute.compiling import NetworkFunction
+    from ganzoo.compute.loss_scale import LossScale
+    from ganzoo.protocols.architecture import GeneratorInput
+    from ganzoo.protocols.objective import Terms
+    from ganzoo.protocols.penalty import Penalty
+    from ganzoo.training.batch_order import Order
+    from ganzoo.training.batches import BatchLoader
+    from ganzoo.training.checkpoint import TrainState
+    from ganzoo.training.parts import StepParts
+    from ganzoo.training.setup import TrainingSetup
+
+    Compute = Callable[[Batch, Observed], Terms]
+    """Computes the terms of a part of a batch."""
+
+
+@dataclass(frozen=True)
+class Passes:
+    """The networks as they are called: themselves, or compiled ones that can be differentiated
+    once."""
+
+    generator: NetworkFunction
+    discriminator: NetworkFunction
+
+
+class NetworkUpdates:
+    """The updates of one step, in the order of the methods.
+
+    Args:
+        setup: Components, device and processes.
+        state: What is updated.
+        parts: Components and options, as schedules say for this step.
+        passes: The networks as they are called.
+        loader: Gives the batches.
+        order: Which samples each batch holds.
+        latents_rng: Draws the latents of the step.
+    """
+
+    def __init__(
+        self,
+        setup: TrainingSetup,
+        state: TrainState,
+        parts: StepParts,
+        passes: Passes,
+        loader: BatchLoader,
+        order: Order,
+        latents_rng: torch.Generator,
+    ) -> None:
+        self.setup = setup
+        self.state = state
+        self.parts = parts
+        self.options = parts.options
+        self.passes = passes
+        self.loader = loader
+        self.order = order
+        self.latents_rng = latents_rng
+        self.now = Progress.at(self.options, state.step)
+        self.augmentations = bind_augmentations(parts.augmentations, state.memories)
+        self._adaptive = find_adaptive(parts.augmentations, state.memories)
+        self._objectives = list_objectives(parts)
+
+    def update_discriminator(self, update: int) -> Terms:
+        """Do one update of the discriminator, and those of lazy penalties that are due then.
+
+        Args:
+            update: Number of the update in this step.
+        """
+        progress = Progress.at(self.options, self.state.step, update)
+        real, labels = self.loader.batch(progress.updates, self.order)
+        inputs = self._draw_inputs(real, labels, progress)
+        shown = self.setup.architecture.prepare_real(real, self.now)
+        is_reused = self.options.reuse_fakes and update == self.options.n_critic - 1
+        with torch.set_grad_enabled(is_reused):
+            generated = self._generate(inputs)
+        self._real = real
+        self._batch = Batch(shown, labels, inputs, generated if is_reused else None)
+        judged = {name: each.detach() for name, each in generated.items()}
+        judged["samples"] = self._fakes_to_judge(judged["samples"], labels, update)
+        batch = Batch(shown, labels, inputs, judged)
+        eager, lazy = _split_penalties(self.parts.penalties_of("discriminator"))
+        logits: list[Tensor] | None = [] if self._adaptive else None
+        compute = partial(self._compute_discriminator_terms, eager, logits)
+        terms = self._descend("discriminator", batch, compute)
+        for name, penalty in lazy.items():
+            if progress.updates % penalty.interval == 0:
+                compute = partial(self._compute_lazy_terms, "discriminator", name, penalty)
+                terms |= self._descend("discriminator", batch, compute, penalty.interval)
+        self.parts.loss.constrain(self.state.discriminator)
+        if logits:
+            whole = self.setup.team.gather_shares(torch.cat(logits))
+            show_logits(self._adaptive, whole, progress)
+        return terms
+
+    def update_generator(self) -> Terms:
+        """Do the update of the generator, and those of lazy penalties that are due.
+
+        The parameters of the discriminator must be frozen.
+        """
+        batch = self._batch
+        if batch.generated is None:
+            progress = Progress.at(self.options, self.state.step, self.options.n_critic)
+            inputs = self._draw_inputs(self._real, batch.labels, progress)
+            batch = replace(batch, inputs=inputs)
+        eager, lazy = _split_penalties(self.parts.penalties_of("generator"))
+        compute = partial(self._compute_generator_terms, eager)
+        terms = self._descend("generator", batch, compute)
+        for name, penalty in lazy.items():
+            if self.now.step % penalty.interval == 0:
+                compute = partial(self._compute_lazy_terms, "generator", name, penalty)
+                again = replace(batch, generated=None)
+                terms |= self._descend("generator", again, compute, penalty.interval)
+        return terms
+
+    # Terms
+
+    def _compute_discriminator_terms(
+        self,
+        penalties: Mapping[str, Penalty],
+        logits: list[Tensor] | None,
+        batch: Batch,
+        observed: Observed,
+    ) -> Terms:
+        """Return the terms of the loss and of penalties that are due in every update.
+
+        Args:
+            penalties: The penalties.
+            logits: Gets the logits of the reals, unless it is None.
+            batch: The batch, or a part of it.
+            observed: Gets what the objectives observe.
+        """
+        generated = _require_generated(batch)
+        D = self._wrap(batch, generated, remembers=bool(penalties) or logits is not None)
+        fake = generated["samples"]
+        terms = _compute(self.parts.loss.discriminator_loss, D, batch.real, fake, LOSS, observed)
+        for name, penalty in penalties.items():
+            own = self._lend(D, name, penalty)
+            method, memory = penalty.discriminator_terms, memory_of_penalty(name)
+            _add(terms, _compute(method, own, batch.real, fake, memory, observed), name)
+        if logits is not None:
+            with torch.no_grad():
+                logits.append(D.recall(batch.real).detach())
+        return terms
+
+    def _compute_generator_terms(
+        self, penalties: Mapping[str, Penalty], batch: Batch, observed: Observed
+    ) -> Terms:
+        """Return the terms of the loss, the architecture and penalties due in every update."""
+        architecture, inputs, real = self.setup.architecture, batch.inputs, batch.real
+        generated = batch.generated or self._generate(inputs)
+        D = self._wrap(batch, generated, remembers=bool(penalties), is_generators=True)
+        fake = generated["samples"]
+        terms = _compute(self.parts.loss.generator_loss, D, real, fake, LOSS, observed)
+        with self._autocast():
+            own = architecture.generator_terms(self.state.generator, inputs, real, fake)
+        if shared := own.keys() & terms.keys():
+            raise InputError(
+                f"the loss and the architecture both name a term '{min(shared)}'; rename one"
+            )
+        terms |= own
+        for name, penalty in penalties.items():
+            method, memory = penalty.generator_terms, memory_of_penalty(name)
+            lent = self._lend(D, name, penalty)
+            _add(terms, _compute(method, lent, real, fake, memory, observed), name)
+        return terms
+
+    def _compute_lazy_terms(
+        self, network: str, name: str, penalty: Penalty, batch: Batch, observed: Observed
+    ) -> Terms:
+        """Return the terms of a lazy penalty for a network."""
+        is_generators, precise = network == "generator", bool(penalty.second_order)
+        generated = batch.generated or self._generate(batch.inputs, in_full_precision=precise)
+        D = self._wrap(batch, generated, is_generators=is_generators)
+        method = penalty.generator_terms if is_generators else penalty.discriminator_terms
+        lent, memory = self._lend(D, name, penalty), memory_of_penalty(name)
+        return _compute(method, lent, batch.real, generated["samples"], memory, observed)
+
+    def _wrap(
+        self,
+        batch: Batch,
+        generated: Mapping[str, Tensor],
+        *,
+        remembers: bool = False,
+        is_generators: bool = False,
+    ) -> Discriminator:
+        """Return the discriminator as the loss calls it."""
+        D = Discriminator(
+            self.state.discriminator,
+            batch.labels,
+            half=self.setup.half,
+            optimizer=self.state.discriminator_optimizer,
+            augmentations=self.augmentations,
+            called=self.passes.discriminator,
+            progress=batch.inputs.progress or self.now,
+            inputs=batch.inputs,
+            generator=self.state.generator,
+            generated=generated,
+            generates_with_gradient=is_generators,
+            remembers_calls=remembers,
+        )
+        D.state = self.state.memories.get(LOSS)
+        return D
+
+    def _lend(self, D: Discriminator, name: str, penalty: Penalty) -> Discriminator:
+        """Return the discriminator as a penalty calls it."""
+        memory = self.state.memories.get(memory_of_penalty(name))
+        return D.of(memory, in_full_precision=bool(penalty.second_order))
+
+    # Descent
+
+    def _descend(self, network: str, batch: Batch, compute: Compute, factor: int = 1) -> Terms:
+        """Do one update of a network against the sum of its terms, and return them.
+
+        Args:
+            network: ``generator`` or ``discriminator``.
+            batch: The batch, which may be computed in parts.
+            compute: Returns the terms of a part.
+            factor: Factor on the terms.
+        """
+        optimizer: torch.optim.Optimizer = getattr(self.state, f"{network}_optimizer")
+        scale: LossScale | None = getattr(self.state, f"{network}_scale")
+        count, team, observed = self.options.accumulate, self.setup.team, Observed()
+        optimizer.zero_grad(set_to_none=True)
+        terms: Terms = {}
+        for part in batch.split(count):
+            found = compute(part, observed)
+            values = list(found.values())
+            is_single = len(values) == 1 and not values[0].dim()
+            loss = values[0] if is_single else torch.stack(values).sum()
+            if factor != count:
+                loss = loss * (factor / count)
+            (loss if scale is None else scale(loss)).backward()
+            terms = _add_parts(terms, found, count)
+        team.average(each for group in optimizer.param_groups for each in group["params"])
+        clip_gradients(optimizer, self.options.clip_norm)
+        if scale is None:
+            optimizer.step()
+        else:
+            scale.step(optimizer)
+        observed.remember(self._objectives, self.state.memories, team)
+        return terms
+
+    # Fakes
+
+    def _draw_inputs(
+        self, real: Tensor, labels: Tensor | None, progress: Progress
+    ) -> GeneratorInput:
+        return draw_step_inputs(self.setup, real, labels, progress, self.latents_rng)
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        return half_precision(self.setup.device, self.setup.half)
+
+    def _generate(
+        self, inputs: GeneratorInput, *, in_full_precision: bool = False
+    ) -> dict[str, Tensor]:
+        """Return what the generator makes, by name, in full precision.
+
+        Args:
+            inputs: What it makes it from.
+            in_full_precision: Whether to compute so as well, for gradients of gradients.
+        """
+        if in_full_precision:
+            return inputs.outputs(self.state.generator)
+        with self._autocast():
+            found = inputs.outputs(self.passes.generator)
+        return {name: each.float() for name, each in found.items()}
+
+    @torch.no_grad()
+    def _fakes_to_judge(self, fake: Tensor, labels: Tensor | None, update: int) -> Tensor:
+        """Return the fakes for one of the discriminator's own updates."""
+        if self.state.history is None:
+            return fake
+        with self._autocast():
+            return self._pass_through_history(self.state.history, fake, labels, update)
+
+    def _pass_through_history(
+        self, history: nn.Module, fake: Tensor, labels: Tensor | None, update: int
+    ) -> Tensor:
+        """Exchange fakes with a pool of earlier ones, which every process holds as a whole."""
+        team = self.setup.team
+        if team.world == 1:
+            return history(fake, labels)
+        whole = team.gather_shares(fake)
+        labels = None if labels is None else team.gather_shares(labels)
+        place: tuple[int | str, ...] = ("step", self.state.step, *([update] if update else []))
+        with preserve_rng_state():
+            seed_everything(self.setup.device, derive_seed(self.options.seed, *place))
+            return team.take_share(history(whole, labels))
+
+
+def _compute(
+    method: Callable[[Discriminator, Tensor, Tensor], Terms],
+    D: Discriminator,
+    real: Tensor,
+    fake: Tensor,
+    memory: str,
+    observed: Observed,
+) -> Terms:
+    """Return the terms of an objective, and collect what it observes."""
+    terms = method(D, real, fake)
+    observed.add(memory, D.take_observed())
+    return terms
+
+
+def _add(terms: Terms, more: Terms, name: str) -> None:
+    """Add the terms of a penalty to those of a network.
+
+    Raises:
+        InputError: another term has the name of one.
+    """
+    if shared := more.keys() & terms.keys():
+        raise InputError(
+            f"the penalty '{name}' names a term '{min(shared)}', which the training has already: "
+            "the loss may contain this penalty; drop it"
+        )
+    terms |= more
+
+
+def _add_parts(terms: Terms, found: Terms, count: int) -> Terms:
+    """Add the terms of a part of a batch to the means over all its parts."""
+    if count == 1:
+        return {name: each.detach() for name, each in found.items()}
+    return {
+        name: terms.get(name, torch.zeros_like(each)) + each.detach() / count
+        for name, each in found.items()
+    }
+
+
+def _split_penalties(
+    penalties: Mapping[str, Penalty],
+) -> tuple[dict[str, Penalty], dict[str, Penalty]]:
+    """Split penalties into those of every update and the lazy ones."""
+    lazy = {name: each for name, each in penalties.items() if each.interval > 1}
+    return {name: each for name, each in penalties.items() if name not in lazy}, lazy
+
+
+def _require_generated(batch: Batch) -> Mapping[str, Tensor]:
+    assert batch.generated is not None, "the discriminator's update has its fakes"
+    return batch.generated
+
+
+@contextmanager
+def frozen(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Keep parameters from collecting gradients within the block."""
+    learning = [parameter for parameter in parameters if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
