@@ -201,8 +201,8 @@ class TrainKeywords(TypedDict, total=False):
     generator_lr: float | str
     discriminator_lr: float | str
     betas: tuple[float, float] | str
-    generator_betas: tuple[float, float] | None | str
-    discriminator_betas: tuple[float, float] | None | str
+    generator_betas: tuple[float, float] | str | None
+    discriminator_betas: tuple[float, float] | str | None
     eps: float | str
     weight_decay: float | str
     clip_norm: float | str

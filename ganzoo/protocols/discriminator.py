@@ -28,6 +28,10 @@ if TYPE_CHECKING:
             """Return changed samples of the same shape and type."""
 
 
+BEGINNING = Progress()
+OUTSIDE = "only within a training does a discriminator know the generator and its inputs"
+
+
 class Discriminator:
     """The discriminator that a loss or a penalty receives: a callable from samples to logits.
 
@@ -63,7 +67,7 @@ class Discriminator:
         called: Logits | None = None,
         *,
         source: Tensor | None = None,
-        progress: Progress = Progress(),
+        progress: Progress = BEGINNING,
         inputs: GeneratorInput | None = None,
         generator: nn.Module | None = None,
         generated: Mapping[str, Tensor] | None = None,
@@ -154,12 +158,16 @@ class Discriminator:
     @property
     def generator(self) -> nn.Module:
         """The generator in training."""
-        return self._require(self._generator)
+        if self._generator is None:
+            raise InputError(OUTSIDE)
+        return self._generator
 
     @property
     def inputs(self) -> GeneratorInput:
         """What the fakes were made from."""
-        return self._require(self._inputs)
+        if self._inputs is None:
+            raise InputError(OUTSIDE)
+        return self._inputs
 
     def generate(self, inputs: GeneratorInput) -> Outputs:
         """Return what the generator makes of other inputs, by name; ``samples`` are among it.
@@ -263,12 +271,6 @@ class Discriminator:
                 squares = squares / (1 - decay ** (past.get("step", 0) + 1))
             sizes[name] = group["lr"] / (squares.sqrt() + group["eps"])
         return sizes
-
-    @staticmethod
-    def _require(found):  # type: ignore[no-untyped-def]
-        if found is None:
-            raise InputError("only a training knows the generator and its inputs")
-        return found
 
 
 def mixes_batch(discriminator: nn.Module, data: DataSpec, *, conditional: bool = False) -> bool:

@@ -46,8 +46,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Passes:
-    """The networks as they are called: themselves, or compiled ones that can be differentiated
-    once."""
+    """The networks as they are called: themselves, or compiled ones.
+
+    Those can be differentiated once.
+    """
 
     generator: NetworkFunction
     discriminator: NetworkFunction
