@@ -438,10 +438,12 @@ class RunConfig(Options):
             tree["train"][word] = ",".join(chosen) or None
             for name in chosen.keys() & {each.name for each in getattr(other, kind)}:
                 about = {key: chosen[name][key] for key in ("package", "version")}
-                tree[f"{word}.{name}"] = about | chosen[name]["options"]
+                options = self.write_schedules(f"{word}.{name}", chosen[name]["options"])
+                tree[f"{word}.{name}"] = about | options
+        tree["loss"]["options"] = self.write_schedules("loss", tree["loss"]["options"])
+        tree["train"] = self.write_schedules("train", tree["train"])
         tree.pop("schedules", None)
-        # The first value of a schedule stands in its option, too.
-        return flatten(tree) | {name: str(each) for name, each in self.schedules.items()}
+        return flatten(tree)
 
 
 class ModelConfig(RunConfig):

@@ -124,12 +124,22 @@ def _override_recipe(recipe: Recipe, settings: Mapping[str, Any]) -> dict[str, A
             for key, value in given.items()
             if not key.startswith(f"{word}.") or _bare_owner(key) in kept
         }
-    return {**given, **settings}
+    overridden = set(map(_bare_name, settings))
+    return {
+        **{key: value for key, value in given.items() if _bare_name(key) not in overridden},
+        **settings,
+    }
 
 
 def _bare_owner(key: str) -> str:
     """Return the name in an option's full name, such as ``a`` in ``penalty.package:a.weight``."""
     return key.rpartition(".")[0].partition(".")[2].rpartition(":")[2]
+
+
+def _bare_name(key: str) -> str:
+    """Return an option's full name without a package in it."""
+    parts = (key.partition(".")[0], _bare_owner(key), key.rpartition(".")[2])
+    return ".".join(filter(None, parts))
 
 
 def take_schedules(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Schedule]]:
@@ -146,8 +156,7 @@ def take_schedules(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
                 schedule = Schedule.parse(value)
             except InputError as error:
                 raise InputError(f"{name}: {error.message}") from None
-            parts = (name.partition(".")[0], _bare_owner(name), name.rpartition(".")[2])
-            schedules[".".join(filter(None, parts))] = schedule
+            schedules[_bare_name(name)] = schedule
             values[name] = schedule.values[0]
     return values, schedules
 
@@ -263,10 +272,11 @@ def change_config(
             getattr(config, word), kind, names.get(word), groups[prefix], f"{prefix}."
         )
     changed = config.model_copy(update=update)
-    kept = {
-        name: schedule
+    overridden = set(map(_bare_name, given_values))
+    kept = {  # in their order, so that the same ones give the same file
+        name: new_schedules.get(name, schedule)
         for name, schedule in config.schedules.items()
-        if name not in given_values and _has_owner(name, changed, config)
+        if name in new_schedules or (name not in overridden and _has_owner(name, changed, config))
     }
     changed = changed.model_copy(update={"schedules": {**kept, **new_schedules}})
     check_schedules(changed)
