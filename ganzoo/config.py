@@ -178,8 +178,7 @@ OTHER_WORDS = {
     "train.checkpoint_every": "save_every save_interval save_freq snap snapshot_every",
     "train.eval_every": "eval_interval eval_freq",
     "train.eval_metric": "metric metrics eval_metrics",
-    "train.penalty": "penalties regularizer regulariser reg r1 r1_gamma "
-    "gradient_penalty pl_weight",
+    "train.penalty": "penalties regularizer regulariser reg r1 r1_gamma gradient_penalty pl_weight",
     "train.augment": "aug augmentation augmentations augments ada diffaug",
     "loss.gp_weight": "gp lambda_gp gp_lambda gp_coef",
     "arch.z_dim": "nz zdim latent_dim latent_size noise_dim latent",

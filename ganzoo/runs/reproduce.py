@@ -6,10 +6,9 @@ import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ganzoo import registry
-from ganzoo.component import parse_options
 from ganzoo.config import TrainSettings
 from ganzoo.errors import escape_text
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, PENALTY, TRACKER, Kind
@@ -18,6 +17,10 @@ from ganzoo.storage.paths import strip_folders
 
 if TYPE_CHECKING:
     from ganzoo.config import ComponentChoice, RunConfig
+
+    Part: TypeAlias = tuple[str, ComponentChoice, Kind, bool]
+    """A component: the prefix of its options, how files name it, its kind, and whether defaults
+    count."""
 
 WIDTH = 88
 """Characters of a line before a command is continued on the next one."""
@@ -59,7 +62,7 @@ def build_reproduction(config: RunConfig, *, whole: bool = True) -> Reproduction
     fork = None if config.fork is None else config.fork.place
     # A run that starts from a model or a fork inherits its options in place of the defaults.
     every = fork is not None or (whole and config.init is not None)
-    parts = [
+    parts: list[Part] = [
         ("arch", config.architecture, ARCHITECTURE, every),
         ("loss", config.loss, LOSS, every),
         ("data", config.data, DATASET, every),
@@ -69,7 +72,7 @@ def build_reproduction(config: RunConfig, *, whole: bool = True) -> Reproduction
     settings: dict[str, Any] = {}
     for part in parts:
         settings |= _find_options(*part)
-    settings |= _find_recipe_differences(config, [(prefix, each) for prefix, each, *_ in parts])
+    settings |= _find_recipe_differences(config, parts)
     if not whole:
         settings = strip_folders(settings)
         return Reproduction(architecture, loss, data, steps, seed, settings, fork=fork)
@@ -138,35 +141,24 @@ def _quote(words: Iterable[str]) -> str:
 
 def _name_several(
     word: str, choices: Iterable[ComponentChoice], kind: Kind, every: bool
-) -> list[tuple[str, ComponentChoice, Kind, bool]]:
+) -> list[Part]:
     """Return the arguments of :func:`_find_options` for components of a kind."""
     return [(f"{word}.{each.name}", each, kind, every) for each in choices]
 
 
 def _find_options(prefix: str, choice: ComponentChoice, kind: Kind, every: bool) -> dict[str, Any]:
     """Return the options of a component that are not its defaults, or all of them."""
-    entry = registry.find_in_package(kind, choice.name, choice.package, choice.version)
-    built = parse_options(entry.load(), choice.options)
-    chosen = built.model_dump(mode="json", exclude_defaults=not every)
+    chosen = choice.build(kind).model_dump(mode="json", exclude_defaults=not every)
     return {f"{prefix}.{name}": value for name, value in chosen.items()}
 
 
-def _find_recipe_differences(
-    config: RunConfig, parts: Iterable[tuple[str, ComponentChoice]]
-) -> dict[str, Any]:
-    """Return what the run's recipe would give otherwise, and the recipe if it is not the usual.
-
-    Args:
-        config: What the run is.
-        parts: Its components, with the prefixes of their options.
-    """
+def _find_recipe_differences(config: RunConfig, parts: Iterable[Part]) -> dict[str, Any]:
+    """Return what the run's recipe would give otherwise, and the recipe if it is not the usual."""
     name = config.train.recipe
     changed = {} if name == TrainSettings.model_fields["recipe"].default else {"train.recipe": name}
-    own = {
-        f"{prefix}.{key}": value
-        for prefix, choice in parts
-        for key, value in choice.options.items()
-    }
+    own: dict[str, Any] = {}
+    for prefix, choice, kind, _ in parts:
+        own |= _find_options(prefix, choice, kind, every=True)
     named = ("arch.", "loss.", "data.")  # the others belong to what the recipe may not have
     fixed = {key: value for key, value in own.items() if key.startswith(named)}
     recipe, usual = resolve_with_recipe(*_find_names(config), {**fixed, **changed})
