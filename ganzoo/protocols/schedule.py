@@ -152,9 +152,11 @@ class Schedule(Options):
         try:
             return cls._build(name, plain, named)
         except (ValueError, LookupError, InputError) as error:
-            why = f" ({error.message})" if isinstance(error, InputError) else ""
+            if isinstance(error, InputError):  # of the options of this class
+                why = error.message.partition(": ")[2]
+                raise InputError(f"{excerpt(text)} is no schedule: {why}") from None
             raise InputError(
-                f"{excerpt(text)} is not a schedule as ganzoo reads it{why}; write "
+                f"{excerpt(text)} is not a schedule as ganzoo reads it; write "
                 f"{' or '.join(FORMS)}, with places as 0.5, 50% or '200k images'"
             ) from None
 

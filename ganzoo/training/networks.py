@@ -66,7 +66,7 @@ def _build_networks(
         objective.check_discriminator(discriminator, data, conditional=setup.conditional)
     if starting_weights is not None:
         generator.load_state_dict(starting_weights.generator)
-        discriminator.load_state_dict(starting_weights.discriminator)
+        starting_weights.fill(discriminator)
     if setup.team.world > 1 and setup.device.type == "cuda":
         generator = nn.SyncBatchNorm.convert_sync_batchnorm(generator)
         if not any(
