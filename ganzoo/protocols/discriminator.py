@@ -273,6 +273,37 @@ class Discriminator:
         return sizes
 
 
+def bind_source(discriminator: nn.Module, data: DataSpec, *, judges_source: bool) -> nn.Module:
+    """Wrap a discriminator that judges sources so that it judges all samples with one source.
+
+    The result takes samples, and labels if any, as other discriminators do: for checks of a network
+    where it does not matter which source it sees.
+
+    Args:
+        discriminator: The network.
+        data: What it was built for.
+        judges_source: Whether it takes a source; if not, it is returned as it is.
+    """
+    if not judges_source:
+        return discriminator
+    import torch
+    from torch import nn
+
+    shape = data.source
+    assert shape is not None, "what judges a source was built for its shape"
+
+    class OneSource(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = discriminator
+            self.register_buffer("source", torch.zeros(1, *shape), persistent=False)
+
+        def forward(self, samples: Tensor, *labels: Tensor) -> Tensor:
+            return self.network(samples, *labels, self.source.expand(len(samples), *shape))
+
+    return OneSource()
+
+
 def mixes_batch(discriminator: nn.Module, data: DataSpec, *, conditional: bool = False) -> bool:
     """Tell whether a sample's logits depend on other samples of its batch, in training mode.
 
