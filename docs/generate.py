@@ -32,7 +32,7 @@ HERE = Path(__file__).parent
 PACKAGE = "ganzoo"
 
 PROTOCOLS = {
-    registry.ARCHITECTURE: ("Architecture", "GeneratorInput"),
+    registry.ARCHITECTURE: ("Architecture", "GeneratorInput", "LatentPart"),
     registry.LOSS: ("Loss", "Discriminator", "Recipe"),
     registry.DATASET: ("Dataset", "ImageDataset", "DataSpec", "Samples"),
     registry.AUGMENTATION: ("Augmentation",),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ganzoo.models.generation import evaluation_mode
 from ganzoo.protocols.architecture import Architecture
+from ganzoo.protocols.outputs import pick
 from ganzoo.testing.common import explain_errors, require
 from ganzoo.testing.networks import (
     CLASSES,
@@ -14,11 +17,15 @@ from ganzoo.testing.networks import (
     SPECS,
     build_fitting,
     compute_logits,
+    discriminator_arguments,
     draw_batch,
     draw_inputs,
     generate,
     perturb_weights,
 )
+
+if TYPE_CHECKING:
+    from ganzoo.protocols.outputs import NetworkOutput
 
 MANY_CLASSES = 12
 """More than ten, for an architecture that assumes ten classes."""
@@ -40,7 +47,8 @@ def check_conditional(architecture: Architecture) -> None:
     for classes in (CLASSES, MANY_CLASSES):
         for data, *networks in build_fitting(architecture, classes=classes):
             if architecture.takes_labels(data):
-                given = (draw_inputs(architecture, data).given, draw_batch(data))
+                samples, *_ = discriminator_arguments(architecture, data, draw_batch(data))
+                given = (draw_inputs(architecture, data).given, samples)
                 for word, network, same in zip(
                     ("generator", "discriminator"), networks, given, strict=True
                 ):
@@ -60,14 +68,14 @@ def check_unlabelled(architecture: Architecture) -> None:
             compute_logits(architecture, discriminator, data, fake)
 
 
-def _require_labels(word: str, network: nn.Module, given: Tensor, classes: int) -> None:
-    found = []
+def _require_labels(word: str, network: nn.Module, given: NetworkOutput, classes: int) -> None:
+    main, found = {"generator": "samples", "discriminator": "logits"}[word], []
     with evaluation_mode(network), torch.no_grad():
         for label in range(classes):
             with explain_errors(
                 f"a conditional {word} must serve each class from 0 to classes - 1"
             ):
-                found.append(network(given, torch.full((COUNT,), label)))
+                found.append(pick(network(given, torch.full((COUNT,), label)), main))
     for label in range(1, classes):
         require(
             not torch.equal(found[0], found[label]),
@@ -76,7 +84,7 @@ def _require_labels(word: str, network: nn.Module, given: Tensor, classes: int) 
         )
     labels = torch.arange(COUNT) % classes
     with evaluation_mode(network), torch.no_grad():
-        mixed = network(given, labels)
+        mixed = pick(network(given, labels), main)
     own = torch.stack([found[label][i] for i, label in enumerate(labels.tolist())])
     require(
         torch.allclose(mixed, own, rtol=1e-4, atol=1e-5),

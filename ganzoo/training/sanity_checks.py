@@ -17,6 +17,7 @@ from torch import nn
 
 from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.protocols.discriminator import mixes_batch
+from ganzoo.protocols.packing import judge_samples
 from ganzoo.training.inputs import draw_picture_inputs
 
 if TYPE_CHECKING:
@@ -133,8 +134,8 @@ def penalty_on_mixed_batch(trainer: Trainer) -> Iterator[str]:
     loss = trainer.loss
     if loss.independent_samples or not (loss.second_order and loss.bounds_slope):
         return  # already refused, or harmless
-    discriminator, data = trainer.state.discriminator, trainer.samples.spec
-    if mixes_batch(discriminator, data, conditional=trainer.conditional):
+    judge = judge_samples(trainer.architecture, trainer.state.discriminator)
+    if mixes_batch(judge, trainer.samples.spec, conditional=trainer.conditional):
         yield (
             "the loss penalises the slope at each sample, and the discriminator mixes the samples "
             "of a batch, as batch normalisation does; if the loss declares independent_samples, "

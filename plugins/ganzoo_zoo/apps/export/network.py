@@ -21,11 +21,11 @@ MOST = (1 << 31) - 1
 
 
 class Network:
-    """A copy of a model's averaged generator (EMA) on the CPU."""
+    """A copy, on the CPU, of the network that a model draws by: its averaged generator (EMA)."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        generator = copy.deepcopy(model.generator).cpu().eval().requires_grad_(False)
+        generator = copy.deepcopy(model.sampler).cpu().eval().requires_grad_(False)
         translates = model.architecture.takes_images
         self._named = (_FromImages if translates else _FromLatents)(generator)
         self._given = "images" if translates else "latents"
