@@ -113,7 +113,7 @@ def _without_synchronisation(network: nn.Module) -> nn.Module:
     network = copy.deepcopy(network)
     for module in network.modules():
         if isinstance(module, nn.SyncBatchNorm):
-            module.__class__ = _LocalBatchNorm
+            module.__class__ = _LocalBatchNorm  # type: ignore[assignment]
     return network
 
 

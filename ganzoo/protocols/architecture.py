@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ganzoo.protocols.dataset import DataSpec
+    from ganzoo.protocols.latent_parts import Distribution
     from ganzoo.protocols.outputs import NetworkOutput, Terms
     from ganzoo.protocols.progress import Progress
     from ganzoo.protocols.recipe import Recipe
@@ -164,7 +165,8 @@ class Architecture(Component, ABC):
         (Chen et al. 2016, arXiv:1606.03657): how latents are drawn, truncated and interpolated
         follows from it.
         """
-        size, prior = getattr(self, "z_dim", None), getattr(self, "prior", "normal")
+        size: int | None = getattr(self, "z_dim", None)
+        prior: Distribution = getattr(self, "prior", "normal")
         return () if size is None else (LatentPart("z", size, prior),)
 
     def latents(self, count: int, rng: torch.Generator) -> Tensor:

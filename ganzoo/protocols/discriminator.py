@@ -90,7 +90,7 @@ class Discriminator:
         discriminator's update."""
         self._inputs = inputs
         self._generator = generator
-        self._forward = network if called is None else called
+        self._forward: Callable[..., Outputs | Tensor] = network if called is None else called
         self._parameters = parameters
         self._optimizer = optimizer
         self._generates_with_gradient = generates_with_gradient
@@ -148,7 +148,7 @@ class Discriminator:
         if samples.requires_grad and any(each.requires_grad for each in self.network.parameters()):
             return self.network(*given)
         with half_precision(samples.device, self.half):
-            found: Outputs | Tensor = self._forward(*given)
+            found = self._forward(*given)
         if self.half is None:
             return found
         if isinstance(found, dict):

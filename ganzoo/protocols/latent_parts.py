@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     Code: TypeAlias = float | Sequence[float] | Tensor
     """A value of a part of a latent, for all samples or for each."""
 
+Distribution = Literal["normal", "uniform", "category"]
+
 
 @dataclass(frozen=True)
 class LatentPart:
@@ -24,7 +26,7 @@ class LatentPart:
     """The name by which a network finds the part, and a person sets it."""
     size: int
     """How many numbers it has; of a category, how many categories there are."""
-    distribution: Literal["normal", "uniform", "category"] = "normal"
+    distribution: Distribution = "normal"
     """``normal``: standard normal numbers. ``uniform``: numbers from -1 to 1. ``category``: one of
     ``size`` categories, all as likely: 1 in its place, and 0 in all others."""
 
