@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from ganzoo.compute.devices import arithmetic, half_precision
 from ganzoo.models.generation import evaluation_mode
 from ganzoo.protocols.architecture import Architecture, GeneratorInput
-from ganzoo.protocols.discriminator import Discriminator, bind_source, mixes_batch
+from ganzoo.protocols.discriminator import mixes_batch
+from ganzoo.protocols.packing import judge_samples
 from ganzoo.storage.tensors import load_tensors, save_tensors
 from ganzoo.testing.architecture_generator import (
     check_generator_terms,
@@ -25,7 +26,13 @@ from ganzoo.testing.architecture_generator import (
     compute_own_terms,
 )
 from ganzoo.testing.architecture_labels import check_conditional, check_unlabelled
-from ganzoo.testing.architecture_sampling import check_interpolation, check_truncation
+from ganzoo.testing.architecture_parts import check_extra_networks, check_parts
+from ganzoo.testing.architecture_sampling import (
+    check_interpolation,
+    check_latent_parts,
+    check_sampler,
+    check_truncation,
+)
 from ganzoo.testing.architecture_sources import check_sources
 from ganzoo.testing.common import (
     check_options,
@@ -48,8 +55,12 @@ from ganzoo.testing.networks import (
     draw_batch,
     draw_inputs,
     draw_latents,
+    first_rows,
     generate,
+    generate_parts,
     generator_arguments,
+    judge_parts,
+    name_outputs,
     run_network,
     scale_weights,
 )
@@ -168,11 +179,15 @@ def check_every_parameter_learns(architecture: Architecture) -> None:
     """Each parameter of both networks gets a gradient."""
     for data, generator, discriminator in build_fitting(architecture):
         inputs = draw_inputs(architecture, data)
-        fake = generate(generator, inputs)
-        logits = compute_logits(architecture, discriminator, data, fake)
-        own = compute_own_terms(architecture, generator, inputs, draw_batch(data), fake)
-        with explain_errors("logits of generated samples must be differentiable"):
-            torch.stack([logits.sum(), *own.values()]).sum().backward()
+        made = generate_parts(generator, inputs)
+        said = judge_parts(architecture, discriminator, data, made)
+        own = compute_own_terms(architecture, generator, inputs, draw_batch(data), made["samples"])
+        logits, _ = said.pop("logits"), made.pop("samples")
+        others = [part.sum() for part in (*made.values(), *said.values()) if part.requires_grad]
+        asked = "logits of generated samples must be differentiable"
+        require(logits.requires_grad, asked)
+        with explain_errors(asked):
+            torch.stack([logits.sum(), *others, *own.values()]).sum().backward()
         for word, network in (("generator", generator), ("discriminator", discriminator)):
             for name, parameter in network.named_parameters():
                 require(
@@ -198,8 +213,11 @@ def check_independent_samples(architecture: Architecture) -> None:
     """With ``independent_samples``, a sample's logits do not depend on its batch."""
     for data, _, discriminator in build_fitting(architecture, independent_samples=True):
         with explain_errors("the discriminator must judge a batch of any size in training mode"):
-            judge = bind_source(discriminator, data, judges_source=bool(architecture.judges_source))
-            mixed = mixes_batch(judge, data, conditional=bool(architecture.takes_labels(data)))
+            mixed = mixes_batch(
+                judge_samples(architecture, discriminator, data),
+                data,
+                conditional=bool(architecture.takes_labels(data)),
+            )
         require(
             not mixed,
             "with independent_samples=True the discriminator must not mix its batch: "
@@ -218,13 +236,15 @@ def check_evaluation_is_by_sample(architecture: Architecture) -> None:
             with evaluation_mode(network), torch.no_grad():
                 together = run_network(network, *given)
                 with explain_errors(asked):  # batch normalisation may refuse one sample
-                    alone = network(*(whole[:1] for whole in given))
-            require(
-                alone.shape == together[:1].shape,
-                f"a batch of one must give {tuple(together[:1].shape)}, not "
-                f"{tuple(alone.shape)}: do not use squeeze(), which drops that dimension too",
-            )
-            require(torch.allclose(together[:1], alone, rtol=1e-4, atol=1e-5), asked)
+                    alone = name_outputs(network(*map(first_rows, given)))
+            for name, whole in together.items():
+                own, first = alone[name], whole[:1]
+                require(
+                    own.shape == first.shape,
+                    f"a batch of one must give {tuple(first.shape)}, not {tuple(own.shape)}: do "
+                    "not use squeeze(), which drops that dimension too",
+                )
+                require(torch.allclose(first, own, rtol=1e-4, atol=1e-5), asked)
 
 
 def check_seeding(architecture: Architecture) -> None:
@@ -265,11 +285,9 @@ def check_weights_round_trip(architecture: Architecture) -> None:
                     save_tensors(file, network.state_dict())
                     other.load_state_dict(load_tensors(file), strict=True)
                 with evaluation_mode(network), evaluation_mode(other), torch.no_grad():
-                    same = torch.equal(
-                        run_network(network, *arguments), run_network(other, *arguments)
-                    )
+                    found = run_network(network, *arguments), run_network(other, *arguments)
                 require(
-                    same,
+                    all(torch.equal(part, found[1][name]) for name, part in found[0].items()),
                     "a network must depend on its state_dict and options alone: after a strict "
                     "load its outputs differ; keep its state in parameters or buffers",
                 )
@@ -286,10 +304,9 @@ def check_autocast(architecture: Architecture) -> None:
         inputs = draw_inputs(architecture, data)
         with explain_errors(asked), arithmetic(CPU, torch.bfloat16):
             with half_precision(CPU, torch.bfloat16):
-                fake = inputs.through(generator).float()
-                source = inputs.given if architecture.judges_source else None
-                D = Discriminator(discriminator, inputs.labels, source=source)
-                logits = D(fake).float()
+                made = inputs.outputs(generator)
+                fake = made["samples"].float()
+                logits = judge_parts(architecture, discriminator, data, made)["logits"].float()
                 own = architecture.generator_terms(generator, inputs, draw_batch(data), fake)
             torch.stack([F.softplus(-logits).mean(), *own.values()]).sum().backward()
         learnt = [
@@ -340,6 +357,10 @@ architecture_checks: list[Callable[[Architecture], None]] = [
     check_unlabelled,
     check_sources,
     check_generator_terms,
+    check_parts,
+    check_extra_networks,
+    check_latent_parts,
+    check_sampler,
     check_truncation,
     check_interpolation,
     check_history,
