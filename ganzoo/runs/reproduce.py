@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import registry
-from ganzoo.component import parse_options
 from ganzoo.config import TrainSettings
 from ganzoo.errors import escape_text
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, PENALTY, TRACKER, Kind
@@ -142,8 +141,7 @@ def _find_options(
     prefix: str, choice: ComponentChoice, kind: Kind, every: bool = False
 ) -> dict[str, Any]:
     """Return the options of a component that are not its defaults, or all of them."""
-    entry = registry.find_in_package(kind, choice.name, choice.package, choice.version)
-    built = parse_options(entry.load(), choice.options)
+    built = choice.build(kind)
     chosen = built.model_dump(mode="json", exclude_defaults=not every)
     return {f"{prefix}.{name}": value for name, value in chosen.items()}
 
