@@ -14,8 +14,10 @@ def track(samples: Tensor) -> Tensor:
     """Return samples by which a slope can be taken.
 
     They keep their graph, if they have one: unrolling differentiates penalties by the generator.
+    Then they are a view of their own, because an unrolled discriminator depends on the samples too,
+    and the slope does not go through its parameters.
     """
-    return samples if samples.requires_grad else samples.detach().requires_grad_()
+    return samples.view_as(samples) if samples.requires_grad else samples.detach().requires_grad_()
 
 
 def find_slopes(logits: Tensor, samples: Tensor) -> Tensor:
