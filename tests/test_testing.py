@@ -1311,13 +1311,6 @@ class NonSaturating(Loss):
         return {"adversarial": F.softplus(-D(fake)).mean()}
 
 
-class DetachesFakes(NonSaturating):
-    """Detaches fakes in the discriminator's turn, as tutorials do; they have no gradient there."""
-
-    def discriminator_loss(self, D, real, fake):
-        return super().discriminator_loss(D, real, fake.detach())
-
-
 class Relativistic(Loss):
     """Compares logits with the mean of the other side's (Jolicoeur-Martineau 2019)."""
 
@@ -1352,7 +1345,9 @@ class GradientPenalty(NonSaturating):
 
     def discriminator_loss(self, D, real, fake):
         weight = self.weight(real)
-        between = (weight * real + (1 - weight) * fake).detach().requires_grad_()
+        between = weight * real + (1 - weight) * fake
+        if not between.requires_grad:
+            between.requires_grad_()
         logits = self.of_samples(D(between))
         (gradient,) = torch.autograd.grad(logits.sum(), between, create_graph=True)
         penalty = (self.norm(gradient) - 1).square().mean()
@@ -1608,6 +1603,21 @@ class FakesDetached(NonSaturating):
         return super().generator_loss(D, real, fake.detach())
 
 
+class DetachesFakes(NonSaturating):
+    """Detaches fakes in the discriminator's turn, as tutorials do: they have no gradient there."""
+
+    def discriminator_loss(self, D, real, fake):
+        return super().discriminator_loss(D, real, fake.detach())
+
+
+class FakesDetachedInATerm(NonSaturating):
+    """Has a term of the fakes through which unrolling sees nothing."""
+
+    def discriminator_loss(self, D, real, fake):
+        terms = super().discriminator_loss(D, real, fake)
+        return {**terms, "drift": 0.1 * D(fake.detach()).square().mean()}
+
+
 class AllLogitsDetached(NonSaturating):
     """Gives the discriminator nothing to learn from."""
 
@@ -1762,6 +1772,8 @@ LOSSES = [
     Kill(loss.check_side_effects, ClipsInLoss, "must not change the discriminator"),
     Kill(loss.check_gradients_reach_the_networks, FakesDetached, "must reach the fakes"),
     Kill(loss.check_gradients_reach_the_networks, AllLogitsDetached, "must reach its parameters"),
+    Kill(loss.check_gradients_through_fakes, DetachesFakes, "gives them no gradient"),
+    Kill(loss.check_gradients_through_fakes, FakesDetachedInATerm, "term 'drift' depends on the"),
     Kill(loss.check_constraint, ClipsWithGradients, "in place, under torch.no_grad()"),
     Kill(loss.check_constraint, Freezes, "leave trainable parameters"),
     Kill(loss.check_constraint, Shrinks, "the same as once"),
@@ -3345,7 +3357,6 @@ SOUND = {
     ],
     "loss": [
         NonSaturating,
-        DetachesFakes,
         Relativistic,
         RealPenalty,
         GradientPenalty,

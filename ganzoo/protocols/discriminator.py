@@ -232,7 +232,7 @@ class Discriminator:
             half_precision(inputs.given.device, self.half),
         ):
             found = inputs.outputs(self.generator)
-        return {name: part.float() for name, part in found.items()}
+        return found if self.half is None else {name: each.float() for name, each in found.items()}
 
     # Memory
 

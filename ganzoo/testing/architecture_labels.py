@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ganzoo.models.generation import evaluation_mode
 from ganzoo.protocols.architecture import Architecture
