@@ -177,6 +177,8 @@ class Discriminator:
             half_precision(inputs.given.device, self.half),
         ):
             found = inputs.outputs(self.generator)
+        if self.half is None:
+            return found
         return {name: part.float() for name, part in found.items()}
 
     # Memory

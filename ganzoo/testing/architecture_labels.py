@@ -17,7 +17,10 @@ from ganzoo.testing.networks import (
     draw_batch,
     draw_inputs,
     generate,
+    name_outputs,
     perturb_weights,
+    pick_main,
+    run_network,
 )
 
 MANY_CLASSES = 12
@@ -44,7 +47,9 @@ def check_conditional(architecture: Architecture) -> None:
                 for word, network, same in zip(
                     ("generator", "discriminator"), networks, given, strict=True
                 ):
-                    _require_labels(word, perturb_weights(network), same, classes)
+                    # With parts it may be asked for the classes, and must then not be told.
+                    may_ignore = word == "discriminator" and bool(architecture.discriminator_parts)
+                    _require_labels(word, perturb_weights(network), same, classes, may_ignore)
 
 
 def check_unlabelled(architecture: Architecture) -> None:
@@ -60,23 +65,26 @@ def check_unlabelled(architecture: Architecture) -> None:
             compute_logits(architecture, discriminator, data, fake)
 
 
-def _require_labels(word: str, network: nn.Module, given: Tensor, classes: int) -> None:
-    found = []
+def _require_labels(
+    word: str, network: nn.Module, given: Tensor, classes: int, may_ignore: bool
+) -> None:
+    found: list[Tensor] = []
     with evaluation_mode(network), torch.no_grad():
         for label in range(classes):
             with explain_errors(
                 f"a conditional {word} must serve each class from 0 to classes - 1"
             ):
-                found.append(network(given, torch.full((COUNT,), label)))
+                outputs = network(given, torch.full((COUNT,), label))
+            found.append(pick_main(name_outputs(outputs)))
     for label in range(1, classes):
         require(
-            not torch.equal(found[0], found[label]),
+            may_ignore or not torch.equal(found[0], found[label]),
             f"a conditional {word} must use its labels: it gave the same for class 0 and "
             f"class {label}",
         )
     labels = torch.arange(COUNT) % classes
     with evaluation_mode(network), torch.no_grad():
-        mixed = network(given, labels)
+        mixed = run_network(network, given, labels)
     own = torch.stack([found[label][i] for i, label in enumerate(labels.tolist())])
     require(
         torch.allclose(mixed, own, rtol=1e-4, atol=1e-5),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from ganzoo.models import generation
 from ganzoo.nn import fuse
 from ganzoo.protocols.architecture import Architecture, GeneratorInput
 from ganzoo.protocols.dataset import DataSpec
+from ganzoo.protocols.progress import Progress
 from ganzoo.testing.common import explain_errors, require, seeded
 
 SIZES = (28, 32, 64, 128)
@@ -29,7 +31,9 @@ STATE_MESSAGE = "a state_dict must hold tensors only, of the same names and shap
 WEIGHT_FACTOR = 10.0
 """Factor on weights where an output must be bounded, or must not be."""
 INPUT_FACTOR = 1e4
-"""Factor on the inputs there, as spectral normalisation undoes a factor on the weights."""
+"""Factor on a discriminator's inputs there, as spectral normalisation undoes one on the weights."""
+LATEST = Progress(10**8, 10**8, 32 * 10**8, 10**8)
+"""When networks are tried unless a check says otherwise: all of them have grown by then."""
 SPECS = [
     *(
         DataSpec(shape=(channels, size, size), classes=CLASSES)
@@ -89,20 +93,54 @@ def _build_pair(
             f"a network must be a torch.nn.Module, not {type(network).__name__}",
         )
     # As the trainer and a model do.
-    return fuse(generator).train(), fuse(discriminator).train()
+    networks = fuse(generator).train(), fuse(discriminator).train()
+    for network in networks:
+        advance(architecture, network, LATEST)
+    return networks
+
+
+def advance(architecture: Architecture, network: nn.Module, progress: Progress) -> None:
+    """Prepare a network for how far a training is."""
+    with explain_errors("advance() must take each network of the architecture, at any progress"):
+        architecture.advance(network, progress)
 
 
 def run_network(network: nn.Module, *given: Tensor) -> Tensor:
-    """Call a network, and require that it returns one tensor."""
+    """Call a network, and return its samples or logits."""
+    return pick_main(run_network_for_all(network, *given))
+
+
+def run_network_for_all(network: nn.Module, *given: Tensor) -> dict[str, Tensor]:
+    """Call a network, and return all its outputs by name; a single one is called ``samples``."""
     labels = ", and labels (N,) as its second argument" if len(given) > 1 else ""
     with explain_errors(
         f"a network must serve the shape it was built for, here {tuple(given[0].shape)}{labels}"
     ):
         found = network(*given)
+    return name_outputs(found)
+
+
+def name_outputs(found: Any) -> dict[str, Tensor]:
+    """Require that a network returned one tensor, or several by name, and return them by name."""
+    if not isinstance(found, dict):
+        require(
+            isinstance(found, Tensor),
+            "a network must return one tensor, or a dict of tensors by name, not "
+            f"{type(found).__name__}",
+        )
+        return {"samples": found}
     require(
-        isinstance(found, Tensor), f"a network must return one tensor, not {type(found).__name__}"
+        all(isinstance(part, Tensor) for part in found.values())
+        and len({"samples", "logits"} & found.keys()) == 1,
+        "a network that returns several tensors must name them, the samples of a generator "
+        f"'samples' and the logits of a discriminator 'logits'; it names {list(found)}",
     )
     return found
+
+
+def pick_main(outputs: dict[str, Tensor]) -> Tensor:
+    """Return the samples or the logits among a network's outputs."""
+    return outputs["samples"] if "samples" in outputs else outputs["logits"]
 
 
 def generate(generator: nn.Module, inputs: GeneratorInput) -> Tensor:
