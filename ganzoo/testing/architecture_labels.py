@@ -53,7 +53,16 @@ def check_conditional(architecture: Architecture) -> None:
                 _require_labels("generator", generator, given, classes)
                 samples, *_ = discriminator_arguments(architecture, data, draw_batch(data))
                 sources = source_arguments(architecture, data)
-                _require_labels("discriminator", discriminator, samples, classes, *sources)
+                # With parts it may be asked for the classes, and must then not be told.
+                may_ignore = bool(architecture.discriminator_parts)
+                _require_labels(
+                    "discriminator",
+                    discriminator,
+                    samples,
+                    classes,
+                    *sources,
+                    may_ignore=may_ignore,
+                )
 
 
 def check_unlabelled(architecture: Architecture) -> None:
@@ -70,7 +79,12 @@ def check_unlabelled(architecture: Architecture) -> None:
 
 
 def _require_labels(
-    word: str, network: nn.Module, given: NetworkOutput, classes: int, *sources: Tensor
+    word: str,
+    network: nn.Module,
+    given: NetworkOutput,
+    classes: int,
+    *sources: Tensor,
+    may_ignore: bool = False,
 ) -> None:
     main, found = {"generator": "samples", "discriminator": "logits"}[word], []
     with evaluation_mode(network), torch.no_grad():
@@ -82,7 +96,7 @@ def _require_labels(
                 found.append(pick(network(given, labels, *sources), main))
     for label in range(1, classes):
         require(
-            not torch.equal(found[0], found[label]),
+            may_ignore or not torch.equal(found[0], found[label]),
             f"a conditional {word} must use its labels: it gave the same for class 0 and "
             f"class {label}",
         )

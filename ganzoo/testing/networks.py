@@ -17,6 +17,7 @@ from ganzoo.protocols.architecture import Architecture, GeneratorInput
 from ganzoo.protocols.dataset import DataSpec
 from ganzoo.protocols.outputs import pick
 from ganzoo.protocols.packing import complete_reals
+from ganzoo.protocols.progress import Progress
 from ganzoo.testing.common import explain_errors, require, seeded
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ STATE_MESSAGE = "a state_dict must hold tensors only, of the same names and shap
 WEIGHT_FACTOR = 10.0
 """Factor on weights where an output must be bounded, or must not be."""
 INPUT_FACTOR = 1e4
-"""Factor on the inputs there, as spectral normalisation undoes a factor on the weights."""
+"""Factor on a discriminator's inputs there, as spectral normalisation undoes one on the weights."""
+LATEST = Progress(10**8, 10**8, 32 * 10**8, 10**8)
+"""When networks are tried unless a check says otherwise: all of them have grown by then."""
 SPECS = [
     *(
         DataSpec(shape=(channels, size, size), classes=CLASSES)
@@ -110,7 +113,16 @@ def _build_pair(
             f"a network must be a torch.nn.Module, not {type(network).__name__}",
         )
     # As the trainer and a model do.
-    return fuse(generator).train(), fuse(discriminator).train()
+    networks = fuse(generator).train(), fuse(discriminator).train()
+    for network in networks:
+        advance(architecture, network, LATEST)
+    return networks
+
+
+def advance(architecture: Architecture, network: nn.Module, progress: Progress) -> None:
+    """Prepare a network for how far a training is."""
+    with explain_errors("advance() must take each network of the architecture, at any progress"):
+        architecture.advance(network, progress)
 
 
 def run_network(network: nn.Module, *given: NetworkOutput) -> dict[str, Tensor]:
