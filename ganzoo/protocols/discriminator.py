@@ -214,7 +214,9 @@ class Discriminator:
 
         ``D.split_latents(D.inputs.given)`` are the codes that the fakes were made from.
         """
-        return self._require(self._latents)(latents)
+        if self._latents is None:
+            raise InputError(OUTSIDE)
+        return self._latents(latents)
 
     def generate(self, inputs: GeneratorInput) -> Outputs:
         """Return what the generator makes of other inputs, by name; ``samples`` are among it.

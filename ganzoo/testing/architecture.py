@@ -209,13 +209,13 @@ def check_logits_are_unbounded(architecture: Architecture) -> None:
 
 def check_every_parameter_learns(architecture: Architecture) -> None:
     """Each parameter of both networks gets a gradient, at some time of a training."""
-    for data, *networks in build_fitting(architecture):
+    for data, generator, discriminator in build_fitting(architecture):
         unused = ""
         for progress in (LATEST, *GROWTH):
-            for network in networks:
+            for network in (generator, discriminator):
                 advance(architecture, network, progress)
-            _learn(architecture, data, *networks, progress)
-            unused = _find_unused(*networks)
+            _learn(architecture, data, generator, discriminator, progress)
+            unused = _find_unused(generator, discriminator)
             if not unused:
                 break
         require(

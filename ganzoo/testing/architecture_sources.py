@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from ganzoo.models.generation import evaluation_mode
 from ganzoo.protocols.architecture import Architecture
 from ganzoo.protocols.dataset import DataSpec
+from ganzoo.protocols.outputs import pick
 from ganzoo.testing.common import explain_errors, require, seeded
 from ganzoo.testing.networks import (
     COUNT,
@@ -17,9 +20,7 @@ from ganzoo.testing.networks import (
     draw_inputs,
     draw_sources,
     generate,
-    generator_arguments,
     perturb_weights,
-    run_network,
 )
 
 
@@ -40,15 +41,16 @@ def check_sources(architecture: Architecture) -> None:
             _require_made(architecture, data)
         generator, discriminator = map(perturb_weights, networks)
         inputs = draw_inputs(architecture, data)
-        others = (draw_sources(data, seed=2), *generator_arguments(inputs)[1:])
         with evaluation_mode(generator), torch.no_grad():
-            differs = not torch.equal(generate(generator, inputs), run_network(generator, *others))
+            moved = replace(inputs, given=draw_sources(data, seed=2))
+            differs = not torch.equal(generate(generator, inputs), generate(generator, moved))
         require(differs, "the generator must use its source: it made the same of another one")
         if architecture.judges_source:
             with evaluation_mode(discriminator), torch.no_grad():
                 logits = compute_logits(architecture, discriminator, data)
-                *before, source = discriminator_arguments(architecture, data, draw_batch(data))
-                again = run_network(discriminator, *before, source.flip(0))
+                *before, _ = discriminator_arguments(architecture, data, draw_batch(data))
+                other = draw_sources(data).flip(0)
+                again = pick(discriminator(*before, other), "logits")
             require(
                 not torch.equal(logits, again),
                 "a discriminator that judges sources must use them: its logits were the same "

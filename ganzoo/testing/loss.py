@@ -52,7 +52,7 @@ from ganzoo.testing.steps import (
     small_critic,
     train_options,
 )
-from ganzoo.training.trainer import frozen
+from ganzoo.training.updates import frozen
 
 if TYPE_CHECKING:
     from ganzoo.protocols.discriminator import Logits
