@@ -23,6 +23,7 @@ from ganzoo.models.generation import generate
 from ganzoo.protocols.architecture import GeneratorInput
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.protocols.discriminator import Discriminator
+from ganzoo.protocols.progress import Progress
 from ganzoo.resolve import resolve
 from ganzoo.storage.tensors import load_tensors
 from ganzoo.training import checkpoint
@@ -722,7 +723,9 @@ def test_sources_of_every_other_class_have_their_turn():
     for _ in range(20):
         real, labels, _ = trainer.loader.batch(trainer.state.step, trainer.order)
         step = trainer.state.step
-        inputs = draw_step_inputs(trainer.setup, real, labels, step, torch.Generator())
+        inputs = draw_step_inputs(
+            trainer.setup, real, labels, Progress(step=step), torch.Generator()
+        )
         turns |= set(zip(inputs.source_labels.tolist(), labels.tolist(), strict=True))
         trainer.state.step += 1
     assert len(turns) == 4 * 3

@@ -92,8 +92,10 @@ def _next_commands(run: Run, config: RunConfig) -> Iterator[str]:
 def _train_longer(path: str, config: RunConfig) -> str:
     """Return the command for as many steps again.
 
-    Where the learning rates have decayed, the run itself is at its end, and a new one goes on from
-    there.
+    Where finished steps depend on their number, as where the learning rates have decayed, the run
+    itself is at its end, and a new one goes on from there.
     """
-    way = "--resume" if config.train.lr_decay == "none" else "--fork"
+    from ganzoo.resolve import depends_on_steps
+
+    way = "--fork" if depends_on_steps(config) else "--resume"
     return f"ganzoo train {way} {path} --steps {2 * config.train.steps}"
