@@ -5,6 +5,7 @@ Every broken component differs from a sound one in the fault that its docstring 
 
 import contextlib
 import itertools
+import math
 import os
 import random
 import re
@@ -1176,6 +1177,108 @@ class NoiseOfNumpy(Linear):
         return nn.Sequential(noisy, super().ending(data))
 
 
+class Sourced(Architecture):
+    """Makes an image from a source, and judges both together."""
+
+    takes_sources = True
+    judges_source = True
+
+    def generator(self, data):
+        if not data.is_image or data.size > 5000:
+            raise InputError("it makes small images")
+        size = math.prod(data.source)
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(size, data.size), nn.Tanh(), nn.Unflatten(1, data.shape)
+        )
+
+    def discriminator(self, data, *, independent_samples=False):
+        return BesideSource(data.size + math.prod(data.source))
+
+
+class BesideSource(nn.Module):
+    """Judges an image and its source by one layer."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.layer = nn.Linear(size, 1)
+
+    def forward(self, samples, source):
+        return self.layer(torch.cat([samples.flatten(1), source.flatten(1)], dim=1)).flatten()
+
+
+class Halved(Sourced):
+    """Makes its sources itself."""
+
+    def make_source(self, samples):
+        if samples.dim() != 4:
+            raise InputError("it halves images")
+        return F.avg_pool2d(samples, 2)
+
+
+class IgnoresItsSource(Sourced):
+    """Makes the same of every source."""
+
+    def generator(self, data):
+        return nn.Sequential(Apply(torch.zeros_like), super().generator(data))
+
+
+class JudgesBlindly(Sourced):
+    """Sees the source, and looks away."""
+
+    def discriminator(self, data, *, independent_samples=False):
+        network = super().discriminator(data)
+        network.register_forward_pre_hook(lambda own, given: (given[0], 0 * given[1]))
+        return network
+
+
+class JudgesWithoutSources(Linear):
+    """Judges sources that there are not."""
+
+    judges_source = True
+
+
+class TakesBoth(Sourced):
+    """Starts from sources and from images of other classes."""
+
+    takes_images = True
+
+
+class KeepsEarlierFakes(Sourced):
+    """Shows earlier fakes beside the present sources."""
+
+    def history(self, data):
+        return nn.Identity()
+
+
+class SourcesOfAnotherShape(Halved):
+    """Says that its sources are as large as the samples."""
+
+    def source_shape(self, data):
+        return data.shape
+
+
+class SourcesBeyond(Halved):
+    """Makes sources that are twice as bright as white."""
+
+    def make_source(self, samples):
+        return 2 * super().make_source(samples)
+
+
+class SourcesByChance(Halved):
+    """Draws holes from a generator of its own."""
+
+    def make_source(self, samples):
+        kept = torch.from_numpy(np.random.default_rng().random(samples.shape)) < 0.5
+        return super().make_source(samples * kept)
+
+
+class SourcesInPlace(Halved):
+    """Changes the samples as it halves them."""
+
+    def make_source(self, samples):
+        return super().make_source(samples.mul_(0.5))
+
+
 ARCHITECTURES = [
     Kill(common.check_options, UnknownOptions, "keep extra='forbid'"),
     Kill(common.check_options, UndescribedOption, "option 'width' needs a description"),
@@ -1261,6 +1364,15 @@ ARCHITECTURES = [
     Kill(architecture.check_generator_terms, DetachedTerm, "must reach the generator's"),
     Kill(architecture.check_generator_terms, ConstantTerm, "'size' must be differentiable"),
     Kill(architecture.check_generator_terms, TermInPlace, "must not change its arguments in place"),
+    Kill(architecture.check_sources, IgnoresItsSource, "the generator must use its source"),
+    Kill(architecture.check_sources, JudgesBlindly, "were the same beside other sources"),
+    Kill(architecture.check_sources, JudgesWithoutSources, "there is no source to judge"),
+    Kill(architecture.check_sources, TakesBoth, "declare takes_sources or takes_images"),
+    Kill(architecture.check_sources, KeepsEarlierFakes, "leave out one of them"),
+    Kill(architecture.check_sources, SourcesOfAnotherShape, "source_shape() must tell their shape"),
+    Kill(architecture.check_sources, SourcesBeyond, "must lie in [-1, 1], as the images do"),
+    Kill(architecture.check_sources, SourcesByChance, "must draw only from torch's"),
+    Kill(architecture.check_sources, SourcesInPlace, "must not change its samples"),
     Kill(architecture.check_truncation, TruncatesNothing, "at 0.1 they stayed the same"),
     Kill(architecture.check_truncation, TruncatesByAFactor, "at 10 they changed"),
     Kill(architecture.check_truncation, TruncatesInPlace, "must not change the generator"),
