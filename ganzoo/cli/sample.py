@@ -56,7 +56,8 @@ def sample(
         str | None,
         typer.Option(
             metavar="NAME or PATH",
-            help="Translate the images of a dataset, a folder or a zip to the class --label.",
+            help="Start from the images of a dataset, a folder or a zip, for models that do; those "
+            "that translate between classes need --label too.",
             autocompletion=complete_names(DATASET),
         ),
     ] = None,

@@ -111,6 +111,40 @@ def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.cat(chunks)
 
 
+def match_images(sources: Tensor, results: Tensor) -> tuple[Tensor, Tensor]:
+    """Bring sources and what was made from them to one shape, to show them in one picture.
+
+    Sources get the height and width of the results, as whole pixels where a factor is whole. Of two
+    kinds of channels both get the richer one. Sources of another number of channels than an image
+    has are shown by their first one.
+
+    Args:
+        sources: uint8 ``(N, C, H, W)``.
+        results: uint8 ``(M, C', H', W')``, images.
+
+    Returns:
+        Both, of the same channels, height and width.
+    """
+    if sources.shape[1] not in (1, 3, 4):
+        sources = sources[:, :1]
+    height, width = results.shape[-2:]
+    if height % sources.shape[2] == 0 and width % sources.shape[3] == 0:
+        factors = height // sources.shape[2], width // sources.shape[3]
+        sources = sources.repeat_interleave(factors[0], 2).repeat_interleave(factors[1], 3)
+    channels = max(sources.shape[1], results.shape[1])
+    one, other = (_enrich(each, channels) for each in (resize(sources, (height, width)), results))
+    return one, other
+
+
+def _enrich(images: Tensor, channels: int) -> Tensor:
+    """Return images of a kind that has at least their channels."""
+    if images.shape[1] == 1 < channels:
+        images = images.expand(-1, 3, -1, -1)
+    if images.shape[1] < channels:
+        images = torch.cat([images, torch.full_like(images[:, :1], 255)], dim=1)
+    return images
+
+
 def choose_columns(classes: int | None) -> int:
     """Choose the number of columns for samples that cycle through the classes.
 

@@ -170,12 +170,14 @@ class Model:
         model = self.with_truncation(truncation)
         return torch.stack([model.generate(inputs) for inputs in walk])
 
-    def translate(self, sources: Tensor, label: int | Tensor) -> Tensor:
-        """Translate images to a class; for models whose architecture takes images.
+    def translate(self, sources: Tensor, label: int | Tensor | None = None) -> Tensor:
+        """Make samples from images; for models whose architecture takes images or sources.
 
         Args:
-            sources: Floats ``(N, C, H, W)`` in ``[-1, 1]``, of other classes.
-            label: Class to translate all images to or, as a tensor ``(N,)``, each of them.
+            sources: Floats ``(N, C, H, W)`` in ``[-1, 1]``: images of other classes, or sources of
+                the shape ``config.spec.source``.
+            label: Class of all samples or, as a tensor ``(N,)``, of each. An architecture that
+                takes images needs it; None then is an error. For conditional models only.
 
         Returns:
             Floats ``(N, C, H, W)`` in ``[-1, 1]``, on the CPU.
@@ -197,8 +199,9 @@ class Model:
         """
         if truncation is None:
             return self
-        if self.architecture.takes_images:
-            raise InputError("this model translates images: drop --truncation")
+        if not self.architecture.takes_latents:
+            does = "translates images" if self.architecture.takes_images else "has no latents"
+            raise InputError(f"this model {does}: drop --truncation")
         truncation = require_positive("truncation", truncation)
         generator = self.architecture.truncate(self.generator, truncation)
         return Model(self.folder, self.config, self.architecture, generator)

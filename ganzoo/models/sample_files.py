@@ -16,6 +16,7 @@ from ganzoo.media.images import (
     COLUMNS,
     choose_columns,
     grid,
+    match_images,
     provenance,
     render_samples,
     save_png,
@@ -24,6 +25,7 @@ from ganzoo.media.images import (
 from ganzoo.media.movies import FRAME_MS, WALK_FRAMES, check_movie_path, write_movie
 from ganzoo.models.inputs import require_count
 from ganzoo.progress import report_progress
+from ganzoo.protocols.dataset import IMAGE_CHANNELS, DataSpec, Samples
 from ganzoo.registry import DATASET
 from ganzoo.resolve import choose_data
 from ganzoo.storage.files import write_text
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 
     from ganzoo.models.model import Model
     from ganzoo.protocols.architecture import GeneratorInput
-    from ganzoo.protocols.dataset import DataSpec, Samples
 
 DEFAULT_COUNT = 64
 """Default number of samples."""
@@ -53,11 +54,11 @@ def write_samples(
     replace: bool = False,
     warn: Callable[[str], None] = warn_caller,
 ) -> list[Path]:
-    """Draw samples or translate images, write them, and return the files.
+    """Draw samples or make them from images, write them, and return the files.
 
     Single images of a conditional model go into a folder for each class, unless ``label`` chooses
-    one. In one picture, each class has columns of its own (up to 64 classes). Translated images
-    keep the names of their sources. With several processes, each generates its share and the first
+    one. In one picture, each class has columns of its own (up to 64 classes). What is made from
+    images keeps their names. With several processes, each generates its share and the first
     one writes.
 
     Args:
@@ -66,7 +67,7 @@ def write_samples(
         count: Number of samples; if None, 64 or all sources.
         seed: Seed of the latents.
         label: Name or number of the class of all samples.
-        source: Name of a dataset, or a path, whose images are translated.
+        source: Name of a dataset, or a path, whose images the samples are made from.
         truncation: As for :meth:`ganzoo.Model.sample`.
         device: Device to compute on.
         replace: Replace existing files.
@@ -80,8 +81,8 @@ def write_samples(
     count = None if count is None else require_count(count)
     spec = model.config.spec
     suffix = _check_suffix(path, spec)
-    if source is not None and not model.architecture.takes_images:
-        raise InputError("this model starts from noise: drop --source")
+    if source is not None:
+        _ = model.inputs.source_shape  # refused if there are none
     number = _find_class(model, label)
     model = model.with_truncation(truncation)  # refused before any source is read
     if source is None:
@@ -105,7 +106,7 @@ def write_samples(
         write_text(path, _to_csv(stored))
     elif suffix:
         if sources is not None:
-            picture = _pair_grid(sources.stored, stored)
+            picture = _pair_grid(*match_images(sources.stored, stored))
         else:
             picture = render_model_samples(model, stored, number)
         save_png(picture, path, texts)
@@ -212,15 +213,27 @@ def _check_suffix(path: Path, spec: DataSpec) -> str:
 def _read_sources(
     model: Model, source: str, label: int | None, count: int | None, warn: Callable[[str], None]
 ) -> tuple[Samples, GeneratorInput]:
-    """Read the images to translate, at the model's size, and prepare them for the generator."""
-    spec = model.config.spec
-    if label is None:
+    """Read the images to start from, at the size that the model takes, and prepare them for it.
+
+    Of data with sources of that shape, these are taken.
+    """
+    spec, shape = model.config.spec, model.inputs.source_shape
+    if label is None and model.architecture.takes_images:
         classes = " or ".join(spec.class_names or map(str, range(spec.classes or 0)))
         raise InputError(f"--source needs --label, the class to translate to: {classes}")
-    samples = choose_data(source, {}, like=spec).build(DATASET).read()
+    if len(shape) != 3 or shape[0] not in IMAGE_CHANNELS:
+        raise InputError(
+            f"no image file has the shape of this model's sources, {' x '.join(map(str, shape))}: "
+            "pass tensors to model.translate()"
+        )
+    samples = choose_data(source, {}, like=DataSpec(shape=shape)).build(DATASET).read()
     for message in samples.describe_skipped():
         warn(message)
-    sources = samples.subset(torch.arange(min(count or len(samples), len(samples))))
+    chosen = samples.subset(torch.arange(min(count or len(samples), len(samples))))
+    if chosen.spec.source == shape and chosen.sources is not None:
+        sources = Samples(DataSpec(shape=shape), chosen.sources, names=chosen.names)
+    else:
+        sources = chosen
     return sources, model.inputs.from_images(sources.batch(torch.arange(len(sources))), label)
 
 

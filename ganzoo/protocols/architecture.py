@@ -26,11 +26,12 @@ class GeneratorInput:
     """The input of a generator for a batch of N samples."""
 
     given: Tensor
-    """Latents ``(N, z_dim)``, or source images ``(N, C, H, W)`` of other classes."""
+    """Latents ``(N, z_dim)``, source images ``(N, C, H, W)`` of other classes, or the source of
+    each sample ``(N, *data.source)``."""
     labels: Tensor | None = None
     """Class of each sample to generate ``(N,)``; None if the architecture is unconditional."""
     source_labels: Tensor | None = None
-    """Class of each source image ``(N,)``; None if the input is latents."""
+    """Class of each source image ``(N,)``; None unless they are images of other classes."""
 
     progress: Progress | None = None
     """How far the training is; None where a trained model draws."""
@@ -88,6 +89,16 @@ class Architecture(Component, ABC):
     Such an architecture is conditional: the generator's labels are the classes to translate to. Its
     training batches hold the same number of samples of each class.
     """
+    takes_sources: ClassVar[bool | property] = False
+    """Whether the generator makes each sample from a source of its own instead of from noise.
+
+    The source ``(N, *data.source)`` belongs to the data, as in pairs of a photo and its outline, or
+    is made from the sample itself by :meth:`make_source`. In training, the fakes are made from the
+    sources of the reals, in the same order.
+    """
+    judges_source: ClassVar[bool | property] = False
+    """Whether the discriminator sees the source too, as its last argument: that of the real and of
+    the fake alike (Isola et al. 2017, arXiv:1611.07004, section 3.1)."""
     bounds_slope: ClassVar[bool | property] = False
     """Whether the discriminator's layers bound its slope, as spectral normalisation does."""
     generator_parts: ClassVar[tuple[str, ...] | property] = ()
@@ -107,6 +118,17 @@ class Architecture(Component, ABC):
     """
 
     @property
+    def takes_latents(self) -> bool:
+        """Whether the generator starts from noise, and so needs nothing but a seed."""
+        return not (self.takes_images or self.takes_sources)
+
+    @property
+    def makes_sources(self) -> bool:
+        """Whether sources are made from the samples themselves, by :meth:`make_source`."""
+        is_own = type(self).make_source is not Architecture.make_source
+        return bool(self.takes_sources) and is_own
+
+    @property
     def memory_format(self) -> torch.memory_format:
         """The memory format of image batches and of the networks' weights."""
         import torch
@@ -119,6 +141,8 @@ class Architecture(Component, ABC):
 
         Images must lie in ``[-1, 1]``. If the architecture is conditional on these data, the
         network takes int64 labels ``(N,)`` from 0 to ``data.classes - 1`` as a second argument.
+        With ``takes_sources`` it takes sources ``(N, *data.source)`` in place of latents, images in
+        ``[-1, 1]``.
 
         Raises:
             ganzoo.errors.InputError: the architecture cannot generate samples of this shape.
@@ -130,7 +154,8 @@ class Architecture(Component, ABC):
 
         Logits are unbounded, never probabilities. A discriminator of P patches gives logits
         ``(N, P)`` (Isola et al. 2017, arXiv:1611.07004, section 3.2.2). If the architecture is
-        conditional on these data, the network takes labels ``(N,)`` as a second argument.
+        conditional on these data, the network takes labels ``(N,)`` as a second argument. With
+        ``judges_source`` the last argument is the source ``(N, *data.source)``.
 
         Args:
             data: Shape and classes of the samples.
@@ -145,6 +170,48 @@ class Architecture(Component, ABC):
     def takes_labels(self, data: DataSpec) -> bool:
         """Tell whether both networks take labels for these data, as image translators always do."""
         return self.takes_images
+
+    def make_source(self, samples: Tensor) -> Tensor:
+        """Make the source of each sample from the sample itself.
+
+        Override it for what needs no pairs: enlarging, filling holes, colouring. Sources of images
+        are images in ``[-1, 1]``. Random numbers, of masks for example, must come from torch's
+        global generator; draw on the samples' device. Pictures and evaluations seed it.
+
+        Args:
+            samples: Samples of the data ``(N, *data.shape)``, images in ``[-1, 1]``. Do not change
+                them.
+
+        Raises:
+            ganzoo.errors.InputError: no sources can be made of samples of this shape.
+            NotImplementedError: the method is not overridden; the data must then have sources.
+        """
+        raise NotImplementedError(f"{type(self).__name__} takes the sources of the data")
+
+    def source_shape(self, data: DataSpec) -> tuple[int, ...] | None:
+        """Return the shape of the source of each sample; None if the generator takes none.
+
+        By default it is that of what :meth:`make_source` makes of one sample, or else that of the
+        sources of the data.
+
+        Raises:
+            ganzoo.errors.InputError: the data have no sources, and none can be made.
+        """
+        if not self.takes_sources:
+            return None
+        if self.makes_sources:
+            import torch
+
+            from ganzoo.compute.seeding import preserve_rng_state
+
+            with preserve_rng_state(), torch.no_grad():
+                return tuple(self.make_source(torch.zeros(1, *data.shape)).shape[1:])
+        if data.source is None:
+            raise InputError(
+                "the architecture makes each sample from its source, and these data have none; "
+                "give paired data"
+            )
+        return data.source
 
     def latents(self, count: int, rng: torch.Generator) -> Tensor:
         """Draw latents ``(count, z_dim)`` on the device of ``rng``.
@@ -275,7 +342,8 @@ class Architecture(Component, ABC):
             generator: The network in training; call it again if a term needs that.
             inputs: The generator's input for this batch; ``inputs.progress`` says how far the
                 training is.
-            real: Samples of the data ``(N, *shape)``, of the classes ``inputs.labels``.
+            real: Samples of the data ``(N, *shape)``, of the classes ``inputs.labels``. With
+                ``takes_sources`` they are what ``inputs.given`` are the sources of, one by one.
             fake: ``inputs.through(generator)``, with its graph.
         """
         return {}

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
             """Return changed samples of the same shape and type."""
 
 
+BEGINNING = Progress()
+OUTSIDE = "only within a training does a discriminator know the generator and its inputs"
+
+
 class Discriminator:
     """The discriminator that a loss or a penalty receives: a callable from samples to logits.
 
@@ -63,7 +67,7 @@ class Discriminator:
         called: Logits | None = None,
         *,
         source: Tensor | None = None,
-        progress: Progress = Progress(),
+        progress: Progress = BEGINNING,
         inputs: GeneratorInput | None = None,
         generator: nn.Module | None = None,
         generated: Mapping[str, Tensor] | None = None,
@@ -154,12 +158,16 @@ class Discriminator:
     @property
     def generator(self) -> nn.Module:
         """The generator in training."""
-        return self._require(self._generator)
+        if self._generator is None:
+            raise InputError(OUTSIDE)
+        return self._generator
 
     @property
     def inputs(self) -> GeneratorInput:
         """What the fakes were made from."""
-        return self._require(self._inputs)
+        if self._inputs is None:
+            raise InputError(OUTSIDE)
+        return self._inputs
 
     def generate(self, inputs: GeneratorInput) -> Outputs:
         """Return what the generator makes of other inputs, by name; ``samples`` are among it.
@@ -264,11 +272,36 @@ class Discriminator:
             sizes[name] = group["lr"] / (squares.sqrt() + group["eps"])
         return sizes
 
-    @staticmethod
-    def _require(found):  # type: ignore[no-untyped-def]
-        if found is None:
-            raise InputError("only a training knows the generator and its inputs")
-        return found
+
+def bind_source(discriminator: nn.Module, data: DataSpec, *, judges_source: bool) -> nn.Module:
+    """Wrap a discriminator that judges sources so that it judges all samples with one source.
+
+    The result takes samples, and labels if any, as other discriminators do: for checks of a network
+    where it does not matter which source it sees.
+
+    Args:
+        discriminator: The network.
+        data: What it was built for.
+        judges_source: Whether it takes a source; if not, it is returned as it is.
+    """
+    if not judges_source:
+        return discriminator
+    import torch
+    from torch import nn
+
+    shape = data.source
+    assert shape is not None, "what judges a source was built for its shape"
+
+    class OneSource(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = discriminator
+            self.register_buffer("source", torch.zeros(1, *shape), persistent=False)
+
+        def forward(self, samples: Tensor, *labels: Tensor) -> Tensor:
+            return self.network(samples, *labels, self.source.expand(len(samples), *shape))
+
+    return OneSource()
 
 
 def mixes_batch(discriminator: nn.Module, data: DataSpec, *, conditional: bool = False) -> bool:

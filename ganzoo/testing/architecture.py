@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from ganzoo.compute.devices import arithmetic, half_precision
 from ganzoo.models.generation import evaluation_mode
 from ganzoo.protocols.architecture import Architecture, GeneratorInput
-from ganzoo.protocols.discriminator import Discriminator, mixes_batch
+from ganzoo.protocols.discriminator import Discriminator, bind_source, mixes_batch
 from ganzoo.storage.tensors import load_tensors, save_tensors
 from ganzoo.testing.architecture_generator import (
     check_generator_terms,
@@ -26,6 +26,7 @@ from ganzoo.testing.architecture_generator import (
 )
 from ganzoo.testing.architecture_labels import check_conditional, check_unlabelled
 from ganzoo.testing.architecture_sampling import check_interpolation, check_truncation
+from ganzoo.testing.architecture_sources import check_sources
 from ganzoo.testing.common import (
     check_options,
     explain_errors,
@@ -108,7 +109,9 @@ def check_sample_range(architecture: Architecture) -> None:
     """Generated images fill ``[-1, 1]``, even with large weights; vectors are unbounded."""
     for data, generator, _ in build_fitting(architecture):
         given = draw_inputs(architecture, data)
-        far = GeneratorInput(INPUT_FACTOR * given.given, given.labels, given.source_labels)
+        far = given
+        if architecture.takes_latents:  # images lie in [-1, 1], wherever they come from
+            far = GeneratorInput(INPUT_FACTOR * given.given, given.labels)
         with torch.no_grad():
             samples = generate(scale_weights(generator), far)
         largest = float(samples.abs().max())
@@ -195,9 +198,8 @@ def check_independent_samples(architecture: Architecture) -> None:
     """With ``independent_samples``, a sample's logits do not depend on its batch."""
     for data, _, discriminator in build_fitting(architecture, independent_samples=True):
         with explain_errors("the discriminator must judge a batch of any size in training mode"):
-            mixed = mixes_batch(
-                discriminator, data, conditional=bool(architecture.takes_labels(data))
-            )
+            judge = bind_source(discriminator, data, judges_source=bool(architecture.judges_source))
+            mixed = mixes_batch(judge, data, conditional=bool(architecture.takes_labels(data)))
         require(
             not mixed,
             "with independent_samples=True the discriminator must not mix its batch: "
@@ -235,7 +237,7 @@ def check_seeding(architecture: Architecture) -> None:
                 states = network.state_dict().values(), other.state_dict().values()
                 equal = all(torch.equal(a, b) for a, b in zip(*states, strict=True))
             require(equal, "the same seed must give the same weights: draw them by torch")
-    if architecture.takes_images:
+    if not architecture.takes_latents:
         return
     with untouched_randomness("latents()"):
         drawn, again, others = (draw_latents(architecture, seed) for seed in (1, 1, 2))
@@ -285,7 +287,9 @@ def check_autocast(architecture: Architecture) -> None:
         with explain_errors(asked), arithmetic(CPU, torch.bfloat16):
             with half_precision(CPU, torch.bfloat16):
                 fake = inputs.through(generator).float()
-                logits = Discriminator(discriminator, inputs.labels)(fake).float()
+                source = inputs.given if architecture.judges_source else None
+                D = Discriminator(discriminator, inputs.labels, source=source)
+                logits = D(fake).float()
                 own = architecture.generator_terms(generator, inputs, draw_batch(data), fake)
             torch.stack([F.softplus(-logits).mean(), *own.values()]).sum().backward()
         learnt = [
@@ -334,6 +338,7 @@ architecture_checks: list[Callable[[Architecture], None]] = [
     check_autocast,
     check_conditional,
     check_unlabelled,
+    check_sources,
     check_generator_terms,
     check_truncation,
     check_interpolation,

@@ -18,6 +18,7 @@ from ganzoo.testing.networks import (
     draw_inputs,
     generate,
     perturb_weights,
+    source_arguments,
 )
 
 MANY_CLASSES = 12
@@ -40,11 +41,11 @@ def check_conditional(architecture: Architecture) -> None:
     for classes in (CLASSES, MANY_CLASSES):
         for data, *networks in build_fitting(architecture, classes=classes):
             if architecture.takes_labels(data):
-                given = (draw_inputs(architecture, data).given, draw_batch(data))
-                for word, network, same in zip(
-                    ("generator", "discriminator"), networks, given, strict=True
-                ):
-                    _require_labels(word, perturb_weights(network), same, classes)
+                generator, discriminator = map(perturb_weights, networks)
+                given = draw_inputs(architecture, data).given
+                _require_labels("generator", generator, given, classes)
+                sources = source_arguments(architecture, data)
+                _require_labels("discriminator", discriminator, draw_batch(data), classes, *sources)
 
 
 def check_unlabelled(architecture: Architecture) -> None:
@@ -60,14 +61,16 @@ def check_unlabelled(architecture: Architecture) -> None:
             compute_logits(architecture, discriminator, data, fake)
 
 
-def _require_labels(word: str, network: nn.Module, given: Tensor, classes: int) -> None:
+def _require_labels(
+    word: str, network: nn.Module, given: Tensor, classes: int, *sources: Tensor
+) -> None:
     found = []
     with evaluation_mode(network), torch.no_grad():
         for label in range(classes):
             with explain_errors(
                 f"a conditional {word} must serve each class from 0 to classes - 1"
             ):
-                found.append(network(given, torch.full((COUNT,), label)))
+                found.append(network(given, torch.full((COUNT,), label), *sources))
     for label in range(1, classes):
         require(
             not torch.equal(found[0], found[label]),
@@ -76,7 +79,7 @@ def _require_labels(word: str, network: nn.Module, given: Tensor, classes: int) 
         )
     labels = torch.arange(COUNT) % classes
     with evaluation_mode(network), torch.no_grad():
-        mixed = network(given, labels)
+        mixed = network(given, labels, *sources)
     own = torch.stack([found[label][i] for i, label in enumerate(labels.tolist())])
     require(
         torch.allclose(mixed, own, rtol=1e-4, atol=1e-5),

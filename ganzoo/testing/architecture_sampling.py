@@ -22,7 +22,7 @@ LARGE_TRUNCATION = 10.0
 
 def check_truncation(architecture: Architecture) -> None:
     """Truncation changes samples and keeps their range; a truncation of 10 hardly changes them."""
-    if architecture.takes_images:
+    if not architecture.takes_latents:
         return
     for data, generator, _ in build_fitting(architecture):
         generator, inputs = perturb_weights(generator).eval(), draw_inputs(architecture, data)
@@ -59,7 +59,7 @@ def check_truncation(architecture: Architecture) -> None:
 
 def check_interpolation(architecture: Architecture) -> None:
     """Interpolation begins at the first latents and ends at the second, or raises an InputError."""
-    if architecture.takes_images:
+    if not architecture.takes_latents:
         return
     start, end = (draw_latents(architecture, seed) for seed in (1, 2))
     given = start.clone(), end.clone()

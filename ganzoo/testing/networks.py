@@ -65,11 +65,26 @@ def build_fitting(
             continue
         data = data.model_copy(update={"classes": classes})
         try:
+            data = complete_spec(architecture, data)
             networks = _build_pair(architecture, data, independent_samples, seed)
         except InputError:
             continue
         sizes.add(data.image_size)
         yield data, *networks
+
+
+def complete_spec(architecture: Architecture, data: DataSpec) -> DataSpec:
+    """Return a specification with the shape of the sources, if the architecture takes them.
+
+    Data that must have sources get some of the samples' own shape.
+    """
+    if not architecture.takes_sources:
+        return data
+    paired = data.model_copy(update={"source": data.shape})
+    asked = "make_source() must take samples of any shape, or refuse them by ganzoo's InputError"
+    with explain_errors(asked):
+        shape = architecture.source_shape(paired)
+        return paired.model_copy(update={"source": shape})
 
 
 def _build_pair(
@@ -129,8 +144,21 @@ def generator_arguments(inputs: GeneratorInput) -> tuple[Tensor, ...]:
 def discriminator_arguments(
     architecture: Architecture, data: DataSpec, samples: Tensor
 ) -> tuple[Tensor, ...]:
-    """Return the arguments of a discriminator: samples, and labels if it takes them."""
-    return (samples, class_labels(data)) if architecture.takes_labels(data) else (samples,)
+    """Return the arguments of a discriminator: samples, and labels and sources if it takes them."""
+    labels = (class_labels(data),) if architecture.takes_labels(data) else ()
+    return (samples, *labels, *source_arguments(architecture, data))
+
+
+def source_arguments(architecture: Architecture, data: DataSpec) -> tuple[Tensor, ...]:
+    """Return the source that a discriminator takes; empty if it takes none."""
+    return (draw_sources(data),) if architecture.judges_source else ()
+
+
+def draw_sources(data: DataSpec, seed: int = 1) -> Tensor:
+    """Draw ``COUNT`` sources, uniform in [-1, 1]."""
+    assert data.source is not None, "the specification is complete"
+    rng = torch.Generator().manual_seed(seed)
+    return torch.rand(COUNT, *data.source, generator=rng) * 2 - 1
 
 
 def class_labels(data: DataSpec) -> Tensor:
@@ -144,9 +172,8 @@ def draw_inputs(architecture: Architecture, data: DataSpec) -> GeneratorInput:
     if architecture.takes_images:
         sources = (labels + 1) % (data.classes or 1)
         return GeneratorInput(draw_batch(data, seed=1), labels, sources)
-    return GeneratorInput(
-        draw_latents(architecture), labels if architecture.takes_labels(data) else None
-    )
+    given = draw_sources(data) if architecture.takes_sources else draw_latents(architecture)
+    return GeneratorInput(given, labels if architecture.takes_labels(data) else None)
 
 
 def draw_latents(architecture: Architecture, seed: int = 0) -> Tensor:

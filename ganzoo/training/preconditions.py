@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -26,11 +27,32 @@ def check_preconditions(setup: TrainingSetup, samples: Samples) -> None:
             machine has too little memory.
     """
     check_memory(setup)  # first, because architectures name the options that do not fit the data
+    check_sources(setup)
     check_options(setup)
     check_augmentations(setup)
     check_objectives(setup)
     if setup.conditional:
         check_classes(require_labels(samples), setup)
+
+
+def check_sources(setup: TrainingSetup) -> None:
+    """Check that what an architecture declares of its sources fits together.
+
+    Raises:
+        InputError: it does not.
+    """
+    architecture, name = setup.architecture, f"architecture '{setup.architecture_name}'"
+    if architecture.takes_sources and architecture.takes_images:
+        raise InputError(f"{name} declares takes_images and takes_sources: it can take one")
+    if not architecture.judges_source:
+        return
+    if not architecture.takes_sources:
+        raise InputError(f"{name} declares judges_source, and takes no sources")
+    if architecture.history(setup.data) is not None:
+        raise InputError(
+            f"{name} judges each sample with its source, and its history() would show it others: "
+            "leave out one of them"
+        )
 
 
 def check_options(setup: TrainingSetup) -> None:
@@ -170,5 +192,5 @@ def check_memory(setup: TrainingSetup) -> None:
     ):
         with name_errors(f"architecture '{setup.architecture_name}'"):
             build_on_meta(build, memory.limit() // COPIES)
-    numbers = data.size + getattr(architecture, "z_dim", data.size)
+    numbers = data.size + getattr(architecture, "z_dim", data.size) + math.prod(data.source or ())
     memory.require(4 * setup.options.batch_size * numbers, "a batch")

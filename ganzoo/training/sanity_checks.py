@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ganzoo.compute.seeding import preserve_rng_state
-from ganzoo.protocols.discriminator import mixes_batch
+from ganzoo.protocols.discriminator import bind_source, mixes_batch
 from ganzoo.training.inputs import draw_picture_inputs
 
 if TYPE_CHECKING:
@@ -57,8 +57,9 @@ def generator_out_of_range(trainer: Trainer) -> Iterator[str]:
     with torch.no_grad():
         inputs = draw_picture_inputs(trainer.setup, trainer.loader)
         probe = next(inputs.parts(PROBES, trainer.device))
-        extreme = replace(probe, given=probe.given * LATENT_FACTOR)
-        lowest, highest = extreme.through(generator).float().aminmax()
+        if trainer.architecture.takes_latents:  # images lie in [-1, 1], wherever they come from
+            probe = replace(probe, given=probe.given * LATENT_FACTOR)
+        lowest, highest = probe.through(generator).float().aminmax()
     reach = float(trainer.samples.batch(torch.arange(min(1000, len(trainer.samples)))).abs().max())
     bound = float(torch.maximum(-lowest, highest))
     if data.is_image and bound > 1:
@@ -140,7 +141,8 @@ def penalty_on_mixed_batch(trainer: Trainer) -> Iterator[str]:
     ]
     if not bounding:
         return
-    discriminator, data = trainer.state.discriminator, trainer.samples.spec
+    data, judges = trainer.setup.data, bool(trainer.architecture.judges_source)
+    discriminator = bind_source(trainer.state.discriminator, data, judges_source=judges)
     if mixes_batch(discriminator, data, conditional=trainer.conditional):
         yield (
             f"the {bounding[0]} penalises the slope at each sample, and the discriminator mixes "

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ganzoo.protocols.objective import Terms
     from ganzoo.protocols.penalty import Penalty
     from ganzoo.training.batch_order import Order
-    from ganzoo.training.batches import BatchLoader
+    from ganzoo.training.batches import BatchLoader, RealBatch
     from ganzoo.training.checkpoint import TrainState
     from ganzoo.training.parts import StepParts
     from ganzoo.training.setup import TrainingSetup
@@ -46,8 +46,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Passes:
-    """The networks as they are called: themselves, or compiled ones that can be differentiated
-    once."""
+    """The networks as they are called: themselves, or compiled ones.
+
+    Those can be differentiated once.
+    """
 
     generator: NetworkFunction
     discriminator: NetworkFunction
@@ -96,13 +98,14 @@ class NetworkUpdates:
             update: Number of the update in this step.
         """
         progress = Progress.at(self.options, self.state.step, update)
-        real, labels = self.loader.batch(progress.updates, self.order)
-        inputs = self._draw_inputs(real, labels, progress)
+        loaded = self.loader.batch(progress.updates, self.order)
+        real, labels, _ = loaded
+        inputs = self._draw_inputs(loaded, progress)
         shown = self.setup.architecture.prepare_real(real, self.now)
         is_reused = self.options.reuse_fakes and update == self.options.n_critic - 1
         with torch.set_grad_enabled(is_reused):
             generated = self._generate(inputs)
-        self._real = real
+        self._loaded = loaded
         self._batch = Batch(shown, labels, inputs, generated if is_reused else None)
         judged = {name: each.detach() for name, each in generated.items()}
         judged["samples"] = self._fakes_to_judge(judged["samples"], labels, update)
@@ -129,7 +132,7 @@ class NetworkUpdates:
         batch = self._batch
         if batch.generated is None:
             progress = Progress.at(self.options, self.state.step, self.options.n_critic)
-            inputs = self._draw_inputs(self._real, batch.labels, progress)
+            inputs = self._draw_inputs(self._loaded, progress)
             batch = replace(batch, inputs=inputs)
         eager, lazy = _split_penalties(self.parts.penalties_of("generator"))
         compute = partial(self._compute_generator_terms, eager)
@@ -220,6 +223,7 @@ class NetworkUpdates:
             optimizer=self.state.discriminator_optimizer,
             augmentations=self.augmentations,
             called=self.passes.discriminator,
+            source=batch.inputs.given if self.setup.architecture.judges_source else None,
             progress=batch.inputs.progress or self.now,
             inputs=batch.inputs,
             generator=self.state.generator,
@@ -271,10 +275,8 @@ class NetworkUpdates:
 
     # Fakes
 
-    def _draw_inputs(
-        self, real: Tensor, labels: Tensor | None, progress: Progress
-    ) -> GeneratorInput:
-        return draw_step_inputs(self.setup, real, labels, progress, self.latents_rng)
+    def _draw_inputs(self, loaded: RealBatch, progress: Progress) -> GeneratorInput:
+        return draw_step_inputs(self.setup, loaded, progress, self.latents_rng)
 
     def _autocast(self) -> AbstractContextManager[object]:
         return half_precision(self.setup.device, self.setup.half)
