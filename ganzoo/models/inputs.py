@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,12 +13,13 @@ from ganzoo.compute import memory
 from ganzoo.compute.seeding import derive_seed, make_rng, preserve_rng_state
 from ganzoo.errors import InputError
 from ganzoo.media.movies import WALK_FRAMES
-from ganzoo.models.walk import Walk
-from ganzoo.protocols.architecture import GeneratorInput
+from ganzoo.models.walk import Walk, require_stops
+from ganzoo.protocols.architecture import Architecture, GeneratorInput
+from ganzoo.protocols.latent_parts import LatentPart, set_codes
 
 if TYPE_CHECKING:
-    from ganzoo.protocols.architecture import Architecture
     from ganzoo.protocols.dataset import DataSpec, Samples
+    from ganzoo.protocols.latent_parts import Code
 
 LATENT_BLOCK = 256
 """Latents are drawn in blocks of this many, so that a larger count begins with the same ones."""
@@ -43,7 +44,20 @@ class Inputs:
         """Whether the class of a sample can be chosen."""
         return self._architecture.takes_labels(self._spec)
 
-    def draw(self, count: int, seed: int, label: int | Tensor | None = None) -> GeneratorInput:
+    @property
+    def codes(self) -> tuple[LatentPart, ...]:
+        """The parts of a latent, which a person can set; none if the model translates images."""
+        architecture = self._architecture
+        is_own = type(architecture).latents is not Architecture.latents
+        return () if architecture.takes_images or is_own else architecture.latent_parts()
+
+    def draw(
+        self,
+        count: int,
+        seed: int,
+        label: int | Tensor | None = None,
+        codes: Mapping[str, Code] | None = None,
+    ) -> GeneratorInput:
         """Draw the inputs of ``count`` samples from a seed.
 
         Args:
@@ -51,10 +65,11 @@ class Inputs:
             seed: Seed of the latents.
             label: Class of all samples or, as a tensor ``(count,)``, of each; None cycles through
                 the classes.
+            codes: Values of parts of the latents; see :meth:`ganzoo.Model.sample`.
 
         Raises:
-            InputError: the model translates images or has no such class, or the samples would not
-                fit into memory.
+            InputError: the model translates images or has no such class or code, or the samples
+                would not fit into memory.
         """
         if self._architecture.takes_images:
             raise InputError("this model translates images: pass some with --source")
@@ -64,7 +79,8 @@ class Inputs:
                 f"{self._spec.source_in_words} with --source"
             )
         count = require_count(count)
-        return GeneratorInput(self.latents(count, seed), self._choose_labels(count, label))
+        latents = set_codes(self.codes, self.latents(count, seed), codes or {})
+        return GeneratorInput(latents, self._choose_labels(count, label))
 
     def walk(
         self,
@@ -73,6 +89,7 @@ class Inputs:
         frames: int = WALK_FRAMES,
         loop: bool = False,
         label: int | Tensor | None = None,
+        codes: Mapping[str, Code] | Sequence[Mapping[str, Code]] | None = None,
     ) -> Walk:
         """Draw the inputs of each frame of a walk; see :meth:`ganzoo.Model.walk`.
 
@@ -86,9 +103,15 @@ class Inputs:
             raise InputError("this model makes samples from sources and has no seeds to walk to")
         count = require_count(count)
         labels = self._choose_labels(count, label)
-        return Walk(
-            self._architecture, lambda seed: self.latents(count, seed), labels, seeds, frames, loop
-        )
+        stops = require_stops(seeds)
+        each = list(codes) if isinstance(codes, Sequence) else [codes or {}] * len(stops)
+        if len(each) != len(stops):
+            raise InputError(f"give codes for each of the {len(stops)} seeds, or once for all")
+
+        def draw(stop: int) -> Tensor:
+            return set_codes(self.codes, self.latents(count, stops[stop]), each[stop])
+
+        return Walk(self._architecture, draw, labels, len(stops), frames, loop)
 
     @property
     def source_shape(self) -> tuple[int, ...]:
@@ -132,7 +155,8 @@ class Inputs:
         count = require_count(count)
         rng = make_rng(seed, "sample")
         blocks = -(-count // LATENT_BLOCK)
-        numbers = blocks * LATENT_BLOCK * getattr(self._architecture, "z_dim", 0)
+        length = sum(part.size for part in self._architecture.latent_parts())
+        numbers = blocks * LATENT_BLOCK * length
         memory.require(4 * (count * self._spec.size + numbers), f"{count} samples")
         drawn = [self._architecture.latents(LATENT_BLOCK, rng) for _ in range(blocks)]
         return torch.cat(drawn)[:count]

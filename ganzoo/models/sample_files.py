@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from ganzoo.models.model import Model
     from ganzoo.protocols.architecture import GeneratorInput
+    from ganzoo.protocols.latent_parts import Code
 
 DEFAULT_COUNT = 64
 """Default number of samples."""
@@ -50,6 +51,7 @@ def write_samples(
     label: str | None = None,
     source: str | None = None,
     truncation: float | None = None,
+    codes: Mapping[str, Code] | None = None,
     device: str = "auto",
     replace: bool = False,
     warn: Callable[[str], None] = warn_caller,
@@ -69,6 +71,7 @@ def write_samples(
         label: Name or number of the class of all samples.
         source: Name of a dataset, or a path, whose images the samples are made from.
         truncation: As for :meth:`ganzoo.Model.sample`.
+        codes: As for :meth:`ganzoo.Model.sample`.
         device: Device to compute on.
         replace: Replace existing files.
         warn: Called with a message about sources that could not be read.
@@ -83,11 +86,13 @@ def write_samples(
     suffix = _check_suffix(path, spec)
     if source is not None:
         _ = model.inputs.source_shape  # refused if there are none
+        if codes:
+            raise InputError("this model makes samples from images: drop --code")
     number = _find_class(model, label)
     model = model.with_truncation(truncation)  # refused before any source is read
     if source is None:
         count = count or DEFAULT_COUNT
-        sources, inputs = None, model.inputs.draw(count, seed, number)
+        sources, inputs = None, model.inputs.draw(count, seed, number, codes)
         names = _sample_names(spec, inputs.labels if number is None else None, count, seed)
     else:
         sources, inputs = _read_sources(model, source, number, count, warn)
@@ -100,7 +105,7 @@ def write_samples(
         stored = model.to(place).generate(inputs, stored=True)
     if not team.is_first:
         return files
-    texts = provenance(model.title, seed, truncation)
+    texts = provenance(model.title, seed, truncation, codes)
     path.parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".csv":
         write_text(path, _to_csv(stored))
@@ -127,6 +132,7 @@ def write_walk(
     loop: bool = False,
     label: str | None = None,
     truncation: float | None = None,
+    codes: Mapping[str, Code] | None = None,
     device: str = "auto",
     replace: bool = False,
 ) -> None:
@@ -143,6 +149,7 @@ def write_walk(
         loop: As for :meth:`ganzoo.Model.walk`.
         label: Name or number of the class of all samples.
         truncation: As for :meth:`ganzoo.Model.sample`.
+        codes: As for :meth:`ganzoo.Model.sample`, the same at all seeds.
         device: Device to compute on.
         replace: Replace an existing file.
 
@@ -153,7 +160,8 @@ def write_walk(
     check_movie_path(path)
     model = model.with_truncation(truncation)
     number = _find_class(model, label)
-    walk = model.inputs.walk(DEFAULT_COUNT if count is None else count, seeds, frames, loop, number)
+    count = DEFAULT_COUNT if count is None else count
+    walk = model.inputs.walk(count, seeds, frames, loop, number, codes)
     _refuse_existing([path], replace)
 
     def pictures() -> Iterator[Image]:
@@ -164,7 +172,7 @@ def write_walk(
 
     def write() -> None:
         model.to(resolve_device(device))
-        texts = provenance(model.title, ", ".join(map(str, seeds)), truncation)
+        texts = provenance(model.title, ", ".join(map(str, seeds)), truncation, codes)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_movie(path, pictures(), [FRAME_MS] * len(walk), texts)
 

@@ -23,6 +23,7 @@ from ganzoo.errors import Diverged, GanzooError, Interrupted, first_line
 from ganzoo.media import images
 from ganzoo.models.write import write_model
 from ganzoo.protocols.dataset import Samples
+from ganzoo.protocols.packing import judge_samples
 from ganzoo.protocols.tracker import METRICS_FILE
 from ganzoo.runs.metrics import GRADIENT_NORM
 from ganzoo.runs.state import DIVERGED
@@ -377,9 +378,10 @@ class _TrainingLoop:
         self._record_warnings(self.health.check_samples(drawn, state.step))
         self.trackers.picture(state.step, picture)
         if not self.trainer.architecture.judges_source:  # a tracker has no sources for it
-            self.trackers.discriminator(
-                state.step, state.discriminator, shown, self.trainer.samples
+            judge = judge_samples(
+                self.trainer.architecture, state.discriminator, self.trainer.setup.data
             )
+            self.trackers.discriminator(state.step, judge, shown, self.trainer.samples)
         self.observer.on_picture(state.step, picture, layout)
 
     def _write_picture(self, *, of_model: bool) -> tuple[Drawn, Samples, Tensor, str]:

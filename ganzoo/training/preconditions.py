@@ -134,6 +134,12 @@ def check_objectives(setup: TrainingSetup) -> None:
                     f"the {word} needs '{missing[0]}' of the {network} of "
                     f"'{setup.architecture_name}', and {has}; choose another architecture"
                 )
+        for network in objective.needs_networks:
+            if network not in architecture.extra_networks:
+                raise InputError(
+                    f"the {word} needs a network '{network}', which '{setup.architecture_name}' "
+                    "does not have; choose another architecture"
+                )
         if objective.needs_whole_batch and setup.options.accumulate > 1:
             raise InputError(f"the {word} looks at its batch as a whole: drop train.accumulate")
 
@@ -192,5 +198,6 @@ def check_memory(setup: TrainingSetup) -> None:
     ):
         with name_errors(f"architecture '{setup.architecture_name}'"):
             build_on_meta(build, memory.limit() // COPIES)
-    numbers = data.size + getattr(architecture, "z_dim", data.size) + math.prod(data.source or ())
+    length = sum(part.size for part in architecture.latent_parts()) or data.size
+    numbers = data.size + length + math.prod(data.source or ())
     memory.require(4 * setup.options.batch_size * numbers, "a batch")

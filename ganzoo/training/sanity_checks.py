@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 from ganzoo.compute.seeding import preserve_rng_state
-from ganzoo.protocols.discriminator import bind_source, mixes_batch
+from ganzoo.protocols.discriminator import mixes_batch
+from ganzoo.protocols.packing import judge_samples
 from ganzoo.training.inputs import draw_picture_inputs
 
 if TYPE_CHECKING:
@@ -141,9 +142,9 @@ def penalty_on_mixed_batch(trainer: Trainer) -> Iterator[str]:
     ]
     if not bounding:
         return
-    data, judges = trainer.setup.data, bool(trainer.architecture.judges_source)
-    discriminator = bind_source(trainer.state.discriminator, data, judges_source=judges)
-    if mixes_batch(discriminator, data, conditional=trainer.conditional):
+    data = trainer.setup.data
+    judge = judge_samples(trainer.architecture, trainer.state.discriminator, data)
+    if mixes_batch(judge, data, conditional=trainer.conditional):
         yield (
             f"the {bounding[0]} penalises the slope at each sample, and the discriminator mixes "
             f"the samples of a batch, as batch normalisation does; if the {bounding[0]} declares "

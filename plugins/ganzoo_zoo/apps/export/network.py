@@ -21,11 +21,11 @@ MOST = (1 << 31) - 1
 
 
 class Network:
-    """A copy of a model's averaged generator (EMA) on the CPU."""
+    """A copy, on the CPU, of the network that a model draws by: its averaged generator (EMA)."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        generator = copy.deepcopy(model.generator).cpu().eval().requires_grad_(False)
+        generator = copy.deepcopy(model.sampler).cpu().eval().requires_grad_(False)
         if model.architecture.takes_latents:
             self._named, self._given = _FromLatents(generator), "latents"
         else:

@@ -22,6 +22,7 @@ from ganzoo.media import images
 from ganzoo.models.inputs import cycle_classes
 from ganzoo.models.model import Model, load
 from ganzoo.protocols.dataset import Samples
+from ganzoo.protocols.packing import judge_samples
 from ganzoo_zoo.apps.report.charts import Chart, draw_histogram
 from ganzoo_zoo.apps.report.logits import compute_logits
 from ganzoo_zoo.apps.report.pictures import data_uri
@@ -114,7 +115,10 @@ def analyse_model(run: Run, count: int) -> ModelAnalysis:
             analysis.surface = _try(
                 analysis,
                 "the discriminator's surface",
-                lambda: compute_surface(model.discriminator, model.config.spec),
+                lambda: compute_surface(
+                    judge_samples(model.architecture, model.discriminator, model.config.spec),
+                    model.config.spec,
+                ),
             )
         samples = _try(analysis, "the training data", lambda: read_training_samples(model))
         if samples is None:
@@ -216,8 +220,9 @@ def _make_tile(image: Tensor, side: int, about: str, caption: str, texts: dict[s
 
 def _draw_logits(model: Model, samples: Samples, made: Samples) -> Chart:
     reals = samples.subset(even_indices(len(samples), len(made)))
+    judge = judge_samples(model.architecture, model.discriminator, model.config.spec)
     found = {
-        name: compute_logits(model.discriminator, some, conditional=model.conditional)
+        name: compute_logits(judge, some, conditional=model.conditional)
         for name, some in (("training samples", reals), ("generated samples", made))
     }
     return draw_histogram(LOGIT_TITLE, found)
