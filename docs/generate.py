@@ -33,7 +33,7 @@ HERE = Path(__file__).parent
 PACKAGE = "ganzoo"
 
 PROTOCOLS = {
-    registry.ARCHITECTURE: ("Architecture", "GeneratorInput"),
+    registry.ARCHITECTURE: ("Architecture", "GeneratorInput", "LatentPart"),
     registry.LOSS: ("Loss", "Discriminator", "Recipe", "Progress"),
     registry.PENALTY: ("Penalty",),
     registry.DATASET: ("Dataset", "ImageDataset", "DataSpec", "Samples"),

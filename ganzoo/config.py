@@ -270,7 +270,12 @@ class ComponentChoice(Options):
             InputError: the options do not fit the installed version.
         """
         entry = registry.find_in_package(kind, self.name, self.package, self.version)
-        return parse_options(entry.load(), self.options, f"{kind.word} {self.name}: ")
+        component = entry.load()
+        return parse_options(component, self.options_for(component), f"{kind.word} {self.name}: ")
+
+    def options_for(self, component: type[Component]) -> dict[str, Any]:
+        """Return the options, with those that the component did not have when they were written."""
+        return {**component.earlier_defaults, **self.options}
 
     def without_places(self, kind: Kind) -> ComponentChoice:
         """Return the choice without options that are paths or URLs, which get their defaults.

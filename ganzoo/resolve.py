@@ -310,9 +310,10 @@ def _change_component(
         if kind is DATASET:
             name, path = _parse_data_name(name, overrides)
         entry = registry.find(kind, name)
+    component = entry.load()
     is_same = (entry.package, entry.name) == (choice.package, choice.name)
-    options = {**(choice.options if is_same else {}), **path, **overrides}
-    return ComponentChoice.of(entry, _parse(entry.load(), options, prefix))
+    options = {**(choice.options_for(component) if is_same else {}), **path, **overrides}
+    return ComponentChoice.of(entry, _parse(component, options, prefix))
 
 
 def change_resumed_config(
@@ -465,8 +466,10 @@ def _choose_several(
             entry = registry.find_in_package(kind, present.name, present.package, present.version)
         else:
             entry = registry.find(kind, name)
-        before = known[entry.qualified].options if entry.qualified in known else {}
-        component = parse_options(entry.load(), {**before, **given}, f"{prefix}.{bare}.")
+        model = entry.load()
+        is_known = entry.qualified in known
+        before = known[entry.qualified].options_for(model) if is_known else {}
+        component = parse_options(model, {**before, **given}, f"{prefix}.{bare}.")
         chosen.append(ComponentChoice.of(entry, component))
     return tuple(chosen)
 

@@ -158,16 +158,19 @@ def test_the_evenings_reading_is_as_long_as_the_page_says():
     assert sum(len(path.read_text().splitlines()) for path in paths) == pytest.approx(said, rel=0.1)
 
 
-PAGES = {
-    "first-loss": ("loss", "softer", "loss.real_label=0.8", "Label of reals."),
-    "first-architecture": ("architecture", "halves", "arch.base_channels=4", "Channels at half"),
-    "penalties": ("penalty", "drift", "penalty.drift.weight=0.01", "Weight of the mean squared"),
-}
+PAGES = [
+    ("first-loss", "loss", "softer", "loss.real_label=0.8", "Label of reals."),
+    ("first-architecture", "architecture", "halves", "arch.base_channels=4", "Channels at half"),
+    ("penalties", "penalty", "drift", "penalty.drift.weight=0.01", "Weight of the mean squared"),
+    ("sampling", "architecture", "standing", "arch.hidden=8", "Batches that the statistics"),
+    ("latents", "architecture", "coded", "arch.hidden=8", "Numbers of noise."),
+    ("outputs", "architecture", "two-sizes", "arch.channels=4", "Channels at both"),
+    ("outputs", "architecture", "encoded", "arch.hidden=8", "Width of the hidden layers."),
+]
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_the_plugin_of_a_page_works(page, plugin, ganzoo_cli):
-    word, name, setting, description = PAGES[page]
+@pytest.mark.parametrize(("page", "word", "name", "setting", "description"), PAGES)
+def test_the_plugin_of_a_page_works(page, word, name, setting, description, plugin, ganzoo_cli):
     (project,) = blocks(f"docs/plugins/{page}.md", "toml")
     code = blocks(f"docs/plugins/{page}.md", "python")[0]
     metadata = tomllib.loads(project)["project"]

@@ -6,6 +6,7 @@ Every broken component differs from a sound one in the fault that its docstring 
 import contextlib
 import itertools
 import os
+import random
 import re
 import sys
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from ganzoo import (
     Discriminator,
     Evaluator,
     Features,
+    LatentPart,
     LoadedExtractor,
     Loss,
     Recipe,
@@ -661,6 +663,88 @@ class TruncatesBeyond(Linear):
         return nn.Sequential(generator, Apply(lambda samples: samples + 3.0))
 
 
+class SamplesByChance(Linear):
+    """Draws by other weights each time."""
+
+    def sampler(self, generator, data, *, truncation=None, rng):
+        return nn.Sequential(generator, Apply(lambda samples: samples * random.random()))
+
+
+class SamplesInPlace(Linear):
+    """Changes the weights of the generator itself."""
+
+    def sampler(self, generator, data, *, truncation=None, rng):
+        generator[0].weight.mul_(0.5)
+        return generator
+
+
+class OneNameTwice(Linear):
+    """Names two parts of its latents alike."""
+
+    def latent_parts(self):
+        return LatentPart("code", 1), LatentPart("code", 2)
+
+
+class LongerLatents(Linear):
+    """Has a category of none."""
+
+    def latent_parts(self):
+        return LatentPart("z", self.z_dim), LatentPart("kind", 0, "category")
+
+
+class UndeclaredPart(Linear):
+    """Returns samples, and what it says nothing of."""
+
+    def generator(self, data):
+        made = super().generator(data)
+        return nn.Sequential(made, Apply(lambda x: {"samples": x, "copy": x}))
+
+
+class JudgesACopy(UndeclaredPart):
+    """Judges a copy of its samples."""
+
+    generator_parts = judged_parts = ("copy",)
+
+    def discriminator(self, data, *, independent_samples=False):
+        network = super().discriminator(data, independent_samples=independent_samples)
+        return nn.Sequential(Apply(lambda judged: judged["samples"] + judged["copy"]), network)
+
+    def real_parts(self, real):
+        return {"copy": real}
+
+
+class RealsOfAnotherShape(JudgesACopy):
+    """Makes parts of reals that are not like those of fakes."""
+
+    def real_parts(self, real):
+        return {"copy": real[..., :1]}
+
+
+class DetachedReals(JudgesACopy):
+    """Cuts a gradient penalty off."""
+
+    def real_parts(self, real):
+        return {"copy": real.detach()}
+
+
+class ExtraNetworkNowhere(Linear):
+    """Names a network that it does not have."""
+
+    extra_networks = ("encoder",)
+
+
+class CopiesTheDiscriminators(Linear):
+    """Wants a network copied that has no average."""
+
+    extra_networks = copied_networks = ("3",)
+
+
+class CopiesWhatIsNotExtra(Linear):
+    """Wants a network copied that it does not name."""
+
+    copied_networks = ("0",)
+
+
 class TruncatesByClipping(Linear):
     """Clips, and refuses what would not be a truncation."""
 
@@ -1109,7 +1193,7 @@ ARCHITECTURES = [
     Kill(architecture.check_channels, GreyOnly, "those of [3, 4] channels are refused"),
     Kill(architecture.check_samples, FlatImages, "samples (4, 1, 28, 28), not (4, 784)"),
     Kill(architecture.check_samples, GeneratorOfOneResolution, "not (4, 1, 28, 28)"),
-    Kill(architecture.check_samples, TwoOutputs, "one tensor, not tuple"),
+    Kill(architecture.check_samples, TwoOutputs, "by name, not tuple"),
     Kill(architecture.check_samples, WithoutZDim, "an option z_dim"),
     Kill(architecture.check_samples, LatentsOfOneBatchSize, "latents(4, rng) must draw 4, not 64"),
     Kill(architecture.check_sample_range, WithoutTanh, "images must lie in [-1, 1]"),
@@ -1185,6 +1269,16 @@ ARCHITECTURES = [
     Kill(architecture.check_truncation, TruncatesByDrawing, "truncate() must leave torch's"),
     Kill(architecture.check_truncation, TruncatesToNothing, "truncated samples must be finite"),
     Kill(architecture.check_truncation, TruncatesBeyond, "truncated images must lie in [-1, 1]"),
+    Kill(architecture.check_sampler, SamplesByChance, "it gave other samples"),
+    Kill(architecture.check_sampler, SamplesInPlace, "must not change the generator"),
+    Kill(architecture.check_latent_parts, OneNameTwice, "need different names"),
+    Kill(architecture.check_latent_parts, LongerLatents, "must have a size above 0"),
+    Kill(architecture.check_parts, UndeclaredPart, "set generator_parts"),
+    Kill(architecture.check_parts, RealsOfAnotherShape, "must have the shape of the generator's"),
+    Kill(architecture.check_parts, DetachedReals, "do not detach it"),
+    Kill(architecture.check_extra_networks, ExtraNetworkNowhere, "has such a submodule"),
+    Kill(architecture.check_extra_networks, CopiesTheDiscriminators, "alone has an average"),
+    Kill(architecture.check_extra_networks, CopiesWhatIsNotExtra, "must be among extra_networks"),
     Kill(architecture.check_interpolation, WalksNowhere, "at 1 it returned others"),
     Kill(architecture.check_interpolation, WalksBack, "at 0 it returned others"),
     Kill(architecture.check_interpolation, WalksInPlace, "must not change its arguments in place"),
@@ -1215,13 +1309,6 @@ class NonSaturating(Loss):
 
     def generator_loss(self, D, real, fake):
         return {"adversarial": F.softplus(-D(fake)).mean()}
-
-
-class DetachesFakes(NonSaturating):
-    """Detaches fakes in the discriminator's turn, as tutorials do; they have no gradient there."""
-
-    def discriminator_loss(self, D, real, fake):
-        return super().discriminator_loss(D, real, fake.detach())
 
 
 class Relativistic(Loss):
@@ -1258,7 +1345,9 @@ class GradientPenalty(NonSaturating):
 
     def discriminator_loss(self, D, real, fake):
         weight = self.weight(real)
-        between = (weight * real + (1 - weight) * fake).detach().requires_grad_()
+        between = weight * real + (1 - weight) * fake
+        if not between.requires_grad:
+            between.requires_grad_()
         logits = self.of_samples(D(between))
         (gradient,) = torch.autograd.grad(logits.sum(), between, create_graph=True)
         penalty = (self.norm(gradient) - 1).square().mean()
@@ -1514,6 +1603,21 @@ class FakesDetached(NonSaturating):
         return super().generator_loss(D, real, fake.detach())
 
 
+class DetachesFakes(NonSaturating):
+    """Detaches fakes in the discriminator's turn, as tutorials do: they have no gradient there."""
+
+    def discriminator_loss(self, D, real, fake):
+        return super().discriminator_loss(D, real, fake.detach())
+
+
+class FakesDetachedInATerm(NonSaturating):
+    """Has a term of the fakes through which unrolling sees nothing."""
+
+    def discriminator_loss(self, D, real, fake):
+        terms = super().discriminator_loss(D, real, fake)
+        return {**terms, "drift": 0.1 * D(fake.detach()).square().mean()}
+
+
 class AllLogitsDetached(NonSaturating):
     """Gives the discriminator nothing to learn from."""
 
@@ -1668,6 +1772,8 @@ LOSSES = [
     Kill(loss.check_side_effects, ClipsInLoss, "must not change the discriminator"),
     Kill(loss.check_gradients_reach_the_networks, FakesDetached, "must reach the fakes"),
     Kill(loss.check_gradients_reach_the_networks, AllLogitsDetached, "must reach its parameters"),
+    Kill(loss.check_gradients_through_fakes, DetachesFakes, "gives them no gradient"),
+    Kill(loss.check_gradients_through_fakes, FakesDetachedInATerm, "term 'drift' depends on the"),
     Kill(loss.check_constraint, ClipsWithGradients, "in place, under torch.no_grad()"),
     Kill(loss.check_constraint, Freezes, "leave trainable parameters"),
     Kill(loss.check_constraint, Shrinks, "the same as once"),
@@ -3247,10 +3353,10 @@ SOUND = {
         Translating,
         OwnTerms,
         RemembersFakes,
+        JudgesACopy,
     ],
     "loss": [
         NonSaturating,
-        DetachesFakes,
         Relativistic,
         RealPenalty,
         GradientPenalty,

@@ -84,6 +84,7 @@ def build_card(
         **_gather_packages(config),
         "config": config,
         "translates": traits.translates,
+        "needs_label": traits.needs_label,
         "conditional": traits.conditional,
         "quoted_reference": json.dumps(escape_text(reference), ensure_ascii=False),
         "command": _find_command(config),
@@ -176,6 +177,8 @@ class _Traits:
 
     translates: bool = False
     """Whether it makes images from images."""
+    needs_label: bool = False
+    """Whether it translates to a class that must be given."""
     conditional: bool = False
     """Whether the class of a sample can be chosen."""
 
@@ -191,7 +194,7 @@ def _find_traits(config: ModelConfig) -> _Traits:
     except InputError:
         return _Traits()
     labelled = config.spec.classes is not None and architecture.takes_labels(config.spec)
-    return _Traits(architecture.takes_images, labelled)
+    return _Traits(not architecture.takes_latents, bool(architecture.takes_images), labelled)
 
 
 @dataclass(frozen=True)

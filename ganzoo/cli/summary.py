@@ -76,8 +76,9 @@ def _rows(
 
 def _next_commands(run: Run, config: RunConfig) -> Iterator[str]:
     path = shlex.quote(str(run.path))
-    translates = config.architecture.build(ARCHITECTURE).takes_images
-    yield f"ganzoo sample {path}" + (" --source PATH --label CLASS" if translates else "")
+    architecture = config.architecture.build(ARCHITECTURE)
+    source = "" if architecture.takes_latents else " --source PATH"
+    yield f"ganzoo sample {path}{source}" + (" --label CLASS" if architecture.takes_images else "")
     yield f"ganzoo eval {path}"
     for name, options in OPTIONAL_COMMANDS.items():
         if found := registry.find_all(COMMAND, name):

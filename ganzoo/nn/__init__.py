@@ -13,6 +13,7 @@ from ganzoo.nn.fusion import apply_layer as apply_layer
 from ganzoo.nn.fusion import conv2d_avg_pool as conv2d_avg_pool
 from ganzoo.nn.fusion import fuse as fuse
 from ganzoo.nn.fusion import upsample_conv2d as upsample_conv2d
+from ganzoo.nn.output import EvaluationClamp as EvaluationClamp
 from ganzoo.nn.projection import ClassProjection as ClassProjection
 from ganzoo.nn.residual import Residual as Residual
 from ganzoo.nn.residual import count_down_blocks as count_down_blocks

@@ -31,6 +31,7 @@ from ganzoo.testing.conformance import conformance_tests
 from ganzoo.testing.dataset import dataset_checks
 from ganzoo.testing.evaluator import evaluator_checks, feature_extractor_checks
 from ganzoo.testing.loss import loss_checks
+from ganzoo.testing.penalty import penalty_checks
 from ganzoo.testing.space import space_checks
 from ganzoo.testing.tracker import tracker_checks
 
@@ -45,6 +46,7 @@ __all__ = [
     "evaluator_checks",
     "feature_extractor_checks",
     "loss_checks",
+    "penalty_checks",
     "space_checks",
     "tracker_checks",
 ]

@@ -1,19 +1,23 @@
 """Checks of augmentations.
 
 An augmentation is tried on images of 1, 3 and 4 channels in several sizes, and on vectors, as far
-as ``fits()`` accepts them.
+as ``fits()`` accepts them. An adaptive one has seen many logits of a discriminator by then that is
+sure of its reals, so that it augments as strongly as it does.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ganzoo.protocols.augmentation import Augmentation
+from ganzoo.protocols.augmentation import AdaptiveAugmentation, Augmentation
 from ganzoo.protocols.dataset import IMAGE_CHANNELS, DataSpec
+from ganzoo.protocols.progress import Progress
 from ganzoo.testing.common import check_options, explain_errors, require, seeded
+from ganzoo.testing.objective import copy_buffers, watch
 from ganzoo.testing.steps import (
     PlainLoss,
     SmallNetworks,
@@ -29,6 +33,12 @@ LENGTH = 5
 COUNT = 8
 MANY = 32
 """Samples in a batch, so many that equal changes of all of them are no coincidence."""
+SURE = 5.0
+"""Logit of a discriminator that is sure."""
+BATCH = 50_000
+"""Logits to show an adaptive augmentation at once."""
+UPDATES = 40
+"""How often to show them: two million images in all."""
 BEYOND = 2.0
 """Factor on samples in [-1, 1], for those that an earlier augmentation has changed."""
 
@@ -132,12 +142,43 @@ def check_device(augmentation: Augmentation) -> None:
     )
     for _, samples in _draw_served(augmentation):
         given = samples.to("meta")
+        augment = _bind(augmentation, given)
         with seeded(), explain_errors(asked):
-            found = augmentation.augment(given)
+            found = augment(given)
         require(
             found.device == given.device and found.shape == given.shape,
             f"{asked}; it gave {tuple(found.shape)} on {found.device}",
         )
+
+
+def check_memory(augmentation: Augmentation) -> None:
+    """An adaptive augmentation remembers in buffers, which ``observe()`` alone changes."""
+    if not isinstance(augmentation, AdaptiveAugmentation):
+        return
+    for data, samples in _draw_served(augmentation):
+        fresh, again = (_build_memory(augmentation, data) for _ in range(2))
+        before = copy_buffers(fresh)
+        with seeded():
+            augmentation.augment(samples, fresh)
+        asked = "keep it in buffers of state(), and let observe() alone change them"
+        require(_is_same(fresh, before), f"augment() must not change what is remembered: {asked}")
+        _observe_many(augmentation, fresh)
+        require(
+            not _is_same(fresh, before),
+            "observe() must change the buffers of the state in place, as by add_() or copy_(): "
+            f"after {UPDATES * BATCH:,} sure logits they were as before",
+        )
+        _observe_many(augmentation, again, -SURE)
+        with explain_errors("a state_dict must hold tensors only, of the same names each time"):
+            again.load_state_dict(copy_buffers(fresh), strict=True)
+        for sign in (1, -1):
+            _observe_many(augmentation, fresh, sign * SURE)
+            _observe_many(augmentation, again, sign * SURE)
+            require(
+                _is_same(fresh, copy_buffers(again)),
+                f"after a strict load observe() must go on as it would have without: {asked}",
+            )
+        _require_no_waiting(augmentation, fresh)
 
 
 def check_steps(augmentation: Augmentation) -> None:
@@ -158,6 +199,7 @@ augmentation_checks: list[Callable[[Augmentation], None]] = [
     check_seeding,
     check_side_effects,
     check_device,
+    check_memory,
     check_steps,
 ]
 """Checks of augmentations."""
@@ -188,10 +230,21 @@ def _draw_served(
             yield data, 2 * torch.rand(count, *data.shape, generator=rng) - 1
 
 
+def _bind(augmentation: Augmentation, samples: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return what augments samples, with the memory of an adaptive augmentation bound to it."""
+    if not isinstance(augmentation, AdaptiveAugmentation):
+        return augmentation.augment
+    state = _build_memory(augmentation, DataSpec(shape=tuple(samples.shape[1:])))
+    _observe_many(augmentation, state)
+    state = state.to(samples.device)
+    return lambda given: augmentation.augment(given, state)
+
+
 def _augment(augmentation: Augmentation, samples: Tensor, seed: int = 0) -> Tensor:
     asked = f"augment() must take samples {tuple(samples.shape)}, which fits() accepts"
+    augment = _bind(augmentation, samples)
     with seeded(seed), explain_errors(asked):
-        found = augmentation.augment(samples)
+        found = augment(samples)
     require(
         isinstance(found, Tensor), f"augment() must return a tensor, not {type(found).__name__}"
     )
@@ -201,6 +254,55 @@ def _augment(augmentation: Augmentation, samples: Tensor, seed: int = 0) -> Tens
         f"returned {tuple(found.shape)} of {found.dtype}",
     )
     return found
+
+
+def _build_memory(augmentation: AdaptiveAugmentation, data: DataSpec) -> nn.Module:
+    with explain_errors("state() must build a torch.nn.Module of buffers"):
+        state = augmentation.state(data)
+    require(
+        isinstance(state, nn.Module),
+        f"state() must build a torch.nn.Module, not {type(state).__name__}",
+    )
+    require(
+        not list(state.parameters()),
+        "state() must have no parameters, as nothing trains them: register buffers",
+    )
+    return state
+
+
+def _observe_many(
+    augmentation: AdaptiveAugmentation, state: nn.Module, logit: float = SURE
+) -> None:
+    """Show an augmentation the logits of many reals."""
+    logits = torch.full((BATCH,), logit)
+    with torch.no_grad(), explain_errors("observe() must take logits (N,) and a progress"):
+        for update in range(UPDATES):
+            progress, read = watch(Progress(update, UPDATES, BATCH * update, update))
+            augmentation.observe(state, logits, progress)
+            require(
+                not read,
+                "observe() must not read progress.steps or share, as a run may be resumed for more "
+                "steps: use progress.images",
+            )
+
+
+def _require_no_waiting(augmentation: AdaptiveAugmentation, state: nn.Module) -> None:
+    """Require that ``observe`` works where numbers cannot be looked at."""
+    asked = (
+        "observe() must not wait for the device: use torch.where, sign() and lerp_() instead of "
+        "item(), float() and if (tried on torch's device 'meta', which has shapes but no numbers)"
+    )
+    with torch.no_grad(), explain_errors(asked):
+        augmentation.observe(
+            copy.deepcopy(state).to("meta"), torch.zeros(COUNT, device="meta"), Progress()
+        )
+
+
+def _is_same(state: nn.Module, buffers: dict[str, Tensor]) -> bool:
+    found = copy_buffers(state)
+    return found.keys() == buffers.keys() and all(
+        torch.equal(found[name], buffers[name]) for name in buffers
+    )
 
 
 def _to_training_layout(samples: Tensor) -> Tensor:

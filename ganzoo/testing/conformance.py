@@ -18,6 +18,7 @@ from ganzoo.testing.common import check_options
 from ganzoo.testing.dataset import dataset_checks
 from ganzoo.testing.evaluator import evaluator_checks, feature_extractor_checks
 from ganzoo.testing.loss import loss_checks
+from ganzoo.testing.penalty import penalty_checks
 from ganzoo.testing.space import space_checks
 from ganzoo.testing.tracker import tracker_checks
 
@@ -27,6 +28,7 @@ CHECKS: dict[Kind, list[Check]] = {
     registry.ARCHITECTURE: architecture_checks,
     registry.LOSS: loss_checks,
     registry.DATASET: dataset_checks,
+    registry.PENALTY: penalty_checks,
     registry.AUGMENTATION: augmentation_checks,
     registry.EVALUATOR: evaluator_checks,
     registry.FEATURE_EXTRACTOR: [check_options, *feature_extractor_checks],

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from ganzoo.compute.seeding import preserve_rng_state
@@ -15,18 +16,24 @@ from ganzoo.protocols.architecture import Architecture
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.protocols.loss import Loss
 from ganzoo.testing.common import explain_errors, require, seeded
+from ganzoo.testing.networks import CLASSES
 from ganzoo.training.assembly import assemble_trainer
 from ganzoo.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from ganzoo.protocols.augmentation import Augmentation
     from ganzoo.protocols.discriminator import Logits
-    from ganzoo.protocols.objective import Terms
+    from ganzoo.protocols.objective import Objective, Terms
+    from ganzoo.protocols.penalty import Penalty
 
 STEPS = 3
 BATCH_SIZE = 2
 COUNT = 16
 """Samples in the data."""
+WIDTH = 4
+"""Length of a latent, and of each part of a generator."""
+HIDDEN = 8
+"""Units of a hidden layer."""
 
 Tensors = dict[str, dict[str, Tensor]]
 
@@ -43,21 +50,88 @@ class PlainLoss(Loss):
         return {"adversarial": F.softplus(-D(fake)).mean()}
 
 
+class SmallGenerator(nn.Module):
+    """Latents ``(N, WIDTH)`` -> samples ``(N, *shape)``, by way of each part that is asked for.
+
+    Args:
+        data: Shape of the samples.
+        parts: Names of what to return beside the samples, each ``(N, WIDTH)``.
+    """
+
+    def __init__(self, data: DataSpec, parts: Iterable[str] = ()) -> None:
+        super().__init__()
+        self.parts = tuple(parts)
+        self.layers = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in self.parts)
+        self.last = nn.Sequential(nn.Linear(WIDTH, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, data.size))
+        self.shape = data.shape
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor | dict[str, Tensor]:
+        """Generate samples, the same for every class."""
+        found, latest = {}, latents
+        for name, layer in zip(self.parts, self.layers, strict=True):
+            found[name] = latest = torch.tanh(layer(latest))
+        samples = self.last(latest).unflatten(1, self.shape)
+        return {"samples": samples, **found} if found else samples
+
+
+class SmallDiscriminator(nn.Module):
+    """Samples ``(N, *shape)`` -> logits ``(N,)``, by smooth functions.
+
+    Args:
+        data: Shape of the samples.
+        parts: Names of what to return beside the logits, each ``(N, CLASSES)``.
+    """
+
+    def __init__(self, data: DataSpec, parts: Iterable[str] = ()) -> None:
+        super().__init__()
+        self.parts = tuple(parts)
+        self.first = nn.Linear(data.size, HIDDEN)
+        self.judge = nn.Linear(HIDDEN, 1)
+        self.heads = nn.ModuleList(nn.Linear(HIDDEN, CLASSES) for _ in self.parts)
+
+    def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor | dict[str, Tensor]:
+        """Judge samples, those of every class alike."""
+        hidden = torch.tanh(self.first(samples.flatten(1)))
+        logits = self.judge(hidden).flatten()
+        if not self.parts:
+            return logits
+        parts = zip(self.parts, self.heads, strict=True)
+        return {"logits": logits, **{name: head(hidden) for name, head in parts}}
+
+
 class SmallNetworks(Architecture):
     """Networks of one hidden layer, to train other components for a few steps."""
 
+    generator_gives: tuple[str, ...] = Field(default=(), description="Parts of the generator.")
+    discriminator_gives: tuple[str, ...] = Field(
+        default=(), description="Parts of the discriminator; with some, there are labels."
+    )
+    generator_parts = property(lambda self: self.generator_gives)
+    discriminator_parts = property(lambda self: self.discriminator_gives)
+
+    @classmethod
+    def serving(cls, objective: Objective) -> SmallNetworks:
+        """Return networks that give what an objective needs."""
+        return cls(
+            generator_gives=tuple(objective.needs_generator_parts),
+            discriminator_gives=tuple(objective.needs_discriminator_parts),
+        )
+
+    def takes_labels(self, data: DataSpec) -> bool:
+        """Tell whether the networks take labels: where a part may be about classes."""
+        return bool(self.discriminator_gives)
+
     def generator(self, data: DataSpec) -> nn.Module:
-        """Build latents ``(N, 4)`` -> samples ``(N, *shape)``."""
-        layers = nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, data.size)
-        return nn.Sequential(*layers, nn.Unflatten(1, data.shape))
+        """Build latents ``(N, WIDTH)`` -> samples ``(N, *shape)``."""
+        return SmallGenerator(data, self.generator_gives)
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
         """Build samples ``(N, *shape)`` -> logits ``(N,)``."""
-        return nn.Sequential(nn.Flatten(), small_critic(data.size))
+        return SmallDiscriminator(data, self.discriminator_gives)
 
     def latents(self, count: int, rng: torch.Generator) -> Tensor:
-        """Draw latents ``(count, 4)``."""
-        return torch.randn(count, 4, generator=rng, device=rng.device)
+        """Draw latents ``(count, WIDTH)``."""
+        return torch.randn(count, WIDTH, generator=rng, device=rng.device)
 
 
 def small_critic(size: int = 3) -> nn.Module:
@@ -74,13 +148,15 @@ def train_options(**given: Any) -> TrainOptions:
 def draw_samples(data: DataSpec) -> Samples:
     """Draw ``COUNT`` samples of a specification, of each class in turn if there are any."""
     rng = torch.Generator().manual_seed(0)
-    shape = (COUNT, *data.shape)
-    if data.is_image:
-        stored = torch.randint(0, 256, shape, generator=rng, dtype=torch.uint8)
-    else:
-        stored = torch.randn(shape, generator=rng)
+
+    def draw(shape: tuple[int, ...]) -> Tensor:
+        if len(shape) == 3:
+            return torch.randint(0, 256, (COUNT, *shape), generator=rng, dtype=torch.uint8)
+        return torch.randn(COUNT, *shape, generator=rng)
+
+    stored = draw(data.shape)
     labels = torch.arange(COUNT) % data.classes if data.classes else None
-    return Samples(data, stored, labels)
+    return Samples(data, stored, labels, sources=draw(data.source) if data.source else None)
 
 
 def require_exact_steps(
@@ -89,12 +165,15 @@ def require_exact_steps(
     samples: Samples,
     options: TrainOptions,
     augmentations: Mapping[str, Augmentation] | None = None,
+    penalties: Mapping[str, Penalty] | None = None,
 ) -> None:
     """Require that training steps depend on seed and step alone, before and after a restore."""
 
     def build() -> Trainer:
         with preserve_rng_state(), explain_errors("a trainer must be able to build the networks"):
-            return assemble_trainer(architecture, loss, samples, options, augmentations)
+            return assemble_trainer(
+                architecture, loss, samples, options, augmentations, penalties=penalties
+            )
 
     whole = build()
     early = _run_steps(whole, 1)
@@ -111,7 +190,8 @@ def require_exact_steps(
     require(
         differs is None,
         f"a resumed run must continue as if it had never stopped, but {differs} differs: keep "
-        "state in buffers of a network or of history(), as a checkpoint saves nothing else",
+        "state in buffers, of a network or of what state() or history() builds, as a checkpoint "
+        "saves nothing else; and take how far the training is from the progress that is given",
     )
 
 

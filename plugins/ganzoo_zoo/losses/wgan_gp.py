@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from ganzoo import Discriminator, Loss, Recipe
+from ganzoo_zoo.penalties.slopes import interpolate, slope_deviation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,19 +46,9 @@ class WGANGP(Loss):
         """Return minus the estimate of the Wasserstein distance, and the gradient penalty."""
         return {
             "wasserstein": D(fake).mean() - D(real).mean(),
-            "gradient_penalty": self.gp_weight * _gradient_penalty(D, real, fake),
+            "gradient_penalty": self.gp_weight * slope_deviation(D, interpolate(real, fake)),
         }
 
     def generator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """Return minus the mean logit of the fakes."""
         return {"adversarial": -D(fake).mean()}
-
-
-def _gradient_penalty(D: Discriminator, real: Tensor, fake: Tensor) -> Tensor:
-    import torch
-
-    weight = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device, dtype=real.dtype)
-    between = torch.lerp(fake.detach(), real.detach(), weight).requires_grad_()
-    each = D(between).reshape(len(between), -1).mean(1)
-    (gradient,) = torch.autograd.grad(each.sum(), between, create_graph=True)
-    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()

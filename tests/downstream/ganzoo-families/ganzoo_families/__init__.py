@@ -1,0 +1,1 @@
+"""What great families of GANs need of a training, each in a small file."""
