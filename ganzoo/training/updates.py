@@ -118,7 +118,7 @@ class NetworkUpdates:
         for name, penalty in lazy.items():
             if progress.updates % penalty.interval == 0:
                 compute = partial(self._compute_lazy_terms, "discriminator", name, penalty)
-                terms |= self._descend("discriminator", batch, compute, penalty.interval)
+                _add(terms, self._descend("discriminator", batch, compute, penalty.interval), name)
         self.parts.loss.constrain(self.state.discriminator)
         if logits:
             whole = self.setup.team.gather_shares(torch.cat(logits))
@@ -142,7 +142,7 @@ class NetworkUpdates:
             if self.now.step % penalty.interval == 0:
                 compute = partial(self._compute_lazy_terms, "generator", name, penalty)
                 again = replace(batch, generated=None)
-                terms |= self._descend("generator", again, compute, penalty.interval)
+                _add(terms, self._descend("generator", again, compute, penalty.interval), name)
         return terms
 
     # Terms
