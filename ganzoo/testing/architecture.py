@@ -228,7 +228,9 @@ def check_every_parameter_learns(architecture: Architecture) -> None:
 def check_progress(architecture: Architecture) -> None:
     """Networks serve however far the training is, which :meth:`advance` alone tells them."""
     for (data, *networks), (_, *others) in zip(
-        build_fitting(architecture), build_fitting(architecture), strict=True
+        build_fitting(architecture, progress=PROGRESSES[0]),
+        build_fitting(architecture),
+        strict=True,
     ):
         before = [copy_buffers(network) for network in networks]
         for progress in (*PROGRESSES, LATEST):

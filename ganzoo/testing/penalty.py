@@ -268,12 +268,12 @@ def check_gradients(penalty: Penalty) -> None:
             terms = _compute(penalty, trial, word, progress, state)
             learnt = differentiate(terms, tuple(getattr(trial, word).parameters()))
             reached |= any(bool(each.any()) for each in learnt)
-            if word == "discriminator":
-                _require_gradient_of_fakes(penalty, trial, progress, state)
         require(
             reached,
             f"{word}_terms() must reach the {word}'s parameters: do not detach what it gives",
         )
+    for trial, progress in product(_trials(penalty), PROGRESSES):
+        _require_gradient_of_fakes(penalty, trial, progress, _warm_up(penalty, trial, progress))
 
 
 def check_declarations(penalty: Penalty) -> None:
