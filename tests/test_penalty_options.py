@@ -222,7 +222,9 @@ def test_a_term_that_the_loss_has_already_is_refused(plugin, refused, interval):
 
 def test_what_is_installed_is_listed_and_completed(ganzoo_cli):
     listed = ganzoo_cli("list", "penalties").out
-    assert re.search(r"^  calm +Keeps the logits of reals near 0 \[ganzoo-calm 1.0\]$", listed, re.M)
+    assert re.search(
+        r"^  calm +Keeps the logits of reals near 0 \[ganzoo-calm 1.0\]$", listed, re.M
+    )
     assert "--penalty" in ganzoo_cli("train", "--help").out
     assert complete_names(PENALTY)("ca") == ["calm"]
     shown = ganzoo_cli("show", "calm").out

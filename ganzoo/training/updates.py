@@ -279,18 +279,21 @@ class NetworkUpdates:
         for part in batch.split(count):
             found = compute(part, observed)
             values = list(found.values())
+            if not values:  # a lazy penalty may have no terms at this point of the training
+                continue
             is_single = len(values) == 1 and not values[0].dim()
             loss = values[0] if is_single else torch.stack(values).sum()
             if factor != count:
                 loss = loss * (factor / count)
             (loss if scale is None else scale(loss)).backward()
             terms = _add_parts(terms, found, count)
-        team.average(each for group in optimizer.param_groups for each in group["params"])
-        clip_gradients(optimizer, self.options.clip_norm)
-        if scale is None:
-            optimizer.step()
-        else:
-            scale.step(optimizer)
+        if terms:
+            team.average(each for group in optimizer.param_groups for each in group["params"])
+            clip_gradients(optimizer, self.options.clip_norm)
+            if scale is None:
+                optimizer.step()
+            else:
+                scale.step(optimizer)
         observed.remember(self._objectives, self.state.memories, team)
         return terms
 
