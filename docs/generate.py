@@ -174,9 +174,10 @@ def _component(one: dict[str, Any]) -> Iterator[str]:
 
 
 def _protocol(cls: type) -> Iterator[str]:
-    yield f"### {cls.__name__}\n\n{_markdown(inspect.getdoc(cls))}"
-    fields = cls.model_fields if issubclass(cls, BaseModel) else {}
     shared = [base for base in cls.__mro__[1:] if _is_shared(base)]
+    about = [_markdown(inspect.getdoc(base)) for base in (cls, *shared)]
+    yield "\n\n".join([f"### {cls.__name__}", *about])
+    fields = cls.model_fields if issubclass(cls, BaseModel) else {}
     named = {name for base in (cls, *shared) for name in base.__annotations__}
     own = [(name, field) for name, field in fields.items() if name in named]
     if own:
@@ -187,7 +188,7 @@ def _protocol(cls: type) -> Iterator[str]:
         yield _table(("field", "default", "meaning"), rows)
     members: dict[str, tuple[Any, str]] = {}
     for base in (cls, *shared):
-        members = {name: found for name, found in _described(base)} | members
+        members |= {name: found for name, found in _described(base) if name not in members}
     for statement, text in members.values():
         if isinstance(statement, ast.AnnAssign):
             if statement.target.id not in fields:
