@@ -16,6 +16,7 @@ from PIL import Image
 import ganzoo
 from ganzoo import DataSpec, Samples, registry
 from ganzoo.config import TrainOptions
+from ganzoo.distributed import Processes
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.evaluation.metrics import choose_metrics
 from ganzoo.media.images import load_png, match_images, to_float, to_uint8
@@ -149,6 +150,28 @@ def test_batches_hold_each_sample_with_its_source(flip):
     mirrored = not torch.equal(found[0].real, to_float(samples.stored[order(2)]))
     assert mirrored == flip
     assert BatchLoader(samples, CPU, seed=1).batch(0, order).sources is None
+
+
+class OneOfTwo(Processes):
+    """One of two processes, which take turns through a batch."""
+
+    world = 2
+
+    def __init__(self, rank):
+        self.rank = rank
+
+    def take_share(self, whole):
+        return whole[self.rank :: 2]
+
+
+def test_processes_share_batches_with_their_sources():
+    samples, order = outlines(flip=True), BatchOrder(20, 8, seed=1)
+    whole = BatchLoader(samples, CPU, seed=1, with_sources=True).batch(1, order)
+    for rank in (0, 1):
+        team = OneOfTwo(rank)
+        part = BatchLoader(samples, CPU, seed=1, with_sources=True, team=team).batch(1, order)
+        assert torch.equal(part.real, whole.real[rank::2])
+        assert torch.equal(part.sources, whole.sources[rank::2])
 
 
 # Training
