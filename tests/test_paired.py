@@ -17,7 +17,7 @@ from ganzoo.errors import GanzooError, InputError
 from ganzoo.testing import evaluator_checks
 from ganzoo_zoo.metrics.fidelity import LPIPS, perceptual
 from ganzoo_zoo.metrics.fidelity.networks import PerceptualDistance
-from ganzoo_zoo.metrics.paired import PSNR, SSIM
+from ganzoo_zoo.metrics.fidelity.paired import PSNR, SSIM
 
 
 def images(count=3, channels=3, size=16, seed=0):

@@ -1,7 +1,7 @@
-"""Building blocks for networks; a public part of ganzoo that needs torch.
+"""Building blocks for networks and penalties; a public part of ganzoo that needs torch.
 
-Import it where networks are built, and not where an architecture declares its options: commands
-such as ``ganzoo list`` then stay fast.
+Import it where networks are built, and not where a component declares its options: commands such
+as ``ganzoo list`` then stay fast.
 """
 
 from __future__ import annotations
@@ -23,3 +23,8 @@ from ganzoo.nn.residual import first_block as first_block
 from ganzoo.nn.residual import residual_generator as residual_generator
 from ganzoo.nn.residual import same_block as same_block
 from ganzoo.nn.residual import up_block as up_block
+from ganzoo.nn.slopes import draw_between as draw_between
+from ganzoo.nn.slopes import find_slopes as find_slopes
+from ganzoo.nn.slopes import mean_squared_slope as mean_squared_slope
+from ganzoo.nn.slopes import slope_deviation as slope_deviation
+from ganzoo.nn.slopes import track_samples as track_samples

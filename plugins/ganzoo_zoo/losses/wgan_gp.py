@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from ganzoo import Discriminator, Loss, Recipe
-from ganzoo_zoo.penalties.slopes import interpolate, slope_deviation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,9 +43,11 @@ class WGANGP(Loss):
 
     def discriminator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """Return minus the estimate of the Wasserstein distance, and the gradient penalty."""
+        from ganzoo.nn import draw_between, slope_deviation
+
         return {
             "wasserstein": D(fake).mean() - D(real).mean(),
-            "gradient_penalty": self.gp_weight * slope_deviation(D, interpolate(real, fake)),
+            "gradient_penalty": self.gp_weight * slope_deviation(D, draw_between(real, fake)),
         }
 
     def generator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from ganzoo import Discriminator, Penalty
-from ganzoo_zoo.penalties.slopes import slope_deviation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +38,8 @@ class DRAGAN(Penalty):
     ) -> dict[str, Tensor]:
         """Return the weighted mean squared deviation of the slope's norm from its target."""
         import torch
+
+        from ganzoo.nn import slope_deviation
 
         around = real + self.noise_std * torch.randn_like(real)
         return {"dragan": self.weight * slope_deviation(D, around, self.target)}

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from ganzoo import Discriminator, Penalty
-from ganzoo_zoo.penalties.slopes import interpolate, slope_deviation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,6 +39,8 @@ class GradientPenalty(Penalty):
         self, D: Discriminator, real: Tensor, fake: Tensor
     ) -> dict[str, Tensor]:
         """Return the weighted mean squared deviation of the slope's norm from its target."""
-        between = interpolate(real, fake)
+        from ganzoo.nn import draw_between, slope_deviation
+
+        between = draw_between(real, fake)
         deviation = slope_deviation(D, between, self.target, one_sided=self.one_sided)
         return {"gradient_penalty": self.weight * deviation}

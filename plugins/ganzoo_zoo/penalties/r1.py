@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from ganzoo import Discriminator, Penalty
-from ganzoo_zoo.penalties.slopes import mean_squared_slope, track
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,5 +34,7 @@ class R1(Penalty):
         self, D: Discriminator, real: Tensor, fake: Tensor
     ) -> dict[str, Tensor]:
         """Return half of gamma times the mean squared slope at the reals."""
-        real = track(real)
+        from ganzoo.nn import mean_squared_slope, track_samples
+
+        real = track_samples(real)
         return {"r1": self.gamma / 2 * mean_squared_slope(D(real), real)}

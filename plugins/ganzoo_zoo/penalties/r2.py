@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from ganzoo import Discriminator, Penalty
-from ganzoo_zoo.penalties.slopes import mean_squared_slope, track
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,5 +32,7 @@ class R2(Penalty):
         self, D: Discriminator, real: Tensor, fake: Tensor
     ) -> dict[str, Tensor]:
         """Return half of gamma times the mean squared slope at the fakes."""
-        fake = track(fake)
+        from ganzoo.nn import mean_squared_slope, track_samples
+
+        fake = track_samples(fake)
         return {"r2": self.gamma / 2 * mean_squared_slope(D(fake), fake)}

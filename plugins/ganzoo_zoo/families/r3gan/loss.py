@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from ganzoo import Discriminator, Loss, Recipe
-from ganzoo_zoo.losses.cross_entropy import softplus
-from ganzoo_zoo.penalties.slopes import mean_squared_slope, track
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,14 +48,22 @@ class R3GANLoss(Loss):
 
     def discriminator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """Return the relativistic loss of paired logits, and both gradient penalties."""
-        real, fake = track(real), track(fake)
+        from ganzoo.nn import mean_squared_slope, track_samples
+
+        real, fake = track_samples(real), track_samples(fake)
         real_logits, fake_logits = D(real), D(fake)
         return {
-            "relativistic": softplus(fake_logits - real_logits).mean(),
+            "relativistic": _softplus(fake_logits - real_logits).mean(),
             "r1": self.gamma / 2 * mean_squared_slope(real_logits, real),
             "r2": self.gamma / 2 * mean_squared_slope(fake_logits, fake),
         }
 
     def generator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """Return the relativistic loss with the roles of reals and fakes exchanged."""
-        return {"relativistic": softplus(D(real) - D(fake)).mean()}
+        return {"relativistic": _softplus(D(real) - D(fake)).mean()}
+
+
+def _softplus(x: Tensor) -> Tensor:
+    import torch.nn.functional as F
+
+    return F.softplus(x)

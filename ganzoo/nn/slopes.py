@@ -1,16 +1,14 @@
-"""The slope of the discriminator at each sample, for all that penalise it."""
+"""The slope of the discriminator at each sample, for losses and penalties that limit it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ganzoo import Discriminator
+import torch
+from torch import Tensor
 
 
-def track(samples: Tensor) -> Tensor:
+def track_samples(samples: Tensor) -> Tensor:
     """Return samples by which a slope can be taken.
 
     They keep their graph, if they have one: unrolling differentiates penalties by the generator.
@@ -25,10 +23,8 @@ def find_slopes(logits: Tensor, samples: Tensor) -> Tensor:
 
     Args:
         logits: Logits ``(N,)`` or ``(N, P)`` of the samples, each of its own sample alone.
-        samples: What they were computed from ``(N, *shape)``, as :func:`track` returns it.
+        samples: What they were computed from ``(N, *shape)``, as :func:`track_samples` returns it.
     """
-    import torch
-
     each = logits.reshape(len(samples), -1).mean(1)
     (slopes,) = torch.autograd.grad(each.sum(), samples, create_graph=True)
     return slopes.flatten(1)
@@ -43,7 +39,7 @@ def mean_squared_slope(logits: Tensor, samples: Tensor) -> Tensor:
 
 
 def slope_deviation(
-    D: Discriminator, samples: Tensor, target: float = 1.0, *, one_sided: bool = False
+    D: Callable[[Tensor], Tensor], samples: Tensor, target: float = 1.0, *, one_sided: bool = False
 ) -> Tensor:
     """Return the mean squared deviation of the slope's norm from a target.
 
@@ -53,18 +49,16 @@ def slope_deviation(
         target: The norm that is wanted.
         one_sided: Whether norms below the target are as good.
     """
-    samples = track(samples)
+    samples = track_samples(samples)
     deviation = find_slopes(D(samples), samples).norm(dim=1) - target
     return (deviation.relu() if one_sided else deviation).square().mean()
 
 
-def interpolate(real: Tensor, fake: Tensor) -> Tensor:
+def draw_between(real: Tensor, fake: Tensor) -> Tensor:
     """Return a random point between each real and its fake ``(N, *shape)``.
 
     Gulrajani et al. 2017 (arXiv:1704.00028), algorithm 1: each pair has its own share, uniform in
     [0, 1].
     """
-    import torch
-
     share = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device, dtype=real.dtype)
     return torch.lerp(fake, real, share)
