@@ -21,6 +21,7 @@ from ganzoo.protocols.latent_parts import set_codes
 from ganzoo.protocols.latents import TruncatedLatents
 from ganzoo.protocols.packing import Packing, complete_reals, judge_samples
 from ganzoo.protocols.penalty import Penalty
+from ganzoo.testing.architecture_generator import check_history
 from ganzoo.testing.steps import draw_samples, require_exact_steps, train_options
 from ganzoo.training.assembly import assemble_trainer
 from ganzoo.training.ema import MovingAverage
@@ -419,7 +420,7 @@ def test_a_pool_of_fakes_holds_all_that_is_judged(install):
     class Pool(nn.Module):
         def forward(self, fakes, labels):
             shapes.append(tuple(fakes.shape))
-            return torch.zeros_like(fakes)
+            return fakes.clone()
 
     architecture = install("two-sizes")
 
@@ -427,6 +428,8 @@ def test_a_pool_of_fakes_holds_all_that_is_judged(install):
         def history(self, data):
             return Pool()
 
+    check_history(Pooled(channels=4))
+    shapes.clear()
     terms = trainer_of(Pooled(channels=4)).step()
     assert shapes == [(4, 80)]
     assert terms.discriminator.keys() == {"real", "fake"}

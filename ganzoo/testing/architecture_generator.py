@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ganzoo.protocols.architecture import Architecture, GeneratorInput
 from ganzoo.protocols.dataset import DataSpec
+from ganzoo.protocols.packing import Packing, complete_reals
 from ganzoo.storage.tensors import load_tensors, save_tensors
 from ganzoo.testing.common import explain_errors, require, seeded
 from ganzoo.testing.networks import (
@@ -137,6 +138,9 @@ def _pass_history(
     with seeded(seed), torch.no_grad():
         for _ in range(ROUNDS):
             fakes = signs * (0.1 + 0.9 * torch.rand(COUNT, *data.shape, generator=rng))
+            if architecture.judged_parts:
+                parts = complete_reals(architecture, fakes)
+                fakes = Packing.of(parts).pack(parts)
             with explain_errors("a history takes fakes (N, *shape) and their labels, or None"):
                 found = history(fakes, labels)
             require(
