@@ -28,6 +28,7 @@ from ganzoo.training.assembly import assemble_trainer
 from ganzoo.training.batch_order import BatchOrder
 from ganzoo.training.batches import BatchLoader
 from ganzoo.training.inputs import draw_picture_inputs
+from ganzoo.training.warm_start import StartingWeights
 from tiny import TINY, Stopper
 
 PACKAGE = Path(__file__).parent / "downstream" / "ganzoo-pairs"
@@ -255,6 +256,23 @@ def test_a_run_goes_on_to_the_same_bytes(tmp_path, name):
     picture, texts = load_png(whole.samples / "00000004.png")
     assert texts["ganzoo:layout"] == "8 x 8", "rows of sources above rows of results"
     assert picture.shape[0] == 3
+
+
+@pytest.mark.parametrize("name", ["paired-translation", "upscaling"])
+def test_a_run_starts_from_a_model_of_the_same_sources(tmp_path, name):
+    run = train(name, out=tmp_path / "first")
+    more = {**TINY, "settings": SMALL, "init": run.path}
+    again = ganzoo.train(data="outlines", out=tmp_path / "second", **more)
+    assert (again.model / "model.safetensors").is_file()
+    weights = StartingWeights.load(run)
+    config = again.config()
+    weights.require_fit(config, outlines().spec)
+    other = DataSpec(shape=(3, 16, 16), source=(3, 16, 16))
+    if name == "upscaling":  # it makes its sources itself
+        weights.require_fit(config, other)
+    else:
+        with pytest.raises(InputError, match="sources: 1 x 16 x 16 -> 3 x 16 x 16"):
+            weights.require_fit(config, other)
 
 
 # Refusals
