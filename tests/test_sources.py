@@ -16,6 +16,7 @@ from PIL import Image
 import ganzoo
 from ganzoo import DataSpec, Samples, registry
 from ganzoo.config import TrainOptions
+from ganzoo.distributed import Processes
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.evaluation.metrics import choose_metrics
 from ganzoo.media.images import load_png, match_images, to_float, to_uint8
@@ -27,6 +28,7 @@ from ganzoo.training.assembly import assemble_trainer
 from ganzoo.training.batch_order import BatchOrder
 from ganzoo.training.batches import BatchLoader
 from ganzoo.training.inputs import draw_picture_inputs
+from ganzoo.training.warm_start import StartingWeights
 from tiny import TINY, Stopper
 
 PACKAGE = Path(__file__).parent / "downstream" / "ganzoo-pairs"
@@ -151,6 +153,28 @@ def test_batches_hold_each_sample_with_its_source(flip):
     assert BatchLoader(samples, CPU, seed=1).batch(0, order).sources is None
 
 
+class OneOfTwo(Processes):
+    """One of two processes, which take turns through a batch."""
+
+    world = 2
+
+    def __init__(self, rank):
+        self.rank = rank
+
+    def take_share(self, whole):
+        return whole[self.rank :: 2]
+
+
+def test_processes_share_batches_with_their_sources():
+    samples, order = outlines(flip=True), BatchOrder(20, 8, seed=1)
+    whole = BatchLoader(samples, CPU, seed=1, with_sources=True).batch(1, order)
+    for rank in (0, 1):
+        team = OneOfTwo(rank)
+        part = BatchLoader(samples, CPU, seed=1, with_sources=True, team=team).batch(1, order)
+        assert torch.equal(part.real, whole.real[rank::2])
+        assert torch.equal(part.sources, whole.sources[rank::2])
+
+
 # Training
 
 
@@ -232,6 +256,23 @@ def test_a_run_goes_on_to_the_same_bytes(tmp_path, name):
     picture, texts = load_png(whole.samples / "00000004.png")
     assert texts["ganzoo:layout"] == "8 x 8", "rows of sources above rows of results"
     assert picture.shape[0] == 3
+
+
+@pytest.mark.parametrize("name", ["paired-translation", "upscaling"])
+def test_a_run_starts_from_a_model_of_the_same_sources(tmp_path, name):
+    run = train(name, out=tmp_path / "first")
+    more = {**TINY, "settings": SMALL, "init": run.path}
+    again = ganzoo.train(data="outlines", out=tmp_path / "second", **more)
+    assert (again.model / "model.safetensors").is_file()
+    weights = StartingWeights.load(run)
+    config = again.config()
+    weights.require_fit(config, outlines().spec)
+    other = DataSpec(shape=(3, 16, 16), source=(3, 16, 16))
+    if name == "upscaling":  # it makes its sources itself
+        weights.require_fit(config, other)
+    else:
+        with pytest.raises(InputError, match="sources: 1 x 16 x 16 -> 3 x 16 x 16"):
+            weights.require_fit(config, other)
 
 
 # Refusals

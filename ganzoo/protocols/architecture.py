@@ -236,6 +236,14 @@ class Architecture(Component, ABC):
         prior: Distribution = getattr(self, "prior", "normal")
         return () if size is None else (LatentPart("z", size, prior),)
 
+    def complete(self, data: DataSpec) -> DataSpec:
+        """Return what the networks are built for: such data, with :meth:`source_shape`.
+
+        Raises:
+            ganzoo.errors.InputError: the data have no sources, and none can be made.
+        """
+        return data.model_copy(update={"source": self.source_shape(data)})
+
     def latents(self, count: int, rng: torch.Generator) -> Tensor:
         """Draw latents ``(count, D)`` on the device of ``rng``: the :meth:`latent_parts` in turn.
 

@@ -94,8 +94,7 @@ def complete_spec(architecture: Architecture, data: DataSpec) -> DataSpec:
     paired = data.model_copy(update={"source": data.shape})
     asked = "make_source() must take samples of any shape, or refuse them by ganzoo's InputError"
     with explain_errors(asked):
-        shape = architecture.source_shape(paired)
-        return paired.model_copy(update={"source": shape})
+        return architecture.complete(paired)
 
 
 def _build_pair(

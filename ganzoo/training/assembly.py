@@ -66,7 +66,7 @@ def assemble_trainer(
         penalties=dict(penalties or {}),
         schedules=dict(schedules or {}),
         options=options,
-        data=samples.spec.model_copy(update={"source": architecture.source_shape(samples.spec)}),
+        data=architecture.complete(samples.spec),
         device=device,
         team=team,
         architecture_name=architecture_name or type(architecture).__name__,

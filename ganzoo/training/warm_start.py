@@ -169,7 +169,10 @@ class StartingWeights:
         architecture = config.architecture.build(ARCHITECTURE)
         changes = [*self._option_changes(config, architecture), *self._sample_changes(data)]
         if data is not None and not changes:
-            changes = self._tensor_changes(config, architecture, data)
+            complete = architecture.complete(data)
+            sources = [each.source_in_words or "none" for each in (self.config.spec, complete)]
+            changes = _list_changes({"sources": sources[0]}, {"sources": sources[1]})
+            changes += self._tensor_changes(config, architecture, complete)
         if changes:
             raise InputError(
                 f"{self.origin.name} does not fit this run: {'; '.join(changes)}",
