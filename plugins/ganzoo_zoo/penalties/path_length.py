@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -89,8 +89,8 @@ def _take_every(inputs: GeneratorInput, count: int) -> GeneratorInput:
     """Return every so many-th of the inputs: the same ones, if a batch is computed in parts."""
     import torch
 
-    every = {field.name: getattr(inputs, field.name) for field in fields(inputs)}
-    return replace(
-        inputs,
-        **{name: each[::count] for name, each in every.items() if isinstance(each, torch.Tensor)},
-    )
+    given = {field.name: getattr(inputs, field.name) for field in fields(inputs)}
+    few: dict[str, Any] = {
+        name: each[::count] for name, each in given.items() if isinstance(each, torch.Tensor)
+    }
+    return replace(inputs, **few)
