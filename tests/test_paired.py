@@ -15,8 +15,9 @@ from torchvision import models
 from ganzoo import DataSpec, Samples, SampleSet
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.testing import evaluator_checks
-from ganzoo_zoo.metrics.fidelity import perceptual
-from ganzoo_zoo.metrics.paired import LPIPS, PSNR, SSIM
+from ganzoo_zoo.metrics.fidelity import LPIPS, perceptual
+from ganzoo_zoo.metrics.fidelity.networks import PerceptualDistance
+from ganzoo_zoo.metrics.fidelity.paired import PSNR, SSIM
 
 
 def images(count=3, channels=3, size=16, seed=0):
@@ -117,9 +118,7 @@ def test_lpips_is_torch_fidelitys(weights, monkeypatch):
     monkeypatch.setattr(
         theirs, "torchvision_load_pretrained_vgg16", lambda: SimpleNamespace(features=network)
     )
-    monkeypatch.setattr(
-        perceptual, "load_network", lambda device: perceptual.PerceptualDistance(vgg, layers)
-    )
+    monkeypatch.setattr(perceptual, "load_network", lambda device: PerceptualDistance(vgg, layers))
     target = images(2)
     fake, _ = noisy(target, 40)
     expected = theirs.SampleSimilarityLPIPS("published")(fake, target).mean().item()

@@ -21,7 +21,7 @@ from ganzoo.protocols.latent_parts import set_codes
 from ganzoo.protocols.latents import TruncatedLatents
 from ganzoo.protocols.packing import Packing, complete_reals, judge_samples
 from ganzoo.protocols.penalty import Penalty
-from ganzoo.testing.steps import draw_samples
+from ganzoo.testing.steps import draw_samples, require_exact_steps, train_options
 from ganzoo.training.assembly import assemble_trainer
 from ganzoo.training.ema import MovingAverage
 from test_docs import blocks
@@ -58,7 +58,7 @@ def install(plugin):
 
 
 def trained(name, loss=None, **options):
-    return ganzoo.train(name, loss, out="run", **{"settings": SMALL, **TINY, **options})
+    return ganzoo.train(name, loss, **{"out": "run", "settings": SMALL, **TINY, **options})
 
 
 def trainer_of(architecture, loss=None, steps=2, **options):
@@ -251,6 +251,15 @@ def test_pictures_and_scores_of_a_training_are_drawn_by_it(install, monkeypatch)
     assert state.sampler is not state.generator
 
 
+def test_pictures_drawn_in_another_way_do_not_change_the_training(install):
+    install("standing")
+    settings = {**SMALL, "arch.hidden": 8}
+    first = trained("standing", settings=settings, sample_every=1)
+    second = trained("standing", settings=settings, sample_every=4, out="second")
+    weights = [(run.model / "model.safetensors").read_bytes() for run in (first, second)]
+    assert weights[0] == weights[1]
+
+
 def test_without_a_sampler_of_its_own_the_generator_draws(tiny_run):
     model = ganzoo.load(tiny_run)
     assert model.sampler is model.generator
@@ -304,6 +313,32 @@ def test_two_resolutions_train_with_any_loss(install, loss):
     assert model.sample(3).shape == (3, 1, 8, 8)
     judge = judge_samples(model.architecture, model.discriminator, model.config.spec)
     assert judge(model.sample(3)).shape == (3,)
+
+
+def test_two_resolutions_train_with_every_penalty_in_the_box(install):
+    architecture = install("two-sizes")(channels=4)
+    penalties = {
+        entry.name: registry.get(registry.PENALTY, entry.name)()
+        for entry in registry.entries(registry.PENALTY)
+        if entry.package == "ganzoo"
+    }
+    loss = registry.get(registry.LOSS, "non-saturating")()
+    given = loss, draw_samples(IMAGES), TrainOptions(steps=1, batch_size=4, device="cpu")
+    found = {}
+    for name, penalty in penalties.items():
+        if penalty.needs_generator_parts:  # path length looks at w
+            continue
+        trainer = assemble_trainer(architecture, *given, penalties={name: penalty})
+        terms = trainer.step()
+        found[name] = {**terms.discriminator, **terms.generator}
+        assert all(bool(term.isfinite()) for term in found[name].values()), name
+    assert {"r1", "consistency", "latent-consistency", "dragan", "lecam"} <= found.keys()
+
+
+def test_steps_of_two_resolutions_resume_exactly(install):
+    loss = registry.get(registry.LOSS, "wgan-gp")()
+    architecture = install("two-sizes")(channels=4)
+    require_exact_steps(architecture, loss, draw_samples(IMAGES), train_options(n_critic=2))
 
 
 def test_a_gradient_penalty_is_of_all_parts(install):

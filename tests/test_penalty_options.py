@@ -209,6 +209,16 @@ def test_mistakes_are_named_in_a_line(refused, given, message):
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize("interval", [1, 2])
+def test_a_term_that_the_loss_has_already_is_refused(plugin, refused, interval):
+    code = CODE.replace('{"calm":', '{"real":')
+    plugin("ganzoo-again", code, {"ganzoo.penalties": {"again": "ganzoo_again:Calm"}})
+    given = ["--penalty=again", f"--set=penalty.again.interval={interval}", "--steps=1"]
+    assert "the penalty 'again' names a term 'real', which the training has already" in refused(
+        "train", "mlp", "--data=ring", "--loss=hinge", *OPTIONS, *given
+    )
+
+
 def test_what_is_installed_is_listed_and_completed(ganzoo_cli):
     listed = ganzoo_cli("list", "penalties").out
     assert "  calm  Keeps the logits of reals near 0 [ganzoo-calm 1.0]\n" in listed

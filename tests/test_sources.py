@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -74,6 +75,16 @@ def test_the_plugins_pass_the_kit(name, check):
 @pytest.mark.parametrize("check", dataset_checks, ids=lambda check: check.__name__)
 def test_the_pairs_pass_the_kit(check):
     check(registry.get(registry.DATASET, "outlines")(count=6))
+
+
+def test_the_page_on_sources_shows_these_plugins():
+    page = (PACKAGE.parents[2] / "docs" / "plugins" / "sources.md").read_text()
+    shown = re.findall(r"```(?:toml|python)\n(.*?)```", page, re.DOTALL)
+    files = (
+        "pyproject.toml",
+        *(f"ganzoo_pairs/{name}.py" for name in ("__init__", "data", "upscaling")),
+    )
+    assert shown == [(PACKAGE / file).read_text() for file in files]
 
 
 def test_each_plugin_is_short():

@@ -5,11 +5,13 @@ Every broken component differs from a sound one in the fault that its docstring 
 
 import contextlib
 import itertools
+import math
 import os
 import random
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -21,6 +23,7 @@ from pydantic import ConfigDict, Field
 from torch import nn
 
 from ganzoo import (
+    AdaptiveAugmentation,
     Architecture,
     Augmentation,
     Dataset,
@@ -31,6 +34,7 @@ from ganzoo import (
     LatentPart,
     LoadedExtractor,
     Loss,
+    Penalty,
     Recipe,
     Samples,
     Score,
@@ -50,6 +54,7 @@ from ganzoo.testing import (
     dataset,
     evaluator,
     loss,
+    penalty,
     space,
     tracker,
 )
@@ -57,6 +62,7 @@ from ganzoo.testing import (
 CHECKS = {
     "architecture": kit.architecture_checks,
     "loss": kit.loss_checks,
+    "penalty": kit.penalty_checks,
     "dataset": kit.dataset_checks,
     "augmentation": kit.augmentation_checks,
     "evaluator": kit.evaluator_checks,
@@ -250,6 +256,188 @@ class Translating(Conditional):
 
     def history(self, data):
         return Pool(data)
+
+
+class Clamped(nn.Module):
+    """Images of any range, which are clamped where nothing is trained."""
+
+    def forward(self, given):
+        return given if self.training else given.clamp(-1, 1)
+
+
+class LinearImages(Linear):
+    """Ends in a linear layer, as published networks do, and looks at its batch where it may."""
+
+    def ending(self, data):
+        return Clamped() if data.is_image else nn.Identity()
+
+    def norm(self, data, independent_samples):
+        if independent_samples:
+            return super().norm(data, independent_samples)
+        return Apply(lambda given: given + given.std(0, correction=0).mean())
+
+
+class Grown(nn.Module):
+    """One of two layers, by how far the training is."""
+
+    grown = True
+
+    def __init__(self, size, wanted):
+        super().__init__()
+        self.early, self.late = nn.Linear(size, wanted), nn.Linear(size, wanted)
+
+    def forward(self, given):
+        return (self.late if self.grown else self.early)(given)
+
+
+class Growing(Architecture):
+    """Other layers after some images, and reals that are dark before."""
+
+    z_dim: int = Field(default=3, gt=0, description="Length of a latent.")
+
+    def generator(self, data):
+        squash = nn.Tanh() if data.is_image else nn.Identity()
+        return nn.Sequential(Grown(self.z_dim, data.size), squash, nn.Unflatten(1, data.shape))
+
+    def discriminator(self, data, *, independent_samples=False):
+        return nn.Sequential(nn.Flatten(), Grown(data.size, 1), nn.Flatten(0))
+
+    def advance(self, network, progress):
+        for layer in network.modules():
+            if isinstance(layer, Grown):
+                layer.grown = self.has_grown(progress)
+
+    def has_grown(self, progress):
+        return progress.images >= 5000
+
+    def prepare_real(self, real, progress):
+        return real if self.has_grown(progress) else real / 2
+
+
+class GrowsOnce(Growing):
+    """Never goes back, as a run that diverged does."""
+
+    def advance(self, network, progress):
+        if self.has_grown(progress):
+            super().advance(network, progress)
+        else:
+            for layer in network.modules():
+                if isinstance(layer, Grown):
+                    layer.grown = getattr(layer, "was", False)
+        for layer in network.modules():
+            if isinstance(layer, Grown):
+                layer.was = layer.grown
+
+
+class GrowsInState(Growing):
+    """Keeps what it is told in a buffer."""
+
+    def advance(self, network, progress):
+        super().advance(network, progress)
+        network[0].register_buffer("step", torch.tensor(float(progress.step)))
+
+
+class GrowsByShare(Growing):
+    """Looks at the length of the run, and does not say so."""
+
+    def has_grown(self, progress):
+        return progress.share > 0.5
+
+
+class Halves(nn.Module):
+    """Images of half the size, at the beginning."""
+
+    grown = True
+
+    def forward(self, given):
+        return given if self.grown else given[..., ::2]
+
+
+class MakesHalves(Growing):
+    """Makes smaller samples before it has grown."""
+
+    def generator(self, data):
+        return nn.Sequential(super().generator(data), Halves())
+
+    def advance(self, network, progress):
+        super().advance(network, progress)
+        if isinstance(network[-1], Halves):
+            network[-1].grown = self.has_grown(progress)
+
+
+class RealsInPlace(Growing):
+    """Darkens the reals that it is given."""
+
+    def prepare_real(self, real, progress):
+        return real if self.has_grown(progress) else real.div_(2)
+
+
+class SmallReals(Growing):
+    """Shows half of each real."""
+
+    def prepare_real(self, real, progress):
+        return real[..., ::2]
+
+
+class Parts(nn.Module):
+    """A network that also gives what goes in, by names."""
+
+    def __init__(self, network, main, **parts):
+        super().__init__()
+        self.network, self.main, self.parts = network, main, parts
+
+    def forward(self, given):
+        parts = {name: change(given) for name, change in self.parts.items()}
+        return {self.main: self.network(given), **parts}
+
+
+class GivesParts(Linear):
+    """Gives latents and features."""
+
+    generator_parts = ("w",)
+    discriminator_parts = ("features",)
+
+    def generator(self, data):
+        return Parts(super().generator(data), "samples", w=self.part)
+
+    def discriminator(self, data, *, independent_samples=False):
+        network = super().discriminator(data, independent_samples=independent_samples)
+        return Parts(network, "logits", features=self.part)
+
+    def part(self, given):
+        return 2 * given.flatten(1)
+
+
+class UndeclaredFeaturesOfD(GivesParts):
+    """Does not say that the discriminator gives more than logits."""
+
+    discriminator_parts = ()
+
+
+class MissingW(GivesParts):
+    """Says that the generator gives more than it does."""
+
+    generator_parts = ("w", "noise")
+
+
+class PartsAreText(GivesParts):
+    """Declares a name where names are asked for."""
+
+    generator_parts = "w"
+
+
+class PartOfTheBatch(GivesParts):
+    """Gives one mean of all samples."""
+
+    def part(self, given):
+        return given.mean()
+
+
+class MisnamesLogits(GivesParts):
+    """Calls logits by another name."""
+
+    def discriminator(self, data, *, independent_samples=False):
+        return Parts(super().discriminator(data).network, "scores", features=self.part)
 
 
 class Apply(nn.Module):
@@ -1176,6 +1364,108 @@ class NoiseOfNumpy(Linear):
         return nn.Sequential(noisy, super().ending(data))
 
 
+class Sourced(Architecture):
+    """Makes an image from a source, and judges both together."""
+
+    takes_sources = True
+    judges_source = True
+
+    def generator(self, data):
+        if not data.is_image or data.size > 5000:
+            raise InputError("it makes small images")
+        size = math.prod(data.source)
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(size, data.size), nn.Tanh(), nn.Unflatten(1, data.shape)
+        )
+
+    def discriminator(self, data, *, independent_samples=False):
+        return BesideSource(data.size + math.prod(data.source))
+
+
+class BesideSource(nn.Module):
+    """Judges an image and its source by one layer."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.layer = nn.Linear(size, 1)
+
+    def forward(self, samples, source):
+        return self.layer(torch.cat([samples.flatten(1), source.flatten(1)], dim=1)).flatten()
+
+
+class Halved(Sourced):
+    """Makes its sources itself."""
+
+    def make_source(self, samples):
+        if samples.dim() != 4:
+            raise InputError("it halves images")
+        return F.avg_pool2d(samples, 2)
+
+
+class IgnoresItsSource(Sourced):
+    """Makes the same of every source."""
+
+    def generator(self, data):
+        return nn.Sequential(Apply(torch.zeros_like), super().generator(data))
+
+
+class JudgesBlindly(Sourced):
+    """Sees the source, and looks away."""
+
+    def discriminator(self, data, *, independent_samples=False):
+        network = super().discriminator(data)
+        network.register_forward_pre_hook(lambda own, given: (given[0], 0 * given[1]))
+        return network
+
+
+class JudgesWithoutSources(Linear):
+    """Judges sources that there are not."""
+
+    judges_source = True
+
+
+class TakesBoth(Sourced):
+    """Starts from sources and from images of other classes."""
+
+    takes_images = True
+
+
+class KeepsEarlierFakes(Sourced):
+    """Shows earlier fakes beside the present sources."""
+
+    def history(self, data):
+        return nn.Identity()
+
+
+class SourcesOfAnotherShape(Halved):
+    """Says that its sources are as large as the samples."""
+
+    def source_shape(self, data):
+        return data.shape
+
+
+class SourcesBeyond(Halved):
+    """Makes sources that are twice as bright as white."""
+
+    def make_source(self, samples):
+        return 2 * super().make_source(samples)
+
+
+class SourcesByChance(Halved):
+    """Draws holes from a generator of its own."""
+
+    def make_source(self, samples):
+        kept = torch.from_numpy(np.random.default_rng().random(samples.shape)) < 0.5
+        return super().make_source(samples * kept)
+
+
+class SourcesInPlace(Halved):
+    """Changes the samples as it halves them."""
+
+    def make_source(self, samples):
+        return super().make_source(samples.mul_(0.5))
+
+
 ARCHITECTURES = [
     Kill(common.check_options, UnknownOptions, "keep extra='forbid'"),
     Kill(common.check_options, UndescribedOption, "option 'width' needs a description"),
@@ -1218,6 +1508,17 @@ ARCHITECTURES = [
         "0.weight of the generator gets no gradient",
     ),
     Kill(architecture.check_every_parameter_learns, DetachedLogits, "must be differentiable"),
+    Kill(architecture.check_parts, UndeclaredFeaturesOfD, "set discriminator_parts"),
+    Kill(architecture.check_parts, MissingW, "set generator_parts"),
+    Kill(architecture.check_parts, PartsAreText, "generator_parts must be a tuple of names"),
+    Kill(architecture.check_parts, PartOfTheBatch, "must have a row for each of 4 samples"),
+    Kill(architecture.check_parts, MisnamesLogits, "must have 'logits' in it"),
+    Kill(architecture.check_progress, GrowsOnce, "a run may go back to a checkpoint"),
+    Kill(architecture.check_progress, GrowsInState, "must leave the state_dict alone"),
+    Kill(architecture.check_progress, GrowsByShare, "declare depends_on_steps = True"),
+    Kill(architecture.check_progress, MakesHalves, "a growing network resizes what it makes"),
+    Kill(architecture.check_progress, RealsInPlace, "must not change reals in place"),
+    Kill(architecture.check_progress, SmallReals, "must return finite samples"),
     Kill(architecture.check_double_backward, OnceDifferentiable, "a discriminator twice"),
     Kill(architecture.check_double_backward, RoundedSamples, "a discriminator twice"),
     Kill(architecture.check_double_backward, RootOfZero, "gradient must be finite"),
@@ -1261,6 +1562,15 @@ ARCHITECTURES = [
     Kill(architecture.check_generator_terms, DetachedTerm, "must reach the generator's"),
     Kill(architecture.check_generator_terms, ConstantTerm, "'size' must be differentiable"),
     Kill(architecture.check_generator_terms, TermInPlace, "must not change its arguments in place"),
+    Kill(architecture.check_sources, IgnoresItsSource, "the generator must use its source"),
+    Kill(architecture.check_sources, JudgesBlindly, "were the same beside other sources"),
+    Kill(architecture.check_sources, JudgesWithoutSources, "there is no source to judge"),
+    Kill(architecture.check_sources, TakesBoth, "declare takes_sources or takes_images"),
+    Kill(architecture.check_sources, KeepsEarlierFakes, "leave out one of them"),
+    Kill(architecture.check_sources, SourcesOfAnotherShape, "source_shape() must tell their shape"),
+    Kill(architecture.check_sources, SourcesBeyond, "must lie in [-1, 1], as the images do"),
+    Kill(architecture.check_sources, SourcesByChance, "must draw only from torch's"),
+    Kill(architecture.check_sources, SourcesInPlace, "must not change its samples"),
     Kill(architecture.check_truncation, TruncatesNothing, "at 0.1 they stayed the same"),
     Kill(architecture.check_truncation, TruncatesByAFactor, "at 10 they changed"),
     Kill(architecture.check_truncation, TruncatesInPlace, "must not change the generator"),
@@ -1313,6 +1623,8 @@ class NonSaturating(Loss):
 
 class Relativistic(Loss):
     """Compares logits with the mean of the other side's (Jolicoeur-Martineau 2019)."""
+
+    needs_whole_batch = True
 
     def discriminator_loss(self, D, real, fake):
         of_real, of_fake = D(real), D(fake)
@@ -1382,6 +1694,164 @@ class Unrolling(NonSaturating):
             ahead = zip(parameters.items(), slopes, strict=True)
             D = D.at({name: value - 0.1 * slope for (name, value), slope in ahead})
         return super().generator_loss(D, real, fake)
+
+
+def buffers(**values):
+    """Build a module of buffers."""
+    state = nn.Module()
+    for name, value in values.items():
+        state.register_buffer(name, torch.tensor(value))
+    return state
+
+
+class Balanced(NonSaturating):
+    """Weighs fakes by a mean of the logits that it remembers."""
+
+    def state(self, data):
+        return buffers(mean=0.0)
+
+    def discriminator_loss(self, D, real, fake):
+        terms = super().discriminator_loss(D, real, fake)
+        D.observe(mean=self.observed(D(real)))
+        return {**terms, "fake": terms["fake"] * (1 + D.state.mean.sigmoid())}
+
+    def observed(self, logits):
+        return logits.mean()
+
+    def remember(self, state, observed):
+        state.mean.lerp_(observed["mean"], 0.5)
+
+
+class FeatureMatching(NonSaturating):
+    """Lets the generator match features (Salimans et al. 2016)."""
+
+    adversarial = False
+    needs_discriminator_parts = ("features",)
+    needs_whole_batch = True
+
+    def generator_loss(self, D, real, fake):
+        of_real, of_fake = (D.judge(each)["features"].mean(0) for each in (real, fake))
+        return {"features": (of_real.detach() - of_fake).square().sum()}
+
+
+class Mixing(NonSaturating):
+    """Judges fakes of other latents too."""
+
+    def discriminator_loss(self, D, real, fake):
+        others = D.generate(D.inputs)["samples"]
+        terms = super().discriminator_loss(D, real, fake)
+        return {**terms, "others": 0.1 * F.softplus(D(others)).mean()}
+
+
+class UndeclaredAdversary(FeatureMatching):
+    """Does not say that the generator wants something else than high logits."""
+
+    adversarial = True
+
+
+class UndeclaredBatch(Relativistic):
+    """Does not say that means are over the whole batch."""
+
+    needs_whole_batch = False
+
+
+class LazySum(RealPenalty):
+    """Sums over the batch where its penalty is due."""
+
+    def discriminator_loss(self, D, real, fake):
+        terms = super().discriminator_loss(D, real, fake)
+        if D.progress.updates % 16 or not D.progress.updates:
+            return {name: term for name, term in terms.items() if name != "penalty"}
+        return {**terms, "penalty": 16 * len(real) * terms["penalty"]}
+
+
+class LooksAhead(NonSaturating):
+    """Looks at how long the run is, and does not say so."""
+
+    def generator_loss(self, D, real, fake):
+        terms = super().generator_loss(D, real, fake)
+        return {name: term * (2 - D.progress.share) for name, term in terms.items()}
+
+
+class RemembersInPython(Balanced):
+    """Keeps its mean in an attribute, which no checkpoint holds."""
+
+    def state(self, data):
+        state = buffers(mean=0.0)
+        state.hidden = 0.0
+        return state
+
+    def remember(self, state, observed):
+        state.hidden = 0.5 * state.hidden + 0.5 * observed["mean"]
+        state.mean.copy_(state.hidden)
+
+
+class RemembersInTerms(Balanced):
+    """Remembers where it computes."""
+
+    def discriminator_loss(self, D, real, fake):
+        D.state.mean.mul_(0.5)
+        return super().discriminator_loss(D, real, fake)
+
+
+class LearnsMemory(Balanced):
+    """Has a parameter that nothing trains."""
+
+    def state(self, data):
+        state = nn.Module()
+        state.mean = nn.Parameter(torch.zeros(()))
+        return state
+
+
+class ObservesAll(Balanced):
+    """Gives every logit to be remembered."""
+
+    def observed(self, logits):
+        return logits.flatten()
+
+
+class ForgetsAll(Balanced):
+    """Remembers nothing of what it observes."""
+
+    def remember(self, state, observed):
+        pass
+
+
+class WaitsToRemember(Balanced):
+    """Asks the device for a number."""
+
+    def remember(self, state, observed):
+        state.mean.fill_(observed["mean"].item())
+
+
+class ObservesForNobody(Balanced):
+    """Has nothing to remember in."""
+
+    def state(self, data):
+        return None
+
+    def discriminator_loss(self, D, real, fake):
+        D.observe(mean=D(real).mean())
+        return NonSaturating.discriminator_loss(self, D, real, fake)
+
+
+class StateIsADict(Balanced):
+    """Builds something else than a module."""
+
+    def state(self, data):
+        return {"mean": torch.zeros(())}
+
+
+class PartsInAList(FeatureMatching):
+    """Declares parts by a list, which options of pydantic would copy."""
+
+    needs_discriminator_parts = ["features"]
+
+
+class UndeclaredNeed(FeatureMatching):
+    """Does not say which part it needs."""
+
+    needs_discriminator_parts = ()
 
 
 class LossWithUnknownOptions(NonSaturating):
@@ -1757,13 +2227,16 @@ LOSSES = [
     Kill(loss.check_discriminator_direction, LogitsOfFakesDetached, "lower ones for fakes"),
     Kill(loss.check_discriminator_direction, LogitsOfRealsDetached, "higher logits for reals"),
     Kill(loss.check_generator_direction, WrongSign, "higher logits for its fakes"),
+    Kill(loss.check_generator_direction, UndeclaredAdversary, "declare adversarial = False"),
     Kill(loss.check_batch_size, SumOverBatch, "term 'adversarial' changes"),
     Kill(loss.check_batch_size, NormOverBatch, "term 'penalty' changes"),
     Kill(loss.check_batch_size, OneSidedNormOverBatch, "term 'penalty' changes"),
+    Kill(loss.check_batch_size, LazySum, "term 'penalty' changes"),
+    Kill(loss.check_batch_size, UndeclaredBatch, "or declare needs_whole_batch = True"),
     Kill(loss.check_sample_shape, NormOverChannels, "term 'penalty' changes"),
     Kill(loss.check_sample_shape, WeightsOfVectors, "any function D from samples (N, *shape)"),
     Kill(loss.check_seeding, NoisyLabels, "with the same seed: draw from torch's global"),
-    Kill(loss.check_seeding, LazyPenalty, "the terms change from"),
+    Kill(loss.check_seeding, LazyPenalty, "D.progress and on options alone, so count no calls"),
     Kill(loss.check_side_effects, CallsBackward, "must not call backward()"),
     Kill(loss.check_side_effects, ChangesReals, "must not change its inputs in place"),
     Kill(loss.check_side_effects, ChangesFakes, "must not change its inputs in place"),
@@ -1788,9 +2261,357 @@ LOSSES = [
     Kill(loss.check_declarations, SilentPenalty, "declare second_order = True"),
     Kill(loss.check_declarations, SilentFunctionalPenalty, "declare second_order = True"),
     Kill(loss.check_declarations, SilentUnrolling, "declare second_order = True"),
+    Kill(loss.check_declarations, LooksAhead, "declare depends_on_steps = True"),
+    Kill(loss.check_declarations, PartsInAList, "must be a tuple of names"),
+    Kill(loss.check_terms, UndeclaredNeed, "of the names that it declares"),
+    Kill(loss.check_memory, RemembersInPython, "go on as it would have without"),
+    Kill(loss.check_memory, RemembersInTerms, "a term changed D.state"),
+    Kill(loss.check_memory, LearnsMemory, "must have no parameters"),
+    Kill(loss.check_memory, ObservesAll, "must be scalars, and 'mean' is none"),
+    Kill(loss.check_memory, ForgetsAll, "must change the buffers of the state in place"),
+    Kill(loss.check_memory, WaitsToRemember, "must not wait for the device"),
+    Kill(loss.check_memory, ObservesForNobody, "and there is no state()"),
+    Kill(loss.check_memory, StateIsADict, "a torch.nn.Module or return None, not dict"),
     Kill(loss.check_steps, NoisyLabels, "must give the same steps"),
     Kill(loss.check_steps, LazyPenalty, "must give the same steps"),
     Kill(loss.check_steps, RunningScale, "as if it had never stopped"),
+]
+
+
+# Penalties --------------------------------------------------------------------------------------
+
+
+class Drift(Penalty):
+    """Keeps logits near 0."""
+
+    weight: float = Field(default=0.1, gt=0, description="Weight.")
+
+    def discriminator_terms(self, D, real, fake):
+        return {"drift": self.weight * self.mean(D.recall(real).square() + D.recall(fake).square())}
+
+    def mean(self, values):
+        return values.mean()
+
+
+class SlopeOfReals(Penalty):
+    """R1 (Mescheder et al. 2018)."""
+
+    second_order = True
+
+    def discriminator_terms(self, D, real, fake):
+        real = real.detach().requires_grad_()
+        logits = self.of_samples(D(real))
+        (slope,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
+        return {"r1": self.mean(slope.square().flatten(1).sum(1))}
+
+    def of_samples(self, logits):
+        return logits.reshape(len(logits), -1).mean(1)
+
+    def mean(self, values):
+        return values.mean()
+
+
+class Remembers(Penalty):
+    """Keeps logits of reals near the mean of fakes (Tseng et al. 2021)."""
+
+    def state(self, data):
+        return buffers(fake=0.0)
+
+    def discriminator_terms(self, D, real, fake):
+        D.observe(fake=D.recall(fake).mean())
+        return {"lecam": (D.recall(real) - D.state.fake).square().mean()}
+
+    def remember(self, state, observed):
+        state.fake.lerp_(observed["fake"], 0.5)
+
+
+class NearLatents(Penalty):
+    """Makes samples of near latents differ (Zhao et al. 2021)."""
+
+    def generator_terms(self, D, real, fake):
+        given = D.inputs.given
+        near = D.generate(replace(D.inputs, given=given + 0.1 * torch.randn_like(given)))
+        return {"apart": -self.mean((fake - near["samples"]).square().flatten(1).sum(1))}
+
+    def mean(self, values):
+        return values.mean()
+
+
+class Lengths(Penalty):
+    """Keeps the slope by w at a length (Karras et al. 2020)."""
+
+    second_order = True
+    needs_generator_parts = ("w",)
+
+    def generator_terms(self, D, real, fake):
+        (slope,) = torch.autograd.grad(fake.mean(0).sum(), D.generated["w"], create_graph=True)
+        return {"length": ((len(fake) * slope).square().sum(1) - 1).square().mean()}
+
+    def fits(self, data):
+        return data.is_image
+
+
+class Told(Penalty):
+    """Teaches classes (Odena et al. 2017)."""
+
+    needs_discriminator_parts = ("classes",)
+
+    def discriminator_terms(self, D, real, fake):
+        return {"classes": F.cross_entropy(D.judge(real)["classes"], D.labels)}
+
+    def generator_terms(self, D, real, fake):
+        return {"classes": F.cross_entropy(D.judge(fake)["classes"], D.labels)}
+
+
+class Late(Drift):
+    """Begins after some steps."""
+
+    def discriminator_terms(self, D, real, fake):
+        return super().discriminator_terms(D, real, fake) if D.progress.step > 100 else {}
+
+
+class PenaltyWithUnknownOptions(Drift):
+    """Takes options that it does not have."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Harmless(Penalty):
+    """Has no terms."""
+
+
+class FitsNobody(Drift):
+    """Serves nothing."""
+
+    def fits(self, data):
+        return False
+
+
+class FitsByChannels(Drift):
+    """Answers by a number."""
+
+    def fits(self, data):
+        return len(data.shape)
+
+
+class PerSample(Drift):
+    """Gives a term for each sample."""
+
+    def mean(self, values):
+        return values
+
+
+class RootOfSlope(SlopeOfReals):
+    """Takes a root that has an infinite slope at 0."""
+
+    def mean(self, values):
+        return values.sqrt().mean()
+
+
+class Multiplies(Drift):
+    """Multiplies by its interval, which the trainer does."""
+
+    def mean(self, values):
+        return self.interval * values.mean()
+
+
+class Waits(Drift):
+    """Waits for its interval, which the trainer does."""
+
+    def discriminator_terms(self, D, real, fake):
+        is_due = D.progress.updates % self.interval == 0
+        return super().discriminator_terms(D, real, fake) if is_due else {}
+
+
+class SumOfSlopes(SlopeOfReals):
+    """Sums over the batch."""
+
+    def mean(self, values):
+        return values.sum()
+
+
+class LateSum(Late):
+    """Sums over the batch, once it has begun."""
+
+    def mean(self, values):
+        return values.sum()
+
+
+class NormOfTheBatch(SlopeOfReals):
+    """Takes one norm for the batch."""
+
+    def mean(self, values):
+        return values.sum().sqrt()
+
+
+class SumOfDraws(NearLatents):
+    """Sums over the batch what is random."""
+
+    def mean(self, values):
+        return values.sum()
+
+
+class SquareOfMean(Drift):
+    """Squares a mean, which is no mean of squares."""
+
+    def discriminator_terms(self, D, real, fake):
+        return {"drift": D.recall(real).mean().square()}
+
+
+class SlopeOfPatches(SlopeOfReals):
+    """Takes the slope of the sum of a sample's patches."""
+
+    def of_samples(self, logits):
+        return logits
+
+
+class DrawsItself(Drift):
+    """Draws from a generator that the run's seed does not reach."""
+
+    rng: ClassVar[torch.Generator] = torch.Generator()
+
+    def mean(self, values):
+        return torch.rand(1, generator=self.rng).item() * values.mean()
+
+
+class CountsCalls(Drift):
+    """Gives a term at every other call."""
+
+    calls: ClassVar = itertools.count()
+
+    def discriminator_terms(self, D, real, fake):
+        return super().discriminator_terms(D, real, fake) if next(self.calls) % 2 else {}
+
+
+class RemembersAtOnce(Remembers):
+    """Remembers where it computes."""
+
+    def discriminator_terms(self, D, real, fake):
+        terms = super().discriminator_terms(D, real, fake)
+        D.state.fake.copy_(D.recall(fake).mean().detach())
+        return terms
+
+
+class Descends(Drift):
+    """Does the trainer's work."""
+
+    def discriminator_terms(self, D, real, fake):
+        terms = super().discriminator_terms(D, real, fake)
+        terms["drift"].backward(retain_graph=True)
+        return terms
+
+
+class SetsGradients(SlopeOfReals):
+    """Asks for gradients of the reals themselves."""
+
+    def discriminator_terms(self, D, real, fake):
+        real.requires_grad_()
+        return super().discriminator_terms(D, real, fake)
+
+
+class Shuts(Drift):
+    """Cuts off what the discriminator says."""
+
+    def mean(self, values):
+        return values.detach().mean()
+
+
+class CutsFakes(SlopeOfReals):
+    """Cuts off the fakes, which unrolling differentiates by."""
+
+    def discriminator_terms(self, D, real, fake):
+        return super().discriminator_terms(D, (real + fake) / 2, fake)
+
+
+class KeepsFakes(SlopeOfReals):
+    """Takes the slope between reals and fakes, and lets the gradient through to these."""
+
+    def discriminator_terms(self, D, real, fake):
+        between = (real + fake) / 2
+        between = between if between.requires_grad else between.requires_grad_()
+        logits = self.of_samples(D(between))
+        (slope,) = torch.autograd.grad(logits.sum(), between, create_graph=True)
+        return {"slope": self.mean(slope.square().flatten(1).sum(1))}
+
+
+class CutsSamples(Penalty):
+    """Cuts off what the generator makes."""
+
+    def generator_terms(self, D, real, fake):
+        return {"size": fake.detach().square().mean()}
+
+
+class SilentSlope(SlopeOfReals):
+    """Does not say that it differentiates a gradient."""
+
+    second_order = False
+
+
+class SilentLengths(Lengths):
+    """Does not say that it differentiates a gradient of samples."""
+
+    second_order = False
+
+
+class TextForParts(Told):
+    """Declares a name where names are asked for."""
+
+    needs_discriminator_parts = "classes"
+
+
+class SilentPart(Told):
+    """Does not say which part it takes."""
+
+    needs_discriminator_parts = ()
+
+
+class ReadsTheEnd(Drift):
+    """Does not say that it looks at the length of the run."""
+
+    def discriminator_terms(self, D, real, fake):
+        terms = super().discriminator_terms(D, real, fake)
+        return {name: term * D.progress.step / D.progress.steps for name, term in terms.items()}
+
+
+class RemembersElsewhere(Remembers):
+    """Keeps its mean in an attribute, which no checkpoint holds."""
+
+    def remember(self, state, observed):
+        state.hidden = getattr(state, "hidden", 0.0) * 0.5 + observed["fake"]
+        state.fake.copy_(state.hidden)
+
+
+PENALTIES = [
+    Kill(common.check_options, PenaltyWithUnknownOptions, "keep extra='forbid'"),
+    Kill(penalty.check_fits, Harmless, "must override discriminator_terms(), generator_terms()"),
+    Kill(penalty.check_fits, FitsNobody, "fits() must accept some samples"),
+    Kill(penalty.check_fits, FitsByChannels, "must return True or False"),
+    Kill(penalty.check_terms, PerSample, "term 'drift' must be a scalar tensor"),
+    Kill(penalty.check_terms, RootOfSlope, "discriminator's weights are all 0"),
+    Kill(penalty.check_interval, Multiplies, "and multiplies them by it"),
+    Kill(penalty.check_interval, Waits, "the terms change from ['drift'] to []"),
+    Kill(penalty.check_batch_size, SumOfSlopes, "when the batch is doubled"),
+    Kill(penalty.check_batch_size, LateSum, "when the batch is doubled"),
+    Kill(penalty.check_batch_size, NormOfTheBatch, "when the batch is doubled"),
+    Kill(penalty.check_batch_size, SumOfDraws, "when the batch is doubled"),
+    Kill(penalty.check_batch_size, SquareOfMean, "or declare needs_whole_batch = True"),
+    Kill(penalty.check_parts, SlopeOfPatches, "the slope of a sample's mean logit"),
+    Kill(penalty.check_seeding, DrawsItself, "with the same seed: draw from torch's global"),
+    Kill(penalty.check_seeding, CountsCalls, "so count no calls"),
+    Kill(penalty.check_side_effects, RemembersAtOnce, "must not change the memory: remember()"),
+    Kill(penalty.check_side_effects, Descends, "must not call backward()"),
+    Kill(penalty.check_side_effects, SetsGradients, "must not set requires_grad on its inputs"),
+    Kill(penalty.check_gradients, Shuts, "must reach the discriminator's parameters"),
+    Kill(penalty.check_gradients, CutsFakes, "let a gradient through to the fakes"),
+    Kill(penalty.check_gradients, CutsSamples, "must reach the generator's parameters"),
+    Kill(penalty.check_declarations, SilentSlope, "declare second_order = True"),
+    Kill(penalty.check_declarations, SilentLengths, "declare second_order = True"),
+    Kill(penalty.check_declarations, TextForParts, "must be a tuple of names"),
+    Kill(penalty.check_declarations, SilentPart, "takes a part that is not declared, 'classes'"),
+    Kill(penalty.check_declarations, ReadsTheEnd, "progress.steps is read"),
+    Kill(penalty.check_memory, RemembersElsewhere, "go on as it would have without"),
+    Kill(penalty.check_memory, RemembersAtOnce, "a term changed D.state"),
+    Kill(penalty.check_steps, CountsCalls, "must give the same steps"),
 ]
 
 
@@ -2874,6 +3695,77 @@ class OnlyLarge(Flip):
         return data.is_image and data.shape[1] > 30
 
 
+class Adapts(AdaptiveAugmentation):
+    """Mirrors as often as the discriminator is sure (Karras et al. 2020)."""
+
+    def state(self, data):
+        return buffers(p=0.0)
+
+    def augment(self, samples, state):
+        return torch.where(drawn(samples) < state.p / 2, samples.flip(-1), samples)
+
+    def observe(self, state, logits, progress):
+        state.p.add_((logits.sign().mean() - 0.6).sign() * len(logits) / 500_000).clamp_(0, 1)
+
+
+class AdaptsByWaiting(Adapts):
+    """Asks the device for a number."""
+
+    def observe(self, state, logits, progress):
+        step = len(logits) / 500_000
+        state.p.add_(step if logits.mean().item() > 0 else -step).clamp_(0, 1)
+
+
+class AdaptsNothing(Adapts):
+    """Has a probability that stays."""
+
+    def state(self, data):
+        return buffers(p=0.5)
+
+    def observe(self, state, logits, progress):
+        pass
+
+
+class AdaptsItself(Adapts):
+    """Counts how often it augments."""
+
+    def augment(self, samples, state):
+        if samples.device.type != "meta":
+            state.p.add_(0.001)
+        return super().augment(samples, state)
+
+
+class AdaptsElsewhere(Adapts):
+    """Keeps its mean in an attribute, which no checkpoint holds."""
+
+    def observe(self, state, logits, progress):
+        state.hidden = getattr(state, "hidden", 0.0) + logits.sign().mean() / 100
+        state.p.copy_(state.hidden.clamp(0, 1))
+
+
+class AdaptsToTheEnd(Adapts):
+    """Looks at the length of the run."""
+
+    def observe(self, state, logits, progress):
+        state.p.fill_(progress.share)
+
+
+class AdaptsByLearning(Adapts):
+    """Has a parameter that nothing trains."""
+
+    def state(self, data):
+        state = nn.Module()
+        state.p = nn.Parameter(torch.zeros(()))
+        return state
+
+
+class AdaptsNoModule(Adapts):
+    """Remembers in a dict."""
+
+    def state(self, data):
+        return {"p": torch.zeros(())}
+
+
 class AugmentationWithUnknownOptions(Flip):
     """Takes options that it does not have."""
 
@@ -3103,6 +3995,13 @@ class Rises(Flip):
 
 AUGMENTATIONS = [
     Kill(common.check_options, AugmentationWithUnknownOptions, "keep extra='forbid'"),
+    Kill(augmentation.check_memory, AdaptsByWaiting, "observe() must not wait for the device"),
+    Kill(augmentation.check_memory, AdaptsNothing, "observe() must change the buffers"),
+    Kill(augmentation.check_memory, AdaptsItself, "augment() must not change what is remembered"),
+    Kill(augmentation.check_memory, AdaptsElsewhere, "go on as it would have without"),
+    Kill(augmentation.check_memory, AdaptsToTheEnd, "must not read progress.steps or share"),
+    Kill(augmentation.check_memory, AdaptsByLearning, "must have no parameters"),
+    Kill(augmentation.check_memory, AdaptsNoModule, "a torch.nn.Module, not dict"),
     Kill(augmentation.check_fits, FitsNothing, "fits() must accept some samples"),
     Kill(
         augmentation.check_fits,
@@ -3354,6 +4253,9 @@ SOUND = {
         OwnTerms,
         RemembersFakes,
         JudgesACopy,
+        LinearImages,
+        Growing,
+        GivesParts,
     ],
     "loss": [
         NonSaturating,
@@ -3361,9 +4263,13 @@ SOUND = {
         RealPenalty,
         GradientPenalty,
         Unrolling,
+        Balanced,
+        FeatureMatching,
+        Mixing,
     ],
+    "penalty": [Drift, SlopeOfReals, KeepsFakes, Remembers, NearLatents, Lengths, Told, Late],
     "dataset": [Squares, Points],
-    "augmentation": [Flip, Noise, OnlyColour, OnlyLarge],
+    "augmentation": [Flip, Noise, OnlyColour, OnlyLarge, Adapts],
     "evaluator": [
         MeanDistance,
         SeenClasses,
@@ -3382,6 +4288,7 @@ SOUND = {
 KILLS = {
     "architecture": ARCHITECTURES,
     "loss": LOSSES,
+    "penalty": PENALTIES,
     "dataset": DATASETS,
     "augmentation": AUGMENTATIONS,
     "evaluator": EVALUATORS,

@@ -46,10 +46,10 @@ class Inputs:
 
     @property
     def codes(self) -> tuple[LatentPart, ...]:
-        """The parts of a latent, which a person can set; none if the model translates images."""
+        """The parts of a latent, which a person can set; none if there are no latents."""
         architecture = self._architecture
         is_own = type(architecture).latents is not Architecture.latents
-        return () if architecture.takes_images or is_own else architecture.latent_parts()
+        return architecture.latent_parts() if architecture.takes_latents and not is_own else ()
 
     def draw(
         self,

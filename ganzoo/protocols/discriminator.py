@@ -162,16 +162,16 @@ class Discriminator:
     def _augment(self, samples: Tensor) -> Tensor | Outputs:
         """Return what the network is to see of samples: augmented, and in parts if packed."""
         if self._packing is None:
-            for augmentation in self.augmentations:
-                samples = augmentation.augment(samples)
-            return samples
-        parts = self._packing.unpack(samples)
+            return _augment(samples, self.augmentations)
+        return self._augment_parts(samples, self.augmentations)
+
+    def _augment_parts(self, samples: Tensor, augmentations: Sequence[Augment]) -> Outputs:
+        parts = self.unpack(samples)
         dimensions = parts["samples"].dim()
-        for augmentation in self.augmentations:
-            for name, part in parts.items():
-                if part.dim() == dimensions:  # of the kind that augmentations are for
-                    parts[name] = augmentation.augment(part)
-        return parts
+        return {  # those alone of the kind that augmentations are for
+            name: _augment(part, augmentations) if part.dim() == dimensions else part
+            for name, part in parts.items()
+        }
 
     # Parts that are judged with samples
 
@@ -192,6 +192,18 @@ class Discriminator:
     def pack(self, parts: Mapping[str, Tensor]) -> Tensor:
         """Return what :meth:`unpack` or :meth:`generate` returned as one tensor to judge."""
         return parts["samples"] if self._packing is None else self._packing.pack(parts)
+
+    def change(self, samples: Tensor, augmentations: Sequence[Augment]) -> Tensor:
+        """Return samples that augmentations have changed, and the parts judged with them.
+
+        Args:
+            samples: Reals or fakes, as a loss or a penalty gets them.
+            augmentations: What changes them, in this order: each part that has as many dimensions
+                as samples have, on its own.
+        """
+        if self._packing is None:
+            return _augment(samples, augmentations)
+        return self.pack(self._augment_parts(samples, augmentations))
 
     # The generator
 
@@ -214,7 +226,9 @@ class Discriminator:
 
         ``D.split_latents(D.inputs.given)`` are the codes that the fakes were made from.
         """
-        return self._require(self._latents)(latents)
+        if self._latents is None:
+            raise InputError(OUTSIDE)
+        return self._latents(latents)
 
     def generate(self, inputs: GeneratorInput) -> Outputs:
         """Return what the generator makes of other inputs, by name; ``samples`` are among it.
@@ -318,6 +332,12 @@ class Discriminator:
                 squares = squares / (1 - decay ** (past.get("step", 0) + 1))
             sizes[name] = group["lr"] / (squares.sqrt() + group["eps"])
         return sizes
+
+
+def _augment(samples: Tensor, augmentations: Sequence[Augment]) -> Tensor:
+    for augmentation in augmentations:
+        samples = augmentation.augment(samples)
+    return samples
 
 
 def mixes_batch(discriminator: nn.Module, data: DataSpec, *, conditional: bool = False) -> bool:

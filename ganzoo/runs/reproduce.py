@@ -155,7 +155,8 @@ def _find_options(prefix: str, choice: ComponentChoice, kind: Kind, every: bool)
 def _find_recipe_differences(config: RunConfig, parts: Iterable[Part]) -> dict[str, Any]:
     """Return what the run's recipe would give otherwise, and the recipe if it is not the usual."""
     name = config.train.recipe
-    changed = {} if name == TrainSettings.model_fields["recipe"].default else {"train.recipe": name}
+    is_usual = name == TrainSettings.model_fields["recipe"].default
+    changed: dict[str, Any] = {} if is_usual else {"train.recipe": name}
     own: dict[str, Any] = {}
     for prefix, choice, kind, _ in parts:
         own |= _find_options(prefix, choice, kind, every=True)

@@ -209,13 +209,13 @@ def check_logits_are_unbounded(architecture: Architecture) -> None:
 
 def check_every_parameter_learns(architecture: Architecture) -> None:
     """Each parameter of both networks gets a gradient, at some time of a training."""
-    for data, *networks in build_fitting(architecture):
+    for data, generator, discriminator in build_fitting(architecture):
         unused = ""
         for progress in (LATEST, *GROWTH):
-            for network in networks:
+            for network in (generator, discriminator):
                 advance(architecture, network, progress)
-            _learn(architecture, data, *networks, progress)
-            unused = _find_unused(*networks)
+            _learn(architecture, data, generator, discriminator, progress)
+            unused = _find_unused(generator, discriminator)
             if not unused:
                 break
         require(
@@ -228,7 +228,9 @@ def check_every_parameter_learns(architecture: Architecture) -> None:
 def check_progress(architecture: Architecture) -> None:
     """Networks serve however far the training is, which :meth:`advance` alone tells them."""
     for (data, *networks), (_, *others) in zip(
-        build_fitting(architecture), build_fitting(architecture), strict=True
+        build_fitting(architecture, progress=PROGRESSES[0]),
+        build_fitting(architecture),
+        strict=True,
     ):
         before = [copy_buffers(network) for network in networks]
         for progress in (*PROGRESSES, LATEST):

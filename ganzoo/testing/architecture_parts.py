@@ -22,6 +22,12 @@ from ganzoo.testing.networks import (
 
 def check_parts(architecture: Architecture) -> None:
     """Networks return the parts that are declared, and reals have those that are judged."""
+    for word in ("generator_parts", "discriminator_parts", "judged_parts"):
+        declared = getattr(architecture, word)
+        require(
+            isinstance(declared, tuple) and all(isinstance(name, str) for name in declared),
+            f"{word} must be a tuple of names, such as ('features',), not {declared!r}",
+        )
     judged, given = tuple(architecture.judged_parts), tuple(architecture.generator_parts)
     require(
         set(judged) <= set(given),

@@ -27,7 +27,8 @@ DISTRIBUTIONS = ("normal", "uniform", "category")
 
 def check_latent_parts(architecture: Architecture) -> None:
     """Parts of latents have names of their own, known distributions, and the latents' length."""
-    if architecture.takes_images or type(architecture).latents is not Architecture.latents:
+    is_own = type(architecture).latents is not Architecture.latents
+    if is_own or not architecture.takes_latents:
         return
     parts = architecture.latent_parts()
     for part in parts:

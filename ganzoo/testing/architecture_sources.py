@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
+from torch import nn
 
 from ganzoo.models.generation import evaluation_mode
 from ganzoo.protocols.architecture import Architecture
 from ganzoo.protocols.dataset import DataSpec
+from ganzoo.protocols.outputs import pick
 from ganzoo.testing.common import explain_errors, require, seeded
 from ganzoo.testing.networks import (
     COUNT,
@@ -17,9 +21,7 @@ from ganzoo.testing.networks import (
     draw_inputs,
     draw_sources,
     generate,
-    generator_arguments,
     perturb_weights,
-    run_network,
 )
 
 
@@ -40,25 +42,32 @@ def check_sources(architecture: Architecture) -> None:
             _require_made(architecture, data)
         generator, discriminator = map(perturb_weights, networks)
         inputs = draw_inputs(architecture, data)
-        others = (draw_sources(data, seed=2), *generator_arguments(inputs)[1:])
+        others = replace(inputs, given=draw_sources(data, seed=2))
         with evaluation_mode(generator), torch.no_grad():
-            differs = not torch.equal(generate(generator, inputs), run_network(generator, *others))
-        require(differs, "the generator must use its source: it made the same of another one")
+            made, again = generate(generator, inputs), generate(generator, others)
+        require(
+            not torch.equal(made, again),
+            "the generator must use its source: it made the same of another one",
+        )
         if architecture.judges_source:
-            with evaluation_mode(discriminator), torch.no_grad():
-                logits = compute_logits(architecture, discriminator, data)
-                *before, source = discriminator_arguments(architecture, data, draw_batch(data))
-                again = run_network(discriminator, *before, source.flip(0))
-            require(
-                not torch.equal(logits, again),
-                "a discriminator that judges sources must use them: its logits were the same "
-                "beside other sources",
-            )
-            require(
-                architecture.history(data) is None,
-                "history() returns fakes of earlier sources, and judges_source shows the present "
-                "ones beside them: leave out one of them",
-            )
+            _require_judged(architecture, discriminator, data)
+
+
+def _require_judged(architecture: Architecture, discriminator: nn.Module, data: DataSpec) -> None:
+    with evaluation_mode(discriminator), torch.no_grad():
+        logits = compute_logits(architecture, discriminator, data)
+        *before, source = discriminator_arguments(architecture, data, draw_batch(data))
+        others = pick(discriminator(*before, pick(source, "samples").flip(0)), "logits")
+    require(
+        not torch.equal(logits, others),
+        "a discriminator that judges sources must use them: its logits were the same beside other "
+        "sources",
+    )
+    require(
+        architecture.history(data) is None,
+        "history() returns fakes of earlier sources, and judges_source shows the present ones "
+        "beside them: leave out one of them",
+    )
 
 
 def _require_made(architecture: Architecture, data: DataSpec) -> None:

@@ -52,7 +52,7 @@ from ganzoo.testing.steps import (
     small_critic,
     train_options,
 )
-from ganzoo.training.trainer import frozen
+from ganzoo.training.updates import frozen
 
 if TYPE_CHECKING:
     from ganzoo.protocols.discriminator import Logits
@@ -65,6 +65,10 @@ UNDECIDED = 0.25
 SLOPES = (0.5, 1.0, 3.0)
 PARTS = 3
 """Patches of each sample."""
+ANY_FUNCTION = (
+    "a loss must take any function D from samples (N, *shape) to logits (N,) or (N, P), with "
+    f"parts (N, {CLASSES}) of the names that it declares"
+)
 ON_ITS_OWN = "judge each sample on its own, norms of gradients included, and take the mean"
 
 
@@ -291,7 +295,7 @@ def check_memory(loss: Loss) -> None:
         real, fake = (torch.randn(8, 3, generator=_rng(2 * number + word)) for word in (0, 1))
         D = _discriminator(loss, small_critic(), real, fake, START)
         D.state = state
-        with seeded(number):
+        with seeded(number), explain_errors(ANY_FUNCTION):
             loss.discriminator_loss(D, real, fake)
             loss.generator_loss(D, real, fake)
         return D.take_observed()
@@ -349,11 +353,7 @@ def _compute_terms(
     network = D.network if isinstance(D, Discriminator) else D
     known = _discriminator(loss, network, real, fake, progress)
     given: Any = known if isinstance(D, Discriminator) else Function(known)
-    asked = (
-        "a loss must take any function D from samples (N, *shape) to logits (N,) or (N, P), with "
-        f"parts (N, {CLASSES}) of the names that it declares"
-    )
-    with seeded(), explain_errors(asked):
+    with seeded(), explain_errors(ANY_FUNCTION):
         found = loss.discriminator_loss(given, real, fake), loss.generator_loss(given, real, fake)
     return require_terms(found[0], "loss"), require_terms(found[1], "loss")
 

@@ -55,6 +55,7 @@ def build_fitting(
     independent_samples: bool = False,
     seed: int = 0,
     classes: int | None = CLASSES,
+    progress: Progress = LATEST,
 ) -> Iterator[tuple[DataSpec, nn.Module, nn.Module]]:
     """Build both networks, in training mode, for each specification that the architecture accepts.
 
@@ -65,6 +66,7 @@ def build_fitting(
         independent_samples: As for :meth:`Architecture.discriminator`.
         seed: Seed of the weights.
         classes: Number of classes in the data, or None.
+        progress: How far the training is.
     """
     sizes: set[tuple[int, int] | None] = set()
     for data in SPECS:
@@ -75,7 +77,7 @@ def build_fitting(
         data = data.model_copy(update={"classes": classes})
         try:
             data = complete_spec(architecture, data)
-            networks = _build_pair(architecture, data, independent_samples, seed)
+            networks = _build_pair(architecture, data, independent_samples, seed, progress)
         except InputError:
             continue
         sizes.add(data.image_size)
@@ -97,7 +99,11 @@ def complete_spec(architecture: Architecture, data: DataSpec) -> DataSpec:
 
 
 def _build_pair(
-    architecture: Architecture, data: DataSpec, independent_samples: bool, seed: int = 0
+    architecture: Architecture,
+    data: DataSpec,
+    independent_samples: bool,
+    seed: int,
+    progress: Progress,
 ) -> tuple[nn.Module, nn.Module]:
     with (
         seeded(seed),
@@ -115,7 +121,7 @@ def _build_pair(
     # As the trainer and a model do.
     networks = fuse(generator).train(), fuse(discriminator).train()
     for network in networks:
-        advance(architecture, network, LATEST)
+        advance(architecture, network, progress)
     return networks
 
 

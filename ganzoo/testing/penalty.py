@@ -58,7 +58,7 @@ from ganzoo.testing.steps import (
     require_exact_steps,
     train_options,
 )
-from ganzoo.training.trainer import frozen
+from ganzoo.training.updates import frozen
 
 if TYPE_CHECKING:
     from ganzoo.protocols.objective import Terms
@@ -99,7 +99,7 @@ class Trial:
     def halves(self) -> Iterator[Trial]:
         """Yield the trial with each half of its batch."""
         for half in range(2):
-            yield self._change(lambda whole, half=half: whole.chunk(2)[half])
+            yield self._change(partial(_take_half, half))
 
     def double(self) -> Trial:
         """Return the trial in double precision."""
@@ -268,12 +268,12 @@ def check_gradients(penalty: Penalty) -> None:
             terms = _compute(penalty, trial, word, progress, state)
             learnt = differentiate(terms, tuple(getattr(trial, word).parameters()))
             reached |= any(bool(each.any()) for each in learnt)
-            if word == "discriminator":
-                _require_gradient_of_fakes(penalty, trial, progress, state)
         require(
             reached,
             f"{word}_terms() must reach the {word}'s parameters: do not detach what it gives",
         )
+    for trial, progress in product(_trials(penalty), PROGRESSES):
+        _require_gradient_of_fakes(penalty, trial, progress, _warm_up(penalty, trial, progress))
 
 
 def check_declarations(penalty: Penalty) -> None:
@@ -502,3 +502,7 @@ class _Patches(nn.Module):
         if isinstance(found, dict):
             return {**found, "logits": found["logits"][:, None].expand(-1, self.count)}
         return found[:, None].expand(-1, self.count)
+
+
+def _take_half(half: int, whole: Tensor) -> Tensor:
+    return whole.chunk(2)[half]

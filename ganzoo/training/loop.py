@@ -377,10 +377,9 @@ class _TrainingLoop:
         drawn, shown, picture, layout = self._write_picture(of_model=of_model)
         self._record_warnings(self.health.check_samples(drawn, state.step))
         self.trackers.picture(state.step, picture)
-        if not self.trainer.architecture.judges_source:  # a tracker has no sources for it
-            judge = judge_samples(
-                self.trainer.architecture, state.discriminator, self.trainer.setup.data
-            )
+        architecture, data = self.trainer.architecture, self.trainer.setup.data
+        if not architecture.judges_source:  # a tracker has no sources for it
+            judge = judge_samples(architecture, state.discriminator, data)
             self.trackers.discriminator(state.step, judge, shown, self.trainer.samples)
         self.observer.on_picture(state.step, picture, layout)
 

@@ -118,7 +118,7 @@ class NetworkUpdates:
         for name, penalty in lazy.items():
             if progress.updates % penalty.interval == 0:
                 compute = partial(self._compute_lazy_terms, "discriminator", name, penalty)
-                terms |= self._descend("discriminator", batch, compute, penalty.interval)
+                _add(terms, self._descend("discriminator", batch, compute, penalty.interval), name)
         self.parts.loss.constrain(self.state.discriminator)
         if logits:
             whole = self.setup.team.gather_shares(torch.cat(logits))
@@ -142,7 +142,7 @@ class NetworkUpdates:
             if self.now.step % penalty.interval == 0:
                 compute = partial(self._compute_lazy_terms, "generator", name, penalty)
                 again = replace(batch, generated=None)
-                terms |= self._descend("generator", again, compute, penalty.interval)
+                _add(terms, self._descend("generator", again, compute, penalty.interval), name)
         return terms
 
     # Terms
@@ -279,18 +279,21 @@ class NetworkUpdates:
         for part in batch.split(count):
             found = compute(part, observed)
             values = list(found.values())
+            if not values:  # a lazy penalty may have no terms at this point of the training
+                continue
             is_single = len(values) == 1 and not values[0].dim()
             loss = values[0] if is_single else torch.stack(values).sum()
             if factor != count:
                 loss = loss * (factor / count)
             (loss if scale is None else scale(loss)).backward()
             terms = _add_parts(terms, found, count)
-        team.average(each for group in optimizer.param_groups for each in group["params"])
-        clip_gradients(optimizer, self.options.clip_norm)
-        if scale is None:
-            optimizer.step()
-        else:
-            scale.step(optimizer)
+        if terms:
+            team.average(each for group in optimizer.param_groups for each in group["params"])
+            clip_gradients(optimizer, self.options.clip_norm)
+            if scale is None:
+                optimizer.step()
+            else:
+                scale.step(optimizer)
         observed.remember(self._objectives, self.state.memories, team)
         return terms
 

@@ -78,15 +78,11 @@ class Consistency(Penalty):
     ) -> dict[str, Tensor]:
         """Return the weighted mean squared changes of the logits."""
         return {
-            name: weight * (D.recall(samples) - D(self._change(samples))).square().mean()
+            name: weight
+            * (D.recall(samples) - D(D.change(samples, self.augmentations))).square().mean()
             for name, weight, samples in (
                 ("consistency_real", self.real_weight, real),
                 ("consistency_fake", self.fake_weight, fake),
             )
             if weight
         }
-
-    def _change(self, samples: Tensor) -> Tensor:
-        for augmentation in self.augmentations:
-            samples = augmentation.augment(samples)
-        return samples

@@ -55,4 +55,4 @@ class LatentConsistency(Penalty):
 
         given = D.inputs.given
         near = given + self.sigma * torch.randn_like(given)
-        return D.generate(replace(D.inputs, given=near))["samples"]
+        return D.pack(D.generate(replace(D.inputs, given=near)))

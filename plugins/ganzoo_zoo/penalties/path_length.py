@@ -89,8 +89,8 @@ def _take_every(inputs: GeneratorInput, count: int) -> GeneratorInput:
     """Return every so many-th of the inputs: the same ones, if a batch is computed in parts."""
     import torch
 
-    given = {field.name: getattr(inputs, field.name) for field in fields(inputs)}
-    few: dict[str, Any] = {
-        name: each[::count] for name, each in given.items() if isinstance(each, torch.Tensor)
+    every = {field.name: getattr(inputs, field.name) for field in fields(inputs)}
+    taken: dict[str, Any] = {
+        name: each[::count] for name, each in every.items() if isinstance(each, torch.Tensor)
     }
-    return replace(inputs, **few)
+    return replace(inputs, **taken)

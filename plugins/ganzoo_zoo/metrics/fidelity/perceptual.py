@@ -1,69 +1,50 @@
-"""torch-fidelity's learned perceptual distance, with networks that are built from tensors alone."""
+"""The learned perceptual distance of pairs, by torch-fidelity's network."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-from torch_fidelity.sample_similarity_base import SampleSimilarityBase
-from torch_fidelity.sample_similarity_lpips import (
-    URL_VGG16_LPIPS,
-    NetLinLayer,
-    SampleSimilarityLPIPS,
+from ganzoo.errors import InputError
+from ganzoo_zoo.metrics.fidelity.extractors import (
+    VGG16,
+    WRONG_FILE_ERRORS,
+    Source,
+    find_file,
+    unpack,
 )
-from torchvision import models
+from ganzoo_zoo.metrics.pairs import PairedMetric
 
-from ganzoo_zoo.metrics.fidelity.extractors import VGG16, Source, find_file, unpack
+if TYPE_CHECKING:
+    import torch
 
-NAME = "lpips-vgg16"
-CHANNELS = (64, 128, 256, 512, 512)
-"""Channels of the layers that are compared."""
-ENDS = (4, 9, 16, 23, 30)
-"""Ends of these layers in VGG16."""
-WEIGHTS = Source(URL_VGG16_LPIPS, URL_VGG16_LPIPS.rpartition("/")[2], None)
-"""Weights of the layers' channels."""
+    from ganzoo_zoo.metrics.fidelity.networks import PerceptualDistance
+    from ganzoo_zoo.metrics.pairs import Compare
 
 
-class PerceptualDistance(SampleSimilarityLPIPS):
-    """The distance, from torchvision's tensors of VGG16 and torch-fidelity's of the layers.
+class LPIPS(PairedMetric):
+    r"""Learned perceptual distance of each fake to its target; the mean over images.
 
-    Args:
-        vgg: Tensors of VGG16; those of its convolutions are used.
-        weights: Weights of the layers' channels.
+    .. math::
+        \sum_l \frac{1}{H_l W_l} \sum_{h,w} \| w_l \odot (\hat{y}^l_{hw} - \hat{y}^l_{0hw}) \|_2^2
+
+    Zhang et al. 2018, equation 1, over five layers of VGG16, by torch-fidelity's network. The
+    weights are downloaded once into torch's hub folder: those of VGG16, 528 MB, and those of the
+    layers. Images are compared at their own size, of 16 pixels or more and not transparent; the
+    paper's have 64.
     """
 
-    def __init__(self, vgg: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
-        SampleSimilarityBase.__init__(self, NAME)  # the class's own would download both
-        self.sample_similarity_resize = self.sample_similarity_dtype = None
-        self.L = len(CHANNELS)
-        for number, channels in enumerate(CHANNELS):
-            setattr(self, f"lin{number}", NetLinLayer(channels, use_dropout=True))
-        self.load_state_dict(dict(weights))
-        self.lins = [getattr(self, f"lin{number}") for number in range(self.L)]
-        self.net = _Slices(vgg)
-        self.requires_grad_(False).eval()
+    paper = "Zhang et al. 2018, arXiv:1801.03924"
+    higher_is_better = False
+    on_request = True
+    fewest_pixels = 16
+    most_channels = 3
 
-
-class _Slices(nn.Module):
-    """The convolutions of VGG16, up to the end of each layer that is compared."""
-
-    def __init__(self, vgg: Mapping[str, Tensor]) -> None:
-        super().__init__()
-        with torch.device("meta"):  # drawing random weights would take seconds
-            layers = models.vgg16().features
-        own = {name: vgg[f"features.{name}"] for name in layers.state_dict()}
-        layers.load_state_dict(own, assign=True)
-        starts = (0, *ENDS)
-        self.slices = nn.ModuleList(
-            layers[start:end] for start, end in zip(starts, ENDS, strict=False)
+    def load(self, device: torch.device | str) -> Compare:
+        """Return the distance of each pair, by a network on the device."""
+        network = load_network(device)
+        return lambda fake, target: network(
+            *(each.to(device).expand(-1, 3, -1, -1) for each in (fake, target))
         )
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        found = [images]
-        for layers in self.slices:
-            found.append(layers(found[-1]))
-        return found[1:]
 
 
 def load_network(device: torch.device | str) -> PerceptualDistance:
@@ -72,7 +53,14 @@ def load_network(device: torch.device | str) -> PerceptualDistance:
     Raises:
         ganzoo.errors.GanzooError: they cannot be downloaded, or a file holds something else.
     """
-    vgg = VGG16()
-    tensors = vgg.read_tensors(find_file(vgg.known_as, vgg.source()))
-    weights = unpack(NAME, find_file(NAME, WEIGHTS))
-    return PerceptualDistance(tensors, weights).to(device)
+    from torch_fidelity.sample_similarity_lpips import URL_VGG16_LPIPS
+
+    from ganzoo_zoo.metrics.fidelity.networks import PerceptualDistance
+
+    vgg, own = VGG16(), Source(URL_VGG16_LPIPS, URL_VGG16_LPIPS.rpartition("/")[2], None)
+    files = find_file(vgg.known_as, vgg.source()), find_file("lpips", own)
+    try:
+        network = PerceptualDistance(vgg.read_tensors(files[0]), unpack("lpips", files[1]))
+    except WRONG_FILE_ERRORS:
+        raise InputError(f"{files[0]} or {files[1]} holds the weights of another network") from None
+    return network.to(device)
