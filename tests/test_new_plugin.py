@@ -122,6 +122,11 @@ def test_it_says_what_to_type_next(ganzoo_cli):
     ]
 
 
+def test_a_penalty_is_tried_beside_the_default_loss(ganzoo_cli):
+    result = ganzoo_cli("new-plugin", "mine", "--kind", "penalty")
+    assert result.err.splitlines()[-1] == "  ganzoo train mlp --penalty mine"
+
+
 def test_a_leading_ganzoo_is_dropped(write):
     assert tree(write("ganzoo-mine")) == tree(write("mine", "--out", "other"))
 
@@ -196,9 +201,10 @@ def test_a_package_of_one_kind_works_on_its_own(write, ganzoo_cli, plugin, word)
 
 
 @pytest.mark.parametrize("data", ["every", "digits"])
-def test_a_run_uses_loss_architecture_dataset_augmentation_and_tracker(used, ganzoo_cli, data):
+def test_a_run_uses_a_component_of_every_kind(used, ganzoo_cli, data):
     result = ganzoo_cli(
         *("train", used, "--data", data, "--tracker", used, *TINY, "--out", "run"),
+        *("--penalty", used, "--set", "penalty.every.weight=0.5"),
         *("--set", "loss.real_label=0.8", "--set", "arch.width=8"),
         *("--set", f"train.augment={used}", "--set", "augment.every.std=0.2"),
         *("--set", "tracker.every.digits=3", "--checkpoint-every", "2"),
@@ -211,9 +217,11 @@ def test_a_run_uses_loss_architecture_dataset_augmentation_and_tracker(used, gan
         assert config[part]["package"] == "ganzoo-every"
     assert config["loss"]["options"]["real_label"] == 0.8
     assert [one["options"] for one in config["augmentations"]] == [{"std": 0.2}]
+    assert [one["options"]["weight"] for one in config["penalties"]] == [0.5]
     rows = [line.split(",") for line in Path("run/every.csv").read_text().splitlines()]
     assert rows[0] == ["step", "name", "value"]
     assert {row[0] for row in rows[1:]} == {"1", "2"}
+    assert "discriminator/drift" in {row[1] for row in rows[1:]}
 
     resumed = ganzoo_cli("train", "--resume", "run", "--steps", "3")
     assert resumed.code == 0, resumed
@@ -262,6 +270,7 @@ REFUSED = {
     "new-plugin zoo": "a package ganzoo_zoo is installed already; choose another name",
     "new-plugin mlp": "there is another architecture 'mlp', of ganzoo; choose another name",
     "new-plugin hinge": "there is another loss 'hinge', of ganzoo; choose another name",
+    "new-plugin r1 --kind penalty": "there is another penalty 'r1', of ganzoo",
     "new-plugin fid --kind evaluator": "there is another evaluator 'fid', of ganzoo",
     "new-plugin train --kind command": "there is another command 'train', of ganzoo",
     "new-plugin mine --kind los": "there is no template for the kind 'los'; did you mean 'loss'?",

@@ -10,11 +10,13 @@ from torch import nn
 import ganzoo
 from ganzoo import Architecture, DataSpec, Loss, Samples, registry
 from ganzoo.config import TrainOptions
+from ganzoo.nn import EvaluationClamp
 from ganzoo.resolve import resolve
 from ganzoo.training import sanity_checks
 from ganzoo.training.assembly import assemble_trainer
 from ganzoo.training.observer import Observer
 from ganzoo.training.prepare import build_trainer
+from ganzoo_zoo.penalties.r1 import R1
 from tiny import TINY
 
 IMAGES = DataSpec(shape=(1, 4, 4), classes=2)
@@ -99,6 +101,13 @@ class Unbounded(Small):
         return []
 
 
+class ClampedInEvaluation(Small):
+    """Makes images without a bound in training, and within [-1, 1] in evaluation."""
+
+    def ending(self, data):
+        return [EvaluationClamp()]
+
+
 class Sigmoid(Small):
     """Makes images in ``[0, 1]``."""
 
@@ -154,12 +163,13 @@ def points(reach=3.0):
     return Samples(POINTS, torch.linspace(-reach, reach, 32).reshape(16, 2))
 
 
-def said(architecture=None, loss=None, samples=None, **options):
+def said(architecture=None, loss=None, samples=None, penalties=None, **options):
     trainer = assemble_trainer(
         architecture or Small(),
         loss or Plain(),
         samples or images(),
         TrainOptions(**{"batch_size": 4, "device": "cpu", **options}),
+        penalties=penalties,
     )
     return sanity_checks.warnings_before_start(trainer)
 
@@ -169,6 +179,10 @@ DOUBTS = {
         (
             {"architecture": Bounded(), "loss": Careful()},
             "bounded twice, by the architecture's normalisation and by the loss",
+        ),
+        (
+            {"architecture": Bounded(), "penalties": {"r1": R1()}},
+            "bounded twice, by the architecture's normalisation and by the penalty 'r1'",
         ),
     ],
     sanity_checks.fp16_on_a_cpu: [
@@ -207,6 +221,7 @@ DOUBTS = {
 }
 SOUND = {
     "nothing special": {},
+    "images that are clamped in evaluation": {"architecture": ClampedInEvaluation()},
     "a bound by the architecture alone": {"architecture": Bounded()},
     "a bound by the loss alone": {"loss": Careful()},
     "half precision that a CPU is made for": {"precision": "bf16"},

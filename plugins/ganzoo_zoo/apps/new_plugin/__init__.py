@@ -28,6 +28,7 @@ from ganzoo.registry import (
     DATASET,
     EVALUATOR,
     LOSS,
+    PENALTY,
     TRACKER,
     Kind,
 )
@@ -35,6 +36,7 @@ from ganzoo.storage.files import name_file
 
 OBJECTS = {
     LOSS: "SoftLeastSquares",
+    PENALTY: "LogitDrift",
     ARCHITECTURE: "SmallNetworks",
     DATASET: "Spiral",
     AUGMENTATION: "InstanceNoise",
@@ -187,7 +189,7 @@ def _example_commands(name: str, kinds: list[Kind]) -> list[str]:
     """Return example commands that use the components."""
     architecture = name if ARCHITECTURE in kinds else "mlp"
     data = f" --data {name}" if DATASET in kinds else ""
-    chosen = "".join(f" --{kind.word} {name}" for kind in (LOSS, TRACKER) if kind in kinds)
+    chosen = "".join(f" --{kind.word} {name}" for kind in (LOSS, PENALTY, TRACKER) if kind in kinds)
     chosen += f" --set train.augment={name}" if AUGMENTATION in kinds else ""
     uses = [f"ganzoo show {name}"]
     if kinds != [COMMAND]:

@@ -47,10 +47,6 @@ class R3GAN(Architecture):
         data="images",
         steps=39_063,
         batch_size=512,
-        generator_lr=2e-4,
-        discriminator_lr=2e-4,
-        betas=(0.0, 0.9),
-        ema_half_life=0.0,
         ema_ramp=0.0,
         settings={
             "arch.base_channels": 768,
