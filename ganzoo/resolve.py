@@ -35,6 +35,12 @@ if TYPE_CHECKING:
 
 DATA = "as data the name of a dataset, or the path of a folder or file"
 """What to give, for messages."""
+SCHEDULED = ("train", "loss", "penalty", "augment")
+"""Prefixes of options that may follow a schedule."""
+MAY_FOLLOW = (
+    "cannot follow a schedule: numbers of the loss, of penalties and of augmentations can, and "
+    "learning rates, betas and their like of train"
+)
 
 
 def resolve(
@@ -110,6 +116,8 @@ def take_schedules(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
                 raise InputError(f"{name}: {error.message}") from None
             prefix, _, option = name.rpartition(".")
             owner, dot, bare = prefix.partition(".")
+            if owner in PREFIXES and owner not in SCHEDULED:
+                raise InputError(f"{name} {MAY_FOLLOW}")
             schedules[f"{owner}{dot}{bare.rpartition(':')[2]}.{option}"] = schedule
             values[name] = schedule.values[0]
     return values, schedules
@@ -137,10 +145,7 @@ def check_schedules(config: RunConfig) -> None:
             owner != "train" or field.json_schema_extra == SCHEDULABLE
         )
         if model is None or field is None or not may_change or not is_real_number(field):
-            raise InputError(
-                f"{name} cannot follow a schedule: numbers of the loss, of penalties and of "
-                "augmentations can, and learning rates, betas and their like of train"
-            )
+            raise InputError(f"{name} {MAY_FOLLOW}")
         for value in schedule.values:
             _parse(model, {option: value}, f"{owner}.")
         if option in ("generator_lr", "discriminator_lr") and config.train.lr_decay != "none":
