@@ -20,8 +20,9 @@ from pydantic import BaseModel
 import ganzoo
 from ganzoo import registry
 from ganzoo.cli.commands import app
-from ganzoo.cli.describe import describe_component, list_recipes
+from ganzoo.cli.describe import describe_component, list_declarations, list_recipes
 from ganzoo.cli.plugins import build_command
+from ganzoo.component import Component
 from ganzoo.config import TrainSettings
 from ganzoo.registry import COMMAND, KINDS
 from ganzoo.resolve import choose_recipe
@@ -32,10 +33,11 @@ HERE = Path(__file__).parent
 PACKAGE = "ganzoo"
 
 PROTOCOLS = {
-    registry.ARCHITECTURE: ("Architecture", "GeneratorInput"),
-    registry.LOSS: ("Loss", "Discriminator", "Recipe"),
+    registry.ARCHITECTURE: ("Architecture", "GeneratorInput", "LatentPart"),
+    registry.LOSS: ("Loss", "Discriminator", "Recipe", "Progress"),
+    registry.PENALTY: ("Penalty",),
     registry.DATASET: ("Dataset", "ImageDataset", "DataSpec", "Samples"),
-    registry.AUGMENTATION: ("Augmentation",),
+    registry.AUGMENTATION: ("Augmentation", "AdaptiveAugmentation"),
     registry.EVALUATOR: ("Evaluator", "SampleSet", "Features", "Score"),
     registry.FEATURE_EXTRACTOR: ("FeatureExtractor", "LoadedExtractor"),
     registry.TRACKER: ("Tracker", "TrackedRun"),
@@ -117,8 +119,9 @@ def reference() -> str:
                 "The app is imported when its command is called; `ganzoo --help` shows the first "
                 "line of its module's docstring, which is read without importing it."
             )
-        parts.append(f"### What the kit checks in {kind.plural}")
-        parts.append(_first_lines("check", CHECKS[kind]))
+        if kind in CHECKS:
+            parts.append(f"### What the kit checks in {kind.plural}")
+            parts.append(_first_lines("check", CHECKS[kind]))
     parts.append("## Sanity checks of a combination")
     parts.append(
         "ganzoo warns about these before the first step, and the run continues. Combinations that "
@@ -161,7 +164,7 @@ def _component(one: dict[str, Any]) -> Iterator[str]:
     for title, pairs, source in list_recipes(one):
         origin = f" From {source}." if source else ""
         yield f"Recipe `{title}`: {_pairs(pairs) or 'the defaults'}.{origin}"
-    if said := {key: value for key, value in one["declares"].items() if value is not None}:
+    if said := list_declarations(one):
         yield f"Declares: {_pairs(said)}."
     if one["kind"] == COMMAND.word:
         yield f"Its options: [`ganzoo {one['name']}`](cli.md#ganzoo-{one['name']})."
@@ -173,14 +176,19 @@ def _component(one: dict[str, Any]) -> Iterator[str]:
 def _protocol(cls: type) -> Iterator[str]:
     yield f"### {cls.__name__}\n\n{_markdown(inspect.getdoc(cls))}"
     fields = cls.model_fields if issubclass(cls, BaseModel) else {}
-    own = [(name, field) for name, field in fields.items() if name in cls.__annotations__]
+    shared = [base for base in cls.__mro__[1:] if _is_shared(base)]
+    named = {name for base in (cls, *shared) for name in base.__annotations__}
+    own = [(name, field) for name, field in fields.items() if name in named]
     if own:
         rows = [
             (name, "required" if field.is_required() else field.default, field.description)
             for name, field in own
         ]
         yield _table(("field", "default", "meaning"), rows)
-    for statement, text in _described(cls):
+    members: dict[str, tuple[Any, str]] = {}
+    for base in (cls, *shared):
+        members = {name: found for name, found in _described(base)} | members
+    for statement, text in members.values():
         if isinstance(statement, ast.AnnAssign):
             if statement.target.id not in fields:
                 yield f"`{_declaration(statement)}`\n\n{_markdown(text)}".rstrip()
@@ -188,8 +196,14 @@ def _protocol(cls: type) -> Iterator[str]:
             yield f"#### {_signature(cls, statement)}\n\n{_markdown(text)}"
 
 
-def _described(cls: type) -> Iterator[tuple[Any, str]]:
-    """Yield each attribute and method of a class body that has a docstring, and that."""
+def _is_shared(base: type) -> bool:
+    """Tell whether a base of components is no public name, so that its members belong to them."""
+    is_protocol = base.__module__.startswith("ganzoo.protocols.")
+    return is_protocol and issubclass(base, Component) and base.__name__ not in ganzoo.__all__
+
+
+def _described(cls: type) -> Iterator[tuple[str, tuple[Any, str]]]:
+    """Yield the attributes and described methods of a class body by name, with their docstrings."""
     module = ast.parse(inspect.getsource(importlib.import_module(cls.__module__)))
     (body,) = [
         node.body
@@ -198,13 +212,13 @@ def _described(cls: type) -> Iterator[tuple[Any, str]]:
     ]
     for i, node in enumerate(body):
         if isinstance(node, ast.FunctionDef) and ast.get_docstring(node):
-            yield node, ast.get_docstring(node)
+            yield node.name, (node, ast.get_docstring(node))
         elif isinstance(node, ast.AnnAssign):
             after = body[i + 1] if i + 1 < len(body) else None
             text = ""
             if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
                 text = inspect.cleandoc(after.value.value)
-            yield node, text
+            yield node.target.id, (node, text)
 
 
 def _declaration(statement: ast.AnnAssign) -> str:

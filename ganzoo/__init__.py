@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ganzoo.protocols.evaluator import LoadedExtractor as LoadedExtractor
     from ganzoo.protocols.evaluator import SampleSet as SampleSet
     from ganzoo.protocols.evaluator import Score as Score
+    from ganzoo.protocols.latent_parts import LatentPart as LatentPart
     from ganzoo.protocols.loss import Loss as Loss
     from ganzoo.protocols.penalty import Penalty as Penalty
     from ganzoo.protocols.progress import Progress as Progress
@@ -63,6 +64,7 @@ _HOMES = {
         "SampleSet",
         "Score",
     ),
+    "protocols.latent_parts": ("LatentPart",),
     "protocols.loss": ("Loss",),
     "protocols.penalty": ("Penalty",),
     "protocols.progress": ("Progress",),
@@ -88,6 +90,7 @@ __all__ = [
     "GanzooWarning",
     "GeneratorInput",
     "ImageDataset",
+    "LatentPart",
     "LoadedExtractor",
     "Loss",
     "Model",

@@ -199,6 +199,7 @@ def _prepare(
     """Prepare a new run, and warn about what is questionable."""
     from ganzoo.training.prepare import prepare_run
     from ganzoo.training.sanity_checks import warnings_before_start
+    from ganzoo.training.warm_start import StartingWeights
 
     if start_from is None and distributed.current().is_first:
         for what, origin in (("run", config.fork), ("model", config.init)):
@@ -208,7 +209,10 @@ def _prepare(
                 )
     prepared = prepare_run(config, start_from)
     trainer = prepared.trainer
-    for message in (*trainer.samples.describe_skipped(), *warnings_before_start(trainer)):
+    warnings = [*trainer.samples.describe_skipped(), *warnings_before_start(trainer)]
+    if isinstance(start_from, StartingWeights):
+        warnings += start_from.describe_unfit(trainer.state.discriminator)
+    for message in warnings:
         watcher.on_warning(message)
     return prepared
 
@@ -315,7 +319,7 @@ def _resumed_config(
     from ganzoo.training import checkpoint
 
     started = run.config()
-    config = change_resumed_config(started, changes, trackers)
+    config = change_resumed_config(started, changes, trackers, run.path)
     begun = 0 if config.fork is None else config.fork.step
     done = max(checkpoint.steps(run.checkpoints), default=begun)
     if config.train.steps < min(done, started.train.steps):

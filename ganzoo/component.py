@@ -79,6 +79,9 @@ class Component(Options):
 
     paper: ClassVar[str | None] = None
     """The paper that introduced the component, as ``Author et al. year, arXiv:id``."""
+    earlier_defaults: ClassVar[Mapping[str, Any]] = {}
+    """Values of options that files from before these options lack, if they are not the defaults: so
+    that models and runs of then stay what they were."""
 
     @classmethod
     def summary(cls) -> str:

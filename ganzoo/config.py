@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict, TypeVar
@@ -156,6 +157,14 @@ OTHER_WORDS = {
     "train.generator_lr": "lr learning_rate lrate g_lr lr_g lrg glr gen_lr",
     "train.discriminator_lr": "lr learning_rate lrate d_lr lr_d lrd dlr disc_lr critic_lr",
     "train.betas": "beta beta1 beta2 beta_1 beta_2 b1 b2 adam_betas",
+    "train.generator_betas": "g_betas betas_g",
+    "train.discriminator_betas": "d_betas betas_d",
+    "train.eps": "adam_eps adam_epsilon epsilon",
+    "train.weight_decay": "wd adam_wd",
+    "train.clip_norm": "grad_clip clip_grad clip_grad_norm gradient_clip gradient_clip_val "
+    "max_grad_norm",
+    "train.accumulate": "gradient_accumulation gradient_accumulation_steps grad_accum "
+    "accumulate_grad_batches accumulation_steps num_accumulation_steps batch_gpu",
     "train.optimizer": "optim optimiser opt",
     "train.n_critic": "critic_steps critic_iters d_steps n_disc disc_iters num_d_steps",
     "train.lr_decay": "scheduler lr_schedule lr_scheduler",
@@ -169,7 +178,9 @@ OTHER_WORDS = {
     "train.checkpoint_every": "save_every save_interval save_freq snap snapshot_every",
     "train.eval_every": "eval_interval eval_freq",
     "train.eval_metric": "metric metrics eval_metrics",
+    "train.penalty": "penalties regularizer regulariser reg r1 r1_gamma gradient_penalty pl_weight",
     "train.augment": "aug augmentation augmentations augments ada diffaug",
+    "loss.gp_weight": "gp lambda_gp gp_lambda gp_coef",
     "arch.z_dim": "nz zdim latent_dim latent_size noise_dim latent",
     "arch.base_channels": "ngf ndf nf channels ch width",
     "data.image_size": "size resolution res img_size imsize imgsize image_res",
@@ -201,8 +212,8 @@ class TrainKeywords(TypedDict, total=False):
     generator_lr: float | str
     discriminator_lr: float | str
     betas: tuple[float, float] | str
-    generator_betas: tuple[float, float] | str
-    discriminator_betas: tuple[float, float] | str
+    generator_betas: tuple[float, float] | str | None
+    discriminator_betas: tuple[float, float] | str | None
     eps: float | str
     weight_decay: float | str
     clip_norm: float | str
@@ -259,7 +270,12 @@ class ComponentChoice(Options):
             InputError: the options do not fit the installed version.
         """
         entry = registry.find_in_package(kind, self.name, self.package, self.version)
-        return parse_options(entry.load(), self.options, f"{kind.word} {self.name}: ")
+        component = entry.load()
+        return parse_options(component, self.options_for(component), f"{kind.word} {self.name}: ")
+
+    def options_for(self, component: type[Component]) -> dict[str, Any]:
+        """Return the options, with those that the component did not have when they were written."""
+        return {**component.earlier_defaults, **self.options}
 
     def without_places(self, kind: Kind) -> ComponentChoice:
         """Return the choice without options that are paths or URLs, which get their defaults.
@@ -383,6 +399,19 @@ class RunConfig(Options):
         """A short title: architecture, loss and data."""
         return f"{self.architecture.name} trained with {self.loss.name} on {self.data.name}"
 
+    def write_schedules(self, owner: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return options with the text of a schedule in place of its first value, for people.
+
+        Args:
+            owner: Prefix of their full names: ``train``, ``loss``, ``penalty.NAME`` and so on.
+            options: Their values, by name.
+        """
+        followed = {name: self.schedules.get(f"{owner}.{name}") for name in options}
+        return {
+            name: value if followed[name] is None else str(followed[name])
+            for name, value in options.items()
+        }
+
     def needs_independent_samples(self) -> bool:
         """Tell whether the discriminator must judge each sample independently of its batch.
 
@@ -413,10 +442,12 @@ class RunConfig(Options):
             tree["train"][word] = ",".join(chosen) or None
             for name in chosen.keys() & {each.name for each in getattr(other, kind)}:
                 about = {key: chosen[name][key] for key in ("package", "version")}
-                tree[f"{word}.{name}"] = about | chosen[name]["options"]
+                options = self.write_schedules(f"{word}.{name}", chosen[name]["options"])
+                tree[f"{word}.{name}"] = about | options
+        tree["loss"]["options"] = self.write_schedules("loss", tree["loss"]["options"])
+        tree["train"] = self.write_schedules("train", tree["train"])
         tree.pop("schedules", None)
-        # The first value of a schedule stands in its option, too.
-        return flatten(tree) | {name: str(each) for name, each in self.schedules.items()}
+        return flatten(tree)
 
 
 class ModelConfig(RunConfig):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from ganzoo.config import (
     versions,
 )
 from ganzoo.errors import InputError, PluginError, did_you_mean, excerpt
-from ganzoo.protocols.recipe import RESUMABLE, SCHEDULABLE
+from ganzoo.protocols.recipe import RESUMABLE, SCHEDULABLE, find_tuned_recipes
 from ganzoo.protocols.schedule import Schedule
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, PENALTY, TRACKER, Kind
 from ganzoo.storage.paths import names_place, user_path
@@ -33,9 +34,13 @@ if TYPE_CHECKING:
     from ganzoo.protocols.recipe import DataKind, Recipe, RecipeName
 
 
+SEVERAL = ("penalty", "augment")
+"""Prefixes of the options of components that a run may have several of, which ``train.`` names."""
+NAMED = (*SEVERAL, "tracker")
+"""Prefixes behind which an option's full name has that of its component."""
 DATA = "as data the name of a dataset, or the path of a folder or file"
 """What to give, for messages."""
-SCHEDULED = ("train", "loss", "penalty", "augment")
+SCHEDULED = ("train", "loss", *SEVERAL)
 """Prefixes of options that may follow a schedule."""
 MAY_FOLLOW = (
     "cannot follow a schedule: numbers of the loss, of penalties and of augmentations can, and "
@@ -65,6 +70,18 @@ def resolve(
     Raises:
         InputError: a name, an option or a value is wrong; the message says which.
     """
+    return resolve_with_recipe(architecture, loss, data, settings, trackers, like)[1]
+
+
+def resolve_with_recipe(
+    architecture: str,
+    loss: str | None = None,
+    data: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    trackers: Iterable[str] = (),
+    like: DataSpec | None = None,
+) -> tuple[Recipe, RunConfig]:
+    """Resolve as :func:`resolve` does, and return the recipe with the configuration."""
     groups = group_settings(take_schedules(settings or {})[0])
     architecture_choice, networks = _choose(ARCHITECTURE, architecture, groups["arch"], "arch.")
     name = _parse(TrainSettings, groups["train"], "train.").recipe
@@ -82,7 +99,7 @@ def resolve(
     loss_choice, loss_component = _choose(LOSS, loss, groups["loss"], "loss.")
     kind = _find_data_kind(data, groups["data"])
     recipe = choose_recipe(name, networks, loss_component, loss_choice.name, kind)
-    given, schedules = take_schedules({**recipe.by_full_names(), **(settings or {})})
+    given, schedules = take_schedules(_override_recipe(recipe, settings or {}))
     groups = group_settings(given)
     train = _parse(TrainSettings, groups["train"], "train.")
     config = RunConfig(
@@ -97,7 +114,38 @@ def resolve(
         versions=versions(),
     )
     check_schedules(config)
-    return config
+    return recipe, config
+
+
+def _override_recipe(recipe: Recipe, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a recipe gives, overridden; without options of what its names no longer hold."""
+    given = recipe.by_full_names()
+    for word in SEVERAL:
+        if (names := settings.get(f"train.{word}")) is None:
+            continue
+        chosen = getattr(_parse(TrainSettings, {word: names}, "train."), word)
+        kept = {name.rpartition(":")[2] for name in chosen}
+        given = {
+            key: value
+            for key, value in given.items()
+            if not key.startswith(f"{word}.") or _bare_owner(key) in kept
+        }
+    overridden = set(map(_bare_name, settings))
+    return {
+        **{key: value for key, value in given.items() if _bare_name(key) not in overridden},
+        **settings,
+    }
+
+
+def _bare_owner(key: str) -> str:
+    """Return the name in an option's full name, such as ``a`` in ``penalty.package:a.weight``."""
+    return key.rpartition(".")[0].partition(".")[2].rpartition(":")[2]
+
+
+def _bare_name(key: str) -> str:
+    """Return an option's full name without a package in it."""
+    parts = (key.partition(".")[0], _bare_owner(key), key.rpartition(".")[2])
+    return ".".join(filter(None, parts))
 
 
 def take_schedules(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Schedule]]:
@@ -114,11 +162,10 @@ def take_schedules(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
                 schedule = Schedule.parse(value)
             except InputError as error:
                 raise InputError(f"{name}: {error.message}") from None
-            prefix, _, option = name.rpartition(".")
-            owner, dot, bare = prefix.partition(".")
+            owner = name.partition(".")[0]
             if owner in PREFIXES and owner not in SCHEDULED:
                 raise InputError(f"{name} {MAY_FOLLOW}")
-            schedules[f"{owner}{dot}{bare.rpartition(':')[2]}.{option}"] = schedule
+            schedules[_bare_name(name)] = schedule
             values[name] = schedule.values[0]
     return values, schedules
 
@@ -162,7 +209,8 @@ def choose_recipe(
 
     It is the first of these that is for the loss and the kind of data: the architecture's tuned
     recipes, the architecture's own, which is for its default loss unless it names another, the
-    loss's tuned recipes, and the loss's own. With ``--recipe paper``, tuned recipes do not count.
+    loss's tuned recipes, and the loss's own. With ``--recipe paper``, tuned recipes do not count,
+    nor do those that a component inherits beside a recipe of its own.
 
     Args:
         name: Tuned for short trainings, or the paper's.
@@ -174,9 +222,9 @@ def choose_recipe(
     is_tuned = name == "tuned"
     own = architecture.recipe
     candidates = [
-        *(architecture.tuned_recipes if is_tuned else ()),
+        *(find_tuned_recipes(architecture) if is_tuned else ()),
         *([own] if own and (own.loss or architecture.default_loss) == loss_name else ()),
-        *(loss.tuned_recipes if is_tuned else ()),
+        *(find_tuned_recipes(loss) if is_tuned else ()),
     ]
     return next((each for each in candidates if each.suits(loss_name, data)), loss.recipe)
 
@@ -230,10 +278,11 @@ def change_config(
             getattr(config, word), kind, names.get(word), groups[prefix], f"{prefix}."
         )
     changed = config.model_copy(update=update)
-    kept = {
-        name: schedule
+    overridden = set(map(_bare_name, given_values))
+    kept = {  # in their order, so that the same ones give the same file
+        name: new_schedules.get(name, schedule)
         for name, schedule in config.schedules.items()
-        if name not in given_values and _has_owner(name, changed, config)
+        if name in new_schedules or (name not in overridden and _has_owner(name, changed, config))
     }
     changed = changed.model_copy(update={"schedules": {**kept, **new_schedules}})
     check_schedules(changed)
@@ -267,13 +316,17 @@ def _change_component(
         if kind is DATASET:
             name, path = _parse_data_name(name, overrides)
         entry = registry.find(kind, name)
+    component = entry.load()
     is_same = (entry.package, entry.name) == (choice.package, choice.name)
-    options = {**(choice.options if is_same else {}), **path, **overrides}
-    return ComponentChoice.of(entry, _parse(entry.load(), options, prefix))
+    options = {**(choice.options_for(component) if is_same else {}), **path, **overrides}
+    return ComponentChoice.of(entry, _parse(component, options, prefix))
 
 
 def change_resumed_config(
-    config: RunConfig, changes: Mapping[str, Any], trackers: Iterable[str] | None = None
+    config: RunConfig,
+    changes: Mapping[str, Any],
+    trackers: Iterable[str] | None = None,
+    place: Path | None = None,
 ) -> RunConfig:
     """Return a run's configuration with changes that leave its finished steps as they are.
 
@@ -284,6 +337,7 @@ def change_resumed_config(
         config: The configuration that the run was started with.
         changes: Component names, by ``architecture``, ``loss`` or ``data``, and overrides.
         trackers: Names of trackers in place of the run's own; None keeps these.
+        place: The run's folder, for messages.
 
     Raises:
         InputError: a change would make it another run; the message lists the differences.
@@ -296,12 +350,19 @@ def change_resumed_config(
         for key, (mine, theirs) in present.changes(changed).items()
         if not _may_change(config, key, mine, theirs)
     ]
-    if refused:
-        way = "train a new run"
-        if all(each.startswith("train.steps: ") for each in refused):
-            way = "go on from its end as a new run with --fork, whose rates follow the new number"
-        raise InputError(f"the run was started under other options: {'; '.join(refused)}; {way}")
-    return changed
+    if not refused:
+        return changed
+    message = f"the run was started under other options: {'; '.join(refused)}"
+    is_longer = all(each.startswith("train.steps: ") for each in refused) and (
+        changed.train.steps > config.train.steps
+    )
+    if place is None or not is_longer:
+        raise InputError(f"{message}; train a new run")
+    words = ["ganzoo", "train", "--fork", str(place), "--steps", str(changed.train.steps)]
+    raise InputError(
+        f"{message}, which its finished steps depend on",
+        f"to go on from there as a new run: {shlex.join(words)}",
+    )
 
 
 def split_changes(changes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -411,8 +472,10 @@ def _choose_several(
             entry = registry.find_in_package(kind, present.name, present.package, present.version)
         else:
             entry = registry.find(kind, name)
-        before = known[entry.qualified].options if entry.qualified in known else {}
-        component = parse_options(entry.load(), {**before, **given}, f"{prefix}.{bare}.")
+        model = entry.load()
+        is_known = entry.qualified in known
+        before = known[entry.qualified].options_for(model) if is_known else {}
+        component = parse_options(model, {**before, **given}, f"{prefix}.{bare}.")
         chosen.append(ComponentChoice.of(entry, component))
     return tuple(chosen)
 
@@ -524,9 +587,9 @@ def group_settings(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             if meant := find_other_words(key):
                 raise InputError(f"'{key}' does not say whose option it is{_ask(meant)}")
             hint = did_you_mean(prefix, PREFIXES) or ";"
+            ways = [f"{each}{'.NAME' * (each in NAMED)}.OPTION" for each in PREFIXES]
             raise InputError(
-                f"'{key}' does not say whose option it is{hint} "
-                f"write {', '.join(f'{known}.OPTION' for known in PREFIXES)}"
+                f"'{key}' does not say whose option it is{hint} write {', '.join(ways)}"
             )
         groups[prefix][name] = value
     return groups

@@ -395,7 +395,10 @@ def test_no_name_is_no_augmentation(given):
 def test_the_names_stand_once_in_a_configuration():
     stored = chosen(ALL).model_dump(mode="json")
     assert stored["train"].keys() == TrainOptions.model_fields.keys()
-    assert TrainSettings.model_fields.keys() - TrainOptions.model_fields.keys() == {"augment"}
+    assert TrainSettings.model_fields.keys() - TrainOptions.model_fields.keys() == {
+        "augment",
+        "penalty",
+    }
 
 
 def test_a_configuration_without_the_field_still_loads(tmp_path):

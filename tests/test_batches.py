@@ -110,6 +110,6 @@ def test_half_of_the_images_are_mirrored_by_seed_and_number():
 
 def test_points_are_never_mirrored():
     points = Samples(DataSpec(shape=(2,)), torch.randn(COUNT, 2))
-    real, labels = BatchLoader(points, CPU, seed=0).batch(0, BatchOrder(COUNT, 8, seed=0))
+    real, labels, _ = BatchLoader(points, CPU, seed=0).batch(0, BatchOrder(COUNT, 8, seed=0))
     assert real.shape == (8, 2)
     assert labels is None

@@ -238,6 +238,7 @@ def test_sample_writes_single_images(run, ganzoo_cli):
         "seed": 5,
         "label": None,
         "truncation": None,
+        "codes": {},
         "source": None,
         "files": names,
     }

@@ -2,7 +2,8 @@
 
 import inspect
 import json
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 from pydantic import ValidationError
@@ -17,7 +18,7 @@ from ganzoo.config import (
     versions,
 )
 from ganzoo.errors import InputError, PluginError
-from ganzoo.protocols.recipe import RecipeOptions
+from ganzoo.protocols.recipe import SCHEDULABLE, RecipeOptions
 from ganzoo.registry import ARCHITECTURE, DATASET, LOSS, entries, get
 from ganzoo.resolve import change_config, parse_settings, resolve
 
@@ -118,6 +119,54 @@ def test_one_recipe_counts(recipes, architecture, loss, data, tuned, paper):
     assert (found.recipe, found.steps) == ("paper", paper)
 
 
+HEIRS = """
+from ganzoo import Recipe
+from ganzoo_zoo.families.dcgan import DCGAN
+from ganzoo_zoo.losses.non_saturating import NonSaturating
+
+class Plain(DCGAN):
+    "Inherits all recipes."
+
+class Heir(DCGAN):
+    "Has a recipe of its own."
+    recipe = Recipe(loss="wgan-gp", steps=11)
+
+class Both(Heir):
+    "Has both."
+    tuned_recipes = (Recipe(steps=12),)
+
+class Old(NonSaturating):
+    "Has two."
+    tuned_recipes = (Recipe(steps=13),)
+
+class Young(Old):
+    "Has one."
+    recipe = Recipe(steps=14)
+"""
+
+
+@pytest.mark.parametrize(
+    ("architecture", "loss", "steps"),
+    [
+        ("plain", "wgan-gp", 16_000),
+        ("heir", "wgan-gp", 11),
+        ("both", "wgan-gp", 12),
+        ("heir", "old", 13),
+        ("heir", "young", 14),
+    ],
+)
+def test_a_recipe_of_ones_own_counts_before_inherited_ones(
+    plugin, ganzoo_cli, architecture, loss, steps
+):
+    architectures = {name.lower(): f"ganzoo_heirs:{name}" for name in ("Plain", "Heir", "Both")}
+    losses = {name.lower(): f"ganzoo_heirs:{name}" for name in ("Old", "Young")}
+    points = {"ganzoo.architectures": architectures, "ganzoo.losses": losses}
+    plugin("ganzoo-heirs", HEIRS, points)
+    assert resolve(architecture, loss, "digits").train.steps == steps
+    for name, count in (("heir", 0), ("both", 1), ("young", 0)):
+        assert len(json.loads(ganzoo_cli("show", name, "--json").out)["tuned_recipes"]) == count
+
+
 def test_a_recipe_sets_options_of_components_below_your_own(recipes):
     assert resolve("net", "short", "ring").architecture.options["z_dim"] == 3
     assert resolve("net", "short", "digits").loss.options["weight"] == 5
@@ -153,11 +202,18 @@ def bare(annotation: Any) -> Any:
         return bare(get_args(annotation)[0])
     if get_origin(annotation) in (None, Literal):
         return annotation
-    return get_origin(annotation), tuple(bare(each) for each in get_args(annotation))
+    parts = tuple(bare(each) for each in get_args(annotation))
+    if get_origin(annotation) in (Union, UnionType):
+        return frozenset(parts)
+    return get_origin(annotation), parts
 
 
 def test_keywords_of_train_are_the_options_of_a_training():
     fields = {name: bare(field.annotation) for name, field in TrainSettings.model_fields.items()}
+    for name, field in TrainSettings.model_fields.items():
+        if field.json_schema_extra == SCHEDULABLE:  # a schedule is a text
+            several = fields[name] if isinstance(fields[name], frozenset) else {fields[name]}
+            fields[name] = frozenset({*several, str})
     assert {name: bare(hint) for name, hint in get_type_hints(TrainKeywords).items()} == fields
     keywords = inspect.signature(ganzoo.train).parameters["train_options"]
     assert keywords.annotation == "Unpack[TrainKeywords]"
@@ -248,7 +304,7 @@ class Own(Dataset):
 @pytest.mark.parametrize(
     ("key", "hint"),
     [
-        ("gp_weight", ";"),
+        ("weight", ";"),
         ("archs.z_dim", "; did you mean 'arch'?"),
         ("lost.gp_weight", "; did you mean 'loss'?"),
         ("arch.", "; did you mean 'arch'?"),
@@ -261,8 +317,8 @@ def test_a_setting_says_whose_option_it_is(key, hint):
         resolve("dcgan", settings={key: 1})
     assert str(caught.value) == (
         f"'{key}' does not say whose option it is{hint} "
-        "write arch.OPTION, loss.OPTION, data.OPTION, train.OPTION, augment.OPTION, "
-        "tracker.OPTION"
+        "write arch.OPTION, loss.OPTION, data.OPTION, train.OPTION, penalty.NAME.OPTION, "
+        "augment.NAME.OPTION, tracker.NAME.OPTION"
     )
 
 
@@ -297,6 +353,11 @@ WORDS = {
     "z_dim": "'arch.z_dim'",
     "nz": "'arch.z_dim'",
     "base_channels": "'arch.base_channels'",
+    "grad_clip": "'train.clip_norm'",
+    "gradient_accumulation_steps": "'train.accumulate'",
+    "adam_eps": "'train.eps'",
+    "r1_gamma": "'train.penalty'",
+    "gp_lambda": "'loss.gp_weight'",
 }
 
 
@@ -325,7 +386,7 @@ def test_only_options_that_there_are_are_offered():
 
 def test_every_option_that_other_words_stand_for_exists():
     known = {f"train.{name}" for name in TrainSettings.model_fields}
-    for prefix, kind in (("arch", ARCHITECTURE), ("data", DATASET)):
+    for prefix, kind in (("arch", ARCHITECTURE), ("loss", LOSS), ("data", DATASET)):
         known |= {f"{prefix}.{name}" for each in entries(kind) for name in each.load().model_fields}
     assert set(OTHER_WORDS) <= known
     names = {name.partition(".")[2] for name in known}

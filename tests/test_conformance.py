@@ -39,6 +39,8 @@ ELSEWHERE = {
     **dict.fromkeys(("mnist", "fashion-mnist", "stacked-mnist", "cifar10", "celeba")),
     # Downloaded: made tiny in tests/test_extractors.py, which tries them by the kit.
     **dict.fromkeys(NETWORKS),
+    # Downloaded: tried by the kit in tests/test_paired.py.
+    "lpips": None,
     # Read from files that are made below.
     **dict.fromkeys(("folder", "zip", "domains")),
 }

@@ -9,12 +9,13 @@ from PIL import Image
 from torch import nn
 
 import ganzoo
-from ganzoo import DataSpec, GeneratorInput
+from ganzoo import DataSpec, Discriminator, GeneratorInput
 from ganzoo.errors import InputError
 from ganzoo.storage.tensors import load_tensors
 from ganzoo.training.checkpoint import steps as checkpoint_steps
 from ganzoo_zoo.families.cyclegan import CycleGAN
 from ganzoo_zoo.families.cyclegan.networks import ByClass, ImagePool
+from ganzoo_zoo.losses.lsgan import LSGAN
 
 SPEC = DataSpec(shape=(1, 24, 24), classes=2)
 SMALL = {"arch.base_channels": 2, "arch.blocks": 1, "arch.pool_size": 3}
@@ -58,6 +59,31 @@ def test_terms_of_a_perfect_translator_are_nothing_and_others_are_weighed():
     assert terms["cycle"].item() == pytest.approx(10.0 * 0.2, rel=1e-5)
     none = CycleGAN(cycle_weight=0, identity_weight=0)
     assert none.generator_terms(biased, inputs, sources, fake) == {}
+
+
+def test_the_game_and_the_cycle_are_in_the_papers_balance():
+    """Adam does not mind that all of it is halved; against each other, the terms must be right."""
+    torch.manual_seed(0)
+    architecture = CycleGAN(base_channels=2, blocks=1)
+    generator, critic = architecture.generator(SPEC), architecture.discriminator(SPEC)
+    inputs = GeneratorInput(
+        torch.rand(4, 1, 24, 24) * 2 - 1, torch.tensor([1, 0, 1, 0]), torch.tensor([0, 1, 0, 1])
+    )
+    real = torch.rand(4, 1, 24, 24) * 2 - 1
+    fake = inputs.through(generator)
+    ours = {
+        **LSGAN().generator_loss(Discriminator(critic, inputs.labels), real, fake),
+        **architecture.generator_terms(generator, inputs, real, fake),
+    }
+    back, same = generator(fake, inputs.source_labels), generator(real, inputs.labels)
+    papers = {
+        "adversarial": (critic(fake, inputs.labels) - 1).square().mean(),
+        "cycle": 10 * (back - inputs.given).abs().mean(),
+        "identity": 0.5 * 10 * (same - real).abs().mean(),
+    }
+    assert ours.keys() == papers.keys()
+    for name, term in papers.items():
+        assert ours[name].item() == pytest.approx(term.item() / 2, rel=1e-5), name
 
 
 def test_the_cycle_goes_back_to_the_class_of_the_source():

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from ganzoo import Loss, registry
-from ganzoo.testing import ConformanceError, architecture_checks, loss_checks
+from ganzoo.storage.tensors import load_tensors
+from ganzoo.testing import ConformanceError, loss_checks
+from ganzoo.testing.conformance import CHECKS
 
 ROOT = Path(__file__).parent.parent
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -94,7 +96,7 @@ def test_trainings_are_documented():
 
 def is_ours(words):
     """Tell whether a training needs no package that only the page's reader has written."""
-    return not any(word.startswith(("my-", "softer", "halves")) for word in words)
+    return not any(word.startswith(("my-", "softer", "halves", "paired-")) for word in words)
 
 
 @pytest.mark.parametrize("page", names_of_pages(training=True))
@@ -156,31 +158,48 @@ def test_the_evenings_reading_is_as_long_as_the_page_says():
     assert sum(len(path.read_text().splitlines()) for path in paths) == pytest.approx(said, rel=0.1)
 
 
-PAGES = {
-    "first-loss": ("loss", "softer", "loss.real_label=0.8", "Label of reals."),
-    "first-architecture": ("architecture", "halves", "arch.base_channels=4", "Channels at half"),
-}
+PAGES = [
+    ("first-loss", "loss", "softer", "loss.real_label=0.8", "Label of reals."),
+    ("first-architecture", "architecture", "halves", "arch.base_channels=4", "Channels at half"),
+    ("penalties", "penalty", "drift", "penalty.drift.weight=0.01", "Weight of the mean squared"),
+    ("sampling", "architecture", "standing", "arch.hidden=8", "Batches that the statistics"),
+    ("latents", "architecture", "coded", "arch.hidden=8", "Numbers of noise."),
+    ("outputs", "architecture", "two-sizes", "arch.channels=4", "Channels at both"),
+    ("outputs", "architecture", "encoded", "arch.hidden=8", "Width of the hidden layers."),
+]
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_the_plugin_of_a_page_works(page, plugin, ganzoo_cli):
-    word, name, setting, description = PAGES[page]
+@pytest.mark.parametrize(("page", "word", "name", "setting", "description"), PAGES)
+def test_the_plugin_of_a_page_works(page, word, name, setting, description, plugin, ganzoo_cli):
     (project,) = blocks(f"docs/plugins/{page}.md", "toml")
     code = blocks(f"docs/plugins/{page}.md", "python")[0]
     metadata = tomllib.loads(project)["project"]
     plugin(metadata["name"], code, metadata["entry-points"], metadata["version"])
-    kind = {"loss": registry.LOSS, "architecture": registry.ARCHITECTURE}[word]
+    (kind,) = [each for each in registry.KINDS if each.word == word]
     component = registry.get(kind, name)()
-    for check in {"loss": loss_checks, "architecture": architecture_checks}[word]:
+    for check in CHECKS.get(kind, ()):
         check(component)
-    chosen = ["mlp", "--loss", name] if word == "loss" else [name]
-    small = ["--set", "arch.hidden=8"] if word == "loss" else []
+    chosen = [name] if word == "architecture" else ["mlp", f"--{word}", name]
+    small = [] if word == "architecture" else ["--set", "arch.hidden=8"]
     tiny = ["--steps=1", "--batch-size=4", "--image-size=8", "--device=cpu", "--out=run"]
     trained = ganzoo_cli("train", *chosen, "--set", setting, *small, *tiny)
     assert trained.code == 0, trained.err
     shown = ganzoo_cli("show", name).out
     assert f"{metadata['name']} 0.1.0" in shown
     assert description in shown
+
+
+def test_the_memory_on_the_page_on_penalties_works(plugin, ganzoo_cli):
+    code = blocks("docs/plugins/penalties.md", "python")[1]
+    plugin("ganzoo-centre", code, {"ganzoo.penalties": {"centre": "ganzoo_centre:Centre"}})
+    component = registry.get(registry.PENALTY, "centre")()
+    for check in CHECKS.get(registry.PENALTY, ()):
+        check(component)
+    tiny = ["--set=arch.hidden=8", "--steps=2", "--batch-size=4", "--device=cpu", "--out=run"]
+    trained = ganzoo_cli("train", "mlp", "--data=ring", "--penalty=centre", *tiny)
+    assert trained.code == 0, trained.err
+    memory = load_tensors(Path("run/checkpoints/00000002/penalty_memory.centre.safetensors"))
+    assert memory["mean"] != 0
 
 
 def test_the_page_on_testing_tests(plugin):

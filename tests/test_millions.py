@@ -54,7 +54,7 @@ for rank in range({WORLD}):
     feed = BatchLoader(samples, torch.device("cpu"), seed=0, team=Team(rank))
     order = BatchOrder(len(samples), {BATCH}, 0)
     batches = [feed.batch(number, order) for number in range({BATCHES})]
-    found.append([(float(real.sum()), labels.tolist()) for real, labels in batches])
+    found.append([(float(real.sum()), labels.tolist()) for real, labels, _ in batches])
 print(json.dumps(dict(
     count=len(samples),
     streamed=samples.streamed,

@@ -19,7 +19,7 @@ from ganzoo import registry
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "plugins" / "public.md"
 BOX = ROOT / "plugins" / "ganzoo_zoo"
-COMPONENTS = ("families", "losses", "augmentations", "data", "metrics", "trackers")
+COMPONENTS = ("families", "losses", "penalties", "augmentations", "data", "metrics", "trackers")
 FILES = [
     *(file for room in COMPONENTS for file in sorted((BOX / room).rglob("*.py"))),
     *sorted((ROOT / "tests" / "downstream").rglob("*.py")),

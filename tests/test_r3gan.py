@@ -9,8 +9,12 @@ from torch import nn
 from torch.nn.functional import softplus
 
 import ganzoo
-from ganzoo import DataSpec
+from ganzoo import DataSpec, Progress, registry
 from ganzoo.errors import InputError
+from ganzoo.resolve import change_resumed_config, resolve
+from ganzoo.runs.reproduce import build_reproduction
+from ganzoo.training.optimizers import OptimizerSettings, ema_decay
+from ganzoo.training.parts import StepParts
 from ganzoo_zoo.families.r3gan import R3GAN, R3GANLoss
 from tiny import TINY
 
@@ -93,7 +97,7 @@ def test_logits_of_parts_are_averaged():
     assert terms["r1"].item() == pytest.approx(4), "the mean of the parts has a slope of 2"
 
 
-def test_penalties_teach_the_critic_and_not_the_samples():
+def test_penalties_of_a_linear_critic_teach_it_alone():
     critic = nn.Linear(3, 1)
     real, fake = torch.randn(4, 3), torch.randn(4, 3, requires_grad=True)
     terms = R3GANLoss().discriminator_loss(lambda samples: critic(samples)[:, 0], real, fake)
@@ -109,6 +113,38 @@ def test_what_the_loss_declares():
     assert (recipe.betas, recipe.n_critic) == ((0.0, 0.99), 1)
     assert R3GANLoss.independent_samples
     assert R3GANLoss.second_order
+
+
+def papers_value(images, first, last):
+    """Go from one value to another by half a cosine over 20 million images, and stay there."""
+    share = min(images / 20e6, 1.0)
+    return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
+
+
+@pytest.mark.parametrize("step", [0, 1, 2, 100, 9_765, 19_531, 30_000, 39_062, 39_063, 60_000])
+def test_the_papers_schedules(step):
+    config = resolve("r3gan", None, "cifar10", {"train.recipe": "paper"})
+    assert config.architecture.options["base_channels"] == 768
+    assert (config.architecture.options["growth"], config.architecture.options["blocks"]) == (1, 2)
+    assert (config.train.batch_size, config.train.n_critic) == (512, 1)
+    assert config.train.optimizer == "adam"
+    parts = StepParts(R3GANLoss(**config.loss.options), {}, {}, config.train, config.schedules)
+    images = 512 * step
+    now = parts.at(Progress.at(config.train, step))
+    for network in ("generator", "discriminator"):
+        settings = OptimizerSettings.of(now.options, network)
+        assert settings.lr == pytest.approx(papers_value(images, 2e-4, 5e-5), rel=1e-12)
+        assert settings.betas == pytest.approx((0.0, papers_value(images, 0.9, 0.99)), rel=1e-12)
+    assert now.loss.gamma == pytest.approx(papers_value(images, 0.05, 0.005), rel=1e-12)
+    half_life = papers_value(images, 0.0, 5e6)
+    expected = 0.5 ** (512 / half_life) if step else 0.0
+    assert ema_decay(now.options, step) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_papers_recipe_is_for_its_own_loss():
+    config = resolve("r3gan", "hinge", "digits", {"train.recipe": "paper"})
+    assert not config.schedules
+    assert config.train.batch_size == 64
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -176,7 +212,7 @@ def test_channels_double_at_each_halving():
 def test_neither_network_has_normalisation():
     architecture = R3GAN(base_channels=8)
     for network in (architecture.generator(CIFAR), architecture.discriminator(CIFAR)):
-        assert not list(network.buffers())
+        assert network.state_dict().keys() == dict(network.named_parameters()).keys()
         assert {layer.negative_slope for layer in modules(network, nn.LeakyReLU)} == {0.2}
 
 
@@ -228,6 +264,65 @@ def test_both_penalties_are_right_on_the_network_itself():
                 slopes = (critic(samples + moved) - critic(samples - moved)) / (2 * step)
             total += slopes.square().mean().item()
         assert terms[name].item() == pytest.approx(total, rel=1e-5)
+
+
+def resampling(name):
+    architecture = R3GAN(base_channels=8, growth=1, resampling=name)
+    # After a basis or a convolution, a block and, between two widths, a convolution.
+    return architecture.generator(CIFAR)[3], architecture.discriminator(CIFAR)[2]
+
+
+def test_resampling_filters_by_1_3_3_1_with_zeros_around():
+    """A row at a time, by plain sums: as the authors' code does by its kernel."""
+    up, down = resampling("binomial")
+    image = torch.randn(2, 8, 6, 4)
+
+    def along_rows(image, resample):
+        return torch.stack([resample(row) for row in image.unbind(-2)], -2)
+
+    def halve(row):
+        padded = nn.functional.pad(row, (1, 1))
+        pixels = [padded[..., i : i + row.shape[-1] : 2] for i in range(4)]
+        return sum(weight * each for weight, each in zip((1, 3, 3, 1), pixels, strict=True)) / 8
+
+    def double(row):
+        padded = nn.functional.pad(row, (1, 1))
+        before, here, after = padded[..., :-2], row, padded[..., 2:]
+        return torch.stack([before + 3 * here, 3 * here + after], -1).flatten(-2) / 4
+
+    for layer, resample in ((down, halve), (up, double)):
+        expected = along_rows(image, resample)
+        expected = along_rows(expected.transpose(-2, -1), resample).transpose(-2, -1)
+        torch.testing.assert_close(layer(image), expected)
+
+
+def test_the_generator_ends_linearly_and_samples_are_clamped():
+    generator = R3GAN(base_channels=8).generator(CIFAR)
+    far = 1e3 * torch.randn(4, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        linear, clamped = generator.train()(far), generator.eval()(far)
+    assert linear.abs().max() > 1
+    assert torch.equal(clamped, linear.clamp(-1, 1))
+    bounded = R3GAN(base_channels=8, output="tanh").generator(CIFAR)
+    bounded.load_state_dict(generator.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(bounded(far), linear.tanh())
+
+
+def test_a_file_of_before_these_options_has_the_networks_of_then():
+    config = resolve("r3gan", None, "digits", {"arch.base_channels": 8})
+    assert config.architecture.options["output"] == "linear"
+    options = dict(config.architecture.options)
+    del options["output"], options["resampling"]
+    earlier = config.architecture.model_copy(update={"options": options})
+    built = earlier.build(registry.ARCHITECTURE)
+    assert (built.output, built.resampling) == ("tanh", "bilinear")
+    run = config.model_copy(update={"architecture": earlier})
+    resumed = change_resumed_config(run, {"train.log_every": 1})
+    assert resumed.architecture.options == built.model_dump()
+    again = build_reproduction(run).settings
+    assert (again["arch.output"], again["arch.resampling"]) == ("tanh", "bilinear")
+    assert "arch.output" not in build_reproduction(config).settings
 
 
 def test_it_trains_and_loads():

@@ -5,7 +5,9 @@ Every broken component differs from a sound one in the fault that its docstring 
 
 import contextlib
 import itertools
+import math
 import os
+import random
 import re
 import sys
 from collections.abc import Callable
@@ -29,6 +31,7 @@ from ganzoo import (
     Discriminator,
     Evaluator,
     Features,
+    LatentPart,
     LoadedExtractor,
     Loss,
     Penalty,
@@ -848,6 +851,88 @@ class TruncatesBeyond(Linear):
         return nn.Sequential(generator, Apply(lambda samples: samples + 3.0))
 
 
+class SamplesByChance(Linear):
+    """Draws by other weights each time."""
+
+    def sampler(self, generator, data, *, truncation=None, rng):
+        return nn.Sequential(generator, Apply(lambda samples: samples * random.random()))
+
+
+class SamplesInPlace(Linear):
+    """Changes the weights of the generator itself."""
+
+    def sampler(self, generator, data, *, truncation=None, rng):
+        generator[0].weight.mul_(0.5)
+        return generator
+
+
+class OneNameTwice(Linear):
+    """Names two parts of its latents alike."""
+
+    def latent_parts(self):
+        return LatentPart("code", 1), LatentPart("code", 2)
+
+
+class LongerLatents(Linear):
+    """Has a category of none."""
+
+    def latent_parts(self):
+        return LatentPart("z", self.z_dim), LatentPart("kind", 0, "category")
+
+
+class UndeclaredPart(Linear):
+    """Returns samples, and what it says nothing of."""
+
+    def generator(self, data):
+        made = super().generator(data)
+        return nn.Sequential(made, Apply(lambda x: {"samples": x, "copy": x}))
+
+
+class JudgesACopy(UndeclaredPart):
+    """Judges a copy of its samples."""
+
+    generator_parts = judged_parts = ("copy",)
+
+    def discriminator(self, data, *, independent_samples=False):
+        network = super().discriminator(data, independent_samples=independent_samples)
+        return nn.Sequential(Apply(lambda judged: judged["samples"] + judged["copy"]), network)
+
+    def real_parts(self, real):
+        return {"copy": real}
+
+
+class RealsOfAnotherShape(JudgesACopy):
+    """Makes parts of reals that are not like those of fakes."""
+
+    def real_parts(self, real):
+        return {"copy": real[..., :1]}
+
+
+class DetachedReals(JudgesACopy):
+    """Cuts a gradient penalty off."""
+
+    def real_parts(self, real):
+        return {"copy": real.detach()}
+
+
+class ExtraNetworkNowhere(Linear):
+    """Names a network that it does not have."""
+
+    extra_networks = ("encoder",)
+
+
+class CopiesTheDiscriminators(Linear):
+    """Wants a network copied that has no average."""
+
+    extra_networks = copied_networks = ("3",)
+
+
+class CopiesWhatIsNotExtra(Linear):
+    """Wants a network copied that it does not name."""
+
+    copied_networks = ("0",)
+
+
 class TruncatesByClipping(Linear):
     """Clips, and refuses what would not be a truncation."""
 
@@ -1279,6 +1364,108 @@ class NoiseOfNumpy(Linear):
         return nn.Sequential(noisy, super().ending(data))
 
 
+class Sourced(Architecture):
+    """Makes an image from a source, and judges both together."""
+
+    takes_sources = True
+    judges_source = True
+
+    def generator(self, data):
+        if not data.is_image or data.size > 5000:
+            raise InputError("it makes small images")
+        size = math.prod(data.source)
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(size, data.size), nn.Tanh(), nn.Unflatten(1, data.shape)
+        )
+
+    def discriminator(self, data, *, independent_samples=False):
+        return BesideSource(data.size + math.prod(data.source))
+
+
+class BesideSource(nn.Module):
+    """Judges an image and its source by one layer."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.layer = nn.Linear(size, 1)
+
+    def forward(self, samples, source):
+        return self.layer(torch.cat([samples.flatten(1), source.flatten(1)], dim=1)).flatten()
+
+
+class Halved(Sourced):
+    """Makes its sources itself."""
+
+    def make_source(self, samples):
+        if samples.dim() != 4:
+            raise InputError("it halves images")
+        return F.avg_pool2d(samples, 2)
+
+
+class IgnoresItsSource(Sourced):
+    """Makes the same of every source."""
+
+    def generator(self, data):
+        return nn.Sequential(Apply(torch.zeros_like), super().generator(data))
+
+
+class JudgesBlindly(Sourced):
+    """Sees the source, and looks away."""
+
+    def discriminator(self, data, *, independent_samples=False):
+        network = super().discriminator(data)
+        network.register_forward_pre_hook(lambda own, given: (given[0], 0 * given[1]))
+        return network
+
+
+class JudgesWithoutSources(Linear):
+    """Judges sources that there are not."""
+
+    judges_source = True
+
+
+class TakesBoth(Sourced):
+    """Starts from sources and from images of other classes."""
+
+    takes_images = True
+
+
+class KeepsEarlierFakes(Sourced):
+    """Shows earlier fakes beside the present sources."""
+
+    def history(self, data):
+        return nn.Identity()
+
+
+class SourcesOfAnotherShape(Halved):
+    """Says that its sources are as large as the samples."""
+
+    def source_shape(self, data):
+        return data.shape
+
+
+class SourcesBeyond(Halved):
+    """Makes sources that are twice as bright as white."""
+
+    def make_source(self, samples):
+        return 2 * super().make_source(samples)
+
+
+class SourcesByChance(Halved):
+    """Draws holes from a generator of its own."""
+
+    def make_source(self, samples):
+        kept = torch.from_numpy(np.random.default_rng().random(samples.shape)) < 0.5
+        return super().make_source(samples * kept)
+
+
+class SourcesInPlace(Halved):
+    """Changes the samples as it halves them."""
+
+    def make_source(self, samples):
+        return super().make_source(samples.mul_(0.5))
+
+
 ARCHITECTURES = [
     Kill(common.check_options, UnknownOptions, "keep extra='forbid'"),
     Kill(common.check_options, UndescribedOption, "option 'width' needs a description"),
@@ -1321,11 +1508,11 @@ ARCHITECTURES = [
         "0.weight of the generator gets no gradient",
     ),
     Kill(architecture.check_every_parameter_learns, DetachedLogits, "must be differentiable"),
-    Kill(architecture.check_outputs, UndeclaredFeaturesOfD, "['features'] beside its logits"),
-    Kill(architecture.check_outputs, MissingW, "the two must agree"),
-    Kill(architecture.check_outputs, PartsAreText, "generator_parts must be a tuple of names"),
-    Kill(architecture.check_outputs, PartOfTheBatch, "must have a row for each of 4 samples"),
-    Kill(architecture.check_outputs, MisnamesLogits, "it names ['scores', 'features']"),
+    Kill(architecture.check_parts, UndeclaredFeaturesOfD, "set discriminator_parts"),
+    Kill(architecture.check_parts, MissingW, "set generator_parts"),
+    Kill(architecture.check_parts, PartsAreText, "generator_parts must be a tuple of names"),
+    Kill(architecture.check_parts, PartOfTheBatch, "must have a row for each of 4 samples"),
+    Kill(architecture.check_parts, MisnamesLogits, "must have 'logits' in it"),
     Kill(architecture.check_progress, GrowsOnce, "a run may go back to a checkpoint"),
     Kill(architecture.check_progress, GrowsInState, "must leave the state_dict alone"),
     Kill(architecture.check_progress, GrowsByShare, "declare depends_on_steps = True"),
@@ -1375,6 +1562,15 @@ ARCHITECTURES = [
     Kill(architecture.check_generator_terms, DetachedTerm, "must reach the generator's"),
     Kill(architecture.check_generator_terms, ConstantTerm, "'size' must be differentiable"),
     Kill(architecture.check_generator_terms, TermInPlace, "must not change its arguments in place"),
+    Kill(architecture.check_sources, IgnoresItsSource, "the generator must use its source"),
+    Kill(architecture.check_sources, JudgesBlindly, "were the same beside other sources"),
+    Kill(architecture.check_sources, JudgesWithoutSources, "there is no source to judge"),
+    Kill(architecture.check_sources, TakesBoth, "declare takes_sources or takes_images"),
+    Kill(architecture.check_sources, KeepsEarlierFakes, "leave out one of them"),
+    Kill(architecture.check_sources, SourcesOfAnotherShape, "source_shape() must tell their shape"),
+    Kill(architecture.check_sources, SourcesBeyond, "must lie in [-1, 1], as the images do"),
+    Kill(architecture.check_sources, SourcesByChance, "must draw only from torch's"),
+    Kill(architecture.check_sources, SourcesInPlace, "must not change its samples"),
     Kill(architecture.check_truncation, TruncatesNothing, "at 0.1 they stayed the same"),
     Kill(architecture.check_truncation, TruncatesByAFactor, "at 10 they changed"),
     Kill(architecture.check_truncation, TruncatesInPlace, "must not change the generator"),
@@ -1383,6 +1579,16 @@ ARCHITECTURES = [
     Kill(architecture.check_truncation, TruncatesByDrawing, "truncate() must leave torch's"),
     Kill(architecture.check_truncation, TruncatesToNothing, "truncated samples must be finite"),
     Kill(architecture.check_truncation, TruncatesBeyond, "truncated images must lie in [-1, 1]"),
+    Kill(architecture.check_sampler, SamplesByChance, "it gave other samples"),
+    Kill(architecture.check_sampler, SamplesInPlace, "must not change the generator"),
+    Kill(architecture.check_latent_parts, OneNameTwice, "need different names"),
+    Kill(architecture.check_latent_parts, LongerLatents, "must have a size above 0"),
+    Kill(architecture.check_parts, UndeclaredPart, "set generator_parts"),
+    Kill(architecture.check_parts, RealsOfAnotherShape, "must have the shape of the generator's"),
+    Kill(architecture.check_parts, DetachedReals, "do not detach it"),
+    Kill(architecture.check_extra_networks, ExtraNetworkNowhere, "has such a submodule"),
+    Kill(architecture.check_extra_networks, CopiesTheDiscriminators, "alone has an average"),
+    Kill(architecture.check_extra_networks, CopiesWhatIsNotExtra, "must be among extra_networks"),
     Kill(architecture.check_interpolation, WalksNowhere, "at 1 it returned others"),
     Kill(architecture.check_interpolation, WalksBack, "at 0 it returned others"),
     Kill(architecture.check_interpolation, WalksInPlace, "must not change its arguments in place"),
@@ -1413,13 +1619,6 @@ class NonSaturating(Loss):
 
     def generator_loss(self, D, real, fake):
         return {"adversarial": F.softplus(-D(fake)).mean()}
-
-
-class DetachesFakes(NonSaturating):
-    """Detaches fakes in the discriminator's turn, as tutorials do; they have no gradient there."""
-
-    def discriminator_loss(self, D, real, fake):
-        return super().discriminator_loss(D, real, fake.detach())
 
 
 class Relativistic(Loss):
@@ -1458,7 +1657,9 @@ class GradientPenalty(NonSaturating):
 
     def discriminator_loss(self, D, real, fake):
         weight = self.weight(real)
-        between = (weight * real + (1 - weight) * fake).detach().requires_grad_()
+        between = weight * real + (1 - weight) * fake
+        if not between.requires_grad:
+            between.requires_grad_()
         logits = self.of_samples(D(between))
         (gradient,) = torch.autograd.grad(logits.sum(), between, create_graph=True)
         penalty = (self.norm(gradient) - 1).square().mean()
@@ -1872,6 +2073,21 @@ class FakesDetached(NonSaturating):
         return super().generator_loss(D, real, fake.detach())
 
 
+class DetachesFakes(NonSaturating):
+    """Detaches fakes in the discriminator's turn, as tutorials do: they have no gradient there."""
+
+    def discriminator_loss(self, D, real, fake):
+        return super().discriminator_loss(D, real, fake.detach())
+
+
+class FakesDetachedInATerm(NonSaturating):
+    """Has a term of the fakes through which unrolling sees nothing."""
+
+    def discriminator_loss(self, D, real, fake):
+        terms = super().discriminator_loss(D, real, fake)
+        return {**terms, "drift": 0.1 * D(fake.detach()).square().mean()}
+
+
 class AllLogitsDetached(NonSaturating):
     """Gives the discriminator nothing to learn from."""
 
@@ -2029,6 +2245,8 @@ LOSSES = [
     Kill(loss.check_side_effects, ClipsInLoss, "must not change the discriminator"),
     Kill(loss.check_gradients_reach_the_networks, FakesDetached, "must reach the fakes"),
     Kill(loss.check_gradients_reach_the_networks, AllLogitsDetached, "must reach its parameters"),
+    Kill(loss.check_gradients_through_fakes, DetachesFakes, "gives them no gradient"),
+    Kill(loss.check_gradients_through_fakes, FakesDetachedInATerm, "term 'drift' depends on the"),
     Kill(loss.check_constraint, ClipsWithGradients, "in place, under torch.no_grad()"),
     Kill(loss.check_constraint, Freezes, "leave trainable parameters"),
     Kill(loss.check_constraint, Shrinks, "the same as once"),
@@ -4034,13 +4252,13 @@ SOUND = {
         Translating,
         OwnTerms,
         RemembersFakes,
+        JudgesACopy,
         LinearImages,
         Growing,
         GivesParts,
     ],
     "loss": [
         NonSaturating,
-        DetachesFakes,
         Relativistic,
         RealPenalty,
         GradientPenalty,

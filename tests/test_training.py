@@ -23,6 +23,7 @@ from ganzoo.models.generation import generate
 from ganzoo.protocols.architecture import GeneratorInput
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.protocols.discriminator import Discriminator
+from ganzoo.protocols.progress import Progress
 from ganzoo.resolve import resolve
 from ganzoo.storage.tensors import load_tensors
 from ganzoo.training import checkpoint
@@ -721,9 +722,11 @@ def test_sources_of_every_other_class_have_their_turn():
     trainer = of_classes("translating", {"data.classes": 4})
     turns = set()
     for _ in range(20):
-        real, labels = trainer.loader.batch(trainer.state.step, trainer.order)
+        real, labels, _ = trainer.loader.batch(trainer.state.step, trainer.order)
         step = trainer.state.step
-        inputs = draw_step_inputs(trainer.setup, real, labels, step, torch.Generator())
+        inputs = draw_step_inputs(
+            trainer.setup, real, labels, Progress(step=step), torch.Generator()
+        )
         turns |= set(zip(inputs.source_labels.tolist(), labels.tolist(), strict=True))
         trainer.state.step += 1
     assert len(turns) == 4 * 3
@@ -869,7 +872,7 @@ def test_a_step_with_one_batch_of_fakes_is_that_of_a_loop_by_hand():
     trainer.step()
     state, softplus = by_hand.state, nn.functional.softplus
     G, D = state.generator, state.discriminator
-    real, _ = by_hand.loader.batch(0, by_hand.order)
+    real = by_hand.loader.batch(0, by_hand.order).real
     rng = make_rng(by_hand.options.seed, "latents", 0)
     fake = G(by_hand.architecture.latents(len(real), rng))
     (softplus(-D(real)).mean() + softplus(D(fake.detach())).mean()).backward()
@@ -898,7 +901,8 @@ def test_labels_sources_and_histories_go_with_fakes_that_are_used_again(architec
     calls, made = watched(trainer), []
     trainer.state.generator.register_forward_hook(lambda *told: made.append(told[-1]))
     trainer.step()
-    real, wanted = zip(*(trainer.loader.batch(2 + i, trainer.order) for i in range(2)), strict=True)
+    batches = [trainer.loader.batch(2 + i, trainer.order) for i in range(2)]
+    real, wanted, _ = zip(*batches, strict=True)
     assert [labels.tolist() for _, labels in calls["generator"][:2]] == [w.tolist() for w in wanted]
     # Reals and fakes twice in the discriminator's turn, and fakes in the generator's.
     assert len(calls["discriminator"]) == 5

@@ -13,7 +13,7 @@ import ganzoo
 from ganzoo.errors import InputError
 from ganzoo.media.images import to_uint8
 from ganzoo.protocols.architecture import Architecture
-from ganzoo.protocols.latents import TruncatedNormal
+from ganzoo.protocols.latents import truncate_normal
 from ganzoo.registry import ARCHITECTURE, get
 from ganzoo_zoo.families.cyclegan import CycleGAN
 from ganzoo_zoo.families.mlp import MLP
@@ -25,7 +25,7 @@ def model(tiny_run):
 
 
 def moved(latents, truncation):
-    return TruncatedNormal(torch.nn.Identity(), truncation).truncate(latents)
+    return truncate_normal(latents, truncation)
 
 
 def drawn(count, seed=0):

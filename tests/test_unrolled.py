@@ -71,6 +71,38 @@ def test_its_gradient_goes_through_the_updates(batch, steps):
     assert not torch.allclose(slope, plain, rtol=0.1)
 
 
+@pytest.mark.parametrize(
+    "base",
+    ["minimax", "non-saturating", "lsgan", "wgan", "hinge", "wgan-gp", "r3gan"],
+)
+def test_the_gradient_of_the_generator_is_that_of_central_differences(base):
+    """In 64 bits, through 5 updates, with the penalties that the base loss has."""
+    options = {"gamma": 0.1} if base == "r3gan" else {}
+    loss = unrolled(base=base, base_options=options, unrolled_lr=0.02)
+    rng = torch.Generator().manual_seed(3)
+    latents, real = (torch.randn(6, 2, generator=rng, dtype=WIDE) for _ in range(2))
+    weight = torch.randn(2, 2, generator=rng, dtype=WIDE)
+    D = network()
+
+    def value(weight, loss=loss):
+        torch.manual_seed(0)
+        terms = loss.generator_loss(Discriminator(D), real + 1, latents @ weight)
+        return sum(terms.values())
+
+    def differentiate(loss):
+        given = weight.clone().requires_grad_()
+        return torch.autograd.grad(value(given, loss), given)[0]
+
+    found, step = differentiate(loss), 1e-5
+    for place in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        nudge = torch.zeros_like(weight)
+        nudge[place] = step
+        difference = (value(weight + nudge) - value(weight - nudge)).item() / (2 * step)
+        assert found[place].item() == pytest.approx(difference, rel=1e-6, abs=1e-9)
+    ahead = unrolled(base=base, base_options=options, unrolled_lr=1e-9)
+    assert not torch.allclose(found, differentiate(ahead), rtol=1e-3), "the unrolling has a part"
+
+
 def test_the_discriminator_itself_is_left_alone(batch):
     real, fake = (part.float() for part in batch)
     D = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 1), nn.Flatten(0))
@@ -112,6 +144,51 @@ def test_what_it_declares_is_that_of_the_loss_beneath():
     assert penalised.recipe.n_critic == 5
     assert plain.recipe == registry.get(LOSS, "non-saturating").recipe
     assert penalised.base_loss.gp_weight == 2.0
+
+
+LEAKY = """
+import torch
+from ganzoo_zoo.losses.non_saturating import NonSaturating
+
+class Leaky(NonSaturating):
+    "Remembers its last logit, and needs a part."
+    needs_discriminator_parts = ("features",)
+    needs_generator_parts = ("w",)
+    depends_on_steps = True
+    adversarial = False
+
+    def state(self, data):
+        memory = torch.nn.Module()
+        memory.register_buffer("last", torch.zeros(()))
+        return memory
+
+    def remember(self, state, observed):
+        state.last.copy_(observed["last"])
+
+    def discriminator_loss(self, D, real, fake):
+        D.observe(last=D(real).mean())
+        return super().discriminator_loss(D, real, fake)
+"""
+
+
+def test_it_remembers_and_asks_as_the_loss_beneath_does(plugin, batch):
+    plugin("ganzoo-leaky", LEAKY, {"ganzoo.losses": {"leaky": "ganzoo_leaky:Leaky"}})
+    loss = unrolled(base="leaky")
+    assert loss.needs_discriminator_parts == ("features",)
+    assert loss.needs_generator_parts == ("w",)
+    assert loss.depends_on_steps
+    assert not loss.adversarial
+    state = loss.state(None)
+    D = Discriminator(network()).of(state)
+    loss.discriminator_loss(D, *batch)
+    loss.remember(state, D.take_observed())
+    assert state.last
+
+
+def test_a_batch_cannot_be_unrolled_in_parts():
+    assert unrolled().needs_whole_batch
+    assert not unrolled(unrolled_steps=0).needs_whole_batch
+    assert not unrolled(unrolled_steps=0).second_order
 
 
 def test_the_loss_beneath_is_checked():

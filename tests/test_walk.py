@@ -298,6 +298,7 @@ def test_a_walk_as_json_and_its_default_name(run, ganzoo_cli):
         "loop": True,
         "label": None,
         "truncation": None,
+        "codes": {},
         "files": ["walk-0-1-5.webp"],
     }
     assert len(frames_of("walk-0-1-5.webp")) == 6

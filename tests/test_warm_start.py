@@ -174,6 +174,98 @@ def test_another_loss_goes_on(first, loss):
         assert all(bool((value.abs() <= 0.01).all()) for value in weights.values())
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("wgan-gp", "hinge", "7 of its 10 tensors are taken from there, and the others begin anew"),
+        ("hinge", "wgan-gp", "7 of its 7 tensors are taken from there, and the others begin anew"),
+    ],
+)
+def test_a_loss_that_needs_another_discriminator_gets_what_fits(before, after, words, ganzoo_cli):
+    small = {"arch.base_channels": 4, "arch.z_dim": 8, "data.image_size": 16}
+    first = ganzoo.train("dcgan", before, "digits", out="first", settings=small, **TINY)
+    options = ["--init=first", f"--loss={after}", "--steps=0", "--device=cpu", "--out=next"]
+    result = ganzoo_cli("train", *options)
+    (warning,) = [line for line in result.err.splitlines() if line.startswith("warning: ")]
+    assert warning.endswith(f"needs another discriminator than that of first: {words}")
+    model = Path("next/model")
+    assert (model / WEIGHTS[0]).read_bytes() == (first.model / WEIGHTS[0]).read_bytes()
+    mine, theirs = (load_tensors(each / WEIGHTS[1]) for each in (first.model, model))
+    assert ("3.running_mean" in mine, "3.running_mean" in theirs) == (
+        before == "hinge",
+        after == "hinge",
+    )
+    for name in mine.keys() & theirs.keys():
+        assert torch.equal(mine[name], theirs[name]), name
+
+
+def test_a_run_with_another_discriminator_ends_in_the_same_bytes(first, tiny_run):
+    shutil.copytree(tiny_run.path, "before")
+    whole = tuned("a/run", "before", None, "hinge")
+    with pytest.raises(Interrupted):
+        tuned("b/run", "before", None, "hinge", observer=Stopper(1))
+    shutil.rmtree("before")
+    assert not same(whole, resume("b/run"))
+
+
+MEMORY = """
+import torch
+from ganzoo import Penalty
+from ganzoo_zoo.losses.non_saturating import NonSaturating
+
+def build(value):
+    module = torch.nn.Module()
+    module.register_buffer("mean", torch.tensor(value))
+    return module
+
+class Recalling(NonSaturating):
+    "Remembers a number."
+    def state(self, data): return build(1.0)
+    def remember(self, state, observed): state.mean.lerp_(observed["real"], 0.5)
+    def discriminator_loss(self, D, real, fake):
+        D.observe(real=D(real).mean())
+        return {**super().discriminator_loss(D, real, fake), "far": 0.1 * D.state.mean.square()}
+
+class Centre(Penalty):
+    "Remembers a number, and needs each sample judged on its own."
+    independent_samples = True
+    def state(self, data): return build(0.0)
+    def remember(self, state, observed): state.mean.lerp_(observed["real"], 0.5)
+    def discriminator_terms(self, D, real, fake):
+        D.observe(real=D.recall(real).mean())
+        return {"centre": (D.recall(fake) - D.state.mean).square().mean()}
+"""
+
+
+@pytest.fixture
+def memory(plugin):
+    names = {
+        "ganzoo.losses": {"recalling": "ganzoo_memory:Recalling"},
+        "ganzoo.penalties": {"centre": "ganzoo_memory:Centre"},
+    }
+    plugin("ganzoo-memory", MEMORY, names)
+
+
+@pytest.mark.parametrize("loss", ["recalling", "hinge"])
+def test_what_losses_and_penalties_remember_is_in_no_model(first, memory, loss):
+    before = tuned("before", first, None, "recalling", penalty=("centre",))
+    assert (before.checkpoints / "00000004" / "penalty_memory.centre.safetensors").exists()
+    names = {path.name for path in (*before.model.iterdir(), *(before.path / "init").iterdir())}
+    assert not any("memory" in name for name in names)
+    other = {"recalling": "hinge", "hinge": "recalling"}[loss]
+    whole = tuned("a/run", before, None, other)
+    assert whole.config().penalties == ()
+    assert not same(whole, _stopped("b/run", before, 1, loss=other))
+
+
+def test_a_penalty_may_need_another_discriminator(memory, ganzoo_cli):
+    small = {"arch.base_channels": 4, "arch.z_dim": 8, "data.image_size": 16}
+    ganzoo.train("dcgan", "hinge", "digits", out="first", settings=small, **TINY)
+    result = ganzoo_cli("train", "--init=first", "--penalty=centre", "--steps=1", "--out=next")
+    assert "a penalty needs another discriminator than that of first: 7 of its 7" in result.err
+    assert result.code == 0
+
+
 def test_a_conditional_model_goes_on(tmp_path):
     settings = {**SMALL, "arch.conditional": True}
     before = ganzoo.train("mlp", out="first", settings=settings, **TINY)
@@ -350,25 +442,6 @@ def test_other_classes_do_not_fit_networks_that_take_them(photos, refused):
     assert tuned("next", plain, None, None, "photos/", steps=1).config().init.name == "plain"
 
 
-def test_a_loss_that_builds_another_discriminator_is_refused_with_its_tensors(tiny_run, refused):
-    shutil.copytree(tiny_run.path, "first")
-    message = refused("train", "--init", "first", "--loss", "hinge", "--out", "next")
-    assert message == (
-        "Error: first does not fit this run: loss: wgan-gp -> hinge; "
-        "discriminator.3.running_mean: none -> float32 (8,); "
-        "discriminator.3.running_var: none -> float32 (8,); "
-        f"discriminator.3.num_batches_tracked: none -> int64 (){ADVICE}"
-    )
-    larger = ["--set", "arch.base_channels=2", "--image-size", "32", "--device", "cpu", "--steps=0"]
-    from ganzoo.cli import main
-
-    assert main(["train", "dcgan", "--loss", "wgan-gp", *larger, "--out", "larger"]) == 0
-    message = refused("train", "--init", "larger", "--loss", "lsgan", "--out", "next")
-    assert message.count("discriminator.") == 3
-    assert "; and 3 more tensors\n" in message
-    assert not Path("next").exists()
-
-
 def test_a_plugin_that_builds_other_tensors_now_is_refused(plugin, refused, monkeypatch):
     code = """
 from pydantic import Field
@@ -384,7 +457,8 @@ class Thin(Architecture):
         return nn.Sequential(nn.Linear(self.z_dim, data.size), nn.Unflatten(1, data.shape))
 
     def discriminator(self, data, *, independent_samples=False):
-        return nn.Sequential(nn.Flatten(), nn.Linear(data.size, 1), nn.Flatten(0))
+        middle = (nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 1))
+        return nn.Sequential(nn.Flatten(), nn.Linear(data.size, 2), *middle, nn.Flatten(0))
 """
     points = {"ganzoo.architectures": {"thin": "ganzoo_thin:Thin"}}
     plugin("ganzoo-thin", code, points)
@@ -397,7 +471,8 @@ class Thin(Architecture):
     message = refused("train", "--resume", whole.path, "--steps", "3")
     assert message.startswith(
         "Error: first does not fit this run: generator.0.bias: float32 (64,) -> none; "
-        "discriminator.1.bias: float32 (1,) -> none\n"
+        "discriminator.1.bias: float32 (2,) -> none; discriminator.2.bias: float32 (2,) -> none; "
+        "and 2 more tensors\n"
     )
 
 
@@ -446,9 +521,9 @@ def test_a_run_that_goes_on_keeps_its_own(first, refused):
 # To the same bytes ------------------------------------------------------------------------------
 
 
-def _stopped(out, init, step, **options):
+def _stopped(out, init, step, loss=None, **options):
     with pytest.raises(Interrupted):
-        tuned(out, init, observer=Stopper(step), **options)
+        tuned(out, init, None, loss, observer=Stopper(step), **options)
     return resume(out)
 
 

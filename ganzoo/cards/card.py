@@ -84,11 +84,15 @@ def build_card(
         **_gather_packages(config),
         "config": config,
         "translates": traits.translates,
+        "needs_label": traits.needs_label,
         "conditional": traits.conditional,
         "quoted_reference": json.dumps(escape_text(reference), ensure_ascii=False),
         "command": _find_command(config),
         "training_options": list(
-            _describe_options(config.train.model_dump(mode="json"), TrainOptions.model_fields)
+            _describe_options(
+                config.write_schedules("train", config.train.model_dump(mode="json")),
+                TrainOptions.model_fields,
+            )
         ),
         "score_groups": _group_scores(own_rows),
         "licences": _list_licences(license),
@@ -173,6 +177,8 @@ class _Traits:
 
     translates: bool = False
     """Whether it makes images from images."""
+    needs_label: bool = False
+    """Whether it translates to a class that must be given."""
     conditional: bool = False
     """Whether the class of a sample can be chosen."""
 
@@ -188,7 +194,7 @@ def _find_traits(config: ModelConfig) -> _Traits:
     except InputError:
         return _Traits()
     labelled = config.spec.classes is not None and architecture.takes_labels(config.spec)
-    return _Traits(architecture.takes_images, labelled)
+    return _Traits(not architecture.takes_latents, bool(architecture.takes_images), labelled)
 
 
 @dataclass(frozen=True)
@@ -206,15 +212,23 @@ class _Part:
     paper: str | None = None
 
     @classmethod
-    def of(cls, kind: Kind, choice: ComponentChoice) -> _Part:
-        """Describe a component, also where its package is not installed."""
+    def of(cls, kind: Kind, choice: ComponentChoice, config: ModelConfig, prefix: str) -> _Part:
+        """Describe a component, also where its package is not installed.
+
+        Args:
+            kind: Its kind.
+            choice: How the model's configuration names it.
+            config: That configuration.
+            prefix: Prefix of its options' full names.
+        """
         found = _find_stored_class(kind, choice)
+        options = config.write_schedules(prefix, choice.options)
         return cls(
             kind.word,
             choice.name,
             choice.package,
             choice.version,
-            list(_describe_options(choice.options, found.model_fields if found else {})),
+            list(_describe_options(options, found.model_fields if found else {})),
             list(_find_file_names(choice.options)),
             found.summary() if found else "",
             found.paper if found else None,
@@ -223,10 +237,16 @@ class _Part:
 
 def _gather_parts(config: ModelConfig, rows: Sequence[ScoreRow]) -> dict[str, Any]:
     """Return the components of a model, and the papers of those and of what judged it."""
-    architecture = _Part.of(ARCHITECTURE, config.architecture)
-    loss, data = _Part.of(LOSS, config.loss), _Part.of(DATASET, config.data)
-    augmentations = [_Part.of(AUGMENTATION, each) for each in config.augmentations]
-    penalties = [_Part.of(PENALTY, each) for each in config.penalties]
+    architecture = _Part.of(ARCHITECTURE, config.architecture, config, "arch")
+    loss = _Part.of(LOSS, config.loss, config, "loss")
+    data = _Part.of(DATASET, config.data, config, "data")
+    augmentations = [
+        _Part.of(AUGMENTATION, each, config, f"augment.{each.name}")
+        for each in config.augmentations
+    ]
+    penalties = [
+        _Part.of(PENALTY, each, config, f"penalty.{each.name}") for each in config.penalties
+    ]
     used = {(part.kind, part.name): part.paper for part in (architecture, loss, data)}
     used |= {(part.kind, part.name): part.paper for part in (*augmentations, *penalties)}
     for row in rows:

@@ -85,7 +85,8 @@ PenaltyNames = Annotated[
         "--penalty",
         metavar="NAME",
         rich_help_panel=WHAT,
-        help="Add the terms of a penalty to those of the loss; repeatable.",
+        help="Add the terms of a penalty to those of the loss, in place of the recipe's "
+        "penalties; repeatable.",
         autocompletion=complete_names(PENALTY),
     ),
 ]
@@ -194,7 +195,9 @@ def gather_settings(
     if image_size is not None:
         short["data.image_size"] = image_size
     if penalties:
-        short["train.penalty"] = tuple(penalties)
+        short["train.penalty"] = tuple(
+            name.strip() for names in penalties for name in names.split(",")
+        )
     for key in short:
         if key in given:
             raise InputError(f"{key} is given twice: by its own option and by --set")

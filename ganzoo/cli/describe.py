@@ -7,9 +7,10 @@ from functools import cached_property
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
+from ganzoo import registry
 from ganzoo.cli.plugins import build_command, summarise_command
 from ganzoo.errors import PluginError, first_line
-from ganzoo.registry import COMMAND, Entry
+from ganzoo.registry import ARCHITECTURE, COMMAND, LOSS, Entry
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -38,9 +39,14 @@ def describe_component(entry: Entry) -> dict[str, Any]:
     if entry.kind == COMMAND:
         text = build_command(entry).help or summarise_command(entry)
         return description | {"summary": " ".join(text.split("\n\n")[0].split())}
+    from ganzoo.protocols.recipe import find_tuned_recipes
+
     component = entry.load()
     declared = _read_declarations(entry, component)
     recipe, tuned = declared.pop("recipe", None), declared.pop("tuned_recipes", None)
+    recipes = [_describe_recipe(each) for each in tuned or () if find_tuned_recipes(component)]
+    if entry.kind == LOSS:
+        recipes += _describe_architectures_recipes(entry.name)
     return description | {
         "summary": component.summary(),
         "paper": declared.pop("paper"),
@@ -53,9 +59,28 @@ def describe_component(entry: Entry) -> dict[str, Any]:
             for name, field in component.model_fields.items()
         },
         "recipe": _describe_recipe(recipe) if recipe else None,
-        "tuned_recipes": [_describe_recipe(each) for each in tuned or ()],
+        "tuned_recipes": recipes,
         "declares": declared,
     }
+
+
+def _describe_architectures_recipes(loss: str) -> Iterator[dict[str, Any]]:
+    """Describe the tuned recipes that architectures have for a loss and no other.
+
+    Args:
+        loss: Its bare name.
+    """
+    from ganzoo.protocols.recipe import find_tuned_recipes
+
+    for entry in registry.entries(ARCHITECTURE):
+        try:
+            tuned = find_tuned_recipes(entry.load()())
+        except Exception:  # 'ganzoo list --check' says what is wrong with it
+            continue
+        for recipe in tuned:
+            if recipe.loss == loss:
+                described = _describe_recipe(recipe)
+                yield {"architecture": entry.name, **described}
 
 
 def list_recipes(described: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
@@ -69,12 +94,23 @@ def list_recipes(described: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, 
         *(("tuned", each) for each in described["tuned_recipes"]),
         *([("paper", own)] if own is not None else []),
     ]:
-        words = {"loss": "with", "data": "on"}
+        words = {"architecture": "with", "loss": "with", "data": "on"}
+        if "architecture" in recipe:  # of a loss, which needs no name there
+            del words["loss"]
         wanted = [f"{word} {recipe[key]}" for key, word in words.items() if key in recipe]
-        about = {"loss", "data", "source", "settings"}
+        about = {"architecture", "loss", "data", "source", "settings"}
         given = {key: value for key, value in recipe.items() if key not in about}
         pairs = given | recipe.get("settings", {})
         yield " ".join([name, *wanted]), pairs, recipe.get("source", "")
+
+
+def list_declarations(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a component declares, without what is empty.
+
+    Args:
+        described: The component, as :func:`describe_component` returns it.
+    """
+    return {key: value for key, value in described["declares"].items() if value not in (None, ())}
 
 
 def _describe_recipe(recipe: Recipe) -> dict[str, Any]:

@@ -99,7 +99,8 @@ class ProgressObserver(ProgressBar, Observer):
         if self.progress:
             from ganzoo.registry import ARCHITECTURE
 
-            self.rows_per_group = 1 + config.architecture.build(ARCHITECTURE).takes_images
+            takes_latents = config.architecture.build(ARCHITECTURE).takes_latents
+            self.rows_per_group = 1 if takes_latents else 2
             self.task = self.progress.add_task(
                 "step", total=self.steps, completed=step, shown="left"
             )

@@ -52,11 +52,20 @@ def sample(
             help="Trade variety for quality: move latents into [-NUMBER, NUMBER].",
         ),
     ] = None,
+    code: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Set a part of the latents that the architecture names: the number of a category, "
+            "or a number; repeatable.",
+        ),
+    ] = None,
     source: Annotated[
         str | None,
         typer.Option(
             metavar="NAME or PATH",
-            help="Translate the images of a dataset, a folder or a zip to the class --label.",
+            help="Start from the images of a dataset, a folder or a zip, for models that do; those "
+            "that translate between classes need --label too.",
             autocompletion=complete_names(DATASET),
         ),
     ] = None,
@@ -104,6 +113,7 @@ def sample(
                 "loop": loop,
                 "label": label,
                 "truncation": truncation,
+                "codes": _parse_codes(code),
             },
             as_json,
             device=device,
@@ -117,7 +127,13 @@ def sample(
         model,
         out or Path("translated.png" if source else f"samples-{seed}.png"),
         num,
-        {"seed": seed, "label": label, "truncation": truncation, "source": source},
+        {
+            "seed": seed,
+            "label": label,
+            "truncation": truncation,
+            "codes": _parse_codes(code),
+            "source": source,
+        },
         as_json,
         device=device,
         replace=force,
@@ -129,6 +145,24 @@ def _parse_seeds(text: str) -> list[int]:
     if len(words) < 2 or not all(word.isdecimal() and len(word) < 20 for word in words):
         raise InputError(f"--walk {text}: give two seeds or more, such as 0,1,5")
     return [int(word) for word in words]
+
+
+def _parse_codes(texts: list[str] | None) -> dict[str, float | list[float]]:
+    codes: dict[str, float | list[float]] = {}
+    for text in texts or ():
+        name, _, value = text.partition("=")
+        try:
+            numbers = [_parse_number(word.strip()) for word in value.split(",")]
+        except ValueError:
+            raise InputError(
+                f"--code {text}: give a name and a number, such as digit=3, or numbers with commas"
+            ) from None
+        codes[name] = numbers if len(numbers) > 1 else numbers[0]
+    return codes
+
+
+def _parse_number(word: str) -> float:
+    return int(word) if word.isdecimal() else float(word)
 
 
 def _write_samples(

@@ -8,7 +8,12 @@ import typer
 
 from ganzoo import registry
 from ganzoo.cli.common import Json, complete_names, note, print_json, print_line
-from ganzoo.cli.describe import describe_component, describe_model, list_recipes
+from ganzoo.cli.describe import (
+    describe_component,
+    describe_model,
+    list_declarations,
+    list_recipes,
+)
 from ganzoo.cli.help import list_examples
 from ganzoo.cli.plugins import own_commands
 from ganzoo.errors import InputError, PluginError, did_you_mean
@@ -92,33 +97,40 @@ def _print_component(one: dict[str, Any]) -> None:
         print_line(f"  recipe {title}: {_format_pairs(pairs) or 'the defaults'}")
         if source:
             print_line(f"    from {source}")
-    if declared := {key: value for key, value in one["declares"].items() if value is not None}:
+    if declared := list_declarations(one):
         print_line(f"  declares: {_format_pairs(declared)}")
     for name, option in one["options"].items():
         print_line(f"  {name} = {option['default']}  ({option['type']}) {option['description']}")
 
 
 def _print_model(one: dict[str, Any]) -> None:
+    from ganzoo.config import ModelConfig
+
     print_line(f"model {one['name']}")
     print_line(f"  {one['summary']}")
     print_line(f"  {one['reference']}")
     print_line(f"  {one['parameters']:,} parameters in the generator")
-    config = one["config"]
-    for part in ("architecture", "loss", "data"):
-        _print_choice(part, config[part])
-    for kind in (PENALTY, AUGMENTATION, TRACKER):
-        for choice in config.get(kind.plural, ()):
-            _print_choice(kind.word, choice)
-    print_line(f"  train: {_format_pairs(config['train'])}")
-    if init := config["init"]:
-        print_line(f"  started from {init.pop('name')}: {_format_pairs(init)}")
-    if fork := config.get("fork"):
-        print_line(f"  forked from {fork.pop('name')}: {_format_pairs(fork)}")
-
-
-def _print_choice(what: str, choice: dict[str, Any]) -> None:
-    origin = f"{choice['name']} ({choice['package']} {choice['version']})"
-    print_line(f"  {what} {origin}: {_format_pairs(choice['options'])}")
+    config = ModelConfig.model_validate(one["config"])
+    for word, prefix, choices in (
+        ("architecture", "arch", [config.architecture]),
+        ("loss", "loss", [config.loss]),
+        ("data", "data", [config.data]),
+        (PENALTY.word, "penalty.{}", config.penalties),
+        (AUGMENTATION.word, "augment.{}", config.augmentations),
+        (TRACKER.word, "tracker.{}", config.trackers),
+    ):
+        for each in choices:
+            options = config.write_schedules(prefix.format(each.name), each.options)
+            origin = f"{each.name} ({each.package} {each.version})"
+            print_line(f"  {word} {origin}: {_format_pairs(options)}")
+    train = config.write_schedules("train", config.train.model_dump(mode="json"))
+    print_line(f"  train: {_format_pairs(train)}")
+    if config.init:
+        about = config.init.model_dump(mode="json", exclude={"name"})
+        print_line(f"  started from {config.init.name}: {_format_pairs(about)}")
+    if config.fork:
+        about = config.fork.model_dump(mode="json", exclude={"name"})
+        print_line(f"  forked from {config.fork.name}: {_format_pairs(about)}")
 
 
 def _format_pairs(values: dict[str, Any]) -> str:

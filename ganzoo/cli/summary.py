@@ -76,8 +76,9 @@ def _rows(
 
 def _next_commands(run: Run, config: RunConfig) -> Iterator[str]:
     path = shlex.quote(str(run.path))
-    translates = config.architecture.build(ARCHITECTURE).takes_images
-    yield f"ganzoo sample {path}" + (" --source PATH --label CLASS" if translates else "")
+    architecture = config.architecture.build(ARCHITECTURE)
+    source = "" if architecture.takes_latents else " --source PATH"
+    yield f"ganzoo sample {path}{source}" + (" --label CLASS" if architecture.takes_images else "")
     yield f"ganzoo eval {path}"
     for name, options in OPTIONAL_COMMANDS.items():
         if found := registry.find_all(COMMAND, name):
@@ -91,8 +92,10 @@ def _next_commands(run: Run, config: RunConfig) -> Iterator[str]:
 def _train_longer(path: str, config: RunConfig) -> str:
     """Return the command for as many steps again.
 
-    Where the learning rates have decayed, the run itself is at its end, and a new one goes on from
-    there.
+    Where finished steps depend on their number, as where the learning rates have decayed, the run
+    itself is at its end, and a new one goes on from there.
     """
-    way = "--resume" if config.train.lr_decay == "none" else "--fork"
+    from ganzoo.resolve import depends_on_steps
+
+    way = "--fork" if depends_on_steps(config) else "--resume"
     return f"ganzoo train {way} {path} --steps {2 * config.train.steps}"

@@ -78,7 +78,13 @@ class Extractors:
                 self._get_extractor(name)
 
     def prepare_set(
-        self, samples: Samples, name: str | None, what: str, *, keep: bool
+        self,
+        samples: Samples,
+        name: str | None,
+        what: str,
+        *,
+        keep: bool,
+        targets: Samples | None = None,
     ) -> SampleSet:
         """Prepare a set of samples; features are extracted when a metric first uses them.
 
@@ -87,6 +93,7 @@ class Extractors:
             name: The extractor; None for metrics that need none.
             what: Name of the samples, for progress and messages.
             keep: Whether the features are cached, for sets that are used again.
+            targets: The real sample that each one is to equal, if they are pairs.
         """
 
         def extract(found: Samples) -> Features:
@@ -96,7 +103,7 @@ class Extractors:
                 return self._cached_features(name, found, what)
             return self._extract(name, found, what)
 
-        return SampleSet(samples, extract)
+        return SampleSet(samples, extract, targets, self.device)
 
     def describe(self, name: str) -> dict[str, str]:
         """Return an extractor's entry in a score row."""

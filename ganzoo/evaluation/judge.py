@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ganzoo import distributed
 from ganzoo.config import versions
@@ -12,6 +12,9 @@ from ganzoo.evaluation.features import Extractors
 from ganzoo.protocols.dataset import Samples
 from ganzoo.protocols.evaluator import Evaluator, SampleSet, Score
 from ganzoo.runs.scores import ScoreRow
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Judge:
@@ -47,20 +50,30 @@ class Judge:
             for name in self._extractor_names()
         }
 
-    def judge(self, fakes: Samples, *, seed: int, step: int | None) -> list[ScoreRow]:
+    def judge(
+        self,
+        fakes: Samples,
+        *,
+        seed: int,
+        step: int | None,
+        targets: Tensor | None = None,
+    ) -> list[ScoreRow]:
         """Return the scores of all metrics, in their order.
 
         Args:
             fakes: The samples to score.
             seed: The seed they were drawn with.
             step: Generator updates of the model; None for reals in place of fakes.
+            targets: Which of the reals each fake is to equal ``(N,)``; None if they are no pairs.
 
         Raises:
             InputError: a metric cannot score these samples; the message begins with its name. If
                 metrics may be left out, none can.
         """
+        paired = any(metric.needs_pairs for metric in self.evaluators.values())
+        wanted = self.reals.subset(targets) if paired and targets is not None else None
         fake_sets = {
-            name: self.extractors.prepare_set(fakes, name, "fakes", keep=False)
+            name: self.extractors.prepare_set(fakes, name, "fakes", keep=False, targets=wanted)
             for name in self._extractor_names()
         }
         team = distributed.sharers()

@@ -19,6 +19,8 @@ def choose_metrics(
     spec: DataSpec,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     features: str | None = None,
+    *,
+    paired: bool = False,
 ) -> dict[str, Evaluator]:
     """Build metrics by name, or all that fit such samples if no name is given.
 
@@ -27,6 +29,7 @@ def choose_metrics(
         spec: The samples to score.
         options: Options of metrics, by metric and name.
         features: Name of an extractor that unnamed metrics must be able to use.
+        paired: Whether each fake has a real sample that it is to equal.
 
     Raises:
         InputError: a name or an option is wrong, a metric cannot score such samples, or none can.
@@ -37,9 +40,15 @@ def choose_metrics(
         chosen: dict[str, Evaluator] = {
             name: _build_metric(registry.get(EVALUATOR, name), name, options) for name in names
         }
+        for name, metric in chosen.items():
+            if metric.needs_pairs and not paired:
+                raise InputError(
+                    f"metric '{name}' compares each fake with the real sample whose source it was "
+                    "made from, and there are no such pairs here: judge a model that takes sources"
+                )
         unfit = [name for name, metric in chosen.items() if not metric.fits(spec)]
         if unfit:
-            others = ", ".join(_find_usable(spec, {}))
+            others = ", ".join(_find_usable(spec, {}, paired))
             raise InputError(
                 f"metric '{unfit[0]}' cannot judge samples of {spec.size_in_words} here"
                 + (f"; those that can: {others}" if others else "")
@@ -47,7 +56,7 @@ def choose_metrics(
     else:
         chosen = {
             name: metric
-            for name, metric in _find_usable(spec, options).items()
+            for name, metric in _find_usable(spec, options, paired).items()
             if not metric.on_request and _can_use_features(metric, features, spec)
         }
         if not chosen:
@@ -60,15 +69,20 @@ def choose_metrics(
     return chosen
 
 
-def choose_ranking_metrics(names: Sequence[str], spec: DataSpec) -> dict[str, Evaluator]:
+def choose_ranking_metrics(
+    names: Sequence[str], spec: DataSpec, *, paired: bool = False
+) -> dict[str, Evaluator]:
     """Build the metrics that rank a run's snapshots; the first one decides which is best.
+
+    The arguments are those of :func:`choose_metrics`.
 
     Raises:
         InputError: a name is wrong, or no installed metric ranks such samples by itself.
     """
     if names:
-        return choose_metrics(names, spec)
-    found = {name: metric for name, metric in _find_usable(spec, {}).items() if metric.ranks(spec)}
+        return choose_metrics(names, spec, paired=paired)
+    usable = _find_usable(spec, {}, paired)
+    found = {name: metric for name, metric in usable.items() if metric.ranks(spec)}
     if not found:
         raise InputError(
             f"no installed metric ranks samples of {spec.size_in_words} by itself; "
@@ -77,7 +91,9 @@ def choose_ranking_metrics(names: Sequence[str], spec: DataSpec) -> dict[str, Ev
     return found
 
 
-def _find_usable(spec: DataSpec, options: Mapping[str, Mapping[str, Any]]) -> dict[str, Evaluator]:
+def _find_usable(
+    spec: DataSpec, options: Mapping[str, Mapping[str, Any]], paired: bool
+) -> dict[str, Evaluator]:
     """Build every installed metric that fits; broken ones are skipped, as nobody named them."""
     usable: dict[str, Evaluator] = {}
     listed = registry.entries(EVALUATOR)
@@ -91,7 +107,7 @@ def _find_usable(spec: DataSpec, options: Mapping[str, Mapping[str, Any]]) -> di
             if entry.name in options:
                 raise
             continue
-        if metric.fits(spec):
+        if metric.fits(spec) and (paired or not metric.needs_pairs):
             usable[entry.name] = metric
     return usable
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from ganzoo.arguments import require_int
 from ganzoo.compute.seeding import make_rng
 from ganzoo.errors import InputError
+from ganzoo.models.inputs import find_sources
 from ganzoo.models.model import Model
 from ganzoo.protocols.dataset import DataSpec, Samples
 
@@ -17,28 +19,51 @@ MAX_FAKES = 10_000
 def draw_fakes(model: Model, reals: Samples, count: int, seed: int) -> Samples:
     """Draw fakes, of the same classes as the reals if the model has classes.
 
+    A model that takes sources makes them from those of the reals: see :func:`choose_targets`.
+
     Raises:
-        InputError: the model's samples cannot be compared with the reals.
+        InputError: the model's samples cannot be compared with the reals, or the reals have no
+            sources for it.
     """
-    classes = model.config.spec.classes
     check_shape(model, reals.spec)
-    if not model.conditional:
-        return Samples(reals.spec, model.generate(model.inputs.draw(count, seed), stored=True))
+    architecture, classes = model.architecture, model.config.spec.classes
+    chosen = _choose_members(reals, count, seed)
+    labels = _take_labels(model, reals, chosen) if model.conditional else None
+    if architecture.takes_latents:
+        inputs = model.inputs.draw(count, seed, labels)
+    elif architecture.takes_sources:
+        sources = find_sources(architecture, reals, chosen, seed)
+        inputs = model.inputs.from_images(sources, labels)
+    else:  # a source of one class becomes a fake of the next one
+        assert labels is not None, "an architecture that translates takes labels"
+        assert classes is not None, "and so there are classes"
+        labels = (labels + 1) % classes
+        inputs = model.inputs.from_images(reals.batch(chosen), labels)
+    return Samples(reals.spec, model.generate(inputs, stored=True), labels)
+
+
+def choose_targets(model: Model, reals: Samples, count: int, seed: int) -> Tensor | None:
+    """Return which of the reals each fake of :func:`draw_fakes` is to equal ``(count,)``.
+
+    None for models that do not take sources.
+    """
+    return _choose_members(reals, count, seed) if model.architecture.takes_sources else None
+
+
+def _choose_members(reals: Samples, count: int, seed: int) -> Tensor:
+    """Choose the reals that fakes take their classes or their sources from."""
+    order = torch.randperm(len(reals), generator=make_rng(seed, "labels"))
+    return order[torch.arange(count) % len(reals)]
+
+
+def _take_labels(model: Model, reals: Samples, chosen: Tensor) -> Tensor:
+    classes = model.config.spec.classes
     if reals.labels is None or classes is None or reals.spec.classes != classes:
         raise InputError(
             f"the model makes samples of {classes} classes, and the data have "
             f"{reals.spec.classes or 'none'}; choose other --data"
         )
-    order = torch.randperm(len(reals), generator=make_rng(seed, "labels"))
-    chosen = order[torch.arange(count) % len(reals)]
-    labels = reals.labels[chosen].long()
-    if not model.architecture.takes_images:
-        inputs = model.inputs.draw(count, seed, labels)
-        return Samples(reals.spec, model.generate(inputs, stored=True), labels)
-    # A source of one class becomes a fake of the next one.
-    labels_after = (labels + 1) % classes
-    inputs = model.inputs.from_images(reals.batch(chosen), labels_after)
-    return Samples(reals.spec, model.generate(inputs, stored=True), labels_after)
+    return reals.labels[chosen].long()
 
 
 def choose_reals(reals: Samples, count: int) -> Samples:
@@ -66,7 +91,7 @@ def split_reals(
     return others, choose_reals(reals, count), wanted
 
 
-def _shuffle_order(reals: Samples) -> torch.Tensor:
+def _shuffle_order(reals: Samples) -> Tensor:
     return torch.randperm(len(reals), generator=make_rng(0, "reals"))
 
 

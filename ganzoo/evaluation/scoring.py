@@ -16,7 +16,12 @@ from ganzoo.errors import GanzooError, InputError, first_line, warn_caller
 from ganzoo.evaluation.features import Extractors
 from ganzoo.evaluation.judge import Judge
 from ganzoo.evaluation.metrics import choose_metrics
-from ganzoo.evaluation.sample_sets import check_shape, draw_fakes_on, split_reals
+from ganzoo.evaluation.sample_sets import (
+    check_shape,
+    choose_targets,
+    draw_fakes_on,
+    split_reals,
+)
 from ganzoo.models.model import Model, load
 from ganzoo.models.training_data import choose_training_data
 from ganzoo.progress import Listener, send_progress_to
@@ -115,7 +120,8 @@ def evaluate(
             for message in reals.describe_skipped():
                 warn(message)
         team.require_same(reals.fingerprint, "the data")
-        evaluators = choose_metrics(metrics, reals.spec, metric_options, features)
+        paired = known is not None and not floor and bool(known.architecture.takes_sources)
+        evaluators = choose_metrics(metrics, reals.spec, metric_options, features, paired=paired)
         extractors = Extractors(features, features_weights, reals.spec, place)
         extractors.check_used(evaluators)
         others, reals, wanted = split_reals(floor, reals, samples, real_samples)
@@ -132,7 +138,9 @@ def evaluate(
         found = []
         for each in range(seed, seed + repeats):
             fakes = draw_fakes_on(known, reals, wanted, each, place)
-            found.append(judge.judge(fakes, seed=each, step=known.config.step))
+            targets = choose_targets(known, reals, wanted, each)
+            rows = judge.judge(fakes, seed=each, step=known.config.step, targets=targets)
+            found.append(rows)
         _warn_of_left_out(judge, warn)
         rows = _join_seeds(found)
     if team.is_first:

@@ -1,16 +1,20 @@
-"""Running a generator: inputs in, samples on the CPU out."""
+"""Running a generator: the network that draws, inputs in, samples on the CPU out."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ganzoo import distributed
+from ganzoo.compute.seeding import derive_seed, make_rng, preserve_rng_state, seed_everything
 from ganzoo.media import images
+from ganzoo.protocols.architecture import Architecture
 
 if TYPE_CHECKING:
     from ganzoo.protocols.architecture import GeneratorInput
@@ -58,6 +62,59 @@ def generate(
         batches = list(distributed.sharers().map_items(inputs.parts(batch, device), run))
     # Concatenated outside inference mode, samples may take part in a caller's gradients.
     return torch.cat(batches)
+
+
+def build_sampler(
+    architecture: Architecture,
+    generator: nn.Module,
+    spec: DataSpec,
+    truncation: float | None = None,
+) -> nn.Module:
+    """Return the network by which a generator draws: what the architecture's ``sampler`` builds.
+
+    It is the same for the same weights. Torch's global random state does not change.
+
+    Args:
+        architecture: The architecture.
+        generator: The averaged generator, in any mode, on its device.
+        spec: The data that the generator was built for.
+        truncation: As for :meth:`ganzoo.Model.sample`.
+
+    Raises:
+        ganzoo.errors.InputError: the architecture cannot draw with this truncation.
+    """
+    if truncation is None and type(architecture).sampler is Architecture.sampler:
+        return generator
+    device = next(generator.parameters()).device
+    with preserve_rng_state(), evaluation_mode(generator), torch.no_grad():
+        seed_everything(device, derive_seed(0, "sampler"))  # for layers that draw
+        return architecture.sampler(
+            _without_synchronisation(generator),
+            spec,
+            truncation=truncation,
+            rng=make_rng(0, "sampler"),
+        )
+
+
+class _LocalBatchNorm(_BatchNorm):
+    """Batch normalisation of features of any shape, within one process."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        pass
+
+
+def _without_synchronisation(network: nn.Module) -> nn.Module:
+    """Return a copy whose batch norms do not wait for other processes, which may draw nothing.
+
+    A network without synchronised layers is returned itself.
+    """
+    if not any(isinstance(module, nn.SyncBatchNorm) for module in network.modules()):
+        return network
+    network = copy.deepcopy(network)
+    for module in network.modules():
+        if isinstance(module, nn.SyncBatchNorm):
+            module.__class__ = _LocalBatchNorm  # type: ignore[assignment]
+    return network
 
 
 @contextmanager

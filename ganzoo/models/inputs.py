@@ -1,8 +1,8 @@
-"""Inputs of a generator: latents of a seed, the frames of a walk, or images to translate."""
+"""Inputs of a generator: latents of a seed, the frames of a walk, or images to start from."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,18 +10,21 @@ from torch import Tensor
 
 from ganzoo.arguments import require_int
 from ganzoo.compute import memory
-from ganzoo.compute.seeding import make_rng
+from ganzoo.compute.seeding import derive_seed, make_rng, preserve_rng_state
 from ganzoo.errors import InputError
 from ganzoo.media.movies import WALK_FRAMES
-from ganzoo.models.walk import Walk
-from ganzoo.protocols.architecture import GeneratorInput
+from ganzoo.models.walk import Walk, require_stops
+from ganzoo.protocols.architecture import Architecture, GeneratorInput
+from ganzoo.protocols.latent_parts import LatentPart, set_codes
 
 if TYPE_CHECKING:
-    from ganzoo.protocols.architecture import Architecture
-    from ganzoo.protocols.dataset import DataSpec
+    from ganzoo.protocols.dataset import DataSpec, Samples
+    from ganzoo.protocols.latent_parts import Code
 
 LATENT_BLOCK = 256
 """Latents are drawn in blocks of this many, so that a larger count begins with the same ones."""
+SOURCE_BLOCK = 256
+"""Sources are made of this many samples at once."""
 
 
 class Inputs:
@@ -41,7 +44,20 @@ class Inputs:
         """Whether the class of a sample can be chosen."""
         return self._architecture.takes_labels(self._spec)
 
-    def draw(self, count: int, seed: int, label: int | Tensor | None = None) -> GeneratorInput:
+    @property
+    def codes(self) -> tuple[LatentPart, ...]:
+        """The parts of a latent, which a person can set; none if there are no latents."""
+        architecture = self._architecture
+        is_own = type(architecture).latents is not Architecture.latents
+        return architecture.latent_parts() if architecture.takes_latents and not is_own else ()
+
+    def draw(
+        self,
+        count: int,
+        seed: int,
+        label: int | Tensor | None = None,
+        codes: Mapping[str, Code] | None = None,
+    ) -> GeneratorInput:
         """Draw the inputs of ``count`` samples from a seed.
 
         Args:
@@ -49,15 +65,22 @@ class Inputs:
             seed: Seed of the latents.
             label: Class of all samples or, as a tensor ``(count,)``, of each; None cycles through
                 the classes.
+            codes: Values of parts of the latents; see :meth:`ganzoo.Model.sample`.
 
         Raises:
-            InputError: the model translates images or has no such class, or the samples would not
-                fit into memory.
+            InputError: the model translates images or has no such class or code, or the samples
+                would not fit into memory.
         """
         if self._architecture.takes_images:
             raise InputError("this model translates images: pass some with --source")
+        if self._architecture.takes_sources:
+            raise InputError(
+                "this model makes each sample from a source: pass images of "
+                f"{self._spec.source_in_words} with --source"
+            )
         count = require_count(count)
-        return GeneratorInput(self.latents(count, seed), self._choose_labels(count, label))
+        latents = set_codes(self.codes, self.latents(count, seed), codes or {})
+        return GeneratorInput(latents, self._choose_labels(count, label))
 
     def walk(
         self,
@@ -66,6 +89,7 @@ class Inputs:
         frames: int = WALK_FRAMES,
         loop: bool = False,
         label: int | Tensor | None = None,
+        codes: Mapping[str, Code] | Sequence[Mapping[str, Code]] | None = None,
     ) -> Walk:
         """Draw the inputs of each frame of a walk; see :meth:`ganzoo.Model.walk`.
 
@@ -75,25 +99,50 @@ class Inputs:
         """
         if self._architecture.takes_images:
             raise InputError("this model translates images and cannot walk between seeds")
+        if self._architecture.takes_sources:
+            raise InputError("this model makes samples from sources and has no seeds to walk to")
         count = require_count(count)
         labels = self._choose_labels(count, label)
-        return Walk(
-            self._architecture, lambda seed: self.latents(count, seed), labels, seeds, frames, loop
-        )
+        stops = require_stops(seeds)
+        each = list(codes) if isinstance(codes, Sequence) else [codes or {}] * len(stops)
+        if len(each) != len(stops):
+            raise InputError(f"give codes for each of the {len(stops)} seeds, or once for all")
 
-    def from_images(self, sources: Tensor, label: int | Tensor) -> GeneratorInput:
-        """Return the inputs of translations; see :meth:`ganzoo.Model.translate`.
+        def draw(stop: int) -> Tensor:
+            return set_codes(self.codes, self.latents(count, stops[stop]), each[stop])
+
+        return Walk(self._architecture, draw, labels, len(stops), frames, loop)
+
+    @property
+    def source_shape(self) -> tuple[int, ...]:
+        """Shape of what a sample is made from, where the model needs more than a seed.
+
+        Raises:
+            InputError: the model starts from noise.
+        """
+        if self._architecture.takes_latents:
+            raise InputError("this model starts from noise: drop --source")
+        if self._architecture.takes_images:
+            return self._spec.shape
+        if self._spec.source is None:
+            raise InputError("the model's configuration does not tell the shape of its sources")
+        return self._spec.source
+
+    def from_images(self, sources: Tensor, label: int | Tensor | None = None) -> GeneratorInput:
+        """Return the inputs of what is made from images; see :meth:`ganzoo.Model.translate`.
 
         Raises:
             InputError: the model starts from noise, or the images or the class do not fit it.
         """
-        if not self._architecture.takes_images:
-            raise InputError("this model starts from noise: drop --source")
-        if tuple(sources.shape[1:]) != self._spec.shape:
+        wanted = self.source_shape
+        if tuple(sources.shape[1:]) != wanted:
+            verb = "translates images" if self._architecture.takes_images else "takes sources"
             raise InputError(
-                f"this model translates images of {self._spec.size_in_words}, not of "
+                f"this model {verb} of {' x '.join(map(str, wanted))}, not of "
                 f"{' x '.join(map(str, sources.shape[1:]))}"
             )
+        if label is None and self._architecture.takes_images:
+            raise InputError("this model translates to a class: give one")
         return GeneratorInput(sources, self._choose_labels(len(sources), label))
 
     def latents(self, count: int, seed: int) -> Tensor:
@@ -106,7 +155,8 @@ class Inputs:
         count = require_count(count)
         rng = make_rng(seed, "sample")
         blocks = -(-count // LATENT_BLOCK)
-        numbers = blocks * LATENT_BLOCK * getattr(self._architecture, "z_dim", 0)
+        length = sum(part.size for part in self._architecture.latent_parts())
+        numbers = blocks * LATENT_BLOCK * length
         memory.require(4 * (count * self._spec.size + numbers), f"{count} samples")
         drawn = [self._architecture.latents(LATENT_BLOCK, rng) for _ in range(blocks)]
         return torch.cat(drawn)[:count]
@@ -123,6 +173,39 @@ class Inputs:
         if not bool(((labels >= 0) & (labels < classes)).all()):
             raise InputError(f"this model's classes are 0 to {classes - 1}")
         return labels
+
+
+def find_sources(
+    architecture: Architecture, samples: Samples, indices: Tensor, seed: int
+) -> Tensor:
+    """Return the sources ``(M, *data.source)`` of samples, as a generator takes them.
+
+    Args:
+        architecture: An architecture that takes sources.
+        samples: Samples of its kind of data.
+        indices: Which samples ``(M,)``.
+        seed: Seed of the random numbers of sources that are made.
+
+    Raises:
+        InputError: the samples have no sources, or these would not fit into memory.
+    """
+    if not architecture.makes_sources:
+        if samples.sources is None:
+            raise InputError(
+                "the model makes each sample from its source, and these data have none; "
+                "give paired data with --data"
+            )
+        memory.require(4 * len(indices) * samples.sources[0].numel(), f"{len(indices):,} sources")
+        found = samples.sources_of(indices)
+        assert found is not None, "they were looked at above"
+        return found
+    with preserve_rng_state(), torch.no_grad():
+        torch.manual_seed(derive_seed(seed, "sources"))
+        parts = [
+            architecture.make_source(samples.batch(part).cpu())
+            for part in indices.split(SOURCE_BLOCK)
+        ]
+    return torch.cat(parts)
 
 
 def require_count(count: int) -> int:

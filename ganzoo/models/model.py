@@ -18,7 +18,7 @@ from ganzoo.errors import GanzooError, InputError, first_line, name_errors
 from ganzoo.media.movies import WALK_FRAMES
 from ganzoo.models.find import find_model
 from ganzoo.models.folder import ModelFolder
-from ganzoo.models.generation import generate
+from ganzoo.models.generation import build_sampler, generate
 from ganzoo.models.inputs import Inputs, require_count
 from ganzoo.models.size_check import MAX_TENSORS, build_on_meta, limit_tensors
 from ganzoo.nn import fuse
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from ganzoo.protocols.architecture import Architecture, GeneratorInput
     from ganzoo.protocols.dataset import DataSpec
+    from ganzoo.protocols.latent_parts import Code
     from ganzoo.runs.folder import Run
 
 SPARE_BYTES = 1 << 22
@@ -48,6 +49,7 @@ class Model:
         config: What the model is.
         architecture: The architecture of its networks.
         generator: The averaged generator.
+        truncation: What samples are drawn with; see :meth:`sample`.
     """
 
     def __init__(
@@ -56,12 +58,14 @@ class Model:
         config: ModelConfig,
         architecture: Architecture,
         generator: nn.Module,
+        truncation: float | None = None,
     ) -> None:
         self.folder = folder
         self.config = config
         self.architecture = architecture
         self.generator = generator
         """The averaged generator, in evaluation mode."""
+        self.truncation = truncation
         self.inputs = Inputs(architecture, config.spec)
         """Builds inputs for :meth:`generate`."""
 
@@ -81,6 +85,14 @@ class Model:
         return self.inputs.conditional
 
     @cached_property
+    def sampler(self) -> nn.Module:
+        """The network that draws: by default, the generator itself.
+
+        It is what :meth:`ganzoo.Architecture.sampler` builds, on first access.
+        """
+        return build_sampler(self.architecture, self.generator, self.config.spec, self.truncation)
+
+    @cached_property
     def discriminator(self) -> nn.Module:
         """The discriminator, in evaluation mode on the CPU, loaded on first access."""
         if self.folder is None:
@@ -98,6 +110,8 @@ class Model:
     def to(self, device: torch.device | str) -> Model:
         """Move the generator to a device and return the model."""
         self.generator.to(device)
+        if "sampler" in vars(self):
+            self.sampler.to(device)
         return self
 
     def sample(
@@ -107,6 +121,7 @@ class Model:
         *,
         label: int | Tensor | None = None,
         truncation: float | None = None,
+        codes: Mapping[str, Code] | None = None,
     ) -> Tensor:
         """Draw samples as floats on the CPU: images ``(count, C, H, W)`` in ``[-1, 1]``.
 
@@ -120,15 +135,19 @@ class Model:
             truncation: Trades variety for quality: the smaller, the less variety. Unless the
                 architecture overrides it, latents are moved into ``[-truncation, truncation]``.
                 None draws without truncation.
+            codes: Values of parts of the latents by name, such as ``{"digit": 3, "tilt": 0.5}``,
+                in place of drawn ones: the number of a category, a number, or as many numbers as
+                the part has; or a tensor with one of these for each sample. Truncation applies to
+                them too. The parts are ``architecture.latent_parts()``.
 
         Returns:
             Images ``(count, C, H, W)``, or vectors ``(count, D)``.
 
         Raises:
-            InputError: the model has no such class, translates images, or cannot draw with this
-                truncation.
+            InputError: the model has no such class or code, translates images, or cannot draw with
+                this truncation.
         """
-        inputs = self.inputs.draw(count, seed, label)
+        inputs = self.inputs.draw(count, seed, label, codes)
         return self.with_truncation(truncation).generate(inputs)
 
     def walk(
@@ -140,13 +159,14 @@ class Model:
         loop: bool = False,
         label: int | Tensor | None = None,
         truncation: float | None = None,
+        codes: Mapping[str, Code] | Sequence[Mapping[str, Code]] | None = None,
     ) -> Tensor:
         """Draw samples on a walk through several seeds: floats ``(F, count, C, H, W)`` on the CPU.
 
         Each sample moves from its latent of one seed to its latent of the next and keeps its class.
-        It moves around the sphere (see :func:`ganzoo.protocols.latents.slerp`) unless the
-        architecture overrides that. The frame at a seed equals what :meth:`sample` draws from that
-        seed, to the bit.
+        It moves around the sphere (see :func:`ganzoo.protocols.latents.interpolate_parts`) unless
+        the architecture overrides that. The frame at a seed equals what :meth:`sample` draws from
+        that seed, to the bit.
 
         Args:
             count: Number of samples in each frame.
@@ -155,6 +175,8 @@ class Model:
             loop: Return to the first seed, without repeating its frame.
             label: As for :meth:`sample`.
             truncation: As for :meth:`sample`.
+            codes: As for :meth:`sample`, the same at all seeds; or a list with those of each seed.
+                ``walk(8, [0, 0], codes=[{"tilt": -1}, {"tilt": 1}])`` moves along one code alone.
 
         Returns:
             Images in ``[-1, 1]``, or vectors ``(F, count, D)``. F is ``frames * len(seeds)`` for a
@@ -164,18 +186,20 @@ class Model:
             InputError: as for :meth:`sample`; or there are fewer than two seeds, or the
                 architecture cannot interpolate its latents.
         """
-        walk = self.inputs.walk(count, seeds, frames, loop, label)
+        walk = self.inputs.walk(count, seeds, frames, loop, label, codes)
         numbers = len(walk) * require_count(count) * self.config.spec.size
         memory.require(8 * numbers, f"{len(walk)} frames of {count} samples")
         model = self.with_truncation(truncation)
         return torch.stack([model.generate(inputs) for inputs in walk])
 
-    def translate(self, sources: Tensor, label: int | Tensor) -> Tensor:
-        """Translate images to a class; for models whose architecture takes images.
+    def translate(self, sources: Tensor, label: int | Tensor | None = None) -> Tensor:
+        """Make samples from images; for models whose architecture takes images or sources.
 
         Args:
-            sources: Floats ``(N, C, H, W)`` in ``[-1, 1]``, of other classes.
-            label: Class to translate all images to or, as a tensor ``(N,)``, each of them.
+            sources: Floats ``(N, C, H, W)`` in ``[-1, 1]``: images of other classes, or sources of
+                the shape ``config.spec.source``.
+            label: Class of all samples or, as a tensor ``(N,)``, of each. An architecture that
+                takes images needs it; None then is an error. For conditional models only.
 
         Returns:
             Floats ``(N, C, H, W)`` in ``[-1, 1]``, on the CPU.
@@ -187,7 +211,7 @@ class Model:
 
     def generate(self, inputs: GeneratorInput, *, stored: bool = False) -> Tensor:
         """Generate samples from inputs; see :func:`ganzoo.models.generation.generate`."""
-        return generate(self.generator, inputs, self.config.spec, stored=stored)
+        return generate(self.sampler, inputs, self.config.spec, stored=stored)
 
     def with_truncation(self, truncation: float | None) -> Model:
         """Return a model that draws with truncation and shares this one's weights; itself if None.
@@ -197,11 +221,13 @@ class Model:
         """
         if truncation is None:
             return self
-        if self.architecture.takes_images:
-            raise InputError("this model translates images: drop --truncation")
+        if not self.architecture.takes_latents:
+            does = "translates images" if self.architecture.takes_images else "has no latents"
+            raise InputError(f"this model {does}: drop --truncation")
         truncation = require_positive("truncation", truncation)
-        generator = self.architecture.truncate(self.generator, truncation)
-        return Model(self.folder, self.config, self.architecture, generator)
+        model = Model(self.folder, self.config, self.architecture, self.generator, truncation)
+        model.sampler  # noqa: B018 - the access builds it, or raises
+        return model
 
 
 def load(model: str | Path | Run | None = None, revision: str | None = None) -> Model:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from ganzoo.media.images import (
     COLUMNS,
     choose_columns,
     grid,
+    match_images,
     provenance,
     render_samples,
     save_png,
@@ -24,6 +25,7 @@ from ganzoo.media.images import (
 from ganzoo.media.movies import FRAME_MS, WALK_FRAMES, check_movie_path, write_movie
 from ganzoo.models.inputs import require_count
 from ganzoo.progress import report_progress
+from ganzoo.protocols.dataset import IMAGE_CHANNELS, DataSpec, Samples
 from ganzoo.registry import DATASET
 from ganzoo.resolve import choose_data
 from ganzoo.storage.files import write_text
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
     from ganzoo.models.model import Model
     from ganzoo.protocols.architecture import GeneratorInput
-    from ganzoo.protocols.dataset import DataSpec, Samples
+    from ganzoo.protocols.latent_parts import Code
 
 DEFAULT_COUNT = 64
 """Default number of samples."""
@@ -49,15 +51,16 @@ def write_samples(
     label: str | None = None,
     source: str | None = None,
     truncation: float | None = None,
+    codes: Mapping[str, Code] | None = None,
     device: str = "auto",
     replace: bool = False,
     warn: Callable[[str], None] = warn_caller,
 ) -> list[Path]:
-    """Draw samples or translate images, write them, and return the files.
+    """Draw samples or make them from images, write them, and return the files.
 
     Single images of a conditional model go into a folder for each class, unless ``label`` chooses
-    one. In one picture, each class has columns of its own (up to 64 classes). Translated images
-    keep the names of their sources. With several processes, each generates its share and the first
+    one. In one picture, each class has columns of its own (up to 64 classes). What is made from
+    images keeps their names. With several processes, each generates its share and the first
     one writes.
 
     Args:
@@ -66,8 +69,9 @@ def write_samples(
         count: Number of samples; if None, 64 or all sources.
         seed: Seed of the latents.
         label: Name or number of the class of all samples.
-        source: Name of a dataset, or a path, whose images are translated.
+        source: Name of a dataset, or a path, whose images the samples are made from.
         truncation: As for :meth:`ganzoo.Model.sample`.
+        codes: As for :meth:`ganzoo.Model.sample`.
         device: Device to compute on.
         replace: Replace existing files.
         warn: Called with a message about sources that could not be read.
@@ -80,13 +84,15 @@ def write_samples(
     count = None if count is None else require_count(count)
     spec = model.config.spec
     suffix = _check_suffix(path, spec)
-    if source is not None and not model.architecture.takes_images:
-        raise InputError("this model starts from noise: drop --source")
+    if source is not None:
+        _ = model.inputs.source_shape  # refused if there are none
+        if codes:
+            raise InputError("this model makes samples from images: drop --code")
     number = _find_class(model, label)
     model = model.with_truncation(truncation)  # refused before any source is read
     if source is None:
         count = count or DEFAULT_COUNT
-        sources, inputs = None, model.inputs.draw(count, seed, number)
+        sources, inputs = None, model.inputs.draw(count, seed, number, codes)
         names = _sample_names(spec, inputs.labels if number is None else None, count, seed)
     else:
         sources, inputs = _read_sources(model, source, number, count, warn)
@@ -99,13 +105,13 @@ def write_samples(
         stored = model.to(place).generate(inputs, stored=True)
     if not team.is_first:
         return files
-    texts = provenance(model.title, seed, truncation)
+    texts = provenance(model.title, seed, truncation, codes)
     path.parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".csv":
         write_text(path, _to_csv(stored))
     elif suffix:
         if sources is not None:
-            picture = _pair_grid(sources.stored, stored)
+            picture = _pair_grid(*match_images(sources.stored, stored))
         else:
             picture = render_model_samples(model, stored, number)
         save_png(picture, path, texts)
@@ -126,6 +132,7 @@ def write_walk(
     loop: bool = False,
     label: str | None = None,
     truncation: float | None = None,
+    codes: Mapping[str, Code] | None = None,
     device: str = "auto",
     replace: bool = False,
 ) -> None:
@@ -142,6 +149,7 @@ def write_walk(
         loop: As for :meth:`ganzoo.Model.walk`.
         label: Name or number of the class of all samples.
         truncation: As for :meth:`ganzoo.Model.sample`.
+        codes: As for :meth:`ganzoo.Model.sample`, the same at all seeds.
         device: Device to compute on.
         replace: Replace an existing file.
 
@@ -152,7 +160,8 @@ def write_walk(
     check_movie_path(path)
     model = model.with_truncation(truncation)
     number = _find_class(model, label)
-    walk = model.inputs.walk(DEFAULT_COUNT if count is None else count, seeds, frames, loop, number)
+    count = DEFAULT_COUNT if count is None else count
+    walk = model.inputs.walk(count, seeds, frames, loop, number, codes)
     _refuse_existing([path], replace)
 
     def pictures() -> Iterator[Image]:
@@ -163,7 +172,7 @@ def write_walk(
 
     def write() -> None:
         model.to(resolve_device(device))
-        texts = provenance(model.title, ", ".join(map(str, seeds)), truncation)
+        texts = provenance(model.title, ", ".join(map(str, seeds)), truncation, codes)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_movie(path, pictures(), [FRAME_MS] * len(walk), texts)
 
@@ -212,15 +221,27 @@ def _check_suffix(path: Path, spec: DataSpec) -> str:
 def _read_sources(
     model: Model, source: str, label: int | None, count: int | None, warn: Callable[[str], None]
 ) -> tuple[Samples, GeneratorInput]:
-    """Read the images to translate, at the model's size, and prepare them for the generator."""
-    spec = model.config.spec
-    if label is None:
+    """Read the images to start from, at the size that the model takes, and prepare them for it.
+
+    Of data with sources of that shape, these are taken.
+    """
+    spec, shape = model.config.spec, model.inputs.source_shape
+    if label is None and model.architecture.takes_images:
         classes = " or ".join(spec.class_names or map(str, range(spec.classes or 0)))
         raise InputError(f"--source needs --label, the class to translate to: {classes}")
-    samples = choose_data(source, {}, like=spec).build(DATASET).read()
+    if len(shape) != 3 or shape[0] not in IMAGE_CHANNELS:
+        raise InputError(
+            f"no image file has the shape of this model's sources, {' x '.join(map(str, shape))}: "
+            "pass tensors to model.translate()"
+        )
+    samples = choose_data(source, {}, like=DataSpec(shape=shape)).build(DATASET).read()
     for message in samples.describe_skipped():
         warn(message)
-    sources = samples.subset(torch.arange(min(count or len(samples), len(samples))))
+    chosen = samples.subset(torch.arange(min(count or len(samples), len(samples))))
+    if chosen.spec.source == shape and chosen.sources is not None:
+        sources = Samples(DataSpec(shape=shape), chosen.sources, names=chosen.names)
+    else:
+        sources = chosen
     return sources, model.inputs.from_images(sources.batch(torch.arange(len(sources))), label)
 
 

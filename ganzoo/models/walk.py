@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     from ganzoo.protocols.architecture import Architecture
 
 
+def require_stops(seeds: Sequence[int]) -> list[int]:
+    """Return the seeds of a walk as a list.
+
+    Raises:
+        InputError: there are fewer than two.
+    """
+    stops = list(seeds) if isinstance(seeds, Iterable) else []
+    if len(stops) < 2:
+        raise InputError("a walk needs two seeds or more, such as 0,1")
+    return stops
+
+
 class Walk:
     """Generator inputs for the frames of a walk, in order.
 
@@ -23,15 +35,14 @@ class Walk:
 
     Args:
         architecture: Interpolates between latents.
-        latents: Draws the latents of a seed, ``(N, z_dim)``.
+        latents: Draws the latents ``(N, D)`` of a seed, given by its place in the walk.
         labels: Classes of the samples ``(N,)``, the same in each frame.
-        seeds: Two or more.
+        count: Number of seeds, 2 or more.
         frames: Number of frames from one seed up to the next.
         loop: Whether to return to the first seed, without repeating its frame.
 
     Raises:
-        InputError: there are fewer than two seeds or no frames, or the architecture cannot
-            interpolate its latents.
+        InputError: there are no frames, or the architecture cannot interpolate its latents.
     """
 
     def __init__(
@@ -39,29 +50,26 @@ class Walk:
         architecture: Architecture,
         latents: Callable[[int], Tensor],
         labels: Tensor | None,
-        seeds: Sequence[int],
+        count: int,
         frames: int,
         loop: bool,
     ) -> None:
-        stops = list(seeds) if isinstance(seeds, Iterable) else []
-        if len(stops) < 2:
-            raise InputError("a walk needs two seeds or more, such as 0,1")
         self._architecture = architecture
         self._latents = latents
         self._labels = labels
-        self._stops = [*stops, stops[0]] if loop else stops
+        self._stops = [*range(count), 0] if loop else list(range(count))
         self._frames = require_int("the number of frames", frames, 1)
         self._loop = loop
         # Fails here, before the first frame, if the architecture cannot interpolate.
-        architecture.interpolate(latents(stops[0]), latents(stops[1]), 0.5)
+        architecture.interpolate(latents(0), latents(1), 0.5)
 
     def __len__(self) -> int:
         return (len(self._stops) - 1) * self._frames + (not self._loop)
 
     def __iter__(self) -> Iterator[GeneratorInput]:
         end = self._latents(self._stops[0])
-        for seed in self._stops[1:]:
-            start, end = end, self._latents(seed)
+        for stop in self._stops[1:]:
+            start, end = end, self._latents(stop)
             yield GeneratorInput(start, self._labels)
             for frame in range(1, self._frames):
                 between = self._architecture.interpolate(start, end, frame / self._frames)

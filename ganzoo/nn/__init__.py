@@ -1,7 +1,7 @@
-"""Building blocks for networks; a public part of ganzoo that needs torch.
+"""Building blocks for networks and penalties; a public part of ganzoo that needs torch.
 
-Import it where networks are built, and not where an architecture declares its options: commands
-such as ``ganzoo list`` then stay fast.
+Import it where networks are built, and not where a component declares its options: commands such
+as ``ganzoo list`` then stay fast.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from ganzoo.nn.fusion import apply_layer as apply_layer
 from ganzoo.nn.fusion import conv2d_avg_pool as conv2d_avg_pool
 from ganzoo.nn.fusion import fuse as fuse
 from ganzoo.nn.fusion import upsample_conv2d as upsample_conv2d
+from ganzoo.nn.output import EvaluationClamp as EvaluationClamp
 from ganzoo.nn.projection import ClassProjection as ClassProjection
 from ganzoo.nn.residual import Residual as Residual
 from ganzoo.nn.residual import count_down_blocks as count_down_blocks
@@ -22,3 +23,8 @@ from ganzoo.nn.residual import first_block as first_block
 from ganzoo.nn.residual import residual_generator as residual_generator
 from ganzoo.nn.residual import same_block as same_block
 from ganzoo.nn.residual import up_block as up_block
+from ganzoo.nn.slopes import draw_between as draw_between
+from ganzoo.nn.slopes import find_slopes as find_slopes
+from ganzoo.nn.slopes import mean_squared_slope as mean_squared_slope
+from ganzoo.nn.slopes import slope_deviation as slope_deviation
+from ganzoo.nn.slopes import track_samples as track_samples

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ganzoo.component import Component
 from ganzoo.errors import InputError
+from ganzoo.protocols.latent_parts import LatentPart, split_latents
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
     from ganzoo.protocols.dataset import DataSpec
-    from ganzoo.protocols.objective import Terms
-    from ganzoo.protocols.outputs import NetworkOutput
+    from ganzoo.protocols.latent_parts import Distribution
+    from ganzoo.protocols.outputs import NetworkOutput, Terms
     from ganzoo.protocols.progress import Progress
     from ganzoo.protocols.recipe import Recipe
 
@@ -26,11 +27,12 @@ class GeneratorInput:
     """The input of a generator for a batch of N samples."""
 
     given: Tensor
-    """Latents ``(N, z_dim)``, or source images ``(N, C, H, W)`` of other classes."""
+    """Latents ``(N, z_dim)``, source images ``(N, C, H, W)`` of other classes, or the source of
+    each sample ``(N, *data.source)``."""
     labels: Tensor | None = None
     """Class of each sample to generate ``(N,)``; None if the architecture is unconditional."""
     source_labels: Tensor | None = None
-    """Class of each source image ``(N,)``; None if the input is latents."""
+    """Class of each source image ``(N,)``; None unless they are images of other classes."""
 
     progress: Progress | None = None
     """How far the training is; None where a trained model draws."""
@@ -88,6 +90,16 @@ class Architecture(Component, ABC):
     Such an architecture is conditional: the generator's labels are the classes to translate to. Its
     training batches hold the same number of samples of each class.
     """
+    takes_sources: ClassVar[bool | property] = False
+    """Whether the generator makes each sample from a source of its own instead of from noise.
+
+    The source ``(N, *data.source)`` belongs to the data, as in pairs of a photo and its outline, or
+    is made from the sample itself by :meth:`make_source`. In training, the fakes are made from the
+    sources of the reals, in the same order.
+    """
+    judges_source: ClassVar[bool | property] = False
+    """Whether the discriminator sees the source too, as its last argument: that of the real and of
+    the fake alike (Isola et al. 2017, arXiv:1611.07004, section 3.1)."""
     bounds_slope: ClassVar[bool | property] = False
     """Whether the discriminator's layers bound its slope, as spectral normalisation does."""
     generator_parts: ClassVar[tuple[str, ...] | property] = ()
@@ -96,6 +108,16 @@ class Architecture(Component, ABC):
     discriminator_parts: ClassVar[tuple[str, ...] | property] = ()
     """Names of what the discriminator returns beside its logits, such as ``features``. It then
     returns a dict of tensors, with ``logits`` among them."""
+    judged_parts: ClassVar[tuple[str, ...] | property] = ()
+    """Those ``generator_parts`` that the discriminator judges beside the samples, such as the same
+    images at other resolutions. Its network then takes a dict of tensors, with ``samples`` among
+    them, and :meth:`real_parts` makes those of reals."""
+    extra_networks: ClassVar[tuple[str, ...] | property] = ()
+    """Names of submodules of the generator or of the discriminator that are networks of their own,
+    such as ``encoder``. Each trains with the network that holds it, and is saved and loaded with
+    it. Losses and penalties find it as ``D.generator.encoder`` or ``D.network.encoder``."""
+    copied_networks: ClassVar[tuple[str, ...] | property] = ()
+    """Those ``extra_networks`` of the generator whose weights its average copies as they are."""
     depends_on_steps: ClassVar[bool | property] = False
     """Whether it reads ``progress.steps`` or ``share``: such a run cannot be resumed for more
     steps."""
@@ -105,6 +127,17 @@ class Architecture(Component, ABC):
     Declare False if most layers prefer contiguous channels, such as instance normalisation, or if
     batches are so small that the weights outweigh the activations.
     """
+
+    @property
+    def takes_latents(self) -> bool:
+        """Whether the generator starts from noise, and so needs nothing but a seed."""
+        return not (self.takes_images or self.takes_sources)
+
+    @property
+    def makes_sources(self) -> bool:
+        """Whether sources are made from the samples themselves, by :meth:`make_source`."""
+        is_own = type(self).make_source is not Architecture.make_source
+        return bool(self.takes_sources) and is_own
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -119,6 +152,8 @@ class Architecture(Component, ABC):
 
         Images must lie in ``[-1, 1]``. If the architecture is conditional on these data, the
         network takes int64 labels ``(N,)`` from 0 to ``data.classes - 1`` as a second argument.
+        With ``takes_sources`` it takes sources ``(N, *data.source)`` in place of latents, images in
+        ``[-1, 1]``.
 
         Raises:
             ganzoo.errors.InputError: the architecture cannot generate samples of this shape.
@@ -130,7 +165,8 @@ class Architecture(Component, ABC):
 
         Logits are unbounded, never probabilities. A discriminator of P patches gives logits
         ``(N, P)`` (Isola et al. 2017, arXiv:1611.07004, section 3.2.2). If the architecture is
-        conditional on these data, the network takes labels ``(N,)`` as a second argument.
+        conditional on these data, the network takes labels ``(N,)`` as a second argument. With
+        ``judges_source`` the last argument is the source ``(N, *data.source)``.
 
         Args:
             data: Shape and classes of the samples.
@@ -146,36 +182,119 @@ class Architecture(Component, ABC):
         """Tell whether both networks take labels for these data, as image translators always do."""
         return self.takes_images
 
-    def latents(self, count: int, rng: torch.Generator) -> Tensor:
-        """Draw latents ``(count, z_dim)`` on the device of ``rng``.
+    def make_source(self, samples: Tensor) -> Tensor:
+        """Make the source of each sample from the sample itself.
 
-        They are standard normal, or uniform from -1 to 1 if an option ``prior`` is ``"uniform"``.
+        Override it for what needs no pairs: enlarging, filling holes, colouring. Sources of images
+        are images in ``[-1, 1]``. Random numbers, of masks for example, must come from torch's
+        global generator; draw on the samples' device. Pictures and evaluations seed it.
+
+        Args:
+            samples: Samples of the data ``(N, *data.shape)``, images in ``[-1, 1]``. Do not change
+                them.
 
         Raises:
-            NotImplementedError: there is no option ``z_dim``, and the method is not overridden.
+            ganzoo.errors.InputError: no sources can be made of samples of this shape.
+            NotImplementedError: the method is not overridden; the data must then have sources.
+        """
+        raise NotImplementedError(f"{type(self).__name__} takes the sources of the data")
+
+    def source_shape(self, data: DataSpec) -> tuple[int, ...] | None:
+        """Return the shape of the source of each sample; None if the generator takes none.
+
+        By default it is that of what :meth:`make_source` makes of one sample, or else that of the
+        sources of the data.
+
+        Raises:
+            ganzoo.errors.InputError: the data have no sources, and none can be made.
+        """
+        if not self.takes_sources:
+            return None
+        if self.makes_sources:
+            import torch
+
+            from ganzoo.compute.seeding import preserve_rng_state
+
+            with preserve_rng_state(), torch.no_grad():
+                return tuple(self.make_source(torch.zeros(1, *data.shape)).shape[1:])
+        if data.source is None:
+            raise InputError(
+                "the architecture makes each sample from its source, and these data have none; "
+                "give paired data"
+            )
+        return data.source
+
+    def latent_parts(self) -> tuple[LatentPart, ...]:
+        """Name the parts of a latent, in their order.
+
+        By default there is one, ``z``: ``z_dim`` numbers, standard normal, or uniform from -1 to 1
+        if an option ``prior`` is ``"uniform"``. Override it for codes, such as those of InfoGAN
+        (Chen et al. 2016, arXiv:1606.03657): how latents are drawn, truncated and interpolated
+        follows from it.
+        """
+        size: int | None = getattr(self, "z_dim", None)
+        prior: Distribution = getattr(self, "prior", "normal")
+        return () if size is None else (LatentPart("z", size, prior),)
+
+    def latents(self, count: int, rng: torch.Generator) -> Tensor:
+        """Draw latents ``(count, D)`` on the device of ``rng``: the :meth:`latent_parts` in turn.
+
+        Raises:
+            NotImplementedError: there is no option ``z_dim``, and neither this method nor
+                :meth:`latent_parts` is overridden.
         """
         import torch
 
-        z_dim = getattr(self, "z_dim", None)
-        if z_dim is None:
+        drawn = [part.draw(count, rng) for part in self.latent_parts()]
+        if not drawn:
             raise NotImplementedError(
-                f"{type(self).__name__} needs an option z_dim, or a latents() of its own"
+                f"{type(self).__name__} needs an option z_dim, or latent_parts() of its own"
             )
-        if self._is_uniform:
-            return 2 * torch.rand(count, z_dim, generator=rng, device=rng.device) - 1
-        return torch.randn(count, z_dim, generator=rng, device=rng.device)
+        return drawn[0] if len(drawn) == 1 else torch.cat(drawn, dim=1)
 
-    @property
-    def _is_uniform(self) -> bool:
-        return getattr(self, "prior", "normal") == "uniform"
+    def split_latents(self, latents: Tensor) -> dict[str, Tensor]:
+        """Return the :meth:`latent_parts` of latents ``(N, D)`` by name, each ``(N, size)``."""
+        return split_latents(self.latent_parts(), latents)
+
+    def sampler(
+        self,
+        generator: nn.Module,
+        data: DataSpec,
+        *,
+        truncation: float | None = None,
+        rng: torch.Generator,
+    ) -> nn.Module:
+        """Return the network by which a trained generator draws.
+
+        By default it is the generator itself, or what :meth:`truncate` makes of it. It is called
+        once for each model that is sampled, judged, pictured or exported, without gradients. So
+        standing statistics belong here (Brock et al. 2019, arXiv:1809.11096, appendix D), and
+        noise that the seed fixes.
+
+        Args:
+            generator: The averaged generator, in evaluation mode, on any device. Do not change it,
+                but a copy.
+            data: Shape and classes of the samples.
+            truncation: As for :meth:`truncate`; None for no truncation. A truncation of 10 must
+                change samples very little.
+            rng: A generator on the CPU. What is drawn must come from it alone, so that the same
+                model draws the same samples.
+
+        Returns:
+            A module that takes the generator's arguments, on the generator's device.
+
+        Raises:
+            ganzoo.errors.InputError: the architecture does not support truncation.
+        """
+        return generator if truncation is None else self.truncate(generator, truncation)
 
     def truncate(self, generator: nn.Module, truncation: float) -> nn.Module:
         """Wrap a generator so that it samples with truncation, trading variety for quality.
 
-        By default, latents are moved into ``[-truncation, truncation]``: see
-        :class:`~ganzoo.protocols.latents.TruncatedNormal` and
-        :class:`~ganzoo.protocols.latents.TruncatedUniform`. Override it if ``latents`` draws from
-        another prior, or to truncate elsewhere, as StyleGAN does in w (Karras et al. 2019,
+        By default, normal and uniform parts of latents are moved into ``[-truncation,
+        truncation]``, and categories stay: see
+        :class:`~ganzoo.protocols.latents.TruncatedLatents`. Override it if you override
+        ``latents``, or to truncate elsewhere, as StyleGAN does in w (Karras et al. 2019,
         arXiv:1812.04948, section 2.1). A truncation of 10 must change samples very little, unless
         it is refused.
 
@@ -189,25 +308,29 @@ class Architecture(Component, ABC):
         Raises:
             ganzoo.errors.InputError: the architecture does not support truncation.
         """
+        parts = self.latent_parts()
         if type(self).latents is not Architecture.latents:
             raise InputError(
                 "this model cannot draw with truncation: its architecture draws latents of its "
                 "own, and does not say how to truncate them"
             )
-        from ganzoo.protocols.latents import TruncatedNormal, TruncatedUniform
+        if all(part.distribution == "category" for part in parts):
+            raise InputError(
+                "this model cannot draw with truncation: its latents are categories alone"
+            )
+        from ganzoo.protocols.latents import TruncatedLatents
 
-        truncated = TruncatedUniform if self._is_uniform else TruncatedNormal
-        return truncated(generator, truncation)
+        return TruncatedLatents(generator, parts, truncation)
 
     def interpolate(self, start: Tensor, end: Tensor, share: float) -> Tensor:
         """Interpolate between latents, for a walk through the latent space.
 
-        By default, standard-normal latents are interpolated on the sphere: see
-        :func:`~ganzoo.protocols.latents.slerp`, and ``slerp_uniform`` for uniform ones. Override it
-        if ``latents`` draws from another prior, so that the interpolated latents follow it too.
+        By default each part moves in its own way, and a category changes half-way: see
+        :func:`~ganzoo.protocols.latents.interpolate_parts`. Override it if you override
+        ``latents``, so that the interpolated latents follow their distribution too.
 
         Args:
-            start: Latents ``(N, z_dim)`` on the CPU. Do not change them.
+            start: Latents ``(N, D)`` on the CPU. Do not change them.
             end: Latents of the same shape. Do not change them.
             share: From 0, which returns ``start``, to 1, which returns ``end``.
 
@@ -222,9 +345,9 @@ class Architecture(Component, ABC):
                 "this model cannot walk: its architecture draws latents of its own, and does not "
                 "say what lies between them"
             )
-        from ganzoo.protocols.latents import slerp, slerp_uniform
+        from ganzoo.protocols.latents import interpolate_parts
 
-        return (slerp_uniform if self._is_uniform else slerp)(start, end, share)
+        return interpolate_parts(self.latent_parts(), start, end, share)
 
     def advance(self, network: nn.Module, progress: Progress) -> None:
         """Prepare a network for how far the training is; by default nothing changes.
@@ -252,6 +375,19 @@ class Architecture(Component, ABC):
         """
         return real
 
+    def real_parts(self, real: Tensor) -> Mapping[str, Tensor]:
+        """Return what of reals corresponds to the :attr:`judged_parts`, by name.
+
+        Args:
+            real: Samples of the data ``(N, *shape)``, as :meth:`prepare_real` returns them. Do not
+                change them.
+
+        Returns:
+            Tensors of the generator's shapes, that depend on each sample alone and are
+            differentiable.
+        """
+        return {}
+
     def learning_rates(self, network: nn.Module) -> Mapping[str, float]:
         """Return factors on the learning rate by the beginning of parameters' names.
 
@@ -275,7 +411,8 @@ class Architecture(Component, ABC):
             generator: The network in training; call it again if a term needs that.
             inputs: The generator's input for this batch; ``inputs.progress`` says how far the
                 training is.
-            real: Samples of the data ``(N, *shape)``, of the classes ``inputs.labels``.
+            real: Samples of the data ``(N, *shape)``, of the classes ``inputs.labels``. With
+                ``takes_sources`` they are what ``inputs.given`` are the sources of, one by one.
             fake: ``inputs.through(generator)``, with its graph.
         """
         return {}
@@ -287,5 +424,7 @@ class Architecture(Component, ABC):
         of the same shape and classes, such as a mix of new and earlier ones (Shrivastava et al.
         2017, arXiv:1612.07828, section 2.3). Its state must be in buffers: each checkpoint saves
         them, the model does not. Random numbers must come from torch's global generator.
+        With :attr:`judged_parts` the fakes are ``(N, K)``: samples and parts, flattened one behind
+        the other.
         """
         return None

@@ -10,7 +10,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from ganzoo.component import Component, Options
 from ganzoo.errors import InputError, did_you_mean
@@ -57,13 +64,19 @@ class DataSpec(Options):
     mode_std: float | None = Field(
         default=None, gt=0, description="Standard deviation of each mode."
     )
+    source: tuple[PositiveInt, ...] | None = Field(
+        default=None,
+        description="Shape of what each sample is made from, if there is such a thing: (C, H, W) "
+        "or (D,). Files omit None.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> DataSpec:
-        if len(self.shape) not in (1, 3):
-            raise ValueError(f"a sample is (C, H, W) or (D,), not {self.shape}")
-        if self.size > LARGEST_SAMPLE:
-            raise ValueError(f"a sample has at most {LARGEST_SAMPLE:,} numbers, not {self.size:,}")
+        for word, shape in (("sample", self.shape), ("source", self.source or self.shape)):
+            if len(shape) not in (1, 3):
+                raise ValueError(f"a {word} is (C, H, W) or (D,), not {shape}")
+            if (size := math.prod(shape)) > LARGEST_SAMPLE:
+                raise ValueError(f"a {word} has at most {LARGEST_SAMPLE:,} numbers, not {size:,}")
         if self.is_image and self.image_channels not in IMAGE_CHANNELS:
             raise ValueError(f"an image has 1, 3 or 4 channels, not {self.image_channels}")
         if (self.modes is None) != (self.mode_std is None):
@@ -73,6 +86,14 @@ class DataSpec(Options):
         if self.class_names is not None and len(self.class_names) != self.classes:
             raise ValueError("there must be a name for each class, or none at all")
         return self
+
+    @model_serializer(mode="wrap")
+    def _omit_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Omit what few data have, so that the files of all others stay as they are."""
+        tree = serialize(self)
+        if self.source is None:
+            tree.pop("source", None)
+        return tree
 
     def class_index(self, name: str) -> int:
         """Return the number of a class, given by its name or by its number.
@@ -146,6 +167,11 @@ class DataSpec(Options):
         return " x ".join(str(side) for side in self.shape)
 
     @property
+    def source_in_words(self) -> str:
+        """The shape of a source as text, for messages: ``1 x 16 x 16``."""
+        return " x ".join(str(side) for side in self.source or ())
+
+    @property
     def image_channels(self) -> int:
         """Number of channels of an image, C."""
         return self.shape[0]
@@ -188,19 +214,21 @@ class Samples:
     out by their names, for example."""
     split: str | None = None
     """Name of the part that was read, if the dataset chose it by what it found."""
+    sources: Tensor | None = None
+    """What each sample is made from, ``(N, *spec.source)``, stored as samples are: uint8 for
+    images, float32 for vectors. Training mirrors them with their samples."""
 
     def __post_init__(self) -> None:
-        import torch
-
-        wanted = torch.uint8 if self.spec.is_image else torch.float32
-        if not isinstance(self.stored, torch.Tensor):
-            kind = type(self.stored).__name__
-            raise InputError(f"samples are stored as a tensor, not as an object of type {kind}")
-        if self.stored.dtype != wanted or tuple(self.stored.shape[1:]) != self.spec.shape:
-            raise InputError(
-                f"samples of {self.spec.shape} are stored as (N, *{self.spec.shape}) {wanted}, "
-                f"not {tuple(self.stored.shape)} {self.stored.dtype}"
-            )
+        _require_stored("samples", self.stored, self.spec.shape)
+        if self.sources is not None:
+            if self.spec.source is None:
+                raise InputError("samples with sources tell their shape: DataSpec(source=...)")
+            _require_stored("sources", self.sources, self.spec.source)
+            if len(self.sources) != len(self.stored):
+                raise InputError(
+                    f"each sample has a source, and there are {len(self.stored):,} samples and "
+                    f"{len(self.sources):,} sources"
+                )
         if self.flip and not self.spec.is_image:
             raise InputError("vectors have no left and right to flip")
 
@@ -233,15 +261,21 @@ class Samples:
         """Return the int64 labels of the samples at some indices ``(M,)``; None without labels."""
         return None if self.labels is None else self.labels[indices].long()
 
+    def select_sources(self, indices: Tensor) -> Tensor | None:
+        """Return the sources at some indices ``(M,)``, as stored; None without sources."""
+        return None if self.sources is None else self.sources[indices.to(self.sources.device)]
+
     def batch(self, indices: Tensor) -> Tensor:
         """Return the samples at some indices ``(M,)`` as networks take them, float32.
 
         Images are scaled to ``[-1, 1]``.
         """
-        from ganzoo.media.images import to_float
+        return _to_network(self.select(indices))
 
-        chosen = self.select(indices)
-        return to_float(chosen) if self.spec.is_image else chosen
+    def sources_of(self, indices: Tensor) -> Tensor | None:
+        """Return the sources at some indices ``(M,)`` as networks take them; None without."""
+        found = self.select_sources(indices)
+        return None if found is None else _to_network(found)
 
     def subset(self, indices: Tensor) -> Samples:
         """Return the samples at some indices ``(M,)``, copied into memory.
@@ -252,24 +286,69 @@ class Samples:
         from ganzoo.compute import memory
 
         size = self.spec.size * self.stored.element_size()
+        if self.sources is not None:
+            size += math.prod(self.sources.shape[1:]) * self.sources.element_size()
         memory.require(len(indices) * size, f"{len(indices):,} samples")
         labels = self.labels_of(indices)
         names = None if self.names is None else tuple(self.names[i] for i in indices.tolist())
         return Samples(
-            self.spec, self.select(indices), labels, names=names, flip=self.flip, split=self.split
+            self.spec,
+            self.select(indices),
+            labels,
+            names=names,
+            flip=self.flip,
+            split=self.split,
+            sources=self.select_sources(indices),
         )
 
-    def to(self, device: torch.device | str) -> Samples:
-        """Return the same samples with their tensors on a device."""
+    def to(self, device: torch.device | str, *, with_sources: bool = True) -> Samples:
+        """Return the same samples with their tensors on a device.
+
+        Args:
+            device: The device.
+            with_sources: Whether the sources move too, if there are any.
+        """
         stored = self.stored.to(device)
         labels = None if self.labels is None else self.labels.to(device)
         rows = self.mapped_array if stored.device.type == "cpu" else None
-        return replace(self, stored=stored, labels=labels, mapped_array=rows)
+        sources = self.sources.to(device) if self.sources is not None and with_sources else None
+        return replace(
+            self,
+            stored=stored,
+            labels=labels,
+            mapped_array=rows,
+            sources=self.sources if sources is None else sources,
+        )
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the shape and of every sample in order, hexadecimal."""
-        return self.content or fingerprint(self.mapped_array or self.stored)
+        """SHA-256 of the shape and of every sample in order, with its source, hexadecimal."""
+        if self.content:
+            return self.content
+        found = fingerprint(self.mapped_array or self.stored)
+        if self.sources is None:
+            return found
+        return hashlib.sha256(f"{found} from {fingerprint(self.sources)}".encode()).hexdigest()
+
+
+def _require_stored(word: str, stored: Any, shape: tuple[int, ...]) -> None:
+    import torch
+
+    if not isinstance(stored, torch.Tensor):
+        kind = type(stored).__name__
+        raise InputError(f"{word} are stored as a tensor, not as an object of type {kind}")
+    wanted = torch.uint8 if len(shape) == 3 else torch.float32
+    if stored.dtype != wanted or tuple(stored.shape[1:]) != shape:
+        raise InputError(
+            f"{word} of {shape} are stored as (N, *{shape}) {wanted}, "
+            f"not {tuple(stored.shape)} {stored.dtype}"
+        )
+
+
+def _to_network(stored: Tensor) -> Tensor:
+    from ganzoo.media.images import to_float
+
+    return to_float(stored) if stored.dim() == 4 else stored
 
 
 def fingerprint(stored: Tensor | MappedArray) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ganzoo.protocols.architecture import GeneratorInput
     from ganzoo.protocols.dataset import DataSpec
+    from ganzoo.protocols.packing import Packing
 
     Logits: TypeAlias = Callable[[Tensor], Tensor]
     Outputs: TypeAlias = dict[str, Tensor]
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
         def augment(self, samples: Tensor, /) -> Tensor:
             """Return changed samples of the same shape and type."""
+
+
+BEGINNING = Progress()
+OUTSIDE = "only within a training does a discriminator know the generator and its inputs"
 
 
 class Discriminator:
@@ -50,6 +55,9 @@ class Discriminator:
         generated: What it returned for the fakes, by name.
         generates_with_gradient: Whether :meth:`generate` records gradients for the generator.
         remembers_calls: Whether :meth:`recall` may find logits of earlier calls.
+        packing: How samples and the parts that are judged with them lie in one tensor; None for
+            samples alone.
+        latents: Splits latents into their parts.
     """
 
     def __init__(
@@ -63,12 +71,14 @@ class Discriminator:
         called: Logits | None = None,
         *,
         source: Tensor | None = None,
-        progress: Progress = Progress(),
+        progress: Progress = BEGINNING,
         inputs: GeneratorInput | None = None,
         generator: nn.Module | None = None,
         generated: Mapping[str, Tensor] | None = None,
         generates_with_gradient: bool = False,
         remembers_calls: bool = False,
+        packing: Packing | None = None,
+        latents: Callable[[Tensor], Outputs] | None = None,
     ) -> None:
         self.network = network
         self.labels = labels
@@ -84,10 +94,12 @@ class Discriminator:
         discriminator's update."""
         self._inputs = inputs
         self._generator = generator
-        self._forward = network if called is None else called
+        self._forward: Callable[..., Outputs | Tensor] = network if called is None else called
         self._parameters = parameters
         self._optimizer = optimizer
         self._generates_with_gradient = generates_with_gradient
+        self._packing = packing
+        self._latents = latents
         self._observed: dict[str, Tensor] = {}
         self._calls: list[tuple[Tensor, Outputs | Tensor]] | None = [] if remembers_calls else None
 
@@ -128,9 +140,7 @@ class Discriminator:
     def _pass(self, samples: Tensor) -> Outputs | Tensor:
         from ganzoo.compute.devices import half_precision
 
-        given: tuple[Tensor, ...] = (samples,)
-        for augmentation in self.augmentations:
-            given = (augmentation.augment(given[0]),)
+        given: tuple[Tensor | Outputs, ...] = (self._augment(samples),)
         for bound in (self.labels, self.source):
             if bound is not None:
                 times = len(samples) // len(bound)
@@ -142,24 +152,83 @@ class Discriminator:
         if samples.requires_grad and any(each.requires_grad for each in self.network.parameters()):
             return self.network(*given)
         with half_precision(samples.device, self.half):
-            found: Outputs | Tensor = self._forward(*given)
+            found = self._forward(*given)
         if self.half is None:
             return found
         if isinstance(found, dict):
             return {name: part.float() for name, part in found.items()}
         return found.float()
 
+    def _augment(self, samples: Tensor) -> Tensor | Outputs:
+        """Return what the network is to see of samples: augmented, and in parts if packed."""
+        if self._packing is None:
+            return _augment(samples, self.augmentations)
+        return self._augment_parts(samples, self.augmentations)
+
+    def _augment_parts(self, samples: Tensor, augmentations: Sequence[Augment]) -> Outputs:
+        parts = self.unpack(samples)
+        dimensions = parts["samples"].dim()
+        return {  # those alone of the kind that augmentations are for
+            name: _augment(part, augmentations) if part.dim() == dimensions else part
+            for name, part in parts.items()
+        }
+
+    # Parts that are judged with samples
+
+    def unpack(self, samples: Tensor) -> Outputs:
+        """Return samples as they are by name, with the parts that are judged with them.
+
+        What a loss or a penalty is given is one tensor ``(N, K)`` if the architecture has
+        ``judged_parts``: the samples and these parts, flattened one behind the other.
+
+        Args:
+            samples: Reals, fakes, or what was computed from them.
+
+        Returns:
+            ``samples`` ``(N, *shape)`` and the architecture's ``judged_parts``.
+        """
+        return {"samples": samples} if self._packing is None else self._packing.unpack(samples)
+
+    def pack(self, parts: Mapping[str, Tensor]) -> Tensor:
+        """Return what :meth:`unpack` or :meth:`generate` returned as one tensor to judge."""
+        return parts["samples"] if self._packing is None else self._packing.pack(parts)
+
+    def change(self, samples: Tensor, augmentations: Sequence[Augment]) -> Tensor:
+        """Return samples that augmentations have changed, and the parts judged with them.
+
+        Args:
+            samples: Reals or fakes, as a loss or a penalty gets them.
+            augmentations: What changes them, in this order: each part that has as many dimensions
+                as samples have, on its own.
+        """
+        if self._packing is None:
+            return _augment(samples, augmentations)
+        return self.pack(self._augment_parts(samples, augmentations))
+
     # The generator
 
     @property
     def generator(self) -> nn.Module:
         """The generator in training."""
-        return self._require(self._generator)
+        if self._generator is None:
+            raise InputError(OUTSIDE)
+        return self._generator
 
     @property
     def inputs(self) -> GeneratorInput:
         """What the fakes were made from."""
-        return self._require(self._inputs)
+        if self._inputs is None:
+            raise InputError(OUTSIDE)
+        return self._inputs
+
+    def split_latents(self, latents: Tensor) -> Outputs:
+        """Return the parts of latents ``(N, D)`` by name, as the architecture names them.
+
+        ``D.split_latents(D.inputs.given)`` are the codes that the fakes were made from.
+        """
+        if self._latents is None:
+            raise InputError(OUTSIDE)
+        return self._latents(latents)
 
     def generate(self, inputs: GeneratorInput) -> Outputs:
         """Return what the generator makes of other inputs, by name; ``samples`` are among it.
@@ -177,9 +246,7 @@ class Discriminator:
             half_precision(inputs.given.device, self.half),
         ):
             found = inputs.outputs(self.generator)
-        if self.half is None:
-            return found
-        return {name: part.float() for name, part in found.items()}
+        return found if self.half is None else {name: each.float() for name, each in found.items()}
 
     # Memory
 
@@ -266,11 +333,11 @@ class Discriminator:
             sizes[name] = group["lr"] / (squares.sqrt() + group["eps"])
         return sizes
 
-    @staticmethod
-    def _require(found):  # type: ignore[no-untyped-def]
-        if found is None:
-            raise InputError("only a training knows the generator and its inputs")
-        return found
+
+def _augment(samples: Tensor, augmentations: Sequence[Augment]) -> Tensor:
+    for augmentation in augmentations:
+        samples = augmentation.augment(samples)
+    return samples
 
 
 def mixes_batch(discriminator: nn.Module, data: DataSpec, *, conditional: bool = False) -> bool:

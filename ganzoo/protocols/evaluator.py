@@ -68,10 +68,21 @@ class SampleSet:
     Args:
         samples: The samples.
         extract: Extracts the features of all of them.
+        targets: The real sample that each fake is to equal, as many and in the same order; None if
+            they are no pairs.
+        device: Where a metric may compute what is slow on a CPU.
     """
 
-    def __init__(self, samples: Samples, extract: Callable[[Samples], Features]) -> None:
+    def __init__(
+        self,
+        samples: Samples,
+        extract: Callable[[Samples], Features],
+        targets: Samples | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
         self.samples = samples
+        self.targets = targets
+        self.device = device
         self._extract = extract
         self._derived: dict[Hashable, Any] = {}
 
@@ -127,6 +138,9 @@ class Evaluator(Component, ABC):
     """
     needs_logits: ClassVar[bool] = False
     """Whether the feature extractor must be a classifier."""
+    needs_pairs: ClassVar[bool] = False
+    """Whether it compares each fake with a real sample of its own, ``fake.targets``: the one whose
+    source the fake was made from. Only models that take sources have such pairs."""
     on_request: ClassVar[bool] = False
     """Whether the metric is computed only if the user names it."""
 

@@ -1,70 +1,88 @@
-"""Truncation and spherical interpolation of standard-normal latents."""
+"""Truncation of latents, and interpolation between them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+if TYPE_CHECKING:
+    from ganzoo.protocols.latent_parts import LatentPart
+    from ganzoo.protocols.outputs import NetworkOutput
+
 MIN_SINE = 1e-6
 """Below this sine of the angle between two points, interpolation is linear."""
 
 
-class TruncatedNormal(nn.Module):
-    """A generator with the truncation trick: latents are moved into ``[-truncation, truncation]``.
+class TruncatedLatents(nn.Module):
+    """A generator with the truncation trick: latents are moved towards the middle.
 
-    The latents then follow a truncated normal distribution, as in Brock et al. 2019,
-    arXiv:1809.11096, section 3.1, who resample values outside the bound. Here each value moves to
-    the same quantile of the truncated distribution instead, so that the same latents give a similar
-    sample at any truncation.
+    Normal numbers move as :func:`truncate_normal` says, uniform ones as :func:`truncate_uniform`
+    says, and categories stay.
 
     Args:
-        generator: Maps standard-normal latents ``(N, z_dim)``, and labels if any, to samples.
+        generator: Maps latents ``(N, D)``, and labels if any, to samples.
+        parts: The parts of a latent.
         truncation: The bound, above 0.
     """
 
-    def __init__(self, generator: nn.Module, truncation: float) -> None:
+    def __init__(
+        self, generator: nn.Module, parts: Sequence[LatentPart], truncation: float
+    ) -> None:
         super().__init__()
         self.generator = generator
+        self.parts = tuple(parts)
         self.truncation = truncation
 
-    def forward(self, latents: Tensor, *labels: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, *labels: Tensor) -> NetworkOutput:
         """Generate samples from truncated latents."""
         return self.generator(self.truncate(latents), *labels)
 
     def truncate(self, latents: Tensor) -> Tensor:
-        """Return latents of the same shape in ``[-truncation, truncation]``."""
-        # On the CPU, as some devices have no float64.
-        sizes = latents.to("cpu", torch.float64).abs()
-        cut = _share_above(torch.tensor(self.truncation, dtype=torch.float64))
-        shares = cut + _share_above(sizes) * (1 - 2 * cut)
-        # A share that underflows to 0 has no finite quantile; the bounds below replace it.
-        moved = -torch.special.ndtri(shares)
-        moved = moved.clamp(min=0).minimum(sizes.clamp(max=self.truncation))
-        return moved.to(latents).copysign(latents)
+        """Return latents of the same shape, moved towards the middle."""
+        return _join(
+            TRUNCATE[part.distribution](piece, self.truncation)
+            for part, piece in _split(self.parts, latents)
+        )
 
 
-class TruncatedUniform(nn.Module):
-    """A generator with the truncation trick, for latents that are uniform from -1 to 1.
+def truncate_normal(latents: Tensor, truncation: float) -> Tensor:
+    """Move standard-normal latents into ``[-truncation, truncation]``.
 
-    Each value moves to the same quantile of a uniform distribution from ``-truncation`` to
-    ``truncation``; from 1 on, nothing changes.
+    They then follow a truncated normal distribution, as in Brock et al. 2019, arXiv:1809.11096,
+    section 3.1, who resample values outside the bound. Here each value moves to the same quantile
+    of the truncated distribution instead, so that the same latents give a similar sample at any
+    truncation.
 
     Args:
-        generator: Maps uniform latents ``(N, z_dim)``, and labels if any, to samples.
+        latents: Standard-normal numbers of any shape.
         truncation: The bound, above 0.
     """
+    # On the CPU, as some devices have no float64.
+    sizes = latents.to("cpu", torch.float64).abs()
+    cut = _share_above(torch.tensor(truncation, dtype=torch.float64))
+    shares = cut + _share_above(sizes) * (1 - 2 * cut)
+    # A share that underflows to 0 has no finite quantile; the bounds below replace it.
+    moved = -torch.special.ndtri(shares)
+    moved = moved.clamp(min=0).minimum(sizes.clamp(max=truncation))
+    return moved.to(latents).copysign(latents)
 
-    def __init__(self, generator: nn.Module, truncation: float) -> None:
-        super().__init__()
-        self.generator = generator
-        self.truncation = truncation
 
-    def forward(self, latents: Tensor, *labels: Tensor) -> Tensor:
-        """Generate samples from truncated latents."""
-        return self.generator(latents * min(self.truncation, 1.0), *labels)
+def truncate_uniform(latents: Tensor, truncation: float) -> Tensor:
+    """Move latents that are uniform from -1 to 1 into ``[-truncation, truncation]``.
+
+    Each value moves to the same quantile of a uniform distribution there; from 1 on, nothing
+    changes.
+
+    Args:
+        latents: Numbers of any shape, from -1 to 1.
+        truncation: The bound, above 0.
+    """
+    return latents * min(truncation, 1.0)
 
 
 def _share_above(numbers: Tensor) -> Tensor:
@@ -122,3 +140,47 @@ def slerp_uniform(start: Tensor, end: Tensor, share: float) -> Tensor:
         for points in (start, end)
     )
     return torch.special.erf(slerp(one, other, share) / math.sqrt(2)).to(start)
+
+
+def interpolate_parts(
+    parts: Sequence[LatentPart], start: Tensor, end: Tensor, share: float
+) -> Tensor:
+    """Interpolate between latents, each part in its own way, so that each follows its distribution.
+
+    Normal numbers move as :func:`slerp` says and uniform ones as :func:`slerp_uniform` says. A
+    category changes half-way, at once: what lies between two is none.
+
+    Args:
+        parts: The parts of a latent.
+        start: Latents ``(N, D)``.
+        end: Latents of the same shape.
+        share: From 0, which returns ``start``, to 1, which returns ``end``.
+    """
+    pairs = zip(_split(parts, start), _split(parts, end), strict=True)
+    return _join(
+        INTERPOLATE[part.distribution](one, other, share) for (part, one), (_, other) in pairs
+    )
+
+
+def _step(start: Tensor, end: Tensor, share: float) -> Tensor:
+    return start if share < 0.5 else end
+
+
+def _keep(latents: Tensor, truncation: float) -> Tensor:
+    return latents
+
+
+def _split(parts: Sequence[LatentPart], latents: Tensor) -> Iterator[tuple[LatentPart, Tensor]]:
+    pieces = latents.split([part.size for part in parts], dim=1)
+    return zip(parts, pieces, strict=True)
+
+
+def _join(pieces: Iterable[Tensor]) -> Tensor:
+    found = list(pieces)
+    return found[0] if len(found) == 1 else torch.cat(found, dim=1)
+
+
+TRUNCATE = {"normal": truncate_normal, "uniform": truncate_uniform, "category": _keep}
+"""How latents of a distribution are truncated."""
+INTERPOLATE = {"normal": slerp, "uniform": slerp_uniform, "category": _step}
+"""What lies between two latents of a distribution."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar
 
 from ganzoo.component import Component
 from ganzoo.errors import InputError
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ganzoo.protocols.dataset import DataSpec
-
-    Terms: TypeAlias = dict[str, Tensor]
+    from ganzoo.protocols.outputs import Terms as Terms
 
 
 class Objective(Component):
@@ -40,6 +39,8 @@ class Objective(Component):
     """Parts that the discriminator must give beside its logits, such as ``features``."""
     needs_generator_parts: ClassVar[tuple[str, ...] | property] = ()
     """Parts that the generator must give beside its samples, such as ``w``."""
+    needs_networks: ClassVar[tuple[str, ...] | property] = ()
+    """Networks that the architecture must have as ``extra_networks``, such as ``encoder``."""
     needs_whole_batch: ClassVar[bool | property] = False
     """Whether its terms are no means over samples, so that a batch cannot be accumulated from
     parts."""

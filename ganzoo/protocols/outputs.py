@@ -1,4 +1,4 @@
-"""What a network returns: one tensor, or several by name."""
+"""What networks and objectives return: one tensor, or several by name."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     NetworkOutput: TypeAlias = Tensor | Mapping[str, Tensor]
+    Terms: TypeAlias = dict[str, Tensor]
 
 
 def pick(found: NetworkOutput, name: str) -> Tensor:

@@ -143,3 +143,19 @@ class Recipe(RecipeOptions):
         """Return what it gives, by full names such as ``train.n_critic``."""
         options = self.model_dump(include=set(RecipeOptions.model_fields))
         return {**{f"train.{name}": value for name, value in options.items()}, **self.settings}
+
+
+def find_tuned_recipes(component: Any) -> tuple[Recipe, ...]:
+    """Return the tuned recipes of an architecture or a loss, with its options or as a class.
+
+    A class that declares a recipe of its own inherits none: those would be of another component,
+    and would count before its own.
+    """
+    cls = component if isinstance(component, type) else type(component)
+    for base in cls.__mro__:
+        if "tuned_recipes" in vars(base):
+            found: tuple[Recipe, ...] = component.tuned_recipes
+            return found
+        if "recipe" in vars(base):
+            break
+    return ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
@@ -58,6 +59,8 @@ class Schedule(Options):
             raise ValueError("a share of the run is from 0 to 1; write images, as in '20M images'")
         if len({len(_numbers(value)) for value in values}) > 1:
             raise ValueError("all values of a schedule must hold equally many numbers")
+        if self.curve == "half-life" and len(self.points) != 2:
+            raise ValueError("a half-life has two points: where it begins, and a half-life later")
         if self.curve == "half-life" and any(x <= 0 for value in values for x in _numbers(value)):
             raise ValueError("a value with a half-life must be above 0")
         return self
@@ -74,7 +77,7 @@ class Schedule(Options):
         if place <= points[0][0] or len(points) == 1:
             return points[0][1]
         before, after = points[-2:] if self.curve == "half-life" else points[-1:] * 2
-        for start, end in zip(points, points[1:], strict=False):
+        for start, end in pairwise(points):
             if place < end[0]:
                 before, after = start, end
                 break
@@ -102,12 +105,12 @@ class Schedule(Options):
         if self.curve == "half-life":
             length = self._format_place(last - first)
             return f"half-life({_format(value)}, {length}{self._format_range(first or None, None)})"
-        if len(self.points) > 2 or self.curve == "linear" and first > last:
+        if len(self.points) > 2:
             points = [f"{self._format_place(at)}: {_format(each)}" for at, each in self.points]
             way = "" if self.curve == "linear" else f", curve={self.curve}"
             return f"piecewise({', '.join(points)}{way})"
-        ends = None if self.over == "run" and last == 1 else last
-        return f"{self.curve}({_format(value)}, {_format(end)}{self._format_range(first or None, ends)})"
+        ends = self._format_range(first or None, None if (self.over, last) == ("run", 1) else last)
+        return f"{self.curve}({_format(value)}, {_format(end)}{ends})"
 
     def _format_range(self, start: float | None, end: float | None) -> str:
         given = {"from": start, "to": end}
@@ -149,9 +152,11 @@ class Schedule(Options):
         try:
             return cls._build(name, plain, named)
         except (ValueError, LookupError, InputError) as error:
-            why = f" ({error.message})" if isinstance(error, InputError) else ""
+            if isinstance(error, InputError):  # of the options of this class
+                why = error.message.partition(": ")[2]
+                raise InputError(f"{excerpt(text)} is no schedule: {why}") from None
             raise InputError(
-                f"{excerpt(text)} is not a schedule as ganzoo reads it{why}; write "
+                f"{excerpt(text)} is not a schedule as ganzoo reads it; write "
                 f"{' or '.join(FORMS)}, with places as 0.5, 50% or '200k images'"
             ) from None
 

@@ -43,6 +43,8 @@ class TrackedRun:
     ) -> None:
         """Inspect the discriminator at the step of a sample picture.
 
+        It is not called for a discriminator that judges sources.
+
         Args:
             step: Steps done.
             discriminator: The network on the training device, in training mode. Leave its weights,

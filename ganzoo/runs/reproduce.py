@@ -6,18 +6,21 @@ import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ganzoo import registry
-from ganzoo.component import parse_options
 from ganzoo.config import TrainSettings
 from ganzoo.errors import escape_text
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, PENALTY, TRACKER, Kind
-from ganzoo.resolve import resolve
+from ganzoo.resolve import resolve_with_recipe
 from ganzoo.storage.paths import strip_folders
 
 if TYPE_CHECKING:
     from ganzoo.config import ComponentChoice, RunConfig
+
+    Part: TypeAlias = tuple[str, ComponentChoice, Kind, bool]
+    """A component: the prefix of its options, how files name it, its kind, and whether defaults
+    count."""
 
 WIDTH = 88
 """Characters of a line before a command is continued on the next one."""
@@ -56,27 +59,25 @@ def build_reproduction(config: RunConfig, *, whole: bool = True) -> Reproduction
     """
     architecture, loss, data = _find_names(config)
     steps, seed = config.train.steps, config.train.seed
-    settings: dict[str, Any] = {}
     fork = None if config.fork is None else config.fork.place
     # A run that starts from a model or a fork inherits its options in place of the defaults.
     every = fork is not None or (whole and config.init is not None)
-    for prefix, choice, kind in (
-        ("arch", config.architecture, ARCHITECTURE),
-        ("loss", config.loss, LOSS),
-        ("data", config.data, DATASET),
-    ):
-        settings |= _find_options(prefix, choice, kind, every)
-    for each in config.augmentations:
-        settings |= _find_options(f"augment.{each.name}", each, AUGMENTATION)
-    for each in config.penalties:
-        settings |= _find_options(f"penalty.{each.name}", each, PENALTY)
-    settings |= _find_recipe_differences(config)
-    settings |= _find_training_options(config)
+    parts: list[Part] = [
+        ("arch", config.architecture, ARCHITECTURE, every),
+        ("loss", config.loss, LOSS, every),
+        ("data", config.data, DATASET, every),
+        *_name_several("augment", config.augmentations, AUGMENTATION, fork is not None),
+        *_name_several("penalty", config.penalties, PENALTY, fork is not None),
+    ]
+    settings: dict[str, Any] = {}
+    for part in parts:
+        settings |= _find_options(*part)
+    settings |= _find_recipe_differences(config, parts)
     if not whole:
         settings = strip_folders(settings)
         return Reproduction(architecture, loss, data, steps, seed, settings, fork=fork)
-    for each in config.trackers:
-        settings |= _find_options(f"tracker.{each.name}", each, TRACKER)
+    for part in _name_several("tracker", config.trackers, TRACKER, fork is not None):
+        settings |= _find_options(*part)
     trackers = tuple(_shorten_name(TRACKER, each) for each in config.trackers)
     init = config.init if fork is None else None
     name = None if init is None else "@".join(filter(None, (init.name, init.revision)))
@@ -138,62 +139,45 @@ def _quote(words: Iterable[str]) -> str:
     return shlex.join(escape_text(word) for word in words)
 
 
-def _find_options(
-    prefix: str, choice: ComponentChoice, kind: Kind, every: bool = False
-) -> dict[str, Any]:
+def _name_several(
+    word: str, choices: Iterable[ComponentChoice], kind: Kind, every: bool
+) -> list[Part]:
+    """Return the arguments of :func:`_find_options` for components of a kind."""
+    return [(f"{word}.{each.name}", each, kind, every) for each in choices]
+
+
+def _find_options(prefix: str, choice: ComponentChoice, kind: Kind, every: bool) -> dict[str, Any]:
     """Return the options of a component that are not its defaults, or all of them."""
-    entry = registry.find_in_package(kind, choice.name, choice.package, choice.version)
-    built = parse_options(entry.load(), choice.options)
-    chosen = built.model_dump(mode="json", exclude_defaults=not every)
+    chosen = choice.build(kind).model_dump(mode="json", exclude_defaults=not every)
     return {f"{prefix}.{name}": value for name, value in chosen.items()}
 
 
-def _find_recipe_differences(config: RunConfig) -> dict[str, Any]:
-    """Return the options of architecture and loss that the run's recipe gives otherwise."""
-    data = {f"data.{name}": value for name, value in config.data.options.items()}
-    recipe = {"train.recipe": config.train.recipe}
-    usual = resolve(*_find_names(config), {**data, **recipe})
-    return {
-        f"{prefix}.{name}": value
-        for prefix, mine, theirs in (
-            ("arch", config.architecture, usual.architecture),
-            ("loss", config.loss, usual.loss),
-        )
-        for name, value in mine.options.items()
-        if name in theirs.options and theirs.options[name] != value
-    }
-
-
-def _find_training_options(config: RunConfig) -> dict[str, Any]:
-    """Return the options of training that the recipe of the components does not give."""
-    options = {
-        f"{prefix}.{name}": value
-        for prefix, choice in (
-            ("arch", config.architecture),
-            ("loss", config.loss),
-            ("data", config.data),
-        )
-        for name, value in choice.options.items()
-    }
-    architecture, loss, data = _find_names(config)
+def _find_recipe_differences(config: RunConfig, parts: Iterable[Part]) -> dict[str, Any]:
+    """Return what the run's recipe would give otherwise, and the recipe if it is not the usual."""
     name = config.train.recipe
-    recipe = {} if name == TrainSettings.model_fields["recipe"].default else {"train.recipe": name}
-    whole = resolve(architecture, loss, data, {**options, **recipe})
-    usual = whole.train.model_dump(mode="json")
-    chosen = {
-        f"train.{name}": value
-        for name, value in config.train.model_dump(mode="json").items()
-        if (config.fork or value != usual[name]) and name not in ("steps", "seed")
+    is_usual = name == TrainSettings.model_fields["recipe"].default
+    changed: dict[str, Any] = {} if is_usual else {"train.recipe": name}
+    own: dict[str, Any] = {}
+    for prefix, choice, kind, _ in parts:
+        own |= _find_options(prefix, choice, kind, every=True)
+    named = ("arch.", "loss.", "data.")  # the others belong to what the recipe may not have
+    fixed = {key: value for key, value in own.items() if key.startswith(named)}
+    recipe, usual = resolve_with_recipe(*_find_names(config), {**fixed, **changed})
+    # Defaults, too, of which the recipe gives other values.
+    changed |= {key: own[key] for key in recipe.settings if key in own}
+    for word, mine, theirs, kind in (
+        ("augment", config.augmentations, usual.augmentations, AUGMENTATION),
+        ("penalty", config.penalties, usual.penalties, PENALTY),
+    ):
+        if config.fork or [each.name for each in mine] != [each.name for each in theirs]:
+            changed[f"train.{word}"] = [_shorten_name(kind, each) for each in mine]
+    train = usual.train.model_dump(mode="json")
+    changed |= {
+        f"train.{key}": value
+        for key, value in config.train.model_dump(mode="json").items()
+        if (config.fork or value != train[key]) and key not in ("steps", "seed")
     }
-    several = {
-        f"train.{word}": [each.name for each in mine]
-        for word, mine, theirs in (
-            ("augment", config.augmentations, whole.augmentations),
-            ("penalty", config.penalties, whole.penalties),
-        )
-        if config.fork or [each.name for each in mine] != [each.name for each in theirs]
-    }
-    return {**recipe, **several, **chosen, **_find_schedules(config, whole)}
+    return {**changed, **_find_schedules(config, usual)}
 
 
 def _find_schedules(config: RunConfig, usual: RunConfig) -> dict[str, Any]:
@@ -207,7 +191,8 @@ def _find_schedules(config: RunConfig, usual: RunConfig) -> dict[str, Any]:
     return constant | {
         name: str(each)
         for name, each in config.schedules.items()
-        if config.fork or usual.schedules.get(name) != each
+        # The options of components are listed with their first values.
+        if config.fork or not name.startswith("train.") or usual.schedules.get(name) != each
     }
 
 

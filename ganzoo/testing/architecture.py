@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +22,8 @@ from ganzoo.compute.devices import arithmetic, half_precision
 from ganzoo.models.generation import evaluation_mode
 from ganzoo.protocols.architecture import Architecture
 from ganzoo.protocols.dataset import DataSpec
-from ganzoo.protocols.discriminator import Discriminator, mixes_batch
+from ganzoo.protocols.discriminator import mixes_batch
+from ganzoo.protocols.packing import judge_samples
 from ganzoo.protocols.progress import Progress
 from ganzoo.storage.tensors import load_tensors, save_tensors
 from ganzoo.testing.architecture_generator import (
@@ -30,7 +32,14 @@ from ganzoo.testing.architecture_generator import (
     compute_own_terms,
 )
 from ganzoo.testing.architecture_labels import check_conditional, check_unlabelled
-from ganzoo.testing.architecture_sampling import check_interpolation, check_truncation
+from ganzoo.testing.architecture_parts import check_extra_networks, check_parts
+from ganzoo.testing.architecture_sampling import (
+    check_interpolation,
+    check_latent_parts,
+    check_sampler,
+    check_truncation,
+)
+from ganzoo.testing.architecture_sources import check_sources
 from ganzoo.testing.common import (
     check_options,
     explain_errors,
@@ -54,12 +63,13 @@ from ganzoo.testing.networks import (
     draw_batch,
     draw_inputs,
     draw_latents,
+    first_rows,
     generate,
+    generate_parts,
     generator_arguments,
+    judge_parts,
     name_outputs,
-    pick_main,
     run_network,
-    run_network_for_all,
     scale_weights,
 )
 from ganzoo.testing.objective import (
@@ -70,6 +80,9 @@ from ganzoo.testing.objective import (
     watch,
 )
 from ganzoo.testing.steps import PlainLoss, draw_samples, require_exact_steps, train_options
+
+if TYPE_CHECKING:
+    from ganzoo.protocols.outputs import NetworkOutput
 
 GROWTH = tuple(
     Progress(step, LATEST.steps, IMAGES * step, step)
@@ -196,13 +209,13 @@ def check_logits_are_unbounded(architecture: Architecture) -> None:
 
 def check_every_parameter_learns(architecture: Architecture) -> None:
     """Each parameter of both networks gets a gradient, at some time of a training."""
-    for data, *networks in build_fitting(architecture):
+    for data, generator, discriminator in build_fitting(architecture):
         unused = ""
         for progress in (LATEST, *GROWTH):
-            for network in networks:
+            for network in (generator, discriminator):
                 advance(architecture, network, progress)
-            _learn(architecture, data, *networks, progress)
-            unused = _find_unused(*networks)
+            _learn(architecture, data, generator, discriminator, progress)
+            unused = _find_unused(generator, discriminator)
             if not unused:
                 break
         require(
@@ -210,37 +223,6 @@ def check_every_parameter_learns(architecture: Architecture) -> None:
             f"parameter {unused} gets no gradient, at the end of a training nor on its way: use "
             "it, remove it, or freeze it by a factor of 0 in learning_rates()",
         )
-
-
-def check_outputs(architecture: Architecture) -> None:
-    """Networks return the parts that are declared, each with a row for every sample."""
-    for data, *networks in build_fitting(architecture):
-        given = (
-            generator_arguments(draw_inputs(architecture, data)),
-            discriminator_arguments(architecture, data, draw_batch(data)),
-        )
-        for word, main, network, arguments in zip(
-            ("generator", "discriminator"), ("samples", "logits"), networks, given, strict=True
-        ):
-            declared = getattr(architecture, f"{word}_parts")
-            require(
-                isinstance(declared, tuple) and all(isinstance(name, str) for name in declared),
-                f"{word}_parts must be a tuple of names, such as ('features',), not {declared!r}",
-            )
-            with torch.no_grad():
-                found = run_network_for_all(network, *arguments)
-            names = set(found) - {"samples", "logits"}
-            require(
-                names == set(declared),
-                f"the {word} returns {sorted(names) or 'nothing'} beside its {main}, and "
-                f"{word}_parts = {declared!r} is declared: the two must agree",
-            )
-            for name in declared:
-                require(
-                    found[name].dim() > 0 and len(found[name]) == COUNT,
-                    f"'{name}' of the {word} must have a row for each of {COUNT} samples, not the "
-                    f"shape {tuple(found[name].shape)}",
-                )
 
 
 def check_progress(architecture: Architecture) -> None:
@@ -290,7 +272,9 @@ def check_independent_samples(architecture: Architecture) -> None:
     for data, _, discriminator in build_fitting(architecture, independent_samples=True):
         with explain_errors("the discriminator must judge a batch of any size in training mode"):
             mixed = mixes_batch(
-                discriminator, data, conditional=bool(architecture.takes_labels(data))
+                judge_samples(architecture, discriminator, data),
+                data,
+                conditional=bool(architecture.takes_labels(data)),
             )
         require(
             not mixed,
@@ -326,7 +310,7 @@ def check_seeding(architecture: Architecture) -> None:
                 states = network.state_dict().values(), other.state_dict().values()
                 equal = all(torch.equal(a, b) for a, b in zip(*states, strict=True))
             require(equal, "the same seed must give the same weights: draw them by torch")
-    if architecture.takes_images:
+    if not architecture.takes_latents:
         return
     with untouched_randomness("latents()"):
         drawn, again, others = (draw_latents(architecture, seed) for seed in (1, 1, 2))
@@ -354,11 +338,9 @@ def check_weights_round_trip(architecture: Architecture) -> None:
                     save_tensors(file, network.state_dict())
                     other.load_state_dict(load_tensors(file), strict=True)
                 with evaluation_mode(network), evaluation_mode(other), torch.no_grad():
-                    same = torch.equal(
-                        run_network(network, *arguments), run_network(other, *arguments)
-                    )
+                    found = run_network(network, *arguments), run_network(other, *arguments)
                 require(
-                    same,
+                    all(torch.equal(part, found[1][name]) for name, part in found[0].items()),
                     "a network must depend on its state_dict and options alone: after a strict "
                     "load its outputs differ; keep its state in parameters or buffers",
                 )
@@ -375,8 +357,9 @@ def check_autocast(architecture: Architecture) -> None:
         inputs = draw_inputs(architecture, data)
         with explain_errors(asked), arithmetic(CPU, torch.bfloat16):
             with half_precision(CPU, torch.bfloat16):
-                fake = inputs.through(generator).float()
-                logits = Discriminator(discriminator, inputs.labels)(fake).float()
+                made = inputs.outputs(generator)
+                fake = made["samples"].float()
+                logits = judge_parts(architecture, discriminator, data, made)["logits"].float()
                 own = architecture.generator_terms(generator, inputs, draw_batch(data), fake)
             torch.stack([F.softplus(-logits).mean(), *own.values()]).sum().backward()
         with (
@@ -425,7 +408,6 @@ architecture_checks: list[Callable[[Architecture], None]] = [
     check_logits,
     check_logits_are_unbounded,
     check_every_parameter_learns,
-    check_outputs,
     check_progress,
     check_double_backward,
     check_independent_samples,
@@ -435,7 +417,12 @@ architecture_checks: list[Callable[[Architecture], None]] = [
     check_autocast,
     check_conditional,
     check_unlabelled,
+    check_sources,
     check_generator_terms,
+    check_parts,
+    check_extra_networks,
+    check_latent_parts,
+    check_sampler,
     check_truncation,
     check_interpolation,
     check_history,
@@ -454,12 +441,15 @@ def _learn(
 ) -> None:
     """Collect gradients of everything that the networks return for a batch."""
     inputs = replace(draw_inputs(architecture, data), progress=progress)
-    made = run_network_for_all(generator, *generator_arguments(inputs))
-    given = discriminator_arguments(architecture, data, made["samples"])
-    judged = run_network_for_all(discriminator, *given)
+    made = generate_parts(generator, inputs)
+    said = judge_parts(architecture, discriminator, data, made)
     own = compute_own_terms(architecture, generator, inputs, draw_batch(data), made["samples"])
-    with explain_errors("logits of generated samples must be differentiable"):
-        torch.stack([*(part.sum() for part in judged.values()), *own.values()]).sum().backward()
+    logits, _ = said.pop("logits"), made.pop("samples")
+    others = [part.sum() for part in (*made.values(), *said.values()) if part.requires_grad]
+    asked = "logits of generated samples must be differentiable"
+    require(logits.requires_grad, asked)
+    with explain_errors(asked):
+        torch.stack([logits.sum(), *others, *own.values()]).sum().backward()
 
 
 def _find_unused(generator: nn.Module, discriminator: nn.Module) -> str:
@@ -523,7 +513,7 @@ def _require_reals(architecture: Architecture, data: DataSpec, progress: Progres
 
 
 def _require_by_sample(
-    network: nn.Module, given: tuple[Tensor, ...], asked: str, *, may_mix: bool = False
+    network: nn.Module, given: tuple[NetworkOutput, ...], asked: str, *, may_mix: bool = False
 ) -> None:
     """Require that what a network gives for a sample is the same without the others.
 
@@ -536,12 +526,13 @@ def _require_by_sample(
     with evaluation_mode(network), torch.no_grad():
         together, again = (run_network(network, *given) for _ in range(2))
         with explain_errors(asked):  # batch normalisation may refuse one sample
-            found = network(*(whole[:1] for whole in given))
-    alone = pick_main(name_outputs(found))
-    require(
-        alone.shape == together[:1].shape,
-        f"a batch of one must give {tuple(together[:1].shape)}, not "
-        f"{tuple(alone.shape)}: do not use squeeze(), which drops that dimension too",
-    )
-    require(torch.equal(together, again), asked)
-    require(may_mix or torch.allclose(together[:1], alone, rtol=1e-4, atol=1e-5), asked)
+            alone = name_outputs(network(*map(first_rows, given)))
+    for name, whole in together.items():
+        own, first = alone[name], whole[:1]
+        require(
+            own.shape == first.shape,
+            f"a batch of one must give {tuple(first.shape)}, not {tuple(own.shape)}: do not use "
+            "squeeze(), which drops that dimension too",
+        )
+        require(torch.equal(whole, again[name]), asked)
+        require(may_mix or torch.allclose(first, own, rtol=1e-4, atol=1e-5), asked)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
 from ganzoo.models.generation import evaluation_mode
 from ganzoo.protocols.architecture import Architecture
+from ganzoo.protocols.outputs import pick
 from ganzoo.testing.common import explain_errors, require
 from ganzoo.testing.networks import (
     CLASSES,
@@ -14,14 +17,16 @@ from ganzoo.testing.networks import (
     SPECS,
     build_fitting,
     compute_logits,
+    discriminator_arguments,
     draw_batch,
     draw_inputs,
     generate,
-    name_outputs,
     perturb_weights,
-    pick_main,
-    run_network,
+    source_arguments,
 )
+
+if TYPE_CHECKING:
+    from ganzoo.protocols.outputs import NetworkOutput
 
 MANY_CLASSES = 12
 """More than ten, for an architecture that assumes ten classes."""
@@ -43,13 +48,21 @@ def check_conditional(architecture: Architecture) -> None:
     for classes in (CLASSES, MANY_CLASSES):
         for data, *networks in build_fitting(architecture, classes=classes):
             if architecture.takes_labels(data):
-                given = (draw_inputs(architecture, data).given, draw_batch(data))
-                for word, network, same in zip(
-                    ("generator", "discriminator"), networks, given, strict=True
-                ):
-                    # With parts it may be asked for the classes, and must then not be told.
-                    may_ignore = word == "discriminator" and bool(architecture.discriminator_parts)
-                    _require_labels(word, perturb_weights(network), same, classes, may_ignore)
+                generator, discriminator = map(perturb_weights, networks)
+                given = draw_inputs(architecture, data).given
+                _require_labels("generator", generator, given, classes)
+                samples, *_ = discriminator_arguments(architecture, data, draw_batch(data))
+                sources = source_arguments(architecture, data)
+                # With parts it may be asked for the classes, and must then not be told.
+                may_ignore = bool(architecture.discriminator_parts)
+                _require_labels(
+                    "discriminator",
+                    discriminator,
+                    samples,
+                    classes,
+                    *sources,
+                    may_ignore=may_ignore,
+                )
 
 
 def check_unlabelled(architecture: Architecture) -> None:
@@ -66,16 +79,21 @@ def check_unlabelled(architecture: Architecture) -> None:
 
 
 def _require_labels(
-    word: str, network: nn.Module, given: Tensor, classes: int, may_ignore: bool
+    word: str,
+    network: nn.Module,
+    given: NetworkOutput,
+    classes: int,
+    *sources: Tensor,
+    may_ignore: bool = False,
 ) -> None:
-    found: list[Tensor] = []
+    main, found = {"generator": "samples", "discriminator": "logits"}[word], []
     with evaluation_mode(network), torch.no_grad():
         for label in range(classes):
             with explain_errors(
                 f"a conditional {word} must serve each class from 0 to classes - 1"
             ):
-                outputs = network(given, torch.full((COUNT,), label))
-            found.append(pick_main(name_outputs(outputs)))
+                labels = torch.full((COUNT,), label)
+                found.append(pick(network(given, labels, *sources), main))
     for label in range(1, classes):
         require(
             may_ignore or not torch.equal(found[0], found[label]),
@@ -84,7 +102,7 @@ def _require_labels(
         )
     labels = torch.arange(COUNT) % classes
     with evaluation_mode(network), torch.no_grad():
-        mixed = run_network(network, given, labels)
+        mixed = pick(network(given, labels, *sources), main)
     own = torch.stack([found[label][i] for i, label in enumerate(labels.tolist())])
     require(
         torch.allclose(mixed, own, rtol=1e-4, atol=1e-5),

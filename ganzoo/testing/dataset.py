@@ -26,6 +26,10 @@ def check_samples(dataset: Dataset) -> None:
     )
     if samples.spec.is_image:
         require(bool((batch.abs() <= 1).all()), "a batch of images must lie in [-1, 1]")
+    require(
+        samples.sources is not None or samples.spec.source is None,
+        "a specification with the shape of a source needs sources: Samples(..., sources=...)",
+    )
 
 
 def check_labels(dataset: Dataset) -> None:

@@ -19,6 +19,7 @@ LEVELS = (30.0, 100.0, 170.0)
 IMAGES = DataSpec(shape=(1, 8, 8))
 LABELLED = DataSpec(shape=(1, 8, 8), classes=len(LEVELS), features="brightness")
 MODE_STD = 0.1
+LARGER = DataSpec(shape=(1, 16, 16))
 POINTS = DataSpec(shape=(2,), modes=((-2.0, 0.0), (2.0, 0.0), (0.0, 3.0)), mode_std=MODE_STD)
 ORDER_TOLERANCE = 0.02
 """Relative; a score over random splits may change a little with the order."""
@@ -43,8 +44,13 @@ def check_order(evaluator: Evaluator) -> None:
     for spec in _specs(evaluator):
         fake, real = _draw_reals(spec, 1), _draw_reals(spec, 2)
         before = _score_samples(evaluator, fake, real)
-        # Sort them in opposite directions, so that every part and every pair changes.
-        after = _score_samples(evaluator, _sort_samples(fake), _sort_samples(real, descending=True))
+        if evaluator.needs_pairs:  # which stay together
+            order = _brightness(fake).argsort()
+            after = _score_samples(evaluator, fake.subset(order), real.subset(order))
+        else:
+            # Sort them in opposite directions, so that every part and every pair changes.
+            ours, theirs = _brightness(fake).argsort(), _brightness(real).argsort(descending=True)
+            after = _score_samples(evaluator, fake.subset(ours), real.subset(theirs))
         for one, other in _pair_scores(before, after):
             same = math.isclose(one.value, other.value, rel_tol=ORDER_TOLERANCE, abs_tol=1e-6)
             require(
@@ -108,7 +114,9 @@ def check_randomness(evaluator: Evaluator) -> None:
 def check_side_effects(evaluator: Evaluator) -> None:
     """``evaluate()`` changes neither set, which it shares with every other metric."""
     for spec in _specs(evaluator):
-        sets = [_sample_set(evaluator, _draw_reals(spec, seed)) for seed in (1, 2)]
+        fake, real = (_draw_reals(spec, seed) for seed in (1, 2))
+        targets = real if evaluator.needs_pairs else None
+        sets = [_sample_set(evaluator, fake, targets), _sample_set(evaluator, real)]
         tensors = [tensor for given in sets for tensor in _tensors(evaluator, given)]
         before = [tensor.clone() for tensor in tensors]
         _score_sets(evaluator, *sets)
@@ -196,7 +204,7 @@ def _specs(evaluator: Evaluator) -> list[DataSpec]:
 
     The data with classes declare a feature extractor of their own, which is a classifier.
     """
-    pictures = [spec for spec in (IMAGES, LABELLED) if evaluator.fits(spec)][:1]
+    pictures = [spec for spec in (IMAGES, LABELLED, LARGER) if evaluator.fits(spec)][:1]
     specs = [*pictures, *([POINTS] if evaluator.fits(POINTS) else [])]
     require(
         bool(specs),
@@ -238,13 +246,14 @@ def _build_collapsed(spec: DataSpec) -> Samples:
     return Samples(spec, far.byte() if spec.is_image else far.float(), labels)
 
 
-def _sort_samples(samples: Samples, descending: bool = False) -> Samples:
-    levels = samples.stored.flatten(1).float().sum(1)
-    return samples.subset(levels.argsort(descending=descending))
+def _brightness(samples: Samples) -> Tensor:
+    return samples.stored.flatten(1).float().sum(1)
 
 
 def _score_samples(evaluator: Evaluator, fake: Samples, real: Samples) -> list[Score]:
-    return _score_sets(evaluator, _sample_set(evaluator, fake), _sample_set(evaluator, real))
+    targets = real if evaluator.needs_pairs else None
+    fakes = _sample_set(evaluator, fake, targets)
+    return _score_sets(evaluator, fakes, _sample_set(evaluator, real))
 
 
 def _score_sets(evaluator: Evaluator, fake: SampleSet, real: SampleSet) -> list[Score]:
@@ -267,8 +276,10 @@ def _pair_scores(before: list[Score], after: list[Score]) -> list[tuple[Score, S
     return list(zip(before, after, strict=True))
 
 
-def _sample_set(evaluator: Evaluator, samples: Samples) -> SampleSet:
-    return SampleSet(samples, lambda found: _project_features(evaluator, found))
+def _sample_set(
+    evaluator: Evaluator, samples: Samples, targets: Samples | None = None
+) -> SampleSet:
+    return SampleSet(samples, lambda found: _project_features(evaluator, found), targets)
 
 
 def _tensors(evaluator: Evaluator, given: SampleSet) -> Iterator[Tensor]:

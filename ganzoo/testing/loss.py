@@ -52,7 +52,7 @@ from ganzoo.testing.steps import (
     small_critic,
     train_options,
 )
-from ganzoo.training.trainer import frozen
+from ganzoo.training.updates import frozen
 
 if TYPE_CHECKING:
     from ganzoo.protocols.discriminator import Logits
@@ -232,6 +232,22 @@ def check_gradients_reach_the_networks(loss: Loss) -> None:
     require(bool(taught.any()), "the generator's loss must reach the fakes: do not detach them")
 
 
+def check_gradients_through_fakes(loss: Loss) -> None:
+    """Each term of the discriminator's loss that depends on the fakes gives them a gradient."""
+    D = Discriminator(_smooth_critic())
+    real = torch.randn(8, 3, generator=_rng(1))
+    fake = torch.randn(8, 3, generator=_rng(2)).requires_grad_()
+    moved = _compute_terms(loss, D, real, fake.detach() + 0.5)[0]
+    for name in moved:
+        term = _compute_terms(loss, D, real, fake)[0][name]
+        (slope,) = differentiate({name: term}, (fake,))
+        require(
+            bool(slope.any()) or torch.allclose(term, moved[name]),
+            f"term '{name}' depends on the fakes, and gives them no gradient: do not detach them; "
+            "unrolling differentiates the discriminator's loss by the generator",
+        )
+
+
 def check_constraint(loss: Loss) -> None:
     """``constrain()`` is a projection: applied twice, it does the same as once."""
     critic = small_critic()
@@ -312,6 +328,7 @@ loss_checks: list[Callable[[Loss], None]] = [
     check_seeding,
     check_side_effects,
     check_gradients_reach_the_networks,
+    check_gradients_through_fakes,
     check_constraint,
     check_declarations,
     check_memory,
@@ -393,6 +410,12 @@ def _column(*logits: float) -> Tensor:
 
 def _steep_critic(slope: float) -> Logits:
     return lambda samples: slope * identity(samples)
+
+
+def _smooth_critic() -> nn.Module:
+    """Build vectors ``(N, 3)`` -> logits ``(N,)``, whose slope changes everywhere."""
+    with seeded():
+        return nn.Sequential(nn.Linear(3, 8), nn.Softplus(), nn.Linear(8, 1), nn.Flatten(0))
 
 
 def _rng(seed: int) -> torch.Generator:

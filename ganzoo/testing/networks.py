@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,13 @@ from ganzoo.models import generation
 from ganzoo.nn import fuse
 from ganzoo.protocols.architecture import Architecture, GeneratorInput
 from ganzoo.protocols.dataset import DataSpec
+from ganzoo.protocols.outputs import pick
+from ganzoo.protocols.packing import complete_reals
 from ganzoo.protocols.progress import Progress
 from ganzoo.testing.common import explain_errors, require, seeded
+
+if TYPE_CHECKING:
+    from ganzoo.protocols.outputs import NetworkOutput
 
 SIZES = (28, 32, 64, 128)
 """Heights and widths of images to try, until the architecture accepts two of them."""
@@ -71,11 +76,26 @@ def build_fitting(
             continue
         data = data.model_copy(update={"classes": classes})
         try:
+            data = complete_spec(architecture, data)
             networks = _build_pair(architecture, data, independent_samples, seed, progress)
         except InputError:
             continue
         sizes.add(data.image_size)
         yield data, *networks
+
+
+def complete_spec(architecture: Architecture, data: DataSpec) -> DataSpec:
+    """Return a specification with the shape of the sources, if the architecture takes them.
+
+    Data that must have sources get some of the samples' own shape.
+    """
+    if not architecture.takes_sources:
+        return data
+    paired = data.model_copy(update={"source": data.shape})
+    asked = "make_source() must take samples of any shape, or refuse them by ganzoo's InputError"
+    with explain_errors(asked):
+        shape = architecture.source_shape(paired)
+        return paired.model_copy(update={"source": shape})
 
 
 def _build_pair(
@@ -111,47 +131,58 @@ def advance(architecture: Architecture, network: nn.Module, progress: Progress) 
         architecture.advance(network, progress)
 
 
-def run_network(network: nn.Module, *given: Tensor) -> Tensor:
-    """Call a network, and return its samples or logits."""
-    return pick_main(run_network_for_all(network, *given))
+def run_network(network: nn.Module, *given: NetworkOutput) -> dict[str, Tensor]:
+    """Call a network, and require that it returns tensors.
 
-
-def run_network_for_all(network: nn.Module, *given: Tensor) -> dict[str, Tensor]:
-    """Call a network, and return all its outputs by name; a single one is called ``samples``."""
+    Returns:
+        Tensors by name; the only one of a network that returns one tensor is ``""``.
+    """
     labels = ", and labels (N,) as its second argument" if len(given) > 1 else ""
-    with explain_errors(
-        f"a network must serve the shape it was built for, here {tuple(given[0].shape)}{labels}"
-    ):
-        found = network(*given)
-    return name_outputs(found)
-
-
-def name_outputs(found: Any) -> dict[str, Tensor]:
-    """Require that a network returned one tensor, or several by name, and return them by name."""
-    if not isinstance(found, dict):
-        require(
-            isinstance(found, Tensor),
-            "a network must return one tensor, or a dict of tensors by name, not "
-            f"{type(found).__name__}",
-        )
-        return {"samples": found}
-    require(
-        all(isinstance(part, Tensor) for part in found.values())
-        and len({"samples", "logits"} & found.keys()) == 1,
-        "a network that returns several tensors must name them, the samples of a generator "
-        f"'samples' and the logits of a discriminator 'logits'; it names {list(found)}",
+    shapes = (
+        {name: tuple(part.shape) for name, part in given[0].items()}
+        if isinstance(given[0], Mapping)
+        else tuple(given[0].shape)
     )
-    return found
+    with explain_errors(f"a network must serve the shape it was built for, here {shapes}{labels}"):
+        found = network(*given)
+    named = name_outputs(found)
+    for name, part in named.items():
+        where = f" as '{name}'" if name else ", or a dict of tensors by name"
+        require(
+            isinstance(part, Tensor),
+            f"a network must return one tensor{where}, not {type(part).__name__}",
+        )
+    return named
 
 
-def pick_main(outputs: dict[str, Tensor]) -> Tensor:
-    """Return the samples or the logits among a network's outputs."""
-    return outputs["samples"] if "samples" in outputs else outputs["logits"]
+def name_outputs(found: NetworkOutput) -> dict[str, Tensor]:
+    """Return what a network returned by name; ``""`` is the name of a single tensor."""
+    return dict(found) if isinstance(found, Mapping) else {"": found}
+
+
+def generate_parts(generator: nn.Module, inputs: GeneratorInput) -> dict[str, Tensor]:
+    """Return all that a generator makes by name, ``samples`` ``(N, *shape)`` among it."""
+    return _name_output(run_network(generator, *generator_arguments(inputs)), "samples")
 
 
 def generate(generator: nn.Module, inputs: GeneratorInput) -> Tensor:
     """Return a generator's samples ``(N, *shape)``."""
-    return run_network(generator, *generator_arguments(inputs))
+    return generate_parts(generator, inputs)["samples"]
+
+
+def judge_parts(
+    architecture: Architecture, discriminator: nn.Module, data: DataSpec, given: NetworkOutput
+) -> dict[str, Tensor]:
+    """Return all that a discriminator says by name, ``logits`` among it.
+
+    Args:
+        architecture: The architecture.
+        discriminator: The network.
+        data: The data that it was built for.
+        given: Samples, or what a generator made by name.
+    """
+    arguments = discriminator_arguments(architecture, data, given)
+    return _name_output(run_network(discriminator, *arguments), "logits")
 
 
 def compute_logits(
@@ -161,8 +192,14 @@ def compute_logits(
     samples: Tensor | None = None,
 ) -> Tensor:
     """Return a discriminator's logits of samples, by default of random ones."""
-    samples = draw_batch(data) if samples is None else samples
-    return run_network(discriminator, *discriminator_arguments(architecture, data, samples))
+    given = draw_batch(data) if samples is None else samples
+    return judge_parts(architecture, discriminator, data, given)["logits"]
+
+
+def _name_output(found: dict[str, Tensor], main: str) -> dict[str, Tensor]:
+    named = {main: found[""]} if "" in found else found
+    require(main in named, f"a network that returns a dict must have '{main}' in it")
+    return named
 
 
 def generator_arguments(inputs: GeneratorInput) -> tuple[Tensor, ...]:
@@ -171,10 +208,47 @@ def generator_arguments(inputs: GeneratorInput) -> tuple[Tensor, ...]:
 
 
 def discriminator_arguments(
-    architecture: Architecture, data: DataSpec, samples: Tensor
-) -> tuple[Tensor, ...]:
-    """Return the arguments of a discriminator: samples, and labels if it takes them."""
-    return (samples, class_labels(data)) if architecture.takes_labels(data) else (samples,)
+    architecture: Architecture, data: DataSpec, samples: NetworkOutput
+) -> tuple[NetworkOutput, ...]:
+    """Return the arguments of a discriminator: samples, and labels and sources if it takes them.
+
+    Args:
+        architecture: The architecture. If it has judged parts, those of the samples are made as
+            those of reals are, unless they are given.
+        data: The data of the discriminator.
+        samples: Samples, or what a generator made by name.
+    """
+    judged: NetworkOutput = pick(samples, "samples")
+    if architecture.judged_parts:
+        with explain_errors(
+            "real_parts() must return the judged_parts of samples, as a dict of tensors by name"
+        ):
+            judged = (
+                {name: samples[name] for name in ("samples", *architecture.judged_parts)}
+                if isinstance(samples, Mapping)
+                else complete_reals(architecture, samples)
+            )
+    labels = (class_labels(data),) if architecture.takes_labels(data) else ()
+    return (judged, *labels, *source_arguments(architecture, data))
+
+
+def first_rows(given: NetworkOutput, count: int = 1) -> NetworkOutput:
+    """Return the first samples of a batch, or of each of its parts."""
+    if isinstance(given, Mapping):
+        return {name: part[:count] for name, part in given.items()}
+    return given[:count]
+
+
+def source_arguments(architecture: Architecture, data: DataSpec) -> tuple[Tensor, ...]:
+    """Return the source that a discriminator takes; empty if it takes none."""
+    return (draw_sources(data),) if architecture.judges_source else ()
+
+
+def draw_sources(data: DataSpec, seed: int = 1) -> Tensor:
+    """Draw ``COUNT`` sources, uniform in [-1, 1]."""
+    assert data.source is not None, "the specification is complete"
+    rng = torch.Generator().manual_seed(seed)
+    return torch.rand(COUNT, *data.source, generator=rng) * 2 - 1
 
 
 def class_labels(data: DataSpec) -> Tensor:
@@ -188,15 +262,14 @@ def draw_inputs(architecture: Architecture, data: DataSpec) -> GeneratorInput:
     if architecture.takes_images:
         sources = (labels + 1) % (data.classes or 1)
         return GeneratorInput(draw_batch(data, seed=1), labels, sources)
-    return GeneratorInput(
-        draw_latents(architecture), labels if architecture.takes_labels(data) else None
-    )
+    given = draw_sources(data) if architecture.takes_sources else draw_latents(architecture)
+    return GeneratorInput(given, labels if architecture.takes_labels(data) else None)
 
 
 def draw_latents(architecture: Architecture, seed: int = 0) -> Tensor:
     """Draw ``COUNT`` latents."""
     with explain_errors(
-        "latents() must draw (count, z_dim): give the architecture an option z_dim"
+        "latents() must draw (count, D): give the architecture an option z_dim, or latent_parts()"
     ):
         drawn = architecture.latents(COUNT, torch.Generator().manual_seed(seed))
     require(len(drawn) == COUNT, f"latents({COUNT}, rng) must draw {COUNT}, not {len(drawn)}")

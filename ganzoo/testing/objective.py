@@ -74,8 +74,10 @@ class Judge(nn.Module):
 class Function:
     """A function from samples to logits, which knows what a discriminator knows of a training."""
 
-    known = ("generate", "generated", "inputs", "judge", "labels", "observe", "progress", "source")
-    known += ("state",)
+    known: tuple[str, ...] = (
+        *("generate", "generated", "inputs", "judge", "labels", "observe", "progress", "source"),
+        "state",
+    )
 
     def __init__(self, discriminator: Discriminator) -> None:
         self._discriminator = discriminator

@@ -58,7 +58,7 @@ from ganzoo.testing.steps import (
     require_exact_steps,
     train_options,
 )
-from ganzoo.training.trainer import frozen
+from ganzoo.training.updates import frozen
 
 if TYPE_CHECKING:
     from ganzoo.protocols.objective import Terms
@@ -99,7 +99,7 @@ class Trial:
     def halves(self) -> Iterator[Trial]:
         """Yield the trial with each half of its batch."""
         for half in range(2):
-            yield self._change(lambda whole, half=half: whole.chunk(2)[half])
+            yield self._change(partial(_take_half, half))
 
     def double(self) -> Trial:
         """Return the trial in double precision."""
@@ -502,3 +502,7 @@ class _Patches(nn.Module):
         if isinstance(found, dict):
             return {**found, "logits": found["logits"][:, None].expand(-1, self.count)}
         return found[:, None].expand(-1, self.count)
+
+
+def _take_half(half: int, whole: Tensor) -> Tensor:
+    return whole.chunk(2)[half]

@@ -148,13 +148,15 @@ def train_options(**given: Any) -> TrainOptions:
 def draw_samples(data: DataSpec) -> Samples:
     """Draw ``COUNT`` samples of a specification, of each class in turn if there are any."""
     rng = torch.Generator().manual_seed(0)
-    shape = (COUNT, *data.shape)
-    if data.is_image:
-        stored = torch.randint(0, 256, shape, generator=rng, dtype=torch.uint8)
-    else:
-        stored = torch.randn(shape, generator=rng)
+
+    def draw(shape: tuple[int, ...]) -> Tensor:
+        if len(shape) == 3:
+            return torch.randint(0, 256, (COUNT, *shape), generator=rng, dtype=torch.uint8)
+        return torch.randn(COUNT, *shape, generator=rng)
+
+    stored = draw(data.shape)
     labels = torch.arange(COUNT) % data.classes if data.classes else None
-    return Samples(data, stored, labels)
+    return Samples(data, stored, labels, sources=draw(data.source) if data.source else None)
 
 
 def require_exact_steps(

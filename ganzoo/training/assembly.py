@@ -66,7 +66,7 @@ def assemble_trainer(
         penalties=dict(penalties or {}),
         schedules=dict(schedules or {}),
         options=options,
-        data=samples.spec,
+        data=samples.spec.model_copy(update={"source": architecture.source_shape(samples.spec)}),
         device=device,
         team=team,
         architecture_name=architecture_name or type(architecture).__name__,
@@ -77,6 +77,7 @@ def assemble_trainer(
         device,
         options.seed,
         labelled=setup.conditional,
+        with_sources=bool(architecture.takes_sources) and not architecture.makes_sources,
         team=team,
         memory_format=architecture.memory_format,
     )

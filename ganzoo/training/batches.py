@@ -6,6 +6,7 @@ A batch is a function of the run's seed and the batch's number, however it is re
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,8 +22,15 @@ PREFETCH = 4
 WORKERS = 2
 """Threads that read; while one waits for the disk, the other one can run."""
 
-Batch = tuple[Tensor, Tensor | None]
-"""Samples as networks take them, and their labels if there are any, on the device."""
+
+class RealBatch(NamedTuple):
+    """Real samples on the device, as networks take them."""
+
+    real: Tensor
+    labels: Tensor | None
+    """Class of each sample ``(N,)``, if the networks take them."""
+    sources: Tensor | None = None
+    """What each sample is made from, if the networks take that from the data."""
 
 
 class BatchLoader:
@@ -36,6 +44,7 @@ class BatchLoader:
         device: Where to put the batches.
         seed: Seed of the run, which decides which images of a batch are mirrored.
         labelled: Whether batches include the labels, if there are any.
+        with_sources: Whether batches include the sources, if there are any.
         team: The processes that share each batch.
         memory_format: The memory layout of images.
     """
@@ -47,6 +56,7 @@ class BatchLoader:
         seed: int,
         *,
         labelled: bool = True,
+        with_sources: bool = False,
         team: Processes = ALONE,
         memory_format: torch.memory_format = torch.channels_last,
     ) -> None:
@@ -54,15 +64,18 @@ class BatchLoader:
         self.memory_format = memory_format
         self.seed = seed
         self._team = team
-        self.streamed = samples.streamed or not _fits(samples, device)
-        self.samples = samples if self.streamed else samples.to(device)
+        self._with_sources = with_sources and samples.sources is not None
+        self.streamed = samples.streamed or not _fits(samples, device, self._with_sources)
+        self.samples = (
+            samples if self.streamed else samples.to(device, with_sources=self._with_sources)
+        )
         self.index_device = torch.device("cpu") if self.streamed else device
         """Where indices into the dataset must be."""
         self._labelled = labelled
         self._workers = ThreadPoolExecutor(WORKERS, "ganzoo-feed") if self.streamed else None
-        self._prefetched: dict[int, Future[Batch]] = {}
+        self._prefetched: dict[int, Future[RealBatch]] = {}
 
-    def batch(self, number: int, order: Order) -> Batch:
+    def batch(self, number: int, order: Order) -> RealBatch:
         """Return this process's share of batch ``number``, mirrored if the data say so.
 
         Args:
@@ -71,28 +84,34 @@ class BatchLoader:
             order: Gives the indices of a batch, on :attr:`index_device`.
         """
         if self._workers is None:
-            real, labels = self.select(self._team.take_share(order(number)))
+            found = self.select(self._team.take_share(order(number)))
         else:
-            real, labels = self._move_to_device(
-                *self._take_prefetched(number, order, self._workers)
-            )
-        return self._mirror(real, number), labels
+            found = self._move_to_device(self._take_prefetched(number, order, self._workers))
+        return self._mirror(found, number)
 
-    def select(self, indices: Tensor) -> Batch:
+    def select(self, indices: Tensor) -> RealBatch:
         """Return the samples at some indices, never mirrored."""
-        return self._move_to_device(self.samples.select(indices), self._labels_of(indices))
+        sources = self.samples.select_sources(indices) if self._with_sources else None
+        stored = self.samples.select(indices)
+        return self._move_to_device(RealBatch(stored, self._labels_of(indices), sources))
 
     def _labels_of(self, indices: Tensor) -> Tensor | None:
         return self.samples.labels_of(indices) if self._labelled else None
 
-    def _move_to_device(self, stored: Tensor, labels: Tensor | None) -> Batch:
-        stored = stored.to(self.device, non_blocking=True)
+    def _move_to_device(self, batch: RealBatch) -> RealBatch:
+        """Move a batch from where and as it is stored."""
+        labels = batch.labels
         labels = None if labels is None else labels.to(self.device, non_blocking=True)
-        if not self.samples.spec.is_image:
-            return stored, labels
-        return images.to_float(stored).contiguous(memory_format=self.memory_format), labels
+        sources = None if batch.sources is None else self._to_network(batch.sources)
+        return RealBatch(self._to_network(batch.real), labels, sources)
 
-    def _take_prefetched(self, number: int, order: Order, workers: ThreadPoolExecutor) -> Batch:
+    def _to_network(self, stored: Tensor) -> Tensor:
+        stored = stored.to(self.device, non_blocking=True)
+        if stored.dim() != 4:
+            return stored
+        return images.to_float(stored).contiguous(memory_format=self.memory_format)
+
+    def _take_prefetched(self, number: int, order: Order, workers: ThreadPoolExecutor) -> RealBatch:
         """Return a batch as it is stored, and have the following ones read."""
         for ahead in range(number, number + 1 + PREFETCH):
             if ahead not in self._prefetched:
@@ -103,29 +122,42 @@ class BatchLoader:
         self._prefetched = {at: later for at, later in self._prefetched.items() if at > number}
         return batch
 
-    def _read(self, indices: Tensor) -> Batch:
+    def _read(self, indices: Tensor) -> RealBatch:
         if self.samples.mapped_array is None:
-            # By numpy, which stays in this one thread; torch would take those of the training.
-            stored = torch.from_numpy(self.samples.stored.numpy()[indices.numpy()])
+            stored = _read_rows(self.samples.stored, indices)
         else:
             stored = self.samples.mapped_array.read(indices)
+        sources = self.samples.sources if self._with_sources else None
+        sources = None if sources is None else _read_rows(sources, indices)
         if self.device.type == "cuda":
             stored = stored.pin_memory()
-        return stored, self._labels_of(indices)
+            sources = None if sources is None else sources.pin_memory()
+        return RealBatch(stored, self._labels_of(indices), sources)
 
-    def _mirror(self, real: Tensor, number: int) -> Tensor:
-        """Mirror half of the images, chosen at random, if the data say so."""
+    def _mirror(self, batch: RealBatch, number: int) -> RealBatch:
+        """Mirror half of the images, chosen at random, if the data say so; sources likewise."""
         if not self.samples.flip:
-            return real
+            return batch
         rng = make_rng(self.seed, "flip", number, device=self.device)
-        count = len(real) * self._team.world
+        count = len(batch.real) * self._team.world
         flipped = torch.rand(count, 1, 1, 1, generator=rng, device=self.device) < 0.5
         flipped = self._team.take_share(flipped)
-        return torch.where(flipped, real.flip(-1), real)
+        real, labels, sources = batch
+        if sources is not None and sources.dim() == 4:
+            sources = torch.where(flipped, sources.flip(-1), sources)
+        return RealBatch(torch.where(flipped, real.flip(-1), real), labels, sources)
 
 
-def _fits(samples: Samples, device: torch.device) -> bool:
+def _read_rows(stored: Tensor, indices: Tensor) -> Tensor:
+    # By numpy, which stays in this one thread; torch would take those of the training.
+    return torch.from_numpy(stored.numpy()[indices.numpy()])
+
+
+def _fits(samples: Samples, device: torch.device, with_sources: bool) -> bool:
     """Tell whether a dataset may live on a device; half of a GPU is left to the networks."""
     if device.type != "cuda":
         return True
-    return samples.stored.nbytes <= torch.cuda.mem_get_info(device)[0] // 2
+    size = samples.stored.nbytes
+    if with_sources and samples.sources is not None:
+        size += samples.sources.nbytes
+    return size <= torch.cuda.mem_get_info(device)[0] // 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,21 +19,22 @@ class MovingAverage(AveragedModel):
 
     Args:
         generator: The network to follow; the average starts as a copy of it.
+        copied: Names of its submodules whose weights are copied in place of being averaged.
     """
 
     n_averaged: Tensor
 
-    def __init__(self, generator: nn.Module) -> None:
+    def __init__(self, generator: nn.Module, copied: Iterable[str] = ()) -> None:
         super().__init__(generator)
         # Listed once: walking through the modules takes as long as some small updates.
-        self._own_parameters = list(self.module.parameters())
-        self._own_buffers = list(self.module.buffers())
-        self._parameters_to_follow = list(generator.parameters())
-        self._buffers_to_copy = list(generator.buffers())
+        self._own_parameters, own_copies = _split_parameters(self.module, copied)
+        self._parameters_to_follow, copies = _split_parameters(generator, copied)
+        self._own_copies = [*own_copies, *self.module.buffers()]
+        self._tensors_to_copy = [*copies, *generator.buffers()]
 
     @torch.no_grad()
     def update(self, decay: float) -> None:
-        """Move the weights towards the generator's, and copy its buffers.
+        """Move the weights towards the generator's, and copy its buffers and other weights.
 
         Args:
             decay: The share of the average that stays, in [0, 1); the first update copies all.
@@ -43,8 +44,19 @@ class MovingAverage(AveragedModel):
             average(self._own_parameters, self._parameters_to_follow, self.n_averaged)
         else:
             _copy(self._parameters_to_follow, self._own_parameters)
-        _copy(self._buffers_to_copy, self._own_buffers)
+        _copy(self._tensors_to_copy, self._own_copies)
         self.n_averaged += 1
+
+
+def _split_parameters(
+    network: nn.Module, copied: Iterable[str]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the parameters that are averaged, and those of the submodules that are copied."""
+    apart = {id(each) for name in copied for each in network.get_submodule(name).parameters()}
+    found: tuple[list[Tensor], list[Tensor]] = [], []
+    for parameter in network.parameters():
+        found[id(parameter) in apart].append(parameter)
+    return found
 
 
 def _copy(sources: Sequence[Tensor], targets: Sequence[Tensor]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ganzoo.compute.seeding import derive_seed, make_rng
 from ganzoo.media.images import COLUMNS, choose_columns
-from ganzoo.models.inputs import cycle_classes
+from ganzoo.models.inputs import cycle_classes, find_sources
 from ganzoo.protocols.architecture import GeneratorInput
 from ganzoo.training.batch_order import choose_order
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ganzoo.protocols.progress import Progress
-    from ganzoo.training.batches import BatchLoader
+    from ganzoo.training.batches import BatchLoader, RealBatch
     from ganzoo.training.setup import TrainingSetup
 
 PICTURE_IMAGES = 64
@@ -54,21 +54,20 @@ class Batch:
 
 
 def draw_step_inputs(
-    setup: TrainingSetup,
-    real: Tensor,
-    labels: Tensor | None,
-    progress: Progress,
-    rng: torch.Generator,
+    setup: TrainingSetup, batch: RealBatch, progress: Progress, rng: torch.Generator
 ) -> GeneratorInput:
     """Return this process's share of the generator's inputs for a step.
 
     Args:
         setup: The training.
-        real: This process's share of the batch ``(N, *shape)``.
-        labels: Its classes ``(N,)``, which the fakes are to have as well.
+        batch: This process's share of the batch; the fakes are to have its classes as well.
         progress: How far the training is; an architecture that translates pairs classes by it.
         rng: Draws the latents of the whole batch.
     """
+    real, labels, sources = batch
+    if setup.architecture.takes_sources:
+        given = setup.architecture.make_source(real) if sources is None else sources
+        return GeneratorInput(given, labels, progress=progress)
     if not setup.architecture.takes_images:
         latents = setup.architecture.latents(setup.options.batch_size, rng)
         return GeneratorInput(setup.team.take_share(latents), labels, progress=progress)
@@ -85,8 +84,16 @@ def draw_picture_inputs(setup: TrainingSetup, loader: BatchLoader) -> GeneratorI
         order = choose_order(
             loader.samples, per_class * classes, seed, loader.index_device, is_balanced=True
         )
-        real, labels = loader.select(order(0))
+        real, labels, _ = loader.select(order(0))
         return _pair_sources(real, labels, 1, classes)
+    if setup.architecture.takes_sources:
+        order = choose_order(
+            loader.samples, PICTURE_IMAGES // 2, seed, loader.index_device, is_balanced=False
+        )
+        chosen = order(0)
+        sources = find_sources(setup.architecture, loader.samples, chosen, seed)
+        labels = loader.samples.labels_of(chosen) if setup.conditional else None
+        return GeneratorInput(sources, labels)
     columns = count_columns(setup)
     count = PICTURE_IMAGES // columns * columns if data.is_image else PICTURE_POINTS
     labels = cycle_classes(count, setup.classes) if setup.conditional else None
@@ -96,7 +103,7 @@ def draw_picture_inputs(setup: TrainingSetup, loader: BatchLoader) -> GeneratorI
 
 def count_columns(setup: TrainingSetup) -> int:
     """Return the number of images in a row of the sample pictures: one per class, up to 64."""
-    by_class = setup.conditional and not setup.architecture.takes_images
+    by_class = setup.conditional and setup.architecture.takes_latents
     return choose_columns(setup.data.classes if by_class else None)
 
 

@@ -23,6 +23,7 @@ from ganzoo.errors import Diverged, GanzooError, Interrupted, first_line
 from ganzoo.media import images
 from ganzoo.models.write import write_model
 from ganzoo.protocols.dataset import Samples
+from ganzoo.protocols.packing import judge_samples
 from ganzoo.protocols.tracker import METRICS_FILE
 from ganzoo.runs.metrics import GRADIENT_NORM
 from ganzoo.runs.state import DIVERGED
@@ -362,7 +363,7 @@ class _TrainingLoop:
             self._write_picture(of_model=True)
         write_model(
             self.run.model,
-            ModelConfig.of(self.config, self.trainer.samples.spec, step),
+            ModelConfig.of(self.config, self.trainer.setup.data, step),
             self.state.generator_ema.module,
             self.state.discriminator,
             self.run.picture(step),
@@ -376,7 +377,10 @@ class _TrainingLoop:
         drawn, shown, picture, layout = self._write_picture(of_model=of_model)
         self._record_warnings(self.health.check_samples(drawn, state.step))
         self.trackers.picture(state.step, picture)
-        self.trackers.discriminator(state.step, state.discriminator, shown, self.trainer.samples)
+        architecture, data = self.trainer.architecture, self.trainer.setup.data
+        if not architecture.judges_source:  # a tracker has no sources for it
+            judge = judge_samples(architecture, state.discriminator, data)
+            self.trackers.discriminator(state.step, judge, shown, self.trainer.samples)
         self.observer.on_picture(state.step, picture, layout)
 
     def _write_picture(self, *, of_model: bool) -> tuple[Drawn, Samples, Tensor, str]:
@@ -399,8 +403,9 @@ class _TrainingLoop:
         except GanzooError:
             raise _divergence(state.step, "samples are not finite") from None
         tiles = fakes = drawn.average if of_model else drawn.shown
-        if setup.architecture.takes_images:
-            tiles = _place_below(images.to_uint8(inputs.given).cpu(), fakes, columns)
+        if not setup.architecture.takes_latents and inputs.given.dim() == fakes.dim() == 4:
+            sources = images.to_uint8(inputs.given).cpu()
+            tiles = _place_below(*images.match_images(sources, fakes), columns)
         picture = images.render_samples(tiles, setup.data.modes, columns)
         layout = images.describe_layout(tiles, columns)
         texts = images.provenance(f"{self.config.title}, step {state.step}", self.options.seed)

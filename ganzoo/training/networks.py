@@ -11,6 +11,7 @@ from ganzoo.compute.loss_scale import LossScale
 from ganzoo.compute.seeding import derive_seed, seed_everything
 from ganzoo.errors import name_errors
 from ganzoo.nn import fuse
+from ganzoo.protocols.packing import judge_samples
 from ganzoo.training.checkpoint import TrainState
 from ganzoo.training.ema import MovingAverage
 from ganzoo.training.memory import build_memories
@@ -43,7 +44,7 @@ def build_state(
     return TrainState(
         generator,
         discriminator,
-        MovingAverage(generator),
+        MovingAverage(generator, setup.architecture.copied_networks),
         generator_optimizer=_build_optimizer(generator, setup),
         discriminator_optimizer=_build_optimizer(discriminator, setup),
         history=None if history is None else history.to(device),
@@ -62,11 +63,12 @@ def _build_networks(
     discriminator = fuse(
         architecture.discriminator(data, independent_samples=setup.independent_samples)
     )
+    judge = judge_samples(architecture, discriminator, data)
     for objective in setup.objectives.values():
-        objective.check_discriminator(discriminator, data, conditional=setup.conditional)
+        objective.check_discriminator(judge, data, conditional=setup.conditional)
     if starting_weights is not None:
         generator.load_state_dict(starting_weights.generator)
-        discriminator.load_state_dict(starting_weights.discriminator)
+        starting_weights.fill(discriminator)
     if setup.team.world > 1 and setup.device.type == "cuda":
         generator = nn.SyncBatchNorm.convert_sync_batchnorm(generator)
         if not any(

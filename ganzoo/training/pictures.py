@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ganzoo.models.generation import generate
+from ganzoo.models.generation import build_sampler, generate
 from ganzoo.training.ema import without_running_statistics
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ def draw_samples(trainer: Trainer, inputs: GeneratorInput, *, as_saved: bool = F
     Raises:
         ganzoo.errors.GanzooError: a sample is not finite.
     """
-    state = trainer.state
-    networks = [state.generator, state.generator_ema.module]
+    state, spec = trainer.state, trainer.setup.data
+    average = build_sampler(trainer.architecture, state.generator_ema.module, spec)
+    networks = [state.generator, average]
     if state.step < SETTLING_STEPS and not as_saved:
         networks = [without_running_statistics(network) for network in networks]
-    spec = trainer.setup.data
     return Drawn(*(generate(network, inputs, spec, stored=True) for network in networks))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -26,11 +27,32 @@ def check_preconditions(setup: TrainingSetup, samples: Samples) -> None:
             machine has too little memory.
     """
     check_memory(setup)  # first, because architectures name the options that do not fit the data
+    check_sources(setup)
     check_options(setup)
     check_augmentations(setup)
     check_objectives(setup)
     if setup.conditional:
         check_classes(require_labels(samples), setup)
+
+
+def check_sources(setup: TrainingSetup) -> None:
+    """Check that what an architecture declares of its sources fits together.
+
+    Raises:
+        InputError: it does not.
+    """
+    architecture, name = setup.architecture, f"architecture '{setup.architecture_name}'"
+    if architecture.takes_sources and architecture.takes_images:
+        raise InputError(f"{name} declares takes_images and takes_sources: it can take one")
+    if not architecture.judges_source:
+        return
+    if not architecture.takes_sources:
+        raise InputError(f"{name} declares judges_source, and takes no sources")
+    if architecture.history(setup.data) is not None:
+        raise InputError(
+            f"{name} judges each sample with its source, and its history() would show it others: "
+            "leave out one of them"
+        )
 
 
 def check_options(setup: TrainingSetup) -> None:
@@ -112,6 +134,12 @@ def check_objectives(setup: TrainingSetup) -> None:
                     f"the {word} needs '{missing[0]}' of the {network} of "
                     f"'{setup.architecture_name}', and {has}; choose another architecture"
                 )
+        for network in objective.needs_networks:
+            if network not in architecture.extra_networks:
+                raise InputError(
+                    f"the {word} needs a network '{network}', which '{setup.architecture_name}' "
+                    "does not have; choose another architecture"
+                )
         if objective.needs_whole_batch and setup.options.accumulate > 1:
             raise InputError(f"the {word} looks at its batch as a whole: drop train.accumulate")
 
@@ -170,5 +198,6 @@ def check_memory(setup: TrainingSetup) -> None:
     ):
         with name_errors(f"architecture '{setup.architecture_name}'"):
             build_on_meta(build, memory.limit() // COPIES)
-    numbers = data.size + getattr(architecture, "z_dim", data.size)
+    length = sum(part.size for part in architecture.latent_parts()) or data.size
+    numbers = data.size + length + math.prod(data.source or ())
     memory.require(4 * setup.options.batch_size * numbers, "a batch")

@@ -17,6 +17,7 @@ from torch import nn
 
 from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.protocols.discriminator import mixes_batch
+from ganzoo.protocols.packing import judge_samples
 from ganzoo.training.inputs import draw_picture_inputs
 
 if TYPE_CHECKING:
@@ -36,10 +37,12 @@ PROBES = 8
 
 def slope_bounded_twice(trainer: Trainer) -> Iterator[str]:
     """Warn if spectral normalisation is combined with a gradient penalty or clipping."""
-    if trainer.architecture.bounds_slope and trainer.loss.bounds_slope:
+    bounding = [word for word, each in trainer.setup.objectives.items() if each.bounds_slope]
+    if trainer.architecture.bounds_slope and bounding:
         yield (
             "the discriminator's slope is bounded twice, by the architecture's normalisation and "
-            "by the loss; a loss without a penalty or clipping is what such networks are made for"
+            f"by the {bounding[0]}; a loss without a penalty or clipping is what such networks are "
+            "made for"
         )
 
 
@@ -50,19 +53,20 @@ def fp16_on_a_cpu(trainer: Trainer) -> Iterator[str]:
 
 
 def generator_out_of_range(trainer: Trainer) -> Iterator[str]:
-    """Warn if the generator's range is not that of the data: [-1, 1] for images."""
-    data, generator = trainer.samples.spec, copy.deepcopy(trainer.state.generator)
+    """Warn if the range of what is sampled is not that of the data: [-1, 1] for images."""
+    data, generator = trainer.samples.spec, copy.deepcopy(trainer.state.generator).eval()
     with torch.no_grad():
         inputs = draw_picture_inputs(trainer.setup, trainer.loader)
         probe = next(inputs.parts(PROBES, trainer.device))
-        extreme = replace(probe, given=probe.given * LATENT_FACTOR)
-        lowest, highest = extreme.through(generator).float().aminmax()
+        if trainer.architecture.takes_latents:  # images lie in [-1, 1], wherever they come from
+            probe = replace(probe, given=probe.given * LATENT_FACTOR)
+        lowest, highest = probe.through(generator).float().aminmax()
     reach = float(trainer.samples.batch(torch.arange(min(1000, len(trainer.samples)))).abs().max())
     bound = float(torch.maximum(-lowest, highest))
     if data.is_image and bound > 1:
         yield (
             f"the generator's images exceed [-1, 1], up to {bound:.3g}, and those of the data do "
-            "not; let it end in tanh"
+            "not; let it end in tanh, or clamp them in evaluation mode"
         )
     elif data.is_image and lowest >= 0:
         yield (
@@ -130,15 +134,21 @@ def class_without_samples(trainer: Trainer) -> Iterator[str]:
 
 def penalty_on_mixed_batch(trainer: Trainer) -> Iterator[str]:
     """Warn if a penalty on each sample's slope meets a discriminator that mixes its batch."""
-    loss = trainer.loss
-    if loss.independent_samples or not (loss.second_order and loss.bounds_slope):
-        return  # already refused, or harmless
-    discriminator, data = trainer.state.discriminator, trainer.samples.spec
-    if mixes_batch(discriminator, data, conditional=trainer.conditional):
+    objectives = trainer.setup.objectives
+    if trainer.setup.independent_samples:
+        return  # already refused
+    bounding = [
+        word for word, each in objectives.items() if each.second_order and each.bounds_slope
+    ]
+    if not bounding:
+        return
+    data = trainer.setup.data
+    judge = judge_samples(trainer.architecture, trainer.state.discriminator, data)
+    if mixes_batch(judge, data, conditional=trainer.conditional):
         yield (
-            "the loss penalises the slope at each sample, and the discriminator mixes the samples "
-            "of a batch, as batch normalisation does; if the loss declares independent_samples, "
-            "the discriminator is built without"
+            f"the {bounding[0]} penalises the slope at each sample, and the discriminator mixes "
+            f"the samples of a batch, as batch normalisation does; if the {bounding[0]} declares "
+            "independent_samples, the discriminator is built without"
         )
 
 

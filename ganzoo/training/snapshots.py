@@ -16,7 +16,7 @@ from ganzoo.errors import Diverged, GanzooError, InputError
 from ganzoo.evaluation.features import Extractors
 from ganzoo.evaluation.judge import Judge
 from ganzoo.evaluation.metrics import choose_ranking_metrics
-from ganzoo.evaluation.sample_sets import choose_reals, draw_fakes
+from ganzoo.evaluation.sample_sets import choose_reals, choose_targets, draw_fakes
 from ganzoo.evaluation.scoring import describe_data
 from ganzoo.models.model import Model
 from ganzoo.models.write import write_model
@@ -48,7 +48,9 @@ class Snapshots:
         self.config = config
         self.trainer = trainer
         options, samples = config.train, trainer.samples
-        evaluators = choose_ranking_metrics(options.eval_metric, samples.spec)
+        evaluators = choose_ranking_metrics(
+            options.eval_metric, samples.spec, paired=bool(trainer.architecture.takes_sources)
+        )
         extractors = Extractors(None, None, samples.spec, trainer.device)
         with preserve_rng_state():
             extractors.load_for(evaluators.values())
@@ -80,7 +82,7 @@ class Snapshots:
             Diverged: a sample is not finite.
         """
         trainer, state = self.trainer, self.trainer.state
-        config = ModelConfig.of(self.config, trainer.samples.spec, state.step)
+        config = ModelConfig.of(self.config, trainer.setup.data, state.step)
         model = Model(None, config, trainer.architecture, state.generator_ema.module)
         with preserve_rng_state(), sharing():
             try:
@@ -89,7 +91,8 @@ class Snapshots:
                 raise
             except GanzooError as error:
                 raise Diverged(f"training diverged by step {state.step}: {error}") from None
-            rows = self.judge.judge(fakes, seed=SEED, step=state.step)
+            targets = choose_targets(model, self.judge.reals, self.count, SEED)
+            rows = self.judge.judge(fakes, seed=SEED, step=state.step, targets=targets)
         timed = [self._add_time(row, time_taken) for row in rows]
         if not trainer.team.is_first:
             return timed

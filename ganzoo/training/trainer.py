@@ -83,6 +83,7 @@ class Trainer:
                 compile_network(generator, cuda_graphs=graphs),
                 compile_network(discriminator, cuda_graphs=graphs),
             )
+        self._set_optimizers(self._parts_now())
         self.advance()
 
     def arithmetic(self) -> AbstractContextManager[None]:

@@ -15,6 +15,7 @@ from ganzoo.compute.devices import half_precision
 from ganzoo.compute.seeding import derive_seed, preserve_rng_state, seed_everything
 from ganzoo.errors import InputError
 from ganzoo.protocols.discriminator import Discriminator
+from ganzoo.protocols.packing import Packing, complete_reals
 from ganzoo.protocols.progress import Progress
 from ganzoo.training.inputs import Batch, draw_step_inputs
 from ganzoo.training.memory import (
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from ganzoo.protocols.objective import Terms
     from ganzoo.protocols.penalty import Penalty
     from ganzoo.training.batch_order import Order
-    from ganzoo.training.batches import BatchLoader
+    from ganzoo.training.batches import BatchLoader, RealBatch
     from ganzoo.training.checkpoint import TrainState
     from ganzoo.training.parts import StepParts
     from ganzoo.training.setup import TrainingSetup
@@ -46,8 +47,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Passes:
-    """The networks as they are called: themselves, or compiled ones that can be differentiated
-    once."""
+    """The networks as they are called: themselves, or compiled ones.
+
+    Those can be differentiated once.
+    """
 
     generator: NetworkFunction
     discriminator: NetworkFunction
@@ -96,16 +99,17 @@ class NetworkUpdates:
             update: Number of the update in this step.
         """
         progress = Progress.at(self.options, self.state.step, update)
-        real, labels = self.loader.batch(progress.updates, self.order)
-        inputs = self._draw_inputs(real, labels, progress)
+        loaded = self.loader.batch(progress.updates, self.order)
+        real, labels, _ = loaded
+        inputs = self._draw_inputs(loaded, progress)
         shown = self.setup.architecture.prepare_real(real, self.now)
         is_reused = self.options.reuse_fakes and update == self.options.n_critic - 1
         with torch.set_grad_enabled(is_reused):
             generated = self._generate(inputs)
-        self._real = real
+        self._loaded = loaded
         self._batch = Batch(shown, labels, inputs, generated if is_reused else None)
         judged = {name: each.detach() for name, each in generated.items()}
-        judged["samples"] = self._fakes_to_judge(judged["samples"], labels, update)
+        judged |= self._fakes_to_judge(judged, labels, update)
         batch = Batch(shown, labels, inputs, judged)
         eager, lazy = _split_penalties(self.parts.penalties_of("discriminator"))
         logits: list[Tensor] | None = [] if self._adaptive else None
@@ -114,7 +118,7 @@ class NetworkUpdates:
         for name, penalty in lazy.items():
             if progress.updates % penalty.interval == 0:
                 compute = partial(self._compute_lazy_terms, "discriminator", name, penalty)
-                terms |= self._descend("discriminator", batch, compute, penalty.interval)
+                _add(terms, self._descend("discriminator", batch, compute, penalty.interval), name)
         self.parts.loss.constrain(self.state.discriminator)
         if logits:
             whole = self.setup.team.gather_shares(torch.cat(logits))
@@ -129,7 +133,7 @@ class NetworkUpdates:
         batch = self._batch
         if batch.generated is None:
             progress = Progress.at(self.options, self.state.step, self.options.n_critic)
-            inputs = self._draw_inputs(self._real, batch.labels, progress)
+            inputs = self._draw_inputs(self._loaded, progress)
             batch = replace(batch, inputs=inputs)
         eager, lazy = _split_penalties(self.parts.penalties_of("generator"))
         compute = partial(self._compute_generator_terms, eager)
@@ -138,7 +142,7 @@ class NetworkUpdates:
             if self.now.step % penalty.interval == 0:
                 compute = partial(self._compute_lazy_terms, "generator", name, penalty)
                 again = replace(batch, generated=None)
-                terms |= self._descend("generator", again, compute, penalty.interval)
+                _add(terms, self._descend("generator", again, compute, penalty.interval), name)
         return terms
 
     # Terms
@@ -160,28 +164,30 @@ class NetworkUpdates:
         """
         generated = _require_generated(batch)
         D = self._wrap(batch, generated, remembers=bool(penalties) or logits is not None)
-        fake = generated["samples"]
-        terms = _compute(self.parts.loss.discriminator_loss, D, batch.real, fake, LOSS, observed)
+        real, fake = self._pair(D, batch, generated)
+        terms = _compute(self.parts.loss.discriminator_loss, D, real, fake, LOSS, observed)
         for name, penalty in penalties.items():
             own = self._lend(D, name, penalty)
             method, memory = penalty.discriminator_terms, memory_of_penalty(name)
-            _add(terms, _compute(method, own, batch.real, fake, memory, observed), name)
+            _add(terms, _compute(method, own, real, fake, memory, observed), name)
         if logits is not None:
             with torch.no_grad():
-                logits.append(D.recall(batch.real).detach())
+                logits.append(D.recall(real).detach())
         return terms
 
     def _compute_generator_terms(
         self, penalties: Mapping[str, Penalty], batch: Batch, observed: Observed
     ) -> Terms:
         """Return the terms of the loss, the architecture and penalties due in every update."""
-        architecture, inputs, real = self.setup.architecture, batch.inputs, batch.real
+        architecture, inputs = self.setup.architecture, batch.inputs
         generated = batch.generated or self._generate(inputs)
         D = self._wrap(batch, generated, remembers=bool(penalties), is_generators=True)
-        fake = generated["samples"]
+        real, fake = self._pair(D, batch, generated)
         terms = _compute(self.parts.loss.generator_loss, D, real, fake, LOSS, observed)
         with self._autocast():
-            own = architecture.generator_terms(self.state.generator, inputs, real, fake)
+            own = architecture.generator_terms(
+                self.state.generator, inputs, batch.real, generated["samples"]
+            )
         if shared := own.keys() & terms.keys():
             raise InputError(
                 f"the loss and the architecture both name a term '{min(shared)}'; rename one"
@@ -202,7 +208,7 @@ class NetworkUpdates:
         D = self._wrap(batch, generated, is_generators=is_generators)
         method = penalty.generator_terms if is_generators else penalty.discriminator_terms
         lent, memory = self._lend(D, name, penalty), memory_of_penalty(name)
-        return _compute(method, lent, batch.real, generated["samples"], memory, observed)
+        return _compute(method, lent, *self._pair(D, batch, generated), memory, observed)
 
     def _wrap(
         self,
@@ -220,15 +226,34 @@ class NetworkUpdates:
             optimizer=self.state.discriminator_optimizer,
             augmentations=self.augmentations,
             called=self.passes.discriminator,
+            source=batch.inputs.given if self.setup.architecture.judges_source else None,
             progress=batch.inputs.progress or self.now,
             inputs=batch.inputs,
             generator=self.state.generator,
             generated=generated,
             generates_with_gradient=is_generators,
             remembers_calls=remembers,
+            packing=self._find_packing(generated),
+            latents=self.setup.architecture.split_latents,
         )
         D.state = self.state.memories.get(LOSS)
         return D
+
+    def _find_packing(self, generated: Mapping[str, Tensor]) -> Packing | None:
+        """Return how samples and judged parts lie in one tensor; None for samples alone."""
+        judged = self.setup.architecture.judged_parts
+        if not judged:
+            return None
+        return Packing.of({name: generated[name] for name in ("samples", *judged)})
+
+    def _pair(
+        self, D: Discriminator, batch: Batch, generated: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return the reals and the fakes as losses and penalties get them."""
+        architecture = self.setup.architecture
+        if not architecture.judged_parts:
+            return batch.real, generated["samples"]
+        return D.pack(complete_reals(architecture, batch.real)), D.pack(generated)
 
     def _lend(self, D: Discriminator, name: str, penalty: Penalty) -> Discriminator:
         """Return the discriminator as a penalty calls it."""
@@ -274,10 +299,8 @@ class NetworkUpdates:
 
     # Fakes
 
-    def _draw_inputs(
-        self, real: Tensor, labels: Tensor | None, progress: Progress
-    ) -> GeneratorInput:
-        return draw_step_inputs(self.setup, real, labels, progress, self.latents_rng)
+    def _draw_inputs(self, loaded: RealBatch, progress: Progress) -> GeneratorInput:
+        return draw_step_inputs(self.setup, loaded, progress, self.latents_rng)
 
     def _autocast(self) -> AbstractContextManager[object]:
         return half_precision(self.setup.device, self.setup.half)
@@ -298,12 +321,17 @@ class NetworkUpdates:
         return {name: each.float() for name, each in found.items()}
 
     @torch.no_grad()
-    def _fakes_to_judge(self, fake: Tensor, labels: Tensor | None, update: int) -> Tensor:
-        """Return the fakes for one of the discriminator's own updates."""
-        if self.state.history is None:
-            return fake
+    def _fakes_to_judge(
+        self, generated: Mapping[str, Tensor], labels: Tensor | None, update: int
+    ) -> Mapping[str, Tensor]:
+        """Return the fakes, and their judged parts, for one of the discriminator's own updates."""
+        if (history := self.state.history) is None:
+            return generated
+        packing = self._find_packing(generated)
+        fake = packing.pack(generated) if packing else generated["samples"]
         with self._autocast():
-            return self._pass_through_history(self.state.history, fake, labels, update)
+            fake = self._pass_through_history(history, fake, labels, update)
+        return packing.unpack(fake) if packing else {"samples": fake}
 
     def _pass_through_history(
         self, history: nn.Module, fake: Tensor, labels: Tensor | None, update: int

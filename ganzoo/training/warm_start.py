@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,8 +125,8 @@ class StartingWeights:
         """Resolve names and overrides to the configuration of a run that starts from the model.
 
         The arguments are those of :func:`ganzoo.resolve.resolve`. Components that you do not name
-        are the model's, with its options, and images get its size and channels. Training options
-        are not inherited: the recipe applies.
+        are the model's, with its options and their schedules, and images get its size and
+        channels. Training options and penalties are not inherited: the recipe applies.
 
         Raises:
             InputError: a name, an option or a value is wrong, or the model's data are not here.
@@ -143,7 +143,7 @@ class StartingWeights:
             if _is_same_component(name, kind, choice):
                 # Built, because options that the model does not know have defaults of their own.
                 built = {} if kind is DATASET else choice.build(kind).model_dump(mode="json")
-                options = {**built, **choice.options}
+                options = own.write_schedules(prefix, {**built, **choice.options})
                 inherited = {f"{prefix}.{key}": value for key, value in options.items()}
                 settings = {**inherited, **settings}
         config = resolve(
@@ -174,6 +174,25 @@ class StartingWeights:
             raise InputError(
                 f"{self.origin.name} does not fit this run: {'; '.join(changes)}",
                 "drop what the model decides, or train without --init",
+            )
+
+    def fill(self, discriminator: nn.Module) -> None:
+        """Load those of the model's tensors that a discriminator has too; others stay as drawn.
+
+        All are the model's, unless the run needs another discriminator than the model did.
+        """
+        own = discriminator.state_dict()
+        discriminator.load_state_dict({**own, **_find_fitting(self.discriminator, own)})
+
+    def describe_unfit(self, discriminator: nn.Module) -> Iterator[str]:
+        """Yield a warning if a discriminator is another one than the model's."""
+        own = discriminator.state_dict()
+        if _describe_tensors("", own) != _describe_tensors("", self.discriminator):
+            taken = len(_find_fitting(self.discriminator, own))
+            yield (
+                f"the loss or a penalty needs another discriminator than that of "
+                f"{self.origin.name}: {taken} of its {len(own)} tensors are taken from there, and "
+                "the others begin anew"
             )
 
     def _option_changes(self, config: RunConfig, architecture: Architecture) -> list[str]:
@@ -212,14 +231,19 @@ class StartingWeights:
         for word, build in built.items():
             outline = build_on_meta(build)
             network: nn.Module = build() if outline is None else outline
-            found += _list_changes(
+            changes = _list_changes(
                 _describe_tensors(word, getattr(self, word)),
                 _describe_tensors(word, network.state_dict()),
             )
+            if (
+                word == "discriminator"
+                and changes
+                and independent != self.config.needs_independent_samples()
+            ):
+                continue  # the run's objectives need another one, which gets what fits
+            found += changes
         if len(found) > MAX_NAMED:
             found = [*found[:MAX_NAMED], f"and {len(found) - MAX_NAMED} more tensors"]
-        if found and self.config.loss.name != config.loss.name:  # which may be why
-            found = [f"loss: {self.config.loss.name} -> {config.loss.name}", *found]
         return found
 
 
@@ -253,6 +277,18 @@ def _load_unchanged(path: Path, known_sha256: str) -> dict[str, Tensor]:
             "train a new run"
         )
     return load_tensors(path)
+
+
+def _find_fitting(
+    tensors: Mapping[str, Tensor], network: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return the tensors that a network has too, by name, type and shape."""
+    wanted = _describe_tensors("", network)
+    return {
+        name: tensor
+        for name, tensor in tensors.items()
+        if wanted.get(f".{name}") == _describe_tensors("", {name: tensor})[f".{name}"]
+    }
 
 
 def _list_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

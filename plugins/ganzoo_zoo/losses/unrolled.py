@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ganzoo import Discriminator, Loss, registry
+from ganzoo import DataSpec, Discriminator, Loss, registry
 from ganzoo.component import parse_options
 
 if TYPE_CHECKING:
@@ -25,11 +26,11 @@ class Unrolled(Loss):
     Metz et al. 2017, equations 6 to 9. The generator's gradient goes through the K updates, which
     are then discarded; the discriminator itself learns by the base loss (equation 11). The updates
     are plain gradient steps on the current batch, as in equation 6; the authors' experiments unroll
-    Adam. With ``unrolled_steps=0`` this is the base loss.
+    Adam. Penalties that the base loss contains are unrolled with it, those of the run are not. With
+    ``unrolled_steps=0`` this is the base loss.
     """
 
     paper = "Metz et al. 2017, arXiv:1611.02163"
-    second_order = True
 
     base: str = Field(
         default="non-saturating", description="Name of the base loss, which is unrolled."
@@ -54,8 +55,31 @@ class Unrolled(Loss):
 
     recipe = property(attrgetter("base_loss.recipe"))
     tuned_recipes = property(attrgetter("base_loss.tuned_recipes"))
+    adversarial = property(attrgetter("base_loss.adversarial"))
     independent_samples = property(attrgetter("base_loss.independent_samples"))
     bounds_slope = property(attrgetter("base_loss.bounds_slope"))
+    needs_discriminator_parts = property(attrgetter("base_loss.needs_discriminator_parts"))
+    needs_generator_parts = property(attrgetter("base_loss.needs_generator_parts"))
+    depends_on_steps = property(attrgetter("base_loss.depends_on_steps"))
+    second_order = property(lambda self: bool(self.unrolled_steps or self.base_loss.second_order))
+    # Updates of the discriminator on a part of the batch are other ones.
+    needs_whole_batch = property(
+        lambda self: bool(self.unrolled_steps or self.base_loss.needs_whole_batch)
+    )
+
+    def state(self, data: DataSpec) -> nn.Module | None:
+        """Build what the base loss remembers."""
+        return self.base_loss.state(data)
+
+    def remember(self, state: nn.Module, observed: Mapping[str, Tensor]) -> None:
+        """Update what the base loss remembers."""
+        self.base_loss.remember(state, observed)
+
+    def check_discriminator(
+        self, discriminator: nn.Module, data: DataSpec, *, conditional: bool = False
+    ) -> None:
+        """Check that the discriminator suits the base loss."""
+        self.base_loss.check_discriminator(discriminator, data, conditional=conditional)
 
     def constrain(self, discriminator: nn.Module) -> None:
         """Constrain the discriminator as the base loss does."""

@@ -43,21 +43,13 @@ class WGANGP(Loss):
 
     def discriminator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """Return minus the estimate of the Wasserstein distance, and the gradient penalty."""
+        from ganzoo.nn import draw_between, slope_deviation
+
         return {
             "wasserstein": D(fake).mean() - D(real).mean(),
-            "gradient_penalty": self.gp_weight * _gradient_penalty(D, real, fake),
+            "gradient_penalty": self.gp_weight * slope_deviation(D, draw_between(real, fake)),
         }
 
     def generator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """Return minus the mean logit of the fakes."""
         return {"adversarial": -D(fake).mean()}
-
-
-def _gradient_penalty(D: Discriminator, real: Tensor, fake: Tensor) -> Tensor:
-    import torch
-
-    weight = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device, dtype=real.dtype)
-    between = torch.lerp(fake.detach(), real.detach(), weight).requires_grad_()
-    each = D(between).reshape(len(between), -1).mean(1)
-    (gradient,) = torch.autograd.grad(each.sum(), between, create_graph=True)
-    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()

@@ -18,6 +18,7 @@ from ganzoo.cli.common import (
     ImageSize,
     Json,
     LossName,
+    PenaltyNames,
     Precision,
     Settings,
     TrainCommand,
@@ -68,6 +69,7 @@ def bench(
         ),
     ],
     loss: LossName = None,
+    penalty: PenaltyNames = None,
     data: TrainingData = None,
     image_size: ImageSize = None,
     batch_size: TrainOption = None,
@@ -145,7 +147,7 @@ def bench(
     from ganzoo_zoo.apps.bench import bench as measure
 
     options = {key: value for key, value in context.params.items() if key != "steps"}
-    given = gather_settings(settings, options, image_size)
+    given = gather_settings(settings, options, image_size, penalty)
     with ProgressBar() as counter, send_progress_to(counter):
         found = measure(architecture, loss, data, settings=given, steps=steps, seconds=seconds)
     if as_json:
@@ -166,7 +168,7 @@ def _measure_time(given: Mapping[str, Any]) -> None:
         given["loss"],
         given["data"],
         until=given["until"],
-        settings=gather_settings(given["settings"], given, given["image_size"]),
+        settings=gather_settings(given["settings"], given, given["image_size"], given["penalty"]),
         seeds=None if seeds is None else read_seeds(seeds),
         max_steps=given["max_steps"],
         out=None if out is None else user_path(out),

@@ -26,6 +26,8 @@ def heading(model: Model) -> str:
     kind = f"images of {spec.size_in_words}" if spec.is_image else f"points of {spec.size} numbers"
     steps = f"{config.step:,} generator update{'' if config.step == 1 else 's'}"
     verb = "translates" if model.architecture.takes_images else "makes"
+    if model.architecture.takes_sources:
+        kind += f" from sources of {spec.source_in_words}"
     return (
         f"<h1>{_text(_name(model))}</h1><p>{_text(config.title)}, for {steps}. It {verb} {kind}. "
         "All generated samples are synthetic.</p>"

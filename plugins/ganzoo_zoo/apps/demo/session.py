@@ -19,6 +19,7 @@ from ganzoo.evaluation.nearest import NeighbourSearch, read_training_samples
 from ganzoo.media.images import provenance, resize, save_png, to_png
 from ganzoo.models.sample_files import render_model_samples, write_walk
 from ganzoo.progress import send_progress_to
+from ganzoo.protocols.dataset import DataSpec
 from ganzoo.registry import DATASET
 from ganzoo.resolve import choose_data
 
@@ -112,8 +113,8 @@ class Session:
 
     @property
     def can_translate(self) -> bool:
-        """Whether the model translates images instead of sampling from seeds."""
-        return self.model.architecture.takes_images
+        """Whether the model starts from images instead of sampling from seeds."""
+        return not self.model.architecture.takes_latents
 
     @property
     def can_truncate(self) -> bool:
@@ -239,11 +240,11 @@ class Session:
         return MediaFile(file, f"Walk of {self._describe_count(count)} from seed {way}{how}")
 
     def translate(self, source: str | None, label: int | None) -> MediaFile:
-        """Translate an image to a class.
+        """Make an image from another one.
 
         Args:
             source: File of the image.
-            label: Class to translate to.
+            label: Class of the result; None if the model has no classes.
 
         Raises:
             InputError: the image or the class is missing, or the file cannot be read.
@@ -256,7 +257,8 @@ class Session:
                 file,
                 provenance(self.model.title, 0),
             )
-            return MediaFile(file, f"The image, translated to {self.classes[label]}")
+            to_class = "" if label is None else f" to {self.classes[label]}"
+            return MediaFile(file, f"The image, translated{to_class}")
 
     def nearest(
         self,
@@ -288,7 +290,7 @@ class Session:
         with self._answer_folder(listener) as place:
             if self.can_translate:
                 stored, label = self._translate_file(place, source, label)
-                labels, seed = torch.tensor([label]), 0
+                labels, seed = None if label is None else torch.tensor([label]), 0
             else:
                 seed = check_whole(seed, "seed", 0, LARGEST_SEED)
                 psi, label = self._check_truncation(truncation), self._check_label(label)
@@ -349,16 +351,18 @@ class Session:
 
     def _translate_file(
         self, place: Path, source: str | None, label: int | None
-    ) -> tuple[Tensor, int]:
+    ) -> tuple[Tensor, int | None]:
         if source is None:
             raise InputError("choose an image first")
-        label = check_whole(label, "class", 0, len(self.classes) - 1)
+        if self.classes:
+            label = check_whole(label, "class", 0, len(self.classes) - 1)
+        like = DataSpec(shape=self.model.inputs.source_shape)
         # Reading it as a dataset handles broken files of every kind.
         alone = place / "source"
         alone.mkdir()
         shutil.copyfile(source, alone / f"image{Path(source).suffix.lower()}")
         try:
-            images = choose_data(str(alone), {}, like=self.spec).build(DATASET).read()
+            images = choose_data(str(alone), {}, like=like).build(DATASET).read()
         except InputError as error:
             reason = str(error).rpartition(": ")[2]  # without its path on this machine
             raise InputError(f"the image cannot be read: {reason}") from None

@@ -21,14 +21,15 @@ MOST = (1 << 31) - 1
 
 
 class Network:
-    """A copy of a model's averaged generator (EMA) on the CPU."""
+    """A copy, on the CPU, of the network that a model draws by: its averaged generator (EMA)."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        generator = copy.deepcopy(model.generator).cpu().eval().requires_grad_(False)
-        translates = model.architecture.takes_images
-        self._named = (_FromImages if translates else _FromLatents)(generator)
-        self._given = "images" if translates else "latents"
+        generator = copy.deepcopy(model.sampler).cpu().eval().requires_grad_(False)
+        if model.architecture.takes_latents:
+            self._named, self._given = _FromLatents(generator), "latents"
+        else:
+            self._named, self._given = _FromImages(generator), "images"
 
     @property
     def architecture(self) -> str:
@@ -67,12 +68,13 @@ class Network:
         return program
 
     def _inputs(self, count: int) -> GeneratorInput:
-        if not self._model.architecture.takes_images:
-            return self._model.inputs.draw(count, SEED)
-        spec = self._model.config.spec
-        noise = torch.rand(count, *spec.shape, generator=make_rng(SEED, "export"))
-        labels = cycle_classes(count, spec.classes or 1)
-        return self._model.inputs.from_images(2 * noise - 1, labels)
+        inputs = self._model.inputs
+        if self._model.architecture.takes_latents:
+            return inputs.draw(count, SEED)
+        noise = torch.rand(count, *inputs.source_shape, generator=make_rng(SEED, "export"))
+        classes = self._model.config.spec.classes or 1
+        labels = cycle_classes(count, classes) if self._model.conditional else None
+        return inputs.from_images(2 * noise - 1, labels)
 
 
 class _FromLatents(nn.Module):

@@ -45,9 +45,9 @@ class ReportData:
 
     @property
     def takes_images(self) -> bool:
-        """Whether its generator takes images; False if its package is not installed."""
+        """Whether its generator starts from images; False if its package is not installed."""
         try:
-            return self.config.architecture.build(ARCHITECTURE).takes_images
+            return not self.config.architecture.build(ARCHITECTURE).takes_latents
         except GanzooError:
             return False
 

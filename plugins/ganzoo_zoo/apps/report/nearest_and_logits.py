@@ -17,10 +17,12 @@ from ganzoo.evaluation.nearest import (
     even_indices,
     read_training_samples,
 )
+from ganzoo.evaluation.sample_sets import draw_fakes
 from ganzoo.media import images
 from ganzoo.models.inputs import cycle_classes
 from ganzoo.models.model import Model, load
 from ganzoo.protocols.dataset import Samples
+from ganzoo.protocols.packing import judge_samples
 from ganzoo_zoo.apps.report.charts import Chart, draw_histogram
 from ganzoo_zoo.apps.report.logits import compute_logits
 from ganzoo_zoo.apps.report.pictures import data_uri
@@ -113,7 +115,10 @@ def analyse_model(run: Run, count: int) -> ModelAnalysis:
             analysis.surface = _try(
                 analysis,
                 "the discriminator's surface",
-                lambda: compute_surface(model.discriminator, model.config.spec),
+                lambda: compute_surface(
+                    judge_samples(model.architecture, model.discriminator, model.config.spec),
+                    model.config.spec,
+                ),
             )
         samples = _try(analysis, "the training data", lambda: read_training_samples(model))
         if samples is None:
@@ -134,7 +139,7 @@ def _add_comparisons(
             lambda: _find_neighbours(model, samples, made, count),
         )
     # The logits of translations say nothing, because their sources are training samples.
-    if "discriminator" in analysis.parameters and not model.architecture.takes_images:
+    if "discriminator" in analysis.parameters and model.architecture.takes_latents:
         analysis.logits = _try(analysis, "logits", lambda: _draw_logits(model, samples, made))
 
 
@@ -152,10 +157,12 @@ def _try(analysis: ModelAnalysis, what: str, find: Callable[[], Found]) -> Found
 def _make_fakes(model: Model, samples: Samples, count: int) -> Samples:
     """Make at least ``count`` fakes, labelled if the model is conditional."""
     spec = model.config.spec
-    if not model.architecture.takes_images:
+    if model.architecture.takes_latents:
         count = max(count, min(JUDGED, max(FEWEST_JUDGED, JUDGED_NUMBERS // spec.size)))
         inputs = model.inputs.draw(count, SEED)
         return Samples(spec, model.generate(inputs, stored=True), inputs.labels)
+    if model.architecture.takes_sources:
+        return draw_fakes(model, samples, count, SEED)
     assert spec.classes is not None  # domains are classes
     assert samples.labels is not None
     # Each class in turn, from source images of the next class.
@@ -194,7 +201,7 @@ def _find_neighbours(model: Model, samples: Samples, made: Samples, count: int) 
             (own(i), *(beside(i, rank, one) for rank, one in enumerate(each)))
             for i, each in enumerate(near)
         ),
-        model.architecture.takes_images,
+        not model.architecture.takes_latents,
         len(search.candidates),
         len(samples),
         samples.flip,
@@ -213,8 +220,9 @@ def _make_tile(image: Tensor, side: int, about: str, caption: str, texts: dict[s
 
 def _draw_logits(model: Model, samples: Samples, made: Samples) -> Chart:
     reals = samples.subset(even_indices(len(samples), len(made)))
+    judge = judge_samples(model.architecture, model.discriminator, model.config.spec)
     found = {
-        name: compute_logits(model.discriminator, some, conditional=model.conditional)
+        name: compute_logits(judge, some, conditional=model.conditional)
         for name, some in (("training samples", reals), ("generated samples", made))
     }
     return draw_histogram(LOGIT_TITLE, found)

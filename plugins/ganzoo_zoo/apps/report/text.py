@@ -170,6 +170,8 @@ def facts(found: ReportData) -> Iterator[tuple[str, str, str]]:
     yield "Seed", str(train.seed), ""
     if files := list(_files(config.data.options)):
         yield "Data", ", ".join(files), f"read by {config.data.name}"
+    if config.penalties:
+        yield "Penalties", ", ".join(each.name for each in config.penalties), ""
     if config.augmentations:
         yield "Augmented by", ", ".join(each.name for each in config.augmentations), ""
     if (init := config.init) is not None:

@@ -11,7 +11,7 @@ from ganzoo import registry
 from ganzoo.config import TrainOptions
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.models.folder import ModelFolder
-from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, Kind
+from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, PENALTY, TRACKER, Kind
 from ganzoo.runs.reproduce import Reproduction, build_reproduction, format_argument, train_command
 from ganzoo.storage.json_files import read_json, to_json
 from ganzoo.training import checkpoint
@@ -92,23 +92,25 @@ def find_progress(run: Run, config: RunConfig, logged: int, pictured: int) -> Pr
 
 def parts(config: RunConfig) -> Iterator[Part]:
     """Describe the components of a run, less fully if their packages are not installed."""
-    for title, kind, choices in (
-        ("Architecture", ARCHITECTURE, [config.architecture]),
-        ("Loss", LOSS, [config.loss]),
-        ("Data", DATASET, [config.data]),
-        ("Augmentation", AUGMENTATION, config.augmentations),
-        ("Tracker", TRACKER, config.trackers),
+    for title, kind, prefix, choices in (
+        ("Architecture", ARCHITECTURE, "arch", [config.architecture]),
+        ("Loss", LOSS, "loss", [config.loss]),
+        ("Penalty", PENALTY, "penalty.{}", config.penalties),
+        ("Data", DATASET, "data", [config.data]),
+        ("Augmentation", AUGMENTATION, "augment.{}", config.augmentations),
+        ("Tracker", TRACKER, "tracker.{}", config.trackers),
     ):
         for choice in choices:
-            yield _describe_part(title, kind, choice)
-    options = _describe_options(config.train.model_dump(mode="json"), TrainOptions)
-    yield Part("Training", "", "", "", "", options)
+            options = config.write_schedules(prefix.format(choice.name), choice.options)
+            yield _describe_part(title, kind, choice.model_copy(update={"options": options}))
+    train = config.write_schedules("train", config.train.model_dump(mode="json"))
+    yield Part("Training", "", "", "", "", _describe_options(train, TrainOptions))
 
 
 def versions(config: RunConfig) -> list[tuple[str, str]]:
     """Return the packages of the run with their versions."""
     chosen = [config.architecture, config.loss, config.data]
-    chosen += [*config.augmentations, *config.trackers]
+    chosen += [*config.penalties, *config.augmentations, *config.trackers]
     packages = {(each.package, each.version) for each in chosen}
     return sorted({*packages, *config.versions.items()})
 

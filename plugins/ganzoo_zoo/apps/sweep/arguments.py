@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -9,21 +10,25 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from ganzoo import registry
 from ganzoo.config import TrainSettings
 from ganzoo.errors import InputError
-from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS
+from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, PENALTY
 from ganzoo.resolve import choose_data, find_default_data, parse_settings
 from ganzoo.storage.paths import user_path
 
+SEVERAL = {"augment": AUGMENTATION, "penalty": PENALTY}
+"""Kinds of components that a run may have several of, by the prefixes of their options."""
 WHOLE = (tuple, list, set, frozenset, dict)
 """Types whose values contain commas."""
+COMMA = re.compile(r",(?![^(\[]*[)\]])")
+"""A comma that is not within brackets, as those of a schedule are."""
 
 
 def read_names(text: str, option: str) -> tuple[str, ...]:
-    """Read a comma-separated list.
+    """Read a comma-separated list; commas within brackets separate nothing.
 
     Raises:
         InputError: a part is empty.
     """
-    parts = tuple(part.strip() for part in text.split(","))
+    parts = tuple(part.strip() for part in COMMA.split(text))
     if not all(parts):
         raise InputError(f"{option} {text}: a value is missing beside a comma")
     return parts
@@ -63,7 +68,7 @@ def read_settings(
         name = key.rpartition(".")[2]
         fields = [model.model_fields[name] for model in models if name in model.model_fields]
         whole = any(_has_commas(field.annotation) for field in fields)
-        values = (text,) if whole or "," not in text else read_names(text, f"--set {key}")
+        values = (text,) if whole or not COMMA.search(text) else read_names(text, f"--set {key}")
         settings[key] = settings.get(key, ()) + values
     return settings
 
@@ -75,8 +80,8 @@ def _option_models(
     prefix, _, rest = key.partition(".")
     if prefix == "train":
         yield TrainSettings
-    elif prefix == "augment":
-        yield registry.get(AUGMENTATION, rest.rpartition(".")[0])
+    elif prefix in SEVERAL and (name := rest.rpartition(".")[0]):
+        yield registry.get(SEVERAL[prefix], name)
     elif prefix in ("arch", "loss", "data"):
         classes = [registry.get(ARCHITECTURE, name) for name in architectures]
         if prefix == "arch":

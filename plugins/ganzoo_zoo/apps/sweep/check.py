@@ -11,7 +11,7 @@ from ganzoo.errors import InputError
 from ganzoo.evaluation.features import Extractors
 from ganzoo.evaluation.metrics import choose_metrics, choose_ranking_metrics
 from ganzoo.protocols.dataset import Samples
-from ganzoo.registry import DATASET
+from ganzoo.registry import ARCHITECTURE, DATASET
 from ganzoo.training.prepare import build_trainer
 from ganzoo.training.sanity_checks import warnings_before_start
 from ganzoo_zoo.apps.sweep.folder import Plan
@@ -36,7 +36,7 @@ def check_cells(cells: Iterable[Cell], plan: Plan, warned: Callable[[str], None]
         samples = data.build(DATASET).read()
         for message in samples.describe_skipped():
             warned(message)
-        _check_metrics(plan, samples)
+        _check_metrics(plan, samples, combinations)
         for cell in combinations:
             words = describe_combination(cell.combination)
             try:
@@ -59,9 +59,11 @@ def _group_by_data(cells: Iterable[Cell]) -> list[tuple[ComponentChoice, list[Ce
     return list(found.values())
 
 
-def _check_metrics(plan: Plan, samples: Samples) -> None:
+def _check_metrics(plan: Plan, samples: Samples, cells: Iterable[Cell]) -> None:
     """Check that evaluation will find its metrics and feature extractors."""
-    evaluators = choose_metrics(plan.metrics or None, samples.spec)
+    architectures = [cell.config.architecture.build(ARCHITECTURE) for cell in cells]
+    paired = all(each.takes_sources for each in architectures)
+    evaluators = choose_metrics(plan.metrics or None, samples.spec, paired=paired)
     extractors = Extractors(None, None, samples.spec, resolve_device("cpu"))
     with preserve_rng_state():
         extractors.load_for(evaluators.values())
@@ -70,7 +72,8 @@ def _check_metrics(plan: Plan, samples: Samples) -> None:
 def _find_warnings(config: RunConfig, samples: Samples) -> list[str]:
     resolve_device(config.train.device)
     if config.train.eval_every:
-        choose_ranking_metrics(config.train.eval_metric, samples.spec)
+        paired = bool(config.architecture.build(ARCHITECTURE).takes_sources)
+        choose_ranking_metrics(config.train.eval_metric, samples.spec, paired=paired)
     train = config.train.model_copy(update={"device": "cpu"})
     return list(
         warnings_before_start(build_trainer(config.model_copy(update={"train": train}), samples))

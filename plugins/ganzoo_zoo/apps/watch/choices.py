@@ -12,7 +12,7 @@ from ganzoo import registry
 from ganzoo.component import parse_options
 from ganzoo.config import ComponentChoice, RunConfig, TrainOptions, TrainSettings
 from ganzoo.errors import GanzooError, InputError, excerpt
-from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, TRACKER, Kind
+from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, PENALTY, TRACKER, Kind
 from ganzoo.resolve import resolve
 from ganzoo.runs.reproduce import format_argument
 from ganzoo_zoo.apps.watch import tracker
@@ -35,6 +35,7 @@ POINT_SETTINGS = {"train.log_every": 1, "train.sample_every": 50}
 MOST_SETTINGS = 100
 PLAIN_TEXT = re.compile("[A-Za-z0-9][A-Za-z0-9_:, -]*")
 """A list of names, which cannot be a path."""
+SEVERAL = {"augment": AUGMENTATION, "penalty": PENALTY}
 KINDS = {
     "arch": (ARCHITECTURE, "architecture"),
     "loss": (LOSS, "loss"),
@@ -92,7 +93,9 @@ def find_default_loss(architecture: str, data: str | None) -> str | None:
 
 def placeholders(config: RunConfig) -> dict[str, str]:
     """Return the values of the options with form fields, written as for ``--set``."""
-    return {f"train.{name}": format_argument(getattr(config.train, name)) for name in OPTION_LABELS}
+    values = {name: getattr(config.train, name) for name in OPTION_LABELS}
+    shown = config.write_schedules("train", values)
+    return {f"train.{name}": format_argument(value) for name, value in shown.items()}
 
 
 def _list_usable(kind: Kind) -> Iterator[dict[str, Any]]:
@@ -141,9 +144,9 @@ def _find_annotation(owner: str, name: str, config: RunConfig) -> Any:
     component: Any = None
     if owner == "train":
         component = TrainSettings
-    elif owner == "augment":
-        augmentation, _, name = name.partition(".")
-        component = registry.get(AUGMENTATION, augmentation)
+    elif owner in SEVERAL:
+        whose, _, name = name.partition(".")
+        component = registry.get(SEVERAL[owner], whose)
     elif owner == "tracker":
         component, name = tracker.WatchTracker, name.partition(".")[2]
     elif owner in KINDS:

@@ -87,7 +87,7 @@ class RunReader:
         self.is_gone = False
         # The run can be shown even if its package is not installed.
         with suppress(GanzooError):
-            self.pairs = self.config.architecture.build(ARCHITECTURE).takes_images
+            self.pairs = not self.config.architecture.build(ARCHITECTURE).takes_latents
 
     def _reset(self) -> None:
         self.step = 0

@@ -184,6 +184,7 @@ class RunControl(Observer):
             now or time.monotonic() - self._frame_sent_at > SECONDS_BETWEEN_FRAMES
         ):
             return
+        from ganzoo.protocols.packing import judge_samples
         from ganzoo.training.pictures import draw_samples
 
         trainer = self._started
@@ -191,7 +192,8 @@ class RunControl(Observer):
             points = draw_samples(trainer, self._inputs).shown
         except GanzooError:
             return  # the run diverges, and reports it itself
-        if frame := self._plane.make_frame(step, points, trainer.state.discriminator):
+        judge = judge_samples(trainer.architecture, trainer.state.discriminator, trainer.setup.data)
+        if frame := self._plane.make_frame(step, points, judge):
             self.send_news(frame=frame)
         self._frame_sent_at = time.monotonic()
 

@@ -25,6 +25,10 @@ class CycleGAN(Architecture):
     its appendix 7.2: generators of 7 x 7, strided, residual and transposed convolutions, 70 x 70
     PatchGAN discriminators, and instance normalisation. Discriminators are shown a pool of 50
     earlier fakes (section 4). All terms are means over both directions; the paper adds the two.
+
+    The paper's lambda is 10, against a least-squares term of weight 1. The generator's term of the
+    loss ``lsgan`` has weight 1/2, so both weights are halved here too, and the game is the paper's.
+    With a loss whose term is whole, such as ``hinge``, 10 and 5 are the paper's balance.
     """
 
     paper = "Zhu et al. 2017, arXiv:1703.10593"
@@ -51,11 +55,16 @@ class CycleGAN(Architecture):
         ge=0,
         description="Residual blocks of a generator; by default 6, or 9 from 256 pixels on.",
     )
-    cycle_weight: float = Field(default=10.0, ge=0, description="Weight of the cycle consistency.")
-    identity_weight: float = Field(
+    cycle_weight: float = Field(
         default=5.0,
         ge=0,
-        description="Weight of the identity term; the paper has it for paintings only.",
+        description="Weight of the cycle consistency: the paper's 10, halved as lsgan's term is.",
+    )
+    identity_weight: float = Field(
+        default=2.5,
+        ge=0,
+        description="Weight of the identity term, which the paper has for paintings only: its 5, "
+        "halved as lsgan's term is.",
     )
     pool_size: int = Field(
         default=50,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
-from ganzoo import Architecture, DataSpec
+from ganzoo import Architecture, DataSpec, Recipe
 from ganzoo_zoo.families.tuned import IMAGES
 
 if TYPE_CHECKING:
@@ -20,12 +20,14 @@ class R3GAN(Architecture):
 
     Huang et al. 2024, section 3. Each resolution has residual blocks of a 1 x 1 convolution to
     ``expansion`` times the channels, a grouped 3 x 3 convolution, and a 1 x 1 convolution back,
-    with leaky ReLU of slope 0.2 between them. There is bilinear resampling, and no normalisation.
+    with leaky ReLU of slope 0.2 between them. Resampling filters by [1, 3, 3, 1] / 8 both ways, as
+    in the authors' code, and there is no normalisation.
     The last convolution of each block begins at 0; the others begin L^(-1/4) smaller than in He et
     al. 2015, for L blocks in a network (fix-up: Zhang et al. 2019, arXiv:1901.09321). The generator
     begins with a learned basis at the lowest resolution, of which a linear map of z scales each
-    channel. The discriminator ends in the mirror image of this: a weight for each pixel of each
-    channel, and a linear map.
+    channel, and ends in a linear layer; only what is sampled is clamped to [-1, 1]. The
+    discriminator ends in the mirror image of the basis: a weight for each pixel of each channel,
+    and a linear map.
 
     An image is halved until its shorter side is 4 to 7 pixels, so one class serves 28 x 28, 32, 48,
     64, 96 and 128 pixels. Channels double each time up to ``growth`` times ``base_channels``, with
@@ -33,15 +35,38 @@ class R3GAN(Architecture):
     ``growth`` 1. Narrow networks need more channels at low resolution, where they cost little,
     because the generator sees z only as a factor for each channel of its basis.
 
-    Three things differ. The generator ends in tanh, because images in ganzoo lie in [-1, 1]; the
-    paper's output has no bound. Upsampling is torch's bilinear interpolation and downsampling the
-    mean over 2 x 2 pixels; the paper filters by 1-2-1. Classes are not used.
+    The paper's recipe is its run on CIFAR-10, with the schedules of the authors' code over 20M
+    images, but without their augmentation. Classes are not used.
     """
 
     paper = "Huang et al. 2024, arXiv:2501.05441"
     default_loss = "r3gan"
     default_data = "digits"
+    # The authors' code goes on until it is stopped; after 20M images nothing changes any more.
+    recipe = Recipe(
+        data="images",
+        steps=39_063,
+        batch_size=512,
+        generator_lr=2e-4,
+        discriminator_lr=2e-4,
+        betas=(0.0, 0.9),
+        ema_half_life=0.0,
+        ema_ramp=0.0,
+        settings={
+            "arch.base_channels": 768,
+            "arch.growth": 1,
+            "arch.blocks": 2,
+            "train.generator_lr": "cosine(2e-4, 5e-5, to=20M images)",
+            "train.discriminator_lr": "cosine(2e-4, 5e-5, to=20M images)",
+            "train.betas": "cosine([0, 0.9], [0, 0.99], to=20M images)",
+            "train.ema_half_life": "cosine(0, 5e6, to=20M images)",
+            "loss.gamma": "cosine(0.05, 0.005, to=20M images)",
+        },
+        source="Huang et al. 2024, arXiv:2501.05441, and the authors' code, CIFAR-10, without its "
+        "augmentation, whose probability rises from 0 to 0.55",
+    )
     tuned_recipes = (IMAGES.replace(steps=2_000, settings={"arch.growth": 4}),)
+    earlier_defaults = {"output": "tanh", "resampling": "bilinear"}
 
     z_dim: int = Field(default=64, gt=0, description="Length of a latent; the paper has 64.")
     base_channels: int = Field(
@@ -66,6 +91,16 @@ class R3GAN(Architecture):
         "CIFAR-10, in 96 groups.",
     )
 
+    output: Literal["linear", "tanh"] = Field(
+        default="linear",
+        description="The generator's end: linear, as in the paper, or tanh, as in early models.",
+    )
+    resampling: Literal["binomial", "bilinear"] = Field(
+        default="binomial",
+        description="Filter of up- and downsampling: binomial, which is [1, 3, 3, 1] / 8, as in "
+        "the authors' code, or bilinear, as in early models.",
+    )
+
     @model_validator(mode="after")
     def _check(self) -> R3GAN:
         inside = self.base_channels * self.expansion
@@ -77,10 +112,13 @@ class R3GAN(Architecture):
         return self
 
     def generator(self, data: DataSpec) -> nn.Module:
-        """Build the generator: latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
+        """Build the generator: latents ``(N, z_dim)`` -> images ``(N, C, H, W)``.
+
+        In evaluation mode they lie in ``[-1, 1]``.
+        """
         from ganzoo_zoo.families.r3gan import networks
 
-        return networks.generator(data, self.z_dim, self._stages())
+        return networks.generator(data, self.z_dim, self._stages(), self.output)
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
         """Build the discriminator: images ``(N, C, H, W)`` -> logits ``(N,)``.
@@ -94,4 +132,11 @@ class R3GAN(Architecture):
     def _stages(self) -> Stages:
         from ganzoo_zoo.families.r3gan.networks import Stages
 
-        return Stages(self.base_channels, self.growth, self.blocks, self.expansion, self.group_size)
+        return Stages(
+            self.base_channels,
+            self.growth,
+            self.blocks,
+            self.expansion,
+            self.group_size,
+            self.resampling,
+        )

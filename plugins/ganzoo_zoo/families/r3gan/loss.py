@@ -24,10 +24,9 @@ class R3GANLoss(Loss):
     Jolicoeur-Martineau 2018 (arXiv:1807.00734), and the penalties, here in every step, from
     Mescheder et al. 2018 (arXiv:1801.04406).
 
-    The paper's recipe has schedules for CIFAR-10, in batches of 512: the learning rate falls from
-    2e-4 to 5e-5 and gamma from 0.05 to 0.005, beta 2 rises from 0.9 to 0.99, and the strength of an
-    augmentation rises from 0. Here everything is constant and there is no augmentation. Gamma is 1,
-    to restrain a discriminator that sees fewer samples.
+    The loss's recipe is constant, and gamma is 1, to restrain a discriminator that sees fewer
+    samples than the paper's batches of 512. The paper's schedules for CIFAR-10 are in the recipe of
+    the architecture ``r3gan``.
     """
 
     paper = "Huang et al. 2024, arXiv:2501.05441"
@@ -49,12 +48,14 @@ class R3GANLoss(Loss):
 
     def discriminator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """Return the relativistic loss of paired logits, and both gradient penalties."""
-        real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
+        from ganzoo.nn import mean_squared_slope, track_samples
+
+        real, fake = track_samples(real), track_samples(fake)
         real_logits, fake_logits = D(real), D(fake)
         return {
             "relativistic": _softplus(fake_logits - real_logits).mean(),
-            "r1": self.gamma / 2 * _squared_slope(real_logits, real),
-            "r2": self.gamma / 2 * _squared_slope(fake_logits, fake),
+            "r1": self.gamma / 2 * mean_squared_slope(real_logits, real),
+            "r2": self.gamma / 2 * mean_squared_slope(fake_logits, fake),
         }
 
     def generator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
@@ -66,12 +67,3 @@ def _softplus(x: Tensor) -> Tensor:
     import torch.nn.functional as F
 
     return F.softplus(x)
-
-
-def _squared_slope(logits: Tensor, samples: Tensor) -> Tensor:
-    """Return the mean over samples of the squared norm of the logits' gradient."""
-    import torch
-
-    each = logits.reshape(len(samples), -1).mean(1)
-    (gradient,) = torch.autograd.grad(each.sum(), samples, create_graph=True)
-    return gradient.flatten(1).square().sum(1).mean()

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganzoo import DataSpec
+from ganzoo.nn import EvaluationClamp
 
 LAYERS_PER_BLOCK = 3
+Resampling: TypeAlias = Literal["binomial", "bilinear"]
+Output: TypeAlias = Literal["linear", "tanh"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,7 @@ class Stages:
     blocks: int
     expansion: int
     group_size: int
+    resampling: Resampling
 
     def channels(self, halvings: int) -> list[int]:
         """Return the channels at each resolution, the highest first."""
@@ -34,9 +40,22 @@ class Stages:
         groups = inside // self.group_size
         return [_Block(channels, inside, groups, scale) for _ in range(self.blocks)]
 
+    def build_upsampling(self) -> nn.Module:
+        """Build the layer from one resolution to twice of it."""
+        if self.resampling == "binomial":
+            return _Upsampling()
+        return nn.Upsample(scale_factor=2, mode="bilinear")
 
-def generator(data: DataSpec, z_dim: int, stages: Stages) -> nn.Module:
-    """Build the generator: latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
+    def build_downsampling(self) -> nn.Module:
+        """Build the layer from one resolution to half of it."""
+        return _Downsampling() if self.resampling == "binomial" else nn.AvgPool2d(2)
+
+
+def generator(data: DataSpec, z_dim: int, stages: Stages, output: Output) -> nn.Module:
+    """Build the generator: latents ``(N, z_dim)`` -> images ``(N, C, H, W)``.
+
+    In evaluation mode they lie in ``[-1, 1]``.
+    """
     halvings, height, width = data.count_halvings()
     channels = stages.channels(halvings)[::-1]
     layers: list[nn.Module] = [
@@ -46,11 +65,11 @@ def generator(data: DataSpec, z_dim: int, stages: Stages) -> nn.Module:
     for before, after in itertools.pairwise(channels):
         layers += [
             _transition(before, after),
-            nn.Upsample(scale_factor=2, mode="bilinear"),
+            stages.build_upsampling(),
             *stages.build_blocks(after, halvings),
         ]
     last = nn.Conv2d(channels[-1], data.image_channels, 1, bias=False)
-    layers += [_draw_weights(last), nn.Tanh()]
+    layers += [_draw_weights(last), nn.Tanh() if output == "tanh" else EvaluationClamp()]
     return nn.Sequential(*layers)
 
 
@@ -68,7 +87,7 @@ def discriminator(data: DataSpec, stages: Stages) -> nn.Module:
     for before, after in itertools.pairwise(channels):
         layers += [
             *stages.build_blocks(before, halvings),
-            nn.AvgPool2d(2),
+            stages.build_downsampling(),
             _transition(before, after),
         ]
     layers += [
@@ -109,6 +128,33 @@ class _Block(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return features + self.branch(features)
+
+
+class _Binomial(nn.Module):
+    """The kernel of resampling by 2, [1, 3, 3, 1] / 8 in each direction, with zeros around."""
+
+    kernel: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        weights = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+        self.register_buffer("kernel", torch.outer(weights, weights)[None, None], persistent=False)
+
+    def _kernels(self, features: Tensor) -> Tensor:
+        return self.kernel.expand(features.shape[1], -1, -1, -1)
+
+
+class _Upsampling(_Binomial):
+    def forward(self, features: Tensor) -> Tensor:
+        # Of 4 new pixels, 3 lie where there was none.
+        kernels = 4 * self._kernels(features)
+        return F.conv_transpose2d(features, kernels, stride=2, padding=1, groups=len(kernels))
+
+
+class _Downsampling(_Binomial):
+    def forward(self, features: Tensor) -> Tensor:
+        kernels = self._kernels(features)
+        return F.conv2d(features, kernels, stride=2, padding=1, groups=len(kernels))
 
 
 def _transition(before: int, after: int) -> nn.Module:

@@ -17,12 +17,14 @@ from ganzoo_zoo.metrics.fidelity.extractors import (
     InceptionV3,
 )
 from ganzoo_zoo.metrics.fidelity.frechet import FID, FIDInfinity
+from ganzoo_zoo.metrics.fidelity.perceptual import LPIPS
 from ganzoo_zoo.metrics.fidelity.scores import KID, InceptionScore, PrecisionRecall
 
 __all__ = [
     "CLIPRN50",
     "FID",
     "KID",
+    "LPIPS",
     "VGG16",
     "CLIPViTB16",
     "CLIPViTB32",

@@ -73,9 +73,9 @@ class PublishedNetwork(FeatureExtractor):
         from ganzoo.compute.seeding import preserve_rng_state
 
         source = self.source()
-        path = weights or user_path(torch.hub.get_dir()) / "checkpoints" / source.file_name
-        if weights is None and not path.exists():
-            _download(self.known_as, source, path)
+        path = weights or find_file(
+            self.known_as, source, "pass that file with --features-weights PATH"
+        )
         if not path.is_file():
             raise InputError(f"there is no weights file {path}")
         hashed = sha256(path)
@@ -103,24 +103,11 @@ class PublishedNetwork(FeatureExtractor):
             KeyError: it lacks tensors of this network.
             ValueError: they have other shapes.
         """
-        found = load_tensors(path) if path.suffix == ".safetensors" else self._unpack(path)
+        is_safe = path.suffix == ".safetensors"
+        found = load_tensors(path) if is_safe else unpack(self.known_as, path)
         if any(tuple(found[name].shape) != shape for name, shape in self.shapes.items()):
             raise ValueError("a network of another size")
         return found
-
-    def _unpack(self, path: Path) -> dict[str, Tensor]:
-        import torch
-
-        try:
-            found = torch.load(path, map_location="cpu", weights_only=True)
-            if not isinstance(found, Mapping):
-                raise TypeError("no mapping")
-        except Exception:  # a damaged file raises almost anything, and torch advises to trust it
-            raise InputError(
-                f"{path} is not a weights file of {self.known_as}: "
-                "it is damaged, or holds more than tensors"
-            ) from None
-        return dict(found)
 
 
 class InceptionV3(PublishedNetwork):
@@ -300,9 +287,22 @@ def _torch_source(url: str) -> Source:
     return Source(url, file_name, Path(file_name).stem.rpartition("-")[2])
 
 
-def _download(name: str, source: Source, path: Path) -> None:
+def find_file(name: str, source: Source, other_way: str = "") -> Path:
+    """Return the path of published weights in torch's hub folder; they are downloaded if missing.
+
+    Args:
+        name: What the weights are of, for messages.
+        source: Where they are published.
+        other_way: What a person can do with the file; by default, put it into that folder.
+
+    Raises:
+        GanzooError: they cannot be downloaded.
+    """
     import torch
 
+    path = user_path(torch.hub.get_dir()) / "checkpoints" / source.file_name
+    if path.exists():
+        return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(
@@ -311,5 +311,25 @@ def _download(name: str, source: Source, path: Path) -> None:
     except (URLError, OSError, RuntimeError) as error:
         raise GanzooError(
             f"the weights of {name} cannot be downloaded from {source.url} ({error});",
-            "connect to the network, or pass that file with --features-weights PATH",
+            f"connect to the network, or {other_way or f'put that file into {path.parent}'}",
         ) from error
+    return path
+
+
+def unpack(name: str, path: Path) -> dict[str, Tensor]:
+    """Read a file that ``torch.save`` wrote and that holds tensors by name, and nothing else.
+
+    Raises:
+        InputError: it is damaged, or holds more.
+    """
+    import torch
+
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(found, Mapping):
+            raise TypeError("no mapping")
+    except Exception:  # a damaged file raises almost anything, and torch advises to trust it
+        raise InputError(
+            f"{path} is not a weights file of {name}: it is damaged, or holds more than tensors"
+        ) from None
+    return dict(found)

@@ -1,4 +1,4 @@
-"""torch-fidelity's extractors, with networks that are built from tensors alone."""
+"""torch-fidelity's networks, built from tensors alone."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ from torch_fidelity import (
     FeatureExtractorVGG16,
 )
 from torch_fidelity.feature_extractor_clip import build_model
+from torch_fidelity.sample_similarity_base import SampleSimilarityBase
+from torch_fidelity.sample_similarity_lpips import NetLinLayer, SampleSimilarityLPIPS
 from torchvision import models
 
 OFFSET = 0.1
 """What DINOv2 adds to the side of a grid of positions before resizing it, against rounding."""
 HEAD = 64
 """Features per attention head of DINOv2."""
+LPIPS_ENDS, LPIPS_CHANNELS = (4, 9, 16, 23, 30), (64, 128, 256, 512, 512)
+"""Where in VGG16 the layers end that LPIPS compares, and their channels."""
 
 
 class Inception(FeatureExtractorInceptionV3):
@@ -77,6 +81,47 @@ class DINOv2(FeatureExtractorDinoV2):
         self.model = dinov2(weights, self.INPUT_IMAGE_SIZE)
         self.requires_grad_(False)
         self.eval()
+
+
+class PerceptualDistance(SampleSimilarityLPIPS):
+    """The distance, from torchvision's tensors of VGG16 and torch-fidelity's of the layers.
+
+    Args:
+        vgg: Tensors of VGG16; those of its convolutions are used.
+        weights: Weights of the layers' channels.
+    """
+
+    def __init__(self, vgg: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+        SampleSimilarityBase.__init__(self, "lpips-vgg16")  # the class's own would download both
+        self.sample_similarity_resize = self.sample_similarity_dtype = None
+        self.L = len(LPIPS_CHANNELS)
+        for number, channels in enumerate(LPIPS_CHANNELS):
+            setattr(self, f"lin{number}", NetLinLayer(channels, use_dropout=True))
+        self.load_state_dict(dict(weights))
+        self.lins = [getattr(self, f"lin{number}") for number in range(self.L)]
+        self.net = _VGGSlices(vgg)
+        self.requires_grad_(False).eval()
+
+
+class _VGGSlices(nn.Module):
+    """The convolutions of VGG16, up to the end of each layer that is compared."""
+
+    def __init__(self, vgg: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        with torch.device("meta"):  # drawing random weights would take seconds
+            layers = models.vgg16().features
+        own = {name: vgg[f"features.{name}"] for name in layers.state_dict()}
+        layers.load_state_dict(own, assign=True)
+        starts = (0, *LPIPS_ENDS)
+        self.slices = nn.ModuleList(
+            layers[start:end] for start, end in zip(starts, LPIPS_ENDS, strict=False)
+        )
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        found = [images]
+        for layers in self.slices:
+            found.append(layers(found[-1]))
+        return found[1:]
 
 
 def dinov2(weights: Mapping[str, Tensor], image_size: int) -> nn.Module:

@@ -1,0 +1,1 @@
+"""Penalties: terms that combine with any loss and any architecture."""
