@@ -1,5 +1,8 @@
 """What great families need of a training, as plugins: each passes the kit, and resumes exactly."""
 
+import json
+import os
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
