@@ -40,6 +40,12 @@ NAMED = (*SEVERAL, "tracker")
 """Prefixes behind which an option's full name has that of its component."""
 DATA = "as data the name of a dataset, or the path of a folder or file"
 """What to give, for messages."""
+SCHEDULED = ("train", "loss", *SEVERAL)
+"""Prefixes of options that may follow a schedule."""
+MAY_FOLLOW = (
+    "cannot follow a schedule: numbers of the loss, of penalties and of augmentations can, and "
+    "learning rates, betas and their like of train"
+)
 
 
 def resolve(
@@ -156,6 +162,9 @@ def take_schedules(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
                 schedule = Schedule.parse(value)
             except InputError as error:
                 raise InputError(f"{name}: {error.message}") from None
+            owner = name.partition(".")[0]
+            if owner in PREFIXES and owner not in SCHEDULED:
+                raise InputError(f"{name} {MAY_FOLLOW}")
             schedules[_bare_name(name)] = schedule
             values[name] = schedule.values[0]
     return values, schedules
@@ -183,10 +192,7 @@ def check_schedules(config: RunConfig) -> None:
             owner != "train" or field.json_schema_extra == SCHEDULABLE
         )
         if model is None or field is None or not may_change or not is_real_number(field):
-            raise InputError(
-                f"{name} cannot follow a schedule: numbers of the loss, of penalties and of "
-                "augmentations can, and learning rates, betas and their like of train"
-            )
+            raise InputError(f"{name} {MAY_FOLLOW}")
         for value in schedule.values:
             _parse(model, {option: value}, f"{owner}.")
         if option in ("generator_lr", "discriminator_lr") and config.train.lr_decay != "none":

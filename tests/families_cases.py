@@ -21,16 +21,16 @@ COMMON = (
     "--checkpoint-every=4 --sample-every=100"
 )
 TRAININGS = {
-    "several": "dcgan --set=arch.base_channels=4 --penalty=lazy-r1 --penalty=tiny-lecam "
-    "--penalty=tiny-zcr --set=penalty.lazy-r1.interval=3 --set=penalty.tiny-lecam.decay=0.5 "
-    "--set=penalty.tiny-lecam.weight=3 --set=train.augment=tiny-ada "
-    "--set=augment.tiny-ada.speed=40",
-    "stylegan2": "tiny-stylegan2 --penalty=lazy-r1 --penalty=tiny-path-length "
-    "--set=penalty.lazy-r1.interval=4 --set=penalty.tiny-path-length.decay=0.3",
+    "several": "tiny-stylegan2 --penalty=lazy-r1 --penalty=tiny-path-length --penalty=tiny-lecam "
+    "--penalty=tiny-zcr --set=penalty.lazy-r1.interval=3 --set=penalty.tiny-path-length.decay=0.3 "
+    "--set=penalty.tiny-lecam.decay=0.5 --set=penalty.tiny-lecam.weight=3 "
+    "--set=train.augment=tiny-ada --set=augment.tiny-ada.speed=40",
     "progan": "tiny-progan --loss=hinge --set=train.n_critic=2 --set=arch.phase_images=32",
     "acgan": "tiny-acgan --penalty=tiny-classes --set=train.precision=bf16",
 }
-"""Trainings by name; the first three are done by two processes as well."""
+"""Trainings, by name."""
+TWO = ("several", "progan")
+"""Those that are done by two processes as well."""
 OFTEN = "--sample-every=1 --eval-every=5 --set=train.eval_samples=40"
 """Pictures after each step, and scores."""
 HALF_A_LINE = {"dies_at": 5, "within": "metrics"}
@@ -66,7 +66,8 @@ def disturb(name, folder):
     return {
         "killed": crash.difference(whole, killed),
         "often": crash.difference(shared(whole), shared(often)),
-        "parts": sorted({path.split("/")[-1] for path in shared(whole)}),
+        "files": sorted({path.split("/")[-1] for path in shared(whole)}),
+        "metrics": shared(whole)["metrics"],
     }
 
 
@@ -82,7 +83,7 @@ def disturb_two(name, folder):
 def start(folder):
     """Start from the model of a run with penalties, and the other way around."""
     small = "--recipe=paper --batch-size=8 --device=cpu --steps=2"
-    plain = f"dcgan --set=arch.base_channels=4 --image-size=16 --loss=hinge {small} {OFTEN}"
+    plain = f"tiny-stylegan2 --image-size=16 --loss=hinge {small} {OFTEN}"
     words = TRAININGS["several"].split()
     added = " ".join(word for word in words if word.startswith("--pen") or "aug" in word)
     commands = {
@@ -103,7 +104,7 @@ def main(folder):
         import_module(name)
     found = {"init": start(folder)}  # first, as it imports what the others then need not
     found |= {name: disturb(name, folder) for name in TRAININGS}
-    found |= {f"{name}-two": disturb_two(name, folder) for name in list(TRAININGS)[:3]}
+    found |= {f"{name}-two": disturb_two(name, folder) for name in TWO}
     (folder / "found.json").write_text(json.dumps(found))
 
 

@@ -162,6 +162,8 @@ PAGES = [
     ("first-loss", "loss", "softer", "loss.real_label=0.8", "Label of reals."),
     ("first-architecture", "architecture", "halves", "arch.base_channels=4", "Channels at half"),
     ("penalties", "penalty", "drift", "penalty.drift.weight=0.01", "Weight of the mean squared"),
+    ("progress", "architecture", "doubling", "arch.fade_images=9", "Images before details begin."),
+    ("memory", "loss", "steady", "loss.decay=0.5", "Decay of the mean in an update."),
     ("sampling", "architecture", "standing", "arch.hidden=8", "Batches that the statistics"),
     ("latents", "architecture", "coded", "arch.hidden=8", "Numbers of noise."),
     ("outputs", "architecture", "two-sizes", "arch.channels=4", "Channels at both"),
@@ -200,6 +202,23 @@ def test_the_memory_on_the_page_on_penalties_works(plugin, ganzoo_cli):
     assert trained.code == 0, trained.err
     memory = load_tensors(Path("run/checkpoints/00000002/penalty_memory.centre.safetensors"))
     assert memory["mean"] != 0
+
+
+def test_the_augmentation_on_the_page_on_memory_works(plugin, ganzoo_cli):
+    (project,) = blocks("docs/plugins/memory.md", "toml")
+    metadata = tomllib.loads(project)["project"]
+    code = blocks("docs/plugins/memory.md", "python")[0]
+    plugin(metadata["name"], code, metadata["entry-points"], metadata["version"])
+    for check in CHECKS[registry.AUGMENTATION]:
+        check(registry.get(registry.AUGMENTATION, "sure-flip")())
+    tiny = ["--set=arch.hidden=8", "--image-size=8", "--steps=2", "--batch-size=4", "--device=cpu"]
+    chosen = ["--loss=steady", "--set=train.augment=sure-flip", "--out=run"]
+    trained = ganzoo_cli("train", "mlp", *chosen, *tiny)
+    assert trained.code == 0, trained.err
+    folder = Path("run/checkpoints/00000002")
+    assert load_tensors(folder / "loss_memory.safetensors")["mean"] != 0
+    flips = load_tensors(folder / "augmentation_memory.sure-flip.safetensors")
+    assert 0 <= flips["probability"] <= 8 / 100_000
 
 
 def test_the_page_on_testing_tests(plugin):

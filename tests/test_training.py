@@ -350,6 +350,7 @@ def test_the_generator_step_leaves_the_discriminator_alone():
 
 def test_learning_rates_and_betas_are_each_networks_own():
     trainer = trainer_of(generator_lr=0.25, discriminator_lr=0.5, betas=(0, 0.5))
+    trainer.step()
     generator, discriminator = (
         optimizer.param_groups[0]
         for optimizer in (trainer.state.generator_optimizer, trainer.state.discriminator_optimizer)
