@@ -99,6 +99,7 @@ def start(folder):
 
 
 def main(folder):
+    os.fsync = lambda handle: None  # no power is cut here, and a disk may be slow
     os.environ["GANZOO_CACHE"] = str(folder / "cache")
     for name in crash.WRITERS:
         import_module(name)

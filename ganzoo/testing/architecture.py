@@ -528,6 +528,7 @@ def _require_by_sample(
         with explain_errors(asked):  # batch normalisation may refuse one sample
             alone = name_outputs(network(*map(first_rows, given)))
     for name, whole in together.items():
+        require(whole.dim() > 0, f"'{name}' must have a row for each sample, and is one number")
         own, first = alone[name], whole[:1]
         require(
             own.shape == first.shape,

@@ -367,8 +367,8 @@ def _discriminator(
     data = DataSpec(shape=tuple(real.shape[1:]), classes=CLASSES)
     with seeded():
         generator = SmallGenerator(data, loss.needs_generator_parts)
-    # Of the fakes themselves, so that a batch's halves have the latents that they have in it.
-    latents = fake.detach().flatten(1)[:, :1] * torch.arange(1, WIDTH + 1)
+    # Of the reals, so that the halves of a batch have the latents that they have in the whole.
+    latents = real.detach().flatten(1)[:, :1] * torch.arange(1, WIDTH + 1)
     inputs = GeneratorInput(latents, labels, progress=progress)
     D = Discriminator(
         Judge(network, parts),

@@ -245,9 +245,9 @@ def source_arguments(architecture: Architecture, data: DataSpec) -> tuple[Tensor
 
 def draw_sources(data: DataSpec, seed: int = 1) -> Tensor:
     """Draw ``COUNT`` sources, uniform in [-1, 1]."""
-    assert data.source is not None, "the specification is complete"
+    require(data.source is not None, "judges_source is declared, and there is no source to judge")
     rng = torch.Generator().manual_seed(seed)
-    return torch.rand(COUNT, *data.source, generator=rng) * 2 - 1
+    return torch.rand(COUNT, *(data.source or ()), generator=rng) * 2 - 1
 
 
 def class_labels(data: DataSpec) -> Tensor:
