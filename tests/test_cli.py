@@ -764,7 +764,7 @@ def test_show_tells_what_a_component_declares(ganzoo_cli):
     shown = json.loads(ganzoo_cli("show", "wgan-gp", "--json").out)
     assert shown["declares"]["independent_samples"] is True
     assert shown["declares"]["second_order"] is True
-    assert "declares: independent_samples=True, second_order=True" in (
+    assert "independent_samples=True, second_order=True, bounds_slope=True" in (
         ganzoo_cli("show", "wgan-gp").out
     )
     cyclegan = json.loads(ganzoo_cli("show", "cyclegan", "--json").out)

@@ -349,7 +349,7 @@ def test_list_takes_a_kind_in_one_or_several(ganzoo_cli, written):
 
 def test_an_unknown_kind_offers_the_nearest(refused):
     assert "; did you mean 'losses'?" in refused("list", "losss")
-    assert "known: architectures, losses, datasets" in refused("list", "zzzzzzz")
+    assert "known: architectures, losses, penalties, datasets" in refused("list", "zzzzzzz")
 
 
 @pytest.mark.parametrize(
