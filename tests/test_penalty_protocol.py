@@ -107,7 +107,7 @@ def updated_by_hand(trainer, interval):
     share = interval / (interval + 1)
     betas = tuple(beta**share for beta in BETAS)
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=LR * share, betas=betas)
-    real, _ = trainer.loader.batch(0, trainer.order)
+    real = trainer.loader.batch(0, trainer.order)[0]
     latents = trainer.architecture.latents(8, make_rng(0, "latents", 0))
     fake = generator(latents).detach()
     terms = {"real": F.softplus(-discriminator(real)), "fake": F.softplus(discriminator(fake))}

@@ -293,7 +293,8 @@ def test_a_run_that_depends_on_its_length_is_not_made_longer_but_forked(settings
     run = train("run", **settings)
     with pytest.raises(InputError) as caught:
         resume("run", {"train.steps": 6})
-    assert "train.steps: 4 -> 6; go on from its end as a new run with --fork" in str(caught.value)
+    assert "train.steps: 4 -> 6, which its finished steps depend on" in str(caught.value)
+    assert "ganzoo train --fork run --steps 6" in str(caught.value)
     forked = ganzoo.train(fork=run, out="forked", steps=6)
     assert forked.config().schedules == run.config().schedules
     assert (forked.path / "checkpoints" / "00000006").is_dir()
