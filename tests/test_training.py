@@ -722,12 +722,10 @@ def test_sources_of_every_other_class_have_their_turn():
     trainer = of_classes("translating", {"data.classes": 4})
     turns = set()
     for _ in range(20):
-        real, labels, _ = trainer.loader.batch(trainer.state.step, trainer.order)
         step = trainer.state.step
-        inputs = draw_step_inputs(
-            trainer.setup, real, labels, Progress(step=step), torch.Generator()
-        )
-        turns |= set(zip(inputs.source_labels.tolist(), labels.tolist(), strict=True))
+        batch = trainer.loader.batch(step, trainer.order)
+        inputs = draw_step_inputs(trainer.setup, batch, Progress(step=step), torch.Generator())
+        turns |= set(zip(inputs.source_labels.tolist(), batch.labels.tolist(), strict=True))
         trainer.state.step += 1
     assert len(turns) == 4 * 3
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganzoo_zoo.families.tuned import IMAGES, WITHOUT_PENALTY
+from ganzoo_zoo.families.tuned import IMAGES, UNROLLED, WITHOUT_PENALTY
 
 TUNED = (
     IMAGES.replace(
@@ -16,11 +16,7 @@ TUNED = (
     IMAGES.replace(
         loss="wgan", steps=12_000, optimizer="rmsprop", generator_lr=5e-4, discriminator_lr=5e-4
     ),
-    *(
-        IMAGES.replace(
-            loss=loss, steps=2_000 if loss == "unrolled" else 12_000, discriminator_lr=1e-4
-        )
-        for loss in WITHOUT_PENALTY
-    ),
+    UNROLLED.replace(steps=1_500),
+    *(IMAGES.replace(loss=loss, steps=12_000, discriminator_lr=1e-4) for loss in WITHOUT_PENALTY),
 )
 """For each loss; without a limit on its slope, the discriminator learns more slowly."""

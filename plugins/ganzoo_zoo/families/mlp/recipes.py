@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ganzoo import Recipe
-from ganzoo_zoo.families.tuned import IMAGES, WITHOUT_PENALTY
+from ganzoo_zoo.families.tuned import IMAGES, UNROLLED, WITHOUT_PENALTY
 
 _IMAGES = IMAGES.replace(steps=8_000, generator_lr=2e-3, discriminator_lr=2e-3, batch_size=64)
 # Without a limit on its slope, the discriminator would learn the samples by heart.
@@ -33,10 +33,11 @@ TUNED = (
         discriminator_lr=1e-3,
         settings={"loss.clip": 0.05},
     ),
+    UNROLLED.replace(steps=3_000, batch_size=64),
     *(
         _IMAGES.replace(
             loss=loss,
-            steps=3_000 if loss == "unrolled" else 12_000,
+            steps=12_000,
             generator_lr=1e-3,
             discriminator_lr=3e-4,
             settings=_AUGMENTED,

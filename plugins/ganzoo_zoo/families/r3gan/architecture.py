@@ -61,7 +61,9 @@ class R3GAN(Architecture):
         source="Huang et al. 2024, arXiv:2501.05441, and the authors' code, CIFAR-10, without its "
         "augmentation, whose probability rises from 0 to 0.55",
     )
-    tuned_recipes = (IMAGES.replace(steps=2_000, settings={"arch.growth": 4}),)
+    tuned_recipes = (
+        IMAGES.replace(steps=2_000, settings={"arch.growth": 4, "arch.output": "tanh"}),
+    )
     earlier_defaults = {"output": "tanh", "resampling": "bilinear"}
 
     z_dim: int = Field(default=64, gt=0, description="Length of a latent; the paper has 64.")
