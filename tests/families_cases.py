@@ -29,7 +29,7 @@ TRAININGS = {
     "acgan": "tiny-acgan --penalty=tiny-classes --set=train.precision=bf16",
 }
 """Trainings, by name."""
-TWO = ("several", "progan")
+TWO = ("several", "progan", "acgan")
 """Those that are done by two processes as well."""
 OFTEN = "--sample-every=1 --eval-every=5 --set=train.eval_samples=40"
 """Pictures after each step, and scores."""
