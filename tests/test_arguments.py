@@ -268,6 +268,8 @@ def test_labels_are_whole_numbers_for_each_sample(label, tiny_run):
 class Conditional:
     """An architecture that takes labels, around one that does not."""
 
+    latents = ganzoo.Architecture.latents
+
     def __init__(self, architecture):
         self._architecture = architecture
 

@@ -200,7 +200,7 @@ class Brightness(Evaluator):
 def test_several_seeds_give_mean_and_deviation(tiny_run, monkeypatch):
 
     judges = {"brightness": Brightness()}
-    monkeypatch.setattr(scoring, "choose_metrics", lambda *given: judges)
+    monkeypatch.setattr(scoring, "choose_metrics", lambda *given, **named: judges)
     alone = [evaluate(tiny_run, samples=20, seed=seed)[0] for seed in (5, 6, 7)]
     light, dark = evaluate(tiny_run, samples=20, seed=5, repeats=3)
     values = [row.value for row in alone]

@@ -128,6 +128,18 @@ def available(arm: str) -> bool:
     return True
 
 
+CONSTANT: dict[str, dict[str, Any]] = {
+    "r3gan": {
+        "loss.gamma": 1,
+        "train.generator_lr": 2e-4,
+        "train.discriminator_lr": 2e-4,
+        "train.betas": [0.0, 0.99],
+        "train.ema_half_life": 10_000,
+    }
+}
+"""What the plain loops hold constant where a paper's recipe has schedules."""
+
+
 def settings_of(options: argparse.Namespace, own: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of an arm."""
     width = {"arch.base_channels": options.base_channels} if options.base_channels else {}
@@ -138,6 +150,7 @@ def settings_of(options: argparse.Namespace, own: dict[str, Any]) -> dict[str, A
         **width,
         **prior,
         "train.recipe": "paper",
+        **CONSTANT.get(options.architecture, {}),
         **parse_settings(options.set),
         "train.batch_size": options.batch_size,
         "train.n_critic": options.n_critic,

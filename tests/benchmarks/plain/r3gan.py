@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plain import halvings
@@ -39,6 +40,25 @@ class Basis(nn.Module):
         return self.basis.view(1, -1, 4, 4) * self.linear(z).view(len(z), -1, 1, 1)
 
 
+class Filter(nn.Module):
+    """The filter [1, 3, 3, 1] in both directions: down by 2, or up by 2."""
+
+    def __init__(self, up: bool) -> None:
+        super().__init__()
+        line = torch.tensor([1.0, 3.0, 3.0, 1.0])
+        total = 16 if up else 64
+        self.register_buffer("weight", line[:, None] * line[None, :] / total, persistent=False)
+        self.up = up
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return features of twice or half the size."""
+        channels = x.shape[1]
+        weight = self.weight.to(x.dtype).repeat(channels, 1, 1, 1)
+        if self.up:
+            return F.conv_transpose2d(x, weight, stride=2, padding=1, groups=channels)
+        return F.conv2d(x, weight, stride=2, padding=1, groups=channels)
+
+
 def networks(
     shape: tuple[int, int, int],
     *,
@@ -48,6 +68,8 @@ def networks(
     blocks: int,
     expansion: int,
     group_size: int,
+    output: str,
+    resampling: str,
     **_: Any,
 ) -> tuple[nn.Module, nn.Module]:
     """Build both."""
@@ -58,18 +80,21 @@ def networks(
     def stage(width: int) -> list[nn.Module]:
         return [Block(width, width * expansion, group_size) for _ in range(blocks)]
 
+    filtered = resampling == "binomial"
     lowest = widths[-1]
     generator = [Basis(z_dim, lowest), *stage(lowest)]
     for before, after in itertools.pairwise(widths[::-1]):
         generator += [
             *_transition(before, after),
-            nn.Upsample(scale_factor=2, mode="bilinear"),
+            Filter(up=True) if filtered else nn.Upsample(scale_factor=2, mode="bilinear"),
             *stage(after),
         ]
-    generator += [nn.Conv2d(widths[0], channels, 1, bias=False), nn.Tanh()]
+    generator += [nn.Conv2d(widths[0], channels, 1, bias=False)]
+    generator += [nn.Tanh()] if output == "tanh" else []
     discriminator: list[nn.Module] = [nn.Conv2d(channels, widths[0], 1, bias=False)]
     for before, after in itertools.pairwise(widths):
-        discriminator += [*stage(before), nn.AvgPool2d(2), *_transition(before, after)]
+        down = Filter(up=False) if filtered else nn.AvgPool2d(2)
+        discriminator += [*stage(before), down, *_transition(before, after)]
     discriminator += [
         *stage(lowest),
         nn.Conv2d(lowest, lowest, 4, groups=lowest, bias=False),
