@@ -10,7 +10,7 @@ from ganzoo.component import Options
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Betas: TypeAlias = tuple[Beta, Beta]
-LearningRate = Annotated[float, Field(gt=0, le=1e6)]
+LearningRate = Annotated[float, Field(ge=0, le=1e6)]
 DataKind: TypeAlias = Literal["images", "vectors"]
 RecipeName: TypeAlias = Literal["tuned", "paper"]
 
