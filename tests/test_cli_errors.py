@@ -73,7 +73,7 @@ REFUSED = {
     "train dcgan --loss wgan-gp --set loss.gp_weight=nan": (
         "option 'loss.gp_weight': input should be a finite number, got 'nan'"
     ),
-    "train dcgan --set train.generator_lr=0": "option 'train.generator_lr': input should be gr",
+    "train dcgan --set train.generator_lr=-1": "option 'train.generator_lr': input should be gr",
     "train dcgan --set steps=4": "'steps' does not say whose option it is; did you mean",
     "train dcgan --set train.steps": "--set train.steps: write KEY=VALUE",
     "train dcgan --set arch.z_dim=1 --set arch.z_dim=2": "--set arch.z_dim is given twice",
