@@ -7,7 +7,7 @@ import platform
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -28,6 +28,9 @@ from ganzoo.protocols.schedule import Schedule
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, PENALTY, Entry, Kind
 from ganzoo.storage.json_files import flatten, read_json
 from ganzoo.storage.paths import names_place
+
+if TYPE_CHECKING:
+    from ganzoo.protocols.objective import Objective
 
 Config = TypeVar("Config", bound="RunConfig")
 
@@ -412,14 +415,21 @@ class RunConfig(Options):
             for name, value in options.items()
         }
 
+    def build_objectives(self) -> list[Objective]:
+        """Build the loss and the penalties.
+
+        Raises:
+            ganzoo.errors.PluginError: the package of one of them is not installed.
+        """
+        return [self.loss.build(LOSS), *(each.build(PENALTY) for each in self.penalties)]
+
     def needs_independent_samples(self) -> bool:
         """Tell whether the discriminator must judge each sample independently of its batch.
 
         Raises:
             ganzoo.errors.PluginError: the package of the loss or of a penalty is not installed.
         """
-        objectives = [self.loss.build(LOSS), *(each.build(PENALTY) for each in self.penalties)]
-        return any(bool(each.independent_samples) for each in objectives)
+        return any(bool(each.independent_samples) for each in self.build_objectives())
 
     def differences(self, other: RunConfig) -> list[str]:
         """List the differences to another configuration, as ``key: this -> that``."""

@@ -390,11 +390,7 @@ def depends_on_steps(config: RunConfig) -> bool:
         return True
     if any(each.over == "run" for each in config.schedules.values()):
         return True
-    built = [
-        config.architecture.build(ARCHITECTURE),
-        config.loss.build(LOSS),
-        *(each.build(PENALTY) for each in config.penalties),
-    ]
+    built = [config.architecture.build(ARCHITECTURE), *config.build_objectives()]
     return any(each.depends_on_steps for each in built)
 
 

@@ -36,8 +36,6 @@ ROOMS = [
 ]
 """Packages and files of the core, from the top down; each may import those after it."""
 
-TERMS = {"losses", "penalties"}
-"""Rooms whose helpers the losses and penalties of every room are made of."""
 UNSAFE = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 """Modules that run code in the data that they read."""
 
@@ -173,8 +171,6 @@ def may_import(module: str, other: str, components: set[str]) -> bool:
         return False
     if room == other_room:
         return unit(module) == unit(other) or unit(other) not in components
-    if room in TERMS | {"families"} and other_room in TERMS:
-        return unit(other) not in components
     return room == "apps"
 
 
@@ -185,10 +181,6 @@ def test_the_rule_on_imports_keeps_units_apart():
         ("a.losses.one", "a.losses.two", False),
         ("a.losses.one", "a.losses.helper", True),
         ("a.losses.one", "a.data.files", False),
-        ("a.losses.one", "a.penalties.helper", True),
-        ("a.families.one", "a.losses.helper", True),
-        ("a.families.one", "a.losses.two", False),
-        ("a.data.files", "a.losses.helper", False),
         ("a.losses.one", "a.apps.shared", False),
         ("a.data.files", "a.data.index", True),
         ("a.data.files", "a.losses.helper", False),
