@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ganzoo.protocols.progress import Progress as Progress
     from ganzoo.protocols.recipe import Recipe as Recipe
     from ganzoo.protocols.space import Space as Space
+    from ganzoo.protocols.styles import Styles as Styles
     from ganzoo.protocols.tracker import TrackedRun as TrackedRun
     from ganzoo.protocols.tracker import Tracker as Tracker
     from ganzoo.publishing.publish import publish as publish
@@ -70,6 +71,7 @@ _HOMES = {
     "protocols.progress": ("Progress",),
     "protocols.recipe": ("Recipe",),
     "protocols.space": ("Space",),
+    "protocols.styles": ("Styles",),
     "protocols.tracker": ("TrackedRun", "Tracker"),
     "publishing.publish": ("publish",),
 }
@@ -101,6 +103,7 @@ __all__ = [
     "Samples",
     "Score",
     "Space",
+    "Styles",
     "TrackedRun",
     "Tracker",
     "__version__",

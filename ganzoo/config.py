@@ -59,8 +59,8 @@ class TrainOptions(RecipeOptions):
 
     recipe: RecipeName = Field(
         default="tuned",
-        description="Recipe that gives the options you do not set: tuned for short trainings, or "
-        "as in the paper.",
+        description="Recipe that gives the options you do not set: tuned for short trainings, paper "
+        "for that of the paper, or a name that 'ganzoo show' lists for the architecture.",
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of all random numbers.")
     device: str = Field(
@@ -427,9 +427,11 @@ class RunConfig(Options):
         """Tell whether the discriminator must judge each sample independently of its batch.
 
         Raises:
-            ganzoo.errors.PluginError: the package of the loss or of a penalty is not installed.
+            ganzoo.errors.PluginError: the package of the loss, of a penalty or of the architecture
+                is not installed.
         """
-        return any(bool(each.independent_samples) for each in self.build_objectives())
+        needed = any(bool(each.independent_samples) for each in self.build_objectives())
+        return needed and not self.architecture.build(ARCHITECTURE).mixes_batch
 
     def differences(self, other: RunConfig) -> list[str]:
         """List the differences to another configuration, as ``key: this -> that``."""

@@ -20,7 +20,12 @@ from ganzoo.config import (
     versions,
 )
 from ganzoo.errors import InputError, PluginError, did_you_mean, excerpt
-from ganzoo.protocols.recipe import RESUMABLE, SCHEDULABLE, find_tuned_recipes
+from ganzoo.protocols.recipe import (
+    RESUMABLE,
+    SCHEDULABLE,
+    USUAL_RECIPES,
+    find_tuned_recipes,
+)
 from ganzoo.protocols.schedule import Schedule
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, PENALTY, TRACKER, Kind
 from ganzoo.storage.paths import names_place, user_path
@@ -86,8 +91,8 @@ def resolve_with_recipe(
     architecture_choice, networks = _choose(ARCHITECTURE, architecture, groups["arch"], "arch.")
     name = _parse(TrainSettings, groups["train"], "train.").recipe
     if loss is None:
-        papers = networks.recipe.loss if name == "paper" and networks.recipe else None
-        loss = papers or networks.default_loss
+        named = find_named_recipe(name, networks, architecture_choice.name)
+        loss = (named.loss if named else None) or networks.default_loss
     if data is None:
         data = networks.default_data or find_default_data(architecture_choice.package)
     if loss is None:
@@ -98,7 +103,9 @@ def resolve_with_recipe(
         )
     loss_choice, loss_component = _choose(LOSS, loss, groups["loss"], "loss.")
     kind = _find_data_kind(data, groups["data"])
-    recipe = choose_recipe(name, networks, loss_component, loss_choice.name, kind)
+    recipe = choose_recipe(
+        name, networks, loss_component, loss_choice.name, kind, architecture_choice.name
+    )
     given, schedules = take_schedules(_override_recipe(recipe, settings or {}))
     groups = group_settings(given)
     train = _parse(TrainSettings, groups["train"], "train.")
@@ -203,22 +210,39 @@ def check_schedules(config: RunConfig) -> None:
 
 
 def choose_recipe(
-    name: RecipeName, architecture: Architecture, loss: Loss, loss_name: str, data: DataKind
+    name: RecipeName,
+    architecture: Architecture,
+    loss: Loss,
+    loss_name: str,
+    data: DataKind,
+    architecture_name: str,
 ) -> Recipe:
     """Choose the recipe of a run, which it takes whole.
 
     It is the first of these that is for the loss and the kind of data: the architecture's tuned
     recipes, the architecture's own, which is for its default loss unless it names another, the
     loss's tuned recipes, and the loss's own. With ``--recipe paper``, tuned recipes do not count,
-    nor do those that a component inherits beside a recipe of its own.
+    nor do those that a component inherits beside a recipe of its own. Any other name is that of a
+    recipe of the architecture, which counts alone.
 
     Args:
-        name: Tuned for short trainings, or the paper's.
+        name: Tuned for short trainings, the paper's, or a name of the architecture's.
         architecture: The architecture, with its options.
         loss: The loss, with its options.
         loss_name: Its bare name.
         data: Whether the data are images.
+        architecture_name: Its bare name, for messages.
+
+    Raises:
+        InputError: the architecture has no recipe of this name, or it is not for the loss or data.
     """
+    if name not in USUAL_RECIPES:
+        named = find_named_recipe(name, architecture, architecture_name)
+        assert named is not None, "or it is one of the usual ones"
+        if not named.suits(loss_name, data):
+            wanted = " and ".join(filter(None, [named.loss, named.data]))
+            raise InputError(f"recipe '{name}' of '{architecture_name}' is for {wanted} alone")
+        return named
     is_tuned = name == "tuned"
     own = architecture.recipe
     candidates = [
@@ -227,6 +251,29 @@ def choose_recipe(
         *(find_tuned_recipes(loss) if is_tuned else ()),
     ]
     return next((each for each in candidates if each.suits(loss_name, data)), loss.recipe)
+
+
+def find_named_recipe(
+    name: RecipeName, architecture: Architecture, architecture_name: str
+) -> Recipe | None:
+    """Return the recipe of the architecture that a name says; None if it may be of the loss.
+
+    Args:
+        name: ``paper``, or a name of the architecture's.
+        architecture: The architecture.
+        architecture_name: Its bare name, for messages.
+
+    Raises:
+        InputError: there is no such recipe.
+    """
+    if name in USUAL_RECIPES:
+        return architecture.recipe if name == "paper" else None
+    named = architecture.named_recipes
+    if name not in named:
+        known = [*USUAL_RECIPES, *named]
+        hint = did_you_mean(name, known) or f"; it has {', '.join(known)}"
+        raise InputError(f"'{architecture_name}' has no recipe '{name}'{hint}")
+    return named[name]
 
 
 def _find_data_kind(data: str | Path, options: Mapping[str, Any]) -> DataKind:

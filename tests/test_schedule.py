@@ -26,24 +26,24 @@ DRIFT = """
 from pydantic import Field
 from ganzoo import Penalty
 
-class Drift(Penalty):
+class Wander(Penalty):
     "Keeps logits near 0."
     weight: float = Field(default=1.0, ge=0, description="Weight.")
     power: int = Field(default=2, ge=1, description="Power.")
 
     def discriminator_terms(self, D, real, fake):
-        return {"drift": self.weight * D.recall(real).abs().pow(self.power).mean()}
+        return {"wander": self.weight * D.recall(real).abs().pow(self.power).mean()}
 
-class Sure(Drift):
+class Sure(Wander):
     "Looks at the length of the run."
     depends_on_steps = True
 """
 
 
 @pytest.fixture
-def drift(plugin):
-    points = {"drift": "acme_drift:Drift", "sure": "acme_drift:Sure"}
-    plugin("acme-drift", DRIFT, {"ganzoo.penalties": points})
+def wander(plugin):
+    points = {"wander": "acme_wander:Wander", "sure": "acme_wander:Sure"}
+    plugin("acme-wander", DRIFT, {"ganzoo.penalties": points})
 
 
 def at(share, images=0):
@@ -153,19 +153,19 @@ def test_what_is_no_schedule_is_refused(text, why):
             "train.generator_lr follows a schedule, and train.lr_decay=cosine another: add --set "
             "train.lr_decay=none",
         ),
-        ({"penalty.drift.weight": "linear(1, 0)"}, "of no penalty of this run"),
+        ({"penalty.wander.weight": "linear(1, 0)"}, "of no penalty of this run"),
         (
-            {"train.penalty": "drift", "penalty.drift.power": "linear(1, 2)"},
-            "penalty.drift.power cannot follow a schedule",
+            {"train.penalty": "wander", "penalty.wander.power": "linear(1, 2)"},
+            "penalty.wander.power cannot follow a schedule",
         ),
         (
-            {"train.penalty": "drift", "penalty.drift.weight": "linear(1, -1)"},
-            "option 'penalty.drift.weight'",
+            {"train.penalty": "wander", "penalty.wander.weight": "linear(1, -1)"},
+            "option 'penalty.wander.weight'",
         ),
     ],
     ids=str,
 )
-@pytest.mark.usefixtures("drift")
+@pytest.mark.usefixtures("wander")
 def test_a_schedule_of_what_may_not_follow_it_is_refused(settings, why):
     with pytest.raises(InputError) as caught:
         resolve("mlp", None, "digits", {"train.recipe": "paper", **settings})
@@ -213,26 +213,26 @@ def test_the_optimisers_follow_step_by_step():
         assert of_d["eps"] == pytest.approx(1e-6 / 2**step)
 
 
-@pytest.mark.usefixtures("drift")
+@pytest.mark.usefixtures("wander")
 def test_an_option_of_a_penalty_follows():
-    given = {"train.penalty": "drift", "train.steps": 4}
+    given = {"train.penalty": "wander", "train.steps": 4}
     plain = trainer_of(**given)
-    changing = trainer_of(**given, **{"penalty.drift.weight": "linear(2, 0, from=25%)"})
+    changing = trainer_of(**given, **{"penalty.wander.weight": "linear(2, 0, from=25%)"})
     found = []
     for one, other in zip(groups_after(plain, 2), groups_after(changing, 2), strict=True):
-        drifts = [each[2].recent_terms["discriminator/drift"].item() for each in (other, one)]
-        found.append(drifts[0] / drifts[1])
+        wanders = [each[2].recent_terms["discriminator/wander"].item() for each in (other, one)]
+        found.append(wanders[0] / wanders[1])
     # Other weights than the plain run's make another discriminator from the second step on.
     assert found[0] == pytest.approx(2)
-    parts = [changing._parts_now().penalties["drift"].weight]
+    parts = [changing._parts_now().penalties["wander"].weight]
     for _ in groups_after(changing, 2):
-        parts.append(changing._parts_now().penalties["drift"].weight)
+        parts.append(changing._parts_now().penalties["wander"].weight)
     assert parts == pytest.approx([4 / 3, 2 / 3, 0])
 
 
-@pytest.mark.usefixtures("drift")
+@pytest.mark.usefixtures("wander")
 def test_a_configuration_with_a_schedule_survives_json():
-    given = {"train.penalty": "drift", "penalty.drift.weight": "linear(2, 1)"}
+    given = {"train.penalty": "wander", "penalty.wander.weight": "linear(2, 1)"}
     given |= {"train.recipe": "paper"}
     config = resolve("mlp", "hinge", "digits", {**given, LR: "cosine(2e-4, 5e-5)"})
     stored = json.loads(json.dumps(config.model_dump(mode="json"), allow_nan=False))
@@ -247,20 +247,20 @@ def test_a_configuration_with_a_schedule_survives_json():
     assert not {"schedules", "penalties"} & plain.keys()
 
 
-@pytest.mark.usefixtures("drift")
+@pytest.mark.usefixtures("wander")
 def test_changes_name_schedules_and_penalties():
     given = {"train.recipe": "paper", LR: "cosine(2e-4, 5e-5)"}
     config = resolve("mlp", "hinge", "digits", given)
     changed = change_config(
-        config, {}, {LR: 1e-4, "train.penalty": "drift", "train.clip_norm": "linear(1, 2)"}
+        config, {}, {LR: 1e-4, "train.penalty": "wander", "train.clip_norm": "linear(1, 2)"}
     )
     assert config.changes(changed) == {
         LR: ("cosine(0.0002, 5e-05)", 1e-4),
-        "train.penalty": (None, "drift"),
+        "train.penalty": (None, "wander"),
         "train.clip_norm": (0.0, "linear(1, 2)"),
     }
-    heavier = change_config(changed, {}, {"penalty.drift.weight": 3.0})
-    assert changed.changes(heavier) == {"penalty.drift.weight": (1.0, 3.0)}
+    heavier = change_config(changed, {}, {"penalty.wander.weight": 3.0})
+    assert changed.changes(heavier) == {"penalty.wander.weight": (1.0, 3.0)}
     assert heavier.schedules == changed.schedules
 
 
@@ -283,12 +283,12 @@ def train(out, observer=None, **settings):
     "settings",
     [
         {LR: "cosine(2e-4, 5e-5)"},
-        {"train.penalty": "drift", "penalty.drift.weight": "linear(1, 0)"},
+        {"train.penalty": "wander", "penalty.wander.weight": "linear(1, 0)"},
         {"train.penalty": "sure"},
     ],
     ids=str,
 )
-@pytest.mark.usefixtures("drift")
+@pytest.mark.usefixtures("wander")
 def test_a_run_that_depends_on_its_length_is_not_made_longer_but_forked(settings):
     run = train("run", **settings)
     with pytest.raises(InputError) as caught:
@@ -300,7 +300,7 @@ def test_a_run_that_depends_on_its_length_is_not_made_longer_but_forked(settings
     assert (forked.path / "checkpoints" / "00000006").is_dir()
 
 
-@pytest.mark.usefixtures("drift")
+@pytest.mark.usefixtures("wander")
 def test_a_schedule_over_images_lets_a_run_become_longer():
     longer = ganzoo.train(
         "mlp",
@@ -317,12 +317,12 @@ def test_a_schedule_over_images_lets_a_run_become_longer():
     assert [one[name] for name in ends] == [other[name] for name in ends]
 
 
-@pytest.mark.usefixtures("drift")
+@pytest.mark.usefixtures("wander")
 def test_a_run_under_schedules_is_resumed_to_the_same_bytes():
     settings = {
         LR: "cosine(2e-3, 5e-5)",
-        "train.penalty": "drift",
-        "penalty.drift.weight": "half-life(1, 20%)",
+        "train.penalty": "wander",
+        "penalty.wander.weight": "half-life(1, 20%)",
         "train.ema_half_life": "linear(0, 100)",
     }
     whole = train("whole", **settings)
@@ -332,16 +332,16 @@ def test_a_run_under_schedules_is_resumed_to_the_same_bytes():
     assert crash.difference(crash.content(whole.path), crash.content(stopped.path)) == []
 
 
-@pytest.mark.usefixtures("drift")
+@pytest.mark.usefixtures("wander")
 def test_the_command_says_penalties_and_schedules(ganzoo_cli):
     given = {
         **SETTINGS,
         "train.recipe": "paper",
         LR: "cosine(2e-4, 5e-5)",
         "train.betas": "linear([0, 0.9], [0, 0.99], to=20k images)",
-        "train.penalty": "drift",
-        "penalty.drift.weight": "linear(2, 1)",
-        "penalty.drift.interval": 4,
+        "train.penalty": "wander",
+        "penalty.wander.weight": "linear(2, 1)",
+        "penalty.wander.interval": 4,
     }
     config = resolve("mlp", "hinge", "digits", given)
     _, *words = shlex.split(train_command(config).replace("\\\n", " "))
@@ -350,15 +350,15 @@ def test_the_command_says_penalties_and_schedules(ganzoo_cli):
     assert json.loads(result.out) == config.model_dump(mode="json")
 
 
-@pytest.mark.usefixtures("drift")
+@pytest.mark.usefixtures("wander")
 def test_a_fork_may_have_another_loss_and_penalty(ganzoo_cli):
-    train("run", **{"train.penalty": "drift"})
+    train("run", **{"train.penalty": "wander"})
     forked = ganzoo.train(
         fork="run", out="forked", loss="wgan", settings={"train.penalty": "sure"}, steps=6
     )
     config = forked.config()
     assert (config.loss.name, [each.name for each in config.penalties]) == ("wgan", ["sure"])
     lines = [json.loads(line) for line in (forked.path / "metrics.jsonl").read_text().splitlines()]
-    assert "discriminator/drift" in lines[-1]
+    assert "discriminator/wander" in lines[-1]
     shown = ganzoo_cli("train", "--fork", "run", "--steps", "6", "--penalty", "sure", "--dry-run")
     assert [each["name"] for each in json.loads(shown.out)["penalties"]] == ["sure"]

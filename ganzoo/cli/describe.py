@@ -34,6 +34,7 @@ def describe_component(entry: Entry) -> dict[str, Any]:
         "options": {},
         "recipe": None,
         "tuned_recipes": [],
+        "named_recipes": {},
         "declares": {},
     }
     if entry.kind == COMMAND:
@@ -44,6 +45,7 @@ def describe_component(entry: Entry) -> dict[str, Any]:
     component = entry.load()
     declared = _read_declarations(entry, component)
     recipe, tuned = declared.pop("recipe", None), declared.pop("tuned_recipes", None)
+    named = declared.pop("named_recipes", None) or {}
     recipes = [_describe_recipe(each) for each in tuned or () if find_tuned_recipes(component)]
     if entry.kind == LOSS:
         recipes += _describe_architectures_recipes(entry.name)
@@ -60,6 +62,7 @@ def describe_component(entry: Entry) -> dict[str, Any]:
         },
         "recipe": _describe_recipe(recipe) if recipe else None,
         "tuned_recipes": recipes,
+        "named_recipes": {name: _describe_recipe(each) for name, each in named.items()},
         "declares": declared,
     }
 
@@ -93,6 +96,7 @@ def list_recipes(described: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, 
     for name, recipe in [
         *(("tuned", each) for each in described["tuned_recipes"]),
         *([("paper", own)] if own is not None else []),
+        *described["named_recipes"].items(),
     ]:
         words = {"architecture": "with", "loss": "with", "data": "on"}
         if "architecture" in recipe:  # of a loss, which needs no name there

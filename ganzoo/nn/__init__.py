@@ -6,8 +6,11 @@ as ``ganzoo list`` then stay fast.
 
 from __future__ import annotations
 
+from ganzoo.nn.attention import SelfAttention2d as SelfAttention2d
 from ganzoo.nn.conditional import ConditionalBatchNorm2d as ConditionalBatchNorm2d
 from ganzoo.nn.conditional import ConditionalSequential as ConditionalSequential
+from ganzoo.nn.equalized import EqualizedConv2d as EqualizedConv2d
+from ganzoo.nn.equalized import EqualizedLinear as EqualizedLinear
 from ganzoo.nn.fusion import FusedSequential as FusedSequential
 from ganzoo.nn.fusion import apply_layer as apply_layer
 from ganzoo.nn.fusion import conv2d_avg_pool as conv2d_avg_pool
@@ -15,6 +18,8 @@ from ganzoo.nn.fusion import fuse as fuse
 from ganzoo.nn.fusion import upsample_conv2d as upsample_conv2d
 from ganzoo.nn.output import EvaluationClamp as EvaluationClamp
 from ganzoo.nn.projection import ClassProjection as ClassProjection
+from ganzoo.nn.resampling import BinomialDownsample as BinomialDownsample
+from ganzoo.nn.resampling import BinomialUpsample as BinomialUpsample
 from ganzoo.nn.residual import Residual as Residual
 from ganzoo.nn.residual import count_down_blocks as count_down_blocks
 from ganzoo.nn.residual import down_block as down_block
@@ -28,3 +33,6 @@ from ganzoo.nn.slopes import find_slopes as find_slopes
 from ganzoo.nn.slopes import mean_squared_slope as mean_squared_slope
 from ganzoo.nn.slopes import slope_deviation as slope_deviation
 from ganzoo.nn.slopes import track_samples as track_samples
+from ganzoo.nn.spectral import normalise_spectrum as normalise_spectrum
+from ganzoo.nn.statistics import MinibatchStd as MinibatchStd
+from ganzoo.nn.statistics import PixelNorm as PixelNorm

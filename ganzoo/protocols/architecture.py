@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ganzoo.protocols.outputs import NetworkOutput, Terms
     from ganzoo.protocols.progress import Progress
     from ganzoo.protocols.recipe import Recipe
+    from ganzoo.protocols.styles import Styles
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class Architecture(Component, ABC):
     """How its paper trains it, with the loss that it names or else with the default loss."""
     tuned_recipes: ClassVar[tuple[Recipe, ...] | property] = ()
     """How to train it well in a short time, for losses and kinds of data; the first that fits."""
+    named_recipes: ClassVar[Mapping[str, Recipe]] = {}
+    """Recipes by further names, such as the configurations of its paper: ``--recipe NAME``."""
     takes_images: ClassVar[bool | property] = False
     """Whether the generator translates images of other classes instead of starting from noise.
 
@@ -102,6 +105,10 @@ class Architecture(Component, ABC):
     the fake alike (Isola et al. 2017, arXiv:1611.07004, section 3.1)."""
     bounds_slope: ClassVar[bool | property] = False
     """Whether the discriminator's layers bound its slope, as spectral normalisation does."""
+    mixes_batch: ClassVar[bool | property] = False
+    """Whether the discriminator mixes its batch on purpose, as minibatch standard deviation does
+    (Karras et al. 2018, arXiv:1710.10196, section 3), also for losses and penalties that need each
+    sample judged on its own. It is then built with ``independent_samples=False``."""
     generator_parts: ClassVar[tuple[str, ...] | property] = ()
     """Names of what the generator returns beside its samples, such as ``w``. It then returns a dict
     of tensors, with ``samples`` among them."""
@@ -329,6 +336,17 @@ class Architecture(Component, ABC):
         from ganzoo.protocols.latents import TruncatedLatents
 
         return TruncatedLatents(generator, parts, truncation)
+
+    def styles(self, generator: nn.Module) -> Styles | None:
+        """Return a generator in two halves: a mapping to styles, and a synthesis from them.
+
+        By default there are none. With them, styles can be mixed, samples projected, and
+        directions found in w.
+
+        Args:
+            generator: A network that :meth:`generator` has built, or a copy. Do not change it.
+        """
+        return None
 
     def interpolate(self, start: Tensor, end: Tensor, share: float) -> Tensor:
         """Interpolate between latents, for a walk through the latent space.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ganzoo.component import Component
@@ -78,3 +79,11 @@ class AdaptiveAugmentation(Augmentation):
                 processes, without a graph.
             progress: How far the training was before the update.
         """
+
+    def report(self, state: nn.Module) -> Mapping[str, Tensor]:
+        """Return scalars of the state to log, by name; none by default.
+
+        Args:
+            state: What :meth:`state` built. Do not change it.
+        """
+        return {}

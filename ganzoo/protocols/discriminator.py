@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from ganzoo.errors import InputError
+from ganzoo.protocols.latent_parts import split_latents
 from ganzoo.protocols.outputs import pick
 from ganzoo.protocols.progress import Progress
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from ganzoo.protocols.architecture import GeneratorInput
     from ganzoo.protocols.dataset import DataSpec
+    from ganzoo.protocols.latent_parts import LatentPart
     from ganzoo.protocols.packing import Packing
 
     Logits: TypeAlias = Callable[[Tensor], Tensor]
@@ -57,7 +59,7 @@ class Discriminator:
         remembers_calls: Whether :meth:`recall` may find logits of earlier calls.
         packing: How samples and the parts that are judged with them lie in one tensor; None for
             samples alone.
-        latents: Splits latents into their parts.
+        latent_parts: The parts of a latent.
     """
 
     def __init__(
@@ -78,7 +80,7 @@ class Discriminator:
         generates_with_gradient: bool = False,
         remembers_calls: bool = False,
         packing: Packing | None = None,
-        latents: Callable[[Tensor], Outputs] | None = None,
+        latent_parts: Sequence[LatentPart] = (),
     ) -> None:
         self.network = network
         self.labels = labels
@@ -87,6 +89,8 @@ class Discriminator:
         self.augmentations = augmentations
         self.progress = progress
         """How far the training is."""
+        self.latent_parts = tuple(latent_parts)
+        """The parts of a latent, as the architecture names them."""
         self.state: nn.Module | None = None
         """What the component remembers, as its ``state(data)`` built it."""
         self.generated: Mapping[str, Tensor] = generated or {}
@@ -99,7 +103,6 @@ class Discriminator:
         self._optimizer = optimizer
         self._generates_with_gradient = generates_with_gradient
         self._packing = packing
-        self._latents = latents
         self._observed: dict[str, Tensor] = {}
         self._calls: list[tuple[Tensor, Outputs | Tensor]] | None = [] if remembers_calls else None
 
@@ -120,16 +123,20 @@ class Discriminator:
         found = self._judge(samples)
         return found if isinstance(found, dict) else {"logits": found}
 
-    def recall(self, samples: Tensor) -> Tensor:
-        """Return the logits of samples that were judged before in this update, with their graph.
+    def recall(self, samples: Tensor, part: str = "logits") -> Tensor:
+        """Return what was said of samples that were judged before in this update, with its graph.
 
-        They are those of the first call with these numbers, such as the loss's. If there was none,
-        the samples are judged now.
+        It is that of the first call with these numbers, such as the loss's. If there was none, the
+        samples are judged now.
+
+        Args:
+            samples: Samples ``(N, *shape)``.
+            part: ``logits``, or one of the architecture's ``discriminator_parts``.
         """
         for judged, found in self._calls or ():
             if judged.data_ptr() == samples.data_ptr() and judged.shape == samples.shape:
-                return pick(found, "logits")
-        return self(samples)
+                return pick(found, part)
+        return pick(self._judge(samples), part)
 
     def _judge(self, samples: Tensor) -> Outputs | Tensor:
         found = self._pass(samples)
@@ -226,9 +233,9 @@ class Discriminator:
 
         ``D.split_latents(D.inputs.given)`` are the codes that the fakes were made from.
         """
-        if self._latents is None:
+        if not self.latent_parts:
             raise InputError(OUTSIDE)
-        return self._latents(latents)
+        return split_latents(self.latent_parts, latents)
 
     def generate(self, inputs: GeneratorInput) -> Outputs:
         """Return what the generator makes of other inputs, by name; ``samples`` are among it.

@@ -25,6 +25,8 @@ class Progress:
     """Images of the data that the discriminator has been shown."""
     updates: int = 0
     """Finished discriminator updates."""
+    batch_size: int = 1
+    """Samples in a batch, of all its parts and processes."""
 
     @classmethod
     def at(cls, options: RecipeOptions, step: int, update: int = 0) -> Progress:
@@ -36,7 +38,8 @@ class Progress:
             update: Finished discriminator updates of this step.
         """
         updates = step * options.n_critic + update
-        return cls(step, options.steps, updates * options.batch_size, updates)
+        images = updates * options.batch_size
+        return cls(step, options.steps, images, updates, options.batch_size)
 
     @property
     def share(self) -> float:

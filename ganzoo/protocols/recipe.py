@@ -12,7 +12,9 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 Betas: TypeAlias = tuple[Beta, Beta]
 LearningRate = Annotated[float, Field(ge=0, le=1e6)]
 DataKind: TypeAlias = Literal["images", "vectors"]
-RecipeName: TypeAlias = Literal["tuned", "paper"]
+RecipeName: TypeAlias = Annotated[str, Field(min_length=1, max_length=100)]
+"""``tuned``, ``paper``, or a name that the architecture gives a recipe."""
+USUAL_RECIPES = ("tuned", "paper")
 
 SCHEDULABLE: dict[str, JsonValue] = {"schedulable": True}
 """Marks a training option that may follow a :class:`~ganzoo.protocols.schedule.Schedule`."""

@@ -85,7 +85,7 @@ if TYPE_CHECKING:
     from ganzoo.protocols.outputs import NetworkOutput
 
 GROWTH = tuple(
-    Progress(step, LATEST.steps, IMAGES * step, step)
+    Progress(step, LATEST.steps, IMAGES * step, step, IMAGES)
     for step in (0, *sorted({int(2 ** (power / 2)) for power in range(54)}))
 )
 """Times of a training, near enough to each other that none of a growing network's levels is

@@ -277,7 +277,7 @@ def _observe_many(
     logits = torch.full((BATCH,), logit)
     with torch.no_grad(), explain_errors("observe() must take logits (N,) and a progress"):
         for update in range(UPDATES):
-            progress, read = watch(Progress(update, UPDATES, BATCH * update, update))
+            progress, read = watch(Progress(update, UPDATES, BATCH * update, update, BATCH))
             augmentation.observe(state, logits, progress)
             require(
                 not read,

@@ -122,7 +122,8 @@ def require_recipes(component: Architecture | Loss, prefix: str) -> None:
     """
     tuned = component.tuned_recipes
     require(isinstance(tuned, tuple), f"tuned_recipes must be a tuple of recipes, not {tuned!r}")
-    for recipe in (*tuned, *([] if component.recipe is None else [component.recipe])):
+    named = getattr(component, "named_recipes", {}).values()
+    for recipe in (*tuned, *([] if component.recipe is None else [component.recipe]), *named):
         require(
             isinstance(recipe, Recipe),
             "a recipe must be a ganzoo.Recipe, such as Recipe(generator_lr=..., n_critic=...), "

@@ -37,7 +37,7 @@ WEIGHT_FACTOR = 10.0
 """Factor on weights where an output must be bounded, or must not be."""
 INPUT_FACTOR = 1e4
 """Factor on a discriminator's inputs there, as spectral normalisation undoes one on the weights."""
-LATEST = Progress(10**8, 10**8, 32 * 10**8, 10**8)
+LATEST = Progress(10**8, 10**8, 32 * 10**8, 10**8, 32)
 """When networks are tried unless a check says otherwise: all of them have grown by then."""
 SPECS = [
     *(

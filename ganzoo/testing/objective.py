@@ -27,7 +27,7 @@ LENGTH = 10_000
 IMAGES = 32
 """Images that it shows in a step."""
 PROGRESSES = tuple(
-    Progress(step, LENGTH, IMAGES * step, step) for step in (0, 1, 240, LENGTH // 2, LENGTH)
+    Progress(step, LENGTH, IMAGES * step, step, IMAGES) for step in (0, 1, 240, LENGTH // 2, LENGTH)
 )
 """When objectives are tried. 240 is a multiple of the usual intervals, so that lazy terms are
 due."""

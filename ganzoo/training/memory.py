@@ -94,6 +94,18 @@ def show_logits(
         augmentation.observe(state, logits, progress)
 
 
+def report_augmentations(
+    augmentations: Mapping[str, Augmentation], memories: Mapping[str, nn.Module]
+) -> dict[str, Tensor]:
+    """Return what adaptive augmentations report, as ``discriminator/augmentation_name``."""
+    return {
+        f"discriminator/{name}_{key}": value.detach().clone()
+        for name, each in augmentations.items()
+        if isinstance(each, AdaptiveAugmentation)
+        for key, value in each.report(memories[memory_of_augmentation(name)]).items()
+    }
+
+
 def list_objectives(parts: StepParts) -> dict[str, Objective]:
     """Return the loss and the penalties by the names of their memories."""
     penalties = {memory_of_penalty(name): each for name, each in parts.penalties.items()}

@@ -63,9 +63,10 @@ def _build_networks(
     discriminator = fuse(
         architecture.discriminator(data, independent_samples=setup.independent_samples)
     )
-    judge = judge_samples(architecture, discriminator, data)
-    for objective in setup.objectives.values():
-        objective.check_discriminator(judge, data, conditional=setup.conditional)
+    if not architecture.mixes_batch:
+        judge = judge_samples(architecture, discriminator, data)
+        for objective in setup.objectives.values():
+            objective.check_discriminator(judge, data, conditional=setup.conditional)
     if starting_weights is not None:
         generator.load_state_dict(starting_weights.generator)
         starting_weights.fill(discriminator)

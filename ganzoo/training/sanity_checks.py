@@ -135,8 +135,8 @@ def class_without_samples(trainer: Trainer) -> Iterator[str]:
 def penalty_on_mixed_batch(trainer: Trainer) -> Iterator[str]:
     """Warn if a penalty on each sample's slope meets a discriminator that mixes its batch."""
     objectives = trainer.setup.objectives
-    if trainer.setup.independent_samples:
-        return  # already refused
+    if trainer.setup.independent_samples or trainer.architecture.mixes_batch:
+        return  # already refused, or on purpose
     bounding = [
         word for word, each in objectives.items() if each.second_order and each.bounds_slope
     ]

@@ -56,7 +56,8 @@ class TrainingSetup:
     @property
     def independent_samples(self) -> bool:
         """Whether the discriminator must judge each sample independently of its batch."""
-        return any(bool(each.independent_samples) for each in self.objectives.values())
+        needed = any(bool(each.independent_samples) for each in self.objectives.values())
+        return needed and not self.architecture.mixes_batch
 
     @property
     def half(self) -> torch.dtype | None:

@@ -14,6 +14,7 @@ from ganzoo.compute.compiling import begin_graphs, compile_network, explain_comp
 from ganzoo.compute.devices import arithmetic
 from ganzoo.compute.seeding import derive_seed, make_rng, seed_everything
 from ganzoo.protocols.progress import Progress
+from ganzoo.training.memory import report_augmentations
 from ganzoo.training.optimizers import OptimizerSettings, decay_factor, ema_decay
 from ganzoo.training.parts import StepParts
 from ganzoo.training.updates import NetworkUpdates, Passes, frozen
@@ -121,10 +122,13 @@ class Trainer:
     def take_terms(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the values of all terms since the last call, as ``network/name``.
 
+        What augmentations report of their state is among them, as terms of the discriminator.
+
         Returns:
             Those of this process alone, and those that are means over all processes already.
         """
-        found = dict(self.recent_terms), dict(self.state.terms)
+        reports = report_augmentations(self._parts_now().augmentations, self.state.memories)
+        found = dict(self.recent_terms), {**self.state.terms, **reports}
         self.recent_terms.clear()
         self.state.terms.clear()
         return found

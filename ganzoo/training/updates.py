@@ -234,7 +234,7 @@ class NetworkUpdates:
             generates_with_gradient=is_generators,
             remembers_calls=remembers,
             packing=self._find_packing(generated),
-            latents=self.setup.architecture.split_latents,
+            latent_parts=self.setup.architecture.latent_parts(),
         )
         D.state = self.state.memories.get(LOSS)
         return D

@@ -29,6 +29,11 @@ class R1(Penalty):
     bounds_slope = True
 
     gamma: float = Field(default=10.0, ge=0, description="Weight of the penalty, gamma.")
+    by_size: bool = Field(
+        default=False,
+        description="Multiply gamma by the pixels of an image over the batch size. With gamma "
+        "0.0002 it is the rule of Karras et al. 2020 (arXiv:2006.06676, appendix C).",
+    )
 
     def discriminator_terms(
         self, D: Discriminator, real: Tensor, fake: Tensor
@@ -37,4 +42,7 @@ class R1(Penalty):
         from ganzoo.nn import mean_squared_slope, track_samples
 
         real = track_samples(real)
-        return {"r1": self.gamma / 2 * mean_squared_slope(D(real), real)}
+        gamma = self.gamma
+        if self.by_size:
+            gamma *= real.shape[2:].numel() / D.progress.batch_size
+        return {"r1": gamma / 2 * mean_squared_slope(D(real), real)}

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganzoo import DataSpec
-from ganzoo.nn import EvaluationClamp
+from ganzoo.nn import BinomialDownsample, BinomialUpsample, EvaluationClamp
 
 LAYERS_PER_BLOCK = 3
 Resampling: TypeAlias = Literal["binomial", "bilinear"]
@@ -43,12 +42,12 @@ class Stages:
     def build_upsampling(self) -> nn.Module:
         """Build the layer from one resolution to twice of it."""
         if self.resampling == "binomial":
-            return _Upsampling()
+            return BinomialUpsample()
         return nn.Upsample(scale_factor=2, mode="bilinear")
 
     def build_downsampling(self) -> nn.Module:
         """Build the layer from one resolution to half of it."""
-        return _Downsampling() if self.resampling == "binomial" else nn.AvgPool2d(2)
+        return BinomialDownsample() if self.resampling == "binomial" else nn.AvgPool2d(2)
 
 
 def generator(data: DataSpec, z_dim: int, stages: Stages, output: Output) -> nn.Module:
@@ -128,33 +127,6 @@ class _Block(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return features + self.branch(features)
-
-
-class _Binomial(nn.Module):
-    """The kernel of resampling by 2, [1, 3, 3, 1] / 8 in each direction, with zeros around."""
-
-    kernel: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        weights = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-        self.register_buffer("kernel", torch.outer(weights, weights)[None, None], persistent=False)
-
-    def _kernels(self, features: Tensor) -> Tensor:
-        return self.kernel.expand(features.shape[1], -1, -1, -1)
-
-
-class _Upsampling(_Binomial):
-    def forward(self, features: Tensor) -> Tensor:
-        # Of 4 new pixels, 3 lie where there was none.
-        kernels = 4 * self._kernels(features)
-        return F.conv_transpose2d(features, kernels, stride=2, padding=1, groups=len(kernels))
-
-
-class _Downsampling(_Binomial):
-    def forward(self, features: Tensor) -> Tensor:
-        kernels = self._kernels(features)
-        return F.conv2d(features, kernels, stride=2, padding=1, groups=len(kernels))
 
 
 def _transition(before: int, after: int) -> nn.Module:

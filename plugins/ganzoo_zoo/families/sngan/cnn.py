@@ -7,7 +7,7 @@ import itertools
 from torch import nn
 
 from ganzoo import DataSpec
-from ganzoo_zoo.families.sngan.spectral import normalise
+from ganzoo.nn import normalise_spectrum
 
 MAX_GROWTH = 8
 """Channels at the lowest resolution, as a multiple of those at the highest, at most."""
@@ -50,7 +50,7 @@ def discriminator(data: DataSpec, base_channels: int) -> nn.Module:
         nn.Linear(last * height * width, 1),
         nn.Flatten(0),
     ]
-    return nn.Sequential(*layers).apply(_draw_weights).apply(normalise)
+    return normalise_spectrum(nn.Sequential(*layers).apply(_draw_weights))
 
 
 def _channels(base_channels: int, halvings: int) -> list[int]:

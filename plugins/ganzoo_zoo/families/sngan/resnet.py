@@ -10,10 +10,10 @@ from ganzoo.nn import (
     down_block,
     draw_glorot,
     first_block,
+    normalise_spectrum,
     residual_generator,
     same_block,
 )
-from ganzoo_zoo.families.sngan.spectral import normalise
 
 
 def generator(data: DataSpec, z_dim: int, channels: int) -> nn.Module:
@@ -38,7 +38,7 @@ def discriminator(data: DataSpec, channels: int) -> nn.Module:
         judge,
         nn.Flatten(0),
     )
-    return network.apply(normalise)
+    return normalise_spectrum(network)
 
 
 class _SumOverPixels(nn.Module):

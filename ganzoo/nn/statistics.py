@@ -1,0 +1,55 @@
+"""Normalisation of each pixel, and statistics of the batch as a feature."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+EPS = 1e-8
+
+
+class PixelNorm(nn.Module):
+    """Divides the features of each pixel, or each latent, by the root of their mean square.
+
+    Karras et al. 2018 (arXiv:1710.10196, section 4.2).
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return features ``(N, C, ...)`` of mean square 1 over their C channels."""
+        return features * (features.square().mean(1, keepdim=True) + EPS).rsqrt()
+
+
+class MinibatchStd(nn.Module):
+    """Adds a channel with the standard deviation of each feature over a group, on average.
+
+    Karras et al. 2018 (arXiv:1710.10196, section 3), in groups as in their code. A group takes
+    every so many-th sample of the batch, and its size divides that of the batch. In evaluation
+    mode each sample is on its own: the channel has the moving average of what it had in training.
+
+    Args:
+        size: Samples in a group, at most.
+        decay: Share by which the average follows a batch.
+    """
+
+    average: Tensor
+
+    def __init__(self, size: int = 4, decay: float = 0.01) -> None:
+        super().__init__()
+        self.size = size
+        self.decay = decay
+        self.register_buffer("average", torch.zeros(()))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return features ``(N, C + 1, H, W)`` of features ``(N, C, H, W)``."""
+        count = len(features)
+        if self.training:
+            size = next(each for each in range(min(self.size, count), 0, -1) if not count % each)
+            groups = features.float().unflatten(0, (size, count // size))
+            deviation = (groups.var(0, correction=0) + EPS).sqrt().mean((1, 2, 3))
+            with torch.no_grad():
+                self.average.lerp_(deviation.mean().to(self.average), self.decay)
+            added = deviation.to(features).repeat(size)
+        else:
+            added = self.average.to(features).expand(count)
+        shape = (count, 1, *features.shape[2:])
+        return torch.cat([features, added[:, None, None, None].expand(shape)], dim=1)
