@@ -53,9 +53,9 @@ from ganzoo_zoo.apps.bench.clocks import clock_for
 from ganzoo_zoo.apps.bench.machine import convolution_rates, count_flops
 from measuring import Turns, column, conditions, in_words, ratio, spread, table
 from plain.augmentations import AUGMENTATIONS
-from plain.loops import LOOPS, Loop
+from plain.loops import Loop
 from plain.losses import LOSSES
-from plain.networks import NETWORKS
+from plain.networks import LOOPS, NETWORKS
 from plain.penalties import Penalty
 
 ARMS: dict[str, dict[str, Any]] = {

@@ -23,7 +23,7 @@ class Loop:
     """Goodfellow et al. 2014, algorithm 1.
 
     A family whose loop has something of its own overrides :meth:`latents`, :meth:`grow` or
-    :meth:`prepare`, and is entered in :data:`LOOPS`.
+    :meth:`prepare`, and is entered in ``LOOPS``.
 
     Args:
         pair: The generator and the discriminator.
@@ -214,7 +214,3 @@ def of_both_classes(network: nn.Module) -> Iterable[nn.Module]:
 
 def _distance(found: Tensor, wanted: Tensor) -> Tensor:
     return (found - wanted).abs().mean()
-
-
-LOOPS: dict[str, type[Loop]] = {"cyclegan": Translation}
-"""Loops of the architectures that have one of their own; others have :class:`Loop`."""
