@@ -252,7 +252,7 @@ class NetworkUpdates:
     def _pair(
         self, D: Discriminator, batch: Batch, generated: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Return the reals and the fakes as losses and penalties get them; none that are not made."""
+        """Return the reals and the fakes as losses and penalties get them, or none."""
         architecture = self.setup.architecture
         if not generated:
             return batch.real, batch.real[:0]
