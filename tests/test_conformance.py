@@ -24,6 +24,7 @@ SMALL = {
     "resnet": {"base_channels": 16},
     "cyclegan": {"base_channels": 8, "blocks": 1},
     "architecture r3gan": {"base_channels": 16},
+    "stylegan2": {"z_dim": 8, "w_dim": 8, "channel_max": 8},
     "ring": {"samples": 500},
     "grid": {"samples": 500},
     "gaussian": {"samples": 500},
