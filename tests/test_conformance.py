@@ -24,6 +24,8 @@ SMALL = {
     "resnet": {"base_channels": 16},
     "cyclegan": {"base_channels": 8, "blocks": 1},
     "architecture r3gan": {"base_channels": 16},
+    "acgan": {"base_channels": 8, "discriminator_channels": 4},
+    "infogan": {"base_channels": 8, "dense": 32},
     "ring": {"samples": 500},
     "grid": {"samples": 500},
     "gaussian": {"samples": 500},
