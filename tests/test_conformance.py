@@ -26,6 +26,8 @@ SMALL = {
     "architecture r3gan": {"base_channels": 16},
     "stylegan2": {"z_dim": 8, "w_dim": 8, "channel_max": 8},
     "progan": {"channel_max": 16},
+    "acgan": {"base_channels": 8, "discriminator_channels": 4},
+    "infogan": {"base_channels": 8, "dense": 32},
     "ring": {"samples": 500},
     "grid": {"samples": 500},
     "gaussian": {"samples": 500},
