@@ -265,7 +265,7 @@ class StyledConv2d(nn.Module):
         scale = self.weight[0].numel() ** -0.5
         squares = (self.weight * scale).square().sum((2, 3))
         with torch.autocast(scales.device.type, enabled=False):
-            variances = scales.float().square() @ squares.t().float()
+            variances = scales.to(squares).square() @ squares.t()
         return (variances + EPS).rsqrt() * (scale * GAIN)
 
     def _noise(self, features: Tensor) -> Tensor:
