@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ganzoo.arguments import parse_layers
 from ganzoo.cli.common import Device, Json, ModelArgument, complete_names, print_json, print_warning
 from ganzoo.cli.help import list_examples
 from ganzoo.distributed import is_first
@@ -19,6 +20,7 @@ EXAMPLES = list_examples(
     ("Your newest run: 64 samples in one picture.", "sample"),
     ("A thousand single images, of a model on the Hub.", "sample user/name -n 1000 --out images/"),
     ("A movie from some samples to others.", "sample RUN --walk 0,1,2"),
+    ("Coarse styles of some samples, and fine ones of others.", "sample RUN --mix 0-3"),
 )
 
 
@@ -32,7 +34,11 @@ def sample(
     num: Annotated[
         int | None,
         typer.Option(
-            "--num", "-n", min=1, help="Number of samples; by default 64, or all sources."
+            "--num",
+            "-n",
+            min=1,
+            help="Number of samples; by default 64, or all sources. Rows and columns of mixed "
+            "styles; by default 6.",
         ),
     ] = None,
     seed: Annotated[
@@ -85,23 +91,33 @@ def sample(
         ),
     ] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Walk back to the first seed.")] = False,
+    mix: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYERS",
+            help="Mix styles, for models that have them: each image has the styles of the sample "
+            "to its left, but in these layers, such as 0-3, those of the sample above it.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE or DIR",
             help="A .png for one picture, a .csv for vectors, or a folder for single images; "
             "by default samples-SEED.png or translated.png. A .webp, .gif or .mp4 for a walk; by "
-            "default walk-SEED-SEED.webp.",
+            "default walk-SEED-SEED.webp. A .png for mixed styles; by default mix-SEED.png.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Draw samples from a trained model, walk between seeds, or translate images."""
+    """Draw samples from a trained model, walk between seeds, mix styles, or translate images."""
     if walk is not None:
         if seed is not None or source is not None:
             raise InputError("--walk has its own seeds: drop --seed and --source")
+        if mix is not None:
+            raise InputError("give either --walk or --mix")
         seeds = _parse_seeds(walk)
         _write_walk(
             model,
@@ -123,6 +139,25 @@ def sample(
     if frames is not None or loop:
         raise InputError("--frames and --loop need --walk")
     seed = seed or 0
+    if mix is not None:
+        if source is not None:
+            raise InputError("--mix draws from seeds: drop --source")
+        _write_mix(
+            model,
+            out or Path(f"mix-{seed}.png"),
+            parse_layers("--mix", mix),
+            num,
+            {
+                "seed": seed,
+                "label": label,
+                "truncation": truncation,
+                "codes": _parse_codes(code),
+            },
+            as_json,
+            device=device,
+            replace=force,
+        )
+        return
     _write_samples(
         model,
         out or Path("translated.png" if source else f"samples-{seed}.png"),
@@ -215,5 +250,29 @@ def _write_walk(
         return
     if as_json:
         print_json({"model": folder.reference, "seeds": seeds, **options, "files": [str(path)]})
+    else:
+        print(path)
+
+
+def _write_mix(
+    reference: str | None,
+    path: Path,
+    layers: tuple[int, ...],
+    count: int | None,
+    options: dict[str, Any],
+    as_json: bool,
+    **where: Any,
+) -> None:
+    refuse_existing(path, where["replace"])
+    from ganzoo.models.find import find_model
+    from ganzoo.models.model import load_folder
+    from ganzoo.models.sample_files import write_mix
+
+    folder = find_model(reference)
+    write_mix(load_folder(folder), path, layers, count, **options, **where)
+    if not is_first():
+        return
+    if as_json:
+        print_json({"model": folder.reference, "layers": layers, **options, "files": [str(path)]})
     else:
         print(path)

@@ -24,6 +24,7 @@ class Orthogonal(Penalty):
     """
 
     paper = "Brock et al. 2019, arXiv:1809.11096"
+    needs_fakes = False
 
     weight: float = Field(default=1e-4, ge=0, description="Weight of the penalty, beta.")
     network: Literal["generator", "discriminator"] = Field(

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from plain import cyclegan, halvings, r3gan
+from plain.loops import Loop, Translation
 from plain.residual import resnet, sngan_resnet
 from plain.spectral import normalised
 
@@ -99,4 +100,8 @@ NETWORKS: dict[str, Callable[..., Pair]] = {
     "r3gan": r3gan.networks,
     "cyclegan": cyclegan.networks,
 }
-"""From the shape of an image and an architecture's options to a generator and a discriminator."""
+"""From the shape of an image and an architecture's options to a generator and a discriminator.
+
+Of networks that take classes, ``classes`` is their number."""
+LOOPS: dict[str, type[Loop]] = {"cyclegan": Translation}
+"""Loops of the architectures that have one of their own; others have :class:`Loop`."""

@@ -1,0 +1,1 @@
+"""SAGAN: self-attention, and spectral normalisation of both networks."""
