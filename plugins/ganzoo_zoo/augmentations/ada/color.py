@@ -43,7 +43,7 @@ def draw_color_maps(images: Tensor, chances: Mapping[str, Tensor]) -> Tensor:
     maps = torch.eye(3, 4, dtype=images.dtype, device=images.device).repeat(len(images), 1, 1)
     if "brightness" in chances:
         applied = draw_applied(images, chances["brightness"])
-        maps[..., 3] = (applied * BRIGHTNESS * draw_normal(images))[:, None]
+        maps[..., 3] = (BRIGHTNESS * draw_normal(images) * applied)[:, None]
     for name, draw in LINEAR.items():
         if name not in chances or (name in COLORFUL and images.shape[1] == 1):
             continue

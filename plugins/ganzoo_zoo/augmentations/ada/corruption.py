@@ -53,7 +53,7 @@ def draw_band_gains(images: Tensor, chance: Tensor) -> Tensor:
 def add_noise(images: Tensor, chances: Mapping[str, Tensor]) -> Tensor:
     """Return images with white noise, of a deviation 0.1 |n| for each image."""
     applied = draw_applied(images, chances["noise"])
-    deviations = applied * NOISE * draw_normal(images).abs()
+    deviations = NOISE * draw_normal(images).abs() * applied
     return images + torch.randn_like(images) * deviations[:, None, None, None]
 
 
