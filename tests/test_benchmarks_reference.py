@@ -19,6 +19,7 @@ SMALL = {
     "sngan-resnet": ["--base-channels=2", "--image-size=16"],
     "resnet": ["--base-channels=2"],
     "r3gan": ["--base-channels=2", "--set=arch.group_size=2", "--image-size=16"],
+    "progan": ["--set=arch.channel_max=4", "--set=arch.z_dim=3", "--image-size=16"],
     "cyclegan": ["--base-channels=2", "--set=arch.blocks=1", "--set=arch.pool_size=2"],
 }
 """Every architecture that ships, as small as it can be."""
@@ -58,7 +59,12 @@ def _gradients(*optimizers):
     for optimizer in optimizers:
         optimizer.register_step_pre_hook(
             lambda mine, *_: found.append(
-                [each.grad.clone() for group in mine.param_groups for each in group["params"]]
+                [
+                    each.grad.clone()
+                    for group in mine.param_groups
+                    for each in group["params"]
+                    if each.grad is not None
+                ]
             )
         )
     return found

@@ -22,6 +22,7 @@ SMALL = {"z_dim": 5, "channel_base": 32, "channel_max": 12}
 DATA = DataSpec(shape=(3, 32, 32), classes=4)
 LEVELS = 3
 PHASE = 100
+GAIN = math.sqrt(2)
 SIZES = [(8, 8), (28, 28), (32, 32), (48, 48), (96, 96), (32, 64), (56, 28)]
 
 
@@ -48,7 +49,7 @@ def grown():
 # Plain formulas: level by level, with lists of pixels and explicit sums ----------------------
 
 
-def convolve(features, layer, gain=math.sqrt(2)):
+def convolve(features, layer, gain=GAIN):
     """A convolution as a product with patches, of weights of variance gain^2 / fan-in."""
     after, before, size, _ = layer.weight.shape
     patches = F.unfold(features, size, padding=size // 2)
@@ -221,7 +222,7 @@ def test_a_level_begins_as_the_one_before_ends(grown):
 
 @pytest.mark.parametrize(("images", "level"), [(0, 0), (150, 1), (250, 1), (300, 2), (460, 2)])
 def test_layers_above_the_level_get_no_gradient(images, level, grown):
-    architecture, generator, discriminator = grown(images)
+    _, generator, discriminator = grown(images)
     logits = discriminator(generator(torch.randn(4, 5).double()))
     logits.sum().backward()
     used = {level, level - 1} if images in (150, 300) else {level}
@@ -330,7 +331,7 @@ def test_classes_stand_beside_the_latent_and_at_the_end(grown):
     torch.testing.assert_close(found[0], expected.detach())
     samples = torch.randn(4, *DATA.shape).double()
     outputs = plain_judge(discriminator, read(discriminator, samples, LEVELS), LEVELS)
-    expected = torch.stack([row[0] + row[1 + label] for row, label in zip(outputs, labels)])
+    expected = outputs[:, 0] + outputs[range(4), [4, 1, 4, 2]]
     torch.testing.assert_close(discriminator(samples, labels), expected)
 
 

@@ -135,9 +135,10 @@ CONSTANT: dict[str, dict[str, Any]] = {
         "train.discriminator_lr": 2e-4,
         "train.betas": [0.0, 0.99],
         "train.ema_half_life": 10_000,
-    }
+    },
+    "progan": {"arch.phase_images": 0, "train.penalty": []},
 }
-"""What the plain loops hold constant where a paper's recipe has schedules."""
+"""What the plain loops hold constant where a paper's recipe has schedules, growth or penalties."""
 
 
 def settings_of(options: argparse.Namespace, own: dict[str, Any]) -> dict[str, Any]:
@@ -234,7 +235,7 @@ def tuned_loop(config: RunConfig, trainer: Trainer) -> Floor:
     pair = (
         fuse(architecture.generator(spec)),
         fuse(
-            architecture.discriminator(spec, independent_samples=trainer.loss.independent_samples)
+            architecture.discriminator(spec, independent_samples=trainer.setup.independent_samples)
         ),
     )
     kind = TranslationFloor if architecture.takes_images else Floor
