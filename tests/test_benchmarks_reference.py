@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from families_package import installed
 from ganzoo import DataSpec
 from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.media import images
 from ganzoo.nn.fusion import FusedSequential
 from ganzoo.registry import ARCHITECTURE, entries, get
-from test_families import install
 
 FOLDER = Path(__file__).parent / "benchmarks"
 SMALL = {
@@ -21,6 +21,7 @@ SMALL = {
     "sngan-resnet": ["--base-channels=2", "--image-size=16"],
     "resnet": ["--base-channels=2"],
     "r3gan": ["--base-channels=2", "--set=arch.group_size=2", "--image-size=16"],
+    "progan": ["--set=arch.channel_max=4", "--set=arch.z_dim=3", "--image-size=16"],
     "cyclegan": ["--base-channels=2", "--set=arch.blocks=1", "--set=arch.pool_size=2"],
 }
 """Every architecture that ships, as small as it can be."""
@@ -117,15 +118,15 @@ UPDATES = {"r1": 12, "w": 11}
 
 
 @pytest.fixture
-def _with_more(reference, monkeypatch, tmp_path):
-    for path in install(tmp_path):
-        monkeypatch.syspath_prepend(path)
+def _with_more(reference, tmp_path, monkeypatch):
     for name in ("dcgan", "tiny-stylegan2", "tiny-progan"):
         monkeypatch.setitem(reference.NETWORKS, name, _networks_again(name))
     monkeypatch.setitem(reference.LOOPS, "tiny-progan", _make_growing(reference.Loop))
     monkeypatch.setitem(reference.AUGMENTATIONS, "tiny-ada", PlainADA)
-    # The loops have one rate for a network.
-    monkeypatch.setattr(get(ARCHITECTURE, "tiny-stylegan2"), "learning_rates", lambda *_: {})
+    with installed(tmp_path / "site"):
+        # The loops have one rate for a network.
+        monkeypatch.setattr(get(ARCHITECTURE, "tiny-stylegan2"), "learning_rates", lambda *_: {})
+        yield
 
 
 def _networks_again(name):
