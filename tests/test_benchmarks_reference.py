@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from families_package import installed
 from ganzoo import DataSpec
 from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.media import images
 from ganzoo.nn.fusion import FusedSequential
 from ganzoo.registry import ARCHITECTURE, entries, get
-from test_families import install
 
 FOLDER = Path(__file__).parent / "benchmarks"
 SMALL = {
@@ -21,6 +21,7 @@ SMALL = {
     "sngan-resnet": ["--base-channels=2", "--image-size=16"],
     "resnet": ["--base-channels=2"],
     "r3gan": ["--base-channels=2", "--set=arch.group_size=2", "--image-size=16"],
+    "progan": ["--set=arch.channel_max=4", "--set=arch.z_dim=3", "--image-size=16"],
     "cyclegan": ["--base-channels=2", "--set=arch.blocks=1", "--set=arch.pool_size=2"],
 }
 """Every architecture that ships, as small as it can be."""
@@ -118,8 +119,12 @@ UPDATES = {"r1": 12, "w": 11}
 
 @pytest.fixture
 def _with_more(reference, monkeypatch, tmp_path):
-    for path in install(tmp_path):
-        monkeypatch.syspath_prepend(path)
+    with installed(tmp_path):
+        _add_families(reference, monkeypatch)
+        yield
+
+
+def _add_families(reference, monkeypatch):
     for name in ("dcgan", "tiny-stylegan2", "tiny-progan"):
         monkeypatch.setitem(reference.NETWORKS, name, _networks_again(name))
     monkeypatch.setitem(reference.LOOPS, "tiny-progan", _make_growing(reference.Loop))

@@ -133,12 +133,14 @@ def available(arm: str) -> bool:
 
 CONSTANT: dict[str, dict[str, Any]] = {
     "r3gan": {
+        "train.augment": [],
         "loss.gamma": 1,
         "train.generator_lr": 2e-4,
         "train.discriminator_lr": 2e-4,
         "train.betas": [0.0, 0.99],
         "train.ema_half_life": 10_000,
-    }
+    },
+    "progan": {"arch.phase_images": 0, "train.penalty": []},
 }
 """Settings of architectures: what the plain loops hold constant where a paper's recipe has
 schedules, and what they are small by."""

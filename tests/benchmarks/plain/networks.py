@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from plain import cyclegan, halvings, r3gan
+from plain import cyclegan, halvings, progan, r3gan
 from plain.loops import Loop, Translation
 from plain.residual import resnet, sngan_resnet
 from plain.spectral import normalised
@@ -98,6 +98,7 @@ NETWORKS: dict[str, Callable[..., Pair]] = {
     "sngan-resnet": sngan_resnet,
     "resnet": resnet,
     "r3gan": r3gan.networks,
+    "progan": progan.networks,
     "cyclegan": cyclegan.networks,
 }
 """From the shape of an image and an architecture's options to a generator and a discriminator.
