@@ -70,7 +70,7 @@ def standing_statistics(network: nn.Module, batches: Iterable[tuple[Tensor, ...]
         network: The network, in evaluation mode, which does not change.
         batches: Arguments of the network for each batch.
     """
-    found = copy.deepcopy(network)
+    found = copy.deepcopy(network).eval()
     norms = [module for module in found.modules() if isinstance(module, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
