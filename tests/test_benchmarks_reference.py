@@ -118,15 +118,19 @@ UPDATES = {"r1": 12, "w": 11}
 
 
 @pytest.fixture
-def _with_more(reference, tmp_path, monkeypatch):
+def _with_more(reference, monkeypatch, tmp_path):
+    with installed(tmp_path):
+        _add_families(reference, monkeypatch)
+        yield
+
+
+def _add_families(reference, monkeypatch):
     for name in ("dcgan", "tiny-stylegan2", "tiny-progan"):
         monkeypatch.setitem(reference.NETWORKS, name, _networks_again(name))
     monkeypatch.setitem(reference.LOOPS, "tiny-progan", _make_growing(reference.Loop))
     monkeypatch.setitem(reference.AUGMENTATIONS, "tiny-ada", PlainADA)
-    with installed(tmp_path / "site"):
-        # The loops have one rate for a network.
-        monkeypatch.setattr(get(ARCHITECTURE, "tiny-stylegan2"), "learning_rates", lambda *_: {})
-        yield
+    # The loops have one rate for a network.
+    monkeypatch.setattr(get(ARCHITECTURE, "tiny-stylegan2"), "learning_rates", lambda *_: {})
 
 
 def _networks_again(name):

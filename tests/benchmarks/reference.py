@@ -133,6 +133,7 @@ def available(arm: str) -> bool:
 
 CONSTANT: dict[str, dict[str, Any]] = {
     "r3gan": {
+        "train.augment": [],
         "loss.gamma": 1,
         "train.generator_lr": 2e-4,
         "train.discriminator_lr": 2e-4,
