@@ -53,7 +53,7 @@ FAMILIES = {
         labelled=True,
     ),
     "sagan": Family(
-        "data.image_size=8 arch.base_channels=2 arch.z_dim=4 arch.attention=4",
+        "data.image_size=16 arch.base_channels=2 arch.z_dim=4 arch.attention=8",
         labelled=True,
     ),
     "acgan": Family(
