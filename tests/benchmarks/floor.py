@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganzoo.protocols.outputs import pick
 from plain.cyclegan import Pool, shown
 from plain.losses import Loss
 
@@ -96,7 +97,8 @@ class Floor:
 
     def fakes(self, real: Tensor) -> Tensor:
         """Return as many fakes."""
-        return self.G(torch.randn(len(real), self.options["z_dim"], device=real.device))
+        made = self.G(torch.randn(len(real), self.options["z_dim"], device=real.device))
+        return pick(made, "samples")
 
     def loss_of_D(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return the discriminator's loss."""

@@ -135,9 +135,10 @@ CONSTANT: dict[str, dict[str, Any]] = {
         "train.discriminator_lr": 2e-4,
         "train.betas": [0.0, 0.99],
         "train.ema_half_life": 10_000,
-    }
+    },
+    "stylegan2": {"train.recipe": "tiny", "train.penalty": []},
 }
-"""What the plain loops hold constant where a paper's recipe has schedules."""
+"""What the plain loops do without: a paper's schedules and penalties, and its widest networks."""
 
 
 def settings_of(options: argparse.Namespace, own: dict[str, Any]) -> dict[str, Any]:

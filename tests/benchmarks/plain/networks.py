@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from plain import cyclegan, halvings, r3gan
+from plain import cyclegan, halvings, r3gan, stylegan2
 from plain.residual import resnet, sngan_resnet
 from plain.spectral import normalised
 
@@ -98,5 +98,6 @@ NETWORKS: dict[str, Callable[..., Pair]] = {
     "resnet": resnet,
     "r3gan": r3gan.networks,
     "cyclegan": cyclegan.networks,
+    "stylegan2": stylegan2.networks,
 }
 """From the shape of an image and an architecture's options to a generator and a discriminator."""
