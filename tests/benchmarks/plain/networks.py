@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from plain import cyclegan, halvings, progan, r3gan
+from plain import cyclegan, halvings, progan, r3gan, stylegan2
 from plain.loops import Loop, Translation
 from plain.residual import resnet, sngan_resnet
 from plain.spectral import normalised
@@ -100,6 +100,7 @@ NETWORKS: dict[str, Callable[..., Pair]] = {
     "r3gan": r3gan.networks,
     "progan": progan.networks,
     "cyclegan": cyclegan.networks,
+    "stylegan2": stylegan2.networks,
 }
 """From the shape of an image and an architecture's options to a generator and a discriminator.
 
