@@ -37,8 +37,8 @@ class ProGAN(Architecture):
     Differences from the paper:
 
     - Images keep the size of the data, enlarged at coarse levels. So a gradient penalty measures
-      the slope by all pixels, and lets the discriminator of a level be twice as steep by its own
-      pixels for each level above it. Distances between images are as much smaller there.
+      slopes at the full size, where a coarse pixel counts as several: by its own pixels, the
+      discriminator of a level may be twice as steep for each level to come.
     - The batch size is one number. The paper has 16 up to 128 x 128, and less above as memory ends.
     - The authors' code resets Adam at each new level. Here new layers have no state before their
       level begins. With betas of 0 and 0.99 the other layers have no first moment, and their second
