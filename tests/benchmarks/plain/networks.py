@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from plain import cyclegan, halvings, progan, r3gan
+from plain import biggan, cyclegan, halvings, progan, r3gan, sagan
 from plain.loops import Loop, Translation
 from plain.residual import resnet, sngan_resnet
 from plain.spectral import normalised
@@ -99,6 +99,8 @@ NETWORKS: dict[str, Callable[..., Pair]] = {
     "resnet": resnet,
     "r3gan": r3gan.networks,
     "progan": progan.networks,
+    "sagan": sagan.networks,
+    "biggan": biggan.networks,
     "cyclegan": cyclegan.networks,
 }
 """From the shape of an image and an architecture's options to a generator and a discriminator.
