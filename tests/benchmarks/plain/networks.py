@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from plain import cyclegan, halvings, progan, r3gan, stylegan2
+from plain import biggan, cyclegan, halvings, progan, r3gan, sagan, stylegan2
 from plain.loops import Loop, Translation
 from plain.residual import resnet, sngan_resnet
 from plain.spectral import normalised
@@ -99,6 +99,8 @@ NETWORKS: dict[str, Callable[..., Pair]] = {
     "resnet": resnet,
     "r3gan": r3gan.networks,
     "progan": progan.networks,
+    "sagan": sagan.networks,
+    "biggan": biggan.networks,
     "cyclegan": cyclegan.networks,
     "stylegan2": stylegan2.networks,
 }

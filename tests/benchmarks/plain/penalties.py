@@ -169,10 +169,22 @@ def path_length(
     return weight * (lengths - before).square().mean()
 
 
+def orthogonal(given: Given, memory: dict[str, Tensor], *, weight: float, **_: Any) -> Tensor:
+    """Brock et al. 2019, equation 3, of all but the embedding that layers share."""
+    total = torch.zeros((), device=given.z.device, dtype=given.z.dtype)
+    for name, parameter in given.G.named_parameters():
+        if parameter.dim() > 1 and not name.startswith("embedding."):
+            rows = parameter.flatten(1)
+            others = 1 - torch.eye(len(rows), device=rows.device, dtype=rows.dtype)
+            total = total + (torch.mm(rows, rows.t()) * others).square().sum()
+    return weight * total
+
+
 PENALTIES: dict[str, dict[str, Term]] = {
     "r1": {"D": r1},
     "gradient-penalty": {"D": gradient_penalty},
     "drift": {"D": drift},
     "path-length": {"G": path_length},
+    "orthogonal": {"G": orthogonal},
 }
 """The terms of each penalty by network, ``D`` or ``G``; their options are those of ganzoo's."""
