@@ -103,7 +103,7 @@ class ACGAN(Architecture):
 def _require_classes(data: DataSpec) -> int:
     if data.classes is None:
         raise InputError(
-            "acgan learns classes, and these data have none; give data with classes, such as a "
+            "classes are what it learns, and these data have none; give data with classes, such as a "
             "folder with a folder for each, or train dcgan"
         )
     return data.classes
