@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ganzoo.arguments import parse_layers
 from ganzoo.cli.common import Device, Json, ModelArgument, complete_names, print_json, print_warning
 from ganzoo.cli.help import list_examples
 from ganzoo.distributed import is_first
@@ -20,6 +21,7 @@ EXAMPLES = list_examples(
     ("Your newest run: 64 samples in one picture.", "sample"),
     ("A thousand single images, of a model on the Hub.", "sample user/name -n 1000 --out images/"),
     ("A movie from some samples to others.", "sample RUN --walk 0,1,2"),
+    ("Coarse styles of some samples, and fine ones of others.", "sample RUN --mix 0-3"),
 )
 
 
@@ -33,7 +35,11 @@ def sample(
     num: Annotated[
         int | None,
         typer.Option(
-            "--num", "-n", min=1, help="Number of samples; by default 64, or all sources."
+            "--num",
+            "-n",
+            min=1,
+            help="Number of samples; by default 64, or all sources. Rows and columns of mixed "
+            "styles; by default 6.",
         ),
     ] = None,
     seed: Annotated[
@@ -95,23 +101,33 @@ def sample(
         ),
     ] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Walk back to the first seed.")] = False,
+    mix: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYERS",
+            help="Mix styles, for models that have them: each image has the styles of the sample "
+            "to its left, but in these layers, such as 0-3, those of the sample above it.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE or DIR",
             help="A .png for one picture, a .csv for vectors, or a folder for single images; "
-            "by default samples-SEED.png, vary-NAME.png or translated.png. A .webp, .gif or .mp4 "
-            "for a walk; by default walk-SEED-SEED.webp or walk-NAME.webp.",
+            "by default samples-SEED.png, vary-NAME.png, mix-SEED.png or translated.png. A .webp, "
+            ".gif or .mp4 for a walk; by default walk-SEED-SEED.webp or walk-NAME.webp.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Draw samples from a trained model, walk between seeds, or translate images."""
+    """Draw samples from a trained model, walk between seeds, mix styles, or translate images."""
+    if sum(each is not None for each in (walk, vary, mix)) > 1:
+        raise InputError("--walk makes a movie, --vary and --mix pictures: choose one of them")
     drawn = {"label": label, "truncation": truncation, "codes": _parse_codes(code)}
     if walk is not None:
-        seeds, along = _parse_walk(walk, seed, source, vary)
+        seeds, along = _parse_walk(walk, seed, source)
         stops = [along.name] if along else seeds
         _write_walk(
             model,
@@ -128,6 +144,18 @@ def sample(
     if frames is not None or loop:
         raise InputError("--frames and --loop need --walk")
     seed = seed or 0
+    if mix is not None:
+        _write_mix(
+            model,
+            out or Path(f"mix-{seed}.png"),
+            _parse_mix(mix, source),
+            num,
+            {"seed": seed, **drawn},
+            as_json,
+            device=device,
+            replace=force,
+        )
+        return
     if vary is not None:
         _write_variation(
             model,
@@ -152,17 +180,21 @@ def sample(
 
 
 def _parse_walk(
-    text: str, seed: int | None, source: str | None, vary: str | None
+    text: str, seed: int | None, source: str | None
 ) -> tuple[list[int], CodeRange | None]:
     """Return the seeds of a walk, or its one seed and the code that it goes along."""
-    if vary is not None:
-        raise InputError("--walk makes a movie and --vary a picture: choose one of them")
     is_along = text[:1].isalpha() or text.startswith("_")
     if source is not None or (seed is not None and not is_along):
         raise InputError("--walk has its own seeds: drop --seed and --source")
     if is_along:
         return [seed or 0], CodeRange.parse("--walk", text)
     return _parse_seeds(text), None
+
+
+def _parse_mix(text: str, source: str | None) -> tuple[int, ...]:
+    if source is not None:
+        raise InputError("--mix draws from seeds: drop --source")
+    return parse_layers("--mix", text)
 
 
 def _parse_variation(text: str, source: str | None) -> CodeRange:
@@ -274,5 +306,29 @@ def _write_variation(
     if as_json:
         told = {"model": folder.reference, "vary": str(along), **options}
         print_json({**told, "files": [str(path)]})
+    else:
+        print(path)
+
+
+def _write_mix(
+    reference: str | None,
+    path: Path,
+    layers: tuple[int, ...],
+    count: int | None,
+    options: dict[str, Any],
+    as_json: bool,
+    **where: Any,
+) -> None:
+    refuse_existing(path, where["replace"])
+    from ganzoo.models.find import find_model
+    from ganzoo.models.model import load_folder
+    from ganzoo.models.sample_files import write_mix
+
+    folder = find_model(reference)
+    write_mix(load_folder(folder), path, layers, count, **options, **where)
+    if not is_first():
+        return
+    if as_json:
+        print_json({"model": folder.reference, "layers": layers, **options, "files": [str(path)]})
     else:
         print(path)

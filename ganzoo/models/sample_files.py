@@ -24,6 +24,7 @@ from ganzoo.media.images import (
 )
 from ganzoo.media.movies import FRAME_MS, WALK_FRAMES, check_movie_path, write_movie
 from ganzoo.models.inputs import require_count
+from ganzoo.models.mixing import draw_mix, require_styles
 from ganzoo.progress import report_progress
 from ganzoo.protocols.dataset import IMAGE_CHANNELS, DataSpec, Samples
 from ganzoo.registry import DATASET
@@ -45,6 +46,8 @@ ROWS = 8
 """Default number of samples of which a code is varied."""
 STEPS = 10
 """Values of a code that is numbers, in a picture."""
+MIXED = 6
+"""Default number of rows and columns of mixed styles."""
 
 
 def write_samples(
@@ -239,6 +242,56 @@ def write_variation(
 
     with distributed.join_team() as team:
         team.run_on_first(write)
+
+
+def write_mix(
+    model: Model,
+    path: Path,
+    layers: Sequence[int],
+    count: int | None = None,
+    seed: int = 0,
+    *,
+    label: str | None = None,
+    truncation: float | None = None,
+    codes: Mapping[str, Code] | None = None,
+    device: str = "auto",
+    replace: bool = False,
+) -> None:
+    """Write a picture of samples and of what is mixed of their styles.
+
+    With several processes, each generates its share and the first one writes.
+
+    Args:
+        model: The model.
+        path: A ``.png``.
+        layers: As for :meth:`ganzoo.Model.mix`.
+        count: Number of samples in the first row, and in the first column; if None, 6.
+        seed: Seed of the latents.
+        label: Name or number of the class of all samples.
+        truncation: As for :meth:`ganzoo.Model.mix`.
+        codes: As for :meth:`ganzoo.Model.mix`.
+        device: Device to compute on.
+        replace: Replace an existing file.
+
+    Raises:
+        InputError: the file exists or is no ``.png``, or the model cannot mix such samples.
+    """
+    if path.is_dir() or path.suffix.lower() != ".png":
+        raise InputError(f"--out {path}: write mixed styles to a .png")
+    require_styles(model.styles)
+    count = MIXED if count is None else require_count(count)
+    inputs = model.inputs.draw(2 * count, seed, _find_class(model, label), codes)
+    _refuse_existing([path], replace)
+    with distributed.join_team() as team, distributed.sharing():
+        place = resolve_device(device)
+        team.connect(place)
+        styles, spec = model.to(place).styles, model.config.spec
+        stored = draw_mix(styles, inputs, layers, spec, truncation, stored=True)
+    if team.is_first:
+        named = ", ".join(map(str, layers))
+        texts = provenance(model.title, seed, truncation, codes) | {"ganzoo:mixed-layers": named}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_png(grid(stored.flatten(0, 1), count + 1), path, texts)
 
 
 def render_model_samples(model: Model, stored: Tensor, label: int | None) -> Tensor:

@@ -1,10 +1,14 @@
-"""Normalisation of each pixel, and statistics of the batch as a feature."""
+"""Normalisation of each pixel, and statistics of batches."""
 
 from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 EPS = 1e-8
 
@@ -54,6 +58,33 @@ class MinibatchStd(nn.Module):
             added = self.average.to(features).expand(count)
         shape = (count, 1, *features.shape[2:])
         return torch.cat([features, added[:, None, None, None].expand(shape)], dim=1)
+
+
+def standing_statistics(network: nn.Module, batches: Iterable[tuple[Tensor, ...]]) -> nn.Module:
+    """Return a copy whose batch normalisation uses statistics of given batches.
+
+    Brock et al. 2019 (arXiv:1809.11096, appendix D). The means and variances of a channel are those
+    of each batch, on average. Running statistics are of the network in training instead, of
+    earlier weights and of latents without truncation.
+
+    Args:
+        network: The network, in evaluation mode, which does not change.
+        batches: Arguments of the network for each batch.
+    """
+    found = copy.deepcopy(network).eval()
+    norms = [module for module in found.modules() if isinstance(module, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # averages all batches alike
+        norm.train()
+    with torch.no_grad():
+        for batch in batches:
+            found(*batch)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.eval()
+    return found
 
 
 class MinibatchDiscrimination(nn.Module):
