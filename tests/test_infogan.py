@@ -234,7 +234,7 @@ def test_the_command_line_walks_and_varies(run, ganzoo_cli, tmp_path, monkeypatc
         ("--vary code1=0..nan", "--vary code1=0..nan: give the name of a code"),
         ("--vary category=0..3", "code 'category' has categories 0 to 2, not 0..3"),
         ("--vary category=0.5..2", "code 'category' has categories 0 to 2, not 0.5..2"),
-        ("--vary code1 --walk 0,1", "--walk makes a movie and --vary a picture: choose one"),
+        ("--vary code1 --walk 0,1", "--walk makes a movie, --vary and --mix pictures: choose one"),
         ("--vary code1 --source x", "--vary changes a part of the latents"),
         ("--vary code1 --out x.webp", "--vary makes one picture of images: give --out a .png"),
     ],
