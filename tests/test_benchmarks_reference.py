@@ -20,6 +20,8 @@ SMALL = {
     "sngan": ["--base-channels=2", "--image-size=16"],
     "sngan-resnet": ["--base-channels=2", "--image-size=16"],
     "resnet": ["--base-channels=2"],
+    "acgan": ["--base-channels=2", "--set=arch.discriminator_channels=2", "--image-size=16"],
+    "infogan": ["--base-channels=2", "--set=arch.dense=4", "--image-size=16"],
     "r3gan": ["--base-channels=2", "--set=arch.group_size=2", "--image-size=16"],
     "progan": ["--set=arch.channel_max=4", "--set=arch.z_dim=3", "--image-size=16"],
     "sagan": ["--base-channels=2", "--set=arch.z_dim=3", "--image-size=16"],

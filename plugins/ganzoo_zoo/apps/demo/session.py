@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ganzoo.models.model import Model
     from ganzoo.progress import Listener
     from ganzoo.protocols.dataset import Samples
+    from ganzoo.protocols.latent_parts import Code, LatentPart
 
 LARGEST_SEED = 2**53 - 1
 """The largest integer that JavaScript represents exactly."""
@@ -45,6 +46,12 @@ WALK_NUMBERS = 1 << 28
 """The most numbers of all samples of a walk."""
 TRUNCATIONS = (0.1, 3.0)
 """The smallest and the largest truncation."""
+CODES = (-2.0, 2.0)
+"""The smallest and the largest number of a code."""
+DRAWN = -1
+"""The choice of a category that the seed draws."""
+MOST_CODES = 16
+"""The most codes that the page shows."""
 FAKES = 4
 """Number of samples that are compared with training images."""
 NEAREST = 4
@@ -142,6 +149,13 @@ class Session:
         return self.spec.class_names or tuple(map(str, range(self.spec.classes or 0)))
 
     @property
+    def code_parts(self) -> tuple[LatentPart, ...]:
+        """The parts of the latents that are worth setting: categories, and single numbers."""
+        parts = self.model.inputs.codes
+        single = [part for part in parts if part.distribution == "category" or part.size == 1]
+        return tuple(single[:MOST_CODES]) if len(parts) > 1 else ()
+
+    @property
     def max_samples(self) -> int:
         """The most samples that can be drawn at once."""
         most = MOST_IMAGES if self.spec.is_image else MOST_POINTS
@@ -156,6 +170,7 @@ class Session:
         label: int | None = None,
         truncation: object = None,
         listener: Listener | None = None,
+        codes: Mapping[str, Code] | None = None,
     ) -> MediaFile:
         """Draw samples as one picture, like ``ganzoo sample``, and as single images.
 
@@ -165,6 +180,7 @@ class Session:
             label: Class of all samples; every class in turn if None.
             truncation: See :meth:`ganzoo.Model.sample`; within :data:`TRUNCATIONS`.
             listener: Called with the progress.
+            codes: See :meth:`ganzoo.Model.sample`.
 
         Raises:
             InputError: a value is out of bounds, or the model does not support it.
@@ -173,13 +189,13 @@ class Session:
         count = check_whole(count, "number of samples", 1, self.max_samples)
         psi, label = self._check_truncation(truncation), self._check_label(label)
         with self._answer_folder(listener) as place:
-            inputs = self.model.inputs.draw(count, seed, label)
+            inputs = self.model.inputs.draw(count, seed, label, codes)
             stored = self.model.with_truncation(psi).generate(inputs, stored=True)
-            texts = provenance(self.model.title, seed, psi)
+            texts = provenance(self.model.title, seed, psi, codes)
             file = place / f"samples-{seed}.png"
             save_png(render_model_samples(self.model, stored, label), file, texts)
             about = f"{self._describe_count(count)}, seed {seed}"
-            about += self._describe_options(label, psi)
+            about += self._describe_options(label, psi, codes)
             return MediaFile(
                 file, about, self._save_singles(place, stored, inputs.labels, seed, texts)
             )
@@ -194,6 +210,7 @@ class Session:
         label: int | None = None,
         truncation: object = None,
         listener: Listener | None = None,
+        codes: Mapping[str, Code] | None = None,
     ) -> MediaFile:
         """Draw a movie that interpolates from the samples of one seed to those of the next.
 
@@ -206,6 +223,7 @@ class Session:
             label: See :meth:`sample`.
             truncation: See :meth:`sample`.
             listener: Called with the progress.
+            codes: See :meth:`sample`.
 
         Raises:
             InputError: see :meth:`sample`; or a package that writes the movie is not installed.
@@ -233,10 +251,11 @@ class Session:
                 loop=bool(loop),
                 label=None if label is None else self.classes[label],
                 truncation=psi,
+                codes=codes,
                 device=self.device,
             )
         way = " to ".join(map(str, [*stops, stops[0]] if loop else stops))
-        how = self._describe_options(label, psi)
+        how = self._describe_options(label, psi, codes)
         return MediaFile(file, f"Walk of {self._describe_count(count)} from seed {way}{how}")
 
     def translate(self, source: str | None, label: int | None) -> MediaFile:
@@ -265,6 +284,7 @@ class Session:
         seed: object,
         label: int | None = None,
         truncation: object = None,
+        codes: Mapping[str, Code] | None = None,
         source: str | None = None,
         listener: Listener | None = None,
     ) -> Comparison:
@@ -276,6 +296,7 @@ class Session:
             seed: See :meth:`sample`.
             label: See :meth:`sample`.
             truncation: See :meth:`sample`.
+            codes: See :meth:`sample`.
             source: File of an image to translate, instead of a seed.
             listener: Called with the progress.
 
@@ -294,11 +315,11 @@ class Session:
             else:
                 seed = check_whole(seed, "seed", 0, LARGEST_SEED)
                 psi, label = self._check_truncation(truncation), self._check_label(label)
-                inputs = self.model.inputs.draw(FAKES, seed, label)
+                inputs = self.model.inputs.draw(FAKES, seed, label, codes)
                 labels = inputs.labels
                 stored = self.model.with_truncation(psi).generate(inputs, stored=True)
             search = self._load_search()
-            texts = provenance(self.model.title, seed, psi)
+            texts = provenance(self.model.title, seed, psi, codes)
             near = search.nearest(stored, NEAREST)
             rows = []
             for i, (image, found) in enumerate(zip(stored, near, strict=True)):
@@ -327,9 +348,12 @@ class Session:
         kind = "image" if self.spec.is_image else "point"
         return f"{count:,} generated {kind}" + ("" if count == 1 else "s")
 
-    def _describe_options(self, label: int | None, truncation: float | None) -> str:
+    def _describe_options(
+        self, label: int | None, truncation: float | None, codes: Mapping[str, Code] | None
+    ) -> str:
         text = "" if label is None else f", class {self.classes[label]}"
-        return text + ("" if truncation is None else f", truncation {truncation:g}")
+        text += "" if truncation is None else f", truncation {truncation:g}"
+        return text + "".join(f", {name} {value}" for name, value in (codes or {}).items())
 
     def _save_singles(
         self,
@@ -411,6 +435,25 @@ def _small_png(image: Tensor, texts: dict[str, str]) -> bytes:
         height, width = (max(1, round(side * SIDE / longer)) for side in image.shape[1:])
         image = resize(image[None], (height, width))[0]
     return to_png(image, texts)
+
+
+def read_codes(parts: Sequence[LatentPart], values: Sequence[Any]) -> dict[str, Any]:
+    """Return the codes that are set, by name, from the values of their controls."""
+    categories, numbers = split_by_kind(parts)
+    count = len(categories)
+    chosen = zip(categories, values[:count], strict=True)
+    found = {part.name: value for part, value in chosen if value != DRAWN}
+    if numbers and values[count]:
+        found |= {
+            part.name: value for part, value in zip(numbers, values[count + 1 :], strict=True)
+        }
+    return found
+
+
+def split_by_kind(parts: Sequence[LatentPart]) -> tuple[list[LatentPart], list[LatentPart]]:
+    """Return the categories, and the numbers."""
+    categories = [part for part in parts if part.distribution == "category"]
+    return categories, [part for part in parts if part.distribution != "category"]
 
 
 def check_whole(value: Any, what: str, low: int, high: int) -> int:
