@@ -14,6 +14,7 @@ import gradio as gr
 from ganzoo.errors import GanzooError, first_line
 from ganzoo.media.images import choose_columns
 from ganzoo_zoo.apps.demo import html
+from ganzoo_zoo.apps.demo.moving import FARTHEST
 from ganzoo_zoo.apps.demo.served_files import served_folder, trim_served_files
 from ganzoo_zoo.apps.demo.session import (
     CODES,
@@ -228,20 +229,42 @@ def _add_sample_tab(studio: Session, choices: _Controls, page: gr.Blocks) -> Non
         label="Number of samples",
     )
     ask = gr.Button("Sample", variant="primary")
+    sliders, reset = _add_sliders(studio)
     output = _Output("Samples", studio.spec.is_image)
 
     def sample(count: Any, *values: Any, progress: Any = PROGRESS) -> list[Any]:
+        moves, rest = values[: len(sliders)], [*values[len(sliders) :]]
+        listener = _progress_listener(progress)
         return output.updates(
-            studio.sample(
-                count=count, listener=_progress_listener(progress), **choices.read([*values])
-            )
+            studio.sample(count=count, listener=listener, moves=moves, **choices.read(rest))
         )
 
-    own = [count, *choices.controls]
+    own = [count, *sliders, *choices.controls]
     output.bind(ask.click, sample, own)
+    for slider in sliders:
+        output.bind(slider.release, sample, own)
+    if reset is not None:
+        back = reset.click(lambda: [0] * len(sliders), outputs=sliders, api_visibility="private")
+        output.bind(back.then, sample, own)
     output.bind(page.load, sample, own)
     reseed = choices.random_seed.click(_draw_seed, outputs=choices.seed, api_visibility="private")
     output.bind(reseed.then, sample, own)
+
+
+def _add_sliders(studio: Session) -> tuple[list[Any], Any]:
+    """Add sliders along directions and a button that sets them to 0; none without directions."""
+    if not studio.mover.count:
+        return [], None
+    with gr.Accordion("Directions", open=False):
+        gr.HTML(
+            "<p>Move all samples along the directions in which they change most, in standard "
+            "deviations of what they are drawn from. At 0 they are as drawn.</p>"
+        )
+        sliders = [
+            gr.Slider(-FARTHEST, FARTHEST, value=0, step=0.5, label=f"Direction {number}")
+            for number in range(1, studio.mover.count + 1)
+        ]
+        return sliders, gr.Button("Back to 0")
 
 
 def _add_translate_tab(studio: Session, choices: _Controls) -> None:

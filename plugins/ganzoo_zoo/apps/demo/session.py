@@ -22,6 +22,7 @@ from ganzoo.progress import send_progress_to
 from ganzoo.protocols.dataset import DataSpec
 from ganzoo.registry import DATASET
 from ganzoo.resolve import choose_data
+from ganzoo_zoo.apps.demo.moving import Mover, describe_moves
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -109,6 +110,8 @@ class Session:
         self.device = device
         self.model = model.to(resolve_device(device))
         self.spec = model.config.spec
+        self.mover = Mover(self.model)
+        """Moves samples along directions."""
         self.folder = folder
         self.ending = threading.Event()
         """Once set, long work ends soon with an error."""
@@ -171,6 +174,7 @@ class Session:
         truncation: object = None,
         listener: Listener | None = None,
         codes: Mapping[str, Code] | None = None,
+        moves: Sequence[object] = (),
     ) -> MediaFile:
         """Draw samples as one picture, like ``ganzoo sample``, and as single images.
 
@@ -181,6 +185,7 @@ class Session:
             truncation: See :meth:`ganzoo.Model.sample`; within :data:`TRUNCATIONS`.
             listener: Called with the progress.
             codes: See :meth:`ganzoo.Model.sample`.
+            moves: How far to move along each of the first directions, in standard deviations.
 
         Raises:
             InputError: a value is out of bounds, or the model does not support it.
@@ -190,12 +195,17 @@ class Session:
         psi, label = self._check_truncation(truncation), self._check_label(label)
         with self._answer_folder(listener) as place:
             inputs = self.model.inputs.draw(count, seed, label, codes)
-            stored = self.model.with_truncation(psi).generate(inputs, stored=True)
             texts = provenance(self.model.title, seed, psi, codes)
+            if by := self.mover.check(moves):
+                stored = self.mover.draw(inputs, by, psi)
+                texts["ganzoo:moved"] = describe_moves(by)
+            else:
+                stored = self.model.with_truncation(psi).generate(inputs, stored=True)
             file = place / f"samples-{seed}.png"
             save_png(render_model_samples(self.model, stored, label), file, texts)
             about = f"{self._describe_count(count)}, seed {seed}"
             about += self._describe_options(label, psi, codes)
+            about += f", {describe_moves(by)}" if by else ""
             return MediaFile(
                 file, about, self._save_singles(place, stored, inputs.labels, seed, texts)
             )
