@@ -78,9 +78,11 @@ class Copies(TorchDispatchMode):
 LOSSES = [entry.name for entry in registry.entries(registry.LOSS)]
 
 
-def trainer_of(architecture, loss=None, **options):
+def trainer_of(architecture, loss=None, settings=None, **options):
     train = {f"train.{name}": value for name, value in {**TINY, **options}.items()}
-    config = resolve(architecture, loss, "digits", {**SMALL[architecture], **train})
+    config = resolve(
+        architecture, loss, "digits", {**SMALL[architecture], **train, **(settings or {})}
+    )
     return build_trainer(config, config.data.build(registry.DATASET).read())
 
 
@@ -168,7 +170,8 @@ def test_no_architecture_waits(architecture):
 @pytest.mark.usefixtures("_on_meta")
 def test_no_augmentation_waits():
     names = [entry.name for entry in registry.entries(registry.AUGMENTATION)]
-    assert waited_for(trainer_of("dcgan", augment=",".join(names))) == []
+    every = {"augment.ada.parts": "bgcfnc"}
+    assert waited_for(trainer_of("dcgan", settings=every, augment=",".join(names))) == []
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
