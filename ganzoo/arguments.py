@@ -106,5 +106,26 @@ def require_options(what: str, value: Mapping[str, Any] | None) -> dict[str, Any
     return dict(value)
 
 
+def parse_layers(option: str, text: str) -> tuple[int, ...]:
+    """Return the layers that a text such as ``0-3`` or ``0,4-7`` names, in order.
+
+    Args:
+        option: The option that the text was given by, for the message.
+        text: Whole numbers from 0 on, and ranges with both ends, separated by commas.
+
+    Raises:
+        InputError: the text is something else.
+    """
+    found: set[int] = set()
+    for word in text.split(","):
+        ends = [end.strip() for end in word.split("-")]
+        if len(ends) > 2 or not all(end.isdecimal() and len(end) < 5 for end in ends):
+            raise InputError(f"{option} {text}: give layers such as 0-3 or 0,4-7")
+        found.update(range(int(ends[0]), int(ends[-1]) + 1))
+    if not found:
+        raise InputError(f"{option} {text}: a range begins with its smaller end, as in 0-3")
+    return tuple(sorted(found))
+
+
 def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, Real) and not isinstance(value, bool)

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from browser import browser as browser
+from families_package import installed
 from tiny import TINY, Result
 
 # No test reaches the real Hub by accident: its client reads these when it is imported.
@@ -141,6 +142,20 @@ def tiny_run(tmp_path_factory):
         settings={"arch.base_channels": 4, "arch.z_dim": 8, "data.image_size": 16},
         **TINY,
     )
+
+
+@pytest.fixture(scope="module")
+def styled_run(tmp_path_factory):
+    """A run of an untrained style-based generator, whose package is installed for a module."""
+    import ganzoo
+
+    with installed(tmp_path_factory.mktemp("families")):
+        yield ganzoo.train(
+            "tiny-stylegan2",
+            out=tmp_path_factory.mktemp("runs") / "styled",
+            settings={"data.image_size": 16},
+            **{**TINY, "steps": 0},
+        )
 
 
 @pytest.fixture(scope="session")

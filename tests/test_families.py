@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import torch
 
 import families_cases
 import ganzoo
+from families_package import PROJECT, SOURCE, installed
 from ganzoo import registry
 from ganzoo.resolve import resolve
 from ganzoo.testing.conformance import CHECKS
@@ -19,34 +19,15 @@ from ganzoo.training.prepare import build_trainer
 from tiny import TINY
 
 SCRIPT = Path(families_cases.__file__)
-SOURCE = Path(__file__).parent / "downstream" / "ganzoo-families"
-PROJECT = tomllib.loads((SOURCE / "pyproject.toml").read_text())["project"]
 PLUGINS = sorted((SOURCE / "ganzoo_families").glob("[a-z]*.py"))
 MOST_LINES = 60
-
-
-def install(site):
-    """Install the package by the real door: its metadata beside its source, on the path."""
-    info = site / "ganzoo_families-0.1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {PROJECT['name']}\nVersion: {PROJECT['version']}\n"
-    )
-    lines = []
-    for group, points in PROJECT["entry-points"].items():
-        lines += [f"[{group}]", *(f"{name} = {target}" for name, target in points.items())]
-    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
-    return [str(site), str(SOURCE)]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def families(tmp_path_factory):
     """Have the package installed, for this process and those that it starts."""
-    added = install(tmp_path_factory.mktemp("families"))
-    sys.path[:0] = added
-    yield added
-    for path in added:
-        sys.path.remove(path)
+    with installed(tmp_path_factory.mktemp("families")) as added:
+        yield added
 
 
 ANNOUNCED = {

@@ -39,6 +39,7 @@ from ganzoo import (
     Samples,
     Score,
     Space,
+    Styles,
     TrackedRun,
     Tracker,
 )
@@ -942,6 +943,53 @@ class TruncatesByClipping(Linear):
         return nn.Sequential(Apply(lambda z: z.clamp(-truncation, truncation)), generator)
 
 
+class Styled(Linear):
+    """Maps latents to styles of two layers, and makes samples from these."""
+
+    def generator(self, data):
+        mapping = nn.Sequential(nn.Linear(self.z_dim, 8), nn.Unflatten(1, (2, 4)))
+        layers = nn.Linear(8, data.size), self.ending(data), nn.Unflatten(1, data.shape)
+        return nn.Sequential(mapping, nn.Sequential(nn.Flatten(), *layers))
+
+    def styles(self, generator):
+        mapping, synthesis = generator
+        weights = synthesis[1].weight.split(4, dim=1)
+        layers = [number for number, weight in enumerate(weights) for _ in weight]
+        return Styles(mapping, synthesis, torch.zeros(4), torch.cat(weights), tuple(layers))
+
+
+class FlatStyles(Styled):
+    """Gives the styles of all layers as one vector."""
+
+    def styles(self, generator):
+        return replace(super().styles(generator), mapping=generator[0][0])
+
+
+class StylesOfAnother(Styled):
+    """Makes other samples from styles than the generator does."""
+
+    def styles(self, generator):
+        halved = nn.Sequential(Apply(lambda w: w / 2), generator[1])
+        return replace(super().styles(generator), synthesis=halved)
+
+
+class StylesOfOneLayer(Styled):
+    """Has styles of a layer that nothing is made from."""
+
+    def generator(self, data):
+        mapping, synthesis = super().generator(data)
+        synthesis[0] = Apply(lambda w: w.roll(1, 1).mul(torch.tensor([[1.0], [0.0]])).flatten(1))
+        return nn.Sequential(mapping, synthesis)
+
+
+class CountsLayersFromOne(Styled):
+    """Numbers the layers of its affine maps from 1."""
+
+    def styles(self, generator):
+        found = super().styles(generator)
+        return replace(found, affine_layers=tuple(layer + 1 for layer in found.affine_layers))
+
+
 class WalksNowhere(Linear):
     """Stays where a walk begins."""
 
@@ -1595,6 +1643,10 @@ ARCHITECTURES = [
     Kill(architecture.check_interpolation, WalksAtRandom, "interpolate() must leave torch's"),
     Kill(architecture.check_interpolation, WalksInDoubles, "must return latents of shape"),
     Kill(architecture.check_interpolation, WalksBeyondNumbers, "must return finite latents"),
+    Kill(architecture.check_styles, FlatStyles, "must return styles (4, L, W), not (4, 8)"),
+    Kill(architecture.check_styles, StylesOfAnother, "must be what the generator returns"),
+    Kill(architecture.check_styles, StylesOfOneLayer, "depend on the styles of each of the L"),
+    Kill(architecture.check_styles, CountsLayersFromOne, "must be layers from 0 to 1"),
     Kill(architecture.check_history, HistoryIsAFunction, "a torch.nn.Module, not function"),
     Kill(architecture.check_history, HalfOfTheFakes, "as many fakes as it takes"),
     Kill(architecture.check_history, ShuffledClasses, "the fakes of each class apart"),
@@ -3750,6 +3802,41 @@ class AdaptsToTheEnd(Adapts):
         state.p.fill_(progress.share)
 
 
+class ReportsItself(Adapts):
+    """Reports its probability."""
+
+    def report(self, state):
+        return {"probability": state.p}
+
+
+class ReportsNumbers(Adapts):
+    """Reports a number that it has waited for."""
+
+    def report(self, state):
+        return {"probability": float(state.p)}
+
+
+class ReportsTooEarly(Adapts):
+    """Divides by what it has not yet counted."""
+
+    def report(self, state):
+        return {"share": 0 / state.p}
+
+
+class ReportsLater(Adapts):
+    """Keeps a name back until there is something to tell."""
+
+    def report(self, state):
+        return {"probability": state.p} if state.p else {}
+
+
+class ReportsAndResets(Adapts):
+    """Begins afresh with each report."""
+
+    def report(self, state):
+        return {"probability": state.p.zero_()}
+
+
 class AdaptsByLearning(Adapts):
     """Has a parameter that nothing trains."""
 
@@ -4002,6 +4089,10 @@ AUGMENTATIONS = [
     Kill(augmentation.check_memory, AdaptsToTheEnd, "must not read progress.steps or share"),
     Kill(augmentation.check_memory, AdaptsByLearning, "must have no parameters"),
     Kill(augmentation.check_memory, AdaptsNoModule, "a torch.nn.Module, not dict"),
+    Kill(augmentation.check_report, ReportsNumbers, "'probability' is 0.0"),
+    Kill(augmentation.check_report, ReportsTooEarly, "before the first update; 'share' is"),
+    Kill(augmentation.check_report, ReportsLater, "[] became ['probability']"),
+    Kill(augmentation.check_report, ReportsAndResets, "must not change what is remembered"),
     Kill(augmentation.check_fits, FitsNothing, "fits() must accept some samples"),
     Kill(
         augmentation.check_fits,
@@ -4256,6 +4347,7 @@ SOUND = {
         LinearImages,
         Growing,
         GivesParts,
+        Styled,
     ],
     "loss": [
         NonSaturating,
@@ -4269,7 +4361,7 @@ SOUND = {
     ],
     "penalty": [Drift, SlopeOfReals, KeepsFakes, Remembers, NearLatents, Lengths, Told, Late],
     "dataset": [Squares, Points],
-    "augmentation": [Flip, Noise, OnlyColour, OnlyLarge, Adapts],
+    "augmentation": [Flip, Noise, OnlyColour, OnlyLarge, Adapts, ReportsItself],
     "evaluator": [
         MeanDistance,
         SeenClasses,

@@ -20,6 +20,7 @@ from ganzoo.models.find import find_model
 from ganzoo.models.folder import ModelFolder
 from ganzoo.models.generation import build_sampler, generate
 from ganzoo.models.inputs import Inputs, require_count
+from ganzoo.models.mixing import draw_mix
 from ganzoo.models.size_check import MAX_TENSORS, build_on_meta, limit_tensors
 from ganzoo.nn import fuse
 from ganzoo.registry import ARCHITECTURE
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ganzoo.protocols.architecture import Architecture, GeneratorInput
     from ganzoo.protocols.dataset import DataSpec
     from ganzoo.protocols.latent_parts import Code
+    from ganzoo.protocols.styles import Styles
     from ganzoo.runs.folder import Run
 
 SPARE_BYTES = 1 << 22
@@ -191,6 +193,43 @@ class Model:
         memory.require(8 * numbers, f"{len(walk)} frames of {count} samples")
         model = self.with_truncation(truncation)
         return torch.stack([model.generate(inputs) for inputs in walk])
+
+    @property
+    def styles(self) -> Styles | None:
+        """The generator in two halves, a mapping to styles and a synthesis; None without styles."""
+        return self.architecture.styles(self.generator)
+
+    def mix(
+        self,
+        count: int,
+        layers: Sequence[int],
+        seed: int = 0,
+        *,
+        label: int | Tensor | None = None,
+        truncation: float | None = None,
+        codes: Mapping[str, Code] | None = None,
+    ) -> Tensor:
+        """Mix the styles of samples: floats ``(count + 1, count + 1, C, H, W)`` on the CPU.
+
+        The first row holds ``count`` samples, and the first column ``count`` others: together those
+        that :meth:`sample` draws from the seed. Each other image has the styles of the sample to
+        its left, but for some layers, which have those of the sample above it (Karras et al. 2019,
+        arXiv:1812.04948, figure 3). The image in the corner is white.
+
+        Args:
+            count: Number of samples in the first row, and in the first column.
+            layers: The layers that have the styles of the sample above, from 0.
+            seed: Seed of the latents.
+            label: As for :meth:`sample`, of ``2 * count`` samples.
+            truncation: Below 1, styles are moved towards the mean style: to this share of their
+                way from it.
+            codes: As for :meth:`sample`.
+
+        Raises:
+            InputError: as for :meth:`sample`; or the model has no styles, or no such layer.
+        """
+        inputs = self.inputs.draw(2 * require_count(count), seed, label, codes)
+        return draw_mix(self.styles, inputs, layers, self.config.spec, truncation)
 
     def translate(self, sources: Tensor, label: int | Tensor | None = None) -> Tensor:
         """Make samples from images; for models whose architecture takes images or sources.

@@ -40,6 +40,7 @@ from ganzoo.testing.architecture_sampling import (
     check_truncation,
 )
 from ganzoo.testing.architecture_sources import check_sources
+from ganzoo.testing.architecture_styles import check_styles
 from ganzoo.testing.common import (
     check_options,
     explain_errors,
@@ -425,6 +426,7 @@ architecture_checks: list[Callable[[Architecture], None]] = [
     check_sampler,
     check_truncation,
     check_interpolation,
+    check_styles,
     check_history,
     check_recipes,
     check_steps,

@@ -92,6 +92,7 @@ PARTS = (
     trained("sngan", 32, ALL_ARMS, "--steps=1", "--rounds=6"),
     *RESIDUAL,
     trained("r3gan", 32, ALL_ARMS, "--steps=2", "--rounds=6"),
+    trained("progan", 32, ALL_ARMS, "--set=arch.channel_max=64", "--steps=2", "--rounds=6"),
     trained("cyclegan", 32, ALL_ARMS, "--steps=2", "--rounds=6"),
     trained("stylegan2", 32, ALL_ARMS, "--steps=1", "--rounds=6"),
     *map(kept, (DCGAN, RESIDUAL[0])),

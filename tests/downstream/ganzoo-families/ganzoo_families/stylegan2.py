@@ -6,20 +6,15 @@ from collections.abc import Mapping
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
-from ganzoo import Architecture, DataSpec
+from ganzoo import Architecture, DataSpec, Styles
 from ganzoo.errors import InputError
+from ganzoo_families.style_discriminator import build_discriminator
 from ganzoo_families.style_generator import StyleGenerator
 
-
-class MinibatchDeviation(nn.Module):
-    """Adds a channel: how much the samples of the batch differ."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Append the mean deviation to features ``(N, C, H, W)``."""
-        spread = (x.var(0, correction=0) + 1e-8).sqrt().mean()
-        return torch.cat([x, spread.expand(len(x), 1, *x.shape[2:])], 1)
+LATENTS = 1000
+"""How many latents the mean style is of."""
 
 
 class TinyStyleGAN2(Architecture):
@@ -39,18 +34,18 @@ class TinyStyleGAN2(Architecture):
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
         """Build images ``(N, *data.shape)`` -> logits ``(N,)``."""
-        look = [] if independent_samples else [MinibatchDeviation()]
-        return nn.Sequential(
-            nn.Conv2d(data.shape[0], self.z_dim, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(self.z_dim, self.z_dim, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-            *look,
-            nn.Flatten(),
-            nn.Linear((self.z_dim + len(look)) * (data.size // data.shape[0] // 16), 1),
-            nn.Flatten(0),
-        )
+        return build_discriminator(data, self.z_dim, independent_samples)
 
     def learning_rates(self, network: nn.Module) -> Mapping[str, float]:
         """Let the mapping learn a hundred times more slowly."""
         return {"mapping.": 0.01} if isinstance(network, StyleGenerator) else {}
+
+    def styles(self, generator: nn.Module) -> Styles:
+        """Return the mapping and the synthesis."""
+        mapping, synthesis = generator.mapping, generator.synthesis
+        latents = self.latents(LATENTS, torch.Generator().manual_seed(0))
+        weights = [layer.style.weight.detach() for layer in synthesis.layers]
+        with torch.no_grad():
+            mean = mapping(latents.to(weights[0])).mean((0, 1))
+        rows = [number for number, weight in enumerate(weights) for _ in weight]
+        return Styles(mapping, synthesis, mean, torch.cat(weights), tuple(rows))
