@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from families_package import installed
 from ganzoo import DataSpec
 from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.media import images
 from ganzoo.nn.fusion import FusedSequential
 from ganzoo.registry import ARCHITECTURE, entries, get
-from test_families import install
 
 FOLDER = Path(__file__).parent / "benchmarks"
 SMALL = {
@@ -20,8 +20,14 @@ SMALL = {
     "sngan": ["--base-channels=2", "--image-size=16"],
     "sngan-resnet": ["--base-channels=2", "--image-size=16"],
     "resnet": ["--base-channels=2"],
+    "acgan": ["--base-channels=2", "--set=arch.discriminator_channels=2", "--image-size=16"],
+    "infogan": ["--base-channels=2", "--set=arch.dense=4", "--image-size=16"],
     "r3gan": ["--base-channels=2", "--set=arch.group_size=2", "--image-size=16"],
+    "progan": ["--set=arch.channel_max=4", "--set=arch.z_dim=3", "--image-size=16"],
+    "sagan": ["--base-channels=2", "--set=arch.z_dim=3", "--image-size=16"],
+    "biggan": ["--base-channels=2", "--set=arch.z_dim=7", "--image-size=16"],
     "cyclegan": ["--base-channels=2", "--set=arch.blocks=1", "--set=arch.pool_size=2"],
+    "stylegan2": ["--set=arch.channel_max=4", "--set=arch.w_dim=4", "--image-size=16"],
 }
 """Every architecture that ships, as small as it can be."""
 SHORT = ["--batch-size=4", "--rounds=1", "--steps=1", "--n-critic=2", "--json"]
@@ -118,8 +124,12 @@ UPDATES = {"r1": 12, "w": 11}
 
 @pytest.fixture
 def _with_more(reference, monkeypatch, tmp_path):
-    for path in install(tmp_path):
-        monkeypatch.syspath_prepend(path)
+    with installed(tmp_path):
+        _add_families(reference, monkeypatch)
+        yield
+
+
+def _add_families(reference, monkeypatch):
     for name in ("dcgan", "tiny-stylegan2", "tiny-progan"):
         monkeypatch.setitem(reference.NETWORKS, name, _networks_again(name))
     monkeypatch.setitem(reference.LOOPS, "tiny-progan", _make_growing(reference.Loop))
@@ -249,5 +259,5 @@ def test_the_plain_networks_are_not_folded(reference):
     for name, build in reference.NETWORKS.items():
         options = reference.parsed([name, *SMALL[name], *SHORT])
         config = reference.resolve(name, None, "digits", reference.settings_of(options, {}))
-        for network in build((3, 16, 16), **config.architecture.options):
+        for network in build((3, 16, 16), **config.architecture.options, classes=2):
             assert not any(isinstance(module, FusedSequential) for module in network.modules())

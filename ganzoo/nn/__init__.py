@@ -13,6 +13,7 @@ from ganzoo.nn.conditional import ConditionalSequential as ConditionalSequential
 from ganzoo.nn.conditional import ConditionalUpBlock as ConditionalUpBlock
 from ganzoo.nn.equalized import EqualizedConv2d as EqualizedConv2d
 from ganzoo.nn.equalized import EqualizedLinear as EqualizedLinear
+from ganzoo.nn.fusion import FeatureSequential as FeatureSequential
 from ganzoo.nn.fusion import FusedSequential as FusedSequential
 from ganzoo.nn.fusion import apply_layer as apply_layer
 from ganzoo.nn.fusion import conv2d_avg_pool as conv2d_avg_pool
@@ -37,6 +38,7 @@ from ganzoo.nn.slopes import mean_squared_slope as mean_squared_slope
 from ganzoo.nn.slopes import slope_deviation as slope_deviation
 from ganzoo.nn.slopes import track_samples as track_samples
 from ganzoo.nn.spectral import normalise_spectrum as normalise_spectrum
+from ganzoo.nn.statistics import MinibatchDiscrimination as MinibatchDiscrimination
 from ganzoo.nn.statistics import MinibatchStd as MinibatchStd
 from ganzoo.nn.statistics import PixelNorm as PixelNorm
 from ganzoo.nn.statistics import standing_statistics as standing_statistics

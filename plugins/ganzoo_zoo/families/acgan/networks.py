@@ -89,6 +89,7 @@ class LabelledGenerator(nn.Module):
         self.network = network
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+        """Generate images of the classes ``labels`` ``(N,)``."""
         told = F.one_hot(labels, self.classes).to(latents)
         return self.network(torch.cat([latents, told], dim=1))
 
@@ -109,6 +110,7 @@ class ClassifyingDiscriminator(nn.Module):
         self.classify = nn.Linear(size, classes)
 
     def forward(self, samples: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Return ``logits`` and ``classes``; the labels are not looked at."""
         features = self.trunk(samples)
         return {"logits": self.judge(features).flatten(), "classes": self.classify(features)}
 

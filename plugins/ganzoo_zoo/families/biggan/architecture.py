@@ -33,7 +33,7 @@ class BigGAN(Architecture):
     arXiv:1802.05637).
 
     Channels, as multiples of ``base_channels``, from the lowest resolution on in the generator and
-    from the highest on in the discriminator, are those of the authors' code (ajbrock/BigGAN-PyTorch)
+    from the highest on in the discriminator, are those of the authors' code, BigGAN-PyTorch,
     and, for 512 pixels, of the paper's table 9:
 
     | pixels | generator | discriminator |

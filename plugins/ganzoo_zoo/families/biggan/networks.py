@@ -219,7 +219,9 @@ class Generator(nn.Module):
             features = attend(block(features, *given))
         return self.ending(features)
 
-    def _conditions(self, pieces: Sequence[Tensor], labels: Tensor | None) -> Sequence[Tensor | None]:
+    def _conditions(
+        self, pieces: Sequence[Tensor], labels: Tensor | None
+    ) -> Sequence[Tensor | None]:
         """Return what each block sees."""
         classes = labels if self.embedding is None or labels is None else self.embedding(labels)
         if not pieces:
@@ -227,9 +229,7 @@ class Generator(nn.Module):
         return pieces if classes is None else [torch.cat([classes, each], 1) for each in pieces]
 
 
-def discriminator(
-    data: DataSpec, widths: Widths, *, classes: int | None, init: str
-) -> nn.Module:
+def discriminator(data: DataSpec, widths: Widths, *, classes: int | None, init: str) -> nn.Module:
     """Build the discriminator: images ``(N, C, H, W)`` -> logits ``(N,)``.
 
     Args:

@@ -93,6 +93,7 @@ class GuessingDiscriminator(nn.Module):
         self.guess = guess
 
     def forward(self, samples: Tensor) -> dict[str, Tensor]:
+        """Return ``logits`` and ``codes`` of samples."""
         features = self.trunk(samples)
         return {"logits": self.judge(features), "codes": self.guess(features)}
 

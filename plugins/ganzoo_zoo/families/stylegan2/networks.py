@@ -240,7 +240,8 @@ class StyledConv2d(nn.Module):
         self.affine = EqualizedLinear(w_dim, before, bias_start=1.0)
         self.weight = nn.Parameter(torch.randn(after, before, 3, 3))
         self.bias = nn.Parameter(torch.zeros(after))
-        self.blur = _Blur() if up else None
+        # Of 4 new pixels, 3 lie where there was none.
+        self.blur = Blur(padding=1, gain=4.0) if up else None
         self.noise_strength = nn.Parameter(torch.zeros(())) if noise else None
         self.register_buffer("noise_map", torch.randn(1, 1, *size) if noise else None)
 
@@ -254,9 +255,9 @@ class StyledConv2d(nn.Module):
             found = F.conv_transpose2d(scaled, self.weight.transpose(0, 1), stride=2)
             found = self.blur(found)
         found = found * self._demodulation(scales)[:, :, None, None].to(found)
-        found = found + (self.bias * GAIN)[:, None, None].to(found)
+        found += (self.bias * GAIN)[:, None, None]
         if self.noise_strength is not None:
-            found = found + (self._noise(found) * (self.noise_strength * GAIN)).to(found)
+            found += self._noise(found) * (self.noise_strength * GAIN)
         return F.leaky_relu(found, 0.2, inplace=True)
 
     def _demodulation(self, scales: Tensor) -> Tensor:
@@ -264,7 +265,7 @@ class StyledConv2d(nn.Module):
         scale = self.weight[0].numel() ** -0.5
         squares = (self.weight * scale).square().sum((2, 3))
         with torch.autocast(scales.device.type, enabled=False):
-            variances = scales.float().square() @ squares.t().float()
+            variances = scales.to(squares).square() @ squares.t()
         return (variances + EPS).rsqrt() * (scale * GAIN)
 
     def _noise(self, features: Tensor) -> Tensor:
@@ -286,9 +287,10 @@ class ToImage(nn.Module):
 
     def forward(self, features: Tensor, styles: Tensor) -> Tensor:
         """Return images ``(N, C, H, W)`` of features and of styles ``(N, L, w_dim)``."""
-        scales = self.affine(styles[:, self.style])
-        scaled = features * scales[:, :, None, None].to(features)
-        return F.conv2d(scaled, self.weight, self.bias)
+        # A matrix product for each sample: weights are scaled, as they are fewer than features.
+        weights = self.weight.flatten(1) * self.affine(styles[:, self.style])[:, None]
+        images = torch.baddbmm(self.bias[:, None], weights, features.flatten(2))
+        return images.unflatten(2, features.shape[2:])
 
 
 class Synthesis(nn.Module):
@@ -339,19 +341,29 @@ class Synthesis(nn.Module):
         return {"samples": self.clamp(images), "w": styles}
 
 
-class _Blur(nn.Module):
-    """The filter [1, 3, 3, 1] behind a transposed convolution: one pixel less on each side."""
+class Blur(nn.Module):
+    """The filter [1, 3, 3, 1] / 8 in each direction, with zeros around.
+
+    It stands behind a transposed convolution and before a convolution of stride 2.
+
+    Args:
+        padding: Rows and columns of zeros on each side.
+        gain: Factor on what it returns.
+    """
 
     kernel: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, padding: int, gain: float = 1.0) -> None:
         super().__init__()
-        weights = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
-        self.register_buffer("kernel", torch.outer(weights, weights)[None, None], persistent=False)
+        self.padding = padding
+        line = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+        kernel = gain * torch.outer(line, line)[None, None]
+        self.register_buffer("kernel", kernel, persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Return ``(N, C, H + 2 padding - 3, ...)`` of features ``(N, C, H, W)``."""
         kernels = self.kernel.to(features).expand(features.shape[1], -1, -1, -1)
-        return F.conv2d(features, kernels, padding=1, groups=len(kernels))
+        return F.conv2d(features, kernels, padding=self.padding, groups=len(kernels))
 
 
 # The discriminator ------------------------------------------------------------------------------
@@ -444,23 +456,7 @@ def _branch(before: int, after: int, gain: float) -> nn.Sequential:
     return nn.Sequential(
         EqualizedConv2d(before, before, 3, output_gain=GAIN),
         nn.LeakyReLU(0.2, inplace=True),
-        DownConv2d(before, after, gain),
+        Blur(padding=2),
+        EqualizedConv2d(before, after, 3, stride=2, padding=0, output_gain=gain),
         nn.LeakyReLU(0.2, inplace=True),
     )
-
-
-class DownConv2d(EqualizedConv2d):
-    """A 3 x 3 convolution that halves height and width, behind the filter [1, 3, 3, 1] / 8."""
-
-    kernel: Tensor
-
-    def __init__(self, before: int, after: int, gain: float) -> None:
-        super().__init__(before, after, 3, output_gain=gain)
-        weights = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-        self.register_buffer("kernel", torch.outer(weights, weights)[None, None], persistent=False)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return ``(N, after, H / 2, W / 2)`` of features ``(N, before, H, W)``."""
-        kernels = self.kernel.to(features).expand(features.shape[1], -1, -1, -1)
-        blurred = F.conv2d(features, kernels, padding=2, groups=len(kernels))
-        return F.conv2d(blurred, self.scaled_weight(), self.scaled_bias(), stride=2)
