@@ -20,11 +20,14 @@ SMALL = {
     "sngan": ["--base-channels=2", "--image-size=16"],
     "sngan-resnet": ["--base-channels=2", "--image-size=16"],
     "resnet": ["--base-channels=2"],
+    "acgan": ["--base-channels=2", "--set=arch.discriminator_channels=2", "--image-size=16"],
+    "infogan": ["--base-channels=2", "--set=arch.dense=4", "--image-size=16"],
     "r3gan": ["--base-channels=2", "--set=arch.group_size=2", "--image-size=16"],
     "progan": ["--set=arch.channel_max=4", "--set=arch.z_dim=3", "--image-size=16"],
     "sagan": ["--base-channels=2", "--set=arch.z_dim=3", "--image-size=16"],
     "biggan": ["--base-channels=2", "--set=arch.z_dim=7", "--image-size=16"],
     "cyclegan": ["--base-channels=2", "--set=arch.blocks=1", "--set=arch.pool_size=2"],
+    "stylegan2": ["--set=arch.channel_max=4", "--set=arch.w_dim=4", "--image-size=16"],
 }
 """Every architecture that ships, as small as it can be."""
 SHORT = ["--batch-size=4", "--rounds=1", "--steps=1", "--n-critic=2", "--json"]

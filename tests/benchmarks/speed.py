@@ -96,6 +96,7 @@ PARTS = (
     trained("sagan", 32, ALL_ARMS, "--base-channels=16", "--steps=1", "--rounds=6"),
     trained("biggan", 32, ALL_ARMS, "--base-channels=16", "--steps=1", "--rounds=6"),
     trained("cyclegan", 32, ALL_ARMS, "--steps=2", "--rounds=6"),
+    trained("stylegan2", 32, ALL_ARMS, "--steps=1", "--rounds=6"),
     *map(kept, (DCGAN, RESIDUAL[0])),
     Part("sampling dcgan", "sampling.py", ("dcgan", "--json", "--samples=2048", "--rounds=9")),
     *(

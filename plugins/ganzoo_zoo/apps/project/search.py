@@ -239,7 +239,7 @@ def _descend(
     optimizer = torch.optim.Adam([points], lr=0.0)
     rng = make_rng(how.seed, "projection", device=space.device)
     every = max(1, how.steps // FRAMES)
-    path = [points.detach().cpu()]
+    path = [points.detach().cpu().clone()]
     for step in range(how.steps):
         done = step / how.steps
         noise = NOISE * space.spread * max(0.0, 1 - done / NOISE_END) ** 2
