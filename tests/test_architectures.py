@@ -23,7 +23,7 @@ def test_dcgan_makes_and_judges_every_reachable_size(size):
     generator, discriminator = architecture.generator(data), architecture.discriminator(data)
     samples = generator(torch.randn(2, 5))
     assert samples.shape == (2, 3, *size)
-    assert discriminator(samples).shape == (2,)
+    assert discriminator(samples)["logits"].shape == (2,)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -98,7 +98,8 @@ def test_mlp_makes_vectors_of_any_length_and_images(shape):
     generator, discriminator = architecture.generator(data), architecture.discriminator(data)
     samples = generator(torch.randn(6, 3))
     assert samples.shape == (6, *shape)
-    assert discriminator(samples).shape == (6,)
+    assert discriminator(samples)["logits"].shape == (6,)
+    assert discriminator(samples)["features"].shape == (6, 8)
     assert [layer.out_features for layer in modules(generator, nn.Linear)][:-1] == [8, 16, 4]
     assert [layer.out_features for layer in modules(discriminator, nn.Linear)][:-1] == [4, 16, 8]
     assert bool(modules(generator, nn.Tanh)) == data.is_image, "vectors have no fixed range"

@@ -88,7 +88,7 @@ def test_networks_of_each_kind_of_image(build, shape):
     labels = torch.tensor([6, 0, 3])
     samples = architecture.generator(data)(torch.randn(3, 5), labels)
     assert samples.shape == (3, *shape)
-    assert architecture.discriminator(data)(samples, labels).shape == (3,)
+    assert architecture.discriminator(data)(samples, labels)["logits"].shape == (3,)
 
 
 def test_vectors_have_classes_too():
@@ -96,7 +96,7 @@ def test_vectors_have_classes_too():
     architecture = MLP(conditional=True, hidden=(8,))
     labels = torch.arange(4)
     samples = architecture.generator(data)(torch.randn(4, 64), labels)
-    assert architecture.discriminator(data)(samples, labels).shape == (4,)
+    assert architecture.discriminator(data)(samples, labels)["logits"].shape == (4,)
 
 
 @BOTH
@@ -164,7 +164,9 @@ def test_the_discriminator_projects(build, independent):
         [features[i].reshape(len(directions[i]), -1).sum(1) @ directions[i] for i in range(6)]
     )
     expected = discriminator.ending(features) + product
-    assert torch.allclose(discriminator(samples, labels), expected, atol=1e-5)
+    found = discriminator(samples, labels)
+    assert torch.allclose(found["logits"], expected, atol=1e-5)
+    assert torch.equal(found["features"], features)
 
 
 @pytest.mark.parametrize("norm", ["layer", "none"])
@@ -173,7 +175,7 @@ def test_penalties_differentiate_a_projection_twice(norm):
         DATA, independent_samples=True
     )
     samples = drawn().requires_grad_()
-    logits = discriminator(samples, torch.arange(6) % 3)
+    logits = discriminator(samples, torch.arange(6) % 3)["logits"]
     (slope,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
     slope.square().sum().backward()
     embedding = discriminator.embedding.grad

@@ -23,7 +23,13 @@ SMALL = {
     "sngan-resnet": {"base_channels": 16},
     "resnet": {"base_channels": 16},
     "cyclegan": {"base_channels": 8, "blocks": 1},
+    "sagan": {"base_channels": 2, "z_dim": 8},
+    "biggan": {"base_channels": 2, "z_dim": 24, "shared_dim": 8, "standing_batches": 1},
     "architecture r3gan": {"base_channels": 16},
+    "stylegan2": {"z_dim": 8, "w_dim": 8, "channel_max": 8},
+    "progan": {"channel_max": 16},
+    "acgan": {"base_channels": 8, "discriminator_channels": 4},
+    "infogan": {"base_channels": 8, "dense": 32},
     "ring": {"samples": 500},
     "grid": {"samples": 500},
     "gaussian": {"samples": 500},
@@ -59,7 +65,7 @@ def test_unrolled_above_a_penalty(check):
 
 
 @pytest.mark.parametrize("check", architecture_checks, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", ["mlp", "dcgan"])
+@pytest.mark.parametrize("name", ["mlp", "dcgan", "progan"])
 def test_conditional_architecture(name, check):
     check(registry.get(registry.ARCHITECTURE, name)(conditional=True, **SMALL.get(name, {})))
 

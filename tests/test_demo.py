@@ -110,6 +110,24 @@ def test_a_walk_is_that_of_the_command_line(digits, ask, ganzoo_cli):
     assert ("drawing frames", 5, 6) in told
 
 
+def test_codes_are_those_of_the_command_line(place, ask, ganzoo_cli):
+    sizes = {**SMALL, "arch.dense": 4, "arch.categories": 3, "arch.codes": 1}
+    run = ganzoo.train("infogan", out=place / "coded", settings=sizes, **{**TINY, "steps": 0}).path
+    studio = ask(run)
+    assert [part.name for part in studio.code_parts] == ["category", "code1"]
+    drawn = studio.sample(7, 4, codes={"category": 2, "code1": 0.5})
+    assert drawn.about == "4 generated images, seed 7, category 2, code1 0.5"
+    told = ["--code", "category=2", "--code", "code1=0.5", "-n", "4", "--seed", "7"]
+    assert ganzoo_cli("sample", run, *told, "--out", "p.png", "--device", "cpu").code == 0
+    assert drawn.file.read_bytes() == Path("p.png").read_bytes()
+    assert asking.read_codes(studio.code_parts, [1, True, -0.5]) == {"category": 1, "code1": -0.5}
+    assert asking.read_codes(studio.code_parts, [-1, False, -0.5]) == {}
+
+
+def test_models_without_codes_have_no_controls_for_them(digits, ask):
+    assert ask(digits).code_parts == ()
+
+
 def test_points_are_plotted(points, ask, ganzoo_cli):
     studio = ask(points)
     drawn = studio.sample(0, 64)

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import ganzoo
 from ganzoo import DataSpec
 from ganzoo.nn import FusedSequential, apply_layer, conv2d_avg_pool, fuse, upsample_conv2d
+from ganzoo.protocols.outputs import pick
 from ganzoo.registry import ARCHITECTURE, DATASET
 from ganzoo.resolve import resolve
 from ganzoo.training.prepare import build_trainer
@@ -523,7 +524,7 @@ def test_a_fused_family_computes_what_its_layers_do(name):
         generator, discriminator = (network.double() for network in networks)
         torch.manual_seed(0)
         images = generator(torch.randn(2, 128, dtype=torch.float64))
-        logits = discriminator(images)
+        logits = pick(discriminator(images), "logits")
         (slope,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
         total = logits.sum() + slope.square().sum()
         parameters = [*generator.parameters(), *discriminator.parameters()]

@@ -327,7 +327,7 @@ def test_two_resolutions_train_with_every_penalty_in_the_box(install):
     given = loss, draw_samples(IMAGES), TrainOptions(steps=1, batch_size=4, device="cpu")
     found = {}
     for name, penalty in penalties.items():
-        if penalty.needs_generator_parts:  # path length looks at w
+        if penalty.needs_generator_parts or penalty.needs_discriminator_parts:  # such as w
             continue
         trainer = assemble_trainer(architecture, *given, penalties={name: penalty})
         terms = trainer.step()

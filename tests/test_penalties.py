@@ -630,6 +630,17 @@ def tensors_of(trainer):
     }
 
 
+@pytest.mark.parametrize(("penalty", "sizes"), [("path-length", [2]), ("orthogonal", [])])
+def test_a_lazy_penalty_that_needs_no_fakes_has_none_made(penalty, sizes):
+    chosen = [(penalty, {"interval": 2})]
+    trainer = build(WithW(z_dim=4, hidden=(6,)), "hinge", chosen, TINY, images())
+    seen = []
+    trainer.state.generator.register_forward_hook(lambda *given: seen.append(len(given[1][0])))
+    trainer.step()
+    fakes = [TINY.batch_size] * 2  # of the discriminator's update, and of the generator's
+    assert seen == [*fakes, *sizes]
+
+
 @pytest.mark.parametrize("loss", sorted(WHOLE))
 def test_what_needs_the_whole_batch_is_refused_in_parts(loss):
     options = TINY.model_copy(update={"accumulate": 2})

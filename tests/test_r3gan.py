@@ -11,10 +11,12 @@ from torch.nn.functional import softplus
 import ganzoo
 from ganzoo import DataSpec, Progress, registry
 from ganzoo.errors import InputError
+from ganzoo.registry import AUGMENTATION
 from ganzoo.resolve import change_resumed_config, resolve
 from ganzoo.runs.reproduce import build_reproduction
 from ganzoo.training.optimizers import OptimizerSettings, ema_decay
 from ganzoo.training.parts import StepParts
+from ganzoo_zoo.augmentations.ada.parts import GROUPS, find_factors
 from ganzoo_zoo.families.r3gan import R3GAN, R3GANLoss
 from tiny import TINY
 
@@ -128,7 +130,8 @@ def test_the_papers_schedules(step):
     assert (config.architecture.options["growth"], config.architecture.options["blocks"]) == (1, 2)
     assert (config.train.batch_size, config.train.n_critic) == (512, 1)
     assert config.train.optimizer == "adam"
-    parts = StepParts(R3GANLoss(**config.loss.options), {}, {}, config.train, config.schedules)
+    augment = {each.name: each.build(AUGMENTATION) for each in config.augmentations}
+    parts = StepParts(R3GANLoss(**config.loss.options), {}, augment, config.train, config.schedules)
     images = 512 * step
     now = parts.at(Progress.at(config.train, step))
     for network in ("generator", "discriminator"):
@@ -136,6 +139,13 @@ def test_the_papers_schedules(step):
         assert settings.lr == pytest.approx(papers_value(images, 2e-4, 5e-5), rel=1e-12)
         assert settings.betas == pytest.approx((0.0, papers_value(images, 0.9, 0.99)), rel=1e-12)
     assert now.loss.gamma == pytest.approx(papers_value(images, 0.05, 0.005), rel=1e-12)
+    ada = now.augmentations["ada"]
+    assert ada.probability == pytest.approx(papers_value(images, 0.0, 0.55), rel=1e-12)
+    assert ada.target is None
+    assert find_factors(ada.parts) == {
+        **dict.fromkeys((*GROUPS["blit"], *GROUPS["geom"], "cutout"), 1.0),
+        **dict.fromkeys(GROUPS["color"], 0.5),
+    }
     half_life = papers_value(images, 0.0, 5e6)
     expected = 0.5 ** (512 / half_life) if step else 0.0
     assert ema_decay(now.options, step) == pytest.approx(expected, rel=1e-12)

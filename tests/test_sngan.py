@@ -8,6 +8,7 @@ from torch.nn.utils.parametrize import is_parametrized
 import ganzoo
 from ganzoo import DataSpec
 from ganzoo.errors import InputError
+from ganzoo.nn import SumOverPixels
 from ganzoo_zoo.families.sngan import SNGAN, SNGANResNet
 from tiny import TINY
 
@@ -149,7 +150,7 @@ def test_the_first_block_sees_the_image_and_not_its_positive_part():
 
 def test_pixels_are_summed_and_not_averaged():
     discriminator = SNGANResNet(base_channels=4).discriminator(CIFAR)
-    (pool,) = [module for module in discriminator if type(module).__name__ == "_SumOverPixels"]
+    (pool,) = [module for module in discriminator if isinstance(module, SumOverPixels)]
     assert torch.equal(pool(torch.ones(1, 2, 8, 8)), torch.full((1, 2), 64.0))
 
 

@@ -3802,6 +3802,41 @@ class AdaptsToTheEnd(Adapts):
         state.p.fill_(progress.share)
 
 
+class ReportsItself(Adapts):
+    """Reports its probability."""
+
+    def report(self, state):
+        return {"probability": state.p}
+
+
+class ReportsNumbers(Adapts):
+    """Reports a number that it has waited for."""
+
+    def report(self, state):
+        return {"probability": float(state.p)}
+
+
+class ReportsTooEarly(Adapts):
+    """Divides by what it has not yet counted."""
+
+    def report(self, state):
+        return {"share": 0 / state.p}
+
+
+class ReportsLater(Adapts):
+    """Keeps a name back until there is something to tell."""
+
+    def report(self, state):
+        return {"probability": state.p} if state.p else {}
+
+
+class ReportsAndResets(Adapts):
+    """Begins afresh with each report."""
+
+    def report(self, state):
+        return {"probability": state.p.zero_()}
+
+
 class AdaptsByLearning(Adapts):
     """Has a parameter that nothing trains."""
 
@@ -4054,6 +4089,10 @@ AUGMENTATIONS = [
     Kill(augmentation.check_memory, AdaptsToTheEnd, "must not read progress.steps or share"),
     Kill(augmentation.check_memory, AdaptsByLearning, "must have no parameters"),
     Kill(augmentation.check_memory, AdaptsNoModule, "a torch.nn.Module, not dict"),
+    Kill(augmentation.check_report, ReportsNumbers, "'probability' is 0.0"),
+    Kill(augmentation.check_report, ReportsTooEarly, "before the first update; 'share' is"),
+    Kill(augmentation.check_report, ReportsLater, "[] became ['probability']"),
+    Kill(augmentation.check_report, ReportsAndResets, "must not change what is remembered"),
     Kill(augmentation.check_fits, FitsNothing, "fits() must accept some samples"),
     Kill(
         augmentation.check_fits,
@@ -4322,7 +4361,7 @@ SOUND = {
     ],
     "penalty": [Drift, SlopeOfReals, KeepsFakes, Remembers, NearLatents, Lengths, Told, Late],
     "dataset": [Squares, Points],
-    "augmentation": [Flip, Noise, OnlyColour, OnlyLarge, Adapts],
+    "augmentation": [Flip, Noise, OnlyColour, OnlyLarge, Adapts, ReportsItself],
     "evaluator": [
         MeanDistance,
         SeenClasses,

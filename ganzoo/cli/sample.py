@@ -13,6 +13,7 @@ from ganzoo.cli.help import list_examples
 from ganzoo.distributed import is_first
 from ganzoo.errors import InputError
 from ganzoo.media.movies import WALK_FRAMES, check_movie_path
+from ganzoo.models.code_range import CodeRange
 from ganzoo.registry import DATASET
 from ganzoo.storage.paths import refuse_existing
 
@@ -78,15 +79,24 @@ def sample(
     walk: Annotated[
         str | None,
         typer.Option(
-            metavar="SEED,SEED",
-            help="Make a movie from the samples of one seed to those of the next; two or more.",
+            metavar="SEED,SEED or NAME=FROM..TO",
+            help="Make a movie from the samples of one seed to those of the next; or of one seed, "
+            "along a part of the latents, such as tilt=-2..2, or all categories of one.",
+        ),
+    ] = None,
+    vary: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=FROM..TO",
+            help="Draw a row for each sample, along which a part of the latents changes, such as "
+            "tilt=-2..2, or all categories of one.",
         ),
     ] = None,
     frames: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Number of frames from one seed to the next; 25 a second.",
+            help="Number of frames from one seed or category to the next; 25 a second.",
             show_default=str(WALK_FRAMES),
         ),
     ] = None,
@@ -104,8 +114,8 @@ def sample(
         typer.Option(
             metavar="FILE or DIR",
             help="A .png for one picture, a .csv for vectors, or a folder for single images; "
-            "by default samples-SEED.png or translated.png. A .webp, .gif or .mp4 for a walk; by "
-            "default walk-SEED-SEED.webp. A .png for mixed styles; by default mix-SEED.png.",
+            "by default samples-SEED.png, vary-NAME.png, mix-SEED.png or translated.png. A .webp, "
+            ".gif or .mp4 for a walk; by default walk-SEED-SEED.webp or walk-NAME.webp.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
@@ -113,24 +123,19 @@ def sample(
     as_json: Json = False,
 ) -> None:
     """Draw samples from a trained model, walk between seeds, mix styles, or translate images."""
+    if sum(each is not None for each in (walk, vary, mix)) > 1:
+        raise InputError("--walk makes a movie, --vary and --mix pictures: choose one of them")
+    drawn = {"label": label, "truncation": truncation, "codes": _parse_codes(code)}
     if walk is not None:
-        if seed is not None or source is not None:
-            raise InputError("--walk has its own seeds: drop --seed and --source")
-        if mix is not None:
-            raise InputError("give either --walk or --mix")
-        seeds = _parse_seeds(walk)
+        seeds, along = _parse_walk(walk, seed, source)
+        stops = [along.name] if along else seeds
         _write_walk(
             model,
-            out or Path(f"walk-{'-'.join(map(str, seeds))}.webp"),
+            out or Path(f"walk-{'-'.join(map(str, stops))}.webp"),
             seeds,
+            along,
             num,
-            {
-                "frames": frames or WALK_FRAMES,
-                "loop": loop,
-                "label": label,
-                "truncation": truncation,
-                "codes": _parse_codes(code),
-            },
+            {"frames": frames or WALK_FRAMES, "loop": loop, **drawn},
             as_json,
             device=device,
             replace=force,
@@ -140,19 +145,24 @@ def sample(
         raise InputError("--frames and --loop need --walk")
     seed = seed or 0
     if mix is not None:
-        if source is not None:
-            raise InputError("--mix draws from seeds: drop --source")
         _write_mix(
             model,
             out or Path(f"mix-{seed}.png"),
-            parse_layers("--mix", mix),
+            _parse_mix(mix, source),
             num,
-            {
-                "seed": seed,
-                "label": label,
-                "truncation": truncation,
-                "codes": _parse_codes(code),
-            },
+            {"seed": seed, **drawn},
+            as_json,
+            device=device,
+            replace=force,
+        )
+        return
+    if vary is not None:
+        _write_variation(
+            model,
+            out,
+            _parse_variation(vary, source),
+            num,
+            {"seed": seed, **drawn},
             as_json,
             device=device,
             replace=force,
@@ -162,17 +172,35 @@ def sample(
         model,
         out or Path("translated.png" if source else f"samples-{seed}.png"),
         num,
-        {
-            "seed": seed,
-            "label": label,
-            "truncation": truncation,
-            "codes": _parse_codes(code),
-            "source": source,
-        },
+        {"seed": seed, **drawn, "source": source},
         as_json,
         device=device,
         replace=force,
     )
+
+
+def _parse_walk(
+    text: str, seed: int | None, source: str | None
+) -> tuple[list[int], CodeRange | None]:
+    """Return the seeds of a walk, or its one seed and the code that it goes along."""
+    is_along = text[:1].isalpha() or text.startswith("_")
+    if source is not None or (seed is not None and not is_along):
+        raise InputError("--walk has its own seeds: drop --seed and --source")
+    if is_along:
+        return [seed or 0], CodeRange.parse("--walk", text)
+    return _parse_seeds(text), None
+
+
+def _parse_mix(text: str, source: str | None) -> tuple[int, ...]:
+    if source is not None:
+        raise InputError("--mix draws from seeds: drop --source")
+    return parse_layers("--mix", text)
+
+
+def _parse_variation(text: str, source: str | None) -> CodeRange:
+    if source is not None:
+        raise InputError("--vary changes a part of the latents, and --source leaves none: drop one")
+    return CodeRange.parse("--vary", text)
 
 
 def _parse_seeds(text: str) -> list[int]:
@@ -229,6 +257,7 @@ def _write_walk(
     reference: str | None,
     path: Path,
     seeds: list[int],
+    along: CodeRange | None,
     count: int | None,
     options: dict[str, Any],
     as_json: bool,
@@ -245,11 +274,38 @@ def _write_walk(
     folder = find_model(reference)
     model = load_folder(folder)
     with ProgressBar() as progress, send_progress_to(progress):
-        write_walk(model, path, seeds, count=count, **options, **where)
+        write_walk(model, path, seeds, count=count, along=along, **options, **where)
     if not is_first():
         return
     if as_json:
-        print_json({"model": folder.reference, "seeds": seeds, **options, "files": [str(path)]})
+        way = {"seeds": seeds, **({} if along is None else {"along": str(along)})}
+        print_json({"model": folder.reference, **way, **options, "files": [str(path)]})
+    else:
+        print(path)
+
+
+def _write_variation(
+    reference: str | None,
+    out: Path | None,
+    along: CodeRange,
+    count: int | None,
+    options: dict[str, Any],
+    as_json: bool,
+    **where: Any,
+) -> None:
+    path = out or Path(f"vary-{along.name}.png")
+    refuse_existing(path, where["replace"])
+    from ganzoo.models.find import find_model
+    from ganzoo.models.model import load_folder
+    from ganzoo.models.sample_files import write_variation
+
+    folder = find_model(reference)
+    write_variation(load_folder(folder), path, along, count, **options, **where)
+    if not is_first():
+        return
+    if as_json:
+        told = {"model": folder.reference, "vary": str(along), **options}
+        print_json({**told, "files": [str(path)]})
     else:
         print(path)
 

@@ -13,6 +13,7 @@ from ganzoo.compute import memory
 from ganzoo.compute.seeding import derive_seed, make_rng, preserve_rng_state
 from ganzoo.errors import InputError
 from ganzoo.media.movies import WALK_FRAMES
+from ganzoo.models.code_range import CodeRange
 from ganzoo.models.walk import Walk, require_stops
 from ganzoo.protocols.architecture import Architecture, GeneratorInput
 from ganzoo.protocols.latent_parts import LatentPart, set_codes
@@ -112,6 +113,68 @@ class Inputs:
             return set_codes(self.codes, self.latents(count, stops[stop]), each[stop])
 
         return Walk(self._architecture, draw, labels, len(stops), frames, loop)
+
+    def walk_along(
+        self,
+        count: int,
+        along: CodeRange,
+        seed: int = 0,
+        frames: int = WALK_FRAMES,
+        loop: bool = False,
+        label: int | Tensor | None = None,
+        codes: Mapping[str, Code] | None = None,
+    ) -> Walk:
+        """Draw the inputs of each frame of a walk along one code, with all else as it is.
+
+        Args:
+            count: Number of samples.
+            along: The code and its values.
+            seed: Seed of the rest of the latents.
+            frames: Frames from the first number to the last, or of each category.
+            loop: Whether numbers go back to the first, without repeating its frame.
+            label: As for :meth:`draw`.
+            codes: Values of other parts.
+
+        Raises:
+            InputError: as for :meth:`draw`; or there are no frames, or not such values.
+        """
+        frames = require_int("the number of frames", frames, 1)
+        values = along.values(self.codes, frames + 1)
+        if along.is_category(self.codes):
+            values = [value for value in values for _ in range(frames)]
+        elif loop:
+            values += values[-2:0:-1]
+        stops = [{**(codes or {}), along.name: value} for value in values]
+        return self.walk(count, [seed] * len(stops), 1, label=label, codes=stops)
+
+    def vary(
+        self,
+        count: int,
+        along: CodeRange,
+        steps: int,
+        seed: int = 0,
+        label: int | Tensor | None = None,
+        codes: Mapping[str, Code] | None = None,
+    ) -> GeneratorInput:
+        """Draw the inputs of a row for each of ``count`` samples, along which one code changes.
+
+        Args:
+            count: Number of rows.
+            along: The code and its values.
+            steps: Values of a code that is numbers.
+            seed: Seed of the rest of the latents.
+            label: As for :meth:`draw`.
+            codes: Values of other parts.
+
+        Raises:
+            InputError: as for :meth:`draw`; or there are not such values.
+        """
+        values = along.values(self.codes, steps)
+        rows = self.draw(count, seed, label, codes)
+        taken = torch.tensor(values, dtype=torch.float64).repeat(count)
+        given = rows.given.repeat_interleave(len(values), 0)
+        labels = None if rows.labels is None else rows.labels.repeat_interleave(len(values))
+        return GeneratorInput(set_codes(self.codes, given, {along.name: taken}), labels)
 
     @property
     def source_shape(self) -> tuple[int, ...]:

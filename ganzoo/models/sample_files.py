@@ -35,12 +35,17 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+    from ganzoo.models.code_range import CodeRange
     from ganzoo.models.model import Model
     from ganzoo.protocols.architecture import GeneratorInput
     from ganzoo.protocols.latent_parts import Code
 
 DEFAULT_COUNT = 64
 """Default number of samples."""
+ROWS = 8
+"""Default number of samples of which a code is varied."""
+STEPS = 10
+"""Values of a code that is numbers, in a picture."""
 MIXED = 6
 """Default number of rows and columns of mixed styles."""
 
@@ -136,6 +141,7 @@ def write_walk(
     label: str | None = None,
     truncation: float | None = None,
     codes: Mapping[str, Code] | None = None,
+    along: CodeRange | None = None,
     device: str = "auto",
     replace: bool = False,
 ) -> None:
@@ -153,6 +159,7 @@ def write_walk(
         label: Name or number of the class of all samples.
         truncation: As for :meth:`ganzoo.Model.sample`.
         codes: As for :meth:`ganzoo.Model.sample`, the same at all seeds.
+        along: A code to walk along in place of walking between seeds; there is then one seed.
         device: Device to compute on.
         replace: Replace an existing file.
 
@@ -164,7 +171,11 @@ def write_walk(
     model = model.with_truncation(truncation)
     number = _find_class(model, label)
     count = DEFAULT_COUNT if count is None else count
-    walk = model.inputs.walk(count, seeds, frames, loop, number, codes)
+    if along is None:
+        walk = model.inputs.walk(count, seeds, frames, loop, number, codes)
+    else:
+        walk = model.inputs.walk_along(count, along, seeds[0], frames, loop, number, codes)
+        codes = {**(codes or {}), along.name: along.describe_ends()}
     _refuse_existing([path], replace)
 
     def pictures() -> Iterator[Image]:
@@ -178,6 +189,56 @@ def write_walk(
         texts = provenance(model.title, ", ".join(map(str, seeds)), truncation, codes)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_movie(path, pictures(), [FRAME_MS] * len(walk), texts)
+
+    with distributed.join_team() as team:
+        team.run_on_first(write)
+
+
+def write_variation(
+    model: Model,
+    path: Path,
+    along: CodeRange,
+    count: int | None = None,
+    seed: int = 0,
+    *,
+    label: str | None = None,
+    truncation: float | None = None,
+    codes: Mapping[str, Code] | None = None,
+    device: str = "auto",
+    replace: bool = False,
+) -> None:
+    """Write a picture in which a code changes: a row for each sample, a column for each value.
+
+    So are the pictures of codes of Chen et al. 2016 (arXiv:1606.03657, figure 2). With several
+    processes, the first one writes it.
+
+    Args:
+        model: The model, of images.
+        path: A ``.png``.
+        along: The code and its values.
+        count: Number of rows; if None, 8.
+        seed: Seed of the latents.
+        label: Name or number of the class of all samples.
+        truncation: As for :meth:`ganzoo.Model.sample`.
+        codes: Values of other parts, as for :meth:`ganzoo.Model.sample`.
+        device: Device to compute on.
+        replace: Replace an existing file.
+
+    Raises:
+        InputError: the file exists, the path does not suit, or the model has no such code.
+    """
+    if not model.config.spec.is_image or path.suffix.lower() != ".png":
+        raise InputError("--vary makes one picture of images: give --out a .png")
+    model, number = model.with_truncation(truncation), _find_class(model, label)
+    inputs = model.inputs.vary(count or ROWS, along, STEPS, seed, number, codes)
+    _refuse_existing([path], replace)
+
+    def write() -> None:
+        stored = model.to(resolve_device(device)).generate(inputs, stored=True)
+        columns = len(stored) // (count or ROWS)
+        shown = {**(codes or {}), along.name: along.describe_ends()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_png(grid(stored, columns), path, provenance(model.title, seed, truncation, shown))
 
     with distributed.join_team() as team:
         team.run_on_first(write)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.module import (
     register_module_buffer_registration_hook,
@@ -63,7 +64,10 @@ INIT_FUNCTIONS = (
 
 
 class _SkipInit(TorchFunctionMode):
-    """Skips the initialisation of weights, for which torch would import modules for seconds."""
+    """Skips how weights are initialised, for which torch would import modules for seconds.
+
+    So it does what spectral normalisation computes of a weight: its power iterations and a share.
+    """
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
@@ -71,6 +75,12 @@ class _SkipInit(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in INIT_FUNCTIONS:
             return args[0] if args else kwargs["tensor"]
+        if func is F.normalize:
+            return args[0] if kwargs.get("out") is None else kwargs["out"]
+        if func in (torch.mv, torch.vdot):
+            return args[0].new_empty(args[0].shape[:-1])
+        if func is torch.Tensor.div and isinstance(args[1], Tensor) and not args[1].dim():
+            return args[0].new_empty(args[0].shape)
         if func is torch.randn:
             kwargs.pop("generator", None)
             func = torch.empty

@@ -7,10 +7,13 @@ as ``ganzoo list`` then stay fast.
 from __future__ import annotations
 
 from ganzoo.nn.attention import SelfAttention2d as SelfAttention2d
+from ganzoo.nn.conditional import ClassBatchNorm2d as ClassBatchNorm2d
 from ganzoo.nn.conditional import ConditionalBatchNorm2d as ConditionalBatchNorm2d
 from ganzoo.nn.conditional import ConditionalSequential as ConditionalSequential
+from ganzoo.nn.conditional import ConditionalUpBlock as ConditionalUpBlock
 from ganzoo.nn.equalized import EqualizedConv2d as EqualizedConv2d
 from ganzoo.nn.equalized import EqualizedLinear as EqualizedLinear
+from ganzoo.nn.fusion import FeatureSequential as FeatureSequential
 from ganzoo.nn.fusion import FusedSequential as FusedSequential
 from ganzoo.nn.fusion import apply_layer as apply_layer
 from ganzoo.nn.fusion import conv2d_avg_pool as conv2d_avg_pool
@@ -21,6 +24,7 @@ from ganzoo.nn.projection import ClassProjection as ClassProjection
 from ganzoo.nn.resampling import BinomialDownsample as BinomialDownsample
 from ganzoo.nn.resampling import BinomialUpsample as BinomialUpsample
 from ganzoo.nn.residual import Residual as Residual
+from ganzoo.nn.residual import SumOverPixels as SumOverPixels
 from ganzoo.nn.residual import count_down_blocks as count_down_blocks
 from ganzoo.nn.residual import down_block as down_block
 from ganzoo.nn.residual import draw_glorot as draw_glorot
@@ -34,5 +38,7 @@ from ganzoo.nn.slopes import mean_squared_slope as mean_squared_slope
 from ganzoo.nn.slopes import slope_deviation as slope_deviation
 from ganzoo.nn.slopes import track_samples as track_samples
 from ganzoo.nn.spectral import normalise_spectrum as normalise_spectrum
+from ganzoo.nn.statistics import MinibatchDiscrimination as MinibatchDiscrimination
 from ganzoo.nn.statistics import MinibatchStd as MinibatchStd
 from ganzoo.nn.statistics import PixelNorm as PixelNorm
+from ganzoo.nn.statistics import standing_statistics as standing_statistics

@@ -15,15 +15,16 @@ class SelfAttention2d(nn.Module):
     scores are not scaled. No layer has a bias.
 
     Args:
-        channels: Channels of the features, a multiple of 8.
+        channels: Channels of the features. Queries have 1 at least.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.query = nn.Conv2d(channels, channels // 8, 1, bias=False)
-        self.key = nn.Conv2d(channels, channels // 8, 1, bias=False)
-        self.value = nn.Conv2d(channels, channels // 2, 1, bias=False)
-        self.output = nn.Conv2d(channels // 2, channels, 1, bias=False)
+        asked, told = max(1, channels // 8), max(1, channels // 2)
+        self.query = nn.Conv2d(channels, asked, 1, bias=False)
+        self.key = nn.Conv2d(channels, asked, 1, bias=False)
+        self.value = nn.Conv2d(channels, told, 1, bias=False)
+        self.output = nn.Conv2d(told, channels, 1, bias=False)
         self.share = nn.Parameter(torch.zeros(()))
 
     def forward(self, features: Tensor) -> Tensor:

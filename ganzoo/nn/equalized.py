@@ -89,12 +89,15 @@ class EqualizedLinear(_Equalized):
 
 
 class EqualizedConv2d(_Equalized):
-    """A convolution with an equalised learning rate, with zeros around that keep the size.
+    """A convolution with an equalised learning rate.
 
     Args:
         before: Channels that it takes.
         after: Channels that it returns.
-        size: Height and width of its kernel, an odd number.
+        size: Height and width of its kernel.
+        stride: Pixels from one place of the kernel to the next.
+        padding: Rows and columns of zeros on each side; by default as many as keep the size, for a
+            kernel of an odd size and stride 1.
         bias: As for :class:`EqualizedLinear`.
         gain: As there.
         output_gain: As there.
@@ -106,6 +109,8 @@ class EqualizedConv2d(_Equalized):
         after: int,
         size: int,
         *,
+        stride: int = 1,
+        padding: int | None = None,
         bias: bool = True,
         gain: float = 1.0,
         output_gain: float = 1.0,
@@ -118,8 +123,10 @@ class EqualizedConv2d(_Equalized):
             output_gain=output_gain,
             lr_multiplier=1.0,
         )
-        self.padding = size // 2
+        self.stride = stride
+        self.padding = size // 2 if padding is None else padding
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return ``(N, after, H, W)`` of features ``(N, before, H, W)``."""
-        return F.conv2d(features, self.scaled_weight(), self.scaled_bias(), padding=self.padding)
+        """Return ``(N, after, ...)`` of features ``(N, before, H, W)``."""
+        weight, bias = self.scaled_weight(), self.scaled_bias()
+        return F.conv2d(features, weight, bias, self.stride, self.padding)

@@ -15,7 +15,7 @@ Only the order of sums changes: results and gradients of any order agree to roun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeGuard, TypeVar
 
 import torch.nn.functional as F
@@ -52,26 +52,58 @@ class FusedSequential(nn.Sequential):
 
     def forward(self, features: Tensor) -> Tensor:
         """Pass features through the layers, one after another."""
-        layers = list(_flatten(self))
-        while layers:
-            fused = _fuse_pair(*layers[:2])
-            features = fused(features) if fused else apply_layer(layers[0], features)
-            del layers[: 2 if fused else 1]
+        return _apply_fused(self, features)
+
+
+class FeatureSequential(nn.Sequential):
+    """The layers of a discriminator one after another, which also returns their features.
+
+    Names of parameters are those of one :class:`torch.nn.Sequential` of all layers.
+
+    Args:
+        body: Layers from samples to features.
+        ending: Layers from features to logits.
+    """
+
+    def __init__(self, body: Iterable[nn.Module], ending: Sequence[nn.Module]) -> None:
+        super().__init__(*body, *ending)
+        self._ending = len(ending)
+
+    def forward(self, samples: Tensor) -> dict[str, Tensor]:
+        """Return ``logits`` and ``features`` of samples."""
+        layers = list(self)
+        features = self._apply_layers(layers[: -self._ending], samples)
+        return {
+            "logits": self._apply_layers(layers[-self._ending :], features),
+            "features": features,
+        }
+
+    def _apply_layers(self, layers: Iterable[nn.Module], features: Tensor) -> Tensor:
+        for layer in layers:
+            features = layer(features)
         return features
+
+
+class FusedFeatureSequential(FeatureSequential, FusedSequential):
+    """A :class:`FeatureSequential` in fewer operations, as :class:`FusedSequential`."""
+
+    def _apply_layers(self, layers: Iterable[nn.Module], features: Tensor) -> Tensor:
+        return _apply_fused(layers, features)
 
 
 def fuse(network: Network) -> Network:
     """Make a network fuse the layers of its Sequentials, in place, and return it.
 
-    Each ``nn.Sequential`` with a convolution becomes a :class:`FusedSequential`. Subclasses of
-    ``nn.Sequential`` stay as they are, and so do modules, parameters and names. The trainer and
-    :class:`ganzoo.Model` call this on every network they build, so an architecture uses plain
-    torch layers.
+    Each ``nn.Sequential`` with a convolution becomes a :class:`FusedSequential`, and each
+    :class:`FeatureSequential` likewise. Other subclasses of ``nn.Sequential`` stay as they are, and
+    so do modules, parameters and names. The trainer and :class:`ganzoo.Model` call this on every
+    network they build, so an architecture uses plain torch layers.
     """
     for module in network.modules():
+        fused = _FUSED.get(type(module))
         # Without a convolution there is nothing to fuse, and looking for it would cost time.
-        if type(module) is nn.Sequential and _has_convolution(module):
-            module.__class__ = FusedSequential
+        if fused is not None and isinstance(module, nn.Sequential) and _has_convolution(module):
+            module.__class__ = fused
     return network
 
 
@@ -166,7 +198,24 @@ def _conv_batch_norm(layer: Convolution, norm: nn.BatchNorm2d, features: Tensor)
     return F.conv_transpose2d(features, weight, bias, layer.stride, padding, layer.output_padding)
 
 
-def _flatten(layers: nn.Sequential) -> Iterator[nn.Module]:
+_FUSED: dict[type[nn.Module], type[nn.Sequential]] = {
+    nn.Sequential: FusedSequential,
+    FeatureSequential: FusedFeatureSequential,
+}
+"""What layers one after another become."""
+
+
+def _apply_fused(sequence: Iterable[nn.Module], features: Tensor) -> Tensor:
+    """Pass features through layers, one after another, in fewer operations."""
+    layers = list(_flatten(sequence))
+    while layers:
+        fused = _fuse_pair(*layers[:2])
+        features = fused(features) if fused else apply_layer(layers[0], features)
+        del layers[: 2 if fused else 1]
+    return features
+
+
+def _flatten(layers: Iterable[nn.Module]) -> Iterator[nn.Module]:
     for layer in layers:
         if _is_plain(layer, nn.Sequential) or _is_plain(layer, FusedSequential):
             yield from _flatten(layer)

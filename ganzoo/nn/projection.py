@@ -22,20 +22,33 @@ class ClassProjection(nn.Module):
         width: Channels of the features.
         std: Standard deviation with which the embeddings :math:`v` are drawn. With 0 it begins as a
             discriminator that sees no classes.
+        gives_features: Whether to return the features as well.
     """
 
     def __init__(
-        self, body: nn.Module, ending: nn.Module, classes: int, width: int, std: float = 0.0
+        self,
+        body: nn.Module,
+        ending: nn.Module,
+        classes: int,
+        width: int,
+        std: float = 0.0,
+        *,
+        gives_features: bool = False,
     ) -> None:
         super().__init__()
+        self.gives_features = gives_features
         self.body = body
         self.ending = ending
         self.embedding = nn.Parameter(torch.zeros(classes, width))
         if std:
             nn.init.normal_(self.embedding, 0.0, std)
 
-    def forward(self, samples: Tensor, labels: Tensor) -> Tensor:
-        """Return logits ``(N,)`` of samples of the classes ``labels`` ``(N,)``."""
+    def forward(self, samples: Tensor, labels: Tensor) -> Tensor | dict[str, Tensor]:
+        """Return logits ``(N,)`` of samples of the classes ``labels`` ``(N,)``.
+
+        With ``gives_features`` it is a dict of ``logits`` and ``features``.
+        """
         features = self.body(samples)
         pooled = features.sum((2, 3)) if features.dim() == 4 else features
-        return self.ending(features) + (self.embedding[labels] * pooled).sum(1)
+        logits = self.ending(features) + (self.embedding[labels] * pooled).sum(1)
+        return {"logits": logits, "features": features} if self.gives_features else logits

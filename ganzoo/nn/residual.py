@@ -36,6 +36,14 @@ class Residual(nn.Module):
         return self.shortcut(features) + self.branch(features)
 
 
+class SumOverPixels(nn.Module):
+    """The sum of features over all pixels: ``(N, C, H, W)`` to ``(N, C)``."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the sums ``(N, C)``."""
+        return features.sum((2, 3))
+
+
 def residual_generator(
     z_dim: int, channels: int, image_channels: int, size: tuple[int, int], doublings: int
 ) -> nn.Sequential:
@@ -77,18 +85,23 @@ def up_block(before: int, after: int) -> Residual:
 
     It has batch normalisation before each activation, and repeats each pixel to double the size.
     """
-    branch = nn.Sequential(
-        nn.BatchNorm2d(before),
-        nn.ReLU(inplace=True),
-        nn.Upsample(scale_factor=2),
-        _convolution(before, after),
-        nn.BatchNorm2d(after),
-        nn.ReLU(inplace=True),
-        _convolution(after, after),
+    first, second = double_branch(before, after)
+    branch = nn.Sequential(nn.BatchNorm2d(before), *first, nn.BatchNorm2d(after), *second)
+    return Residual(branch, double_shortcut(before, after))
+
+
+def double_branch(before: int, after: int) -> tuple[nn.Sequential, nn.Sequential]:
+    """Build what follows each of the two normalisations in the branch of an up block."""
+    first = nn.Sequential(
+        nn.ReLU(inplace=True), nn.Upsample(scale_factor=2), _convolution(before, after)
     )
+    return first, nn.Sequential(nn.ReLU(inplace=True), _convolution(after, after))
+
+
+def double_shortcut(before: int, after: int) -> nn.Sequential:
+    """Build the shortcut of an up block."""
     # A 1 x 1 convolution commutes with upsampling, and comes first, where there are fewer pixels.
-    shortcut = nn.Sequential(draw_glorot(nn.Conv2d(before, after, 1)), nn.Upsample(scale_factor=2))
-    return Residual(branch, shortcut)
+    return nn.Sequential(draw_glorot(nn.Conv2d(before, after, 1)), nn.Upsample(scale_factor=2))
 
 
 def down_block(before: int, after: int) -> Residual:
@@ -115,9 +128,17 @@ def first_block(before: int, after: int) -> Residual:
     return Residual(branch, _pooled_shortcut(before, after))
 
 
-def same_block(channels: int) -> Residual:
-    """Build a discriminator's block that keeps the shape of features ``(N, channels, H, W)``."""
-    return Residual(_branch(channels, channels), nn.Identity())
+def same_block(before: int, after: int | None = None) -> Residual:
+    """Build a discriminator's block that keeps the size of features ``(N, before, H, W)``.
+
+    Args:
+        before: Channels that it takes.
+        after: Channels that it returns; None for as many. With others, its shortcut is a 1 x 1
+            convolution.
+    """
+    if after in (None, before):
+        return Residual(_branch(before, before), nn.Identity())
+    return Residual(_branch(before, after), draw_glorot(nn.Conv2d(before, after, 1)))
 
 
 def draw_glorot(layer: Layer, gain: float = 1.0) -> Layer:

@@ -120,8 +120,8 @@ class DataSpec(Options):
         if self.classes is None:
             raise InputError(
                 "arch.conditional=true needs the class of each sample, and these data have no "
-                "classes; give data with classes, such as a folder with a folder for each, or drop "
-                "arch.conditional"
+                "classes; give data with classes, such as a folder with a folder for each, or set "
+                "arch.conditional=false"
             )
         return self.classes
 

@@ -113,7 +113,7 @@ class Discriminator:
         network's parameters do too, the pass is in full precision: a gradient penalty would lose
         too much in half precision.
         """
-        return pick(self._judge(samples), "logits")
+        return self._in_full(pick(self._judge(samples), "logits"))
 
     def judge(self, samples: Tensor) -> Outputs:
         """Return all that the network says of samples, by name; ``logits`` are among it.
@@ -121,7 +121,8 @@ class Discriminator:
         The other names are the architecture's ``discriminator_parts``.
         """
         found = self._judge(samples)
-        return found if isinstance(found, dict) else {"logits": found}
+        named = found if isinstance(found, dict) else {"logits": found}
+        return {name: self._in_full(part) for name, part in named.items()}
 
     def recall(self, samples: Tensor, part: str = "logits") -> Tensor:
         """Return what was said of samples that were judged before in this update, with its graph.
@@ -135,8 +136,8 @@ class Discriminator:
         """
         for judged, found in self._calls or ():
             if judged.data_ptr() == samples.data_ptr() and judged.shape == samples.shape:
-                return pick(found, part)
-        return pick(self._judge(samples), part)
+                return self._in_full(pick(found, part))
+        return self._in_full(pick(self._judge(samples), part))
 
     def _judge(self, samples: Tensor) -> Outputs | Tensor:
         found = self._pass(samples)
@@ -159,12 +160,11 @@ class Discriminator:
         if samples.requires_grad and any(each.requires_grad for each in self.network.parameters()):
             return self.network(*given)
         with half_precision(samples.device, self.half):
-            found = self._forward(*given)
-        if self.half is None:
-            return found
-        if isinstance(found, dict):
-            return {name: part.float() for name, part in found.items()}
-        return found.float()
+            return self._forward(*given)
+
+    def _in_full(self, part: Tensor) -> Tensor:
+        """Return a part in full precision: those that nobody asks for need not be converted."""
+        return part if self.half is None else part.float()
 
     def _augment(self, samples: Tensor) -> Tensor | Outputs:
         """Return what the network is to see of samples: augmented, and in parts if packed."""

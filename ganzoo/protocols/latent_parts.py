@@ -86,6 +86,21 @@ def split_latents(parts: Sequence[LatentPart], latents: Tensor) -> dict[str, Ten
     return {part.name: piece for part, piece in zip(parts, pieces, strict=True)}
 
 
+def find_part(parts: Sequence[LatentPart], name: str) -> LatentPart:
+    """Return the part of a name.
+
+    Raises:
+        InputError: there is none; the message lists those that there are.
+    """
+    named = {part.name: part for part in parts}
+    if name not in named:
+        known = f"it has {', '.join(named)}" if named else "it has none"
+        raise InputError(
+            f"this model has no code '{name}'{did_you_mean(name, named) or f': {known}'}"
+        )
+    return named[name]
+
+
 def set_codes(parts: Sequence[LatentPart], latents: Tensor, codes: Mapping[str, Code]) -> Tensor:
     """Return latents with some parts at values that a person has chosen.
 
@@ -101,13 +116,8 @@ def set_codes(parts: Sequence[LatentPart], latents: Tensor, codes: Mapping[str, 
 
     if not codes:
         return latents
-    named = {part.name: part for part in parts}
-    for name in codes:
-        if name not in named:
-            known = f"it has {', '.join(named)}" if named else "it has none"
-            raise InputError(
-                f"this model has no code '{name}'{did_you_mean(name, named) or f': {known}'}"
-            )
-    found = split_latents(parts, latents)
-    found |= {name: named[name].at_code(code, len(latents)) for name, code in codes.items()}
+    set_parts = {
+        name: find_part(parts, name).at_code(code, len(latents)) for name, code in codes.items()
+    }
+    found = {**split_latents(parts, latents), **set_parts}
     return torch.cat([piece.to(latents) for piece in found.values()], dim=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -26,6 +26,10 @@ class Penalty(Objective):
     B): every so many updates of a network it is minimised in an update of its own, times the
     interval. Adam's learning rate and betas are corrected for these further updates, as there.
     """
+
+    needs_fakes: ClassVar[bool | property] = True
+    """Whether :meth:`generator_terms` looks at its fakes, or at ``D.generated``. If not, a lazy
+    update makes none, and ``fake`` is empty: what the method needs it makes by ``D.generate``."""
 
     interval: int = Field(
         default=1,

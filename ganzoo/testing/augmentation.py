@@ -8,7 +8,7 @@ sure of its reals, so that it augments as strongly as it does.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -181,6 +181,25 @@ def check_memory(augmentation: Augmentation) -> None:
         _require_no_waiting(augmentation, fresh)
 
 
+def check_report(augmentation: Augmentation) -> None:
+    """An adaptive augmentation reports finite scalars of its memory, for the metrics."""
+    if not isinstance(augmentation, AdaptiveAugmentation):
+        return
+    for data, _ in _draw_served(augmentation):
+        state = _build_memory(augmentation, data)
+        asked = "report() must return scalar tensors by name, also before the first update"
+        first = _report(augmentation, state, asked)
+        _observe_many(augmentation, state)
+        before = copy_buffers(state)
+        found = _report(augmentation, state, asked)
+        require(
+            found.keys() == first.keys(),
+            f"report() must always return the same names, but {sorted(first)} became "
+            f"{sorted(found)}",
+        )
+        require(_is_same(state, before), "report() must not change what is remembered")
+
+
 def check_steps(augmentation: Augmentation) -> None:
     """Training steps depend on seed and step alone, and a resumed run continues exactly."""
     networks, loss, options = SmallNetworks(), PlainLoss(), train_options()
@@ -200,6 +219,7 @@ augmentation_checks: list[Callable[[Augmentation], None]] = [
     check_side_effects,
     check_device,
     check_memory,
+    check_report,
     check_steps,
 ]
 """Checks of augmentations."""
@@ -284,6 +304,20 @@ def _observe_many(
                 "observe() must not read progress.steps or share, as a run may be resumed for more "
                 "steps: use progress.images",
             )
+
+
+def _report(
+    augmentation: AdaptiveAugmentation, state: nn.Module, asked: str
+) -> Mapping[str, Tensor]:
+    """Return what an augmentation reports, which must be scalars."""
+    with torch.no_grad(), explain_errors(asked):
+        found = dict(augmentation.report(state))
+    for name, value in found.items():
+        require(
+            isinstance(value, Tensor) and not value.dim() and bool(value.isfinite()),
+            f"{asked}; '{name}' is {value!r}",
+        )
+    return found
 
 
 def _require_no_waiting(augmentation: AdaptiveAugmentation, state: nn.Module) -> None:

@@ -44,6 +44,7 @@ from ganzoo.testing.objective import (
     watch,
 )
 from ganzoo.testing.steps import (
+    LATENT_PARTS,
     WIDTH,
     SmallGenerator,
     SmallNetworks,
@@ -379,6 +380,7 @@ def _discriminator(
         generated={**inputs.outputs(generator), "samples": fake},
         generates_with_gradient=True,
         remembers_calls=True,
+        latent_parts=LATENT_PARTS,
     )
     D.state = build_memory(loss, data)
     return D

@@ -3,7 +3,8 @@
 A penalty is tried with small, smooth networks on vectors and on images of 1 and 3 channels, as far
 as ``fits()`` accepts them, at several moments of a training. The networks give every part that it
 declares to need: those of the discriminator are ``(N, classes)``, those of the generator
-``(N, length)``, on the way from the latents to the samples.
+``(N, length)``, on the way from the latents to the samples. Latents have two parts, ``z`` and a
+``code`` of as many numbers as a part of the discriminator has.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ from ganzoo.testing.objective import (
     watch,
 )
 from ganzoo.testing.steps import (
+    LATENT_PARTS,
     WIDTH,
     PlainLoss,
     SmallDiscriminator,
@@ -397,6 +399,7 @@ def _compute(
         generated=generated,
         generates_with_gradient=is_generators,
         remembers_calls=True,
+        latent_parts=LATENT_PARTS,
     )
     D.state = build_memory(penalty, trial.data) if state is None else state
     method = penalty.generator_terms if is_generators else penalty.discriminator_terms

@@ -14,6 +14,7 @@ from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import TrainOptions
 from ganzoo.protocols.architecture import Architecture
 from ganzoo.protocols.dataset import DataSpec, Samples
+from ganzoo.protocols.latent_parts import LatentPart
 from ganzoo.protocols.loss import Loss
 from ganzoo.testing.common import explain_errors, require, seeded
 from ganzoo.testing.networks import CLASSES
@@ -32,6 +33,8 @@ COUNT = 16
 """Samples in the data."""
 WIDTH = 4
 """Length of a latent, and of each part of a generator."""
+LATENT_PARTS = (LatentPart("z", WIDTH - CLASSES), LatentPart("code", CLASSES))
+"""The parts of a latent: noise, and a code of the length of a discriminator's part."""
 HIDDEN = 8
 """Units of a hidden layer."""
 
@@ -129,9 +132,9 @@ class SmallNetworks(Architecture):
         """Build samples ``(N, *shape)`` -> logits ``(N,)``."""
         return SmallDiscriminator(data, self.discriminator_gives)
 
-    def latents(self, count: int, rng: torch.Generator) -> Tensor:
-        """Draw latents ``(count, WIDTH)``."""
-        return torch.randn(count, WIDTH, generator=rng, device=rng.device)
+    def latent_parts(self) -> tuple[LatentPart, ...]:
+        """Name the parts of a latent of ``WIDTH`` numbers."""
+        return LATENT_PARTS
 
 
 def small_critic(size: int = 3) -> nn.Module:

@@ -203,8 +203,11 @@ class NetworkUpdates:
         self, network: str, name: str, penalty: Penalty, batch: Batch, observed: Observed
     ) -> Terms:
         """Return the terms of a lazy penalty for a network."""
-        is_generators, precise = network == "generator", bool(penalty.second_order)
-        generated = batch.generated or self._generate(batch.inputs, in_full_precision=precise)
+        is_generators = network == "generator"
+        generated = batch.generated or {}
+        if not generated and penalty.needs_fakes:
+            precise = bool(penalty.second_order)
+            generated = self._generate(batch.inputs, in_full_precision=precise)
         D = self._wrap(batch, generated, is_generators=is_generators)
         method = penalty.generator_terms if is_generators else penalty.discriminator_terms
         lent, memory = self._lend(D, name, penalty), memory_of_penalty(name)
@@ -242,15 +245,17 @@ class NetworkUpdates:
     def _find_packing(self, generated: Mapping[str, Tensor]) -> Packing | None:
         """Return how samples and judged parts lie in one tensor; None for samples alone."""
         judged = self.setup.architecture.judged_parts
-        if not judged:
+        if not (judged and generated):
             return None
         return Packing.of({name: generated[name] for name in ("samples", *judged)})
 
     def _pair(
         self, D: Discriminator, batch: Batch, generated: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Return the reals and the fakes as losses and penalties get them."""
+        """Return the reals and the fakes as losses and penalties get them, or none."""
         architecture = self.setup.architecture
+        if not generated:
+            return batch.real, batch.real[:0]
         if not architecture.judged_parts:
             return batch.real, generated["samples"]
         return D.pack(complete_reals(architecture, batch.real)), D.pack(generated)

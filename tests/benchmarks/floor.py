@@ -5,112 +5,119 @@ chosen from memory and scaled, the discriminator learns from fakes that were mad
 and is frozen while the generator learns, both by torch's fused Adam, and the averaged generator
 follows. Networks and images are channels-last, unless that is slower, and what
 ``ganzoo.nn.fusion`` folds is folded. It reads no loss, seeds nothing, and knows neither processes
-nor devices nor precisions.
+nor devices nor precisions. Latents, growth and augmentations are the components' own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from plain.cyclegan import Pool, shown
+from ganzoo import AdaptiveAugmentation, Architecture, Progress
+from ganzoo.config import TrainOptions
+from ganzoo.protocols.augmentation import Augmentation
+from ganzoo.protocols.dataset import Samples
+from plain.loops import Batch, Loop, Translation
 from plain.losses import Loss
+from plain.penalties import Given
 
 DECAY = 0.999
 """Of the averaged generator."""
 
 
-class Floor:
+class Floor(Loop):
     """The loop of networks that start from noise.
 
     Args:
         pair: The generator and the discriminator.
         losses: That of the discriminator, and that of the generator.
-        stored: Reals ``(N, C, H, W)``, uint8.
-        batch_size: Reals in a batch.
-        rates: Learning rates of the two.
-        betas: Adam's.
-        options: Those of the architecture.
-        n_critic: Updates of the discriminator in a step.
+        samples: The data, on the networks' device.
+        architecture: What built the networks.
+        train: The training options.
+        named: As for :class:`Loop`.
     """
-
-    memory_format = torch.channels_last
 
     def __init__(
         self,
         pair: tuple[nn.Module, nn.Module],
         losses: tuple[Loss, Loss],
-        stored: Tensor,
-        batch_size: int,
-        *,
-        rates: tuple[float, float],
-        betas: tuple[float, float],
-        options: Mapping[str, Any],
-        n_critic: int = 1,
+        samples: Samples,
+        architecture: Architecture,
+        train: TrainOptions,
+        **named: Any,
     ) -> None:
-        self.G, self.D = (each.to(memory_format=self.memory_format).train() for each in pair)
-        self.of_D, self.of_G = losses
-        self.stored, self.batch_size, self.options = stored, batch_size, options
-        self.n_critic = n_critic
+        self.architecture, self.train = architecture, train
+        self.memory_format = architecture.memory_format
+        pair = tuple(each.to(memory_format=self.memory_format).train() for each in pair)
+        super().__init__(pair, losses, (), **named)
+        self.stored, self.batch_size = samples.stored, train.batch_size
+        self.labels = samples.labels if architecture.takes_labels(samples.spec) else None
         self.of_network_D = list(self.D.parameters())
-        self.adam_G, self.adam_D = (
-            torch.optim.Adam(network.parameters(), lr=lr, betas=betas, fused=True)
-            for network, lr in zip(pair, rates, strict=True)
-        )
-        averaged = deepcopy(self.G)
-        self.averaged = list(averaged.parameters()), list(averaged.buffers())
+        self.average_G = deepcopy(self.G)
+        self.averaged = list(self.average_G.parameters()), list(self.average_G.buffers())
         self.followed = list(self.G.parameters()), list(self.G.buffers())
-        self.order = torch.randperm(len(stored), device=stored.device)
+        self.order = torch.randperm(len(self.stored), device=self.device)
+        self.rng = torch.Generator(self.device)
         self.at = 0
 
-    def step(self) -> None:
-        """Update both networks and the average."""
-        for _ in range(self.n_critic):
-            real = self.reals()
-            with torch.no_grad():
-                fake = self.fakes(real)
-            self.descend(self.loss_of_D(real, fake), self.adam_D)
-        for parameter in self.of_network_D:
-            parameter.requires_grad_(False)
-        self.descend(self.loss_of_G(real), self.adam_G)
-        for parameter in self.of_network_D:
-            parameter.requires_grad_(True)
-        self.average()
+    def latents(self, count: int, draws: torch.Generator | None) -> Tensor:
+        """Draw latents."""
+        return self.architecture.latents(count, self.rng)
 
-    def reals(self) -> Tensor:
+    def grow(self) -> None:
+        """Grow the networks."""
+        self.now = Progress.at(self.train, self.steps)
+        for network in (self.G, self.average_G, self.D):
+            self.architecture.advance(network, self.now)
+
+    def prepare(self, real: Tensor) -> Tensor:
+        """Return reals as the discriminator is to see them in this step."""
+        return self.architecture.prepare_real(real, self.now)
+
+    def reals(self) -> Batch:
         """Return the next batch as networks take it."""
         if self.at + self.batch_size > len(self.order):
             self.at = 0
-        chosen = self.stored[self.chosen()]
+        chosen = self.chosen()
         self.at += self.batch_size
-        scaled = chosen.to(torch.float32).div_(127.5).sub_(1.0)
-        return scaled.contiguous(memory_format=self.memory_format)
+        scaled = self.stored[chosen].to(torch.float32).div_(127.5).sub_(1.0)
+        real = scaled.contiguous(memory_format=self.memory_format)
+        return real, None if self.labels is None else self.labels[chosen]
 
     def chosen(self) -> Tensor:
         """Return the indices of the next batch."""
         return self.order[self.at : self.at + self.batch_size]
 
-    def fakes(self, real: Tensor) -> Tensor:
-        """Return as many fakes."""
-        return self.G(torch.randn(len(real), self.options["z_dim"], device=real.device))
+    @torch.no_grad()
+    def made_for_D(
+        self, real: Tensor, labels: Tensor | None, draws: torch.Generator | None
+    ) -> Given:
+        """Make fakes for the discriminator, without a graph."""
+        return self.made(real, labels, draws)
 
-    def loss_of_D(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return the discriminator's loss."""
-        return self.of_D(self.D, real, fake)
+    def update_generator(self, given: Given) -> None:
+        """Update the generator while the discriminator is frozen, and the average."""
+        for parameter in self.of_network_D:
+            parameter.requires_grad_(False)
+        super().update_generator(given)
+        for parameter in self.of_network_D:
+            parameter.requires_grad_(True)
+        self.average()
 
-    def loss_of_G(self, real: Tensor) -> Tensor:
-        """Return the generator's loss."""
-        return self.of_G(self.D, real, self.fakes(real))
+    def descend(
+        self, network: str, name: str, term: Tensor, adam: torch.optim.Adam, times: int = 1
+    ) -> None:
+        """Take a step down some times a term."""
+        adam.zero_grad()
+        (term if times == 1 else times * term).backward()
+        adam.step()
 
-    def descend(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
-        """Take a step down a loss."""
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    def build_adam(self, network: nn.Module, **given: Any) -> torch.optim.Adam:
+        """Return Adam in one pass through memory."""
+        return torch.optim.Adam(network.parameters(), fused=True, **given)
 
     @torch.no_grad()
     def average(self) -> None:
@@ -120,43 +127,50 @@ class Floor:
             torch._foreach_copy_(self.averaged[1], self.followed[1])
 
 
-class TranslationFloor(Floor):
+class TranslationFloor(Floor, Translation):
     """The loop of networks for each of two classes, of which those of the first come first."""
-
-    memory_format = torch.contiguous_format
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self.pools = [Pool(self.options["pool_size"]), Pool(self.options["pool_size"])]
+        self.labels = None
         self.batch_size //= 2
-        self.order = torch.randperm(len(self.stored) // 2, device=self.stored.device)
+        self.order = torch.randperm(len(self.stored) // 2, device=self.device)
 
     def chosen(self) -> Tensor:
         """Return the indices of the next batch; classes alternate."""
         half = self.order[self.at : self.at + self.batch_size]
         return torch.cat([2 * half, 2 * half + 1])
 
-    def fakes(self, real: Tensor) -> Tensor:
-        """Translate each half to the class of the other."""
-        x, y = real.chunk(2)
-        to_x, to_y = self.G.networks
-        return torch.cat([to_x(y), to_y(x)])
 
-    def loss_of_D(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return the mean over both classes."""
-        (x, y), fakes = real.chunk(2), shown(self.pools, list(fake.chunk(2)))
-        D_x, D_y = self.D.networks
-        return (self.of_D(D_x, x, fakes[0]) + self.of_D(D_y, y, fakes[1])) / 2
+class FloorAugmentation:
+    """An augmentation of ganzoo's, with what it remembers.
 
-    def loss_of_G(self, real: Tensor) -> Tensor:
-        """Return the adversarial term, and what both ways there and back lose."""
-        (x, y), (to_x, to_y), (D_x, D_y) = real.chunk(2), self.G.networks, self.D.networks
-        fake_x, fake_y = to_x(y), to_y(x)
-        adversarial = (self.of_G(D_x, x, fake_x) + self.of_G(D_y, y, fake_y)) / 2
-        back = torch.cat([to_x(fake_y), to_y(fake_x)])
-        same = torch.cat([to_x(x), to_y(y)])
-        return (
-            adversarial
-            + self.options["cycle_weight"] * (back - real).abs().mean()
-            + self.options["identity_weight"] * (same - real).abs().mean()
-        )
+    Args:
+        augmentation: The augmentation.
+        samples: The data.
+        train: The training options.
+    """
+
+    def __init__(self, augmentation: Augmentation, samples: Samples, train: TrainOptions) -> None:
+        self.augmentation, self.train = augmentation, train
+        self.is_adaptive = isinstance(augmentation, AdaptiveAugmentation)
+        self.given: tuple[nn.Module, ...] = ()
+        if self.is_adaptive:
+            self.given = (augmentation.state(samples.spec).to(samples.stored.device),)
+        self.updates = 0
+
+    def __call__(self, samples: Tensor) -> Tensor:
+        """Return changed samples."""
+        return self.augmentation.augment(samples, *self.given)
+
+    @torch.no_grad()
+    def observe(self, logits: Tensor) -> None:
+        """See the logits of the reals after an update of the discriminator."""
+        if self.is_adaptive:
+            progress = Progress.at(self.train, *divmod(self.updates, self.train.n_critic))
+            self.augmentation.observe(*self.given, logits, progress)
+        self.updates += 1
+
+
+FLOORS: dict[str, type[Floor]] = {"cyclegan": TranslationFloor}
+"""Floors of the architectures that have one of their own; others have :class:`Floor`."""

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import tempfile
 from collections.abc import Callable, Iterable
@@ -35,13 +36,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from floor import Floor, TranslationFloor
+from floor import FLOORS, Floor, FloorAugmentation
 from ganzoo.compute.devices import HALF_TYPES
 from ganzoo.compute.seeding import derive_seed, make_rng
 from ganzoo.config import RunConfig, TrainOptions
 from ganzoo.nn import fuse
 from ganzoo.protocols.dataset import DataSpec, Samples
-from ganzoo.registry import ARCHITECTURE, get
+from ganzoo.registry import ARCHITECTURE, AUGMENTATION, get
 from ganzoo.resolve import parse_settings, resolve
 from ganzoo.runs.folder import Run
 from ganzoo.training.loop import run_training
@@ -51,9 +52,11 @@ from ganzoo.training.trainer import Trainer
 from ganzoo_zoo.apps.bench.clocks import clock_for
 from ganzoo_zoo.apps.bench.machine import convolution_rates, count_flops
 from measuring import Turns, column, conditions, in_words, ratio, spread, table
-from plain.loops import Loop, Translation
+from plain.augmentations import AUGMENTATIONS
+from plain.loops import Loop
 from plain.losses import LOSSES
-from plain.networks import NETWORKS
+from plain.networks import LOOPS, NETWORKS
+from plain.penalties import Penalty
 
 ARMS: dict[str, dict[str, Any]] = {
     "ganzoo": {},
@@ -130,14 +133,19 @@ def available(arm: str) -> bool:
 
 CONSTANT: dict[str, dict[str, Any]] = {
     "r3gan": {
+        "train.augment": [],
         "loss.gamma": 1,
         "train.generator_lr": 2e-4,
         "train.discriminator_lr": 2e-4,
         "train.betas": [0.0, 0.99],
         "train.ema_half_life": 10_000,
-    }
+    },
+    "progan": {"arch.phase_images": 0},
+    "stylegan2": {"train.recipe": "tiny"},
+    "acgan": {"arch.dropout": 0},  # whose random numbers depend on the memory format
 }
-"""What the plain loops hold constant where a paper's recipe has schedules."""
+"""Settings of architectures: what the plain loops hold constant where a paper's recipe has
+schedules or growth, and what they are small by."""
 
 
 def settings_of(options: argparse.Namespace, own: dict[str, Any]) -> dict[str, Any]:
@@ -213,45 +221,69 @@ def built(options: argparse.Namespace, arms: Iterable[str]) -> Arms:
 
 def plain_loop(config: RunConfig, trainer: Trainer) -> Loop:
     """Return the plain loop of a trainer's networks, with its weights and batches."""
-    shape, given = trainer.samples.spec.shape, config.architecture.options
-    pair = NETWORKS[config.architecture.name](shape, **given)
+    name, data, options = config.architecture.name, trainer.setup.data, config.architecture.options
+    classes = {"classes": data.classes} if trainer.conditional else {}
+    pair = NETWORKS[name](data.shape, **options, **classes)
     theirs = trainer.state.generator, trainer.state.discriminator
     for network, other in zip(pair, theirs, strict=True):
         take_over(network, other)
         network.to(trainer.device)
-    batches = [trainer.loader.batch(i, trainer.order)[0].contiguous() for i in range(8)]
-    kind, named = Loop, {"z_dim": given.get("z_dim", 0)}
-    if trainer.architecture.takes_images:
-        kind = Translation
-        named = {name: given[name] for name in ("pool_size", "cycle_weight", "identity_weight")}
-    return kind(pair, LOSSES[config.loss.name], batches, **_adam(config.train), **named)
+    loaded = [trainer.loader.batch(i, trainer.order) for i in range(8)]
+    return LOOPS.get(name, Loop)(
+        pair,
+        LOSSES[config.loss.name],
+        [(real.contiguous(), labels) for real, labels, _ in loaded],
+        augmentations=[
+            AUGMENTATIONS[each.name](**each.options, batch_size=config.train.batch_size)
+            for each in config.augmentations
+        ],
+        **_for_both(config, trainer),
+    )
 
 
 def tuned_loop(config: RunConfig, trainer: Trainer) -> Floor:
     """Return the loop by hand of networks that are built as a trainer's."""
     architecture = config.architecture.build(ARCHITECTURE)
-    spec = trainer.samples.spec
-    pair = (
-        fuse(architecture.generator(spec)),
-        fuse(
-            architecture.discriminator(spec, independent_samples=trainer.loss.independent_samples)
-        ),
-    )
-    kind = TranslationFloor if architecture.takes_images else Floor
-    return kind(
+    data, samples = trainer.setup.data, trainer.samples
+    needs_independent = trainer.setup.independent_samples
+    discriminator = architecture.discriminator(data, independent_samples=needs_independent)
+    pair = fuse(architecture.generator(data)), fuse(discriminator)
+    return FLOORS.get(config.architecture.name, Floor)(
         tuple(network.to(trainer.device) for network in pair),
         LOSSES[config.loss.name],
-        trainer.samples.stored,
-        config.train.batch_size,
-        options=config.architecture.options,
-        **_adam(config.train),
+        samples,
+        architecture,
+        config.train,
+        augmentations=[
+            FloorAugmentation(each.build(AUGMENTATION), samples, config.train)
+            for each in config.augmentations
+        ],
+        **_for_both(config, trainer),
     )
 
 
-def _adam(train: TrainOptions) -> dict[str, Any]:
+def _for_both(config: RunConfig, trainer: Trainer) -> dict[str, Any]:
+    """Return what both loops are given alike."""
+    train = config.train
     assert train.optimizer == "adam"
-    rates = train.generator_lr, train.discriminator_lr
-    return {"rates": rates, "betas": train.betas, "n_critic": train.n_critic}
+    assert train.weight_decay == train.clip_norm == 0
+    assert not config.schedules
+    state = trainer.state
+    for network in (state.generator, state.discriminator):
+        assert not trainer.architecture.learning_rates(network)
+    return {
+        "adams": tuple(
+            {
+                "lr": getattr(train, f"{network}_lr"),
+                "betas": getattr(train, f"{network}_betas") or train.betas,
+                "eps": train.eps,
+            }
+            for network in ("generator", "discriminator")
+        ),
+        "options": config.architecture.options,
+        "n_critic": train.n_critic,
+        "penalties": [Penalty.of(each.name, each.options) for each in config.penalties],
+    }
 
 
 def take_over(mine: nn.Module, theirs: nn.Module) -> None:
@@ -291,7 +323,7 @@ def losses_of_both(
         sum(value.item() for value in each.values())
         for each in (terms.discriminator, terms.generator)
     ]
-    return found, reference.read[-2:]
+    return found, [sum(terms.values()) for terms in reference.read.values()]
 
 
 # The measurement --------------------------------------------------------------------------------
@@ -300,6 +332,9 @@ def losses_of_both(
 def measured(options: argparse.Namespace) -> dict[str, Any]:
     """Let the arms take turns in this process."""
     arms = built(options, options.arms)
+    # In so many steps each lazy penalty is due equally often, whichever is the first.
+    period = math.lcm(*(each.options["interval"] for each in arms.config.penalties))
+    options.steps = period * math.ceil(options.steps / period)
     device = torch.device(options.device)
     clock = clock_for(device)
     gflop: dict[str, float] = {}
@@ -307,7 +342,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         if step is None or arm in COMPILED:  # what is compiled cannot be looked into
             gflop[arm] = gflop["ganzoo"]
         else:
-            gflop[arm] = count_flops(step) / 1e9
+            gflop[arm] = sum(count_flops(step) for _ in range(period)) / period / 1e9
     kinds = sorted({precision_of(arm) for arm in arms.steps})
 
     def rates() -> dict[str, float]:

@@ -92,7 +92,11 @@ PARTS = (
     trained("sngan", 32, ALL_ARMS, "--steps=1", "--rounds=6"),
     *RESIDUAL,
     trained("r3gan", 32, ALL_ARMS, "--steps=2", "--rounds=6"),
+    trained("progan", 32, ALL_ARMS, "--set=arch.channel_max=64", "--steps=2", "--rounds=6"),
+    trained("sagan", 32, ALL_ARMS, "--base-channels=16", "--steps=1", "--rounds=6"),
+    trained("biggan", 32, ALL_ARMS, "--base-channels=16", "--steps=1", "--rounds=6"),
     trained("cyclegan", 32, ALL_ARMS, "--steps=2", "--rounds=6"),
+    trained("stylegan2", 32, ALL_ARMS, "--steps=1", "--rounds=6"),
     *map(kept, (DCGAN, RESIDUAL[0])),
     Part("sampling dcgan", "sampling.py", ("dcgan", "--json", "--samples=2048", "--rounds=9")),
     *(

@@ -19,11 +19,12 @@ class Orthogonal(Penalty):
     .. math::
         \beta \sum_W \|W W^T \odot (1 - I)\|_F^2
 
-    over all weights W of a network, as matrices with a row for each filter, but embeddings. Brock
-    et al. 2019, equation 3. It makes a generator fit for truncation.
+    over all weights W of a network, as matrices with a row for each filter, but embeddings of
+    classes. Brock et al. 2019, equation 3. It makes a generator fit for truncation.
     """
 
     paper = "Brock et al. 2019, arXiv:1809.11096"
+    needs_fakes = False
 
     weight: float = Field(default=1e-4, ge=0, description="Weight of the penalty, beta.")
     network: Literal["generator", "discriminator"] = Field(
@@ -66,10 +67,16 @@ def _square_products(filters: Tensor) -> Tensor:
 
 
 def _weights(network: nn.Module) -> Iterator[Tensor]:
-    """Yield each weight that has filters, and is no embedding."""
+    """Yield each weight that has filters, and is no embedding.
+
+    Of a weight with spectral normalisation it is the one that is stored, as in the authors' code.
+    """
     from torch import nn
 
-    for module in network.modules():
-        if not isinstance(module, nn.Embedding):
-            own = module.parameters(recurse=False)
-            yield from (parameter for parameter in own if parameter.dim() > 1)
+    tables = tuple(
+        f"{name}." for name, module in network.named_modules() if isinstance(module, nn.Embedding)
+    )
+    for name, parameter in network.named_parameters():
+        is_embedding = name.startswith(tables) or "embedding" in name.split(".")
+        if parameter.dim() > 1 and not is_embedding:
+            yield parameter

@@ -31,6 +31,7 @@ class PathLength(Penalty):
     paper = "Karras et al. 2020, arXiv:1912.04958"
     second_order = True
     needs_generator_parts = ("w",)
+    needs_fakes = False
 
     interval: int = Field(
         default=4,
@@ -80,7 +81,9 @@ def path_lengths(samples: Tensor, w: Tensor) -> Tensor:
     import torch
 
     pixels, layers = samples.shape[2:].numel(), w[0].numel() // w.shape[-1]
-    direction = torch.randn_like(samples) / pixels**0.5
+    # Not like the samples, as the numbers should not depend on how these lie in memory.
+    noise = torch.randn(samples.shape, dtype=samples.dtype, device=samples.device)
+    direction = noise / pixels**0.5
     (slopes,) = torch.autograd.grad((samples * direction).sum(), w, create_graph=True)
     return slopes.flatten(1).norm(dim=1) / layers**0.5
 

@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Judge = Callable[[Tensor], Tensor]
+from plain.penalties import Judge
+
 Loss = Callable[[Judge, Tensor, Tensor], Tensor]
-"""From a discriminator, reals and fakes to a number."""
+"""From a discriminator, reals and fakes to a number. ``D.all`` gives all that it returns."""
 
 
 def cross_entropy(D: Judge, real: Tensor, fake: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,21 @@ from ganzoo.media.images import choose_columns
 from ganzoo_zoo.apps.demo import html
 from ganzoo_zoo.apps.demo.moving import FARTHEST
 from ganzoo_zoo.apps.demo.served_files import served_folder, trim_served_files
-from ganzoo_zoo.apps.demo.session import FAKES, MOST_FRAMES, MOST_SEEDS, MOVIES, TRUNCATIONS
+from ganzoo_zoo.apps.demo.session import (
+    CODES,
+    DRAWN,
+    FAKES,
+    MOST_FRAMES,
+    MOST_SEEDS,
+    MOVIES,
+    TRUNCATIONS,
+    read_codes,
+    split_by_kind,
+)
 
 if TYPE_CHECKING:
     from ganzoo.progress import Listener
+    from ganzoo.protocols.latent_parts import LatentPart
     from ganzoo_zoo.apps.demo.session import MediaFile, Session
 
 ROWS = 2
@@ -174,6 +185,8 @@ class _Controls:
                 )
             )
             self.controls.append(gr.Slider(low, high, value=0.7, step=0.1, label="Truncation"))
+        self._code_parts = studio.code_parts
+        self.controls += _code_controls(self._code_parts)
 
     def read(self, values: list[Any]) -> dict[str, Any]:
         """Return the values of the controls as arguments of :class:`Session`'s methods."""
@@ -181,8 +194,30 @@ class _Controls:
         label = rest.pop(0) if self._classes else None
         options = {"label": None if label == EVERY_CLASS else label}
         if self._truncates:
-            options["truncation"] = rest[1] if rest[0] else None
+            is_on, truncation, *rest = rest
+            options["truncation"] = truncation if is_on else None
+        if self._code_parts:
+            options["codes"] = read_codes(self._code_parts, rest)
         return {self._first: first, **options}
+
+
+def _code_controls(parts: Sequence[LatentPart]) -> list[Any]:
+    """Return controls of named parts of the latents: categories, and numbers once they are set."""
+    categories, numbers = split_by_kind(parts)
+    controls: list[Any] = [
+        gr.Dropdown(
+            [("drawn from the seed", DRAWN), *((str(i), i) for i in range(part.size))],
+            value=DRAWN,
+            label=part.name,
+        )
+        for part in categories
+    ]
+    if numbers:
+        info = "Otherwise the seed draws them."
+        controls.append(gr.Checkbox(label="Set the codes below", info=info))
+    low, high = CODES
+    controls += [gr.Slider(low, high, value=0.0, step=0.1, label=part.name) for part in numbers]
+    return controls
 
 
 def _add_sample_tab(studio: Session, choices: _Controls, page: gr.Blocks) -> None:

@@ -31,11 +31,17 @@ class DCGAN(Architecture):
     layer could tell where in an image a class differs. The discriminator projects the sum over
     pixels of its last feature map onto an embedding of the class (Miyato and Koyama 2018,
     arXiv:1802.05637, equation 4).
+
+    With ``minibatch_discrimination`` the discriminator also sees how near each sample is to the
+    others of its batch (Salimans et al. 2016, arXiv:1606.03498, section 3.2), so that fakes that
+    are all alike give themselves away. Its normalisation is then by layer.
     """
 
     paper = "Radford et al. 2016, arXiv:1511.06434"
     default_loss = "wgan-gp"
     default_data = "digits"
+    discriminator_parts = ("features",)
+    mixes_batch = property(lambda self: self.minibatch_discrimination > 0)
     tuned_recipes = TUNED
     recipe = Recipe(
         loss="non-saturating",
@@ -59,7 +65,14 @@ class DCGAN(Architecture):
     discriminator_norm: Literal["auto", "batch", "layer", "none"] = Field(
         default="auto",
         description="Normalisation of the discriminator; auto is batch, or layer if the loss needs "
-        "each sample judged independently.",
+        "each sample judged independently, and with minibatch discrimination.",
+    )
+    minibatch_discrimination: int = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description="Kernels by which the discriminator compares the samples of a batch; 0 for "
+        "none. The paper's code has 100.",
     )
     conditional: bool = Field(
         default=False,
@@ -77,10 +90,14 @@ class DCGAN(Architecture):
         return networks.generator(data, self.z_dim, self.base_channels, self.conditional)
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
-        """Build the discriminator: images ``(N, C, H, W)`` -> logits ``(N,)``."""
+        """Build the discriminator: images ``(N, C, H, W)`` -> logits ``(N,)``.
+
+        Its ``features`` are those before the last layer, and before minibatch discrimination.
+        """
         from ganzoo_zoo.families.dcgan import networks
 
         norm = self.discriminator_norm
         if norm == "auto":
-            norm = "layer" if independent_samples else "batch"
-        return networks.discriminator(data, self.base_channels, norm, self.conditional)
+            norm = "layer" if independent_samples or self.mixes_batch else "batch"
+        kernels = 0 if independent_samples else self.minibatch_discrimination
+        return networks.discriminator(data, self.base_channels, norm, self.conditional, kernels)

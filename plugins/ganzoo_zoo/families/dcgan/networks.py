@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 from torch import nn
 
 from ganzoo import DataSpec
-from ganzoo.nn import ClassProjection, ConditionalBatchNorm2d, ConditionalSequential
+from ganzoo.nn import (
+    ClassProjection,
+    ConditionalBatchNorm2d,
+    ConditionalSequential,
+    FeatureSequential,
+    MinibatchDiscrimination,
+)
 
 WEIGHT_STD = 0.02
 """Standard deviation with which weights are drawn."""
@@ -46,8 +53,18 @@ def generator(data: DataSpec, z_dim: int, base_channels: int, conditional: bool)
     return nn.Sequential(*layers).apply(_draw_weights)
 
 
-def discriminator(data: DataSpec, base_channels: int, norm: str, conditional: bool) -> nn.Module:
-    """Build the discriminator: images ``(N, C, H, W)`` -> logits ``(N,)``."""
+def discriminator(
+    data: DataSpec, base_channels: int, norm: str, conditional: bool, kernels: int
+) -> nn.Module:
+    """Build the discriminator: images ``(N, C, H, W)`` -> ``logits`` and ``features``.
+
+    Args:
+        data: Shape and classes of the images.
+        base_channels: Channels at the highest resolution.
+        norm: ``batch``, ``layer`` or ``none``.
+        conditional: Whether it takes labels.
+        kernels: Kernels of minibatch discrimination; 0 for none.
+    """
     halvings, height, width = data.count_halvings()
     channels = [base_channels * 2**i for i in range(halvings)]
     layers: list[nn.Module] = [
@@ -61,7 +78,7 @@ def discriminator(data: DataSpec, base_channels: int, norm: str, conditional: bo
             _norm(norm, after),
             nn.LeakyReLU(0.2, inplace=True),
         ]
-    ending = [nn.Conv2d(channels[-1], 1, (height, width)), nn.Flatten(0)]
+    ending = _ending(channels[-1], (height, width), kernels)
     if conditional:
         network = ClassProjection(
             nn.Sequential(*layers),
@@ -69,9 +86,21 @@ def discriminator(data: DataSpec, base_channels: int, norm: str, conditional: bo
             data.require_classes(),
             channels[-1],
             std=WEIGHT_STD,
+            gives_features=True,
         )
         return network.apply(_draw_weights)
-    return nn.Sequential(*layers, *ending).apply(_draw_weights)
+    return FeatureSequential(layers, ending).apply(_draw_weights)
+
+
+def _ending(channels: int, size: tuple[int, int], kernels: int) -> list[nn.Module]:
+    """Return the layers from features to logits."""
+    if not kernels:
+        return [nn.Conv2d(channels, 1, size), nn.Flatten(0)]
+    numbers = channels * math.prod(size)
+    last = nn.Linear(numbers + kernels, 1)
+    nn.init.normal_(last.weight, 0.0, WEIGHT_STD)
+    nn.init.zeros_(last.bias)
+    return [MinibatchDiscrimination(numbers, kernels), last, nn.Flatten(0)]
 
 
 def _norm(name: str, channels: int) -> nn.Module:

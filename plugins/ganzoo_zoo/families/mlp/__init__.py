@@ -28,6 +28,7 @@ class MLP(Architecture):
     paper = "Goodfellow et al. 2014, arXiv:1406.2661"
     default_loss = "r3gan"
     default_data = "digits"
+    discriminator_parts = ("features",)
     tuned_recipes = TUNED
     recipe = Recipe(
         loss="non-saturating",
@@ -69,7 +70,8 @@ class MLP(Architecture):
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
         """Build the discriminator: samples ``(N, *data.shape)`` -> logits ``(N,)``.
 
-        It never mixes a batch.
+        It never mixes a batch. Its ``features`` ``(N, hidden[0])`` are those of the last hidden
+        layer.
         """
         from ganzoo_zoo.families.mlp import networks
 

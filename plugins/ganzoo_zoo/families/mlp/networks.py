@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo import DataSpec
-from ganzoo.nn import ClassProjection
+from ganzoo.nn import ClassProjection, FeatureSequential
 
 
 def generator(data: DataSpec, z_dim: int, hidden: tuple[int, ...], conditional: bool) -> nn.Module:
@@ -19,7 +19,7 @@ def generator(data: DataSpec, z_dim: int, hidden: tuple[int, ...], conditional: 
 
 
 def discriminator(data: DataSpec, hidden: tuple[int, ...], conditional: bool) -> nn.Module:
-    """Build the discriminator: samples ``(N, *data.shape)`` -> logits ``(N,)``."""
+    """Build the discriminator: samples ``(N, *data.shape)`` -> ``logits`` and ``features``."""
     width = hidden[0]
     layers = [
         nn.Flatten(),
@@ -27,9 +27,14 @@ def discriminator(data: DataSpec, hidden: tuple[int, ...], conditional: bool) ->
     ]
     ending = [nn.Linear(width, 1), nn.Flatten(0)]
     if not conditional:
-        return nn.Sequential(*layers, *ending)
-    classes = data.require_classes()
-    return ClassProjection(nn.Sequential(*layers), nn.Sequential(*ending), classes, width)
+        return FeatureSequential(layers, ending)
+    return ClassProjection(
+        nn.Sequential(*layers),
+        nn.Sequential(*ending),
+        data.require_classes(),
+        width,
+        gives_features=True,
+    )
 
 
 class _LabelledLatent(nn.Module):

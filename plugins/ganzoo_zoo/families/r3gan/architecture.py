@@ -36,7 +36,8 @@ class R3GAN(Architecture):
     because the generator sees z only as a factor for each channel of its basis.
 
     The paper's recipe is its run on CIFAR-10, with the schedules of the authors' code over 20M
-    images, but without their augmentation. Classes are not used.
+    images. Among them is the probability of their augmentation, that of ADA with cutouts and half
+    as many changes of colour, which follows no feedback. Classes are not used.
     """
 
     paper = "Huang et al. 2024, arXiv:2501.05441"
@@ -57,9 +58,12 @@ class R3GAN(Architecture):
             "train.betas": "cosine([0, 0.9], [0, 0.99], to=20M images)",
             "train.ema_half_life": "cosine(0, 5e6, to=20M images)",
             "loss.gamma": "cosine(0.05, 0.005, to=20M images)",
+            "train.augment": ["ada"],
+            "augment.ada.parts": ["blit", "geom", "color:0.5", "cutout"],
+            "augment.ada.target": None,
+            "augment.ada.probability": "cosine(0, 0.55, to=20M images)",
         },
-        source="Huang et al. 2024, arXiv:2501.05441, and the authors' code, CIFAR-10, without its "
-        "augmentation, whose probability rises from 0 to 0.55",
+        source="Huang et al. 2024, arXiv:2501.05441, and the authors' code, CIFAR-10",
     )
     tuned_recipes = (
         IMAGES.replace(steps=2_000, settings={"arch.growth": 4, "arch.output": "tanh"}),

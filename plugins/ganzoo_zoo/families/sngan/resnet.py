@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
 from ganzoo import DataSpec
 from ganzoo.nn import (
+    SumOverPixels,
     count_down_blocks,
     down_block,
     draw_glorot,
@@ -34,13 +35,8 @@ def discriminator(data: DataSpec, channels: int) -> nn.Module:
         same_block(channels),
         same_block(channels),
         nn.ReLU(inplace=True),
-        _SumOverPixels(),
+        SumOverPixels(),
         judge,
         nn.Flatten(0),
     )
     return normalise_spectrum(network)
-
-
-class _SumOverPixels(nn.Module):
-    def forward(self, features: Tensor) -> Tensor:
-        return features.sum((2, 3))
