@@ -250,6 +250,19 @@ class Deviation(nn.Module):
         return torch.cat([x, y.view(-1, 1, 1, 1).repeat(size, 1, h, w)], 1)
 
 
+class Generator(nn.Module):
+    """Latents to images and their styles."""
+
+    def __init__(self, mapping: nn.Module, synthesis: nn.Module) -> None:
+        super().__init__()
+        self.mapping, self.synthesis = mapping, synthesis
+
+    def forward(self, z: Tensor) -> dict[str, Tensor]:
+        """Return both by name."""
+        ws = self.mapping(z)
+        return {"samples": self.synthesis(ws), "w": ws}
+
+
 def networks(
     shape: tuple[int, int, int],
     *,
@@ -266,7 +279,7 @@ def networks(
     channels, size, _ = shape
     levels = halvings(size) + 1
     widths = [min(channel_base // (4 * 2**i), channel_max) for i in range(levels)]
-    generator = nn.Sequential(
+    generator = Generator(
         Mapping(z_dim, w_dim, mapping_layers, 2 * levels, mixing),
         Synthesis(channels, widths, w_dim),
     )

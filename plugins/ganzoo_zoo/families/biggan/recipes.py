@@ -52,10 +52,11 @@ CIFAR = Recipe(
     source="ajbrock/BigGAN-PyTorch, CIFAR-10, 500 epochs",
 )
 TINY = Recipe(
-    steps=8_000,
-    generator_lr=4e-4,
+    steps=5_000,
+    generator_lr=2e-4,
     discriminator_lr=4e-4,
     betas=(0.0, 0.99),
+    n_critic=2,
     lr_decay="cosine",
     lr_decay_from=0.5,
     batch_size=32,
