@@ -289,8 +289,8 @@ class ToImage(nn.Module):
         """Return images ``(N, C, H, W)`` of features and of styles ``(N, L, w_dim)``."""
         # A matrix product for each sample: weights are scaled, as they are fewer than features.
         weights = self.weight.flatten(1) * self.affine(styles[:, self.style])[:, None]
-        images = torch.baddbmm(self.bias[:, None], weights, features.flatten(2))
-        return images.unflatten(2, features.shape[2:])
+        images = (weights @ features.flatten(2)).unflatten(2, features.shape[2:])
+        return images + self.bias[:, None, None]
 
 
 class Synthesis(nn.Module):
@@ -331,7 +331,8 @@ class Synthesis(nn.Module):
 
     def forward(self, styles: Tensor) -> dict[str, Tensor]:
         """Return ``samples`` ``(N, C, H, W)``, and their styles as ``w``."""
-        features = self.start.expand(len(styles), -1, -1, -1)
+        # Not len(): an exported program would then take batches of one size alone.
+        features = self.start.expand(styles.shape[0], -1, -1, -1)
         images: Tensor | None = None
         for layers, to_image in zip(self.convolutions, self.to_images, strict=True):
             for layer in layers:
