@@ -289,8 +289,8 @@ class ToImage(nn.Module):
         """Return images ``(N, C, H, W)`` of features and of styles ``(N, L, w_dim)``."""
         # A matrix product for each sample: weights are scaled, as they are fewer than features.
         weights = self.weight.flatten(1) * self.affine(styles[:, self.style])[:, None]
-        images = torch.baddbmm(self.bias[:, None], weights, features.flatten(2))
-        return images.unflatten(2, features.shape[2:])
+        images = (weights @ features.flatten(2)).unflatten(2, features.shape[2:])
+        return images + self.bias[:, None, None]
 
 
 class Synthesis(nn.Module):
