@@ -27,6 +27,7 @@ SMALL = {
     "sngan-resnet": {"arch.base_channels": 4},
     "resnet": {"arch.base_channels": 4},
     "r3gan": {"arch.base_channels": 16},
+    "stylegan2": {"arch.channel_max": 4, "arch.z_dim": 4, "arch.w_dim": 4, "data.image_size": 8},
 }
 COPIES = {torch.ops.aten._to_copy, torch.ops.aten.copy_}
 

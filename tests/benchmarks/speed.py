@@ -94,7 +94,8 @@ PARTS = (
     trained("r3gan", 32, ALL_ARMS, "--steps=2", "--rounds=6"),
     trained("progan", 32, ALL_ARMS, "--set=arch.channel_max=64", "--steps=2", "--rounds=6"),
     trained("cyclegan", 32, ALL_ARMS, "--steps=2", "--rounds=6"),
-    trained("stylegan2", 32, ALL_ARMS, "--steps=1", "--rounds=6"),
+    # A turn has 16 steps, as the penalty of the discriminator comes in each 16th.
+    trained("stylegan2", 32, ALL_ARMS, "--batch-size=16", "--rounds=4", processes=1),
     *map(kept, (DCGAN, RESIDUAL[0])),
     Part("sampling dcgan", "sampling.py", ("dcgan", "--json", "--samples=2048", "--rounds=9")),
     *(
