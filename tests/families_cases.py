@@ -1,7 +1,7 @@
-"""Trainings of test_families.py, killed, stopped and gone on with, in processes of their own.
+"""Trainings of the great families, killed, stopped and gone on with, in processes of their own.
 
-Run ``python families_cases.py FOLDER`` with the package of the families on the path. It writes what
-differs from trainings that nothing disturbed to ``found.json`` in the folder.
+Run ``python families_cases.py FOLDER``. It writes what differs from trainings that nothing
+disturbed to ``found.json`` in the folder.
 """
 
 import contextlib
@@ -15,22 +15,13 @@ import torch
 
 import crash
 from crash import Fate, Training
+from great_families import FAMILIES
 
-COMMON = (
-    "--recipe=paper --image-size=16 --batch-size=8 --device=cpu --steps=10 --set=train.log_every=3 "
-    "--checkpoint-every=4 --sample-every=100"
-)
-TRAININGS = {
-    "several": "tiny-stylegan2 --penalty=lazy-r1 --penalty=tiny-path-length --penalty=tiny-lecam "
-    "--penalty=tiny-zcr --set=penalty.lazy-r1.interval=3 --set=penalty.tiny-path-length.decay=0.3 "
-    "--set=penalty.tiny-lecam.decay=0.5 --set=penalty.tiny-lecam.weight=3 "
-    "--set=train.augment=tiny-ada --set=augment.tiny-ada.speed=40",
-    "progan": "tiny-progan --loss=hinge --set=train.n_critic=2 --set=arch.phase_images=32",
-    "acgan": "tiny-acgan --penalty=tiny-classes --set=train.precision=bf16",
-}
-"""Trainings, by name."""
-TWO = ("several", "progan", "acgan")
-"""Those that are done by two processes as well."""
+SMALL = "--recipe=paper --batch-size=8 --device=cpu"
+COMMON = f"{SMALL} --steps=10 --set=train.log_every=3 --checkpoint-every=4 --sample-every=100"
+TRAININGS = {name: f"{name} {family.words} {COMMON}" for name, family in FAMILIES.items()}
+"""Trainings, by the name of their family."""
+WEIGHTS = ("model/model.safetensors", "model/discriminator.safetensors")
 OFTEN = "--sample-every=1 --eval-every=5 --set=train.eval_samples=40"
 """Pictures after each step, and scores."""
 HALF_A_LINE = {"dies_at": 5, "within": "metrics"}
@@ -59,7 +50,7 @@ def shared(content):
 
 def disturb(name, folder):
     """Train as it is, killed, and with pictures and scores, by one process; return differences."""
-    training = Training(f"{TRAININGS[name]} {COMMON}")
+    training = Training(TRAININGS[name])
     whole = train(training, folder / name)
     killed = train(training, folder / f"{name}-killed", Fate(**HALF_A_LINE))
     often = train(training, folder / f"{name}-often", often=True)
@@ -73,29 +64,37 @@ def disturb(name, folder):
 
 def disturb_two(name, folder):
     """Train by two processes as it is, and killed, stopped and with pictures; compare."""
-    training = Training(f"{TRAININGS[name]} {COMMON}", processes=2)
+    training = Training(TRAININGS[name], processes=2)
     whole = train(training, folder / f"{name}-two")
     fates = Fate(**HALF_A_LINE), Fate(2, within="metrics", stops=True)
     often = train(training, folder / f"{name}-two-disturbed", *fates, often=True)
-    return {"disturbed": crash.difference(shared(whole), shared(often))}
+    return crash.difference(shared(whole), shared(often))
 
 
-def start(folder):
-    """Start from the model of a run with penalties, and the other way around."""
-    small = "--recipe=paper --batch-size=8 --device=cpu --steps=2"
-    plain = f"tiny-stylegan2 --image-size=16 --loss=hinge {small} {OFTEN}"
-    words = TRAININGS["several"].split()
-    added = " ".join(word for word in words if word.startswith("--pen") or "aug" in word)
-    commands = {
-        "plain": plain,
-        "to-several": f"--init={folder / 'plain'} {added} {small}",
-        "from-several": f"--init={folder / 'to-several'} --loss=hinge {small}",
+def start(name, folder):
+    """Start from the model of a family as it is, with another loss, and at another size."""
+    given = {
+        "same": "--steps=0",
+        "other-loss": "--steps=2 --loss=lsgan --set=train.penalty= --set=train.augment=",
+        "other-size": "--steps=2 --image-size=32",
     }
+    found = {}
+    for start, words in given.items():
+        out = folder / f"{name}-{start}"
+        words = ["train", f"--init={folder / name}", *SMALL.split(), *words.split(), f"--out={out}"]
+        code, _ = crash.run(Training(""), words, out)
+        found[start] = code, out.with_suffix(".log").read_text()
+    kept = [(folder / name / path, folder / f"{name}-same" / path) for path in WEIGHTS]
+    found["kept"] = all(ours.read_bytes() == theirs.read_bytes() for ours, theirs in kept)
+    return found
+
+
+def warm_up(folder):
+    """Import what the trainings would each import, by a short one."""
+    words = f"{TRAININGS['acgan']} {OFTEN} --steps=2 --eval-every=2 --out={folder / 'first'}"
     with contextlib.redirect_stdout(sys.stderr):
-        return {
-            name: crash.command_line(["train", *words.split(), f"--out={folder / name}"])
-            for name, words in commands.items()
-        }
+        code = crash.command_line(["train", *words.split()])
+    assert not code
 
 
 def main(folder):
@@ -103,9 +102,14 @@ def main(folder):
     os.environ["GANZOO_CACHE"] = str(folder / "cache")
     for name in crash.WRITERS:
         import_module(name)
-    found = {"init": start(folder)}  # first, as it imports what the others then need not
-    found |= {name: disturb(name, folder) for name in TRAININGS}
-    found |= {f"{name}-two": disturb_two(name, folder) for name in TWO}
+    warm_up(folder)
+    found = {}
+    for name in TRAININGS:
+        found[name] = {
+            **disturb(name, folder),
+            "two": disturb_two(name, folder),
+            "init": start(name, folder),
+        }
     (folder / "found.json").write_text(json.dumps(found))
 
 

@@ -541,7 +541,7 @@ def train(path, steps=6, **options):
 
 def logged(path, name):
     lines = map(json.loads, (path / "metrics.jsonl").read_text().splitlines())
-    return [line[f"discriminator/ada_{name}"] for line in lines]
+    return [line[f"augmentation/ada_{name}"] for line in lines]
 
 
 def test_metrics_have_the_probability_also_after_a_resume(tmp_path):

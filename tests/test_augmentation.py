@@ -525,7 +525,7 @@ def test_the_command_line_says_how(ganzoo_cli):
     assert "arXiv:2006.10738" in shown
     assert "contrast = 0.5" in shown
     names = [line.split()[0] for line in ganzoo_cli("list", "augmentations").out.splitlines()[1:]]
-    assert names == ["color", "cutout", "translation"]
+    assert names == ["ada", "color", "cutout", "translation"]
     assert json.loads(Path("run/model/config.json").read_text())["augmentations"][1]["options"] == {
         "shift": 0.25
     }

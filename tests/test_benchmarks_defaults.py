@@ -72,6 +72,19 @@ def test_what_is_recorded_is_not_trained_again(defaults, tmp_path, monkeypatch, 
     assert (before, share_before) == ("2 of 8", "**1.0 %** (1.0)")
 
 
+def test_some_lines_have_one_seed(defaults, tmp_path, monkeypatch, capsys):
+    def spawn(job, out):
+        scores = {"fid[digits-cnn]": 7.04, "is[digits-cnn]": 9.123}
+        return {**job, "steps": 1500, "cpu_seconds": 3.2, "scores": scores, "seconds": 4.0}
+
+    monkeypatch.setattr(defaults, "spawn", spawn)
+    monkeypatch.setattr(defaults, "RECORDS", tmp_path / "records.jsonl")
+    defaults.train(tmp_path, 1, ["biggan"])
+    rows = defaults.read_rows(defaults.RECORDS)
+    assert [(row["names"], row["seed"]) for row in rows] == [(["biggan", "hinge", "digits"], 0)]
+    assert "`ganzoo train biggan --loss hinge` | 7.0 | 9.12 | 1,500 | 3 |" in defaults.render(rows)
+
+
 def test_a_search_tries_each_combination_once(recipes, tmp_path, monkeypatch, capsys):
     asked = []
 

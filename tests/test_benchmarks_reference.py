@@ -20,8 +20,12 @@ SMALL = {
     "sngan": ["--base-channels=2", "--image-size=16"],
     "sngan-resnet": ["--base-channels=2", "--image-size=16"],
     "resnet": ["--base-channels=2"],
+    "acgan": ["--base-channels=2", "--set=arch.discriminator_channels=2", "--image-size=16"],
+    "infogan": ["--base-channels=2", "--set=arch.dense=4", "--image-size=16"],
     "r3gan": ["--base-channels=2", "--set=arch.group_size=2", "--image-size=16"],
     "progan": ["--set=arch.channel_max=4", "--set=arch.z_dim=3", "--image-size=16"],
+    "sagan": ["--base-channels=2", "--set=arch.z_dim=3", "--image-size=16"],
+    "biggan": ["--base-channels=2", "--set=arch.z_dim=7", "--image-size=16"],
     "cyclegan": ["--base-channels=2", "--set=arch.blocks=1", "--set=arch.pool_size=2"],
     "stylegan2": [
         *("--set=arch.channel_max=4", "--set=arch.w_dim=4", "--image-size=16"),
@@ -258,5 +262,5 @@ def test_the_plain_networks_are_not_folded(reference):
     for name, build in reference.NETWORKS.items():
         options = reference.parsed([name, *SMALL[name], *SHORT])
         config = reference.resolve(name, None, "digits", reference.settings_of(options, {}))
-        for network in build((3, 16, 16), **config.architecture.options):
+        for network in build((3, 16, 16), **config.architecture.options, classes=2):
             assert not any(isinstance(module, FusedSequential) for module in network.modules())

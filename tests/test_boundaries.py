@@ -445,6 +445,9 @@ def test_what_is_asked_of_a_training_is_checked_before_anything_heavy(tmp_path):
     [
         "sample tiny --out there.png",
         "sample tiny --walk 0,1 --out there.gif",
+        "sample tiny --mix 0 --out there.png",
+        "project tiny sample:0 --out there.png",
+        "directions tiny --out there.png",
         "export tiny --out there.pt2",
         "report tiny --out there.html",
         "report tiny --movie there.gif",

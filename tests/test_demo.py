@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -23,11 +24,13 @@ from browser import opened
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.media.images import grid, load_png, save_png
 from ganzoo.models.model import load
+from ganzoo.models.sample_files import render_model_samples
 from ganzoo_zoo.apps.demo import html, served_files, serving
 from ganzoo_zoo.apps.demo import session as asking
 from ganzoo_zoo.apps.demo.security import MOST_UPLOADS, Guard
 from ganzoo_zoo.apps.demo.session import LARGEST_SEED, Session
 from ganzoo_zoo.apps.demo.terminal import discard_output, escape_output
+from ganzoo_zoo.apps.shared.directions import find_directions
 from tiny import TINY
 
 SMALL = {"arch.base_channels": 2, "arch.z_dim": 4, "data.image_size": 16}
@@ -107,6 +110,24 @@ def test_a_walk_is_that_of_the_command_line(digits, ask, ganzoo_cli):
     assert ("drawing frames", 5, 6) in told
 
 
+def test_codes_are_those_of_the_command_line(place, ask, ganzoo_cli):
+    sizes = {**SMALL, "arch.dense": 4, "arch.categories": 3, "arch.codes": 1}
+    run = ganzoo.train("infogan", out=place / "coded", settings=sizes, **{**TINY, "steps": 0}).path
+    studio = ask(run)
+    assert [part.name for part in studio.code_parts] == ["category", "code1"]
+    drawn = studio.sample(7, 4, codes={"category": 2, "code1": 0.5})
+    assert drawn.about == "4 generated images, seed 7, category 2, code1 0.5"
+    told = ["--code", "category=2", "--code", "code1=0.5", "-n", "4", "--seed", "7"]
+    assert ganzoo_cli("sample", run, *told, "--out", "p.png", "--device", "cpu").code == 0
+    assert drawn.file.read_bytes() == Path("p.png").read_bytes()
+    assert asking.read_codes(studio.code_parts, [1, True, -0.5]) == {"category": 1, "code1": -0.5}
+    assert asking.read_codes(studio.code_parts, [-1, False, -0.5]) == {}
+
+
+def test_models_without_codes_have_no_controls_for_them(digits, ask):
+    assert ask(digits).code_parts == ()
+
+
 def test_points_are_plotted(points, ask, ganzoo_cli):
     studio = ask(points)
     drawn = studio.sample(0, 64)
@@ -173,6 +194,28 @@ def test_what_cannot_be_read_is_said_without_where_it_lies(translator, ask, tmp_
 def test_bounds_hold_whatever_the_page_lets_through(digits, ask, given, message):
     with pytest.raises(InputError, match=re.escape(message)):
         ask(digits).sample(**{"seed": 0, "count": 4, **given})
+
+
+def test_samples_move_along_directions(digits, ask):
+    studio = ask(digits)
+    plain, still = studio.sample(1, 3, 4), studio.sample(1, 3, 4, moves=[0, 0.0])
+    assert plain.file.read_bytes() == still.file.read_bytes()
+    moved = studio.sample(1, 3, 4, moves=[0, -2.5])
+    assert moved.about == "3 generated images, seed 1, class 4, direction 2 by -2.5"
+    picture, texts = load_png(moved.file)
+    assert texts["ganzoo:moved"] == "direction 2 by -2.5"
+    model = studio.model
+    directions, inputs = find_directions(model, 4), model.inputs.draw(3, 1, 4)
+    wanted = inputs.given - 2.5 * directions.vectors[1]
+    stored = model.generate(replace(inputs, given=wanted), stored=True)
+    assert torch.equal(picture, render_model_samples(model, stored, 4))
+    assert "direction 1 by 1" in studio.sample(0, 8, truncation=0.3, moves=[1]).about
+
+
+@pytest.mark.parametrize("moves", [[5.5], [float("nan")], ["1"], [None], [0] * 5])
+def test_directions_have_bounds(digits, ask, moves):
+    with pytest.raises(InputError, match="directions"):
+        ask(digits).sample(0, 2, moves=moves)
 
 
 @pytest.mark.parametrize(
@@ -678,6 +721,22 @@ def test_walks_and_the_nearest_images(browser, server, digits, ganzoo_cli):
     assert found == Path("w.webp").read_bytes()
 
 
+def test_samples_follow_the_sliders(browser, server):
+    with visited(browser, server) as seen:
+        page = seen.page
+        drawn(page, "20 generated images, seed 0")
+        page.get_by_role("button", name="Directions").click()
+        slider = page.get_by_label("range slider for Direction 2")
+        slider.focus()
+        slider.press("End")
+        # A key moves it, and a click asks: only a mouse lets go of a slider.
+        pressed(page, "Sample")
+        drawn(page, "20 generated images, seed 0, direction 2 by 5")
+        pressed(page, "Back to 0")
+        drawn(page, "20 generated images, seed 0")
+        assert slider.input_value() == "0"
+
+
 def test_a_second_tab_waits_for_its_turn(browser, server):
     with visited(browser, server) as one, visited(browser, server) as other:
         for seen in (one, other):
@@ -723,6 +782,8 @@ def test_everything_is_named_and_can_be_read(browser, server, width, scheme):
         drawn(page, "20 generated images, seed 0")
         page.get_by_role("button", name="About this model").click()
         page.get_by_role("rowheader", name="architecture").wait_for()
+        page.get_by_role("button", name="Directions").click()
+        page.get_by_label("number input for Direction 1").wait_for()
         for name in ("Samples", "Walk", "Nearest images"):
             page.get_by_role("tab", name=name).click()
             assert seen.overflow <= 0

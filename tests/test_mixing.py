@@ -119,7 +119,7 @@ def test_the_command_writes_what_python_draws(run, model, ganzoo_cli):
     [
         (["--mix", "0-2"], "this model's layers are 0 to 1: there is no layer 2"),
         (["--mix", "fine"], "--mix fine: give layers such as 0-3 or 0,4-7"),
-        (["--mix", "0", "--walk", "0,1"], "give either --walk or --mix"),
+        (["--mix", "0", "--walk", "0,1"], "choose one of them"),
         (["--mix", "0", "--source", "digits"], "--mix draws from seeds: drop --source"),
         (["--mix", "0", "--out", "x.csv"], "--out x.csv: write mixed styles to a .png"),
         (["--mix", "0", "--label", "1"], "no classes to choose from: drop --label"),

@@ -712,12 +712,13 @@ def test_logits_of_parts_are_their_mean_and_nothing_moves():
 def test_the_time_is_the_sum_of_what_lies_between_lines(tmp_path):
     path = tmp_path / "metrics.jsonl"
     for step, speed in ((10, 100.0), (20, 50.0), (25, 100.0)):
-        append_line(path, {"step": step, "images_per_second": speed, "generator/x": step})
+        row = {"step": step, "images_per_second": speed, "generator/x": step}
+        append_line(path, {**row, "augmentation/y": step / 100})
     options = ganzoo.config.TrainOptions(n_critic=2, batch_size=5)
     found = history.read_history(path, options, {})
     assert found.seconds == pytest.approx(1 + 2 + 0.5)
     assert found.speed == pytest.approx(250 / 3.5)
-    assert list(found.curves) == ["Loss of the generator", "Images per second"]
+    assert list(found.curves) == ["Loss of the generator", "Augmentation", "Images per second"]
 
 
 def test_a_log_of_any_length_is_drawn(tmp_path, monkeypatch):

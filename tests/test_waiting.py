@@ -5,6 +5,7 @@ the host fails by itself. Copies to it are watched: the host waits for one that 
 non-blocking.
 """
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +18,7 @@ from ganzoo.compute.seeding import make_rng
 from ganzoo.resolve import resolve
 from ganzoo.training import assembly, trainer
 from ganzoo.training.prepare import build_trainer
+from great_families import FAMILIES
 from tiny import TINY
 
 META = torch.device("meta")
@@ -27,7 +29,7 @@ SMALL = {
     "sngan-resnet": {"arch.base_channels": 4},
     "resnet": {"arch.base_channels": 4},
     "r3gan": {"arch.base_channels": 16},
-    "stylegan2": {"arch.channel_max": 4, "arch.z_dim": 4, "arch.w_dim": 4, "data.image_size": 8},
+    **{name: family.by_name() for name, family in FAMILIES.items()},
 }
 COPIES = {torch.ops.aten._to_copy, torch.ops.aten.copy_}
 
@@ -76,9 +78,11 @@ class Copies(TorchDispatchMode):
 LOSSES = [entry.name for entry in registry.entries(registry.LOSS)]
 
 
-def trainer_of(architecture, loss=None, **options):
+def trainer_of(architecture, loss=None, settings=None, **options):
     train = {f"train.{name}": value for name, value in {**TINY, **options}.items()}
-    config = resolve(architecture, loss, "digits", {**SMALL[architecture], **train})
+    config = resolve(
+        architecture, loss, "digits", {**SMALL[architecture], **train, **(settings or {})}
+    )
     return build_trainer(config, config.data.build(registry.DATASET).read())
 
 
@@ -91,8 +95,16 @@ def _on_meta(monkeypatch):
 
     def latents(self, count, rng):
         assert rng.device == META
-        return torch.randn(count, self.z_dim, device=META)
+        size = sum(part.size for part in self.latent_parts())
+        return torch.randn(count, size, device=META)
 
+    def autocast(device_type, *given, **named):
+        return (
+            nullcontext() if device_type == "meta" else real_autocast(device_type, *given, **named)
+        )
+
+    real_autocast = torch.autocast  # which does not know the device
+    monkeypatch.setattr(torch, "autocast", autocast)
     monkeypatch.setattr(assembly, "resolve_device", lambda name: META)
     monkeypatch.setattr(trainer, "make_rng", stand_in)
     monkeypatch.setattr(Architecture, "latents", latents)
@@ -149,14 +161,17 @@ def test_no_loss_waits(architecture, loss):
 @pytest.mark.parametrize("architecture", SMALL)
 def test_no_architecture_waits(architecture):
     # More samples than an epoch has, as a new order must not be waited for either.
-    trainer = trainer_of(architecture, batch_size=1000 if architecture == "mlp" else 8)
-    assert waited_for(trainer, steps=3) == []
+    size = 1000 if architecture == "mlp" else 8
+    trainer = trainer_of(architecture, batch_size=size, precision="fp32")
+    # So many that each lazy penalty is due once more.
+    assert waited_for(trainer, steps=4 if architecture in FAMILIES else 3) == []
 
 
 @pytest.mark.usefixtures("_on_meta")
 def test_no_augmentation_waits():
     names = [entry.name for entry in registry.entries(registry.AUGMENTATION)]
-    assert waited_for(trainer_of("dcgan", augment=",".join(names))) == []
+    every = {"augment.ada.parts": "bgcfnc"}
+    assert waited_for(trainer_of("dcgan", settings=every, augment=",".join(names))) == []
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

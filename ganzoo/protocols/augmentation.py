@@ -83,6 +83,8 @@ class AdaptiveAugmentation(Augmentation):
     def report(self, state: nn.Module) -> Mapping[str, Tensor]:
         """Return scalars of the state to log, by name; none by default.
 
+        The metrics have them as ``augmentation/NAME_key``, where NAME is the augmentation's.
+
         Args:
             state: What :meth:`state` built. Do not change it.
         """

@@ -14,6 +14,8 @@ from ganzoo.storage.json_files import read_lines, warn_of_damaged_lines
 Curve = dict[int, float]
 """Values by step."""
 NETWORKS = ("discriminator", "generator")
+AUGMENTATION = "augmentation"
+"""What stands before the names of what augmentations report."""
 LOGITS = "logits"
 GRADIENT_NORM = "gradient_norm"
 LONGEST_CURVE = 1 << 14

@@ -25,7 +25,7 @@ from ganzoo.models.write import write_model
 from ganzoo.protocols.dataset import Samples
 from ganzoo.protocols.packing import judge_samples
 from ganzoo.protocols.tracker import METRICS_FILE
-from ganzoo.runs.metrics import GRADIENT_NORM
+from ganzoo.runs.metrics import AUGMENTATION, GRADIENT_NORM
 from ganzoo.runs.state import DIVERGED
 from ganzoo.signals import answer_stop_signals, interrupt
 from ganzoo.storage.files import flush, remove_leftovers
@@ -282,6 +282,10 @@ class _TrainingLoop:
                     word = name.partition("/")[2]
                     raise _divergence(state.step, f"{word} of the {network} is {value}")
                 row[name] = value
+        for name in sorted(name for name in settled if name.startswith(f"{AUGMENTATION}/")):
+            if not math.isfinite(found[name]):
+                raise _divergence(state.step, f"{name} is {found[name]}")
+            row[name] = found[name]
         return row
 
     def _log(self, row: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.protocols.augmentation import AdaptiveAugmentation
+from ganzoo.runs.metrics import AUGMENTATION
 
 if TYPE_CHECKING:
     from ganzoo.distributed import Processes
@@ -97,9 +98,9 @@ def show_logits(
 def report_augmentations(
     augmentations: Mapping[str, Augmentation], memories: Mapping[str, nn.Module]
 ) -> dict[str, Tensor]:
-    """Return what adaptive augmentations report, as ``discriminator/augmentation_name``."""
+    """Return what adaptive augmentations report, as ``augmentation/NAME_key``."""
     return {
-        f"discriminator/{name}_{key}": value.detach().clone()
+        f"{AUGMENTATION}/{name}_{key}": value.detach().clone()
         for name, each in augmentations.items()
         if isinstance(each, AdaptiveAugmentation)
         for key, value in each.report(memories[memory_of_augmentation(name)]).items()

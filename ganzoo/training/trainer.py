@@ -122,7 +122,7 @@ class Trainer:
     def take_terms(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the values of all terms since the last call, as ``network/name``.
 
-        What augmentations report of their state is among them, as terms of the discriminator.
+        What augmentations report of their state is among them, as ``augmentation/NAME_key``.
 
         Returns:
             Those of this process alone, and those that are means over all processes already.

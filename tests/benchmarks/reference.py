@@ -140,11 +140,12 @@ CONSTANT: dict[str, dict[str, Any]] = {
         "train.betas": [0.0, 0.99],
         "train.ema_half_life": 10_000,
     },
-    "progan": {"arch.phase_images": 0, "train.penalty": []},
+    "progan": {"arch.phase_images": 0},
     "stylegan2": {"train.recipe": "tiny"},
+    "acgan": {"arch.dropout": 0},  # whose random numbers depend on the memory format
 }
 """Settings of architectures: what the plain loops hold constant where a paper's recipe has
-schedules, and what they are small by."""
+schedules or growth, and what they are small by."""
 
 
 def settings_of(options: argparse.Namespace, own: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from plain import cyclegan, halvings, progan, r3gan, stylegan2
+from plain import biggan, codes, cyclegan, halvings, progan, r3gan, sagan, stylegan2
 from plain.loops import Loop, Translation
 from plain.residual import resnet, sngan_resnet
 from plain.spectral import normalised
@@ -97,13 +97,17 @@ NETWORKS: dict[str, Callable[..., Pair]] = {
     "sngan": sngan,
     "sngan-resnet": sngan_resnet,
     "resnet": resnet,
+    "acgan": codes.acgan,
+    "infogan": codes.infogan,
     "r3gan": r3gan.networks,
     "progan": progan.networks,
+    "sagan": sagan.networks,
+    "biggan": biggan.networks,
     "cyclegan": cyclegan.networks,
     "stylegan2": stylegan2.networks,
 }
 """From the shape of an image and an architecture's options to a generator and a discriminator.
 
 Of networks that take classes, ``classes`` is their number."""
-LOOPS: dict[str, type[Loop]] = {"cyclegan": Translation}
+LOOPS: dict[str, type[Loop]] = {"cyclegan": Translation, "infogan": codes.Coded}
 """Loops of the architectures that have one of their own; others have :class:`Loop`."""

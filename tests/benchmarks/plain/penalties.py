@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 Change = Callable[[Tensor], Tensor]
@@ -169,10 +171,57 @@ def path_length(
     return weight * (lengths - before).square().mean()
 
 
+def orthogonal(given: Given, memory: dict[str, Tensor], *, weight: float, **_: Any) -> Tensor:
+    """Brock et al. 2019, equation 3, of all but the embedding that layers share."""
+    total = torch.zeros((), device=given.z.device, dtype=given.z.dtype)
+    for name, parameter in given.G.named_parameters():
+        if parameter.dim() > 1 and not name.startswith("embedding."):
+            rows = parameter.flatten(1)
+            others = 1 - torch.eye(len(rows), device=rows.device, dtype=rows.dtype)
+            total = total + (torch.mm(rows, rows.t()) * others).square().sum()
+    return weight * total
+
+
+def classes_of_reals_and_fakes(
+    given: Given,
+    memory: dict[str, Tensor],
+    *,
+    discriminator_weight: float,
+    fakes: bool,
+    **_: Any,
+) -> Tensor:
+    """Odena et al. 2017, equation 3."""
+    cost = F.cross_entropy(given.D.recall(given.real, "classes"), given.labels)
+    if fakes:
+        cost = cost + F.cross_entropy(given.D.recall(given.fake, "classes"), given.labels)
+    return discriminator_weight * cost
+
+
+def classes_of_fakes(
+    given: Given, memory: dict[str, Tensor], *, generator_weight: float, **_: Any
+) -> Tensor:
+    """Odena et al. 2017, equation 3."""
+    cost = F.cross_entropy(given.D.recall(given.fake, "classes"), given.labels)
+    return generator_weight * cost
+
+
+def codes(given: Given, memory: dict[str, Tensor], *, weight: float, **_: Any) -> Tensor:
+    """Chen et al. 2016, equation 5, for ten categories and numbers of unit variance."""
+    guess = given.D.recall(given.fake, "codes")
+    drawn = given.z[:, -guess.shape[1] :]
+    of_kind = F.cross_entropy(guess[:, :10], drawn[:, :10].argmax(1))
+    away = guess[:, 10:] - drawn[:, 10:]
+    of_numbers = (0.5 * away**2 + 0.5 * math.log(2 * math.pi)).sum(1).mean()
+    return weight * (of_kind + of_numbers)
+
+
 PENALTIES: dict[str, dict[str, Term]] = {
     "r1": {"D": r1},
     "gradient-penalty": {"D": gradient_penalty},
     "drift": {"D": drift},
     "path-length": {"G": path_length},
+    "orthogonal": {"G": orthogonal},
+    "auxiliary-classifier": {"D": classes_of_reals_and_fakes, "G": classes_of_fakes},
+    "mutual-information": {"D": codes, "G": codes},
 }
 """The terms of each penalty by network, ``D`` or ``G``; their options are those of ganzoo's."""

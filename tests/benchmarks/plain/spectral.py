@@ -6,8 +6,10 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 
-def normalised(network: nn.Module) -> nn.Module:
-    """Divide every weight of a network by its largest singular value."""
+def normalised(network: nn.Module, *others: nn.Module) -> nn.Module:
+    """Divide every weight of a network by its largest singular value, and those of other layers."""
+    for layer in others:
+        spectral_norm(layer)
     return network.apply(
         lambda layer: spectral_norm(layer) if isinstance(layer, (nn.Conv2d, nn.Linear)) else 0
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,23 @@ import gradio as gr
 from ganzoo.errors import GanzooError, first_line
 from ganzoo.media.images import choose_columns
 from ganzoo_zoo.apps.demo import html
+from ganzoo_zoo.apps.demo.moving import FARTHEST
 from ganzoo_zoo.apps.demo.served_files import served_folder, trim_served_files
-from ganzoo_zoo.apps.demo.session import FAKES, MOST_FRAMES, MOST_SEEDS, MOVIES, TRUNCATIONS
+from ganzoo_zoo.apps.demo.session import (
+    CODES,
+    DRAWN,
+    FAKES,
+    MOST_FRAMES,
+    MOST_SEEDS,
+    MOVIES,
+    TRUNCATIONS,
+    read_codes,
+    split_by_kind,
+)
 
 if TYPE_CHECKING:
     from ganzoo.progress import Listener
+    from ganzoo.protocols.latent_parts import LatentPart
     from ganzoo_zoo.apps.demo.session import MediaFile, Session
 
 ROWS = 2
@@ -173,6 +185,8 @@ class _Controls:
                 )
             )
             self.controls.append(gr.Slider(low, high, value=0.7, step=0.1, label="Truncation"))
+        self._code_parts = studio.code_parts
+        self.controls += _code_controls(self._code_parts)
 
     def read(self, values: list[Any]) -> dict[str, Any]:
         """Return the values of the controls as arguments of :class:`Session`'s methods."""
@@ -180,8 +194,30 @@ class _Controls:
         label = rest.pop(0) if self._classes else None
         options = {"label": None if label == EVERY_CLASS else label}
         if self._truncates:
-            options["truncation"] = rest[1] if rest[0] else None
+            is_on, truncation, *rest = rest
+            options["truncation"] = truncation if is_on else None
+        if self._code_parts:
+            options["codes"] = read_codes(self._code_parts, rest)
         return {self._first: first, **options}
+
+
+def _code_controls(parts: Sequence[LatentPart]) -> list[Any]:
+    """Return controls of named parts of the latents: categories, and numbers once they are set."""
+    categories, numbers = split_by_kind(parts)
+    controls: list[Any] = [
+        gr.Dropdown(
+            [("drawn from the seed", DRAWN), *((str(i), i) for i in range(part.size))],
+            value=DRAWN,
+            label=part.name,
+        )
+        for part in categories
+    ]
+    if numbers:
+        info = "Otherwise the seed draws them."
+        controls.append(gr.Checkbox(label="Set the codes below", info=info))
+    low, high = CODES
+    controls += [gr.Slider(low, high, value=0.0, step=0.1, label=part.name) for part in numbers]
+    return controls
 
 
 def _add_sample_tab(studio: Session, choices: _Controls, page: gr.Blocks) -> None:
@@ -193,20 +229,42 @@ def _add_sample_tab(studio: Session, choices: _Controls, page: gr.Blocks) -> Non
         label="Number of samples",
     )
     ask = gr.Button("Sample", variant="primary")
+    sliders, reset = _add_sliders(studio)
     output = _Output("Samples", studio.spec.is_image)
 
     def sample(count: Any, *values: Any, progress: Any = PROGRESS) -> list[Any]:
+        moves, rest = values[: len(sliders)], [*values[len(sliders) :]]
+        listener = _progress_listener(progress)
         return output.updates(
-            studio.sample(
-                count=count, listener=_progress_listener(progress), **choices.read([*values])
-            )
+            studio.sample(count=count, listener=listener, moves=moves, **choices.read(rest))
         )
 
-    own = [count, *choices.controls]
+    own = [count, *sliders, *choices.controls]
     output.bind(ask.click, sample, own)
+    for slider in sliders:
+        output.bind(slider.release, sample, own)
+    if reset is not None:
+        back = reset.click(lambda: [0] * len(sliders), outputs=sliders, api_visibility="private")
+        output.bind(back.then, sample, own)
     output.bind(page.load, sample, own)
     reseed = choices.random_seed.click(_draw_seed, outputs=choices.seed, api_visibility="private")
     output.bind(reseed.then, sample, own)
+
+
+def _add_sliders(studio: Session) -> tuple[list[Any], Any]:
+    """Add sliders along directions and a button that sets them to 0; none without directions."""
+    if not studio.mover.count:
+        return [], None
+    with gr.Accordion("Directions", open=False):
+        gr.HTML(
+            "<p>Move all samples along the directions in which they change most, in standard "
+            "deviations of what they are drawn from. At 0 they are as drawn.</p>"
+        )
+        sliders = [
+            gr.Slider(-FARTHEST, FARTHEST, value=0, step=0.5, label=f"Direction {number}")
+            for number in range(1, studio.mover.count + 1)
+        ]
+        return sliders, gr.Button("Back to 0")
 
 
 def _add_translate_tab(studio: Session, choices: _Controls) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from ganzoo.progress import send_progress_to
 from ganzoo.protocols.dataset import DataSpec
 from ganzoo.registry import DATASET
 from ganzoo.resolve import choose_data
+from ganzoo_zoo.apps.demo.moving import Mover, describe_moves
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ganzoo.models.model import Model
     from ganzoo.progress import Listener
     from ganzoo.protocols.dataset import Samples
+    from ganzoo.protocols.latent_parts import Code, LatentPart
 
 LARGEST_SEED = 2**53 - 1
 """The largest integer that JavaScript represents exactly."""
@@ -45,6 +47,12 @@ WALK_NUMBERS = 1 << 28
 """The most numbers of all samples of a walk."""
 TRUNCATIONS = (0.1, 3.0)
 """The smallest and the largest truncation."""
+CODES = (-2.0, 2.0)
+"""The smallest and the largest number of a code."""
+DRAWN = -1
+"""The choice of a category that the seed draws."""
+MOST_CODES = 16
+"""The most codes that the page shows."""
 FAKES = 4
 """Number of samples that are compared with training images."""
 NEAREST = 4
@@ -102,6 +110,8 @@ class Session:
         self.device = device
         self.model = model.to(resolve_device(device))
         self.spec = model.config.spec
+        self.mover = Mover(self.model)
+        """Moves samples along directions."""
         self.folder = folder
         self.ending = threading.Event()
         """Once set, long work ends soon with an error."""
@@ -142,6 +152,13 @@ class Session:
         return self.spec.class_names or tuple(map(str, range(self.spec.classes or 0)))
 
     @property
+    def code_parts(self) -> tuple[LatentPart, ...]:
+        """The parts of the latents that are worth setting: categories, and single numbers."""
+        parts = self.model.inputs.codes
+        single = [part for part in parts if part.distribution == "category" or part.size == 1]
+        return tuple(single[:MOST_CODES]) if len(parts) > 1 else ()
+
+    @property
     def max_samples(self) -> int:
         """The most samples that can be drawn at once."""
         most = MOST_IMAGES if self.spec.is_image else MOST_POINTS
@@ -156,6 +173,8 @@ class Session:
         label: int | None = None,
         truncation: object = None,
         listener: Listener | None = None,
+        codes: Mapping[str, Code] | None = None,
+        moves: Sequence[object] = (),
     ) -> MediaFile:
         """Draw samples as one picture, like ``ganzoo sample``, and as single images.
 
@@ -165,6 +184,8 @@ class Session:
             label: Class of all samples; every class in turn if None.
             truncation: See :meth:`ganzoo.Model.sample`; within :data:`TRUNCATIONS`.
             listener: Called with the progress.
+            codes: See :meth:`ganzoo.Model.sample`.
+            moves: How far to move along each of the first directions, in standard deviations.
 
         Raises:
             InputError: a value is out of bounds, or the model does not support it.
@@ -173,13 +194,18 @@ class Session:
         count = check_whole(count, "number of samples", 1, self.max_samples)
         psi, label = self._check_truncation(truncation), self._check_label(label)
         with self._answer_folder(listener) as place:
-            inputs = self.model.inputs.draw(count, seed, label)
-            stored = self.model.with_truncation(psi).generate(inputs, stored=True)
-            texts = provenance(self.model.title, seed, psi)
+            inputs = self.model.inputs.draw(count, seed, label, codes)
+            texts = provenance(self.model.title, seed, psi, codes)
+            if by := self.mover.check(moves):
+                stored = self.mover.draw(inputs, by, psi)
+                texts["ganzoo:moved"] = describe_moves(by)
+            else:
+                stored = self.model.with_truncation(psi).generate(inputs, stored=True)
             file = place / f"samples-{seed}.png"
             save_png(render_model_samples(self.model, stored, label), file, texts)
             about = f"{self._describe_count(count)}, seed {seed}"
-            about += self._describe_options(label, psi)
+            about += self._describe_options(label, psi, codes)
+            about += f", {describe_moves(by)}" if by else ""
             return MediaFile(
                 file, about, self._save_singles(place, stored, inputs.labels, seed, texts)
             )
@@ -194,6 +220,7 @@ class Session:
         label: int | None = None,
         truncation: object = None,
         listener: Listener | None = None,
+        codes: Mapping[str, Code] | None = None,
     ) -> MediaFile:
         """Draw a movie that interpolates from the samples of one seed to those of the next.
 
@@ -206,6 +233,7 @@ class Session:
             label: See :meth:`sample`.
             truncation: See :meth:`sample`.
             listener: Called with the progress.
+            codes: See :meth:`sample`.
 
         Raises:
             InputError: see :meth:`sample`; or a package that writes the movie is not installed.
@@ -233,10 +261,11 @@ class Session:
                 loop=bool(loop),
                 label=None if label is None else self.classes[label],
                 truncation=psi,
+                codes=codes,
                 device=self.device,
             )
         way = " to ".join(map(str, [*stops, stops[0]] if loop else stops))
-        how = self._describe_options(label, psi)
+        how = self._describe_options(label, psi, codes)
         return MediaFile(file, f"Walk of {self._describe_count(count)} from seed {way}{how}")
 
     def translate(self, source: str | None, label: int | None) -> MediaFile:
@@ -265,6 +294,7 @@ class Session:
         seed: object,
         label: int | None = None,
         truncation: object = None,
+        codes: Mapping[str, Code] | None = None,
         source: str | None = None,
         listener: Listener | None = None,
     ) -> Comparison:
@@ -276,6 +306,7 @@ class Session:
             seed: See :meth:`sample`.
             label: See :meth:`sample`.
             truncation: See :meth:`sample`.
+            codes: See :meth:`sample`.
             source: File of an image to translate, instead of a seed.
             listener: Called with the progress.
 
@@ -294,11 +325,11 @@ class Session:
             else:
                 seed = check_whole(seed, "seed", 0, LARGEST_SEED)
                 psi, label = self._check_truncation(truncation), self._check_label(label)
-                inputs = self.model.inputs.draw(FAKES, seed, label)
+                inputs = self.model.inputs.draw(FAKES, seed, label, codes)
                 labels = inputs.labels
                 stored = self.model.with_truncation(psi).generate(inputs, stored=True)
             search = self._load_search()
-            texts = provenance(self.model.title, seed, psi)
+            texts = provenance(self.model.title, seed, psi, codes)
             near = search.nearest(stored, NEAREST)
             rows = []
             for i, (image, found) in enumerate(zip(stored, near, strict=True)):
@@ -327,9 +358,12 @@ class Session:
         kind = "image" if self.spec.is_image else "point"
         return f"{count:,} generated {kind}" + ("" if count == 1 else "s")
 
-    def _describe_options(self, label: int | None, truncation: float | None) -> str:
+    def _describe_options(
+        self, label: int | None, truncation: float | None, codes: Mapping[str, Code] | None
+    ) -> str:
         text = "" if label is None else f", class {self.classes[label]}"
-        return text + ("" if truncation is None else f", truncation {truncation:g}")
+        text += "" if truncation is None else f", truncation {truncation:g}"
+        return text + "".join(f", {name} {value}" for name, value in (codes or {}).items())
 
     def _save_singles(
         self,
@@ -411,6 +445,25 @@ def _small_png(image: Tensor, texts: dict[str, str]) -> bytes:
         height, width = (max(1, round(side * SIDE / longer)) for side in image.shape[1:])
         image = resize(image[None], (height, width))[0]
     return to_png(image, texts)
+
+
+def read_codes(parts: Sequence[LatentPart], values: Sequence[Any]) -> dict[str, Any]:
+    """Return the codes that are set, by name, from the values of their controls."""
+    categories, numbers = split_by_kind(parts)
+    count = len(categories)
+    chosen = zip(categories, values[:count], strict=True)
+    found = {part.name: value for part, value in chosen if value != DRAWN}
+    if numbers and values[count]:
+        found |= {
+            part.name: value for part, value in zip(numbers, values[count + 1 :], strict=True)
+        }
+    return found
+
+
+def split_by_kind(parts: Sequence[LatentPart]) -> tuple[list[LatentPart], list[LatentPart]]:
+    """Return the categories, and the numbers."""
+    categories = [part for part in parts if part.distribution == "category"]
+    return categories, [part for part in parts if part.distribution != "category"]
 
 
 def check_whole(value: Any, what: str, low: int, high: int) -> int:

@@ -11,13 +11,13 @@ from ganzoo.arguments import parse_layers
 from ganzoo.cli.common import Device, Json, ModelArgument, note, print_json
 from ganzoo.cli.help import list_examples
 from ganzoo.storage.paths import user_path
-from ganzoo_zoo.apps.directions import (
+from ganzoo_zoo.apps.directions import write_directions
+from ganzoo_zoo.apps.directions.written import (
     COUNT,
     OVERVIEW_FILE,
     SAMPLES,
     STRENGTH,
     check_folder,
-    write_directions,
 )
 
 app = typer.Typer(rich_markup_mode=None)

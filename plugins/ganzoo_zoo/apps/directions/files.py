@@ -16,7 +16,7 @@ from ganzoo.progress import report_progress
 from ganzoo.storage.files import write_text
 from ganzoo.storage.json_files import read_json, to_json
 from ganzoo.storage.tensors import load_tensors, save_tensors
-from ganzoo_zoo.apps.directions import (
+from ganzoo_zoo.apps.directions.written import (
     JSON_FILE,
     OVERVIEW_FILE,
     STEPS,

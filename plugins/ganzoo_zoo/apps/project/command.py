@@ -11,7 +11,7 @@ from ganzoo.cli.common import Device, Json, note, print_json
 from ganzoo.cli.help import list_examples
 from ganzoo.errors import InputError
 from ganzoo.storage.paths import refuse_existing, user_path
-from ganzoo_zoo.apps.project import MOVIE_FILE, RESTARTS, STEPS, check_folder
+from ganzoo_zoo.apps.project.projection import MOVIE_FILE, RESTARTS, STEPS, check_folder
 
 app = typer.Typer(rich_markup_mode=None)
 EXAMPLES = list_examples(

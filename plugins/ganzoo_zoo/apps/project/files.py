@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,7 +13,12 @@ from ganzoo.media.movies import write_movie
 from ganzoo.storage.files import write_text
 from ganzoo.storage.json_files import to_json
 from ganzoo.storage.tensors import save_tensors
-from ganzoo_zoo.apps.project import FOUND_FILE, JSON_FILE, PICTURE_FILE, WrittenProjection
+from ganzoo_zoo.apps.project.projection import (
+    FOUND_FILE,
+    JSON_FILE,
+    PICTURE_FILE,
+    WrittenProjection,
+)
 from ganzoo_zoo.apps.project.search import Search, draw, search
 from ganzoo_zoo.apps.project.targets import choose_space, read_targets
 
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ganzoo import Model
-    from ganzoo_zoo.apps.project import Projection
+    from ganzoo_zoo.apps.project.projection import Projection
 
 FRAME, LAST = 80, 2000
 """Milliseconds for which a frame is shown, and the last one."""
@@ -56,21 +61,14 @@ def write_projection(
     number = None if label is None else model.config.spec.class_index(label)
     targets = read_targets(model, images, number)
     found = search(model, targets.images, Search(chosen, steps, restarts, seed, number))
-    names = model.config.spec.class_names
     about = {
         "model": model.title,
         "space": found.space,
         "steps": steps,
         "restarts": restarts,
         "seed": seed,
-        "images": [
-            {"name": name, "error": error}
-            for name, error in zip(targets.names, found.errors, strict=True)
-        ],
+        "images": _describe_images(model, targets.names, found),
     }
-    if found.labels is not None:
-        for row, each in zip(about["images"], found.labels.tolist(), strict=True):
-            row["label"] = names[each] if names else str(each)
     out.mkdir(parents=True, exist_ok=True)
     texts = provenance(model.title, seed) | {"ganzoo:target": ", ".join(targets.names)}
     save_png(_side_by_side(found.targets, found.images), out / PICTURE_FILE, texts)
@@ -82,6 +80,18 @@ def write_projection(
     write_text(out / JSON_FILE, to_json(about))
     files = [out / PICTURE_FILE, movie, out / FOUND_FILE, out / JSON_FILE]
     return WrittenProjection(files, about, targets.notes)
+
+
+def _describe_images(model: Model, names: Sequence[str], found: Projection) -> list[dict[str, Any]]:
+    """Return the name and the error of each image, and its class if it was searched."""
+    rows: list[dict[str, Any]] = [
+        {"name": name, "error": error} for name, error in zip(names, found.errors, strict=True)
+    ]
+    if found.labels is not None:
+        classes = model.config.spec.class_names
+        for row, label in zip(rows, found.labels.tolist(), strict=True):
+            row["label"] = classes[label] if classes else str(label)
+    return rows
 
 
 def _side_by_side(targets: Tensor, images: Tensor) -> Tensor:

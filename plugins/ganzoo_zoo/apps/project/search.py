@@ -19,7 +19,7 @@ from ganzoo.media.images import to_float, to_uint8
 from ganzoo.models.generation import evaluation_mode
 from ganzoo.models.mixing import MAPPED, map_latents, require_styles
 from ganzoo.progress import report_progress
-from ganzoo_zoo.apps.project import Projection
+from ganzoo_zoo.apps.project.projection import Projection
 from ganzoo_zoo.apps.shared.many_latents import draw_many
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class _Space(ABC):
     def whole(self, points: Tensor) -> Tensor:
         """Return points as the network takes them."""
 
-    bound: Tensor | float = math.inf
+    bound: Tensor
     """Largest size of each number."""
     moves: Tensor | float = 1.0
     """1 for each number that moves, and 0 for those that stay."""
@@ -149,6 +149,7 @@ class _Styles(_Space):
     def __init__(self, model: Model, how: Search) -> None:
         styles = require_styles(model.styles)
         self.network, self.device = styles.synthesis, styles.mean.device
+        self.bound = torch.tensor(math.inf, device=self.device)
         latents = draw_many(model, DRAWN, how.seed, how.label)
         mapped = [map_latents(styles, part) for part in latents.parts(MAPPED, self.device)]
         self.layers = mapped[0].shape[1]
@@ -239,7 +240,7 @@ def _descend(
     optimizer = torch.optim.Adam([points], lr=0.0)
     rng = make_rng(how.seed, "projection", device=space.device)
     every = max(1, how.steps // FRAMES)
-    path = [points.detach().cpu()]
+    path = [points.detach().cpu().clone()]
     for step in range(how.steps):
         done = step / how.steps
         noise = NOISE * space.spread * max(0.0, 1 - done / NOISE_END) ** 2

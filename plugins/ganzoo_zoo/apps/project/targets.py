@@ -18,7 +18,7 @@ from ganzoo.media.images import to_uint8
 from ganzoo.registry import DATASET
 from ganzoo.resolve import choose_data
 from ganzoo.storage.paths import user_path
-from ganzoo_zoo.apps.project import SPACES
+from ganzoo_zoo.apps.project.projection import SPACES
 
 if TYPE_CHECKING:
     from ganzoo import Model

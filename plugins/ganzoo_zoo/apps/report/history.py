@@ -9,6 +9,7 @@ from typing import Any
 
 from ganzoo.config import TrainOptions
 from ganzoo.runs.metrics import (
+    AUGMENTATION,
     GRADIENT_NORM,
     LOGITS,
     NETWORKS,
@@ -21,7 +22,11 @@ from ganzoo.runs.metrics import (
 )
 
 SPEED = "images_per_second"
-LOSSES = {network: f"Loss of the {network}" for network in NETWORKS}
+TERMS = {
+    **{network: f"Loss of the {network}" for network in NETWORKS},
+    AUGMENTATION: "Augmentation",
+}
+"""Titles of plots, by what stands before the names of their curves."""
 NORMS = "Gradient norms"
 LOGIT_TITLE = "Logits"
 SPEED_TITLE = "Images per second"
@@ -57,7 +62,7 @@ def read_history(path: Path, options: TrainOptions, logits: Mapping[str, Curve])
         OSError: the log cannot be read.
     """
     history, speeds = History(), CurveReader()
-    groups = {title: CurveGroup() for title in (*LOSSES.values(), LOGIT_TITLE, NORMS)}
+    groups = {title: CurveGroup() for title in (*TERMS.values(), LOGIT_TITLE, NORMS)}
     warnings = WarningReader()
     for step, row in read_metrics(path) if path.exists() else ():
         history.last_step = max(history.last_step, step)
@@ -88,13 +93,13 @@ def _add_row(
             continue
         if key == SPEED:
             speeds.add(step, value)
-        elif network in NETWORKS and name:
+        elif network in TERMS and name:
             if name == GRADIENT_NORM:
                 title, label = NORMS, network
             elif LOGITS.removesuffix("s") in name:
                 title, label = LOGIT_TITLE, key
             else:
-                title, label = LOSSES[network], name
+                title, label = TERMS[network], name
             groups[title].add(label, step, value)
 
 

@@ -53,6 +53,16 @@ class Directions:
         return len(self.vectors)
 
 
+def count_directions(model: Model) -> int:
+    """Return how many directions a model has; 0 if it has no latents that can move."""
+    if not model.architecture.takes_latents:
+        return 0
+    styles = model.styles
+    if styles is not None:
+        return len(styles.mean)
+    return sum(part.size for part in model.inputs.codes if VARIANCES[part.distribution])
+
+
 def find_directions(
     model: Model,
     count: int = 10,

@@ -57,6 +57,7 @@ const TITLES = [
   [/^discriminator\/(?!gradient_norm$)(.*)/, "Loss of the discriminator"],
   [/^generator\/(?!gradient_norm$)(.*)/, "Loss of the generator"],
   [/^(.*)\/gradient_norm$/, "Gradient norms"],
+  [/^augmentation\/(.*)/, "Augmentation"],
 ];
 const place = (name) => {
   for (const [pattern, title] of TITLES) {

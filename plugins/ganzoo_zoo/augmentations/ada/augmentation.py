@@ -73,12 +73,14 @@ class ADA(AdaptiveAugmentation):
         import torch
 
         state = torch.nn.Module()
-        for name in ("probability", "overfitting", "signs", "images"):
+        state.register_buffer("probability", torch.tensor(self.probability))
+        for name in ("overfitting", "signs", "images"):
             state.register_buffer(name, torch.zeros(()))
-        state.probability.fill_(self.probability)
         return state
 
-    def augment(self, samples: Tensor, state: nn.Module) -> Tensor:
+    def augment(  # type: ignore[override]
+        self, samples: Tensor, state: nn.Module
+    ) -> Tensor:
         """Return changed images ``(N, C, H, W)``; the same ones at a probability of 0."""
         if self.target is None and self.probability == 0:
             return samples
@@ -92,24 +94,27 @@ class ADA(AdaptiveAugmentation):
         """Count the signs of the logits, and change p at the end of an interval."""
         import torch
 
-        state.signs.add_(logits.sign().sum() * (len(logits) / logits.numel()))
-        state.images.add_(len(logits))
+        signs, images = state.get_buffer("signs"), state.get_buffer("images")
+        signs.add_(logits.sign().sum() * (len(logits) / logits.numel()))
+        images.add_(len(logits))
         if (progress.updates + 1) % self.interval:
             return
-        state.overfitting.copy_(state.signs / state.images)
+        overfitting = state.get_buffer("overfitting").copy_(signs / images)
         if self.target is not None:
-            change = torch.sign(state.overfitting - self.target) * state.images / self.speed
-            state.probability.add_(change).clamp_(0, 1)
-        state.signs.zero_()
-        state.images.zero_()
+            change = torch.sign(overfitting - self.target) * images / self.speed
+            state.get_buffer("probability").add_(change).clamp_(0, 1)
+        signs.zero_()
+        images.zero_()
 
     def report(self, state: nn.Module) -> Mapping[str, Tensor]:
         """Return p, and r_t over the last whole interval."""
-        return {"probability": self._find_probability(state), "overfitting": state.overfitting}
+        return {
+            "probability": self._find_probability(state),
+            "overfitting": state.get_buffer("overfitting"),
+        }
 
     def _find_probability(self, state: nn.Module) -> Tensor:
         import torch
 
-        if self.target is None:
-            return torch.full_like(state.probability, self.probability)
-        return state.probability
+        held = state.get_buffer("probability")
+        return held if self.target is not None else torch.full_like(held, self.probability)

@@ -14,8 +14,8 @@ from ganzoo_zoo.augmentations.ada.draws import draw_applied, draw_normal, draw_u
 from ganzoo_zoo.augmentations.ada.matrices import apply_to_sides
 from ganzoo_zoo.augmentations.ada.wavelets import BANDS, band_filters
 
-EXPECTED_POWER = (10 / 13, 1 / 13, 1 / 13, 1 / 13)
-"""Share of each octave in the power of a natural image, whose spectrum falls as 1 / f."""
+LOWEST, OTHERS = 10 / 13, 1 / 13
+"""Share of the lowest octave, and of each other one, in the expected power of an image."""
 NOISE = 0.1
 CUT = 0.5
 
@@ -39,13 +39,14 @@ def filter_bands(images: Tensor, chances: Mapping[str, Tensor]) -> Tensor:
 
 def draw_band_gains(images: Tensor, chance: Tensor) -> Tensor:
     """Draw the gain of each octave of each image, ``(N, 4)``."""
-    power = torch.tensor(EXPECTED_POWER, dtype=images.dtype, device=images.device)
     gains = torch.ones(len(images), BANDS, dtype=images.dtype, device=images.device)
     for band in range(BANDS):
         applied = draw_applied(images, chance)
         one = torch.ones_like(gains)
         one[:, band] = torch.exp2(draw_normal(images))
-        one = one / (power * one.square()).sum(1, keepdim=True).sqrt()
+        powers = one.square()
+        power = LOWEST * powers[:, :1] + OTHERS * powers[:, 1:].sum(1, keepdim=True)
+        one = one / power.sqrt()
         gains = torch.where(applied[:, None], gains * one, gains)
     return gains
 

@@ -113,10 +113,14 @@ class _Sample(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor, grid: Tensor) -> Tensor:
+    def forward(images: Tensor, grid: Tensor) -> Tensor:
+        return F.grid_sample(images, grid, align_corners=True)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        images, grid = inputs
         ctx.save_for_backward(grid)
         ctx.shape = images.shape
-        return F.grid_sample(images, grid, align_corners=True)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
@@ -128,13 +132,16 @@ class _Spread(torch.autograd.Function):
     """The transpose of :class:`_Sample`."""
 
     @staticmethod
-    def forward(ctx: Any, gradient: Tensor, grid: Tensor, shape: torch.Size) -> Tensor:
-        ctx.save_for_backward(grid)
+    def forward(gradient: Tensor, grid: Tensor, shape: torch.Size) -> Tensor:
         images = gradient.new_zeros(()).expand(shape)  # Of which only the shape counts.
         spread, _ = torch.ops.aten.grid_sampler_2d_backward(
             gradient, images, grid, 0, 0, True, (True, False)
         )
         return spread
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, torch.Size], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[1])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:

@@ -52,7 +52,7 @@ def upsampler(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
             pixel, between = divmod(row + BEFORE - tap, 2)
             if not between:
                 matrix[row, reflect(pixel, side)] += 2**0.5 * weight
-    return matrix.to(device, dtype)
+    return matrix.to(device, dtype, non_blocking=True)
 
 
 @lru_cache(maxsize=64)
@@ -65,7 +65,7 @@ def downsampler(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     matrix = torch.zeros(side, 2 * side + len(SYM6) - 2, dtype=torch.float64)
     for row in range(side):
         matrix[row, 2 * row : 2 * row + len(SYM6)] = torch.tensor(SYM6, dtype=torch.float64)
-    return (matrix / 2**0.5).to(device, dtype)
+    return (matrix / 2**0.5).to(device, dtype, non_blocking=True)
 
 
 @lru_cache(maxsize=64)

@@ -39,13 +39,13 @@ class InfoGAN(Architecture):
     discriminator_parts = ("codes",)
     tuned_recipes = (
         IMAGES.replace(
-            steps=3_000,
+            steps=4_000,
             generator_lr=1e-3,
             discriminator_lr=2e-4,
             betas=(0.5, 0.999),
             batch_size=64,
             settings={**PENALTY, "arch.dense": 256, "arch.base_channels": 32},
-            source="",
+            source="a first try on the digits, not a search",
         ),
     )
     recipe = Recipe(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pydantic import Field
 
@@ -37,8 +37,8 @@ class ProGAN(Architecture):
     Differences from the paper:
 
     - Images keep the size of the data, enlarged at coarse levels. So a gradient penalty measures
-      the slope by all pixels, and lets the discriminator of a level be twice as steep by its own
-      pixels for each level above it. Distances between images are as much smaller there.
+      slopes at the full size, where a coarse pixel counts as several: by its own pixels, the
+      discriminator of a level may be twice as steep for each level to come.
     - The batch size is one number. The paper has 16 up to 128 x 128, and less above as memory ends.
     - The authors' code resets Adam at each new level. Here new layers have no state before their
       level begins. With betas of 0 and 0.99 the other layers have no first moment, and their second
@@ -80,7 +80,9 @@ class ProGAN(Architecture):
     tuned_recipes = (
         IMAGES.replace(
             loss="wgan-gp",
-            steps=4_000,
+            steps=3_000,
+            generator_lr=3e-3,
+            discriminator_lr=3e-3,
             betas=(0.0, 0.99),
             settings={"train.penalty": ["drift"]},
             source="a few trials on the digits",
@@ -90,7 +92,7 @@ class ProGAN(Architecture):
 
     z_dim: int = Field(default=64, gt=0, description="Length of a latent; the paper has 512.")
     channel_base: int = Field(
-        default=512,
+        default=256,
         gt=0,
         description="Twice the channels at the lowest resolution, unless channel_max is less; they "
         "halve at each level. The paper has 8192.",
@@ -99,7 +101,7 @@ class ProGAN(Architecture):
         default=64, gt=0, description="Largest number of channels; the paper has 512."
     )
     phase_images: int = Field(
-        default=16_000,
+        default=8_000,
         ge=0,
         description="Images that the discriminator sees while a level is faded in, and as many "
         "while it stays; 0 for networks that do not grow. The authors' code has 600,000.",
@@ -139,7 +141,7 @@ class ProGAN(Architecture):
 
     def advance(self, network: nn.Module, progress: Progress) -> None:
         """Grow either network to the level of so many images."""
-        growing: networks.Growing = network
+        growing = cast("networks.Growing", network)
         growing.level, growing.share = self.find_level(progress.images, growing.levels)
 
     def prepare_real(self, real: Tensor, progress: Progress) -> Tensor:

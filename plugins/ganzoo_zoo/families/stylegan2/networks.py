@@ -339,8 +339,7 @@ class Synthesis(nn.Module):
 
     def forward(self, styles: Tensor) -> dict[str, Tensor]:
         """Return ``samples`` ``(N, C, H, W)``, and their styles as ``w``."""
-        # Not len(): an exported program would then take batches of one size alone.
-        features = self.start.expand(styles.shape[0], -1, -1, -1)
+        features = self.start  # for all samples: their styles scale it
         images: Tensor | None = None
         for layers, to_image in zip(self.convolutions, self.to_images, strict=True):
             for layer in layers:

@@ -32,7 +32,7 @@ class TinyPathLength(Penalty):
         """Measure lengths along random images."""
         noise = torch.randn_like(fake) / fake[0, 0].numel() ** 0.5
         (slope,) = torch.autograd.grad((fake * noise).sum(), D.generated["w"], create_graph=True)
-        lengths = slope.square().sum(2).mean(1).sqrt()
+        lengths = slope.flatten(1).norm(dim=1)
         D.observe(length=lengths.mean())
         return {"path": self.weight * (lengths - D.state.mean).square().mean()}
 
