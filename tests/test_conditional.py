@@ -103,7 +103,7 @@ def test_vectors_have_classes_too():
 def test_data_without_classes_are_refused_in_words(build):
     data = DataSpec(shape=(1, 8, 8))
     for make in (build(conditional=True).generator, build(conditional=True).discriminator):
-        with pytest.raises(InputError, match=r"have no classes; give data with classes, .* drop"):
+        with pytest.raises(InputError, match=r"have no classes; give data with classes, .* set"):
             make(data)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -171,11 +171,12 @@ def write_walk(
     model = model.with_truncation(truncation)
     number = _find_class(model, label)
     count = DEFAULT_COUNT if count is None else count
+    shown: dict[str, Any] = dict(codes or {})
     if along is None:
         walk = model.inputs.walk(count, seeds, frames, loop, number, codes)
     else:
         walk = model.inputs.walk_along(count, along, seeds[0], frames, loop, number, codes)
-        codes = {**(codes or {}), along.name: along.describe_ends()}
+        shown = {**shown, along.name: along.describe_ends()}
     _refuse_existing([path], replace)
 
     def pictures() -> Iterator[Image]:
@@ -186,7 +187,7 @@ def write_walk(
 
     def write() -> None:
         model.to(resolve_device(device))
-        texts = provenance(model.title, ", ".join(map(str, seeds)), truncation, codes)
+        texts = provenance(model.title, ", ".join(map(str, seeds)), truncation, shown)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_movie(path, pictures(), [FRAME_MS] * len(walk), texts)
 

@@ -84,7 +84,7 @@ class FeatureSequential(nn.Sequential):
         return features
 
 
-class FusedFeatureSequential(FeatureSequential, FusedSequential):
+class FusedFeatureSequential(FeatureSequential, FusedSequential):  # type: ignore[misc]
     """A :class:`FeatureSequential` in fewer operations, as :class:`FusedSequential`."""
 
     def _apply_layers(self, layers: Iterable[nn.Module], features: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -264,7 +265,7 @@ class StyledConv2d(nn.Module):
         """Return factors ``(N, after)``; equalisation and the gain behind ReLU are in them."""
         scale = self.weight[0].numel() ** -0.5
         squares = (self.weight * scale).square().sum((2, 3))
-        with torch.autocast(scales.device.type, enabled=False):
+        with _full_precision(scales.device):
             variances = scales.to(squares).square() @ squares.t()
         return (variances + EPS).rsqrt() * (scale * GAIN)
 
@@ -273,6 +274,13 @@ class StyledConv2d(nn.Module):
             assert self.noise_map is not None
             return self.noise_map
         return torch.randn(len(features), 1, *features.shape[2:], device=features.device)
+
+
+def _full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Leave half precision within the block, on devices that have it."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()
 
 
 class ToImage(nn.Module):
@@ -289,8 +297,8 @@ class ToImage(nn.Module):
         """Return images ``(N, C, H, W)`` of features and of styles ``(N, L, w_dim)``."""
         # A matrix product for each sample: weights are scaled, as they are fewer than features.
         weights = self.weight.flatten(1) * self.affine(styles[:, self.style])[:, None]
-        images = torch.baddbmm(self.bias[:, None], weights, features.flatten(2))
-        return images.unflatten(2, features.shape[2:])
+        images = (weights @ features.flatten(2)).unflatten(2, features.shape[2:])
+        return images + self.bias[:, None, None]
 
 
 class Synthesis(nn.Module):
