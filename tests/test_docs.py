@@ -161,7 +161,7 @@ def test_the_evenings_reading_is_as_long_as_the_page_says():
 PAGES = [
     ("first-loss", "loss", "softer", "loss.real_label=0.8", "Label of reals."),
     ("first-architecture", "architecture", "halves", "arch.base_channels=4", "Channels at half"),
-    ("penalties", "penalty", "centred", "penalty.centred.weight=0.01", "Weight of the mean squared"),
+    ("penalties", "penalty", "centred", "penalty.centred.weight=0.1", "Weight of the mean squared"),
     ("progress", "architecture", "doubling", "arch.fade_images=9", "Images before details begin."),
     ("memory", "loss", "steady", "loss.decay=0.5", "Decay of the mean in an update."),
     ("sampling", "architecture", "standing", "arch.hidden=8", "Batches that the statistics"),
