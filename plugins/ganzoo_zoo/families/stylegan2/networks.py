@@ -75,6 +75,7 @@ class Truncated(nn.Module):
 
     def __init__(self, generator: nn.Module, share: float) -> None:
         super().__init__()
+        assert isinstance(generator, Generator)
         self.generator = generator
         self.share = share
 
@@ -99,7 +100,7 @@ def split(generator: nn.Module) -> Styles:
         generator.mapping,
         generator.synthesis,
         generator.mapping.w_average,
-        torch.cat(affine),
+        torch.cat(affine).detach(),
         tuple(layers),
     )
 
@@ -125,8 +126,9 @@ class LabelEmbedding(nn.Module):
 
     def forward(self, labels: Tensor) -> Tensor:
         """Return a row for each label."""
-        rows = self.linear.scaled_weight().t()[labels] + self.linear.scaled_bias()
-        normalised: Tensor = self.norm(rows)
+        rows, bias = self.linear.scaled_weight().t()[labels], self.linear.scaled_bias()
+        assert bias is not None
+        normalised: Tensor = self.norm(rows + bias)
         return normalised
 
 
@@ -335,14 +337,14 @@ class Synthesis(nn.Module):
 
     def styled_layers(self) -> list[Any]:
         """Return the modulated convolutions in their order, without those to images."""
-        return list(itertools.chain(*self.convolutions))
+        return [layer for level in self.convolutions for layer in level.children()]
 
     def forward(self, styles: Tensor) -> dict[str, Tensor]:
         """Return ``samples`` ``(N, C, H, W)``, and their styles as ``w``."""
         features = self.start  # for all samples: their styles scale it
         images: Tensor | None = None
         for layers, to_image in zip(self.convolutions, self.to_images, strict=True):
-            for layer in layers:
+            for layer in layers.children():
                 features = layer(features, styles)
             added = to_image(features, styles)
             images = added if images is None else self.enlarge(images) + added

@@ -100,6 +100,7 @@ TUNED = (
         steps=3_000,
         generator_lr=5e-3,
         discriminator_lr=5e-3,
+        lr_decay_from=0.5,
         betas=(0.0, 0.99),
         settings={
             **_R1,
