@@ -114,6 +114,8 @@ class Remembering(Loss):
     recipe = Recipe(generator_lr=1e-3, discriminator_lr=1e-3)
 
     def check_discriminator(self, discriminator, data, *, conditional):
+        # Wrapped if it gives more than logits.
+        discriminator = getattr(discriminator, "network", discriminator)
         discriminator.register_buffer("means", torch.zeros(2))
         discriminator.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 

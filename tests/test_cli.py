@@ -103,6 +103,7 @@ def test_train_writes_every_option(tiny_run):
         "base_channels": 4,
         "discriminator_norm": "auto",
         "conditional": False,
+        "minibatch_discrimination": 0,
     }
     assert stored["train"].keys() == TrainOptions.model_fields.keys()
     assert (stored["train"]["n_critic"], stored["train"]["batch_size"]) == (5, 8)
@@ -723,7 +724,7 @@ def test_list_as_json_has_the_same_rows(ganzoo_cli):
         "name": registry.entries(registry.ARCHITECTURE)[0].name,
         "package": "ganzoo",
         "version": ganzoo.__version__,
-        "summary": "Translation between two classes of images, without pairs",
+        "summary": "Auxiliary classifier GAN for images of 1, 3 or 4 channels that have classes",
         "state": "installed",
     }
 

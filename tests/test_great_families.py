@@ -60,7 +60,7 @@ def test_two_processes_killed_stopped_and_pictured_end_in_the_same_bytes(name, f
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_run_starts_from_the_model_of_one(name, found):
-    codes = {start: code for start, (code, _) in found[name]["init"].items() if start != "kept"}
+    codes = {start: each[0] for start, each in found[name]["init"].items() if start != "kept"}
     assert codes == {"same": 0, "other-loss": 0, "other-size": 2}
     assert found[name]["init"]["kept"]
     assert "drop what the model decides" in found[name]["init"]["other-size"][1]

@@ -437,5 +437,5 @@ def test_a_loss_shows_what_it_was_tuned_with_beside_its_paper(ganzoo_cli):
     assert "tests/benchmarks/recipes.jsonl" in shown
     assert "Gulrajani et al. 2017, arXiv:1704.00028, algorithm 1" in shown
     tuned = json.loads(ganzoo_cli("show", "wgan-gp", "--json").out)["tuned_recipes"]
-    assert {each["architecture"] for each in tuned} == {"dcgan", "mlp"}
+    assert {each["architecture"] for each in tuned} == {"dcgan", "mlp", "progan"}
     assert {each["loss"] for each in tuned} == {"wgan-gp"}

@@ -203,7 +203,7 @@ def test_a_penalty_sees_the_moment_and_what_the_fakes_are_made_from():
     words = [word for word, *_ in Looks.seen]
     assert words == ["discriminator", "discriminator", "generator"] * 2
     assert [progress for _, progress, *_ in Looks.seen] == [
-        Progress(step, 3, 8 * updates, updates)
+        Progress(step, 3, 8 * updates, updates, 8)
         for step in range(2)
         for updates in (2 * step, 2 * step + 1, 2 * step + 2)
     ]

@@ -873,9 +873,10 @@ def test_a_step_with_one_batch_of_fakes_is_that_of_a_loop_by_hand():
     real = by_hand.loader.batch(0, by_hand.order).real
     rng = make_rng(by_hand.options.seed, "latents", 0)
     fake = G(by_hand.architecture.latents(len(real), rng))
-    (softplus(-D(real)).mean() + softplus(D(fake.detach())).mean()).backward()
+    of_reals, of_fakes = (D(each)["logits"] for each in (real, fake.detach()))
+    (softplus(-of_reals).mean() + softplus(of_fakes).mean()).backward()
     state.discriminator_optimizer.step()
-    softplus(-D(fake)).mean().backward()
+    softplus(-D(fake)["logits"]).mean().backward()
     state.generator_optimizer.step()
     for mine, theirs in ((trainer.state.generator, G), (trainer.state.discriminator, D)):
         for name, value in mine.state_dict().items():

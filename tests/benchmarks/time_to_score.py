@@ -18,6 +18,7 @@ Prints a document such as that of ``ganzoo bench --until --json``, which ``recor
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import shlex
 import sys
@@ -250,7 +251,7 @@ class Scorer:
             GanzooError: a sample is not finite.
         """
         rng = torch.Generator().manual_seed(0)
-        latents = torch.randn(self.count, loop.z_dim, generator=rng)
+        latents = torch.randn(self.count, loop.options["z_dim"], generator=rng)
         loop.G.train(self.takes_batch_statistics)
         images = torch.cat([to_uint8(loop.G(part)) for part in latents.split(BATCH)])
         loop.G.train()
@@ -265,7 +266,7 @@ def train_plain(
     """Train the plain loop until its goal, and return what that took."""
     batches = Batches(samples, seed)
     loop = build_loop(config, samples, seed)
-    loop.batches = iter(batches)
+    loop.batches = zip(batches, itertools.repeat(None))
     torch.manual_seed(seed)
     stopwatch, began = Stopwatch(torch.device("cpu"), ALONE), time.perf_counter()
     stopwatch.start(NO_TIME)
@@ -318,9 +319,8 @@ def build_loop(config: RunConfig, samples: Samples, seed: int) -> Loop:
         pair,
         LOSSES[config.loss.name],
         [],
-        rates=(RATE, RATE),
-        betas=BETAS,
-        z_dim=config.architecture.options["z_dim"],
+        adams=({"lr": RATE, "betas": BETAS},) * 2,
+        options=config.architecture.options,
         n_critic=CRITIC_STEPS.get(config.loss.name, 1),
     )
 
