@@ -235,8 +235,8 @@ class Architecture(Component, ABC):
         """Name the parts of a latent, in their order.
 
         By default there is one, ``z``: ``z_dim`` numbers, standard normal, or uniform from -1 to 1
-        if an option ``prior`` is ``"uniform"``. Override it for codes, such as those of InfoGAN
-        (Chen et al. 2016, arXiv:1606.03657): how latents are drawn, truncated and interpolated
+        if an option ``prior`` is ``"uniform"``. Override it for codes (Chen et al. 2016,
+        arXiv:1606.03657): how latents are drawn, truncated and interpolated
         follows from it.
         """
         size: int | None = getattr(self, "z_dim", None)
@@ -309,7 +309,7 @@ class Architecture(Component, ABC):
         By default, normal and uniform parts of latents are moved into ``[-truncation,
         truncation]``, and categories stay: see
         :class:`~ganzoo.protocols.latents.TruncatedLatents`. Override it if you override
-        ``latents``, or to truncate elsewhere, as StyleGAN does in w (Karras et al. 2019,
+        ``latents``, or to truncate elsewhere, such as in w (Karras et al. 2019,
         arXiv:1812.04948, section 2.1). A truncation of 10 must change samples very little, unless
         it is refused.
 
