@@ -144,23 +144,13 @@ def sample(
     if frames is not None or loop:
         raise InputError("--frames and --loop need --walk")
     seed = seed or 0
-    if mix is not None:
-        _write_mix(
+    if mix is not None or vary is not None:
+        how = _parse_mix(mix, source) if mix is not None else _parse_variation(vary or "", source)
+        name = f"mix-{seed}" if isinstance(how, tuple) else f"vary-{how.name}"
+        _write_picture(
             model,
-            out or Path(f"mix-{seed}.png"),
-            _parse_mix(mix, source),
-            num,
-            {"seed": seed, **drawn},
-            as_json,
-            device=device,
-            replace=force,
-        )
-        return
-    if vary is not None:
-        _write_variation(
-            model,
-            out,
-            _parse_variation(vary, source),
+            out or Path(f"{name}.png"),
+            how,
             num,
             {"seed": seed, **drawn},
             as_json,
@@ -284,51 +274,40 @@ def _write_walk(
         print(path)
 
 
-def _write_variation(
-    reference: str | None,
-    out: Path | None,
-    along: CodeRange,
-    count: int | None,
-    options: dict[str, Any],
-    as_json: bool,
-    **where: Any,
-) -> None:
-    path = out or Path(f"vary-{along.name}.png")
-    refuse_existing(path, where["replace"])
-    from ganzoo.models.find import find_model
-    from ganzoo.models.model import load_folder
-    from ganzoo.models.sample_files import write_variation
-
-    folder = find_model(reference)
-    write_variation(load_folder(folder), path, along, count, **options, **where)
-    if not is_first():
-        return
-    if as_json:
-        told = {"model": folder.reference, "vary": str(along), **options}
-        print_json({**told, "files": [str(path)]})
-    else:
-        print(path)
-
-
-def _write_mix(
+def _write_picture(
     reference: str | None,
     path: Path,
-    layers: tuple[int, ...],
+    along: Any,
     count: int | None,
     options: dict[str, Any],
     as_json: bool,
     **where: Any,
 ) -> None:
+    """Write a picture of mixed styles, or of samples along which a code changes.
+
+    Args:
+        reference: The model.
+        path: The picture.
+        along: The layers whose styles are mixed, or the :class:`CodeRange`.
+        count: Number of rows.
+        options: What samples are drawn with.
+        as_json: Whether to print JSON.
+        where: The device, and whether to replace a file.
+    """
     refuse_existing(path, where["replace"])
+    from ganzoo.models import sample_files
     from ganzoo.models.find import find_model
     from ganzoo.models.model import load_folder
-    from ganzoo.models.sample_files import write_mix
 
     folder = find_model(reference)
-    write_mix(load_folder(folder), path, layers, count, **options, **where)
+    is_varied = isinstance(along, CodeRange)
+    write = sample_files.write_variation if is_varied else sample_files.write_mix
+    write(load_folder(folder), path, along, count, **options, **where)
     if not is_first():
         return
     if as_json:
-        print_json({"model": folder.reference, "layers": layers, **options, "files": [str(path)]})
+        told = {"vary": str(along)} if is_varied else {"layers": along}
+        told = {"model": folder.reference, **told, **options}
+        print_json({**told, "files": [str(path)]})
     else:
         print(path)
