@@ -7,11 +7,10 @@ from torch import nn
 
 from ganzoo import DataSpec
 from ganzoo.errors import InputError
-from ganzoo.nn import BinomialDownsample, BinomialUpsample, MinibatchStd
+from ganzoo.nn import BinomialBlur, BinomialDownsample, BinomialUpsample, MinibatchStd
 from ganzoo.resolve import resolve
 from ganzoo_zoo.families.stylegan2 import StyleGAN2
 from ganzoo_zoo.families.stylegan2.networks import (
-    Blur,
     ConditionalDiscriminator,
     Mapping,
     StyledConv2d,
@@ -143,8 +142,10 @@ def test_the_filter_is_zero_insertion_and_correlation(exact):
     torch.testing.assert_close(BinomialUpsample().double()(features), up)
     down = filtered(features, 1, 1)[:, :, ::2, ::2]
     torch.testing.assert_close(BinomialDownsample().double()(features), down)
-    torch.testing.assert_close(Blur(2)(features), filtered(features, 2, 2))
-    torch.testing.assert_close(Blur(1, gain=4.0)(features), 4 * filtered(features, 1, 1))
+    torch.testing.assert_close(BinomialBlur(padding=2)(features), filtered(features, 2, 2))
+    torch.testing.assert_close(
+        BinomialBlur(padding=1, gain=4.0)(features), 4 * filtered(features, 1, 1)
+    )
 
 
 @pytest.mark.parametrize("up", [False, True])

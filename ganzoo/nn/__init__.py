@@ -19,8 +19,10 @@ from ganzoo.nn.fusion import apply_layer as apply_layer
 from ganzoo.nn.fusion import conv2d_avg_pool as conv2d_avg_pool
 from ganzoo.nn.fusion import fuse as fuse
 from ganzoo.nn.fusion import upsample_conv2d as upsample_conv2d
+from ganzoo.nn.initialisation import draw_normal as draw_normal
 from ganzoo.nn.output import EvaluationClamp as EvaluationClamp
 from ganzoo.nn.projection import ClassProjection as ClassProjection
+from ganzoo.nn.resampling import BinomialBlur as BinomialBlur
 from ganzoo.nn.resampling import BinomialDownsample as BinomialDownsample
 from ganzoo.nn.resampling import BinomialUpsample as BinomialUpsample
 from ganzoo.nn.residual import Residual as Residual

@@ -1,4 +1,4 @@
-"""Resampling by 2 with the filter [1, 3, 3, 1]."""
+"""The filter [1, 3, 3, 1], alone and for resampling by 2."""
 
 from __future__ import annotations
 
@@ -7,37 +7,58 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class _Binomial(nn.Module):
-    """The kernel of resampling by 2, [1, 3, 3, 1] / 8 in each direction, with zeros around.
+class BinomialBlur(nn.Module):
+    """The filter [1, 3, 3, 1] / 8 in each direction, with zeros around.
 
     Karras et al. 2020 (arXiv:1912.04958), after Zhang 2019 (arXiv:1904.11486).
+
+    Args:
+        padding: Rows and columns of zeros on each side; what it returns has 3 less than there are.
+        stride: Pixels from one place of the filter to the next.
+        gain: Factor on what it returns.
     """
 
     kernel: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, *, padding: int, stride: int = 1, gain: float = 1.0) -> None:
         super().__init__()
-        weights = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-        self.register_buffer("kernel", torch.outer(weights, weights)[None, None], persistent=False)
+        self.padding = padding
+        self.stride = stride
+        line = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+        kernel = gain * torch.outer(line, line)[None, None]
+        self.register_buffer("kernel", kernel, persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return filtered features ``(N, C, ...)`` of features ``(N, C, H, W)``."""
+        kernels = self._kernels(features)
+        return F.conv2d(
+            features, kernels, stride=self.stride, padding=self.padding, groups=len(kernels)
+        )
 
     def _kernels(self, features: Tensor) -> Tensor:
-        return self.kernel.expand(features.shape[1], -1, -1, -1)
+        return self.kernel.to(features).expand(features.shape[1], -1, -1, -1)
 
 
-class BinomialUpsample(_Binomial):
+class BinomialUpsample(BinomialBlur):
     """Doubles the height and the width of features, with the filter [1, 3, 3, 1] / 4."""
+
+    def __init__(self) -> None:
+        # Of 4 new pixels, 3 lie where there was none.
+        super().__init__(stride=2, padding=1, gain=4.0)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return ``(N, C, 2H, 2W)`` of features ``(N, C, H, W)``."""
-        # Of 4 new pixels, 3 lie where there was none.
-        kernels = 4 * self._kernels(features)
-        return F.conv_transpose2d(features, kernels, stride=2, padding=1, groups=len(kernels))
-
-
-class BinomialDownsample(_Binomial):
-    """Halves the height and the width of features, with the filter [1, 3, 3, 1] / 8."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return ``(N, C, H/2, W/2)`` of features ``(N, C, H, W)``."""
         kernels = self._kernels(features)
-        return F.conv2d(features, kernels, stride=2, padding=1, groups=len(kernels))
+        return F.conv_transpose2d(
+            features, kernels, stride=self.stride, padding=self.padding, groups=len(kernels)
+        )
+
+
+class BinomialDownsample(BinomialBlur):
+    """Halves the height and the width of features, with the filter [1, 3, 3, 1] / 8.
+
+    It returns ``(N, C, H/2, W/2)`` of features ``(N, C, H, W)``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(stride=2, padding=1)

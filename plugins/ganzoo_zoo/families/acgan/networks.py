@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganzoo import DataSpec
+from ganzoo.nn import draw_normal
 
-WEIGHT_STD = 0.02
-"""Standard deviation with which weights are drawn."""
 GENERATOR_GROWTH = 8
 DISCRIMINATOR_GROWTH = 32
 """Most channels, as a multiple of those at the highest resolution."""
@@ -40,7 +39,7 @@ def generator(data: DataSpec, classes: int, z_dim: int, base_channels: int) -> n
         nn.ConvTranspose2d(last, data.image_channels, 5, 2, padding=2, output_padding=1),
         nn.Tanh(),
     ]
-    return LabelledGenerator(classes, nn.Sequential(*layers)).apply(_draw_weights)
+    return LabelledGenerator(classes, nn.Sequential(*layers)).apply(draw_normal)
 
 
 def discriminator(
@@ -72,7 +71,7 @@ def discriminator(
         ]
     trunk.append(nn.Flatten())
     size = channels[-1] * height * width
-    return ClassifyingDiscriminator(nn.Sequential(*trunk), size, classes).apply(_draw_weights)
+    return ClassifyingDiscriminator(nn.Sequential(*trunk), size, classes).apply(draw_normal)
 
 
 class LabelledGenerator(nn.Module):
@@ -113,10 +112,3 @@ class ClassifyingDiscriminator(nn.Module):
         """Return ``logits`` and ``classes``; the labels are not looked at."""
         features = self.trunk(samples)
         return {"logits": self.judge(features).flatten(), "classes": self.classify(features)}
-
-
-def _draw_weights(module: nn.Module) -> None:
-    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
-        nn.init.normal_(module.weight, 0.0, WEIGHT_STD)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

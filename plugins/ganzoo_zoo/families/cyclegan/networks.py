@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ganzoo import DataSpec
 from ganzoo.errors import InputError
+from ganzoo.nn import draw_normal
 
 SMALLEST_SIDE = 24
 LARGE_SIDE = 256
@@ -121,7 +122,7 @@ def _translator(channels: int, width: int, blocks: int) -> nn.Module:
             nn.ReLU(inplace=True),
         ]
     layers += [nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect"), nn.Tanh()]
-    return nn.Sequential(*layers).apply(_draw_weights)
+    return nn.Sequential(*layers).apply(draw_normal)
 
 
 def _patch_discriminator(channels: int, width: int) -> nn.Module:
@@ -137,7 +138,7 @@ def _patch_discriminator(channels: int, width: int) -> nn.Module:
             nn.LeakyReLU(0.2, inplace=True),
         ]
     layers += [nn.Conv2d(widths[-1], 1, 4, padding=1), nn.Flatten()]
-    return nn.Sequential(*layers).apply(_draw_weights)
+    return nn.Sequential(*layers).apply(draw_normal)
 
 
 def _check(data: DataSpec) -> None:
@@ -154,10 +155,3 @@ def _check(data: DataSpec) -> None:
             f"the sides of an image must be at least {SMALLEST_SIDE} pixels and multiples of 4, "
             f"not {height} x {width}; resize it with --image-size"
         )
-
-
-def _draw_weights(module: nn.Module) -> None:
-    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-        nn.init.normal_(module.weight, 0.0, 0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

@@ -7,11 +7,10 @@ import itertools
 from torch import Tensor, nn
 
 from ganzoo import DataSpec
+from ganzoo.nn import draw_normal
 
 SLOPE = 0.1
 """Slope of leaky ReLU below 0."""
-WEIGHT_STD = 0.02
-"""Standard deviation with which weights are drawn."""
 GUESSING_UNITS = 128
 """Units of the layer that codes are guessed from."""
 
@@ -41,7 +40,7 @@ def generator(data: DataSpec, length: int, dense: int, base_channels: int) -> nn
         nn.ConvTranspose2d(channels[-1], data.image_channels, 4, stride=2, padding=1),
         nn.Tanh(),
     ]
-    return nn.Sequential(*layers).apply(_draw_weights)
+    return nn.Sequential(*layers).apply(draw_normal)
 
 
 def discriminator(
@@ -74,7 +73,7 @@ def discriminator(
     guess = nn.Sequential(
         *_dense(dense, GUESSING_UNITS, by_layer), nn.Linear(GUESSING_UNITS, guessed)
     )
-    return GuessingDiscriminator(nn.Sequential(*trunk), judge, guess).apply(_draw_weights)
+    return GuessingDiscriminator(nn.Sequential(*trunk), judge, guess).apply(draw_normal)
 
 
 class GuessingDiscriminator(nn.Module):
@@ -101,10 +100,3 @@ class GuessingDiscriminator(nn.Module):
 def _dense(before: int, after: int, by_layer: bool) -> list[nn.Module]:
     norm = nn.LayerNorm(after) if by_layer else nn.BatchNorm1d(after)
     return [nn.Linear(before, after, bias=False), norm, nn.LeakyReLU(SLOPE, inplace=True)]
-
-
-def _draw_weights(module: nn.Module) -> None:
-    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
-        nn.init.normal_(module.weight, 0.0, WEIGHT_STD)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

@@ -7,7 +7,7 @@ import itertools
 from torch import nn
 
 from ganzoo import DataSpec
-from ganzoo.nn import normalise_spectrum
+from ganzoo.nn import draw_normal, normalise_spectrum
 
 MAX_GROWTH = 8
 """Channels at the lowest resolution, as a multiple of those at the highest, at most."""
@@ -28,7 +28,7 @@ def generator(data: DataSpec, z_dim: int, base_channels: int) -> nn.Module:
             nn.ReLU(inplace=True),
         ]
     layers += [nn.Conv2d(channels[-1], data.image_channels, 3, padding=1), nn.Tanh()]
-    return nn.Sequential(*layers).apply(_draw_weights)
+    return nn.Sequential(*layers).apply(draw_normal)
 
 
 def discriminator(data: DataSpec, base_channels: int) -> nn.Module:
@@ -50,16 +50,9 @@ def discriminator(data: DataSpec, base_channels: int) -> nn.Module:
         nn.Linear(last * height * width, 1),
         nn.Flatten(0),
     ]
-    return normalise_spectrum(nn.Sequential(*layers).apply(_draw_weights))
+    return normalise_spectrum(nn.Sequential(*layers).apply(draw_normal))
 
 
 def _channels(base_channels: int, halvings: int) -> list[int]:
     """Return the channels at each resolution, the highest first."""
     return [base_channels * min(2**i, MAX_GROWTH) for i in range(halvings + 1)]
-
-
-def _draw_weights(module: nn.Module) -> None:
-    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
-        nn.init.normal_(module.weight, 0.0, 0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ganzoo import DataSpec, Styles
 from ganzoo.nn import (
+    BinomialBlur,
     BinomialDownsample,
     BinomialUpsample,
     EqualizedConv2d,
@@ -244,7 +245,7 @@ class StyledConv2d(nn.Module):
         self.weight = nn.Parameter(torch.randn(after, before, 3, 3))
         self.bias = nn.Parameter(torch.zeros(after))
         # Of 4 new pixels, 3 lie where there was none.
-        self.blur = Blur(padding=1, gain=4.0) if up else None
+        self.blur = BinomialBlur(padding=1, gain=4.0) if up else None
         self.noise_strength = nn.Parameter(torch.zeros(())) if noise else None
         self.register_buffer("noise_map", torch.randn(1, 1, *size) if noise else None)
 
@@ -351,31 +352,6 @@ class Synthesis(nn.Module):
         return {"samples": self.clamp(images), "w": styles}
 
 
-class Blur(nn.Module):
-    """The filter [1, 3, 3, 1] / 8 in each direction, with zeros around.
-
-    It stands behind a transposed convolution and before a convolution of stride 2.
-
-    Args:
-        padding: Rows and columns of zeros on each side.
-        gain: Factor on what it returns.
-    """
-
-    kernel: Tensor
-
-    def __init__(self, padding: int, gain: float = 1.0) -> None:
-        super().__init__()
-        self.padding = padding
-        line = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-        kernel = gain * torch.outer(line, line)[None, None]
-        self.register_buffer("kernel", kernel, persistent=False)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return ``(N, C, H + 2 padding - 3, ...)`` of features ``(N, C, H, W)``."""
-        kernels = self.kernel.to(features).expand(features.shape[1], -1, -1, -1)
-        return F.conv2d(features, kernels, padding=self.padding, groups=len(kernels))
-
-
 # The discriminator ------------------------------------------------------------------------------
 
 
@@ -466,7 +442,7 @@ def _branch(before: int, after: int, gain: float) -> nn.Sequential:
     return nn.Sequential(
         EqualizedConv2d(before, before, 3, output_gain=GAIN),
         nn.LeakyReLU(0.2, inplace=True),
-        Blur(padding=2),
+        BinomialBlur(padding=2),
         EqualizedConv2d(before, after, 3, stride=2, padding=0, output_gain=gain),
         nn.LeakyReLU(0.2, inplace=True),
     )
