@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ganzoo.protocols.architecture import GeneratorInput as GeneratorInput
     from ganzoo.protocols.augmentation import AdaptiveAugmentation as AdaptiveAugmentation
     from ganzoo.protocols.augmentation import Augmentation as Augmentation
+    from ganzoo.protocols.converter import Converted as Converted
+    from ganzoo.protocols.converter import Converter as Converter
+    from ganzoo.protocols.converter import ForeignWeights as ForeignWeights
     from ganzoo.protocols.dataset import Dataset as Dataset
     from ganzoo.protocols.dataset import DataSpec as DataSpec
     from ganzoo.protocols.dataset import ImageDataset as ImageDataset
@@ -55,6 +58,7 @@ _HOMES = {
     "models.model": ("Model", "load"),
     "protocols.architecture": ("Architecture", "GeneratorInput"),
     "protocols.augmentation": ("AdaptiveAugmentation", "Augmentation"),
+    "protocols.converter": ("Converted", "Converter", "ForeignWeights"),
     "protocols.dataset": ("DataSpec", "Dataset", "ImageDataset", "Samples"),
     "protocols.discriminator": ("Discriminator",),
     "protocols.evaluator": (
@@ -82,12 +86,15 @@ __all__ = [
     "Architecture",
     "Augmentation",
     "Component",
+    "Converted",
+    "Converter",
     "DataSpec",
     "Dataset",
     "Discriminator",
     "Evaluator",
     "FeatureExtractor",
     "Features",
+    "ForeignWeights",
     "GanzooError",
     "GanzooWarning",
     "GeneratorInput",

@@ -53,6 +53,7 @@ FEATURE_EXTRACTOR = Kind(
     "feature extractor", "ganzoo.feature_extractors", "ganzoo.protocols.evaluator:FeatureExtractor"
 )
 TRACKER = Kind("tracker", "ganzoo.trackers", "ganzoo.protocols.tracker:Tracker")
+CONVERTER = Kind("converter", "ganzoo.converters", "ganzoo.protocols.converter:Converter")
 SPACE = Kind("space", "ganzoo.spaces", "ganzoo.protocols.space:Space")
 COMMAND = Kind("command", "ganzoo.commands", "typer:Typer", instances=True)
 KINDS = (
@@ -64,6 +65,7 @@ KINDS = (
     EVALUATOR,
     FEATURE_EXTRACTOR,
     TRACKER,
+    CONVERTER,
     SPACE,
     COMMAND,
 )
