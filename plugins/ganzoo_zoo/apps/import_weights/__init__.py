@@ -1,0 +1,1 @@
+"""Importing the weights of other programs."""
