@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import pickletools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ganzoo.errors import InputError, excerpt
 
-MAX_OPCODES = 400_000
-"""Most opcodes of a file; one with a thousand tensors has 60,000."""
+MAX_OPCODES = 300_000
+"""Most opcodes of a file; three networks saved whole have about 100,000."""
 COPIES, SPARE_BYTES = 4, 1 << 20
 """Bytes that a file may describe: so many times its own, and a few more."""
 LARGEST_KEY = 1 << 48
@@ -122,7 +122,7 @@ class Budget:
     """
 
     def __init__(self, size: int) -> None:
-        self._left = MAX_OPCODES
+        self.left = MAX_OPCODES
         self._bytes = COPIES * size + SPARE_BYTES
 
     def spend(self, count: int = 1) -> None:
@@ -131,8 +131,8 @@ class Budget:
         Raises:
             InputError: there were too many.
         """
-        self._left -= count
-        if self._left < 0:
+        self.left -= count
+        if self.left < 0:
             raise InputError(f"the file has more than {MAX_OPCODES:,} instructions: refused")
 
     def spend_bytes(self, count: int) -> None:
@@ -176,31 +176,22 @@ class Machine:
         Raises:
             InputError: it is damaged, or asks for what is refused.
         """
+        budget, actions = self.budget, ACTIONS
         try:
-            for opcode, argument in self._opcodes():
-                if opcode == "STOP":
+            for opcode, argument, _ in pickletools.genops(self._stream):  # type: ignore[arg-type]
+                budget.left -= 1
+                if budget.left < 0:
+                    budget.spend(0)
+                if opcode.name == "STOP":
                     return self._pop()
-                self._step(opcode, argument)
+                if opcode.name not in actions:
+                    raise InputError(f"the file has an instruction {opcode.name}: refused")
+                actions[opcode.name](self, argument)
         except InputError:
             raise
         except Exception as error:  # a damaged pickle fails in any way
             raise InputError(f"it is not a whole pickle: {excerpt(str(error))}") from None
         raise InputError("it is not a whole pickle: it ends too early")
-
-    def _opcodes(self) -> Iterator[tuple[str, Any]]:
-        for opcode, argument, _ in pickletools.genops(self._stream):  # type: ignore[arg-type]
-            self.budget.spend()
-            yield opcode.name, argument
-
-    def _step(self, opcode: str, argument: Any) -> None:
-        if opcode in LITERALS:
-            self.stack.append(argument)
-        elif opcode in CONSTANTS:
-            self.stack.append(CONSTANTS[opcode]())
-        elif opcode in ACTIONS:
-            ACTIONS[opcode](self, argument)
-        elif opcode not in ("PROTO", "FRAME"):
-            raise InputError(f"the file has an instruction {opcode}: refused")
 
     def _pop(self) -> Any:
         found = self.stack.pop()
@@ -333,21 +324,6 @@ SIMPLE: dict[str, Callable[[tuple[Any, ...]], Any]] = {
     "torch.Size": lambda args: args[0] if isinstance(args[0], tuple) else tuple(args[0]),
 }
 """Calls that only put data together, which ganzoo does itself."""
-LITERALS = {
-    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
-    *("STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
-    *("BYTEARRAY8", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
-}
-CONSTANTS: dict[str, Callable[[], Any]] = {
-    "NONE": lambda: None,
-    "NEWTRUE": lambda: True,
-    "NEWFALSE": lambda: False,
-    "EMPTY_TUPLE": tuple,
-    "EMPTY_LIST": list,
-    "EMPTY_DICT": dict,
-    "EMPTY_SET": lambda: Record("builtins.set"),
-    "MARK": lambda: MARK,
-}
 
 
 def _push(machine: Machine, value: Any) -> None:
@@ -404,7 +380,23 @@ def _dict(machine: Machine, _: Any) -> None:
     machine._set_items(pairs)
 
 
+LITERALS = {
+    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
+    *("STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+    *("BYTEARRAY8", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+}
 ACTIONS: dict[str, Callable[[Machine, Any], None]] = {
+    **dict.fromkeys(LITERALS, _push),
+    "PROTO": lambda machine, _: None,
+    "FRAME": lambda machine, _: None,
+    "NONE": lambda machine, _: _push(machine, None),
+    "NEWTRUE": lambda machine, _: _push(machine, True),
+    "NEWFALSE": lambda machine, _: _push(machine, False),
+    "EMPTY_TUPLE": lambda machine, _: _push(machine, ()),
+    "EMPTY_LIST": lambda machine, _: _push(machine, []),
+    "EMPTY_DICT": lambda machine, _: _push(machine, {}),
+    "EMPTY_SET": lambda machine, _: _push(machine, Record("builtins.set")),
+    "MARK": lambda machine, _: _push(machine, MARK),
     "GLOBAL": _global,
     "STACK_GLOBAL": _stack_global,
     "REDUCE": _reduce,
@@ -440,4 +432,4 @@ ACTIONS: dict[str, Callable[[Machine, Any], None]] = {
     ),
     "ADDITEMS": lambda machine, _: machine._append(machine._pop_to_mark()),
 }
-"""What each other opcode does; all that are not here are refused."""
+"""What each opcode does; all that are not here are refused."""
