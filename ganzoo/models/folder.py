@@ -155,8 +155,10 @@ class ModelFolder:
         Raises:
             InputError: its configuration or its origin is damaged.
         """
-        config, origin = self.config(), self.origin() if self.has(ORIGIN_FILE) else None
-        return f"{config.title}, step {config.step}" if origin is None else name_import(config, origin)
+        config, origin = self.config(), self.origin()
+        if origin is None or not self.has(ORIGIN_FILE):
+            return f"{config.title}, step {config.step}"
+        return name_import(config, origin)
 
     def run(self) -> Run | None:
         """Return the run that the model belongs to; None if it belongs to none."""

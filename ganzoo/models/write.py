@@ -56,9 +56,7 @@ def write_model(
             write_text(draft / ORIGIN_FILE, to_json(origin.model_dump(mode="json")))
         write_text(draft / CONFIG_FILE, to_json(config.model_dump(mode="json")))
         rows = list(scores)
-        card = build_card(
-            config, rows, origin=origin, has_discriminator=discriminator is not None
-        )
+        card = build_card(config, rows, origin=origin, has_discriminator=discriminator is not None)
         write_text(draft / CARD_FILE, card)
         shutil.copyfile(picture, draft / PICTURE_FILE)
         flush(draft / PICTURE_FILE)

@@ -20,7 +20,7 @@ from ganzoo.cards.sections import build_section
 from ganzoo.component import parse_options
 from ganzoo.errors import InputError, escape_text, warn_caller
 from ganzoo.models.find import find_model
-from ganzoo.models.folder import FileRecord, read_manifest, write_manifest
+from ganzoo.models.folder import FileRecord, name_import, read_manifest, write_manifest
 from ganzoo.models.hub import HubFolder, parse_reference
 from ganzoo.publishing.repository import Publication, Repository
 from ganzoo.registry import SPACE
@@ -30,7 +30,7 @@ from ganzoo.storage.json_files import JSON_LIMIT
 from ganzoo.storage.paths import user_path
 
 if TYPE_CHECKING:
-    from ganzoo.config import ModelConfig
+    from ganzoo.config import ModelConfig, Origin
     from ganzoo.models.folder import ModelFolder
     from ganzoo.protocols.space import Space
     from ganzoo.runs.folder import Run

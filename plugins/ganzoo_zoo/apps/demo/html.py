@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from ganzoo.errors import GanzooError, excerpt
+from ganzoo.runs.file_names import ORIGIN_FILE
 from ganzoo.storage.paths import strip_folders
 
 if TYPE_CHECKING:
