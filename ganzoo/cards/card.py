@@ -88,7 +88,9 @@ def build_card(
         **_gather_parts(config, own_rows),
         **_gather_packages(config),
         "config": config,
-        "title": config.title if origin is None else f"{config.architecture.name}: {origin.title}",
+        "title": config.title
+        if origin is None
+        else f"{config.architecture.name} from {origin.title}",
         "imported": origin is not None,
         "origin": origin or (config.init.origin if config.init else None),
         "has_discriminator": has_discriminator,

@@ -127,7 +127,10 @@ def resolve_config(converted: Converted) -> RunConfig:
     """
     if not converted.data.is_image:
         raise InputError("only models of images are imported")
-    settings = {f"arch.{name}": value for name, value in converted.options.items()}
+    component = registry.get(ARCHITECTURE, converted.architecture)
+    # All of them, because a recipe may have options of the architecture too.
+    options = parse_options(component, converted.options, "arch.").model_dump(mode="json")
+    settings: dict[str, Any] = {f"arch.{name}": value for name, value in options.items()}
     settings["train.recipe"] = "paper"
     here = user_path(".")  # a folder dataset needs one, and the model keeps none
     config = resolve(converted.architecture, converted.loss, here, settings, like=converted.data)
