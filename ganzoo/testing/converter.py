@@ -7,9 +7,10 @@ from collections.abc import Callable
 import torch
 
 from ganzoo import registry
+from ganzoo.errors import InputError
 from ganzoo.protocols.converter import Converted, Converter, ForeignWeights
 from ganzoo.registry import ARCHITECTURE
-from ganzoo.testing.common import check_options, explain_errors, require
+from ganzoo.testing.common import ConformanceError, check_options, explain_errors, require
 
 STRANGERS = ("weight", "encoder.embed.position", "somewhere.else.7.scale")
 """Names of tensors of no program."""
@@ -40,8 +41,12 @@ def check_recognition(converter: Converter) -> None:
     """Files of other programs are not recognised, whatever they hold, and nothing is taken."""
     strangers = [ForeignWeights({}), *(ForeignWeights({name: torch.ones(1)}) for name in STRANGERS)]
     for weights in strangers:
-        with explain_errors("recognises(weights) must return False for files of other programs"):
-            found = converter.recognises(weights)
+        asked = "recognises(weights) must return False for files of other programs"
+        try:
+            with explain_errors(asked):
+                found = converter.recognises(weights)
+        except InputError as error:
+            raise ConformanceError(f"{asked}; it raised InputError: {error}") from error
         require(
             found is False,
             f"recognises(weights) must return False for a file with {weights.names}, not {found!r}",

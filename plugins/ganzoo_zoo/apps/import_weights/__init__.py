@@ -80,7 +80,12 @@ def import_weights(
         ganzoo.errors.PluginError: a converter is broken.
     """
     from ganzoo.arguments import require_text
-    from ganzoo_zoo.apps.import_weights.converting import build_networks
+    from ganzoo_zoo.apps.import_weights.converting import (
+        build_networks,
+        choose_converter,
+        convert,
+        find_converter,
+    )
     from ganzoo_zoo.apps.import_weights.reader import read_weights
 
     if map_file is not None and to is None:
@@ -92,11 +97,14 @@ def import_weights(
     path = user_path(file)
     folder = FOLDER / path.stem if out is None else user_path(out)
     _check_folder(folder, replace)
+    # Before the file is read, which may take long.
+    named = None if converter is None else find_converter(converter, settings or {})
     weights = read_weights(path)
     if discriminator is not None:
         weights = _join(weights, read_weights(user_path(discriminator)))
     if to is None:
-        entry, converted = _convert(weights, converter, settings or {})
+        entry, chosen = named or choose_converter(weights, settings or {})
+        converted = convert(chosen, weights)
     else:
         entry, converted = None, _convert_by_map(weights, to, map_file, settings or {})
     networks = build_networks(converted)
@@ -127,15 +135,6 @@ def _join(weights: ForeignWeights, judge: ForeignWeights) -> ForeignWeights:
     if taken := next((name for name in second if name in weights.tensors), None):
         raise InputError(f"the file has a tensor '{excerpt(taken)}' itself: drop --discriminator")
     return ForeignWeights({**weights.tensors, **second}, {**weights.values, **values})
-
-
-def _convert(
-    weights: ForeignWeights, name: str | None, options: Mapping[str, Any]
-) -> tuple[Entry, Converted]:
-    from ganzoo_zoo.apps.import_weights.converting import choose_converter, convert
-
-    entry, converter = choose_converter(name, weights, options)
-    return entry, convert(converter, weights)
 
 
 def _convert_by_map(

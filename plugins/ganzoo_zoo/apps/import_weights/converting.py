@@ -38,18 +38,25 @@ class Networks:
     discriminator: nn.Module | None
 
 
-def choose_converter(
-    name: str | None, weights: ForeignWeights, options: Mapping[str, Any]
-) -> tuple[Entry, Converter]:
-    """Return the converter of a name, or else the one that recognises a file.
+def find_converter(name: str, options: Mapping[str, Any]) -> tuple[Entry, Converter]:
+    """Return the converter of a name, with options.
 
     Raises:
-        InputError: there is none of the name, or not exactly one recognises the file.
-        PluginError: a converter is broken.
+        InputError: there is none of the name, or an option is wrong.
+        PluginError: it is broken.
     """
-    if name is not None:
-        entry = registry.find(CONVERTER, name)
-        return entry, parse_options(entry.load(), options)
+    entry = registry.find(CONVERTER, name)
+    return entry, parse_options(entry.load(), options)
+
+
+def choose_converter(
+    weights: ForeignWeights, options: Mapping[str, Any]
+) -> tuple[Entry, Converter]:
+    """Return the converter that recognises a file.
+
+    Raises:
+        InputError: not exactly one recognises it, or an option is wrong.
+    """
     found = list(_recognise(weights))
     if len(found) == 1:
         entry = found[0]
