@@ -35,7 +35,7 @@ def side_by_side(root, names=("a.png", "b.png", "c.png"), width=8):
     """Write files whose left half is dark, whose right half is light, both of their number."""
     for i, name in enumerate(names):
         pixels = np.full((8, 2 * width, 3), 10 + i, np.uint8)
-        pixels[:, width:] += 100
+        pixels[:, width:] += 200
         file = root / name
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(file)
@@ -51,12 +51,12 @@ def zipped(folder):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize(("way", "first"), [("left-to-right", 110), ("right-to-left", 10)])
+@pytest.mark.parametrize(("way", "first"), [("left-to-right", 210), ("right-to-left", 10)])
 def test_each_file_holds_a_source_and_what_is_made_of_it(tmp_path, way, first, packed):
     path = side_by_side(tmp_path / "pairs")
     samples = open_dataset(str(zipped(path) if packed else path), pairs=way)
     assert samples.spec.shape == samples.spec.source == (3, 8, 8)
-    other = 120 - first
+    other = 220 - first
     assert levels(samples.stored) == [first, first + 1, first + 2]
     assert levels(samples.sources) == [other, other + 1, other + 2]
     assert list(samples.names) == ["a.png", "b.png", "c.png"]
@@ -69,7 +69,7 @@ def test_each_half_is_cropped_and_resized_on_its_own(tmp_path):
     assert samples.spec.shape == (3, 4, 4)
     assert samples.spec.source == (1, 4, 4)
     assert levels(samples.sources) == [10, 11, 12]
-    assert levels(samples.stored) == [110, 111, 112], "nothing of the other half"
+    assert levels(samples.stored) == [210, 211, 212], "nothing of the other half"
 
 
 def test_a_column_in_the_middle_is_in_neither_half(tmp_path):
@@ -86,7 +86,7 @@ def test_a_column_in_the_middle_is_in_neither_half(tmp_path):
 def two_folders(root, suffix=".jpg"):
     for i, name in enumerate(("x", "y", "z")):
         draw(root / "photos" / f"{name}.png", 10 * i)
-        draw(root / "outlines" / f"{name}{suffix}", 50 + 10 * i, mode="L")
+        draw(root / "outlines" / f"{name}{suffix}", 150 + 10 * i, mode="L")
     return str(root / "photos"), str(root / "outlines")
 
 
@@ -98,7 +98,7 @@ def test_sources_have_the_names_of_their_images(tmp_path, packed):
     samples = open_dataset(photos, sources=outlines)
     assert samples.spec.source == (1, 8, 8)
     assert levels(samples.stored) == [0, 10, 20]
-    assert levels(samples.sources) == [50, 60, 70]
+    assert levels(samples.sources) == [150, 160, 170]
     assert open_dataset(photos, sources=outlines, source_channels=3).spec.source == (3, 8, 8)
 
 
@@ -107,7 +107,7 @@ def test_images_without_a_source_are_left_out_and_named(tmp_path):
     (tmp_path / "outlines" / "y.jpg").rename(tmp_path / "outlines" / "other.jpg")
     samples = open_dataset(photos, sources=outlines)
     assert list(samples.names) == ["x.png", "z.png"]
-    assert levels(samples.sources) == [50, 70]
+    assert levels(samples.sources) == [150, 170]
     assert samples.notes == (
         f"left out 1 images without a source in {outlines}, such as y.png",
         f"1 files in {outlines} are the source of no image",
@@ -120,7 +120,7 @@ def test_images_none_of_which_has_a_source_are_refused(tmp_path):
         file.rename(file.with_name(f"edges of {file.name}"))
     with pytest.raises(InputError, match=r"has the name of an image in .*such as x\.png"):
         open_dataset(photos, sources=outlines)
-    with pytest.raises(InputError, match="there is no folder"):
+    with pytest.raises(InputError, match="nowhere is missing"):
         open_dataset(photos, sources=str(tmp_path / "nowhere"))
 
 
@@ -130,7 +130,7 @@ def test_pairs_of_which_one_image_cannot_be_read_are_skipped(tmp_path):
     (tmp_path / "photos" / "z.png").write_text("no image")
     samples = open_dataset(photos, sources=outlines)
     assert list(samples.names) == ["y.png"]
-    assert levels(samples.sources) == [60]
+    assert levels(samples.sources) == [160]
     assert [what.partition(":")[0] for what in samples.skipped] == ["z.png", f"{outlines}/x.png"]
 
 
@@ -170,7 +170,7 @@ def test_the_fingerprint_knows_the_sources_however_they_are_read(tmp_path, monke
     draw(tmp_path / "outlines" / "y.png", 200, mode="L")
     after = open_dataset(photos, sources=outlines)
     assert after.fingerprint != before.fingerprint
-    assert levels(after.sources) == [50, 200, 70]
+    assert levels(after.sources) == [150, 200, 170]
 
 
 def test_halves_are_cached_apart(tmp_path, monkeypatch):
@@ -179,7 +179,7 @@ def test_halves_are_cached_apart(tmp_path, monkeypatch):
     for _ in range(2):
         for way in ("left-to-right", "right-to-left"):
             samples = open_dataset(path, pairs=way)
-            assert levels(samples.stored)[0] == (110 if way == "left-to-right" else 10)
+            assert levels(samples.stored)[0] == (210 if way == "left-to-right" else 10)
         assert open_dataset(path).spec.shape == (3, 8, 16)
 
 
@@ -251,7 +251,7 @@ def test_data_check_looks_at_the_halves_and_tells_of_missing_sources(tmp_path, g
     assert result.code == 0, result
     assert "3 x 8 x 8" in result.out
     with Image.open(sheet) as image:
-        assert image.getpixel((6, 6))[0] >= 110
+        assert image.getpixel((6, 6))[0] >= 210
     photos, outlines = two_folders(tmp_path)
     (tmp_path / "outlines" / "y.jpg").unlink()
     result = ganzoo_cli("data", "check", photos, "--set", f"data.sources={outlines}")

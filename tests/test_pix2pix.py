@@ -236,11 +236,11 @@ def test_edges_are_thin_lines_where_the_grey_level_changes(channels):
 
 
 def test_edges_do_not_depend_on_where_they_go():
-    image = noise(1, 1, 20, 20).cumsum(2).cumsum(3).div(20).clamp(-1, 1)
-    made = source_of("edges", image)
+    image = F.interpolate(noise(1, 1, 5, 5), 20, mode="bilinear")
+    made = source_of("edges", image, edge_threshold=0.03)
     share = (made < 0).float().mean()
     assert 0.02 < share < 0.4
-    turned = source_of("edges", image.flip(3)).flip(3)
+    turned = source_of("edges", image.flip(3), edge_threshold=0.03).flip(3)
     assert ((turned < 0).float().mean() - share).abs() < 0.05
 
 
@@ -322,7 +322,7 @@ def test_sources_of_whole_pictures_are_made_as_in_training(kind, run_of, tmp_pat
     run = run_of(kind)
     photos = run.path.parent / "photos"
     picture, texts = load_png(run.samples / "00000002.png")
-    assert texts["ganzoo:layout"] == "10 x 2"
+    assert texts["ganzoo:layout"] == "8 x 8"
     assert picture.shape[0] == (4 if kind == "mask" else 3), "a hole is transparent"
     command = ("sample", run.path, "--source", photos, "--make-sources", "--seed", 5)
     result = ganzoo_cli(*command, "--out", tmp_path / "made", "--json")

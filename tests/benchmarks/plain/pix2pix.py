@@ -1,4 +1,4 @@
-"""Isola et al. 2017: the U-Net of appendix 6.1.1 and the patches of 6.1.2, colouring grey images."""
+"""Isola et al. 2017: the U-Net and the patches of appendix 6.1, which colour grey images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Colouring(nn.Module):
         widths = [1, *(min(width << i, 8 * width) for i in range(depth))]
         for i in range(depth):
             normed = 0 < i < depth - 1
-            self.down.append(nn.Conv2d(widths[i], widths[i + 1], 4, 2, 1, bias=not normed))
+            self.down.append(nn.Conv2d(widths[i], widths[i + 1], 4, 2, 1, bias=False))
             self.down.append(normal(widths[i + 1]) if normed else nn.Identity())
         for i in reversed(range(depth)):
             given = widths[i + 1] * (1 if i == depth - 1 else 2)
