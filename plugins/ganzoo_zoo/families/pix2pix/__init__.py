@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pydantic import Field
 
 from ganzoo import Architecture, DataSpec, GeneratorInput, Recipe
 from ganzoo.errors import InputError
+from ganzoo_zoo.families.pix2pix.source_reading import SourceReading
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SourceKind: TypeAlias = Literal["edges", "grey", "mask", "small"]
-
-
-@dataclass(frozen=True)
-class SourceReading:
-    """How the networks read sources."""
-
-    classes: int | None
-    """Number of classes that go with them; None for none."""
-    has_hole: bool
-    """Whether a fourth channel says which pixels are known."""
 
 
 class Pix2Pix(Architecture):

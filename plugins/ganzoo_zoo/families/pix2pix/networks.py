@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -13,9 +12,7 @@ from ganzoo import DataSpec
 from ganzoo.errors import InputError
 from ganzoo.nn import draw_normal, patch_discriminator, residual_translator
 from ganzoo_zoo.families.pix2pix.made_sources import to_luma
-
-if TYPE_CHECKING:
-    from ganzoo_zoo.families.pix2pix import SourceReading
+from ganzoo_zoo.families.pix2pix.source_reading import SourceReading
 
 WIDEST = 8
 """The widest layers have this many times the base channels."""
