@@ -65,7 +65,7 @@ def test_unrolled_above_a_penalty(check):
 
 
 @pytest.mark.parametrize("check", architecture_checks, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", ["mlp", "dcgan", "progan"])
+@pytest.mark.parametrize("name", ["mlp", "dcgan", "progan", "r3gan"])
 def test_conditional_architecture(name, check):
     check(registry.get(registry.ARCHITECTURE, name)(conditional=True, **SMALL.get(name, {})))
 

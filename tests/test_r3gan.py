@@ -205,6 +205,27 @@ def test_networks_of_the_papers_size():
         assert {(layer.in_channels, layer.groups) for layer in grouped} == {(1536, 96)}
 
 
+@pytest.mark.parametrize(
+    ("channels", "side", "growth", "classes", "expected"),
+    [
+        (768, 32, 1, 10, (20.78, 21.28)),
+        (96, 256, 8, None, (23.06, 23.01)),
+        (384, 64, 2, None, (22.43, 22.38)),
+        (1536, 32, 1, 1000, (82.91, 86.55)),
+    ],
+    ids=["CIFAR-10", "FFHQ-256", "FFHQ-64", "ImageNet-32"],
+)
+def test_the_papers_parameters(channels, side, growth, classes, expected):
+    architecture = R3GAN(
+        base_channels=channels, growth=growth, blocks=2, conditional=classes is not None
+    )
+    data = DataSpec(shape=(3, side, side), classes=classes)
+    with torch.device("meta"):
+        networks = architecture.generator(data), architecture.discriminator(data)
+    found = [sum(each.numel() for each in network.parameters()) for network in networks]
+    assert tuple(round(each / 1e6, 2) for each in found) == expected
+
+
 def test_channels_double_at_each_halving():
     architecture = R3GAN(base_channels=8, growth=4)
     for network, expected in (

@@ -26,6 +26,7 @@ from ganzoo import (
     AdaptiveAugmentation,
     Architecture,
     Augmentation,
+    Converter,
     Dataset,
     DataSpec,
     Discriminator,
@@ -52,6 +53,7 @@ from ganzoo.testing import (
     augmentation,
     command,
     common,
+    converter,
     dataset,
     evaluator,
     loss,
@@ -71,6 +73,7 @@ CHECKS = {
     "tracker": kit.tracker_checks,
     "space": kit.space_checks,
     "command": kit.command_checks,
+    "converter": kit.converter_checks,
 }
 
 
@@ -4251,6 +4254,77 @@ SPACES = [
 ]
 
 
+# Converters -------------------------------------------------------------------------------------
+
+
+class Renames(Converter):
+    """Files that name their layers in capitals."""
+
+    program = "Capitals, https://example.org/capitals"
+
+    def recognises(self, weights):
+        return "LAYER" in weights
+
+    def convert(self, weights):
+        raise InputError("nothing is built so")
+
+
+class ConverterWithUnknownOptions(Renames):
+    """Takes options that it does not have."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class OfNowhere(Renames):
+    """Does not say where its program is."""
+
+    program = "Capitals"
+
+
+class AllRightsReserved(Renames):
+    """Has a licence that is no name."""
+
+    licence = 2
+
+
+class PassesOnPerhaps(Renames):
+    """Answers by a word."""
+
+    may_pass_on = "perhaps"
+
+
+class RecognisesAll(Renames):
+    """Takes any file for its own."""
+
+    def recognises(self, weights):
+        return True
+
+
+class TakesAsItLooks(Renames):
+    """Takes a tensor to look at it."""
+
+    def recognises(self, weights):
+        return any(weights.take(name).ndim == 7 for name in weights.names)
+
+
+class LooksAtTheFirst(Renames):
+    """Needs a file that has something."""
+
+    def recognises(self, weights):
+        return weights.names[0] == "LAYER"
+
+
+CONVERTERS = [
+    Kill(common.check_options, ConverterWithUnknownOptions, "keep extra='forbid'"),
+    Kill(converter.check_program, OfNowhere, "the name and the address of the other program"),
+    Kill(converter.check_program, AllRightsReserved, "an identifier of the Hub or None, not 2"),
+    Kill(converter.check_program, PassesOnPerhaps, "True, False or None, not 'perhaps'"),
+    Kill(converter.check_strangers, RecognisesAll, "must return False for a file of other tensors"),
+    Kill(converter.check_strangers, TakesAsItLooks, "must neither take nor ignore tensors"),
+    Kill(converter.check_strangers, LooksAtTheFirst, "must take any file; it raised IndexError"),
+]
+
+
 # Commands ---------------------------------------------------------------------------------------
 
 
@@ -4376,6 +4450,7 @@ SOUND = {
     "tracker": [Notes, Onlooker, Judging],
     "space": [Still],
     "command": [one_command, two_commands],
+    "converter": [Renames],
 }
 KILLS = {
     "architecture": ARCHITECTURES,
@@ -4388,6 +4463,7 @@ KILLS = {
     "tracker": TRACKERS,
     "space": SPACES,
     "command": COMMANDS,
+    "converter": CONVERTERS,
 }
 BROKEN = {
     kind: list({kill.broken.__name__: kill.broken for kill in kills}.values())

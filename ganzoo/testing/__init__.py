@@ -28,6 +28,7 @@ from ganzoo.testing.augmentation import augmentation_checks
 from ganzoo.testing.command import command_checks
 from ganzoo.testing.common import ConformanceError, check_options
 from ganzoo.testing.conformance import conformance_tests
+from ganzoo.testing.converter import converter_checks
 from ganzoo.testing.dataset import dataset_checks
 from ganzoo.testing.evaluator import evaluator_checks, feature_extractor_checks
 from ganzoo.testing.loss import loss_checks
@@ -42,6 +43,7 @@ __all__ = [
     "check_options",
     "command_checks",
     "conformance_tests",
+    "converter_checks",
     "dataset_checks",
     "evaluator_checks",
     "feature_extractor_checks",

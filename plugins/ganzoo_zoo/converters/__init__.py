@@ -1,0 +1,1 @@
+"""Converters: other programs' files to models of the architectures in the box."""
