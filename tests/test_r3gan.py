@@ -206,19 +206,17 @@ def test_networks_of_the_papers_size():
 
 
 @pytest.mark.parametrize(
-    ("channels", "side", "growth", "classes", "expected"),
+    ("options", "side", "classes", "expected"),
     [
-        (768, 32, 1, 10, (20.78, 21.28)),
-        (96, 256, 8, None, (23.06, 23.01)),
-        (384, 64, 2, None, (22.43, 22.38)),
-        (1536, 32, 1, 1000, (82.91, 86.55)),
+        ({"base_channels": 768, "growth": 1}, 32, 10, (20.78, 21.28)),
+        ({"base_channels": 96, "growth": 8}, 256, None, (23.06, 23.01)),
+        ({"base_channels": 384, "growth": 2}, 64, None, (22.43, 22.38)),
+        ({"base_channels": 1536, "growth": 1, "group_size": 32}, 32, 1000, (82.91, 86.55)),
     ],
     ids=["CIFAR-10", "FFHQ-256", "FFHQ-64", "ImageNet-32"],
 )
-def test_the_papers_parameters(channels, side, growth, classes, expected):
-    architecture = R3GAN(
-        base_channels=channels, growth=growth, blocks=2, conditional=classes is not None
-    )
+def test_the_papers_parameters(options, side, classes, expected):
+    architecture = R3GAN(blocks=2, conditional=classes is not None, **options)
     data = DataSpec(shape=(3, side, side), classes=classes)
     with torch.device("meta"):
         networks = architecture.generator(data), architecture.discriminator(data)
