@@ -1,0 +1,1 @@
+"""Converters of the weights that other programs have published."""
