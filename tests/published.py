@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ganzoo import ForeignWeights, registry
+from ganzoo.models.size_check import build_on_meta
 
 
 def randomise(network):
@@ -33,7 +34,7 @@ def convert(name, tensors, values=None, **options):
     weights = ForeignWeights(tensors, values)
     assert find_recognisers(tensors) == [name]
     converted = registry.get(registry.CONVERTER, name)(**options).convert(weights)
-    assert weights.left_over() == []
+    assert not weights.left_over(), f"left over: {weights.left_over()}"
     architecture = registry.get(registry.ARCHITECTURE, converted.architecture)(**converted.options)
     generator = architecture.generator(converted.data)
     generator.load_state_dict(converted.generator, strict=True)
@@ -62,12 +63,10 @@ def convert_shapes(name, build):
     Returns:
         What the file was converted to.
     """
-    with torch.device("meta"):
-        converter = registry.get(registry.CONVERTER, name)()
-        converted = converter.convert(ForeignWeights(build().state_dict()))
-        options = converted.options
-        architecture = registry.get(registry.ARCHITECTURE, converted.architecture)(**options)
-        wanted = architecture.generator(converted.data).state_dict()
+    weights = ForeignWeights(build_on_meta(build).state_dict())
+    converted = registry.get(registry.CONVERTER, name)().convert(weights)
+    architecture = registry.get(registry.ARCHITECTURE, converted.architecture)(**converted.options)
+    wanted = build_on_meta(lambda: architecture.generator(converted.data)).state_dict()
     assert {name: tensor.shape for name, tensor in converted.generator.items()} == {
         name: tensor.shape for name, tensor in wanted.items()
     }

@@ -179,7 +179,7 @@ def _take_attention(part: ForeignWeights, source: str, target: str) -> State:
         return {}
     state = {f"{target}.share": part.take(f"{source}.gamma").reshape(())}
     for theirs, ours in ATTENTION.items():
-        state |= _take_normalised(part, f"{source}.{theirs}", f"{target}.{ours}")
+        state |= _take_normalised(part, f"{source}.{theirs}", f"{target}.{ours}", bias=False)
     return state
 
 
@@ -188,21 +188,23 @@ def _take_norm(part: ForeignWeights, source: str, target: str) -> State:
     state = _take_statistics(part, source, f"{target}.norm")
     for name in ("gain", "bias"):
         take = _take_normalised if f"{source}.{name}.u0" in part else take_layer
-        state |= take(part, f"{source}.{name}", f"{target}.{name}")
+        state |= take(part, f"{source}.{name}", f"{target}.{name}", bias=False)
     return state
 
 
 def _take_statistics(part: ForeignWeights, source: str, target: str) -> State:
     """Return the statistics of batch normalisation, in one process or in step with others."""
     if f"{source}.bn.running_mean" in part:
-        return take_batch_norm(part, f"{source}.bn", target)
+        return take_batch_norm(part, f"{source}.bn", target, affine=False)
     return no_batches(target) | {
         f"{target}.running_mean": part.take(f"{source}.stored_mean"),
         f"{target}.running_var": part.take(f"{source}.stored_var"),
     }
 
 
-def _take_normalised(part: ForeignWeights, source: str, target: str, name: str = "weight") -> State:
+def _take_normalised(
+    part: ForeignWeights, source: str, target: str, *, name: str = "weight", bias: bool = True
+) -> State:
     """Return the state of a layer whose weight is spectrally normalised.
 
     Before each use, that program goes once from the stored vector to that of the columns and back,
@@ -216,7 +218,7 @@ def _take_normalised(part: ForeignWeights, source: str, target: str, name: str =
     left = F.normalize(right @ matrix.T)
     part.ignore(f"{source}.sv0")
     state = normalised_weight(target, weight, left[0], right[0], name)
-    if f"{source}.bias" in part:
+    if bias:
         state[f"{target}.bias"] = part.take(f"{source}.bias")
     return state
 
@@ -234,7 +236,7 @@ def _convert_discriminator(part: ForeignWeights, halvings: int) -> State:
                 state |= _take_normalised(part, f"{source}.{theirs}", f"{target}.{ours}")
         state |= _take_attention(part, f"blocks.{block}.1", f"body.{2 * block + 1}")
     state |= _take_normalised(part, "linear", "ending.0")
-    return state | _take_normalised(part, "embed", "", "embedding")
+    return state | _take_normalised(part, "embed", "", name="embedding", bias=False)
 
 
 def _discriminator_layers(block: int, down: int) -> Iterator[tuple[str, str]]:

@@ -12,20 +12,25 @@ if TYPE_CHECKING:
     State = dict[str, Tensor]
 
 
-def take_layer(weights: ForeignWeights, source: str, target: str) -> State:
-    """Return the state of a convolution or a linear layer under another name."""
-    names = [name for name in ("weight", "bias") if name == "weight" or f"{source}.bias" in weights]
+def take_layer(weights: ForeignWeights, source: str, target: str, *, bias: bool = True) -> State:
+    """Return the state of a convolution or a linear layer, or of an embedding, under its name."""
+    names = ("weight", "bias") if bias else ("weight",)
     return {f"{target}.{name}": weights.take(f"{source}.{name}") for name in names}
 
 
-def take_batch_norm(weights: ForeignWeights, source: str, target: str) -> State:
-    """Return the state of torch's batch normalisation under another name, with what it has."""
-    found = {
+def take_batch_norm(
+    weights: ForeignWeights, source: str, target: str, *, affine: bool = True
+) -> State:
+    """Return the state of torch's batch normalisation under its name."""
+    names = ("weight", "bias") if affine else ()
+    state = {
         f"{target}.{name}": weights.take(f"{source}.{name}")
-        for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-        if f"{source}.{name}" in weights or name.startswith("running")
+        for name in (*names, "running_mean", "running_var")
     }
-    return no_batches(target) | found
+    batches = "num_batches_tracked"
+    if f"{source}.{batches}" not in weights:
+        return no_batches(target) | state
+    return {**state, f"{target}.{batches}": weights.take(f"{source}.{batches}")}
 
 
 def no_batches(target: str) -> State:

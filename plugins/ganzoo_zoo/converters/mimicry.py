@@ -126,5 +126,5 @@ def _take_class_norm(part: ForeignWeights, source: str, target: str) -> State:
     return {
         f"{target}.gain.weight": gain - 1,
         f"{target}.bias.weight": bias.contiguous(),
-        **take_batch_norm(part, f"{source}.bn", f"{target}.norm"),
+        **take_batch_norm(part, f"{source}.bn", f"{target}.norm", affine=False),
     }

@@ -123,7 +123,7 @@ class _Reader:
             for k in range(4):
                 place = 2 if doubles and k == 1 else 1
                 state |= self._take_norm(f"layers.{block}.bn_{k}", f"{target}.norms.{k}")
-                state |= self._take_normalised(
+                state |= self._take_convolution(
                     f"layers.{block}.conv_{k}", f"{target}.convolutions.{k}.{place}"
                 )
         for layer in attention:
@@ -132,7 +132,7 @@ class _Reader:
             state[f"{target}.share"] = self.part.take(f"layers.{layer}.gamma").reshape(())
             for theirs, ours in ATTENTION.items():
                 source = f"layers.{layer}.snconv1x1_{theirs}"
-                state |= self._take_normalised(source, f"{target}.{ours}")
+                state |= normalised_weight(f"{target}.{ours}", *self._take_vectors(source))
         state |= self._take_statistics("bn", "ending.0")
         for name in ("weight", "bias"):
             state[f"ending.0.{name}"] = self.part.take(f"bn.{name}")
@@ -176,11 +176,9 @@ class _Reader:
             f"{target}.running_var": variances + (EPS - OUR_EPS),
         }
 
-    def _take_normalised(self, source: str, target: str) -> State:
+    def _take_convolution(self, source: str, target: str) -> State:
         state = normalised_weight(target, *self._take_vectors(source))
-        if f"{source}.bias" in self.part:
-            state[f"{target}.bias"] = self.part.take(f"{source}.bias")
-        return state
+        return {**state, f"{target}.bias": self.part.take(f"{source}.bias")}
 
     def _take_last(self) -> State:
         """Take the outputs that are shown, of a layer that is divided by what is of all of them."""
