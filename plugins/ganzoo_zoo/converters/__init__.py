@@ -1,1 +1,1 @@
-"""Converters: other programs' files to models of the architectures in the box."""
+"""Converters of the weights that other programs have published."""

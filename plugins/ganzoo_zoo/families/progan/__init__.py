@@ -112,6 +112,11 @@ class ProGAN(Architecture):
         description="Samples in each group whose standard deviation the discriminator sees; 0 or 1 "
         "for none. The authors' code has 4.",
     )
+    pixel_bias: bool = Field(
+        default=False,
+        description="Whether the generator's first layer has a bias for each pixel of its map, as "
+        "in pytorch_GAN_zoo, instead of one for each channel, as in the paper.",
+    )
     conditional: bool = Field(
         default=False,
         description="Whether both networks take the class of each sample as an input.",
@@ -129,7 +134,9 @@ class ProGAN(Architecture):
         from ganzoo_zoo.families.progan import networks
 
         _, *widths = self._widths(data)
-        return networks.Generator(data, self.z_dim, widths, self._classes(data))
+        return networks.Generator(
+            data, self.z_dim, widths, self._classes(data), pixel_bias=self.pixel_bias
+        )
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
         """Build the discriminator: images ``(N, C, H, W)`` -> logits ``(N,)``."""
