@@ -23,6 +23,7 @@ SMALL = {
     "sngan-resnet": {"base_channels": 16},
     "resnet": {"base_channels": 16},
     "cyclegan": {"base_channels": 8, "blocks": 1},
+    "pix2pix": {"base_channels": 2},
     "sagan": {"base_channels": 2, "z_dim": 8},
     "biggan": {"base_channels": 2, "z_dim": 24, "shared_dim": 8, "standing_batches": 1},
     "architecture r3gan": {"base_channels": 16},

@@ -76,6 +76,14 @@ def sample(
             autocompletion=complete_names(DATASET),
         ),
     ] = None,
+    make_sources: Annotated[
+        bool,
+        typer.Option(
+            "--make-sources",
+            help="The images of --source are whole ones: make the model's sources of them, as its "
+            "training did. --seed is that of what is random, such as holes.",
+        ),
+    ] = False,
     walk: Annotated[
         str | None,
         typer.Option(
@@ -125,6 +133,8 @@ def sample(
     """Draw samples from a trained model, walk between seeds, mix styles, or translate images."""
     if sum(each is not None for each in (walk, vary, mix)) > 1:
         raise InputError("--walk makes a movie, --vary and --mix pictures: choose one of them")
+    if make_sources and source is None:
+        raise InputError("--make-sources makes them of the images of --source: give both")
     drawn = {"label": label, "truncation": truncation, "codes": _parse_codes(code)}
     if walk is not None:
         seeds, along = _parse_walk(walk, seed, source)
@@ -158,11 +168,12 @@ def sample(
             replace=force,
         )
         return
+    made = {"make_sources": True} if make_sources else {}
     _write_samples(
         model,
         out or Path("translated.png" if source else f"samples-{seed}.png"),
         num,
-        {"seed": seed, **drawn, "source": source},
+        {"seed": seed, **drawn, "source": source, **made},
         as_json,
         device=device,
         replace=force,

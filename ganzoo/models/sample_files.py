@@ -21,9 +21,10 @@ from ganzoo.media.images import (
     render_samples,
     save_png,
     to_pil,
+    to_uint8,
 )
 from ganzoo.media.movies import FRAME_MS, WALK_FRAMES, check_movie_path, write_movie
-from ganzoo.models.inputs import require_count
+from ganzoo.models.inputs import find_sources, require_count
 from ganzoo.models.mixing import draw_mix, require_styles
 from ganzoo.progress import report_progress
 from ganzoo.protocols.dataset import IMAGE_CHANNELS, DataSpec, Samples
@@ -58,6 +59,7 @@ def write_samples(
     *,
     label: str | None = None,
     source: str | None = None,
+    make_sources: bool = False,
     truncation: float | None = None,
     codes: Mapping[str, Code] | None = None,
     device: str = "auto",
@@ -78,6 +80,8 @@ def write_samples(
         seed: Seed of the latents.
         label: Name or number of the class of all samples.
         source: Name of a dataset, or a path, whose images the samples are made from.
+        make_sources: Whether these are whole images, of which the architecture makes its sources,
+            as in training; ``seed`` is that of what is random in them.
         truncation: As for :meth:`ganzoo.Model.sample`.
         codes: As for :meth:`ganzoo.Model.sample`.
         device: Device to compute on.
@@ -96,6 +100,11 @@ def write_samples(
         _ = model.inputs.source_shape  # refused if there are none
         if codes:
             raise InputError("this model makes samples from images: drop --code")
+    if make_sources and not model.architecture.makes_sources:
+        raise InputError(
+            "this model takes sources as they are, and makes none of whole images: drop "
+            "--make-sources"
+        )
     number = _find_class(model, label)
     model = model.with_truncation(truncation)  # refused before any source is read
     if source is None:
@@ -103,7 +112,8 @@ def write_samples(
         sources, inputs = None, model.inputs.draw(count, seed, number, codes)
         names = _sample_names(spec, inputs.labels if number is None else None, count, seed)
     else:
-        sources, inputs = _read_sources(model, source, number, count, warn)
+        whole = seed if make_sources else None
+        sources, inputs = _read_sources(model, source, number, count, warn, whole)
         names = _source_names(sources)
     files = [path] if suffix else [path / name for name in names]
     _refuse_existing(files, replace)
@@ -334,11 +344,17 @@ def _check_suffix(path: Path, spec: DataSpec) -> str:
 
 
 def _read_sources(
-    model: Model, source: str, label: int | None, count: int | None, warn: Callable[[str], None]
+    model: Model,
+    source: str,
+    label: int | None,
+    count: int | None,
+    warn: Callable[[str], None],
+    whole: int | None,
 ) -> tuple[Samples, GeneratorInput]:
     """Read the images to start from, at the size that the model takes, and prepare them for it.
 
-    Of data with sources of that shape, these are taken.
+    Of data with sources of that shape, these are taken. If ``whole`` is a seed, the images are
+    samples, of which the architecture makes its sources.
     """
     spec, shape = model.config.spec, model.inputs.source_shape
     if label is None and model.architecture.takes_images:
@@ -349,15 +365,29 @@ def _read_sources(
             f"no image file has the shape of this model's sources, {' x '.join(map(str, shape))}: "
             "pass tensors to model.translate()"
         )
-    samples = choose_data(source, {}, like=DataSpec(shape=shape)).build(DATASET).read()
+    read = shape if whole is None else spec.shape
+    samples = choose_data(source, {}, like=DataSpec(shape=read)).build(DATASET).read()
     for message in samples.describe_skipped():
         warn(message)
     chosen = samples.subset(torch.arange(min(count or len(samples), len(samples))))
-    if chosen.spec.source == shape and chosen.sources is not None:
+    if whole is not None:
+        _require_shape(chosen, spec)
+        everyone = torch.arange(len(chosen))
+        made = find_sources(model.architecture, chosen, everyone, whole)
+        sources = Samples(DataSpec(shape=shape), to_uint8(made), names=chosen.names)
+    elif chosen.spec.source == shape and chosen.sources is not None:
         sources = Samples(DataSpec(shape=shape), chosen.sources, names=chosen.names)
     else:
         sources = chosen
     return sources, model.inputs.from_images(sources.batch(torch.arange(len(sources))), label)
+
+
+def _require_shape(samples: Samples, spec: DataSpec) -> None:
+    if samples.spec.shape != spec.shape:
+        raise InputError(
+            f"this model makes sources of images of {spec.size_in_words}, and those are of "
+            f"{samples.spec.size_in_words}"
+        )
 
 
 def _sample_names(spec: DataSpec, labels: Tensor | None, count: int, seed: int) -> Iterable[str]:

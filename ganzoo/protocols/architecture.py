@@ -142,7 +142,10 @@ class Architecture(Component, ABC):
 
     @property
     def makes_sources(self) -> bool:
-        """Whether sources are made from the samples themselves, by :meth:`make_source`."""
+        """Whether sources are made from the samples themselves, by :meth:`make_source`.
+
+        Override it if that depends on the options.
+        """
         is_own = type(self).make_source is not Architecture.make_source
         return bool(self.takes_sources) and is_own
 

@@ -217,6 +217,9 @@ class Samples:
     sources: Tensor | None = None
     """What each sample is made from, ``(N, *spec.source)``, stored as samples are: uint8 for
     images, float32 for vectors. Training mirrors them with their samples."""
+    mapped_sources: MappedArray | None = None
+    """The file that ``sources`` are mapped from, as a
+    :class:`ganzoo.storage.mapped_array.MappedArray`."""
 
     def __post_init__(self) -> None:
         _require_stored("samples", self.stored, self.spec.shape)
@@ -263,6 +266,8 @@ class Samples:
 
     def select_sources(self, indices: Tensor) -> Tensor | None:
         """Return the sources at some indices ``(M,)``, as stored; None without sources."""
+        if self.mapped_sources is not None:
+            return self.mapped_sources.read(indices.cpu())
         return None if self.sources is None else self.sources[indices.to(self.sources.device)]
 
     def batch(self, indices: Tensor) -> Tensor:
@@ -311,13 +316,17 @@ class Samples:
         stored = self.stored.to(device)
         labels = None if self.labels is None else self.labels.to(device)
         rows = self.mapped_array if stored.device.type == "cpu" else None
-        sources = self.sources.to(device) if self.sources is not None and with_sources else None
+        sources = self.sources
+        if sources is not None and with_sources:
+            sources = sources.to(device)
+        moved = sources is not None and sources.device.type != "cpu"
         return replace(
             self,
             stored=stored,
             labels=labels,
             mapped_array=rows,
-            sources=self.sources if sources is None else sources,
+            sources=sources,
+            mapped_sources=None if moved else self.mapped_sources,
         )
 
     @cached_property
@@ -328,7 +337,8 @@ class Samples:
         found = fingerprint(self.mapped_array or self.stored)
         if self.sources is None:
             return found
-        return hashlib.sha256(f"{found} from {fingerprint(self.sources)}".encode()).hexdigest()
+        sources = fingerprint(self.mapped_sources or self.sources)
+        return hashlib.sha256(f"{found} from {sources}".encode()).hexdigest()
 
 
 def _require_stored(word: str, stored: Any, shape: tuple[int, ...]) -> None:

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError, features
 from torch import Tensor
 
 from ganzoo.errors import first_line
+from ganzoo_zoo.data.shaping import Half
 
 READS_AVIF = "avif" in features.modules and features.check("avif")
 """Whether the installed Pillow reads AVIF; versions before 11.3 do not know it."""
@@ -132,6 +133,20 @@ def describe_error(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "it is not an image of a known format"  # Pillow's message has a memory address
     return first_line(error)
+
+
+def take_half(image: Tensor, half: Half | None) -> Tensor:
+    """Return a half of ``(C, H, W)``, or the whole if it is None; an odd column is in neither.
+
+    Raises:
+        ValueError: the image is a single pixel wide.
+    """
+    if half is None:
+        return image
+    columns = image.shape[2] // 2
+    if not columns:
+        raise ValueError("it is 1 pixel wide, and has no halves")
+    return image[:, :, :columns] if half == "left" else image[:, :, -columns:]
 
 
 def crop_to_shape(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -134,6 +134,7 @@ def cache_key(content: str, shaping: Shaping) -> dict[str, Any]:
         content: Hash of the names and the bytes of the files.
         shaping: How the images are cropped, resized and converted.
     """
+    half = {} if shaping.half is None else {"half": shaping.half}
     return {
         "content": content,
         "listing": LISTING_VERSION,
@@ -141,6 +142,7 @@ def cache_key(content: str, shaping: Shaping) -> dict[str, Any]:
         "channels": shaping.channels,
         "crop": shaping.crop,
         "white_level": shaping.white_level,
+        **half,
         "decoder": [decoding.DECODER_VERSION, PIL.__version__, torch.__version__],
     }
 
@@ -360,6 +362,7 @@ def _decode_chunks(
         try:
             with decoding.open_image(source.read(place)) as opened:
                 image = decoding.decode_pixels(opened, shaping.channels, shaping.white_level)
+                image = decoding.take_half(image, shaping.half)
                 peak = decoding.measure_peak(opened)
         except FileChanged:
             raise

@@ -119,7 +119,8 @@ def _survey_files(dataset: ImageFiles, sheet: bool) -> tuple[Survey, Tensor | No
         found = _summarise(stats, names, labels, class_names, broken, shape, shaping.image_size)
         picture = _draw_sheet(source, shaping, skipped, stats, labels) if sheet else None
         found.formats, found.modes = stats.kinds(0), stats.kinds(1)
-        found.findings += [*source.notes, *peaks.describe(shaping.white_level)]
+        found.findings += [*source.notes, *dataset.describe_shapes(source)]
+        found.findings += [*peaks.describe(shaping.white_level)]
     if found.shape:
         found.bytes = found.samples * math.prod(found.shape)
         found.streamed = found.bytes > memory.limit() // 4
@@ -180,6 +181,7 @@ def _inspect_files(
             with decoding.open_image(source.read(place)) as opened:
                 kind = (opened.format or "", opened.mode)
                 pixels = decoding.decode_pixels(opened, None, shaping.white_level)
+                pixels = decoding.take_half(pixels, shaping.half)
                 peak = decoding.measure_peak(opened)
             return ImageStats.of(to_pil(pixels), pixels, kind), peak
         except Exception as error:  # decoders of broken files raise almost anything
@@ -328,6 +330,7 @@ def _draw_sheet(
     def make_tile(number: int) -> Tensor:
         with decoding.open_image(source.read(int(places[number]))) as opened:
             image = decoding.decode_pixels(opened, channels, shaping.white_level)
+        image = decoding.take_half(image, shaping.half)
         if shaping.crop:
             image = decoding.crop_centre(image, (shaping.crop, shaping.crop))
         return resize(decoding.crop_to_shape(image, shaping.image_size or tile)[None], tile)[0]
