@@ -31,6 +31,8 @@ SMALL = {
     "progan": {"channel_max": 16},
     "acgan": {"base_channels": 8, "discriminator_channels": 4},
     "infogan": {"base_channels": 8, "dense": 32},
+    "srgan": {"base_channels": 4, "blocks": 1, "pretrain_images": 4},
+    "esrgan": {"base_channels": 4, "growth": 2, "blocks": 1, "pretrain_images": 4},
     "ring": {"samples": 500},
     "grid": {"samples": 500},
     "gaussian": {"samples": 500},

@@ -29,6 +29,7 @@ from ganzoo.storage.tensors import load_tensors, save_tensors
 from ganzoo.testing.architecture_generator import (
     check_generator_terms,
     check_history,
+    check_phases,
     compute_own_terms,
 )
 from ganzoo.testing.architecture_labels import check_conditional, check_unlabelled
@@ -420,6 +421,7 @@ architecture_checks: list[Callable[[Architecture], None]] = [
     check_unlabelled,
     check_sources,
     check_generator_terms,
+    check_phases,
     check_parts,
     check_extra_networks,
     check_latent_parts,

@@ -38,6 +38,7 @@ FLAGS = (
     "independent_samples",
     "second_order",
     "bounds_slope",
+    "needs_pairs",
     "needs_whole_batch",
     "depends_on_steps",
 )

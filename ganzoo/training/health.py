@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganzoo.protocols.progress import Progress
 from ganzoo.runs.metrics import LoggedWarning, WarningReader, read_metrics
 from ganzoo.training.pictures import Drawn, distance, spread
 
@@ -80,7 +81,9 @@ class Health:
 
     def check_samples(self, drawn: Drawn, step: int) -> Iterator[Change]:
         """Yield the warnings that begin or end with samples of a step."""
-        if step < EARLY_STEPS or self._trainer.architecture.takes_images:
+        architecture = self._trainer.architecture
+        now = Progress.at(self._trainer.options, step)
+        if step < EARLY_STEPS or architecture.takes_images or not architecture.is_adversarial(now):
             return
         reals = self._measure_reals(len(drawn.own))
         share = spread(drawn.own) / reals

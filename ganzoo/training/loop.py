@@ -257,7 +257,8 @@ class _TrainingLoop:
         """
         state, options = self.state, self.options
         fresh, settled = self.trainer.take_terms()
-        networks = vars(terms)
+        # A discriminator that was not updated has no terms, and no gradient.
+        networks = {network: by_name for network, by_name in vars(terms).items() if by_name}
         for network in networks:
             gradients = [p.grad for p in getattr(state, network).parameters() if p.grad is not None]
             fresh[f"{network}/{GRADIENT_NORM}"] = torch.nn.utils.get_total_norm(gradients)
