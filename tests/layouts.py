@@ -1,9 +1,8 @@
-"""Files of other programs, as tests write them, and the models that converters make of them."""
+"""Tensors of other programs' files, as tests draw them."""
 
 import torch
 
 from ganzoo import ForeignWeights, registry
-from ganzoo.registry import ARCHITECTURE, CONVERTER
 
 
 class Tensors(dict):
@@ -23,51 +22,17 @@ class Tensors(dict):
         std = self.std if std is None else std
         self[name] = mean + std * torch.randn(shape, generator=self.rng)
 
-    def copy(self, **replaced):
-        """Return the tensors as a plain dict, without those that are None."""
+    def change(self, **replaced):
+        """Return the tensors with others in their place, and without those that are None."""
         every = dict(self) | replaced
         return {name: tensor for name, tensor in every.items() if tensor is not None}
 
-
-def convert(name, tensors, values=None):
-    """Convert a file, of which nothing may be left, and return the conversion."""
-    weights = ForeignWeights(tensors, values)
-    found = registry.get(CONVERTER, name)().convert(weights)
-    assert weights.left_over() == []
-    return found
+    def rename(self, rename):
+        """Return the tensors by other names."""
+        return {rename(name): tensor for name, tensor in self.items()}
 
 
-def build(found):
-    """Build the networks of a conversion: the generator in evaluation, the discriminator not."""
-    architecture = registry.get(ARCHITECTURE, found.architecture)(**found.options)
-    generator = architecture.generator(found.data)
-    generator.load_state_dict(found.generator, strict=True)
-    discriminator = architecture.discriminator(found.data)
-    if found.discriminator is not None:
-        discriminator.load_state_dict(found.discriminator, strict=True)
-    return architecture, generator.eval(), discriminator
-
-
-def recognising(tensors):
-    """Return the names of all converters that recognise a file."""
-    weights = ForeignWeights(tensors)
-    names = [entry.name for entry in registry.entries(CONVERTER)]
-    return [name for name in names if registry.get(CONVERTER, name)().recognises(weights)]
-
-
-def insert_zeros(images):
-    """Put a row and a column of zeros behind each of double-precision images ``(N, C, H, W)``."""
-    count, channels, height, width = images.shape
-    found = images.new_zeros(count, channels, height, 2, width, 2)
-    found[:, :, :, 0, :, 0] = images
-    return found.reshape(count, channels, 2 * height, 2 * width)
-
-
-def filter_binomially(images, *, before, behind, gain=1.0):
-    """Filter by [1, 3, 3, 1] / 8 in both directions, with zeros before and behind."""
-    line = images.new_tensor([1.0, 3.0, 3.0, 1.0]) / 8
-    padded = torch.nn.functional.pad(images, (before, behind, before, behind))
-    for axis in (2, 3):
-        taps = padded.unfold(axis, 4, 1)
-        padded = (taps * line).sum(-1)
-    return gain * padded
+def convert_alone(name, tensors, values=None, **options):
+    """Convert a file by a converter, whether it recognises the file or not."""
+    converter = registry.get(registry.CONVERTER, name)(**options)
+    return converter.convert(ForeignWeights(tensors, values))

@@ -146,7 +146,7 @@ class UNet(nn.Module):
         for stage in self.decoder:
             features = stage(features)
             if beside:
-                features = torch.cat([features, beside.pop()], dim=1)
+                features = torch.cat([beside.pop(), features], dim=1)
         return features
 
 
