@@ -222,6 +222,45 @@ def test_what_cannot_be_known_of_a_translator_is_said():
     assert convert_alone("cyclegan", resnet()).notes == ()
 
 
+def patches(norm="batch", given=4, halvings=2, width=2):
+    """Write a discriminator of patches, as a file beside a generator's is read."""
+    made = TranslatorFile(norm)
+    widths = [width * 2**i for i in range(halvings + 1)]
+    made.convolution("model.0", width, given, 4, 4, made=width, is_last=True)
+    place = 2
+    for before, after in itertools.pairwise(widths):
+        made.convolution(f"model.{place}", after, before, 4, 4, made=after)
+        made.normalisation(f"model.{place + 1}", after)
+        place += 3
+    made.convolution(f"model.{place}", 1, widths[-1], 4, 4, made=1, is_last=True)
+    return made
+
+
+@pytest.mark.parametrize("statistics", ["instance", "batch"])
+def test_the_discriminator_beside_a_translator_gives_the_published_logits(statistics):
+    judge = patches()
+    tensors = unet() | judge.rename(lambda name: f"discriminator.{name}")
+    found, _, discriminator = convert("pix2pix", tensors, statistics=statistics)
+    assert found.options["discriminator_layers"] == 2
+    sources, images = draw_images(3, 1, 32, 32), draw_images(3, 3, 32, 32)
+    published = Published(judge, running=statistics == "batch")
+    expected = torch.cat([sources, images], 1).double()
+    for place, stride in ((0, 2), (2, 2), (5, 1), (8, 1)):
+        expected = published.down(f"model.{place}", expected, stride, 1)
+        if place in (2, 5):
+            expected = published.normalise(f"model.{place + 1}", expected)
+        if place != 8:
+            expected = F.leaky_relu(expected, 0.2)
+    with torch.no_grad():
+        close(discriminator(images, sources), expected.flatten(1))
+
+
+def test_a_discriminator_of_other_channels_is_refused():
+    tensors = unet() | patches(given=3).rename(lambda name: f"discriminator.{name}")
+    with pytest.raises(InputError, match="judges 3 channels by 2 in its first layer"):
+        convert_alone("pix2pix", tensors)
+
+
 @pytest.mark.parametrize(
     ("name", "tensors", "expected"),
     [
@@ -362,6 +401,70 @@ def test_early_esrgan_of_scale_2():
     expected = 2 * enlarge(tensors, (sources.double() + 1) / 2) - 1
     close(images, expected.clamp(-1, 1))
     assert (found.options["scale"], found.options["pixel_unshuffle"]) == (2, False)
+
+
+def pixels(channels=4):
+    """Write a discriminator of Real-ESRGAN, as a file beside a generator's is read."""
+    made = Tensors(std=0.3)
+    made.draw("conv0.weight", channels, 3, 3, 3)
+    made.draw("conv0.bias", channels)
+    layers = [(2**i, 2**i * 2, 4) for i in range(3)]
+    layers += [(8, 4, 3), (4, 2, 3), (2, 1, 3), (1, 1, 3), (1, 1, 3)]
+    for number, (before, after, size) in enumerate(layers, 1):
+        before, after = before * channels, after * channels
+        made.draw(f"conv{number}.weight_orig", after, before, size, size)
+        # What its authors' layers hold: vectors of length 1.
+        for end, length in (("u", after), ("v", before * size**2)):
+            drawn = torch.randn(length, generator=made.rng)
+            made[f"conv{number}.weight_{end}"] = drawn / drawn.norm()
+    made.draw("conv9.weight", 1, channels, 3, 3)
+    made.draw("conv9.bias", 1)
+    return made
+
+
+def judge_pixels(tensors, images):
+    """Return the logits of pixels."""
+    tensors = {name: tensor.double() for name, tensor in tensors.items()}
+
+    def conv(number, features, stride=1):
+        name, bias = f"conv{number}.weight", tensors.get(f"conv{number}.bias")
+        weight = tensors.get(name)
+        if weight is None:
+            weight = tensors[f"{name}_orig"]
+            weight = weight / (tensors[f"{name}_u"] @ weight.flatten(1) @ tensors[f"{name}_v"])
+        return F.conv2d(features, weight, bias, stride, padding=1)
+
+    def bend(features):
+        return F.leaky_relu(features, 0.2)
+
+    levels = [bend(conv(0, images))]
+    for number in (1, 2, 3):
+        levels.append(bend(conv(number, levels[-1], 2)))
+    features = levels.pop()
+    for number in (4, 5, 6):
+        larger = F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
+        features = bend(conv(number, larger)) + levels.pop()
+    return conv(9, bend(conv(8, bend(conv(7, features)))))
+
+
+def test_the_discriminator_beside_esrgan_gives_the_published_logits():
+    judge = pixels()
+    tensors = FILES["Real-ESRGAN"] | judge.rename(lambda name: f"discriminator.params.{name}")
+    found, _, discriminator = convert("real-esrgan", tensors)
+    assert found.options["patches"] == "pixel"
+    images = draw_images(2, 3, 16, 8)
+    with torch.no_grad():
+        logits = discriminator(images)["logits"]
+    expected = judge_pixels(judge, images.double()).flatten(1)
+    torch.testing.assert_close(logits.double(), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_another_discriminator_beside_esrgan_is_refused():
+    for judge in (pixels(8), Tensors()):
+        judge.draw("linear.weight", 3)
+        tensors = ESRGAN | judge.rename(lambda name: f"discriminator.{name}")
+        with pytest.raises(InputError, match="not the U-Net of Real-ESRGAN"):
+            convert_alone("real-esrgan", tensors)
 
 
 def test_esrgan_of_another_form_is_refused():

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ganzoo import Converted, Converter, DataSpec, ForeignWeights
 from ganzoo.errors import InputError
+from ganzoo_zoo.converters.layers import normalised_weight, take_layer
 from ganzoo_zoo.converters.naming import Names, count, same, take
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 USUAL_SIDE = 64
 """Height and width of a source; any other serves as well."""
@@ -79,8 +83,8 @@ class RealESRGANConverter(Converter):
     """Generators of Real-ESRGAN and ESRGAN, such as ``RealESRGAN_x4plus.pth``, for scale 2 and 4.
 
     They become ``esrgan``. All three layouts of names are known: BasicSR's, and both of ESRGAN's
-    authors. Mean weights, ``params_ema``, come before others. The compact networks
-    (``realesr-general-x4v3``) are others.
+    authors. Mean weights, ``params_ema``, come before others. A discriminator of Real-ESRGAN may
+    stand beside them. The compact networks, such as ``realesr-general-x4v3``, are others.
     """
 
     program = "Real-ESRGAN, https://github.com/xinntao/Real-ESRGAN"
@@ -111,8 +115,12 @@ class RealESRGANConverter(Converter):
             "growth": part.shape(f"{layout.dense.format(0, 1, 1)}.weight")[0],
             "pixel_unshuffle": unshuffles,
         }
+        judge = weights.under("discriminator")
+        state, judge_state = take(part, layout.name_all(blocks)), None
+        if judge.names:
+            judge_state = _take_discriminator(judge.find_part("params_ema", "params"), channels)
+            options["patches"] = "pixel"
         side = scale * USUAL_SIDE
-        state = take(part, layout.name_all(blocks))
         if weights.under("params_ema").names:
             weights.ignore("params.*")
         return Converted(
@@ -120,6 +128,7 @@ class RealESRGANConverter(Converter):
             DataSpec(shape=(made, side, side), source=(made, USUAL_SIDE, USUAL_SIDE)),
             state,
             options,
+            discriminator=judge_state,
         )
 
 
@@ -141,3 +150,23 @@ def _find_scale(layout: Layout, given: int, made: int) -> tuple[int, bool]:
             "times; the architecture esrgan has scales of 2 and 4"
         )
     return found
+
+
+def _take_discriminator(judge: ForeignWeights, channels: int) -> dict[str, Tensor]:
+    """Return the state of Real-ESRGAN's U-Net, whose inner layers are spectrally normalised.
+
+    Raises:
+        ganzoo.errors.InputError: it is another network.
+    """
+    if "conv1.weight_orig" not in judge or judge.shape("conv0.weight")[0] != channels:
+        raise InputError(
+            "the discriminator is not the U-Net of Real-ESRGAN with as many channels as the "
+            f"generator, {channels}"
+        )
+    state = take_layer(judge, "conv0", "conv0") | take_layer(judge, "conv9", "conv9")
+    for number in range(1, 9):
+        taken = (
+            judge.take(f"conv{number}.{name}") for name in ("weight_orig", "weight_u", "weight_v")
+        )
+        state |= normalised_weight(f"conv{number}", *taken)
+    return state

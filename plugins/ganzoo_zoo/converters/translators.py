@@ -1,4 +1,4 @@
-"""What the converters of image translators share: their options, and layers with normalisation."""
+"""What the converters of image translators share: options, layers and the discriminator."""
 
 from __future__ import annotations
 
@@ -42,15 +42,20 @@ class TranslatorConverter(Converter):
     )
 
     def convert(self, weights: ForeignWeights) -> Converted:
-        """Return the generator."""
+        """Return the generator, and the discriminator if there is one beside it."""
         layers = Layers(weights, self.statistics)
         side, given, made, options = self._take(weights, layers)
         height, width = self.image_size or (side, side)
+        judge = Layers(weights.under("discriminator"), layers.statistics)
+        if judge.weights.names:
+            halvings = _take_discriminator(judge, given + made, options["base_channels"])
+            options["discriminator_layers"] = halvings
         return Converted(
             "pix2pix",
             DataSpec(shape=(made, height, width), source=(given, height, width)),
             layers.state,
             {**options, "norm": layers.statistics},
+            discriminator=judge.state or None,
             loss=self.loss,
             notes=tuple(layers.notes),
         )
@@ -133,3 +138,27 @@ class Layers:
             )
         # Statistics of an image take the mean away, and the bias of a convolution with it.
         self.weights.ignore(f"{convolution}.bias", f"{norm}.running_*", f"{norm}.num_batches*")
+
+
+def _take_discriminator(layers: Layers, channels: int, width: int) -> int:
+    """Take a discriminator of patches, and return how often it halves an image.
+
+    Raises:
+        ganzoo.errors.InputError: the architecture has no such discriminator.
+    """
+    found, judged = layers.weights.shape("model.0.weight")[:2]
+    if (found, judged) != (width, channels):
+        raise InputError(
+            f"the discriminator judges {judged} channels by {found} in its first layer; that of "
+            "the architecture pix2pix judges sources and images together, here "
+            f"{channels} channels, and begins with as many as the generator, {width}"
+        )
+    layers.take("model.0", "network.0")
+    # Convolution, normalisation and leaky ReLU take turns; behind the last one is nothing.
+    places = [place for place in range(2, 30, 3) if f"model.{place}.weight" in layers.weights]
+    *normalised, last = places or [2]
+    for place in normalised:
+        after = layers.weights.shape(f"model.{place}.weight")[0]
+        layers.take_normalised(("model", place), ("network", place), after)
+    layers.take(f"model.{last}", f"network.{last}")
+    return len(normalised)
