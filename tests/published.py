@@ -63,7 +63,9 @@ def convert_shapes(name, build):
     Returns:
         What the file was converted to.
     """
-    weights = ForeignWeights(build_on_meta(build).state_dict())
+    shapes = {key: tensor.shape for key, tensor in build_on_meta(build).state_dict().items()}
+    # Numbers that share their memory: operations on the meta device import much of torch.
+    weights = ForeignWeights({key: torch.ones(()).expand(shape) for key, shape in shapes.items()})
     converted = registry.get(registry.CONVERTER, name)().convert(weights)
     architecture = registry.get(registry.ARCHITECTURE, converted.architecture)(**converted.options)
     wanted = build_on_meta(lambda: architecture.generator(converted.data)).state_dict()
@@ -81,7 +83,7 @@ class OneIteration(nn.Module):
 
     def __init__(self, layer):
         super().__init__()
-        self.weight, self.bias = layer.weight, layer.bias
+        self.weight, self.bias = layer.weight, getattr(layer, "bias", None)
         self.stride, self.padding = getattr(layer, "stride", 1), getattr(layer, "padding", 0)
         self.register_buffer("u0", torch.randn(1, len(layer.weight)))
         self.register_buffer("sv0", torch.ones(1))

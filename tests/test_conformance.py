@@ -78,6 +78,21 @@ def test_conditional_architecture(name, check):
     check(registry.get(registry.ARCHITECTURE, name)(conditional=True, **SMALL.get(name, {})))
 
 
+@pytest.mark.parametrize("check", architecture_checks, ids=lambda check: check.__name__)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("biggan", {"deep": True}),
+        (
+            "sngan-resnet",
+            {"tapered": True, "upsampling": "bilinear", "conditional": True, "base_channels": 4},
+        ),
+    ],
+)
+def test_other_forms_of_an_architecture(name, options, check):
+    check(registry.get(registry.ARCHITECTURE, name)(**SMALL[name] | options))
+
+
 @pytest.mark.parametrize("check", dataset_checks, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", ["folder", "zip", "domains"])
 def test_dataset_of_files(name, check, tmp_path):

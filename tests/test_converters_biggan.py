@@ -1,5 +1,7 @@
 """Networks in the layout of BigGAN-PyTorch become BigGANs that draw and judge the same."""
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -112,7 +114,7 @@ class Generator(nn.Module):
         self.shared = nn.Embedding(classes, shared) if shared else nn.Identity()
         self.linear = OneIteration(nn.Linear(seen if deep else piece, widths[0] * 16))
         blocks = []
-        for i, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+        for i, (before, after) in enumerate(itertools.pairwise(widths)):
             if deep:
                 blocks.append([DeepBlock(before, before, norm, False)])
                 blocks.append([DeepBlock(before, after, norm, True)])
@@ -158,14 +160,13 @@ class Discriminator(nn.Module):
     def __init__(self, widths, down, *, classes=4, at=None):
         super().__init__()
         blocks = []
-        for i, (before, after) in enumerate(zip([3, *widths], widths, strict=False)):
+        for i, (before, after) in enumerate(itertools.pairwise([3, *widths])):
             blocks.append([Judge(before, after, first=not i, halves=i < down)])
             if i == at:
                 blocks[-1].append(Attention(after))
         self.blocks = nn.ModuleList(nn.ModuleList(block) for block in blocks)
         self.linear = OneIteration(nn.Linear(widths[-1], 1))
         self.embed = OneIteration(nn.Embedding(classes, widths[-1]))
-        self.embed.bias = None
 
     def forward(self, x, y):
         for block in self.blocks:

@@ -54,6 +54,7 @@ class Generator(nn.Module):
 
 
 def published_file(widths, **options):
+    torch.manual_seed(0)
     network = randomise(Generator(widths, **options))
     with torch.no_grad():
         for parameter in network.parameters():
@@ -79,8 +80,9 @@ def test_samples_are_those_of_the_published_network(widths, colours, base):
         "phase_images": 0,
         "pixel_bias": True,
     }
-    latents = torch.randn(4, 6)
-    expected = published(latents)
+    # In 64 bits: where features are small, the normalisation of a pixel enlarges what is rounded.
+    latents = torch.randn(4, 6).double()
+    expected, generator = published.double()(latents), generator.double()
     assert (expected.abs() < 1).float().mean() > 0.5
     torch.testing.assert_close(generator(latents), expected.clamp(-1, 1), rtol=0, atol=1e-5)
     architecture = registry.get(registry.ARCHITECTURE, "progan")(**converted.options)
@@ -95,9 +97,9 @@ def test_older_files_and_files_without_an_average():
     }
     converted, generator, _ = convert("pgan", older)
     assert "last step" in converted.notes[1]
-    latents = torch.randn(2, 6)
-    expected = published(latents).clamp(-1, 1)
-    torch.testing.assert_close(generator(latents), expected, rtol=0, atol=1e-5)
+    latents = torch.randn(2, 6).double()
+    expected = published.double()(latents).clamp(-1, 1)
+    torch.testing.assert_close(generator.double()(latents), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("levels", [6, 7, 8])

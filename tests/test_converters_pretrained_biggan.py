@@ -1,5 +1,7 @@
 """Generators in the layout of pytorch-pretrained-BigGAN become BigGAN-deep that draws the same."""
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -90,7 +92,7 @@ class Generator(nn.Module):
         super().__init__()
         self.gen_z = Divided(nn.Linear(seen, 16 * widths[0]))
         layers = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in itertools.pairwise(widths):
             layers += [Block(before, before, seen, False), Block(before, after, seen, True)]
         if at is not None:
             layers.insert(at, Attention(widths[at // 2]))

@@ -201,4 +201,6 @@ class _Reader:
 
     def _exchange(self, columns: Tensor) -> Tensor:
         """Put the columns of the class before those of the latent."""
-        return columns.roll(-self.z_dim, dims=-1)
+        import torch
+
+        return torch.cat([columns[..., self.z_dim :], columns[..., : self.z_dim]], dim=-1)
