@@ -100,7 +100,11 @@ def pictures(folder):
 
 def inputs_of(model, count):
     """Return inputs by their names, and what the model makes of them."""
-    if not model.architecture.takes_images:
+    if model.architecture.takes_sources:
+        labels = torch.arange(count) % 10 if model.conditional else None
+        given = {"images": torch.rand(count, *model.config.spec.source) * 2 - 1}
+        samples = model.translate(given["images"], labels)
+    elif not model.architecture.takes_images:
         labels = torch.arange(count) % 10 if model.conditional else None
         given = {"latents": model.inputs.latents(count, seed=7)}
         samples = model.sample(count, seed=7, label=labels)

@@ -375,7 +375,8 @@ def _read_sources(
         everyone = torch.arange(len(chosen))
         made = find_sources(model.architecture, chosen, everyone, whole)
         sources = Samples(DataSpec(shape=shape), to_uint8(made), names=chosen.names)
-    elif chosen.spec.source == shape and chosen.sources is not None:
+        return sources, model.inputs.from_images(made, label)
+    if chosen.spec.source == shape and chosen.sources is not None:
         sources = Samples(DataSpec(shape=shape), chosen.sources, names=chosen.names)
     else:
         sources = chosen

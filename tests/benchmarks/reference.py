@@ -143,6 +143,7 @@ CONSTANT: dict[str, dict[str, Any]] = {
     "progan": {"arch.phase_images": 0},
     "stylegan2": {"train.recipe": "tiny"},
     "acgan": {"arch.dropout": 0},  # whose random numbers depend on the memory format
+    "pix2pix": {"arch.dropout": 0, "arch.source_of": "grey"},
 }
 """Settings of architectures: what the plain loops hold constant where a paper's recipe has
 schedules or growth, and what they are small by."""

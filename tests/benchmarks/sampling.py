@@ -43,7 +43,7 @@ TRAINED = {
 def main(arguments: list[str] | None = None) -> None:
     """Draw by both in turns, and print how they compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    architectures = [name for name in NETWORKS if name != "cyclegan"]
+    architectures = [name for name in NETWORKS if name not in ("cyclegan", "pix2pix")]
     parser.add_argument("architecture", choices=architectures)
     parser.add_argument("--image-size", type=int, choices=(16, 32, 64, 128), default=32)
     parser.add_argument("--base-channels", type=int, help="By default the paper's or script's.")

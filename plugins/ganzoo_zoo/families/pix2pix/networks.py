@@ -103,7 +103,7 @@ class UNet(nn.Module):
 
     Isola et al. 2017, appendix 6.1.1, on the ideas of Ronneberger et al. 2015 (arXiv:1505.04597).
     Convolutions of 4 x 4, of stride 2, each followed by normalisation but the first, the innermost
-    and the last one. Weights are drawn from N(0, 0.02).
+    and the last one, which alone has a bias. Weights are drawn from N(0, 0.02).
 
     Args:
         given: Channels of what it takes.
@@ -117,9 +117,8 @@ class UNet(nn.Module):
         super().__init__()
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
         for i, after in enumerate(sizes):
-            is_plain = i in (0, len(sizes) - 1)
-            layers: list[nn.Module] = [nn.Conv2d(given, after, 4, 2, 1, bias=is_plain)]
-            if not is_plain:
+            layers: list[nn.Module] = [nn.Conv2d(given, after, 4, 2, 1, bias=False)]
+            if 0 < i < len(sizes) - 1:
                 layers.append(norm(after))
             if i < len(sizes) - 1:
                 layers.append(nn.LeakyReLU(0.2, inplace=True))
