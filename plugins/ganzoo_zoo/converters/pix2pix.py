@@ -35,11 +35,12 @@ class Pix2PixConverter(TranslatorConverter):
                 f"pix2pix double with each halving of the image, up to {WIDEST} times the first"
             )
         layers.find_normalisation(f"{levels[0]}.1", f"{levels[0]}.2")
-        layers.take(f"{OUTER}.0", "network.encoder.0.0")
+        biases = f"{OUTER}.0.bias" in weights
+        layers.take(f"{OUTER}.0", "network.encoder.0.0", bias=biases)
         for depth, level in enumerate(levels, 1):
             encoder, decoder = f"network.encoder.{depth}", f"network.decoder.{downs - 1 - depth}"
             if level == levels[-1]:
-                layers.take(f"{level}.1", f"{encoder}.0")
+                layers.take(f"{level}.1", f"{encoder}.0", bias=biases)
             else:
                 layers.take_normalised((level, 1), (encoder, 0), widths[depth])
             behind = 3 if level == levels[-1] else 5
@@ -49,7 +50,8 @@ class Pix2PixConverter(TranslatorConverter):
             "the authors' test.py leaves dropout on, so that its samples differ a little each "
             "time; here it is off"
         )
-        return 2**downs, given, made, {"base_channels": base, "downs": downs}
+        options = {"base_channels": base, "downs": downs, "biases": biases}
+        return 2**downs, given, made, options
 
 
 def _find_levels(weights: ForeignWeights) -> list[str]:

@@ -10,7 +10,7 @@ from pydantic import Field
 from ganzoo import Converted, Converter, DataSpec, ForeignWeights
 from ganzoo.errors import InputError
 from ganzoo.protocols.dataset import ImageSize
-from ganzoo_zoo.converters.layers import take_batch_norm
+from ganzoo_zoo.converters.layers import take_batch_norm, take_layer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -105,14 +105,9 @@ class Layers:
                 "has some"
             )
 
-    def take(self, there: str, here: str) -> None:
-        """Take a convolution that no normalisation follows; it has a bias here."""
-        weight, bias = self.weights.take(f"{there}.weight"), f"{there}.bias"
-        has_bias = bias in self.weights
-        self.state[f"{here}.weight"] = weight
-        self.state[f"{here}.bias"] = (
-            self.weights.take(bias) if has_bias else weight.new_zeros(len(weight))
-        )
+    def take(self, there: str, here: str, *, bias: bool = True) -> None:
+        """Take a convolution that no normalisation follows."""
+        self.state |= take_layer(self.weights, there, here, bias=bias)
 
     def take_normalised(self, there: tuple[str, int], here: tuple[str, int], width: int) -> None:
         """Take a convolution and the normalisation behind it.
