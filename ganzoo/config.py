@@ -299,6 +299,49 @@ class ComponentChoice(Options):
         return self.model_copy(update={"options": kept})
 
 
+class ConverterVersion(Options):
+    """The converter that weights went through."""
+
+    name: Name
+    package: PackageName
+    version: PackageVersion
+
+
+class Origin(Options):
+    """Where the weights of an imported model come from, and whether they may be passed on."""
+
+    file: Name
+    """Name of the file that was imported."""
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    size: int = Field(ge=0)
+    address: Annotated[str, Field(max_length=2000), AfterValidator(_printable)] | None = None
+    """Where the person who imported it got it."""
+    program: Name
+    """The program that wrote it, and where that is."""
+    licence: Name | None = None
+    """The Hub's identifier of the weights' licence; None if it is not known."""
+    may_pass_on: bool | None = None
+    """Whether that licence allows others to publish the weights; None if it is not known."""
+    converter: ConverterVersion
+    date: Annotated[str, Field(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+    """Day of the import."""
+
+    @property
+    def title(self) -> str:
+        """The file and its program in a few words: ``netG.pth of the PyTorch examples``."""
+        return f"{self.file} of {self.program.partition(',')[0]}"
+
+    @property
+    def terms(self) -> str:
+        """What is known of the licence, in one sentence."""
+        under = f"are under the licence {self.licence}" if self.licence else "name no licence"
+        if self.may_pass_on:
+            return f"the weights of {self.title} {under}, and may be passed on under its terms"
+        if self.may_pass_on is None:
+            return f"the weights of {self.title} {under}; whether they may be passed on is not said"
+        return f"the weights of {self.title} {under}, and may not be passed on"
+
+
 class InitialModel(Options):
     """The model that a run started from; the run keeps a copy of it."""
 
@@ -308,7 +351,17 @@ class InitialModel(Options):
     """Its commit on the Hub."""
     step: int = Field(ge=0)
     generator_sha256: str
-    discriminator_sha256: str
+    discriminator_sha256: str | None
+    """None if the model has no discriminator, as some that were imported."""
+    origin: Origin | None = None
+    """Where its weights come from, if it or what it started from was imported. Files omit None."""
+
+    @model_serializer(mode="wrap")
+    def _omit_none(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        tree = serialize(self)
+        if self.origin is None:
+            tree.pop("origin", None)
+        return tree
 
 
 class ForkedState(Options):

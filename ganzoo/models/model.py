@@ -71,10 +71,12 @@ class Model:
         self.inputs = Inputs(architecture, config.spec)
         """Builds inputs for :meth:`generate`."""
 
-    @property
+    @cached_property
     def title(self) -> str:
-        """The model in a few words: its components and its step."""
-        return f"{self.config.title}, step {self.config.step}"
+        """The model in a few words: its components and its step, or where it comes from."""
+        if self.folder is None:
+            return f"{self.config.title}, step {self.config.step}"
+        return self.folder.title()
 
     @property
     def is_own(self) -> bool:
@@ -99,6 +101,10 @@ class Model:
         """The discriminator, in evaluation mode on the CPU, loaded on first access."""
         if self.folder is None:
             raise InputError("a model without files has no discriminator")
+        if self.folder.lacks_discriminator:
+            raise InputError(
+                f"{self.folder.name} has no discriminator: its weights were imported without one"
+            )
         independent = self.config.needs_independent_samples()
         discriminator = _build_network(
             lambda data: self.architecture.discriminator(data, independent_samples=independent),

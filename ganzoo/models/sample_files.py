@@ -129,7 +129,7 @@ def write_samples(
         write_text(path, _to_csv(stored))
     elif suffix:
         if sources is not None:
-            picture = _pair_grid(*match_images(sources.stored, stored))
+            picture = pair_grid(*match_images(sources.stored, stored))
         else:
             picture = render_model_samples(model, stored, number)
         save_png(picture, path, texts)
@@ -424,7 +424,7 @@ def _is_safe_name(name: str) -> bool:
     return bool(path.parts) and not path.anchor and ".." not in path.parts and name.isprintable()
 
 
-def _pair_grid(sources: Tensor, translated: Tensor) -> Tensor:
+def pair_grid(sources: Tensor, translated: Tensor) -> Tensor:
     """Lay out rows of sources, each above the row of its translations."""
     columns = min(COLUMNS, len(sources))
     rows = []

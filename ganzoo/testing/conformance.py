@@ -34,9 +34,9 @@ CHECKS: dict[Kind, list[Check]] = {
     registry.EVALUATOR: evaluator_checks,
     registry.FEATURE_EXTRACTOR: [check_options, *feature_extractor_checks],
     registry.TRACKER: tracker_checks,
+    registry.CONVERTER: converter_checks,
     registry.SPACE: space_checks,
     registry.COMMAND: command_checks,
-    registry.CONVERTER: converter_checks,
 }
 
 

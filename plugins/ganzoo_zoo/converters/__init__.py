@@ -1,1 +1,1 @@
-"""Converters of the weights that other programs have published."""
+"""Converters in the box, each a file: what other programs wrote becomes what ganzoo loads."""
