@@ -95,7 +95,7 @@ class Layers:
             if self.statistics == "instance":
                 self.notes.append(
                     "its batch normalisation uses the statistics of each image, as after a "
-                    "training on single images; for one on batches, set statistics=batch"
+                    "training on single images; for one on batches, add --set statistics=batch"
                 )
         elif f"{convolution}.bias" in self.weights:
             self.statistics = "instance"
