@@ -27,11 +27,9 @@ class CycleGANConverter(TranslatorConverter):
 
     def recognises(self, weights: ForeignWeights) -> bool:
         """Tell whether the file has a convolution of 7 x 7 and residual blocks of these numbers."""
-        first = f"model.{FIRST}.weight"
-        return f"model.{BLOCKS}.conv_block.1.weight" in weights and weights.shape(first)[2:] == (
-            7,
-            7,
-        )
+        first, block = f"model.{FIRST}.weight", f"model.{BLOCKS}.conv_block.1.weight"
+        is_named = first in weights and block in weights
+        return is_named and weights.shape(first)[2:] == (7, 7)
 
     def _take(
         self, weights: ForeignWeights, layers: Layers

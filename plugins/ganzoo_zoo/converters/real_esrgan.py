@@ -165,8 +165,7 @@ def _take_discriminator(judge: ForeignWeights, channels: int) -> dict[str, Tenso
         )
     state = take_layer(judge, "conv0", "conv0") | take_layer(judge, "conv9", "conv9")
     for number in range(1, 9):
-        taken = (
-            judge.take(f"conv{number}.{name}") for name in ("weight_orig", "weight_u", "weight_v")
-        )
-        state |= normalised_weight(f"conv{number}", *taken)
+        name = f"conv{number}"
+        weight, left, right = (judge.take(f"{name}.weight_{end}") for end in ("orig", "u", "v"))
+        state |= normalised_weight(name, weight, left, right)
     return state
