@@ -73,19 +73,19 @@ def patch_discriminator(
         norm: Builds the normalisation behind each convolution but the first and the last.
     """
     widths = [width * min(2**i, WIDEST) for i in range(max(layers, 1) + 1)]
-    side = {"kernel_size": 4, "padding": 1} if layers else {"kernel_size": 1, "padding": 0}
+    side, padding = (4, 1) if layers else (1, 0)
     strides = [2] * layers + [1] if layers else [1, 1]
     built: list[nn.Module] = [
-        nn.Conv2d(channels, width, stride=strides[0], **side),
+        nn.Conv2d(channels, width, side, strides[0], padding),
         nn.LeakyReLU(0.2, inplace=True),
     ]
     for (before, after), stride in zip(itertools.pairwise(widths), strides[1:], strict=True):
         built += [
-            nn.Conv2d(before, after, stride=stride, bias=False, **side),
+            nn.Conv2d(before, after, side, stride, padding, bias=False),
             norm(after),
             nn.LeakyReLU(0.2, inplace=True),
         ]
-    built += [nn.Conv2d(widths[-1], 1, **side), nn.Flatten()]
+    built += [nn.Conv2d(widths[-1], 1, side, padding=padding), nn.Flatten()]
     return nn.Sequential(*built).apply(draw_normal)
 
 
