@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 
 from ganzoo import Loss, registry
 from ganzoo.storage.tensors import load_tensors

@@ -938,7 +938,7 @@ def test_weights_that_may_not_be_passed_on_are_asked_for(hub, publish, of_others
     card = hub.files(NAME)["README.md"].decode()
     assert "license: other" in card
     assert "Others may not publish them." in card
-    assert "from weights.pth of planes" in hub.commits(NAME)[0].title
+    assert "from weights.pth of planes" in hub.commits(NAME)[0].message
 
 
 def test_weights_that_may_be_passed_on_are_published_unasked(hub, publish, of_others):

@@ -88,9 +88,7 @@ def build_card(
         **_gather_parts(config, own_rows),
         **_gather_packages(config),
         "config": config,
-        "title": config.title
-        if origin is None
-        else f"{config.architecture.name} from {origin.title}",
+        "title": config.title if origin is None else _name_import(config, origin),
         "imported": origin is not None,
         "origin": origin or (config.init.origin if config.init else None),
         "has_discriminator": has_discriminator,
@@ -197,6 +195,10 @@ class _Traits:
     def task(self) -> str:
         """The Hub's name of what a model of images does."""
         return IMAGE_TRANSLATION if self.translates else IMAGE_GENERATION
+
+
+def _name_import(config: ModelConfig, origin: Origin) -> str:
+    return f"{config.architecture.name} from {origin.title}"
 
 
 def _find_traits(config: ModelConfig) -> _Traits:
