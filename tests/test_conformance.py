@@ -24,7 +24,7 @@ SMALL = {
     "resnet": {"base_channels": 16},
     "cyclegan": {"base_channels": 8, "blocks": 1},
     "sagan": {"base_channels": 2, "z_dim": 8},
-    "biggan": {"base_channels": 2, "z_dim": 24, "shared_dim": 8, "standing_batches": 1},
+    "architecture biggan": {"base_channels": 2, "z_dim": 24, "shared_dim": 8, "standing_batches": 1},
     "architecture r3gan": {"base_channels": 16},
     "stylegan2": {"z_dim": 8, "w_dim": 8, "channel_max": 8},
     "progan": {"channel_max": 16},
@@ -74,15 +74,16 @@ def test_conditional_architecture(name, check):
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("biggan", {"deep": True}),
+        ("biggan", {**SMALL["architecture biggan"], "z_dim": 8, "deep": True}),
         (
             "sngan-resnet",
-            {"tapered": True, "upsampling": "bilinear", "conditional": True, "base_channels": 4},
+            {"base_channels": 4, "tapered": True, "upsampling": "bilinear", "conditional": True},
         ),
     ],
+    ids=["biggan-deep", "sngan-tapered"],
 )
 def test_other_forms_of_an_architecture(name, options, check):
-    check(registry.get(registry.ARCHITECTURE, name)(**SMALL[name] | options))
+    check(registry.get(registry.ARCHITECTURE, name)(**options))
 
 
 @pytest.mark.parametrize("check", dataset_checks, ids=lambda check: check.__name__)
