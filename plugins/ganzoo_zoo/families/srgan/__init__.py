@@ -154,15 +154,15 @@ class ESRGAN(_SuperResolution):
     r"""Enlarges images to 2 or 4 times their height and width, sharper than ``srgan`` does.
 
     Wang et al. 2018. The generator (RRDBNet) has residual-in-residual dense blocks at the size of
-    the source, without normalisation: each branch is scaled by 0.2, and its weights begin at a tenth
-    of He's. Each doubling repeats pixels before a convolution. The layers have the names and the
-    arithmetic of the published models of ESRGAN and Real-ESRGAN, which work on images in [0, 1]:
-    the network converts. At ``scale`` 2 the models of Real-ESRGAN see four pixels at once
+    the source, without normalisation: each branch is scaled by 0.2, and its weights begin at a
+    tenth of He's. Each doubling repeats pixels before a convolution. The layers have the names and
+    the arithmetic of the published models of ESRGAN and Real-ESRGAN, which work on images in
+    [0, 1]: the network converts. At ``scale`` 2 the models of Real-ESRGAN see four pixels at once
     (``pixel_unshuffle``).
 
     The discriminator is that of ``srgan``, or with ``patches="pixel"`` the U-Net of Real-ESRGAN
-    (Wang et al. 2021, arXiv:2107.10833, section 3.3), whose spectral normalisation is of all layers
-    but the first and the last: a logit for each pixel, of images with sides that are multiples of 8.
+    (Wang et al. 2021, arXiv:2107.10833, section 3.3), with spectral normalisation of all layers
+    but the first and the last: a logit for each pixel, of images whose sides are multiples of 8.
 
     The generator minimises ``pixel_weight`` times the mean absolute difference of pixels beside the
     adversarial term, whose weight is 1 here. The paper weights them by 0.01 and 0.005 beside
