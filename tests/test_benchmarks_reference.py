@@ -27,6 +27,10 @@ SMALL = {
     "sagan": ["--base-channels=2", "--set=arch.z_dim=3", "--image-size=16"],
     "biggan": ["--base-channels=2", "--set=arch.z_dim=7", "--image-size=16"],
     "cyclegan": ["--base-channels=2", "--set=arch.blocks=1", "--set=arch.pool_size=2"],
+    "srgan": ["--base-channels=2", "--set=arch.blocks=1", "--image-size=16"],
+    "esrgan": [
+        *("--base-channels=2", "--set=arch.growth=2", "--set=arch.blocks=1", "--image-size=16")
+    ],
     "stylegan2": [
         *("--set=arch.channel_max=4", "--set=arch.w_dim=4", "--image-size=16"),
         *("--set=penalty.r1.interval=2", "--set=penalty.path-length.interval=2"),

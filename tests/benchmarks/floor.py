@@ -20,7 +20,7 @@ from ganzoo import AdaptiveAugmentation, Architecture, Progress
 from ganzoo.config import TrainOptions
 from ganzoo.protocols.augmentation import Augmentation
 from ganzoo.protocols.dataset import Samples
-from plain.loops import Batch, Loop, Translation
+from plain.loops import Batch, Enlarging, Loop, Translation
 from plain.losses import Loss
 from plain.penalties import Given
 
@@ -142,6 +142,10 @@ class TranslationFloor(Floor, Translation):
         return torch.cat([2 * half, 2 * half + 1])
 
 
+class EnlargingFloor(Floor, Enlarging):
+    """The loop of networks that enlarge what reals are reduced to."""
+
+
 class FloorAugmentation:
     """An augmentation of ganzoo's, with what it remembers.
 
@@ -172,5 +176,9 @@ class FloorAugmentation:
         self.updates += 1
 
 
-FLOORS: dict[str, type[Floor]] = {"cyclegan": TranslationFloor}
+FLOORS: dict[str, type[Floor]] = {
+    "cyclegan": TranslationFloor,
+    "srgan": EnlargingFloor,
+    "esrgan": EnlargingFloor,
+}
 """Floors of the architectures that have one of their own; others have :class:`Floor`."""
