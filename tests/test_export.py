@@ -36,7 +36,7 @@ CASES = {
     "resnet": ("resnet", "digits", NARROW),
     "r3gan": ("r3gan", "digits", {**SMALL, "arch.base_channels": 8, "arch.growth": 2}),
     "cyclegan": ("cyclegan", None, {"arch.base_channels": 2, "arch.blocks": 1}),
-    "srgan": ("srgan", "digits", {"arch.base_channels": 2, "arch.blocks": 1}),
+    "srgan": ("srgan", "digits", {"arch.base_channels": 2, "arch.blocks": 1}),  # a residual one
     "esrgan": ("esrgan", "digits", {**ENLARGING, "arch.scale": 2, "arch.pixel_unshuffle": True}),
     **{name: (name, "digits", each.by_name(each.in_models)) for name, each in FAMILIES.items()},
 }

@@ -153,6 +153,17 @@ def test_srresnet_is_the_papers():
     torch.testing.assert_close(network(sources), conv("ending.6", features, 4).clamp(-1, 1))
 
 
+@pytest.mark.parametrize("architecture", [SRGAN(residual=True), ESRGAN(residual=True)])
+def test_a_residual_generator_begins_at_its_source_enlarged(architecture):
+    small = architecture.model_copy(update={"base_channels": 2, "blocks": 1})
+    network = small.generator(spec_of(16))
+    sources = 2 * torch.rand(2, 3, 5, 7) - 1
+    wanted = F.interpolate(sources, scale_factor=4, mode="bicubic")
+    torch.testing.assert_close(network(sources), wanted)
+    with evaluation_mode(network):
+        torch.testing.assert_close(network(sources), wanted.clamp(-1, 1))
+
+
 def test_dense_blocks_begin_at_a_tenth_of_he():
     torch.manual_seed(0)
     block = DenseBlock(64, 32)

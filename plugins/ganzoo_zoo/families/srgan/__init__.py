@@ -48,6 +48,11 @@ class _SuperResolution(Architecture):
         description="Channels of the generator, and of the discriminator at the highest "
         "resolution.",
     )
+    residual: bool = Field(
+        default=False,
+        description="Whether the generator adds what it makes to its source, enlarged by bicubic "
+        "interpolation, so that a training begins there; the papers' do not.",
+    )
     pretrain_images: int = Field(
         default=16_000,
         ge=0,
@@ -123,7 +128,9 @@ class SRGAN(_SuperResolution):
         source="Ledig et al. 2017, arXiv:1609.04802, section 3.2, without the lower rate of its "
         "last 100,000 steps",
     )
-    tuned_recipes = (TUNED.replace(settings={"arch.base_channels": 32, "arch.blocks": 6}),)
+    tuned_recipes = (
+        TUNED.replace(settings={"arch.base_channels": 32, "arch.blocks": 6, "arch.residual": True}),
+    )
 
     blocks: int = Field(default=16, ge=1, description="Residual blocks of the generator.")
     pixel_weight: float = Field(
@@ -138,7 +145,9 @@ class SRGAN(_SuperResolution):
         from ganzoo_zoo.families.srgan import networks
 
         _require_images(data)
-        return networks.SRResNet(data.image_channels, self.base_channels, self.blocks, self.scale)
+        return networks.SRResNet(
+            data.image_channels, self.base_channels, self.blocks, self.scale, adds=self.residual
+        )
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
         """Build the discriminator: images ``(N, C, H, W)`` -> ``logits`` ``(N,)`` and ``features``.
@@ -190,7 +199,12 @@ class ESRGAN(_SuperResolution):
     tuned_recipes = (
         TUNED.replace(
             generator_lr=4e-4,
-            settings={"arch.base_channels": 32, "arch.growth": 16, "arch.blocks": 3},
+            settings={
+                "arch.base_channels": 32,
+                "arch.growth": 16,
+                "arch.blocks": 3,
+                "arch.residual": True,
+            },
         ),
     )
 
@@ -236,6 +250,7 @@ class ESRGAN(_SuperResolution):
             self.growth,
             self.scale,
             unshuffles=self.pixel_unshuffle,
+            adds=self.residual,
         )
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
