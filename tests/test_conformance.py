@@ -25,7 +25,12 @@ SMALL = {
     "architecture cyclegan": {"base_channels": 8, "blocks": 1},
     "architecture pix2pix": {"base_channels": 2},
     "sagan": {"base_channels": 2, "z_dim": 8},
-    "architecture biggan": {"base_channels": 2, "z_dim": 24, "shared_dim": 8, "standing_batches": 1},
+    "architecture biggan": {
+        "base_channels": 2,
+        "z_dim": 24,
+        "shared_dim": 8,
+        "standing_batches": 1,
+    },
     "architecture r3gan": {"base_channels": 16},
     "stylegan2": {"z_dim": 8, "w_dim": 8, "channel_max": 8},
     "progan": {"channel_max": 16},

@@ -411,10 +411,10 @@ class Architecture(Component, ABC):
     def is_adversarial(self, progress: Progress) -> bool:
         """Tell whether the networks play against each other at some point; by default, always.
 
-        Before that the discriminator is not updated, and the generator minimises
-        :meth:`generator_terms` alone, without the loss and without penalties: pre-training by pixels
-        (Ledig et al. 2017, arXiv:1609.04802, section 3.2), for example. Reals are counted in
-        ``progress.images`` all the same.
+        While they do not, the discriminator is not updated, and the generator minimises
+        :meth:`generator_terms` alone, without the loss and without penalties. Pre-training by
+        pixels (Ledig et al. 2017, arXiv:1609.04802, section 3.2) is an example. Reals are counted
+        in ``progress.images`` all the same.
 
         Args:
             progress: How far the training is. The answer must depend on nothing else.

@@ -141,6 +141,8 @@ CONSTANT: dict[str, dict[str, Any]] = {
         "train.ema_half_life": 10_000,
     },
     "progan": {"arch.phase_images": 0},
+    "srgan": {"arch.pretrain_images": 0},
+    "esrgan": {"arch.pretrain_images": 0},
     "stylegan2": {"train.recipe": "tiny"},
     "acgan": {"arch.dropout": 0},  # whose random numbers depend on the memory format
     "pix2pix": {"arch.dropout": 0, "arch.source_of": "grey"},

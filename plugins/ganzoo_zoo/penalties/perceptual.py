@@ -26,7 +26,7 @@ class Perceptual(Penalty):
     arXiv:1512.09300, section 2.2; Wang et al. 2018, arXiv:1711.11585, equation 4), or of
     convolutions of a VGG that was trained to classify ImageNet (Johnson et al. 2016). The latter
     judges images as people do, and needs weights of half a gigabyte, which torchvision downloads
-    once into torch's hub folder; their hash is checked. Images are given to it as in its own
+    once into torch's hub folder, and checks by their hash. Images are given to it as in its own
     training: in RGB, in [0, 1], less ImageNet's mean and over its deviation. No checkpoint holds
     it.
 

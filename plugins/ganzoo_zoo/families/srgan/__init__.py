@@ -48,6 +48,11 @@ class _SuperResolution(Architecture):
         description="Channels of the generator, and of the discriminator at the highest "
         "resolution.",
     )
+    residual: bool = Field(
+        default=False,
+        description="Whether the generator adds what it makes to its source, enlarged by bicubic "
+        "interpolation, so that a training begins there; the papers' do not.",
+    )
     pretrain_images: int = Field(
         default=16_000,
         ge=0,
@@ -123,7 +128,9 @@ class SRGAN(_SuperResolution):
         source="Ledig et al. 2017, arXiv:1609.04802, section 3.2, without the lower rate of its "
         "last 100,000 steps",
     )
-    tuned_recipes = (TUNED.replace(settings={"arch.base_channels": 32, "arch.blocks": 6}),)
+    tuned_recipes = (
+        TUNED.replace(settings={"arch.base_channels": 32, "arch.blocks": 6, "arch.residual": True}),
+    )
 
     blocks: int = Field(default=16, ge=1, description="Residual blocks of the generator.")
     pixel_weight: float = Field(
@@ -138,7 +145,9 @@ class SRGAN(_SuperResolution):
         from ganzoo_zoo.families.srgan import networks
 
         _require_images(data)
-        return networks.SRResNet(data.image_channels, self.base_channels, self.blocks, self.scale)
+        return networks.SRResNet(
+            data.image_channels, self.base_channels, self.blocks, self.scale, adds=self.residual
+        )
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
         """Build the discriminator: images ``(N, C, H, W)`` -> ``logits`` ``(N,)`` and ``features``.
@@ -154,15 +163,15 @@ class ESRGAN(_SuperResolution):
     r"""Enlarges images to 2 or 4 times their height and width, sharper than ``srgan`` does.
 
     Wang et al. 2018. The generator (RRDBNet) has residual-in-residual dense blocks at the size of
-    the source, without normalisation: each branch is scaled by 0.2, and its weights begin at a tenth
-    of He's. Each doubling repeats pixels before a convolution. The layers have the names and the
-    arithmetic of the published models of ESRGAN and Real-ESRGAN, which work on images in [0, 1]:
-    the network converts. At ``scale`` 2 the models of Real-ESRGAN see four pixels at once
+    the source, without normalisation: each branch is scaled by 0.2, and its weights begin at a
+    tenth of He's. Each doubling repeats pixels before a convolution. The layers have the names and
+    the arithmetic of the published models of ESRGAN and Real-ESRGAN, which work on images in
+    [0, 1]: the network converts. At ``scale`` 2 the models of Real-ESRGAN see four pixels at once
     (``pixel_unshuffle``).
 
     The discriminator is that of ``srgan``, or with ``patches="pixel"`` the U-Net of Real-ESRGAN
-    (Wang et al. 2021, arXiv:2107.10833, section 3.3), whose spectral normalisation is of all layers
-    but the first and the last: a logit for each pixel, of images with sides that are multiples of 8.
+    (Wang et al. 2021, arXiv:2107.10833, section 3.3), with spectral normalisation of all layers
+    but the first and the last: a logit for each pixel, of images whose sides are multiples of 8.
 
     The generator minimises ``pixel_weight`` times the mean absolute difference of pixels beside the
     adversarial term, whose weight is 1 here. The paper weights them by 0.01 and 0.005 beside
@@ -190,7 +199,12 @@ class ESRGAN(_SuperResolution):
     tuned_recipes = (
         TUNED.replace(
             generator_lr=4e-4,
-            settings={"arch.base_channels": 32, "arch.growth": 16, "arch.blocks": 3},
+            settings={
+                "arch.base_channels": 32,
+                "arch.growth": 16,
+                "arch.blocks": 3,
+                "arch.residual": True,
+            },
         ),
     )
 
@@ -236,6 +250,7 @@ class ESRGAN(_SuperResolution):
             self.growth,
             self.scale,
             unshuffles=self.pixel_unshuffle,
+            adds=self.residual,
         )
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:

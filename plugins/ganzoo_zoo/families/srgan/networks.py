@@ -39,10 +39,15 @@ class SRResNet(nn.Module):
         channels: Channels of features.
         blocks: Residual blocks.
         scale: 2 or 4.
+        adds: Whether what it makes is added to the source, enlarged by bicubic interpolation.
     """
 
-    def __init__(self, image_channels: int, channels: int, blocks: int, scale: int) -> None:
+    def __init__(
+        self, image_channels: int, channels: int, blocks: int, scale: int, *, adds: bool = False
+    ) -> None:
         super().__init__()
+        self.scale = scale
+        self.adds = adds
         self.first = nn.Sequential(
             nn.Conv2d(image_channels, channels, 9, padding=4), nn.PReLU(init=0.25)
         )
@@ -55,14 +60,26 @@ class SRResNet(nn.Module):
                 nn.PixelShuffle(2),
                 nn.PReLU(init=0.25),
             ]
-        self.ending = nn.Sequential(
-            *enlarging, nn.Conv2d(channels, image_channels, 9, padding=4), EvaluationClamp()
-        )
+        last = nn.Conv2d(channels, image_channels, 9, padding=4)
+        self.ending = nn.Sequential(*enlarging, _begin_at_zero(last) if adds else last)
+        self.clamp = EvaluationClamp()
 
     def forward(self, sources: Tensor) -> Tensor:
         """Enlarge sources."""
         features = self.first((sources + 1) / 2)
-        return self.ending(features + self.body(features))
+        images = self.ending(features + self.body(features))
+        return self.clamp(images + _enlarge(sources, self.scale) if self.adds else images)
+
+
+def _enlarge(images: Tensor, scale: int) -> Tensor:
+    return F.interpolate(images, scale_factor=float(scale), mode="bicubic", align_corners=False)
+
+
+def _begin_at_zero(conv: nn.Conv2d) -> nn.Conv2d:
+    nn.init.zeros_(conv.weight)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    return conv
 
 
 def _residual_block(channels: int) -> nn.Module:
@@ -96,6 +113,7 @@ class RRDBNet(nn.Module):
         scale: 2 or 4.
         unshuffles: Whether squares of 2 x 2 pixels become channels first; the result is then
             doubled twice for scale 2. A last row or column without a partner is repeated.
+        adds: As for :class:`SRResNet`.
     """
 
     def __init__(
@@ -107,9 +125,11 @@ class RRDBNet(nn.Module):
         scale: int,
         *,
         unshuffles: bool = False,
+        adds: bool = False,
     ) -> None:
         super().__init__()
         self.scale = scale
+        self.adds = adds
         self.unshuffles = unshuffles
 
         def conv(before: int, after: int = channels) -> nn.Conv2d:
@@ -121,7 +141,8 @@ class RRDBNet(nn.Module):
         self.conv_up1 = conv(channels)
         self.conv_up2 = conv(channels) if scale == 4 or unshuffles else None
         self.conv_hr = conv(channels)
-        self.conv_last = conv(channels, image_channels)
+        last = conv(channels, image_channels)
+        self.conv_last = _begin_at_zero(last) if adds else last
         self.clamp = EvaluationClamp()
 
     def forward(self, sources: Tensor) -> Tensor:
@@ -137,7 +158,8 @@ class RRDBNet(nn.Module):
             if conv is not None:
                 features = _activate(upsample_conv2d(features, conv.weight, conv.bias))
         images = self.conv_last(_activate(self.conv_hr(features)))
-        return self.clamp(2 * images[..., : self.scale * height, : self.scale * width] - 1)
+        images = 2 * images[..., : self.scale * height, : self.scale * width]
+        return self.clamp(images + _enlarge(sources, self.scale) if self.adds else images - 1)
 
 
 class RRDB(nn.Module):
