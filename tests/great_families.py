@@ -65,4 +65,7 @@ FAMILIES = {
         "data.image_size=8 arch.base_channels=2 arch.dense=8 arch.z_dim=4",
         coded=True,
     ),
+    "fastgan": Family(
+        "data.image_size=16 arch.base_channels=2 arch.z_dim=4 arch.standing_batches=1",
+    ),
 }

@@ -30,6 +30,7 @@ SMALL = {
     "progan": {"channel_max": 16},
     "acgan": {"base_channels": 8, "discriminator_channels": 4},
     "infogan": {"base_channels": 8, "dense": 32},
+    "fastgan": {"base_channels": 2, "z_dim": 8, "standing_batches": 1},
     "ring": {"samples": 500},
     "grid": {"samples": 500},
     "gaussian": {"samples": 500},
@@ -47,6 +48,8 @@ ELSEWHERE = {
     **dict.fromkeys(NETWORKS),
     # Downloaded: tried by the kit in tests/test_paired.py.
     "lpips": None,
+    # Needs a network of the discriminator: tried by the kit in tests/test_fastgan.py.
+    "reconstruction": None,
     # Read from files that are made below.
     **dict.fromkeys(("folder", "zip", "domains")),
 }

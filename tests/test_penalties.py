@@ -40,8 +40,8 @@ LOSSES = [entry.name for entry in registry.entries(registry.LOSS)]
 PENALTIES = [entry.name for entry in registry.entries(registry.PENALTY)]
 CONTAINED = {("wgan-gp", "gradient-penalty"), ("r3gan", "r1"), ("r3gan", "r2")}
 """Losses with the penalties that they contain."""
-OF_PARTS = {"path-length", "auxiliary-classifier", "mutual-information"}
-"""Penalties that look at parts which the plain architectures lack."""
+OF_PARTS = {"path-length", "auxiliary-classifier", "mutual-information", "reconstruction"}
+"""Penalties that look at parts or networks which the plain architectures lack."""
 
 
 def component(kind, name, **options):

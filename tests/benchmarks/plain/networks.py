@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from plain import biggan, codes, cyclegan, halvings, progan, r3gan, sagan, stylegan2
+from plain import biggan, codes, cyclegan, fastgan, halvings, progan, r3gan, sagan, stylegan2
 from plain.loops import Loop, Translation
 from plain.residual import resnet, sngan_resnet
 from plain.spectral import normalised
@@ -105,6 +105,7 @@ NETWORKS: dict[str, Callable[..., Pair]] = {
     "biggan": biggan.networks,
     "cyclegan": cyclegan.networks,
     "stylegan2": stylegan2.networks,
+    "fastgan": fastgan.networks,
 }
 """From the shape of an image and an architecture's options to a generator and a discriminator.
 
