@@ -65,7 +65,11 @@ def test_a_run_without_it_says_nothing_of_it():
 
 
 def test_it_needs_a_model_and_a_layer_that_learns(refused):
-    words = ["train", "dcgan", *(f"--set={key}={value}" for key, value in FAMILIES["dcgan"].items())]
+    words = [
+        "train",
+        "dcgan",
+        *(f"--set={key}={value}" for key, value in FAMILIES["dcgan"].items()),
+    ]
     set_to = "--set=train.freeze_discriminator="
     assert "give the model by --init" in refused(*words, "--steps=1", f"{set_to}1")
     first = train("dcgan", "first", steps=0)

@@ -454,9 +454,7 @@ def _learn(
         torch.stack([logits.sum(), *others, *own.values()]).sum().backward()
 
 
-def _find_unused(
-    architecture: Architecture, generator: nn.Module, discriminator: nn.Module
-) -> str:
+def _find_unused(architecture: Architecture, generator: nn.Module, discriminator: nn.Module) -> str:
     """Name a parameter without a gradient, if there is one.
 
     What trains a network of its own may be a loss or a penalty.

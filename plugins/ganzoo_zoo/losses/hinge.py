@@ -36,8 +36,8 @@ class Hinge(Loss):
         default=0.0,
         ge=0,
         le=1,
-        description="How far the margin of a logit, which is 1, may fall: it is drawn anew for each "
-        "logit, from 1 - jitter to 1. Liu et al. 2021 (arXiv:2101.04775) have 0.2.",
+        description="How far the margin of a logit, which is 1, may fall: it is drawn for each "
+        "logit anew, from 1 - jitter to 1. Liu et al. 2021 (arXiv:2101.04775) have 0.2.",
     )
 
     def discriminator_loss(self, D: Discriminator, real: Tensor, fake: Tensor) -> dict[str, Tensor]:

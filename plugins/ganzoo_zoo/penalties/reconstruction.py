@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Reconstruction(Penalty):
-    r"""Reals can be painted again from the discriminator's features, so that these hold all of them.
+    r"""Reals can be painted again from the discriminator's features, so that all is in these.
 
     .. math::
         \lambda E_x[\| \mathcal{G}(f(x)) - \mathcal{T}(x) \|]

@@ -162,7 +162,8 @@ def networks(
 ) -> tuple[nn.Module, nn.Module]:
     """Build both networks."""
     colours, size, _ = shape
-    pair = Generator(size, z_dim, base_channels, colours), Discriminator(
-        size, base_channels, colours
+    pair = (
+        Generator(size, z_dim, base_channels, colours),
+        Discriminator(size, base_channels, colours),
     )
     return normalised(pair[0]), normalised(pair[1])

@@ -322,7 +322,7 @@ class Discriminator(nn.Module):
     def __init__(self, colours: int, size: int, base: int, *, by_layer: bool) -> None:
         super().__init__()
         highest = min(size, LARGEST_MAP)
-        self.sides = tuple(side for side in reversed(SIZES) if side <= highest) + (LOWEST_MAP,)
+        self.sides = (*(side for side in reversed(SIZES) if side <= highest), LOWEST_MAP)
         widths = {side: _width(units, base) for side, units in DISCRIMINATOR.items()}
         self.stem = _stem(colours, size, base)
         self.blocks = nn.ModuleList(
@@ -348,9 +348,7 @@ class Discriminator(nn.Module):
         self.small = self.judge_small = None
         if has_small(size):
             self.small = _small_path(colours, base, by_layer=by_layer)
-            self.judge_small = nn.Sequential(
-                nn.Conv2d(small_width, 1, 4, bias=False), nn.Flatten()
-            )
+            self.judge_small = nn.Sequential(nn.Conv2d(small_width, 1, 4, bias=False), nn.Flatten())
         self.decoder = Decoder(colours, size, base, (last, widths[2 * LOWEST_MAP], small_width))
 
     def forward(self, judged: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
