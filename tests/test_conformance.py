@@ -38,6 +38,7 @@ SMALL = {
     "infogan": {"base_channels": 8, "dense": 32},
     "srgan": {"base_channels": 4, "blocks": 1, "pretrain_images": 4},
     "esrgan": {"base_channels": 4, "growth": 2, "blocks": 1, "pretrain_images": 4},
+    "fastgan": {"base_channels": 2, "z_dim": 8, "standing_batches": 1},
     "ring": {"samples": 500},
     "grid": {"samples": 500},
     "gaussian": {"samples": 500},
@@ -55,6 +56,8 @@ ELSEWHERE = {
     **dict.fromkeys(NETWORKS),
     # Downloaded: tried by the kit in tests/test_paired.py.
     "lpips": None,
+    # Needs a network of the discriminator: tried by the kit in tests/test_fastgan.py.
+    "reconstruction": None,
     # Read from files that are made below.
     **dict.fromkeys(("folder", "zip", "domains")),
 }

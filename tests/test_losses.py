@@ -238,3 +238,19 @@ def test_wgan_gp_takes_a_critic_that_does_not(fine):
 
 def test_losses_that_do_not_ask_take_batch_norm():
     Hinge().check_discriminator(critic_with(nn.BatchNorm1d(8)), DataSpec(shape=(1, 4, 4)))
+
+
+def test_margins_of_the_hinge_loss_are_drawn_for_each_logit():
+    real, fake = torch.full((2, 500, 4), 0.5).unbind()
+    real.sub_(0.6)
+    plain, drawn = Hinge(), Hinge(jitter=0.2)
+    exact = plain.discriminator_loss(lambda samples: samples, real, fake)
+    assert {name: term.item() for name, term in exact.items()} == pytest.approx(
+        {"real": 1.1, "fake": 1.5}
+    )
+    torch.manual_seed(0)
+    terms = drawn.discriminator_loss(lambda samples: samples, real, fake)
+    torch.manual_seed(0)
+    margins = [0.8 + 0.2 * (1 - torch.rand(500, 4)) for _ in range(2)]
+    torch.testing.assert_close(terms["real"], (margins[0] + 0.1).mean())
+    torch.testing.assert_close(terms["fake"], (margins[1] + 0.5).mean())

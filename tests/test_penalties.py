@@ -41,8 +41,14 @@ LOSSES = [entry.name for entry in registry.entries(registry.LOSS)]
 PENALTIES = [entry.name for entry in registry.entries(registry.PENALTY)]
 CONTAINED = {("wgan-gp", "gradient-penalty"), ("r3gan", "r1"), ("r3gan", "r2")}
 """Losses with the penalties that they contain."""
-OF_PARTS = {"path-length", "auxiliary-classifier", "mutual-information", "perceptual"}
-"""Penalties that look at parts which the plain architectures lack, or at sources."""
+OF_PARTS = {
+    "path-length",
+    "auxiliary-classifier",
+    "mutual-information",
+    "perceptual",
+    "reconstruction",
+}
+"""Penalties that look at parts or networks which the plain architectures lack, or at sources."""
 
 
 def component(kind, name, **options):

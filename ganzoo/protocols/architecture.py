@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -444,6 +444,21 @@ class Architecture(Component, ABC):
             network: The generator or the discriminator.
         """
         return {}
+
+    def discriminator_layers(self, discriminator: nn.Module) -> Sequence[tuple[str, ...]]:
+        """Return the beginnings of parameters' names of each layer, the first after the input.
+
+        ``[("0.",), ("2.", "3.")]``, for example. With ``train.freeze_discriminator`` the first of
+        them stay as they are. By default layers are in the order of registration: see
+        :func:`~ganzoo.protocols.layers.list_layers`. Override it if the discriminator registers
+        them in another order, or works in several paths.
+
+        Args:
+            discriminator: A network that :meth:`discriminator` has built.
+        """
+        from ganzoo.protocols.layers import list_layers
+
+        return list_layers(discriminator)
 
     def generator_terms(
         self, generator: nn.Module, inputs: GeneratorInput, real: Tensor, fake: Tensor

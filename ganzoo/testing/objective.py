@@ -111,6 +111,12 @@ class DoubleBackwardProbe(nn.Module):
                 output.register_hook(self._notice)
         return found
 
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:  # networks within the network
+            return getattr(super().__getattr__("network"), name)
+
     def _notice(self, slope: Tensor) -> None:
         # A backward pass records its own graph under create_graph=True only.
         self.twice |= torch.is_grad_enabled()

@@ -54,6 +54,11 @@ def prepare_run(
         InputError: parts do not fit together, or the data have changed.
         GanzooError: data, or weights of a feature extractor, are missing.
     """
+    if config.train.freeze_discriminator and config.init is None and config.fork is None:
+        raise InputError(
+            "train.freeze_discriminator keeps layers as a trained model has them: give the model "
+            "by --init"
+        )
     if resumed is None:
         samples = config.data.build(DATASET).read()
     else:

@@ -110,7 +110,13 @@ class Unrolled(Loss):
         for _ in range(self.unrolled_steps):
             terms = self.base_loss.discriminator_loss(D.at(parameters), real, fake)
             total = torch.stack(list(terms.values())).sum()
-            found = torch.autograd.grad(total, list(parameters.values()), create_graph=True)
+            found = torch.autograd.grad(
+                total,
+                list(parameters.values()),
+                create_graph=True,
+                allow_unused=True,  # networks of their own may have no part in the loss
+                materialize_grads=True,
+            )
             slopes = dict(zip(parameters, found, strict=True))
             sizes = {} if self.unrolled_lr else D.step_sizes(slopes)
             eta = self.unrolled_lr or self.recipe.discriminator_lr

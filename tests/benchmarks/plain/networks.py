@@ -9,7 +9,19 @@ from typing import Any
 
 from torch import nn
 
-from plain import biggan, codes, cyclegan, halvings, pix2pix, progan, r3gan, sagan, srgan, stylegan2
+from plain import (
+    biggan,
+    codes,
+    cyclegan,
+    fastgan,
+    halvings,
+    pix2pix,
+    progan,
+    r3gan,
+    sagan,
+    srgan,
+    stylegan2,
+)
 from plain.loops import Enlarging, Loop, Translation
 from plain.residual import resnet, sngan_resnet
 from plain.spectral import normalised
@@ -108,6 +120,7 @@ NETWORKS: dict[str, Callable[..., Pair]] = {
     "stylegan2": stylegan2.networks,
     "srgan": srgan.srgan,
     "esrgan": srgan.esrgan,
+    "fastgan": fastgan.networks,
 }
 """From the shape of an image and an architecture's options to a generator and a discriminator.
 

@@ -146,6 +146,11 @@ class ProGAN(Architecture):
         group_size = 1 if independent_samples else self.group_size
         return networks.Discriminator(data, widths, hidden, group_size, self._classes(data))
 
+    def discriminator_layers(self, discriminator: nn.Module) -> list[tuple[str, ...]]:
+        """Return the layers as a whole network passes through them, the highest level first."""
+        levels = range(cast("networks.Growing", discriminator).levels, -1, -1)
+        return [("from_image.",), *((f"blocks.{level}.",) for level in levels), ("judge.",)]
+
     def advance(self, network: nn.Module, progress: Progress) -> None:
         """Grow either network to the level of so many images."""
         growing = cast("networks.Growing", network)
