@@ -280,6 +280,10 @@ class ComponentChoice(Options):
         """Return the options, with those that the component did not have when they were written."""
         return {**component.earlier_defaults, **self.options}
 
+    def with_options(self, options: Mapping[str, Any]) -> ComponentChoice:
+        """Return the choice with other values of some options, as JSON values."""
+        return self.model_copy(update={"options": {**self.options, **options}})
+
     def without_places(self, kind: Kind) -> ComponentChoice:
         """Return the choice without options that are paths or URLs, which get their defaults.
 

@@ -16,9 +16,9 @@ from pydantic import Field
 from ganzoo import DataSpec, Samples
 from ganzoo.component import AbsolutePath
 from ganzoo.errors import InputError
-from ganzoo.protocols.dataset import MOST_CLASSES, fingerprint
+from ganzoo.protocols.dataset import MOST_CLASSES, ImageSize, fingerprint
 from ganzoo_zoo.data.options import Mirrored
-from ganzoo_zoo.data.shaping import Shaping
+from ganzoo_zoo.data.shaping import LARGEST_SIDE, SMALLEST_SIDE, Shaping
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,14 +78,25 @@ class ImageFiles(Mirrored):
             streamed=images.rows is not None,
             content=content,
             mapped_array=images.rows,
-            notes=(*source.notes, *images.peaks.describe(self.shaping.white_level)),
+            notes=(
+                *source.notes,
+                *([size.describe()] if (size := images.common_size) else []),
+                *images.peaks.describe(self.shaping.white_level),
+            ),
             split=source.split,
+            chosen_options={"image_size": list(size.image_size)} if size else {},
         )
 
 
 class _OwnFiles(ImageFiles):
     """Base of sets of your own images."""
 
+    image_size: ImageSize | None = Field(
+        default=None,
+        description="Resize to N x N, or to HEIGHTxWIDTH. By default the images' own size; if they "
+        "differ, the largest power of two up to the median shorter side, from "
+        f"{SMALLEST_SIDE} to {LARGEST_SIDE}.",
+    )
     image_channels: Literal[1, 3, 4] | None = Field(
         default=None,
         description="1 grey, 3 RGB, 4 RGBA; by default 1 if every file is of a grey format, else "

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SMALLEST_SIDE, LARGEST_SIDE = 32, 64
+"""Bounds of the side of samples whose size is chosen for you. A first training on a CPU is bearable
+up to the larger one."""
+
 
 @dataclass(frozen=True)
 class Shaping:

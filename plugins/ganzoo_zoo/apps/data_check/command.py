@@ -85,11 +85,12 @@ def check(
 
 
 def _print(found: Survey) -> None:
-    rows = [("samples", f"{found.samples:,}")]
-    if found.shape:
-        place = "on disk, too large for memory" if found.streamed else "in memory"
-        rows.append(("shape", " x ".join(map(str, found.shape))))
-        rows.append(("total size", f"{_mib(found.bytes or 0)} {place}"))
+    place = "on disk, too large for memory" if found.streamed else "in memory"
+    rows = [
+        ("samples", f"{found.samples:,}"),
+        ("shape", " x ".join(map(str, found.shape))),
+        ("total size", f"{_mib(found.bytes)} {place}"),
+    ]
     if found.sizes:
         rows.append(("sizes", _sizes(found.sizes)))
     for word, counts in (("formats", found.formats), ("modes", found.modes)):
