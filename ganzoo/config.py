@@ -126,6 +126,13 @@ class TrainOptions(RecipeOptions):
         json_schema_extra=RESUMABLE,
         description="Fakes, and reals, for each score; at most as many as the data have.",
     )
+    memorisation_below: int = Field(
+        default=2000,
+        ge=0,
+        json_schema_extra=RESUMABLE,
+        description="Watch in each sample picture whether samples repeat training images, if there "
+        "are fewer images than this; 0 for never.",
+    )
     retry_lr: float = Field(
         default=0.5,
         ge=0,
@@ -241,6 +248,7 @@ class TrainKeywords(TypedDict, total=False):
     eval_every: int
     eval_metric: tuple[str, ...]
     eval_samples: int
+    memorisation_below: int
     retry_lr: float
     penalty: tuple[str, ...]
     augment: tuple[str, ...]
