@@ -84,8 +84,8 @@ def test_all_is_found(images, ganzoo_cli):
         "classes: 1",
         "near-copies of others: 1, such as cats/7.png and dogs/alike.jpg; groups that lie in "
         "several classes: 1",
-        "the images differ in size, such as 20 x 10 and 90 x 96, and are resized to 32 x 32; choose "
-        "another size with --image-size",
+        "the images differ in size, such as 20 x 10 and 90 x 96, and are resized to 32 x 32; "
+        "choose another size with --image-size",
     ]
     assert found["sheet"] is None
     assert not Path("cache").exists()

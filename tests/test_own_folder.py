@@ -127,7 +127,7 @@ def test_folder_zip_and_domains_agree(photos, ganzoo_cli):
             archive.write(path, path.relative_to(photos))
     checked = json.loads(ganzoo_cli("data", "check", "photos.zip", "--json").out)
     both = {"a": str(photos), "b": "photos.zip"}
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="resized to 32 x 32"):
         shapes = [
             ganzoo.open_dataset(photos).spec.shape,
             ganzoo.open_dataset("photos.zip").spec.shape,
