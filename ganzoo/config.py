@@ -132,6 +132,13 @@ class TrainOptions(RecipeOptions):
         json_schema_extra=RESUMABLE,
         description="Fakes, and reals, for each score; at most as many as the data have.",
     )
+    memorisation_below: int = Field(
+        default=2000,
+        ge=0,
+        json_schema_extra=RESUMABLE,
+        description="Watch in each sample picture whether samples repeat training images, if there "
+        "are fewer images than this; 0 for never.",
+    )
     retry_lr: float = Field(
         default=0.5,
         ge=0,
@@ -257,6 +264,7 @@ class TrainKeywords(TypedDict, total=False):
     eval_every: int
     eval_metric: tuple[str, ...]
     eval_samples: int
+    memorisation_below: int
     retry_lr: float
     penalty: tuple[str, ...]
     augment: tuple[str, ...]
@@ -295,6 +303,10 @@ class ComponentChoice(Options):
     def options_for(self, component: type[Component]) -> dict[str, Any]:
         """Return the options, with those that the component did not have when they were written."""
         return {**component.earlier_defaults, **self.options}
+
+    def with_options(self, options: Mapping[str, Any]) -> ComponentChoice:
+        """Return the choice with other values of some options, as JSON values."""
+        return self.model_copy(update={"options": {**self.options, **options}})
 
     def without_places(self, kind: Kind) -> ComponentChoice:
         """Return the choice without options that are paths or URLs, which get their defaults.

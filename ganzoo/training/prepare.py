@@ -71,7 +71,8 @@ def prepare_run(
             f"samples of {samples.spec.size_in_words} have the SHA-256 {samples.fingerprint[:12]}, "
             f"not {str(config.data_fingerprint)[:12]}"
         )
-    config = config.model_copy(update={"data_fingerprint": samples.fingerprint})
+    data = config.data.with_options(samples.chosen_options)
+    config = config.model_copy(update={"data": data, "data_fingerprint": samples.fingerprint})
     trainer = build_trainer(config, samples, start)
     if not config.train.eval_every:
         return PreparedRun(config, trainer)
