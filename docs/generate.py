@@ -41,6 +41,7 @@ PROTOCOLS = {
     registry.EVALUATOR: ("Evaluator", "SampleSet", "Features", "Score"),
     registry.FEATURE_EXTRACTOR: ("FeatureExtractor", "LoadedExtractor"),
     registry.TRACKER: ("Tracker", "TrackedRun"),
+    registry.CONVERTER: ("Converter", "Converted", "ForeignWeights"),
     registry.SPACE: ("Space",),
     registry.COMMAND: (),
 }

@@ -73,4 +73,7 @@ FAMILIES = {
         from_sources=True,
         cosine=0.97,
     ),
+    "fastgan": Family(
+        "data.image_size=16 arch.base_channels=2 arch.z_dim=4 arch.standing_batches=1",
+    ),
 }

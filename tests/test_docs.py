@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 
 from ganzoo import Loss, registry
 from ganzoo.storage.tensors import load_tensors
@@ -219,6 +220,24 @@ def test_the_augmentation_on_the_page_on_memory_works(plugin, ganzoo_cli):
     assert load_tensors(folder / "loss_memory.safetensors")["mean"] != 0
     flips = load_tensors(folder / "augmentation_memory.sure-flip.safetensors")
     assert 0 <= flips["probability"] <= 8 / 100_000
+
+
+def test_the_converter_on_its_page_converts(plugin, ganzoo_cli):
+    (project,) = blocks("docs/plugins/converters.md", "toml")
+    code, check = blocks("docs/plugins/converters.md", "python")
+    metadata = tomllib.loads(project)["project"]
+    plugin(metadata["name"], code, metadata["entry-points"], metadata["version"])
+    for conforms in CHECKS[registry.CONVERTER]:
+        conforms(registry.get(registry.CONVERTER, "planes")())
+    scope = {}
+    exec(check, scope)
+    scope["test_a_file_of_planes"]()
+    shapes = {"plane1": (4, 6), "offset1": (6,), "plane2": (6, 64), "offset2": (64,)}
+    torch.save({**{k: torch.rand(v) for k, v in shapes.items()}, "year": 2020}, "file.pth")
+    done = ganzoo_cli("import", "file.pth", "--set", "width=16")
+    assert done.code == 0, done.err
+    assert "mlp for images of 1 x 4 x 16" in done.err
+    assert "made in 2020" in done.err
 
 
 def test_the_page_on_testing_tests(plugin):

@@ -260,11 +260,8 @@ def test_weights_of_other_programs_are_no_model(refused, name, command):
     Path(name).write_bytes(b"\x80\x04")
     path = f"./{name}" if command == ["show"] else name
     first, second = refused(*command, path).splitlines()
-    assert f"{name} is a file, and a model is a folder: only ganzoo's own" in first
-    assert second == (
-        "weights of other programs cannot be imported; train a model, or name one of the Hub as "
-        "user/name"
-    )
+    assert f"{name} is a file of weights, and a model is a folder" in first
+    assert second == f"make one of it with: ganzoo import {path}"
     assert not Path("run").exists()
 
 

@@ -904,3 +904,59 @@ def test_a_run_that_did_not_finish_is_not_published(hub, publish, run):
 
     assert "--resume" in said(publish(run.path, NAME), 2)
     assert hub.requests == []
+
+
+# Models of other programs' weights.
+
+
+@pytest.fixture
+def of_others(plain, tmp_path):
+    """A model whose origin does not say that it may be passed on."""
+    folder = shutil.copytree(plain, tmp_path / "others")
+    origin = {
+        **{"file": "weights.pth", "sha256": "0" * 64, "size": 3, "program": "planes, https://a.b"},
+        **{"converter": {"name": "planes", "package": "ganzoo-planes", "version": "1"}},
+        **{"licence": "other", "may_pass_on": False, "date": "2026-01-01"},
+    }
+    (folder / "origin.json").write_text(json.dumps(origin))
+    (folder / "discriminator.safetensors").unlink()
+    write_manifest(folder)
+    return folder
+
+
+def test_weights_that_may_not_be_passed_on_are_asked_for(hub, publish, of_others, ganzoo_cli):
+    refused = publish(of_others, NAME)
+    assert refused.code == 2
+    first, second = refused.err.splitlines()
+    assert "weights.pth of planes are under the licence other, and may not be passed on" in first
+    assert second == "if you may publish them, say so with --permitted"
+    assert NAME not in hub.repositories
+    assert publish(of_others, NAME, "--dry-run").code == 0
+    done(publish(of_others, NAME, "--permitted", "--json"))
+    assert "origin.json" in names(hub)
+    assert "discriminator.safetensors" not in names(hub)
+    card = hub.files(NAME)["README.md"].decode()
+    assert "license: other" in card
+    assert "Others may not publish them." in card
+    assert "from weights.pth of planes" in hub.commits(NAME)[0].message
+
+
+def test_weights_that_may_be_passed_on_are_published_unasked(hub, publish, of_others):
+    path = of_others / "origin.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "may_pass_on": True}))
+    write_manifest(of_others)
+    done(publish(of_others, NAME, "--json"))
+    assert "It allows others to publish them" in hub.files(NAME)["README.md"].decode()
+    path.write_text("{}")
+    write_manifest(of_others)
+    assert "origin.json does not tell an origin" in publish(of_others, NAME).err
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_a_terminal_asks_before_it_publishes(answer, of_others, monkeypatch, capsys):
+    from ganzoo.cli import publish as command
+
+    asked = []
+    monkeypatch.setattr("typer.confirm", lambda text, **_: asked.append(text) or answer == "y")
+    assert command._ask_permission(str(of_others)) is (answer == "y")
+    assert asked[0].startswith("the weights of weights.pth of planes are under the licence other")

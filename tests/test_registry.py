@@ -16,6 +16,7 @@ from ganzoo.registry import (
     ARCHITECTURE,
     AUGMENTATION,
     COMMAND,
+    CONVERTER,
     DATASET,
     EVALUATOR,
     FEATURE_EXTRACTOR,
@@ -318,6 +319,7 @@ def test_show_of_a_name_claimed_twice_shows_both(bad_company, ganzoo_cli):
         (EVALUATOR, "mode", "modes"),
         (FEATURE_EXTRACTOR, "inception", "inception-v3-compat"),
         (TRACKER, "tensorbord", "tensorboard"),
+        (CONVERTER, "pytorch-dcgann", "pytorch-dcgan"),
         (SPACE, "demos", "demo"),
         (COMMAND, "newplugin", "new-plugin"),
     ],
@@ -440,6 +442,7 @@ USES = [
     (EVALUATOR, [*FLOOR, "ring", "--metric", "bad"]),
     (FEATURE_EXTRACTOR, [*FLOOR, "digits", "--metric", "fid", "--features", "bad"]),
     (TRACKER, [*TINY_RING, "--tracker", "bad"]),
+    (CONVERTER, ["import", "weights.pth", "--from", "bad"]),
     (SPACE, ["publish", "translator", "a/b", "--dry-run", "--space-kind", "bad"]),
     (COMMAND, ["bad"]),
 ]

@@ -26,11 +26,13 @@ from ganzoo import (
     AdaptiveAugmentation,
     Architecture,
     Augmentation,
+    Converter,
     Dataset,
     DataSpec,
     Discriminator,
     Evaluator,
     Features,
+    ForeignWeights,
     LatentPart,
     LoadedExtractor,
     Loss,
@@ -52,6 +54,7 @@ from ganzoo.testing import (
     augmentation,
     command,
     common,
+    converter,
     dataset,
     evaluator,
     loss,
@@ -59,6 +62,7 @@ from ganzoo.testing import (
     space,
     tracker,
 )
+from ganzoo_zoo.converters.pytorch_dcgan import PyTorchDCGAN
 
 CHECKS = {
     "architecture": kit.architecture_checks,
@@ -69,6 +73,7 @@ CHECKS = {
     "evaluator": kit.evaluator_checks,
     "feature extractor": kit.feature_extractor_checks,
     "tracker": kit.tracker_checks,
+    "converter": kit.converter_checks,
     "space": kit.space_checks,
     "command": kit.command_checks,
 }
@@ -4129,6 +4134,133 @@ AUGMENTATIONS = [
 ]
 
 
+# Converters -------------------------------------------------------------------------------------
+
+
+class OnePlane(Converter):
+    """A file with one plane."""
+
+    program = "the planes, https://example.org"
+    licence = "mit"
+    may_pass_on = True
+
+    def recognises(self, weights):
+        return weights.names == ["plane"]
+
+    def convert(self, weights):
+        raise InputError("no architecture here is built so")
+
+
+class ConverterWithUnknownOptions(OnePlane):
+    """Takes options that it does not have."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class OfNoProgram(OnePlane):
+    """Does not say whose files it reads."""
+
+    program = ""
+
+
+class WithoutALicence(OnePlane):
+    """Allows what no licence allows."""
+
+    licence = None
+
+
+class LicenceOfNumbers(OnePlane):
+    """Has a licence that is no text."""
+
+    licence = 3
+
+
+class PerhapsPassedOn(OnePlane):
+    """Is not sure in a word of its own."""
+
+    may_pass_on = "perhaps"
+
+
+class RecognisesAll(OnePlane):
+    """Takes every file for its own."""
+
+    def recognises(self, weights):
+        return True
+
+
+class LooksForAName(OnePlane):
+    """Fails on files without its tensor."""
+
+    def recognises(self, weights):
+        return weights.shape("plane") == (1,)
+
+
+class TakesAlready(OnePlane):
+    """Takes tensors while it only looks."""
+
+    def recognises(self, weights):
+        weights.ignore("*")
+        return False
+
+
+CONVERTERS = [
+    Kill(common.check_options, ConverterWithUnknownOptions, "keep extra='forbid'"),
+    Kill(converter.check_licence, OfNoProgram, "program must be the name of the program"),
+    Kill(converter.check_licence, LicenceOfNumbers, "licence must be an identifier"),
+    Kill(converter.check_licence, PerhapsPassedOn, "must be True, False or None, not 'perhaps'"),
+    Kill(converter.check_licence, WithoutALicence, "without a licence that allows it"),
+    Kill(converter.check_recognition, RecognisesAll, "must return False for a file with []"),
+    Kill(converter.check_recognition, LooksForAName, "must return False for files of other"),
+    Kill(converter.check_recognition, TakesAlready, "must take and ignore nothing"),
+]
+
+
+class DCGANWithoutLastBias(PyTorchDCGAN):
+    """Forgets what its architecture needs."""
+
+    def convert(self, weights):
+        found = super().convert(weights)
+        return replace(found, generator=dict(list(found.generator.items())[:-1]))
+
+
+class DCGANThatLeavesSome(PyTorchDCGAN):
+    """Leaves tensors over."""
+
+    def convert(self, weights):
+        return super().convert(ForeignWeights(weights.tensors))
+
+
+class DCGANUnrecognised(PyTorchDCGAN):
+    """Does not know its own files."""
+
+    def recognises(self, weights):
+        return False
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (PyTorchDCGAN, None),
+        (DCGANWithoutLastBias, "every weight of the generator must have its place"),
+        (DCGANThatLeavesSome, "must take or ignore every tensor, and left"),
+        (DCGANUnrecognised, "must return True for its own file"),
+    ],
+)
+def test_a_file_of_its_form_is_converted(kind, message):
+    state = {f"main.{3 * i}.weight": torch.ones(*pair, 4, 4) for i, pair in enumerate(WIDTHS)}
+    for i, (_, width) in enumerate(WIDTHS[:-1]):
+        each = {"weight": torch.ones(width), "running_var": torch.ones(width)}
+        each |= {"bias": torch.zeros(width), "running_mean": torch.zeros(width)}
+        state |= {f"main.{3 * i + 1}.{name}": tensor for name, tensor in each.items()}
+    refused = pytest.raises(ConformanceError, match=message)
+    with contextlib.nullcontext() if message is None else refused:
+        converter.check_conversion(kind(), ForeignWeights(state))
+
+
+WIDTHS = [(5, 4), (4, 2), (2, 1)]
+"""Channels of the convolutions of a small generator of the tutorial."""
+
+
 # Spaces -----------------------------------------------------------------------------------------
 
 
@@ -4374,6 +4506,7 @@ SOUND = {
     ],
     "feature extractor": [loaded(Means), loaded(MeansOfColours)],
     "tracker": [Notes, Onlooker, Judging],
+    "converter": [OnePlane],
     "space": [Still],
     "command": [one_command, two_commands],
 }
@@ -4386,6 +4519,7 @@ KILLS = {
     "evaluator": EVALUATORS,
     "feature extractor": FEATURE_EXTRACTORS,
     "tracker": TRACKERS,
+    "converter": CONVERTERS,
     "space": SPACES,
     "command": COMMANDS,
 }

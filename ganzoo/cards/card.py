@@ -38,7 +38,7 @@ from ganzoo.storage.paths import strip_folders
 
 if TYPE_CHECKING:
     from ganzoo.component import Component
-    from ganzoo.config import ComponentChoice, ModelConfig
+    from ganzoo.config import ComponentChoice, ModelConfig, Origin
     from ganzoo.protocols.architecture import Architecture
     from ganzoo.runs.scores import ScoreRow
 
@@ -58,6 +58,8 @@ def build_card(
     reference: str = PLACEHOLDER_PATH,
     license: str | list[str] | None = None,
     curve: str | None = None,
+    origin: Origin | None = None,
+    has_discriminator: bool = True,
 ) -> str:
     """Build the card of a model: Markdown with metadata at its head.
 
@@ -69,6 +71,8 @@ def build_card(
         reference: What :func:`ganzoo.load` finds it by.
         license: Identifier of its licence, as the Hub knows it; None if nobody gave one.
         curve: Name of the picture of its training curve, in the same folder.
+        origin: Where its weights come from, if they were imported.
+        has_discriminator: Whether the model has the discriminator's weights too.
     """
     own_rows = [row for row in rows if row.step == config.step]
     traits = _find_traits(config)
@@ -78,11 +82,16 @@ def build_card(
         task=traits.task if config.spec.is_image else None,
         class_conditional=traits.conditional and not traits.translates,
         license=license,
+        origin=origin,
     )
     values = {
         **_gather_parts(config, own_rows),
         **_gather_packages(config),
         "config": config,
+        "title": config.title if origin is None else _name_import(config, origin),
+        "imported": origin is not None,
+        "origin": origin or (config.init.origin if config.init else None),
+        "has_discriminator": has_discriminator,
         "translates": traits.translates,
         "needs_label": traits.needs_label,
         "conditional": traits.conditional,
@@ -186,6 +195,10 @@ class _Traits:
     def task(self) -> str:
         """The Hub's name of what a model of images does."""
         return IMAGE_TRANSLATION if self.translates else IMAGE_GENERATION
+
+
+def _name_import(config: ModelConfig, origin: Origin) -> str:
+    return f"{config.architecture.name} from {origin.title}"
 
 
 def _find_traits(config: ModelConfig) -> _Traits:

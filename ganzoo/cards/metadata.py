@@ -12,7 +12,7 @@ from ganzoo.storage.paths import strip_folders
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
-    from ganzoo.config import ModelConfig
+    from ganzoo.config import ModelConfig, Origin
     from ganzoo.runs.scores import ScoreRow
 
 LIBRARY = "ganzoo"
@@ -29,6 +29,7 @@ def build_metadata(
     task: str | None,
     class_conditional: bool,
     license: str | list[str] | None,
+    origin: Origin | None = None,
 ) -> dict[str, Any]:
     """Return the metadata of a model.
 
@@ -38,9 +39,12 @@ def build_metadata(
         task: The Hub's name of what it does; None if the Hub has none.
         class_conditional: Whether it is tagged as one whose samples' class can be chosen.
         license: Identifier of its licence.
+        origin: Where its weights come from, if they were imported.
     """
     init = config.init
-    tags = [LIBRARY, "gan", escape_text(config.architecture.name), escape_text(config.loss.name)]
+    tags = [LIBRARY, "gan", escape_text(config.architecture.name)]
+    # What an imported model was trained with is not known for certain.
+    tags += [escape_text(config.loss.name)] if origin is None else []
     tags += ["class-conditional"] if class_conditional else []
     metadata = {
         "library_name": LIBRARY,

@@ -135,6 +135,7 @@ def describe_model(name: str) -> dict[str, Any]:
 
     folder = find_model(name)
     model = load_folder(folder)
+    origin = folder.origin()
     return {
         "kind": "model",
         "name": name,
@@ -142,6 +143,7 @@ def describe_model(name: str) -> dict[str, Any]:
         "reference": folder.reference,
         "parameters": sum(p.numel() for p in model.generator.parameters()),
         "config": folder.config().model_dump(mode="json"),
+        **({} if origin is None else {"origin": origin.model_dump(mode="json")}),
     }
 
 

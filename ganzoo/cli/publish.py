@@ -78,6 +78,13 @@ def publish(
         Path | None,
         typer.Option(metavar="DIR", help="Write the Space's files to this folder; send nothing."),
     ] = None,
+    permitted: Annotated[
+        bool,
+        typer.Option(
+            "--permitted",
+            help="You may publish imported weights that not everybody may pass on.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the files to publish, and stop.")
     ] = False,
@@ -105,8 +112,9 @@ def publish(
         return
     from ganzoo.publishing.publish import publish as publish_model
 
-    if license is None and not dry_run and sys.stdin.isatty() and sys.stderr.isatty():
-        license = _ask_licence()
+    if not dry_run and sys.stdin.isatty() and sys.stderr.isatty():
+        permitted = permitted or _ask_permission(names[0] if len(names) == 2 else None)
+        license = _ask_licence() if license is None else license
     found = publish_model(
         names[0] if len(names) == 2 else None,
         names[-1],
@@ -116,6 +124,7 @@ def publish(
         card_file=card,
         add=add or (),
         space=kind,
+        permitted=permitted,
         dry_run=dry_run,
         warn=_warn,
     )
@@ -140,6 +149,16 @@ def _write_space(
 
 def _warn(message: str) -> None:
     note(f"note: {message}")
+
+
+def _ask_permission(model: str | None) -> bool:
+    """Ask whether weights may be published, if the terms of their origin do not say so."""
+    from ganzoo.models.find import find_model
+
+    origin = find_model(model).origin()
+    if origin is None or origin.may_pass_on:
+        return False
+    return typer.confirm(f"{origin.terms}. May you publish them?", default=False, err=True)
 
 
 def _ask_licence() -> str | None:

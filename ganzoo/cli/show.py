@@ -104,13 +104,18 @@ def _print_component(one: dict[str, Any]) -> None:
 
 
 def _print_model(one: dict[str, Any]) -> None:
-    from ganzoo.config import ModelConfig
+    from ganzoo.config import ModelConfig, Origin
 
     print_line(f"model {one['name']}")
     print_line(f"  {one['summary']}")
     print_line(f"  {one['reference']}")
     print_line(f"  {one['parameters']:,} parameters in the generator")
     config = ModelConfig.model_validate(one["config"])
+    if "origin" in one:
+        origin = Origin.model_validate(one["origin"])
+        print_line(f"  {origin.terms}")
+        about = origin.model_dump(mode="json", exclude={"converter"}, exclude_none=True)
+        print_line(f"  origin: {_format_pairs(about)}, converter={origin.converter.name}")
     for word, prefix, choices in (
         ("architecture", "arch", [config.architecture]),
         ("loss", "loss", [config.loss]),
@@ -126,7 +131,7 @@ def _print_model(one: dict[str, Any]) -> None:
     train = config.write_schedules("train", config.train.model_dump(mode="json"))
     print_line(f"  train: {_format_pairs(train)}")
     if config.init:
-        about = config.init.model_dump(mode="json", exclude={"name"})
+        about = config.init.model_dump(mode="json", exclude={"name", "origin"})
         print_line(f"  started from {config.init.name}: {_format_pairs(about)}")
     if config.fork:
         about = config.fork.model_dump(mode="json", exclude={"name"})

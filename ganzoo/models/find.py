@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from ganzoo.arguments import require_text
@@ -13,6 +14,9 @@ from ganzoo.storage.paths import user_path
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+FOREIGN_SUFFIXES = (".pth", ".pt", ".pkl", ".pickle", ".bin", ".ckpt", ".tar", ".safetensors")
+"""Suffixes of files with the weights of other programs."""
 
 
 def find_model(model: str | Path | Run | None, revision: str | None = None) -> ModelFolder:
@@ -48,11 +52,12 @@ def _explain_file(path: Path) -> InputError:
     """Explain why a file is not a model, such as the weights of another program."""
     if (path.parent / MANIFEST_FILE).is_file():
         return InputError(f"{path} is a file of a model: give its folder, {path.parent}")
-    return InputError(
-        f"{path} is a file, and a model is a folder: only ganzoo's own model folders are loaded",
-        "weights of other programs cannot be imported; train a model, or name one of the Hub as "
-        "user/name",
-    )
+    if path.suffix.lower() in FOREIGN_SUFFIXES:
+        return InputError(
+            f"{path} is a file of weights, and a model is a folder",
+            f"make one of it with: ganzoo import {shlex.quote(str(path))}",
+        )
+    return InputError(f"{path} is a file, and a model is a folder; or name a model as user/name")
 
 
 def _find_on_hub(model: str | Path | Run, revision: str | None) -> ModelFolder:

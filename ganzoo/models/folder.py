@@ -11,9 +11,17 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from ganzoo.config import ModelConfig, Name, read_config
+from ganzoo.component import explain_error
+from ganzoo.config import ModelConfig, Name, Origin, read_config
 from ganzoo.errors import InputError
-from ganzoo.runs.file_names import CONFIG_FILE, FILE_NAME, LIMITS, MANIFEST_FILE
+from ganzoo.runs.file_names import (
+    CONFIG_FILE,
+    DISCRIMINATOR_FILE,
+    FILE_NAME,
+    LIMITS,
+    MANIFEST_FILE,
+    ORIGIN_FILE,
+)
 from ganzoo.runs.folder import Run
 from ganzoo.runs.scores import SCORES_FILE, ScoreRow, read_logged_scores, read_scores
 from ganzoo.storage.files import manifest, regular_size, sha256, write_text
@@ -118,6 +126,40 @@ class ModelFolder:
         """
         return read_config(self.file(CONFIG_FILE), ModelConfig)
 
+    @property
+    def lacks_discriminator(self) -> bool:
+        """Whether the model was imported from a file without a discriminator."""
+        return self.has(ORIGIN_FILE) and not self.has(DISCRIMINATOR_FILE)
+
+    def origin(self) -> Origin | None:
+        """Read where the weights come from, or those that training started from.
+
+        Returns:
+            None if neither was imported.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        if not self.has(ORIGIN_FILE):
+            init = self.config().init
+            return None if init is None else init.origin
+        path = self.file(ORIGIN_FILE)
+        try:
+            return Origin.model_validate(read_json(path))
+        except ValidationError as error:
+            raise InputError(f"{path} does not tell an origin: {explain_error(error)}") from None
+
+    def title(self) -> str:
+        """Return the model in a few words: its components and its step, or its origin.
+
+        Raises:
+            InputError: its configuration or its origin is damaged.
+        """
+        config, origin = self.config(), self.origin()
+        if origin is None or not self.has(ORIGIN_FILE):
+            return f"{config.title}, step {config.step}"
+        return name_import(config, origin)
+
     def run(self) -> Run | None:
         """Return the run that the model belongs to; None if it belongs to none."""
         run = Run(self.path.parent)
@@ -135,6 +177,11 @@ class ModelFolder:
             logged = read_logged_scores(run.scores)
             rows += [row.without_time() for row in logged if row.step == step]
         return list({row.key: row for row in rows}.values())
+
+
+def name_import(config: ModelConfig, origin: Origin) -> str:
+    """Return an imported model in a few words: ``dcgan, from netG.pth of the PyTorch examples``."""
+    return f"{config.architecture.name}, from {origin.title}"
 
 
 def read_manifest(path: Path) -> dict[str, FileRecord]:

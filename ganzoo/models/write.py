@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganzoo.config import ModelConfig
+from ganzoo.config import ModelConfig, Origin
 from ganzoo.models.folder import write_manifest
 from ganzoo.runs.file_names import (
     CARD_FILE,
     CONFIG_FILE,
     DISCRIMINATOR_FILE,
     GENERATOR_FILE,
+    ORIGIN_FILE,
     PICTURE_FILE,
 )
 from ganzoo.runs.scores import ScoreRow, write_scores
@@ -29,9 +30,10 @@ def write_model(
     folder: Path,
     config: ModelConfig,
     generator: nn.Module,
-    discriminator: nn.Module,
+    discriminator: nn.Module | None,
     picture: Path,
     scores: Iterable[ScoreRow] = (),
+    origin: Origin | None = None,
 ) -> None:
     """Write a model folder atomically, and replace an existing one.
 
@@ -39,18 +41,23 @@ def write_model(
         folder: The folder to write.
         config: The model's configuration.
         generator: The averaged generator.
-        discriminator: The discriminator.
+        discriminator: The discriminator; None for an imported model that has none.
         picture: PNG of samples, which is copied.
         scores: The model's scores.
+        origin: Where its weights come from, if they were imported.
     """
     from ganzoo.cards.card import build_card  # here, because it imports a YAML parser
 
     with atomic_folder(folder) as draft:
         save_tensors(draft / GENERATOR_FILE, generator.state_dict())
-        save_tensors(draft / DISCRIMINATOR_FILE, discriminator.state_dict())
+        if discriminator is not None:
+            save_tensors(draft / DISCRIMINATOR_FILE, discriminator.state_dict())
+        if origin is not None:
+            write_text(draft / ORIGIN_FILE, to_json(origin.model_dump(mode="json")))
         write_text(draft / CONFIG_FILE, to_json(config.model_dump(mode="json")))
         rows = list(scores)
-        write_text(draft / CARD_FILE, build_card(config, rows))
+        card = build_card(config, rows, origin=origin, has_discriminator=discriminator is not None)
+        write_text(draft / CARD_FILE, card)
         shutil.copyfile(picture, draft / PICTURE_FILE)
         flush(draft / PICTURE_FILE)
         if rows:

@@ -36,6 +36,7 @@ class ForeignWeights:
         self.tensors = dict(tensors)
         self.values = dict(values or {})
         self._used: set[str] = set()
+        self._ignored: set[str] = set()
         self._prefix = ""
 
     def __contains__(self, name: str) -> bool:
@@ -53,7 +54,8 @@ class ForeignWeights:
         What is taken there is taken here.
         """
         part = ForeignWeights({})
-        part.tensors, part.values, part._used = self.tensors, self.values, self._used
+        part.tensors, part.values = self.tensors, self.values
+        part._used, part._ignored = self._used, self._ignored
         part._prefix = f"{self._prefix}{prefix}." if prefix else self._prefix
         return part
 
@@ -88,11 +90,17 @@ class ForeignWeights:
         """Count tensors as taken that a model does not need, by shell-style patterns."""
         for name in self.names:
             if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
-                self._used.add(self._prefix + name)
+                self._ignored.add(self._prefix + name)
+
+    def ignored(self) -> list[str]:
+        """Return the names of the tensors that were ignored, and not taken."""
+        dropped = self._ignored - self._used
+        return [name for name in self.names if self._prefix + name in dropped]
 
     def left_over(self) -> list[str]:
         """Return the names of the tensors that nobody has taken or ignored."""
-        return [name for name in self.names if self._prefix + name not in self._used]
+        known = self._used | self._ignored
+        return [name for name in self.names if self._prefix + name not in known]
 
     def _find(self, name: str) -> Tensor:
         if name not in self:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -220,6 +220,9 @@ class Samples:
     mapped_sources: MappedArray | None = None
     """The file that ``sources`` are mapped from, as a
     :class:`ganzoo.storage.mapped_array.MappedArray`."""
+    chosen_options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the dataset, as JSON values, that reading chose because nobody gave them. A run
+    keeps them in its configuration, so that whoever reads its data again gets the same samples."""
 
     def __post_init__(self) -> None:
         _require_stored("samples", self.stored, self.spec.shape)

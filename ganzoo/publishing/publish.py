@@ -31,6 +31,7 @@ from ganzoo.runs.file_names import (
     FILE_NAME,
     GENERATOR_FILE,
     LIMITS,
+    ORIGIN_FILE,
     PICTURE_FILE,
 )
 from ganzoo.runs.scores import SCORES_FILE, write_scores
@@ -62,6 +63,7 @@ def publish(
     card_file: str | Path | None = None,
     add: Iterable[str | Path] = (),
     space: bool | str = False,
+    permitted: bool = False,
     dry_run: bool = False,
     warn: Callable[[str], None] = warn_caller,
 ) -> Publication:
@@ -82,6 +84,8 @@ def publish(
         add: Other files to publish, such as exports.
         space: Whether to publish a Space of the same name too; or the name of a kind of Space, if
             several are installed.
+        permitted: Whether you may publish weights that were imported, or that training started
+            from, although their licence does not allow it to everybody or is not known.
         dry_run: Whether to stop before anything is sent or requested.
         warn: Called with each warning; by default, it is a Python warning.
 
@@ -95,6 +99,8 @@ def publish(
     parse_reference(repo, revision)  # refuses a tag by which nobody could load the model
     page = None if space in (False, None) else choose_space(space)
     folder = find_model(model)
+    if not dry_run and not permitted:
+        _require_permission(folder)
     with tempfile.TemporaryDirectory(prefix="ganzoo-") as place:
         staged = _StagedModel(folder, Path(place))
         staged.add_files(map(user_path, require_names("files to add", add)))
@@ -104,11 +110,13 @@ def publish(
             repository = Repository(wanted.repo, private=private)
             theirs = repository.text(CARD_FILE)
             tagged = None if revision is None else repository.find_tag(revision)
-        generated = staged.build_card(wanted.repo, choose_licence(license, own, theirs))
+        chosen = choose_licence(license, own, theirs) or staged.imported_licence
+        generated = staged.build_card(wanted.repo, chosen)
         if repository and theirs is not None and card_file is None:
             own = _choose_card(own, theirs, generated, repository, warn)
         staged.write_card(generated, own, warn)
-        subject = SpaceModel(staged.config, wanted.repo, staged.read_licence())
+        licence = staged.read_licence()
+        subject = SpaceModel(staged.config, wanted.repo, licence, origin=staged.origin)
         if repository is None:
             preview = None if page is None else page.preview(subject)
             return Publication(wanted.repo, staged.list_files(), space=preview)
@@ -116,6 +124,15 @@ def publish(
             staged.place, staged.list_files(), staged.title, revision, tagged
         )
         return found if page is None else _publish_space(found, page, subject, private, warn)
+
+
+def _require_permission(folder: ModelFolder) -> None:
+    origin = folder.origin()
+    if origin is not None and not origin.may_pass_on:
+        raise InputError(
+            f"{folder.name}: {origin.terms}",
+            "if you may publish them, say so with --permitted",
+        )
 
 
 def _publish_space(
@@ -203,8 +220,12 @@ class _StagedModel:
     def __init__(self, folder: ModelFolder, place: Path) -> None:
         self.place = place
         # A model that nobody could load is neither published nor copied: it may be of any size.
-        load_folder(folder).discriminator  # noqa: B018 - the access reads and verifies it
-        for name in (GENERATOR_FILE, DISCRIMINATOR_FILE, PICTURE_FILE):
+        model = load_folder(folder)
+        if not folder.lacks_discriminator:
+            model.discriminator  # noqa: B018 - the access reads and verifies it
+        optional = {DISCRIMINATOR_FILE, ORIGIN_FILE} if folder.has(ORIGIN_FILE) else set()
+        copied = {GENERATOR_FILE, DISCRIMINATOR_FILE, PICTURE_FILE} | optional
+        for name in sorted(copied - (optional - folder.records.keys())):
             with name_file(place / name):
                 copy = shutil.copyfile(folder.own_file(name), place / name)
             if sha256(copy) != folder.records[name].sha256:
@@ -212,6 +233,9 @@ class _StagedModel:
         for name in {CONFIG_FILE, SCORES_FILE} & folder.records.keys():
             folder.own_file(name)  # checked here; what is read from it is written below
         self.config = folder.config()
+        self.origin = folder.origin() if folder.has(ORIGIN_FILE) else None
+        self.title = folder.title()
+        """The message of the commit."""
         self.rows = [
             row.model_copy(update={"options": strip_folders(row.options)})
             for row in folder.scores()
@@ -228,14 +252,22 @@ class _StagedModel:
                 _check_picture(place / name)
 
     @property
-    def title(self) -> str:
-        """The message of the commit."""
-        return f"{self.config.title}, step {self.config.step}"
+    def imported_licence(self) -> str | None:
+        """The licence of weights that were imported; None if they were not, or it is not known."""
+        return None if self.origin is None else self.origin.licence
 
     def build_card(self, repo: str, license: str | list[str] | None) -> str:
         """Build the card as ganzoo writes it."""
         curve = CURVE_FILE if (self.place / CURVE_FILE).exists() else None
-        return build_card(self.config, self.rows, reference=repo, license=license, curve=curve)
+        return build_card(
+            self.config,
+            self.rows,
+            reference=repo,
+            license=license,
+            curve=curve,
+            origin=self.origin,
+            has_discriminator=(self.place / DISCRIMINATOR_FILE).exists(),
+        )
 
     def read_licence(self) -> str | list[str] | None:
         """Read the licence from the card, once it is written."""

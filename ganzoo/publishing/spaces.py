@@ -20,17 +20,17 @@ from ganzoo.cards.sections import build_section
 from ganzoo.component import parse_options
 from ganzoo.errors import InputError, escape_text, warn_caller
 from ganzoo.models.find import find_model
-from ganzoo.models.folder import FileRecord, read_manifest, write_manifest
+from ganzoo.models.folder import FileRecord, name_import, read_manifest, write_manifest
 from ganzoo.models.hub import HubFolder, parse_reference
 from ganzoo.publishing.repository import Publication, Repository
 from ganzoo.registry import SPACE
-from ganzoo.runs.file_names import CARD_FILE, FILE_NAME, MANIFEST_FILE
+from ganzoo.runs.file_names import CARD_FILE, FILE_NAME, MANIFEST_FILE, ORIGIN_FILE
 from ganzoo.storage.files import manifest, read_text, write_text
 from ganzoo.storage.json_files import JSON_LIMIT
 from ganzoo.storage.paths import user_path
 
 if TYPE_CHECKING:
-    from ganzoo.config import ModelConfig
+    from ganzoo.config import ModelConfig, Origin
     from ganzoo.models.folder import ModelFolder
     from ganzoo.protocols.space import Space
     from ganzoo.runs.folder import Run
@@ -49,6 +49,8 @@ class SpaceModel:
     """``user/name``."""
     licence: str | list[str] | None = None
     revision: str | None = None
+    origin: Origin | None = None
+    """Where the weights come from, if they were imported."""
 
     @property
     def reference(self) -> str:
@@ -117,7 +119,8 @@ def write_space(
     if revision is None and isinstance(found, HubFolder) and found.repo == reference.repo:
         revision = found.commit
     licence = choose_licence(license, _read_card(found))
-    subject = SpaceModel(found.config(), reference.repo, licence, revision)
+    origin = found.origin() if found.has(ORIGIN_FILE) else None
+    subject = SpaceModel(found.config(), reference.repo, licence, revision, origin)
     listed = read_manifest(place / MANIFEST_FILE) if (place / MANIFEST_FILE).exists() else {}
     with tempfile.TemporaryDirectory(prefix="ganzoo-") as beside:
         records = page.stage(
@@ -252,7 +255,9 @@ def _choose_licence(subject: SpaceModel, readme: Readme) -> dict[str, Any]:
 
 
 def _about(subject: SpaceModel) -> str:
-    title, repo = prose(subject.config.title), escape_text(subject.repo)
+    config, origin = subject.config, subject.origin
+    title = prose(config.title if origin is None else name_import(config, origin))
+    repo = escape_text(subject.repo)
     return (
         f"# {repo}\n\n"
         f"A page to play with [{repo}]({HUB_URL}/{repo}), a generative adversarial network (GAN): "

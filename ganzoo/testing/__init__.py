@@ -19,6 +19,7 @@ alone, for options other than the defaults::
     def test_my_loss_without_margin(check):
         check(MyLoss(margin=0))
 
+A converter's own test gives :func:`check_conversion` the weights of a small file of its form.
 ``feature_extractor_checks`` take the result of ``load``, ``command_checks`` a Typer app, and all
 others a component of their kind.
 """
@@ -28,6 +29,7 @@ from ganzoo.testing.augmentation import augmentation_checks
 from ganzoo.testing.command import command_checks
 from ganzoo.testing.common import ConformanceError, check_options
 from ganzoo.testing.conformance import conformance_tests
+from ganzoo.testing.converter import check_conversion, converter_checks
 from ganzoo.testing.dataset import dataset_checks
 from ganzoo.testing.evaluator import evaluator_checks, feature_extractor_checks
 from ganzoo.testing.loss import loss_checks
@@ -39,9 +41,11 @@ __all__ = [
     "ConformanceError",
     "architecture_checks",
     "augmentation_checks",
+    "check_conversion",
     "check_options",
     "command_checks",
     "conformance_tests",
+    "converter_checks",
     "dataset_checks",
     "evaluator_checks",
     "feature_extractor_checks",

@@ -15,6 +15,7 @@ from ganzoo.testing.architecture import architecture_checks
 from ganzoo.testing.augmentation import augmentation_checks
 from ganzoo.testing.command import command_checks
 from ganzoo.testing.common import check_options
+from ganzoo.testing.converter import converter_checks
 from ganzoo.testing.dataset import dataset_checks
 from ganzoo.testing.evaluator import evaluator_checks, feature_extractor_checks
 from ganzoo.testing.loss import loss_checks
@@ -33,6 +34,7 @@ CHECKS: dict[Kind, list[Check]] = {
     registry.EVALUATOR: evaluator_checks,
     registry.FEATURE_EXTRACTOR: [check_options, *feature_extractor_checks],
     registry.TRACKER: tracker_checks,
+    registry.CONVERTER: converter_checks,
     registry.SPACE: space_checks,
     registry.COMMAND: command_checks,
 }

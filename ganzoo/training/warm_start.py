@@ -46,6 +46,7 @@ class StartingWeights:
     config: ModelConfig
     generator: Mapping[str, Tensor]
     discriminator: Mapping[str, Tensor]
+    """Empty if the model has none."""
     source: ModelFolder | None = None
     """The model's own files; None if the weights come from the run's copy."""
     is_own: bool = False
@@ -72,9 +73,13 @@ class StartingWeights:
             revision=folder.revision,
             step=loaded.config.step,
             generator_sha256=folder.records[GENERATOR_FILE].sha256,
-            discriminator_sha256=folder.records[DISCRIMINATOR_FILE].sha256,
+            discriminator_sha256=None
+            if folder.lacks_discriminator
+            else folder.records[DISCRIMINATOR_FILE].sha256,
+            origin=folder.origin(),
         )
-        generator, discriminator = loaded.generator.state_dict(), loaded.discriminator.state_dict()
+        generator = loaded.generator.state_dict()
+        discriminator = {} if folder.lacks_discriminator else loaded.discriminator.state_dict()
         return cls(origin, loaded.config, generator, discriminator, folder, loaded.is_own)
 
     @classmethod
@@ -89,7 +94,8 @@ class StartingWeights:
             InputError: the copy is missing, or was changed.
         """
         generator = _load_unchanged(folder / GENERATOR_FILE, origin.generator_sha256)
-        discriminator = _load_unchanged(folder / DISCRIMINATOR_FILE, origin.discriminator_sha256)
+        known = origin.discriminator_sha256
+        discriminator = _load_unchanged(folder / DISCRIMINATOR_FILE, known) if known else {}
         config = read_config(folder / CONFIG_FILE, ModelConfig).without_places()
         return cls(origin, config, generator, discriminator)
 
@@ -102,6 +108,8 @@ class StartingWeights:
         assert self.source is not None, "a run's own copy is not copied again"
         with atomic_folder(folder) as beside:
             for name in COPIED_FILES:
+                if name == DISCRIMINATOR_FILE and not self.discriminator:
+                    continue
                 with atomic_path(beside / name) as path:
                     shutil.copyfile(self.source.file(name), path)
                     if sha256(path) != self.source.records[name].sha256:
@@ -112,7 +120,8 @@ class StartingWeights:
     @staticmethod
     def is_copy(folder: Path) -> bool:
         """Tell whether a folder holds exactly what :meth:`save_copy` writes."""
-        return folder.is_dir() and {path.name for path in folder.iterdir()} == set(COPIED_FILES)
+        found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        return found | {DISCRIMINATOR_FILE} == set(COPIED_FILES)
 
     def resolve(
         self,
@@ -190,6 +199,9 @@ class StartingWeights:
     def describe_unfit(self, discriminator: nn.Module) -> Iterator[str]:
         """Yield a warning if a discriminator is another one than the model's."""
         own = discriminator.state_dict()
+        if not self.discriminator:
+            yield f"{self.origin.name} has no discriminator: a new one begins with random weights"
+            return
         if _describe_tensors("", own) != _describe_tensors("", self.discriminator):
             taken = len(_find_fitting(self.discriminator, own))
             yield (
@@ -232,6 +244,8 @@ class StartingWeights:
         }
         found: list[str] = []
         for word, build in built.items():
+            if not getattr(self, word):
+                continue  # the model has none
             outline = build_on_meta(build)
             network: nn.Module = build() if outline is None else outline
             changes = _list_changes(

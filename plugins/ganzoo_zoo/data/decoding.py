@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
 from torch import Tensor
 
 from ganzoo.errors import first_line
@@ -28,6 +28,9 @@ UNBOUNDED_MODES = ("I", "F")
 """Modes of 32 bits, whose files do not tell what is white."""
 GREY_MODES = {"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"}
 PIL_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+TURNED = (5, 6, 7, 8)
+"""Values of the EXIF orientation that exchange height and width."""
+HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 DECODER_VERSION = 1
 """Version of decoding, cropping and resizing; increase it when any of them changes pixels."""
 
@@ -47,12 +50,22 @@ def open_image(data: bytes) -> Iterator[Image.Image]:
     Raises:
         ValueError: the image has too many pixels. Pillow raises almost any other error.
     """
-    if not READS_AVIF and data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis"):
+    brand = data[8:12] if data[4:8] == b"ftyp" else b""
+    if not READS_AVIF and brand in (b"avif", b"avis"):
         raise ValueError("this Pillow does not read AVIF: update it with 'pip install -U pillow'")
+    if brand in HEIC_BRANDS and b"avif" not in data[:64]:
+        raise ValueError("it is HEIC, whatever its name: convert it to JPEG or PNG")
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         if image.width * image.height > PIXEL_LIMIT:
             raise ValueError(f"{image.width} x {image.height} pixels are too many")
         yield image
+
+
+def shown_size(image: Image.Image) -> tuple[int, int]:
+    """Return the height and width of an opened image as viewers show it, by its header alone."""
+    if image.getexif().get(ExifTags.Base.Orientation) in TURNED:
+        return image.width, image.height
+    return image.height, image.width
 
 
 def decode_pixels(

@@ -17,9 +17,9 @@ from pydantic import Field, model_validator
 from ganzoo import DataSpec, Samples
 from ganzoo.component import AbsolutePath
 from ganzoo.errors import InputError
-from ganzoo.protocols.dataset import MOST_CLASSES, fingerprint
+from ganzoo.protocols.dataset import MOST_CLASSES, ImageSize, fingerprint
 from ganzoo_zoo.data.options import Mirrored
-from ganzoo_zoo.data.shaping import Half, Shaping
+from ganzoo_zoo.data.shaping import LARGEST_SIDE, SMALLEST_SIDE, Half, Shaping
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,6 +75,8 @@ class ImageFiles(Mirrored):
             if each is not None
             for line in each.peaks.describe(self.shaping.white_level)
         ]
+        chosen = images.common_size
+        sizes = [chosen.describe()] if chosen else []
         mapped_sources = None if sources is None else sources.rows
         return Samples(
             spec,
@@ -87,10 +89,11 @@ class ImageFiles(Mirrored):
             streamed=images.rows is not None or mapped_sources is not None,
             content=content,
             mapped_array=images.rows,
-            notes=tuple(dict.fromkeys((*notes, *peaks))),
+            notes=tuple(dict.fromkeys((*notes, *sizes, *peaks))),
             split=source.split,
             sources=None if sources is None else sources.stored,
             mapped_sources=mapped_sources,
+            chosen_options={"image_size": list(chosen.image_size)} if chosen else {},
         )
 
     def read_files(self, source: ImageSource) -> tuple[Images, Images | None]:
@@ -111,6 +114,12 @@ class ImageFiles(Mirrored):
 class _OwnFiles(ImageFiles):
     """Base of sets of your own images."""
 
+    image_size: ImageSize | None = Field(
+        default=None,
+        description="Resize to N x N, or to HEIGHTxWIDTH. By default the images' own size; if they "
+        "differ, the largest power of two up to the median shorter side, from "
+        f"{SMALLEST_SIDE} to {LARGEST_SIDE}.",
+    )
     image_channels: Literal[1, 3, 4] | None = Field(
         default=None,
         description="1 grey, 3 RGB, 4 RGBA; by default 1 if every file is of a grey format, else "
@@ -204,14 +213,15 @@ class _ByFolders(_OwnFiles):
 
     def read_files(self, source: ImageSource) -> tuple[Images, Images | None]:
         """Read the images of a source, and the source of each, if they are pairs."""
-        from ganzoo_zoo.data.pairs import PairedSource, read_pairs
+        from ganzoo_zoo.data.pairs import PairedSource, read_pairs, read_partners
         from ganzoo_zoo.data.reading import read_images
 
         if isinstance(source, PairedSource):
             return read_pairs(source, self.shaping, self.source_shaping)
         if self.pairs is None:
             return super().read_files(source)
-        return read_images(source, self.shaping), read_images(source, self.source_shaping)
+        images = read_images(source, self.shaping)
+        return images, read_partners(source, self.source_shaping, images)
 
     def describe_shapes(self, source: ImageSource) -> tuple[str, ...]:
         """Say that files look like pairs, if their images are cropped as if they were none."""

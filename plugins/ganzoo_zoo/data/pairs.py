@@ -125,7 +125,7 @@ def read_pairs(
         GanzooError: as for :func:`ganzoo_zoo.data.reading.read_images`.
     """
     images = read_images(source, shaping)
-    partners = read_images(source.partners, source_shaping)
+    partners = read_partners(source.partners, source_shaping, images)
     if not images.skipped and not partners.skipped:
         return images, partners
     skipped = (*images.skipped, *(f"{source.others.title}/{why}" for why in partners.skipped))
@@ -133,7 +133,23 @@ def read_pairs(
     pairs = zip(source.names, source.partners.names, strict=True)
     source.leave_out({name for name, its in pairs if name not in readable or its not in kept})
     images = replace(read_images(source, shaping), skipped=skipped)
-    return images, read_images(source.partners, source_shaping)
+    return images, read_partners(source.partners, source_shaping, images)
+
+
+def read_partners(source: ImageSource, shaping: Shaping, images: Images) -> Images:
+    """Read the partners of images, at their size if partners or images differ in theirs.
+
+    Args:
+        source: The files of the partners.
+        shaping: How partners are cropped, resized and converted.
+        images: The images.
+    """
+    size = tuple(images.stored.shape[-2:])
+    if images.common_size is None:
+        partners = read_images(source, shaping)
+        if partners.common_size is None:
+            return partners
+    return read_images(source, replace(shaping, image_size=size))
 
 
 def look_like_pairs(source: ImageSource) -> bool:

@@ -7,6 +7,10 @@ from typing import Literal, TypeAlias
 
 Half: TypeAlias = Literal["left", "right"]
 
+SMALLEST_SIDE, LARGEST_SIDE = 32, 64
+"""Bounds of the side of samples whose size is chosen for you. A first training on a CPU is bearable
+up to the larger one."""
+
 
 @dataclass(frozen=True)
 class Shaping:

@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from ganzoo.errors import GanzooError, excerpt
+from ganzoo.runs.file_names import ORIGIN_FILE
 from ganzoo.storage.paths import strip_folders
 
 if TYPE_CHECKING:
@@ -24,12 +25,14 @@ def heading(model: Model) -> str:
     """Return the title and a line about the model."""
     config, spec = model.config, model.config.spec
     kind = f"images of {spec.size_in_words}" if spec.is_image else f"points of {spec.size} numbers"
-    steps = f"{config.step:,} generator update{'' if config.step == 1 else 's'}"
+    about = f"{config.title}, for {config.step:,} generator update{'' if config.step == 1 else 's'}"
+    if model.folder is not None and model.folder.has(ORIGIN_FILE):
+        about = model.title
     verb = "translates" if model.architecture.takes_images else "makes"
     if model.architecture.takes_sources:
         kind += f" from sources of {spec.source_in_words}"
     return (
-        f"<h1>{_text(_name(model))}</h1><p>{_text(config.title)}, for {steps}. It {verb} {kind}. "
+        f"<h1>{_text(_name(model))}</h1><p>{_text(about)}. It {verb} {kind}. "
         "All generated samples are synthetic.</p>"
     )
 

@@ -128,6 +128,11 @@ class Pix2Pix(Architecture):
     dropout: float = Field(
         default=0.5, ge=0, lt=1, description="Dropout of the U-Net while it trains; 0 for none."
     )
+    biases: bool = Field(
+        default=False,
+        description="Whether the first and the innermost convolution of the U-Net have biases, as "
+        "in the authors' code with instance normalisation.",
+    )
     discriminator_layers: int | None = Field(
         default=None,
         ge=0,
@@ -201,7 +206,13 @@ class Pix2Pix(Architecture):
 
         if self.network == "unet":
             return networks.unet_generator(
-                data, self._reading(data), self.base_channels, self.downs, self.norm, self.dropout
+                data,
+                self._reading(data),
+                self.base_channels,
+                self.downs,
+                self.norm,
+                self.dropout,
+                biases=self.biases,
             )
         return networks.resnet_generator(
             data, self._reading(data), self.base_channels, self.blocks, self.norm

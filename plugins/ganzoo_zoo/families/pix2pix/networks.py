@@ -33,6 +33,8 @@ def unet_generator(
     downs: int | None,
     norm: str,
     dropout: float,
+    *,
+    biases: bool,
 ) -> nn.Module:
     """Build a U-Net between sources and images; see :class:`UNet`.
 
@@ -44,9 +46,8 @@ def unet_generator(
     downs = _count_downs(data, downs)
     sizes = [base_channels * min(2**i, WIDEST) for i in range(downs)]
     given = _count_channels(data, reading)
-    return Translator(
-        data, reading, UNet(given, data.image_channels, sizes, _norm_of(norm), dropout)
-    )
+    network = UNet(given, data.image_channels, sizes, _norm_of(norm), dropout, biases=biases)
+    return Translator(data, reading, network)
 
 
 def resnet_generator(
@@ -100,7 +101,7 @@ class UNet(nn.Module):
 
     Isola et al. 2017, appendix 6.1.1, on the ideas of Ronneberger et al. 2015 (arXiv:1505.04597).
     Convolutions of 4 x 4, of stride 2, each followed by normalisation but the first, the innermost
-    and the last one, which alone has a bias. Weights are drawn from N(0, 0.02).
+    and the last one. Weights are drawn from N(0, 0.02).
 
     Args:
         given: Channels of what it takes.
@@ -108,14 +109,26 @@ class UNet(nn.Module):
         sizes: Channels behind each halving.
         norm: Builds the normalisation.
         dropout: Share of features that are dropped behind the first three of the widest doublings.
+        biases: Whether the first and the innermost convolution have a bias; the last one always
+            has.
     """
 
-    def __init__(self, given: int, made: int, sizes: list[int], norm: Norm, dropout: float) -> None:
+    def __init__(
+        self,
+        given: int,
+        made: int,
+        sizes: list[int],
+        norm: Norm,
+        dropout: float,
+        *,
+        biases: bool,
+    ) -> None:
         super().__init__()
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
         for i, after in enumerate(sizes):
-            layers: list[nn.Module] = [nn.Conv2d(given, after, 4, 2, 1, bias=False)]
-            if 0 < i < len(sizes) - 1:
+            is_plain = i in (0, len(sizes) - 1)
+            layers: list[nn.Module] = [nn.Conv2d(given, after, 4, 2, 1, bias=biases and is_plain)]
+            if not is_plain:
                 layers.append(norm(after))
             if i < len(sizes) - 1:
                 layers.append(nn.LeakyReLU(0.2, inplace=True))
