@@ -242,7 +242,7 @@ def test_the_discriminator_beside_a_translator_gives_the_published_logits(statis
     judge = patches()
     tensors = unet() | judge.rename(lambda name: f"discriminator.{name}")
     found, _, discriminator = convert("pix2pix", tensors, statistics=statistics)
-    assert found.options["discriminator_layers"] == 2
+    assert found.options["patch_layers"] == 2
     sources, images = draw_images(3, 1, 32, 32), draw_images(3, 3, 32, 32)
     published = Published(judge, running=statistics == "batch")
     expected = torch.cat([sources, images], 1).double()

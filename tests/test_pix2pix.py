@@ -169,8 +169,8 @@ def test_what_it_cannot_serve_is_refused(options, shape, wrong):
 
 
 def test_a_discriminator_without_patches_is_refused():
-    with pytest.raises(InputError, match="discriminator_layers=5 leaves no patch"):
-        Pix2Pix(discriminator_layers=5).discriminator(PAIRED)
+    with pytest.raises(InputError, match="patch_layers=5 leaves no patch"):
+        Pix2Pix(patch_layers=5).discriminator(PAIRED)
     with pytest.raises(InputError, match="alike in shape"):
         Pix2Pix().discriminator(DataSpec(shape=(3, 32, 32), source=(1, 32, 64)))
 

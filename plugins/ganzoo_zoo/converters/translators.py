@@ -49,7 +49,7 @@ class TranslatorConverter(Converter):
         judge = Layers(weights.under("discriminator"), layers.statistics)
         if judge.weights.names:
             halvings = _take_discriminator(judge, given + made, options["base_channels"])
-            options["discriminator_layers"] = halvings
+            options["patch_layers"] = halvings
         return Converted(
             "pix2pix",
             DataSpec(shape=(made, height, width), source=(given, height, width)),

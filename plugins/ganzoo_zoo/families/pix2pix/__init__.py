@@ -133,7 +133,7 @@ class Pix2Pix(Architecture):
         description="Whether the first and the innermost convolution of the U-Net have biases, as "
         "in the authors' code with instance normalisation.",
     )
-    discriminator_layers: int | None = Field(
+    patch_layers: int | None = Field(
         default=None,
         ge=0,
         le=5,
@@ -228,7 +228,7 @@ class Pix2Pix(Architecture):
 
         norm = "instance" if independent_samples else self.norm
         return networks.discriminator(
-            data, self._reading(data), self.base_channels, self.discriminator_layers, norm
+            data, self._reading(data), self.base_channels, self.patch_layers, norm
         )
 
     def generator_terms(

@@ -87,7 +87,7 @@ def discriminator(
         layers = next(fits, 0)
     elif layers and (side >> layers) < 3:
         raise InputError(
-            f"arch.discriminator_layers={layers} leaves no patch of an image of "
+            f"arch.patch_layers={layers} leaves no patch of an image of "
             f"{data.shape[1]} x {data.shape[2]}; give fewer, or a larger --image-size"
         )
     channels = _count_channels(data, reading) + data.image_channels
@@ -171,10 +171,10 @@ class _OfSources(nn.Module):
     def __init__(self, data: DataSpec, reading: SourceReading, network: nn.Module) -> None:
         super().__init__()
         self.shape, self.has_hole = data.shape, reading.has_hole
-        self.network = network
         self.classes: nn.Embedding | None = None
         if reading.classes is not None:
             self.classes = nn.Embedding(reading.classes, data.shape[1] * data.shape[2])
+        self.network = network  # behind the classes, as layers count from the input
 
     def read(self, source: Tensor, labels: Tensor | None) -> list[Tensor]:
         """Return what the network takes of sources, at the height and width of samples."""
