@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import TYPE_CHECKING
 
 import torch
@@ -105,7 +104,12 @@ def generate_in_tiles(
     count, _, *size = inputs.given.shape
     shape = (count, spec.image_channels, *(a * b for a, b in zip(size, factors, strict=True)))
     memory.require((1 if stored else 4) * math.prod(shape), f"samples of {shape[2]} x {shape[3]}")
-    places = list(product(range(count), *(list(_cut(side, tile)) for side in size)))
+    places = [
+        (number, rows, columns)
+        for number in range(count)
+        for rows in _cut(size[0], tile)
+        for columns in _cut(size[1], tile)
+    ]
     device = next(generator.parameters()).device
 
     def make(place: tuple[int, Span, Span]) -> Tensor:

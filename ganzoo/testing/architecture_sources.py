@@ -22,6 +22,7 @@ from ganzoo.testing.networks import (
     draw_inputs,
     draw_sources,
     generate,
+    generator_arguments,
     perturb_weights,
 )
 
@@ -87,7 +88,7 @@ def _require_any_size(architecture: Architecture, generator: nn.Module, data: Da
         torch.no_grad(),
         explain_errors("with takes_any_size the generator must take sources of any size"),
     ):
-        made = generate(generator, inputs)
+        made = pick(generator(*generator_arguments(inputs)), "samples")
     wanted = (COUNT, data.image_channels, 29 * factors[0], 35 * factors[1])
     require(
         tuple(made.shape) == wanted,

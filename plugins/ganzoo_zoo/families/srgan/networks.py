@@ -198,10 +198,9 @@ class DenseBlock(nn.Module):
 
 
 def _small_conv(before: int, after: int) -> nn.Conv2d:
-    conv = nn.Conv2d(before, after, 3, padding=1)
+    conv = _begin_at_zero(nn.Conv2d(before, after, 3, padding=1))
     with torch.no_grad():
         nn.init.kaiming_normal_(conv.weight).mul_(SMALLER)
-        nn.init.zeros_(conv.bias)
     return conv
 
 
