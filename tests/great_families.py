@@ -67,5 +67,6 @@ FAMILIES = {
     ),
     "fastgan": Family(
         "data.image_size=16 arch.base_channels=2 arch.z_dim=4 arch.standing_batches=1",
+        in_models="arch.base_channels=4",
     ),
 }

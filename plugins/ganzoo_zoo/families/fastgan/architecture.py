@@ -43,8 +43,8 @@ class FastGAN(Architecture):
     Noise is drawn for each sample in training. A model draws with noise maps that are the same for
     all its samples, and with standing statistics, as BigGAN does (Brock et al. 2019,
     arXiv:1809.11096, appendix D): batch normalisation uses means and variances of batches of
-    samples, drawn from a fixed seed. The authors normalise by the batch that is being drawn, so
-    that a sample depends on the others. If each sample must be judged independently, the
+    samples, drawn from a fixed seed and without truncation. The authors normalise by the batch that
+    is being drawn, so that a sample depends on the others. If each sample must be judged independently, the
     discriminator has layer normalisation in place of batch normalisation.
     """
 
@@ -112,12 +112,13 @@ class FastGAN(Architecture):
         from ganzoo.nn import standing_statistics
         from ganzoo_zoo.families.fastgan import networks
 
-        fixed = networks.fix_noise(copy.deepcopy(generator), rng)
-        sampler = super().sampler(fixed, data, truncation=truncation, rng=rng)
-        if not self.standing_batches:
-            return sampler
-        device = next(generator.parameters()).device
-        batches = (
-            (self.latents(STANDING_BATCH, rng).to(device),) for _ in range(self.standing_batches)
-        )
-        return standing_statistics(sampler, batches)
+        drawing = networks.fix_noise(copy.deepcopy(generator), rng)
+        if self.standing_batches:
+            device = next(generator.parameters()).device
+            batches = (
+                (self.latents(STANDING_BATCH, rng).to(device),)
+                for _ in range(self.standing_batches)
+            )
+            # Of whole latents: those of truncated ones would undo truncation in the first layer.
+            drawing = standing_statistics(drawing, batches)
+        return super().sampler(drawing, data, truncation=truncation, rng=rng)
