@@ -44,8 +44,8 @@ class FastGAN(Architecture):
     all its samples, and with standing statistics, as BigGAN does (Brock et al. 2019,
     arXiv:1809.11096, appendix D): batch normalisation uses means and variances of batches of
     samples, drawn from a fixed seed and without truncation. The authors normalise by the batch that
-    is being drawn, so that a sample depends on the others. If each sample must be judged independently, the
-    discriminator has layer normalisation in place of batch normalisation.
+    is being drawn, so that a sample depends on the others. If each sample must be judged
+    independently, the discriminator has layer normalisation in place of batch normalisation.
     """
 
     paper = "Liu et al. 2021, arXiv:2101.04775"
