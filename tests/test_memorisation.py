@@ -108,7 +108,7 @@ def test_the_warning_says_what_to_do(digits):
     (begun,) = watch(made_samples(digits[:200])).check_memorised(0.25, 700)
     assert begun.as_row() == {
         "step": 700,
-        "warning": "memorisation",
+        "warning": "repeats",
         "message": "the model repeats training images at step 700: 25% of its samples lie much "
         "closer to one of them than to any other; train for fewer steps, with train.augment, or on "
         "more images",

@@ -121,7 +121,7 @@ class Health:
     def check_memorised(self, share: float, step: int) -> Iterator[Change]:
         """Yield the warning that begins or ends with the share of :meth:`measure_memorised`."""
         yield from self._follow(
-            "memorisation",
+            "repeats",
             step,
             MANY_REPEATS / max(share, 1e-12),
             f"the model repeats training images at step {step}: {share:.0%} of its samples lie "
