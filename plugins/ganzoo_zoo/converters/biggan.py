@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ganzoo import Converted, Converter, DataSpec, ForeignWeights
 from ganzoo.errors import InputError
+from ganzoo_zoo.converters.biggan_widths import LOWEST, find_base
 from ganzoo_zoo.converters.layers import (
     no_batches,
     normalised_weight,
@@ -18,8 +19,6 @@ from ganzoo_zoo.converters.layers import (
 if TYPE_CHECKING:
     from ganzoo_zoo.converters.layers import State
 
-LOWEST = 4
-"""Height and width of the generator's first map."""
 ATTENTION = {"theta": "query", "phi": "key", "g": "value", "o": "output"}
 
 
@@ -95,28 +94,6 @@ class BigGANPyTorch(Converter):
             discriminator=discriminator,
             notes=("batch normalisation has the file's statistics at every truncation",),
         )
-
-
-def find_base(widths: list[int]) -> int:
-    """Return the unit of the channels of a generator's maps, the lowest resolution first.
-
-    Raises:
-        InputError: they are not BigGAN's.
-    """
-    factors = {
-        4: (4, 4, 4, 4),
-        5: (16, 16, 8, 4, 2),
-        6: (16, 16, 8, 4, 2, 1),
-        7: (16, 16, 8, 8, 4, 2, 1),
-        8: (16, 16, 8, 8, 4, 2, 1, 1),
-    }.get(len(widths), ())
-    base = widths[-1] // factors[-1] if factors else 0
-    if widths != [base * factor for factor in factors]:
-        raise InputError(
-            f"its maps have {', '.join(map(str, widths))} channels, which are not BigGAN's for any "
-            "size of images"
-        )
-    return base
 
 
 def _find_attention(part: ForeignWeights, ends: list[int]) -> int:

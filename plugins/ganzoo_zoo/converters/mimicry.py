@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import count, takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +108,7 @@ def _convert_generator(part: ForeignWeights, blocks: list[int], *, conditional: 
     )
     for i in blocks:
         for source, target in names.items():
-            take = take_layer
+            take: Callable[[ForeignWeights, str, str], State] = take_layer
             if source.startswith("b"):
                 take = _take_class_norm if conditional else take_batch_norm
             state |= take(part, f"block{i}.{source}", f"{i}.{target}")

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ganzoo import Converted, Converter, DataSpec, ForeignWeights
 from ganzoo.errors import InputError
-from ganzoo_zoo.converters.biggan import LOWEST, find_base
+from ganzoo_zoo.converters.biggan_widths import LOWEST, find_base
 from ganzoo_zoo.converters.layers import no_batches, normalised_weight
 
 if TYPE_CHECKING:

@@ -70,7 +70,9 @@ def generator(
 class _Conditional(nn.Sequential):
     """Layers one after another, of which the blocks see the class of each sample."""
 
-    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+    def forward(  # type: ignore[override]  # it takes labels as well
+        self, latents: Tensor, labels: Tensor
+    ) -> Tensor:
         features = latents
         for layer in self:
             given = (labels,) if isinstance(layer, ConditionalUpBlock) else ()
