@@ -24,7 +24,12 @@ SMALL = {
     "resnet": {"base_channels": 16},
     "cyclegan": {"base_channels": 8, "blocks": 1},
     "sagan": {"base_channels": 2, "z_dim": 8},
-    "architecture biggan": {"base_channels": 2, "z_dim": 24, "shared_dim": 8, "standing_batches": 1},
+    "architecture biggan": {
+        "base_channels": 2,
+        "z_dim": 24,
+        "shared_dim": 8,
+        "standing_batches": 1,
+    },
     "architecture r3gan": {"base_channels": 16},
     "stylegan2": {"z_dim": 8, "w_dim": 8, "channel_max": 8},
     "progan": {"channel_max": 16},
