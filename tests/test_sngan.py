@@ -10,7 +10,7 @@ import ganzoo
 from ganzoo import DataSpec
 from ganzoo.errors import InputError
 from ganzoo.models.size_check import build_on_meta
-from ganzoo.nn import Residual, SumOverPixels, fuse
+from ganzoo.nn import Residual, SumOverPixels, draw_glorot, first_block, fuse
 from ganzoo_zoo.families.sngan import SNGAN, SNGANResNet
 from tiny import TINY
 
@@ -239,6 +239,15 @@ def test_the_resnet_judges_maps_of_at_least_7_pixels(size, left):
     discriminator[-4].register_forward_hook(lambda module, given, maps: seen.append(maps.shape))
     discriminator(torch.zeros(2, 1, size, size))
     assert seen == [(2, 2, left, left)]
+
+
+def test_a_seed_draws_the_last_layer_first_and_then_the_blocks_in_order():
+    torch.manual_seed(0)
+    judge, first = draw_glorot(nn.Linear(4, 1)), first_block(3, 4)
+    torch.manual_seed(0)
+    discriminator = SNGANResNet(base_channels=4).discriminator(CIFAR)
+    for mine, drawn in ((first.branch[0], discriminator[0].branch[0]), (judge, discriminator[-2])):
+        assert torch.equal(mine.weight, drawn.parametrizations.weight.original)
 
 
 def test_recipes_are_the_papers():

@@ -102,13 +102,12 @@ def discriminator(
     )
     # Drawn before the blocks: in another order a seed would give other weights.
     judge = draw_glorot(nn.Linear(channels[-1], 1))
-    blocks = [
-        (down_block if i < down_blocks else same_block)(before, after)
-        for i, (before, after) in enumerate(itertools.pairwise(channels), 1)
-    ]
     body = [
         first_block(data.image_channels, channels[0]),
-        *blocks,
+        *(
+            (down_block if i < down_blocks else same_block)(before, after)
+            for i, (before, after) in enumerate(itertools.pairwise(channels), 1)
+        ),
         nn.ReLU(inplace=True),
         SumOverPixels(),
     ]
