@@ -92,6 +92,12 @@ class TrainOptions(RecipeOptions):
         "which saves a pass. By default new fakes are drawn, as in algorithm 1 of Goodfellow et "
         "al. 2014 (arXiv:1406.2661).",
     )
+    freeze_discriminator: int = Field(
+        default=0,
+        ge=0,
+        description="Layers of the discriminator, from its input on, that stay as they are in the "
+        "model of --init (Mo et al. 2020, arXiv:2002.10964). Files omit 0.",
+    )
     log_every: int = Field(
         default=10,
         ge=1,
@@ -126,6 +132,13 @@ class TrainOptions(RecipeOptions):
         json_schema_extra=RESUMABLE,
         description="Fakes, and reals, for each score; at most as many as the data have.",
     )
+    memorisation_below: int = Field(
+        default=2000,
+        ge=0,
+        json_schema_extra=RESUMABLE,
+        description="Watch in each sample picture whether samples repeat training images, if there "
+        "are fewer images than this; 0 for never.",
+    )
     retry_lr: float = Field(
         default=0.5,
         ge=0,
@@ -133,6 +146,14 @@ class TrainOptions(RecipeOptions):
         description="Factor for both learning rates each time that a diverged run goes back to "
         f"its last checkpoint, up to {RETRIES} times; 0 gives up at once.",
     )
+
+    @model_serializer(mode="wrap")
+    def _omit_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Omit what few runs have, so that the files of all others stay as they are."""
+        tree: dict[str, Any] = serialize(self)
+        if not self.freeze_discriminator:
+            tree.pop("freeze_discriminator", None)
+        return tree
 
 
 class TrainSettings(TrainOptions):
@@ -176,6 +197,7 @@ OTHER_WORDS = {
     "train.precision": "fp16 bf16 amp half mixed_precision dtype",
     "train.compile": "torch_compile",
     "train.ema_half_life": "ema ema_decay ema_beta ema_rate ema_kimg",
+    "train.freeze_discriminator": "freezed freeze_d freeze_layers",
     "train.log_every": "log_interval log_freq print_every print_freq",
     "train.sample_every": "sample_interval sample_freq image_interval image_snap",
     "train.checkpoint_every": "save_every save_interval save_freq snap snapshot_every",
@@ -235,12 +257,14 @@ class TrainKeywords(TypedDict, total=False):
     compile: bool
     cuda_graphs: bool
     reuse_fakes: bool
+    freeze_discriminator: int
     log_every: int
     sample_every: int
     checkpoint_every: int
     eval_every: int
     eval_metric: tuple[str, ...]
     eval_samples: int
+    memorisation_below: int
     retry_lr: float
     penalty: tuple[str, ...]
     augment: tuple[str, ...]
@@ -279,6 +303,10 @@ class ComponentChoice(Options):
     def options_for(self, component: type[Component]) -> dict[str, Any]:
         """Return the options, with those that the component did not have when they were written."""
         return {**component.earlier_defaults, **self.options}
+
+    def with_options(self, options: Mapping[str, Any]) -> ComponentChoice:
+        """Return the choice with other values of some options, as JSON values."""
+        return self.model_copy(update={"options": {**self.options, **options}})
 
     def without_places(self, kind: Kind) -> ComponentChoice:
         """Return the choice without options that are paths or URLs, which get their defaults.

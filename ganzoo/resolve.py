@@ -20,6 +20,7 @@ from ganzoo.config import (
     versions,
 )
 from ganzoo.errors import InputError, PluginError, did_you_mean, excerpt
+from ganzoo.protocols.dataset import IMAGE_CHANNELS
 from ganzoo.protocols.recipe import (
     RESUMABLE,
     SCHEDULABLE,
@@ -548,7 +549,7 @@ def choose_data(
         data: The name or the path.
         options: The dataset's options.
         like: Images whose size and channels the dataset takes over, if it has options for them
-            and you do not set these.
+            and you do not set these; the channels of its sources likewise.
 
     Raises:
         InputError: it is neither an installed name nor an existing path.
@@ -558,6 +559,8 @@ def choose_data(
     if like is None or not like.is_image:
         return choice
     wanted = {"image_size": like.image_size, "image_channels": like.image_channels}
+    if like.source is not None and like.source[0] in IMAGE_CHANNELS:
+        wanted["source_channels"] = like.source[0]
     fit = {key: value for key, value in wanted.items() if key in choice.options}
     return choose_data(data, {**fit, **options})
 
@@ -602,6 +605,11 @@ def _parse(model: type[Model], values: Mapping[str, Any], prefix: str) -> Model:
     for name in values:
         if name in model.model_fields:
             continue
+        if prefix + name == "arch.source_of":
+            raise InputError(
+                "this architecture does not make sources of images, and has no option "
+                "'arch.source_of': drop --source-of, or choose another architecture"
+            )
         meant = [
             full
             for full in find_other_words(name)

@@ -96,6 +96,11 @@ def steps_of(name, folder):
         settings = {"arch.base_channels": 2, "arch.blocks": 0, "arch.pool_size": 3}
         settings |= {"train.batch_size": 8, "data.path": str(folder / "domains")}
         return trained("cyclegan", "lsgan", settings, 4, "folder")
+    if name == "phase":  # three steps without a game, and two of it
+        settings = {"arch.base_channels": 2, "arch.growth": 2, "arch.blocks": 1}
+        settings |= {"arch.patches": "pixel", "arch.pretrain_images": 24}
+        settings |= {"train.recipe": "paper", "train.batch_size": 8, "data.image_size": 16}
+        return trained("esrgan", "non-saturating", settings, 5)
     if name == "unrolled":
         return trained("mlp", "unrolled", {**MLP, "train.batch_size": 16}, 3)
     if name == "batch-norm":

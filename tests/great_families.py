@@ -13,6 +13,7 @@ class Family:
         settings: What makes it tiny, and what it trains with beside the recipe.
         labelled: Whether its networks take classes.
         coded: Whether its latents have codes.
+        from_sources: Whether it makes samples from sources, and has no latents.
         in_models: Settings of what is sampled, in place of those of what is trained.
         cosine: Least cosine of the gradients of a step in bf16 and in fp32.
     """
@@ -20,6 +21,7 @@ class Family:
     settings: str
     labelled: bool = False
     coded: bool = False
+    from_sources: bool = False
     in_models: str = ""
     cosine: float = 0.99
 
@@ -64,5 +66,15 @@ FAMILIES = {
     "infogan": Family(
         "data.image_size=8 arch.base_channels=2 arch.dense=8 arch.z_dim=4",
         coded=True,
+    ),
+    "pix2pix": Family(
+        "data.image_size=8 arch.base_channels=2 arch.source_of=mask arch.conditional=true",
+        labelled=True,
+        from_sources=True,
+        cosine=0.97,
+    ),
+    "fastgan": Family(
+        "data.image_size=16 arch.base_channels=2 arch.z_dim=4 arch.standing_batches=1",
+        in_models="arch.base_channels=4",
     ),
 }

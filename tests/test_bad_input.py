@@ -566,6 +566,14 @@ def test_an_outline_takes_no_memory_and_draws_nothing():
         with pytest.raises(InputError, match="the network is too large"):
             build_on_meta(build, 8_000_000)
     assert build_on_meta(lambda: nn.Linear(1, 1).weight.item()) is None
+
+    def replace_buffers():
+        layer = nn.BatchNorm1d(1000)
+        for _ in range(100):
+            layer.running_mean = torch.zeros(1000)
+        return layer
+
+    assert build_on_meta(replace_buffers, 40_000, 10) is not None, "one counts in place of another"
     nn.Linear(2000, 2000)  # and what is built later is not counted
 
 

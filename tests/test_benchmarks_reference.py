@@ -27,12 +27,21 @@ SMALL = {
     "sagan": ["--base-channels=2", "--set=arch.z_dim=3", "--image-size=16"],
     "biggan": ["--base-channels=2", "--set=arch.z_dim=7", "--image-size=16"],
     "cyclegan": ["--base-channels=2", "--set=arch.blocks=1", "--set=arch.pool_size=2"],
+    "pix2pix": ["--base-channels=2", "--image-size=16"],
+    "srgan": ["--base-channels=2", "--set=arch.blocks=1", "--image-size=16"],
+    "esrgan": [
+        *("--base-channels=2", "--set=arch.growth=2", "--set=arch.blocks=1", "--image-size=16")
+    ],
     "stylegan2": [
         *("--set=arch.channel_max=4", "--set=arch.w_dim=4", "--image-size=16"),
         *("--set=penalty.r1.interval=2", "--set=penalty.path-length.interval=2"),
     ],
+    "fastgan": ["--base-channels=2", "--set=arch.z_dim=4", "--image-size=32"],
 }
 """Every architecture that ships, as small as it can be."""
+ROUNDING = {"esrgan": 1e-3}
+"""How far gradients may be apart in single precision, where it is more than usual: the first fakes
+hardly differ, and batch normalisation enlarges what they differ by."""
 SHORT = ["--batch-size=4", "--rounds=1", "--steps=1", "--n-critic=2", "--json"]
 
 
@@ -225,7 +234,7 @@ def test_in_single_precision_they_are_so_to_rounding(name, trained):
     torch.testing.assert_close(*zip(*losses, strict=True), rtol=1e-4, atol=1e-5)
     for mine, their in zip(ours, theirs, strict=True):
         mine, their = (torch.cat([each.flatten() for each in found]) for found in (mine, their))
-        assert (mine - their).norm() < 1e-4 * their.norm()
+        assert (mine - their).norm() < ROUNDING.get(name, 1e-4) * their.norm()
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -22,14 +22,23 @@ SMALL = {
     "sngan": {"base_channels": 16},
     "sngan-resnet": {"base_channels": 16},
     "resnet": {"base_channels": 16},
-    "cyclegan": {"base_channels": 8, "blocks": 1},
+    "architecture cyclegan": {"base_channels": 8, "blocks": 1},
+    "architecture pix2pix": {"base_channels": 2},
     "sagan": {"base_channels": 2, "z_dim": 8},
-    "biggan": {"base_channels": 2, "z_dim": 24, "shared_dim": 8, "standing_batches": 1},
+    "architecture biggan": {
+        "base_channels": 2,
+        "z_dim": 24,
+        "shared_dim": 8,
+        "standing_batches": 1,
+    },
     "architecture r3gan": {"base_channels": 16},
     "stylegan2": {"z_dim": 8, "w_dim": 8, "channel_max": 8},
     "progan": {"channel_max": 16},
     "acgan": {"base_channels": 8, "discriminator_channels": 4},
     "infogan": {"base_channels": 8, "dense": 32},
+    "srgan": {"base_channels": 4, "blocks": 1, "pretrain_images": 4},
+    "esrgan": {"base_channels": 4, "growth": 2, "blocks": 1, "pretrain_images": 4},
+    "fastgan": {"base_channels": 2, "z_dim": 8, "standing_batches": 1},
     "ring": {"samples": 500},
     "grid": {"samples": 500},
     "gaussian": {"samples": 500},
@@ -47,6 +56,8 @@ ELSEWHERE = {
     **dict.fromkeys(NETWORKS),
     # Downloaded: tried by the kit in tests/test_paired.py.
     "lpips": None,
+    # Needs a network of the discriminator: tried by the kit in tests/test_fastgan.py.
+    "reconstruction": None,
     # Read from files that are made below.
     **dict.fromkeys(("folder", "zip", "domains")),
 }
@@ -65,9 +76,25 @@ def test_unrolled_above_a_penalty(check):
 
 
 @pytest.mark.parametrize("check", architecture_checks, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", ["mlp", "dcgan", "progan"])
+@pytest.mark.parametrize("name", ["mlp", "dcgan", "progan", "r3gan"])
 def test_conditional_architecture(name, check):
     check(registry.get(registry.ARCHITECTURE, name)(conditional=True, **SMALL.get(name, {})))
+
+
+@pytest.mark.parametrize("check", architecture_checks, ids=lambda check: check.__name__)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("biggan", {**SMALL["architecture biggan"], "z_dim": 8, "deep": True}),
+        (
+            "sngan-resnet",
+            {"base_channels": 4, "tapered": True, "upsampling": "bilinear", "conditional": True},
+        ),
+    ],
+    ids=["biggan-deep", "sngan-tapered"],
+)
+def test_other_forms_of_an_architecture(name, options, check):
+    check(registry.get(registry.ARCHITECTURE, name)(**options))
 
 
 @pytest.mark.parametrize("check", dataset_checks, ids=lambda check: check.__name__)

@@ -66,7 +66,7 @@ def test_all_is_found(images, ganzoo_cli):
     found = checked(ganzoo_cli, images)
     assert found["data"] == str(images)
     assert found["samples"] == 17
-    assert found["shape"] is None
+    assert found["shape"] == [3, 32, 32]
     assert found["sizes"] == {"20x10": 1, "40x48": 15, "90x96": 1}
     assert found["formats"] == {"PNG": 15, "BMP": 1, "JPEG": 1}
     assert found["modes"] == {"RGB": 15, "L": 1, "P": 1}
@@ -79,11 +79,13 @@ def test_all_is_found(images, ganzoo_cli):
     assert found["near_copies"] == [["cats/7.png", "dogs/alike.jpg"]]
     assert found["findings"] == [
         "1 of 18 cannot be read",
-        "the images differ in size: a training needs --image-size",
+        "1 are smaller than 32 x 32, and are enlarged",
         "copies of others: 2, such as cats/3.png and cats/same.png; groups that lie in several "
         "classes: 1",
         "near-copies of others: 1, such as cats/7.png and dogs/alike.jpg; groups that lie in "
         "several classes: 1",
+        "the images differ in size, such as 20 x 10 and 90 x 96, and are resized to 32 x 32; "
+        "choose another size with --image-size",
     ]
     assert found["sheet"] is None
     assert not Path("cache").exists()
@@ -120,7 +122,7 @@ def test_it_is_printed_for_people(images, ganzoo_cli):
     assert ["broken", "cats/broken.png: it is not an image of a known format"] in lines
     assert ["copies", "cats/3.png, cats/same.png"] in lines
     assert ["alike", "cats/7.png, dogs/alike.jpg"] in lines
-    assert [word for word, _ in lines].count("note") == 4
+    assert [word for word, _ in lines].count("note") == 5
     assert result.err.strip() == "--out FILE.png writes a contact sheet"
 
 

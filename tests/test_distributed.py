@@ -31,7 +31,7 @@ from test_training import content
 
 CASES = Path(distributed_cases.__file__)
 ROOT = CASES.parents[1]
-EXACT = (*distributed_cases.LOSSES, "conditional", "pool")
+EXACT = (*distributed_cases.LOSSES, "conditional", "pool", "phase")
 OWN = ("unrolled", "batch-norm")
 """Cases that are not those of one process: they look at more than one sample at a time."""
 

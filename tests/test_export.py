@@ -27,6 +27,7 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "how-to" / "export.md"
 SMALL = {"arch.z_dim": 5, "data.image_size": 8}
 NARROW = {**SMALL, "arch.base_channels": 4}
+ENLARGING = {"arch.base_channels": 2, "arch.growth": 2, "arch.blocks": 1}
 CASES = {
     "mlp": ("mlp", "ring", {"arch.z_dim": 5, "arch.hidden": (8,)}),
     "mlp-conditional": ("mlp", "digits", {**SMALL, "arch.hidden": (8,), "arch.conditional": True}),
@@ -35,6 +36,8 @@ CASES = {
     "resnet": ("resnet", "digits", NARROW),
     "r3gan": ("r3gan", "digits", {**SMALL, "arch.base_channels": 8, "arch.growth": 2}),
     "cyclegan": ("cyclegan", None, {"arch.base_channels": 2, "arch.blocks": 1}),
+    "srgan": ("srgan", "digits", {"arch.base_channels": 2, "arch.blocks": 1}),  # a residual one
+    "esrgan": ("esrgan", "digits", {**ENLARGING, "arch.scale": 2, "arch.pixel_unshuffle": True}),
     **{name: (name, "digits", each.by_name(each.in_models)) for name, each in FAMILIES.items()},
 }
 """Architecture, data and settings; the data of None are two folders of pictures."""
@@ -100,7 +103,11 @@ def pictures(folder):
 
 def inputs_of(model, count):
     """Return inputs by their names, and what the model makes of them."""
-    if not model.architecture.takes_images:
+    if model.architecture.takes_sources:
+        labels = torch.arange(count) % 10 if model.conditional else None
+        given = {"images": torch.rand(count, *model.config.spec.source) * 2 - 1}
+        samples = model.translate(given["images"], labels)
+    elif not model.architecture.takes_images:
         labels = torch.arange(count) % 10 if model.conditional else None
         given = {"latents": model.inputs.latents(count, seed=7)}
         samples = model.sample(count, seed=7, label=labels)

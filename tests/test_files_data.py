@@ -20,6 +20,7 @@ from ganzoo.errors import InputError
 from ganzoo.evaluation.scoring import describe_data
 from ganzoo.resolve import choose_data
 from ganzoo_zoo.data import decoding, listing, sources
+from ganzoo_zoo.data.common_size import find_common_size
 from ganzoo_zoo.data.files import ImageFolder, ImageZip
 from ganzoo_zoo.data.label_table import number_labels, parse_table
 
@@ -267,7 +268,8 @@ def test_files_that_are_no_images_by_their_names_are_counted(make):
     (note,) = samples.notes
     assert note == (
         f"left out 6 files in {Path(dataset.path).name} whose names do not end as those of images "
-        "(.heic 4, .txt 1, no suffix 1), such as 0.heic, 1.heic and 2.heic"
+        "(.heic 4, .txt 1, no suffix 1), such as 0.heic, 1.heic and 2.heic; "
+        "convert .heic to JPEG or PNG to train on them"
     )
     assert samples.describe_skipped() == [note]
 
@@ -1193,20 +1195,49 @@ def test_images_are_mirrored_when_asked(make, tmp_path):
 # Sizes
 
 
-def test_differing_sizes_need_a_size(make):
-    contents = {
-        "a.png": plain((1, 0, 0), size=(6, 4)),
-        "b.png": plain((1, 0, 0), size=(4, 4)),
-        "c.png": plain((1, 0, 0), size=(4, 8)),
-    }
-    dataset = make(contents)
-    with pytest.raises(InputError) as caught:
-        dataset.read()
-    assert str(caught.value) == (
-        f"the images in {dataset.path} differ in size, from 4 x 4 to 8 x 4; "
-        "give one with --image-size"
-    )
-    assert dataset.model_copy(update={"image_size": (4, 4)}).read().stored.shape == (3, 3, 4, 4)
+@pytest.mark.parametrize(
+    ("sides", "chosen"),
+    [([(6, 4), (4, 4), (4, 8)], 32), ([(300, 90), (63, 40), (20, 20)], 32), ([(200, 90)] * 4, 64)],
+    ids=["tiny", "median", "large"],
+)
+def test_images_of_differing_sizes_get_a_common_one(make, sides, chosen):
+    sizes = [*sides, (400, 130)]
+    dataset = make({f"{i}.png": plain((200, i, 0), size=size) for i, size in enumerate(sizes)})
+    samples = dataset.read()
+    assert samples.spec.shape == (3, chosen, chosen)
+    assert samples.chosen_options == {"image_size": [chosen, chosen]}
+    (note,) = samples.notes
+    assert "130 x 400, and are resized to" in note
+    assert note.endswith(f"{chosen} x {chosen}; choose another size with --image-size")
+    asked = dataset.model_copy(update={"image_size": (chosen, chosen)}).read()
+    assert asked.fingerprint == samples.fingerprint
+    assert (asked.notes, asked.chosen_options) == ((), {})
+
+
+def test_images_of_one_size_keep_it_whatever_it_is(make):
+    samples = make({f"{i}.png": plain((200, i, 0), size=(90, 7)) for i in range(2)}).read()
+    assert samples.spec.shape == (3, 7, 90)
+    assert (samples.notes, samples.chosen_options) == ((), {})
+
+
+def test_a_common_size_is_that_of_images_as_they_are_shown(make):
+    turned = Image.Exif()
+    turned[0x112] = 6
+    upright = encoded(Image.new("RGB", (40, 70), "white"), "JPEG")
+    same = encoded(Image.new("RGB", (70, 40), "white"), "JPEG", exif=turned)
+    dataset = make({"a.jpg": upright, "b.jpg": same, "c.png": plain((200, 2, 3), size=(70, 40))})
+    assert "such as 40 x 70 and 70 x 40" in dataset.read().notes[0]
+    with dataset.open_source() as source:
+        source.find_files()
+        found = find_common_size(source, dataset.shaping)
+    assert (found.smallest, found.largest, found.side) == ((40, 70), (70, 40), 32)
+
+
+def test_photographs_that_are_heic_are_told_apart(make):
+    heic = b"\0\0\0\x18ftypheic" + bytes(40)
+    samples = make({"a.png": plain((1, 2, 3)), "b.jpg": heic, "c.HEIC": heic}).read()
+    assert samples.skipped == ("b.jpg: it is HEIC, whatever its name: convert it to JPEG or PNG",)
+    assert samples.notes[0].endswith("such as c.HEIC; convert .heic to JPEG or PNG to train on it")
 
 
 def framed(width, height, left, top):

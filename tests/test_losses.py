@@ -13,6 +13,7 @@ from ganzoo_zoo.losses.hinge import Hinge
 from ganzoo_zoo.losses.lsgan import LSGAN
 from ganzoo_zoo.losses.minimax import Minimax
 from ganzoo_zoo.losses.non_saturating import NonSaturating
+from ganzoo_zoo.losses.relativistic_average import RelativisticAverage
 from ganzoo_zoo.losses.wgan import WGAN
 from ganzoo_zoo.losses.wgan_gp import WGANGP
 
@@ -43,6 +44,13 @@ REAL, FAKE = (0.7, -1.2), (0.4, -2.0)
         (LSGAN(), lambda r, f: 0.5 * ((r - 1) ** 2).mean() + 0.5 * (f**2).mean()),
         (Hinge(), lambda r, f: (1 - r).clamp(min=0).mean() + (1 + f).clamp(min=0).mean()),
         (WGAN(), lambda r, f: f.mean() - r.mean()),
+        (
+            RelativisticAverage(),
+            lambda r, f: (
+                -torch.log(sigmoid(r - f.mean())).mean()
+                - torch.log(1 - sigmoid(f - r.mean())).mean()
+            ),
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -70,6 +78,19 @@ def test_generator_loss_is_the_papers(loss, expected):
     torch.testing.assert_close(
         total(loss.generator_loss(identity, column(*REAL), fake)), expected(fake)
     )
+
+
+def test_the_relativistic_average_loss_of_the_generator_exchanges_the_roles():
+    """Wang et al. 2018, equation 2: both terms have a gradient for the generator."""
+    real, fake = column(*REAL), column(*FAKE)
+    loss = RelativisticAverage()
+    found = total(loss.generator_loss(identity, real, fake))
+    torch.testing.assert_close(found, total(loss.discriminator_loss(identity, fake, real)))
+    expected = (
+        -torch.log(1 - sigmoid(real - fake.mean())).mean()
+        - torch.log(sigmoid(fake - real.mean())).mean()
+    )
+    torch.testing.assert_close(found, expected)
 
 
 def test_lsgan_labels_are_options():
@@ -169,6 +190,7 @@ def test_wgan_clips_every_parameter():
         ("hinge", ("adam", 2e-4, 2e-4, (0.5, 0.999), 1, 64)),
         ("wgan", ("rmsprop", 5e-5, 5e-5, None, 5, 64)),
         ("wgan-gp", ("adam", 1e-4, 1e-4, (0.0, 0.9), 5, 64)),
+        ("relativistic-average", ("adam", 2e-4, 2e-4, (0.5, 0.999), 1, 32)),
     ],
 )
 def test_recipes_are_the_papers(name, recipe):
@@ -216,3 +238,19 @@ def test_wgan_gp_takes_a_critic_that_does_not(fine):
 
 def test_losses_that_do_not_ask_take_batch_norm():
     Hinge().check_discriminator(critic_with(nn.BatchNorm1d(8)), DataSpec(shape=(1, 4, 4)))
+
+
+def test_margins_of_the_hinge_loss_are_drawn_for_each_logit():
+    real, fake = torch.full((2, 500, 4), 0.5).unbind()
+    real.sub_(0.6)
+    plain, drawn = Hinge(), Hinge(jitter=0.2)
+    exact = plain.discriminator_loss(lambda samples: samples, real, fake)
+    assert {name: term.item() for name, term in exact.items()} == pytest.approx(
+        {"real": 1.1, "fake": 1.5}
+    )
+    torch.manual_seed(0)
+    terms = drawn.discriminator_loss(lambda samples: samples, real, fake)
+    torch.manual_seed(0)
+    margins = [0.8 + 0.2 * (1 - torch.rand(500, 4)) for _ in range(2)]
+    torch.testing.assert_close(terms["real"], (margins[0] + 0.1).mean())
+    torch.testing.assert_close(terms["fake"], (margins[1] + 0.5).mean())

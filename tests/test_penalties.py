@@ -21,6 +21,7 @@ from ganzoo_zoo.families.r3gan import R3GANLoss
 from ganzoo_zoo.families.sngan import SNGAN
 from ganzoo_zoo.losses.minimax import Minimax
 from ganzoo_zoo.losses.non_saturating import NonSaturating
+from ganzoo_zoo.losses.relativistic_average import RelativisticAverage
 from ganzoo_zoo.losses.wgan import WGAN
 from ganzoo_zoo.penalties.consistency import Consistency
 from ganzoo_zoo.penalties.dragan import DRAGAN
@@ -40,8 +41,14 @@ LOSSES = [entry.name for entry in registry.entries(registry.LOSS)]
 PENALTIES = [entry.name for entry in registry.entries(registry.PENALTY)]
 CONTAINED = {("wgan-gp", "gradient-penalty"), ("r3gan", "r1"), ("r3gan", "r2")}
 """Losses with the penalties that they contain."""
-OF_PARTS = {"path-length", "auxiliary-classifier", "mutual-information"}
-"""Penalties that look at parts which the plain architectures lack."""
+OF_PARTS = {
+    "path-length",
+    "auxiliary-classifier",
+    "mutual-information",
+    "perceptual",
+    "reconstruction",
+}
+"""Penalties that look at parts or networks which the plain architectures lack, or at sources."""
 
 
 def component(kind, name, **options):
@@ -390,10 +397,10 @@ def same_numbers(found, expected):
         assert abs(one - other) < 1e-5
 
 
-@pytest.mark.parametrize("loss", [Minimax(), NonSaturating(), WGAN()])
+@pytest.mark.parametrize("loss", [Minimax(), NonSaturating(), WGAN(), RelativisticAverage()])
 def test_unregularised_dynamics_have_imaginary_eigenvalues(loss):
-    """Lemma 2.3: plus and minus f'(0) i, where f'(0) is 1/2 or, of a linear f, 1."""
-    slope = 1.0 if isinstance(loss, WGAN) else 0.5
+    """Lemma 2.3: plus and minus f'(0) i, where f'(0) is 1/2 or, of a linear f or of two, 1."""
+    slope = 1.0 if isinstance(loss, (WGAN, RelativisticAverage)) else 0.5
     same_numbers(Dirac(loss).eigenvalues(), [slope * 1j, -slope * 1j])
 
 

@@ -335,6 +335,18 @@ def test_classes_stand_beside_the_latent_and_at_the_end(grown):
     torch.testing.assert_close(discriminator(samples, labels), expected)
 
 
+def test_a_bias_for_each_pixel(grown):
+    _, generator, _ = grown(600, pixel_bias=True)
+    stem = generator.blocks[0]
+    assert stem.bias.shape == (12, 4, 4)
+    torch.nn.init.normal_(stem.bias)
+    given = torch.randn(2, 5).double()
+    weight = stem.dense.weight * math.sqrt(2 / 5) / 4
+    dense = (given @ weight.T).view(2, 12, 4, 4) + stem.bias
+    expected = normalised(leaky(convolve(normalised(leaky(dense)), stem.convolution)))
+    torch.testing.assert_close(stem(given), expected)
+
+
 def test_labels_need_classes():
     architecture = ProGAN(conditional=True)
     for build in (architecture.generator, architecture.discriminator):

@@ -381,9 +381,16 @@ def test_a_file_that_changes_meanwhile_is_an_error(tmp_path, every, monkeypatch)
     assert entries() == []
 
 
-def test_unequal_sizes_and_unreadable_sets_are_refused_and_not_kept(put, every):
-    with pytest.raises(InputError, match="differ in size, from 8 x 10 to 8 x 11"):
-        open_dataset(put({**CONTENTS, "z.png": picture(1, (11, 8))}))
+def test_a_set_of_unequal_sizes_is_kept_at_its_common_size_alone(put, every):
+    path = put({**CONTENTS, "z.png": picture(1, (11, 8))})
+    with pytest.warns(UserWarning, match="such as 8 x 10 and 8 x 11, and are resized to 32 x 32"):
+        chosen = open_dataset(path)
+    (kept,) = entries()
+    assert open_dataset(path, image_size=32).fingerprint == chosen.fingerprint
+    assert entries() == [kept]
+
+
+def test_unreadable_sets_are_refused_and_not_kept(put, every):
     with pytest.raises(InputError, match="none of the 2 images in"):
         open_dataset(put({"a.png": b"text", "b.png": b""}))
     assert entries() == []

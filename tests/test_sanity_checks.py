@@ -80,6 +80,13 @@ class Bounded(Small):
     bounds_slope = True
 
 
+class LatePlay(Small):
+    """Begins its game after some images."""
+
+    def is_adversarial(self, progress):
+        return progress.images >= 1_000_000
+
+
 class WithBatchNorm(Small):
     """Normalises over the batch in the discriminator."""
 
@@ -218,6 +225,9 @@ DOUBTS = {
             "the discriminator mixes the samples of a batch, as batch normalisation does",
         ),
     ],
+    sanity_checks.never_adversarial: [
+        ({"architecture": LatePlay()}, "steps end before the discriminator begins to learn"),
+    ],
 }
 SOUND = {
     "nothing special": {},
@@ -238,6 +248,7 @@ SOUND = {
     "labels of every class": {"architecture": Conditional()},
     "a class without samples that nobody asks for": {"samples": one_class_of(3)},
     "a penalty that has the batch unmixed": {"architecture": WithBatchNorm(), "loss": Careful()},
+    "a game that begins at last": {"architecture": LatePlay(), "steps": 250_001},
     "a penalty beside no normalisation": {"loss": Penalising()},
     "unrolling through batch normalisation": {
         "architecture": WithBatchNorm(),

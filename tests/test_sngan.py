@@ -2,13 +2,15 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
 import ganzoo
 from ganzoo import DataSpec
 from ganzoo.errors import InputError
-from ganzoo.nn import SumOverPixels
+from ganzoo.models.size_check import build_on_meta
+from ganzoo.nn import Residual, SumOverPixels, draw_glorot, first_block, fuse
 from ganzoo_zoo.families.sngan import SNGAN, SNGANResNet
 from tiny import TINY
 
@@ -142,6 +144,82 @@ def test_the_resnet_is_that_of_table_4():
     assert parameters(discriminator) == first + plain + shortcut + 2 * plain + 128 + 1
 
 
+@pytest.mark.parametrize(
+    ("size", "lowest", "made", "judged"),
+    [
+        (48, 6, [512, 256, 128, 64], [64, 128, 256, 512, 1024]),
+        (128, 4, [1024, 1024, 512, 256, 128, 64], [64, 128, 256, 512, 1024, 1024]),
+    ],
+)
+def test_tapered_resnets_are_those_of_tables_5_and_6(size, lowest, made, judged):
+    architecture, data = (
+        SNGANResNet(tapered=True, base_channels=64),
+        DataSpec(shape=(3, size, size)),
+    )
+    generator = build_on_meta(lambda: architecture.generator(data))
+    discriminator = build_on_meta(lambda: architecture.discriminator(data))
+    assert generator[0].out_features == made[0] * lowest**2
+    blocks = modules(generator, Residual)
+    assert [block.shortcut[0].in_channels for block in blocks] == made[:-1]
+    assert [block.shortcut[0].out_channels for block in blocks] == made[1:]
+    convolutions = [modules(each.branch, nn.Conv2d) for each in modules(discriminator, Residual)]
+    assert [(one.out_channels, two.out_channels) for one, two in convolutions] == [
+        (width, width) for width in judged
+    ]
+    halvings = [
+        len(modules(each.branch, nn.AvgPool2d)) for each in modules(discriminator, Residual)
+    ]
+    assert halvings == [1] * (len(judged) - 1) + [0]
+
+
+def test_classes_in_blocks_and_in_the_projection_against_another_formulation():
+    architecture = SNGANResNet(
+        tapered=True, base_channels=1, z_dim=4, conditional=True, upsampling="bilinear"
+    )
+    data = DataSpec(shape=(3, 16, 16), classes=3)
+    generator = architecture.generator(data).double().eval()
+    discriminator = architecture.discriminator(data).double().eval()
+    for parameter in generator.parameters():
+        nn.init.normal_(parameter, 0.0, 0.3)
+    latents, labels = torch.randn(3, 4).double(), torch.tensor([2, 0, 1])
+    first, _, one, two, *ending = generator
+    features = first(latents).view(3, 4, 4, 4)
+    for block in (one, two):
+        h = double(scaled(block.first_norm, features, labels).relu())
+        h = F.conv2d(h, block.first[2].weight, block.first[2].bias, padding=1)
+        h = scaled(block.second_norm, h, labels).relu()
+        h = F.conv2d(h, block.second[1].weight, block.second[1].bias, padding=1)
+        shortcut = block.shortcut[0]
+        features = h + F.conv2d(double(features), shortcut.weight, shortcut.bias)
+    for layer in ending:
+        features = layer(features)
+    torch.testing.assert_close(generator(latents, labels), features)
+    torch.testing.assert_close(fuse(generator)(latents, labels), features)
+    pooled = discriminator.body(features)
+    expected = discriminator.ending(pooled) + (discriminator.embedding[labels] * pooled).sum(1)
+    torch.testing.assert_close(discriminator(features, labels), expected)
+    largest = torch.linalg.matrix_norm(discriminator.embedding, 2).item()
+    assert largest == pytest.approx(1, abs=0.05)
+
+
+def scaled(norm, features, labels):
+    gain, bias = 1 + norm.gain.weight[labels], norm.bias.weight[labels]
+    return features / (1 + 1e-5) ** 0.5 * gain[..., None, None] + bias[..., None, None]
+
+
+def double(features):
+    """Weigh each pixel and its neighbours by 3 to 1, in both directions; the border repeats."""
+    for axis in (2, 3):
+        size = features.shape[axis]
+        places = torch.arange(size)
+        before, after = (places - 1).clamp(0), (places + 1).clamp(max=size - 1)
+        sides = [
+            (3 * features + features.index_select(axis, other)) / 4 for other in (before, after)
+        ]
+        features = torch.stack(sides, dim=axis + 1).flatten(axis, axis + 1)
+    return features
+
+
 def test_the_first_block_sees_the_image_and_not_its_positive_part():
     discriminator = SNGANResNet(base_channels=4).discriminator(CIFAR).eval()
     dark = -torch.rand(2, 3, 32, 32)
@@ -161,6 +239,15 @@ def test_the_resnet_judges_maps_of_at_least_7_pixels(size, left):
     discriminator[-4].register_forward_hook(lambda module, given, maps: seen.append(maps.shape))
     discriminator(torch.zeros(2, 1, size, size))
     assert seen == [(2, 2, left, left)]
+
+
+def test_a_seed_draws_the_last_layer_first_and_then_the_blocks_in_order():
+    torch.manual_seed(0)
+    judge, first = draw_glorot(nn.Linear(4, 1)), first_block(3, 4)
+    torch.manual_seed(0)
+    discriminator = SNGANResNet(base_channels=4).discriminator(CIFAR)
+    for mine, drawn in ((first.branch[0], discriminator[0].branch[0]), (judge, discriminator[-2])):
+        assert torch.equal(mine.weight, drawn.parametrizations.weight.original)
 
 
 def test_recipes_are_the_papers():

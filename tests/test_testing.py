@@ -1271,6 +1271,30 @@ class BareTerm(OwnTerms):
         return fake.square().mean()
 
 
+class NothingBeforeTheGame(Linear):
+    """Plays no game at first, and has nothing to learn from then."""
+
+    def is_adversarial(self, progress):
+        return progress.step > 100
+
+
+class PlaysByTheLength(OwnTerms):
+    """Begins its game at a share of the run, and does not say so."""
+
+    def is_adversarial(self, progress):
+        return progress.share >= 0.5
+
+
+class PlaysByTheCall(OwnTerms):
+    """Counts how often it is asked."""
+
+    calls: ClassVar[list[int]] = []
+
+    def is_adversarial(self, progress):
+        self.calls.append(1)
+        return len(self.calls) % 2 == 0
+
+
 class TermOfEachSample(OwnTerms):
     """Forgets the mean of a term of its own."""
 
@@ -1477,6 +1501,28 @@ class JudgesWithoutSources(Linear):
     judges_source = True
 
 
+class AnySizeOfNothing(Linear):
+    """Takes sources of any size, and no sources."""
+
+    takes_any_size = True
+
+
+class OneSizeAlone(Sourced):
+    """Takes sources of any size, in a layer that sees all pixels."""
+
+    takes_any_size = True
+
+
+class TooSmallForItsSource(Sourced):
+    """Makes images of the training's size, whatever their sources are."""
+
+    takes_any_size = True
+
+    def generator(self, data):
+        network = super().generator(data)
+        return nn.Sequential(nn.AdaptiveAvgPool2d(data.source[1:]), network)
+
+
 class TakesBoth(Sourced):
     """Starts from sources and from images of other classes."""
 
@@ -1621,6 +1667,12 @@ ARCHITECTURES = [
     Kill(architecture.check_sources, TakesBoth, "declare takes_sources or takes_images"),
     Kill(architecture.check_sources, KeepsEarlierFakes, "leave out one of them"),
     Kill(architecture.check_sources, SourcesOfAnotherShape, "source_shape() must tell their shape"),
+    Kill(architecture.check_phases, NothingBeforeTheGame, "return some in generator_terms()"),
+    Kill(architecture.check_phases, PlaysByTheLength, "declare depends_on_steps = True"),
+    Kill(architecture.check_phases, PlaysByTheCall, "the same for the same progress"),
+    Kill(architecture.check_sources, AnySizeOfNothing, "it needs takes_sources"),
+    Kill(architecture.check_sources, OneSizeAlone, "must take sources of any size"),
+    Kill(architecture.check_sources, TooSmallForItsSource, "as much larger than its source"),
     Kill(architecture.check_sources, SourcesBeyond, "must lie in [-1, 1], as the images do"),
     Kill(architecture.check_sources, SourcesByChance, "must draw only from torch's"),
     Kill(architecture.check_sources, SourcesInPlace, "must not change its samples"),

@@ -107,6 +107,15 @@ ImageSize = Annotated[
         help="Resize images; short for --set data.image_size=N.",
     ),
 ]
+SourceOf = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND",
+        rich_help_panel=WHAT,
+        help="Make sources of the images themselves, for architectures that do: short for --set "
+        "arch.source_of=KIND.",
+    ),
+]
 TrainOption = Annotated[str | None, typer.Option(rich_help_panel=HOW)]
 """An option of a :class:`TrainCommand` that sets the field of ``TrainOptions`` of its name.
 
@@ -170,6 +179,7 @@ def gather_settings(
     options: Mapping[str, Any],
     image_size: str | None,
     penalties: Sequence[str] | None = None,
+    source_of: str | None = None,
 ) -> dict[str, Any]:
     """Gather every override under its full name.
 
@@ -179,6 +189,7 @@ def gather_settings(
             ``TrainOptions`` set that field, unless they are None.
         image_size: Short for ``data.image_size``.
         penalties: Names for ``train.penalty``.
+        source_of: Short for ``arch.source_of``.
 
     Raises:
         InputError: an item is not ``KEY=VALUE``, or an override is given twice.
@@ -194,6 +205,8 @@ def gather_settings(
     }
     if image_size is not None:
         short["data.image_size"] = image_size
+    if source_of is not None:
+        short["arch.source_of"] = source_of
     if penalties:
         short["train.penalty"] = tuple(
             name.strip() for names in penalties for name in names.split(",")

@@ -76,6 +76,24 @@ def sample(
             autocompletion=complete_names(DATASET),
         ),
     ] = None,
+    make_sources: Annotated[
+        bool,
+        typer.Option(
+            "--make-sources",
+            help="The images of --source are whole ones: make the model's sources of them, as its "
+            "training did. --seed is that of what is random, such as holes.",
+        ),
+    ] = False,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            min=16,
+            metavar="PIXELS",
+            help="Make large sources in tiles of this many pixels, a multiple of 16; by default "
+            "256. Smaller ones take less memory. For models that take images of any size.",
+            show_default=False,
+        ),
+    ] = None,
     walk: Annotated[
         str | None,
         typer.Option(
@@ -114,7 +132,8 @@ def sample(
         typer.Option(
             metavar="FILE or DIR",
             help="A .png for one picture, a .csv for vectors, or a folder for single images; "
-            "by default samples-SEED.png, vary-NAME.png, mix-SEED.png or translated.png. A .webp, "
+            "by default samples-SEED.png, vary-NAME.png, mix-SEED.png or translated.png, or a "
+            "folder translated for several images that keep their sizes. A .webp, "
             ".gif or .mp4 for a walk; by default walk-SEED-SEED.webp or walk-NAME.webp.",
         ),
     ] = None,
@@ -125,6 +144,10 @@ def sample(
     """Draw samples from a trained model, walk between seeds, mix styles, or translate images."""
     if sum(each is not None for each in (walk, vary, mix)) > 1:
         raise InputError("--walk makes a movie, --vary and --mix pictures: choose one of them")
+    if make_sources and source is None:
+        raise InputError("--make-sources makes them of the images of --source: give both")
+    if tile is not None and source is None:
+        raise InputError("--tile is for large images to start from: give them with --source")
     drawn = {"label": label, "truncation": truncation, "codes": _parse_codes(code)}
     if walk is not None:
         seeds, along = _parse_walk(walk, seed, source)
@@ -158,11 +181,18 @@ def sample(
             replace=force,
         )
         return
+    made = {"make_sources": True} if make_sources else {}
     _write_samples(
         model,
-        out or Path("translated.png" if source else f"samples-{seed}.png"),
+        out if out or source else Path(f"samples-{seed}.png"),
         num,
-        {"seed": seed, **drawn, "source": source},
+        {
+            "seed": seed,
+            **drawn,
+            "source": source,
+            **made,
+            **({"tile": tile} if tile else {}),
+        },
         as_json,
         device=device,
         replace=force,
@@ -220,27 +250,31 @@ def _parse_number(word: str) -> float:
 
 def _write_samples(
     reference: str | None,
-    path: Path,
+    path: Path | None,
     count: int | None,
     options: dict[str, Any],
     as_json: bool,
     **where: Any,
 ) -> None:
-    if path.suffix:  # a folder may hold other samples
+    if path is not None and path.suffix:  # a folder may hold other samples
         refuse_existing(path, where["replace"])
+    from ganzoo.cli.progress import ProgressBar
     from ganzoo.models.find import find_model
     from ganzoo.models.model import load_folder
     from ganzoo.models.sample_files import write_samples
+    from ganzoo.progress import send_progress_to
 
     folder = find_model(reference)
-    files = write_samples(load_folder(folder), path, count, **options, **where, warn=print_warning)
+    model = load_folder(folder)
+    with ProgressBar() as progress, send_progress_to(progress):
+        files = write_samples(model, path, count, **options, **where, warn=print_warning)
     if not is_first():
         return
     if as_json:
         written = [str(file) for file in files]
         print_json({"model": folder.reference, **options, "files": written})
     else:
-        print(path)
+        print(path or files[0].parts[0])
 
 
 def _write_walk(

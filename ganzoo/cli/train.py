@@ -16,6 +16,7 @@ from ganzoo.cli.common import (
     PenaltyNames,
     Precision,
     Settings,
+    SourceOf,
     TrainCommand,
     TrainingData,
     TrainOption,
@@ -69,6 +70,7 @@ def train(
     penalty: PenaltyNames = None,
     data: TrainingData = None,
     image_size: ImageSize = None,
+    source_of: SourceOf = None,
     recipe: TrainOption = None,
     steps: TrainOption = None,
     batch_size: TrainOption = None,
@@ -142,7 +144,7 @@ def train(
     For small data, --set train.augment=NAME,NAME augments everything that the discriminator sees;
     'ganzoo list augmentations' lists the names.
     """
-    given = gather_settings(settings, context.params, image_size, penalty)
+    given = gather_settings(settings, context.params, image_size, penalty, source_of)
     if resume is not None:
         if out is not None or dry_run:
             raise InputError("--resume continues in the run's own folder: drop --out and --dry-run")

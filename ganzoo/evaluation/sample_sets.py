@@ -8,6 +8,7 @@ from torch import Tensor
 from ganzoo.arguments import require_int
 from ganzoo.compute.seeding import make_rng
 from ganzoo.errors import InputError
+from ganzoo.media.images import to_uint8
 from ganzoo.models.inputs import find_sources
 from ganzoo.models.model import Model
 from ganzoo.protocols.dataset import DataSpec, Samples
@@ -19,7 +20,8 @@ MAX_FAKES = 10_000
 def draw_fakes(model: Model, reals: Samples, count: int, seed: int) -> Samples:
     """Draw fakes, of the same classes as the reals if the model has classes.
 
-    A model that takes sources makes them from those of the reals: see :func:`choose_targets`.
+    A model that takes sources makes them from those of the reals: see :func:`choose_targets`. The
+    fakes come with their sources.
 
     Raises:
         InputError: the model's samples cannot be compared with the reals, or the reals have no
@@ -34,6 +36,12 @@ def draw_fakes(model: Model, reals: Samples, count: int, seed: int) -> Samples:
     elif architecture.takes_sources:
         sources = find_sources(architecture, reals, chosen, seed)
         inputs = model.inputs.from_images(sources, labels)
+        return Samples(
+            reals.spec.model_copy(update={"source": tuple(sources.shape[1:])}),
+            model.generate(inputs, stored=True),
+            labels,
+            sources=to_uint8(sources) if sources.dim() == 4 else sources,
+        )
     else:  # a source of one class becomes a fake of the next one
         assert labels is not None, "an architecture that translates takes labels"
         assert classes is not None, "and so there are classes"

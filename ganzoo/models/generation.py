@@ -53,15 +53,27 @@ def generate(
     batch = max(1, min(most, MAX_NUMBERS // spec.size))
 
     def run(part: GeneratorInput) -> Tensor:
-        samples = part.through(generator).float().cpu()
-        if stored:
-            samples = images.to_uint8(samples) if spec.is_image else images.require_finite(samples)
-        return samples.contiguous()  # here, while the batch is in the caches
+        return run_pass(generator, part, stored=stored)
 
     with evaluation_mode(generator), torch.inference_mode():
         batches = list(distributed.sharers().map_items(inputs.parts(batch, device), run))
     # Concatenated outside inference mode, samples may take part in a caller's gradients.
     return torch.cat(batches)
+
+
+def run_pass(generator: nn.Module, inputs: GeneratorInput, *, stored: bool) -> Tensor:
+    """Generate samples in one pass of a generator.
+
+    Args:
+        generator: The network, in evaluation mode.
+        inputs: Inputs on its device.
+        stored: As for :func:`generate`.
+    """
+    samples = inputs.through(generator).float().cpu()
+    if stored:
+        is_image = samples.dim() == 4
+        samples = images.to_uint8(samples) if is_image else images.require_finite(samples)
+    return samples.contiguous()  # here, while the batch is in the caches
 
 
 def build_sampler(

@@ -177,6 +177,11 @@ class Inputs:
         return GeneratorInput(set_codes(self.codes, given, {along.name: taken}), labels)
 
     @property
+    def takes_any_size(self) -> bool:
+        """Whether sources may have any height and width."""
+        return bool(self._architecture.takes_sources and self._architecture.takes_any_size)
+
+    @property
     def source_shape(self) -> tuple[int, ...]:
         """Shape of what a sample is made from, where the model needs more than a seed.
 
@@ -198,11 +203,16 @@ class Inputs:
             InputError: the model starts from noise, or the images or the class do not fit it.
         """
         wanted = self.source_shape
-        if tuple(sources.shape[1:]) != wanted:
+        fits = tuple(sources.shape[1:]) == wanted
+        if self.takes_any_size and sources.dim() == 4:
+            fits = sources.shape[1] == wanted[0] and bool(sources.numel())
+        if not fits:
             verb = "translates images" if self._architecture.takes_images else "takes sources"
+            size = " x ".join(map(str, wanted))
+            if self.takes_any_size:
+                size = f"{wanted[0]} channels and any height and width"
             raise InputError(
-                f"this model {verb} of {' x '.join(map(str, wanted))}, not of "
-                f"{' x '.join(map(str, sources.shape[1:]))}"
+                f"this model {verb} of {size}, not of {' x '.join(map(str, sources.shape[1:]))}"
             )
         if label is None and self._architecture.takes_images:
             raise InputError("this model translates to a class: give one")

@@ -22,6 +22,7 @@ from ganzoo.models.generation import build_sampler, generate
 from ganzoo.models.inputs import Inputs, require_count
 from ganzoo.models.mixing import draw_mix
 from ganzoo.models.size_check import MAX_TENSORS, build_on_meta, limit_tensors
+from ganzoo.models.tiles import TILE, generate_in_tiles
 from ganzoo.nn import fuse
 from ganzoo.registry import ARCHITECTURE
 from ganzoo.runs.file_names import DISCRIMINATOR_FILE, GENERATOR_FILE
@@ -237,14 +238,19 @@ class Model:
         inputs = self.inputs.draw(2 * require_count(count), seed, label, codes)
         return draw_mix(self.styles, inputs, layers, self.config.spec, truncation)
 
-    def translate(self, sources: Tensor, label: int | Tensor | None = None) -> Tensor:
+    def translate(
+        self, sources: Tensor, label: int | Tensor | None = None, *, tile: int | None = None
+    ) -> Tensor:
         """Make samples from images; for models whose architecture takes images or sources.
 
         Args:
             sources: Floats ``(N, C, H, W)`` in ``[-1, 1]``: images of other classes, or sources of
-                the shape ``config.spec.source``.
+                the shape ``config.spec.source``, or of any height and width if the architecture
+                takes these.
             label: Class of all samples or, as a tensor ``(N,)``, of each. An architecture that
                 takes images needs it; None then is an error. For conditional models only.
+            tile: Height and width of the tiles that larger sources are made in, in their pixels; a
+                multiple of 16, and 256 if None. Smaller ones take less memory.
 
         Returns:
             Floats ``(N, C, H, W)`` in ``[-1, 1]``, on the CPU.
@@ -252,11 +258,23 @@ class Model:
         Raises:
             InputError: the model starts from noise, or the images or the class do not fit it.
         """
-        return self.generate(self.inputs.from_images(sources, label))
+        return self.generate(self.inputs.from_images(sources, label), tile=tile)
 
-    def generate(self, inputs: GeneratorInput, *, stored: bool = False) -> Tensor:
-        """Generate samples from inputs; see :func:`ganzoo.models.generation.generate`."""
-        return generate(self.sampler, inputs, self.config.spec, stored=stored)
+    def generate(
+        self, inputs: GeneratorInput, *, stored: bool = False, tile: int | None = None
+    ) -> Tensor:
+        """Generate samples from inputs; see :func:`ganzoo.models.generation.generate`.
+
+        Sources of other sizes than those of the training are made in tiles: see
+        :func:`ganzoo.models.tiles.generate_in_tiles`.
+        """
+        spec = self.config.spec
+        is_whole = tile is None and tuple(inputs.given.shape[1:]) == spec.source
+        if is_whole or not self.inputs.takes_any_size:
+            if tile is not None:
+                raise InputError("this model takes images of one size: drop --tile")
+            return generate(self.sampler, inputs, spec, stored=stored)
+        return generate_in_tiles(self.sampler, inputs, spec, tile or TILE, stored=stored)
 
     def with_truncation(self, truncation: float | None) -> Model:
         """Return a model that draws with truncation and shares this one's weights; itself if None.

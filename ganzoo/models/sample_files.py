@@ -20,11 +20,14 @@ from ganzoo.media.images import (
     provenance,
     render_samples,
     save_png,
+    to_float,
     to_pil,
+    to_uint8,
 )
 from ganzoo.media.movies import FRAME_MS, WALK_FRAMES, check_movie_path, write_movie
-from ganzoo.models.inputs import require_count
+from ganzoo.models.inputs import find_sources, require_count
 from ganzoo.models.mixing import draw_mix, require_styles
+from ganzoo.models.pictures import Pictures, find_pictures, is_path
 from ganzoo.progress import report_progress
 from ganzoo.protocols.dataset import IMAGE_CHANNELS, DataSpec, Samples
 from ganzoo.registry import DATASET
@@ -52,14 +55,16 @@ MIXED = 6
 
 def write_samples(
     model: Model,
-    path: Path,
+    path: Path | None,
     count: int | None = None,
     seed: int = 0,
     *,
     label: str | None = None,
     source: str | None = None,
+    make_sources: bool = False,
     truncation: float | None = None,
     codes: Mapping[str, Code] | None = None,
+    tile: int | None = None,
     device: str = "auto",
     replace: bool = False,
     warn: Callable[[str], None] = warn_caller,
@@ -68,18 +73,23 @@ def write_samples(
 
     Single images of a conditional model go into a folder for each class, unless ``label`` chooses
     one. In one picture, each class has columns of its own (up to 64 classes). What is made from
-    images keeps their names. With several processes, each generates its share and the first
-    one writes.
+    images keeps their names. A model that takes images of any size keeps that of each picture of a
+    file or a folder. With several processes, each generates its share and the first one writes.
 
     Args:
         model: The model.
         path: A ``.png`` for one picture, a ``.csv`` for vectors, else a folder for single images.
+            None for ``samples-SEED.png`` or ``translated.png``, or a folder ``translated`` for
+            several pictures of their own sizes.
         count: Number of samples; if None, 64 or all sources.
         seed: Seed of the latents.
         label: Name or number of the class of all samples.
         source: Name of a dataset, or a path, whose images the samples are made from.
+        make_sources: Whether these are whole images, of which the architecture makes its sources,
+            as in training; ``seed`` is that of what is random in them.
         truncation: As for :meth:`ganzoo.Model.sample`.
         codes: As for :meth:`ganzoo.Model.sample`.
+        tile: As for :meth:`ganzoo.Model.translate`.
         device: Device to compute on.
         replace: Replace existing files.
         warn: Called with a message about sources that could not be read.
@@ -91,19 +101,26 @@ def write_samples(
     seed = require_int("seed", seed)
     count = None if count is None else require_count(count)
     spec = model.config.spec
-    suffix = _check_suffix(path, spec)
     if source is not None:
-        _ = model.inputs.source_shape  # refused if there are none
-        if codes:
-            raise InputError("this model makes samples from images: drop --code")
+        _refuse_without_sources(model, codes, make_sources)
+    usual = Path("translated.png" if source else f"samples-{seed}.png")
+    suffix = _check_suffix(path or usual, spec)
     number = _find_class(model, label)
     model = model.with_truncation(truncation)  # refused before any source is read
+    keeps_sizes = model.inputs.takes_any_size and not make_sources
+    if source is not None and keeps_sizes and is_path(source):
+        pictures = find_pictures(model, source, count, warn)
+        return _write_pictures(model, pictures, path, number, tile, device, replace)
+    if tile is not None:
+        raise InputError("--tile is for a file or a folder that a model enlarges: drop it")
+    path = path or usual
     if source is None:
         count = count or DEFAULT_COUNT
         sources, inputs = None, model.inputs.draw(count, seed, number, codes)
         names = _sample_names(spec, inputs.labels if number is None else None, count, seed)
     else:
-        sources, inputs = _read_sources(model, source, number, count, warn)
+        whole = seed if make_sources else None
+        sources, inputs = _read_sources(model, source, number, count, warn, whole)
         names = _source_names(sources)
     files = [path] if suffix else [path / name for name in names]
     _refuse_existing(files, replace)
@@ -117,16 +134,64 @@ def write_samples(
     path.parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".csv":
         write_text(path, _to_csv(stored))
+    elif suffix and sources is not None:
+        save_png(pair_grid(*match_images(sources.stored, stored)), path, texts)
     elif suffix:
-        if sources is not None:
-            picture = pair_grid(*match_images(sources.stored, stored))
-        else:
-            picture = render_model_samples(model, stored, number)
-        save_png(picture, path, texts)
+        save_png(render_model_samples(model, stored, number), path, texts)
     else:
         for i, file in enumerate(files):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            save_png(stored[i], file, {**texts, "ganzoo:index": str(i)})
+            _save_single(stored[i], file, i, texts)
+    return files
+
+
+def _refuse_without_sources(
+    model: Model, codes: Mapping[str, Code] | None, make_sources: bool
+) -> None:
+    _ = model.inputs.source_shape  # refused if there are none
+    if codes:
+        raise InputError("this model makes samples from images: drop --code")
+    if make_sources and not model.architecture.makes_sources:
+        raise InputError(
+            "this model takes sources as they are, and makes none of whole images: drop "
+            "--make-sources"
+        )
+
+
+def _save_single(image: Tensor, file: Path, number: int, texts: dict[str, str]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_png(image, file, {**texts, "ganzoo:index": str(number)})
+
+
+def _write_pictures(
+    model: Model,
+    pictures: Pictures,
+    path: Path | None,
+    label: int | None,
+    tile: int | None,
+    device: str,
+    replace: bool,
+) -> list[Path]:
+    """Write what is made of pictures at their own sizes, one by one, and return the files."""
+    names = name_files(pictures.names)
+    path = path or Path("translated.png" if len(names) == 1 else "translated")
+    is_single = bool(_check_suffix(path, model.config.spec))
+    if is_single and len(names) > 1:
+        raise InputError(
+            f"--out {path}: the {len(names)} pictures keep their sizes and do not fit into one; "
+            "give a folder"
+        )
+    files = [path] if is_single else [path / name for name in names]
+    _refuse_existing(files, replace)
+    with distributed.join_team() as team, distributed.sharing():
+        place = resolve_device(device)
+        team.connect(place)
+        model = model.to(place)
+        for number, file in enumerate(files):
+            inputs = model.inputs.from_images(to_float(pictures.read(number)[None]), label)
+            stored = model.generate(inputs, stored=True, tile=tile)
+            if team.is_first:
+                _save_single(stored[0], file, number, provenance(model.title, 0))
+            report_progress("making pictures", number + 1, len(files))
     return files
 
 
@@ -334,11 +399,17 @@ def _check_suffix(path: Path, spec: DataSpec) -> str:
 
 
 def _read_sources(
-    model: Model, source: str, label: int | None, count: int | None, warn: Callable[[str], None]
+    model: Model,
+    source: str,
+    label: int | None,
+    count: int | None,
+    warn: Callable[[str], None],
+    whole: int | None,
 ) -> tuple[Samples, GeneratorInput]:
     """Read the images to start from, at the size that the model takes, and prepare them for it.
 
-    Of data with sources of that shape, these are taken.
+    Of data with sources of that shape, these are taken. If ``whole`` is a seed, the images are
+    samples, of which the architecture makes its sources.
     """
     spec, shape = model.config.spec, model.inputs.source_shape
     if label is None and model.architecture.takes_images:
@@ -349,15 +420,30 @@ def _read_sources(
             f"no image file has the shape of this model's sources, {' x '.join(map(str, shape))}: "
             "pass tensors to model.translate()"
         )
-    samples = choose_data(source, {}, like=DataSpec(shape=shape)).build(DATASET).read()
+    read = shape if whole is None else spec.shape
+    samples = choose_data(source, {}, like=DataSpec(shape=read)).build(DATASET).read()
     for message in samples.describe_skipped():
         warn(message)
     chosen = samples.subset(torch.arange(min(count or len(samples), len(samples))))
+    if whole is not None:
+        _require_shape(chosen, spec)
+        everyone = torch.arange(len(chosen))
+        made = find_sources(model.architecture, chosen, everyone, whole)
+        sources = Samples(DataSpec(shape=shape), to_uint8(made), names=chosen.names)
+        return sources, model.inputs.from_images(made, label)
     if chosen.spec.source == shape and chosen.sources is not None:
         sources = Samples(DataSpec(shape=shape), chosen.sources, names=chosen.names)
     else:
         sources = chosen
     return sources, model.inputs.from_images(sources.batch(torch.arange(len(sources))), label)
+
+
+def _require_shape(samples: Samples, spec: DataSpec) -> None:
+    if samples.spec.shape != spec.shape:
+        raise InputError(
+            f"this model makes sources of images of {spec.size_in_words}, and those are of "
+            f"{samples.spec.size_in_words}"
+        )
 
 
 def _sample_names(spec: DataSpec, labels: Tensor | None, count: int, seed: int) -> Iterable[str]:
@@ -373,12 +459,17 @@ def _sample_names(spec: DataSpec, labels: Tensor | None, count: int, seed: int) 
 
 
 def _source_names(sources: Samples) -> list[str]:
-    """Name each translation after its source; by number where names would collide."""
+    """Name each translation after its source, or by number."""
+    return name_files(sources.names or [f"source-{i:05d}" for i in range(len(sources))])
+
+
+def name_files(sources: Sequence[str]) -> list[str]:
+    """Name a PNG after each source; by number where names would collide or leave the folder."""
     numbers = [f"source-{i:05d}.png" for i in range(len(sources))]
-    if sources.names is None or not all(map(_is_safe_name, sources.names)):
+    if not all(map(_is_safe_name, sources)):
         return numbers
-    short = [PurePosixPath(name).with_suffix(".png").as_posix() for name in sources.names]
-    for names in (short, [f"{name}.png" for name in sources.names]):
+    short = [PurePosixPath(name).with_suffix(".png").as_posix() for name in sources]
+    for names in (short, [f"{name}.png" for name in sources]):
         if len(set(names)) == len(names):
             return names
     return numbers

@@ -103,8 +103,9 @@ def limit_tensors(size: int, tensors: int) -> Iterator[None]:
     def count(module: nn.Module, name: str, tensor: Tensor | None) -> None:
         if tensor is None:
             return
-        left[0] -= tensor.numel() * tensor.element_size()
-        left[1] -= 1
+        replaced = module._buffers.get(name)  # as power iterations do with their vectors
+        left[0] -= tensor.nbytes - (0 if replaced is None else replaced.nbytes)
+        left[1] -= replaced is None
         if min(left) < 0:
             raise InputError(
                 f"the network is too large: its tensors take more than {size / 2**20:,.0f} MiB, or "

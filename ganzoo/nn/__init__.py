@@ -44,3 +44,5 @@ from ganzoo.nn.statistics import MinibatchDiscrimination as MinibatchDiscriminat
 from ganzoo.nn.statistics import MinibatchStd as MinibatchStd
 from ganzoo.nn.statistics import PixelNorm as PixelNorm
 from ganzoo.nn.statistics import standing_statistics as standing_statistics
+from ganzoo.nn.translation import patch_discriminator as patch_discriminator
+from ganzoo.nn.translation import residual_translator as residual_translator

@@ -74,13 +74,20 @@ class ConditionalUpBlock(nn.Module):
         norm: Builds the normalisation of so many channels, whose module takes features and a
             condition: the embeddings of :class:`ConditionalBatchNorm2d`, or the labels of
             :class:`ClassBatchNorm2d`.
+        upsampling: As there.
     """
 
-    def __init__(self, before: int, after: int, norm: Callable[[int], nn.Module]) -> None:
+    def __init__(
+        self,
+        before: int,
+        after: int,
+        norm: Callable[[int], nn.Module],
+        upsampling: str = "nearest",
+    ) -> None:
         super().__init__()
         self.first_norm, self.second_norm = norm(before), norm(after)
-        self.first, self.second = double_branch(before, after)
-        self.shortcut = double_shortcut(before, after)
+        self.first, self.second = double_branch(before, after, upsampling)
+        self.shortcut = double_shortcut(before, after, upsampling)
 
     def forward(self, features: Tensor, condition: Tensor) -> Tensor:
         """Return ``(N, after, 2H, 2W)`` of features ``(N, before, H, W)``."""

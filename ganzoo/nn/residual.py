@@ -7,6 +7,8 @@ Miyato et al. 2018 (arXiv:1802.05957, table 4): activations come before convolut
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from torch import Tensor, nn
@@ -45,7 +47,12 @@ class SumOverPixels(nn.Module):
 
 
 def residual_generator(
-    z_dim: int, channels: int, image_channels: int, size: tuple[int, int], doublings: int
+    z_dim: int,
+    channels: int | Sequence[int],
+    image_channels: int,
+    size: tuple[int, int],
+    doublings: int,
+    block: Callable[[int, int], nn.Module] | None = None,
 ) -> nn.Sequential:
     """Build a generator of up blocks: latents ``(N, z_dim)`` -> images in ``[-1, 1]``.
 
@@ -53,19 +60,22 @@ def residual_generator(
 
     Args:
         z_dim: Length of a latent.
-        channels: Channels of all feature maps.
+        channels: Channels of all feature maps, or of each, the first map first.
         image_channels: Channels of an image.
         size: Height and width of the first feature map.
         doublings: Number of up blocks. Images are ``size * 2**doublings`` high and wide.
+        block: Builds a block that doubles the size, from its channels before and after; None for
+            :func:`up_block`.
     """
     height, width = size
+    widths = [channels] * (doublings + 1) if isinstance(channels, int) else list(channels)
     return nn.Sequential(
-        draw_glorot(nn.Linear(z_dim, channels * height * width)),
-        nn.Unflatten(1, (channels, height, width)),
-        *(up_block(channels, channels) for _ in range(doublings)),
-        nn.BatchNorm2d(channels),
+        draw_glorot(nn.Linear(z_dim, widths[0] * height * width)),
+        nn.Unflatten(1, (widths[0], height, width)),
+        *((block or up_block)(before, after) for before, after in itertools.pairwise(widths)),
+        nn.BatchNorm2d(widths[-1]),
         nn.ReLU(inplace=True),
-        draw_glorot(nn.Conv2d(channels, image_channels, 3, padding=1)),
+        draw_glorot(nn.Conv2d(widths[-1], image_channels, 3, padding=1)),
         nn.Tanh(),
     )
 
@@ -80,28 +90,35 @@ def count_down_blocks(halvings: int, size: tuple[int, int]) -> int:
     return halvings if min(size) >= SMALLEST_MAP else max(1, halvings - 1)
 
 
-def up_block(before: int, after: int) -> Residual:
+def up_block(before: int, after: int, upsampling: str = "nearest") -> Residual:
     """Build a generator's block: features ``(N, before, H, W)`` -> ``(N, after, 2H, 2W)``.
 
-    It has batch normalisation before each activation, and repeats each pixel to double the size.
+    It has batch normalisation before each activation.
+
+    Args:
+        before: Channels that it takes.
+        after: Channels that it returns.
+        upsampling: How the size is doubled: by repeating each pixel, or ``bilinear``.
     """
-    first, second = double_branch(before, after)
+    first, second = double_branch(before, after, upsampling)
     branch = nn.Sequential(nn.BatchNorm2d(before), *first, nn.BatchNorm2d(after), *second)
-    return Residual(branch, double_shortcut(before, after))
+    return Residual(branch, double_shortcut(before, after, upsampling))
 
 
-def double_branch(before: int, after: int) -> tuple[nn.Sequential, nn.Sequential]:
+def double_branch(
+    before: int, after: int, upsampling: str = "nearest"
+) -> tuple[nn.Sequential, nn.Sequential]:
     """Build what follows each of the two normalisations in the branch of an up block."""
-    first = nn.Sequential(
-        nn.ReLU(inplace=True), nn.Upsample(scale_factor=2), _convolution(before, after)
-    )
+    double = nn.Upsample(scale_factor=2, mode=upsampling)
+    first = nn.Sequential(nn.ReLU(inplace=True), double, _convolution(before, after))
     return first, nn.Sequential(nn.ReLU(inplace=True), _convolution(after, after))
 
 
-def double_shortcut(before: int, after: int) -> nn.Sequential:
+def double_shortcut(before: int, after: int, upsampling: str = "nearest") -> nn.Sequential:
     """Build the shortcut of an up block."""
     # A 1 x 1 convolution commutes with upsampling, and comes first, where there are fewer pixels.
-    return nn.Sequential(draw_glorot(nn.Conv2d(before, after, 1)), nn.Upsample(scale_factor=2))
+    convolution = draw_glorot(nn.Conv2d(before, after, 1))
+    return nn.Sequential(convolution, nn.Upsample(scale_factor=2, mode=upsampling))
 
 
 def down_block(before: int, after: int) -> Residual:

@@ -23,7 +23,7 @@ def normalise_spectrum(network: nn.Module, *, eps: float = 1e-12) -> nn.Module:
         The network.
     """
     for module in list(network.modules()):
-        if isinstance(module, (nn.Conv2d, nn.Linear)):
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
             spectral_norm(module, eps=eps)
         elif isinstance(module, ClassProjection):
             spectral_norm(module, "embedding", eps=eps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -103,6 +103,10 @@ class Architecture(Component, ABC):
     judges_source: ClassVar[bool | property] = False
     """Whether the discriminator sees the source too, as its last argument: that of the real and of
     the fake alike (Isola et al. 2017, arXiv:1611.07004, section 3.1)."""
+    takes_any_size: ClassVar[bool | property] = False
+    """Whether a trained generator takes sources of any height and width, as one without dense
+    layers does. A sample is then larger than its source by whole factors, those of ``data.shape``
+    to ``data.source``. People's pictures keep their sizes, and large ones are made in tiles."""
     bounds_slope: ClassVar[bool | property] = False
     """Whether the discriminator's layers bound its slope, as spectral normalisation does."""
     mixes_batch: ClassVar[bool | property] = False
@@ -142,7 +146,10 @@ class Architecture(Component, ABC):
 
     @property
     def makes_sources(self) -> bool:
-        """Whether sources are made from the samples themselves, by :meth:`make_source`."""
+        """Whether sources are made from the samples themselves, by :meth:`make_source`.
+
+        Override it if that depends on the options.
+        """
         is_own = type(self).make_source is not Architecture.make_source
         return bool(self.takes_sources) and is_own
 
@@ -401,6 +408,19 @@ class Architecture(Component, ABC):
         """
         return real
 
+    def is_adversarial(self, progress: Progress) -> bool:
+        """Tell whether the networks play against each other at some point; by default, always.
+
+        While they do not, the discriminator is not updated, and the generator minimises
+        :meth:`generator_terms` alone, without the loss and without penalties. Pre-training by
+        pixels (Ledig et al. 2017, arXiv:1609.04802, section 3.2) is an example. Reals are counted
+        in ``progress.images`` all the same.
+
+        Args:
+            progress: How far the training is. The answer must depend on nothing else.
+        """
+        return True
+
     def real_parts(self, real: Tensor) -> Mapping[str, Tensor]:
         """Return what of reals corresponds to the :attr:`judged_parts`, by name.
 
@@ -425,13 +445,29 @@ class Architecture(Component, ABC):
         """
         return {}
 
+    def discriminator_layers(self, discriminator: nn.Module) -> Sequence[tuple[str, ...]]:
+        """Return the beginnings of parameters' names of each layer, the first after the input.
+
+        ``[("0.",), ("2.", "3.")]``, for example. With ``train.freeze_discriminator`` the first of
+        them stay as they are. By default layers are in the order of registration: see
+        :func:`~ganzoo.protocols.layers.list_layers`. Override it if the discriminator registers
+        them in another order, or works in several paths.
+
+        Args:
+            discriminator: A network that :meth:`discriminator` has built.
+        """
+        from ganzoo.protocols.layers import list_layers
+
+        return list_layers(discriminator)
+
     def generator_terms(
         self, generator: nn.Module, inputs: GeneratorInput, real: Tensor, fake: Tensor
     ) -> Terms:
         """Return named scalar terms to add to the generator's loss; none by default.
 
         Cycle consistency belongs here. What fits other architectures too is a
-        :class:`~ganzoo.protocols.penalty.Penalty`.
+        :class:`~ganzoo.protocols.penalty.Penalty`. There must be some while
+        :meth:`is_adversarial` is False.
 
         Args:
             generator: The network in training; call it again if a term needs that.

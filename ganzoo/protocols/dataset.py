@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -217,6 +217,12 @@ class Samples:
     sources: Tensor | None = None
     """What each sample is made from, ``(N, *spec.source)``, stored as samples are: uint8 for
     images, float32 for vectors. Training mirrors them with their samples."""
+    mapped_sources: MappedArray | None = None
+    """The file that ``sources`` are mapped from, as a
+    :class:`ganzoo.storage.mapped_array.MappedArray`."""
+    chosen_options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the dataset, as JSON values, that reading chose because nobody gave them. A run
+    keeps them in its configuration, so that whoever reads its data again gets the same samples."""
 
     def __post_init__(self) -> None:
         _require_stored("samples", self.stored, self.spec.shape)
@@ -263,6 +269,8 @@ class Samples:
 
     def select_sources(self, indices: Tensor) -> Tensor | None:
         """Return the sources at some indices ``(M,)``, as stored; None without sources."""
+        if self.mapped_sources is not None:
+            return self.mapped_sources.read(indices.cpu())
         return None if self.sources is None else self.sources[indices.to(self.sources.device)]
 
     def batch(self, indices: Tensor) -> Tensor:
@@ -311,13 +319,17 @@ class Samples:
         stored = self.stored.to(device)
         labels = None if self.labels is None else self.labels.to(device)
         rows = self.mapped_array if stored.device.type == "cpu" else None
-        sources = self.sources.to(device) if self.sources is not None and with_sources else None
+        sources = self.sources
+        if sources is not None and with_sources:
+            sources = sources.to(device)
+        moved = sources is not None and sources.device.type != "cpu"
         return replace(
             self,
             stored=stored,
             labels=labels,
             mapped_array=rows,
-            sources=self.sources if sources is None else sources,
+            sources=sources,
+            mapped_sources=None if moved else self.mapped_sources,
         )
 
     @cached_property
@@ -328,7 +340,8 @@ class Samples:
         found = fingerprint(self.mapped_array or self.stored)
         if self.sources is None:
             return found
-        return hashlib.sha256(f"{found} from {fingerprint(self.sources)}".encode()).hexdigest()
+        sources = fingerprint(self.mapped_sources or self.sources)
+        return hashlib.sha256(f"{found} from {sources}".encode()).hexdigest()
 
 
 def _require_stored(word: str, stored: Any, shape: tuple[int, ...]) -> None:

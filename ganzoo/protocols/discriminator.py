@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ganzoo.errors import InputError
 from ganzoo.protocols.latent_parts import split_latents
@@ -120,9 +120,7 @@ class Discriminator:
 
         The other names are the architecture's ``discriminator_parts``.
         """
-        found = self._judge(samples)
-        named = found if isinstance(found, dict) else {"logits": found}
-        return {name: self._in_full(part) for name, part in named.items()}
+        return self._name_in_full(self._judge(samples))
 
     def recall(self, samples: Tensor, part: str = "logits") -> Tensor:
         """Return what was said of samples that were judged before in this update, with its graph.
@@ -134,10 +132,31 @@ class Discriminator:
             samples: Samples ``(N, *shape)``.
             part: ``logits``, or one of the architecture's ``discriminator_parts``.
         """
+        return self._in_full(pick(self._recall(samples), part))
+
+    def recall_all(self, samples: Tensor) -> Outputs:
+        """Return all that was said of samples, as :meth:`recall` finds it, by name."""
+        return self._name_in_full(self._recall(samples))
+
+    def call(self, network: nn.Module, *given: Any) -> Any:
+        """Return what another network makes of something, in the precision of this one.
+
+        Such a network is one of the architecture's ``extra_networks``.
+        """
+        from ganzoo.compute.devices import half_precision
+
+        with half_precision(next(network.parameters()).device, self.half):
+            return network(*given)
+
+    def _recall(self, samples: Tensor) -> Outputs | Tensor:
         for judged, found in self._calls or ():
             if judged.data_ptr() == samples.data_ptr() and judged.shape == samples.shape:
-                return self._in_full(pick(found, part))
-        return self._in_full(pick(self._judge(samples), part))
+                return found
+        return self._judge(samples)
+
+    def _name_in_full(self, found: Outputs | Tensor) -> Outputs:
+        named = found if isinstance(found, dict) else {"logits": found}
+        return {name: self._in_full(part) for name, part in named.items()}
 
     def _judge(self, samples: Tensor) -> Outputs | Tensor:
         found = self._pass(samples)

@@ -10,6 +10,7 @@ from ganzoo.errors import InputError
 from ganzoo.protocols.discriminator import mixes_batch
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
     from ganzoo.protocols.dataset import DataSpec
@@ -41,6 +42,9 @@ class Objective(Component):
     """Parts that the generator must give beside its samples, such as ``w``."""
     needs_networks: ClassVar[tuple[str, ...] | property] = ()
     """Networks that the architecture must have as ``extra_networks``, such as ``encoder``."""
+    needs_pairs: ClassVar[bool | property] = False
+    """Whether its terms compare each fake with the real at its place, so that the architecture must
+    take sources: ``fake`` is then made of those of ``real``, one by one."""
     needs_whole_batch: ClassVar[bool | property] = False
     """Whether its terms are no means over samples, so that a batch cannot be accumulated from
     parts."""
@@ -68,6 +72,21 @@ class Objective(Component):
             state: What :meth:`state` built.
             observed: What the terms gave to :meth:`Discriminator.observe`: means over the whole
                 batch and all processes.
+        """
+
+    def prepare(self, data: DataSpec, device: torch.device) -> None:
+        """Get ready what the terms need, before the networks are built; by default nothing.
+
+        Weights of a fixed network are loaded or downloaded here. They are no memory: keep them
+        outside the component, such as by :func:`functools.lru_cache`, so that no checkpoint holds
+        them.
+
+        Args:
+            data: Shape and classes of the samples.
+            device: Where terms are computed.
+
+        Raises:
+            ganzoo.errors.GanzooError: it cannot be had.
         """
 
     def check_discriminator(

@@ -16,6 +16,10 @@ Curve = dict[int, float]
 NETWORKS = ("discriminator", "generator")
 AUGMENTATION = "augmentation"
 """What stands before the names of what augmentations report."""
+SAMPLES = "samples"
+"""What stands before the names of what is measured of sample pictures."""
+MEMORISED = f"{SAMPLES}/memorised"
+"""Share of a picture's samples that repeat a training image, in lines of its own."""
 LOGITS = "logits"
 GRADIENT_NORM = "gradient_norm"
 LONGEST_CURVE = 1 << 14

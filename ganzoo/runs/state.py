@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo.protocols.tracker import METRICS_FILE
 from ganzoo.runs.file_names import MANIFEST_FILE
-from ganzoo.runs.metrics import is_number
+from ganzoo.runs.metrics import MEMORISED, is_number
 from ganzoo.storage.json_files import read_last_rows
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def read_progress(run: Run) -> RunProgress:
         OSError: its folder cannot be read.
     """
     rows = [row for row in read_last_rows(run.path / METRICS_FILE) if is_step(row.get("step"))]
-    lines = [row for row in rows if "warning" not in row]
+    lines = [row for row in rows if "warning" not in row and MEMORISED not in row]
     newest: dict[str, Any] = lines[-1] if lines else {}
     return RunProgress(
         config=run.config(),

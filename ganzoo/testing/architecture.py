@@ -29,6 +29,7 @@ from ganzoo.storage.tensors import load_tensors, save_tensors
 from ganzoo.testing.architecture_generator import (
     check_generator_terms,
     check_history,
+    check_phases,
     compute_own_terms,
 )
 from ganzoo.testing.architecture_labels import check_conditional, check_unlabelled
@@ -216,7 +217,7 @@ def check_every_parameter_learns(architecture: Architecture) -> None:
             for network in (generator, discriminator):
                 advance(architecture, network, progress)
             _learn(architecture, data, generator, discriminator, progress)
-            unused = _find_unused(generator, discriminator)
+            unused = _find_unused(architecture, generator, discriminator)
             if not unused:
                 break
         require(
@@ -420,6 +421,7 @@ architecture_checks: list[Callable[[Architecture], None]] = [
     check_unlabelled,
     check_sources,
     check_generator_terms,
+    check_phases,
     check_parts,
     check_extra_networks,
     check_latent_parts,
@@ -454,11 +456,16 @@ def _learn(
         torch.stack([logits.sum(), *others, *own.values()]).sum().backward()
 
 
-def _find_unused(generator: nn.Module, discriminator: nn.Module) -> str:
-    """Name a parameter without a gradient, if there is one."""
+def _find_unused(architecture: Architecture, generator: nn.Module, discriminator: nn.Module) -> str:
+    """Name a parameter without a gradient, if there is one.
+
+    What trains a network of its own may be a loss or a penalty.
+    """
+    apart = tuple(f"{name}." for name in architecture.extra_networks)
     for word, network in (("generator", generator), ("discriminator", discriminator)):
         for name, parameter in network.named_parameters():
-            if parameter.grad is None and parameter.requires_grad:
+            is_used = parameter.grad is not None or not parameter.requires_grad
+            if not is_used and not name.startswith(apart):
                 return f"{name} of the {word}"
     return ""
 

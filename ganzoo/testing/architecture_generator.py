@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from ganzoo.storage.tensors import load_tensors, save_tensors
 from ganzoo.testing.common import explain_errors, require, seeded
 from ganzoo.testing.networks import (
     COUNT,
+    LATEST,
     STATE_MESSAGE,
     build_fitting,
     class_labels,
@@ -22,6 +24,7 @@ from ganzoo.testing.networks import (
     draw_inputs,
     generate,
 )
+from ganzoo.testing.objective import PROGRESSES, require_declared_length, watch
 
 ROUNDS = 40
 """Batches to pass through a history, enough to fill one of the usual size."""
@@ -50,6 +53,30 @@ def check_generator_terms(architecture: Architecture) -> None:
             require(
                 any(slope is not None for slope in slopes),
                 f"term '{name}' must reach the generator's parameters: do not detach the fakes",
+            )
+
+
+def check_phases(architecture: Architecture) -> None:
+    """Whether the networks play depends on the progress alone; if not, the generator has terms."""
+    for data, generator, _ in build_fitting(architecture):
+        for progress in (*PROGRESSES, LATEST):
+            looked_at, read = watch(progress)
+            with explain_errors("is_adversarial() must tell it at any progress"):
+                plays, again = (architecture.is_adversarial(looked_at) for _ in range(2))
+            require(
+                isinstance(plays, bool) and plays == again,
+                "is_adversarial() must return True or False, and the same for the same progress",
+            )
+            require_declared_length(read, bool(architecture.depends_on_steps))
+            if plays:
+                continue
+            inputs = replace(draw_inputs(architecture, data), progress=progress)
+            fake = generate(generator, inputs)
+            own = compute_own_terms(architecture, generator, inputs, draw_batch(data), fake)
+            require(
+                bool(own),
+                "while is_adversarial() is False the generator minimises its own terms alone: "
+                "return some in generator_terms()",
             )
 
 

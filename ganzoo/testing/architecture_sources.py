@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ganzoo.models.generation import evaluation_mode
+from ganzoo.models.tiles import find_factors
 from ganzoo.protocols.architecture import Architecture
 from ganzoo.protocols.dataset import DataSpec
 from ganzoo.protocols.outputs import pick
@@ -21,6 +22,7 @@ from ganzoo.testing.networks import (
     draw_inputs,
     draw_sources,
     generate,
+    generator_arguments,
     perturb_weights,
 )
 
@@ -34,6 +36,10 @@ def check_sources(architecture: Architecture) -> None:
     require(
         bool(architecture.takes_sources) or not architecture.judges_source,
         "judges_source needs takes_sources: there is no source to judge",
+    )
+    require(
+        bool(architecture.takes_sources) or not architecture.takes_any_size,
+        "takes_any_size is about sources: it needs takes_sources",
     )
     if not architecture.takes_sources:
         return
@@ -51,6 +57,8 @@ def check_sources(architecture: Architecture) -> None:
         )
         if architecture.judges_source:
             _require_judged(architecture, discriminator, data)
+        if architecture.takes_any_size:
+            _require_any_size(architecture, generator, data)
 
 
 def _require_judged(architecture: Architecture, discriminator: nn.Module, data: DataSpec) -> None:
@@ -67,6 +75,25 @@ def _require_judged(architecture: Architecture, discriminator: nn.Module, data: 
         architecture.history(data) is None,
         "history() returns fakes of earlier sources, and judges_source shows the present ones "
         "beside them: leave out one of them",
+    )
+
+
+def _require_any_size(architecture: Architecture, generator: nn.Module, data: DataSpec) -> None:
+    """Require that samples are larger than sources of any size by the same factors."""
+    factors = find_factors(data)
+    channels, *_ = data.source or ()
+    inputs = draw_inputs(architecture, data.model_copy(update={"source": (channels, 29, 35)}))
+    with (
+        evaluation_mode(generator),
+        torch.no_grad(),
+        explain_errors("with takes_any_size the generator must take sources of any size"),
+    ):
+        made = pick(generator(*generator_arguments(inputs)), "samples")
+    wanted = (COUNT, data.image_channels, 29 * factors[0], 35 * factors[1])
+    require(
+        tuple(made.shape) == wanted,
+        f"with takes_any_size a sample is as much larger than its source as in the training: of "
+        f"29 x 35 pixels it must be {wanted}, not {tuple(made.shape)}",
     )
 
 

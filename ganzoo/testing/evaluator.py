@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -251,8 +252,11 @@ def _brightness(samples: Samples) -> Tensor:
 
 
 def _score_samples(evaluator: Evaluator, fake: Samples, real: Samples) -> list[Score]:
-    targets = real if evaluator.needs_pairs else None
-    fakes = _sample_set(evaluator, fake, targets)
+    if not evaluator.needs_pairs:
+        fakes = _sample_set(evaluator, fake)
+    else:  # as of a model that returns its sources
+        spec = fake.spec.model_copy(update={"source": fake.spec.shape})
+        fakes = _sample_set(evaluator, replace(fake, spec=spec, sources=fake.stored), real)
     return _score_sets(evaluator, fakes, _sample_set(evaluator, real))
 
 

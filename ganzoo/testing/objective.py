@@ -38,6 +38,7 @@ FLAGS = (
     "independent_samples",
     "second_order",
     "bounds_slope",
+    "needs_pairs",
     "needs_whole_batch",
     "depends_on_steps",
 )
@@ -109,6 +110,12 @@ class DoubleBackwardProbe(nn.Module):
             if output.requires_grad:
                 output.register_hook(self._notice)
         return found
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:  # networks within the network
+            return getattr(super().__getattr__("network"), name)
 
     def _notice(self, slope: Tensor) -> None:
         # A backward pass records its own graph under create_graph=True only.

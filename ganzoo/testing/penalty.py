@@ -15,7 +15,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -499,6 +499,12 @@ class _Patches(nn.Module):
     def __init__(self, discriminator: nn.Module) -> None:
         super().__init__()
         self.discriminator = discriminator
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:  # networks within the network
+            return getattr(super().__getattr__("discriminator"), name)
 
     def forward(self, *given: Tensor) -> Tensor | dict[str, Tensor]:
         found = self.discriminator(*given)

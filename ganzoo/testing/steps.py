@@ -109,6 +109,8 @@ class SmallNetworks(Architecture):
     discriminator_gives: tuple[str, ...] = Field(
         default=(), description="Parts of the discriminator; with some, there are labels."
     )
+    pairs: bool = Field(default=False, description="Whether there are sources, and no latents.")
+    takes_sources = property(lambda self: self.pairs)
     generator_parts = property(lambda self: self.generator_gives)
     discriminator_parts = property(lambda self: self.discriminator_gives)
 
@@ -118,7 +120,12 @@ class SmallNetworks(Architecture):
         return cls(
             generator_gives=tuple(objective.needs_generator_parts),
             discriminator_gives=tuple(objective.needs_discriminator_parts),
+            pairs=bool(objective.needs_pairs),
         )
+
+    def make_source(self, samples: Tensor) -> Tensor:
+        """Make sources ``(N, WIDTH)`` of the first number of each sample."""
+        return samples.flatten(1)[:, :1].repeat(1, WIDTH)
 
     def takes_labels(self, data: DataSpec) -> bool:
         """Tell whether the networks take labels: where a part may be about classes."""

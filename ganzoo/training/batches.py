@@ -127,12 +127,16 @@ class BatchLoader:
             stored = _read_rows(self.samples.stored, indices)
         else:
             stored = self.samples.mapped_array.read(indices)
-        sources = self.samples.sources if self._with_sources else None
-        sources = None if sources is None else _read_rows(sources, indices)
+        sources = self._read_sources(indices) if self._with_sources else None
         if self.device.type == "cuda":
             stored = stored.pin_memory()
             sources = None if sources is None else sources.pin_memory()
         return RealBatch(stored, self._labels_of(indices), sources)
+
+    def _read_sources(self, indices: Tensor) -> Tensor | None:
+        if self.samples.mapped_sources is not None:
+            return self.samples.mapped_sources.read(indices)
+        return None if self.samples.sources is None else _read_rows(self.samples.sources, indices)
 
     def _mirror(self, batch: RealBatch, number: int) -> RealBatch:
         """Mirror half of the images, chosen at random, if the data say so; sources likewise."""

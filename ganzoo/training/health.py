@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganzoo.evaluation.repeats import TrainingImages
+from ganzoo.protocols.progress import Progress
 from ganzoo.runs.metrics import LoggedWarning, WarningReader, read_metrics
 from ganzoo.training.pictures import Drawn, distance, spread
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ganzoo.training.trainer import Trainer
 
 COLLAPSED_SPREAD = 0.1
@@ -22,6 +26,8 @@ EARLY_STEPS = 500
 """Steps in which the samples of every generator look alike."""
 NO_GRADIENT = 1e-6
 """A network learns nothing from a gradient whose norm is below this."""
+MANY_REPEATS = 0.2
+"""A model that repeats training images has at least this share of samples that do."""
 RECOVERY = 2
 """A warning ends at this many times the number below which it begins, lest it flicker."""
 
@@ -55,6 +61,7 @@ class Health:
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
         self._real_spread: float | None = None
+        self._training_images: TrainingImages | None = None
         self._holding: dict[str, LoggedWarning] = {}
 
     def read_warnings(self, metrics: Path) -> None:
@@ -80,7 +87,9 @@ class Health:
 
     def check_samples(self, drawn: Drawn, step: int) -> Iterator[Change]:
         """Yield the warnings that begin or end with samples of a step."""
-        if step < EARLY_STEPS or self._trainer.architecture.takes_images:
+        architecture = self._trainer.architecture
+        now = Progress.at(self._trainer.options, step)
+        if step < EARLY_STEPS or architecture.takes_images or not architecture.is_adversarial(now):
             return
         reals = self._measure_reals(len(drawn.own))
         share = spread(drawn.own) / reals
@@ -92,6 +101,37 @@ class Health:
             f"{share:.0%} as much as reals do; try lower learning rates or another --loss",
             f"the generator no longer collapses at step {step}: its samples differ from each other "
             f"{share:.0%} as much as reals do, or move",
+        )
+
+    def measure_memorised(self, samples: Tensor, step: int) -> float | None:
+        """Return the share of a picture's samples that repeat a single training image.
+
+        None if that is not watched: early, for many training images or vectors, and for samples
+        that are made from images, which shall resemble the training's.
+
+        Args:
+            samples: The samples as they are stored ``(N, *shape)``.
+            step: Their step.
+        """
+        trainer, reals = self._trainer, self._trainer.samples
+        is_small = reals.spec.is_image and len(reals) < trainer.options.memorisation_below
+        if step < EARLY_STEPS or not is_small or not trainer.architecture.takes_latents:
+            return None
+        if self._training_images is None:
+            self._training_images = TrainingImages(reals)
+        return float(self._training_images.find_repeats(samples).double().mean())
+
+    def check_memorised(self, share: float, step: int) -> Iterator[Change]:
+        """Yield the warning that begins or ends with the share of :meth:`measure_memorised`."""
+        yield from self._follow(
+            "repeats",
+            step,
+            MANY_REPEATS / max(share, 1e-12),
+            f"the model repeats training images at step {step}: {share:.0%} of its samples lie "
+            "much closer to one of them than to any other; train for fewer steps, with "
+            "train.augment, or on more images",
+            f"the model no longer repeats training images at step {step}, but in {share:.0%} of "
+            "its samples",
         )
 
     def _measure_reals(self, count: int) -> float:

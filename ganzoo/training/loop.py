@@ -25,7 +25,7 @@ from ganzoo.models.write import write_model
 from ganzoo.protocols.dataset import Samples
 from ganzoo.protocols.packing import judge_samples
 from ganzoo.protocols.tracker import METRICS_FILE
-from ganzoo.runs.metrics import AUGMENTATION, GRADIENT_NORM
+from ganzoo.runs.metrics import AUGMENTATION, GRADIENT_NORM, MEMORISED
 from ganzoo.runs.state import DIVERGED
 from ganzoo.signals import answer_stop_signals, interrupt
 from ganzoo.storage.files import flush, remove_leftovers
@@ -257,7 +257,8 @@ class _TrainingLoop:
         """
         state, options = self.state, self.options
         fresh, settled = self.trainer.take_terms()
-        networks = vars(terms)
+        # A discriminator that was not updated has no terms, and no gradient.
+        networks = {network: by_name for network, by_name in vars(terms).items() if by_name}
         for network in networks:
             gradients = [p.grad for p in getattr(state, network).parameters() if p.grad is not None]
             fresh[f"{network}/{GRADIENT_NORM}"] = torch.nn.utils.get_total_norm(gradients)
@@ -380,12 +381,21 @@ class _TrainingLoop:
         of_model = is_saved or state.step == self.options.steps
         drawn, shown, picture, layout = self._write_picture(of_model=of_model)
         self._record_warnings(self.health.check_samples(drawn, state.step))
+        self._log_memorised(shown.stored)
         self.trackers.picture(state.step, picture)
         architecture, data = self.trainer.architecture, self.trainer.setup.data
         if not architecture.judges_source:  # a tracker has no sources for it
             judge = judge_samples(architecture, state.discriminator, data)
             self.trackers.discriminator(state.step, judge, shown, self.trainer.samples)
         self.observer.on_picture(state.step, picture, layout)
+
+    def _log_memorised(self, samples: Tensor) -> None:
+        """Log how many samples of a picture repeat a training image, if that is watched."""
+        step = self.state.step
+        share = self.health.measure_memorised(samples, step)
+        if share is not None:
+            self.trackers.metrics({"step": step, MEMORISED: share})
+            self._record_warnings(self.health.check_memorised(share, step))
 
     def _write_picture(self, *, of_model: bool) -> tuple[Drawn, Samples, Tensor, str]:
         """Write the sample picture of this step.

@@ -9,8 +9,9 @@ from torch import nn
 
 from ganzoo.compute.loss_scale import LossScale
 from ganzoo.compute.seeding import derive_seed, seed_everything
-from ganzoo.errors import name_errors
+from ganzoo.errors import InputError, name_errors
 from ganzoo.nn import fuse
+from ganzoo.protocols.layers import freeze_layers
 from ganzoo.protocols.packing import judge_samples
 from ganzoo.training.checkpoint import TrainState
 from ganzoo.training.ema import MovingAverage
@@ -70,6 +71,7 @@ def _build_networks(
     if starting_weights is not None:
         generator.load_state_dict(starting_weights.generator)
         starting_weights.fill(discriminator)
+    _freeze(discriminator, setup)
     if setup.team.world > 1 and setup.device.type == "cuda":
         generator = nn.SyncBatchNorm.convert_sync_batchnorm(generator)
         if not any(
@@ -80,6 +82,20 @@ def _build_networks(
         network.to(setup.device).to(memory_format=architecture.memory_format).train()
     loss.constrain(discriminator)
     return generator, discriminator
+
+
+def _freeze(discriminator: nn.Module, setup: TrainingSetup) -> None:
+    """Freeze the first layers of the discriminator, as many as the options say."""
+    if not (count := setup.options.freeze_discriminator):
+        return
+    layers = setup.architecture.discriminator_layers(discriminator)
+    if count >= len(layers):
+        raise InputError(
+            f"train.freeze_discriminator={count}: the discriminator of "
+            f"'{setup.architecture_name}' has {len(layers)} layers, and one must learn; give at "
+            f"most {len(layers) - 1}"
+        )
+    freeze_layers(discriminator, layers[:count])
 
 
 def _build_optimizer(network: nn.Module, setup: TrainingSetup) -> torch.optim.Optimizer:

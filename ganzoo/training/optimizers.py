@@ -29,7 +29,7 @@ def build_optimizer(
     """Build the optimiser of a network.
 
     Args:
-        network: The network; parameters with a factor of 0 are frozen.
+        network: The network; parameters with a factor of 0 are frozen, and frozen ones stay so.
         options: The training options.
         factors: Factors on the learning rate by the beginning of parameters' names.
         device: Where the parameters are.
@@ -59,7 +59,7 @@ def _group_parameters(
         found = [prefix for prefix in factors if name.startswith(prefix)]
         unused -= set(found)
         factor = factors[max(found, key=len)] if found else 1.0
-        if factor:
+        if factor and parameter.requires_grad:
             groups.setdefault(factor, []).append(parameter)
         else:
             parameter.requires_grad_(False)

@@ -31,6 +31,9 @@ def check_preconditions(setup: TrainingSetup, samples: Samples) -> None:
     check_options(setup)
     check_augmentations(setup)
     check_objectives(setup)
+    with setup.team.local_process_first():  # which downloads for the others
+        for objective in setup.objectives.values():
+            objective.prepare(setup.data, setup.device)
     if setup.conditional:
         check_classes(require_labels(samples), setup)
 
@@ -140,6 +143,12 @@ def check_objectives(setup: TrainingSetup) -> None:
                     f"the {word} needs a network '{network}', which '{setup.architecture_name}' "
                     "does not have; choose another architecture"
                 )
+        if objective.needs_pairs and not architecture.takes_sources:
+            raise InputError(
+                f"the {word} compares each fake with the sample of its source, and "
+                f"'{setup.architecture_name}' takes no sources; drop it, or choose another "
+                "architecture"
+            )
         if objective.needs_whole_batch and setup.options.accumulate > 1:
             raise InputError(f"the {word} looks at its batch as a whole: drop train.accumulate")
 

@@ -54,6 +54,11 @@ def prepare_run(
         InputError: parts do not fit together, or the data have changed.
         GanzooError: data, or weights of a feature extractor, are missing.
     """
+    if config.train.freeze_discriminator and config.init is None and config.fork is None:
+        raise InputError(
+            "train.freeze_discriminator keeps layers as a trained model has them: give the model "
+            "by --init"
+        )
     if resumed is None:
         samples = config.data.build(DATASET).read()
     else:
@@ -66,7 +71,8 @@ def prepare_run(
             f"samples of {samples.spec.size_in_words} have the SHA-256 {samples.fingerprint[:12]}, "
             f"not {str(config.data_fingerprint)[:12]}"
         )
-    config = config.model_copy(update={"data_fingerprint": samples.fingerprint})
+    data = config.data.with_options(samples.chosen_options)
+    config = config.model_copy(update={"data": data, "data_fingerprint": samples.fingerprint})
     trainer = build_trainer(config, samples, start)
     if not config.train.eval_every:
         return PreparedRun(config, trainer)

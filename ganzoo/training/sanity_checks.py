@@ -18,6 +18,7 @@ from torch import nn
 from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.protocols.discriminator import mixes_batch
 from ganzoo.protocols.packing import judge_samples
+from ganzoo.protocols.progress import Progress
 from ganzoo.training.inputs import draw_picture_inputs
 
 if TYPE_CHECKING:
@@ -152,6 +153,18 @@ def penalty_on_mixed_batch(trainer: Trainer) -> Iterator[str]:
         )
 
 
+def never_adversarial(trainer: Trainer) -> Iterator[str]:
+    """Warn if a run ends before the networks play against each other."""
+    options = trainer.options
+    last = Progress.at(options, max(0, options.steps - 1))
+    if options.steps and not trainer.architecture.is_adversarial(last):
+        yield (
+            f"the {options.steps:,} steps end before the discriminator begins to learn: the "
+            "generator trains by its own terms alone; see the options of the architecture, or "
+            "raise --steps"
+        )
+
+
 sanity_checks: tuple[Callable[[Trainer], Iterator[str]], ...] = (
     slope_bounded_twice,
     fp16_on_a_cpu,
@@ -161,6 +174,7 @@ sanity_checks: tuple[Callable[[Trainer], Iterator[str]], ...] = (
     batch_beyond_data,
     class_without_samples,
     penalty_on_mixed_batch,
+    never_adversarial,
 )
 
 

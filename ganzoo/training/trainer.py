@@ -37,6 +37,9 @@ class StepTerms:
 class Trainer:
     """Trains a generator against a discriminator, one generator update per :meth:`step`.
 
+    While the architecture plays no game (:meth:`ganzoo.Architecture.is_adversarial`), the generator
+    trains alone.
+
     All random numbers of a step come from the run's seed and the step's number.
     :mod:`ganzoo.training.prepare` builds the parts.
 
@@ -98,7 +101,7 @@ class Trainer:
             self.architecture.advance(network, now)
 
     def step(self) -> StepTerms:
-        """Update the discriminator ``n_critic`` times and the generator once.
+        """Update the discriminator ``n_critic`` times and the generator once; or this alone.
 
         Raises:
             GanzooError: the networks should be compiled, and cannot be.
@@ -143,11 +146,7 @@ class Trainer:
         updates = NetworkUpdates(
             self.setup, state, parts, self._passes, self.loader, self.order, latents_rng
         )
-        terms = StepTerms()
-        for update in range(self.options.n_critic):
-            terms.discriminator |= updates.update_discriminator(update)
-        with frozen(self._discriminator_parameters):
-            terms.generator = updates.update_generator()
+        terms = self._play(updates)
         # A loss or a layer may depend on buffers; they must not differ when a run is resumed.
         self.team.sync_buffers((state.generator, state.discriminator, *state.memories.values()))
         state.generator_ema.update(ema_decay(parts.options, state.step))
@@ -158,6 +157,17 @@ class Trainer:
             for network, by_name in vars(terms).items()
             for name, term in by_name.items()
         }
+        return terms
+
+    def _play(self, updates: NetworkUpdates) -> StepTerms:
+        """Do the updates of a step: those of the game, or that of the generator alone."""
+        if not self.architecture.is_adversarial(updates.now):
+            return StepTerms(generator=updates.update_generator_alone())
+        terms = StepTerms()
+        for update in range(self.options.n_critic):
+            terms.discriminator |= updates.update_discriminator(update)
+        with frozen(self._discriminator_parameters):
+            terms.generator = updates.update_generator()
         return terms
 
     def _parts_now(self) -> StepParts:

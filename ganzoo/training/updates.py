@@ -145,6 +145,14 @@ class NetworkUpdates:
                 _add(terms, self._descend("generator", again, compute, penalty.interval), name)
         return terms
 
+    def update_generator_alone(self) -> Terms:
+        """Do the update of the generator against the architecture's own terms, without a game."""
+        last = Progress.at(self.options, self.state.step, self.options.n_critic - 1)
+        loaded = self.loader.batch(last.updates, self.order)
+        shown = self.setup.architecture.prepare_real(loaded.real, self.now)
+        batch = Batch(shown, loaded.labels, self._draw_inputs(loaded, self.now))
+        return self._descend("generator", batch, self._compute_terms_alone)
+
     # Terms
 
     def _compute_discriminator_terms(
@@ -179,15 +187,11 @@ class NetworkUpdates:
         self, penalties: Mapping[str, Penalty], batch: Batch, observed: Observed
     ) -> Terms:
         """Return the terms of the loss, the architecture and penalties due in every update."""
-        architecture, inputs = self.setup.architecture, batch.inputs
-        generated = batch.generated or self._generate(inputs)
+        generated = batch.generated or self._generate(batch.inputs)
         D = self._wrap(batch, generated, remembers=bool(penalties), is_generators=True)
         real, fake = self._pair(D, batch, generated)
         terms = _compute(self.parts.loss.generator_loss, D, real, fake, LOSS, observed)
-        with self._autocast():
-            own = architecture.generator_terms(
-                self.state.generator, inputs, batch.real, generated["samples"]
-            )
+        own = self._compute_own_terms(batch, generated)
         if shared := own.keys() & terms.keys():
             raise InputError(
                 f"the loss and the architecture both name a term '{min(shared)}'; rename one"
@@ -197,6 +201,23 @@ class NetworkUpdates:
             method, memory = penalty.generator_terms, memory_of_penalty(name)
             lent = self._lend(D, name, penalty)
             _add(terms, _compute(method, lent, real, fake, memory, observed), name)
+        return terms
+
+    def _compute_own_terms(self, batch: Batch, generated: Mapping[str, Tensor]) -> Terms:
+        """Return the terms of the architecture itself."""
+        with self._autocast():
+            return self.setup.architecture.generator_terms(
+                self.state.generator, batch.inputs, batch.real, generated["samples"]
+            )
+
+    def _compute_terms_alone(self, batch: Batch, observed: Observed) -> Terms:
+        """Return the terms of the generator while no game is played."""
+        terms = self._compute_own_terms(batch, self._generate(batch.inputs))
+        if not terms:
+            raise InputError(
+                f"'{self.setup.architecture_name}' plays no game yet, and gives its generator no "
+                "terms of its own to learn from: its generator_terms() must give some"
+            )
         return terms
 
     def _compute_lazy_terms(

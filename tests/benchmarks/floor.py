@@ -20,9 +20,10 @@ from ganzoo import AdaptiveAugmentation, Architecture, Progress
 from ganzoo.config import TrainOptions
 from ganzoo.protocols.augmentation import Augmentation
 from ganzoo.protocols.dataset import Samples
-from plain.loops import Batch, Loop, Translation
+from plain.loops import Batch, Enlarging, Loop, Translation
 from plain.losses import Loss
 from plain.penalties import Given
+from plain.pix2pix import Pairs
 
 DECAY = 0.999
 """Of the averaged generator."""
@@ -142,6 +143,14 @@ class TranslationFloor(Floor, Translation):
         return torch.cat([2 * half, 2 * half + 1])
 
 
+class PairsFloor(Floor, Pairs):
+    """The loop of networks that make samples from sources."""
+
+
+class EnlargingFloor(Floor, Enlarging):
+    """The loop of networks that enlarge what reals are reduced to."""
+
+
 class FloorAugmentation:
     """An augmentation of ganzoo's, with what it remembers.
 
@@ -172,5 +181,10 @@ class FloorAugmentation:
         self.updates += 1
 
 
-FLOORS: dict[str, type[Floor]] = {"cyclegan": TranslationFloor}
+FLOORS: dict[str, type[Floor]] = {
+    "cyclegan": TranslationFloor,
+    "pix2pix": PairsFloor,
+    "srgan": EnlargingFloor,
+    "esrgan": EnlargingFloor,
+}
 """Floors of the architectures that have one of their own; others have :class:`Floor`."""

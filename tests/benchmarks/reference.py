@@ -141,11 +141,15 @@ CONSTANT: dict[str, dict[str, Any]] = {
         "train.ema_half_life": 10_000,
     },
     "progan": {"arch.phase_images": 0},
+    "srgan": {"arch.pretrain_images": 0},
+    "esrgan": {"arch.pretrain_images": 0},
     "stylegan2": {"train.recipe": "tiny"},
+    "fastgan": {"train.augment": [], "train.reuse_fakes": False, "loss.jitter": 0.0},
     "acgan": {"arch.dropout": 0},  # whose random numbers depend on the memory format
+    "pix2pix": {"arch.dropout": 0, "arch.source_of": "grey"},
 }
 """Settings of architectures: what the plain loops hold constant where a paper's recipe has
-schedules or growth, and what they are small by."""
+schedules, growth or draws, and what they are small by."""
 
 
 def settings_of(options: argparse.Namespace, own: dict[str, Any]) -> dict[str, Any]:

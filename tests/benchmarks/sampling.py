@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 import ganzoo
 from ganzoo.media.images import save_png
+from ganzoo.registry import ARCHITECTURE, get
 from ganzoo_zoo.apps.bench.clocks import clock_for
 from measuring import Turns, column, conditions, in_words, ratio, spread, table
 from plain.networks import NETWORKS
@@ -43,7 +44,7 @@ TRAINED = {
 def main(arguments: list[str] | None = None) -> None:
     """Draw by both in turns, and print how they compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    architectures = [name for name in NETWORKS if name != "cyclegan"]
+    architectures = [name for name in NETWORKS if get(ARCHITECTURE, name)().takes_latents]
     parser.add_argument("architecture", choices=architectures)
     parser.add_argument("--image-size", type=int, choices=(16, 32, 64, 128), default=32)
     parser.add_argument("--base-channels", type=int, help="By default the paper's or script's.")

@@ -97,7 +97,11 @@ PARTS = (
     trained("progan", 32, ALL_ARMS, "--set=arch.channel_max=64", "--steps=2", "--rounds=6"),
     trained("sagan", 32, ALL_ARMS, "--base-channels=16", "--steps=1", "--rounds=6", processes=1),
     trained("biggan", 32, ALL_ARMS, "--base-channels=16", "--steps=1", "--rounds=6", processes=1),
+    trained("fastgan", 32, ALL_ARMS, "--base-channels=16", "--steps=1", "--rounds=6", processes=1),
     trained("cyclegan", 32, ALL_ARMS, "--steps=2", "--rounds=6"),
+    trained("pix2pix", 32, ALL_ARMS, "--base-channels=32", "--steps=1", "--rounds=6", processes=1),
+    trained("srgan", 32, ALL_ARMS, "--batch-size=16", "--steps=2", "--rounds=6", processes=1),
+    trained("esrgan", 32, ALL_ARMS, "--batch-size=16", "--set=arch.blocks=3", "--rounds=6"),
     # A turn has 16 steps, as the penalty of the discriminator comes in each 16th.
     trained("stylegan2", 32, ALL_ARMS, "--batch-size=16", "--rounds=4", processes=1),
     *map(kept, (DCGAN, RESIDUAL[0])),

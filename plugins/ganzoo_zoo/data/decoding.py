@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
 from torch import Tensor
 
 from ganzoo.errors import first_line
+from ganzoo_zoo.data.shaping import Half
 
 READS_AVIF = "avif" in features.modules and features.check("avif")
 """Whether the installed Pillow reads AVIF; versions before 11.3 do not know it."""
@@ -27,6 +28,9 @@ UNBOUNDED_MODES = ("I", "F")
 """Modes of 32 bits, whose files do not tell what is white."""
 GREY_MODES = {"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"}
 PIL_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+TURNED = (5, 6, 7, 8)
+"""Values of the EXIF orientation that exchange height and width."""
+HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 DECODER_VERSION = 1
 """Version of decoding, cropping and resizing; increase it when any of them changes pixels."""
 
@@ -46,12 +50,22 @@ def open_image(data: bytes) -> Iterator[Image.Image]:
     Raises:
         ValueError: the image has too many pixels. Pillow raises almost any other error.
     """
-    if not READS_AVIF and data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis"):
+    brand = data[8:12] if data[4:8] == b"ftyp" else b""
+    if not READS_AVIF and brand in (b"avif", b"avis"):
         raise ValueError("this Pillow does not read AVIF: update it with 'pip install -U pillow'")
+    if brand in HEIC_BRANDS and b"avif" not in data[:64]:
+        raise ValueError("it is HEIC, whatever its name: convert it to JPEG or PNG")
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         if image.width * image.height > PIXEL_LIMIT:
             raise ValueError(f"{image.width} x {image.height} pixels are too many")
         yield image
+
+
+def shown_size(image: Image.Image) -> tuple[int, int]:
+    """Return the height and width of an opened image as viewers show it, by its header alone."""
+    if image.getexif().get(ExifTags.Base.Orientation) in TURNED:
+        return image.width, image.height
+    return image.height, image.width
 
 
 def decode_pixels(
@@ -132,6 +146,20 @@ def describe_error(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "it is not an image of a known format"  # Pillow's message has a memory address
     return first_line(error)
+
+
+def take_half(image: Tensor, half: Half | None) -> Tensor:
+    """Return a half of ``(C, H, W)``, or the whole if it is None; an odd column is in neither.
+
+    Raises:
+        ValueError: the image is a single pixel wide.
+    """
+    if half is None:
+        return image
+    columns = image.shape[2] // 2
+    if not columns:
+        raise ValueError("it is 1 pixel wide, and has no halves")
+    return image[:, :, :columns] if half == "left" else image[:, :, -columns:]
 
 
 def crop_to_shape(image: Tensor, size: tuple[int, int]) -> Tensor:

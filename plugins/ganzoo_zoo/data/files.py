@@ -8,23 +8,25 @@ from abc import abstractmethod
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ganzoo import DataSpec, Samples
 from ganzoo.component import AbsolutePath
 from ganzoo.errors import InputError
-from ganzoo.protocols.dataset import MOST_CLASSES, fingerprint
+from ganzoo.protocols.dataset import MOST_CLASSES, ImageSize, fingerprint
 from ganzoo_zoo.data.options import Mirrored
-from ganzoo_zoo.data.shaping import Shaping
+from ganzoo_zoo.data.shaping import LARGEST_SIDE, SMALLEST_SIDE, Half, Shaping
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ganzoo_zoo.data.image_source import ImageSource, IndexedSource
     from ganzoo_zoo.data.layout import ArrangedSource
+    from ganzoo_zoo.data.reading import Images
     from ganzoo_zoo.data.sources import JoinedSource
 
     Classes = tuple[tuple[str, ...] | None, Tensor | None]
@@ -54,19 +56,28 @@ class ImageFiles(Mirrored):
 
     def read(self) -> Samples:
         """Read every image; unreadable files are skipped and listed in ``skipped``."""
-        from ganzoo_zoo.data.reading import read_images
-
         with self.open_source() as source:
-            images = read_images(source, self.shaping)
+            images, sources = self.read_files(source)
+            notes = (*source.notes, *self.describe_shapes(source))
         class_names, labels = self.classes(source, images.names)
-        content = images.content
+        content = images.content if sources is None else _join_sources(images, sources)
         if class_names and source.labels_stand_apart:
             content = _join_labels(content or fingerprint(images.stored), class_names, labels)
         spec = DataSpec(
             shape=tuple(images.stored.shape[1:]),
             classes=len(class_names) if class_names else None,
             class_names=class_names,
+            source=None if sources is None else tuple(sources.stored.shape[1:]),
         )
+        peaks = [
+            line
+            for each in (images, sources)
+            if each is not None
+            for line in each.peaks.describe(self.shaping.white_level)
+        ]
+        chosen = images.common_size
+        sizes = [chosen.describe()] if chosen else []
+        mapped_sources = None if sources is None else sources.rows
         return Samples(
             spec,
             images.stored,
@@ -75,17 +86,40 @@ class ImageFiles(Mirrored):
             images.skipped,
             images.names,
             flip=self.flip,
-            streamed=images.rows is not None,
+            streamed=images.rows is not None or mapped_sources is not None,
             content=content,
             mapped_array=images.rows,
-            notes=(*source.notes, *images.peaks.describe(self.shaping.white_level)),
+            notes=tuple(dict.fromkeys((*notes, *sizes, *peaks))),
             split=source.split,
+            sources=None if sources is None else sources.stored,
+            mapped_sources=mapped_sources,
+            chosen_options={"image_size": list(chosen.image_size)} if chosen else {},
         )
+
+    def read_files(self, source: ImageSource) -> tuple[Images, Images | None]:
+        """Read the images of a source, and the source of each, if they are pairs.
+
+        Args:
+            source: What :meth:`open_source` has opened.
+        """
+        from ganzoo_zoo.data.reading import read_images
+
+        return read_images(source, self.shaping), None
+
+    def describe_shapes(self, source: ImageSource) -> tuple[str, ...]:
+        """Return what a person should know about the shapes of the files, a line each."""
+        return ()
 
 
 class _OwnFiles(ImageFiles):
     """Base of sets of your own images."""
 
+    image_size: ImageSize | None = Field(
+        default=None,
+        description="Resize to N x N, or to HEIGHTxWIDTH. By default the images' own size; if they "
+        "differ, the largest power of two up to the median shorter side, from "
+        f"{SMALLEST_SIDE} to {LARGEST_SIDE}.",
+    )
     image_channels: Literal[1, 3, 4] | None = Field(
         default=None,
         description="1 grey, 3 RGB, 4 RGBA; by default 1 if every file is of a grey format, else "
@@ -122,6 +156,40 @@ class _ByFolders(_OwnFiles):
     """
 
     path: AbsolutePath = Field(description="Where the images are.")
+    pairs: Literal["left-to-right", "right-to-left"] | None = Field(
+        default=None,
+        description="Whether each file holds two images side by side: the one that is the source, "
+        "and the one that is made from it.",
+    )
+    sources: AbsolutePath | None = Field(
+        default=None,
+        description="Folder or zip with the source of each image, under the same name but for the "
+        "suffix; images without one are left out.",
+    )
+    source_channels: Literal[1, 3, 4] | None = Field(
+        default=None,
+        description="Channels of sources, as image_channels; by default as their files are.",
+    )
+
+    @model_validator(mode="after")
+    def _check_sources(self) -> _ByFolders:
+        if self.pairs is not None and self.sources is not None:
+            raise ValueError(
+                "sources are half of each file or files of their own: choose pairs or sources"
+            )
+        return self
+
+    @property
+    def shaping(self) -> Shaping:
+        """How each image is cropped, resized and converted."""
+        half: dict[str | None, Half] = {"left-to-right": "right", "right-to-left": "left"}
+        return replace(super().shaping, half=half.get(self.pairs))
+
+    @property
+    def source_shaping(self) -> Shaping:
+        """How each source is cropped, resized and converted."""
+        half: dict[str | None, Half] = {"left-to-right": "left", "right-to-left": "right"}
+        return replace(self.shaping, channels=self.source_channels, half=half.get(self.pairs))
 
     @abstractmethod
     def open_files(self) -> AbstractContextManager[IndexedSource]:
@@ -133,7 +201,41 @@ class _ByFolders(_OwnFiles):
         from ganzoo_zoo.data.layout import ArrangedSource
 
         with self.open_files() as source:
-            yield ArrangedSource(source, self.split)
+            if self.sources is None:
+                yield ArrangedSource(source, self.split)
+                return
+            from ganzoo_zoo.data.pairs import PairedSource
+            from ganzoo_zoo.data.sources import open_path
+
+            with open_path(self.sources) as opened:
+                others = ArrangedSource(opened, self.split, labelled=False)
+                yield PairedSource(source, self.split, others)
+
+    def read_files(self, source: ImageSource) -> tuple[Images, Images | None]:
+        """Read the images of a source, and the source of each, if they are pairs."""
+        from ganzoo_zoo.data.pairs import PairedSource, read_pairs, read_partners
+        from ganzoo_zoo.data.reading import read_images
+
+        if isinstance(source, PairedSource):
+            return read_pairs(source, self.shaping, self.source_shaping)
+        if self.pairs is None:
+            return super().read_files(source)
+        images = read_images(source, self.shaping)
+        return images, read_partners(source, self.source_shaping, images)
+
+    def describe_shapes(self, source: ImageSource) -> tuple[str, ...]:
+        """Say that files look like pairs, if their images are cropped as if they were none."""
+        from ganzoo_zoo.data.pairs import look_like_pairs
+
+        size = self.image_size
+        if self.pairs or self.sources or size is None or size[1] == 2 * size[0]:
+            return ()
+        if not look_like_pairs(source):
+            return ()
+        return (
+            "the images are twice as wide as high, and are cropped; if each is a pair, add --set "
+            "data.pairs=left-to-right",
+        )
 
     def classes(self, source: ImageSource, names: Sequence[str]) -> Classes:
         """Use the labels of a table, or else the outermost folders of the images.
@@ -241,6 +343,14 @@ def _folder_classes(source: ArrangedSource, names: Sequence[str]) -> Classes:
     printable = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in folders]
     labels = repeat_labels([(numbers[folder], count) for folder, count in runs])
     return tuple(printable), labels
+
+
+def _join_sources(images: Images, sources: Images) -> str:
+    """Return the fingerprint of images with their sources, as that of samples is."""
+    found, their = (
+        each.content or fingerprint(each.rows or each.stored) for each in (images, sources)
+    )
+    return hashlib.sha256(f"{found} from {their}".encode()).hexdigest()
 
 
 def _join_labels(content: str, class_names: tuple[str, ...], labels: Tensor | None) -> str:

@@ -188,6 +188,29 @@ class FilteredNames(_NameSequence):
         return place + int(np.searchsorted(self._gaps, place, side="right"))
 
 
+class ChosenNames(_NameSequence):
+    """Some names of a sequence, in any order, of which one may occur several times.
+
+    Args:
+        names: All names.
+        places: Index of each chosen name, int64 ``(N,)``.
+    """
+
+    def __init__(self, names: Sequence[str], places: np.ndarray) -> None:
+        self.names = names
+        self.places = places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def _at(self, place: int) -> str:
+        return self.names[self.locate(place)]
+
+    def locate(self, place: int) -> int:
+        """Return the index among all names of the name at an index."""
+        return int(self.places[place])
+
+
 class JoinedNames(_NameSequence):
     """The names of several sets, one set after another, each prefixed by its set.
 

@@ -112,7 +112,7 @@ class ArrangedSource(ImageSource):
         return hashlib.sha256(f"{content} {self._selection}".encode()).hexdigest()
 
     def _choose_split(self, notes: list[str]) -> None:
-        around = _common_folder(self.names)
+        around = common_folder(self.names)
         whole = Block(around, 0, len(self.names))
         splits = _find_splits(self.names, whole)
         if self.wanted is not None and self.wanted != ALL:
@@ -147,7 +147,7 @@ class ArrangedSource(ImageSource):
             (block,) = self.blocks
             self.names = NameRange(self.names, block.begin, block.end)
             self._selection = f"{block.begin} to {block.end}"
-            self.blocks = (Block(_common_folder(self.names), 0, len(self.names)),)
+            self.blocks = (Block(common_folder(self.names), 0, len(self.names)),)
 
     def _read_labels(self, notes: list[str]) -> None:
         found = self._match_tables()
@@ -261,7 +261,7 @@ def outermost_folders(
         at += count
 
 
-def _common_folder(names: Sequence[str]) -> str:
+def common_folder(names: Sequence[str]) -> str:
     """Return the innermost folder that holds all of some sorted names, with a slash behind it."""
     first, last = names[0], names[len(names) - 1]
     same = next(

@@ -26,6 +26,8 @@ SUFFIXES = (
     ".tif",
     ".tiff",
 )
+OTHER_FORMATS = (".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".jxl")
+"""Suffixes of photographs that are not read, and that a person may take for images."""
 HIDDEN = (".", "__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN")
 """Prefixes of ignored files and folders: hidden ones, and those that systems leave behind."""
 LEFTOVERS = (*HIDDEN[1:], "._", ".thumbnails", ".ipynb_checkpoints", ".Trash", ".git", ".cache")
@@ -165,7 +167,10 @@ def _describe_files(title: str, names: SomeNames, suffixes: Counter[str]) -> str
         what = f"1 file in {title} whose name does not end as that of an image"
     else:
         what = f"{names.count:,} files in {title} whose names do not end as those of images"
-    return f"left out {what} ({shown}), such as {names}"
+    photos = [suffix for suffix, _ in _most_frequent(suffixes) if suffix in OTHER_FORMATS]
+    them = "it" if names.count == 1 else "them"
+    advice = f"; convert {join_words(photos)} to JPEG or PNG to train on {them}" if photos else ""
+    return f"left out {what} ({shown}), such as {names}{advice}"
 
 
 def find_images(

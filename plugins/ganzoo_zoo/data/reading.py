@@ -8,11 +8,12 @@ import math
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import PIL
@@ -28,6 +29,7 @@ from ganzoo.protocols.dataset import fingerprint
 from ganzoo.storage.cache import cache_folder, get_or_make_folder
 from ganzoo.storage.mapped_array import MappedArray
 from ganzoo_zoo.data import decoding
+from ganzoo_zoo.data.common_size import CommonSize, find_common_size
 from ganzoo_zoo.data.image_source import FEW_FILES, LISTING_VERSION, ImageSource
 from ganzoo_zoo.data.index import FilteredNames
 from ganzoo_zoo.data.parallel import map_in_order
@@ -61,10 +63,17 @@ class Images:
     """Fingerprint of ``stored``, if it is known."""
     rows: MappedArray | None = None
     """The file that ``stored`` is mapped from, if it is mapped."""
+    common_size: CommonSize | None = None
+    """The size that was chosen because the images differ in theirs and none was requested."""
 
 
+Found = TypeVar("Found", Images, Images | str)
 Skipped = list[tuple[int, str]]
 """Index of each unreadable file among the source's names, in order, with the reason."""
+
+
+class _SizesDiffer(Exception):
+    """The images differ in size, and none is requested."""
 
 
 class _TooLarge(Exception):
@@ -76,10 +85,10 @@ def read_images(source: ImageSource, shaping: Shaping) -> Images:
 
     Sets larger than a quarter of the memory stay on disk, in the cache. If several processes run on
     a machine, each has a share of the memory, and one of them fills the cache for the others.
+    Images that differ in size get a common one, unless a size is requested.
 
     Raises:
-        InputError: there are no images, none can be read, or they differ in size without a
-            requested one.
+        InputError: there are no images, or none can be read.
         GanzooError: the images fit neither into memory nor into the cache, or a file changed.
     """
     with distributed.current().local_process_first() as led:
@@ -88,22 +97,35 @@ def read_images(source: ImageSource, shaping: Shaping) -> Images:
             raise InputError("; ".join([f"there are no images in {source.title}", *source.notes]))
         few = len(source.names) <= KEPT_IMAGES and source.total_bytes() <= KEPT_BYTES
         if not few:
-            found = _try_cache(source, shaping)
+            found = _read_at_one_size(_try_cache, source, shaping)
+    into_memory = partial(_read_at_one_size, _read_into_memory, source, shaping)
     if few:
         try:
-            return _read_into_memory(source, shaping, _memory_share() // 4)
+            return into_memory(most=_memory_share() // 4)
         except _TooLarge:
-            found = _try_cache(source, shaping)
+            found = _read_at_one_size(_try_cache, source, shaping)
     if isinstance(found, Images):
         return found
     try:
-        return _read_into_memory(source, shaping, _memory_share() // 2)
+        return into_memory(most=_memory_share() // 2)
     except _TooLarge as large:
         raise GanzooError(
             f"the images in {source.title} take {large.args[0] / memory.GIB:,.1f} GiB, which is "
             f"too much for the memory, and cannot be kept in {cache_folder()} ({found}); set "
             "GANZOO_CACHE to a folder with more room, or give a smaller --image-size"
         ) from None
+
+
+def _read_at_one_size(
+    read: Callable[..., Found], source: ImageSource, shaping: Shaping, **options: Any
+) -> Found:
+    """Read images, and again at a common size if they turn out to differ in theirs."""
+    try:
+        return read(source, shaping, **options)
+    except _SizesDiffer:
+        size = find_common_size(source, shaping)
+    found = read(source, size.shape(shaping), **options)
+    return replace(found, common_size=size) if isinstance(found, Images) else found
 
 
 def _memory_share() -> int:
@@ -134,6 +156,7 @@ def cache_key(content: str, shaping: Shaping) -> dict[str, Any]:
         content: Hash of the names and the bytes of the files.
         shaping: How the images are cropped, resized and converted.
     """
+    half = {} if shaping.half is None else {"half": shaping.half}
     return {
         "content": content,
         "listing": LISTING_VERSION,
@@ -141,6 +164,7 @@ def cache_key(content: str, shaping: Shaping) -> dict[str, Any]:
         "channels": shaping.channels,
         "crop": shaping.crop,
         "white_level": shaping.white_level,
+        **half,
         "decoder": [decoding.DECODER_VERSION, PIL.__version__, torch.__version__],
     }
 
@@ -320,7 +344,11 @@ class _File(_Store):
 def _decode_all(
     source: ImageSource, shaping: Shaping, store: _Store
 ) -> tuple[Skipped, decoding.Peaks]:
-    """Put all readable images into a store; return the skipped files, and the brightest values."""
+    """Put all readable images into a store; return the skipped files, and the brightest values.
+
+    Raises:
+        _SizesDiffer: they differ in size, and ``shaping`` has none.
+    """
     skipped: Skipped = []
     peaks = decoding.Peaks()
     sizes: set[tuple[int, ...]] = set()
@@ -333,7 +361,7 @@ def _decode_all(
             images = _resize_all(found, shaping.image_size)
             sizes |= {tuple(image.shape[1:]) for image in images}
             if len(sizes) > 1:
-                raise InputError(_describe_sizes(source, sizes))
+                raise _SizesDiffer
             if images:
                 channels = max(image.shape[0] for image in images)
                 stacked = torch.stack([image.expand(channels, -1, -1) for image in images])
@@ -360,6 +388,7 @@ def _decode_chunks(
         try:
             with decoding.open_image(source.read(place)) as opened:
                 image = decoding.decode_pixels(opened, shaping.channels, shaping.white_level)
+                image = decoding.take_half(image, shaping.half)
                 peak = decoding.measure_peak(opened)
         except FileChanged:
             raise
@@ -404,11 +433,3 @@ def _resize_all(images: list[Tensor], size: tuple[int, int] | None) -> list[Tens
         for i, image in zip(places, group, strict=True):
             resized[i] = image
     return resized
-
-
-def _describe_sizes(source: ImageSource, sizes: Iterable[tuple[int, ...]]) -> str:
-    (h1, w1), *_, (h2, w2) = sorted(sizes)
-    return (
-        f"the images in {source.title} differ in size, from {h1} x {w1} to {h2} x {w2}; "
-        "give one with --image-size"
-    )

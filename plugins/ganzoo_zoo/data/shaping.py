@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Half: TypeAlias = Literal["left", "right"]
+
+SMALLEST_SIDE, LARGEST_SIDE = 32, 64
+"""Bounds of the side of samples whose size is chosen for you. A first training on a CPU is bearable
+up to the larger one."""
 
 
 @dataclass(frozen=True)
@@ -17,3 +24,5 @@ class Shaping:
     """Side of a square to crop around the centre first, in pixels."""
     white_level: int | None = None
     """Value of the files that becomes white; None means the largest of their format."""
+    half: Half | None = None
+    """Half of each file that is the image, before anything else; None means the whole."""

@@ -373,7 +373,7 @@ def open_joined(paths: Mapping[str, str], split: str | None = None) -> Iterator[
     with ExitStack() as stack:
         yield JoinedSource(
             {
-                word: ArrangedSource(stack.enter_context(_open(path)), split, labelled=False)
+                word: ArrangedSource(stack.enter_context(open_path(path)), split, labelled=False)
                 for word, path in paths.items()
             }
         )
@@ -384,7 +384,12 @@ def with_slashes(name: str) -> str:
     return name.replace("\\", "/")
 
 
-def _open(path: str) -> AbstractContextManager[IndexedSource]:
+def open_path(path: str) -> AbstractContextManager[IndexedSource]:
+    """Open a folder or a zip of images.
+
+    Raises:
+        InputError: it does not exist or cannot be opened.
+    """
     return open_folder(path) if Path(path).is_dir() else open_zip(path)
 
 

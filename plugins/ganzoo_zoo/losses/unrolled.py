@@ -13,6 +13,7 @@ from ganzoo import DataSpec, Discriminator, Loss, registry
 from ganzoo.component import parse_options
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 
@@ -61,6 +62,7 @@ class Unrolled(Loss):
     needs_discriminator_parts = property(attrgetter("base_loss.needs_discriminator_parts"))
     needs_generator_parts = property(attrgetter("base_loss.needs_generator_parts"))
     depends_on_steps = property(attrgetter("base_loss.depends_on_steps"))
+    needs_pairs = property(attrgetter("base_loss.needs_pairs"))
     second_order = property(lambda self: bool(self.unrolled_steps or self.base_loss.second_order))
     # Updates of the discriminator on a part of the batch are other ones.
     needs_whole_batch = property(
@@ -74,6 +76,10 @@ class Unrolled(Loss):
     def remember(self, state: nn.Module, observed: Mapping[str, Tensor]) -> None:
         """Update what the base loss remembers."""
         self.base_loss.remember(state, observed)
+
+    def prepare(self, data: DataSpec, device: torch.device) -> None:
+        """Get ready what the base loss needs."""
+        self.base_loss.prepare(data, device)
 
     def check_discriminator(
         self, discriminator: nn.Module, data: DataSpec, *, conditional: bool = False
@@ -104,7 +110,13 @@ class Unrolled(Loss):
         for _ in range(self.unrolled_steps):
             terms = self.base_loss.discriminator_loss(D.at(parameters), real, fake)
             total = torch.stack(list(terms.values())).sum()
-            found = torch.autograd.grad(total, list(parameters.values()), create_graph=True)
+            found = torch.autograd.grad(
+                total,
+                list(parameters.values()),
+                create_graph=True,
+                allow_unused=True,  # networks of their own may have no part in the loss
+                materialize_grads=True,
+            )
             slopes = dict(zip(parameters, found, strict=True))
             sizes = {} if self.unrolled_lr else D.step_sizes(slopes)
             eta = self.unrolled_lr or self.recipe.discriminator_lr

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plain.augmentations import Augmentation
@@ -205,6 +206,23 @@ class Translation(Loop):
         identity = (_distance(to_x(x), x) + _distance(to_y(y), y)) / 2
         weights = self.options["cycle_weight"], self.options["identity_weight"]
         return adversarial + weights[0] * cycle + weights[1] * identity
+
+
+class Enlarging(Loop):
+    """Ledig et al. 2017, equation 3: reals are reduced, enlarged again, and compared."""
+
+    def made(self, real: Tensor, labels: Tensor | None, draws: torch.Generator | None) -> Given:
+        """Enlarge what the reals are reduced to."""
+        size = [side // self.options["scale"] for side in real.shape[2:]]
+        small = F.interpolate(real, size, mode="bicubic", antialias=True).clamp(-1, 1)
+        found = outputs(self.G, "samples", small, None)
+        return Given(self.G, self.judge(None), real, found["samples"], small, None, found)
+
+    def loss_of_G(self, given: Given) -> Tensor:
+        """Return the adversarial term, and the difference of pixels."""
+        away = given.fake - given.real
+        found = away.abs() if "growth" in self.options else away.square()
+        return super().loss_of_G(given) + self.options["pixel_weight"] * found.mean()
 
 
 def of_both_classes(network: nn.Module) -> Iterable[nn.Module]:

@@ -68,6 +68,19 @@ def relativistic_of_generator(D: Judge, real: Tensor, fake: Tensor) -> Tensor:
     return F.softplus(D(real) - D(fake)).mean()
 
 
+def relativistic_average(D: Judge, real: Tensor, fake: Tensor) -> Tensor:
+    """Wang et al. 2018, equation 1."""
+    real_logits, fake_logits = D(real), D(fake)
+    return _labelled(real_logits - fake_logits.mean(), 1.0) + _labelled(
+        fake_logits - real_logits.mean(), 0.0
+    )
+
+
+def relativistic_average_of_generator(D: Judge, real: Tensor, fake: Tensor) -> Tensor:
+    """Wang et al. 2018, equation 2."""
+    return relativistic_average(D, fake, real)
+
+
 def _labelled(logits: Tensor, label: float) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
 
@@ -78,5 +91,6 @@ LOSSES: dict[str, tuple[Loss, Loss]] = {
     "hinge": (hinge, minus_logits),
     "wgan-gp": (wgan_gp, minus_logits),
     "r3gan": (relativistic, relativistic_of_generator),
+    "relativistic-average": (relativistic_average, relativistic_average_of_generator),
 }
 """That of the discriminator, and that of the generator."""

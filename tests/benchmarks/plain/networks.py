@@ -9,8 +9,20 @@ from typing import Any
 
 from torch import nn
 
-from plain import biggan, codes, cyclegan, halvings, progan, r3gan, sagan, stylegan2
-from plain.loops import Loop, Translation
+from plain import (
+    biggan,
+    codes,
+    cyclegan,
+    fastgan,
+    halvings,
+    pix2pix,
+    progan,
+    r3gan,
+    sagan,
+    srgan,
+    stylegan2,
+)
+from plain.loops import Enlarging, Loop, Translation
 from plain.residual import resnet, sngan_resnet
 from plain.spectral import normalised
 
@@ -104,10 +116,20 @@ NETWORKS: dict[str, Callable[..., Pair]] = {
     "sagan": sagan.networks,
     "biggan": biggan.networks,
     "cyclegan": cyclegan.networks,
+    "pix2pix": pix2pix.networks,
     "stylegan2": stylegan2.networks,
+    "srgan": srgan.srgan,
+    "esrgan": srgan.esrgan,
+    "fastgan": fastgan.networks,
 }
 """From the shape of an image and an architecture's options to a generator and a discriminator.
 
 Of networks that take classes, ``classes`` is their number."""
-LOOPS: dict[str, type[Loop]] = {"cyclegan": Translation, "infogan": codes.Coded}
+LOOPS: dict[str, type[Loop]] = {
+    "cyclegan": Translation,
+    "infogan": codes.Coded,
+    "pix2pix": pix2pix.Pairs,
+    "srgan": Enlarging,
+    "esrgan": Enlarging,
+}
 """Loops of the architectures that have one of their own; others have :class:`Loop`."""

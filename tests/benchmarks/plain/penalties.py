@@ -215,6 +215,19 @@ def codes(given: Given, memory: dict[str, Tensor], *, weight: float, **_: Any) -
     return weight * (of_kind + of_numbers)
 
 
+def reconstruction(
+    given: Given, memory: dict[str, Tensor], *, weight: float, distance: str, **_: Any
+) -> Tensor:
+    """Liu et al. 2021, equation 2, with distances of pixels."""
+    (said,) = (found for before, found in given.D.said if before is given.real)
+    pairs = given.D.network.decoder(said)
+    total = torch.zeros((), device=given.real.device, dtype=given.real.dtype)
+    for found, wanted in pairs:
+        apart = found - wanted
+        total = total + (apart.abs() if distance == "absolute" else apart**2).mean()
+    return weight * total
+
+
 PENALTIES: dict[str, dict[str, Term]] = {
     "r1": {"D": r1},
     "gradient-penalty": {"D": gradient_penalty},
@@ -223,5 +236,6 @@ PENALTIES: dict[str, dict[str, Term]] = {
     "orthogonal": {"G": orthogonal},
     "auxiliary-classifier": {"D": classes_of_reals_and_fakes, "G": classes_of_fakes},
     "mutual-information": {"D": codes, "G": codes},
+    "reconstruction": {"D": reconstruction},
 }
 """The terms of each penalty by network, ``D`` or ``G``; their options are those of ganzoo's."""

@@ -10,6 +10,5 @@ def normalised(network: nn.Module, *others: nn.Module) -> nn.Module:
     """Divide every weight of a network by its largest singular value, and those of other layers."""
     for layer in others:
         spectral_norm(layer)
-    return network.apply(
-        lambda layer: spectral_norm(layer) if isinstance(layer, (nn.Conv2d, nn.Linear)) else 0
-    )
+    kinds = nn.Conv2d, nn.ConvTranspose2d, nn.Linear
+    return network.apply(lambda layer: spectral_norm(layer) if isinstance(layer, kinds) else 0)

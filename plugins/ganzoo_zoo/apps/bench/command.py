@@ -21,6 +21,7 @@ from ganzoo.cli.common import (
     PenaltyNames,
     Precision,
     Settings,
+    SourceOf,
     TrainCommand,
     TrainingData,
     TrainOption,
@@ -72,6 +73,7 @@ def bench(
     penalty: PenaltyNames = None,
     data: TrainingData = None,
     image_size: ImageSize = None,
+    source_of: SourceOf = None,
     batch_size: TrainOption = None,
     precision: Precision = None,
     compile: Compile = None,
@@ -147,7 +149,7 @@ def bench(
     from ganzoo_zoo.apps.bench import bench as measure
 
     options = {key: value for key, value in context.params.items() if key != "steps"}
-    given = gather_settings(settings, options, image_size, penalty)
+    given = gather_settings(settings, options, image_size, penalty, source_of)
     with ProgressBar() as counter, send_progress_to(counter):
         found = measure(architecture, loss, data, settings=given, steps=steps, seconds=seconds)
     if as_json:
@@ -168,7 +170,13 @@ def _measure_time(given: Mapping[str, Any]) -> None:
         given["loss"],
         given["data"],
         until=given["until"],
-        settings=gather_settings(given["settings"], given, given["image_size"], given["penalty"]),
+        settings=gather_settings(
+            given["settings"],
+            given,
+            given["image_size"],
+            given["penalty"],
+            given["source_of"],
+        ),
         seeds=None if seeds is None else read_seeds(seeds),
         max_steps=given["max_steps"],
         out=None if out is None else user_path(out),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from ganzoo.registry import DATASET
 from ganzoo.storage.paths import refuse_existing
 
 if TYPE_CHECKING:
+    from ganzoo_zoo.apps.data_check.advice import Advice
     from ganzoo_zoo.apps.data_check.survey import Survey
 
 MAX_SHOWN = 8
@@ -52,7 +54,10 @@ def check(
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Report what training would read: sizes, formats, classes, broken files and duplicates."""
+    """Report what training would read: sizes, formats, classes, broken files and duplicates.
+
+    Then say what to train on it, and why.
+    """
     from ganzoo.cli.progress import ProgressBar
     from ganzoo.progress import send_progress_to
     from ganzoo.resolve import choose_data, parse_settings
@@ -70,6 +75,7 @@ def check(
         refuse_existing(out, force)
     dataset = choose_data(data, options).build(DATASET)
     from ganzoo.media.images import save_png
+    from ganzoo_zoo.apps.data_check.advice import advise
     from ganzoo_zoo.apps.data_check.survey import survey
 
     with ProgressBar() as counter, send_progress_to(counter):
@@ -77,19 +83,22 @@ def check(
     if out is not None and sheet is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         save_png(sheet, out, {"Description": f"Images of {data}"})
+    advice = advise(found, data, options)
     if as_json:
-        print_json({"data": data, **found.as_json(), "sheet": out and str(out)})
+        shown = {"advice": advice and asdict(advice), "sheet": out and str(out)}
+        print_json({"data": data, **found.as_json(), **shown})
     else:
-        _print(found)
+        _print(found, advice)
         note(f"contact sheet: {out}" if out else "--out FILE.png writes a contact sheet")
 
 
-def _print(found: Survey) -> None:
-    rows = [("samples", f"{found.samples:,}")]
-    if found.shape:
-        place = "on disk, too large for memory" if found.streamed else "in memory"
-        rows.append(("shape", " x ".join(map(str, found.shape))))
-        rows.append(("total size", f"{_mib(found.bytes or 0)} {place}"))
+def _print(found: Survey, advice: Advice | None) -> None:
+    place = "on disk, too large for memory" if found.streamed else "in memory"
+    rows = [
+        ("samples", f"{found.samples:,}"),
+        ("shape", " x ".join(map(str, found.shape))),
+        ("total size", f"{_mib(found.bytes)} {place}"),
+    ]
     if found.sizes:
         rows.append(("sizes", _sizes(found.sizes)))
     for word, counts in (("formats", found.formats), ("modes", found.modes)):
@@ -101,6 +110,9 @@ def _print(found: Survey) -> None:
     rows += [("copies", line) for line in _first_lines(list(map(", ".join, found.copies)))]
     rows += [("alike", line) for line in _first_lines(list(map(", ".join, found.near_copies)))]
     rows += [("note", line) for line in found.findings or ["no problems found"]]
+    if advice is not None:
+        rows += [("advice", line) for line in advice.reasons]
+        rows += [("next", advice.command), ("", advice.bench)]
     print_table(("what", "found"), rows)
 
 

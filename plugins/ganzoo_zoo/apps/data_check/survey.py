@@ -26,6 +26,7 @@ from ganzoo_zoo.apps.data_check.duplicates import (
 )
 from ganzoo_zoo.apps.data_check.image_stats import ImageStats, StatsTable
 from ganzoo_zoo.data import decoding
+from ganzoo_zoo.data.common_size import find_common_size
 from ganzoo_zoo.data.files import ImageFiles
 from ganzoo_zoo.data.index import FilteredNames
 from ganzoo_zoo.data.parallel import map_in_order
@@ -50,9 +51,9 @@ class Survey:
 
     samples: int
     """Number of readable samples."""
-    shape: tuple[int, ...] | None
-    """Shape of a sample in training; None if the images differ in size."""
-    bytes: int | None = None
+    shape: tuple[int, ...]
+    """Shape of a sample in training."""
+    bytes: int = 0
     """Size of all samples together."""
     streamed: bool = False
     """Whether the samples exceed memory and are read from disk."""
@@ -115,14 +116,19 @@ def _survey_files(dataset: ImageFiles, sheet: bool) -> tuple[Survey, Tensor | No
                 f"the first is {broken[0]}"
             )
         class_names, labels = dataset.classes(source, names)
+        notes = list(source.notes)
+        if shaping.image_size is None and len(stats.sizes) > 1:
+            size = find_common_size(source, shaping)
+            shaping = size.shape(shaping)
+            notes.append(size.describe())
         shape = _training_shape(stats, shaping)
         found = _summarise(stats, names, labels, class_names, broken, shape, shaping.image_size)
         picture = _draw_sheet(source, shaping, skipped, stats, labels) if sheet else None
         found.formats, found.modes = stats.kinds(0), stats.kinds(1)
-        found.findings += [*source.notes, *peaks.describe(shaping.white_level)]
-    if found.shape:
-        found.bytes = found.samples * math.prod(found.shape)
-        found.streamed = found.bytes > memory.limit() // 4
+        found.findings += [*notes, *dataset.describe_shapes(source)]
+        found.findings += [*peaks.describe(shaping.white_level)]
+    found.bytes = found.samples * math.prod(shape)
+    found.streamed = found.bytes > memory.limit() // 4
     return found, picture
 
 
@@ -180,6 +186,7 @@ def _inspect_files(
             with decoding.open_image(source.read(place)) as opened:
                 kind = (opened.format or "", opened.mode)
                 pixels = decoding.decode_pixels(opened, None, shaping.white_level)
+                pixels = decoding.take_half(pixels, shaping.half)
                 peak = decoding.measure_peak(opened)
             return ImageStats.of(to_pil(pixels), pixels, kind), peak
         except Exception as error:  # decoders of broken files raise almost anything
@@ -207,7 +214,7 @@ def _summarise(
     labels: Tensor | None,
     class_names: tuple[str, ...] | None,
     broken: Sequence[str],
-    shape: tuple[int, ...] | None,
+    shape: tuple[int, ...],
     size: tuple[int, int] | None,
 ) -> Survey:
     """Build a survey from the statistics of images.
@@ -218,8 +225,8 @@ def _summarise(
         labels: Class of each image, int ``(N,)``, if there are classes.
         class_names: Names of the classes.
         broken: Unreadable files, each with the reason.
-        shape: Shape of a sample in training, if the images allow one.
-        size: Requested height and width.
+        shape: Shape of a sample in training.
+        size: Height and width that images are resized to; None if they keep theirs.
     """
     copies, first = group_duplicates(stats.heads["digest"])
     near = group_near_duplicates(stats.heads["hash"], stats.small, first)
@@ -254,13 +261,11 @@ def _summarise(
 
 
 def _findings(found: Survey, stats: StatsTable, size: tuple[int, int] | None) -> list[str]:
-    """List possible problems of single images: unreadable, of several sizes, too small."""
+    """List possible problems of single images: unreadable, too small."""
     lines = []
     if found.broken:
         count = len(found.broken)
         lines.append(f"{count:,} of {count + found.samples:,} cannot be read")
-    if found.shape is None:
-        lines.append("the images differ in size: a training needs --image-size")
     if size and (small := stats.smaller_than(*size)):
         lines.append(f"{small:,} are smaller than {size[0]} x {size[1]}, and are enlarged")
     return lines
@@ -296,12 +301,10 @@ def _count_classes(
     return dict(zip(class_names, counts, strict=True))
 
 
-def _training_shape(stats: StatsTable, shaping: Shaping) -> tuple[int, ...] | None:
-    """Return the shape of a sample in training; None if the images differ in size."""
-    sizes = stats.sizes
-    size = shaping.image_size or (next(iter(sizes)) if len(sizes) == 1 else None)
-    channels = shaping.channels or stats.channels
-    return None if size is None else (channels, *size)
+def _training_shape(stats: StatsTable, shaping: Shaping) -> tuple[int, ...]:
+    """Return the shape of a sample in training."""
+    size = shaping.image_size or next(iter(stats.sizes))
+    return (shaping.channels or stats.channels, *size)
 
 
 def _draw_sheet(
@@ -320,14 +323,14 @@ def _draw_sheet(
         stats: Statistics of the others.
         labels: Class of each of the others, int ``(N,)``, if there are classes.
     """
-    sizes = stats.sizes
-    tile = _tile_size(shaping.image_size or max(sizes, key=lambda size: sizes[size]))
+    tile = _tile_size(shaping.image_size or next(iter(stats.sizes)))
     channels = shaping.channels or stats.channels
     places = np.delete(np.arange(len(source.names)), skipped)
 
     def make_tile(number: int) -> Tensor:
         with decoding.open_image(source.read(int(places[number]))) as opened:
             image = decoding.decode_pixels(opened, channels, shaping.white_level)
+        image = decoding.take_half(image, shaping.half)
         if shaping.crop:
             image = decoding.crop_centre(image, (shaping.crop, shaping.crop))
         return resize(decoding.crop_to_shape(image, shaping.image_size or tile)[None], tile)[0]

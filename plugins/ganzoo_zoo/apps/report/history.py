@@ -13,6 +13,7 @@ from ganzoo.runs.metrics import (
     GRADIENT_NORM,
     LOGITS,
     NETWORKS,
+    SAMPLES,
     Curve,
     CurveGroup,
     CurveReader,
@@ -25,6 +26,7 @@ SPEED = "images_per_second"
 TERMS = {
     **{network: f"Loss of the {network}" for network in NETWORKS},
     AUGMENTATION: "Augmentation",
+    SAMPLES: "Samples that repeat a training image",
 }
 """Titles of plots, by what stands before the names of their curves."""
 NORMS = "Gradient norms"

@@ -18,6 +18,7 @@ from ganzoo.cli.common import (
     ImageSize,
     Json,
     Precision,
+    SourceOf,
     TrainCommand,
     TrainingData,
     TrainOption,
@@ -78,6 +79,7 @@ def sweep(
     ] = None,
     data: TrainingData = None,
     image_size: ImageSize = None,
+    source_of: SourceOf = None,
     steps: TrainOption = None,
     batch_size: TrainOption = None,
     device: TrainOption = None,
@@ -193,6 +195,8 @@ def _build_grid(
     short = {f"train.{name}": (str(given[name]),) for name in SHORT if given[name] is not None}
     if image_size is not None:
         short["data.image_size"] = (image_size,)
+    if given["source_of"] is not None:
+        short["arch.source_of"] = (given["source_of"],)
     if both := short.keys() & swept.keys():
         raise InputError(f"{min(both)} is given twice: by its own option and by --set")
     return Grid(

@@ -58,6 +58,7 @@ const TITLES = [
   [/^generator\/(?!gradient_norm$)(.*)/, "Loss of the generator"],
   [/^(.*)\/gradient_norm$/, "Gradient norms"],
   [/^augmentation\/(.*)/, "Augmentation"],
+  [/^samples\/(.*)/, "Samples that repeat a training image"],
 ];
 const place = (name) => {
   for (const [pattern, title] of TITLES) {

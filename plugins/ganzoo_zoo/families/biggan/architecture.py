@@ -55,6 +55,13 @@ class BigGAN(Architecture):
     of the latent alone, which is self-modulation (Chen et al. 2019, arXiv:1810.01365), and without
     ``hierarchical`` on nothing.
 
+    With ``deep`` they are the networks of BigGAN-deep (figure 16 and its tables), with two blocks
+    for each resolution instead of one. A block is a bottleneck of four convolutions, whose 3 x 3
+    ones have a quarter of its channels, and a shortcut that drops channels in the generator and
+    adds some in the discriminator. The latent is not split: the first layer and all blocks see the
+    whole latent and the class. The discriminator begins with a convolution. The paper has 128
+    ``base_channels`` and a latent of 128 for all sizes.
+
     Samples are drawn with standing statistics: batch normalisation uses the means and variances of
     batches of samples at the same truncation, drawn from a fixed seed (appendix D).
     """
@@ -87,6 +94,11 @@ class BigGAN(Architecture):
         description="Whether each block sees a piece of the latent; else only the first layer sees "
         "it.",
     )
+    deep: bool = Field(
+        default=False,
+        description="Whether the networks are those of BigGAN-deep, with four times as many "
+        "convolutions and fewer weights.",
+    )
     attention: int | None = Field(
         default=None,
         ge=0,
@@ -115,6 +127,8 @@ class BigGAN(Architecture):
                 "shared_dim=0 needs hierarchical=false: a layer's own gains of each class see no "
                 "latent"
             )
+        if self.deep and not self.hierarchical:
+            raise ValueError("deep=true needs hierarchical=true: its blocks see the whole latent")
         return self
 
     def takes_labels(self, data: DataSpec) -> bool:
@@ -123,8 +137,17 @@ class BigGAN(Architecture):
 
     def generator(self, data: DataSpec) -> nn.Module:
         """Build the generator: latents ``(N, z_dim)`` -> images ``(N, C, H, W)`` in ``[-1, 1]``."""
-        from ganzoo_zoo.families.biggan import networks
+        from ganzoo_zoo.families.biggan import deep, networks
 
+        if self.deep:
+            return deep.generator(
+                data,
+                self._widths(data),
+                z_dim=self.z_dim,
+                classes=self._classes(data),
+                shared_dim=self.shared_dim,
+                init=self.init,
+            )
         return networks.generator(
             data,
             self._widths(data),
@@ -140,11 +163,10 @@ class BigGAN(Architecture):
 
         It never mixes a batch.
         """
-        from ganzoo_zoo.families.biggan import networks
+        from ganzoo_zoo.families.biggan import deep, networks
 
-        return networks.discriminator(
-            data, self._widths(data), classes=self._classes(data), init=self.init
-        )
+        build = deep.discriminator if self.deep else networks.discriminator
+        return build(data, self._widths(data), classes=self._classes(data), init=self.init)
 
     def sampler(
         self,

@@ -91,11 +91,11 @@ class Widths:
             tuple(base * each for each in judged),
             down,
             (height, width),
-            _place_attention(min(height, width), halvings, down, attention),
+            _placebuild_attention(min(height, width), halvings, down, attention),
         )
 
 
-def _place_attention(
+def _placebuild_attention(
     lowest: int, halvings: int, down: int, wanted: int | None
 ) -> tuple[int, int] | None:
     """Return the blocks of both networks behind which maps have a side."""
@@ -149,17 +149,12 @@ def generator(
             nn.Unflatten(1, (channels[0], *widths.size)),
         ),
         blocks=blocks,
-        attention=_attention(widths.attention and widths.attention[0], channels[1:]),
-        ending=nn.Sequential(
-            nn.BatchNorm2d(channels[-1]),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(channels[-1], data.image_channels, 3, padding=1),
-            nn.Tanh(),
-        ),
+        attention=build_attention(widths.attention and widths.attention[0], channels[1:]),
+        ending=build_ending(channels[-1], data.image_channels),
         embedding=embedding,
         pieces=pieces,
     )
-    return _finish(network, init)
+    return finish(network, init)
 
 
 def _norm(width: int, classes: int | None) -> Callable[[int], nn.Module] | None:
@@ -239,7 +234,7 @@ def discriminator(data: DataSpec, widths: Widths, *, classes: int | None, init: 
         init: How weights are drawn.
     """
     channels = (data.image_channels, *widths.discriminator)
-    attention = _attention(widths.attention and widths.attention[1], widths.discriminator)
+    attention = build_attention(widths.attention and widths.attention[1], widths.discriminator)
     layers: list[nn.Module] = []
     for i, (before, after) in enumerate(itertools.pairwise(channels)):
         build = same_block if i >= widths.down_blocks else down_block if i else first_block
@@ -250,17 +245,27 @@ def discriminator(data: DataSpec, widths: Widths, *, classes: int | None, init: 
     network = (
         ClassProjection(body, ending, classes, last) if classes else nn.Sequential(body, ending)
     )
-    return _finish(network, init)
+    return finish(network, init)
 
 
-def _attention(place: int | None, channels: Sequence[int]) -> list[nn.Module]:
+def build_ending(channels: int, image_channels: int) -> nn.Sequential:
+    """Build the generator's network from the last map to images."""
+    return nn.Sequential(
+        nn.BatchNorm2d(channels),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(channels, image_channels, 3, padding=1),
+        nn.Tanh(),
+    )
+
+
+def build_attention(place: int | None, channels: Sequence[int]) -> list[nn.Module]:
     """Return what stands behind each block: attention behind one, if any."""
     return [
         SelfAttention2d(width) if i == place else nn.Identity() for i, width in enumerate(channels)
     ]
 
 
-def _finish(network: nn.Module, init: str) -> nn.Module:
+def finish(network: nn.Module, init: str) -> nn.Module:
     """Draw all weights, and normalise their spectra."""
 
     def draw(weight: Tensor) -> None:

@@ -90,6 +90,12 @@ class CycleGAN(Architecture):
 
         return networks.discriminator(data, self.base_channels)
 
+    def discriminator_layers(self, discriminator: nn.Module) -> list[tuple[str, ...]]:
+        """Return the layers of both discriminators side by side."""
+        layers = super().discriminator_layers(discriminator)
+        half = len(layers) // 2
+        return [one + other for one, other in zip(layers[:half], layers[half:], strict=True)]
+
     def generator_terms(
         self, generator: nn.Module, inputs: GeneratorInput, real: Tensor, fake: Tensor
     ) -> dict[str, Tensor]:

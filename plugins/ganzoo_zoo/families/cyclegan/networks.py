@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-
 import torch
 from torch import Tensor, nn
 
 from ganzoo import DataSpec
 from ganzoo.errors import InputError
-from ganzoo.nn import draw_normal
+from ganzoo.nn import patch_discriminator, residual_translator
 
 SMALLEST_SIDE = 24
 LARGE_SIDE = 256
@@ -21,13 +19,16 @@ def generator(data: DataSpec, base_channels: int, blocks: int | None) -> nn.Modu
     _check(data)
     if blocks is None:
         blocks = 9 if max(data.shape[1:]) >= LARGE_SIDE else 6
-    return ByClass([_translator(data.image_channels, base_channels, blocks) for _ in range(2)])
+    channels = data.image_channels
+    return ByClass(
+        [residual_translator(channels, channels, base_channels, blocks) for _ in range(2)]
+    )
 
 
 def discriminator(data: DataSpec, base_channels: int) -> nn.Module:
     """Build the discriminator: images ``(N, C, H, W)`` and their classes -> logits ``(N, P)``."""
     _check(data)
-    return ByClass([_patch_discriminator(data.image_channels, base_channels) for _ in range(2)])
+    return ByClass([patch_discriminator(data.image_channels, base_channels) for _ in range(2)])
 
 
 class ByClass(nn.Module):
@@ -84,61 +85,6 @@ class ImagePool(nn.Module):
             self.images.index_copy_(0, slot, torch.where(replaced, fake, stored))
             self.filled.index_add_(0, label, (~full).long())
         return torch.cat(shown)
-
-
-class _Residual(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.branch = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=False),
-            nn.InstanceNorm2d(channels),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=False),
-            nn.InstanceNorm2d(channels),
-        )
-
-    def forward(self, images: Tensor) -> Tensor:
-        return images + self.branch(images)
-
-
-def _translator(channels: int, width: int, blocks: int) -> nn.Module:
-    # Instance normalisation takes the mean away, and a bias with it.
-    layers: list[nn.Module] = [
-        nn.Conv2d(channels, width, 7, padding=3, padding_mode="reflect", bias=False),
-        nn.InstanceNorm2d(width),
-        nn.ReLU(inplace=True),
-    ]
-    for before, after in ((width, 2 * width), (2 * width, 4 * width)):
-        layers += [
-            nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
-            nn.InstanceNorm2d(after),
-            nn.ReLU(inplace=True),
-        ]
-    layers += [_Residual(4 * width) for _ in range(blocks)]
-    for before, after in ((4 * width, 2 * width), (2 * width, width)):
-        layers += [
-            nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=1, bias=False),
-            nn.InstanceNorm2d(after),
-            nn.ReLU(inplace=True),
-        ]
-    layers += [nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect"), nn.Tanh()]
-    return nn.Sequential(*layers).apply(draw_normal)
-
-
-def _patch_discriminator(channels: int, width: int) -> nn.Module:
-    layers: list[nn.Module] = [
-        nn.Conv2d(channels, width, 4, stride=2, padding=1),
-        nn.LeakyReLU(0.2, inplace=True),
-    ]
-    widths = [width, 2 * width, 4 * width, 8 * width]
-    for (before, after), stride in zip(itertools.pairwise(widths), (2, 2, 1), strict=True):
-        layers += [
-            nn.Conv2d(before, after, 4, stride=stride, padding=1, bias=False),
-            nn.InstanceNorm2d(after),
-            nn.LeakyReLU(0.2, inplace=True),
-        ]
-    layers += [nn.Conv2d(widths[-1], 1, 4, padding=1), nn.Flatten()]
-    return nn.Sequential(*layers).apply(draw_normal)
 
 
 def _check(data: DataSpec) -> None:

@@ -112,6 +112,11 @@ class ProGAN(Architecture):
         description="Samples in each group whose standard deviation the discriminator sees; 0 or 1 "
         "for none. The authors' code has 4.",
     )
+    pixel_bias: bool = Field(
+        default=False,
+        description="Whether the generator's first layer has a bias for each pixel of its map, as "
+        "in pytorch_GAN_zoo, instead of one for each channel, as in the paper.",
+    )
     conditional: bool = Field(
         default=False,
         description="Whether both networks take the class of each sample as an input.",
@@ -129,7 +134,9 @@ class ProGAN(Architecture):
         from ganzoo_zoo.families.progan import networks
 
         _, *widths = self._widths(data)
-        return networks.Generator(data, self.z_dim, widths, self._classes(data))
+        return networks.Generator(
+            data, self.z_dim, widths, self._classes(data), pixel_bias=self.pixel_bias
+        )
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
         """Build the discriminator: images ``(N, C, H, W)`` -> logits ``(N,)``."""
@@ -138,6 +145,11 @@ class ProGAN(Architecture):
         hidden, *widths = self._widths(data)
         group_size = 1 if independent_samples else self.group_size
         return networks.Discriminator(data, widths, hidden, group_size, self._classes(data))
+
+    def discriminator_layers(self, discriminator: nn.Module) -> list[tuple[str, ...]]:
+        """Return the layers as a whole network passes through them, the highest level first."""
+        levels = range(cast("networks.Growing", discriminator).levels, -1, -1)
+        return [("from_image.",), *((f"blocks.{level}.",) for level in levels), ("judge.",)]
 
     def advance(self, network: nn.Module, progress: Progress) -> None:
         """Grow either network to the level of so many images."""

@@ -50,16 +50,19 @@ class Generator(Growing):
         z_dim: Length of a latent.
         widths: Channels at each level, the lowest first.
         classes: Number of classes; with any, labels ``(N,)`` are a second argument.
+        pixel_bias: Whether the first layer has a bias for each pixel.
     """
 
-    def __init__(self, data: DataSpec, z_dim: int, widths: list[int], classes: int) -> None:
+    def __init__(
+        self, data: DataSpec, z_dim: int, widths: list[int], classes: int, *, pixel_bias: bool
+    ) -> None:
         levels, height, width = data.count_halvings()
         super().__init__(levels)
         self.classes = classes
         self.normalise = PixelNorm()
         self.blocks = nn.ModuleList(
             [
-                _Stem(z_dim + classes, widths[0], (height, width)),
+                _Stem(z_dim + classes, widths[0], (height, width), pixel_bias),
                 *(_UpBlock(before, after) for before, after in itertools.pairwise(widths)),
             ]
         )
@@ -143,12 +146,12 @@ def show_at_level(images: Tensor, levels: int, level: int, share: float) -> Tens
 class _Stem(nn.Module):
     """Vectors ``(N, before)`` -> features of the lowest level."""
 
-    def __init__(self, before: int, channels: int, size: tuple[int, int]) -> None:
+    def __init__(self, before: int, channels: int, size: tuple[int, int], pixel_bias: bool) -> None:
         super().__init__()
         self.shape = channels, *size
         pixels = size[0] * size[1]
         self.dense = EqualizedLinear(before, channels * pixels, bias=False, gain=GAIN / pixels**0.5)
-        self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(self.shape if pixel_bias else (channels, 1, 1)))
         self.convolution = EqualizedConv2d(channels, channels, 3, gain=GAIN)
         self.activation = _normalised_leaky()
 

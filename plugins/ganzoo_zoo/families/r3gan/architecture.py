@@ -37,7 +37,11 @@ class R3GAN(Architecture):
 
     The paper's recipe is its run on CIFAR-10, with the schedules of the authors' code over 20M
     images. Among them is the probability of their augmentation, that of ADA with cutouts and half
-    as many changes of colour, which follows no feedback. Classes are not used.
+    as many changes of colour, which follows no feedback.
+
+    With ``conditional`` a learnt vector for the class stands beside the latent, and the logit is a
+    product of the discriminator's features with another, as in the authors' code. Their networks
+    for CIFAR-10 and ImageNet are conditional, and are otherwise the same.
     """
 
     paper = "Huang et al. 2024, arXiv:2501.05441"
@@ -102,6 +106,9 @@ class R3GAN(Architecture):
         description="Filter of up- and downsampling: binomial, which is [1, 3, 3, 1] / 8, as in "
         "the authors' code, or bilinear, as in early models.",
     )
+    conditional: bool = Field(
+        default=False, description="Whether both networks take the classes of samples."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> R3GAN:
@@ -113,6 +120,10 @@ class R3GAN(Architecture):
             )
         return self
 
+    def takes_labels(self, data: DataSpec) -> bool:
+        """Tell whether both networks take labels: they do if ``conditional`` is set."""
+        return self.conditional
+
     def generator(self, data: DataSpec) -> nn.Module:
         """Build the generator: latents ``(N, z_dim)`` -> images ``(N, C, H, W)``.
 
@@ -120,7 +131,9 @@ class R3GAN(Architecture):
         """
         from ganzoo_zoo.families.r3gan import networks
 
-        return networks.generator(data, self.z_dim, self._stages(), self.output)
+        return networks.generator(
+            data, self.z_dim, self._stages(), self.output, classes=self._classes(data)
+        )
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
         """Build the discriminator: images ``(N, C, H, W)`` -> logits ``(N,)``.
@@ -129,7 +142,10 @@ class R3GAN(Architecture):
         """
         from ganzoo_zoo.families.r3gan import networks
 
-        return networks.discriminator(data, self._stages())
+        return networks.discriminator(data, self._stages(), classes=self._classes(data))
+
+    def _classes(self, data: DataSpec) -> int:
+        return data.require_classes() if self.conditional else 0
 
     def _stages(self) -> Stages:
         from ganzoo_zoo.families.r3gan.networks import Stages

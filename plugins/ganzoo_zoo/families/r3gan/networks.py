@@ -50,15 +50,24 @@ class Stages:
         return BinomialDownsample() if self.resampling == "binomial" else nn.AvgPool2d(2)
 
 
-def generator(data: DataSpec, z_dim: int, stages: Stages, output: Output) -> nn.Module:
+def generator(
+    data: DataSpec, z_dim: int, stages: Stages, output: Output, *, classes: int
+) -> nn.Module:
     """Build the generator: latents ``(N, z_dim)`` -> images ``(N, C, H, W)``.
 
     In evaluation mode they lie in ``[-1, 1]``.
+
+    Args:
+        data: Shape of the images.
+        z_dim: Length of a latent.
+        stages: The stages.
+        output: Its end.
+        classes: Number of classes; 0 if it takes none.
     """
     halvings, height, width = data.count_halvings()
     channels = stages.channels(halvings)[::-1]
     layers: list[nn.Module] = [
-        _Basis(z_dim, channels[0], height, width),
+        _Basis(2 * z_dim if classes else z_dim, channels[0], height, width),
         *stages.build_blocks(channels[0], halvings),
     ]
     for before, after in itertools.pairwise(channels):
@@ -69,13 +78,19 @@ def generator(data: DataSpec, z_dim: int, stages: Stages, output: Output) -> nn.
         ]
     last = nn.Conv2d(channels[-1], data.image_channels, 1, bias=False)
     layers += [_draw_weights(last), nn.Tanh() if output == "tanh" else EvaluationClamp()]
-    return nn.Sequential(*layers)
+    body = nn.Sequential(*layers)
+    return _ConditionalGenerator(body, classes, z_dim) if classes else body
 
 
-def discriminator(data: DataSpec, stages: Stages) -> nn.Module:
+def discriminator(data: DataSpec, stages: Stages, *, classes: int) -> nn.Module:
     """Build the discriminator: images ``(N, C, H, W)`` -> logits ``(N,)``.
 
     It never mixes a batch.
+
+    Args:
+        data: Shape of the images.
+        stages: The stages.
+        classes: Number of classes; 0 if it takes none.
     """
     halvings, height, width = data.count_halvings()
     channels = stages.channels(halvings)
@@ -93,10 +108,38 @@ def discriminator(data: DataSpec, stages: Stages) -> nn.Module:
         *stages.build_blocks(lowest, halvings),
         _draw_weights(nn.Conv2d(lowest, lowest, (height, width), groups=lowest, bias=False)),
         nn.Flatten(),
-        _draw_weights(nn.Linear(lowest, 1, bias=False)),
-        nn.Flatten(0),
+        _draw_weights(nn.Linear(lowest, lowest if classes else 1, bias=False)),
     ]
-    return nn.Sequential(*layers)
+    if classes:
+        return _ConditionalDiscriminator(nn.Sequential(*layers), classes, lowest)
+    return nn.Sequential(*layers, nn.Flatten(0))
+
+
+class _ConditionalGenerator(nn.Module):
+    """A generator whose latents stand beside a learnt vector for the class, of the same length."""
+
+    def __init__(self, body: nn.Module, classes: int, z_dim: int) -> None:
+        super().__init__()
+        self.body = body
+        self.embedding = nn.Embedding(classes, z_dim)
+        nn.init.normal_(self.embedding.weight, 0.0, classes**-0.5)
+
+    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+        found: Tensor = self.body(torch.cat([latents, self.embedding(labels)], dim=1))
+        return found
+
+
+class _ConditionalDiscriminator(nn.Module):
+    """Logits that are products of features with a learnt vector for the class."""
+
+    def __init__(self, body: nn.Module, classes: int, width: int) -> None:
+        super().__init__()
+        self.body = body
+        self.embedding = nn.Embedding(classes, width)
+        nn.init.normal_(self.embedding.weight, 0.0, (classes * width) ** -0.5)
+
+    def forward(self, samples: Tensor, labels: Tensor) -> Tensor:
+        return (self.body(samples) * self.embedding(labels)).sum(1)
 
 
 class _Basis(nn.Module):

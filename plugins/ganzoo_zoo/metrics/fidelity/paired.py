@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ganzoo_zoo.metrics.pairs import PairedMetric
+from ganzoo_zoo.metrics.pairs import OfSources, PairedMetric
 
 if TYPE_CHECKING:
     import torch
@@ -58,6 +58,22 @@ class SSIM(PairedMetric):
     def load(self, device: torch.device | str) -> Compare:
         """Return the similarity of each pair."""
         return _compare_structure
+
+
+class SourcePSNR(OfSources, PSNR):
+    """Peak signal-to-noise ratio of each fake's source to its target: what a model starts from.
+
+    Smaller sources are enlarged by bicubic interpolation, holes get the mean colour of the rest,
+    and grey sources stay grey.
+    """
+
+
+class SourceSSIM(OfSources, SSIM):
+    """Structural similarity of each fake's source to its target: what a model starts from.
+
+    Smaller sources are enlarged by bicubic interpolation, holes get the mean colour of the rest,
+    and grey sources stay grey.
+    """
 
 
 def _compare_levels(fake: Tensor, target: Tensor) -> Tensor:
