@@ -126,8 +126,8 @@ def _print_model(one: dict[str, Any]) -> None:
     ):
         for each in choices:
             options = config.write_schedules(prefix.format(each.name), each.options)
-            origin = f"{each.name} ({each.package} {each.version})"
-            print_line(f"  {word} {origin}: {_format_pairs(options)}")
+            found = f"{each.name} ({each.package} {each.version})"
+            print_line(f"  {word} {found}: {_format_pairs(options)}")
     train = config.write_schedules("train", config.train.model_dump(mode="json"))
     print_line(f"  train: {_format_pairs(train)}")
     if config.init:

@@ -99,8 +99,9 @@ def _complete(architecture: Architecture, samples: Samples) -> DataSpec:
     try:
         return architecture.complete(samples.spec)
     except InputError as error:
-        error.hint = error.hint or "; ".join(samples.notes) or None
-        raise
+        if error.hint or not samples.notes:
+            raise
+        raise InputError("; ".join((error.message, *samples.notes))) from None
 
 
 def _build_forked(setup: TrainingSetup, start: StartingState) -> TrainState:

@@ -57,7 +57,7 @@ class PairedSource(ArrangedSource):
                 f"as {excerpt(self.names[0])}: a source is called as its image, but for the suffix"
             )
         notes = _describe_unmatched(self, found)
-        for place in np.flatnonzero(found >= 0) if self._unreadable else ():
+        for place in np.flatnonzero(found >= 0).tolist() if self._unreadable else ():
             if self.names[place] in self._unreadable:
                 found[place] = -1
         skipped = np.flatnonzero(found < 0)
@@ -144,12 +144,12 @@ def read_partners(source: ImageSource, shaping: Shaping, images: Images) -> Imag
         shaping: How partners are cropped, resized and converted.
         images: The images.
     """
-    size = tuple(images.stored.shape[-2:])
+    height, width = images.stored.shape[-2:]
     if images.common_size is None:
         partners = read_images(source, shaping)
         if partners.common_size is None:
             return partners
-    return read_images(source, replace(shaping, image_size=size))
+    return read_images(source, replace(shaping, image_size=(height, width)))
 
 
 def look_like_pairs(source: ImageSource) -> bool:

@@ -97,7 +97,9 @@ class OfSources(PairedMetric):
             raise InputError(
                 f"the sources have {sources.shape[1]} channels, and the samples {channels}"
             )
-        return resize(sources, fakes.spec.shape[1:]).expand(-1, channels, -1, -1)
+        return resize(sources, (fakes.spec.shape[1], fakes.spec.shape[2])).expand(
+            -1, channels, -1, -1
+        )
 
 
 def _fill_holes(sources: Tensor) -> Tensor:

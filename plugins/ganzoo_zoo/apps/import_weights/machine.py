@@ -300,9 +300,8 @@ def _refusal(name: str) -> InputError:
 
 def _to_dict(args: tuple[Any, ...]) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
-    pairs = args[0] if args and isinstance(args[0], (list, dict)) else ()
-    pairs = pairs.items() if isinstance(pairs, dict) else pairs
-    for pair in pairs:
+    given = args[0] if args and isinstance(args[0], (list, dict)) else []
+    for pair in given.items() if isinstance(given, dict) else given:
         if isinstance(pair, (list, tuple)) and len(pair) == 2 and isinstance(pair[0], str):
             found[pair[0]] = pair[1]
     return found
@@ -328,6 +327,10 @@ SIMPLE: dict[str, Callable[[tuple[Any, ...]], Any]] = {
 
 def _push(machine: Machine, value: Any) -> None:
     machine.stack.append(value)
+
+
+def _pop_mark(machine: Machine, _: Any) -> None:
+    machine._pop_to_mark()
 
 
 def _global(machine: Machine, argument: Any) -> None:
@@ -408,7 +411,7 @@ ACTIONS: dict[str, Callable[[Machine, Any], None]] = {
     "PERSID": Machine._persist,
     "BINPERSID": lambda machine, _: machine._persist(machine._pop()),
     "POP": lambda machine, _: machine.stack.pop() and None,
-    "POP_MARK": lambda machine, _: machine._pop_to_mark() and None,
+    "POP_MARK": _pop_mark,
     "DUP": lambda machine, _: _push(machine, machine.stack[-1]),
     "PUT": Machine._put,
     "BINPUT": Machine._put,

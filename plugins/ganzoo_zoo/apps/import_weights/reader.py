@@ -168,7 +168,7 @@ def _list_attributes(item: Record) -> Iterator[tuple[str, Any]]:
     state, class_name = item.state, item.name.rpartition(".")[2]
     if item.name == PERSISTENT:
         meta = item.args[0] if item.args and isinstance(item.args[0], dict) else {}
-        state, class_name = meta.get("state"), meta.get("class_name")
+        state, class_name = meta.get("state"), str(meta.get("class_name"))
     yield from _list_entries(item.items)
     yield from ((str(i), each) for i, each in enumerate(item.members))
     if not isinstance(state, dict):

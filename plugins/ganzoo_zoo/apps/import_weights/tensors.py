@@ -131,7 +131,7 @@ def _read_old_form(stream: Stream, data: Any, budget: Budget) -> Any:
 def _read_zip(data: mmap, budget: Budget) -> Any:
     """Read what ``torch.save`` writes since torch 1.6: a pickle and storages, uncompressed."""
     try:
-        with zipfile.ZipFile(data) as archive:  # type: ignore[arg-type]
+        with zipfile.ZipFile(data) as archive:  # type: ignore[call-overload]
             parts = {part.filename: part for part in archive.infolist()}
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
         raise InputError(f"it is not a whole zip file: {excerpt(str(error))}") from None
