@@ -96,7 +96,7 @@ class TrainOptions(RecipeOptions):
         default=0,
         ge=0,
         description="Layers of the discriminator, from its input on, that stay as they are in the "
-        "model of --init (Mo et al. 2020, arXiv:2002.10964). Files omit 0.",
+        "model of --init (Mo et al. 2020, arXiv:2002.10964).",
     )
     log_every: int = Field(
         default=10,
@@ -146,14 +146,6 @@ class TrainOptions(RecipeOptions):
         description="Factor for both learning rates each time that a diverged run goes back to "
         f"its last checkpoint, up to {RETRIES} times; 0 gives up at once.",
     )
-
-    @model_serializer(mode="wrap")
-    def _omit_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Omit what few runs have, so that the files of all others stay as they are."""
-        tree: dict[str, Any] = serialize(self)
-        if not self.freeze_discriminator:
-            tree.pop("freeze_discriminator", None)
-        return tree
 
 
 class TrainSettings(TrainOptions):

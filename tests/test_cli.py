@@ -768,7 +768,8 @@ def test_show_tells_what_a_component_declares(ganzoo_cli):
     assert "independent_samples=True, second_order=True, bounds_slope=True" in (
         ganzoo_cli("show", "wgan-gp").out
     )
-    cyclegan = json.loads(ganzoo_cli("show", "cyclegan", "--json").out)
+    named = json.loads(ganzoo_cli("show", "cyclegan", "--json").out)
+    (cyclegan,) = [each for each in named if each["kind"] == "architecture"]
     assert cyclegan["declares"]["takes_images"] is True
     assert cyclegan["declares"]["default_loss"] == "lsgan"
     assert cyclegan["recipe"]["lr_decay"] == "linear"

@@ -258,7 +258,10 @@ def test_a_folder_that_cannot_be_made_is_a_failure(refused):
     [
         (["--batch-size", "16"], "train.batch_size: 8 -> 16"),
         (["--seed", "1"], "train.seed: 0 -> 1"),
-        (["--loss", "hinge"], "loss.name: wgan-gp -> hinge; loss.options.gp_weight: 10.0 -> None"),
+        (
+            ["--loss", "non-saturating"],
+            "loss.name: wgan-gp -> non-saturating; loss.options.gp_weight: 10.0 -> None",
+        ),
         (["--set", "arch.base_channels=8"], "architecture.options.base_channels: 4 -> 8"),
         (["--image-size", "32"], "data.options.image_size: [16, 16] -> [32, 32]"),
         (["--steps", "8", "--set", "loss.gp_weight=1"], "loss.options.gp_weight: 10.0 -> 1.0"),

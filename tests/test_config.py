@@ -469,6 +469,7 @@ def test_differences_name_the_option_and_both_values():
         "data.options.image_size: [16, 16] -> [32, 32]",
         "loss.name: wgan-gp -> hinge",
         "loss.options.gp_weight: 10.0 -> None",
+        "loss.options.jitter: None -> 0.0",
         "train.betas: [0.0, 0.9] -> [0.5, 0.999]",
         "train.discriminator_lr: 0.0001 -> 0.0002",
         "train.generator_lr: 0.0001 -> 0.0002",
@@ -494,7 +495,7 @@ def test_a_changed_name_brings_its_own_options_and_no_recipe(config):
     again = change_config(config, {"architecture": "mlp", "loss": "hinge"}, {"arch.hidden": "8"})
     wanted = {"z_dim": 64, "prior": "normal", "hidden": [8], "conditional": False}
     assert again.architecture.options == wanted
-    assert (again.loss.name, again.loss.options) == ("hinge", {})
+    assert (again.loss.name, again.loss.options) == ("hinge", {"jitter": 0.0})
     assert again.train == config.train
     assert again.data == config.data
 

@@ -261,7 +261,7 @@ def test_weights_of_other_programs_are_no_model(refused, name, command):
     path = f"./{name}" if command == ["show"] else name
     first, second = refused(*command, path).splitlines()
     assert f"{name} is a file of weights, and a model is a folder" in first
-    assert second == f"make one of it with: ganzoo import {path}"
+    assert second == f"make one of it with: ganzoo import {name}"
     assert not Path("run").exists()
 
 

@@ -16,7 +16,7 @@ import torch
 import crash
 import ganzoo
 from ganzoo.api import resume
-from ganzoo.config import RETRIES
+from ganzoo.config import RETRIES, TrainOptions
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
 from ganzoo.media import images
 from ganzoo.runs.folder import Run
@@ -320,8 +320,9 @@ def points(centre, spread, count=64):
 def watched():
     """A training's health whose reals have a spread of 1."""
     samples = SimpleNamespace(stored=points((0.0, 0.0), 1.0))
-    architecture = SimpleNamespace(takes_images=False)
-    return health.Health(SimpleNamespace(samples=samples, architecture=architecture))
+    architecture = SimpleNamespace(takes_images=False, is_adversarial=lambda progress: True)
+    trainer = SimpleNamespace(samples=samples, architecture=architecture, options=TrainOptions())
+    return health.Health(trainer)
 
 
 def test_a_collapse_is_the_generators_own_and_stands_still(watched):

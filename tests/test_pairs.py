@@ -229,18 +229,17 @@ def test_halves_and_files_of_their_own_exclude_each_other(tmp_path, refused):
     assert "choose pairs or sources" in message
 
 
-@pytest.mark.parametrize("size", [(), ("--image-size", "8")])
-def test_files_that_look_like_pairs_are_noticed(tmp_path, refused, size):
+def test_a_training_without_sources_is_told_of_pairs(tmp_path, refused):
     path = side_by_side(tmp_path / "pairs")
-    message = refused("train", "pix2pix", "--data", path, *size, "--dry-run")
-    assert "twice as wide as high" in message
-    assert "data.pairs=left-to-right" in message
+    assert "data.pairs=left-to-right" in refused("train", "pix2pix", "--data", path, "--dry-run")
 
 
-def test_pictures_that_are_no_pairs_are_not(tmp_path):
-    draw(tmp_path / "a.png", 1, (16, 8))
-    draw(tmp_path / "b.png", 1, (12, 8))
-    assert not open_dataset(str(tmp_path), image_size=(8, 8)).notes
+def test_data_check_notices_files_that_look_like_pairs(tmp_path, ganzoo_cli):
+    path = side_by_side(tmp_path / "pairs")
+    shown = ganzoo_cli("data", "check", path, "--image-size", "8").out
+    assert "twice as wide as high" in shown
+    draw(tmp_path / "pairs" / "c.png", 1, (12, 8))
+    assert "twice as wide" not in ganzoo_cli("data", "check", path, "--image-size", "8").out
 
 
 def test_data_check_looks_at_the_halves_and_tells_of_missing_sources(tmp_path, ganzoo_cli):

@@ -535,7 +535,7 @@ def test_options_of_consistency_that_make_no_sense_are_refused():
 
 # Parts of a batch
 
-WHOLE = {"unrolled", "feature-matching"}
+WHOLE = {"unrolled", "feature-matching", "relativistic-average"}
 """Losses that look at their batch as a whole."""
 
 

@@ -175,7 +175,7 @@ def _find_recipe_differences(config: RunConfig, parts: Iterable[Part]) -> dict[s
     changed |= {
         f"train.{key}": value
         for key, value in config.train.model_dump(mode="json").items()
-        if (config.fork or value != train.get(key)) and key not in ("steps", "seed")
+        if (config.fork or value != train[key]) and key not in ("steps", "seed")
     }
     return {**changed, **_find_schedules(config, usual)}
 

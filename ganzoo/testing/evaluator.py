@@ -116,8 +116,7 @@ def check_side_effects(evaluator: Evaluator) -> None:
     """``evaluate()`` changes neither set, which it shares with every other metric."""
     for spec in _specs(evaluator):
         fake, real = (_draw_reals(spec, seed) for seed in (1, 2))
-        targets = real if evaluator.needs_pairs else None
-        sets = [_sample_set(evaluator, fake, targets), _sample_set(evaluator, real)]
+        sets = [_fake_set(evaluator, fake, real), _sample_set(evaluator, real)]
         tensors = [tensor for given in sets for tensor in _tensors(evaluator, given)]
         before = [tensor.clone() for tensor in tensors]
         _score_sets(evaluator, *sets)
@@ -252,12 +251,15 @@ def _brightness(samples: Samples) -> Tensor:
 
 
 def _score_samples(evaluator: Evaluator, fake: Samples, real: Samples) -> list[Score]:
+    return _score_sets(evaluator, _fake_set(evaluator, fake, real), _sample_set(evaluator, real))
+
+
+def _fake_set(evaluator: Evaluator, fake: Samples, real: Samples) -> SampleSet:
+    """Return fakes with what the metric needs: of pairs, as of a model that returns its sources."""
     if not evaluator.needs_pairs:
-        fakes = _sample_set(evaluator, fake)
-    else:  # as of a model that returns its sources
-        spec = fake.spec.model_copy(update={"source": fake.spec.shape})
-        fakes = _sample_set(evaluator, replace(fake, spec=spec, sources=fake.stored), real)
-    return _score_sets(evaluator, fakes, _sample_set(evaluator, real))
+        return _sample_set(evaluator, fake)
+    spec = fake.spec.model_copy(update={"source": fake.spec.shape})
+    return _sample_set(evaluator, replace(fake, spec=spec, sources=fake.stored), real)
 
 
 def _score_sets(evaluator: Evaluator, fake: SampleSet, real: SampleSet) -> list[Score]:

@@ -58,7 +58,6 @@ class ImageFiles(Mirrored):
         """Read every image; unreadable files are skipped and listed in ``skipped``."""
         with self.open_source() as source:
             images, sources = self.read_files(source)
-            notes = (*source.notes, *self.describe_shapes(source))
         class_names, labels = self.classes(source, images.names)
         content = images.content if sources is None else _join_sources(images, sources)
         if class_names and source.labels_stand_apart:
@@ -89,7 +88,7 @@ class ImageFiles(Mirrored):
             streamed=images.rows is not None or mapped_sources is not None,
             content=content,
             mapped_array=images.rows,
-            notes=tuple(dict.fromkeys((*notes, *sizes, *peaks))),
+            notes=tuple(dict.fromkeys((*source.notes, *sizes, *peaks))),
             split=source.split,
             sources=None if sources is None else sources.stored,
             mapped_sources=mapped_sources,
@@ -107,7 +106,7 @@ class ImageFiles(Mirrored):
         return read_images(source, self.shaping), None
 
     def describe_shapes(self, source: ImageSource) -> tuple[str, ...]:
-        """Return what a person should know about the shapes of the files, a line each."""
+        """Return what ``data check`` says of the shapes of the files, a line each."""
         return ()
 
 
