@@ -355,6 +355,8 @@ class Origin(Options):
     def terms(self) -> str:
         """What is known of the licence, in one sentence."""
         under = f"are under the licence {self.licence}" if self.licence else "name no licence"
+        if self.licence == "other":  # the Hub's word
+            under = "are under a licence of their own"
         if self.may_pass_on:
             return f"the weights of {self.title} {under}, and may be passed on under its terms"
         if self.may_pass_on is None:
