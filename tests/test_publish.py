@@ -928,7 +928,9 @@ def test_weights_that_may_not_be_passed_on_are_asked_for(hub, publish, of_others
     refused = publish(of_others, NAME)
     assert refused.code == 2
     first, second = refused.err.splitlines()
-    assert "weights.pth of planes are under a licence of their own, and may not be passed on" in first
+    assert (
+        "weights.pth of planes are under a licence of their own, and may not be passed on" in first
+    )
     assert second == "if you may publish them, say so with --permitted"
     assert NAME not in hub.repositories
     assert publish(of_others, NAME, "--dry-run").code == 0
@@ -959,4 +961,4 @@ def test_a_terminal_asks_before_it_publishes(answer, of_others, monkeypatch, cap
     asked = []
     monkeypatch.setattr("typer.confirm", lambda text, **_: asked.append(text) or answer == "y")
     assert command._ask_permission(str(of_others)) is (answer == "y")
-    assert asked[0].startswith("the weights of weights.pth of planes are under a licence of their own")
+    assert "weights.pth of planes are under a licence of their own" in asked[0]
