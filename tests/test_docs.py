@@ -107,7 +107,7 @@ def test_documented_trainings_resolve(page, ganzoo_cli, tiny_run, monkeypatch):
     for name in ("NAME", "my-run"):
         shutil.copytree(tiny_run.path, f"runs/{name}")
     shutil.copytree(tiny_run.path, "RUN")
-    for folder in ("photos", "digits", "domains", "facades"):
+    for folder in ("photos", "digits", "few", "domains", "facades"):
         Path(folder).mkdir()
     for command in commands(page):
         goes_on = {"--resume", "--fork"} & set(command)
