@@ -131,6 +131,20 @@ class ModelFolder:
         """Whether the model was imported from a file without a discriminator."""
         return self.has(ORIGIN_FILE) and not self.has(DISCRIMINATOR_FILE)
 
+    def imported_from(self) -> Origin | None:
+        """Read where the weights were imported from; None if they were not.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        if not self.has(ORIGIN_FILE):
+            return None
+        path = self.file(ORIGIN_FILE)
+        try:
+            return Origin.model_validate(read_json(path))
+        except ValidationError as error:
+            raise InputError(f"{path} does not tell an origin: {explain_error(error)}") from None
+
     def origin(self) -> Origin | None:
         """Read where the weights come from, or those that training started from.
 
@@ -138,16 +152,12 @@ class ModelFolder:
             None if neither was imported.
 
         Raises:
-            InputError: the file is damaged.
+            InputError: a file is damaged.
         """
-        if not self.has(ORIGIN_FILE):
-            init = self.config().init
-            return None if init is None else init.origin
-        path = self.file(ORIGIN_FILE)
-        try:
-            return Origin.model_validate(read_json(path))
-        except ValidationError as error:
-            raise InputError(f"{path} does not tell an origin: {explain_error(error)}") from None
+        if self.has(ORIGIN_FILE):
+            return self.imported_from()
+        init = self.config().init
+        return None if init is None else init.origin
 
     def title(self) -> str:
         """Return the model in a few words: its components and its step, or its origin.
@@ -155,8 +165,8 @@ class ModelFolder:
         Raises:
             InputError: its configuration or its origin is damaged.
         """
-        config, origin = self.config(), self.origin()
-        if origin is None or not self.has(ORIGIN_FILE):
+        config, origin = self.config(), self.imported_from()
+        if origin is None:
             return f"{config.title}, step {config.step}"
         return name_import(config, origin)
 

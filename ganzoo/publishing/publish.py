@@ -233,7 +233,7 @@ class _StagedModel:
         for name in {CONFIG_FILE, SCORES_FILE} & folder.records.keys():
             folder.own_file(name)  # checked here; what is read from it is written below
         self.config = folder.config()
-        self.origin = folder.origin() if folder.has(ORIGIN_FILE) else None
+        self.origin = folder.imported_from()
         self.title = folder.title()
         """The message of the commit."""
         self.rows = [

@@ -24,7 +24,7 @@ from ganzoo.models.folder import FileRecord, name_import, read_manifest, write_m
 from ganzoo.models.hub import HubFolder, parse_reference
 from ganzoo.publishing.repository import Publication, Repository
 from ganzoo.registry import SPACE
-from ganzoo.runs.file_names import CARD_FILE, FILE_NAME, MANIFEST_FILE, ORIGIN_FILE
+from ganzoo.runs.file_names import CARD_FILE, FILE_NAME, MANIFEST_FILE
 from ganzoo.storage.files import manifest, read_text, write_text
 from ganzoo.storage.json_files import JSON_LIMIT
 from ganzoo.storage.paths import user_path
@@ -119,7 +119,7 @@ def write_space(
     if revision is None and isinstance(found, HubFolder) and found.repo == reference.repo:
         revision = found.commit
     licence = choose_licence(license, _read_card(found))
-    origin = found.origin() if found.has(ORIGIN_FILE) else None
+    origin = found.imported_from()
     subject = SpaceModel(found.config(), reference.repo, licence, revision, origin)
     listed = read_manifest(place / MANIFEST_FILE) if (place / MANIFEST_FILE).exists() else {}
     with tempfile.TemporaryDirectory(prefix="ganzoo-") as beside:

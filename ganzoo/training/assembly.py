@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from ganzoo import distributed
 from ganzoo.compute.devices import resolve_device
 from ganzoo.config import TrainOptions
-from ganzoo.errors import InputError
 from ganzoo.training.batch_order import choose_order
 from ganzoo.training.batches import BatchLoader
 from ganzoo.training.fork import StartingState
@@ -21,7 +20,7 @@ from ganzoo.training.trainer import Trainer
 if TYPE_CHECKING:
     from ganzoo.protocols.architecture import Architecture
     from ganzoo.protocols.augmentation import Augmentation
-    from ganzoo.protocols.dataset import DataSpec, Samples
+    from ganzoo.protocols.dataset import Samples
     from ganzoo.protocols.loss import Loss
     from ganzoo.protocols.penalty import Penalty
     from ganzoo.protocols.schedule import Schedule
@@ -67,7 +66,7 @@ def assemble_trainer(
         penalties=dict(penalties or {}),
         schedules=dict(schedules or {}),
         options=options,
-        data=_complete(architecture, samples),
+        data=architecture.complete(samples.spec),
         device=device,
         team=team,
         architecture_name=architecture_name or type(architecture).__name__,
@@ -92,16 +91,6 @@ def assemble_trainer(
     if isinstance(start, StartingState):
         return Trainer(setup, loader, order, partial(_build_forked, setup, start))
     return Trainer(setup, loader, order, partial(build_state, setup, start))
-
-
-def _complete(architecture: Architecture, samples: Samples) -> DataSpec:
-    """Return what networks are built for; what was noted about the data may explain a refusal."""
-    try:
-        return architecture.complete(samples.spec)
-    except InputError as error:
-        if error.hint or not samples.notes:
-            raise
-        raise InputError("; ".join((error.message, *samples.notes))) from None
 
 
 def _build_forked(setup: TrainingSetup, start: StartingState) -> TrainState:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ganzoo_zoo.converters.naming import below, same, take
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 def take_layer(weights: ForeignWeights, source: str, target: str, *, bias: bool = True) -> State:
     """Return the state of a convolution or a linear layer, or of an embedding, under its name."""
     names = ("weight", "bias") if bias else ("weight",)
-    return {f"{target}.{name}": weights.take(f"{source}.{name}") for name in names}
+    return take(weights, below(target, same(source, *names)))
 
 
 def take_batch_norm(
@@ -23,14 +25,9 @@ def take_batch_norm(
 ) -> State:
     """Return the state of torch's batch normalisation under its name."""
     names = ("weight", "bias") if affine else ()
-    state = {
-        f"{target}.{name}": weights.take(f"{source}.{name}")
-        for name in (*names, "running_mean", "running_var")
-    }
-    batches = "num_batches_tracked"
-    if f"{source}.{batches}" not in weights:
-        return no_batches(target) | state
-    return {**state, f"{target}.{batches}": weights.take(f"{source}.{batches}")}
+    counted = ("num_batches_tracked",) if f"{source}.num_batches_tracked" in weights else ()
+    found = same(source, *names, "running_mean", "running_var", *counted)
+    return no_batches(target) | take(weights, below(target, found))
 
 
 def no_batches(target: str) -> State:
@@ -38,6 +35,13 @@ def no_batches(target: str) -> State:
     import torch
 
     return {f"{target}.num_batches_tracked": torch.tensor(0)}
+
+
+def take_vectors(weights: ForeignWeights, source: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Take a weight that torch normalises spectrally, and the vectors of its rows and columns."""
+    names = ("weight_orig", "weight_u", "weight_v")
+    weight, left, right = (weights.take(f"{source}.{name}") for name in names)
+    return weight, left, right
 
 
 def normalised_weight(

@@ -10,7 +10,7 @@ from pydantic import Field
 from ganzoo import Converted, Converter, DataSpec, ForeignWeights
 from ganzoo.errors import InputError
 from ganzoo_zoo.converters.biggan_widths import LOWEST, find_base
-from ganzoo_zoo.converters.layers import no_batches, normalised_weight
+from ganzoo_zoo.converters.layers import no_batches, normalised_weight, take_vectors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -132,7 +132,7 @@ class _Reader:
             state[f"{target}.share"] = self.part.take(f"layers.{layer}.gamma").reshape(())
             for theirs, ours in ATTENTION.items():
                 source = f"layers.{layer}.snconv1x1_{theirs}"
-                state |= normalised_weight(f"{target}.{ours}", *self._take_vectors(source))
+                state |= normalised_weight(f"{target}.{ours}", *take_vectors(self.part, source))
         state |= self._take_statistics("bn", "ending.0")
         for name in ("weight", "bias"):
             state[f"ending.0.{name}"] = self.part.take(f"bn.{name}")
@@ -140,7 +140,7 @@ class _Reader:
 
     def _take_first(self) -> State:
         """Take the first layer, whose outputs are ordered by pixels there, and by channels here."""
-        weight, left, right = self._take_vectors("gen_z")
+        weight, left, right = take_vectors(self.part, "gen_z")
         channels = len(weight) // LOWEST**2
 
         def reorder(rows: Tensor) -> Tensor:
@@ -159,7 +159,7 @@ class _Reader:
     def _take_norm(self, source: str, target: str) -> State:
         state = self._take_statistics(source, f"{target}.norm")
         for theirs, ours in (("scale", "gain"), ("offset", "bias")):
-            weight, left, right = self._take_vectors(f"{source}.{theirs}")
+            weight, left, right = take_vectors(self.part, f"{source}.{theirs}")
             state |= normalised_weight(
                 f"{target}.{ours}", self._exchange(weight), left, self._exchange(right)
             )
@@ -177,14 +177,14 @@ class _Reader:
         }
 
     def _take_convolution(self, source: str, target: str) -> State:
-        state = normalised_weight(target, *self._take_vectors(source))
+        state = normalised_weight(target, *take_vectors(self.part, source))
         return {**state, f"{target}.bias": self.part.take(f"{source}.bias")}
 
     def _take_last(self) -> State:
         """Take the outputs that are shown, of a layer that is divided by what is of all of them."""
         import torch
 
-        weight, left, right = self._take_vectors("conv_to_rgb")
+        weight, left, right = take_vectors(self.part, "conv_to_rgb")
         divisor = left @ weight.flatten(1) @ right
         shown = weight[:COLOURS].clone()
         lefts, values, rights = torch.linalg.svd(shown.flatten(1), full_matrices=False)
@@ -192,12 +192,6 @@ class _Reader:
             **normalised_weight("ending.2", shown, lefts[:, 0] * divisor / values[0], rights[0]),
             "ending.2.bias": self.part.take("conv_to_rgb.bias")[:COLOURS].clone(),
         }
-
-    def _take_vectors(self, source: str) -> tuple[Tensor, Tensor, Tensor]:
-        """Take a weight and the vectors that it is divided by."""
-        names = ("weight_orig", "weight_u", "weight_v")
-        weight, left, right = (self.part.take(f"{source}.{name}") for name in names)
-        return weight, left, right
 
     def _exchange(self, columns: Tensor) -> Tensor:
         """Put the columns of the class before those of the latent."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ganzoo import Converted, Converter, DataSpec, ForeignWeights
 from ganzoo.errors import InputError
+from ganzoo_zoo.converters.layers import take_batch_norm
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,8 +18,6 @@ JUDGE = "discriminator"
 """Prefix of the discriminator's tensors, of ``--discriminator``."""
 SMALLEST = 4
 """Pixels of the first feature map."""
-COUNTER = "num_batches_tracked"
-STATISTICS = ("weight", "bias", "running_mean", "running_var")
 
 
 class PyTorchDCGAN(Converter):
@@ -105,19 +104,5 @@ def _layers(
                 weights.take(bias) if bias in weights else zeros,
             )
         if not is_last and i not in biased:
-            yield from _normalisation(weights, number + 1, shift)
-
-
-def _normalisation(
-    weights: ForeignWeights, number: int, shift: int
-) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors of a batch normalisation; old files have no count of batches."""
-    import torch
-
-    for part in STATISTICS:
-        yield f"{number + shift}.{part}", weights.take(f"main.{number}.{part}")
-    count = f"main.{number}.{COUNTER}"
-    yield (
-        f"{number + shift}.{COUNTER}",
-        weights.take(count) if count in weights else torch.zeros((), dtype=torch.int64),
-    )
+            norm = take_batch_norm(weights, f"main.{number + 1}", f"{number + 1 + shift}")
+            yield from norm.items()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo import Converted, Converter, DataSpec, ForeignWeights
 from ganzoo.errors import InputError
-from ganzoo_zoo.converters.layers import normalised_weight, take_layer
+from ganzoo_zoo.converters.layers import normalised_weight, take_layer, take_vectors
 from ganzoo_zoo.converters.naming import Names, count, same, take
 
 if TYPE_CHECKING:
@@ -166,6 +166,5 @@ def _take_discriminator(judge: ForeignWeights, channels: int) -> dict[str, Tenso
     state = take_layer(judge, "conv0", "conv0") | take_layer(judge, "conv9", "conv9")
     for number in range(1, 9):
         name = f"conv{number}"
-        weight, left, right = (judge.take(f"{name}.weight_{end}") for end in ("orig", "u", "v"))
-        state |= normalised_weight(name, weight, left, right)
+        state |= normalised_weight(name, *take_vectors(judge, name))
     return state

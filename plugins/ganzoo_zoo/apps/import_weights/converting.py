@@ -78,8 +78,6 @@ def _recognise(weights: ForeignWeights) -> Iterator[Entry]:
         try:
             if entry.load()().recognises(weights):
                 yield entry
-        except (PluginError, InputError):
-            continue
         except Exception:
             continue
 

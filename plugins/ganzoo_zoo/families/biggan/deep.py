@@ -14,6 +14,7 @@ from ganzoo_zoo.families.biggan.networks import (
     Widths,
     build_attention,
     build_ending,
+    build_first,
     finish,
 )
 
@@ -52,10 +53,7 @@ def generator(
             behind,
         ]
     network = Generator(
-        first=nn.Sequential(
-            nn.Linear(width, channels[0] * widths.size[0] * widths.size[1]),
-            nn.Unflatten(1, (channels[0], *widths.size)),
-        ),
+        first=build_first(width, widths),
         layers=layers,
         ending=build_ending(channels[-1], data.image_channels),
         embedding=embedding,

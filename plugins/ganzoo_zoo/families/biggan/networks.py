@@ -91,11 +91,11 @@ class Widths:
             tuple(base * each for each in judged),
             down,
             (height, width),
-            _placebuild_attention(min(height, width), halvings, down, attention),
+            _place_attention(min(height, width), halvings, down, attention),
         )
 
 
-def _placebuild_attention(
+def _place_attention(
     lowest: int, halvings: int, down: int, wanted: int | None
 ) -> tuple[int, int] | None:
     """Return the blocks of both networks behind which maps have a side."""
@@ -144,10 +144,7 @@ def generator(
         up = ConditionalUpBlock(before, after, norm) if norm else up_block(before, after)
         blocks.append(up)
     network = Generator(
-        first=nn.Sequential(
-            nn.Linear(pieces[0], channels[0] * widths.size[0] * widths.size[1]),
-            nn.Unflatten(1, (channels[0], *widths.size)),
-        ),
+        first=build_first(pieces[0], widths),
         blocks=blocks,
         attention=build_attention(widths.attention and widths.attention[0], channels[1:]),
         ending=build_ending(channels[-1], data.image_channels),
@@ -246,6 +243,14 @@ def discriminator(data: DataSpec, widths: Widths, *, classes: int | None, init: 
         ClassProjection(body, ending, classes, last) if classes else nn.Sequential(body, ending)
     )
     return finish(network, init)
+
+
+def build_first(length: int, widths: Widths) -> nn.Sequential:
+    """Build the generator's network from ``length`` numbers of its condition to the first map."""
+    channels, (height, width) = widths.generator[0], widths.size
+    return nn.Sequential(
+        nn.Linear(length, channels * height * width), nn.Unflatten(1, (channels, height, width))
+    )
 
 
 def build_ending(channels: int, image_channels: int) -> nn.Sequential:
