@@ -351,12 +351,19 @@ def _build_network(
         weights = load_tensors(folder.file(name), wanted)
         with _explain_build_errors(config, folder, name):
             network = fuse(build(data))
-    parameters = {part for part, _ in network.named_parameters(remove_duplicate=False)}
-    for part, tensor in weights.items():  # a buffer may be infinite
-        if not (tensor.isfinite() if part in parameters else ~tensor.isnan()).all():
-            raise InputError(f"{folder.path / name} holds numbers that are not finite, in '{part}'")
+    if part := find_nonfinite(network, weights):
+        raise InputError(f"{folder.path / name} holds numbers that are not finite, in '{part}'")
     network.load_state_dict(weights)
     return network.eval().requires_grad_(False)
+
+
+def find_nonfinite(network: nn.Module, weights: Mapping[str, Tensor]) -> str | None:
+    """Return the name of a weight that is not finite, if there is one; a buffer may be infinite."""
+    parameters = {name for name, _ in network.named_parameters(remove_duplicate=False)}
+    for name, tensor in weights.items():
+        if not (tensor.isfinite() if name in parameters else ~tensor.isnan()).all():
+            return name
+    return None
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from ganzoo.nn.projection import ClassProjection as ClassProjection
 from ganzoo.nn.resampling import BinomialBlur as BinomialBlur
 from ganzoo.nn.resampling import BinomialDownsample as BinomialDownsample
 from ganzoo.nn.resampling import BinomialUpsample as BinomialUpsample
+from ganzoo.nn.resampling import reduce_bicubic as reduce_bicubic
 from ganzoo.nn.residual import Residual as Residual
 from ganzoo.nn.residual import SumOverPixels as SumOverPixels
 from ganzoo.nn.residual import count_down_blocks as count_down_blocks

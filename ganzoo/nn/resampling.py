@@ -1,10 +1,12 @@
-"""The filter [1, 3, 3, 1], alone and for resampling by 2."""
+"""Resampling: the filter [1, 3, 3, 1], alone and by 2, and bicubic reduction."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ganzoo.errors import InputError
 
 
 class BinomialBlur(nn.Module):
@@ -62,3 +64,21 @@ class BinomialDownsample(BinomialBlur):
 
     def __init__(self) -> None:
         super().__init__(stride=2, padding=1)
+
+
+def reduce_bicubic(images: Tensor, scale: int) -> Tensor:
+    """Reduce images ``(N, C, H, W)`` by a whole factor, with antialiased bicubic interpolation.
+
+    What lies beyond [-1, 1] is clamped, as a file of the image would be.
+
+    Raises:
+        ganzoo.errors.InputError: the sides are not multiples of the factor, ``arch.scale``.
+    """
+    height, width = images.shape[2:]
+    if height % scale or width % scale:
+        raise InputError(
+            f"images of {height} x {width} cannot be reduced by arch.scale={scale}: resize them "
+            f"with --image-size, to multiples of arch.scale={scale}"
+        )
+    size = (height // scale, width // scale)
+    return F.interpolate(images, size, mode="bicubic", antialias=True).clamp(-1, 1)

@@ -146,11 +146,15 @@ def resolve_config(converted: Converted) -> RunConfig:
 
 def _fill(word: str, build: Callable[[], nn.Module], state: Mapping[str, Tensor]) -> nn.Module:
     from ganzoo.compute.seeding import preserve_rng_state
+    from ganzoo.models.model import find_nonfinite
 
     with preserve_rng_state(), _explain_build(word):
-        outline = build_on_meta(build)
-        wanted = (build() if outline is None else outline).state_dict()
-        if problems := list(compare(state, wanted)):
+        outline = build_on_meta(build) or build()
+        wanted = outline.state_dict()
+        problems = list(compare(state, wanted))
+        if not problems and (name := find_nonfinite(outline, state)):
+            problems = [f"'{excerpt(name)}' has numbers that are not finite"]
+        if problems:
             more = f"; and {len(problems) - MAX_NAMED} more" if len(problems) > MAX_NAMED else ""
             raise InputError(
                 f"the {word} does not fit its architecture: {'; '.join(problems[:MAX_NAMED])}{more}"
@@ -180,8 +184,6 @@ def compare(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Iterat
         elif state[name].shape != wanted[name].shape:
             found, needed = tuple(state[name].shape), tuple(wanted[name].shape)
             yield f"'{excerpt(name)}' is {found}, not {needed}"
-        elif state[name].isnan().any() or (name.endswith("weight") and state[name].isinf().any()):
-            yield f"'{excerpt(name)}' has numbers that are not finite"
     for name in state:
         if name not in wanted:
             yield f"'{excerpt(name)}' belongs nowhere"

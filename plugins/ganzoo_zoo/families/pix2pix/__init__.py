@@ -183,6 +183,7 @@ class Pix2Pix(Architecture):
         Raises:
             ganzoo.errors.InputError: none can be made of such samples.
         """
+        from ganzoo.nn import reduce_bicubic
         from ganzoo_zoo.families.pix2pix import made_sources
 
         if samples.dim() != 4:
@@ -194,7 +195,7 @@ class Pix2Pix(Architecture):
         if self.source_of == "mask":
             return made_sources.cut_hole(samples, is_central=self.mask == "centre")
         if self.source_of == "small":
-            return made_sources.shrink(samples, self.scale)
+            return reduce_bicubic(samples, self.scale)
         return super().make_source(samples)
 
     def generator(self, data: DataSpec) -> nn.Module:

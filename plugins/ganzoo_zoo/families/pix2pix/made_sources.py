@@ -1,4 +1,4 @@
-"""Sources that are made of the images themselves: edges, luma, holes and small images."""
+"""Sources that are made of the images themselves: edges, luma and holes."""
 
 from __future__ import annotations
 
@@ -87,22 +87,6 @@ def cut_hole(images: Tensor, *, is_central: bool) -> Tensor:
     )
     known = (~(rows[:, None, :, None] & columns[:, None, None, :])).to(images.dtype)
     return torch.cat([images.expand(-1, 3, -1, -1) * known, 2 * known - 1], dim=1)
-
-
-def shrink(images: Tensor, scale: int) -> Tensor:
-    """Shrink images ``(N, C, H, W)`` by bicubic interpolation, with antialiasing.
-
-    Raises:
-        InputError: the sides are not multiples of the scale.
-    """
-    height, width = images.shape[2:]
-    if height % scale or width % scale:
-        raise InputError(
-            f"the sides of an image must be multiples of arch.scale={scale}, not {height} x "
-            f"{width}; resize it with --image-size"
-        )
-    size = height // scale, width // scale
-    return F.interpolate(images, size, mode="bicubic", antialias=True).clamp(-1, 1)
 
 
 def _to_grey(images: Tensor) -> Tensor:

@@ -64,18 +64,10 @@ class _SuperResolution(Architecture):
 
     def make_source(self, samples: Tensor) -> Tensor:
         """Reduce the images by ``scale``."""
-        import torch.nn.functional as F
+        from ganzoo.nn import reduce_bicubic
 
         _require_images(DataSpec(shape=tuple(samples.shape[1:])))
-        height, width = samples.shape[2:]
-        if height % self.scale or width % self.scale:
-            raise InputError(
-                f"images of {height} x {width} cannot be reduced by arch.scale={self.scale}: "
-                f"resize them with --image-size, to a multiple of {self.scale}"
-            )
-        size = (height // self.scale, width // self.scale)
-        reduced = F.interpolate(samples, size=size, mode="bicubic", antialias=True)
-        return reduced.clamp(-1, 1)  # as a file of the image would be
+        return reduce_bicubic(samples, self.scale)
 
     def is_adversarial(self, progress: Progress) -> bool:
         """Tell whether the generator has been pre-trained."""
