@@ -178,6 +178,10 @@ def test_a_file_that_nothing_recognises_is_refused(refused):
     state["main.0.weight"][0] = torch.nan
     torch.save(state, "z.pth")
     assert "not finite" in refused("import", "z.pth")
+    state = tutorial_generator().state_dict()
+    state["main.1.bias"][0] = torch.inf
+    torch.save(state, "w.pth")
+    assert "'2.bias' has numbers that are not finite" in refused("import", "w.pth")
     assert not Path("imported").exists()
 
 
