@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ganzoo import distributed
-from ganzoo.arguments import require_options
+from ganzoo.arguments import require_options, require_text
 from ganzoo.compute.threads import choose_thread_count, use_threads
 from ganzoo.config import RunConfig, TrainKeywords
 from ganzoo.errors import InputError, escape_text, warn_caller
@@ -23,6 +23,7 @@ from ganzoo.storage.paths import user_path
 if TYPE_CHECKING:
     from ganzoo.distributed import Processes
     from ganzoo.protocols.dataset import Samples
+    from ganzoo.recipes import RunRecipe
     from ganzoo.training.fork import StartingState
     from ganzoo.training.observer import Observer
     from ganzoo.training.prepare import PreparedRun
@@ -36,6 +37,7 @@ def train(
     *,
     init: str | Path | Run | None = None,
     fork: str | Path | Run | None = None,
+    config: str | Path | None = None,
     out: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     trackers: Iterable[str] = (),
@@ -47,7 +49,8 @@ def train(
     ``ganzoo.train("dcgan", loss="wgan-gp", data="digits", steps=400)``
 
     Args:
-        architecture: Name of an architecture; that of ``init`` if None.
+        architecture: Name of an architecture; that of ``init``, or of a recipe of ``ganzoo list
+            recipes`` that ``recipe`` names, if None.
         loss: Name of a loss; if None, that of ``init``, or the architecture's default.
         data: Name of a dataset or a path; if None, the data of ``init``, or the architecture's
             default.
@@ -55,6 +58,8 @@ def train(
             the networks; other options of its components are its own unless you give them.
         fork: A run, or the folder of one of its checkpoints, to continue as a new run from the
             whole state there. What you do not give is as in that run, its step count too.
+        config: A file with a whole configuration, such as the ``config.json`` of a run; what you
+            give beside it goes before.
         out: The run's folder; a new one under ``runs/`` if None.
         settings: Options by their full names, such as ``{"loss.gp_weight": 5}``.
         trackers: Names of trackers, which receive the metrics in addition to the run's files.
@@ -69,10 +74,10 @@ def train(
     named = {f"train.{name}": value for name, value in train_options.items()}
     settings = {**require_options("settings", settings), **named}
     with distributed.join_team():
-        config, start_from = build_config(
-            init, architecture, loss, data, settings, trackers, out, fork
+        resolved, start_from = build_config(
+            init, architecture, loss, data, settings, trackers, out, fork, config
         )
-        return start(config, out, observer, start_from)
+        return start(resolved, out, observer, start_from)
 
 
 def build_config(
@@ -84,6 +89,7 @@ def build_config(
     trackers: Iterable[str],
     out: str | Path | None = None,
     fork: str | Path | Run | None = None,
+    config: str | Path | None = None,
 ) -> tuple[RunConfig, StartingWeights | StartingState | None]:
     """Return the configuration of a new run, and what it starts from; see :func:`train`.
 
@@ -96,6 +102,10 @@ def build_config(
         nonlocal start
         may_hold_start = init is not None or fork is not None
         check_place(None if out is None else user_path(out), may_hold_start=may_hold_start)
+        if config is not None and may_hold_start:
+            raise InputError(
+                "a run starts from a file of a configuration, a model or a state: give one"
+            )
         if fork is not None:
             if init is not None:
                 raise InputError("a run starts from a model or from a state: drop --init or --fork")
@@ -109,11 +119,37 @@ def build_config(
 
             start = StartingWeights.load(init)
             return start.resolve(architecture, loss, data, settings, trackers)
+        recipe, given = _find_recipe(architecture, settings, config)
+        if recipe is not None:
+            return recipe.resolve(loss, data, given, trackers)
         if architecture is None:
             raise InputError("name an architecture to train, such as those of 'ganzoo list'")
         return resolve(architecture, loss, data, settings, trackers)
 
     return _agree_on_config(resolve_names), start
+
+
+def _find_recipe(
+    architecture: str | None, settings: Mapping[str, Any], config: str | Path | None
+) -> tuple[RunRecipe | None, dict[str, Any]]:
+    """Return the whole configuration that a run begins with, if one is named, and the rest.
+
+    Raises:
+        InputError: there is none, or it is named beside something that it would decide.
+    """
+    given = dict(settings)
+    name = given.get("train.recipe")
+    if config is None and (architecture is not None or name is None):
+        return None, given
+    from ganzoo.recipes import find_recipe, read_recipe
+
+    given.pop("train.recipe", None)
+    if config is None:
+        return find_recipe(require_text("the name of a recipe", name)), given
+    for what, other in (("an architecture", architecture), ("a recipe", name)):
+        if other is not None:
+            raise InputError(f"the file of --config decides {what}: drop '{other}'")
+    return read_recipe(user_path(config)), given
 
 
 def start(

@@ -13,6 +13,9 @@ from ganzoo.errors import InputError, excerpt
 if TYPE_CHECKING:
     from pathlib import Path
 
+MODEL_FORMS = "a name of 'ganzoo list models', a run, a model folder, or user/name on the Hub"
+"""What names a model, for messages and help."""
+
 
 def require_int(name: str, value: object, at_least: int = 0) -> int:
     """Return a whole number of any numeric type, such as ``np.int64(3)`` or ``3.0``, as an int.

@@ -9,11 +9,14 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.metadata
+import importlib.util
 import inspect
 import re
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
 from typing import Any
 
 from ganzoo.arguments import require_text
@@ -29,7 +32,7 @@ class Kind:
     group: str
     """Its entry-point group."""
     base: str
-    """Its base class, as ``module:name``."""
+    """Its base class, as ``module:name``; empty for a kind of files."""
     instances: bool = False
     """Whether an entry point is an instance of the base class rather than a subclass."""
 
@@ -69,6 +72,15 @@ KINDS = (
     SPACE,
     COMMAND,
 )
+"""Kinds of components, which are imported when they are used."""
+MODEL = Kind("model", "ganzoo.models", "")
+RECIPE = Kind("recipe", "ganzoo.recipes", "")
+RECIPE_SUFFIX = ".yaml"
+FILE_KINDS = (MODEL, RECIPE)
+"""Kinds of files. Their entry points name a package, and the name is that of a file or a folder in
+it; nothing is imported to read them."""
+ALL_KINDS = (*KINDS, *FILE_KINDS)
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -82,7 +94,7 @@ class Entry:
     version: str
     """Version of the distribution."""
     target: str
-    """The object to import, as ``module:name``."""
+    """The object to import, as ``module:name``; of a kind of files, the package that holds them."""
 
     @property
     def qualified(self) -> str:
@@ -93,6 +105,27 @@ class Entry:
     def title(self) -> str:
         """Kind, name, package and version, for messages."""
         return f"{self.kind.word} '{self.name}' of {self.package} {self.version}"
+
+    def locate(self, suffix: str = "") -> Path:
+        """Find the file or folder of this name in its package, without importing anything.
+
+        Args:
+            suffix: What follows the name, such as ``.yaml``.
+
+        Raises:
+            PluginError: there is none.
+        """
+        if not _FILE_NAME.fullmatch(self.name):
+            raise PluginError(f"{self.title} cannot be found: its name is not that of a file")
+        try:
+            spec = find_module(self.target)
+        except Exception as error:  # a finder of a package may fail in any way
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise PluginError(f"{self.title} cannot be found ({self.target}): {reason}") from None
+        for folder in (spec.submodule_search_locations if spec else None) or ():
+            if (path := Path(folder) / f"{self.name}{suffix}").exists():
+                return path
+        raise PluginError(f"{self.title} is missing: {self.target} has no {self.name}{suffix}")
 
     def load(self) -> Any:
         """Import the component, and check that it has its kind's base class.
@@ -123,6 +156,17 @@ class Entry:
         return loaded
 
 
+def find_module(name: str) -> ModuleSpec | None:
+    """Find a module without importing it or the packages around it; None if there is none."""
+    top, *submodules = name.split(".")
+    spec = importlib.util.find_spec(top)
+    for each in submodules:
+        if spec is None:
+            return None
+        spec = PathFinder.find_spec(each, spec.submodule_search_locations)
+    return spec
+
+
 def entries(kind: Kind) -> list[Entry]:
     """List all installed components of a kind, sorted by name."""
     found = {entry for entry in _read_entries(tuple(sys.path)) if entry.kind == kind}
@@ -135,7 +179,7 @@ def _read_entries(path: tuple[str, ...]) -> list[Entry]:
     points = importlib.metadata.entry_points()
     packages: dict[int, tuple[str, str]] = {}
     found = []
-    for kind in KINDS:
+    for kind in ALL_KINDS:
         for point in points.select(group=kind.group):
             if point.dist is None:
                 continue

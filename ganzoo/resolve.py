@@ -28,7 +28,16 @@ from ganzoo.protocols.recipe import (
     find_tuned_recipes,
 )
 from ganzoo.protocols.schedule import Schedule
-from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, PENALTY, TRACKER, Kind
+from ganzoo.registry import (
+    ARCHITECTURE,
+    AUGMENTATION,
+    DATASET,
+    LOSS,
+    PENALTY,
+    RECIPE,
+    TRACKER,
+    Kind,
+)
 from ganzoo.storage.paths import names_place, user_path
 
 if TYPE_CHECKING:
@@ -271,6 +280,10 @@ def find_named_recipe(
         return architecture.recipe if name == "paper" else None
     named = architecture.named_recipes
     if name not in named:
+        if registry.find_all(RECIPE, name):
+            raise InputError(
+                f"the recipe '{name}' names its architecture: drop '{architecture_name}'"
+            )
         known = [*USUAL_RECIPES, *named]
         hint = did_you_mean(name, known) or f"; it has {', '.join(known)}"
         raise InputError(f"'{architecture_name}' has no recipe '{name}'{hint}")
@@ -563,6 +576,16 @@ def choose_data(
         wanted["source_channels"] = like.source[0]
     fit = {key: value for key, value in wanted.items() if key in choice.options}
     return choose_data(data, {**fit, **options})
+
+
+def find_data_options(data: str | Path) -> frozenset[str]:
+    """Return the names of the options of the dataset that reads some data.
+
+    Raises:
+        InputError: no dataset does.
+    """
+    name, _ = _parse_data_name(data, {})
+    return frozenset(registry.get(DATASET, name).model_fields)
 
 
 def _parse_data_name(data: str | Path, options: Mapping[str, Any]) -> tuple[str, dict[str, str]]:

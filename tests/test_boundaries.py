@@ -30,7 +30,18 @@ the end of a training offers where it is installed."""
 
 ROOMS = [
     *("__main__", "cli", "testing", "__init__", "api", "training", "evaluation", "publishing"),
-    *("models", "nn", "cards", "runs", "resolve", "config", "protocols", "media", "compute"),
+    *(
+        "models",
+        "nn",
+        "cards",
+        "runs",
+        "recipes",
+        "resolve",
+        "config",
+        "protocols",
+        "media",
+        "compute",
+    ),
     *("registry", "component", "storage", "distributed", "signals", "progress"),
     *("arguments", "errors"),
 ]

@@ -16,9 +16,10 @@ from typer.core import TyperCommand, TyperOption
 from typer.exceptions import TyperException
 
 from ganzoo import registry
+from ganzoo.arguments import MODEL_FORMS
 from ganzoo.cli.process import OUTPUT
 from ganzoo.errors import InputError, escape_text
-from ganzoo.registry import DATASET, LOSS, PENALTY, Kind
+from ganzoo.registry import DATASET, LOSS, MODEL, PENALTY, Kind
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -27,6 +28,22 @@ MIN_CELL = 10
 """Fewest characters to which a cell of a table is shortened."""
 MAX_LINE = 1000
 """Most characters of a line on standard error; the middle of a longer one is cut out."""
+
+MODEL_HELP = f"{MODEL_FORMS[0].upper()}{MODEL_FORMS[1:]}, also as user/name@revision"
+
+
+def complete_names(*kinds: Kind) -> Callable[[str], list[str]]:
+    """Return a shell completion of the names of installed components of some kinds."""
+
+    def complete(incomplete: str) -> list[str]:
+        names = {entry.name for kind in kinds for entry in registry.entries(kind)}
+        return sorted(name for name in names if name.startswith(incomplete))
+
+    return complete
+
+
+complete_models = complete_names(MODEL)
+"""A shell completion of the names of models."""
 
 Json = Annotated[
     bool,
@@ -39,21 +56,11 @@ ModelArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="MODEL",
-        help="A run, a model folder, or user/name or user/name@revision on the Hub; by default the "
-        "newest run under runs/.",
+        help=f"{MODEL_HELP}; by default the newest run under runs/.",
+        autocompletion=complete_models,
     ),
 ]
 Device = Annotated[str, typer.Option(help="Device to compute on: auto, cpu, cuda, cuda:N or mps.")]
-
-
-def complete_names(*kinds: Kind) -> Callable[[str], list[str]]:
-    """Return a shell completion of the names of installed components of some kinds."""
-
-    def complete(incomplete: str) -> list[str]:
-        names = {entry.name for kind in kinds for entry in registry.entries(kind)}
-        return sorted(name for name in names if name.startswith(incomplete))
-
-    return complete
 
 
 def _complete_precision(incomplete: str) -> list[str]:

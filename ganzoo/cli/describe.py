@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 from ganzoo import registry
 from ganzoo.cli.plugins import build_command, summarise_command
 from ganzoo.errors import PluginError, first_line
-from ganzoo.registry import ARCHITECTURE, COMMAND, LOSS, Entry
+from ganzoo.registry import ARCHITECTURE, COMMAND, FILE_KINDS, LOSS, MODEL, RECIPE, Entry
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -37,6 +37,8 @@ def describe_component(entry: Entry) -> dict[str, Any]:
         "named_recipes": {},
         "declares": {},
     }
+    if entry.kind in FILE_KINDS:
+        return _describe_files(entry)
     if entry.kind == COMMAND:
         text = build_command(entry).help or summarise_command(entry)
         return description | {"summary": " ".join(text.split("\n\n")[0].split())}
@@ -64,6 +66,27 @@ def describe_component(entry: Entry) -> dict[str, Any]:
         "tuned_recipes": recipes,
         "named_recipes": {name: _describe_recipe(each) for name, each in named.items()},
         "declares": declared,
+    }
+
+
+def _describe_files(entry: Entry) -> dict[str, Any]:
+    """Describe a model or a recipe with a name; a model is loaded.
+
+    Raises:
+        PluginError: it is broken.
+    """
+    if entry.kind == MODEL:
+        return describe_model(entry.qualified)
+    from ganzoo.recipes import find_recipe
+
+    recipe = find_recipe(entry.qualified)
+    return {
+        "kind": RECIPE.word,
+        "name": entry.name,
+        "package": entry.package,
+        "version": entry.version,
+        "summary": recipe.title,
+        **recipe.model_dump(mode="json", exclude={"title"}),
     }
 
 
@@ -125,7 +148,7 @@ def describe_model(name: str) -> dict[str, Any]:
     """Describe a model under the keys that ``ganzoo show --json`` prints.
 
     Args:
-        name: A run, a model folder, or ``user/name`` or ``user/name@revision`` on the Hub.
+        name: As for :func:`ganzoo.load`.
 
     Raises:
         GanzooError: as for :func:`ganzoo.load`.

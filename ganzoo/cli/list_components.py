@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ganzoo import registry
-from ganzoo.cli.common import Json, find_room, note, print_json, print_line, shorten_text
+from ganzoo.cli.common import (
+    Json,
+    find_room,
+    note,
+    print_json,
+    print_line,
+    print_table,
+    shorten_text,
+)
 from ganzoo.cli.describe import describe_component
 from ganzoo.cli.help import list_examples
 from ganzoo.cli.list_runs import list_runs
+from ganzoo.cli.named_files import read_model
 from ganzoo.cli.plugins import is_hidden, own_commands
 from ganzoo.cli.source_text import summarise
-from ganzoo.errors import InputError, did_you_mean, first_line
-from ganzoo.registry import KINDS, Entry, Kind
+from ganzoo.errors import InputError, PluginError, did_you_mean, first_line
+from ganzoo.registry import ALL_KINDS, MODEL, Entry, Kind
 
 INSTALLED, WORKS = "installed", "works"
 """States of a component that nothing is known to be wrong with."""
@@ -26,6 +35,7 @@ RUNS = "runs"
 EXAMPLES = list_examples(
     ("Everything that is installed, a line each.", "list"),
     ("Losses alone.", "list losses"),
+    ("Trained models, with their scores.", "list models"),
     ("Your runs, the newest first.", "list runs"),
 )
 
@@ -36,7 +46,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _complete_kinds(incomplete: str) -> list[str]:
-    words = [*(kind.plural.replace(" ", "-") for kind in KINDS), RUNS]
+    words = [*(kind.plural.replace(" ", "-") for kind in ALL_KINDS), RUNS]
     return [word for word in words if word.startswith(incomplete)]
 
 
@@ -82,16 +92,21 @@ def list_components(
         raise InputError(f"only 'ganzoo list {RUNS}' takes a folder: drop {folder}")
     own = own_commands(context)
     rows = []
-    for one in [_parse_kind(kind)] if kind else KINDS:
+    for one in [_parse_kind(kind)] if kind else ALL_KINDS:
         entries = registry.entries(one)
         claimed_twice = registry.conflicts(entries)
         for entry in entries:
             row = _row(entry, _name_conflict(entry, claimed_twice, own))
+            if kind is not None and one == MODEL:
+                row |= _describe_named_model(entry, row["state"])
             rows.append(row | _check(entry, row["state"]) if check else row)
     if as_json:
         print_json(rows)
         return
-    _print_rows(rows)
+    if kind is not None and _parse_kind(kind) == MODEL:
+        _print_models(rows)
+    else:
+        _print_rows(rows)
     if check:
         works = sum(row["state"] == WORKS for row in rows)
         note(f"{works} of {len(rows)} work")
@@ -104,13 +119,37 @@ def _print_rows(rows: list[dict[str, str]]) -> None:
         shown = list(group)
         if shown[0] is not rows[0]:
             print()
-        print(next(kind.plural for kind in KINDS if kind.word == word))
+        print(next(kind.plural for kind in ALL_KINDS if kind.word == word))
         width = max(len(row["name"]) for row in shown)
         for row in shown:
             name, summary, end = row["name"], row["summary"], _describe_oddity(row)
             if room is not None:
                 summary = shorten_text(summary, max(0, room - width - 4 - len(end)))
             print_line(f"  {name:{width}}  {summary}{end}".rstrip())
+
+
+def _print_models(rows: list[dict[str, Any]]) -> None:
+    """Print models as a table, those that cannot be read with what is wrong."""
+    header = ("name", "family", "data", "size", "classes", "score", "licence", "from")
+    table = []
+    for row in rows:
+        about = row.get("model") or {}
+        cells = [about.get(key) for key in (*header[1:-1], "source")]
+        odd = "" if row["state"] in (INSTALLED, WORKS) else f" ({row['state']})"
+        table.append([row["name"], *("" if cell is None else str(cell) for cell in cells)])
+        table[-1][-1] += odd
+    print_table(header, table, shorten=("from", "score"))
+
+
+def _describe_named_model(entry: Entry, state: str) -> dict[str, Any]:
+    """Return what a model is, by itself, and its state."""
+    try:
+        return {"model": read_model(entry)}
+    except PluginError as error:
+        return {
+            "model": None,
+            "state": f"broken: {first_line(error)}" if state == INSTALLED else state,
+        }
 
 
 def _describe_oddity(row: dict[str, str]) -> str:
@@ -122,10 +161,10 @@ def _describe_oddity(row: dict[str, str]) -> str:
 
 
 def _parse_kind(word: str) -> Kind:
-    words = {spelling: kind for kind in KINDS for spelling in (kind.word, kind.plural)}
+    words = {spelling: kind for kind in ALL_KINDS for spelling in (kind.word, kind.plural)}
     found = words.get(word.replace("-", " ").replace("_", " "))
     if found is None:
-        known = [kind.plural for kind in KINDS]
+        known = [kind.plural for kind in ALL_KINDS]
         hint = did_you_mean(word, [*words, RUNS]) or f"; known: {', '.join([*known, RUNS])}"
         raise InputError(f"no kind of component is called '{word}'{hint}")
     return found

@@ -17,7 +17,7 @@ from ganzoo.cli.describe import (
 from ganzoo.cli.help import list_examples
 from ganzoo.cli.plugins import own_commands
 from ganzoo.errors import InputError, PluginError, did_you_mean
-from ganzoo.registry import AUGMENTATION, COMMAND, KINDS, PENALTY, TRACKER
+from ganzoo.registry import ALL_KINDS, AUGMENTATION, COMMAND, MODEL, PENALTY, RECIPE, TRACKER
 from ganzoo.storage.paths import user_path
 
 EXAMPLES = list_examples(
@@ -38,7 +38,7 @@ def show(
         typer.Argument(
             metavar="NAME or MODEL",
             help="A component or a model.",
-            autocompletion=complete_names(*KINDS),
+            autocompletion=complete_names(*ALL_KINDS),
         ),
     ],
     as_json: Json = False,
@@ -53,8 +53,10 @@ def show(
         return
     own = own_commands(context)
     for one in described:
-        if one["kind"] == "model":
+        if one["kind"] == MODEL.word:
             _print_model(one)
+        elif one["kind"] == RECIPE.word:
+            _print_recipe(one)
         else:
             _print_component(one)
         if one["kind"] == COMMAND.word:
@@ -67,7 +69,7 @@ def _describe(name: str) -> list[dict[str, Any]]:
 
     If some of several components are broken, they are noted on standard error.
     """
-    entries = [entry for kind in KINDS for entry in registry.find_all(kind, name)]
+    entries = [entry for kind in ALL_KINDS for entry in registry.find_all(kind, name)]
     described, failures = [], []
     for entry in entries:
         try:
@@ -82,7 +84,7 @@ def _describe(name: str) -> list[dict[str, Any]]:
         raise failures[0]
     if "/" in name or user_path(name).exists():
         return [describe_model(name)]
-    known = {entry.name for kind in KINDS for entry in registry.entries(kind)}
+    known = {entry.name for kind in ALL_KINDS for entry in registry.entries(kind)}
     raise InputError(
         f"nothing is called '{name}'{did_you_mean(name, known) or ', and no such path exists'}"
     )
@@ -101,6 +103,25 @@ def _print_component(one: dict[str, Any]) -> None:
         print_line(f"  declares: {_format_pairs(declared)}")
     for name, option in one["options"].items():
         print_line(f"  {name} = {option['default']}  ({option['type']}) {option['description']}")
+
+
+def _print_recipe(one: dict[str, Any]) -> None:
+    print_line(f"recipe {one['name']}, {one['package']} {one['version']}")
+    print_line(f"  {one['summary']}")
+    if one["paper"]:
+        print_line(f"  paper: {one['paper']}")
+    for score in one["reported"]:
+        source = f"  ({score['source']})" if score["source"] else ""
+        print_line(f"  the paper reports: {score['metric']} {score['value']:g}{source}")
+    for line in one["results"]:
+        print_line(f"  it gave: {line}")
+    if one["parameters"]:
+        print_line(f"  known of its networks: {_format_pairs(one['parameters'])}")
+    for word in ("architecture", "loss", "data"):
+        print_line(f"  {word} = {one[word] or 'to be given'}")
+    for name, value in one["settings"].items():
+        print_line(f"  {name} = {value}")
+    print_line(f"  train it: ganzoo train --recipe {one['name']}")
 
 
 def _print_model(one: dict[str, Any]) -> None:

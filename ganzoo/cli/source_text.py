@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 from functools import cache
-from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from ganzoo.registry import COMMAND, Entry
+from ganzoo.cli.named_files import summarise_file
+from ganzoo.registry import COMMAND, FILE_KINDS, Entry, find_module
 
 MOST_HOPS = 3
 """Modules through which a name is followed that one imports from another."""
@@ -18,6 +17,8 @@ MOST_HOPS = 3
 
 def summarise(entry: Entry) -> str:
     """Return what a component is, in one sentence; empty if its source text does not tell."""
+    if entry.kind in FILE_KINDS:
+        return summarise_file(entry)
     paragraph = " ".join(read_docstring(entry).split("\n\n")[0].split()).replace("``", "")
     return re.split(r"(?<=\.)\s+(?=[A-Z])", paragraph, maxsplit=1)[0].rstrip(".")
 
@@ -53,11 +54,7 @@ def _find_docstring(module: str, name: str) -> str | None:
 
 
 def _parse(module: str) -> ast.Module:
-    # find_spec imports the packages around a module, and must not here.
-    top, *submodules = module.split(".")
-    spec: Any = importlib.util.find_spec(top)
-    for name in submodules:
-        spec = PathFinder.find_spec(name, spec.submodule_search_locations)
+    spec: Any = find_module(module)
     path = Path(spec.origin)
     return _parse_file(path, path.stat().st_mtime_ns)
 

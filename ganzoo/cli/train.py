@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ganzoo.arguments import MODEL_FORMS
 from ganzoo.cli.common import (
     START,
     Compile,
@@ -20,6 +21,7 @@ from ganzoo.cli.common import (
     TrainCommand,
     TrainingData,
     TrainOption,
+    complete_models,
     complete_names,
     forgive_output,
     gather_settings,
@@ -45,6 +47,7 @@ EXAMPLES = list_examples(
     ),
     ("Another loss; 'ganzoo list losses' says which there are.", "train dcgan --loss r3gan"),
     ("A penalty beside the loss.", "train dcgan --loss non-saturating --penalty r1"),
+    ("A recipe with a name; 'ganzoo list recipes' says which there are.", "train --recipe NAME"),
     ("Scores as it trains; the best model is kept.", "train dcgan --eval-every 200"),
     ("Go on with a run that was stopped.", "train --resume RUN"),
     ("More steps from the end of a finished one, as a new run.", "train --fork RUN --steps 5000"),
@@ -62,7 +65,8 @@ def train(
         str | None,
         typer.Argument(
             metavar="ARCH",
-            help="Name of an architecture; not needed with --init, --fork or --resume.",
+            help="Name of an architecture; not needed with --recipe and the name of one, nor with "
+            "--config, --init, --fork or --resume.",
             autocompletion=complete_names(ARCHITECTURE),
         ),
     ] = None,
@@ -87,8 +91,18 @@ def train(
         typer.Option(
             metavar="MODEL",
             rich_help_panel=START,
-            help="Start from the networks of a run, a model folder, or user/name on the Hub; other "
-            "parts default to the model's.",
+            help=f"Start from the networks of a model: {MODEL_FORMS}; other parts default to the "
+            "model's.",
+            autocompletion=complete_models,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=START,
+            help="Start from a file of a whole configuration, in YAML, TOML or JSON, such as a "
+            "run's config.json; what you give beside it goes before.",
         ),
     ] = None,
     fork: Annotated[
@@ -148,9 +162,9 @@ def train(
     if resume is not None:
         if out is not None or dry_run:
             raise InputError("--resume continues in the run's own folder: drop --out and --dry-run")
-        for option, given_one in (("--init", init), ("--fork", fork)):
+        for option, given_one in (("--init", init), ("--fork", fork), ("--config", config)):
             if given_one is not None:
-                raise InputError(f"--resume continues from the run's own weights: drop {option}")
+                raise InputError(f"--resume continues the run as it is: drop {option}")
         from ganzoo.api import resume as continue_run
 
         names = {"architecture": architecture, "loss": loss, "data": data}
@@ -162,18 +176,18 @@ def train(
     from ganzoo.api import build_config, rehearse, start
 
     with join_team():
-        config, initial = build_config(
-            init, architecture, loss, data, given, tracker or (), out, fork
+        resolved, initial = build_config(
+            init, architecture, loss, data, given, tracker or (), out, fork, config
         )
         with _prepare_process() as observer:
             if dry_run:
-                rehearse(config, observer, initial)
+                rehearse(resolved, observer, initial)
             else:
-                run = start(config, out, observer, initial)
+                run = start(resolved, out, observer, initial)
     if not dry_run:
         _finish(run, as_json, observer)
     elif is_first():
-        print_json(config.model_dump(mode="json"))
+        print_json(resolved.model_dump(mode="json"))
 
 
 def _prepare_process() -> ProgressObserver:

@@ -1,13 +1,16 @@
-"""Finding a model folder by a run, a path, or a name on the Hub."""
+"""Finding a model folder by a name, a run, a path, or a name on the Hub."""
 
 from __future__ import annotations
 
 import shlex
 from typing import TYPE_CHECKING
 
-from ganzoo.arguments import require_text
-from ganzoo.errors import InputError
+from ganzoo import registry
+from ganzoo.arguments import MODEL_FORMS, require_text
+from ganzoo.errors import InputError, did_you_mean
 from ganzoo.models.folder import ModelFolder
+from ganzoo.models.named import find_named
+from ganzoo.registry import MODEL
 from ganzoo.runs.file_names import MANIFEST_FILE
 from ganzoo.runs.folder import Run, newest_run
 from ganzoo.storage.paths import user_path
@@ -29,7 +32,11 @@ def find_model(model: str | Path | Run | None, revision: str | None = None) -> M
     if model is None:
         model = newest_run()
     if not isinstance(model, Run):
-        require_text("a run, a model folder, or user/name on the Hub", model)
+        require_text(MODEL_FORMS, model)
+    if isinstance(model, str) and (named := find_named(model)) is not None:
+        if revision is not None:
+            raise _refuse_revision(model)
+        return named
     path = model.path if isinstance(model, Run) else user_path(model)
     if revision is None and (path / MANIFEST_FILE).is_file():
         return ModelFolder(path, str(model))
@@ -68,7 +75,10 @@ def _find_on_hub(model: str | Path | Run, revision: str | None) -> ModelFolder:
         return hub.open_folder(reference)
     path = model.path if isinstance(model, Run) else model
     if revision is not None:
-        raise InputError(
-            f"{path} has no revisions: only models on the Hub, as user/name, have them"
-        )
-    raise InputError(f"no run or model folder named '{path}'")
+        raise _refuse_revision(path)
+    near = did_you_mean(str(path), [entry.name for entry in registry.entries(MODEL)])
+    raise InputError(f"no run or model folder named '{path}'{near}")
+
+
+def _refuse_revision(model: object) -> InputError:
+    return InputError(f"{model} has no revisions: only models on the Hub, as user/name, have them")

@@ -21,9 +21,10 @@ from ganzoo.runs.file_names import (
     LIMITS,
     MANIFEST_FILE,
     ORIGIN_FILE,
+    SCORES_FILE,
 )
 from ganzoo.runs.folder import Run
-from ganzoo.runs.scores import SCORES_FILE, ScoreRow, read_logged_scores, read_scores
+from ganzoo.runs.scores import ScoreRow, read_logged_scores, read_scores
 from ganzoo.storage.files import manifest, regular_size, sha256, write_text
 from ganzoo.storage.json_files import read_json, to_json
 

@@ -33,8 +33,9 @@ from ganzoo.runs.file_names import (
     LIMITS,
     ORIGIN_FILE,
     PICTURE_FILE,
+    SCORES_FILE,
 )
-from ganzoo.runs.scores import SCORES_FILE, write_scores
+from ganzoo.runs.scores import write_scores
 from ganzoo.storage.files import (
     manifest,
     name_file,

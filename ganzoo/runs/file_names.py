@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ganzoo.runs.scores import SCORES_FILE
 from ganzoo.storage.json_files import JSON_LIMIT
 
 GENERATOR_FILE = "model.safetensors"
@@ -10,6 +9,10 @@ DISCRIMINATOR_FILE = "discriminator.safetensors"
 CONFIG_FILE = "config.json"
 CARD_FILE = "README.md"
 ORIGIN_FILE = "origin.json"
+SCORES_FILE = "scores.json"
+"""The scores of a model folder, beside its weights."""
+PLACE_FILE = "hub.json"
+"""Where on the Hub those files of a model of a package are that the package lacks."""
 PICTURE_FILE = "samples.png"
 MANIFEST_FILE = "manifest.json"
 LARGEST_PICTURE = 64 << 20

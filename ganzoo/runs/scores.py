@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from ganzoo.errors import InputError
+from ganzoo.runs.file_names import SCORES_FILE
 from ganzoo.storage.files import regular_size, write_text
 from ganzoo.storage.json_files import (
     append_line,
@@ -28,8 +29,6 @@ from ganzoo.storage.json_files import (
     warn_of_damaged_lines,
 )
 
-SCORES_FILE = "scores.json"
-"""The scores of a model folder, beside its weights."""
 SCORE_LOG_FILE = "scores.jsonl"
 """The scores of a run, one in each line."""
 TAKEN = ("images_seen", "seconds", "processor_seconds")

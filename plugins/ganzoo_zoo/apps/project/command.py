@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ganzoo.cli.common import Device, Json, note, print_json
+from ganzoo.cli.common import MODEL_HELP, Device, Json, complete_models, note, print_json
 from ganzoo.cli.help import list_examples
 from ganzoo.errors import InputError
 from ganzoo.storage.paths import refuse_existing, user_path
@@ -27,7 +27,8 @@ def project(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A run, a model folder, or user/name or user/name@revision on the Hub.",
+            help=f"{MODEL_HELP}.",
+            autocompletion=complete_models,
         ),
     ],
     image: Annotated[

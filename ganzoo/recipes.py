@@ -1,0 +1,270 @@
+"""Whole configurations of a run: recipes with names that packages ship, and files of one's own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, JsonValue, ValidationError
+
+from ganzoo import registry
+from ganzoo.component import Options, explain_error
+from ganzoo.config import ModelConfig, Name, RunConfig, TrainSettings
+from ganzoo.errors import InputError, PluginError, first_line
+from ganzoo.protocols.recipe import RESUMABLE, USUAL_RECIPES
+from ganzoo.registry import (
+    ARCHITECTURE,
+    AUGMENTATION,
+    DATASET,
+    LOSS,
+    PENALTY,
+    RECIPE,
+    RECIPE_SUFFIX,
+    Kind,
+)
+from ganzoo.resolve import find_data_options, resolve
+from ganzoo.storage.files import regular_size
+from ganzoo.storage.json_files import JSON_LIMIT, parse_strict_json, read_json
+
+SUFFIXES = (".json", RECIPE_SUFFIX, ".yml", ".toml")
+"""Suffixes of files that hold a configuration."""
+FOLLOWS = ("image_size", "image_channels", "flip")
+"""Options of a recipe's data that other data of the run take over, if they have them."""
+COMPONENTS = (("architecture", "arch"), ("loss", "loss"), ("data", "data"))
+"""The components that every run has, and the prefixes of their options."""
+
+
+class ReportedScore(Options):
+    """A score that a paper reports."""
+
+    metric: Name
+    value: float
+    source: str = Field(default="", description="Where in the paper, and how it was measured.")
+
+
+class ParameterCounts(Options):
+    """Parameters that the networks of a published configuration are known to have."""
+
+    shape: tuple[int, ...] = Field(description="Shape of a sample, such as 3, 32, 32.")
+    classes: int | None = Field(default=None, description="Number of classes, if there are any.")
+    generator: int | None = Field(default=None, description="Trainable parameters.")
+    discriminator: int | None = Field(default=None, description="Trainable parameters.")
+    source: str = Field(default="", description="Where the numbers are from.")
+
+
+class RunRecipe(Options):
+    """The whole configuration of a run, what its paper reports, and what it gave."""
+
+    title: Name = Field(default="", validate_default=False, description="What it is, in a line.")
+    paper: Name | None = Field(default=None, description="The paper that it is from.")
+    reported: tuple[ReportedScore, ...] = Field(
+        default=(), description="Scores that the paper reports for it."
+    )
+    parameters: ParameterCounts | None = Field(
+        default=None, description="Parameter counts that the published networks have."
+    )
+    results: tuple[Name, ...] = Field(default=(), description="What it gave, and at what cost.")
+    architecture: Name = Field(description="Name of the architecture.")
+    loss: Name | None = Field(default=None, description="Name of the loss.")
+    data: Name | None = Field(
+        default=None, description="Name or path of the data; None if you must give them."
+    )
+    settings: dict[str, JsonValue] = Field(
+        default={},
+        description="Options by their full names, such as train.steps, schedules among them.",
+    )
+    trackers: tuple[Name, ...] = Field(default=(), description="Names of trackers.")
+
+    def resolve(
+        self,
+        loss: str | None = None,
+        data: str | Path | None = None,
+        settings: Mapping[str, Any] | None = None,
+        trackers: Iterable[str] = (),
+    ) -> RunConfig:
+        """Resolve the recipe, and what is given beside it, to a run's configuration.
+
+        Args:
+            loss: Name of another loss; options of the recipe's own are dropped then.
+            data: Name or path of other data; they take over :data:`FOLLOWS` alone.
+            settings: Overrides, by full names.
+            trackers: Names of trackers in place of the recipe's.
+
+        Raises:
+            InputError: a name, an option or a value is wrong, or data must be given.
+        """
+        given = dict(settings or {})
+        own = dict(self.settings)
+        if loss is not None and loss != self.loss:
+            own = {name: value for name, value in own.items() if not name.startswith("loss.")}
+        if data is None and self.data is None:
+            raise InputError(
+                "this recipe names no data, because they cannot be passed on: give --data"
+            )
+        if data is not None and str(data) != self.data:
+            own = _take_over(own, data)
+        return resolve(
+            self.architecture,
+            self.loss if loss is None else loss,
+            self.data if data is None else data,
+            {**own, **given},
+            tuple(trackers) or self.trackers,
+        )
+
+
+def find_recipe(name: str) -> RunRecipe:
+    """Read the recipe that a package ships under a name.
+
+    Args:
+        name: ``name`` or ``package:name``.
+
+    Raises:
+        InputError: there is none of this name.
+        PluginError: several packages claim the name, or its file is damaged.
+    """
+    if name in USUAL_RECIPES:
+        raise InputError(f"the recipe '{name}' is one of each architecture: name an architecture")
+    entry = registry.find(RECIPE, name)
+    path = entry.locate(RECIPE_SUFFIX)
+    try:
+        return read_recipe(path)
+    except InputError as error:
+        raise PluginError(f"{entry.title} is damaged: {error.message}") from None
+
+
+def read_recipe(path: Path) -> RunRecipe:
+    """Read a recipe, or the ``config.json`` of a run or a model, which is one too.
+
+    Raises:
+        InputError: the file is missing or damaged, or has an unknown form.
+    """
+    tree = _read_tree(path)
+    if "format" in tree:
+        return _read_config(path, tree)
+    try:
+        return RunRecipe.model_validate(tree)
+    except ValidationError as error:
+        raise InputError(f"{path} is not a recipe: {explain_error(error)}") from None
+
+
+def gather_options(config: RunConfig) -> dict[str, Any]:
+    """Return every option of a configuration by its full name, and the schedules."""
+    found: dict[str, Any] = {}
+    for word, prefix in COMPONENTS:
+        options = getattr(config, word).options
+        found |= {f"{prefix}.{name}": value for name, value in options.items()}
+    train = config.train.model_dump(mode="json")
+    for word, choices in (("penalty", config.penalties), ("augment", config.augmentations)):
+        train[word] = [each.name for each in choices]
+        for each in choices:
+            found |= {f"{word}.{each.name}.{key}": value for key, value in each.options.items()}
+    found |= {f"train.{name}": value for name, value in train.items()}
+    return found | {name: str(schedule) for name, schedule in config.schedules.items()}
+
+
+def hash_recipe(config: RunConfig) -> str:
+    """Hash what decides what a run learns, but for its seed, its machine and where its data are.
+
+    Returns:
+        Twelve hexadecimal digits.
+    """
+    kinds: tuple[tuple[str, Kind], ...] = (
+        ("architecture", ARCHITECTURE),
+        ("loss", LOSS),
+        ("data", DATASET),
+    )
+    tree: dict[str, Any] = {
+        word: _identify(getattr(config, word).without_places(kind)) for word, kind in kinds
+    }
+    tree["penalties"] = [_identify(each.without_places(PENALTY)) for each in config.penalties]
+    tree["augmentations"] = [
+        _identify(each.without_places(AUGMENTATION)) for each in config.augmentations
+    ]
+    tree["train"] = {
+        name: value
+        for name, value in config.train.model_dump(mode="json").items()
+        if name not in ("seed", "recipe")
+        and (name == "steps" or TrainSettings.model_fields[name].json_schema_extra != RESUMABLE)
+    }
+    tree["schedules"] = {name: str(each) for name, each in config.schedules.items()}
+    tree["starts"] = [
+        config.init and config.init.generator_sha256,
+        config.fork and config.fork.place,
+    ]
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _identify(choice: Any) -> dict[str, Any]:
+    return choice.model_dump(mode="json", exclude={"version"})
+
+
+def _take_over(settings: Mapping[str, Any], data: str | Path) -> dict[str, Any]:
+    """Return settings without the options of the recipe's data that other data do not have."""
+    known = find_data_options(data)
+    return {
+        name: value
+        for name, value in settings.items()
+        if not name.startswith("data.") or (name[5:] in FOLLOWS and name[5:] in known)
+    }
+
+
+def _read_tree(path: Path) -> dict[str, Any]:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        known = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+        raise InputError(f"{path} is no configuration: its name must end in {known}")
+    if suffix == ".json":
+        tree = read_json(path)
+    else:
+        size = regular_size(path)
+        if size > JSON_LIMIT:
+            raise InputError(f"{path} is larger than 1 MiB, so it is no configuration")
+        tree = _parse(path, suffix)
+    if not isinstance(tree, dict):
+        raise InputError(f"{path} holds no names and values")
+    return tree
+
+
+def _parse(path: Path, suffix: str) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8")
+        if suffix == ".toml":
+            tree = tomllib.loads(text)
+        else:
+            import yaml
+
+            if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+                raise ValueError("a value stands for another one (*); write it out")
+            tree = yaml.safe_load(text)
+        return parse_strict_json(json.dumps(tree, allow_nan=False).encode())
+    except Exception as error:  # of three parsers, and of values that JSON does not have
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or first_line(error)
+        raise InputError(f"{path} cannot be read{where}: {reason}") from None
+
+
+def _read_config(path: Path, tree: dict[str, Any]) -> RunRecipe:
+    kind: type[RunConfig] = ModelConfig if "spec" in tree else RunConfig
+    try:
+        config = kind.model_validate(tree)
+    except ValidationError as error:
+        raise InputError(f"{path} is not a configuration: {explain_error(error)}") from None
+    for what, start in (("model", config.init), ("checkpoint", config.fork)):
+        if start is not None:
+            way: Literal["--init", "--fork"] = "--init" if what == "model" else "--fork"
+            raise InputError(
+                f"{path} is of a run that started from the {what} {start.name}: use {way}"
+            )
+    return RunRecipe(
+        title=config.title,
+        architecture=config.architecture.qualified,
+        loss=config.loss.qualified,
+        data=config.data.qualified,
+        settings=gather_options(config),
+        trackers=tuple(each.qualified for each in config.trackers),
+    )
