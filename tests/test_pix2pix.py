@@ -299,6 +299,19 @@ def colours(folder, count=10):
     return folder
 
 
+def test_a_coloured_image_keeps_the_luma_of_its_source():
+    spec = DataSpec(shape=(3, 32, 32), source=(1, 32, 32))
+    generator = Pix2Pix(source_of="grey", base_channels=4).generator(spec)
+    images = noise(4, 3, 32, 32) / 2
+    source = source_of("grey", images)
+    with torch.no_grad():
+        made = generator(source)
+    free = made.abs().amax(dim=1, keepdim=True) < 1  # a colour that would be too bright is cut off
+    assert free.float().mean() > 0.2
+    torch.testing.assert_close(source_of("grey", made)[free], source[free], rtol=0, atol=1e-5)
+    assert (made[:, 0] - made[:, 1]).abs().max() > 0.1
+
+
 @pytest.fixture(scope="module")
 def run_of(tmp_path_factory):
     """Give a short run with sources of a kind."""

@@ -30,7 +30,8 @@ class Pix2Pix(Architecture):
 
     - ``edges``: where the grey level changes most, black on white, after Canny 1986
       (doi:10.1109/TPAMI.1986.4767851) but for his hysteresis;
-    - ``grey``: the luma of ITU-R BT.601, so that the generator colours;
+    - ``grey``: the luma of ITU-R BT.601, so that the generator colours; images without
+      transparency keep it;
     - ``mask``: the image with a hole, which the generator fills (Pathak et al. 2016,
       arXiv:1604.07379). The source has four channels: a pixel of which the alpha is at most half is
       unknown, whatever its colour. Known pixels stay as they are;
@@ -242,4 +243,6 @@ class Pix2Pix(Architecture):
 
     def _reading(self, data: DataSpec) -> SourceReading:
         classes = data.require_classes() if self.conditional else None
-        return SourceReading(classes, has_hole=self.source_of == "mask")
+        return SourceReading(
+            classes, has_hole=self.source_of == "mask", is_luma=self.source_of == "grey"
+        )

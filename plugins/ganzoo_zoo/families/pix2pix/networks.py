@@ -171,6 +171,7 @@ class _OfSources(nn.Module):
     def __init__(self, data: DataSpec, reading: SourceReading, network: nn.Module) -> None:
         super().__init__()
         self.shape, self.has_hole = data.shape, reading.has_hole
+        self.keeps_luma = reading.is_luma and data.image_channels == 3
         self.classes: nn.Embedding | None = None
         if reading.classes is not None:
             self.classes = nn.Embedding(reading.classes, data.shape[1] * data.shape[2])
@@ -192,13 +193,15 @@ class _OfSources(nn.Module):
 class Translator(_OfSources):
     """A generator from sources, and from labels if there are classes.
 
-    Pixels that a source knows stay as they are, if it has a hole.
+    What a source knows stays as it is: pixels outside of a hole, or the luma of colours.
     """
 
     def forward(self, source: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return images ``(N, C, H, W)`` from sources and labels ``(N,)``."""
         taken = self.read(source, labels)
         made = self.network(torch.cat(taken, dim=1))
+        if self.keeps_luma:
+            return (made + taken[0][:, :1] - to_luma(made)).clamp(-1, 1)
         if not self.has_hole:
             return made
         colours, known = taken[0][:, :3], taken[0][:, 3:] > 0

@@ -13,3 +13,5 @@ class SourceReading:
     """Number of classes that go with them; None for none."""
     has_hole: bool
     """Whether a fourth channel says which pixels are known."""
+    is_luma: bool
+    """Whether sources are the luma of images in colour."""
