@@ -175,9 +175,7 @@ def make_recipe(config: RunConfig, title: str = "") -> RunRecipe:
         architecture=_shortest_name(shared.architecture),
         loss=_shortest_name(shared.loss),
         data=_shortest_name(data) if is_complete(data) else None,
-        settings={
-            name: value for name, value in gather_options(shared).items() if name not in OWN
-        },
+        settings={name: value for name, value in gather_options(shared).items() if name not in OWN},
     )
 
 

@@ -84,7 +84,16 @@ def test_a_model_is_listed_with_what_it_is(ganzoo_cli):
     }
     assert (row["name"], row["version"], row["state"]) == (MODEL, "1.0", "installed")
     header, *table = ganzoo_cli("list", "models").out.splitlines()
-    assert header.split() == "name family data size classes score licence from".split()
+    assert header.split() == [
+        "name",
+        "family",
+        "data",
+        "size",
+        "classes",
+        "score",
+        "licence",
+        "from",
+    ]
     (line,) = [line for line in table if line.startswith(MODEL)]
     assert "dcgan   digits  16 x 16  10" in line
     assert line.endswith("mit      acme-gans 1.0")
@@ -474,7 +483,9 @@ def test_weights_that_half_precision_would_change_stay_in_single(tiny_run, tmp_p
 
 
 def test_points_stay_in_single_precision(tmp_path):
-    run = ganzoo.train("mlp", "wgan-gp", "ring", out="ring", settings=POINTS, **{**TINY, "steps": 1})
+    run = ganzoo.train(
+        "mlp", "wgan-gp", "ring", out="ring", settings=POINTS, **{**TINY, "steps": 1}
+    )
     done = package_model(run, tmp_path / "m", "acme-ring", lambda model: ())
     assert (done.in_half, done.difference) == (False, None)
     assert json.loads((tmp_path / "m" / "samples.json").read_text())["count"] == 2500

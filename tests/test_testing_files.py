@@ -126,9 +126,7 @@ def has_a_picture_a_level_brighter(folder):
 
 
 def is_tracked(tree):
-    tree["trackers"] = [
-        {"name": "tensorboard", "package": "ganzoo", "version": "1", "options": {}}
-    ]
+    tree["trackers"] = [{"name": "tensorboard", "package": "ganzoo", "version": "1", "options": {}}]
 
 
 MODEL_KILLS = [
@@ -325,9 +323,7 @@ def test_a_recipe_of_a_configuration_gives_it_again():
     assert (made.title, made.architecture) == (config.title, "dcgan")
     again = made.resolve()
     assert again.train.seed == 0
-    assert again == config.model_copy(
-        update={"train": config.train.model_copy(update={"seed": 0})}
-    )
+    assert again == config.model_copy(update={"train": config.train.model_copy(update={"seed": 0})})
     assert isinstance(again, RunConfig)
     assert write_recipe(made) == write_recipe(make_recipe(again))
 

@@ -156,7 +156,6 @@ def describe_model(name: str) -> dict[str, Any]:
     """
     from ganzoo.models.find import find_model
     from ganzoo.models.model import load_folder
-
     from ganzoo.models.named import NamedFolder
 
     folder = find_model(name)

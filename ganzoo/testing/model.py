@@ -6,18 +6,20 @@ import importlib.metadata
 import json
 import re
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from ganzoo import registry
 from ganzoo.cards.card import foreign_packages, read_licence
 from ganzoo.config import ComponentChoice, RunConfig
 from ganzoo.errors import InputError
 from ganzoo.media.images import LAYOUT, PLOT, load_png, split_picture
 from ganzoo.models.folder import ModelFolder
-from ganzoo.models.model import Model, load_folder
+from ganzoo.models.model import load_folder
 from ganzoo.models.named import NamedFolder
 from ganzoo.models.sample_files import render_model_samples
 from ganzoo.models.sample_record import SampleRecord, hash_samples, read_sample_record
+from ganzoo.registry import EVALUATOR
 from ganzoo.runs.file_names import (
     CARD_FILE,
     CONFIG_FILE,
@@ -51,7 +53,9 @@ def check_files(folder: ModelFolder) -> None:
         folder.file(name)
     found = {path.name for path in folder.path.iterdir()} - {MANIFEST_FILE, PLACE_FILE}
     foreign = sorted(found - folder.records.keys())
-    require(not foreign, f"{MANIFEST_FILE} does not list {', '.join(foreign)}: drop what is no part")
+    require(
+        not foreign, f"{MANIFEST_FILE} does not list {', '.join(foreign)}: drop what is no part"
+    )
 
 
 def check_loads(folder: ModelFolder) -> None:
@@ -157,7 +161,7 @@ def check_scores(folder: ModelFolder) -> None:
     try:
         found = evaluate(
             model,
-            list(dict.fromkeys(row.family for row in rows)),
+            _find_metrics(rows),
             samples=rows[0].fake_samples,
             real_samples=rows[0].real_samples,
             seed=rows[0].seed,
@@ -181,6 +185,13 @@ model_checks: list[Callable[[ModelFolder], None]] = [
     check_scores,
 ]
 """Checks of models. They take a ModelFolder."""
+
+
+def _find_metrics(rows: Iterable[ScoreRow]) -> list[str] | None:
+    """Return the metrics that give some scores; None for all that suit the data."""
+    found = list(dict.fromkeys(row.family for row in rows))
+    known = {entry.name for entry in registry.entries(EVALUATOR)}
+    return found if known.issuperset(found) else None
 
 
 def _require_alike(row: ScoreRow, value: float) -> None:

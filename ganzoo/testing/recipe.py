@@ -80,7 +80,8 @@ def check_parameters(path: Path) -> None:
             found = _count_parameters(build)
             require(
                 found == count,
-                f"the {word} has {found:,} parameters, and {count:,} are known of the published one",
+                f"the {word} has {found:,} parameters, and {count:,} are known of the published "
+                "one",
             )
 
 
