@@ -126,7 +126,7 @@ def reference() -> str:
     for kind in FILE_KINDS:
         parts.append(f"## {kind.plural.capitalize()}")
         parts.append(
-            f"Entry points in the group `{kind.group}`, each a Python package that holds the files: "
+            f"Entry points in the group `{kind.group}`, each a package that holds the files: "
             "see [models and recipes](models.md)."
         )
         parts.append(f"### What the kit checks in {kind.plural}")
