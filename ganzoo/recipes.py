@@ -275,8 +275,11 @@ def _identify(choice: Any) -> dict[str, Any]:
 
 
 def _is_same(name: str, known: str | None) -> bool:
-    """Tell whether a name is that of a component, which may be written with its package."""
-    return known is not None and name in (known, known.rpartition(":")[2])
+    """Tell whether two names are the same, of which either may be written with its package."""
+    (package, _, bare), (known_package, _, known_bare) = (
+        each.rpartition(":") for each in (name, known or "")
+    )
+    return bare == known_bare and (package == known_package or not package or not known_package)
 
 
 def _read_tree(path: Path) -> dict[str, Any]:
@@ -357,7 +360,10 @@ def _gather_all(config: RunConfig) -> dict[str, Any]:
             "augmentations": tuple(fill(each, AUGMENTATION) for each in config.augmentations),
         }
     )
-    return gather_options(filled) | {
+    found = gather_options(filled)
+    for name in config.schedules:  # in their own order, in which a run's file lists them
+        found[name] = found.pop(name)
+    return found | {
         f"tracker.{each.name}.{name}": value
         for each in config.trackers
         for name, value in each.options.items()
