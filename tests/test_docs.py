@@ -109,6 +109,9 @@ def test_documented_trainings_resolve(page, ganzoo_cli, tiny_run, monkeypatch):
     shutil.copytree(tiny_run.path, "RUN")
     for folder in ("photos", "digits", "few", "domains", "facades"):
         Path(folder).mkdir()
+    for text in blocks(page, "yaml"):
+        if name := re.match(r"# (\S+\.yaml)\n", text):
+            Path(name[1]).write_text(text)
     for command in commands(page):
         goes_on = {"--resume", "--fork"} & set(command)
         if command[0] != "train" or goes_on or not is_ours(command):
