@@ -302,20 +302,39 @@ def _read_tree(path: Path) -> dict[str, Any]:
 def _parse(path: Path, suffix: str) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
-        if suffix == ".toml":
-            tree = tomllib.loads(text)
-        else:
-            import yaml
-
-            if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-                raise ValueError("a value stands for another one (*); write it out")
-            tree = yaml.safe_load(text)
+        tree = tomllib.loads(text) if suffix == ".toml" else _parse_yaml(text)
         return parse_strict_json(json.dumps(tree, allow_nan=False).encode())
     except Exception as error:  # of three parsers, and of values that JSON does not have
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
         reason = getattr(error, "problem", None) or first_line(error)
         raise InputError(f"{path} cannot be read{where}: {reason}") from None
+
+
+def _parse_yaml(text: str) -> Any:
+    """Parse YAML in which each value is written out, and each name stands once."""
+    import yaml
+
+    def check(node: yaml.Node, seen: set[int]) -> None:
+        flaw = "a value stands for another one (*); write it out" if id(node) in seen else ""
+        seen.add(id(node))
+        children = node.value if isinstance(node, yaml.CollectionNode) else []
+        if isinstance(node, yaml.MappingNode):
+            names = [name.value for name, _ in children if isinstance(name, yaml.ScalarNode)]
+            twice = [name for name in names if names.count(name) > 1]
+            flaw = flaw or (f"'{excerpt(twice[0])}' stands there twice" if twice else "")
+            children = [child for pair in children for child in pair]
+        if flaw:
+            raise yaml.MarkedYAMLError(problem=flaw, problem_mark=node.start_mark)
+        for child in children:
+            check(child, seen)
+
+    loader = yaml.SafeLoader(text)
+    node = loader.get_single_node()
+    if node is None:
+        return None
+    check(node, set())
+    return loader.construct_document(node)
 
 
 def _read_config(path: Path, tree: dict[str, Any]) -> RunRecipe:

@@ -405,7 +405,7 @@ def test_help_of_a_command_and_what_it_is_import_nothing_heavy(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", ["", "show d", "train m", "train mlp --loss ", "train --precision ", "bench d"]
+    "words", ["", "show d", "train m", "train mlp --loss ", "train --recipe ", "bench d"]
 )
 def test_completion_imports_nothing_heavy(tmp_path, words):
     typed = f"ganzoo {words}"
