@@ -60,7 +60,8 @@ class TrainOptions(RecipeOptions):
     recipe: RecipeName = Field(
         default="tuned",
         description="Recipe that gives the options you do not set: tuned for short trainings, "
-        "paper for that of the paper, or a name that 'ganzoo show' lists for the architecture.",
+        "paper for that of the paper, or a name that 'ganzoo show' lists for the architecture. "
+        "Without an architecture, a name of 'ganzoo list recipes'.",
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of all random numbers.")
     device: str = Field(

@@ -69,7 +69,7 @@ def test_ci_runs_the_test_command_of_the_readme():
 
 def test_the_readme_names_everything_in_the_box():
     text = (ROOT / "README.md").read_text()
-    for kind in registry.KINDS:
+    for kind in (*registry.KINDS, registry.RECIPE):
         for entry in registry.entries(kind):
             if entry.package == "ganzoo" and entry.name not in ("folder", "zip"):
                 assert f"`{entry.name}`" in text, entry.name
@@ -114,6 +114,9 @@ def test_documented_trainings_resolve(page, ganzoo_cli, tiny_run, monkeypatch):
     shutil.copytree(tiny_run.path, "RUN")
     for folder in ("photos", "digits", "few", "domains", "facades"):
         Path(folder).mkdir()
+    for text in blocks(page, "yaml"):
+        if name := re.match(r"# (\S+\.yaml)\n", text):
+            Path(name[1]).write_text(text)
     for command in commands(page):
         goes_on = {"--resume", "--fork"} & set(command)
         if command[0] != "train" or goes_on or not is_ours(command):
