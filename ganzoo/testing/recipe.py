@@ -66,7 +66,10 @@ def check_parameters(path: Path) -> None:
         return
     known, config = recipe.parameters, _resolve(recipe)
     architecture = config.architecture.build(ARCHITECTURE)
-    data = architecture.complete(DataSpec(shape=known.shape, classes=known.classes))
+    is_paired = architecture.takes_sources and not architecture.makes_sources
+    source = known.shape if is_paired else None
+    spec = DataSpec(shape=known.shape, classes=known.classes, source=source)
+    data = architecture.complete(spec)
     independent = config.needs_independent_samples()
     for word, count, build in (
         ("generator", known.generator, lambda: architecture.generator(data)),
