@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ganzoo.compute.cgroups import count_cpus
 from ganzoo.compute.devices import processor_name
 from recipes import read_rows, spawn
 
@@ -86,7 +86,7 @@ def train(out: Path, jobs: int, only: Sequence[str] = ()) -> None:
         for seed in (SEEDS[:1] if line in ONCE else SEEDS)
         if (line, seed) not in done and set(only) <= set(line)
     ]
-    machine = {"processor": processor_name(), "cores": os.cpu_count(), "torch": version("torch")}
+    machine = {"processor": processor_name(), "cores": count_cpus(), "torch": version("torch")}
     with ThreadPoolExecutor(jobs) as pool:
         for row in pool.map(lambda job: spawn(job, out), missing):
             kept = {key: value for key, value in row.items() if key not in ("run", "budget")}
