@@ -31,10 +31,17 @@ def record(
         Path | None,
         typer.Option(
             metavar="FILE.json or DIR",
-            help="Write the record to this file, or a record of each configuration to this folder, "
-            "with the picture of the first seed beside it. Runs join those that are there.",
+            help="Write the record to this file, or a record of each configuration to this folder. "
+            "Runs join those that are there.",
         ),
     ] = None,
+    picture: Annotated[
+        bool,
+        typer.Option(
+            "--picture/--no-picture",
+            help="Whether --out writes the picture of the first seed's model beside the record.",
+        ),
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Record what runs gave and took, for tables of results.
@@ -51,7 +58,7 @@ def record(
     found = record_runs([Run.open(user_path(path)) for path in runs])
     records = [each.record for each in found]
     if out is not None:
-        files = plan_files(found, user_path(out))
+        files = plan_files(found, user_path(out), with_picture=picture)
         for file in files:
             file.write()
             note(f"written: {file.path}")

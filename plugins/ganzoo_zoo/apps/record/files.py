@@ -42,12 +42,15 @@ class PlannedFile:
         self.record.write(self.path)
 
 
-def plan_files(found: Sequence[Recorded], out: Path) -> list[PlannedFile]:
+def plan_files(
+    found: Sequence[Recorded], out: Path, *, with_picture: bool = True
+) -> list[PlannedFile]:
     """Return the files of records, each merged with what is there already.
 
     Args:
         found: New records.
         out: A file, if its name ends in ``.json``; else a folder.
+        with_picture: Whether to write the picture of the first seed's model beside each.
 
     Raises:
         InputError: several records cannot be one file, or a file holds something else.
@@ -58,10 +61,10 @@ def plan_files(found: Sequence[Recorded], out: Path) -> list[PlannedFile]:
                 f"these runs are of {len(found)} configurations, and {out} holds one: give a "
                 f"folder as --out ({_say_difference(found[0], found[1])})"
             )
-        return [_plan(out, found[0])]
+        return [_plan(out, found[0], with_picture)]
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is neither a folder nor a {SUFFIX} file; choose another --out")
-    files = [_plan(out / f"{each.record.name}{SUFFIX}", each) for each in found]
+    files = [_plan(out / f"{each.record.name}{SUFFIX}", each, with_picture) for each in found]
     if len({file.path for file in files}) < len(files):
         raise InputError(
             "two of these records have the same recipe and other data: write each to a file"
@@ -69,9 +72,9 @@ def plan_files(found: Sequence[Recorded], out: Path) -> list[PlannedFile]:
     return files
 
 
-def _plan(path: Path, found: Recorded) -> PlannedFile:
+def _plan(path: Path, found: Recorded, with_picture: bool) -> PlannedFile:
     before = read_record(path) if path.exists() else None
-    source, record = _find_picture(found.run), found.record
+    source, record = _find_picture(found.run) if with_picture else None, found.record
     if source is not None:
         record = _add_picture(record, source, path.with_suffix(PICTURE_SUFFIX), before)
     picture = record.picture
