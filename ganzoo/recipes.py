@@ -6,6 +6,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from pydantic import Field, JsonValue, ValidationError
 from ganzoo import registry
 from ganzoo.component import Options, explain_error
 from ganzoo.config import ModelConfig, Name, RunConfig, TrainSettings
-from ganzoo.errors import InputError, PluginError, first_line
+from ganzoo.errors import GanzooError, InputError, PluginError, first_line
 from ganzoo.protocols.recipe import RESUMABLE, USUAL_RECIPES
 from ganzoo.registry import (
     ARCHITECTURE,
@@ -196,6 +197,41 @@ def hash_recipe(config: RunConfig) -> str:
         config.fork and config.fork.place,
     ]
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def find_recipe_name(config: RunConfig) -> str | None:
+    """Find the installed recipe that a configuration is of, but for what :func:`hash_recipe` omits.
+
+    Returns:
+        Its name, as ``--recipe`` takes it; None if there is none.
+    """
+    entries = registry.entries(RECIPE)
+    claimed = registry.conflicts(entries)
+    for entry in entries:
+        try:
+            if _is_of(config, _read_installed(entry.locate(RECIPE_SUFFIX))):
+                return entry.qualified if entry.name in claimed else entry.name
+        except GanzooError:  # damaged, or of a package that is not here
+            continue
+    return None
+
+
+@cache
+def _read_installed(path: Path) -> RunRecipe:
+    return read_recipe(path)
+
+
+def _is_of(config: RunConfig, recipe: RunRecipe) -> bool:
+    """Tell whether a configuration is that of a recipe; with data that it does not name, if any."""
+    if recipe.architecture.rpartition(":")[2] != config.architecture.name:
+        return False  # without resolving it, which takes longer
+    if recipe.settings.get("train.steps", config.train.steps) != config.train.steps:
+        return False
+    if recipe.data is not None:
+        return hash_recipe(recipe.resolve()) == hash_recipe(config)
+    options = {f"data.{name}": value for name, value in config.data.options.items()}
+    whole = recipe.resolve(data=config.data.qualified, settings=options)
+    return hash_recipe(whole) == hash_recipe(config)
 
 
 def _identify(choice: Any) -> dict[str, Any]:

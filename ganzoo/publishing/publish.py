@@ -21,7 +21,7 @@ from ganzoo.models.hub import HubFolder, parse_reference
 from ganzoo.models.model import load_folder
 from ganzoo.protocols.tracker import METRICS_FILE
 from ganzoo.publishing.repository import Publication, Repository
-from ganzoo.publishing.spaces import SpaceModel, SpacePage, choose_space
+from ganzoo.publishing.spaces import HUB_URL, SpaceModel, SpacePage, choose_space
 from ganzoo.publishing.training_curve import draw_training_curve
 from ganzoo.runs.file_names import (
     CARD_FILE,
@@ -36,6 +36,7 @@ from ganzoo.runs.file_names import (
     SCORES_FILE,
 )
 from ganzoo.runs.scores import write_scores
+from ganzoo.runs.training_facts import NO_FACTS, read_training_facts
 from ganzoo.storage.files import (
     manifest,
     name_file,
@@ -245,6 +246,8 @@ class _StagedModel:
         write_text(place / CONFIG_FILE, to_json(shared.model_dump(mode="json")))
         if self.rows:
             write_scores(place, self.rows)
+        run = folder.run()
+        self.facts = NO_FACTS if run is None else read_training_facts(run, self.config.step)
         if (curve := _draw_curve(folder)) is not None:
             with name_file(place / CURVE_FILE):
                 (place / CURVE_FILE).write_bytes(curve)
@@ -268,6 +271,8 @@ class _StagedModel:
             curve=curve,
             origin=self.origin,
             has_discriminator=(self.place / DISCRIMINATOR_FILE).exists(),
+            facts=self.facts,
+            thumbnail=f"{HUB_URL}/{repo}/resolve/main/{PICTURE_FILE}",
         )
 
     def read_licence(self) -> str | list[str] | None:
