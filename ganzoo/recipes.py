@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, JsonValue, ValidationError
 
@@ -27,14 +27,20 @@ from ganzoo.registry import (
     RECIPE_SUFFIX,
     Kind,
 )
+from ganzoo.requirement import PACKAGE
 from ganzoo.resolve import find_data_options, resolve
 from ganzoo.storage.files import regular_size
 from ganzoo.storage.json_files import JSON_LIMIT, parse_strict_json, read_json
+
+if TYPE_CHECKING:
+    from ganzoo.config import ComponentChoice
 
 SUFFIXES = (".json", RECIPE_SUFFIX, ".yml", ".toml")
 """Suffixes of files that hold a configuration."""
 FOLLOWS = ("image_size", "image_channels", "flip")
 """Options of a recipe's data that other data of the run take over, if they have them."""
+OWN = ("train.seed", "train.device")
+"""Settings that a recipe leaves to each run."""
 COMPONENTS = (("architecture", "arch"), ("loss", "loss"), ("data", "data"))
 """The components that every run has, and the prefixes of their options."""
 
@@ -150,6 +156,54 @@ def read_recipe(path: Path) -> RunRecipe:
         return RunRecipe.model_validate(tree)
     except ValidationError as error:
         raise InputError(f"{path} is not a recipe: {explain_error(error)}") from None
+
+
+def make_recipe(config: RunConfig, title: str = "") -> RunRecipe:
+    """Make a recipe of a configuration: all of it but :data:`OWN`, and what lies on this machine.
+
+    Args:
+        config: The configuration of a run or a model.
+        title: What it is, in a line; the title of the configuration if empty.
+
+    Raises:
+        InputError: the run started from a model or another run.
+    """
+    _refuse_start(config, "this configuration")
+    shared = config.without_places()
+    data = shared.data
+    return RunRecipe(
+        title=title or config.title,
+        architecture=_shortest_name(shared.architecture),
+        loss=_shortest_name(shared.loss),
+        data=_shortest_name(data) if is_complete(data) else None,
+        settings={
+            name: value for name, value in gather_options(shared).items() if name not in OWN
+        },
+    )
+
+
+def write_recipe(recipe: RunRecipe) -> str:
+    """Return the text of a recipe's YAML file, without what is empty."""
+    import yaml
+
+    tree = recipe.model_dump(mode="json", exclude_defaults=True)
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=100)
+
+
+def is_complete(data: ComponentChoice) -> bool:
+    """Tell whether a dataset has all the options that it needs.
+
+    Raises:
+        ganzoo.errors.PluginError: its package is not installed, or is broken.
+    """
+    entry = registry.find_in_package(DATASET, data.name, data.package, data.version)
+    fields = entry.load().model_fields
+    return not any(each.is_required() and name not in data.options for name, each in fields.items())
+
+
+def _shortest_name(choice: ComponentChoice) -> str:
+    """Return a component's name, with its package unless that is ganzoo itself."""
+    return choice.name if choice.package == PACKAGE else choice.qualified
 
 
 def gather_options(config: RunConfig) -> dict[str, Any]:
@@ -290,12 +344,7 @@ def _read_config(path: Path, tree: dict[str, Any]) -> RunRecipe:
         config = kind.model_validate(tree)
     except ValidationError as error:
         raise InputError(f"{path} is not a configuration: {explain_error(error)}") from None
-    for what, start in (("model", config.init), ("checkpoint", config.fork)):
-        if start is not None:
-            way: Literal["--init", "--fork"] = "--init" if what == "model" else "--fork"
-            raise InputError(
-                f"{path} is of a run that started from the {what} {start.name}: use {way}"
-            )
+    _refuse_start(config, path)
     return RunRecipe(
         title=config.title,
         architecture=config.architecture.qualified,
@@ -304,3 +353,14 @@ def _read_config(path: Path, tree: dict[str, Any]) -> RunRecipe:
         settings=gather_options(config),
         trackers=tuple(each.qualified for each in config.trackers),
     )
+
+
+def _refuse_start(config: RunConfig, what: object) -> None:
+    for word, option, start in (
+        ("model", "--init", config.init),
+        ("checkpoint", "--fork", config.fork),
+    ):
+        if start is not None:
+            raise InputError(
+                f"{what} is of a run that started from the {word} {start.name}: use {option}"
+            )

@@ -66,6 +66,7 @@ def build_card(
     has_discriminator: bool = True,
     facts: TrainingFacts = NO_FACTS,
     thumbnail: str | None = None,
+    package: str | None = None,
 ) -> str:
     """Build the card of a model: Markdown with metadata at its head.
 
@@ -81,6 +82,7 @@ def build_card(
         has_discriminator: Whether the model has the discriminator's weights too.
         facts: What its run says of its training.
         thumbnail: Address of its picture, once it is published.
+        package: The distribution that ships the model, if one does.
     """
     own_rows = [row for row in rows if row.step == config.step]
     traits = _find_traits(config)
@@ -96,7 +98,7 @@ def build_card(
     )
     values = {
         **_gather_parts(config, own_rows),
-        **_gather_packages(config),
+        **_gather_packages(config, package),
         "config": config,
         "title": config.title if origin is None else _name_import(config, origin),
         "imported": origin is not None,
@@ -374,7 +376,7 @@ def _find_file_names(options: Mapping[str, Any]) -> Iterator[str]:
             yield name
 
 
-def _gather_packages(config: ModelConfig) -> dict[str, list[Any]]:
+def _gather_packages(config: ModelConfig, shipped_by: str | None) -> dict[str, list[Any]]:
     """Return the packages that a model needs, and the versions that it was made with."""
     # The discriminator is built as the loss and the penalties need it.
     to_load = foreign_packages([config.architecture, config.loss, *config.penalties])
@@ -382,8 +384,11 @@ def _gather_packages(config: ModelConfig) -> dict[str, list[Any]]:
     parts = [config.architecture, config.loss, config.data]
     parts += [*config.penalties, *config.augmentations]
     packages = {(part.package, part.version) for part in parts}
+    to_install = {name for name, _ in valid_packages(to_load)}
+    if shipped_by is not None and shipped_by != PACKAGE:
+        to_install.add(shipped_by)
     return {
-        "packages_to_install": [name for name, _ in valid_packages(to_load)],
+        "packages_to_install": sorted(to_install),
         "packages_to_load": to_load,
         "packages_to_train": [package for package in to_train if package not in to_load],
         "versions": sorted({*packages, *config.versions.items()}),

@@ -33,6 +33,7 @@ from ganzoo.runs.file_names import (
     LIMITS,
     ORIGIN_FILE,
     PICTURE_FILE,
+    SAMPLES_FILE,
     SCORES_FILE,
 )
 from ganzoo.runs.scores import write_scores
@@ -102,7 +103,7 @@ def publish(
     page = None if space in (False, None) else choose_space(space)
     folder = find_model(model)
     if not dry_run and not permitted:
-        _require_permission(folder)
+        require_permission(folder)
     with tempfile.TemporaryDirectory(prefix="ganzoo-") as place:
         staged = _StagedModel(folder, Path(place))
         staged.add_files(map(user_path, require_names("files to add", add)))
@@ -112,7 +113,8 @@ def publish(
             repository = Repository(wanted.repo, private=private)
             theirs = repository.text(CARD_FILE)
             tagged = None if revision is None else repository.find_tag(revision)
-        chosen = choose_licence(license, own, theirs) or staged.imported_licence
+        unedited = _read_unedited_card(folder) if own is None else None
+        chosen = choose_licence(license, own, theirs, unedited) or staged.imported_licence
         generated = staged.build_card(wanted.repo, chosen)
         if repository and theirs is not None and card_file is None:
             own = _choose_card(own, theirs, generated, repository, warn)
@@ -128,7 +130,12 @@ def publish(
         return found if page is None else _publish_space(found, page, subject, private, warn)
 
 
-def _require_permission(folder: ModelFolder) -> None:
+def require_permission(folder: ModelFolder) -> None:
+    """Refuse imported weights that not everybody may pass on.
+
+    Raises:
+        InputError: their licence does not allow it, or is not known.
+    """
     origin = folder.origin()
     if origin is not None and not origin.may_pass_on:
         raise InputError(
@@ -166,6 +173,13 @@ def _read_edited_card(folder: ModelFolder) -> str | None:
         return None
     text, record = _read_card(path), folder.records.get(CARD_FILE)
     return None if record and sha256(path) == record.sha256 else text
+
+
+def _read_unedited_card(folder: ModelFolder) -> str | None:
+    """Return the card as it was written, which names a licence if a package ships the model."""
+    if isinstance(folder, HubFolder) or not folder.has(CARD_FILE):
+        return None
+    return _read_card(folder.file(CARD_FILE))
 
 
 def _choose_card(
@@ -225,9 +239,8 @@ class _StagedModel:
         model = load_folder(folder)
         if not folder.lacks_discriminator:
             model.discriminator  # noqa: B018 - the access reads and verifies it
-        optional = {DISCRIMINATOR_FILE, ORIGIN_FILE} if folder.has(ORIGIN_FILE) else set()
-        copied = {GENERATOR_FILE, DISCRIMINATOR_FILE, PICTURE_FILE} | optional
-        for name in sorted(copied - (optional - folder.records.keys())):
+        optional = {DISCRIMINATOR_FILE, ORIGIN_FILE, SAMPLES_FILE} & folder.records.keys()
+        for name in sorted({GENERATOR_FILE, PICTURE_FILE} | optional):
             with name_file(place / name):
                 copy = shutil.copyfile(folder.own_file(name), place / name)
             if sha256(copy) != folder.records[name].sha256:
@@ -248,7 +261,7 @@ class _StagedModel:
             write_scores(place, self.rows)
         run = folder.run()
         self.facts = NO_FACTS if run is None else read_training_facts(run, self.config.step)
-        if (curve := _draw_curve(folder)) is not None:
+        if (curve := draw_curve(folder)) is not None:
             with name_file(place / CURVE_FILE):
                 (place / CURVE_FILE).write_bytes(curve)
         for name in (PICTURE_FILE, CURVE_FILE):
@@ -313,7 +326,7 @@ class _StagedModel:
         return {name: FileRecord(**about) for name, about in manifest(self.place).items()}
 
 
-def _draw_curve(folder: ModelFolder) -> bytes | None:
+def draw_curve(folder: ModelFolder) -> bytes | None:
     """Draw the training curve of the run that a model belongs to, or return the model's own."""
     run = folder.run()
     if run is None:
