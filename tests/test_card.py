@@ -18,11 +18,14 @@ from ganzoo.cards import front_matter, sections
 from ganzoo.cards.card import build_card, merge_card
 from ganzoo.cards.markdown import code, prose
 from ganzoo.cards.readme import Readme
+from ganzoo.compute.machine import Machine
 from ganzoo.config import ComponentChoice, InitialModel, ModelConfig
 from ganzoo.errors import InputError, escape_text
+from ganzoo.models.sample_record import SampleRecord
 from ganzoo.protocols.dataset import DataSpec
 from ganzoo.resolve import resolve
 from ganzoo.runs.folder import Run
+from ganzoo.runs.machines import log_machine
 from ganzoo.runs.scores import ScoreRow, log_scores, read_scores
 from ganzoo.runs.training_facts import TrainingFacts, read_training_facts
 
@@ -160,6 +163,18 @@ def test_ganzoo_itself_is_cited_by_its_version():
     assert "  author = {{The ganzoo authors}},\n" in entry
     assert f"  version = {{{ganzoo.__version__}}},\n" in entry
     assert entry.count("{") == entry.count("}")
+
+
+def test_the_samples_of_the_picture_are_known_by_their_hash():
+    known = SampleRecord(seed=3, count=64, sha256="ab" * 32)
+    said = f"have the SHA-256 `{known.sha256}` where they were drawn, on a CPU."
+    found = section_texts(build_card(model(), samples=known))["use"]
+    assert (
+        f"The 64 samples of seed 3 that the picture shows, as bytes from 0 to 255, {said}" in found
+    )
+    ring = model("mlp", "non-saturating", "ring", spec=DataSpec(shape=(2,)))
+    assert f"as 32-bit floats, {said}" in build_card(ring, samples=known)
+    assert "SHA-256" not in section_texts(PLAIN)["use"]
 
 
 def test_vectors_and_translators_are_called_what_they_are():
@@ -340,6 +355,7 @@ def test_the_cost_is_said_as_far_as_it_is_known():
         (TrainingFacts(57), "This took 57 seconds, without scoring."),
         (TrainingFacts(1, 120), "This took 1 second, and 2 minutes of processors, without"),
         (TrainingFacts(9000.0, 3.6e6), "This took 2.5 hours, and 1,000.0 hours of processors,"),
+        (TrainingFacts(machines=("A", "B|")), "recorded. It ran on `A`, then on <code>B&#124;</"),
     ):
         assert said in section_texts(build_card(model(), facts=facts))["cost"]
     started = section_texts(build_card(from_model(model(), "my-run")))["cost"]
@@ -384,9 +400,17 @@ def test_a_run_says_what_its_training_took(tmp_path):
         {"step": 200, "generator/total": 1.0},
     ]
     (run.path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert read_training_facts(run, 100) == TrainingFacts(60.0, 90.0, 0.5)
-    assert read_training_facts(run, 200) == TrainingFacts(120.0, 90.0, 0.25)
-    assert read_training_facts(run, 300) == TrainingFacts()
+    machines = [
+        Machine("cpu", "Pentium", "Pentium", 2, 1, "Linux"),
+        Machine("cpu", "Pentium", "Pentium", 2, 1, "Linux"),
+        Machine("cuda:0", "H200", "Pentium", 2, 1, "Linux"),
+    ]
+    for step, machine in zip((0, 50, 150), machines, strict=True):
+        log_machine(run.path / "machines.jsonl", machine, step, processes=1 + step // 150)
+    slow, fast = "Pentium, 1 thread", "H200, 2 processes"
+    assert read_training_facts(run, 100) == TrainingFacts(60.0, 90.0, (slow,), 0.5)
+    assert read_training_facts(run, 200) == TrainingFacts(120.0, 90.0, (slow, fast), 0.25)
+    assert read_training_facts(run, 300) == TrainingFacts(machines=(slow, fast))
 
 
 # Data

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ganzoo import registry
 from ganzoo.arguments import require_text
@@ -55,6 +55,22 @@ FIELDS_PER_METRIC = {"metric", "value", "std", "higher_is_better", "options", "n
 _PACKAGE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
+class SamplesOfPicture(Protocol):
+    """The samples that the picture of a model shows."""
+
+    @property
+    def seed(self) -> int:
+        """Their seed."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the samples as they are stored."""
+
+
 def build_card(
     config: ModelConfig,
     rows: Iterable[ScoreRow] = (),
@@ -67,6 +83,7 @@ def build_card(
     facts: TrainingFacts = NO_FACTS,
     thumbnail: str | None = None,
     package: str | None = None,
+    samples: SamplesOfPicture | None = None,
 ) -> str:
     """Build the card of a model: Markdown with metadata at its head.
 
@@ -83,6 +100,7 @@ def build_card(
         facts: What its run says of its training.
         thumbnail: Address of its picture, once it is published.
         package: The distribution that ships the model, if one does.
+        samples: The samples of its picture, if they are known to be those of a seed.
     """
     own_rows = [row for row in rows if row.step == config.step]
     traits = _find_traits(config)
@@ -112,6 +130,7 @@ def build_card(
         "recipe_name": None if origin else find_recipe_name(config),
         "terms": _find_terms(config),
         "facts": facts,
+        "samples": samples,
         "copy_scores": _select_copy_scores(own_rows),
         "bibtex": _cite_package(),
         "install_command": install_command,

@@ -19,6 +19,7 @@ from ganzoo.models.find import find_model
 from ganzoo.models.folder import FileRecord, ModelFolder, write_manifest
 from ganzoo.models.hub import HubFolder, parse_reference
 from ganzoo.models.model import load_folder
+from ganzoo.models.sample_record import read_sample_record
 from ganzoo.protocols.tracker import METRICS_FILE
 from ganzoo.publishing.repository import Publication, Repository
 from ganzoo.publishing.spaces import HUB_URL, SpaceModel, SpacePage, choose_space
@@ -37,7 +38,7 @@ from ganzoo.runs.file_names import (
     SCORES_FILE,
 )
 from ganzoo.runs.scores import write_scores
-from ganzoo.runs.training_facts import NO_FACTS, read_training_facts
+from ganzoo.runs.training_facts import NO_FACTS, TrainingFacts, read_training_facts
 from ganzoo.storage.files import (
     manifest,
     name_file,
@@ -249,6 +250,7 @@ class _StagedModel:
             folder.own_file(name)  # checked here; what is read from it is written below
         self.config = folder.config()
         self.origin = folder.imported_from()
+        self.samples = read_sample_record(folder)
         self.title = folder.title()
         """The message of the commit."""
         self.rows = [
@@ -259,8 +261,7 @@ class _StagedModel:
         write_text(place / CONFIG_FILE, to_json(shared.model_dump(mode="json")))
         if self.rows:
             write_scores(place, self.rows)
-        run = folder.run()
-        self.facts = NO_FACTS if run is None else read_training_facts(run, self.config.step)
+        self.facts = find_training_facts(folder)
         if (curve := draw_curve(folder)) is not None:
             with name_file(place / CURVE_FILE):
                 (place / CURVE_FILE).write_bytes(curve)
@@ -285,6 +286,7 @@ class _StagedModel:
             origin=self.origin,
             has_discriminator=(self.place / DISCRIMINATOR_FILE).exists(),
             facts=self.facts,
+            samples=self.samples,
             thumbnail=f"{HUB_URL}/{repo}/resolve/main/{PICTURE_FILE}",
         )
 
@@ -324,6 +326,12 @@ class _StagedModel:
     def list_files(self) -> dict[str, FileRecord]:
         """Return the records of every file to publish, including the manifest."""
         return {name: FileRecord(**about) for name, about in manifest(self.place).items()}
+
+
+def find_training_facts(folder: ModelFolder) -> TrainingFacts:
+    """Read what the run that a model belongs to says of its training; nothing if there is none."""
+    run = folder.run()
+    return NO_FACTS if run is None else read_training_facts(run, folder.config().step)
 
 
 def draw_curve(folder: ModelFolder) -> bytes | None:
