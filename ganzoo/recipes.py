@@ -6,7 +6,6 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -263,24 +262,21 @@ def find_recipe_name(config: RunConfig) -> str | None:
     claimed = registry.conflicts(entries)
     for entry in entries:
         try:
-            if _is_of(config, _read_installed(entry.locate(RECIPE_SUFFIX))):
+            path = entry.locate(RECIPE_SUFFIX)
+            # Few are of this architecture, and reading all of them would take a while.
+            if config.architecture.name not in path.read_text(encoding="utf-8"):
+                continue
+            if _is_of(config, read_recipe(path)):
                 return entry.qualified if entry.name in claimed else entry.name
-        except GanzooError:  # damaged, or of a package that is not here
+        except (GanzooError, OSError, ValueError):  # damaged, or of a package that is not here
             continue
     return None
 
 
-@cache
-def _read_installed(path: Path) -> RunRecipe:
-    return read_recipe(path)
-
-
 def _is_of(config: RunConfig, recipe: RunRecipe) -> bool:
     """Tell whether a configuration is that of a recipe; with data that it does not name, if any."""
-    if recipe.architecture.rpartition(":")[2] != config.architecture.name:
-        return False  # without resolving it, which takes longer
     if recipe.settings.get("train.steps", config.train.steps) != config.train.steps:
-        return False
+        return False  # without resolving it, which takes longer
     if recipe.data is not None:
         return hash_recipe(recipe.resolve()) == hash_recipe(config)
     options = {f"data.{name}": value for name, value in config.data.options.items()}

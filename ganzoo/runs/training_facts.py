@@ -67,6 +67,6 @@ def _find_memorised(run: Run, step: int) -> float | None:
     path, found = run.path / METRICS_FILE, None
     if path.exists():
         for at, row in read_metrics(path):
-            if at == step and is_number(share := row.get(MEMORISED)):
-                found = float(share)
+            if at == step and is_number(row.get(MEMORISED)):
+                found = float(row[MEMORISED])
     return found
