@@ -7,7 +7,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, JsonValue, ValidationError
 
@@ -15,7 +15,7 @@ from ganzoo import registry
 from ganzoo.arguments import require_text
 from ganzoo.component import Options, explain_error
 from ganzoo.config import PREFIXES, ComponentChoice, ModelConfig, Name, RunConfig, TrainSettings
-from ganzoo.errors import InputError, PluginError, did_you_mean, excerpt, first_line
+from ganzoo.errors import GanzooError, InputError, PluginError, did_you_mean, excerpt, first_line
 from ganzoo.protocols.recipe import RESUMABLE, USUAL_RECIPES
 from ganzoo.registry import (
     ARCHITECTURE,
@@ -27,6 +27,7 @@ from ganzoo.registry import (
     RECIPE_SUFFIX,
     Kind,
 )
+from ganzoo.requirement import PACKAGE
 from ganzoo.resolve import find_data_options, override_settings, resolve
 from ganzoo.storage.files import regular_size
 from ganzoo.storage.json_files import JSON_LIMIT, parse_strict_json, read_json
@@ -36,6 +37,8 @@ SUFFIXES = (".json", RECIPE_SUFFIX, ".yml", ".toml")
 """Suffixes of files that hold a configuration."""
 FOLLOWS = ("image_size", "image_channels", "flip")
 """Options of a recipe's data that other data of the run take over, if they have them."""
+OWN = ("train.seed", "train.device")
+"""Settings that a recipe leaves to each run."""
 COMPONENTS = (("architecture", "arch"), ("loss", "loss"), ("data", "data"))
 """The components that every run has, and the prefixes of their options."""
 
@@ -223,6 +226,52 @@ def _refuse_unknown_names(path: Path, names: Iterable[str]) -> None:
         raise InputError(f"{path} is not a recipe: unknown key '{excerpt(name)}'{hint or known}")
 
 
+def make_recipe(config: RunConfig, title: str = "") -> RunRecipe:
+    """Make a recipe of a configuration: all of it but :data:`OWN`, and what lies on this machine.
+
+    Args:
+        config: The configuration of a run or a model.
+        title: What it is, in a line; the title of the configuration if empty.
+
+    Raises:
+        InputError: the run started from a model or another run.
+    """
+    _refuse_start(config, "this configuration")
+    shared = config.without_places()
+    data = shared.data
+    return RunRecipe(
+        title=title or config.title,
+        architecture=_shortest_name(shared.architecture),
+        loss=_shortest_name(shared.loss),
+        data=_shortest_name(data) if is_complete(data) else None,
+        settings={name: value for name, value in gather_options(shared).items() if name not in OWN},
+    )
+
+
+def write_recipe(recipe: RunRecipe) -> str:
+    """Return the text of a recipe's YAML file, without what is empty."""
+    import yaml
+
+    tree = recipe.model_dump(mode="json", exclude_defaults=True)
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=100)
+
+
+def is_complete(data: ComponentChoice) -> bool:
+    """Tell whether a dataset has all the options that it needs.
+
+    Raises:
+        ganzoo.errors.PluginError: its package is not installed, or is broken.
+    """
+    entry = registry.find_in_package(DATASET, data.name, data.package, data.version)
+    fields = entry.load().model_fields
+    return not any(each.is_required() and name not in data.options for name, each in fields.items())
+
+
+def _shortest_name(choice: ComponentChoice) -> str:
+    """Return a component's name, with its package unless that is ganzoo itself."""
+    return choice.name if choice.package == PACKAGE else choice.qualified
+
+
 def gather_options(config: RunConfig) -> dict[str, Any]:
     """Return every option of a configuration by its full name, and the schedules."""
     found: dict[str, Any] = {}
@@ -268,6 +317,38 @@ def hash_recipe(config: RunConfig) -> str:
         config.fork and config.fork.manifest_sha256,
     ]
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def find_recipe_name(config: RunConfig) -> str | None:
+    """Find the installed recipe that a configuration is of, but for what :func:`hash_recipe` omits.
+
+    Returns:
+        Its name, as ``--recipe`` takes it; None if there is none.
+    """
+    entries = registry.entries(RECIPE)
+    claimed = registry.conflicts(entries)
+    for entry in entries:
+        try:
+            path = entry.locate(RECIPE_SUFFIX)
+            # Few are of this architecture, and reading all of them would take a while.
+            if config.architecture.name not in path.read_text(encoding="utf-8"):
+                continue
+            if _is_of(config, read_recipe(path)):
+                return entry.qualified if entry.name in claimed else entry.name
+        except (GanzooError, OSError, ValueError):  # damaged, or of a package that is not here
+            continue
+    return None
+
+
+def _is_of(config: RunConfig, recipe: RunRecipe) -> bool:
+    """Tell whether a configuration is that of a recipe; with data that it does not name, if any."""
+    if recipe.settings.get("train.steps", config.train.steps) != config.train.steps:
+        return False  # without resolving it, which takes longer
+    if recipe.data is not None:
+        return hash_recipe(recipe.resolve()) == hash_recipe(config)
+    options = {f"data.{name}": value for name, value in config.data.options.items()}
+    whole = recipe.resolve(data=config.data.qualified, settings=options)
+    return hash_recipe(whole) == hash_recipe(config)
 
 
 def _identify(choice: Any) -> dict[str, Any]:
@@ -343,12 +424,7 @@ def _read_config(path: Path, tree: dict[str, Any]) -> RunRecipe:
         config = kind.model_validate(tree)
     except ValidationError as error:
         raise InputError(f"{path} is not a configuration: {explain_error(error)}") from None
-    for what, start in (("model", config.init), ("checkpoint", config.fork)):
-        if start is not None:
-            way: Literal["--init", "--fork"] = "--init" if what == "model" else "--fork"
-            raise InputError(
-                f"{path} is of a run that started from the {what} {start.name}: use {way}"
-            )
+    _refuse_start(config, path)
     return RunRecipe(
         title=config.title,
         architecture=config.architecture.qualified,
@@ -387,3 +463,14 @@ def _gather_all(config: RunConfig) -> dict[str, Any]:
         for each in config.trackers
         for name, value in each.options.items()
     }
+
+
+def _refuse_start(config: RunConfig, what: object) -> None:
+    for word, option, start in (
+        ("model", "--init", config.init),
+        ("checkpoint", "--fork", config.fork),
+    ):
+        if start is not None:
+            raise InputError(
+                f"{what} is of a run that started from the {word} {start.name}: use {option}"
+            )

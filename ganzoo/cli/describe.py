@@ -8,6 +8,7 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from ganzoo import registry
+from ganzoo.cli.named_files import read_model
 from ganzoo.cli.plugins import build_command, summarise_command
 from ganzoo.errors import GanzooError, PluginError, first_line
 from ganzoo.registry import ARCHITECTURE, COMMAND, FILE_KINDS, LOSS, MODEL, RECIPE, Entry
@@ -169,16 +170,23 @@ def describe_model(name: str) -> dict[str, Any]:
     """
     from ganzoo.models.find import find_model
     from ganzoo.models.model import load_folder
+    from ganzoo.models.named import NamedFolder
 
     folder = find_model(name)
     model = load_folder(folder)
     origin = folder.origin()
+    named = {}
+    if isinstance(folder, NamedFolder):
+        entry = folder.entry
+        named = {"package": entry.package, "version": entry.version, **read_model(entry)}
     return {
         "kind": "model",
-        "name": name,
+        "name": folder.name if named else name,
+        **named,
         "summary": model.title,
         "reference": folder.reference,
         "parameters": sum(p.numel() for p in model.generator.parameters()),
+        "scores": [row.model_dump(mode="json") for row in folder.scores()],
         "config": folder.config().model_dump(mode="json"),
         **({} if origin is None else {"origin": origin.model_dump(mode="json")}),
     }

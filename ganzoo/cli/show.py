@@ -143,11 +143,17 @@ def _format_counts(counts: dict[str, Any]) -> str:
 
 def _print_model(one: dict[str, Any]) -> None:
     from ganzoo.config import ModelConfig, Origin
+    from ganzoo.runs.scores import ScoreRow
 
-    print_line(f"model {one['name']}")
+    whose = f", {one['package']} {one['version']}" if "package" in one else ""
+    print_line(f"model {one['name']}{whose}")
     print_line(f"  {one['summary']}")
     print_line(f"  {one['reference']}")
     print_line(f"  {one['parameters']:,} parameters in the generator")
+    if whose:
+        print_line(f"  licence: {one['licence'] or 'not given'}; from {one['source']}")
+    for score in map(ScoreRow.model_validate, one["scores"]):
+        print_line(f"  {score.metric} {score.format_value()}")
     config = ModelConfig.model_validate(one["config"])
     if "origin" in one:
         origin = Origin.model_validate(one["origin"])

@@ -10,7 +10,6 @@ import importlib.util
 import re
 import shlex
 import shutil
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -32,6 +31,7 @@ from ganzoo.registry import (
     TRACKER,
     Kind,
 )
+from ganzoo.requirement import build_requirement
 from ganzoo.storage.files import name_file
 
 OBJECTS = {
@@ -100,7 +100,7 @@ def package_files(name: str, kinds: list[Kind]) -> dict[str, str]:
         "distribution": f"ganzoo-{name}",
         "module": module,
         "kinds": _join_words([kind.word for kind in kinds]),
-        "ganzoo": ".".join(version("ganzoo").split(".")[:2]),
+        "requirement": build_requirement(),
         "entry_points": "\n\n".join(points),
         "default_loss": name if LOSS in kinds else "non-saturating",
         "components": "\n".join(
