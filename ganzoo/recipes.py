@@ -238,13 +238,15 @@ def make_recipe(config: RunConfig, title: str = "") -> RunRecipe:
     """
     _refuse_start(config, "this configuration")
     shared = config.without_places()
-    data = shared.data
+    data, settings = shared.data, _gather_all(shared)
+    settings["train.penalty"] = [_shortest_name(each) for each in shared.penalties]
+    settings["train.augment"] = [_shortest_name(each) for each in shared.augmentations]
     return RunRecipe(
         title=title or config.title,
         architecture=_shortest_name(shared.architecture),
         loss=_shortest_name(shared.loss),
         data=_shortest_name(data) if is_complete(data) else None,
-        settings={name: value for name, value in gather_options(shared).items() if name not in OWN},
+        settings={name: value for name, value in settings.items() if name not in OWN},
     )
 
 
@@ -435,6 +437,17 @@ def _read_config(path: Path, tree: dict[str, Any]) -> RunRecipe:
     )
 
 
+def _refuse_start(config: RunConfig, what: object) -> None:
+    for word, option, start in (
+        ("model", "--init", config.init),
+        ("checkpoint", "--fork", config.fork),
+    ):
+        if start is not None:
+            raise InputError(
+                f"{what} is of a run that started from the {word} {start.name}: use {option}"
+            )
+
+
 def _gather_all(config: RunConfig) -> dict[str, Any]:
     """Return every option of a stored configuration, those of its trackers and newer ones too.
 
@@ -463,14 +476,3 @@ def _gather_all(config: RunConfig) -> dict[str, Any]:
         for each in config.trackers
         for name, value in each.options.items()
     }
-
-
-def _refuse_start(config: RunConfig, what: object) -> None:
-    for word, option, start in (
-        ("model", "--init", config.init),
-        ("checkpoint", "--fork", config.fork),
-    ):
-        if start is not None:
-            raise InputError(
-                f"{what} is of a run that started from the {word} {start.name}: use {option}"
-            )

@@ -11,10 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 
+import ganzoo
 from ganzoo import Loss, registry
+from ganzoo.models.named import HubPlace
+from ganzoo.recipes import read_recipe
 from ganzoo.storage.tensors import load_tensors
 from ganzoo.testing import ConformanceError, loss_checks
 from ganzoo.testing.conformance import CHECKS
+from ganzoo.testing.recipe import check_parameters
+from ganzoo_zoo.apps.new_plugin import package_files
 
 ROOT = Path(__file__).parent.parent
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -241,6 +246,25 @@ def test_the_converter_on_its_page_converts(plugin, ganzoo_cli):
     assert done.code == 0, done.err
     assert "mlp for images of 1 x 4 x 16" in done.err
     assert "made in 2020" in done.err
+
+
+def test_the_package_on_the_page_on_models_is_what_is_written(tiny_run, tmp_path):
+    (project,) = blocks("docs/plugins/models.md", "toml")
+    kinds = list(registry.FILE_KINDS)
+    assert package_files("my-digits", kinds)["pyproject.toml"] == project
+    package, _ = blocks("docs/plugins/models.md", "python")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "digits").symlink_to(tiny_run.path)
+    exec(package, {})
+    found = ganzoo.load("ganzoo_my_digits/my-digits")
+    assert found.discriminator is not None
+    assert found.folder.scores()[0].repeats == 3
+    (place,) = blocks("docs/plugins/models.md", "json")
+    assert HubPlace.model_validate_json(place).repo == "user/digits"
+    (recipe,) = blocks("docs/plugins/models.md", "yaml")
+    Path("digits.yaml").write_text(recipe)
+    assert read_recipe(Path("digits.yaml")).resolve().train.steps == 16000
+    check_parameters(Path("digits.yaml"))
 
 
 def test_the_page_on_testing_tests(plugin):

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TextIO
 
 import typer
 from typer.exceptions import Abort, TyperException
@@ -118,9 +118,16 @@ def _print_warnings() -> Iterator[None]:
         warnings.simplefilter("always", GanzooWarning)
         show = warnings.showwarning
 
-        def show_once(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        def show_once(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
             if not issubclass(category, GanzooWarning):
-                show(message, category, *place)
+                show(message, category, filename, lineno, file, line)
             elif str(message) not in told:
                 told.add(str(message))
                 print_warning(str(message))

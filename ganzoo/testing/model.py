@@ -6,9 +6,10 @@ import importlib.metadata
 import json
 import re
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from ganzoo import registry
 from ganzoo.cards.card import foreign_packages, read_licence
 from ganzoo.config import ComponentChoice, RunConfig
 from ganzoo.errors import InputError
@@ -18,6 +19,7 @@ from ganzoo.models.model import load_folder
 from ganzoo.models.named import NamedFolder
 from ganzoo.models.sample_files import render_model_samples
 from ganzoo.models.sample_record import SampleRecord, hash_samples, read_sample_record
+from ganzoo.registry import EVALUATOR
 from ganzoo.runs.file_names import (
     CARD_FILE,
     CONFIG_FILE,
@@ -159,7 +161,7 @@ def check_scores(folder: ModelFolder) -> None:
     try:
         found = evaluate(
             model,
-            list(dict.fromkeys(row.family for row in rows)),
+            _find_metrics(rows),
             samples=rows[0].fake_samples,
             real_samples=rows[0].real_samples,
             seed=rows[0].seed,
@@ -183,6 +185,13 @@ model_checks: list[Callable[[ModelFolder], None]] = [
     check_scores,
 ]
 """Checks of models. They take a ModelFolder."""
+
+
+def _find_metrics(rows: Iterable[ScoreRow]) -> list[str] | None:
+    """Return the metrics that give some scores; None for all that suit the data."""
+    found = list(dict.fromkeys(row.family for row in rows))
+    known = {entry.name for entry in registry.entries(EVALUATOR)}
+    return found if known.issuperset(found) else None
 
 
 def _require_alike(row: ScoreRow, value: float) -> None:
