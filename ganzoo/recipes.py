@@ -15,7 +15,7 @@ from ganzoo import registry
 from ganzoo.arguments import require_text
 from ganzoo.component import Options, explain_error
 from ganzoo.config import PREFIXES, ComponentChoice, ModelConfig, Name, RunConfig, TrainSettings
-from ganzoo.errors import InputError, PluginError, did_you_mean, excerpt, first_line
+from ganzoo.errors import GanzooError, InputError, PluginError, did_you_mean, excerpt, first_line
 from ganzoo.protocols.recipe import RESUMABLE, USUAL_RECIPES
 from ganzoo.registry import (
     ARCHITECTURE,
@@ -27,6 +27,7 @@ from ganzoo.registry import (
     RECIPE_SUFFIX,
     Kind,
 )
+from ganzoo.requirement import PACKAGE
 from ganzoo.resolve import find_data_options, override_settings, resolve
 from ganzoo.storage.files import regular_size
 from ganzoo.storage.json_files import JSON_LIMIT, parse_strict_json, read_json
@@ -38,7 +39,6 @@ FOLLOWS = ("image_size", "image_channels", "flip")
 """Options of a recipe's data that other data of the run take over, if they have them."""
 OWN = ("train.seed", "train.device")
 """Settings that a recipe leaves to each run."""
-PACKAGE = "ganzoo"
 COMPONENTS = (("architecture", "arch"), ("loss", "loss"), ("data", "data"))
 """The components that every run has, and the prefixes of their options."""
 
@@ -319,6 +319,38 @@ def hash_recipe(config: RunConfig) -> str:
         config.fork and config.fork.manifest_sha256,
     ]
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def find_recipe_name(config: RunConfig) -> str | None:
+    """Find the installed recipe that a configuration is of, but for what :func:`hash_recipe` omits.
+
+    Returns:
+        Its name, as ``--recipe`` takes it; None if there is none.
+    """
+    entries = registry.entries(RECIPE)
+    claimed = registry.conflicts(entries)
+    for entry in entries:
+        try:
+            path = entry.locate(RECIPE_SUFFIX)
+            # Few are of this architecture, and reading all of them would take a while.
+            if config.architecture.name not in path.read_text(encoding="utf-8"):
+                continue
+            if _is_of(config, read_recipe(path)):
+                return entry.qualified if entry.name in claimed else entry.name
+        except (GanzooError, OSError, ValueError):  # damaged, or of a package that is not here
+            continue
+    return None
+
+
+def _is_of(config: RunConfig, recipe: RunRecipe) -> bool:
+    """Tell whether a configuration is that of a recipe; with data that it does not name, if any."""
+    if recipe.settings.get("train.steps", config.train.steps) != config.train.steps:
+        return False  # without resolving it, which takes longer
+    if recipe.data is not None:
+        return hash_recipe(recipe.resolve()) == hash_recipe(config)
+    options = {f"data.{name}": value for name, value in config.data.options.items()}
+    whole = recipe.resolve(data=config.data.qualified, settings=options)
+    return hash_recipe(whole) == hash_recipe(config)
 
 
 def _identify(choice: Any) -> dict[str, Any]:

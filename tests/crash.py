@@ -44,6 +44,7 @@ import safetensors.torch
 import torch
 
 from ganzoo.cli import main as command_line
+from ganzoo.runs.machines import MACHINES_FILE
 from ganzoo.runs.scores import MEASURED
 from ganzoo.storage import files, json_files
 from ganzoo.training import health
@@ -306,7 +307,7 @@ def content(folder: Path) -> dict[str, Any]:
     events: list[Path] = []
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if path.is_dir() or name == ".lock" or path.name == TIME_FILE:
+        if path.is_dir() or name == ".lock" or path.name in (TIME_FILE, MACHINES_FILE):
             continue
         if path.name in ("metrics.jsonl", "scores.jsonl"):
             found[name] = unmeasured(path)

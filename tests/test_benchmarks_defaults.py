@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture
 def defaults(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
     monkeypatch.syspath_prepend(ROOT / "tests" / "benchmarks")
     import defaults
 
@@ -26,17 +27,35 @@ def recipes(monkeypatch):
     return recipes
 
 
-def test_the_page_shows_the_records(defaults):
-    page = defaults.PAGE.read_text()
-    before, after = defaults.MARKS
-    shown = page.partition(before)[2].partition(after)[0]
-    rows = defaults.read_rows(defaults.RECORDS)
-    assert shown == defaults.render(rows)
-    assert {tuple(row["names"]) for row in rows} <= set(defaults.LINES)
+@pytest.fixture
+def elsewhere(defaults, monkeypatch, tmp_path):
+    """Keeps records in a folder of the test, and returns the table of them."""
+    from tables import defaults as shown
+
+    (tmp_path / "records").mkdir()
+    monkeypatch.setattr(shown, "FOLDER", tmp_path / "records")
+    return lambda: shown.render(tmp_path / "page.md")
+
+
+def all_rows(defaults):
+    return [
+        row for line in defaults.LINES for row in defaults.read_rows(defaults.record_path(line))
+    ]
+
+
+def test_each_file_of_records_is_of_a_line(defaults):
+    known = {defaults.record_path(line).name for line in defaults.LINES}
+    folder = ROOT / "docs" / "records" / "defaults"
+    assert {path.name for path in folder.iterdir()} <= known
+    for line in defaults.LINES:
+        for row in defaults.read_rows(defaults.record_path(line)):
+            assert tuple(row["names"]) == line
 
 
 def test_the_lengths_in_the_records_are_those_of_the_recipes(defaults):
-    for row in defaults.read_rows(defaults.RECORDS):
+    rows = all_rows(defaults)
+    assert len(rows) > 100
+    for row in rows:
         if not defaults.is_first(row) and not row.get("failed"):
             assert row["steps"] == resolve(*row["names"]).train.steps, row["names"]
 
@@ -47,7 +66,7 @@ def test_every_line_is_a_training_with_a_tuned_recipe(defaults):
         assert config.train.lr_decay == "cosine", line
 
 
-def test_what_is_recorded_is_not_trained_again(defaults, tmp_path, monkeypatch, capsys):
+def test_what_is_recorded_is_not_trained_again(defaults, elsewhere, tmp_path, monkeypatch, capsys):
     asked = []
 
     def spawn(job, out):
@@ -56,33 +75,32 @@ def test_what_is_recorded_is_not_trained_again(defaults, tmp_path, monkeypatch, 
         return {**job, "steps": 7, "cpu_seconds": 3.2, "scores": scores, "seconds": 4.0}
 
     monkeypatch.setattr(defaults, "spawn", spawn)
-    monkeypatch.setattr(defaults, "RECORDS", tmp_path / "records.jsonl")
     line = ("mlp", "r3gan", "ring")
     old = {"names": list(line), "seed": 0, "defaults": "0.1.0", "steps": 1000}
     old |= {"scores": {"modes": 2, "high-quality": 0.01}, "cpu_seconds": 1}
-    (tmp_path / "records.jsonl").write_text(json.dumps(old) + "\n")
+    defaults.record_path(line).write_text(json.dumps(old) + "\n")
     for _ in range(2):
         defaults.train(tmp_path, 1, line)
     assert asked == [(line, seed) for seed in defaults.SEEDS]
-    (row,) = defaults.render(defaults.read_rows(defaults.RECORDS)).splitlines()[-1:]
+    (row,) = elsewhere().splitlines()[-1:]
     command, modes, share, steps, seconds, before, share_before, _ = row.strip("| ").split(" | ")
-    assert command == "`ganzoo train mlp --loss r3gan --data ring`"
+    assert command == "[`ganzoo train mlp --loss r3gan --data ring`](records/mlp-r3gan-ring.jsonl)"
     assert (modes, share) == ("8, 7, 6 of 8", "**90.0 %** (90.0, 90.0, 90.0)")
     assert (steps, seconds) == ("7", "3")
     assert (before, share_before) == ("2 of 8", "**1.0 %** (1.0)")
 
 
-def test_some_lines_have_one_seed(defaults, tmp_path, monkeypatch, capsys):
+def test_some_lines_have_one_seed(defaults, elsewhere, tmp_path, monkeypatch, capsys):
     def spawn(job, out):
         scores = {"fid[digits-cnn]": 7.04, "is[digits-cnn]": 9.123}
         return {**job, "steps": 1500, "cpu_seconds": 3.2, "scores": scores, "seconds": 4.0}
 
     monkeypatch.setattr(defaults, "spawn", spawn)
-    monkeypatch.setattr(defaults, "RECORDS", tmp_path / "records.jsonl")
     defaults.train(tmp_path, 1, ["biggan"])
-    rows = defaults.read_rows(defaults.RECORDS)
+    rows = all_rows(defaults)
     assert [(row["names"], row["seed"]) for row in rows] == [(["biggan", "hinge", "digits"], 0)]
-    assert "`ganzoo train biggan --loss hinge` | 7.0 | 9.12 | 1,500 | 3 |" in defaults.render(rows)
+    link = "[`ganzoo train biggan --loss hinge`](records/biggan-hinge-digits.jsonl)"
+    assert f"{link} | 7.0 | 9.12 | 1,500 | 3 |" in elsewhere()
 
 
 def test_a_search_tries_each_combination_once(recipes, tmp_path, monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""The records of the time to a score, their page, and a plain loop's time by the same judge."""
+"""Records of the time to a score, and a plain loop's time by the same judge."""
 
 import copy
 import json
@@ -17,6 +17,7 @@ SMALL = ["--set=arch.base_channels=2", "--set=data.image_size=16", "--set=train.
 
 @pytest.fixture
 def records(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
     monkeypatch.syspath_prepend(ROOT / "tests" / "benchmarks")
     import records
 
@@ -42,20 +43,14 @@ def measured(plain, capsys):
 
 @pytest.fixture
 def elsewhere(records, monkeypatch, tmp_path):
-    """Keeps records and their page in a folder of the test."""
-    monkeypatch.setattr(records, "RECORDS", tmp_path / "records")
-    monkeypatch.setattr(records, "PAGE", tmp_path / "records.md")
-    return tmp_path
-
-
-def test_the_page_shows_the_records(records):
-    assert records.PAGE.read_text() == records.render(records.read()), (
-        "docs/understand/records.md is stale: python tests/benchmarks/records.py render"
-    )
+    """Keeps records in a folder of the test, and writes no page of the documentation."""
+    monkeypatch.setattr(records.times, "FOLDER", tmp_path / "times")
+    monkeypatch.setattr(records.results, "main", lambda: None)
+    return lambda: records.times.render(tmp_path / "page.md")
 
 
 def test_records_can_be_repeated(records):
-    for row in records.read():
+    for row in records.times.read():
         assert row["command"].startswith(("ganzoo bench ", "python tests/benchmarks/"))
         assert [seed["seed"] for seed in row["seeds"]], row
         assert row["judge"]["data.fingerprint"]
@@ -69,13 +64,12 @@ def test_a_measurement_becomes_a_record(records, elsewhere, ganzoo_cli):
     )
     assert result.code == 0, result.err
     Path("mine.json").write_text(result.out)
-    records.main(["add", "mine.json"])
-    (row,) = records.read()
+    records.main(["mine.json"])
+    (row,) = records.times.read()
     assert row["trained"] == "mlp trained with non-saturating on digits"
-    page = (elsewhere / "records.md").read_text()
-    assert page == records.render([row])
+    page = elsewhere()
     assert "## digits at 8 x 8: time to fid[digits-cnn] <= 1e+09" in page
-    assert "| 1 | mlp, non-saturating | 0, 1 | " in page
+    assert "| [1](times/digits.jsonl) | mlp, non-saturating | 0, 1 | " in page
     assert "| 16 | 2 | " in page
     assert f"`{row['command']}`" in page
     assert shlex.split(row["command"])[:3] == ["ganzoo", "bench", "mlp"]
@@ -88,8 +82,8 @@ def test_the_better_record_comes_first_and_what_was_not_reached_last(records, el
     failed["seeds"][0] |= {"reached": False, "best": 31.25}
     for each in (failed, slow, found):
         records.add(each)
-    lines = [each for each in records.render(records.read()).splitlines() if "| plain" in each]
-    assert [each.split(" | ")[0] for each in lines] == ["| 1", "| 2", "| 3"]
+    lines = [each for each in elsewhere().splitlines() if "| plain" in each]
+    assert [each.partition("]")[0] for each in lines] == ["| [1", "| [2", "| [3"]
     assert "reached by 0 of 1; best 31.2 | over 64 | over 1 | over" in lines[2]
     times = [float(each.split(" | ")[-1].strip(" |").replace(",", "")) for each in lines[:2]]
     assert times[1] > times[0] + 99

@@ -46,7 +46,7 @@ ROOMS = [
         "media",
         "compute",
     ),
-    *("registry", "component", "storage", "distributed", "signals", "progress"),
+    *("registry", "requirement", "component", "storage", "distributed", "signals", "progress"),
     *("arguments", "errors"),
 ]
 """Packages and files of the core, from the top down; each may import those after it."""

@@ -777,6 +777,18 @@ def test_show_tells_what_a_component_declares(ganzoo_cli):
     assert cyclegan["recipe"]["lr_decay"] == "linear"
 
 
+def test_show_tells_where_data_are_from_and_their_licence(ganzoo_cli):
+    shown = json.loads(ganzoo_cli("show", "mnist", "--json").out)["declares"]
+    terms = {name: shown[name] for name in ("licence", "homepage", "hub_id")}
+    assert terms == {
+        "licence": "cc-by-sa-3.0",
+        "homepage": "http://yann.lecun.com/exdb/mnist/",
+        "hub_id": "ylecun/mnist",
+    }
+    assert "licence=cc-by-sa-3.0" in ganzoo_cli("show", "stacked-mnist").out
+    assert "licence" not in ganzoo_cli("show", "folder").out
+
+
 def test_show_takes_what_depends_on_options_from_the_defaults(ganzoo_cli):
     shown = json.loads(ganzoo_cli("show", "unrolled", "--json").out)
     beneath = json.loads(ganzoo_cli("show", shown["options"]["base"]["default"], "--json").out)

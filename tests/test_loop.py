@@ -476,6 +476,7 @@ def test_what_a_process_left_that_died_before_its_run_began_is_no_obstacle(tmp_p
     assert sorted(path.name for path in out.iterdir() if path.name != ".lock") == [
         "checkpoints",
         "config.json",
+        "machines.jsonl",
         "metrics.jsonl",
         "model",
         "samples",

@@ -84,16 +84,8 @@ def test_a_model_is_listed_with_what_it_is(ganzoo_cli):
     }
     assert (row["name"], row["version"], row["state"]) == (MODEL, "1.0", "installed")
     header, *table = ganzoo_cli("list", "models").out.splitlines()
-    assert header.split() == [
-        "name",
-        "family",
-        "data",
-        "size",
-        "classes",
-        "score",
-        "licence",
-        "from",
-    ]
+    columns = ("name", "family", "data", "size", "classes", "score", "licence", "from")
+    assert tuple(header.split()) == columns
     (line,) = [line for line in table if line.startswith(MODEL)]
     assert "dcgan   digits  16 x 16  10" in line
     assert line.endswith("mit      acme-gans 1.0")

@@ -9,6 +9,7 @@ import crash
 import ganzoo
 from ganzoo import resume
 from ganzoo.errors import Interrupted
+from ganzoo.runs.machines import MACHINES_FILE
 from ganzoo.runs.scores import MEASURED, read_logged_scores
 from ganzoo.training import checkpoint, snapshots, stopwatch
 from ganzoo.training.observer import Observer
@@ -135,7 +136,7 @@ def test_only_what_is_measured_differs_between_equal_runs(tmp_path):
     )
     for path in sorted(one.rglob("*")):
         name = path.relative_to(one)
-        if path.is_dir() or path.name in (".lock", TIME_FILE):
+        if path.is_dir() or path.name in (".lock", TIME_FILE, MACHINES_FILE):
             continue
         mine, theirs = path.read_bytes(), (other / name).read_bytes()
         if path.suffix == ".jsonl":

@@ -25,6 +25,7 @@ from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.protocols.discriminator import Discriminator
 from ganzoo.protocols.progress import Progress
 from ganzoo.resolve import resolve
+from ganzoo.runs.machines import MACHINES_FILE
 from ganzoo.storage.tensors import load_tensors
 from ganzoo.training import checkpoint
 from ganzoo.training.assembly import assemble_trainer
@@ -66,7 +67,7 @@ def content(run, but=()):
     found = {}
     for file in sorted(run.path.rglob("*")):
         name = file.relative_to(run.path).as_posix()
-        if not file.is_file() or name in but or file.name == TIME_FILE:
+        if not file.is_file() or name in but or file.name in (TIME_FILE, MACHINES_FILE):
             continue
         if file.suffix == ".png":
             from PIL import Image

@@ -50,8 +50,8 @@ def draw_stored(model: Model, count: int, seed: int) -> Tensor:
     return model.generate(model.inputs.draw(count, seed), stored=True)
 
 
-def write_sample_record(model: Model, folder: Path, seed: int) -> None:
-    """Draw samples of a model, and write their picture and their record to a folder."""
+def write_sample_record(model: Model, folder: Path, seed: int) -> SampleRecord:
+    """Draw samples of a model, write their picture and their record to a folder, and return it."""
     spec = model.config.spec
     columns = choose_columns(spec.classes if model.conditional else None)
     count = DEFAULT_COUNT // columns * columns if spec.is_image else POINTS
@@ -61,6 +61,7 @@ def write_sample_record(model: Model, folder: Path, seed: int) -> None:
     save_png(render_model_samples(model, stored, None), folder / PICTURE_FILE, texts)
     flush(folder / PICTURE_FILE)
     write_text(folder / SAMPLES_FILE, to_json(record.model_dump(mode="json")))
+    return record
 
 
 def read_sample_record(folder: ModelFolder) -> SampleRecord | None:

@@ -17,7 +17,11 @@ from ganzoo.models.find import find_model
 from ganzoo.models.folder import ModelFolder, write_manifest
 from ganzoo.models.model import Model, load_folder
 from ganzoo.models.sample_record import write_sample_record
-from ganzoo.publishing.publish import draw_curve, require_permission, strip_local
+from ganzoo.publishing.publish import (
+    draw_curve,
+    find_training_facts,
+    require_permission,
+)
 from ganzoo.runs.file_names import (
     CARD_FILE,
     CONFIG_FILE,
@@ -97,13 +101,14 @@ def package_model(
     if folder.exists() and not (folder / MANIFEST_FILE).is_file():
         raise InputError(f"{folder} exists already, and is not a model: choose another folder")
     loaded = load_folder(source)
-    config = strip_local(source.config())
+    config = source.config().without_places()
     with atomic_folder(folder) as draft:
         write_text(draft / CONFIG_FILE, to_json(config.model_dump(mode="json")))
         _copy_files(source, draft, keep_discriminator)
         packaged, in_half, difference = _write_weights(loaded, draft, name, seed)
+        samples = None
         if loaded.architecture.takes_latents:
-            write_sample_record(packaged, draft, seed)
+            samples = write_sample_record(packaged, draft, seed)
         else:
             _copy_file(source, draft, PICTURE_FILE)
         rows = [
@@ -121,6 +126,8 @@ def package_model(
             origin=source.imported_from(),
             has_discriminator=keep_discriminator,
             package=package,
+            facts=find_training_facts(source),
+            samples=samples,
         )
         write_text(draft / CARD_FILE, card)
         write_manifest(draft)

@@ -19,9 +19,10 @@ from ganzoo.models.find import find_model
 from ganzoo.models.folder import FileRecord, ModelFolder, write_manifest
 from ganzoo.models.hub import HubFolder, parse_reference
 from ganzoo.models.model import load_folder
+from ganzoo.models.sample_record import read_sample_record
 from ganzoo.protocols.tracker import METRICS_FILE
 from ganzoo.publishing.repository import Publication, Repository
-from ganzoo.publishing.spaces import SpaceModel, SpacePage, choose_space
+from ganzoo.publishing.spaces import HUB_URL, SpaceModel, SpacePage, choose_space
 from ganzoo.publishing.training_curve import draw_training_curve
 from ganzoo.runs.file_names import (
     CARD_FILE,
@@ -37,6 +38,7 @@ from ganzoo.runs.file_names import (
     SCORES_FILE,
 )
 from ganzoo.runs.scores import write_scores
+from ganzoo.runs.training_facts import NO_FACTS, TrainingFacts, read_training_facts
 from ganzoo.storage.files import (
     manifest,
     name_file,
@@ -248,6 +250,7 @@ class _StagedModel:
             folder.own_file(name)  # checked here; what is read from it is written below
         self.config = folder.config()
         self.origin = folder.imported_from()
+        self.samples = read_sample_record(folder)
         self.title = folder.title()
         """The message of the commit."""
         self.rows = [
@@ -258,6 +261,7 @@ class _StagedModel:
         write_text(place / CONFIG_FILE, to_json(shared.model_dump(mode="json")))
         if self.rows:
             write_scores(place, self.rows)
+        self.facts = find_training_facts(folder)
         if (curve := draw_curve(folder)) is not None:
             with name_file(place / CURVE_FILE):
                 (place / CURVE_FILE).write_bytes(curve)
@@ -281,6 +285,9 @@ class _StagedModel:
             curve=curve,
             origin=self.origin,
             has_discriminator=(self.place / DISCRIMINATOR_FILE).exists(),
+            facts=self.facts,
+            samples=self.samples,
+            thumbnail=f"{HUB_URL}/{repo}/resolve/main/{PICTURE_FILE}",
         )
 
     def read_licence(self) -> str | list[str] | None:
@@ -319,6 +326,12 @@ class _StagedModel:
     def list_files(self) -> dict[str, FileRecord]:
         """Return the records of every file to publish, including the manifest."""
         return {name: FileRecord(**about) for name, about in manifest(self.place).items()}
+
+
+def find_training_facts(folder: ModelFolder) -> TrainingFacts:
+    """Read what the run that a model belongs to says of its training; nothing if there is none."""
+    run = folder.run()
+    return NO_FACTS if run is None else read_training_facts(run, folder.config().step)
 
 
 def draw_curve(folder: ModelFolder) -> bytes | None:

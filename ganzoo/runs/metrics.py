@@ -159,6 +159,10 @@ class WarningReader:
             del self._found[oldest.message]
         self._found[warning.message] = warning
 
+    def all(self) -> list[LoggedWarning]:
+        """Return all warnings, in their order."""
+        return list(self._found.values())
+
     def current(self) -> list[LoggedWarning]:
         """Return the warnings that hold, in their order."""
         return [each for each in self._found.values() if each.ended is None]

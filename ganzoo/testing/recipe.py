@@ -83,8 +83,7 @@ def check_parameters(path: Path) -> None:
             found = _count_parameters(build)
             require(
                 round(found / known.rounded_to) * known.rounded_to == count,
-                f"the {word} has {found:,} parameters, and {count:,} are known of the published "
-                "one",
+                f"the {word} has {found:,} parameters, and the published one {count:,}",
             )
 
 

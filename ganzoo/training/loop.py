@@ -1,8 +1,8 @@
 """The training loop: steps, and around them metrics, pictures, checkpoints, scores and signals.
 
 What a run writes depends on its configuration alone, except for what is measured
-(:data:`ganzoo.runs.scores.MEASURED` and the time of a checkpoint). A run that was killed and
-resumed, however often, leaves the same bytes as one that never stopped.
+(:data:`ganzoo.runs.scores.MEASURED` and the time of a checkpoint), and for its list of machines. A
+run that was killed and resumed, however often, leaves the same bytes as one that never stopped.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ganzoo.compute.machine import describe_machine
 from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import RETRIES, ModelConfig, RunConfig
 from ganzoo.errors import Diverged, GanzooError, Interrupted, first_line
@@ -25,6 +26,7 @@ from ganzoo.models.write import write_model
 from ganzoo.protocols.dataset import Samples
 from ganzoo.protocols.packing import judge_samples
 from ganzoo.protocols.tracker import METRICS_FILE
+from ganzoo.runs.machines import MACHINES_FILE, log_machine
 from ganzoo.runs.metrics import AUGMENTATION, GRADIENT_NORM, MEMORISED
 from ganzoo.runs.state import DIVERGED
 from ganzoo.signals import answer_stop_signals, interrupt
@@ -126,6 +128,7 @@ class _TrainingLoop:
         self.trainer.advance()
         self.observer.on_start(self.run, self.config, self.state.step)
         self.team.run_on_first(self._rewind_files)
+        self.team.run_on_first(self._log_machine)
         self.stopwatch.start(self.state.time)
 
     def train_to_the_end(self) -> None:
@@ -155,6 +158,13 @@ class _TrainingLoop:
         config = self.config.model_dump(mode="json")
         self.trackers.start(build_trackers(self.config), self.run.path, config, self.state.step)
         self.health.read_warnings(self.run.path / METRICS_FILE)
+
+    def _log_machine(self) -> None:
+        """Note the machine of this start, unless no step is left."""
+        if self.state.step < self.options.steps:
+            machine = describe_machine(self.trainer.device)
+            path = self.run.path / MACHINES_FILE
+            log_machine(path, machine, self.state.step, self.team.world)
 
     # Steps
 

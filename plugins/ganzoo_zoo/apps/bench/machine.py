@@ -6,7 +6,7 @@ import math
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from ganzoo.compute.cgroups import count_cpus
-from ganzoo.compute.devices import processor_name
+from ganzoo.compute import machine
 
 if TYPE_CHECKING:
     from ganzoo_zoo.apps.bench.clocks import Clock
@@ -46,22 +45,15 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Machine:
+class Machine(machine.Machine):
     """The machine of a measurement."""
 
-    device: str
-    device_name: str
-    processor: str
-    cores: int
-    threads: int
-    """Number of torch's threads."""
     cores_used: float
     """CPU time divided by elapsed time of the timed steps; low if other processes were busy."""
     clock: str
     """``host``, or ``events`` of the device."""
     tf32: bool
     """Whether fp32 convolutions may use TF32."""
-    system: str
     python: str
     torch: str
 
@@ -161,18 +153,12 @@ def _peak_rss() -> int | None:
 
 
 def describe_machine(device: torch.device, clock: Clock, cores_used: float) -> Machine:
-    """Describe the machine."""
-    gpu = device.type == "cuda"
+    """Describe the machine of a measurement."""
     return Machine(
-        device=str(device),
-        device_name=torch.cuda.get_device_name(device) if gpu else processor_name(),
-        processor=processor_name(),
-        cores=count_cpus(),
-        threads=torch.get_num_threads(),
+        **asdict(machine.describe_machine(device)),
         cores_used=round(cores_used, 2),
         clock=clock.name,
-        tf32=gpu and torch.backends.cudnn.allow_tf32,
-        system=f"{platform.system()} {platform.machine()}",
+        tf32=device.type == "cuda" and torch.backends.cudnn.allow_tf32,
         python=platform.python_version(),
         torch=torch.__version__,
     )

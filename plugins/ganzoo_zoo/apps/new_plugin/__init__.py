@@ -11,7 +11,6 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable, Iterable
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -38,6 +37,7 @@ from ganzoo.registry import (
     TRACKER,
     Kind,
 )
+from ganzoo.requirement import build_requirement
 from ganzoo.storage.files import name_file
 
 OBJECTS = {
@@ -229,14 +229,13 @@ def package_files(name: str, kinds: list[Kind], needed: Iterable[str] = ()) -> d
         f'[project.entry-points."{kind.group}"]\n{name} = "{targets.get(kind, module)}"'
         for kind in kinds
     ]
-    ganzoo = ".".join(version("ganzoo").split(".")[:2])
     files = {MODEL: f"{module}/{name}/", RECIPE: f"{module}/{name}{RECIPE_SUFFIX}"}
     values = {
         "name": name,
         "distribution": f"ganzoo-{name}",
         "module": module,
         "kinds": _join_words([kind.word for kind in kinds]),
-        "dependencies": ", ".join(f'"{each}"' for each in (f"ganzoo>={ganzoo}", *needed)),
+        "dependencies": ", ".join(f'"{each}"' for each in (build_requirement(), *needed)),
         "entry_points": "\n\n".join(points),
         "default_loss": name if LOSS in kinds else "non-saturating",
         "components": "\n".join(

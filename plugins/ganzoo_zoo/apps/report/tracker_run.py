@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ganzoo import TrackedRun
-from ganzoo.compute.cgroups import count_cpus
-from ganzoo.compute.devices import processor_name
+from ganzoo.compute.machine import describe_machine
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.evaluation.nearest import even_indices
 from ganzoo.runs.folder import Run
@@ -104,11 +102,6 @@ class ReportedRun(TrackedRun):
 
 
 def _describe_machine(device: torch.device) -> dict[str, Any]:
-    gpu = device.type == "cuda"
-    return {
-        "system": f"{platform.system()} {platform.machine()}",
-        "processor": processor_name(),
-        "cores": count_cpus(),
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name(device) if gpu else device.type,
-    }
+    machine = describe_machine(device)
+    found = {name: getattr(machine, name) for name in ("system", "processor", "cores", "threads")}
+    return {**found, "device": machine.device_name if device.type == "cuda" else device.type}

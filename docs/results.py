@@ -1,0 +1,52 @@
+"""Fill the parts of pages that show records: ``python docs/results.py``.
+
+A part lies between two comments. ``<!-- table NAME -->`` to ``<!-- /table -->`` is one of
+``TABLES``, and ``<!-- record NAME -->`` to ``<!-- /record -->`` is what ``docs/records/NAME.json``
+says. Nothing between them is typed by hand: a test fails when it is not what the records say.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+sys.path.append(str(DOCS))
+
+from tables import defaults, recipes, times  # noqa: E402
+
+TABLES = {"recipes": recipes.render, "defaults": defaults.render, "times": times.render}
+PART = re.compile(
+    r"^<!-- (?P<kind>table|record) (?P<name>\S+) -->\n(?P<text>.*?)^<!-- /(?P=kind) -->$",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+def main() -> None:
+    """Fill every page."""
+    for page in pages():
+        page.write_text(fill(page), encoding="utf-8")
+
+
+def pages() -> Iterator[Path]:
+    """Yield the pages that show records."""
+    for page in (DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))):
+        if PART.search(page.read_text(encoding="utf-8")):
+            yield page
+
+
+def fill(page: Path) -> str:
+    """Return a page with its parts as the records say."""
+
+    def write(part: re.Match[str]) -> str:
+        kind, name = part["kind"], part["name"]
+        text = TABLES[name](page) if kind == "table" else recipes.describe(page, name)
+        return f"<!-- {kind} {name} -->\n{text}\n<!-- /{kind} -->"
+
+    return PART.sub(write, page.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()

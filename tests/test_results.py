@@ -1,0 +1,126 @@
+"""Pages of results hold what the records say, and nothing else."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ganzoo.errors import InputError
+from ganzoo.storage.files import sha256
+from ganzoo_zoo.apps.record.form import read_record
+
+ROOT = Path(__file__).parent.parent
+RECORDS = ROOT / "docs" / "records"
+
+
+@pytest.fixture
+def results(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    import results
+
+    return results
+
+
+@pytest.fixture
+def copied(results, monkeypatch, tmp_path):
+    """The records, in a folder of the test that pages are of from now on."""
+    folder = shutil.copytree(RECORDS, tmp_path / "records")
+    for module, name in ((results.defaults, "defaults"), (results.times, "times")):
+        monkeypatch.setattr(module, "FOLDER", folder / name)
+    monkeypatch.setattr(results.recipes, "RECORDS", folder)
+    return folder
+
+
+def change(path):
+    """Change the scores of a file of records, or the time where nothing was judged."""
+    if path.suffix == ".jsonl":
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        for row in rows:
+            if "scores" in row:
+                row["scores"] = {name: value + 1 for name, value in row["scores"].items()}
+            else:
+                row["seeds"][0]["score"] += 1
+        return path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    tree = json.loads(path.read_text())
+    for run in tree["seeds"]:
+        run["seconds"] = 3600 * 77.0
+        for row in run["scores"]:
+            row["value"] += 1
+    return path.write_text(json.dumps(tree))
+
+
+def test_pages_are_what_the_records_say(results):
+    pages = list(results.pages())
+    assert {page.name for page in pages} >= {"results.md", "records.md"}
+    for page in pages:
+        assert results.fill(page) == page.read_text(), (
+            f"{page.relative_to(ROOT)} is stale: python docs/results.py"
+        )
+
+
+@pytest.mark.parametrize("path", sorted(RECORDS.rglob("*.json*")), ids=lambda path: path.stem)
+def test_a_changed_record_changes_a_page(results, copied, path):
+    pages = {page: results.fill(page) for page in results.pages()}
+    change(copied / path.relative_to(RECORDS))
+    assert any(results.fill(page) != text for page, text in pages.items())
+
+
+def test_every_record_is_led_to_from_the_page_of_results(results):
+    page = (ROOT / "docs" / "understand" / "results.md").read_text()
+    for name in results.recipes.names():
+        assert f"](../records/{name}.json)" in page
+    for path in (RECORDS / "defaults").iterdir():
+        assert f"](../records/defaults/{path.name})" in page
+
+
+def test_every_picture_is_of_its_record(results):
+    of_records = {}
+    for name in results.recipes.names():
+        record = read_record(results.recipes.record_path(name))
+        if record.picture is not None:
+            of_records[record.picture.file] = record.picture.sha256
+    found = {path.name: sha256(path) for path in RECORDS.glob("*.png")}
+    assert found == of_records
+
+
+def test_no_record_names_a_folder_of_a_machine():
+    for path in RECORDS.rglob("*.json*"):
+        text = path.read_text()
+        assert not [place for place in ("/home/", "/tmp/", "/root/", "/work/") if place in text]
+
+
+def test_a_part_of_a_record_that_is_not_there_is_refused(results, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# Page\n\n<!-- record nowhere -->\n7 minutes\n<!-- /record -->\n")
+    with pytest.raises(InputError, match="nowhere"):
+        results.fill(page)
+
+
+def test_a_record_fills_a_part_and_a_row(results, copied, tiny_run, tmp_path, ganzoo_cli):
+    for path in copied.glob("*.json"):
+        path.unlink()
+    folder = Path(shutil.copytree(tiny_run.path, "run"))
+    score = {"metric": "fid[digits-cnn]", "higher_is_better": False, "std": None, "features": None}
+    score |= {"data": {"name": "digits", "split": "all"}, "image_size": [16, 16], "seed": 0}
+    score |= {"real_samples": 20, "fake_samples": 20, "note": None, "versions": {}}
+    with (folder / "scores.jsonl").open("w") as file:
+        for step, value in ((2, 312.5), (4, 208.25)):
+            file.write(json.dumps({**score, "step": step, "value": value}) + "\n")
+    assert ganzoo_cli("record", folder, "--out", copied / "small.json").code == 0
+    page = tmp_path / "page.md"
+    page.write_text(
+        "typed\n<!-- record small -->\n9 minutes\n<!-- /record -->\nand\n"
+        "<!-- table recipes -->\n<!-- /table -->\ntyped too\n"
+    )
+    text = results.fill(page)
+    page.write_text(text)
+    assert results.fill(page) == text
+    assert text.startswith("typed\n<!-- record small -->\n```console\n$ ganzoo train dcgan ")
+    assert text.endswith("<!-- /table -->\ntyped too\n")
+    assert "9 minutes" not in text
+    scores = "| `fid[digits-cnn]` |  | 312 | 208 | 208 | 20 fakes, 20 reals of digits (all) |"
+    assert scores in text
+    assert f"| [small](records/small.json) {scores} 0 | " in text
+    assert "[Record](records/small.json)" in text
+    assert text.count("![samples of seed 0](records/small.png)") == 2
