@@ -24,7 +24,7 @@ from ganzoo.cli.describe import describe_component, list_declarations, list_reci
 from ganzoo.cli.plugins import build_command
 from ganzoo.component import Component
 from ganzoo.config import TrainSettings
-from ganzoo.registry import COMMAND, KINDS
+from ganzoo.registry import COMMAND, FILE_KINDS, KINDS
 from ganzoo.resolve import choose_recipe
 from ganzoo.testing.conformance import CHECKS
 from ganzoo.training import sanity_checks
@@ -123,6 +123,14 @@ def reference() -> str:
         if kind in CHECKS:
             parts.append(f"### What the kit checks in {kind.plural}")
             parts.append(_first_lines("check", CHECKS[kind]))
+    for kind in FILE_KINDS:
+        parts.append(f"## {kind.plural.capitalize()}")
+        parts.append(
+            f"Entry points in the group `{kind.group}`, each a package that holds the files: "
+            "see [models and recipes](models.md)."
+        )
+        parts.append(f"### What the kit checks in {kind.plural}")
+        parts.append(_first_lines("check", CHECKS[kind]))
     parts.append("## Sanity checks of a combination")
     parts.append(
         "ganzoo warns about these before the first step, and the run continues. Combinations that "

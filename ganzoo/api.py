@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ganzoo import distributed
-from ganzoo.arguments import require_options, require_text
+from ganzoo.arguments import require_options
 from ganzoo.compute.threads import choose_thread_count, use_threads
 from ganzoo.config import RunConfig, TrainKeywords
 from ganzoo.errors import InputError, escape_text, warn_caller
 from ganzoo.progress import send_progress_to
+from ganzoo.recipes import resolve_run
 from ganzoo.registry import DATASET
-from ganzoo.resolve import change_resumed_config, choose_data, resolve
+from ganzoo.resolve import change_resumed_config, choose_data
 from ganzoo.runs.folder import SKIPPED_FILE, Run, check_place
 from ganzoo.runs.shared import create_shared_run, open_shared_run
 from ganzoo.storage.files import write_text
@@ -23,7 +24,6 @@ from ganzoo.storage.paths import user_path
 if TYPE_CHECKING:
     from ganzoo.distributed import Processes
     from ganzoo.protocols.dataset import Samples
-    from ganzoo.recipes import RunRecipe
     from ganzoo.training.fork import StartingState
     from ganzoo.training.observer import Observer
     from ganzoo.training.prepare import PreparedRun
@@ -119,37 +119,9 @@ def build_config(
 
             start = StartingWeights.load(init)
             return start.resolve(architecture, loss, data, settings, trackers)
-        recipe, given = _find_recipe(architecture, settings, config)
-        if recipe is not None:
-            return recipe.resolve(loss, data, given, trackers)
-        if architecture is None:
-            raise InputError("name an architecture to train, such as those of 'ganzoo list'")
-        return resolve(architecture, loss, data, settings, trackers)
+        return resolve_run(architecture, loss, data, settings, trackers, config)
 
     return _agree_on_config(resolve_names), start
-
-
-def _find_recipe(
-    architecture: str | None, settings: Mapping[str, Any], config: str | Path | None
-) -> tuple[RunRecipe | None, dict[str, Any]]:
-    """Return the whole configuration that a run begins with, if one is named, and the rest.
-
-    Raises:
-        InputError: there is none, or it is named beside something that it would decide.
-    """
-    given = dict(settings)
-    name = given.get("train.recipe")
-    if config is None and (architecture is not None or name is None):
-        return None, given
-    from ganzoo.recipes import find_recipe, read_recipe
-
-    given.pop("train.recipe", None)
-    if config is None:
-        return find_recipe(require_text("the name of a recipe", name)), given
-    for what, other in (("an architecture", architecture), ("a recipe", name)):
-        if other is not None:
-            raise InputError(f"the file of --config decides {what}: drop '{other}'")
-    return read_recipe(user_path(config)), given
 
 
 def start(

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -60,7 +60,8 @@ class TrainOptions(RecipeOptions):
     recipe: RecipeName = Field(
         default="tuned",
         description="Recipe that gives the options you do not set: tuned for short trainings, "
-        "paper for that of the paper, or a name that 'ganzoo show' lists for the architecture.",
+        "paper for that of the paper, or a name that 'ganzoo show' lists for the architecture. "
+        "Without an architecture, a name of 'ganzoo list recipes'.",
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of all random numbers.")
     device: str = Field(
@@ -477,6 +478,24 @@ class RunConfig(Options):
         """A short title: architecture, loss and data."""
         return f"{self.architecture.name} trained with {self.loss.name} on {self.data.name}"
 
+    def without_places(self) -> Self:
+        """Return the configuration without paths, URLs and trackers.
+
+        What is not of your own run must not choose what this machine reads and writes.
+        """
+        return self.model_copy(
+            update={
+                "architecture": self.architecture.without_places(ARCHITECTURE),
+                "loss": self.loss.without_places(LOSS),
+                "data": self.data.without_places(DATASET),
+                "augmentations": tuple(
+                    each.without_places(AUGMENTATION) for each in self.augmentations
+                ),
+                "penalties": tuple(each.without_places(PENALTY) for each in self.penalties),
+                "trackers": (),
+            }
+        )
+
     def write_schedules(self, owner: str, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return options with the text of a schedule in place of its first value, for people.
 
@@ -552,24 +571,6 @@ class ModelConfig(RunConfig):
     def progress(self) -> Progress:
         """How far the training was."""
         return Progress.at(self.train, self.step)
-
-    def without_places(self) -> ModelConfig:
-        """Return the configuration without paths, URLs and trackers.
-
-        A model that is not of your own run must not choose what this machine reads and writes.
-        """
-        return self.model_copy(
-            update={
-                "architecture": self.architecture.without_places(ARCHITECTURE),
-                "loss": self.loss.without_places(LOSS),
-                "data": self.data.without_places(DATASET),
-                "augmentations": tuple(
-                    each.without_places(AUGMENTATION) for each in self.augmentations
-                ),
-                "penalties": tuple(each.without_places(PENALTY) for each in self.penalties),
-                "trackers": (),
-            }
-        )
 
 
 def read_config(path: Path, kind: type[Config]) -> Config:

@@ -116,7 +116,7 @@ def resolve_with_recipe(
     recipe = choose_recipe(
         name, networks, loss_component, loss_choice.name, kind, architecture_choice.name
     )
-    given, schedules = take_schedules(_override_recipe(recipe, settings or {}))
+    given, schedules = take_schedules(override_settings(recipe.by_full_names(), settings or {}))
     groups = group_settings(given)
     train = _parse(TrainSettings, groups["train"], "train.")
     config = RunConfig(
@@ -134,9 +134,9 @@ def resolve_with_recipe(
     return recipe, config
 
 
-def _override_recipe(recipe: Recipe, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a recipe gives, overridden; without options of what its names no longer hold."""
-    given = recipe.by_full_names()
+def override_settings(given: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings, overridden by others; without options of what these names no longer hold."""
+    given = dict(given)
     for word in SEVERAL:
         if (names := settings.get(f"train.{word}")) is None:
             continue
@@ -282,7 +282,8 @@ def find_named_recipe(
     if name not in named:
         if registry.find_all(RECIPE, name):
             raise InputError(
-                f"the recipe '{name}' names its architecture: drop '{architecture_name}'"
+                f"'{name}' is a whole recipe, and none of '{architecture_name}': give it to "
+                "'ganzoo train' or 'ganzoo bench' without an architecture"
             )
         known = [*USUAL_RECIPES, *named]
         hint = did_you_mean(name, known) or f"; it has {', '.join(known)}"

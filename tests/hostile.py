@@ -566,7 +566,8 @@ def _() -> Iterator[tuple]:
         "infinite": (finite, {FIRST: torch.full_like(first, float("-inf"))}),
         "nan_in_a_buffer": (finite, {MEAN: torch.full((8,), float("nan"))}),
         "float64": ("torch.float64", {FIRST: first.double()}),
-        "float16": ("torch.float16", {FIRST: first.half()}),
+        "bfloat16": ("torch.bfloat16", {FIRST: first.bfloat16()}),
+        "infinite_in_half_precision": (finite, {FIRST: (first + 1e9).half()}),
         "complex": ("torch.complex64", {FIRST: first.to(torch.complex64)}),
         "bool": ("torch.bool", {FIRST: first.bool()}),
         "missing": (unfit, {FIRST: ABSENT}),
@@ -600,7 +601,7 @@ def discriminator_is_the_generator(victim: Victim) -> None:
     victim.write(DISCRIMINATOR, (victim.path / GENERATOR).read_bytes())
 
 
-@case("has no discriminator.safetensors", second=True)
+@case("discriminator.safetensors is missing", sealed=False, second=True)
 def discriminator_is_missing(victim: Victim) -> None:
     (victim.path / DISCRIMINATOR).unlink()
 

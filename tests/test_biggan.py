@@ -44,7 +44,6 @@ def count(network, architecture, size, classes):
 @pytest.mark.parametrize(
     ("options", "size", "generator", "discriminator"),
     [
-        ({}, 128, 70_433_988, 87_982_370),
         ({"base_channels": 64}, 128, 31.98, 39.45),
         ({"z_dim": 140}, 256, 82.24, 99.23),
         ({"z_dim": 100}, 64, 70.22, 45.51),
@@ -53,15 +52,10 @@ def count(network, architecture, size, classes):
 def test_imagenet_parameters(options, size, generator, discriminator):
     architecture = BigGAN(**{"base_channels": 96, **options})
     for name, wanted in (("generator", generator), ("discriminator", discriminator)):
-        found = count(name, architecture, size, 1000)
-        assert found == wanted or round(found / 1e6, 2) == wanted
+        assert round(count(name, architecture, size, 1000) / 1e6, 2) == wanted
 
 
 def test_cifar_parameters():
-    given = resolve("biggan", None, "cifar10", {"train.recipe": "cifar10"}).architecture.options
-    architecture = BigGAN(**given)
-    assert count("generator", architecture, 32, 10) == 4_304_387
-    assert count("discriminator", architecture, 32, 10) == 4_207_361
     wide = BigGAN(base_channels=96, z_dim=80, attention=16)
     assert round(count("generator", wide, 32, 10) / 1e6, 2) == 9.42
 

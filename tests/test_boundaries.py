@@ -13,12 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from ganzoo.registry import FILE_KINDS
+
 ROOT = Path(__file__).parents[1]
 CORE = sorted((ROOT / "ganzoo").rglob("*.py"))
 PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/__init__.py"))
 SHIPPED = [*CORE, *(file for plugin in PLUGINS for file in sorted(plugin.rglob("*.py")))]
 STRANGERS = sorted((ROOT / "tests" / "downstream").rglob("*.py"))
 ENTRY_POINTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+FILES = {kind.group for kind in FILE_KINDS}
+COMPONENTS = {group: points for group, points in ENTRY_POINTS.items() if group not in FILES}
 
 ALLOWED = {("resolve.py", "folder")}
 """A path that is given as data is read by the dataset called as the path's suffix, and a folder,
@@ -42,7 +46,7 @@ ROOMS = [
         "media",
         "compute",
     ),
-    *("registry", "component", "storage", "distributed", "signals", "progress"),
+    *("registry", "requirement", "component", "storage", "distributed", "signals", "progress"),
     *("arguments", "errors"),
 ]
 """Packages and files of the core, from the top down; each may import those after it."""
@@ -329,7 +333,7 @@ def test_no_files_import_each_other_in_a_circle(package):
 
 def test_the_tree_shows_the_rooms():
     shown = [path for path in (ROOT / "ganzoo").iterdir() if path.name != "__pycache__"]
-    assert len([path for path in shown if path.is_file()]) <= 12
+    assert len([path for path in shown if path.is_file()]) <= 14
     assert [path.name for path in PLUGINS] == ["ganzoo_zoo"]
     others = {path.name for path in (ROOT / "plugins").iterdir()} - {"__pycache__"}
     assert others == {"ganzoo_zoo"}
@@ -383,7 +387,8 @@ def modules_after(folder, *commands, code=0, **environment):
 
 
 def test_help_and_list_import_nothing_heavy_and_no_component(tmp_path):
-    found = modules_after(tmp_path, "--help", "--version", "list", "list losses --json")
+    listed = ["list", "list losses --json", "list models", "list recipes --json"]
+    found = modules_after(tmp_path, "--help", "--version", *listed)
     components = {
         target.partition(":")[0].split(".")[0]
         for points in ENTRY_POINTS.values()
@@ -405,7 +410,7 @@ def test_help_of_a_command_and_what_it_is_import_nothing_heavy(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", ["", "show d", "train m", "train mlp --loss ", "train --precision ", "bench d"]
+    "words", ["", "show d", "train m", "train mlp --loss ", "train --recipe ", "bench d"]
 )
 def test_completion_imports_nothing_heavy(tmp_path, words):
     typed = f"ganzoo {words}"
@@ -421,13 +426,18 @@ def test_completion_imports_nothing_heavy(tmp_path, words):
 
 
 def test_what_a_component_is_needs_nothing_heavy(tmp_path):
-    names = {name for points in ENTRY_POINTS.values() for name in points}
+    names = {
+        name
+        for group, points in ENTRY_POINTS.items()
+        if group != "ganzoo.models"  # which are loaded
+        for name in points
+    }
     found = modules_after(tmp_path, *(f"show {name}" for name in sorted(names)))
     assert len(found) == len(names) > 50
     for command, modules in found.items():
         assert modules & set(HEAVY) == set(), command
     loaded = found[max(found)]
-    for points in ENTRY_POINTS.values():
+    for points in COMPONENTS.values():
         for target in points.values():
             assert target.partition(":")[0] in loaded
 

@@ -13,15 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+import ganzoo
 from ganzoo.cards import front_matter, sections
 from ganzoo.cards.card import build_card, merge_card
 from ganzoo.cards.markdown import code, prose
 from ganzoo.cards.readme import Readme
+from ganzoo.compute.machine import Machine
 from ganzoo.config import ComponentChoice, InitialModel, ModelConfig
 from ganzoo.errors import InputError, escape_text
+from ganzoo.models.sample_record import SampleRecord
 from ganzoo.protocols.dataset import DataSpec
 from ganzoo.resolve import resolve
-from ganzoo.runs.scores import ScoreRow, read_scores
+from ganzoo.runs.folder import Run
+from ganzoo.runs.machines import log_machine
+from ganzoo.runs.scores import ScoreRow, log_scores, read_scores
+from ganzoo.runs.training_facts import TrainingFacts, read_training_facts
 
 SETTINGS = settings(derandomize=True, deadline=None, database=None, max_examples=40)
 EARLIER = Path(__file__).parent / "data" / "earlier"
@@ -94,8 +100,10 @@ def test_a_card_has_what_the_hub_and_a_reader_need():
         "Loss",
         "Data",
         "Recipe",
+        "Cost",
         "Training curve",
         "Scores",
+        "Memorisation",
         "Intended use and limits",
         "Licence",
         "Citation",
@@ -147,6 +155,26 @@ def test_citations_are_the_papers_of_the_parts_with_links():
     ):
         assert said in found
     assert found.count("\n- ") == 6
+
+
+def test_ganzoo_itself_is_cited_by_its_version():
+    found = section_texts(build_card(foreign(model(), "loss")))["citation"]
+    entry = re.search(r"```bibtex\n(@software{ganzoo,\n.*\n}\n)```", found, re.DOTALL)[1]
+    assert "  author = {{The ganzoo authors}},\n" in entry
+    assert f"  version = {{{ganzoo.__version__}}},\n" in entry
+    assert entry.count("{") == entry.count("}")
+
+
+def test_the_samples_of_the_picture_are_known_by_their_hash():
+    known = SampleRecord(seed=3, count=64, sha256="ab" * 32)
+    said = f"have the SHA-256 `{known.sha256}` where they were drawn, on a CPU."
+    found = section_texts(build_card(model(), samples=known))["use"]
+    assert (
+        f"The 64 samples of seed 3 that the picture shows, as bytes from 0 to 255, {said}" in found
+    )
+    ring = model("mlp", "non-saturating", "ring", spec=DataSpec(shape=(2,)))
+    assert f"as 32-bit floats, {said}" in build_card(ring, samples=known)
+    assert "SHA-256" not in section_texts(PLAIN)["use"]
 
 
 def test_vectors_and_translators_are_called_what_they_are():
@@ -266,6 +294,163 @@ def test_paths_are_no_more_than_their_last_names(path):
     assert "lovelace" not in text
 
 
+QUICK = """
+title: Something quick
+architecture: dcgan
+loss: wgan-gp
+{data}
+settings: {{train.steps: 200, arch.base_channels: 8}}
+"""
+
+
+@pytest.fixture
+def quick(plugin):
+    """Install a package with a recipe called quick."""
+
+    def install(data="data: digits", package="acme"):
+        site = plugin(package, "", {"ganzoo.recipes": {"quick": f"{package}_files"}})
+        folder = site / f"{package}_files"
+        folder.mkdir()
+        (folder / "quick.yaml").write_text(QUICK.format(data=data))
+
+    return install
+
+
+def test_the_recipe_is_named_if_the_configuration_is_that_of_an_installed_one(quick):
+    named = "`ganzoo train --recipe quick --seed 7` trains it again"
+    ours = model(**{"arch.base_channels": 8, "train.seed": 7, "train.device": "cpu"})
+    assert "--recipe" not in build_card(ours)
+    quick()
+    text = build_card(ours)
+    assert "This is the recipe `quick`" in text
+    assert named in text
+    assert "\nganzoo train dcgan --loss wgan-gp" in text, "and the whole command stays"
+    for changes in ({}, {"arch.base_channels": 8, "train.batch_size": 8}):
+        assert "This is the recipe" not in build_card(model(**changes))
+    assert "This is the recipe" not in build_card(from_model(ours, "ada/faces"))
+    quick(package="other")
+    assert "This is the recipe `acme:quick`" in build_card(ours), "which both claim"
+
+
+def test_a_recipe_without_data_is_named_whatever_the_data(quick):
+    quick(data="")
+    assert "the recipe `quick`" in build_card(model(**{"arch.base_channels": 8}))
+    ring = model("mlp", "non-saturating", "ring", spec=DataSpec(shape=(2,)))
+    assert "the recipe `quick`" not in build_card(ring)
+
+
+def test_a_damaged_recipe_is_none_of_a_card(quick):
+    quick(data="data: [")
+    assert build_card(model()) == PLAIN
+
+
+# What it took, and what it repeats
+
+
+def test_the_cost_is_said_as_far_as_it_is_known():
+    found = section_texts(PLAIN)["cost"]
+    assert "200 generator updates with batches of 32: the discriminator saw 6,400 real" in found
+    assert "How long this took is not recorded." in found
+    for facts, said in (
+        (TrainingFacts(57), "This took 57 seconds, without scoring."),
+        (TrainingFacts(1, 120), "This took 1 second, and 2 minutes of processors, without"),
+        (TrainingFacts(9000.0, 3.6e6), "This took 2.5 hours, and 1,000.0 hours of processors,"),
+        (TrainingFacts(machines=("A", "B|")), "recorded. It ran on `A`, then on <code>B&#124;</"),
+    ):
+        assert said in section_texts(build_card(model(), facts=facts))["cost"]
+    started = section_texts(build_card(from_model(model(), "my-run")))["cost"]
+    assert "The training of the model that it started from is not counted." in started
+
+
+def test_memorisation_has_a_section_of_its_own():
+    unknown = section_texts(PLAIN)["memorisation"]
+    assert "Whether this one does was not measured." in unknown
+    judged = [
+        row(),
+        row("nearest-distance[digits-cnn]", 0.98, std=0.01, higher_is_better=True),
+        row("authenticity[digits-cnn]", 0.4, higher_is_better=True),
+    ]
+    text = build_card(model(), judged, facts=TrainingFacts(memorised=0.05))
+    found = section_texts(text)["memorisation"]
+    assert "was not measured" not in found
+    assert "In the picture of this step, 5% of the samples lie much closer to one" in found
+    assert "- `nearest-distance[digits-cnn]`: 0.9800 ± 0.0100; copies score low\n" in found
+    assert "- `authenticity[digits-cnn]`: 0.4000; copies score low\n" in found
+    assert "fid" not in found
+    papers = section_texts(text)["citation"]
+    assert "abs/2102.08921): metric `nearest-distance`, metric `authenticity`" in papers
+
+
+def test_points_are_said_to_repeat_data_only_if_that_was_measured():
+    ring = model("mlp", "non-saturating", "ring", spec=DataSpec(shape=(2,)))
+    assert "memorisation" not in section_texts(build_card(ring))
+    judged = [row("authenticity", 0.4, higher_is_better=True)]
+    assert "`authenticity`: 0.4" in section_texts(build_card(ring, judged))["memorisation"]
+
+
+def test_a_run_says_what_its_training_took(tmp_path):
+    run = Run(tmp_path)
+    assert read_training_facts(run, 200) == TrainingFacts()
+    timed = {"images_seen": 1, "seconds": 60.0, "processor_seconds": 90.0}
+    log_scores(run.scores, [row(step=100, **timed), row(**(timed | {"seconds": 120.0})), row("is")])
+    lines = [
+        {"step": 100, "samples/memorised": 0.5},
+        {"step": 200, "samples/memorised": 0.25},
+        {"step": 200, "samples/memorised": "none"},
+        {"step": 200, "generator/total": 1.0},
+    ]
+    (run.path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    machines = [
+        Machine("cpu", "Pentium", "Pentium", 2, 1, "Linux"),
+        Machine("cpu", "Pentium", "Pentium", 2, 1, "Linux"),
+        Machine("cuda:0", "H200", "Pentium", 2, 1, "Linux"),
+    ]
+    for step, machine in zip((0, 50, 150), machines, strict=True):
+        log_machine(run.path / "machines.jsonl", machine, step, processes=1 + step // 150)
+    slow, fast = "Pentium, 1 thread", "H200, 2 processes"
+    assert read_training_facts(run, 100) == TrainingFacts(60.0, 90.0, (slow,), 0.5)
+    assert read_training_facts(run, 200) == TrainingFacts(120.0, 90.0, (slow, fast), 0.25)
+    assert read_training_facts(run, 300) == TrainingFacts(machines=(slow, fast))
+
+
+# Data
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("digits", "The licence of these data is `cc-by-4.0`: see <https://archive.ics.uci.edu/"),
+        ("fashion-mnist", "is `mit`: see <https://github.com/zalandoresearch/fashion-mnist>."),
+        ("cifar10", "The authors of these data state no licence: see <https://www.cs.toronto.edu"),
+        ("celeba", "These data have terms of their authors' own: see <https://mmlab.ie.cuhk.edu"),
+        ("ring", "The licence of these data is `apache-2.0`."),
+    ],
+)
+def test_data_are_given_with_their_licence(name, said):
+    config = model(*(("mlp", "hinge") if name == "ring" else ("dcgan", "hinge")), name)
+    assert said in section_texts(build_card(config))["data"]
+
+
+def test_the_licence_of_data_that_nobody_knows_is_not_made_up(tmp_path):
+    unknown = "The licence of these data is not known here."
+    own = ComponentChoice(name="folder", package="ganzoo", version="0.1.0", options={"path": "x"})
+    for config in (foreign(model(), "data"), model().model_copy(update={"data": own})):
+        assert unknown in section_texts(build_card(config))["data"]
+        assert "datasets" not in metadata(build_card(config))
+
+
+def test_what_a_dataset_declares_that_is_no_text_stands_in_no_card(plugin):
+    code = (
+        "from ganzoo_zoo.data.toy import Ring\n"
+        "class Odd(Ring):\n    licence = 7\n    homepage = 'about:<b>'\n    hub_id = property(id)\n"
+    )
+    plugin("odd", code, {"ganzoo.datasets": {"odd": "odd:Odd"}})
+    text = build_card(model("mlp", "hinge", "odd", spec=DataSpec(shape=(2,))))
+    said = "is not known here: see about&#58;&#60;b&#62;."
+    assert said in section_texts(text)["data"]
+    assert "datasets" not in metadata(text)
+
+
 # Packages
 
 
@@ -276,22 +461,22 @@ def foreign(config, part, package="zoo-of-ada", version="2.0"):
 
 def test_a_plugins_model_says_which_package_to_install():
     text = build_card(foreign(model(), "architecture"), [row()])
-    assert "pip install ganzoo zoo-of-ada\n" in text
+    assert "pip install 'ganzoo>=0.1' zoo-of-ada\n" in text
     assert "the package `zoo-of-ada`; the model was made with version `2.0`" in text
-    assert "pip install ganzoo\n" in PLAIN
+    assert "pip install 'ganzoo>=0.1'\n" in PLAIN
     assert metadata(text)["tags"] == metadata(PLAIN)["tags"], "and needs it for none of this"
     assert "```console\nganzoo train" not in text, "what its defaults are is not known here"
 
 
 def test_a_package_that_only_training_needs_is_not_installed_to_load():
     text = build_card(foreign(model(), "data"))
-    assert "pip install ganzoo\n" in text
+    assert "pip install 'ganzoo>=0.1'\n" in text
     assert "To train it again you need the package `zoo-of-ada`" in text
 
 
 @pytest.mark.parametrize("name", ["--index-url=http://x", "a; rm -rf ~", "a\nb", "", "git+https:x"])
 def test_what_is_no_name_of_a_package_stands_in_no_command(name):
-    assert "pip install ganzoo\n" in build_card(foreign(model(), "loss", name))
+    assert "pip install 'ganzoo>=0.1'\n" in build_card(foreign(model(), "loss", name))
 
 
 def test_an_installed_plugin_describes_itself(plugin):
@@ -410,9 +595,7 @@ def test_hostile_names_break_neither_metadata_nor_structure():
     assert data["license"] == HOSTILE, "as it was given"
     assert set(data) <= {*metadata(SCORED), "license", "base_model"}
     plain = build_card(model(**{"train.augment": "color"}), [row(note="x")], curve="a")
-    assert list(section_texts(text)) == [
-        name for name in section_texts(plain) if name != "citation"
-    ]
+    assert list(section_texts(text)) == list(section_texts(plain))
     assert merge_card(text, text) == (text, [])
     tokens = MARKDOWN.parse(front_matter.split(text)[1])
     comments = [token.content for token in tokens if token.type == "html_block"]
@@ -427,8 +610,7 @@ def test_hostile_names_break_neither_metadata_nor_structure():
     wanted = MARKDOWN.parse(front_matter.split(plain)[1])
     for kind in ("heading_open", "table_open"):
         there = len([token for token in tokens if token.type == kind])
-        lost = {"heading_open": 1, "table_open": 0}[kind]  # of papers that nobody knows
-        assert there == len([token for token in wanted if token.type == kind]) - lost
+        assert there == len([token for token in wanted if token.type == kind])
     rows = MARKDOWN.render(front_matter.split(text)[1]).split("<tr>")[1:]
     assert {len(re.findall("<t[dh]>", found)) for found in rows} == {2, 3, 4}
 
@@ -604,7 +786,45 @@ def test_a_record_that_was_changed_does_no_harm(record):
     assert list(section_texts(new)) == list(section_texts(SCORED))
 
 
-# Metadata that a person wrote
+# Metadata
+
+
+MNIST = build_card(model("dcgan", "wgan-gp", "mnist"), [row(), row(seed=4), row("is", 5)])
+
+
+def test_metadata_name_the_data_and_the_metrics_as_the_hub_does():
+    assert metadata(MNIST)["datasets"] == ["ylecun/mnist"]
+    assert metadata(MNIST)["metrics"] == ["fid[digits-cnn]", "is"]
+    assert "thumbnail" not in metadata(MNIST)
+    address = "https://huggingface.co/ada/digits/resolve/main/samples.png"
+    assert metadata(build_card(model(), thumbnail=address))["thumbnail"] == address
+
+
+def test_data_and_metrics_that_a_person_added_or_removed_stay_so():
+    other = build_card(model("dcgan", "wgan-gp", "cifar10"), [row("kid", 1), row("is", 5)])
+    for own, wanted in (
+        (["ylecun/mnist", "ada/digits"], ["ada/digits", "uoft-cs/cifar10"]),
+        (["ada/digits"], ["ada/digits", "uoft-cs/cifar10"]),
+    ):
+        old = with_metadata(MNIST, datasets=own, metrics=["is", "beauty"])
+        new = metadata(merge_card(other, old)[0])
+        assert (new["datasets"], new["metrics"]) == (wanted, ["is", "beauty", "kid"])
+    removed = with_metadata(MNIST, datasets=[])
+    assert "datasets" not in metadata(merge_card(MNIST, removed)[0])
+
+
+def test_data_in_a_persons_own_form_stay_so():
+    old = with_metadata(PLAIN, datasets="ada/faces", metrics=None)
+    new = merge_card(PLAIN, old)[0]
+    assert "datasets: ada/faces\n" in new
+
+
+def test_a_thumbnail_of_a_persons_own_stays():
+    first, second = (build_card(model(), thumbnail=f"https://hub/{name}.png") for name in "ab")
+    assert metadata(merge_card(second, first)[0])["thumbnail"] == "https://hub/b.png"
+    own = with_metadata(first, thumbnail="mine.png")
+    assert metadata(merge_card(second, own)[0])["thumbnail"] == "mine.png"
+    assert "thumbnail" not in metadata(merge_card(PLAIN, first)[0])
 
 
 def with_metadata(text, **changes):

@@ -665,7 +665,9 @@ def test_a_strangers_architecture_trains_without_data_or_says_what_it_needs(
 def test_list_shows_everything_installed(ganzoo_cli):
     result = ganzoo_cli("list")
     assert (result.code, result.err) == (0, "")
-    for part, kind in zip(result.out.split("\n\n"), registry.KINDS, strict=True):
+    installed = [kind for kind in registry.ALL_KINDS if registry.entries(kind)]
+    assert set(registry.KINDS) <= set(installed)
+    for part, kind in zip(result.out.split("\n\n"), installed, strict=True):
         title, *rows = part.splitlines()
         assert title == kind.plural
         told = [row.split(maxsplit=1) for row in rows]
@@ -773,6 +775,18 @@ def test_show_tells_what_a_component_declares(ganzoo_cli):
     assert cyclegan["declares"]["takes_images"] is True
     assert cyclegan["declares"]["default_loss"] == "lsgan"
     assert cyclegan["recipe"]["lr_decay"] == "linear"
+
+
+def test_show_tells_where_data_are_from_and_their_licence(ganzoo_cli):
+    shown = json.loads(ganzoo_cli("show", "mnist", "--json").out)["declares"]
+    terms = {name: shown[name] for name in ("licence", "homepage", "hub_id")}
+    assert terms == {
+        "licence": "cc-by-sa-3.0",
+        "homepage": "http://yann.lecun.com/exdb/mnist/",
+        "hub_id": "ylecun/mnist",
+    }
+    assert "licence=cc-by-sa-3.0" in ganzoo_cli("show", "stacked-mnist").out
+    assert "licence" not in ganzoo_cli("show", "folder").out
 
 
 def test_show_takes_what_depends_on_options_from_the_defaults(ganzoo_cli):

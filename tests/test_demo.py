@@ -417,7 +417,8 @@ def test_output_is_escaped_or_discarded(capfd):
 def test_without_gradio_the_answer_is_a_line(refused, monkeypatch, digits):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     expected = (
-        "Error: the demo needs packages that are not installed here: pip install 'ganzoo[demo]'"
+        "Error: the demo needs packages that are not installed here: "
+        "pip install 'ganzoo[demo]>=0.1'"
     )
     assert refused("demo", digits) == expected
     assert refused("publish", digits, "a/b", "--space", "--dry-run") == expected

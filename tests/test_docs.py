@@ -11,10 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 
+import ganzoo
 from ganzoo import Loss, registry
+from ganzoo.models.named import HubPlace
+from ganzoo.recipes import read_recipe
 from ganzoo.storage.tensors import load_tensors
 from ganzoo.testing import ConformanceError, loss_checks
 from ganzoo.testing.conformance import CHECKS
+from ganzoo.testing.recipe import check_parameters
+from ganzoo_zoo.apps.new_plugin import package_files
 
 ROOT = Path(__file__).parent.parent
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -64,7 +69,7 @@ def test_ci_runs_the_test_command_of_the_readme():
 
 def test_the_readme_names_everything_in_the_box():
     text = (ROOT / "README.md").read_text()
-    for kind in registry.KINDS:
+    for kind in (*registry.KINDS, registry.RECIPE):
         for entry in registry.entries(kind):
             if entry.package == "ganzoo" and entry.name not in ("folder", "zip"):
                 assert f"`{entry.name}`" in text, entry.name
@@ -109,6 +114,9 @@ def test_documented_trainings_resolve(page, ganzoo_cli, tiny_run, monkeypatch):
     shutil.copytree(tiny_run.path, "RUN")
     for folder in ("photos", "digits", "few", "domains", "facades"):
         Path(folder).mkdir()
+    for text in blocks(page, "yaml"):
+        if name := re.match(r"# (\S+\.yaml)\n", text):
+            Path(name[1]).write_text(text)
     for command in commands(page):
         goes_on = {"--resume", "--fork"} & set(command)
         if command[0] != "train" or goes_on or not is_ours(command):
@@ -238,6 +246,25 @@ def test_the_converter_on_its_page_converts(plugin, ganzoo_cli):
     assert done.code == 0, done.err
     assert "mlp for images of 1 x 4 x 16" in done.err
     assert "made in 2020" in done.err
+
+
+def test_the_package_on_the_page_on_models_is_what_is_written(tiny_run, tmp_path):
+    (project,) = blocks("docs/plugins/models.md", "toml")
+    kinds = list(registry.FILE_KINDS)
+    assert package_files("my-digits", kinds)["pyproject.toml"] == project
+    package, _ = blocks("docs/plugins/models.md", "python")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "digits").symlink_to(tiny_run.path)
+    exec(package, {})
+    found = ganzoo.load("ganzoo_my_digits/my-digits")
+    assert found.discriminator is not None
+    assert found.folder.scores()[0].repeats == 3
+    (place,) = blocks("docs/plugins/models.md", "json")
+    assert HubPlace.model_validate_json(place).repo == "user/digits"
+    (recipe,) = blocks("docs/plugins/models.md", "yaml")
+    Path("digits.yaml").write_text(recipe)
+    assert read_recipe(Path("digits.yaml")).resolve().train.steps == 16000
+    check_parameters(Path("digits.yaml"))
 
 
 def test_the_page_on_testing_tests(plugin):

@@ -111,7 +111,7 @@ def test_it_trains_and_the_run_says_where_it_came_from(trained):
     assert [row["step"] for row in rows] == [1, 2, 3]
     assert {"discriminator/relativistic", "generator/relativistic"} <= rows[0].keys()
     card = (trained / "model" / "README.md").read_text()
-    assert "pip install ganzoo ganzoo-shapes" in card
+    assert "pip install 'ganzoo>=0.1' ganzoo-shapes" in card
     assert "`ganzoo-shapes`; the model was made with version `0.3.0`" in card
 
 

@@ -373,7 +373,7 @@ def test_a_file_that_is_off_ends_the_command(tiny_run, refused, monkeypatch):
 def test_without_the_extra_the_command_says_what_to_install(package, refused, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     said = refused("export", "nothing", "--format", "onnx")
-    assert said.endswith("packages that are not installed here: pip install 'ganzoo[onnx]'")
+    assert said.endswith("packages that are not installed here: pip install 'ganzoo[onnx]>=0.1'")
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_help_in_a_terminal_is_as_wide_as_it_and_in_groups(on_terminal, width):
     text = " ".join(" ".join(lines).replace("│", " ").split())
     assert "Generator updates. [default: 1000]" in text, "brackets are no markup"
     assert "<bool>" not in text
-    last = [line.strip() for line in lines if line.strip()][-12:]
+    last = [line.strip() for line in lines if line.strip()][-16:]
     assert "ganzoo train dcgan --data photos --image-size 64" in last
 
 

@@ -170,7 +170,7 @@ def test_without_the_extra_there_is_one_line_that_names_it(monkeypatch):
     with pytest.raises(InputError) as caught:
         check_movie_path(Path("movie.mp4"))
     assert str(caught.value) == (
-        "movie.mp4: an .mp4 needs pip install 'ganzoo[mp4]'; a .webp works without it"
+        "movie.mp4: an .mp4 needs pip install 'ganzoo[mp4]>=0.1'; a .webp works without it"
     )
 
 

@@ -6,14 +6,21 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
+import ganzoo
 from ganzoo import registry
-from ganzoo.registry import KINDS
-from ganzoo_zoo.apps.new_plugin import OBJECTS, package_files
+from ganzoo.cli import main
+from ganzoo.registry import ALL_KINDS, KINDS
+from ganzoo.testing import conformance_tests, recipe_checks
+from ganzoo_zoo.apps.new_plugin import CHOICES, OBJECTS, package_files
+from ganzoo_zoo.apps.new_plugin.shipped import Source
+from hub_models import NAME
 
 WORDS = [kind.word for kind in OBJECTS]
 ROOT = Path(__file__).parent.parent
@@ -84,7 +91,7 @@ def used(every, monkeypatch):
 
 
 def test_all_kinds_but_three_can_be_written():
-    left = {kind.word for kind in KINDS} - set(WORDS)
+    left = {kind.word for kind in ALL_KINDS} - {kind.word for kind in CHOICES}
     assert left == {"converter", "feature extractor", "space"}
 
 
@@ -235,6 +242,127 @@ def test_a_run_uses_a_component_of_every_kind(used, ganzoo_cli, data):
     assert (score["metric"], score["higher_is_better"]) == ("every", False)
     assert score["value"] > 0
     assert ganzoo_cli("sample", "run", "-n", "2").code == 0
+
+
+# A package that ships a model and a recipe ------------------------------------------------------
+
+SHIPPED = "tiny-digits"
+
+
+@pytest.fixture(scope="module")
+def shipping(tiny_run, tmp_path_factory):
+    """A package with a model and a recipe, its source and where its wheel is installed."""
+    root = tmp_path_factory.mktemp("shipping")
+    words = [*kinds(["model", "recipe"]), "--model", str(tiny_run.path)]
+    words += ["--repeats", "2", "--metric", "fid"]
+    out = root / "source"
+    assert main(["new-plugin", SHIPPED, *words, "--licence", "mit", "--out", str(out)]) == 0
+    (wheel,) = WheelBuilder(str(out)).build(directory=str(root), versions=["standard"])
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(root / "site")
+    return out, root / "site"
+
+
+@pytest.fixture
+def installed(shipping, monkeypatch):
+    monkeypatch.syspath_prepend(str(shipping[1]))
+    return shipping[1]
+
+
+def test_a_model_and_a_recipe_are_shipped_in_the_wheel(shipping):
+    source, site = shipping
+    assert tree(site / "ganzoo_tiny_digits") == tree(source / "ganzoo_tiny_digits")
+    assert {"tiny-digits.yaml", "tiny-digits/model.safetensors", "__init__.py"} <= tree(
+        source / "ganzoo_tiny_digits"
+    )
+    project = tomllib.loads((source / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"] == {
+        "ganzoo.models": {SHIPPED: "ganzoo_tiny_digits"},
+        "ganzoo.recipes": {SHIPPED: "ganzoo_tiny_digits"},
+    }
+    readme = (source / "README.md").read_text()
+    assert "| `tiny-digits` | model | `ganzoo_tiny_digits/tiny-digits/` |" in readme
+    assert "ganzoo sample tiny-digits" in readme
+    assert "ganzoo train --recipe tiny-digits" in readme
+    card = (source / "ganzoo_tiny_digits" / SHIPPED / "README.md").read_text()
+    assert "ganzoo-tiny-digits" in card
+    assert "license: mit" in card
+
+
+@pytest.mark.usefixtures("installed")
+def test_its_conformance_test_passes_its_scores_included():
+    test = conformance_tests("ganzoo-tiny-digits")
+    (mark,) = test.pytestmark
+    assert {case.values[0].kind.word for case in mark.args[1]} == {"model", "recipe"}
+    for case in mark.args[1]:
+        test(*case.values)
+
+
+@pytest.mark.usefixtures("installed")
+def test_its_model_is_listed_with_its_score(ganzoo_cli):
+    rows = json.loads(ganzoo_cli("list", "models", "--json").out)
+    (row,) = [row for row in rows if row["name"] == SHIPPED]
+    assert row["state"] == "installed"
+    assert row["model"]["score"].startswith("fid[digits-cnn] ")
+    assert row["model"]["source"] == "ganzoo-tiny-digits 0.1.0"
+    drawn = ganzoo_cli("sample", SHIPPED, "-n", "2", "--device", "cpu", "--out", "two.png")
+    assert (drawn.code, drawn.err) == (0, "")
+
+
+@pytest.mark.usefixtures("installed")
+def test_its_recipe_trains_the_run_again(tiny_run, ganzoo_cli):
+    words = ["--recipe", SHIPPED, "--device", "cpu", "--out", "run"]
+    done = ganzoo_cli("train", *words)
+    assert done.code == 0, done
+    again = Path("run/model/model.safetensors").read_bytes()
+    assert again == (tiny_run.model / "model.safetensors").read_bytes()
+
+
+def test_it_is_published_over_the_hub_and_gone_with_its_package(
+    shipping, hub, client, refused, ganzoo_cli
+):
+    site = str(shipping[1])
+    client.call("import sys\nsys.path.insert(0, site)", site=site)
+    try:
+        result = client.run("publish", SHIPPED, NAME, "--json")
+    finally:
+        client.call("import sys\nsys.path.remove(site)", site=site)
+    assert result.code == 0, result
+    assert b"license: mit" in hub.files(NAME)["README.md"]
+    shown = client.run("show", NAME, "--json")
+    assert json.loads(shown.out)["reference"] == f"{NAME}@{hub.head(NAME)}"
+    assert SHIPPED not in ganzoo_cli("list").out
+    assert "no run or model folder named" in refused("sample", SHIPPED)
+    assert f"no recipe is called '{SHIPPED}'" in refused("train", "--recipe", SHIPPED)
+
+
+def test_the_score_that_ranks_snapshots_stands_first(tiny_run, monkeypatch):
+    rows = [SimpleNamespace(family=family) for family in ("density", "fid", "is")]
+    monkeypatch.setattr("ganzoo_zoo.apps.new_plugin.shipped.evaluate", lambda *_, **__: rows)
+    source = Source(str(tiny_run.path), None, None, {}, None, (), 2, False)
+    judged = source._judge(ganzoo.load(tiny_run))
+    assert [row.family for row in judged] == ["fid", "density", "is"]
+
+
+def test_a_recipe_is_made_of_a_file(write, tiny_run):
+    tree = {"title": "Mine", "architecture": "mlp", "loss": "hinge", "data": "ring"}
+    Path("mine.json").write_text(json.dumps({**tree, "results": ["fid 3"], "paper": "A paper"}))
+    folder = write("mine", "--kind", "recipe", "--config", "mine.json", "--set", "data.samples=9")
+    text = (folder / "ganzoo_mine" / "mine.yaml").read_text()
+    assert text.startswith("title: Mine\npaper: A paper\nresults:\n- fid 3\narchitecture: mlp\n")
+    assert "data.samples: 9\n" in text
+    assert "train.seed" not in text
+    for check in recipe_checks:
+        check(folder / "ganzoo_mine" / "mine.yaml")
+
+
+def test_nothing_is_left_of_a_package_whose_model_cannot_be_shipped(refused, tmp_path):
+    words = ["new-plugin", "mine", "--kind", "model"]
+    assert "no run or model folder named 'nowhere'" in refused(*words, "--model", "nowhere")
+    assert "--kind model or --kind recipe" in refused("new-plugin", "mine", "--licence", "mit")
+    assert "drop it, or --kind model" in refused(*words, "--config", "mine.json")
+    assert "only options of the data" in refused(*words, "--set", "loss.x=1")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_counts_runs(used, ganzoo_cli, refused):

@@ -136,7 +136,6 @@ def read(discriminator, image, level):
         (64, ("22.49", "22.50")),
         (128, ("22.93", "22.94")),
         (256, ("23.04", "23.05")),
-        (1024, (23_079_115, 23_087_249)),
     ],
 )
 def test_parameters_of_the_published_networks(size, expected):
@@ -144,7 +143,7 @@ def test_parameters_of_the_published_networks(size, expected):
     with torch.device("meta"):
         pair = ProGAN(**PAPER).generator(data), ProGAN(**PAPER).discriminator(data)
     counts = [sum(each.numel() for each in network.parameters()) for network in pair]
-    assert tuple(counts) == expected or tuple(f"{count / 1e6:.2f}" for count in counts) == expected
+    assert tuple(f"{count / 1e6:.2f}" for count in counts) == expected
 
 
 def test_channels_by_level():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -709,7 +710,7 @@ def card_of(hub):
 
 def test_what_a_person_writes_on_the_hub_stays(hub, publish, folder):
     done(publish(folder, NAME, "--license", "cc-by-4.0", "--json"))
-    edited = card_of(hub).replace("library_name", "thumbnail: a.png\nlibrary_name") + BY_HAND
+    edited = re.sub("thumbnail: .*", "thumbnail: a.png", card_of(hub)) + BY_HAND
     edited = edited.replace("This model is meant for research", "This model is meant for birthdays")
     hub.commit(NAME, {"README.md": edited.encode()})
 
@@ -741,6 +742,24 @@ def test_what_a_person_writes_in_the_folder_stays(hub, publish, folder):
     assert result.code == 0
     assert "replaces that on the Hub" in result.err
     assert card_of(hub).endswith(f"{BY_HAND}And more.\n")
+
+
+def test_a_published_card_has_a_thumbnail_and_what_the_run_says(hub, publish, run):
+    step = ganzoo.load(run).config.step
+    timed = {"step": step, "images_seen": 32, "seconds": 61.0, "processor_seconds": 122.0}
+    log_scores(run.scores, [ROW.model_copy(update=timed)])
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": step, "samples/memorised": 0.125}) + "\n")
+    done(publish(run.path, NAME, "--json"))
+    card = card_of(hub)
+    address = f"https://huggingface.co/{NAME}/resolve/main/samples.png"
+    assert ModelCard(card).data["thumbnail"] == address
+    assert ModelCard(card).data.metrics == [ROW.metric]
+    assert "This took 61 seconds, and 2 minutes of processors, without scoring." in card
+    assert "12% of the samples lie much closer" in card
+    local = (run.model / "README.md").read_text()
+    assert "thumbnail" not in local
+    assert "seconds, and" not in local, "which is the same each time that a run is trained"
 
 
 def test_a_card_that_was_edited_here_and_there_is_asked_about(hub, publish, folder, tmp_path):

@@ -67,7 +67,7 @@ def test_a_space_shows_the_model_of_one_commit(hub, client, publish, model, tmp_
     assert found["space"]["url"].endswith(f"/spaces/{NAME}")
     assert set(files) == FILES
     assert f'launch("{NAME}@{head}")' in app(hub)
-    assert files["requirements.txt"].decode() == f"ganzoo[demo]=={ganzoo.__version__}\n"
+    assert files["requirements.txt"].decode() == "ganzoo[demo]>=0.1\n"
     said = front(card(hub))
     assert {name: said[name] for name in ("sdk", "sdk_version", "app_file", "models")} == {
         "sdk": "gradio",

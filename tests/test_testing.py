@@ -2918,6 +2918,30 @@ class SeedsGlobally(DrawnPoints):
         return super().read()
 
 
+class LicenceInWords(Points):
+    """Names its licence as people do."""
+
+    licence = "CC BY 4.0"
+
+
+class ManyLicences(Points):
+    """Has several licences."""
+
+    licence = ("mit", "bsd")
+
+
+class HomeOfNoScheme(Points):
+    """Names a page without how to reach it."""
+
+    homepage = "example.org/points"
+
+
+class IdWithoutUser(Points):
+    """Names data of the Hub without their owner."""
+
+    hub_id = "points"
+
+
 class DefaultOfUnknownOrigin(Points):
     """May be downloaded."""
 
@@ -2958,6 +2982,10 @@ DATASETS = [
     Kill(dataset.check_randomness, SeedsGlobally, "read() must leave torch's global random state"),
     Kill(dataset.check_default, DefaultOfUnknownOrigin, "needs_download() must return False"),
     Kill(dataset.check_default, lambda: DefaultWithoutPath(path="x"), "must need no options"),
+    Kill(dataset.check_terms, LicenceInWords, "such as cc-by-4.0, or None, not 'CC BY 4.0'"),
+    Kill(dataset.check_terms, ManyLicences, "such as cc-by-4.0, or None, not ('mit', 'bsd')"),
+    Kill(dataset.check_terms, HomeOfNoScheme, "homepage must be an address"),
+    Kill(dataset.check_terms, IdWithoutUser, "hub_id must be user/name"),
 ]
 
 
@@ -3141,6 +3169,12 @@ class TwoWithoutNames(MeanDistance):
         return 2 * super().evaluate(fake, real)
 
 
+class OtherNames(SeenClasses):
+    """Declares one of its two scores."""
+
+    score_names = ("classes",)
+
+
 class UndeclaredFeatures(MeanDistance):
     """Looks through an extractor that it does not name."""
 
@@ -3295,6 +3329,7 @@ EVALUATORS = [
     Kill(evaluator.check_scores, NoScores, "a list of ganzoo.Score"),
     Kill(evaluator.check_scores, NotANumber, "a score must be finite, not nan"),
     Kill(evaluator.check_scores, TwoWithoutNames, "several scores need different names"),
+    Kill(evaluator.check_scores, OtherNames, "are called classes, share"),
     Kill(evaluator.check_scores, UndeclaredFeatures, "must name their extractor"),
     Kill(evaluator.check_scores, UndeclaredLogits, "needs_logits = True only; it raised"),
     Kill(evaluator.check_scores, FitsNothing, "must accept images, images with classes"),

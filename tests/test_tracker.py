@@ -328,6 +328,6 @@ def test_a_missing_package_is_refused_before_a_folder_appears(tmp_path, monkeypa
         "find_spec",
         lambda name, *rest: None if name == "tensorboard" else found(name, *rest),
     )
-    with pytest.raises(InputError, match=r"pip install 'ganzoo\[tensorboard\]'"):
+    with pytest.raises(InputError, match=r"pip install 'ganzoo\[tensorboard\]>=0\.1'"):
         train_to(tmp_path / "run", ["tensorboard"])
     assert list(tmp_path.iterdir()) == []

@@ -7,11 +7,12 @@ again around what they changed.
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ganzoo import registry
 from ganzoo.arguments import require_text
@@ -22,6 +23,7 @@ from ganzoo.cards.sections import build_section
 from ganzoo.cards.template import render_section, render_sections
 from ganzoo.config import TrainOptions
 from ganzoo.errors import GanzooError, InputError, escape_text
+from ganzoo.recipes import find_recipe_name
 from ganzoo.registry import (
     ARCHITECTURE,
     AUGMENTATION,
@@ -32,23 +34,41 @@ from ganzoo.registry import (
     PENALTY,
     Kind,
 )
+from ganzoo.requirement import PACKAGE, install_command
 from ganzoo.runs.file_names import CONFIG_FILE, DISCRIMINATOR_FILE, GENERATOR_FILE, PICTURE_FILE
 from ganzoo.runs.reproduce import format_argument, train_command
+from ganzoo.runs.training_facts import NO_FACTS, TrainingFacts
 from ganzoo.storage.paths import strip_folders
 
 if TYPE_CHECKING:
     from ganzoo.component import Component
     from ganzoo.config import ComponentChoice, ModelConfig, Origin
     from ganzoo.protocols.architecture import Architecture
+    from ganzoo.protocols.evaluator import Evaluator
     from ganzoo.runs.scores import ScoreRow
 
 PLACEHOLDER_PATH = "path/to/this/folder"
-PACKAGE = "ganzoo"
 IMAGE_GENERATION = "unconditional-image-generation"
 IMAGE_TRANSLATION = "image-to-image"
 FIELDS_PER_METRIC = {"metric", "value", "std", "higher_is_better", "options", "note"}
 """Fields in which scores that were measured together may differ."""
 _PACKAGE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+
+class SamplesOfPicture(Protocol):
+    """The samples that the picture of a model shows."""
+
+    @property
+    def seed(self) -> int:
+        """Their seed."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the samples as they are stored."""
 
 
 def build_card(
@@ -60,6 +80,10 @@ def build_card(
     curve: str | None = None,
     origin: Origin | None = None,
     has_discriminator: bool = True,
+    facts: TrainingFacts = NO_FACTS,
+    thumbnail: str | None = None,
+    package: str | None = None,
+    samples: SamplesOfPicture | None = None,
 ) -> str:
     """Build the card of a model: Markdown with metadata at its head.
 
@@ -73,6 +97,10 @@ def build_card(
         curve: Name of the picture of its training curve, in the same folder.
         origin: Where its weights come from, if they were imported.
         has_discriminator: Whether the model has the discriminator's weights too.
+        facts: What its run says of its training.
+        thumbnail: Address of its picture, once it is published.
+        package: The distribution that ships the model, if one does.
+        samples: The samples of its picture, if they are known to be those of a seed.
     """
     own_rows = [row for row in rows if row.step == config.step]
     traits = _find_traits(config)
@@ -83,10 +111,12 @@ def build_card(
         class_conditional=traits.conditional and not traits.translates,
         license=license,
         origin=origin,
+        hub_id=None if origin else _find_terms(config)["hub_id"],
+        thumbnail=thumbnail,
     )
     values = {
         **_gather_parts(config, own_rows),
-        **_gather_packages(config),
+        **_gather_packages(config, package),
         "config": config,
         "title": config.title if origin is None else _name_import(config, origin),
         "imported": origin is not None,
@@ -97,6 +127,13 @@ def build_card(
         "conditional": traits.conditional,
         "quoted_reference": json.dumps(escape_text(reference), ensure_ascii=False),
         "command": _find_command(config),
+        "recipe_name": None if origin else find_recipe_name(config),
+        "terms": _find_terms(config),
+        "facts": facts,
+        "samples": samples,
+        "copy_scores": _select_copy_scores(own_rows),
+        "bibtex": _cite_package(),
+        "install_command": install_command,
         "training_options": list(
             _describe_options(
                 config.write_schedules("train", config.train.model_dump(mode="json")),
@@ -263,10 +300,11 @@ def _gather_parts(config: ModelConfig, rows: Sequence[ScoreRow]) -> dict[str, An
     used = {(part.kind, part.name): part.paper for part in (architecture, loss, data)}
     used |= {(part.kind, part.name): part.paper for part in (*augmentations, *penalties)}
     for row in rows:
-        used["metric", row.family] = _find_paper(EVALUATOR, row.family)
+        evaluator = _find_evaluator(row.family)
+        used["metric", row.family] = evaluator.paper if evaluator else None
         if row.features:
             name = row.features.get("name", "")
-            used[FEATURE_EXTRACTOR.word, name] = _find_paper(FEATURE_EXTRACTOR, name)
+            used[FEATURE_EXTRACTOR.word, name] = _find_extractor_paper(name)
     papers: dict[str, list[tuple[str, str]]] = {}
     for part, paper in used.items():
         if paper:
@@ -289,12 +327,57 @@ def _find_stored_class(kind: Kind, choice: ComponentChoice) -> type[Component] |
         return None
 
 
-def _find_paper(kind: Kind, name: str) -> str | None:
+def _find_terms(config: ModelConfig) -> dict[str, str | None]:
+    """Return what the class of the training data says of their licence and where they are from."""
+    found = _find_stored_class(DATASET, config.data)
+    terms = {name: getattr(found, name, None) for name in ("licence", "homepage", "hub_id")}
+    return {name: each if isinstance(each, str) else None for name, each in terms.items()}
+
+
+def _find_evaluator(family: str) -> type[Evaluator] | None:
+    """Return the class of the evaluator that a score is of; None if it is not installed.
+
+    Args:
+        family: The score's name, without a feature extractor.
+    """
+    named = registry.find_all(EVALUATOR, family)
+    for entry in named or registry.entries(EVALUATOR):
+        try:
+            found: type[Evaluator] = entry.load()
+        except InputError:
+            continue
+        if named or family in found.score_names:
+            return found
+    return None
+
+
+def _find_extractor_paper(name: str) -> str | None:
     try:
-        found: type[Component] = registry.get(kind, name)
+        found: type[Component] = registry.get(FEATURE_EXTRACTOR, name)
     except InputError:
         return None
     return found.paper
+
+
+def _select_copy_scores(rows: Iterable[ScoreRow]) -> dict[str, list[ScoreRow]]:
+    """Return the scores of evaluators that look for copies of the reals, by what these compare."""
+    found: dict[str, list[ScoreRow]] = {}
+    for row in rows:
+        evaluator = _find_evaluator(row.family)
+        if evaluator is not None and not evaluator.copies_score_best:
+            found.setdefault(evaluator.summary(), []).append(row)
+    return found
+
+
+def _cite_package() -> dict[str, str]:
+    """Return the fields of ganzoo's own citation, from its metadata."""
+    about = importlib.metadata.metadata(PACKAGE)
+    return {
+        "author": f"{{{about['Author']}}}",
+        "title": f"{PACKAGE}: {about['Summary'].rstrip('.')}",
+        "version": about["Version"],
+        "license": about["License-Expression"],
+    }
 
 
 def _describe_options(
@@ -312,7 +395,7 @@ def _find_file_names(options: Mapping[str, Any]) -> Iterator[str]:
             yield name
 
 
-def _gather_packages(config: ModelConfig) -> dict[str, list[Any]]:
+def _gather_packages(config: ModelConfig, shipped_by: str | None) -> dict[str, list[Any]]:
     """Return the packages that a model needs, and the versions that it was made with."""
     # The discriminator is built as the loss and the penalties need it.
     to_load = foreign_packages([config.architecture, config.loss, *config.penalties])
@@ -320,8 +403,11 @@ def _gather_packages(config: ModelConfig) -> dict[str, list[Any]]:
     parts = [config.architecture, config.loss, config.data]
     parts += [*config.penalties, *config.augmentations]
     packages = {(part.package, part.version) for part in parts}
+    to_install = {name for name, _ in valid_packages(to_load)}
+    if shipped_by is not None and shipped_by != PACKAGE:
+        to_install.add(shipped_by)
     return {
-        "packages_to_install": [name for name, _ in valid_packages(to_load)],
+        "packages_to_install": sorted(to_install),
         "packages_to_load": to_load,
         "packages_to_train": [package for package in to_train if package not in to_load],
         "versions": sorted({*packages, *config.versions.items()}),

@@ -10,6 +10,7 @@ _PLAIN = re.compile(r"[\w .,:;=+()/@%'\"?\[\]-]+")
 """Text that needs no escaping in a code span, also in tables."""
 _SPECIAL = re.compile(r"[^\w .,;()'-]|_")
 _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5}(?:v\d+)?|[a-z-]+(?:\.[A-Z]{2})?/\d{7}(?:v\d+)?)")
+_ADDRESS = re.compile(r"https?://[^\s<>|]+")
 _DOI = re.compile(r"doi:(10\.\d{4,9}/[\w.()/:-]*\w)")
 
 
@@ -33,6 +34,11 @@ def _escape(text: str) -> str:
 def cell(sentence: str) -> str:
     """Format a text from code, such as an option's description, as one line of a table's cell."""
     return " ".join(sentence.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def address(url: str) -> str:
+    """Format an address as a link; as plain words if it is none."""
+    return f"<{url}>" if _ADDRESS.fullmatch(url) else prose(url)
 
 
 def add_links(paper: str) -> str:

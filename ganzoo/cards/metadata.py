@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 LIBRARY = "ganzoo"
 OTHER_TASK = "other"
 """The Hub's task for the scores of a model that has none of its tasks, such as one of points."""
-GENERATED_KEYS = ("library_name", "pipeline_tag", "license", "base_model", "tags", "model-index")
+SINGLE_KEYS = ("pipeline_tag", "base_model", "thumbnail")
+"""Keys of one value, which a person may replace."""
+LIST_KEYS = ("datasets", "metrics", "tags")
+"""Keys of several values, to each of which a person may add, and of which they may remove some."""
+GENERATED_KEYS = ("library_name", "license", *SINGLE_KEYS, *LIST_KEYS, "model-index")
 """Keys that ganzoo writes; an empty value of one is omitted."""
 
 
@@ -30,6 +34,8 @@ def build_metadata(
     class_conditional: bool,
     license: str | list[str] | None,
     origin: Origin | None = None,
+    hub_id: str | None = None,
+    thumbnail: str | None = None,
 ) -> dict[str, Any]:
     """Return the metadata of a model.
 
@@ -40,6 +46,8 @@ def build_metadata(
         class_conditional: Whether it is tagged as one whose samples' class can be chosen.
         license: Identifier of its licence.
         origin: Where its weights come from, if they were imported.
+        hub_id: Id of its training data on the Hub, if they are known to be there.
+        thumbnail: Address of its picture.
     """
     init = config.init
     tags = [LIBRARY, "gan", escape_text(config.architecture.name)]
@@ -52,6 +60,9 @@ def build_metadata(
         "license": license,
         # A model without a revision is not on the Hub, and so has no name there.
         "base_model": escape_text(init.name) if init and init.revision else None,
+        "datasets": [escape_text(hub_id)] if hub_id else None,
+        "metrics": list(dict.fromkeys(escape_text(row.metric) for row in rows)) or None,
+        "thumbnail": thumbnail,
         "tags": list(dict.fromkeys(tags)),
     }
     if rows:
@@ -106,23 +117,26 @@ def merge_metadata(
         written: What ganzoo wrote then; empty if all of ``old`` is a person's.
     """
     merged = dict(old)
-    for key in ("pipeline_tag", "base_model"):
+    for key in SINGLE_KEYS:
         merged[key] = choose(new.get(key), old.get(key), written.get(key))
+    for key in LIST_KEYS:
+        if not new.get(key) and not written.get(key):
+            continue  # all of it is a person's, in whatever form
+        merged[key] = _merge_lists(*(_to_list(each.get(key)) for each in (new, old, written)))
     merged["library_name"] = new["library_name"]
     merged["license"] = new.get("license") or old.get("license")
-    merged["tags"] = _merge_tags(*(_to_list(each.get("tags")) for each in (new, old, written)))
     merged["model-index"] = _merge_results(new.get("model-index"), old.get("model-index"))
     keys = list(old)
     for i, key in enumerate(new_keys := list(new)):
         if key not in keys:
             keys.insert(find_place(keys, new_keys[i + 1 :]), key)
-    return {key: merged[key] for key in keys if merged[key] or key not in GENERATED_KEYS}
+    return {key: merged[key] for key in keys if merged.get(key) or key not in GENERATED_KEYS}
 
 
-def _merge_tags(new: list[Any], old: list[Any], written: list[Any]) -> list[Any]:
-    """Merge tags one by one: the old ones in their order, then the new ones."""
-    tags = old + [tag for tag in new if tag not in old]
-    return [tag for tag in tags if choose(tag in new, tag in old, tag in written)]
+def _merge_lists(new: list[Any], old: list[Any], written: list[Any]) -> list[Any]:
+    """Merge values one by one: the old ones in their order, then the new ones."""
+    values = old + [value for value in new if value not in old]
+    return [value for value in values if choose(value in new, value in old, value in written)]
 
 
 def _to_list(value: Any) -> list[Any]:

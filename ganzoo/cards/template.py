@@ -37,10 +37,12 @@ def _load_template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "address": markdown.address,
         "arguments": _format_options,
         "cell": markdown.cell,
         "code": markdown.code,
         "count": _count,
+        "duration": _format_duration,
         "links": markdown.add_links,
         "number": "{:,}".format,
         "prose": markdown.prose,
@@ -53,6 +55,15 @@ def _load_template() -> Template:
 def _count(count: int, thing: str, things: str | None = None) -> str:
     """Return a number with its noun, such as ``1 class`` or ``1,000 images``."""
     return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"
+
+
+def _format_duration(seconds: float) -> str:
+    """Return a time in words, such as ``3 minutes`` or ``1.5 hours``."""
+    if seconds < 100:
+        return _count(round(seconds), "second")
+    if seconds < 6000:
+        return _count(round(seconds / 60), "minute")
+    return f"{seconds / 3600:,.1f} hours"
 
 
 def _format_options(options: Mapping[str, Any]) -> list[str]:

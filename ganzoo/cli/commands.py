@@ -5,18 +5,28 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TextIO
 
 import typer
 from typer.exceptions import Abort, TyperException
 
 from ganzoo.cli import compare, evaluate, list_components, publish, sample, show, train
-from ganzoo.cli.common import drop_output, is_debugging, note
+from ganzoo.cli.common import drop_output, is_debugging, note, print_warning
 from ganzoo.cli.help import list_examples
 from ganzoo.cli.plugins import PluginGroup
 from ganzoo.compute.memory import GIB, address_limit
 from ganzoo.distributed import shutdown
-from ganzoo.errors import GanzooError, Interrupted, PluginError, escape_text, hide_token
+from ganzoo.errors import (
+    GanzooError,
+    GanzooWarning,
+    Interrupted,
+    PluginError,
+    escape_text,
+    hide_token,
+)
 from ganzoo.signals import signum_of
 
 NO_THREAD = "can't start new thread"
@@ -77,7 +87,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         shutdown.quieten()
-        code = app(args=arguments, prog_name="ganzoo", standalone_mode=False)
+        with _print_warnings():
+            code = app(args=arguments, prog_name="ganzoo", standalone_mode=False)
         sys.stdout.flush()
         return code or 0
     except Interrupted as interrupt:
@@ -97,6 +108,32 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:
         return _fail(error, *_explain(error))
+
+
+@contextmanager
+def _print_warnings() -> Iterator[None]:
+    """Print ganzoo's warnings of Python functions as lines, each of them once."""
+    told: set[str] = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", GanzooWarning)
+        show = warnings.showwarning
+
+        def show_once(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if not issubclass(category, GanzooWarning):
+                show(message, category, filename, lineno, file, line)
+            elif str(message) not in told:
+                told.add(str(message))
+                print_warning(str(message))
+
+        warnings.showwarning = show_once
+        yield
 
 
 def _explain(error: Exception) -> tuple[str, int]:

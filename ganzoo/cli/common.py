@@ -19,7 +19,7 @@ from ganzoo import registry
 from ganzoo.arguments import MODEL_FORMS
 from ganzoo.cli.process import OUTPUT
 from ganzoo.errors import InputError, escape_text
-from ganzoo.registry import DATASET, LOSS, MODEL, PENALTY, Kind
+from ganzoo.registry import DATASET, LOSS, MODEL, PENALTY, RECIPE, Kind
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -68,6 +68,13 @@ def _complete_precision(incomplete: str) -> list[str]:
 
     choices = _choices(TrainOptions.model_fields["precision"])
     return [choice for choice in choices if choice.startswith(incomplete)]
+
+
+def _complete_recipe(incomplete: str) -> list[str]:
+    from ganzoo.protocols.recipe import USUAL_RECIPES
+
+    usual = [name for name in USUAL_RECIPES if name.startswith(incomplete)]
+    return [*usual, *complete_names(RECIPE)(incomplete)]
 
 
 def _choices(field: FieldInfo) -> tuple[str, ...]:
@@ -130,6 +137,10 @@ The field declares type, bounds, default and help; its value is parsed as that o
 """
 Precision = Annotated[
     str | None, typer.Option(rich_help_panel=HOW, autocompletion=_complete_precision)
+]
+"""A :data:`TrainOption` with completion."""
+RecipeName = Annotated[
+    str | None, typer.Option(rich_help_panel=HOW, autocompletion=_complete_recipe)
 ]
 """A :data:`TrainOption` with completion."""
 Compile = Annotated[bool | None, typer.Option("--compile", rich_help_panel=HOW)]

@@ -8,6 +8,7 @@ import typer
 
 from ganzoo.cli.common import (
     Json,
+    complete_models,
     complete_names,
     note,
     print_json,
@@ -37,7 +38,10 @@ def compare(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL...", help="Runs, model folders or models on the Hub, evaluated before."
+            metavar="MODEL...",
+            help="Models with scores: names of 'ganzoo list models', runs that were evaluated, "
+            "model folders or models on the Hub.",
+            autocompletion=complete_models,
         ),
     ],
     metric: Annotated[

@@ -8,14 +8,16 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from ganzoo import registry
+from ganzoo.cli.named_files import read_model
 from ganzoo.cli.plugins import build_command, summarise_command
-from ganzoo.errors import PluginError, first_line
+from ganzoo.errors import GanzooError, PluginError, first_line
 from ganzoo.registry import ARCHITECTURE, COMMAND, FILE_KINDS, LOSS, MODEL, RECIPE, Entry
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from ganzoo.protocols.recipe import Recipe
+    from ganzoo.recipes import RunRecipe
 
 
 def describe_component(entry: Entry) -> dict[str, Any]:
@@ -86,8 +88,21 @@ def _describe_files(entry: Entry) -> dict[str, Any]:
         "package": entry.package,
         "version": entry.version,
         "summary": recipe.title,
+        "hash": _hash_recipe(recipe),
         **recipe.model_dump(mode="json", exclude={"title"}),
     }
+
+
+def _hash_recipe(recipe: RunRecipe) -> str | None:
+    """Return the hash of a recipe; None if it needs data, or something that is not here."""
+    from ganzoo.recipes import hash_recipe
+
+    if recipe.data is None:
+        return None
+    try:
+        return hash_recipe(recipe.resolve())
+    except GanzooError:
+        return None
 
 
 def _describe_architectures_recipes(loss: str) -> Iterator[dict[str, Any]]:
@@ -155,16 +170,23 @@ def describe_model(name: str) -> dict[str, Any]:
     """
     from ganzoo.models.find import find_model
     from ganzoo.models.model import load_folder
+    from ganzoo.models.named import NamedFolder
 
     folder = find_model(name)
     model = load_folder(folder)
     origin = folder.origin()
+    named = {}
+    if isinstance(folder, NamedFolder):
+        entry = folder.entry
+        named = {"package": entry.package, "version": entry.version, **read_model(entry)}
     return {
         "kind": "model",
-        "name": name,
+        "name": folder.name if named else name,
+        **named,
         "summary": model.title,
         "reference": folder.reference,
         "parameters": sum(p.numel() for p in model.generator.parameters()),
+        "scores": [row.model_dump(mode="json") for row in folder.scores()],
         "config": folder.config().model_dump(mode="json"),
         **({} if origin is None else {"origin": origin.model_dump(mode="json")}),
     }

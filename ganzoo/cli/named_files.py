@@ -14,13 +14,15 @@ from ganzoo.runs.file_names import CARD_FILE, CONFIG_FILE, PLACE_FILE, SCORES_FI
 CARD_LENGTH = 1 << 16
 """Characters of a card or a recipe that are searched."""
 _LINE = r"^{}: *(.*?) *$"
+_PLAIN_TITLE = re.compile(r"^title: +(?!.*(?:: | #))([^\s'\"#|>&*!%@`{\[].*?) *$(?!\n[ \t])", re.M)
+"""A title on one line and without quotes, which means to YAML what stands there."""
 
 
 def summarise_file(entry: Entry) -> str:
     """Return what a model or a recipe is, in a line; empty if its files do not tell."""
     try:
         if entry.kind == RECIPE:
-            return find_line(entry.locate(RECIPE_SUFFIX), "title")
+            return read_title(entry.locate(RECIPE_SUFFIX))
         model = read_model(entry)
     except Exception:  # a broken one is reported when it is used
         return ""
@@ -58,14 +60,28 @@ def read_model(entry: Entry) -> dict[str, Any]:
 
 
 def find_line(path: Path, name: str) -> str:
-    """Return the value of the first line ``name: value`` of a file; empty if it has none.
-
-    It takes the place of a YAML parser, which is slow to import.
-    """
-    with path.open(encoding="utf-8") as file:
-        text = file.read(CARD_LENGTH)
-    found = re.search(_LINE.format(re.escape(name)), text, re.MULTILINE)
+    """Return the value of the first line ``name: value`` of a file; empty if it has none."""
+    found = re.search(_LINE.format(re.escape(name)), _read_start(path), re.MULTILINE)
     return found[1].strip("'\"") if found else ""
+
+
+def read_title(path: Path) -> str:
+    """Return the title of a recipe; empty if it has none.
+
+    Only a title in quotes or on several lines needs a YAML parser, which is slow to import.
+    """
+    text = _read_start(path)
+    if found := _PLAIN_TITLE.search(text):
+        return found[1]
+    import yaml
+
+    title = yaml.safe_load(text).get("title", "")
+    return title if isinstance(title, str) else ""
+
+
+def _read_start(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        return file.read(CARD_LENGTH)
 
 
 def _read_score(path: Path) -> str | None:

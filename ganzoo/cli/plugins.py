@@ -20,6 +20,7 @@ from ganzoo.cli.help import format_help, is_terminal, set_help_look
 from ganzoo.cli.source_text import read_docstring
 from ganzoo.errors import InputError, Interrupted, PluginError, did_you_mean, first_line
 from ganzoo.registry import COMMAND, Entry
+from ganzoo.requirement import PACKAGE, build_requirement
 from ganzoo.signals import signum_of
 
 COMPLETION_OPTIONS = {"install_completion", "show_completion"}
@@ -155,6 +156,8 @@ def find_missing_extra(entry: Entry) -> str | None:
             try:
                 metadata.version(name[0] if name else "")
             except (metadata.PackageNotFoundError, ValueError):
+                if entry.package == PACKAGE:
+                    return build_requirement(entry.name)
                 return f"{entry.package}[{entry.name}]"
     return None
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganzoo.cli.common import Json, complete_names, note, print_json, print_line, print_table
+from ganzoo.cli.common import (
+    Json,
+    complete_models,
+    complete_names,
+    note,
+    print_json,
+    print_line,
+    print_table,
+)
 from ganzoo.cli.help import list_examples
 from ganzoo.errors import InputError
 from ganzoo.registry import SPACE
@@ -33,8 +41,9 @@ def publish(
         list[str],
         typer.Argument(
             metavar="[RUN] REPO_ID",
-            help="A run or a model folder (by default the newest run under runs/), and the model's "
-            "name on the Hub, as user/name.",
+            help="A run, a model folder or a name of 'ganzoo list models' (by default the newest "
+            "run under runs/), and the model's name on the Hub, as user/name.",
+            autocompletion=complete_models,
         ),
     ],
     private: Annotated[

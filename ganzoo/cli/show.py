@@ -116,21 +116,44 @@ def _print_recipe(one: dict[str, Any]) -> None:
     for line in one["results"]:
         print_line(f"  it gave: {line}")
     if one["parameters"]:
-        print_line(f"  known of its networks: {_format_pairs(one['parameters'])}")
+        print_line(f"  {_format_counts(one['parameters'])}")
     for word in ("architecture", "loss", "data"):
         print_line(f"  {word} = {one[word] or 'to be given'}")
     for name, value in one["settings"].items():
         print_line(f"  {name} = {value}")
-    print_line(f"  train it: ganzoo train --recipe {one['name']}")
+    if one["hash"]:
+        print_line(f"  hash: {one['hash']}")
+    needed = "" if one["data"] else " --data DATA"
+    print_line(f"  train it: ganzoo train --recipe {one['name']}{needed}")
+
+
+def _format_counts(counts: dict[str, Any]) -> str:
+    """Write how many parameters the networks of a paper have."""
+    found = [
+        f"{counts[word]:,} in the {word}"
+        for word in ("generator", "discriminator")
+        if counts[word] is not None
+    ]
+    shape = " x ".join(map(str, counts["shape"]))
+    classes = f" and {counts['classes']:,} classes" if counts["classes"] else ""
+    rounded = f", rounded to {counts['rounded_to']:,}" if counts["rounded_to"] > 1 else ""
+    source = f"  ({counts['source']})" if counts["source"] else ""
+    return f"parameters for {shape}{classes}: {', '.join(found)}{rounded}{source}"
 
 
 def _print_model(one: dict[str, Any]) -> None:
     from ganzoo.config import ModelConfig, Origin
+    from ganzoo.runs.scores import ScoreRow
 
-    print_line(f"model {one['name']}")
+    whose = f", {one['package']} {one['version']}" if "package" in one else ""
+    print_line(f"model {one['name']}{whose}")
     print_line(f"  {one['summary']}")
     print_line(f"  {one['reference']}")
     print_line(f"  {one['parameters']:,} parameters in the generator")
+    if whose:
+        print_line(f"  licence: {one['licence'] or 'not given'}; from {one['source']}")
+    for score in map(ScoreRow.model_validate, one["scores"]):
+        print_line(f"  {score.metric} {score.format_value()}")
     config = ModelConfig.model_validate(one["config"])
     if "origin" in one:
         origin = Origin.model_validate(one["origin"])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganzoo.errors import InputError
+from ganzoo.requirement import install_command
 from ganzoo.storage.files import atomic_path
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def check_movie_path(path: Path) -> None:
         raise InputError(f"{path}: write a movie to a .gif, a .webp or an .mp4")
     if suffix == ".mp4" and importlib.util.find_spec("av") is None:
         raise InputError(
-            f"{path}: an .mp4 needs pip install 'ganzoo[mp4]'; a .webp works without it"
+            f"{path}: an .mp4 needs {install_command('mp4')}; a .webp works without it"
         )
 
 

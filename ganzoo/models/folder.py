@@ -129,8 +129,8 @@ class ModelFolder:
 
     @property
     def lacks_discriminator(self) -> bool:
-        """Whether the model was imported from a file without a discriminator."""
-        return self.has(ORIGIN_FILE) and not self.has(DISCRIMINATOR_FILE)
+        """Whether the model has a generator alone, as some that were imported or packaged."""
+        return not self.has(DISCRIMINATOR_FILE)
 
     def imported_from(self) -> Origin | None:
         """Read where the weights were imported from; None if they were not.

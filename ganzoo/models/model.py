@@ -25,7 +25,7 @@ from ganzoo.models.size_check import MAX_TENSORS, build_on_meta, limit_tensors
 from ganzoo.models.tiles import TILE, generate_in_tiles
 from ganzoo.nn import fuse
 from ganzoo.registry import ARCHITECTURE
-from ganzoo.runs.file_names import DISCRIMINATOR_FILE, GENERATOR_FILE
+from ganzoo.runs.file_names import DISCRIMINATOR_FILE, GENERATOR_FILE, ORIGIN_FILE
 from ganzoo.storage.tensors import load_tensors, max_header_size
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 SPARE_BYTES = 1 << 22
 SPARE_TENSORS = 1000
-"""How much a network may have beyond four times the content of its file."""
+"""How much a network may have beyond what the size of its file allows."""
 MIN_HEADER = 48
 """Fewest bytes that each tensor adds to the header of a file of weights."""
 
@@ -103,8 +103,9 @@ class Model:
         if self.folder is None:
             raise InputError("a model without files has no discriminator")
         if self.folder.lacks_discriminator:
+            made = "imported" if self.folder.has(ORIGIN_FILE) else "packaged"
             raise InputError(
-                f"{self.folder.name} has no discriminator: its weights were imported without one"
+                f"{self.folder.name} has no discriminator: its weights were {made} without one"
             )
         independent = self.config.needs_independent_samples()
         discriminator = _build_network(
@@ -337,8 +338,9 @@ def _build_network(
     memory of the machine limits both.
     """
     data, size = config.spec, folder.size(name)
-    # A network may need more while it is set up: parametrisations hold a tensor twice.
-    most = min(4 * size + SPARE_BYTES, memory.limit())
+    # The file may be in half precision, and a network may need more while it is set up:
+    # parametrisations hold a tensor twice.
+    most = min(8 * size + SPARE_BYTES, memory.limit())
     tensors = min(4 * size // MIN_HEADER + SPARE_TENSORS, MAX_TENSORS)
     with preserve_rng_state():  # building draws weights, which the file then replaces
         with _explain_build_errors(config, folder, name):

@@ -393,6 +393,14 @@ class Dataset(Component, ABC):
     They must come with their package, and need no options. Those of the architecture's own package
     go before others.
     """
+    licence: ClassVar[str | None] = None
+    """Licence of the data: the Hub's identifier, such as ``cc-by-4.0``; ``other`` for terms of
+    their authors' own, and ``unknown`` if the authors state none. None if the class cannot know it,
+    such as that of a folder of your own."""
+    homepage: ClassVar[str | None] = None
+    """Address of the page of the data, which says where they are from and their terms."""
+    hub_id: ClassVar[str | None] = None
+    """Id of the same data on the Hub, such as ``ylecun/mnist``, for the metadata of model cards."""
 
     @abstractmethod
     def read(self) -> Samples:

@@ -143,6 +143,9 @@ class Evaluator(Component, ABC):
     source the fake was made from. Only models that take sources have such pairs."""
     on_request: ClassVar[bool] = False
     """Whether the metric is computed only if the user names it."""
+    score_names: ClassVar[tuple[str, ...]] = ()
+    """The names of its scores, if it gives them names: a model card finds the evaluator of a score
+    by them."""
 
     def extractor(self, data: DataSpec) -> str | None:
         """Return the name of the default feature extractor for such data.

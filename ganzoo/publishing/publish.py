@@ -19,9 +19,10 @@ from ganzoo.models.find import find_model
 from ganzoo.models.folder import FileRecord, ModelFolder, write_manifest
 from ganzoo.models.hub import HubFolder, parse_reference
 from ganzoo.models.model import load_folder
+from ganzoo.models.sample_record import read_sample_record
 from ganzoo.protocols.tracker import METRICS_FILE
 from ganzoo.publishing.repository import Publication, Repository
-from ganzoo.publishing.spaces import SpaceModel, SpacePage, choose_space
+from ganzoo.publishing.spaces import HUB_URL, SpaceModel, SpacePage, choose_space
 from ganzoo.publishing.training_curve import draw_training_curve
 from ganzoo.runs.file_names import (
     CARD_FILE,
@@ -33,9 +34,11 @@ from ganzoo.runs.file_names import (
     LIMITS,
     ORIGIN_FILE,
     PICTURE_FILE,
+    SAMPLES_FILE,
     SCORES_FILE,
 )
 from ganzoo.runs.scores import write_scores
+from ganzoo.runs.training_facts import NO_FACTS, TrainingFacts, read_training_facts
 from ganzoo.storage.files import (
     manifest,
     name_file,
@@ -101,7 +104,7 @@ def publish(
     page = None if space in (False, None) else choose_space(space)
     folder = find_model(model)
     if not dry_run and not permitted:
-        _require_permission(folder)
+        require_permission(folder)
     with tempfile.TemporaryDirectory(prefix="ganzoo-") as place:
         staged = _StagedModel(folder, Path(place))
         staged.add_files(map(user_path, require_names("files to add", add)))
@@ -111,7 +114,8 @@ def publish(
             repository = Repository(wanted.repo, private=private)
             theirs = repository.text(CARD_FILE)
             tagged = None if revision is None else repository.find_tag(revision)
-        chosen = choose_licence(license, own, theirs) or staged.imported_licence
+        unedited = _read_unedited_card(folder) if own is None else None
+        chosen = choose_licence(license, own, theirs, unedited) or staged.imported_licence
         generated = staged.build_card(wanted.repo, chosen)
         if repository and theirs is not None and card_file is None:
             own = _choose_card(own, theirs, generated, repository, warn)
@@ -127,7 +131,12 @@ def publish(
         return found if page is None else _publish_space(found, page, subject, private, warn)
 
 
-def _require_permission(folder: ModelFolder) -> None:
+def require_permission(folder: ModelFolder) -> None:
+    """Refuse imported weights that not everybody may pass on.
+
+    Raises:
+        InputError: their licence does not allow it, or is not known.
+    """
     origin = folder.origin()
     if origin is not None and not origin.may_pass_on:
         raise InputError(
@@ -165,6 +174,13 @@ def _read_edited_card(folder: ModelFolder) -> str | None:
         return None
     text, record = _read_card(path), folder.records.get(CARD_FILE)
     return None if record and sha256(path) == record.sha256 else text
+
+
+def _read_unedited_card(folder: ModelFolder) -> str | None:
+    """Return the card as it was written, which names a licence if a package ships the model."""
+    if isinstance(folder, HubFolder) or not folder.has(CARD_FILE):
+        return None
+    return _read_card(folder.file(CARD_FILE))
 
 
 def _choose_card(
@@ -224,9 +240,8 @@ class _StagedModel:
         model = load_folder(folder)
         if not folder.lacks_discriminator:
             model.discriminator  # noqa: B018 - the access reads and verifies it
-        optional = {DISCRIMINATOR_FILE, ORIGIN_FILE} if folder.has(ORIGIN_FILE) else set()
-        copied = {GENERATOR_FILE, DISCRIMINATOR_FILE, PICTURE_FILE} | optional
-        for name in sorted(copied - (optional - folder.records.keys())):
+        optional = {DISCRIMINATOR_FILE, ORIGIN_FILE, SAMPLES_FILE} & folder.records.keys()
+        for name in sorted({GENERATOR_FILE, PICTURE_FILE} | optional):
             with name_file(place / name):
                 copy = shutil.copyfile(folder.own_file(name), place / name)
             if sha256(copy) != folder.records[name].sha256:
@@ -235,6 +250,7 @@ class _StagedModel:
             folder.own_file(name)  # checked here; what is read from it is written below
         self.config = folder.config()
         self.origin = folder.imported_from()
+        self.samples = read_sample_record(folder)
         self.title = folder.title()
         """The message of the commit."""
         self.rows = [
@@ -245,7 +261,8 @@ class _StagedModel:
         write_text(place / CONFIG_FILE, to_json(shared.model_dump(mode="json")))
         if self.rows:
             write_scores(place, self.rows)
-        if (curve := _draw_curve(folder)) is not None:
+        self.facts = find_training_facts(folder)
+        if (curve := draw_curve(folder)) is not None:
             with name_file(place / CURVE_FILE):
                 (place / CURVE_FILE).write_bytes(curve)
         for name in (PICTURE_FILE, CURVE_FILE):
@@ -268,6 +285,9 @@ class _StagedModel:
             curve=curve,
             origin=self.origin,
             has_discriminator=(self.place / DISCRIMINATOR_FILE).exists(),
+            facts=self.facts,
+            samples=self.samples,
+            thumbnail=f"{HUB_URL}/{repo}/resolve/main/{PICTURE_FILE}",
         )
 
     def read_licence(self) -> str | list[str] | None:
@@ -308,7 +328,13 @@ class _StagedModel:
         return {name: FileRecord(**about) for name, about in manifest(self.place).items()}
 
 
-def _draw_curve(folder: ModelFolder) -> bytes | None:
+def find_training_facts(folder: ModelFolder) -> TrainingFacts:
+    """Read what the run that a model belongs to says of its training; nothing if there is none."""
+    run = folder.run()
+    return NO_FACTS if run is None else read_training_facts(run, folder.config().step)
+
+
+def draw_curve(folder: ModelFolder) -> bytes | None:
     """Draw the training curve of the run that a model belongs to, or return the model's own."""
     run = folder.run()
     if run is None:

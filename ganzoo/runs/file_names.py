@@ -14,6 +14,8 @@ SCORES_FILE = "scores.json"
 PLACE_FILE = "hub.json"
 """Where on the Hub those files of a model of a package are that the package lacks."""
 PICTURE_FILE = "samples.png"
+SAMPLES_FILE = "samples.json"
+"""The seed of the samples in the picture, and their hash."""
 MANIFEST_FILE = "manifest.json"
 LARGEST_PICTURE = 64 << 20
 CURVE_FILE = "training.png"
@@ -22,6 +24,7 @@ LIMITS = {
     SCORES_FILE: JSON_LIMIT,
     MANIFEST_FILE: JSON_LIMIT,
     ORIGIN_FILE: JSON_LIMIT,
+    SAMPLES_FILE: JSON_LIMIT,
     CARD_FILE: JSON_LIMIT,
     PICTURE_FILE: LARGEST_PICTURE,
     CURVE_FILE: LARGEST_PICTURE,

@@ -44,11 +44,13 @@ def load_tensors(path: Path, like: Mapping[str, Tensor] | None = None) -> dict[s
     Args:
         path: The file.
         like: Tensors whose names, shapes and types the file must have. The length of its header
-            is checked first, then names and shapes, and only then are tensors read.
+            is checked first, then names and shapes, and only then are tensors read. Half precision
+            may stand for single precision, and is widened.
 
     Raises:
         InputError: the file is missing or damaged, or does not fit ``like``.
     """
+    import torch
     from safetensors.torch import load_file
 
     if like is not None:
@@ -58,12 +60,23 @@ def load_tensors(path: Path, like: Mapping[str, Tensor] | None = None) -> dict[s
     with _explain_read_errors(path):
         tensors = load_file(path)
     if like is not None:
+        tensors = {
+            name: widen(tensor) if like[name].dtype == torch.float32 else tensor
+            for name, tensor in tensors.items()
+        }
         _compare(
             path,
             {name: tensor.dtype for name, tensor in tensors.items()},
             {name: tensor.dtype for name, tensor in like.items()},
         )
     return tensors
+
+
+def widen(tensor: Tensor) -> Tensor:
+    """Return a tensor in single precision if it is in half, else itself."""
+    import torch
+
+    return tensor.float() if tensor.dtype == torch.float16 else tensor
 
 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:

@@ -20,8 +20,9 @@ alone, for options other than the defaults::
         check(MyLoss(margin=0))
 
 A converter's own test gives :func:`check_conversion` the weights of a small file of its form.
-``feature_extractor_checks`` take the result of ``load``, ``command_checks`` a Typer app, and all
-others a component of their kind.
+``feature_extractor_checks`` take the result of ``load``, ``command_checks`` a Typer app,
+``model_checks`` a :class:`ganzoo.models.folder.ModelFolder`, ``recipe_checks`` the path of a file,
+and all others a component of their kind.
 """
 
 from ganzoo.testing.architecture import architecture_checks
@@ -33,7 +34,9 @@ from ganzoo.testing.converter import check_conversion, converter_checks
 from ganzoo.testing.dataset import dataset_checks
 from ganzoo.testing.evaluator import evaluator_checks, feature_extractor_checks
 from ganzoo.testing.loss import loss_checks
+from ganzoo.testing.model import model_checks
 from ganzoo.testing.penalty import penalty_checks
+from ganzoo.testing.recipe import recipe_checks
 from ganzoo.testing.space import space_checks
 from ganzoo.testing.tracker import tracker_checks
 
@@ -50,7 +53,9 @@ __all__ = [
     "evaluator_checks",
     "feature_extractor_checks",
     "loss_checks",
+    "model_checks",
     "penalty_checks",
+    "recipe_checks",
     "space_checks",
     "tracker_checks",
 ]

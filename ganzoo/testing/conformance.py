@@ -10,6 +10,7 @@ import torch
 from ganzoo import registry
 from ganzoo.component import parse_options
 from ganzoo.errors import InputError, did_you_mean
+from ganzoo.models.named import NamedFolder
 from ganzoo.registry import Entry, Kind
 from ganzoo.testing.architecture import architecture_checks
 from ganzoo.testing.augmentation import augmentation_checks
@@ -19,7 +20,9 @@ from ganzoo.testing.converter import converter_checks
 from ganzoo.testing.dataset import dataset_checks
 from ganzoo.testing.evaluator import evaluator_checks, feature_extractor_checks
 from ganzoo.testing.loss import loss_checks
+from ganzoo.testing.model import check_scores, model_checks
 from ganzoo.testing.penalty import penalty_checks
+from ganzoo.testing.recipe import recipe_checks
 from ganzoo.testing.space import space_checks
 from ganzoo.testing.tracker import tracker_checks
 
@@ -37,11 +40,16 @@ CHECKS: dict[Kind, list[Check]] = {
     registry.CONVERTER: converter_checks,
     registry.SPACE: space_checks,
     registry.COMMAND: command_checks,
+    registry.MODEL: model_checks,
+    registry.RECIPE: recipe_checks,
 }
 
 
 def conformance_tests(
-    package: str, options: Mapping[str, Mapping[str, Any] | None] | None = None
+    package: str,
+    options: Mapping[str, Mapping[str, Any] | None] | None = None,
+    *,
+    scores: bool = True,
 ) -> Callable[..., None]:
     """Make a test of everything that a package announces, one case per component and check.
 
@@ -51,7 +59,8 @@ def conformance_tests(
         package: Name of the installed distribution.
         options: Options by a component's name, such as ``{"my-data": {"path": "tests/images"}}``;
             None skips a component, such as one that downloads. If two kinds share a name, put the
-            kind before it: ``"loss same"``.
+            kind before it: ``"loss same"``. Models and recipes have no options.
+        scores: Whether to evaluate models again, which is slow.
 
     Raises:
         ganzoo.errors.InputError: the package announces no component, or none of a name in
@@ -62,7 +71,7 @@ def conformance_tests(
     options = dict(options or {})
     announced = [
         entry
-        for kind in registry.KINDS
+        for kind in registry.ALL_KINDS
         for entry in registry.entries(kind)
         if entry in registry.find_all(kind, f"{package}:{entry.name}")
     ]
@@ -81,6 +90,7 @@ def conformance_tests(
         for entry in announced
         if _find_options(entry, options) is not None
         for check in CHECKS[entry.kind]
+        if scores or check is not check_scores
     ]
 
     @pytest.mark.parametrize(("entry", "check"), cases)
@@ -101,7 +111,11 @@ def _find_options(
 
 
 def _build_subject(entry: Entry, check: Check, options: Mapping[str, Any]) -> Any:
-    """Build the argument of a check: a component, a loaded extractor or an app."""
+    """Build the argument of a check: a component, a loaded extractor, an app, or a file's place."""
+    if entry.kind == registry.MODEL:
+        return NamedFolder(entry)
+    if entry.kind == registry.RECIPE:
+        return entry.locate(registry.RECIPE_SUFFIX)
     loaded = entry.load()
     if entry.kind.instances:
         return loaded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import torch
@@ -91,6 +92,21 @@ def check_default(dataset: Dataset) -> None:
         )
 
 
+def check_terms(dataset: Dataset) -> None:
+    """The licence, the home page and the Hub's id are texts of their form, or None."""
+    declared: tuple[tuple[str, str, str], ...] = (
+        ("licence", r"[a-z0-9][a-z0-9.-]*", "the Hub's identifier, such as cc-by-4.0"),
+        ("homepage", r"https?://\S+", "an address that begins with http"),
+        ("hub_id", r"[\w.-]+/[\w.-]+", "user/name"),
+    )
+    for name, form, words in declared:
+        value = getattr(type(dataset), name)
+        require(
+            value is None or (isinstance(value, str) and re.fullmatch(form, value) is not None),
+            f"{name} must be {words}, or None, not {value!r}",
+        )
+
+
 dataset_checks: list[Callable[[Dataset], None]] = [
     check_options,
     check_samples,
@@ -99,6 +115,7 @@ dataset_checks: list[Callable[[Dataset], None]] = [
     check_reading_again,
     check_randomness,
     check_default,
+    check_terms,
 ]
 """Checks of datasets."""
 

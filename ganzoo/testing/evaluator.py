@@ -31,13 +31,19 @@ MAX_DEVIATIONS = 3
 
 
 def check_scores(evaluator: Evaluator) -> None:
-    """Scores are finite, and several scores have different names."""
+    """Scores are finite, and several scores have different names, which are those declared."""
     for spec in _specs(evaluator):
         scores = _score_samples(evaluator, _draw_reals(spec, 1), _draw_reals(spec, 2))
         for score in scores:
             require(math.isfinite(score.value), f"a score must be finite, not {score.value}")
         names = [score.name for score in scores]
         require(len(set(names)) == len(names), "several scores need different names")
+        declared = type(evaluator).score_names
+        require(
+            not declared or set(names) <= {*declared, None},
+            f"score_names declares {', '.join(declared)}, and the scores are called "
+            f"{', '.join(map(str, names))}",
+        )
 
 
 def check_order(evaluator: Evaluator) -> None:

@@ -20,7 +20,7 @@ from ganzoo.resolve import group_settings, resolve
 from ganzoo.runs.file_names import CONFIG_FILE, DISCRIMINATOR_FILE, GENERATOR_FILE
 from ganzoo.storage.files import atomic_folder, atomic_path, regular_size, sha256
 from ganzoo.storage.json_files import flatten
-from ganzoo.storage.tensors import load_tensors
+from ganzoo.storage.tensors import load_tensors, widen
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -293,7 +293,7 @@ def _load_unchanged(path: Path, known_sha256: str) -> dict[str, Tensor]:
             f"{path} is not what the run started from: it was changed or damaged; put it back, or "
             "train a new run"
         )
-    return load_tensors(path)
+    return {name: widen(tensor) for name, tensor in load_tensors(path).items()}
 
 
 def _find_fitting(

@@ -23,6 +23,8 @@ class Digits(ImageDataset):
 
     is_default = True
     paper = "Alpaydin and Kaynak 1998, doi:10.24432/C50P49"
+    licence = "cc-by-4.0"
+    homepage = "https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits"
 
     image_size: ImageSize = Field(
         default=(16, 16), description="Resize to N x N, or to HEIGHTxWIDTH."

@@ -236,6 +236,11 @@ class MNIST(_Digits):
     """60,000 training and 10,000 test images of handwritten digits, 28 x 28, 10 classes."""
 
     paper = "LeCun et al. 1998, doi:10.1109/5.726791"
+    # Its page states none; Keras, which also distributes it, does, in its authors' names. The Hub's
+    # copy says mit.
+    licence = "cc-by-sa-3.0"
+    homepage = "http://yann.lecun.com/exdb/mnist/"
+    hub_id = "ylecun/mnist"
     loader = "MNIST"
     features = "mnist-cnn"
 
@@ -249,6 +254,7 @@ class StackedMNIST(_Digits):
     """
 
     paper = "Metz et al. 2017, arXiv:1611.02163"
+    licence, homepage, hub_id = MNIST.licence, MNIST.homepage, MNIST.hub_id
     loader = "MNIST"
     features = "stacked-mnist-cnn"
 
@@ -276,6 +282,9 @@ class FashionMNIST(_Digits):
     """60,000 training and 10,000 test images of clothing, 28 x 28 greyscale, 10 classes."""
 
     paper = "Xiao et al. 2017, arXiv:1708.07747"
+    licence = "mit"
+    homepage = "https://github.com/zalandoresearch/fashion-mnist"
+    hub_id = "zalando-datasets/fashion_mnist"
     loader = "FashionMNIST"
 
 
@@ -283,6 +292,9 @@ class CIFAR10(_Arrays, Mirrored):
     """50,000 training and 10,000 test photographs, 32 x 32 in colour, 10 classes."""
 
     paper = "Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images"
+    licence = "unknown"
+    homepage = "https://www.cs.toronto.edu/~kriz/cifar.html"
+    hub_id = "uoft-cs/cifar10"
     loader = "CIFAR10"
     has_class_names = True
 
@@ -331,10 +343,13 @@ class CelebA(_Published, ImageFiles):
     """202,599 photographs of 10,177 celebrities, aligned, 178 x 218 in colour.
 
     The ``crop`` pixels around the centre, 178 as most papers do, are resized to ``image_size``.
-    There are 162,770 training, 19,867 validation and 19,962 test images.
+    There are 162,770 training, 19,867 validation and 19,962 test images. Its authors allow research
+    that is not commercial.
     """
 
     paper = "Liu et al. 2015, arXiv:1411.7766"
+    licence = "other"
+    homepage = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
     loader = "CelebA"
     instructions = (
         "download it from its authors' page, put the unpacked folder img_align_celeba and the "

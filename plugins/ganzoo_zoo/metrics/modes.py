@@ -33,6 +33,7 @@ class Modes(Evaluator):
     """
 
     paper = "Srivastava et al. 2017, arXiv:1705.07761; Lin et al. 2018, arXiv:1712.04086"
+    score_names = ("modes", "high-quality", "reverse-kl")
     higher_is_better = True
 
     stds: float = Field(

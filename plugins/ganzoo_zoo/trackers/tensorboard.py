@@ -10,6 +10,7 @@ from pydantic import Field
 
 from ganzoo import TrackedRun, Tracker
 from ganzoo.errors import InputError
+from ganzoo.requirement import install_command
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +21,7 @@ FOLDER = "tensorboard"
 class TensorBoard(Tracker):
     """Writes metrics and sample pictures as event files of TensorBoard, in the run's folder.
 
-    ``tensorboard --logdir runs`` shows them. It needs ``pip install 'ganzoo[tensorboard]'``.
+    ``tensorboard --logdir runs`` shows them. It needs ``pip install 'ganzoo[tensorboard]>=0.1'``.
     """
 
     flush_seconds: int = Field(
@@ -32,7 +33,7 @@ class TensorBoard(Tracker):
         if importlib.util.find_spec("tensorboard") is None:
             raise InputError(
                 "tracker 'tensorboard' needs a package that is not installed here: "
-                "pip install 'ganzoo[tensorboard]'"
+                f"{install_command('tensorboard')}"
             )
 
     def start(self, folder: Path, config: dict[str, Any], step: int) -> TensorBoardRun:

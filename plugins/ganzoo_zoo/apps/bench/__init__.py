@@ -103,7 +103,7 @@ class Bench:
 
 
 def bench(
-    architecture: str,
+    architecture: str | None,
     loss: str | None = None,
     data: str | None = None,
     *,
@@ -116,7 +116,7 @@ def bench(
     Steps use the trainer of a run, but no metrics, pictures and checkpoints.
 
     Args:
-        architecture: Name of an architecture.
+        architecture: Name of an architecture; None if the settings name a whole recipe.
         loss: Name of a loss; the architecture's own default if None.
         data: Name of a dataset or a path; the architecture's own default if None.
         settings: Options by their full names, such as ``{"train.batch_size": 64}``.
@@ -137,12 +137,12 @@ def bench(
             "train.steps does not apply here: give the number of steps to time with --steps"
         )
     from ganzoo.compute.seeding import preserve_rng_state
+    from ganzoo.recipes import resolve_run
     from ganzoo.registry import DATASET
-    from ganzoo.resolve import resolve
     from ganzoo.training.prepare import build_trainer
     from ganzoo_zoo.apps.bench.clocks import use_device
 
-    config = resolve(architecture, loss, data, {**(settings or {}), "train.steps": ENDLESS})
+    config = resolve_run(architecture, loss, data, {**(settings or {}), "train.steps": ENDLESS})
     trainer = build_trainer(config, config.data.build(DATASET).read())
     with preserve_rng_state(), use_device(trainer.device), trainer.arithmetic():
         return _measure(config, trainer, steps, seconds or SECONDS)

@@ -20,6 +20,7 @@ from ganzoo.cli.common import (
     LossName,
     PenaltyNames,
     Precision,
+    RecipeName,
     Settings,
     SourceOf,
     TrainCommand,
@@ -54,6 +55,7 @@ app = typer.Typer(rich_markup_mode=None)
 EXAMPLES = list_examples(
     ("With the embedded digits.", "bench dcgan"),
     ("With larger images, and batches of 64.", "bench dcgan --image-size 64 --batch-size 64"),
+    ("A recipe with a name.", "bench --recipe NAME"),
     ("The time to a score, over three seeds.", "bench dcgan --until 'fid<=30' --seeds 3"),
 )
 
@@ -62,18 +64,19 @@ EXAMPLES = list_examples(
 def bench(
     context: typer.Context,
     architecture: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="ARCH",
-            help="Name of an architecture.",
+            help="Name of an architecture; not needed with --recipe and the name of one.",
             autocompletion=complete_names(ARCHITECTURE),
         ),
-    ],
+    ] = None,
     loss: LossName = None,
     penalty: PenaltyNames = None,
     data: TrainingData = None,
     image_size: ImageSize = None,
     source_of: SourceOf = None,
+    recipe: RecipeName = None,
     batch_size: TrainOption = None,
     precision: Precision = None,
     compile: Compile = None,

@@ -184,7 +184,7 @@ class TimeToScore:
 
 
 def time_to_score(
-    architecture: str,
+    architecture: str | None,
     loss: str | None = None,
     data: str | None = None,
     *,
@@ -202,7 +202,7 @@ def time_to_score(
     steps, by default at most 40 times.
 
     Args:
-        architecture: Name of an architecture.
+        architecture: Name of an architecture; None if the settings name a whole recipe.
         loss: Name of a loss; the architecture's own default if None.
         data: Name of a dataset or a path; the architecture's own default if None.
         until: The score, such as ``fid<=30``.
@@ -252,7 +252,7 @@ def time_to_score(
 
 
 def _configure(
-    architecture: str,
+    architecture: str | None,
     loss: str | None,
     data: str | None,
     settings: Mapping[str, Any],
@@ -260,9 +260,9 @@ def _configure(
     max_steps: int | None,
 ) -> RunConfig:
     """Return the configuration of the trainings, with the metric and the interval of its scores."""
-    from ganzoo.resolve import resolve
+    from ganzoo.recipes import resolve_run
 
-    config = resolve(architecture, loss, data, settings)
+    config = resolve_run(architecture, loss, data, settings)
     options = config.train
     limit = min(options.steps, max_steps or options.steps)
     every = options.eval_every or choose_interval(limit)

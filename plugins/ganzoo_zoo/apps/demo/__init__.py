@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 
 from ganzoo.errors import InputError
+from ganzoo.requirement import install_command
 
 PORT = 7860
 HOST = "127.0.0.1"
@@ -23,5 +24,5 @@ def require_gradio() -> None:
     """
     if importlib.util.find_spec("gradio") is None:
         raise InputError(
-            "the demo needs packages that are not installed here: pip install 'ganzoo[demo]'"
+            f"the demo needs packages that are not installed here: {install_command('demo')}"
         )

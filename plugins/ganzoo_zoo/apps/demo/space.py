@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from ganzoo import Space
+from ganzoo.requirement import build_requirement
 from ganzoo_zoo.apps.demo import require_gradio
 
 APP = '''"""A page to play with {reference}, by ganzoo."""
@@ -38,10 +39,9 @@ class DemoSpace(Space):
 
     def files(self, reference: str, requirements: Sequence[str]) -> Mapping[str, str]:
         """Return the script of the Space and its requirements."""
-        own = f"ganzoo[demo]=={importlib.metadata.version('ganzoo')}"
         return {
             "app.py": APP.format(reference=reference, quoted=json.dumps(reference)),
-            "requirements.txt": "\n".join([own, *requirements]) + "\n",
+            "requirements.txt": "\n".join([build_requirement("demo"), *requirements]) + "\n",
         }
 
 

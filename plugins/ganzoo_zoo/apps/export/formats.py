@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from ganzoo.errors import InputError, did_you_mean
+from ganzoo.requirement import install_command
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +53,7 @@ class Format(ABC):
         if any(importlib.util.find_spec(package) is None for package in self.packages):
             raise InputError(
                 f"format '{self.name}' needs packages that are not installed here: "
-                f"pip install 'ganzoo[{self.extra}]'"
+                f"{install_command(self.extra)}"
             )
 
     @abstractmethod

@@ -113,6 +113,7 @@ class PrecisionRecall(Evaluator):
     """
 
     paper = "Kynkäänniemi et al. 2019, arXiv:1904.06991"
+    score_names = ("precision", "recall", "f-score")
     higher_is_better = True
     features = STANDARD
 

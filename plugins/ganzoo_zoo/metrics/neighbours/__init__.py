@@ -30,6 +30,7 @@ class DensityCoverage(Evaluator):
     """
 
     paper = "Naeem et al. 2020, arXiv:2002.09797"
+    score_names = ("density", "coverage")
     higher_is_better = True
     features = STANDARD
 
@@ -68,6 +69,7 @@ class Memorisation(Evaluator):
     """
 
     paper = "Alaa et al. 2022, arXiv:2102.08921"
+    score_names = ("nearest-distance", "authenticity")
     higher_is_better = True
     copies_score_best = False
     features = STANDARD
