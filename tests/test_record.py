@@ -297,6 +297,19 @@ def test_a_run_that_overrode_a_recipe_names_it_and_the_difference(recipe, ganzoo
     assert found["command"].startswith("ganzoo train mlp ")
 
 
+def test_a_recipe_without_data_is_found_by_those_of_the_run(plugin, ganzoo_cli, recorded):
+    site = plugin("acme-small", "", {"ganzoo.recipes": {"small-own": "acme_files"}})
+    (site / "acme_files").mkdir()
+    (site / "acme_files" / "small-own.yaml").write_text(RECIPE.replace("data: ring\n", ""))
+    words = ("train", "--recipe", "small-own", "--data", "ring", "--set", "data.radius=3")
+    assert ganzoo_cli(*words, "--device", "cpu", "--out", "run").code == 0
+    (found,) = recorded("run")
+    assert (found["recipe"], found["differences"]) == ("small-own", {})
+    assert found["command"] == (
+        "ganzoo train --recipe small-own --seed 0 --data ring --set data.radius=3.0"
+    )
+
+
 # Files ------------------------------------------------------------------------------------------
 
 

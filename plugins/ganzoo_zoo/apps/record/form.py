@@ -162,15 +162,14 @@ class Record(Part):
             )
         seeds = {each.seed: each for each in (*self.seeds, *newer.seeds)}
         first, second = (newer, self) if seeds[min(seeds)] in newer.seeds else (self, newer)
-        about = {
-            name: getattr(first, name) if getattr(first, name) is not None else known
-            for name in ("parameters", "picture")
-            for known in (getattr(second, name),)
-        }
         known = {name: value for name, value in first.data if value is not None}
-        data = second.data.model_copy(update=known)
-        ordered = tuple(seeds[seed] for seed in sorted(seeds))
-        return first.model_copy(update={**about, "data": data, "seeds": ordered})
+        update = {
+            "data": second.data.model_copy(update=known),
+            "parameters": first.parameters or second.parameters,
+            "picture": first.picture or second.picture,
+            "seeds": tuple(seeds[seed] for seed in sorted(seeds)),
+        }
+        return first.model_copy(update=update)
 
     def to_tree(self) -> dict[str, Any]:
         """Return the record as JSON values; each protocol stands there once."""

@@ -16,7 +16,7 @@ from ganzoo.recipes import find_recipe, gather_options, hash_recipe
 from ganzoo.registry import RECIPE
 from ganzoo.runs.machines import MACHINES_FILE, read_machines
 from ganzoo.runs.metrics import MEMORISED, WarningReader, read_metrics
-from ganzoo.runs.reproduce import format_argument, train_command
+from ganzoo.runs.reproduce import build_reproduction, format_argument, train_command
 from ganzoo.runs.scores import ScoreRow, read_logged_scores, read_scores
 from ganzoo.runs.state import find_number, has_model, is_divergence, read_progress
 from ganzoo.storage.json_files import read_json
@@ -37,6 +37,7 @@ from ganzoo_zoo.apps.record.form import (
 
 if TYPE_CHECKING:
     from ganzoo.config import RunConfig
+    from ganzoo.recipes import RunRecipe
     from ganzoo.runs.folder import Run
 
 OF_A_RUN = ("train.seed", "train.device")
@@ -119,6 +120,8 @@ class NearRecipe:
     hash: str
     differences: dict[str, tuple[Any, Any]]
     """Options that differ, by full name: the recipe's value and the run's."""
+    names_data: bool
+    """Whether the recipe names data; if not, they must be given."""
 
 
 def _find_nearest(config: RunConfig) -> NearRecipe | None:
@@ -135,8 +138,7 @@ def _list_recipes(config: RunConfig) -> Iterator[NearRecipe]:
     for entry in registry.entries(RECIPE):
         try:
             recipe = find_recipe(entry.qualified)
-            data = config.data.qualified if recipe.data is None else None
-            other = recipe.resolve(data=data)
+            other = _resolve_beside(recipe, config)
         except GanzooError as error:  # a damaged one of another package, or one that needs options
             _log.warning("%s is passed over: %s", entry.title, first_line(error))
             continue
@@ -152,7 +154,17 @@ def _list_recipes(config: RunConfig) -> Iterator[NearRecipe]:
                 for name in names
                 if theirs.get(name) != ours.get(name)
             },
+            recipe.data is not None,
         )
+
+
+def _resolve_beside(recipe: RunRecipe, config: RunConfig) -> RunConfig:
+    """Resolve a recipe; to the data of a configuration, if it names none."""
+    if recipe.data is not None:
+        return recipe.resolve()
+    options = {f"data.{name}": value for name, value in config.data.options.items()}
+    own = {name: value for name, value in options.items() if name not in recipe.settings}
+    return recipe.resolve(data=config.data.qualified, settings=own)
 
 
 def _list_options(config: RunConfig) -> dict[str, Any]:
@@ -180,7 +192,13 @@ def _write_command(config: RunConfig, recipe: NearRecipe | None) -> str:
         config = config.model_copy(update={"train": train})
         return train_command(config).replace(" \\\n  ", " ")
     words = ["ganzoo", "train", "--recipe", recipe.name, "--seed", str(config.train.seed)]
-    for name, (_, value) in recipe.differences.items():
+    changed = {name: value for name, (_, value) in recipe.differences.items()}
+    if not recipe.names_data:
+        given = build_reproduction(config, whole=False)
+        words += ["--data", given.data]
+        own = {name: value for name, value in given.settings.items() if name.startswith("data.")}
+        changed = own | changed
+    for name, value in changed.items():
         words += ["--set", f"{name}={format_argument(value)}"]
     return shlex.join(map(escape_text, words))
 

@@ -110,7 +110,7 @@ def format_time(record: Record) -> str:
         return "not measured"
     for unit, word in ((HOUR, "h"), (MINUTE, "min")):
         if found.mean >= unit:
-            return f"{found.mean / unit:.{choose_digits(found.mean / unit) and 1}f} {word}"
+            return f"{found.mean / unit:.1f} {word}"
     return f"{found.mean:.0f} s"
 
 
