@@ -112,7 +112,7 @@ def test_documented_trainings_resolve(page, ganzoo_cli, tiny_run, monkeypatch):
     for name in ("NAME", "my-run"):
         shutil.copytree(tiny_run.path, f"runs/{name}")
     shutil.copytree(tiny_run.path, "RUN")
-    for folder in ("photos", "digits", "few", "domains", "facades"):
+    for folder in ("photos", "digits", "few", "domains", "facades", "faces", "emoji128"):
         Path(folder).mkdir()
     for text in blocks(page, "yaml"):
         if name := re.match(r"# (\S+\.yaml)\n", text):
