@@ -487,6 +487,17 @@ def test_points_stay_in_single_precision(tmp_path):
 POINTS = {"data.samples": 100, "arch.hidden": (8,), "arch.z_dim": 4}
 
 
+def test_paths_of_the_training_stay_behind(tiny_run, tmp_path):
+    folder = shutil.copytree(tiny_run.model, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    data = {"name": "mnist", "options": {"root": "/home/me/mnist", "image_size": [16, 16]}}
+    config["data"].update(data)
+    (folder / "config.json").write_text(json.dumps(config))
+    package_model(sealed(folder), tmp_path / "m", MODEL, lambda model: ())
+    shipped = json.loads((tmp_path / "m" / "config.json").read_text())
+    assert shipped["data"]["options"] == {"image_size": [16, 16]}
+
+
 def test_a_folder_of_other_things_is_not_replaced(tiny_run, tmp_path):
     (tmp_path / "mine").mkdir()
     with pytest.raises(InputError, match="is not a model: choose another folder"):

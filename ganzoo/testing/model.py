@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import re
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from ganzoo import registry
 from ganzoo.cards.card import foreign_packages, read_licence
 from ganzoo.config import ComponentChoice, RunConfig
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, PluginError
 from ganzoo.media.images import LAYOUT, PLOT, load_png, split_picture
 from ganzoo.models.folder import ModelFolder
 from ganzoo.models.model import load_folder
@@ -187,11 +188,14 @@ model_checks: list[Callable[[ModelFolder], None]] = [
 """Checks of models. They take a ModelFolder."""
 
 
-def _find_metrics(rows: Iterable[ScoreRow]) -> list[str] | None:
-    """Return the metrics that give some scores; None for all that suit the data."""
-    found = list(dict.fromkeys(row.family for row in rows))
-    known = {entry.name for entry in registry.entries(EVALUATOR)}
-    return found if known.issuperset(found) else None
+def _find_metrics(rows: Iterable[ScoreRow]) -> list[str]:
+    """Return the names of the installed metrics that give some scores."""
+    families, found = {row.family for row in rows}, []
+    for entry in registry.entries(EVALUATOR):
+        with contextlib.suppress(PluginError):  # a broken one of another package
+            if not families.isdisjoint({entry.name, *entry.load().score_names}):
+                found.append(entry.name)
+    return found
 
 
 def _require_alike(row: ScoreRow, value: float) -> None:
