@@ -121,7 +121,8 @@ def _sizes(sizes: dict[str, int]) -> str:
         return f"all {next(iter(sizes))}"
     smallest, *_, largest = sizes
     usual = max(sizes, key=lambda size: sizes[size])
-    return f"{len(sizes):,}, from {smallest} to {largest}, most often {usual} ({sizes[usual]:,})"
+    often = f", most often {usual} ({sizes[usual]:,})" if sizes[usual] > 1 else ""
+    return f"{len(sizes):,}, from {smallest} to {largest}{often}"
 
 
 def _counts(counts: dict[str, int]) -> str:
