@@ -284,6 +284,7 @@ class CIFAR10(_Arrays, Mirrored):
 
     paper = "Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images"
     loader = "CIFAR10"
+    features = "cifar10-cnn"
     has_class_names = True
 
     flip: bool = Field(default=True, description=FLIP)
