@@ -133,6 +133,12 @@ class TrainOptions(RecipeOptions):
         json_schema_extra=RESUMABLE,
         description="Fakes, and reals, for each score; at most as many as the data have.",
     )
+    eval_features: str | None = Field(
+        default=None,
+        json_schema_extra=RESUMABLE,
+        description="Feature extractor of these scores. By default the data's own, or the "
+        "metric's.",
+    )
     memorisation_below: int = Field(
         default=2000,
         ge=0,
@@ -196,6 +202,7 @@ OTHER_WORDS = {
     "train.checkpoint_every": "save_every save_interval save_freq snap snapshot_every",
     "train.eval_every": "eval_interval eval_freq",
     "train.eval_metric": "metric metrics eval_metrics",
+    "train.eval_features": "features feature_extractor",
     "train.penalty": "penalties regularizer regulariser reg r1 r1_gamma gradient_penalty pl_weight",
     "train.augment": "aug augmentation augmentations augments ada diffaug",
     "loss.gp_weight": "gp lambda_gp gp_lambda gp_coef",
@@ -257,6 +264,7 @@ class TrainKeywords(TypedDict, total=False):
     eval_every: int
     eval_metric: tuple[str, ...]
     eval_samples: int
+    eval_features: str | None
     memorisation_below: int
     retry_lr: float
     penalty: tuple[str, ...]

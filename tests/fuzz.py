@@ -744,7 +744,7 @@ def work(options: argparse.Namespace) -> None:
 
 
 def prepared(root: Path) -> None:
-    from ganzoo_zoo.metrics.digit_classifiers import DigitsCNN
+    from ganzoo_zoo.metrics.classifiers import DigitsCNN
 
     make_artefacts(root)
     shutil.copy(DigitsCNN.file, root / "digits_cnn.safetensors")

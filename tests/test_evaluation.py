@@ -198,7 +198,7 @@ def test_only_published_standard_weights_give_the_bare_name(tiny_run, monkeypatc
 @pytest.fixture
 def counted(monkeypatch):
     """Count the images that pass through the digits classifier."""
-    from ganzoo_zoo.metrics.digit_classifiers import DigitsCNN
+    from ganzoo_zoo.metrics.classifiers import DigitsCNN
 
     seen = []
     load = DigitsCNN.load

@@ -556,6 +556,11 @@ def test_digits_are_judged_by_classifiers_of_their_own(tmp_path):
     assert stacked.spec.features == "stacked-mnist-cnn"
 
 
+def test_photographs_are_judged_by_a_classifier_of_their_own(tmp_path):
+    root = str(made("cifar10", tmp_path / "root"))
+    assert open_dataset("cifar10", root=root).spec.features == "cifar10-cnn"
+
+
 # Stacked MNIST
 
 

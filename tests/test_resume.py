@@ -165,6 +165,7 @@ OTHER = {
     "eval_every": 2,
     "eval_metric": ("kid",),
     "eval_samples": 20,
+    "eval_features": "mnist-cnn",
     "memorisation_below": 0,
 }
 

@@ -80,6 +80,18 @@ def test_the_last_score_is_what_eval_finds(tmp_path):
     assert found.key == logged.key
 
 
+def test_another_network_may_judge(tmp_path):
+    run = train(tmp_path, eval_every=4, eval_features="mnist-cnn")
+    (logged,) = read_logged_scores(run.scores)
+    assert logged.metric == "fid[mnist-cnn]"
+    (found,) = scoring.evaluate(run, ["fid"], samples=100, real_samples=100, features="mnist-cnn")
+    assert found == logged.without_time()
+    resume(run.path, {"train.steps": 6, "train.eval_features": "digits-cnn"})
+    rows = read_logged_scores(run.scores)
+    assert [(row.step, row.metric) for row in rows[-1:]] == [(6, "fid[digits-cnn]")]
+    assert [row.metric for row in read_scores(run.best)] == ["fid[digits-cnn]"]
+
+
 def test_the_best_is_a_model_of_its_own(tmp_path, ganzoo_cli):
     run = train(tmp_path, eval_every=1, steps=6)
     rows = read_logged_scores(run.scores)
@@ -207,6 +219,8 @@ def test_metrics_of_points_rank_by_every_number(tmp_path):
         ("digits", {"train.eval_metric": "fid,modus"}, "modus"),
         ("gaussian", {"train.eval_metric": "fid"}, "'fid' cannot judge samples of 2"),
         ("digits", {"train.eval_samples": 0}, "train.eval_samples"),
+        ("digits", {"train.eval_features": "mnist-cn"}, "did you mean 'mnist-cnn'"),
+        ("ring", {"train.eval_features": "mnist-cnn"}, "no feature extractor is used by modes"),
         ("digits", {"train.eval_every": -1}, "train.eval_every"),
     ],
 )

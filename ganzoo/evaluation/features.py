@@ -61,7 +61,7 @@ class Extractors:
     def name_for(self, metric: Evaluator) -> str | None:
         """Return the extractor of a metric: the requested one, the data's, or the metric's own."""
         own = metric.extractor(self.spec)
-        return None if own is None else self.requested or own
+        return None if own is None and not metric.needs_logits else self.requested or own
 
     def check_used(self, evaluators: dict[str, Evaluator]) -> None:
         """Refuse a requested extractor that is missing or broken, or that no metric would use."""
@@ -72,10 +72,17 @@ class Extractors:
             raise InputError(f"no feature extractor is used by {', '.join(evaluators)}")
 
     def load_for(self, evaluators: Iterable[Evaluator]) -> None:
-        """Load the extractors of some metrics, so that missing weights are noticed early."""
+        """Load the extractors of some metrics, so that missing weights are noticed early.
+
+        Raises:
+            InputError: the requested one takes images of other channels.
+            GanzooError: weights are missing.
+        """
         for name in {self.name_for(metric) for metric in evaluators}:
             if name is not None:
-                self._get_extractor(name)
+                loaded = self._get_extractor(name)
+                if name == self.requested and self.spec.is_image:
+                    _check_channels(self.spec.shape[0], loaded, name)
 
     def prepare_set(
         self,
@@ -234,11 +241,14 @@ def _begins_with(kept: dict[str, Tensor], few: dict[str, Tensor], count: int) ->
 
 
 def _match_channels(images: Tensor, loaded: LoadedExtractor, name: str) -> Tensor:
-    if images.shape[1] == 1:
-        return images.expand(-1, loaded.image_channels, -1, -1)
-    if images.shape[1] != loaded.image_channels:
+    _check_channels(images.shape[1], loaded, name)
+    return images.expand(-1, loaded.image_channels, -1, -1)
+
+
+def _check_channels(channels: int, loaded: LoadedExtractor, name: str) -> None:
+    if channels not in (1, loaded.image_channels):
+        takes = loaded.image_channels
         raise InputError(
-            f"{name} takes images of {loaded.image_channels} channels, "
-            f"and these have {images.shape[1]}; choose other --features"
+            f"{name} takes images of {takes} channel{'s' if takes > 1 else ''}, and these have "
+            f"{channels}; choose another feature extractor"
         )
-    return images

@@ -28,7 +28,8 @@ def choose_metrics(
         names: Names of evaluators.
         spec: The samples to score.
         options: Options of metrics, by metric and name.
-        features: Name of an extractor that unnamed metrics must be able to use.
+        features: Name of an extractor, which unnamed metrics must be able to use, and which stands
+            in for the classifier of the data in named ones.
         paired: Whether each fake has a real sample that it is to equal.
 
     Raises:
@@ -46,7 +47,7 @@ def choose_metrics(
                     f"metric '{name}' compares each fake with the real sample whose source it was "
                     "made from, and there are no such pairs here: judge a model that takes sources"
                 )
-        unfit = [name for name, metric in chosen.items() if not metric.fits(spec)]
+        unfit = [name for name, metric in chosen.items() if not _fits(metric, features, spec)]
         if unfit:
             others = ", ".join(_find_usable(spec, {}, paired))
             raise InputError(
@@ -70,7 +71,7 @@ def choose_metrics(
 
 
 def choose_ranking_metrics(
-    names: Sequence[str], spec: DataSpec, *, paired: bool = False
+    names: Sequence[str], spec: DataSpec, features: str | None = None, *, paired: bool = False
 ) -> dict[str, Evaluator]:
     """Build the metrics that rank a run's snapshots; the first one decides which is best.
 
@@ -80,7 +81,7 @@ def choose_ranking_metrics(
         InputError: a name is wrong, or no installed metric ranks such samples by itself.
     """
     if names:
-        return choose_metrics(names, spec, paired=paired)
+        return choose_metrics(names, spec, features=features, paired=paired)
     usable = _find_usable(spec, {}, paired)
     found = {name: metric for name, metric in usable.items() if metric.ranks(spec)}
     if not found:
@@ -110,6 +111,13 @@ def _find_usable(
         if metric.fits(spec) and (paired or not metric.needs_pairs):
             usable[entry.name] = metric
     return usable
+
+
+def _fits(metric: Evaluator, features: str | None, spec: DataSpec) -> bool:
+    """Tell whether a metric fits; a requested extractor may be the classifier that it needs."""
+    if features is not None and metric.needs_logits:
+        spec = spec.model_copy(update={"features": features})
+    return metric.fits(spec)
 
 
 def _can_use_features(metric: Evaluator, features: str | None, spec: DataSpec) -> bool:

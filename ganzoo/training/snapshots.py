@@ -40,7 +40,8 @@ class Snapshots:
         trainer: The training that the snapshots are of.
 
     Raises:
-        InputError: a metric's name is wrong, or the metric does not suit the data.
+        InputError: the name of a metric or of the feature extractor is wrong, or it does not suit
+            the data.
         GanzooError: weights of a feature extractor are missing.
     """
 
@@ -49,9 +50,13 @@ class Snapshots:
         self.trainer = trainer
         options, samples = config.train, trainer.samples
         evaluators = choose_ranking_metrics(
-            options.eval_metric, samples.spec, paired=bool(trainer.architecture.takes_sources)
+            options.eval_metric,
+            samples.spec,
+            options.eval_features,
+            paired=bool(trainer.architecture.takes_sources),
         )
-        extractors = Extractors(None, None, samples.spec, trainer.device)
+        extractors = Extractors(options.eval_features, None, samples.spec, trainer.device)
+        extractors.check_used(evaluators)
         with preserve_rng_state():
             extractors.load_for(evaluators.values())
         self.count = min(options.eval_samples, len(samples))

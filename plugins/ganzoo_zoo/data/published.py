@@ -296,6 +296,7 @@ class CIFAR10(_Arrays, Mirrored):
     homepage = "https://www.cs.toronto.edu/~kriz/cifar.html"
     hub_id = "uoft-cs/cifar10"
     loader = "CIFAR10"
+    features = "cifar10-cnn"
     has_class_names = True
 
     flip: bool = Field(default=True, description=FLIP)

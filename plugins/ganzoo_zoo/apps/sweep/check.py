@@ -73,7 +73,9 @@ def _find_warnings(config: RunConfig, samples: Samples) -> list[str]:
     resolve_device(config.train.device)
     if config.train.eval_every:
         paired = bool(config.architecture.build(ARCHITECTURE).takes_sources)
-        choose_ranking_metrics(config.train.eval_metric, samples.spec, paired=paired)
+        features, spec = config.train.eval_features, samples.spec
+        found = choose_ranking_metrics(config.train.eval_metric, spec, features, paired=paired)
+        Extractors(features, None, spec, resolve_device("cpu")).check_used(found)
     train = config.train.model_copy(update={"device": "cpu"})
     return list(
         warnings_before_start(build_trainer(config.model_copy(update={"train": train}), samples))

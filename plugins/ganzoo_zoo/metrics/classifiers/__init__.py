@@ -1,12 +1,13 @@
-"""Small classifiers of handwritten digits, for evaluating digit GANs.
+"""Small classifiers of digits and of CIFAR-10's photographs, for evaluating GANs of such images.
 
 Evaluating digit GANs with a digit classifier is common practice, as Inception was trained on
-photographs. ``train.py`` in this folder trains the weights and prints the accuracy on held-out
-digits.
+photographs. That of CIFAR-10 needs no download. ``train.py`` in this folder trains the weights and
+prints the accuracy on held-out images.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,24 +19,31 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from ganzoo_zoo.metrics.digit_classifiers.network import Network
+    from ganzoo_zoo.metrics.classifiers.network import Network
 
 
-class DigitClassifier(FeatureExtractor):
-    """Base class of the classifiers: one network, with weights from a file."""
+class Classifier(FeatureExtractor):
+    """Base class of the classifiers: a network, with weights from a file."""
 
     file: ClassVar[Path]
     """The embedded weights."""
+    dtype: ClassVar[str] = "float32"
+    """In which the file holds them; features are always computed in float32."""
     image_channels: ClassVar[int] = 1
+
+    @classmethod
+    @abstractmethod
+    def network(cls) -> Network:
+        """Return the untrained network."""
 
     def load(self, weights: Path | None, device: torch.device) -> LoadedExtractor:
         """Load the embedded weights, or a safetensors file of the same network."""
-        from ganzoo_zoo.metrics.digit_classifiers.network import Network
+        import torch
 
         path = weights or self.file
-        network = Network()
+        network = self.network().to(getattr(torch, self.dtype))
         network.load_state_dict(load_tensors(path, network.state_dict()))
-        network = network.eval().requires_grad_(False).to(device)
+        network = network.float().eval().requires_grad_(False).to(device)
         return LoadedExtractor(
             lambda batch: self.extract(network, batch),
             image_channels=self.image_channels,
@@ -46,18 +54,29 @@ class DigitClassifier(FeatureExtractor):
 
     def extract(self, network: Network, batch: Tensor) -> Features:
         """Extract the features of uint8 images ``(N, C, H, W)``, and their logits."""
-        from ganzoo_zoo.metrics.digit_classifiers.network import prepare
+        from ganzoo_zoo.metrics.classifiers.network import prepare
 
         return Features(*(found.cpu() for found in network(prepare(batch))))
 
 
-class DigitsCNN(DigitClassifier):
+class _DigitClassifier(Classifier):
+    """Base class of the classifiers of digits."""
+
+    @classmethod
+    def network(cls) -> Network:
+        """Return the untrained network."""
+        from ganzoo_zoo.metrics.classifiers.network import DigitNetwork
+
+        return DigitNetwork()
+
+
+class DigitsCNN(_DigitClassifier):
     """Convolutional classifier of the embedded digits; 64 features, 10 classes."""
 
     file = Path(__file__).with_name("digits_cnn.safetensors")
 
 
-class MNISTCNN(DigitClassifier):
+class MNISTCNN(_DigitClassifier):
     """Convolutional classifier of MNIST's digits; 64 features, 10 classes."""
 
     file = Path(__file__).with_name("mnist_cnn.safetensors")
@@ -76,10 +95,25 @@ class StackedMNISTCNN(MNISTCNN):
 
     def extract(self, network: Network, batch: Tensor) -> Features:
         """Extract the features of uint8 images ``(N, 3, H, W)``, and their logits."""
-        from ganzoo_zoo.metrics.digit_classifiers.network import prepare
+        from ganzoo_zoo.metrics.classifiers.network import prepare
 
         channels = prepare(batch.flatten(0, 1).unsqueeze(1))
         features, logits = network(channels)
         red, green, blue = logits.log_softmax(1).unflatten(0, (-1, 3)).unbind(1)
         triples = red[:, :, None, None] + green[:, None, :, None] + blue[:, None, None, :]
         return Features(features.unflatten(0, (-1, 3)).flatten(1).cpu(), triples.flatten(1).cpu())
+
+
+class CIFAR10CNN(Classifier):
+    """Convolutional classifier of CIFAR-10's photographs; 128 features, 10 classes."""
+
+    file = Path(__file__).with_name("cifar10_cnn.safetensors")
+    dtype = "float16"
+    image_channels = 3
+
+    @classmethod
+    def network(cls) -> Network:
+        """Return the untrained network."""
+        from ganzoo_zoo.metrics.classifiers.network import PhotoNetwork
+
+        return PhotoNetwork()
