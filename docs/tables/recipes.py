@@ -72,9 +72,8 @@ def _describe_cost(page: Path, name: str, record: Record) -> str:
     seeds, run = summary.format_seeds(record.seeds), record.seeds[0]
     is_noted = any(each.machine for each in record.seeds)
     machine = summary.format_machine(record) if is_noted else "a machine that was not noted"
-    images = run.steps * (run.images_seen // max(1, run.step))
     text = (
-        f"{seeds.capitalize()}: {run.steps:,} steps, {images:,} images, in "
+        f"{seeds.capitalize()}: {run.step:,} steps, {run.images_seen:,} images, in "
         f"{summary.format_time(record)} on {machine}, with {summary.format_versions(record)}."
     )
     if record.parameters is not None:
