@@ -403,7 +403,7 @@ def test_a_network_of_countless_tensors_is_refused(tmp_path, refused):
     assert "the network is too large" in refused("show", "deep")
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.int32])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64, torch.int32])
 def test_weights_of_another_type_are_refused(model, refused, dtype):
     path = model / "model.safetensors"
     tensors = load_file(path)

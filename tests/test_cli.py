@@ -76,6 +76,7 @@ def test_train_leaves_a_whole_run_folder(ganzoo_cli):
     checkpoints = {name for name in found if name.startswith("checkpoints/")}
     assert found - checkpoints == {
         ".lock",
+        "machines.jsonl",
         "config.json",
         "metrics.jsonl",
         "samples/00000000.png",

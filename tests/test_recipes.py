@@ -306,7 +306,7 @@ def test_a_file_that_is_not_there_is_refused(name, refused):
         (["dcgan"], "the file of --config says which architecture: drop 'dcgan'"),
         (["--recipe", "paper"], "the file of --config says which recipe: drop 'paper'"),
         (["--set", "train.recipe=x"], "the file of --config says which recipe: drop 'x'"),
-        (["--resume", "RUN"], "--resume continues the run as it is: drop --config"),
+        (["--resume", "RUN"], "--resume continues from the run's own configuration: drop --config"),
         (["--init", "RUN"], "a run starts from a file of a configuration, a model or a state"),
         (["--fork", "RUN"], "a run starts from a file of a configuration, a model or a state"),
         (["--data", "nothing"], "no dataset is called 'nothing'"),

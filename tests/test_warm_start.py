@@ -490,10 +490,10 @@ def test_weights_that_are_not_finite_are_refused(first, refused, name, value):
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_weights_of_another_type_are_refused(first, refused, name):
     tensors = load_tensors(first.model / name)
-    save_tensors(first.model / name, {key: value.half() for key, value in tensors.items()})
+    save_tensors(first.model / name, {key: value.bfloat16() for key, value in tensors.items()})
     write_manifest(first.model)
     message = refused("train", "--init", "first", "--out", "next")
-    assert "torch.float16, not torch.float32" in message
+    assert "torch.bfloat16, not torch.float32" in message
     assert not Path("next").exists()
 
 

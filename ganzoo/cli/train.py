@@ -165,7 +165,8 @@ def train(
             raise InputError("--resume continues in the run's own folder: drop --out and --dry-run")
         for option, given_one in (("--init", init), ("--fork", fork), ("--config", config)):
             if given_one is not None:
-                raise InputError(f"--resume continues the run as it is: drop {option}")
+                own = "configuration" if option == "--config" else "weights"
+                raise InputError(f"--resume continues from the run's own {own}: drop {option}")
         from ganzoo.api import resume as continue_run
 
         names = {"architecture": architecture, "loss": loss, "data": data}

@@ -31,7 +31,8 @@ class Colouring(nn.Module):
             self.up.append(normal(made) if i else nn.Identity())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return images in colour of the same size."""
+        """Return images in colour of the same size and the same grey levels."""
+        grey = x
         kept: list[Tensor] = []
         for i in range(0, len(self.down), 2):
             x = self.down[i + 1](self.down[i](F.leaky_relu(x, 0.2) if i else x))
@@ -39,7 +40,9 @@ class Colouring(nn.Module):
         for i in range(0, len(self.up), 2):
             beside = kept.pop()
             x = self.up[i + 1](self.up[i](F.relu(torch.cat([beside, x], 1) if i else beside)))
-        return x.tanh()
+        red, green, blue = x.tanh().unbind(1)
+        made = (0.299 * red + 0.587 * green + 0.114 * blue)[:, None]
+        return (torch.stack([red, green, blue], 1) + grey - made).clamp(-1, 1)
 
 
 class Patches(nn.Module):

@@ -1,4 +1,4 @@
-"""Write a package with components of your own, or with a model or a recipe, ready to install.
+"""Write a package with components of your own, ready to install.
 
 The package works as it is, passes the conformance checks and type checkers, and explains the
 protocols in comments.
@@ -154,7 +154,7 @@ def new_plugin(
         ),
     ] = False,
 ) -> None:
-    """Write a package with components of your own, or with a model or a recipe, ready to install.
+    """Write a package with components of your own, a model or a recipe, ready to install.
 
     With '--kind model', the package ships a copy of a model, judged again as it is shipped. With
     '--kind recipe', it ships the whole configuration of a run.
