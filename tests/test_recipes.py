@@ -510,7 +510,7 @@ def test_the_name_of_a_file_kind_must_be_that_of_a_file(plugin):
 
 IGNORED = {
     *("seed", "recipe", "device", "log_every", "sample_every", "checkpoint_every"),
-    *("eval_every", "eval_metric", "eval_samples", "memorisation_below"),
+    *("eval_every", "eval_metric", "eval_features", "eval_samples", "memorisation_below"),
 }
 
 
