@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MODEL_FORMS = "a name of 'ganzoo list models', a run, a model folder, or user/name on the Hub"
-"""What names a model, for messages and help."""
+"""Ways to name a model, for messages and help."""
 
 
 def require_int(name: str, value: object, at_least: int = 0) -> int:

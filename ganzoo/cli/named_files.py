@@ -1,4 +1,4 @@
-"""What models and recipes with names are, read from their files as plain data."""
+"""Summaries of models and recipes with names, from their files as plain data."""
 
 from __future__ import annotations
 
