@@ -138,6 +138,8 @@ def _list_recipes(config: RunConfig) -> Iterator[NearRecipe]:
     for entry in registry.entries(RECIPE):
         try:
             recipe = find_recipe(entry.qualified)
+            if recipe.architecture.rpartition(":")[2] != config.architecture.name:
+                continue
             other = _resolve_beside(recipe, config)
         except GanzooError as error:  # a damaged one of another package, or one that needs options
             _log.warning("%s is passed over: %s", entry.title, first_line(error))

@@ -22,6 +22,8 @@ LAST_MARK = 1.0
 DIGITS = 3
 """Significant digits of a score."""
 MINUTE, HOUR = 60, 3600
+IDLE = 0.8
+"""Share of the time by the clock below which that of processors is said, too."""
 
 
 @dataclass(frozen=True)
@@ -104,14 +106,30 @@ def format_protocol(row: ScoreRow) -> str:
 
 
 def format_time(record: Record) -> str:
-    """Format the mean time of a training by the clock."""
-    found = find_mean(record, lambda run: run.seconds)
-    if found is None:
+    """Format the mean time of a training by the clock, and of processors where that is much less.
+
+    It is less where other programs had the machine too.
+    """
+    clock = find_mean(record, lambda run: run.seconds)
+    if clock is None:
         return "not measured"
+    text = _format_seconds(clock.mean)
+    used = find_mean(record, lambda run: run.processor_seconds)
+    if used is None or used.mean > IDLE * clock.mean or _is_on_gpu(record):
+        return text
+    return f"{text} ({_format_seconds(used.mean)} of a processor)"
+
+
+def _format_seconds(seconds: float) -> str:
     for unit, word in ((HOUR, "h"), (MINUTE, "min")):
-        if found.mean >= unit:
-            return f"{found.mean / unit:.1f} {word}"
-    return f"{found.mean:.0f} s"
+        if seconds >= unit:
+            return f"{seconds / unit:.1f} {word}"
+    return f"{seconds:.0f} s"
+
+
+def _is_on_gpu(record: Record) -> bool:
+    rows = (row for run in record.seeds for row in run.machine or ())
+    return any(not row.device.startswith("cpu") for row in rows)
 
 
 def format_machine(record: Record) -> str:
