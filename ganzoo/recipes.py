@@ -130,6 +130,18 @@ class RunRecipe(Options):
             trackers or self.trackers,
         )
 
+    def resolve_beside(self, config: RunConfig) -> RunConfig:
+        """Resolve the recipe; to the data of a configuration, if it names none.
+
+        Raises:
+            InputError: as for :meth:`resolve`.
+        """
+        if self.data is not None:
+            return self.resolve()
+        options = {f"data.{name}": value for name, value in config.data.options.items()}
+        own = {name: value for name, value in options.items() if name not in self.settings}
+        return self.resolve(data=config.data.qualified, settings=own)
+
     def _fit_to_data(self, settings: Mapping[str, Any], data: str | Path) -> dict[str, Any]:
         """Return settings without the options of data that other data do not take over."""
         known = find_data_options(data)
@@ -295,18 +307,10 @@ def hash_recipe(config: RunConfig) -> str:
     Returns:
         Twelve hexadecimal digits.
     """
-    kinds: tuple[tuple[str, Kind], ...] = (
-        ("architecture", ARCHITECTURE),
-        ("loss", LOSS),
-        ("data", DATASET),
-    )
-    tree: dict[str, Any] = {
-        word: _identify(getattr(config, word).without_places(kind)) for word, kind in kinds
-    }
-    tree["penalties"] = [_identify(each.without_places(PENALTY)) for each in config.penalties]
-    tree["augmentations"] = [
-        _identify(each.without_places(AUGMENTATION)) for each in config.augmentations
-    ]
+    shared = config.without_places()
+    tree: dict[str, Any] = {word: _identify(getattr(shared, word)) for word, _ in COMPONENTS}
+    tree["penalties"] = [_identify(each) for each in shared.penalties]
+    tree["augmentations"] = [_identify(each) for each in shared.augmentations]
     tree["train"] = {
         name: value
         for name, value in config.train.model_dump(mode="json").items()
@@ -327,16 +331,14 @@ def find_recipe_name(config: RunConfig) -> str | None:
     Returns:
         Its name, as ``--recipe`` takes it; None if there is none.
     """
-    entries = registry.entries(RECIPE)
-    claimed = registry.conflicts(entries)
-    for entry in entries:
+    for entry in registry.entries(RECIPE):
         try:
             path = entry.locate(RECIPE_SUFFIX)
             # Few are of this architecture, and reading all of them would take a while.
             if config.architecture.name not in path.read_text(encoding="utf-8"):
                 continue
             if _is_of(config, read_recipe(path)):
-                return entry.qualified if entry.name in claimed else entry.name
+                return registry.shorten_name(RECIPE, entry.name, entry.package)
         except (GanzooError, OSError, ValueError):  # damaged, or of a package that is not here
             continue
     return None
@@ -346,11 +348,7 @@ def _is_of(config: RunConfig, recipe: RunRecipe) -> bool:
     """Tell whether a configuration is that of a recipe; with data that it does not name, if any."""
     if recipe.settings.get("train.steps", config.train.steps) != config.train.steps:
         return False  # without resolving it, which takes longer
-    if recipe.data is not None:
-        return hash_recipe(recipe.resolve()) == hash_recipe(config)
-    options = {f"data.{name}": value for name, value in config.data.options.items()}
-    whole = recipe.resolve(data=config.data.qualified, settings=options)
-    return hash_recipe(whole) == hash_recipe(config)
+    return hash_recipe(recipe.resolve_beside(config)) == hash_recipe(config)
 
 
 def _identify(choice: Any) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from typing import Any
 
 from ganzoo.arguments import require_text
 from ganzoo.errors import InputError, PluginError, did_you_mean
+from ganzoo.storage.paths import FILE_NAME
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,6 @@ FILE_KINDS = (MODEL, RECIPE)
 """Kinds of files. Their entry points name a package, and the name is that of a file or a folder in
 it; nothing is imported to read them."""
 ALL_KINDS = (*KINDS, *FILE_KINDS)
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Entry:
         Raises:
             PluginError: there is none.
         """
-        if not _FILE_NAME.fullmatch(self.name):
+        if not re.fullmatch(FILE_NAME, self.name):
             raise PluginError(f"{self.title} cannot be found: its name is not that of a file")
         try:
             spec = find_module(self.target)
@@ -202,6 +202,11 @@ def find_all(kind: Kind, name: str) -> list[Entry]:
         for entry in entries(kind)
         if entry.name == bare and (not package or _is_same_package(entry.package, package))
     ]
+
+
+def shorten_name(kind: Kind, name: str, package: str) -> str:
+    """Return the name of a component or file, with its package unless no other one has the name."""
+    return name if len(find_all(kind, name)) == 1 else f"{package}:{name}"
 
 
 def find(kind: Kind, name: str) -> Entry:

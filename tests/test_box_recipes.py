@@ -13,7 +13,7 @@ from ganzoo.cli.named_files import read_title
 from ganzoo.component import place_options
 from ganzoo.config import TrainSettings
 from ganzoo.models.size_check import build_on_meta
-from ganzoo.recipes import find_recipe, gather_options, hash_recipe
+from ganzoo.recipes import find_recipe, find_recipe_name, gather_options, hash_recipe
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, PENALTY, RECIPE
 from ganzoo.resolve import resolve
 
@@ -172,3 +172,14 @@ def test_most_families_have_a_published_configuration():
     families = {recipe_of(name).architecture for name in COUNTED}
     assert {"stylegan2", "biggan", "r3gan", "sngan", "sngan-resnet", "resnet", "progan"} < families
     assert {"pix2pix", "srgan", "esrgan", "fastgan", "sagan"} < families
+
+
+def test_a_run_of_other_options_of_its_data_is_of_no_recipe(tmp_path):
+    """A recipe without data still says how large images are."""
+    recipe = recipe_of("few256-fastgan")
+    assert recipe.data is None
+    own, other = (
+        recipe.resolve(data=tmp_path, settings=given) for given in ({}, {"data.image_size": 512})
+    )
+    assert find_recipe_name(own) == "few256-fastgan"
+    assert find_recipe_name(other) is None

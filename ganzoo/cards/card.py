@@ -103,7 +103,7 @@ def build_card(
         samples: The samples of its picture, if they are known to be those of a seed.
     """
     own_rows = [row for row in rows if row.step == config.step]
-    traits = _find_traits(config)
+    traits, terms = _find_traits(config), _find_terms(config)
     metadata = build_metadata(
         config,
         own_rows,
@@ -111,7 +111,7 @@ def build_card(
         class_conditional=traits.conditional and not traits.translates,
         license=license,
         origin=origin,
-        hub_id=None if origin else _find_terms(config)["hub_id"],
+        hub_id=None if origin else terms["hub_id"],
         thumbnail=thumbnail,
     )
     values = {
@@ -128,7 +128,7 @@ def build_card(
         "quoted_reference": json.dumps(escape_text(reference), ensure_ascii=False),
         "command": _find_command(config),
         "recipe_name": None if origin else find_recipe_name(config),
-        "terms": _find_terms(config),
+        "terms": terms,
         "facts": facts,
         "samples": samples,
         "copy_scores": _select_copy_scores(own_rows),

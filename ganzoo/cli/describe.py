@@ -26,6 +26,8 @@ def describe_component(entry: Entry) -> dict[str, Any]:
     Raises:
         PluginError: the component is broken.
     """
+    if entry.kind in FILE_KINDS:
+        return _describe_files(entry)
     description: dict[str, Any] = {
         "kind": entry.kind.word,
         "name": entry.name,
@@ -39,8 +41,6 @@ def describe_component(entry: Entry) -> dict[str, Any]:
         "named_recipes": {},
         "declares": {},
     }
-    if entry.kind in FILE_KINDS:
-        return _describe_files(entry)
     if entry.kind == COMMAND:
         text = build_command(entry).help or summarise_command(entry)
         return description | {"summary": " ".join(text.split("\n\n")[0].split())}

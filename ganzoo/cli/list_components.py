@@ -91,19 +91,19 @@ def list_components(
     if folder is not None:
         raise InputError(f"only 'ganzoo list {RUNS}' takes a folder: drop {folder}")
     own = own_commands(context)
-    rows = []
-    for one in [_parse_kind(kind)] if kind else ALL_KINDS:
+    rows, chosen = [], _parse_kind(kind) if kind else None
+    for one in ALL_KINDS if chosen is None else [chosen]:
         entries = registry.entries(one)
         claimed_twice = registry.conflicts(entries)
         for entry in entries:
             row = _row(entry, _name_conflict(entry, claimed_twice, own))
-            if kind is not None and one == MODEL:
+            if chosen == MODEL:
                 row |= _describe_named_model(entry, row["state"])
             rows.append(row | _check(entry, row["state"]) if check else row)
     if as_json:
         print_json(rows)
         return
-    if kind is not None and _parse_kind(kind) == MODEL:
+    if chosen == MODEL:
         _print_models(rows)
     else:
         _print_rows(rows)

@@ -17,7 +17,6 @@ from ganzoo.errors import InputError
 from ganzoo.runs.file_names import (
     CONFIG_FILE,
     DISCRIMINATOR_FILE,
-    FILE_NAME,
     LIMITS,
     MANIFEST_FILE,
     ORIGIN_FILE,
@@ -27,6 +26,7 @@ from ganzoo.runs.folder import Run
 from ganzoo.runs.scores import ScoreRow, read_logged_scores, read_scores
 from ganzoo.storage.files import manifest, regular_size, sha256, write_text
 from ganzoo.storage.json_files import read_json, to_json
+from ganzoo.storage.paths import FILE_NAME
 
 
 class FileRecord(BaseModel):

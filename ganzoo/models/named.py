@@ -42,7 +42,7 @@ class NamedFolder(ModelFolder):
         self.entry = entry
         path = entry.locate()
         try:
-            super().__init__(path, _shortest_name(entry))
+            super().__init__(path, registry.shorten_name(MODEL, entry.name, entry.package))
             self.place = _read_place(path / PLACE_FILE)
         except InputError as error:
             raise PluginError(f"{entry.title} is damaged: {error.message}") from None
@@ -102,11 +102,6 @@ def find_named(name: str) -> NamedFolder | None:
             f"'{name}' is the model of that name of {entry.package}; for the folder, write ./{name}"
         )
     return NamedFolder(entry)
-
-
-def _shortest_name(entry: Entry) -> str:
-    is_unique = len(registry.find_all(MODEL, entry.name)) == 1
-    return entry.name if is_unique else entry.qualified
 
 
 def _read_place(path: Path) -> HubPlace | None:

@@ -29,7 +29,6 @@ from ganzoo.runs.file_names import (
     CONFIG_FILE,
     CURVE_FILE,
     DISCRIMINATOR_FILE,
-    FILE_NAME,
     GENERATOR_FILE,
     LIMITS,
     ORIGIN_FILE,
@@ -48,7 +47,7 @@ from ganzoo.storage.files import (
     write_text,
 )
 from ganzoo.storage.json_files import to_json
-from ganzoo.storage.paths import strip_folders, user_path
+from ganzoo.storage.paths import FILE_NAME, strip_folders, user_path
 
 if TYPE_CHECKING:
     from ganzoo.runs.folder import Run

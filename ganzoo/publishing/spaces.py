@@ -24,10 +24,10 @@ from ganzoo.models.folder import FileRecord, name_import, read_manifest, write_m
 from ganzoo.models.hub import HubFolder, parse_reference
 from ganzoo.publishing.repository import Publication, Repository
 from ganzoo.registry import SPACE
-from ganzoo.runs.file_names import CARD_FILE, FILE_NAME, MANIFEST_FILE
+from ganzoo.runs.file_names import CARD_FILE, MANIFEST_FILE
 from ganzoo.storage.files import manifest, read_text, write_text
 from ganzoo.storage.json_files import JSON_LIMIT
-from ganzoo.storage.paths import user_path
+from ganzoo.storage.paths import FILE_NAME, user_path
 
 if TYPE_CHECKING:
     from ganzoo.config import ModelConfig, Origin

@@ -30,5 +30,3 @@ LIMITS = {
     CURVE_FILE: LARGEST_PICTURE,
 }
 """Bytes of a file, at most; files of weights are compared with their networks instead."""
-FILE_NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
-"""Regular expression of a file name; it matches no path, so no file is outside its folder."""

@@ -131,8 +131,7 @@ def _find_names(config: RunConfig) -> tuple[str, str, str]:
 
 def _shorten_name(kind: Kind, choice: ComponentChoice) -> str:
     """Return a component's name, with its package if other packages have the name too."""
-    is_unique = len(registry.find_all(kind, choice.name)) == 1
-    return choice.name if is_unique else f"{choice.package}:{choice.name}"
+    return registry.shorten_name(kind, choice.name, choice.package)
 
 
 def _quote(words: Iterable[str]) -> str:

@@ -8,6 +8,9 @@ from typing import Any
 from ganzoo.arguments import require_text, require_utf8
 from ganzoo.errors import InputError
 
+FILE_NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
+"""Regular expression of a file name; it matches no path, so no file is outside its folder."""
+
 
 def user_path(text: str | Path) -> Path:
     """Return a path that a person gave, with ``~`` replaced by the home folder.

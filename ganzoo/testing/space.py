@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 
 from ganzoo.protocols.space import Space
-from ganzoo.runs.file_names import CARD_FILE, FILE_NAME, MANIFEST_FILE
+from ganzoo.runs.file_names import CARD_FILE, MANIFEST_FILE
+from ganzoo.storage.paths import FILE_NAME
 from ganzoo.testing.common import check_options, explain_errors, require
 
 REFERENCE = f"user/name@{'0123456789' * 4}"

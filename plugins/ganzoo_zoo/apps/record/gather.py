@@ -12,7 +12,7 @@ from ganzoo import registry
 from ganzoo.config import TrainOptions
 from ganzoo.errors import GanzooError, InputError, escape_text, first_line
 from ganzoo.protocols.tracker import METRICS_FILE
-from ganzoo.recipes import find_recipe, gather_options, hash_recipe
+from ganzoo.recipes import COMPONENTS, OWN, find_recipe, gather_options, hash_recipe
 from ganzoo.registry import RECIPE
 from ganzoo.runs.machines import MACHINES_FILE, read_machines
 from ganzoo.runs.metrics import MEMORISED, WarningReader, read_metrics
@@ -37,13 +37,10 @@ from ganzoo_zoo.apps.record.form import (
 
 if TYPE_CHECKING:
     from ganzoo.config import RunConfig
-    from ganzoo.recipes import RunRecipe
     from ganzoo.runs.folder import Run
 
-OF_A_RUN = ("train.seed", "train.device")
-"""Options that belong to a run and not to its configuration."""
 DEFAULT_DEVICE = TrainOptions.model_fields["device"].default
-NAMES = ("architecture", "loss", "data")
+NAMES = tuple(word for word, _ in COMPONENTS)
 
 _log = logging.getLogger("ganzoo")
 
@@ -140,7 +137,7 @@ def _list_recipes(config: RunConfig) -> Iterator[NearRecipe]:
             recipe = find_recipe(entry.qualified)
             if recipe.architecture.rpartition(":")[2] != config.architecture.name:
                 continue
-            other = _resolve_beside(recipe, config)
+            other = recipe.resolve_beside(config)
         except GanzooError as error:  # a damaged one of another package, or one that needs options
             _log.warning("%s is passed over: %s", entry.title, first_line(error))
             continue
@@ -149,7 +146,7 @@ def _list_recipes(config: RunConfig) -> Iterator[NearRecipe]:
             continue
         names = sorted({*ours, *theirs})
         yield NearRecipe(
-            entry.name if len(registry.find_all(RECIPE, entry.name)) == 1 else entry.qualified,
+            registry.shorten_name(RECIPE, entry.name, entry.package),
             hash_recipe(other),
             {
                 name: (strip_folders(theirs.get(name)), strip_folders(ours.get(name)))
@@ -160,20 +157,11 @@ def _list_recipes(config: RunConfig) -> Iterator[NearRecipe]:
         )
 
 
-def _resolve_beside(recipe: RunRecipe, config: RunConfig) -> RunConfig:
-    """Resolve a recipe; to the data of a configuration, if it names none."""
-    if recipe.data is not None:
-        return recipe.resolve()
-    options = {f"data.{name}": value for name, value in config.data.options.items()}
-    own = {name: value for name, value in options.items() if name not in recipe.settings}
-    return recipe.resolve(data=config.data.qualified, settings=own)
-
-
 def _list_options(config: RunConfig) -> dict[str, Any]:
     """Return the names of the components and every option that is not of a run alone."""
     named = {word: getattr(config, word).qualified for word in NAMES}
     options = gather_options(config)
-    return named | {name: value for name, value in options.items() if name not in OF_A_RUN}
+    return named | {name: value for name, value in options.items() if name not in OWN}
 
 
 def _describe_config(config: RunConfig) -> dict[str, Any]:
