@@ -8,11 +8,14 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as that of typing, which takes longer to import than all of this
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
-    from ganzoo.api import open_dataset as open_dataset
-    from ganzoo.api import resume as resume
-    from ganzoo.api import train as train
+    from ganzoo.api.components import create as create
+    from ganzoo.api.components import list as list
+    from ganzoo.api.training import open_dataset as open_dataset
+    from ganzoo.api.training import resume as resume
+    from ganzoo.api.training import train as train
     from ganzoo.component import Component as Component
     from ganzoo.errors import GanzooError as GanzooError
     from ganzoo.errors import GanzooWarning as GanzooWarning
@@ -51,7 +54,8 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
-    "api": ("open_dataset", "resume", "train"),
+    "api.components": ("create", "list"),
+    "api.training": ("open_dataset", "resume", "train"),
     "component": ("Component",),
     "errors": ("GanzooError", "GanzooWarning"),
     "evaluation.scoring": ("evaluate",),
@@ -114,7 +118,9 @@ __all__ = [
     "TrackedRun",
     "Tracker",
     "__version__",
+    "create",
     "evaluate",
+    "list",
     "load",
     "open_dataset",
     "publish",
@@ -136,5 +142,5 @@ if not TYPE_CHECKING:  # or a checker would take every name for a public one
         return getattr(importlib.import_module(f"ganzoo.{_HOME_OF[name]}"), name)
 
 
-def __dir__() -> list[str]:
+def __dir__() -> Iterable[str]:
     return sorted(__all__)

@@ -230,7 +230,7 @@ def find_other_words(word: str) -> tuple[str, ...]:
 
 
 class TrainKeywords(TypedDict, total=False):
-    """The fields of :class:`TrainSettings`, as keyword arguments of :func:`ganzoo.train`."""
+    """Keyword arguments of :func:`ganzoo.train`: the fields of :class:`TrainSettings`, and more."""
 
     steps: int
     optimizer: Literal["adam", "adamw", "rmsprop"]
@@ -269,6 +269,14 @@ class TrainKeywords(TypedDict, total=False):
     retry_lr: float
     penalty: tuple[str, ...]
     augment: tuple[str, ...]
+    image_size: int | str | tuple[int, int]
+    image_channels: int
+    flip: bool
+    value_range: tuple[float, float]
+
+
+DATA_KEYWORDS = ("image_size", "image_channels", "flip", "value_range")
+"""Those of them that are options of the data."""
 
 
 class ComponentChoice(Options):

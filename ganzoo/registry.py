@@ -189,6 +189,22 @@ def _read_entries(path: tuple[str, ...]) -> list[Entry]:
     return found
 
 
+def find_kind(word: str) -> Kind:
+    """Find a kind by its name, in the singular or the plural: ``losses``, ``feature-extractor``.
+
+    Raises:
+        InputError: there is none; the message suggests the nearest.
+    """
+    word = require_text("a kind of component, such as losses", word)
+    words = {spelling: kind for kind in ALL_KINDS for spelling in (kind.word, kind.plural)}
+    found = words.get(word.replace("-", " ").replace("_", " "))
+    if found is None:
+        known = ", ".join(kind.plural for kind in ALL_KINDS)
+        hint = did_you_mean(word, words) or f"; known: {known}"
+        raise InputError(f"no kind of component is called '{word}'{hint}")
+    return found
+
+
 def conflicts(listed: list[Entry]) -> set[str]:
     """Return the names that more than one package claims, from a list of one kind."""
     return {name for name, count in Counter(entry.name for entry in listed).items() if count > 1}

@@ -55,6 +55,8 @@ NAMED = (*SEVERAL, "tracker")
 """Prefixes behind which an option's full name has that of its component."""
 DATA = "as data the name of a dataset, or the path of a folder or file"
 """What to give, for messages."""
+OBJECTS = "or a tensor, an array or a dataset with a length"
+"""What a program may give beside, for messages."""
 SCHEDULED = ("train", "loss", *SEVERAL)
 """Prefixes of options that may follow a schedule."""
 MAY_FOLLOW = (
@@ -577,6 +579,32 @@ def choose_data(
         wanted["source_channels"] = like.source[0]
     fit = {key: value for key, value in wanted.items() if key in choice.options}
     return choose_data(data, {**fit, **options})
+
+
+def hold_data(given: object, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Let an installed dataset hold data that a program has at hand.
+
+    Args:
+        given: The data, which are no path and no name.
+        options: Options of the dataset, by their names.
+
+    Returns:
+        The dataset's name, and the options that tell what the data were.
+
+    Raises:
+        InputError: no dataset takes such data, or they have a wrong form.
+    """
+    for entry in registry.entries(DATASET):
+        try:
+            component = entry.load()
+        except PluginError:  # nobody has named it
+            continue
+        held = component.hold(given, options)
+        if held is not None:
+            return entry.qualified, held.model_dump(mode="json", exclude_unset=True)
+    raise InputError(
+        f"data of the type {type(given).__name__} are not read: give {DATA}, {OBJECTS}"
+    )
 
 
 def find_data_options(data: str | Path) -> frozenset[str]:

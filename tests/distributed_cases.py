@@ -152,7 +152,7 @@ def run_in(path, spoil=None, loss="non-saturating", **options):
     prepare.build_trainer = spoilt
     try:
         if (path / "config.json").exists():
-            ganzoo.api.resume(path)
+            ganzoo.resume(path)
         else:
             ganzoo.train("dcgan", loss, out=path, settings=SMALL, **{**RUN, **options})
     finally:

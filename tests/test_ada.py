@@ -13,7 +13,7 @@ from torch import nn
 
 import ganzoo
 from ganzoo import DataSpec, Progress
-from ganzoo.api import resume
+from ganzoo.api.training import resume
 from ganzoo.errors import InputError
 from ganzoo.resolve import resolve
 from ganzoo_zoo.augmentations.ada import ADA, color, corruption, geometry, pipeline

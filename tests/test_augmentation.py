@@ -10,7 +10,7 @@ from torch import nn
 
 import ganzoo
 from ganzoo import Augmentation, DataSpec, Discriminator, registry
-from ganzoo.api import resume
+from ganzoo.api.training import resume
 from ganzoo.config import RunConfig, TrainOptions, TrainSettings
 from ganzoo.errors import InputError, Interrupted, PluginError
 from ganzoo.registry import AUGMENTATION, LOSS

@@ -13,7 +13,7 @@ import torch
 
 import ganzoo
 from bad_disk import full_disk, unreadable
-from ganzoo.api import resume
+from ganzoo.api.training import resume
 from ganzoo.errors import GanzooError, InputError, Interrupted
 from ganzoo.evaluation.scoring import ScoresNotKept
 from ganzoo.models.hub import HubFolder, has_hash

@@ -197,7 +197,7 @@ def test_an_interrupt_says_that_nothing_is_kept(values, monkeypatch):
     def start(*given):
         raise Interrupted("continue with: ganzoo train --resume /gone", 2)
 
-    monkeypatch.setattr(ganzoo.api, "start", start)
+    monkeypatch.setattr(ganzoo.api.training, "start", start)
     with pytest.raises(Interrupted, match="without --out, nothing is kept") as stopped:
         measured()
     assert stopped.value.exit_code == 130

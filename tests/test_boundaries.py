@@ -33,7 +33,16 @@ WORDS = {"data", "report", "watch", "demo"}
 the end of a training offers where it is installed."""
 
 ROOMS = [
-    *("__main__", "cli", "testing", "__init__", "api", "training", "evaluation", "publishing"),
+    *(
+        "__main__",
+        "cli",
+        "testing",
+        "__init__",
+        "api",
+        "training",
+        "evaluation",
+        "publishing",
+    ),
     *(
         "models",
         "nn",

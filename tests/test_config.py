@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 import ganzoo
 from ganzoo.config import (
+    DATA_KEYWORDS,
     OTHER_WORDS,
     RunConfig,
     TrainKeywords,
@@ -214,7 +215,10 @@ def test_keywords_of_train_are_the_options_of_a_training():
         if field.json_schema_extra == SCHEDULABLE:  # a schedule is a text
             several = fields[name] if isinstance(fields[name], frozenset) else {fields[name]}
             fields[name] = frozenset({*several, str})
-    assert {name: bare(hint) for name, hint in get_type_hints(TrainKeywords).items()} == fields
+    hints = get_type_hints(TrainKeywords)
+    of_data = {name: hints.pop(name) for name in DATA_KEYWORDS}
+    assert {name: bare(hint) for name, hint in hints.items()} == fields
+    assert all(hint is not Any for hint in of_data.values())
     keywords = inspect.signature(ganzoo.train).parameters["train_options"]
     assert keywords.annotation == "Unpack[TrainKeywords]"
 

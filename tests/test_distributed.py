@@ -17,7 +17,7 @@ from PIL import Image
 
 import distributed_cases
 from ganzoo import distributed
-from ganzoo.api import resume
+from ganzoo.api.training import resume
 from ganzoo.distributed import heartbeat
 from ganzoo.distributed.failures import LOST_STORE, Failure
 from ganzoo.errors import InputError

@@ -108,7 +108,7 @@ def is_ours(words):
 @pytest.mark.parametrize("page", names_of_pages(training=True))
 def test_documented_trainings_resolve(page, ganzoo_cli, tiny_run, monkeypatch):
     # The data of a page are not all here.
-    monkeypatch.setattr("ganzoo.api.rehearse", lambda config, observer, initial: None)
+    monkeypatch.setattr("ganzoo.api.training.rehearse", lambda config, observer, initial: None)
     for name in ("NAME", "my-run"):
         shutil.copytree(tiny_run.path, f"runs/{name}")
     shutil.copytree(tiny_run.path, "RUN")

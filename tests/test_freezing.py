@@ -9,7 +9,7 @@ import torch
 import crash
 import ganzoo
 from ganzoo import DataSpec, registry
-from ganzoo.api import resume
+from ganzoo.api.training import resume
 from ganzoo.config import find_other_words
 from ganzoo.errors import Interrupted
 from ganzoo.models.size_check import build_on_meta

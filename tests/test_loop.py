@@ -15,7 +15,7 @@ import torch
 
 import crash
 import ganzoo
-from ganzoo.api import resume
+from ganzoo.api.training import resume
 from ganzoo.config import RETRIES, TrainOptions
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
 from ganzoo.media import images

@@ -9,7 +9,7 @@ from torch import nn
 
 import ganzoo
 from ganzoo import DataSpec, Samples
-from ganzoo.api import resume
+from ganzoo.api.training import resume
 from ganzoo.errors import Interrupted
 from ganzoo.evaluation.repeats import TrainingImages
 from ganzoo.runs.state import read_progress

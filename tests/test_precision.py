@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import ganzoo
-from ganzoo.api import resume
+from ganzoo.api.training import resume
 from ganzoo.compute import devices
 from ganzoo.compute.devices import arithmetic
 from ganzoo.compute.loss_scale import LossScale

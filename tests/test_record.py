@@ -10,7 +10,7 @@ import pytest
 
 import crash
 import ganzoo
-from ganzoo.api import resume
+from ganzoo.api.training import resume
 from ganzoo.errors import Diverged, InputError, Interrupted
 from ganzoo.recipes import hash_recipe
 from ganzoo.runs.folder import Run

@@ -23,7 +23,7 @@ from browser import opened
 from colours import contrast
 from document import parsed
 from ganzoo import DataSpec, Samples
-from ganzoo.api import resume
+from ganzoo.api.training import resume
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
 from ganzoo.media.images import find_frame, scatter, to_uint8
 from ganzoo.runs import metrics

@@ -9,7 +9,7 @@ import torch
 
 import crash
 import ganzoo
-from ganzoo.api import resume
+from ganzoo.api.training import resume
 from ganzoo.config import RunConfig
 from ganzoo.errors import InputError
 from ganzoo.protocols.progress import Progress

@@ -12,7 +12,7 @@ import torch
 
 import crash
 import ganzoo
-from ganzoo.api import resume, start
+from ganzoo.api.training import resume, start
 from ganzoo.errors import GanzooError, InputError, Interrupted
 from ganzoo.evaluation import scoring
 from ganzoo.evaluation.judge import Judge

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import ganzoo
-from ganzoo.api import resume
+from ganzoo.api.training import resume
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.protocols.tracker import TrackedRun, Tracker
 from ganzoo.training.observer import Observer

@@ -14,7 +14,7 @@ from torch import nn
 import crash
 import ganzoo
 from ganzoo import registry
-from ganzoo.api import resume
+from ganzoo.api.training import resume
 from ganzoo.compute.devices import HALF_TYPES
 from ganzoo.compute.seeding import make_rng
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted

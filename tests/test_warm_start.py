@@ -14,7 +14,7 @@ from PIL import Image
 
 import crash
 import ganzoo
-from ganzoo.api import resume
+from ganzoo.api.training import resume
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.models.folder import write_manifest
 from ganzoo.resolve import resolve
@@ -672,7 +672,7 @@ def test_a_copy_that_is_not_what_it_was_is_refused(first, refused, name, how):
 
 
 def test_a_configuration_that_starts_from_a_model_is_not_trained_without_it(first):
-    from ganzoo.api import start
+    from ganzoo.api.training import start
 
     config = tuned("next", first, steps=0).config()
     with pytest.raises(InputError, match="starts from the model first"):

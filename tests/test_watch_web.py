@@ -26,7 +26,7 @@ import ganzoo
 from browser import opened
 from colours import contrast
 from ganzoo import DataSpec, Samples
-from ganzoo.api import resume
+from ganzoo.api.training import resume
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.runs.folder import Run
 from ganzoo.signals import interrupt

@@ -25,9 +25,9 @@ from ganzoo.evaluation.sample_sets import (
 from ganzoo.models.model import Model, load
 from ganzoo.models.training_data import choose_training_data
 from ganzoo.progress import Listener, send_progress_to
-from ganzoo.protocols.dataset import Dataset, Samples
+from ganzoo.protocols.dataset import Data, Dataset, Samples
 from ganzoo.registry import DATASET
-from ganzoo.resolve import choose_data
+from ganzoo.resolve import choose_data, hold_data
 from ganzoo.runs.folder import Run
 from ganzoo.runs.scores import ScoreRow, log_scores
 
@@ -52,7 +52,7 @@ def evaluate(
     model: Model | Run | str | Path | None = None,
     metrics: Sequence[str] | None = None,
     *,
-    data: str | Path | None = None,
+    data: str | Path | Data | None = None,
     data_options: dict[str, Any] | None = None,
     metric_options: Mapping[str, Mapping[str, Any]] | None = None,
     floor: bool = False,
@@ -72,7 +72,8 @@ def evaluate(
         model: The model to evaluate; the newest run if None.
         metrics: Names of evaluators; if None, every installed one that can judge the data, except
             those that run on request only.
-        data: Name or path of the reals; by default the model's training data, if they are here.
+        data: The reals, in any form that :func:`ganzoo.train` takes data; by default the model's
+            training data, if they are here.
         data_options: Options of ``data``.
         metric_options: Options of metrics, by metric and name.
         floor: Score other reals instead of the model's fakes: the score that a perfect generator
@@ -113,7 +114,11 @@ def evaluate(
         team.connect(place)
         # The floor needs a model only if nothing else tells which data to use.
         known = None if floor and model is None and data is not None else _load_model(model)
-        choice = _data_choice(known, data, require_options("data_options", data_options))
+        options = require_options("data_options", data_options)
+        if data is not None and not isinstance(data, (str, Path)):
+            data, held = hold_data(data, options)
+            options = {**options, **held}
+        choice = _data_choice(known, data, options)
         dataset: Dataset = choice.build(DATASET)
         reals = dataset.read()
         if team.is_first:

@@ -15,12 +15,14 @@ from ganzoo.compute import memory
 from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import ModelConfig
 from ganzoo.errors import GanzooError, InputError, first_line, name_errors
+from ganzoo.media.images import to_pil, to_uint8
 from ganzoo.media.movies import WALK_FRAMES
 from ganzoo.models.find import find_model
 from ganzoo.models.folder import ModelFolder
 from ganzoo.models.generation import build_sampler, generate
 from ganzoo.models.inputs import Inputs, require_count
 from ganzoo.models.mixing import draw_mix
+from ganzoo.models.shown import describe_model, render_model, show_model
 from ganzoo.models.size_check import MAX_TENSORS, build_on_meta, limit_tensors
 from ganzoo.models.tiles import TILE, generate_in_tiles
 from ganzoo.nn import fuse
@@ -30,6 +32,8 @@ from ganzoo.storage.tensors import load_tensors, max_header_size
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from PIL import Image
 
     from ganzoo.protocols.architecture import Architecture, GeneratorInput
     from ganzoo.protocols.dataset import DataSpec
@@ -71,6 +75,12 @@ class Model:
         self.truncation = truncation
         self.inputs = Inputs(architecture, config.spec)
         """Builds inputs for :meth:`generate`."""
+
+    def __repr__(self) -> str:
+        return describe_model(self)
+
+    def _repr_html_(self) -> str:
+        return render_model(self)
 
     @cached_property
     def title(self) -> str:
@@ -159,6 +169,33 @@ class Model:
         """
         inputs = self.inputs.draw(count, seed, label, codes)
         return self.with_truncation(truncation).generate(inputs)
+
+    def images(
+        self,
+        count: int,
+        seed: int = 0,
+        *,
+        label: int | Tensor | None = None,
+        truncation: float | None = None,
+        codes: Mapping[str, Code] | None = None,
+    ) -> list[Image.Image]:
+        """Draw samples as PIL images; the arguments are those of :meth:`sample`.
+
+        Raises:
+            InputError: as for :meth:`sample`, or samples are vectors.
+        """
+        if not self.config.spec.is_image:
+            raise InputError("samples of this model are vectors: use sample, or show for a plot")
+        drawn = self.sample(count, seed, label=label, truncation=truncation, codes=codes)
+        return [to_pil(image) for image in to_uint8(drawn)]
+
+    def show(self, count: int = 16, seed: int = 0) -> Image.Image:
+        """Draw samples as one PIL image, which a notebook shows: a grid, or a plot of vectors.
+
+        Raises:
+            InputError: as for :meth:`sample`.
+        """
+        return show_model(self, count, seed)
 
     def walk(
         self,

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeAlias
 
 from pydantic import (
     BeforeValidator,
@@ -25,6 +25,7 @@ from ganzoo.storage.cache import get_or_make_tensors
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from ganzoo.storage.mapped_array import MappedArray
@@ -38,6 +39,7 @@ LARGEST_SAMPLE = 4 * LARGEST_SIDE**2
 MOST_CLASSES = 1_000_000
 """Classes in a dataset, at most."""
 IMAGE_CHANNELS = (1, 3, 4)
+"""Numbers of channels that an image may have: grey, RGB, RGBA."""
 MIN_CACHED_BYTES = 1 << 24
 """Resized images are cached if the originals have at least this many bytes, 16 MiB."""
 SMALLEST_SIDES = (4, 7)
@@ -378,6 +380,20 @@ def fingerprint(stored: Tensor | MappedArray) -> str:
     return digest.hexdigest()
 
 
+Data: TypeAlias = "Samples | Tensor | NDArray[Any] | Sequence[Any] | SupportsItems"
+"""What a program may give as data: see :func:`ganzoo.train`."""
+
+
+class SupportsItems(Protocol):
+    """A dataset with a length, as those of torch and of Hugging Face are."""
+
+    def __getitem__(self, index: int, /) -> Any:
+        """Return an item."""
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+
+
 class Dataset(Component, ABC):
     """Base of datasets.
 
@@ -401,6 +417,24 @@ class Dataset(Component, ABC):
     """Address of the page of the data, which says where they are from and their terms."""
     hub_id: ClassVar[str | None] = None
     """Id of the same data on the Hub, such as ``ylecun/mnist``, for the metadata of model cards."""
+
+    @classmethod
+    def hold(cls, given: object, options: Mapping[str, Any]) -> Dataset | None:
+        """Hold data that a program has at hand, such as a tensor; by default None: it cannot.
+
+        :func:`ganzoo.train` asks each installed dataset, in the order of their names.
+
+        Args:
+            given: What the program gives as ``data``. Never a path or a name.
+            options: Options of the dataset that are given beside it.
+
+        Returns:
+            A dataset that reads it, with the options that tell what it was, or None.
+
+        Raises:
+            ganzoo.errors.InputError: it is of a kind that this dataset takes, and of a wrong form.
+        """
+        return None
 
     @abstractmethod
     def read(self) -> Samples:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Protocol
 from ganzoo.config import RunConfig, read_config
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.runs.scores import SCORE_LOG_FILE
+from ganzoo.runs.shown import describe_run, render_run
 from ganzoo.storage.files import regular_size, write_text
 from ganzoo.storage.json_files import to_json
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor
 
 RUNS_FOLDER = "runs"
@@ -53,6 +55,25 @@ class Run:
         self.init = path / "init"
         self.scores = path / SCORE_LOG_FILE
         self._lock_file: tuple[int, int] | None = None
+
+    def __repr__(self) -> str:
+        return describe_run(self)
+
+    def _repr_html_(self) -> str:
+        return render_run(self)
+
+    def show(self) -> Image.Image:
+        """Return the newest samples as a PIL image, which a notebook shows.
+
+        Raises:
+            InputError: there are none yet.
+        """
+        from ganzoo.media.images import load_png, to_pil
+
+        pictures = self.pictures()
+        if not pictures:
+            raise InputError(f"{self.path} has no samples yet")
+        return to_pil(load_png(pictures[max(pictures)])[0])
 
     @classmethod
     @contextmanager

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ganzoo.api import start
+from ganzoo.api.training import start
 from ganzoo.resolve import resolve
 from ganzoo.training import checkpoint, loop
 from ganzoo.training.checkpoint import TrainState

@@ -21,7 +21,7 @@ class WrongRun(TrackedRun):
 
 ganzoo.trian("dcgan")  # type: ignore[attr-defined]
 ganzoo.train(3)  # type: ignore[arg-type]
-ganzoo.train("mlp", data=ganzoo.open_dataset("digits"))  # type: ignore[arg-type]
+ganzoo.train("mlp", data=ganzoo.load())  # type: ignore[arg-type]
 ganzoo.load().sample("four")  # type: ignore[arg-type]
 ganzoo.load().sample(4).no_such_method()  # type: ignore[attr-defined]
 ganzoo.resume("run").no_such_method()  # type: ignore[attr-defined]

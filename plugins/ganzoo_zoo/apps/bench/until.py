@@ -314,7 +314,7 @@ def _train(
     tell: Callable[[str], None],
 ) -> _Watcher:
     """Train with one seed until the score is reached, or until the last step that counts."""
-    from ganzoo.api import start
+    from ganzoo.api.training import start
 
     train = config.train.model_copy(update={"seed": seed})
     watcher = _Watcher(seed, target, last, tell)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ganzoo.api import resume, start
+from ganzoo.api.training import resume, start
 from ganzoo.component import Options
 from ganzoo.config import RunConfig
 from ganzoo.errors import GanzooError, InputError, first_line

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ganzoo.api import start
+from ganzoo.api.training import start
 from ganzoo.compute.memory import keep_freed_memory
 from ganzoo.config import RunConfig
 from ganzoo.errors import GanzooError, Interrupted, first_line

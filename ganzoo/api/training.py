@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Unpack
 from ganzoo import distributed
 from ganzoo.arguments import require_options
 from ganzoo.compute.threads import choose_thread_count, use_threads
-from ganzoo.config import RunConfig, TrainKeywords
+from ganzoo.config import DATA_KEYWORDS, RunConfig, TrainKeywords
 from ganzoo.errors import InputError, escape_text, warn_caller
 from ganzoo.progress import send_progress_to
 from ganzoo.recipes import resolve_run
 from ganzoo.registry import DATASET
-from ganzoo.resolve import change_resumed_config, choose_data
+from ganzoo.resolve import change_resumed_config, choose_data, hold_data
 from ganzoo.runs.folder import SKIPPED_FILE, Run, check_place
 from ganzoo.runs.shared import create_shared_run, open_shared_run
 from ganzoo.storage.files import write_text
@@ -23,7 +23,7 @@ from ganzoo.storage.paths import user_path
 
 if TYPE_CHECKING:
     from ganzoo.distributed import Processes
-    from ganzoo.protocols.dataset import Samples
+    from ganzoo.protocols.dataset import Data, Samples
     from ganzoo.training.fork import StartingState
     from ganzoo.training.observer import Observer
     from ganzoo.training.prepare import PreparedRun
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def train(
     architecture: str | None = None,
     loss: str | None = None,
-    data: str | Path | None = None,
+    data: str | Path | Data | None = None,
     *,
     init: str | Path | Run | None = None,
     fork: str | Path | Run | None = None,
@@ -52,7 +52,10 @@ def train(
         architecture: Name of an architecture; that of ``init``, or of a recipe of ``ganzoo list
             recipes`` that ``recipe`` names, if None.
         loss: Name of a loss; if None, that of ``init``, or the architecture's default.
-        data: Name of a dataset or a path; if None, the data of ``init``, or the architecture's
+        data: Name of a dataset, or a path; or data at hand: a tensor or an array of images or
+            vectors, a pair of one and its labels, a dataset with a length whose items are images
+            (PIL, arrays, tensors) with or without labels, or :class:`ganzoo.Samples`. Images as
+            floats need ``value_range``. If None, the data of ``init``, or the architecture's
             default.
         init: A trained model to start from, in any form that :func:`ganzoo.load` takes. It fixes
             the networks; other options of its components are its own unless you give them.
@@ -64,20 +67,42 @@ def train(
         settings: Options by their full names, such as ``{"loss.gp_weight": 5}``.
         trackers: Names of trackers, which receive the metrics in addition to the run's files.
         observer: Is told what happens during the run. Without one, warnings are Python's.
-        train_options: Training options, such as ``steps=400`` or ``seed=1``.
+        train_options: Training options, such as ``steps=400`` or ``seed=1``; and of the data,
+            ``image_size``, ``image_channels``, ``flip`` and ``value_range``.
 
     Raises:
         InputError: a name, an option or the data are wrong, or the run does not fit ``init``.
         ganzoo.errors.Diverged: a loss or a weight is no longer finite.
         ganzoo.errors.Interrupted: a signal stopped the run, and its state was saved.
     """
-    named = {f"train.{name}": value for name, value in train_options.items()}
+    named = {_name_option(name): value for name, value in train_options.items()}
     settings = {**require_options("settings", settings), **named}
+    data, settings = _hold(data, settings)
     with distributed.join_team():
         resolved, start_from = build_config(
             init, architecture, loss, data, settings, trackers, out, fork, config
         )
         return start(resolved, out, observer, start_from)
+
+
+def _name_option(name: str) -> str:
+    """Return the full name of an option that is a keyword argument."""
+    return f"{'data' if name in DATA_KEYWORDS else 'train'}.{name}"
+
+
+def _hold(
+    data: str | Path | Data | None, settings: Mapping[str, Any]
+) -> tuple[str | Path | None, dict[str, Any]]:
+    """Hold data at hand, and return the name and the options by which a configuration knows them.
+
+    Raises:
+        InputError: they have a wrong form.
+    """
+    if data is None or isinstance(data, (str, Path)):
+        return data, dict(settings)
+    given = {name[5:]: value for name, value in settings.items() if name.startswith("data.")}
+    name, options = hold_data(data, given)
+    return name, {**settings, **{f"data.{key}": value for key, value in options.items()}}
 
 
 def build_config(
@@ -230,6 +255,7 @@ def resume(
     changes: Mapping[str, Any] | None = None,
     observer: Observer | None = None,
     trackers: Iterable[str] | None = None,
+    data: str | Path | Data | None = None,
 ) -> Run:
     """Resume a run from its newest checkpoint, with the options it was started with.
 
@@ -241,6 +267,7 @@ def resume(
             as ``{"data": "/new/place"}``.
         observer: Is told what happens during the run.
         trackers: Names of trackers in place of the run's own; None keeps these.
+        data: The run's data, if they are elsewhere now, or were at hand in another program.
 
     Raises:
         InputError: the folder is not a run, an option or the data differ, or all checkpoints are
@@ -249,6 +276,9 @@ def resume(
         ganzoo.errors.Interrupted: a signal stopped the run, and its state was saved.
     """
     changes = require_options("changes", changes)
+    if data is not None:
+        name, changes = _hold(data, changes)
+        changes = {**changes, "data": name}
     folder = path.path if isinstance(path, Run) else user_path(path)
     with _join_observed(observer) as (team, watcher), open_shared_run(folder) as run:
         from ganzoo.training.loop import run_training

@@ -1,0 +1,1 @@
+"""The functions of ``import ganzoo``: train, resume, list, create."""
