@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     from ganzoo.api.components import create as create
     from ganzoo.api.components import list as list
+    from ganzoo.api.evaluation import evaluate as evaluate
     from ganzoo.api.training import open_dataset as open_dataset
     from ganzoo.api.training import resume as resume
     from ganzoo.api.training import train as train
     from ganzoo.component import Component as Component
     from ganzoo.errors import GanzooError as GanzooError
     from ganzoo.errors import GanzooWarning as GanzooWarning
-    from ganzoo.evaluation.scoring import evaluate as evaluate
     from ganzoo.models.model import Model as Model
     from ganzoo.models.model import load as load
     from ganzoo.protocols.architecture import Architecture as Architecture
@@ -50,15 +50,16 @@ if TYPE_CHECKING:
     from ganzoo.protocols.tracker import TrackedRun as TrackedRun
     from ganzoo.protocols.tracker import Tracker as Tracker
     from ganzoo.publishing.publish import publish as publish
+    from ganzoo.training.observer import Observer as Observer
 
     __version__: str
 
 _HOMES = {
     "api.components": ("create", "list"),
+    "api.evaluation": ("evaluate",),
     "api.training": ("open_dataset", "resume", "train"),
     "component": ("Component",),
     "errors": ("GanzooError", "GanzooWarning"),
-    "evaluation.scoring": ("evaluate",),
     "models.model": ("Model", "load"),
     "protocols.architecture": ("Architecture", "GeneratorInput"),
     "protocols.augmentation": ("AdaptiveAugmentation", "Augmentation"),
@@ -82,6 +83,7 @@ _HOMES = {
     "protocols.styles": ("Styles",),
     "protocols.tracker": ("TrackedRun", "Tracker"),
     "publishing.publish": ("publish",),
+    "training.observer": ("Observer",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -107,6 +109,7 @@ __all__ = [
     "LoadedExtractor",
     "Loss",
     "Model",
+    "Observer",
     "Penalty",
     "Progress",
     "Recipe",

@@ -39,6 +39,7 @@ ROOMS = [
         "testing",
         "__init__",
         "api",
+        "display",
         "training",
         "evaluation",
         "publishing",

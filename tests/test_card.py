@@ -392,7 +392,9 @@ def test_a_run_says_what_its_training_took(tmp_path):
     run = Run(tmp_path)
     assert read_training_facts(run, 200) == TrainingFacts()
     timed = {"images_seen": 1, "seconds": 60.0, "processor_seconds": 90.0}
-    log_scores(run.scores, [row(step=100, **timed), row(**(timed | {"seconds": 120.0})), row("is")])
+    log_scores(
+        run.score_log, [row(step=100, **timed), row(**(timed | {"seconds": 120.0})), row("is")]
+    )
     lines = [
         {"step": 100, "samples/memorised": 0.5},
         {"step": 200, "samples/memorised": 0.25},

@@ -149,7 +149,7 @@ def check_scores(folder: ModelFolder) -> None:
 
     Skipped if the data of the model are not on this machine. It takes as long as an evaluation.
     """
-    from ganzoo.evaluation.scoring import evaluate
+    from ganzoo.api.evaluation import evaluate
 
     rows = folder.scores()
     require(bool(rows), f"there must be scores, in {SCORES_FILE}: package the model with its data")

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ganzoo.api.evaluation import evaluate
 from ganzoo.api.training import resume, start
 from ganzoo.component import Options
 from ganzoo.config import RunConfig
 from ganzoo.errors import GanzooError, InputError, first_line
 from ganzoo.evaluation.metrics import choose_ranking_metrics
-from ganzoo.evaluation.scoring import evaluate
 from ganzoo.models.model import load
 from ganzoo.resolve import resolve
 from ganzoo.runs.folder import Run

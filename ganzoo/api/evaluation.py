@@ -19,13 +19,14 @@ from ganzoo.evaluation.metrics import choose_metrics
 from ganzoo.evaluation.sample_sets import (
     check_shape,
     choose_targets,
+    describe_data,
     draw_fakes_on,
     split_reals,
 )
 from ganzoo.models.model import Model, load
 from ganzoo.models.training_data import choose_training_data
 from ganzoo.progress import Listener, send_progress_to
-from ganzoo.protocols.dataset import Data, Dataset, Samples
+from ganzoo.protocols.dataset import Data, Dataset
 from ganzoo.registry import DATASET
 from ganzoo.resolve import choose_data, hold_data
 from ganzoo.runs.folder import Run
@@ -153,11 +154,6 @@ def evaluate(
     return rows
 
 
-def describe_data(choice: ComponentChoice, dataset: Dataset, samples: Samples) -> dict[str, str]:
-    """Return the data's entry in a score row, without the fingerprint."""
-    return {"name": choice.name, "split": samples.split or dataset.split_name}
-
-
 def _load_model(model: Model | Run | str | Path | None) -> Model:
     return model if isinstance(model, Model) else load(model)
 
@@ -206,6 +202,6 @@ def _log_to_run(model: Model, rows: list[ScoreRow]) -> None:
     run = model.folder.run() if model.folder else None
     if run is not None:
         try:
-            log_scores(run.scores, rows)
+            log_scores(run.score_log, rows)
         except (OSError, InputError) as error:
             raise ScoresNotKept(rows, error) from error
