@@ -167,7 +167,7 @@ def train(
             if given_one is not None:
                 own = "configuration" if option == "--config" else "weights"
                 raise InputError(f"--resume continues from the run's own {own}: drop {option}")
-        from ganzoo.api.training import resume as continue_run
+        from ganzoo.api.training import continue_run
 
         names = {"architecture": architecture, "loss": loss, "data": data}
         changes = {name: value for name, value in names.items() if value is not None}

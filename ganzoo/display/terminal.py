@@ -68,10 +68,15 @@ class ProgressBar(_Bars):
 
 
 class ProgressObserver(ProgressBar, Observer):
-    """Shows a run's losses, images per second, time left and newest samples."""
+    """Shows a run's losses, images per second, time left and newest samples.
 
-    def __init__(self) -> None:
+    Args:
+        prints_warnings: Whether warnings are printed as lines, and not Python's.
+    """
+
+    def __init__(self, *, prints_warnings: bool = True) -> None:
         super().__init__()
+        self.prints_warnings = prints_warnings
         self.task: Any = None
         self.steps = 0
         self.first: tuple[float, int] = (time.monotonic(), 0)
@@ -147,7 +152,8 @@ class ProgressObserver(ProgressBar, Observer):
     def on_warning(self, message: str) -> None:
         """Print a warning above the live display."""
         self.warnings += 1
-        print_warning(message)
+        if self.prints_warnings:
+            print_warning(message)
 
     def on_warning_end(self, warning: str, message: str) -> None:
         """Print that what was warned of has ended."""

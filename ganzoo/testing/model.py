@@ -166,6 +166,7 @@ def check_scores(folder: ModelFolder) -> None:
             samples=rows[0].fake_samples,
             real_samples=rows[0].real_samples,
             seed=rows[0].seed,
+            progress=False,
         )
     except InputError as error:
         if "--data" not in str(error):
