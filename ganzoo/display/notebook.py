@@ -117,8 +117,8 @@ class NotebookObserver(NotebookBar, Observer):
         self.works.clear()
         if self.title:
             done, seconds = self.step - self.began[1], time.monotonic() - self.began[0]
-            self.ending = f"{'ended' if any(failure) else 'done'}: {done:,} steps in "
-            self.ending += format_duration(seconds)
+            word = "done" if self.step == self.steps else "stopped"
+            self.ending = f"{word}, {done:,} steps in {format_duration(seconds)}"
             self._show_picture(at_once=True)
             self.area.update(self.render, at_once=True)
         else:

@@ -11,22 +11,31 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from ganzoo.errors import escape_text
+
 WIDTH, HEIGHT = 360, 120
 """Size of a chart, in pixels."""
 MOST_POINTS = 200
 """Points of a curve that are drawn, at most."""
+TALLEST = 400
+"""Height of a picture, at most, in pixels."""
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 """Of Okabe and Ito 2008, which people who see few colours can tell apart."""
 
 
+def _say(words: str) -> str:
+    """Return words as they stand in HTML, on one line, also within the quotes of an attribute."""
+    return escape(escape_text(words), quote=True)
+
+
 def heading(words: str) -> str:
     """Return a line in bold."""
-    return f"<div style='margin:.4em 0'><b>{escape(words)}</b></div>"
+    return f"<div style='margin:.4em 0'><b>{_say(words)}</b></div>"
 
 
 def text(words: str) -> str:
     """Return a line."""
-    return f"<div>{escape(words)}</div>"
+    return f"<div>{_say(words)}</div>"
 
 
 def picture(png: bytes, about: str) -> str:
@@ -42,18 +51,16 @@ def picture(png: bytes, about: str) -> str:
 def _image(kind: str, content: bytes, about: str) -> str:
     data = base64.b64encode(content).decode("ascii")
     return (
-        f"<img alt='{escape(about, quote=True)}' src='data:image/{kind};base64,{data}' "
-        "style='max-width:100%'/>"
+        f"<img alt='{_say(about)}' src='data:image/{kind};base64,{data}' "
+        f"style='display:block;max-width:100%;max-height:{TALLEST}px'/>"
     )
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table of texts."""
-    head = "".join(f"<th style='text-align:left'>{escape(cell)}</th>" for cell in header)
+    head = "".join(f"<th style='text-align:left'>{_say(cell)}</th>" for cell in header)
     body = "".join(
-        "<tr>"
-        + "".join(f"<td style='text-align:left'>{escape(cell)}</td>" for cell in row)
-        + "</tr>"
+        "<tr>" + "".join(f"<td style='text-align:left'>{_say(cell)}</td>" for cell in row) + "</tr>"
         for row in rows
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -61,7 +68,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def code(lines: Iterable[str]) -> str:
     """Return lines of code."""
-    return f"<pre style='margin:.4em 0'>{escape(chr(10).join(lines))}</pre>"
+    return f"<pre style='margin:.4em 0'>{chr(10).join(map(_say, lines))}</pre>"
 
 
 def bar(what: str, done: int, total: int, more: str = "") -> str:
@@ -69,7 +76,7 @@ def bar(what: str, done: int, total: int, more: str = "") -> str:
     words = f"{what} {done:,} of {total:,}" + (f" · {more}" if more else "")
     return (
         f"<div><progress value='{done}' max='{max(1, total)}' "
-        f"aria-label='{escape(what, quote=True)}'></progress> {escape(words)}</div>"
+        f"aria-label='{_say(what)}'></progress> {_say(words)}</div>"
     )
 
 
@@ -94,7 +101,7 @@ def chart(curves: Mapping[str, Mapping[int, float]]) -> str:
             f"<polyline fill='none' stroke='{colour}' stroke-width='1.5' points='{places}'/>"
         )
     keys = " ".join(
-        f"<span style='color:{colour}'>{escape(name)}</span>"
+        f"<span style='color:{colour}'>{_say(name)}</span>"
         for colour, name in zip(COLOURS, drawn, strict=False)
     )
     about = f"from {low:.3g} to {high:.3g}, steps {first:,} to {last:,}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from ganzoo.errors import GanzooError, escape_text
+from ganzoo.errors import escape_text
 from ganzoo.media import html
 from ganzoo.media.images import (
     choose_columns,
@@ -17,6 +17,7 @@ from ganzoo.media.images import (
 from ganzoo.models.translations import Translator, draw_pairs, translate_training_data
 from ganzoo.runs.file_names import PICTURE_FILE
 from ganzoo.runs.scores import ScoreTable
+from ganzoo.runs.shown import show_if_readable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -53,10 +54,8 @@ def describe_model(model: LoadedModel) -> str:
 
 def _read_title(model: LoadedModel) -> str:
     """Return the title; of damaged files, what the model was loaded with."""
-    try:
-        return model.title
-    except (GanzooError, OSError):
-        return f"{model.config.title}, step {model.config.step}"
+    own = f"{model.config.title}, step {model.config.step}"
+    return show_if_readable(lambda: model.title) or own
 
 
 def draw_picture(model: LoadedModel, count: int | None = None, seed: int = 0) -> Tensor:
@@ -91,9 +90,9 @@ def render_model(model: LoadedModel) -> str:
     else:
         calls[1:1] = ["model.translate(sources)"]
     parts = [
-        html.heading(describe_model(model).strip("<>")),
-        _render_picture(model),
-        _render_scores(model),
+        html.heading(describe_model(model)[1:-1]),
+        show_if_readable(lambda: _render_picture(model)),
+        show_if_readable(lambda: _render_scores(model)),
         html.code(calls),
     ]
     return "\n".join(filter(None, parts))
@@ -101,20 +100,14 @@ def render_model(model: LoadedModel) -> str:
 
 def _render_picture(model: LoadedModel) -> str:
     """Return the picture among the model's files, which is there at once; else draw one."""
-    folder, about = model.folder, "Samples"
-    try:
-        if folder is not None and folder.has(PICTURE_FILE):
-            picture = load_png(folder.file(PICTURE_FILE))[0]
-        else:
-            picture = draw_picture(model)
-        return html.picture(to_small_png(picture), about)
-    except (GanzooError, OSError):
-        return ""
+    folder = model.folder
+    if folder is not None and folder.has(PICTURE_FILE):
+        picture = load_png(folder.file(PICTURE_FILE))[0]
+    else:
+        picture = draw_picture(model)
+    return html.picture(to_small_png(picture), "Samples")
 
 
 def _render_scores(model: LoadedModel) -> str:
-    try:
-        scores = ScoreTable([] if model.folder is None else model.folder.scores())
-    except (GanzooError, OSError):
-        return ""
+    scores = ScoreTable([] if model.folder is None else model.folder.scores())
     return scores._repr_html_() if scores else ""
