@@ -172,7 +172,7 @@ def build(tree: Path, isolated: bool) -> list[Path]:
 
 def check_files(files: list[Path], version: str) -> None:
     """Refuse files that are not those of the release, or whose README an index cannot render."""
-    if [file.name.endswith(end) for file, end in zip(files, (".whl", ".tar.gz"))] != [True, True]:
+    if [file.suffix for file in files] != [".whl", ".gz"]:
         raise ReleaseError(f"not a wheel and a source distribution: {[f.name for f in files]}")
     check_wheel(files[0], version)
     said = run(sys.executable, "-m", "twine", "--no-color", "check", "--strict", *files)

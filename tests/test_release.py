@@ -154,7 +154,8 @@ def test_the_workflow_runs_what_a_person_would():
 @pytest.mark.parametrize("name", ["bug", "idea"])
 def test_a_form_of_an_issue_is_one(name):
     form = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / f"{name}.yml").read_text())
-    assert form["name"] and form["description"]
+    assert form["name"]
+    assert form["description"]
     fields = [part for part in form["body"] if part["type"] == "textarea"]
     assert len({part["id"] for part in fields}) == len(form["body"])
     assert all(part["attributes"]["label"] for part in fields)
