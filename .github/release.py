@@ -72,7 +72,9 @@ def release(version: str, *, dry_run: bool = False, isolated: bool = True) -> No
         run("git", "commit", "--quiet", "--all", "--message", f"Release {version}", at=tree)
         commit = run("git", "rev-parse", "HEAD", at=tree)
     run("git", "merge", "--quiet", "--ff-only", commit)
-    run("git", "tag", "--annotate", f"v{version}", "--message", f"{version}\n\n{notes}", commit)
+    message = f"{version}\n\n{notes}"  # whose headings git would take for comments
+    tag = "tag", "--annotate", "--cleanup=whitespace", "--message", message, f"v{version}", commit
+    run("git", *tag)
     print(f"committed and tagged v{version}; left to do:")
     print("  git push --follow-tags")
     print(f"  twine upload {shlex.join(str(file.relative_to(ROOT)) for file in kept)}")

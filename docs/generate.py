@@ -234,7 +234,7 @@ def _written(annotation: Any) -> Any:
 def _default(value: Any) -> Any:
     """Return a default as code would spell it."""
     if inspect.isfunction(value) or inspect.isclass(value):
-        return _Text(value.__name__)
+        return _Text("..." if value.__name__ == "<lambda>" else value.__name__)
     return _Text(json.dumps(value, ensure_ascii=False)) if isinstance(value, str) else value
 
 

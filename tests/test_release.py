@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent
-CHANGES = "# Changelog\n\n## [0.2.0] - unreleased\n\n- More.\n\n## [0.1.0] - 2026-01-02\n\n- All.\n"
+NEWS = "## [0.2.0] - unreleased\n\n### Added\n\n- More.\n"
+CHANGES = f"# Changelog\n\n{NEWS}\n## [0.1.0] - 2026-01-02\n\n- All.\n"
 
 
 @pytest.fixture
@@ -68,11 +69,8 @@ def test_a_release_is_dated_committed_and_tagged(release, project, capsys):
     assert release.main(["0.2.0"]) == 0
     assert release.run("git", "status", "--porcelain") == ""
     assert release.run("git", "log", "-1", "--format=%s", "v0.2.0") == "Release 0.2.0"
-    assert release.run("git", "tag", "--list", "--format=%(contents)").split() == [
-        "0.2.0",
-        "-",
-        "More.",
-    ]
+    told = release.run("git", "tag", "--list", "--format=%(contents)")
+    assert told == "0.2.0\n\n### Added\n\n- More."
     assert release.run("git", "worktree", "list").count("\n") == 0
     heading = re.search(
         r"## \[0\.2\.0\] - (\d{4}-\d\d-\d\d)\n", (project / "CHANGELOG.md").read_text()
