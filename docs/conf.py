@@ -26,6 +26,7 @@ exclude_patterns = ["_build"]
 myst_heading_anchors = 6
 html_theme = "furo"
 html_title = f"{project} {release}"
+html_favicon = "images/digits-dcgan-wgan-gp.png"
 html_copy_source = False
 html_use_index = False
 html_show_sphinx = False
