@@ -56,7 +56,7 @@ def test_ci_runs_the_test_command_of_the_readme():
 
 def test_the_readme_names_everything_in_the_box():
     text = (ROOT / "README.md").read_text()
-    for kind in (*registry.KINDS, registry.RECIPE):
+    for kind in registry.ALL_KINDS:
         for entry in registry.entries(kind):
             if entry.package == "ganzoo" and entry.name not in ("folder", "zip"):
                 assert f"`{entry.name}`" in text, entry.name
