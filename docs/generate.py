@@ -235,6 +235,8 @@ def _default(value: Any) -> Any:
     """Return a default as code would spell it."""
     if inspect.isfunction(value) or inspect.isclass(value):
         return _Text("..." if value.__name__ == "<lambda>" else value.__name__)
+    if isinstance(value, Path):
+        return _Text(f'Path("{value.as_posix()}")')
     return _Text(json.dumps(value, ensure_ascii=False)) if isinstance(value, str) else value
 
 
