@@ -60,9 +60,7 @@ def _difference(row: Mapping[str, Any], real: Mapping[str, Any]) -> int:
     return abs(row["real_samples"] - real["real_samples"])
 
 
-def _find_source(
-    row: Mapping[str, Any], scores: list[dict[str, Any]]
-) -> Mapping[str, Any] | None:
+def _find_source(row: Mapping[str, Any], scores: list[dict[str, Any]]) -> Mapping[str, Any] | None:
     """Return the score of a translator's sources, which stands in for that of real samples."""
     wanted = f"source-{row['metric']}"
     return next((other for other in scores if other["metric"] == wanted), None)
