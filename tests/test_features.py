@@ -13,10 +13,11 @@ import torch
 
 import ganzoo
 from ganzoo import Samples
+from ganzoo.api import evaluation
 from ganzoo.api.evaluation import evaluate
 from ganzoo.compute import memory
 from ganzoo.errors import InputError
-from ganzoo.evaluation import features, scoring
+from ganzoo.evaluation import features
 from ganzoo.evaluation.features import Extractors
 from ganzoo.progress import send_progress_to
 from ganzoo.protocols.evaluator import Evaluator, Score
@@ -200,7 +201,7 @@ class Brightness(Evaluator):
 def test_several_seeds_give_mean_and_deviation(tiny_run, monkeypatch):
 
     judges = {"brightness": Brightness()}
-    monkeypatch.setattr(scoring, "choose_metrics", lambda *given, **named: judges)
+    monkeypatch.setattr(evaluation, "choose_metrics", lambda *given, **named: judges)
     alone = [evaluate(tiny_run, samples=20, seed=seed)[0] for seed in (5, 6, 7)]
     light, dark = evaluate(tiny_run, samples=20, seed=5, repeats=3)
     values = [row.value for row in alone]
