@@ -2,6 +2,7 @@
 
 Public names are imported when they are first used, so that ``import ganzoo`` costs nothing. They
 stand here three times: for type checkers, for ``from ganzoo import *`` and for the lazy import.
+Packages add functions, such as those of the box, by entry points in the group ``ganzoo.functions``.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ if TYPE_CHECKING:
 
     from ganzoo.api.components import create as create
     from ganzoo.api.components import list as list
+    from ganzoo.api.model import Model as Model
+    from ganzoo.api.model import load as load
     from ganzoo.api.training import open_dataset as open_dataset
     from ganzoo.api.training import resume as resume
     from ganzoo.api.training import train as train
     from ganzoo.component import Component as Component
     from ganzoo.errors import GanzooError as GanzooError
     from ganzoo.errors import GanzooWarning as GanzooWarning
+    from ganzoo.evaluation.compare import compare as compare
     from ganzoo.evaluation.scoring import evaluate as evaluate
-    from ganzoo.models.model import Model as Model
-    from ganzoo.models.model import load as load
     from ganzoo.protocols.architecture import Architecture as Architecture
     from ganzoo.protocols.architecture import GeneratorInput as GeneratorInput
     from ganzoo.protocols.augmentation import AdaptiveAugmentation as AdaptiveAugmentation
@@ -51,15 +53,19 @@ if TYPE_CHECKING:
     from ganzoo.protocols.tracker import Tracker as Tracker
     from ganzoo.publishing.publish import publish as publish
 
+    # Entry points say nothing to a checker, so it is shown what the box adds by them.
+    from ganzoo_zoo.functions import *  # noqa: F403
+
     __version__: str
 
 _HOMES = {
     "api.components": ("create", "list"),
+    "api.model": ("Model", "load"),
     "api.training": ("open_dataset", "resume", "train"),
     "component": ("Component",),
     "errors": ("GanzooError", "GanzooWarning"),
+    "evaluation.compare": ("compare",),
     "evaluation.scoring": ("evaluate",),
-    "models.model": ("Model", "load"),
     "protocols.architecture": ("Architecture", "GeneratorInput"),
     "protocols.augmentation": ("AdaptiveAugmentation", "Augmentation"),
     "protocols.converter": ("Converted", "Converter", "ForeignWeights"),
@@ -118,6 +124,7 @@ __all__ = [
     "TrackedRun",
     "Tracker",
     "__version__",
+    "compare",
     "create",
     "evaluate",
     "list",
@@ -135,12 +142,19 @@ if not TYPE_CHECKING:  # or a checker would take every name for a public one
             from importlib.metadata import version
 
             return version("ganzoo")
-        if name not in _HOME_OF:
-            raise AttributeError(f"module 'ganzoo' has no attribute '{name}'")
-        import importlib
+        if name in _HOME_OF:
+            import importlib
 
-        return getattr(importlib.import_module(f"ganzoo.{_HOME_OF[name]}"), name)
+            return getattr(importlib.import_module(f"ganzoo.{_HOME_OF[name]}"), name)
+        if not name.startswith("_"):
+            from ganzoo.api.functions import find_function
+
+            if (found := find_function(name)) is not None:
+                return found
+        raise AttributeError(f"module 'ganzoo' has no attribute '{name}'")
 
 
 def __dir__() -> Iterable[str]:
-    return sorted(__all__)
+    from ganzoo.api.functions import list_functions
+
+    return sorted({*__all__, *list_functions()})

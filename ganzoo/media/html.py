@@ -45,6 +45,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+def note(text: str) -> str:
+    """Return a line of text."""
+    return f"<div style='margin:.4em 0'>{escape(text)}</div>"
+
+
 def code(lines: Iterable[str]) -> str:
     """Return lines of code."""
     return f"<pre style='margin:.4em 0'>{escape(chr(10).join(lines))}</pre>"
