@@ -1,17 +1,14 @@
 """ganzoo: a plugin-based model zoo for generative adversarial networks.
 
 Public names are imported when they are first used, so that ``import ganzoo`` costs nothing. They
-stand here three times: for type checkers, for ``from ganzoo import *`` and for the lazy import.
-Packages add functions, such as those of the box, by entry points in the group ``ganzoo.functions``.
+stand here twice: for type checkers and for the lazy import. Packages add functions, such as those
+of the box, by entry points in the group ``ganzoo.functions``.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False  # as that of typing, which takes longer to import than all of this
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Any
-
     from ganzoo.api.components import create as create
     from ganzoo.api.components import list as list
     from ganzoo.api.model import Model as Model
@@ -52,6 +49,7 @@ if TYPE_CHECKING:
     from ganzoo.protocols.tracker import TrackedRun as TrackedRun
     from ganzoo.protocols.tracker import Tracker as Tracker
     from ganzoo.publishing.publish import publish as publish
+    from ganzoo.runs.folder import Run as Run
 
     # Entry points say nothing to a checker, so it is shown what the box adds by them.
     from ganzoo_zoo.functions import *  # noqa: F403
@@ -88,56 +86,14 @@ _HOMES = {
     "protocols.styles": ("Styles",),
     "protocols.tracker": ("TrackedRun", "Tracker"),
     "publishing.publish": ("publish",),
+    "runs.folder": ("Run",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = [
-    "AdaptiveAugmentation",
-    "Architecture",
-    "Augmentation",
-    "Component",
-    "Converted",
-    "Converter",
-    "DataSpec",
-    "Dataset",
-    "Discriminator",
-    "Evaluator",
-    "FeatureExtractor",
-    "Features",
-    "ForeignWeights",
-    "GanzooError",
-    "GanzooWarning",
-    "GeneratorInput",
-    "ImageDataset",
-    "LatentPart",
-    "LoadedExtractor",
-    "Loss",
-    "Model",
-    "Penalty",
-    "Progress",
-    "Recipe",
-    "SampleSet",
-    "Samples",
-    "Score",
-    "Space",
-    "Styles",
-    "TrackedRun",
-    "Tracker",
-    "__version__",
-    "compare",
-    "create",
-    "evaluate",
-    "list",
-    "load",
-    "open_dataset",
-    "publish",
-    "resume",
-    "train",
-]
-
 if not TYPE_CHECKING:  # or a checker would take every name for a public one
+    __all__ = sorted([*_HOME_OF, "__version__"])
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name):
         if name == "__version__":
             from importlib.metadata import version
 
@@ -153,8 +109,7 @@ if not TYPE_CHECKING:  # or a checker would take every name for a public one
                 return found
         raise AttributeError(f"module 'ganzoo' has no attribute '{name}'")
 
+    def __dir__():
+        from ganzoo.api.functions import list_functions
 
-def __dir__() -> Iterable[str]:
-    from ganzoo.api.functions import list_functions
-
-    return sorted({*__all__, *list_functions()})
+        return sorted({*__all__, *list_functions()})

@@ -94,7 +94,7 @@ class Comparison(list[ScoreGroup]):
 
     def _repr_html_(self) -> str:
         parts = [f"{html.heading(group.title)}{html.table(*group.table())}" for group in self]
-        return "\n".join([*parts, *map(html.note, self.differences)])
+        return "\n".join([*parts, *map(html.text, self.differences)])
 
 
 def compare(

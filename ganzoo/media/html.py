@@ -17,9 +17,14 @@ TALLEST = 480
 """Height of a picture, at most, in pixels."""
 
 
-def heading(text: str) -> str:
+def heading(words: str) -> str:
     """Return a line in bold."""
-    return f"<div style='margin:.4em 0'><b>{escape(text)}</b></div>"
+    return f"<div style='margin:.4em 0'><b>{escape(words)}</b></div>"
+
+
+def text(words: str) -> str:
+    """Return a line."""
+    return f"<div>{escape(words)}</div>"
 
 
 def picture(png: bytes, about: str) -> str:
@@ -43,11 +48,6 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def note(text: str) -> str:
-    """Return a line of text."""
-    return f"<div style='margin:.4em 0'>{escape(text)}</div>"
 
 
 def code(lines: Iterable[str]) -> str:

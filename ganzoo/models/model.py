@@ -142,7 +142,8 @@ class Model:
         ):
             raise InputError(
                 f"the generator was changed since it was loaded from {self.folder.name}",
-                "its scores and its card are of other weights: train with init= instead",
+                "its scores and card are of the weights in its files; to train it further: "
+                "ganzoo.train(init=...)",
             )
         return self.folder
 

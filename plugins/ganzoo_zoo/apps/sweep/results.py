@@ -99,7 +99,7 @@ class Results:
         parts = [html.heading(repr(self).strip("<>")), html.table(*self.table())]
         if (picture := self.folder / PICTURE_FILE).is_file():
             parts.append(html.picture(picture.read_bytes(), "Scores and samples of the best runs"))
-        return "\n".join([*parts, *map(html.note, self.differences())])
+        return "\n".join([*parts, *map(html.text, self.differences())])
 
     @property
     def metrics(self) -> list[str]:
