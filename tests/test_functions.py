@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,9 @@ import ganzoo
 from ganzoo.errors import GanzooError, InputError, PluginError
 from ganzoo.registry import FUNCTION
 from ganzoo.runs.scores import log_scores
+from ganzoo_zoo.apps.sweep import function
+from ganzoo_zoo.apps.sweep.grid import Grid
+from ganzoo_zoo.apps.sweep.results import Results, Verdict
 from test_compare import ROW
 from tiny import TINY
 
@@ -98,42 +100,47 @@ def test_a_comparison_shows_itself(run, tmp_path):
     assert found.differences == []
 
 
-@pytest.fixture(scope="module")
-def swept(tmp_path_factory):
-    """The folder of a sweep of two widths."""
-    return tmp_path_factory.mktemp("swept") / "sweep"
+def sweep(**given):
+    return ganzoo.sweep("mlp", **{"data": "ring", "out": "sweep", **given})
 
 
-def sweep(out, **more):
-    return ganzoo.sweep(
-        "mlp",
+@pytest.fixture
+def verdicts(monkeypatch):
+    """Have a sweep train nothing and end in some verdicts; returns these, and the grids."""
+    ends, grids = [], []
+
+    def end(grid, out, **_):
+        grids.append(grid)
+        cells = grid.cells()
+        names = [cell.name for cell in cells]
+        return Results(Path(out), cells, dict(zip(names, ends, strict=True)))
+
+    monkeypatch.setattr(function, "train_grid", end)
+    return ends, grids
+
+
+def test_lists_give_several_values_and_tuples_are_one(verdicts):
+    ends, grids = verdicts
+    ends += [Verdict([ROW])] * 8
+    settings = {"arch.hidden": [(8,), (4, 4)], "arch.z_dim": 4, "arch.prior": "uniform"}
+    sweep(loss="hinge", settings=settings, seeds=[3, 7], steps=[2, 3], tf32=True)
+    (grid,) = grids
+    assert grid == Grid(
+        architectures=("mlp",),
+        losses=("hinge",),
         data="ring",
-        settings={"arch.hidden": [(8,), (4, 4)], "arch.z_dim": 4},
-        samples=64,
-        out=out,
-        **{**TINY, **more},
+        settings={
+            "arch.hidden": ("8", "4,4"),
+            "arch.z_dim": ("4",),
+            "arch.prior": ("uniform",),
+            "train.steps": ("2", "3"),
+            "train.tf32": ("true",),
+        },
+        seeds=(3, 7),
     )
-
-
-def test_a_sweep_trains_ranks_and_resumes(swept, capfd):
-    results = sweep(swept, metrics=["modes"])
-    assert [cell.combination["arch.hidden"] for cell in results.cells] == ["8", "4,4"]
-    assert results.failed == []
-    header, rows = results.table()
-    assert header[:4] == ["architecture", "loss", "hidden", "seeds"]
-    assert len(rows) == 2
-    assert repr(results).startswith(f"<Results {swept}: 2 runs, best modes")
-    page = results._repr_html_()
-    assert page.count("<tr>") == 3
-    assert "<img" in page
-    assert ganzoo.load(swept / results.cells[0].name).config.step == TINY["steps"]
-    before = (swept / "table.csv").read_bytes()
-    again = sweep(swept, metrics=["modes"])
-    assert (swept / "table.csv").read_bytes() == before
-    assert again.table() == (header, rows)
-    with pytest.raises(InputError, match="holds another sweep"):
-        sweep(swept, metrics=["modes"], steps=2)
-    assert capfd.readouterr() == ("", "")
+    widths = [cell.config.architecture.options["hidden"] for cell in grid.cells()]
+    assert [8] in widths
+    assert [4, 4] in widths
 
 
 @pytest.mark.parametrize(
@@ -151,41 +158,19 @@ def test_a_sweep_trains_ranks_and_resumes(swept, capfd):
         ({"loss": ["hinge", "hinge"]}, "hinge is given twice"),
     ],
 )
-def test_what_is_wrong_with_a_sweep_is_said_before_a_run_starts(given, words, tmp_path):
+def test_what_is_wrong_with_a_sweep_is_said_before_a_run_starts(given, words):
     with pytest.raises(InputError) as caught:
-        ganzoo.sweep("mlp", **{"data": "ring", "out": tmp_path / "sweep", **given})
+        sweep(**given)
     assert words in str(caught.value)
-    assert not (tmp_path / "sweep").exists()
+    assert not Path("sweep").exists()
 
 
-def test_runs_that_fail_are_warned_about_and_an_error_if_all_do(monkeypatch, swept):
-    from ganzoo_zoo.apps.sweep import function
-    from ganzoo_zoo.apps.sweep.results import Results, Verdict
-
-    kept = []
-
-    def fail(grid, out, **_):
-        cells = grid.cells()
-        return Results(
-            Path(out), cells, {c.name: Verdict([], "out of luck") for c in kept or cells}
-        )
-
-    def fail_partly(grid, out, **_):
-        cells = grid.cells()
-        verdicts = {cell.name: Verdict([ROW]) for cell in cells}
-        return Results(Path(out), cells, {**verdicts, cells[0].name: Verdict([], "out of luck")})
-
-    monkeypatch.setattr(function, "train_grid", fail)
-    with pytest.raises(GanzooError, match=r"all 2 runs in .* failed; mlp.*: out of luck"):
-        sweep("nowhere")
-    monkeypatch.setattr(function, "train_grid", fail_partly)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        assert len(sweep("nowhere").failed) == 1
-    assert [str(each.message) for each in caught if "a run failed" in str(each.message)] != []
-
-
-def test_a_training_is_timed(capsys):
-    found = ganzoo.bench("mlp", data="ring", settings={**SMALL, "train.batch_size": 4}, steps=1)
-    assert found.steps_per_second.median > 0
-    assert capsys.readouterr() == ("", "")
+def test_runs_that_fail_are_warned_about_and_an_error_if_all_do(verdicts):
+    ends, _ = verdicts
+    ends += [Verdict([ROW]), Verdict([], "out of luck")]
+    with pytest.warns(ganzoo.GanzooWarning, match=r"a run failed: mlp.*: out of luck") as caught:
+        assert len(sweep(seeds=2).failed) == 1
+    assert caught[0].filename == __file__
+    ends[0] = ends[1]
+    with pytest.raises(GanzooError, match=r"all 2 runs in sweep failed; mlp.*: out of luck"):
+        sweep(seeds=2)
