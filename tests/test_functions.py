@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 import ganzoo
+from ganzoo import registry
 from ganzoo.errors import GanzooError, InputError, PluginError
 from ganzoo.registry import FUNCTION
 from ganzoo.runs.scores import log_scores
@@ -174,3 +176,34 @@ def test_runs_that_fail_are_warned_about_and_an_error_if_all_do(verdicts):
     ends[0] = ends[1]
     with pytest.raises(GanzooError, match=r"all 2 runs in sweep failed; mlp.*: out of luck"):
         sweep(seeds=2)
+
+
+# The page -------------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parents[1] / "docs" / "how-to" / "python.md").read_text("utf-8")
+QUICK = {
+    "steps=400": 'steps=1, batch_size=4, device="cpu", settings={"arch.base_channels": 4}',
+    'metrics=["is"]': 'metrics=["is"], samples=50, real_samples=50',
+    "private=True": "dry_run=True",
+}
+
+
+def test_the_page_on_python_runs():
+    code = "\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
+    for long, short in QUICK.items():
+        assert long in code
+        code = code.replace(long, short)
+    names = {}
+    exec(code, names)
+    assert names["samples"].shape == (16, 1, 16, 16)
+    assert torch.equal(names["model"].sample(16), names["samples"])
+    assert names["scores"][0].metric == "is[digits-cnn]"
+
+
+def test_the_page_on_python_names_functions_and_commands(ganzoo_cli):
+    rows = re.findall(r"^\| `ganzoo ([\w-]+).*?` \| `ganzoo\.(\w+)\(", PAGE, re.MULTILINE)
+    known = ganzoo_cli("--help").out
+    for command, function_name in rows:
+        assert re.search(rf"^\W+{command}\b", known, re.MULTILINE), command
+        assert callable(getattr(ganzoo, function_name))
+    assert {entry.name for entry in registry.entries(FUNCTION)} < {name for _, name in rows}
