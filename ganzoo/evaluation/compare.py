@@ -61,7 +61,7 @@ class ScoreGroup:
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """Return the header and the rows of the ranking, as texts."""
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (
                 str(place.rank),
                 place.model,
