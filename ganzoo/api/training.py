@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from ganzoo import distributed
 from ganzoo.arguments import require_options
 from ganzoo.compute.threads import choose_thread_count, use_threads
-from ganzoo.config import DATA_KEYWORDS, RunConfig, TrainKeywords
+from ganzoo.config import RunConfig, TrainKeywords, name_keyword
 from ganzoo.errors import InputError, escape_text, warn_caller
 from ganzoo.progress import send_progress_to
 from ganzoo.recipes import resolve_run
@@ -72,14 +72,15 @@ def train(
         progress: Whether to show a bar, losses and samples. If None, in a notebook, and where
             standard error is a terminal.
         train_options: Training options, such as ``steps=400`` or ``seed=1``; and of the data,
-            ``image_size``, ``image_channels``, ``flip`` and ``value_range``.
+            ``image_size``, ``image_channels``, ``flip`` and ``value_range``, and ``source_of`` of
+            architectures that make sources of the images themselves.
 
     Raises:
         InputError: a name, an option or the data are wrong, or the run does not fit ``init``.
         ganzoo.errors.Diverged: a loss or a weight is no longer finite.
         ganzoo.errors.Interrupted: a signal stopped the run, and its state was saved.
     """
-    named = {_name_option(name): value for name, value in train_options.items()}
+    named = {name_keyword(name): value for name, value in train_options.items()}
     settings = {**require_options("settings", settings), **named}
     data, settings = _hold(data, settings)
     from ganzoo.display.choice import show_training
@@ -89,11 +90,6 @@ def train(
             init, architecture, loss, data, settings, trackers, out, fork, config
         )
         return start(resolved, out, watcher, start_from)
-
-
-def _name_option(name: str) -> str:
-    """Return the full name of an option that is a keyword argument."""
-    return f"{'data' if name in DATA_KEYWORDS else 'train'}.{name}"
 
 
 def _hold(
