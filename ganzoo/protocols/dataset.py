@@ -426,10 +426,13 @@ class Dataset(Component, ABC):
 
         Args:
             given: What the program gives as ``data``. Never a path or a name.
-            options: Options of the dataset that are given beside it.
+            options: Options that are given beside it, and those of the run's data if a run is
+                resumed. Ignore those that the dataset does not have.
 
         Returns:
-            A dataset that reads it, with the options that tell what it was, or None.
+            A dataset that reads it, or None. Set only the options that tell what it was, such as a
+            fingerprint: they are all that the files of a run know of it. In a process that was
+            not given the same, :meth:`read` must raise an InputError that asks for it.
 
         Raises:
             ganzoo.errors.InputError: it is of a kind that this dataset takes, and of a wrong form.
