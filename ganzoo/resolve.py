@@ -373,7 +373,7 @@ def _change_component(
     prefix: str,
 ) -> ComponentChoice:
     """Return a choice of another name, or of the same component with other options."""
-    path: dict[str, str] = {}
+    path: dict[str, Any] = {}
     if name is None:
         entry = registry.find_in_package(kind, choice.name, choice.package, choice.version)
     else:
@@ -559,8 +559,8 @@ def choose_data(
     """Choose a dataset by its name, or by the path of a folder or file.
 
     The dataset named ``folder`` reads a folder, and the one named as a file's suffix reads the
-    file; both have an option ``path``. ``NAME:PATH`` names the dataset too, whatever the path is
-    to it.
+    file; both have an option ``path``. ``NAME:ADDRESS`` names a dataset and what it is to read; see
+    :meth:`ganzoo.Dataset.parse_address`.
 
     Args:
         data: The name, the path, or both.
@@ -626,16 +626,34 @@ def find_data_options(data: str | Path) -> frozenset[str]:
     return frozenset(registry.get(DATASET, name).model_fields)
 
 
-def _parse_data_name(data: str | Path, options: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    """Return a dataset's name, and its option ``path`` if ``data`` is a path.
+def _parse_data_name(data: str | Path, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return a dataset's name, and the options that ``data`` gives beside it, such as its path.
 
     Raises:
         InputError: no dataset reads the path, or it is also among the options.
     """
     data = require_text(DATA, data)
-    if (both := _split_data_name(data)) is not None:
-        _refuse_second_path(data, options)
-        return both[0], {"path": both[1]}
+    reader, given = _split_data_name(data) or _find_reader(data)
+    for name in given.keys() & options.keys():
+        raise InputError(f"the {name} of the data is given twice: {data}, and by data.{name}")
+    return reader, given
+
+
+def _split_data_name(data: str) -> tuple[str, dict[str, Any]] | None:
+    """Split ``NAME:ADDRESS``; None if it is something else, such as ``package:name``."""
+    if ":" not in data or registry.find_all(DATASET, data):
+        return None
+    for entry in registry.entries(DATASET):
+        for name in (entry.qualified, entry.name):
+            if data.startswith(f"{name}:"):
+                component = registry.get(DATASET, name)
+                given = component.parse_address(data[len(name) + 1 :])
+                return None if given is None else (name, given)
+    return None
+
+
+def _find_reader(data: str) -> tuple[str, dict[str, Any]]:
+    """Return the dataset that reads a path, and the path; or a name as it is."""
     path = user_path(data)
     named = any(entry.name == data.rpartition(":")[2] for entry in registry.entries(DATASET))
     is_path = path.exists() or path.suffix or data.startswith(("~", ".")) or os.sep in data
@@ -646,24 +664,7 @@ def _parse_data_name(data: str | Path, options: Mapping[str, Any]) -> tuple[str,
     reader = "folder" if path.is_dir() else path.suffix.lower().lstrip(".")
     if not any(entry.name == reader for entry in registry.entries(DATASET)):
         raise InputError(f"no installed dataset reads {data}: give a folder or a zip of images")
-    _refuse_second_path(data, options)
     return reader, {"path": str(path.resolve())}
-
-
-def _split_data_name(data: str) -> tuple[str, str] | None:
-    """Split ``NAME:PATH``; None if it is something else, such as ``package:name``."""
-    if ":" not in data or registry.find_all(DATASET, data):
-        return None
-    for entry in registry.entries(DATASET):
-        for name in (entry.qualified, entry.name):
-            if data.startswith(f"{name}:") and "path" in find_data_options(name):
-                return name, data[len(name) + 1 :]
-    return None
-
-
-def _refuse_second_path(data: str, options: Mapping[str, Any]) -> None:
-    if "path" in options:
-        raise InputError(f"the path of the data is given twice: {data}, and by data.path")
 
 
 def _choose(

@@ -328,8 +328,11 @@ def _find_stored_class(kind: Kind, choice: ComponentChoice) -> type[Component] |
 
 
 def _find_terms(config: ModelConfig) -> dict[str, str | None]:
-    """Return what the class of the training data says of their licence and where they are from."""
-    found = _find_stored_class(DATASET, config.data)
+    """Return what the training data say of their licence and where they are from."""
+    try:
+        found = config.data.build(DATASET)
+    except GanzooError:  # not installed, or without the path that was dropped
+        found = _find_stored_class(DATASET, config.data)
     terms = {name: getattr(found, name, None) for name in ("licence", "homepage", "hub_id")}
     return {name: each if isinstance(each, str) else None for name, each in terms.items()}
 

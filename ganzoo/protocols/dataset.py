@@ -416,7 +416,9 @@ class Dataset(Component, ABC):
     homepage: ClassVar[str | None] = None
     """Address of the page of the data, which says where they are from and their terms."""
     hub_id: ClassVar[str | None] = None
-    """Id of the same data on the Hub, such as ``ylecun/mnist``, for the metadata of model cards."""
+    """Id of the same data on the Hub, such as ``ylecun/mnist``, for the metadata of model cards.
+
+    This and the two before it may be properties, if the options decide."""
 
     @classmethod
     def hold(cls, given: object, options: Mapping[str, Any]) -> Dataset | None:
@@ -438,6 +440,17 @@ class Dataset(Component, ABC):
             ganzoo.errors.InputError: it is of a kind that this dataset takes, and of a wrong form.
         """
         return None
+
+    @classmethod
+    def parse_address(cls, text: str) -> dict[str, Any] | None:
+        """Return the options that ``--data NAME:TEXT`` gives, or None if it cannot be written so.
+
+        By default the text is the option ``path``, if there is one.
+
+        Args:
+            text: What follows the dataset's name and the colon.
+        """
+        return {"path": text} if "path" in cls.model_fields else None
 
     @abstractmethod
     def read(self) -> Samples:

@@ -100,7 +100,7 @@ def check_terms(dataset: Dataset) -> None:
         ("hub_id", r"[\w.-]+/[\w.-]+", "user/name"),
     )
     for name, form, words in declared:
-        value = getattr(type(dataset), name)
+        value = getattr(dataset, name)
         require(
             value is None or (isinstance(value, str) and re.fullmatch(form, value) is not None),
             f"{name} must be {words}, or None, not {value!r}",
