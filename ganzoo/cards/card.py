@@ -127,6 +127,7 @@ def build_card(
         "conditional": traits.conditional,
         "quoted_reference": json.dumps(escape_text(reference), ensure_ascii=False),
         "command": _find_command(config),
+        "is_given": _are_given(config),
         "recipe_name": None if origin else find_recipe_name(config),
         "terms": terms,
         "facts": facts,
@@ -337,6 +338,11 @@ def _find_terms(config: ModelConfig) -> dict[str, str | None]:
     return {name: each if isinstance(each, str) else None for name, each in terms.items()}
 
 
+def _are_given(config: ModelConfig) -> bool:
+    """Tell whether the training data were given by a program."""
+    return bool(getattr(_find_stored_class(DATASET, config.data), "is_given", False))
+
+
 def _find_evaluator(family: str) -> type[Evaluator] | None:
     """Return the class of the evaluator that a score is of; None if it is not installed.
 
@@ -418,7 +424,12 @@ def _gather_packages(config: ModelConfig, shipped_by: str | None) -> dict[str, l
 
 
 def _find_command(config: ModelConfig) -> str | None:
-    """Return what trains it again; None if the defaults of a part are not known here."""
+    """Return what trains it again; None if the defaults of a part are not known here.
+
+    Nor is there a command if only a program can give the data.
+    """
+    if _are_given(config):
+        return None
     try:
         return train_command(config)
     except GanzooError:

@@ -409,6 +409,9 @@ class Dataset(Component, ABC):
     They must come with their package, and need no options. Those of the architecture's own package
     go before others.
     """
+    is_given: ClassVar[bool] = False
+    """Whether the samples are only what a program gives, by :meth:`hold`, so that no command line
+    can name them."""
     licence: ClassVar[str | None] = None
     """Licence of the data: the Hub's identifier, such as ``cc-by-4.0``; ``other`` for terms of
     their authors' own, and ``unknown`` if the authors state none. None if the class cannot know it,

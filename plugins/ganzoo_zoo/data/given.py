@@ -23,6 +23,8 @@ Held = TypeVar("Held", bound="_Given")
 class _Given(Dataset):
     """Base of data at hand. Files know them by their fingerprint alone."""
 
+    is_given = True
+
     fingerprint: str = Field(
         default="",
         description="SHA-256 of the samples and their labels, which ganzoo.train writes.",

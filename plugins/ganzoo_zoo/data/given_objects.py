@@ -136,10 +136,9 @@ def _count_dimensions(array: Any) -> int:
 
 def _to_tensor(given: Any) -> Tensor:
     if isinstance(given, Tensor):
-        found = given.detach().cpu().as_subclass(Tensor)
-        if found.layout != torch.strided or found.is_complex() or found.is_quantized:
-            raise InputError(f"data as {_name(found)} are not read: give {FORMS}")
-        return found
+        if given.layout != torch.strided or given.is_complex() or given.is_quantized:
+            raise InputError(f"data as {_name(given)} {given.layout} are not read: give {FORMS}")
+        return given.detach().cpu().as_subclass(Tensor)
     try:
         array = np.asarray(given)
     except Exception as error:  # of somebody's class, in any way

@@ -77,7 +77,7 @@ class HubImages(OwnFiles):
     @property
     def title(self) -> str:
         """Name of the data set in messages."""
-        return self.path or f"hf:{self.repo}"
+        return self.path or self.repo or ""
 
     def needs_download(self) -> bool:
         """Tell whether the Hub's data are not on this machine yet."""
