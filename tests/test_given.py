@@ -1,6 +1,8 @@
 """Data that a program has at hand: trained on, told in the record, given again, or refused."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -388,3 +390,17 @@ def test_a_plugin_that_fails_on_data_is_named(monkeypatch):
     monkeypatch.setattr(GivenImages, "hold", stumble)
     with pytest.raises(GanzooError, match=r"dataset 'given-images' of ganzoo .* cannot hold"):
         ganzoo.train("dcgan", data=CHANNELS_FIRST)
+
+
+def test_the_snippets_of_the_page_work():
+    page = (Path(__file__).parents[1] / "docs" / "how-to" / "python-data.md").read_text("utf-8")
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    for before, after in (("=2000", "=1, **TINY"), ('steps": 3000', 'steps": 2')):
+        assert before in code
+        code = code.replace(before, after)
+    code = code.replace('["memorisation"]', '["memorisation"], features="cifar10-cnn"')
+    options = {name: value for name, value in TINY.items() if name not in ("steps", "recipe")}
+    names = {"TINY": {**options, "recipe": "paper"}}
+    exec(code, names)
+    assert names["run"].config().data.options["what"] == "torchvision.FakeData"
+    assert names["scores"][0].data["name"] == "given-images"

@@ -248,7 +248,7 @@ def test_labels_that_are_none_are_left_out_and_said():
     data = write_table("photos", columns=hidden, kinds=kinds)
     with pytest.warns(ganzoo.GanzooWarning, match="no classes: the column label has labels below"):
         assert read(data).spec.classes is None
-    with pytest.raises(InputError, match="the column label of .* has labels below 0, such as -1"):
+    with pytest.raises(InputError, match=r"the column label of .* below 0, such as -1"):
         read(data, label_column="label")
 
 

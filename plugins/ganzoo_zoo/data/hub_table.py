@@ -22,7 +22,7 @@ from ganzoo.storage.files import write_text
 from ganzoo_zoo.data.columns import find_image_column, find_label_column
 from ganzoo_zoo.data.hub import HubImages
 from ganzoo_zoo.data.image_source import KIND, ImageSource, is_settled, pack_state
-from ganzoo_zoo.data.index import FilteredNames, NameSequence
+from ganzoo_zoo.data.index import NameSequence
 from ganzoo_zoo.data.listing import join_words
 from ganzoo_zoo.data.sources import read_file
 
@@ -154,8 +154,8 @@ class HubSource(ImageSource):
                 raise InputError(f"the column {column} of {self.title} {error}") from None
             self.notes = (*self.notes, f"the images have no classes: the column {column} {error}")
             return None, None
-        if isinstance(names, FilteredNames):
-            numbers = numbers[[names.locate(place) for place in range(len(names))]]
+        if len(names) < len(self.names):
+            numbers = numbers[[int(name.rpartition("/")[2]) for name in names]]
         smallest = np.uint8 if len(classes) <= MOST_SMALL_CLASSES else np.int32
         return classes, torch.from_numpy(numbers.astype(smallest))
 
