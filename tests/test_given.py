@@ -205,7 +205,11 @@ WRONG = {
     "five dimensions": (np.zeros((2, 2, 2, 2, 2), np.uint8), {}, "are not read"),
     "texts": (np.array([["a", "b"]]), {}, "data are numbers, not <U1"),
     "objects": (np.array([object()]), {}, "data are numbers, not object"),
-    "complex": (torch.zeros(3, 2, dtype=torch.complex64), {}, "complex64 are not read"),
+    "complex": (
+        torch.zeros(3, 2, dtype=torch.complex64),
+        {},
+        "complex64 torch.strided are not read",
+    ),
     "sparse": (torch.eye(3).to_sparse(), {}, "are not read"),
     "int images": (CHANNELS_FIRST.astype(np.int64), {}, "images are uint8 or floats"),
     "no range": (CHANNELS_FIRST / 255, {}, r"need the numbers that are black and white"),

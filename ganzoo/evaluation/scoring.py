@@ -117,8 +117,8 @@ def evaluate(
         options = require_options("data_options", data_options)
         if data is not None and not isinstance(data, (str, Path)):
             size = known.config.spec.image_size if known else None
-            wanted = {"image_size": size} if size else {}
-            data, held = hold_data(data, {**wanted, **options})
+            resized = {"image_size": size} if size else {}
+            data, held = hold_data(data, {**resized, **options})
             options = {**options, **held}
         choice = _data_choice(known, data, options)
         dataset: Dataset = choice.build(DATASET)

@@ -74,11 +74,6 @@ class HubImages(OwnFiles):
             return {"path": text}
         return {"repo": repo, **({"revision": revision} if at else {})}
 
-    @property
-    def title(self) -> str:
-        """Name of the data set in messages."""
-        return self.path or self.repo or ""
-
     def needs_download(self) -> bool:
         """Tell whether the Hub's data are not on this machine yet."""
         if self.repo is None:
@@ -90,9 +85,19 @@ class HubImages(OwnFiles):
     @contextmanager
     def open_source(self) -> Iterator[HubSource]:
         """Open the images of the split."""
-        from ganzoo_zoo.data.hub_table import HubSource
+        from ganzoo_zoo.data.hub_table import HubSource, TableChoice
 
-        yield HubSource(self)
+        yield HubSource(
+            TableChoice(
+                self.repo,
+                self.path,
+                self.config_name,
+                self.revision,
+                self.split,
+                self.image_column,
+                self.label_column,
+            )
+        )
 
     def classes(self, source: ImageSource, names: Sequence[str]) -> Classes:
         """Return the classes that the column of labels names.

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,6 @@ from ganzoo.requirement import install_command
 from ganzoo.storage.cache import get_or_make_folder
 from ganzoo.storage.files import write_text
 from ganzoo_zoo.data.columns import find_image_column, find_label_column
-from ganzoo_zoo.data.hub import HubImages
 from ganzoo_zoo.data.image_source import KIND, ImageSource, is_settled, pack_state
 from ganzoo_zoo.data.index import NameSequence
 from ganzoo_zoo.data.listing import join_words
@@ -41,6 +41,26 @@ LONGEST_REASON = 300
 """Letters of another program's message."""
 
 
+@dataclass(frozen=True)
+class TableChoice:
+    """Which table to read, and which columns of it; None leaves it to what is there."""
+
+    repo: str | None
+    """Name on the Hub."""
+    path: str | None
+    """Folder, in place of a name on the Hub."""
+    config_name: str | None
+    revision: str | None
+    split: str | None
+    image_column: str | None
+    label_column: str | None
+
+    @property
+    def title(self) -> str:
+        """Name of the data set in messages."""
+        return self.path or self.repo or ""
+
+
 class RowNames(NameSequence):
     """Names of the rows of a table: the split and the number.
 
@@ -51,10 +71,10 @@ class RowNames(NameSequence):
 
     def __init__(self, split: str, count: int) -> None:
         self.split = split
-        self.count = count
+        self._count = count
 
     def __len__(self) -> int:
-        return self.count
+        return self._count
 
     def _at(self, place: int) -> str:
         return f"{self.split}/{place}"
@@ -64,7 +84,7 @@ class HubSource(ImageSource):
     """The images in a column of a table, which the library maps from its files.
 
     Args:
-        options: Which table and which columns.
+        choice: Which table and which columns.
 
     Raises:
         InputError: the library is not installed.
@@ -72,10 +92,10 @@ class HubSource(ImageSource):
 
     labels_stand_apart = True
 
-    def __init__(self, options: HubImages) -> None:
+    def __init__(self, choice: TableChoice) -> None:
         self._library = _require_library()
-        self.options = options
-        self.title = options.title
+        self.choice = choice
+        self.title = choice.title
 
     def find_files(self, *, verified: bool = False) -> None:
         """Open the table; download it if it is not here.
@@ -84,21 +104,21 @@ class HubSource(ImageSource):
             InputError: there is no such data set, split or column.
             GanzooError: it cannot be downloaded.
         """
-        with _explain_errors(self.options):
-            builder = _prepare(self.options)
+        with _explain_errors(self.choice):
+            builder = _prepare(self.choice)
             names = list(builder.info.splits or {})
-            self.split = _choose_split(self.title, names, self.options.split)
+            self.split = _choose_split(self.title, names, self.choice.split)
             self._table = builder.as_dataset(split=self.split)
         self.notes = ()
         self.chosen_options = {}
-        if self.options.split is None:
+        if self.choice.split is None:
             self.chosen_options["split"] = self.split
             if len(names) > 1:
                 self.notes = (
                     f"{self.title} has the splits {join_words(names)}: {self.split} is read; "
                     "choose another with data.split, or all",
                 )
-        if self.options.revision is None and COMMIT.fullmatch(builder.hash or ""):
+        if self.choice.revision is None and COMMIT.fullmatch(builder.hash or ""):
             self.chosen_options["revision"] = builder.hash
         self._column = self._choose_image_column()
         self._images = self._table.select_columns([self._column])
@@ -150,7 +170,7 @@ class HubSource(ImageSource):
         try:
             classes, numbers = self._number_labels(column)
         except ValueError as error:
-            if self.options.label_column is not None:
+            if self.choice.label_column is not None:
                 raise InputError(f"the column {column} of {self.title} {error}") from None
             self.notes = (*self.notes, f"the images have no classes: the column {column} {error}")
             return None, None
@@ -160,7 +180,7 @@ class HubSource(ImageSource):
         return classes, torch.from_numpy(numbers.astype(smallest))
 
     def _choose_image_column(self) -> str:
-        features, wanted = self._table.features, self.options.image_column
+        features, wanted = self._table.features, self.choice.image_column
         column = find_image_column(features) if wanted is None else wanted
         if column is None:
             raise InputError(
@@ -178,10 +198,10 @@ class HubSource(ImageSource):
         return column
 
     def _choose_label_column(self) -> str | None:
-        if self.options.label_column is None:
+        if self.choice.label_column is None:
             return find_label_column(self._table.features)
-        self._require_column(self.options.label_column, "label_column")
-        return self.options.label_column
+        self._require_column(self.choice.label_column, "label_column")
+        return self.choice.label_column
 
     def _require_column(self, name: str, option: str) -> None:
         features = self._table.features
@@ -271,21 +291,19 @@ def _require_library() -> Any:
     return datasets
 
 
-def _prepare(options: HubImages) -> Any:
+def _prepare(choice: TableChoice) -> Any:
     """Return the library's builder of a data set, once its tables are on the disk."""
     import datasets
 
-    if options.path is not None and not Path(options.path).is_dir():
-        raise InputError(f"there is no folder {options.path}")
+    if choice.path is not None and not Path(choice.path).is_dir():
+        raise InputError(f"there is no folder {choice.path}")
     # With the prefix, no folder of this name is read in its place.
-    path = options.path or f"hf://datasets/{options.repo}"
+    path = choice.path or f"hf://datasets/{choice.repo}"
     hidden = not sys.stderr.isatty() and not datasets.are_progress_bars_disabled()
     if hidden:
         datasets.disable_progress_bars()
     try:
-        builder = datasets.load_dataset_builder(
-            path, options.config_name, revision=options.revision
-        )
+        builder = datasets.load_dataset_builder(path, choice.config_name, revision=choice.revision)
         builder.download_and_prepare()
     finally:
         if hidden:
@@ -314,11 +332,11 @@ def _choose_split(title: str, names: list[str], wanted: str | None) -> str:
 
 
 @contextmanager
-def _explain_errors(options: HubImages) -> Iterator[None]:
+def _explain_errors(choice: TableChoice) -> Iterator[None]:
     """Explain in one line why the library cannot open a data set."""
     from datasets.exceptions import DatasetNotFoundError
 
-    title = options.title
+    title = choice.title
     try:
         yield
     except GanzooError:
@@ -333,7 +351,7 @@ def _explain_errors(options: HubImages) -> Iterator[None]:
             f"{title} is not on this machine, and the Hub cannot be reached: {_shorten(error)}"
         ) from error
     except Exception as error:  # readers of broken files raise almost anything
-        if isinstance(error, ValueError) and (names := _list_configurations(options)):
+        if isinstance(error, ValueError) and (names := _list_configurations(choice)):
             raise InputError(
                 f"{title} has the configurations {excerpt(join_words(names))}: choose one with "
                 "data.config_name"
@@ -342,16 +360,16 @@ def _explain_errors(options: HubImages) -> Iterator[None]:
         raise kind(f"{title} cannot be read: {_shorten(error.__cause__ or error)}") from error
 
 
-def _list_configurations(options: HubImages) -> list[str]:
+def _list_configurations(choice: TableChoice) -> list[str]:
     """Return the configurations of a data set, if none of them is chosen; otherwise nothing."""
     import datasets
 
     try:
-        name = options.path or options.repo
-        names = datasets.get_dataset_config_names(name, revision=options.revision)
+        name = choice.path or choice.repo
+        names = datasets.get_dataset_config_names(name, revision=choice.revision)
     except Exception:  # the error that led here tells more
         return []
-    return [] if options.config_name in names or len(names) < 2 else names
+    return [] if choice.config_name in names or len(names) < 2 else names
 
 
 def _shorten(error: BaseException) -> str:
