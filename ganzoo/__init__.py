@@ -1,27 +1,26 @@
 """ganzoo: a plugin-based model zoo for generative adversarial networks.
 
 Public names are imported when they are first used, so that ``import ganzoo`` costs nothing. They
-stand here three times: for type checkers, for ``from ganzoo import *`` and for the lazy import.
+stand here twice: for type checkers and for the lazy import. Packages add functions, such as those
+of the box, by entry points in the group ``ganzoo.functions``.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False  # as that of typing, which takes longer to import than all of this
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Any
-
     from ganzoo.api.components import create as create
     from ganzoo.api.components import list as list
+    from ganzoo.api.evaluation import evaluate as evaluate
+    from ganzoo.api.model import Model as Model
+    from ganzoo.api.model import load as load
     from ganzoo.api.training import open_dataset as open_dataset
     from ganzoo.api.training import resume as resume
     from ganzoo.api.training import train as train
     from ganzoo.component import Component as Component
     from ganzoo.errors import GanzooError as GanzooError
     from ganzoo.errors import GanzooWarning as GanzooWarning
-    from ganzoo.evaluation.scoring import evaluate as evaluate
-    from ganzoo.models.model import Model as Model
-    from ganzoo.models.model import load as load
+    from ganzoo.evaluation.compare import compare as compare
     from ganzoo.protocols.architecture import Architecture as Architecture
     from ganzoo.protocols.architecture import GeneratorInput as GeneratorInput
     from ganzoo.protocols.augmentation import AdaptiveAugmentation as AdaptiveAugmentation
@@ -50,16 +49,22 @@ if TYPE_CHECKING:
     from ganzoo.protocols.tracker import TrackedRun as TrackedRun
     from ganzoo.protocols.tracker import Tracker as Tracker
     from ganzoo.publishing.publish import publish as publish
+    from ganzoo.runs.folder import Run as Run
+    from ganzoo.training.observer import Observer as Observer
+
+    # Entry points say nothing to a checker, so it is shown what the box adds by them.
+    from ganzoo_zoo.functions import *  # noqa: F403
 
     __version__: str
 
 _HOMES = {
     "api.components": ("create", "list"),
+    "api.evaluation": ("evaluate",),
+    "api.model": ("Model", "load"),
     "api.training": ("open_dataset", "resume", "train"),
     "component": ("Component",),
     "errors": ("GanzooError", "GanzooWarning"),
-    "evaluation.scoring": ("evaluate",),
-    "models.model": ("Model", "load"),
+    "evaluation.compare": ("compare",),
     "protocols.architecture": ("Architecture", "GeneratorInput"),
     "protocols.augmentation": ("AdaptiveAugmentation", "Augmentation"),
     "protocols.converter": ("Converted", "Converter", "ForeignWeights"),
@@ -82,65 +87,31 @@ _HOMES = {
     "protocols.styles": ("Styles",),
     "protocols.tracker": ("TrackedRun", "Tracker"),
     "publishing.publish": ("publish",),
+    "runs.folder": ("Run",),
+    "training.observer": ("Observer",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = [
-    "AdaptiveAugmentation",
-    "Architecture",
-    "Augmentation",
-    "Component",
-    "Converted",
-    "Converter",
-    "DataSpec",
-    "Dataset",
-    "Discriminator",
-    "Evaluator",
-    "FeatureExtractor",
-    "Features",
-    "ForeignWeights",
-    "GanzooError",
-    "GanzooWarning",
-    "GeneratorInput",
-    "ImageDataset",
-    "LatentPart",
-    "LoadedExtractor",
-    "Loss",
-    "Model",
-    "Penalty",
-    "Progress",
-    "Recipe",
-    "SampleSet",
-    "Samples",
-    "Score",
-    "Space",
-    "Styles",
-    "TrackedRun",
-    "Tracker",
-    "__version__",
-    "create",
-    "evaluate",
-    "list",
-    "load",
-    "open_dataset",
-    "publish",
-    "resume",
-    "train",
-]
-
 if not TYPE_CHECKING:  # or a checker would take every name for a public one
+    __all__ = sorted([*_HOME_OF, "__version__"])
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name):
         if name == "__version__":
             from importlib.metadata import version
 
             return version("ganzoo")
-        if name not in _HOME_OF:
-            raise AttributeError(f"module 'ganzoo' has no attribute '{name}'")
-        import importlib
+        if name in _HOME_OF:
+            import importlib
 
-        return getattr(importlib.import_module(f"ganzoo.{_HOME_OF[name]}"), name)
+            return getattr(importlib.import_module(f"ganzoo.{_HOME_OF[name]}"), name)
+        if not name.startswith("_"):
+            from ganzoo.api.functions import find_function
 
+            if (found := find_function(name)) is not None:
+                return found
+        raise AttributeError(f"module 'ganzoo' has no attribute '{name}'")
 
-def __dir__() -> Iterable[str]:
-    return sorted(__all__)
+    def __dir__():
+        from ganzoo.api.functions import list_functions
+
+        return sorted({*__all__, *list_functions()})

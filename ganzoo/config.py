@@ -273,10 +273,19 @@ class TrainKeywords(TypedDict, total=False):
     image_channels: int
     flip: bool
     value_range: tuple[float, float]
+    source_of: str
 
 
 DATA_KEYWORDS = ("image_size", "image_channels", "flip", "value_range")
 """Those of them that are options of the data."""
+ARCHITECTURE_KEYWORDS = ("source_of",)
+
+
+def name_keyword(name: str) -> str:
+    """Return the full name of the option that a keyword argument of :func:`ganzoo.train` sets."""
+    if name in ARCHITECTURE_KEYWORDS:
+        return f"arch.{name}"
+    return f"{'data' if name in DATA_KEYWORDS else 'train'}.{name}"
 
 
 class ComponentChoice(Options):

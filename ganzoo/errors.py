@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 MAX_MESSAGE = 500
 """Characters to quote from another program's message or from a file."""
@@ -82,12 +83,18 @@ class GanzooWarning(UserWarning):
 
 
 def warn_caller(message: str) -> None:
-    """Issue a :class:`GanzooWarning` that points to the line which called ganzoo."""
-    own = ("ganzoo", "contextlib")  # what lies between the warning and a person's program
+    """Issue a :class:`GanzooWarning` that points to the line which called ganzoo or its plugin."""
     frame, level = sys._getframe(1), 2
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in own:
+    # What lies between the warning and a person's program.
+    own = ("ganzoo", "contextlib", _find_package(frame))
+    while frame.f_back and _find_package(frame) in own:
         frame, level = frame.f_back, level + 1
     warnings.warn(escape_text(message), GanzooWarning, stacklevel=level)
+
+
+def _find_package(frame: FrameType) -> str:
+    name: str = frame.f_globals.get("__name__", "")
+    return name.partition(".")[0]
 
 
 @contextmanager

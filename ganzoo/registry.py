@@ -81,6 +81,8 @@ FILE_KINDS = (MODEL, RECIPE)
 """Kinds of files. Their entry points name a package, and the name is that of a file or a folder in
 it; nothing is imported to read them."""
 ALL_KINDS = (*KINDS, *FILE_KINDS)
+FUNCTION = Kind("function", "ganzoo.functions", "collections.abc:Callable", instances=True)
+"""Functions that packages add to ``import ganzoo``. They are no components: no run names them."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ def _read_entries(path: tuple[str, ...]) -> list[Entry]:
     points = importlib.metadata.entry_points()
     packages: dict[int, tuple[str, str]] = {}
     found = []
-    for kind in ALL_KINDS:
+    for kind in (*ALL_KINDS, FUNCTION):
         for point in points.select(group=kind.group):
             if point.dist is None:
                 continue

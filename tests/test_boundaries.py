@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ganzoo.registry import FILE_KINDS
+from ganzoo.registry import FILE_KINDS, FUNCTION
 
 ROOT = Path(__file__).parents[1]
 CORE = sorted((ROOT / "ganzoo").rglob("*.py"))
@@ -22,11 +22,16 @@ SHIPPED = [*CORE, *(file for plugin in PLUGINS for file in sorted(plugin.rglob("
 STRANGERS = sorted((ROOT / "tests" / "downstream").rglob("*.py"))
 ENTRY_POINTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
 FILES = {kind.group for kind in FILE_KINDS}
+FUNCTIONS = ENTRY_POINTS.pop(FUNCTION.group)
 COMPONENTS = {group: points for group, points in ENTRY_POINTS.items() if group not in FILES}
 
 ALLOWED = {("resolve.py", "folder")}
 """A path that is given as data is read by the dataset called as the path's suffix, and a folder,
 which has none, by the one called ``folder``: a rule about paths that any package may serve."""
+
+SHOWN = ("__init__.py", "ganzoo_zoo.functions")
+"""What the box adds to ``import ganzoo`` by entry points. They say nothing to a type checker, which
+is therefore shown the list of the box."""
 
 WORDS = {"data", "report", "watch", "demo"}
 """Commands in the box are called by words that the core needs: what ``--data`` stands for, and what
@@ -39,6 +44,7 @@ ROOMS = [
         "testing",
         "__init__",
         "api",
+        "display",
         "training",
         "evaluation",
         "publishing",
@@ -76,6 +82,16 @@ def imported(tree: ast.AST) -> Iterator[tuple[str, str]]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
             yield from ((node.module or "", alias.name) for alias in node.names)
+
+
+def without_checking(tree: ast.Module) -> ast.Module:
+    """Return a module without what type checkers alone read."""
+    kept = [
+        node
+        for node in tree.body
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    ]
+    return ast.Module(kept, tree.type_ignores)
 
 
 def literals(tree: ast.AST) -> Iterator[str]:
@@ -156,7 +172,12 @@ def test_the_tools_of_these_tests_find_what_they_look_for():
 @pytest.mark.parametrize("path", CORE, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_core_imports_no_plugin_and_names_no_component(path):
     tree = parsed(path)
-    assert [module for module, _ in imported(tree) if module.startswith("ganzoo_")] == []
+    plugins = [module for module, _ in imported(tree) if module.startswith("ganzoo_")]
+    if path.parent.name == "ganzoo" and path.name == SHOWN[0]:
+        assert plugins == [SHOWN[1]]
+        assert SHOWN[1] not in [module for module, _ in imported(without_checking(tree))]
+        plugins = []
+    assert plugins == []
     names = {name for points in ENTRY_POINTS.values() for name in points}
     modules = {
         target.partition(":")[0] for points in ENTRY_POINTS.values() for target in points.values()
@@ -229,6 +250,8 @@ def test_a_plugin_imports_no_other_and_only_what_is_public(plugin):
     for path in files:
         tree = parsed(path)
         own = ".".join(path.relative_to(plugin.parent).with_suffix("").parts)
+        if own == SHOWN[1]:  # which lists functions of all applications
+            continue
         others = {f"{module}.{name}" for module, name in imported(tree)}
         assert [
             other
@@ -247,7 +270,7 @@ def test_every_entry_point_lies_in_a_plugin_that_is_shipped():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     shipped = set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
     assert shipped == {"ganzoo", *(f"plugins/{plugin.name}" for plugin in PLUGINS)}
-    for points in ENTRY_POINTS.values():
+    for points in (*ENTRY_POINTS.values(), FUNCTIONS):
         for target in points.values():
             assert f"plugins/{target.partition(':')[0].split('.')[0]}" in shipped
 
@@ -435,12 +458,9 @@ def test_completion_imports_nothing_heavy(tmp_path, words):
 
 
 def test_what_a_component_is_needs_nothing_heavy(tmp_path):
-    names = {
-        name
-        for group, points in ENTRY_POINTS.items()
-        if group != "ganzoo.models"  # which are loaded
-        for name in points
-    }
+    # Models are loaded to be shown, and a recipe may have the name of one.
+    names = {name for points in ENTRY_POINTS.values() for name in points}
+    names -= ENTRY_POINTS["ganzoo.models"].keys()
     found = modules_after(tmp_path, *(f"show {name}" for name in sorted(names)))
     assert len(found) == len(names) > 50
     for command, modules in found.items():

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 import ganzoo
 from ganzoo.config import (
+    ARCHITECTURE_KEYWORDS,
     DATA_KEYWORDS,
     OTHER_WORDS,
     RunConfig,
@@ -216,11 +217,23 @@ def test_keywords_of_train_are_the_options_of_a_training():
             several = fields[name] if isinstance(fields[name], frozenset) else {fields[name]}
             fields[name] = frozenset({*several, str})
     hints = get_type_hints(TrainKeywords)
-    of_data = {name: hints.pop(name) for name in DATA_KEYWORDS}
+    of_parts = {name: hints.pop(name) for name in (*DATA_KEYWORDS, *ARCHITECTURE_KEYWORDS)}
     assert {name: bare(hint) for name, hint in hints.items()} == fields
-    assert all(hint is not Any for hint in of_data.values())
+    assert all(hint is not Any for hint in of_parts.values())
     keywords = inspect.signature(ganzoo.train).parameters["train_options"]
     assert keywords.annotation == "Unpack[TrainKeywords]"
+
+
+def test_options_of_parts_have_their_own_names_from_python(tmp_path):
+    sizes = {"image_size": 8, "steps": 0, "batch_size": 4, "recipe": "paper", "device": "cpu"}
+    run = ganzoo.train("mlp", data="digits", out=tmp_path / "run", **sizes)
+    assert run.config().data.options["image_size"] in (8, [8, 8])
+    assert ganzoo.load(run).images(1)[0].size == (8, 8)
+    for name in (*DATA_KEYWORDS, *ARCHITECTURE_KEYWORDS):
+        with pytest.raises(InputError, match=rf"(data|arch)\.{name}"):
+            ganzoo.train("mlp", data="ring", **{name: object()})
+    with pytest.raises(InputError, match=r"'data\.image_sise'; did you mean 'image_size'"):
+        ganzoo.train("mlp", data="digits", settings={"data.image_sise": 8})
 
 
 def test_an_unknown_keyword_of_train_offers_the_nearest():

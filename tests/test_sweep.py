@@ -14,13 +14,14 @@ import pytest
 import torch
 from PIL import Image
 
+import ganzoo
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.runs.folder import Run
 from ganzoo.runs.scores import ScoreRow, read_scores
 from ganzoo_zoo.apps.shared.seeds import read_seeds
 from ganzoo_zoo.apps.sweep import workers
 from ganzoo_zoo.apps.sweep.arguments import read_data, read_settings
-from ganzoo_zoo.apps.sweep.folder import Plan, continue_plan, write_plan
+from ganzoo_zoo.apps.sweep.folder import Plan, continue_plan, read_plan, write_plan
 from ganzoo_zoo.apps.sweep.grid import MOST, Grid
 from ganzoo_zoo.apps.sweep.picture import draw_picture
 from ganzoo_zoo.apps.sweep.results import Results, Verdict
@@ -64,9 +65,21 @@ def _one_thread():
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The results of a sweep that nothing disturbed; to be read, not changed."""
+    """The results of a sweep from Python that nothing disturbed; to be read, not changed."""
     folder = tmp_path_factory.mktemp("sweeps") / "whole"
-    return sweep(GRID, folder, **JUDGED)
+    options = {"batch_size": 8, "log_every": 3, "sample_every": 60, "checkpoint_every": 60}
+    return ganzoo.sweep(
+        "mlp",
+        ["lsgan", "hinge"],
+        "ring",
+        settings={"data.samples": 200, "arch.hidden": (8, 8)},
+        seeds=2,
+        out=folder,
+        steps=120,
+        device="cpu",
+        **options,
+        **JUDGED,
+    )
 
 
 def models(folder):
@@ -86,6 +99,16 @@ def cells(**given):
 
 
 # What a grid is
+
+
+def test_a_sweep_from_python_is_the_same_and_shows_itself(whole):
+    assert read_plan(whole.folder).grid == GRID
+    assert repr(whole).startswith(f"<Results {whole.folder}: 4 runs, best modes")
+    page = whole._repr_html_()
+    header, lines = whole.table()
+    assert page.count("<tr>") == 1 + len(lines)
+    assert all(f"{name}</th>" in page for name in header)
+    assert "<img" in page
 
 
 def test_a_grid_has_every_combination_by_readable_names():

@@ -26,7 +26,7 @@ class Networks(NamedTuple):
     generator: nn.Module
     """Latents, and what else the architecture takes, to samples."""
     discriminator: nn.Module
-    """Samples to logits."""
+    """Samples to ``logits``; where it is asked for more, in a dictionary with the rest."""
 
 
 def list(kind: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from ganzoo import distributed
 from ganzoo.arguments import require_options
 from ganzoo.compute.threads import choose_thread_count, use_threads
-from ganzoo.config import DATA_KEYWORDS, RunConfig, TrainKeywords
+from ganzoo.config import RunConfig, TrainKeywords, name_keyword
 from ganzoo.errors import InputError, escape_text, warn_caller
 from ganzoo.progress import send_progress_to
 from ganzoo.recipes import resolve_run
@@ -42,6 +42,7 @@ def train(
     settings: Mapping[str, Any] | None = None,
     trackers: Iterable[str] = (),
     observer: Observer | None = None,
+    progress: bool | None = None,
     **train_options: Unpack[TrainKeywords],
 ) -> Run:
     """Train a GAN and return its finished run.
@@ -66,28 +67,29 @@ def train(
         out: The run's folder; a new one under ``runs/`` if None.
         settings: Options by their full names, such as ``{"loss.gp_weight": 5}``.
         trackers: Names of trackers, which receive the metrics in addition to the run's files.
-        observer: Is told what happens during the run. Without one, warnings are Python's.
+        observer: Is told what happens during the run, and may end it: see :class:`ganzoo.Observer`.
+            Without one, warnings are Python's.
+        progress: Whether to show a bar, losses and samples. If None, in a notebook, and where
+            standard error is a terminal.
         train_options: Training options, such as ``steps=400`` or ``seed=1``; and of the data,
-            ``image_size``, ``image_channels``, ``flip`` and ``value_range``.
+            ``image_size``, ``image_channels``, ``flip`` and ``value_range``, and ``source_of`` of
+            architectures that make sources of the images themselves.
 
     Raises:
         InputError: a name, an option or the data are wrong, or the run does not fit ``init``.
         ganzoo.errors.Diverged: a loss or a weight is no longer finite.
         ganzoo.errors.Interrupted: a signal stopped the run, and its state was saved.
     """
-    named = {_name_option(name): value for name, value in train_options.items()}
+    named = {name_keyword(name): value for name, value in train_options.items()}
     settings = {**require_options("settings", settings), **named}
-    with distributed.join_team():
-        data, settings = _hold(data, settings, observer)
+    from ganzoo.display.choice import show_training
+
+    with distributed.join_team(), show_training(progress, observer) as watcher:
+        data, settings = _hold(data, settings, watcher)
         resolved, start_from = build_config(
             init, architecture, loss, data, settings, trackers, out, fork, config
         )
-        return start(resolved, out, observer, start_from)
-
-
-def _name_option(name: str) -> str:
-    """Return the full name of an option that is a keyword argument."""
-    return f"{'data' if name in DATA_KEYWORDS else 'train'}.{name}"
+        return start(resolved, out, watcher, start_from)
 
 
 def _hold(
@@ -267,6 +269,7 @@ def resume(
     observer: Observer | None = None,
     trackers: Iterable[str] | None = None,
     data: str | Path | Data | None = None,
+    progress: bool | None = None,
 ) -> Run:
     """Resume a run from its newest checkpoint, with the options it was started with.
 
@@ -279,6 +282,7 @@ def resume(
         observer: Is told what happens during the run.
         trackers: Names of trackers in place of the run's own; None keeps these.
         data: The run's data, if they are elsewhere now, or were at hand in another program.
+        progress: As for :func:`train`.
 
     Raises:
         InputError: the folder is not a run, an option or the data differ, or all checkpoints are
@@ -286,14 +290,27 @@ def resume(
         ganzoo.errors.Diverged: a loss or a weight is no longer finite.
         ganzoo.errors.Interrupted: a signal stopped the run, and its state was saved.
     """
+    from ganzoo.display.choice import show_training
+
     changes = require_options("changes", changes)
+    with show_training(progress, observer) as watcher:
+        return continue_run(path, changes, watcher, trackers, data)
+
+
+def continue_run(
+    path: str | Path | Run,
+    changes: Mapping[str, Any],
+    observer: Observer,
+    trackers: Iterable[str] | None,
+    data: str | Path | Data | None = None,
+) -> Run:
+    """Continue a run, as :func:`resume` does, and show nothing."""
     folder = path.path if isinstance(path, Run) else user_path(path)
     with _join_observed(observer) as (team, watcher), open_shared_run(folder) as run:
         if data is not None:
             own = team.run_on_first(lambda: run.config().data.options)
             name, changes = _hold(data, changes, observer, own)
             changes = {**changes, "data": name}
-
         from ganzoo.training.loop import run_training
         from ganzoo.training.prepare import prepare_run
         from ganzoo.training.sanity_checks import describe_unsynced_batch_norm
@@ -343,8 +360,6 @@ def _join_observed(observer: Observer | None) -> Iterator[tuple[Processes, Obser
     """Join the other processes; only the first one is observed, and reports its progress."""
     from ganzoo.training.observer import Observer, SilentObserver
 
-    if not isinstance(observer, Observer | None):
-        raise InputError(f"give as observer an Observer, not a {type(observer).__name__}")
     with distributed.join_team() as team:
         watcher = (observer or Observer()) if team.is_first else SilentObserver()
         with send_progress_to(watcher.on_progress):

@@ -91,7 +91,7 @@ def build_card(
 
     Args:
         config: What the model is.
-        rows: Its scores; those of other steps and of real samples are omitted.
+        rows: Its scores, and those of real samples in its place; scores of other steps are omitted.
         reference: What :func:`ganzoo.load` finds it by.
         license: Identifier of its licence, as the Hub knows it; None if nobody gave one.
         curve: Name of the picture of its training curve, in the same folder.
@@ -102,6 +102,7 @@ def build_card(
         package: The distribution that ships the model, if one does.
         samples: The samples of its picture, if they are known to be those of a seed.
     """
+    rows = list(rows)
     own_rows = [row for row in rows if row.step == config.step]
     traits, terms = _find_traits(config), _find_terms(config)
     metadata = build_metadata(
@@ -142,6 +143,7 @@ def build_card(
             )
         ),
         "score_groups": _group_scores(own_rows),
+        "real_score_groups": _group_scores(_select_scores_of_reals(rows, own_rows)),
         "licences": _list_licences(license),
         "picture_file": PICTURE_FILE,
         "curve_file": curve,
@@ -442,6 +444,17 @@ def _group_scores(rows: Iterable[ScoreRow]) -> list[list[ScoreRow]]:
     for row in rows:
         groups.setdefault(row.model_dump_json(exclude=FIELDS_PER_METRIC), []).append(row)
     return list(groups.values())
+
+
+def _select_scores_of_reals(rows: Iterable[ScoreRow], own: Iterable[ScoreRow]) -> list[ScoreRow]:
+    """Return the scores of real samples by the metrics, and on the data, of a model's own."""
+    own = list(own)
+    return [
+        row
+        for row in rows
+        if row.step is None
+        and any((row.metric, row.data) == (each.metric, each.data) for each in own)
+    ]
 
 
 def _list_licences(license: Any) -> list[Any]:

@@ -10,13 +10,12 @@ from ganzoo.cli.common import (
     Json,
     complete_models,
     complete_names,
-    note,
     print_json,
     print_line,
     print_table,
-    print_warning,
 )
 from ganzoo.cli.help import list_examples
+from ganzoo.display.messages import note, print_warning
 from ganzoo.registry import EVALUATOR
 
 if TYPE_CHECKING:
@@ -58,19 +57,19 @@ def compare(
     Only scores of the same protocol are ranked together; differences between protocols are listed.
     """
     from ganzoo.evaluation.compare import compare as ranked
-    from ganzoo.evaluation.compare import differences
 
     groups = ranked(models, metric or (), print_warning)
     if as_json:
         print_json(
-            {"groups": [_as_json(group) for group in groups], "differences": differences(groups)}
+            {"groups": [_as_json(group) for group in groups], "differences": groups.differences}
         )
         return
     for i, group in enumerate(groups):
         if i:
             print()
-        _print_group(group)
-    for line in differences(groups):
+        print_line(group.title)
+        print_table(*group.table())
+    for line in groups.differences:
         note(line)
 
 
@@ -83,30 +82,3 @@ def _as_json(group: ScoreGroup) -> dict[str, object]:
             for place in group.places
         ],
     }
-
-
-def _print_group(group: ScoreGroup) -> None:
-    best = group.places[0].row
-    size = "" if best.image_size is None else f", {best.image_size[0]} x {best.image_size[1]}"
-    better = "higher" if best.higher_is_better else "lower"
-    print_line(
-        f"{group.metric}, {better} is better: {best.fake_samples} fakes against "
-        f"{best.real_samples} reals of {best.data['name']} ({best.data['split']}){size}"
-    )
-    print_table(
-        ("rank", "model", "value", "seeds", "step"),
-        [
-            (
-                str(place.rank),
-                place.model,
-                place.row.format_value(),
-                _format_seeds(place.row.seed, place.row.repeats),
-                "" if place.row.step is None else str(place.row.step),
-            )
-            for place in group.places
-        ],
-    )
-
-
-def _format_seeds(first: int, count: int) -> str:
-    return str(first) if count == 1 else f"{first} to {first + count - 1}"

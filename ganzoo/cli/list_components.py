@@ -9,21 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from ganzoo import registry
-from ganzoo.cli.common import (
-    Json,
-    find_room,
-    note,
-    print_json,
-    print_line,
-    print_table,
-    shorten_text,
-)
+from ganzoo.cli.common import Json, find_room, print_json, print_line, print_table, shorten_text
 from ganzoo.cli.describe import describe_component
 from ganzoo.cli.help import list_examples
 from ganzoo.cli.list_runs import list_runs
 from ganzoo.cli.named_files import read_model
 from ganzoo.cli.plugins import is_hidden, own_commands
 from ganzoo.cli.source_text import summarise
+from ganzoo.display.messages import note
 from ganzoo.errors import InputError, PluginError, did_you_mean, first_line
 from ganzoo.registry import ALL_KINDS, MODEL, Entry, Kind
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo.arguments import require_names
-from ganzoo.errors import InputError, did_you_mean, warn_caller
+from ganzoo.errors import InputError, did_you_mean, escape_text, warn_caller
+from ganzoo.media import html
 from ganzoo.models.find import find_model
 from ganzoo.models.folder import ModelFolder
 from ganzoo.runs.folder import Run
@@ -47,12 +48,60 @@ class ScoreGroup:
     """Everything that they have in common, flat, by name."""
     places: tuple[Place, ...]
 
+    @property
+    def title(self) -> str:
+        """The metric and what was measured, in a line."""
+        best = self.places[0].row
+        size = "" if best.image_size is None else f", {best.image_size[0]} x {best.image_size[1]}"
+        better = "higher" if best.higher_is_better else "lower"
+        return (
+            f"{self.metric}, {better} is better: {best.fake_samples} fakes against "
+            f"{best.real_samples} reals of {best.data['name']} ({best.data['split']}){size}"
+        )
+
+    def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """Return the header and the rows of the ranking, as texts."""
+        rows: list[tuple[str, ...]] = [
+            (
+                str(place.rank),
+                place.model,
+                place.row.format_value(),
+                _format_seeds(place.row.seed, place.row.repeats),
+                "" if place.row.step is None else str(place.row.step),
+            )
+            for place in self.places
+        ]
+        return ("rank", "model", "value", "seeds", "step"), rows
+
+
+class Comparison(list[ScoreGroup]):
+    """Rankings of models, a group for each protocol; a notebook shows them as tables."""
+
+    @property
+    def differences(self) -> list[str]:
+        """Why scores of one metric are in several groups, a line for each metric."""
+        return differences(self)
+
+    def __repr__(self) -> str:
+        lines = []
+        for group in self:
+            ranking = (
+                f"{place.rank}. {escape_text(place.model)} {place.row.format_value()}"
+                for place in group.places
+            )
+            lines.append(f"{group.metric}: {', '.join(ranking)}")
+        return f"<Comparison by {'; by '.join(lines)}>"
+
+    def _repr_html_(self) -> str:
+        parts = [f"{html.heading(group.title)}{html.table(*group.table())}" for group in self]
+        return "\n".join([*parts, *map(html.text, self.differences)])
+
 
 def compare(
     models: Sequence[str | Path | Run],
     metrics: Sequence[str] = (),
     warn: Callable[[str], None] = warn_caller,
-) -> list[ScoreGroup]:
+) -> Comparison:
     """Rank models by their recorded scores; nothing is evaluated again.
 
     A run that kept a best snapshot beside its last model enters with both.
@@ -65,7 +114,7 @@ def compare(
 
     Returns:
         A group for each protocol, those of one metric next to each other. Scores of different
-        groups are not comparable; :func:`differences` explains why.
+        groups are not comparable; ``differences`` explains why.
 
     Raises:
         InputError: there is no such model, or none has a score of these metrics.
@@ -92,7 +141,7 @@ def compare(
     for entry in missing:
         warn(_describe_missing(entry, metrics))
     ranked = [_rank_rows(rows) for rows in groups.values()]
-    return sorted(ranked, key=lambda group: (group.metric, -len(group.places)))
+    return Comparison(sorted(ranked, key=lambda group: (group.metric, -len(group.places))))
 
 
 def differences(groups: Iterable[ScoreGroup]) -> list[str]:
@@ -146,6 +195,10 @@ def _describe_missing(entry: ModelScores, metrics: Sequence[str]) -> str:
         f"{entry.name} has no scores{asked}; get them with: "
         f"ganzoo eval {shlex.quote(entry.reference)}{options}"
     )
+
+
+def _format_seeds(first: int, count: int) -> str:
+    return str(first) if count == 1 else f"{first} to {first + count - 1}"
 
 
 def _rank_rows(rows: list[tuple[str, ScoreRow]]) -> ScoreGroup:

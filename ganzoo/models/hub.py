@@ -15,6 +15,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,8 +30,8 @@ from ganzoo.models.hub_limits import (
     progress_up_to,
     watch_client,
 )
-from ganzoo.runs.file_names import LIMITS, MANIFEST_FILE
-from ganzoo.storage.files import sha256
+from ganzoo.runs.file_names import CARD_FILE, LIMITS, MANIFEST_FILE
+from ganzoo.storage.files import read_text, sha256
 from ganzoo.storage.paths import user_path
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ MAX_MESSAGE = 200
 """Most characters that are shown of a server's own message."""
 
 Result = TypeVar("Result")
+
+_given_token: ContextVar[str | None] = ContextVar("given_token", default=None)
 
 _log = logging.getLogger("ganzoo")
 
@@ -139,6 +142,18 @@ class HubFolder(ModelFolder):
     def own_file(self, name: str) -> Path:
         """Return the path of a file, verified; the client's cache may store it as a link."""
         return self.file(name)
+
+    def card(self) -> str:
+        """Read the card, which people may edit on the Hub, beside the manifest.
+
+        Raises:
+            GanzooError: it cannot be downloaded.
+        """
+        try:
+            path = self.file(CARD_FILE)
+        except InputError:  # edited there
+            path = download(Reference(self.repo, self.commit), CARD_FILE, None)
+        return read_text(path, LIMITS[CARD_FILE], "for a card")
 
     def _is_verified(self, name: str) -> bool:
         try:
@@ -296,7 +311,7 @@ def explain_hub_errors(doing: str, reference: Reference) -> Iterator[None]:
                 raise
             # A server may echo the token, which must not appear in a traceback either.
             whole = "".join(traceback.format_exception(error))
-            raise translated from (error if hide_token(whole) == whole else None)
+            raise translated from (error if _hide_tokens(whole) == whole else None)
 
 
 def _translate_error(error: BaseException, doing: str, reference: Reference) -> GanzooError | None:
@@ -407,7 +422,7 @@ def _error_text(error: BaseException) -> str:
 
 def to_one_line(words: str) -> str:
     """Shorten a server's message to one line without the token."""
-    return " ".join(hide_token(words).split())[:MAX_MESSAGE]
+    return " ".join(_hide_tokens(words).split())[:MAX_MESSAGE]
 
 
 def _is_transport_error(error: BaseException) -> bool:
@@ -425,10 +440,42 @@ def _is_transport_error(error: BaseException) -> bool:
 
 
 def client_info() -> dict[str, Any]:
-    """Return the arguments with which the client tells the Hub that ganzoo uses it."""
+    """Return the arguments with which the client tells the Hub who uses it."""
     from importlib.metadata import version
 
-    return {"library_name": "ganzoo", "library_version": version("ganzoo")}
+    about = {"library_name": "ganzoo", "library_version": version("ganzoo")}
+    given = _given_token.get()
+    return about if given is None else {**about, "token": given}
+
+
+@contextmanager
+def use_token(token: str | None) -> Iterator[None]:
+    """Use a token within the block in place of that of the client's login; None changes nothing.
+
+    It is kept nowhere, and hidden in messages as the login's is.
+
+    Raises:
+        InputError: it is not a text.
+    """
+    if token is not None and (not isinstance(token, str) or not token.strip()):
+        raise InputError("give a token of the Hub as a text, or none for that of your login")
+    before = _given_token.set(token or _given_token.get())
+    try:
+        yield
+    finally:
+        _given_token.reset(before)
+
+
+def find_token() -> str | None:
+    """Return the token for the Hub: the one that was given, or that of the client's login."""
+    from huggingface_hub import get_token
+
+    return _given_token.get() or get_token()
+
+
+def _hide_tokens(text: str) -> str:
+    given = _given_token.get()
+    return hide_token(text.replace(given, "***") if given else text)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ from ganzoo.models.tiles import TILE, generate_in_tiles
 from ganzoo.nn import fuse
 from ganzoo.registry import ARCHITECTURE
 from ganzoo.runs.file_names import DISCRIMINATOR_FILE, GENERATOR_FILE, ORIGIN_FILE
-from ganzoo.storage.tensors import load_tensors, max_header_size
+from ganzoo.storage.tensors import load_tensors, max_header_size, widen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,7 +127,27 @@ class Model:
         self.architecture.advance(discriminator, self.config.progress)
         return discriminator
 
-    def to(self, device: torch.device | str) -> Model:
+    def find_files(self) -> ModelFolder:
+        """Return the model's files, which hold the weights that it has now.
+
+        Raises:
+            InputError: it has no files, or its generator was changed since it was loaded.
+        """
+        if self.folder is None:
+            raise InputError("this model has no files: load it from a run, a folder or the Hub")
+        stored = load_tensors(self.folder.file(GENERATOR_FILE))
+        weights = self.generator.state_dict()
+        if weights.keys() != stored.keys() or not all(
+            _is_same(weights[name], widen(tensor)) for name, tensor in stored.items()
+        ):
+            raise InputError(
+                f"the generator was changed since it was loaded from {self.folder.name}",
+                "its scores and card are of the weights in its files; to train it further: "
+                "ganzoo.train(init=...)",
+            )
+        return self.folder
+
+    def to(self, device: torch.device | str) -> Self:
         """Move the generator to a device and return the model."""
         self.generator.to(device)
         if "sampler" in vars(self):
@@ -186,14 +206,23 @@ class Model:
         """
         if not self.config.spec.is_image:
             raise InputError("samples of this model are vectors: use sample, or show for a plot")
+        if not self.architecture.takes_latents:
+            raise InputError("this model makes images from images: use translate, or show")
         drawn = self.sample(count, seed, label=label, truncation=truncation, codes=codes)
         return [to_pil(image) for image in to_uint8(drawn)]
 
-    def show(self, count: int = 16, seed: int = 0) -> Image.Image:
+    def show(self, count: int | None = None, seed: int = 0) -> Image.Image:
         """Draw samples as one PIL image, which a notebook shows: a grid, or a plot of vectors.
 
+        A model that makes images from images shows training images, and below them what it makes
+        of each.
+
+        Args:
+            count: Number of samples; if None, two rows of images, or 1,000 vectors.
+            seed: Seed of the latents, or of the choice of training images.
+
         Raises:
-            InputError: as for :meth:`sample`.
+            InputError: as for :meth:`sample`; or the training images are needed and not here.
         """
         return show_model(self, count, seed)
 
@@ -314,7 +343,7 @@ class Model:
             return generate(self.sampler, inputs, spec, stored=stored)
         return generate_in_tiles(self.sampler, inputs, spec, tile or TILE, stored=stored)
 
-    def with_truncation(self, truncation: float | None) -> Model:
+    def with_truncation(self, truncation: float | None) -> Self:
         """Return a model that draws with truncation and shares this one's weights; itself if None.
 
         Raises:
@@ -326,34 +355,18 @@ class Model:
             does = "translates images" if self.architecture.takes_images else "has no latents"
             raise InputError(f"this model {does}: drop --truncation")
         truncation = require_positive("truncation", truncation)
-        model = Model(self.folder, self.config, self.architecture, self.generator, truncation)
+        model = type(self)(self.folder, self.config, self.architecture, self.generator, truncation)
         model.sampler  # noqa: B018 - the access builds it, or raises
         return model
 
 
 def load(model: str | Path | Run | None = None, revision: str | None = None) -> Model:
-    """Load a model from a run, a folder or the Hub; from the newest run if None.
-
-    Networks are built from the registry alone: no file of a model can name code to import. Files
-    are verified by their hashes. Weights must fit their networks and be finite. Options that are
-    paths or URLs are dropped, unless the model lies in its run.
-
-    Args:
-        model: A run, its folder, a model folder, or ``user/name`` or ``user/name@revision`` on the
-            Hub.
-        revision: Branch, tag or commit on the Hub. It is resolved to one commit, and all files are
-            taken from that commit; a commit in the cache needs no network.
-
-    Raises:
-        InputError: there is no such model, or its files do not fit each other.
-        ganzoo.errors.PluginError: a package that provides one of its components is not installed.
-        GanzooError: the Hub cannot be reached, or refuses.
-    """
+    """Load a model; see :func:`ganzoo.load`, whose models can be saved and published besides."""
     return load_folder(find_model(model, revision))
 
 
 def load_folder(folder: ModelFolder) -> Model:
-    """Load the model of a folder; see :func:`load`."""
+    """Load the model of a folder; see :func:`ganzoo.load`."""
     config = folder.config()
     if folder.run() is None:
         config = config.without_places()
@@ -394,6 +407,10 @@ def _build_network(
         raise InputError(f"{folder.path / name} holds numbers that are not finite, in '{part}'")
     network.load_state_dict(weights)
     return network.eval().requires_grad_(False)
+
+
+def _is_same(one: Tensor, other: Tensor) -> bool:
+    return one.dtype == other.dtype and torch.equal(one.cpu(), other)
 
 
 def find_nonfinite(network: nn.Module, weights: Mapping[str, Tensor]) -> str | None:

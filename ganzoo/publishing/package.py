@@ -17,11 +17,8 @@ from ganzoo.models.find import find_model
 from ganzoo.models.folder import ModelFolder, write_manifest
 from ganzoo.models.model import Model, load_folder
 from ganzoo.models.sample_record import write_sample_record
-from ganzoo.publishing.publish import (
-    draw_curve,
-    find_training_facts,
-    require_permission,
-)
+from ganzoo.publishing.publish import require_permission
+from ganzoo.publishing.staging import draw_curve, find_training_facts
 from ganzoo.runs.file_names import (
     CARD_FILE,
     CONFIG_FILE,

@@ -19,6 +19,7 @@ from ganzoo.models.hub import (
     client_info,
     download,
     explain_hub_errors,
+    find_token,
     has_hash,
     is_transient,
     retry,
@@ -62,11 +63,11 @@ class Repository:
     """
 
     def __init__(self, name: str, *, private: bool = False, sdk: str | None = None) -> None:
-        from huggingface_hub import HfApi, constants, get_token
+        from huggingface_hub import HfApi, constants
 
         if constants.HF_HUB_OFFLINE:
             raise GanzooError("HF_HUB_OFFLINE is set, so that nothing can be published")
-        if get_token() is None:
+        if find_token() is None:
             raise GanzooError(f"the Hub does not know you: {LOGIN_HINT}, or set HF_TOKEN")
         self.kind = "model" if sdk is None else "space"
         self.repo = name

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.utils.data import TensorDataset
 
 import ganzoo
 from ganzoo import (
@@ -24,6 +26,7 @@ from ganzoo import (
     LoadedExtractor,
     Loss,
     Recipe,
+    Run,
     Samples,
     SampleSet,
     Score,
@@ -142,15 +145,26 @@ class Page(Space):
         return {"index.html": f"{reference} {requirements}"}
 
 
+class Stopper(ganzoo.Observer):
+    """Stops at a loss."""
+
+    def on_log(self, row: dict[str, Any]) -> None:
+        if row["generator/adversarial"] > 9 and not self.is_stopping:
+            self.stop()
+
+
 def use() -> float:
     """Use the functions."""
     warnings.simplefilter("error", ganzoo.GanzooWarning)
     digits = ganzoo.open_dataset("digits", image_size=16)
     batch = digits.batch(torch.arange(4))
     run = ganzoo.train("dcgan", loss="wgan-gp", data="digits", out="run", steps=4)
-    run = ganzoo.train("mlp", data=Path("images"), out=Path("other"))
-    run = ganzoo.resume(run.path, {"train.steps": 8})
+    run = ganzoo.train("mlp", data=Path("images"), image_size=32, flip=True, out=Path("other"))
+    run = ganzoo.train("pix2pix", data="photos", source_of="edges")
+    run = ganzoo.resume(run.path, {"train.steps": 8}, Stopper(), progress=False)
     model: ganzoo.Model = ganzoo.load(run)
+    sizes = [image.size for image in (run.show(), model.show(16), *model.images(2, seed=1))]
+    print(run, run.scores, run.scores[0].value, sizes[0][0] * sizes[0][1])
     images = torch.cat([batch, model.sample(4, seed=1, truncation=0.7)])
     frames = model.walk(2, seeds=[1, 2, 3], frames=4)
     try:
@@ -159,6 +173,46 @@ def use() -> float:
     except (Diverged, GanzooError) as error:
         raise SystemExit(error.exit_code) from error
     return rows[0].value + float(images.mean() + frames.mean())
+
+
+def train_on_data_at_hand() -> Run:
+    """Train on each kind of data at hand."""
+    images = torch.zeros(8, 3, 32, 32, dtype=torch.uint8)
+    ganzoo.train("dcgan", data=images)
+    ganzoo.train("dcgan", data=(images, torch.arange(8)))
+    ganzoo.train("dcgan", data=np.zeros((8, 3, 32, 32), np.float32), value_range=(0.0, 1.0))
+    ganzoo.train("dcgan", data=TensorDataset(images), image_channels=1)
+    run = ganzoo.train("dcgan", data=ganzoo.open_dataset("digits"))
+    ganzoo.evaluate(run, data=images)
+    return ganzoo.resume(run, data=images)
+
+
+def use_components() -> nn.Module:
+    """List components, and build networks of one."""
+    names: tuple[str, ...] = ganzoo.list("losses")
+    generator, discriminator = ganzoo.create("dcgan", image_size=64, base_channels=32)
+    print(names, discriminator)
+    return generator
+
+
+def use_runs(run: Run) -> float:
+    """Call what the command line has commands for."""
+    found = ganzoo.sweep("dcgan", loss=["hinge", "wgan"], settings={"arch.z_dim": [8, 16]}, steps=4)
+    print(found.folder, found.table(), [cell.label for cell in found.failed])
+    page: Path = ganzoo.report(run, "page.html").file
+    groups = ganzoo.compare([run, "user/name", page.parent], metrics=["fid"])
+    exported = ganzoo.export(run, "model.onnx")
+    print(groups[0].places[0].model, groups.differences, exported.file, exported.inputs)
+    print(ganzoo.project("user/name", "face.jpg").errors, ganzoo.import_weights("G.pth").folder)
+    return ganzoo.bench("mlp", data="ring", steps=10).steps_per_second.median
+
+
+def share(model: ganzoo.Model) -> str | None:
+    """Save and publish a model, and load it again."""
+    folder: Path = model.save_pretrained("saved")
+    again: ganzoo.Model = ganzoo.Model.from_pretrained(folder)
+    again = ganzoo.Model.from_pretrained("user/name", revision="v1", token="secret").to("cuda")
+    return again.push_to_hub("user/name", private=True, token="secret").url
 
 
 def check(loss: Loss) -> float:
@@ -172,4 +226,6 @@ def check(loss: Loss) -> float:
 
 
 test_conformance = conformance_tests("ganzoo-mine", {"mine": None})
+share(ganzoo.load(train_on_data_at_hand()))
+print(use_components(), use_runs(ganzoo.resume("run")))
 print(ganzoo.__version__, check(Chosen(slow=True)), Wasserstein(weight=2).model_dump(), use())

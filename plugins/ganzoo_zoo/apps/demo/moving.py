@@ -21,7 +21,8 @@ from ganzoo_zoo.apps.shared.directions import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ganzoo import GeneratorInput, Model
+    from ganzoo import GeneratorInput
+    from ganzoo.models.model import Model
 
 MOST_DIRECTIONS = 5
 """The most directions that are offered."""

@@ -18,7 +18,7 @@ from ganzoo_zoo.apps.directions.written import (
 )
 
 if TYPE_CHECKING:
-    from ganzoo import Model
+    from ganzoo.models.model import Model
     from ganzoo.runs.folder import Run
 
 

@@ -33,7 +33,7 @@ from ganzoo_zoo.apps.shared.directions import (
 )
 
 if TYPE_CHECKING:
-    from ganzoo import Model
+    from ganzoo.models.model import Model
 
 
 def write_files(

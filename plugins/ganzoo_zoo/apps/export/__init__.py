@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import GanzooError, InputError, first_line
-from ganzoo_zoo.apps.export.formats import BATCH, DEFAULT, SAMPLES, Format, find_format
+from ganzoo.storage.paths import user_path
+from ganzoo_zoo.apps.export.formats import BATCH, SAMPLES, Format, find_format, guess_format
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +46,7 @@ class ExportedFile:
 def export(
     model: Model | Run | str | Path | None,
     path: str | Path,
-    format: str = DEFAULT,
+    format: str | None = None,
     *,
     replace: bool = False,
 ) -> ExportedFile:
@@ -58,7 +59,7 @@ def export(
     Args:
         model: A model, or anything that :func:`ganzoo.load` accepts.
         path: The file, with the suffix of its format.
-        format: One of ``ganzoo_zoo.apps.export.formats.FORMATS``.
+        format: ``torch-export`` or ``onnx``; if None, the one of the path's suffix.
         replace: Whether to overwrite an existing file.
 
     Raises:
@@ -67,8 +68,8 @@ def export(
         ganzoo.errors.GanzooError: the network cannot be exported, or the file does not reproduce
             the model's samples. No file is written.
     """
-    path = Path(path)
-    chosen = find_format(format)
+    path = user_path(path)
+    chosen = guess_format(path) if format is None else find_format(format)
     chosen.check()
     _check_path(path, chosen, replace)
     from ganzoo.compute.seeding import preserve_rng_state

@@ -158,3 +158,16 @@ def find_format(name: str) -> Format:
         hint = did_you_mean(name, FORMATS) or f"; there are {' and '.join(FORMATS)}"
         raise InputError(f"there is no format '{name}'{hint}")
     return FORMATS[name]
+
+
+def guess_format(path: Path) -> Format:
+    """Return the format of a file's suffix.
+
+    Raises:
+        InputError: no format has this suffix.
+    """
+    for found in FORMATS.values():
+        if found.suffix == path.suffix:
+            return found
+    ways = " or ".join(f"{each.suffix} ({each.name})" for each in FORMATS.values())
+    raise InputError(f"{path}: the file needs the suffix {ways}")

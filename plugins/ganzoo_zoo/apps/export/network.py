@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from ganzoo import GeneratorInput, Model
+from ganzoo import GeneratorInput
 from ganzoo.compute.seeding import make_rng
 from ganzoo.models.generation import generate
 from ganzoo.models.inputs import cycle_classes
+from ganzoo.models.model import Model
 from ganzoo.storage.json_files import to_json
 from ganzoo_zoo.apps.export.formats import BATCH
 

@@ -13,7 +13,7 @@ from ganzoo_zoo.apps.project.projection import RESTARTS, STEPS, Projection
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ganzoo import Model
+    from ganzoo.models.model import Model
     from ganzoo.runs.folder import Run
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from ganzoo import Model
+    from ganzoo.models.model import Model
     from ganzoo_zoo.apps.project.projection import Projection
 
 FRAME, LAST = 80, 2000

@@ -23,7 +23,7 @@ from ganzoo_zoo.apps.project.projection import Projection
 from ganzoo_zoo.apps.shared.many_latents import draw_many
 
 if TYPE_CHECKING:
-    from ganzoo import Model
+    from ganzoo.models.model import Model
 
 DRAWN = 10_000
 """Latents that the mean style and its spread are of (Karras et al. 2020, appendix D)."""

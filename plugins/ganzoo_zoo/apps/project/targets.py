@@ -21,7 +21,7 @@ from ganzoo.storage.paths import user_path
 from ganzoo_zoo.apps.project.projection import SPACES
 
 if TYPE_CHECKING:
-    from ganzoo import Model
+    from ganzoo.models.model import Model
 
 OWN_SAMPLE = re.compile(r"sample:(\d{1,18})")
 """A model's own sample, by its seed."""

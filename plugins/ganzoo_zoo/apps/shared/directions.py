@@ -19,7 +19,7 @@ from ganzoo_zoo.apps.shared.first_layers import find_affine_map, find_first_feat
 from ganzoo_zoo.apps.shared.many_latents import draw_many
 
 if TYPE_CHECKING:
-    from ganzoo import Model
+    from ganzoo.models.model import Model
 
 AUTO, SEFA, PCA = "auto", "sefa", "pca"
 METHODS = (AUTO, SEFA, PCA)

@@ -11,7 +11,7 @@ from ganzoo.compute.seeding import make_rng
 from ganzoo.models.inputs import cycle_classes
 
 if TYPE_CHECKING:
-    from ganzoo import Model
+    from ganzoo.models.model import Model
 
 
 def draw_many(model: Model, count: int, seed: int, label: int | None = None) -> GeneratorInput:

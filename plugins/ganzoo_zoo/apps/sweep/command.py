@@ -24,11 +24,11 @@ from ganzoo.cli.common import (
     TrainOption,
     complete_names,
     forgive_output,
-    note,
     print_json,
     print_table,
 )
 from ganzoo.cli.help import list_examples
+from ganzoo.display.messages import note
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.registry import ARCHITECTURE, EVALUATOR, LOSS, Kind
 from ganzoo.storage.paths import user_path

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganzoo.cli.common import format_duration, note, print_warning
-from ganzoo.cli.progress import ProgressBar
+from ganzoo.display.formats import format_duration
+from ganzoo.display.messages import note, print_warning
+from ganzoo.display.terminal import ProgressBar
 from ganzoo_zoo.apps.sweep.grid import Cell, Grid
 from ganzoo_zoo.apps.sweep.results import Verdict
 from ganzoo_zoo.apps.sweep.sweep import SweepObserver

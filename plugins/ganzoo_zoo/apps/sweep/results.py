@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo.evaluation.compare import Place, ScoreGroup, differences
+from ganzoo.media import html
 from ganzoo.runs.scores import ScoreRow
 from ganzoo.storage.files import write_text
 from ganzoo_zoo.apps.sweep.grid import Cell, short_names
@@ -87,6 +88,18 @@ class Results:
         self.cells = cells
         self.verdicts = verdicts
         self.lines = self._rank()
+
+    def __repr__(self) -> str:
+        first = next(iter(self.lines[0].means.values()), None) if self.lines else None
+        best = f", best {first.metric} {first.as_text()}" if first else ""
+        failed = f", {len(self.failed)} failed" if self.failed else ""
+        return f"<Results {self.folder}: {len(self.cells)} runs{failed}{best}>"
+
+    def _repr_html_(self) -> str:
+        parts = [html.heading(repr(self).strip("<>")), html.table(*self.table())]
+        if (picture := self.folder / PICTURE_FILE).is_file():
+            parts.append(html.picture(picture.read_bytes(), "Scores and samples of the best runs"))
+        return "\n".join([*parts, *map(html.text, self.differences())])
 
     @property
     def metrics(self) -> list[str]:

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ganzoo.api.evaluation import evaluate
 from ganzoo.api.training import resume, start
 from ganzoo.component import Options
 from ganzoo.config import RunConfig
 from ganzoo.errors import GanzooError, InputError, first_line
 from ganzoo.evaluation.metrics import choose_ranking_metrics
-from ganzoo.evaluation.scoring import evaluate
 from ganzoo.models.model import load
 from ganzoo.resolve import resolve
 from ganzoo.runs.folder import Run
@@ -73,7 +73,7 @@ def run_task(task: Task, stepped: Callable[[int], None]) -> list[ScoreRow]:
     try:
         if Run(folder).is_run():
             _wait_for_lock(folder)
-            run = resume(folder, {**task.names, **task.settings}, log)
+            run = resume(folder, {**task.names, **task.settings}, log, progress=False)
         else:
             config = resolve(task.architecture, task.loss, task.data, task.settings)
             run = start(config.model_copy(update={"threads": task.threads}), folder, log)
@@ -153,7 +153,14 @@ def _judge(run: Run, task: Task, warn: Callable[[str], None]) -> list[ScoreRow]:
     """Evaluate a run; without explicit metrics, those that can rank snapshots come first."""
     model = load(run)
     device = task.settings.get("train.device", "auto")
-    rows = evaluate(model, task.metrics or None, samples=task.samples, device=device, warn=warn)
+    rows = evaluate(
+        model,
+        task.metrics or None,
+        samples=task.samples,
+        device=device,
+        progress=False,
+        warn=warn,
+    )
     if task.metrics:
         return rows
     try:
