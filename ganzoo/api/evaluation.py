@@ -122,7 +122,9 @@ def evaluate(
         known = None if floor and model is None and data is not None else _load_model(model)
         options = require_options("data_options", data_options)
         if data is not None and not isinstance(data, (str, Path)):
-            data, held = hold_data(data, options)
+            size = known.config.spec.image_size if known else None
+            resized = {"image_size": size} if size else {}
+            data, held = hold_data(data, {**resized, **options})
             options = {**options, **held}
         choice = _data_choice(known, data, options)
         dataset: Dataset = choice.build(DATASET)

@@ -82,10 +82,10 @@ def train(
     """
     named = {name_keyword(name): value for name, value in train_options.items()}
     settings = {**require_options("settings", settings), **named}
-    data, settings = _hold(data, settings)
     from ganzoo.display.choice import show_training
 
     with distributed.join_team(), show_training(progress, observer) as watcher:
+        data, settings = _hold(data, settings, watcher)
         resolved, start_from = build_config(
             init, architecture, loss, data, settings, trackers, out, fork, config
         )
@@ -93,9 +93,18 @@ def train(
 
 
 def _hold(
-    data: str | Path | Data | None, settings: Mapping[str, Any]
+    data: str | Path | Data | None,
+    settings: Mapping[str, Any],
+    observer: Observer | None,
+    own: Mapping[str, Any] | None = None,
 ) -> tuple[str | Path | None, dict[str, Any]]:
     """Hold data at hand, and return the name and the options by which a configuration knows them.
+
+    Args:
+        data: The data, or their name or path, which stays as it is.
+        settings: Options, of which those of the data count.
+        observer: Is told how far the reading is, in the first process.
+        own: Options of the data that the run has already.
 
     Raises:
         InputError: they have a wrong form.
@@ -103,7 +112,9 @@ def _hold(
     if data is None or isinstance(data, (str, Path)):
         return data, dict(settings)
     given = {name[5:]: value for name, value in settings.items() if name.startswith("data.")}
-    name, options = hold_data(data, given)
+    watched = observer if distributed.current().is_first else None
+    with send_progress_to(getattr(watched, "on_progress", None)):
+        name, options = hold_data(data, {**(own or {}), **given})
     return name, {**settings, **{f"data.{key}": value for key, value in options.items()}}
 
 
@@ -282,11 +293,8 @@ def resume(
     from ganzoo.display.choice import show_training
 
     changes = require_options("changes", changes)
-    if data is not None:
-        name, changes = _hold(data, changes)
-        changes = {**changes, "data": name}
     with show_training(progress, observer) as watcher:
-        return continue_run(path, changes, watcher, trackers)
+        return continue_run(path, changes, watcher, trackers, data)
 
 
 def continue_run(
@@ -294,10 +302,15 @@ def continue_run(
     changes: Mapping[str, Any],
     observer: Observer,
     trackers: Iterable[str] | None,
+    data: str | Path | Data | None = None,
 ) -> Run:
     """Continue a run, as :func:`resume` does, and show nothing."""
     folder = path.path if isinstance(path, Run) else user_path(path)
     with _join_observed(observer) as (team, watcher), open_shared_run(folder) as run:
+        if data is not None:
+            own = team.run_on_first(lambda: run.config().data.options)
+            name, changes = _hold(data, changes, observer, own)
+            changes = {**changes, "data": name}
         from ganzoo.training.loop import run_training
         from ganzoo.training.prepare import prepare_run
         from ganzoo.training.sanity_checks import describe_unsynced_batch_norm

@@ -128,6 +128,7 @@ def build_card(
         "conditional": traits.conditional,
         "quoted_reference": json.dumps(escape_text(reference), ensure_ascii=False),
         "command": _find_command(config),
+        "is_given": _are_given(config),
         "recipe_name": None if origin else find_recipe_name(config),
         "terms": terms,
         "facts": facts,
@@ -330,10 +331,18 @@ def _find_stored_class(kind: Kind, choice: ComponentChoice) -> type[Component] |
 
 
 def _find_terms(config: ModelConfig) -> dict[str, str | None]:
-    """Return what the class of the training data says of their licence and where they are from."""
-    found = _find_stored_class(DATASET, config.data)
+    """Return what the training data say of their licence and where they are from."""
+    try:
+        found = config.data.build(DATASET)
+    except GanzooError:  # not installed, or without the path that was dropped
+        found = _find_stored_class(DATASET, config.data)
     terms = {name: getattr(found, name, None) for name in ("licence", "homepage", "hub_id")}
     return {name: each if isinstance(each, str) else None for name, each in terms.items()}
+
+
+def _are_given(config: ModelConfig) -> bool:
+    """Tell whether the training data were given by a program."""
+    return bool(getattr(_find_stored_class(DATASET, config.data), "is_given", False))
 
 
 def _find_evaluator(family: str) -> type[Evaluator] | None:
@@ -417,7 +426,12 @@ def _gather_packages(config: ModelConfig, shipped_by: str | None) -> dict[str, l
 
 
 def _find_command(config: ModelConfig) -> str | None:
-    """Return what trains it again; None if the defaults of a part are not known here."""
+    """Return what trains it again; None if the defaults of a part are not known here.
+
+    Nor is there a command if only a program can give the data.
+    """
+    if _are_given(config):
+        return None
     try:
         return train_command(config)
     except GanzooError:
