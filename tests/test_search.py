@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from ganzoo.errors import InputError
+from ganzoo.progress import JsonChannel
 from ganzoo.runs.scores import read_scores
 from ganzoo_zoo.apps.sweep.folder import Plan, SearchOptions, continue_plan, write_plan
 from ganzoo_zoo.apps.sweep.grid import Grid
@@ -19,7 +20,9 @@ from ganzoo_zoo.apps.sweep.ranges import Range
 from ganzoo_zoo.apps.sweep.results import Results, Verdict
 from ganzoo_zoo.apps.sweep.search import Search, open_study, storage_url
 from ganzoo_zoo.apps.sweep.space import Space
-from ganzoo_zoo.apps.sweep.sweep import resume, sweep
+from ganzoo_zoo.apps.sweep.sweep import sweep
+from ganzoo_zoo.apps.sweep.worker import _do_task
+from ganzoo_zoo.apps.sweep.workers import Ended
 from test_sweep import row
 
 SETTINGS = {
@@ -177,7 +180,7 @@ def test_a_killed_search_goes_on_with_its_trials(tmp_path, ganzoo_cli):
     assert [trial.value for trial in study.trials] == scores
     table = [line.split() for line in result.out.splitlines()]
     assert table[0][:3] == ["trial", "architecture", "loss"]
-    values = [float(line[-3]) for line in table[1:]]
+    values = [float(line[table[0].index("modes")]) for line in table[1:]]
     assert max(scores) == values[0] == max(values)
     assert re.search(rf"best of 3 trials \(0 pruned, 0 failed\): {table[1][0]}, mlp, ", result.err)
     assert f"the median of 3 judged trials is {sorted(scores)[1]:.4f}" in result.err
@@ -256,28 +259,25 @@ def test_pruned_and_failed_trials_are_in_the_table_and_end_nothing(tmp_path):
     assert results.as_json()["runs"][1]["pruned_at"] == 2
 
 
-def test_a_pruned_trial_is_reported_by_its_worker(tmp_path, monkeypatch):
-    """Trials whose snapshots score worst are pruned, and the search ends well."""
+def test_a_worker_ends_a_poor_trial_and_the_search_notes_it(tmp_path):
     optuna = pytest.importorskip("optuna", reason="needs ganzoo[optuna]")
     plan = Plan(grid=GRID, threads=1, search=SearchOptions(trials=6), **JUDGED)
-    write_plan(tmp_path, plan)
-    space = Space(GRID)
-    study = open_study(tmp_path, plan, space)
-    for number in range(5):  # as of trials whose scores nothing reaches
-        trial = study.ask(space.distributions())
+    search = Search(tmp_path, plan, SweepObserver())
+    for number in range(5):  # scores that nothing reaches
+        trial = search.study.ask(search.space.distributions())
         trial.report(100.0, 2)
-        study.tell(number, 100.0)
-    for number in range(5):
-        name = tmp_path / f"trial-00{number}"
-        name.mkdir()
-        scores = [row(100.0, "modes").model_dump(mode="json")]
-        (name / "scores.json").write_text(json.dumps(scores))
-    monkeypatch.setattr("ganzoo_zoo.apps.sweep.sweep.draw_picture", lambda results: None)
-    results = resume(tmp_path)
-    assert results.verdicts["trial-005"] == Verdict([], pruned_at=2)
+        search.study.tell(number, 100.0)
+    number = search._ask()
+    task = search._make_task(search.cells[number], number)
+    ended = _do_task(task.model_dump_json().encode(), JsonChannel())
+    assert ended == {"pruned_at": 2}
+    search._tell(Ended("trial-005", 1.0, **ended))
+    assert search.verdicts["trial-005"] == Verdict([], pruned_at=2)
     study = optuna.load_study(study_name="sweep", storage=storage_url(tmp_path))
     assert study.trials[5].state.name == "PRUNED"
     assert "pruned at step 2" in (tmp_path / "trial-005" / "sweep.log").read_text()
+    found = Search(tmp_path, plan, SweepObserver())  # as it is resumed
+    assert found.verdicts["trial-005"] == Verdict([], pruned_at=2)
 
 
 # On a cluster ---------------------------------------------------------------------------------
@@ -309,6 +309,6 @@ def test_the_job_array_of_the_page_trains_every_run_and_resumes_one(tmp_path, ga
         assert called[-1] == f"runs/grid/mlp-{loss}-seed0"
         assert ganzoo_cli(*called).code == 0
     assert run_task(2) == ["train", "--resume", "runs/grid/mlp-hinge-seed0"]
-    result = ganzoo_cli(*given, "--metric", "modes", "--samples", "20")
-    assert result.code == 0, result.err
-    assert "2 runs" in result.err
+    assert {path.parent.name for path in Path("runs/grid").glob("*/model")} == {
+        *("mlp-lsgan-seed0", "mlp-hinge-seed0")
+    }
