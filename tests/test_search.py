@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from ganzoo.errors import InputError
-from ganzoo.progress import JsonChannel
 from ganzoo.runs.scores import read_scores
 from ganzoo_zoo.apps.sweep.folder import Plan, SearchOptions, continue_plan, write_plan
 from ganzoo_zoo.apps.sweep.grid import Grid
@@ -259,6 +258,13 @@ def test_pruned_and_failed_trials_are_in_the_table_and_end_nothing(tmp_path):
     assert results.as_json()["runs"][1]["pruned_at"] == 2
 
 
+class SilentChannel:
+    """Messages to nobody."""
+
+    def tell(self, **news):
+        pass
+
+
 def test_a_worker_ends_a_poor_trial_and_the_search_notes_it(tmp_path):
     optuna = pytest.importorskip("optuna", reason="needs ganzoo[optuna]")
     plan = Plan(grid=GRID, threads=1, search=SearchOptions(trials=6), **JUDGED)
@@ -269,7 +275,7 @@ def test_a_worker_ends_a_poor_trial_and_the_search_notes_it(tmp_path):
         search.study.tell(number, 100.0)
     number = search._ask()
     task = search._make_task(search.cells[number], number)
-    ended = _do_task(task.model_dump_json().encode(), JsonChannel())
+    ended = _do_task(task.model_dump_json().encode(), SilentChannel())
     assert ended == {"pruned_at": 2}
     search._tell(Ended("trial-005", 1.0, **ended))
     assert search.verdicts["trial-005"] == Verdict([], pruned_at=2)
@@ -277,7 +283,8 @@ def test_a_worker_ends_a_poor_trial_and_the_search_notes_it(tmp_path):
     assert study.trials[5].state.name == "PRUNED"
     assert "pruned at step 2" in (tmp_path / "trial-005" / "sweep.log").read_text()
     found = Search(tmp_path, plan, SweepObserver())  # as it is resumed
-    assert found.verdicts["trial-005"] == Verdict([], pruned_at=2)
+    assert found.verdicts == {"trial-005": Verdict([], pruned_at=2)}
+    assert found.unfinished == [0, 1, 2, 3, 4]  # whose folders are gone
 
 
 # On a cluster ---------------------------------------------------------------------------------

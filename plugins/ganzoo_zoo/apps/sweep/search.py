@@ -99,9 +99,9 @@ class Search:
         """Read the trials of an earlier start, and return the numbers of unfinished ones."""
         from optuna.trial import TrialState
 
-        unfinished = []
+        names, unfinished = {*self.space.choices, *self.space.ranges}, []
         for trial in self.study.trials:
-            if trial.params.keys() != self.study_names:  # killed while it was chosen
+            if trial.params.keys() != names:  # killed while it was chosen
                 if not trial.state.is_finished():
                     self.study.tell(trial.number, state=TrialState.FAIL)
                 continue
@@ -119,11 +119,6 @@ class Search:
                 if trial.state == TrialState.RUNNING:  # killed before it was told
                     self.study.tell(trial.number, self._objective(scores))
         return unfinished
-
-    @property
-    def study_names(self) -> set[str]:
-        """Names of what a trial chooses."""
-        return {*self.space.choices, *self.space.ranges}
 
     def _note(self, number: int, chosen: dict[str, object]) -> Cell:
         cell = self.space.cell(number, chosen)
@@ -165,15 +160,18 @@ class Search:
         return task.model_copy(update={"trial": number, "storage": storage_url(self.folder)})
 
     def _tell(self, news: Ended) -> None:
+        """Note the outcome of a trial; one whose folder was deleted was told before."""
         from optuna.trial import TrialState
 
-        number = self.numbers[news.name]
         self.verdicts[news.name] = Verdict(news.scores or [], news.error, news.pruned_at)
-        if news.scores:
-            self.study.tell(number, self._objective(news.scores))
-        else:
-            pruned = news.pruned_at is not None
-            self.study.tell(number, state=TrialState.PRUNED if pruned else TrialState.FAIL)
+        value = self._objective(news.scores) if news.scores else None
+        lost = TrialState.FAIL if news.pruned_at is None else TrialState.PRUNED
+        self.study.tell(
+            self.numbers[news.name],
+            value,
+            state=None if news.scores else lost,
+            skip_if_finished=True,
+        )
 
     def _objective(self, scores: list[ScoreRow]) -> float:
         return objective(self.study, scores[0])
