@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import io
 import json
 import os
 import subprocess
@@ -92,9 +91,9 @@ class TrackioRun(TrackedRun):
 
     def picture(self, step: int, picture: Tensor) -> None:
         """Log the sample picture of a step."""
-        png = io.BytesIO()
-        to_pil(picture).save(png, format="PNG")
-        self._send({"step": step, "picture": base64.b64encode(png.getvalue()).decode()})
+        image = to_pil(picture)
+        pixels = base64.b64encode(image.tobytes()).decode()
+        self._send({"step": step, "mode": image.mode, "size": image.size, "pixels": pixels})
 
     def close(self) -> None:
         """Wait until everything is written."""

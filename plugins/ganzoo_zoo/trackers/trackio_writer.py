@@ -6,7 +6,6 @@ It imports nothing of ganzoo, and is started as a file.
 from __future__ import annotations
 
 import base64
-import io
 import json
 import shutil
 import sqlite3
@@ -55,8 +54,10 @@ def log(run: trackio.Run, message: dict[str, Any]) -> None:
         row = message["row"]
         run.log({name: row[name] for name in row if name != "step"}, step=row["step"])
         return
-    with Image.open(io.BytesIO(base64.b64decode(message["picture"]))) as picture:
-        run.log({"samples": trackio.Image(picture)}, step=message["step"])
+    picture = Image.frombytes(
+        message["mode"], tuple(message["size"]), base64.b64decode(message["pixels"])
+    )
+    run.log({"samples": trackio.Image(picture)}, step=message["step"])
 
 
 def drop_after(folder: Path, project: str, step: int) -> None:
