@@ -13,7 +13,7 @@ from ganzoo.progress import report_progress
 from ganzoo.runs.reproduce import format_argument
 from ganzoo_zoo.apps.sweep.arguments import read_data
 from ganzoo_zoo.apps.sweep.grid import Cell, Grid
-from ganzoo_zoo.apps.sweep.sweep import SweepObserver
+from ganzoo_zoo.apps.sweep.observer import SweepObserver
 from ganzoo_zoo.apps.sweep.sweep import sweep as train_grid
 
 if TYPE_CHECKING:
