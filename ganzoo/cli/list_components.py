@@ -22,6 +22,8 @@ from ganzoo.registry import ALL_KINDS, MODEL, Entry, Kind
 
 INSTALLED, WORKS = "installed", "works"
 """States of a component that nothing is known to be wrong with."""
+MADE_FOR = "made for ganzoo "
+"""Begins the state of a component whose package requires another ganzoo."""
 OWN_PACKAGE = "ganzoo"
 RUNS = "runs"
 """The list of runs, beside those of the kinds of components."""
@@ -164,13 +166,16 @@ def _parse_kind(word: str) -> Kind:
 
 
 def _row(entry: Entry, conflict: str) -> dict[str, str]:
+    state = f"{conflict}: write {entry.qualified}" if conflict else INSTALLED
+    if entry.made_for:
+        state = f"{MADE_FOR}{entry.made_for}"
     return {
         "kind": entry.kind.word,
         "name": entry.name,
         "package": entry.package,
         "version": entry.version,
         "summary": summarise(entry),
-        "state": f"{conflict}: write {entry.qualified}" if conflict else INSTALLED,
+        "state": state,
     }
 
 
@@ -183,6 +188,8 @@ def _name_conflict(entry: Entry, claimed_twice: set[str], own: set[str]) -> str:
 
 def _check(entry: Entry, state: str) -> dict[str, str]:
     """Import a component, and return its state and summary."""
+    if entry.made_for:
+        return {"state": state}
     try:
         summary = describe_component(entry)["summary"]
     except Exception as error:  # even the factory of a default may fail
