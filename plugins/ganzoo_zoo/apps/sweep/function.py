@@ -100,7 +100,7 @@ class _Listener(SweepObserver):
         self.steps = 0
         self.done: dict[str, int] = {}
 
-    def on_start(self, folder: Path, grid: Grid, done: int, steps: int) -> None:
+    def on_start(self, folder: Path, what: str, done: int, steps: int) -> None:
         self.steps = steps
 
     def on_step(self, cell: Cell, step: int) -> None:
