@@ -39,6 +39,8 @@ SMALL = {
     "srgan": {"base_channels": 4, "blocks": 1, "pretrain_images": 4},
     "esrgan": {"base_channels": 4, "growth": 2, "blocks": 1, "pretrain_images": 4},
     "fastgan": {"base_channels": 2, "z_dim": 8, "standing_batches": 1},
+    "wavegan": {"base_channels": 4},
+    "sines": {"samples": 200},
     "ring": {"samples": 500},
     "grid": {"samples": 500},
     "gaussian": {"samples": 500},
@@ -60,6 +62,8 @@ ELSEWHERE = {
     "reconstruction": None,
     # Read from files that are made below.
     **dict.fromkeys(("folder", "zip", "domains")),
+    # Read from files or from memory: tried by the kit in tests/test_shapes.py.
+    **dict.fromkeys(("csv", "wav", "series", "given-signals")),
 }
 
 test_conformance = conformance_tests("ganzoo", {**SMALL, **ELSEWHERE}, scores=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import Field
 
@@ -42,7 +42,7 @@ class _Given(Dataset):
         if not given_objects.can_read(given):
             return None
         samples = given_objects.read(given, options.get("value_range"))
-        if samples.spec.is_image != cls.holds_images:
+        if samples.spec.kind != cls.holds:
             return None
         known = given_objects.identify(samples)
         _HELD[known] = samples
@@ -62,7 +62,7 @@ class _Given(Dataset):
 class GivenImages(_Given, ImageDataset):
     """Images that a Python program gives: a tensor, an array or a dataset."""
 
-    holds_images: ClassVar[bool] = True
+    holds = "images"
     flip: bool = Field(default=False, description=FLIP)
     value_range: tuple[float, float] | None = Field(
         default=None,
@@ -81,6 +81,23 @@ class GivenImages(_Given, ImageDataset):
         stored = self.resize(held.stored)
         spec = held.spec.model_copy(update={"shape": tuple(stored.shape[1:])})
         return replace(held, spec=spec, stored=stored, flip=self.flip, content=None)
+
+
+class GivenSignals(_Given):
+    """Signals that a Python program gives: a tensor, an array or a dataset.
+
+    Unless they lie in [-1, 1], each channel is shifted and scaled to it, which a model knows.
+    """
+
+    holds = "signals"
+
+    def read(self) -> Samples:
+        """Return the signals.
+
+        Raises:
+            ganzoo.errors.InputError: they were given to another process.
+        """
+        return self._recall()
 
 
 class GivenVectors(_Given):

@@ -12,16 +12,18 @@ from torch import Tensor
 
 from ganzoo import DataSpec, Samples
 from ganzoo.errors import InputError, first_line
-from ganzoo.protocols.dataset import IMAGE_CHANNELS
+from ganzoo.protocols.dataset import IMAGE_CHANNELS, Units
 
 IMAGE_KEYS = ("image", "img", "images", "pixel_values")
 LABEL_KEYS = ("label", "labels", "fine_label", "target", "class")
 """Usual names of the columns of a table of images."""
 Range = tuple[float, float]
 FORMS = (
-    "images (N, C, H, W) or (N, H, W, C) as uint8, or as floats with value_range=(LOW, HIGH), or "
-    "vectors (N, D) of floats"
+    "images (N, C, H, W) or (N, H, W, C) as uint8, or as floats with value_range=(LOW, HIGH), "
+    "signals (N, C, T) of floats, or vectors (N, D) of floats"
 )
+MOST_SIGNAL_CHANNELS = 16
+"""Channels of signals, which are told by them from grey images as floats."""
 
 
 def can_read(given: object) -> bool:
@@ -155,7 +157,7 @@ def _split(item: Any, number: int) -> tuple[Any, Any]:
 
 
 def _to_sample(image: Any, number: int) -> Tensor:
-    """Return an image as ``(C, H, W)``, or a vector as ``(D,)``."""
+    """Return an image as ``(C, H, W)``, and what has fewer axes as it is."""
     if hasattr(image, "getbands"):
         if image.mode not in ("L", "RGB", "RGBA"):
             image = image.convert("RGB")
@@ -166,20 +168,21 @@ def _to_sample(image: Any, number: int) -> Tensor:
     if not _is_array(image):
         raise InputError(f"item {number} is of the type {describe(image)}: give images, or arrays")
     tensor = _to_tensor(image)
-    if tensor.dim() == 1:
-        return tensor
-    return _channels_first(tensor[None])[0]
+    return _channels_first(tensor[None])[0] if tensor.dim() == 3 else tensor
 
 
 def _channels_first(images: Tensor) -> Tensor:
-    """Return images as ``(N, C, H, W)``; grey ones may lack the channel."""
+    """Return images as ``(N, C, H, W)``; grey ones may lack the channel.
+
+    Channels are the second axis or the last: the one that has 1, 3 or 4, or else the shorter one.
+    """
     if images.dim() == 3:
         return images[:, None]
     if images.dim() != 4:
         raise InputError(f"data of the shape {tuple(images.shape)} are not read: give {FORMS}")
     if images.shape[1] in IMAGE_CHANNELS:
         return images
-    if images.shape[3] in IMAGE_CHANNELS:
+    if images.shape[3] in IMAGE_CHANNELS or images.shape[3] < images.shape[1]:
         return images.permute(0, 3, 1, 2)
     return images
 
@@ -190,11 +193,35 @@ def _make(data: Tensor, labels: Any, names: Sequence[str] | None, limits: Range 
     found = None if labels is None else _read_labels(labels, len(data))
     classes = None if found is None else max(int(found.max()) + 1, len(names or ()))
     named = tuple(names) if names and classes == len(names) else None
-    stored = data.float() if data.dim() == 2 else _to_images(_channels_first(data), limits)
+    units = None
     if data.dim() == 2:
-        _require_finite(stored)
-    spec = DataSpec(shape=tuple(stored.shape[1:]), classes=classes, class_names=named)
+        stored = _require_finite(data.float())
+    elif _are_signals(data, limits):
+        stored, units = _to_signals(data)
+    else:
+        stored = _to_images(_channels_first(data), limits)
+    spec = DataSpec(shape=tuple(stored.shape[1:]), classes=classes, class_names=named, units=units)
     return Samples(spec, stored.contiguous(), found)
+
+
+def _are_signals(data: Tensor, limits: Range | None) -> bool:
+    """Tell signals ``(N, C, T)`` from grey images: floats of few channels, without a range."""
+    return (
+        data.dim() == 3
+        and data.is_floating_point()
+        and limits is None
+        and data.shape[1] <= MOST_SIGNAL_CHANNELS
+        and data.shape[1] < data.shape[2]
+    )
+
+
+def _to_signals(signals: Tensor) -> tuple[Tensor, Units | None]:
+    """Return signals in [-1, 1], and what undoes that if they were not."""
+    if float(_require_finite(signals).abs().max()) <= 1:
+        return signals.float(), None
+    from ganzoo_zoo.data.signal_reading import scale_channels
+
+    return scale_channels(signals, [f"x{number}" for number in range(signals.shape[1])])
 
 
 def _to_images(images: Tensor, limits: Range | None) -> Tensor:
@@ -203,8 +230,6 @@ def _to_images(images: Tensor, limits: Range | None) -> Tensor:
     Raises:
         InputError: they are floats without a range, or outside of it; or other numbers.
     """
-    if images.shape[1] not in IMAGE_CHANNELS:
-        raise InputError(f"images have 1, 3 or 4 channels, and these are {tuple(images.shape)}")
     if images.dtype == torch.uint8:
         if limits not in (None, (0.0, 255.0)):
             raise InputError("images as uint8 are from 0 to 255: drop value_range")
