@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable, Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import registry
@@ -41,8 +44,6 @@ from ganzoo.registry import (
 from ganzoo.storage.paths import names_place, user_path
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ganzoo.protocols.architecture import Architecture
     from ganzoo.protocols.dataset import DataSpec
     from ganzoo.protocols.loss import Loss
@@ -57,6 +58,8 @@ DATA = "as data the name of a dataset, or the path of a folder or file"
 """What to give, for messages."""
 OBJECTS = "or a tensor, an array or a dataset with a length"
 """What a program may give beside, for messages."""
+MOST_FOLDERS, MOST_NAMES = 20, 200
+"""Folders, and names in each, that are looked at to tell which dataset reads a folder."""
 SCHEDULED = ("train", "loss", *SEVERAL)
 """Prefixes of options that may follow a schedule."""
 MAY_FOLLOW = (
@@ -242,7 +245,7 @@ def choose_recipe(
         architecture: The architecture, with its options.
         loss: The loss, with its options.
         loss_name: Its bare name.
-        data: Whether the data are images.
+        data: The kind of the data.
         architecture_name: Its bare name, for messages.
 
     Raises:
@@ -295,7 +298,8 @@ def find_named_recipe(
 
 def _find_data_kind(data: str | Path, options: Mapping[str, Any]) -> DataKind:
     name, _ = _parse_data_name(data, options)
-    return "images" if registry.get(DATASET, name).holds_images else "vectors"
+    kind: DataKind = registry.get(DATASET, name).holds
+    return kind
 
 
 def change_config(
@@ -558,24 +562,29 @@ def choose_data(
 ) -> ComponentChoice:
     """Choose a dataset by its name, or by the path of a folder or file.
 
-    The dataset named ``folder`` reads a folder, and the one named as a file's suffix reads the
-    file; both have an option ``path``. ``NAME:ADDRESS`` names a dataset and what it is to read; see
-    :meth:`ganzoo.Dataset.parse_address`.
+    The dataset named as a file's suffix reads the file, and a folder of such files if it says so;
+    the one named ``folder`` reads any other folder. All have an option ``path``. ``NAME:ADDRESS``
+    names a dataset and what it is to read; see :meth:`ganzoo.Dataset.parse_address`.
 
     Args:
         data: The name, the path, or both.
         options: The dataset's options.
         like: Images whose size and channels the dataset takes over, if it has options for them
-            and you do not set these; the channels of its sources likewise.
+            and you do not set these; the channels of its sources and the length of signals
+            likewise.
 
     Raises:
         InputError: it is neither an installed name nor an existing path.
     """
     name, path = _parse_data_name(data, options)
     choice = _choose(DATASET, name, {**path, **options}, "data.")[0]
-    if like is None or not like.is_image:
+    if like is None:
         return choice
-    wanted = {"image_size": like.image_size, "image_channels": like.image_channels}
+    wanted: dict[str, Any] = {}
+    if like.is_signal:
+        wanted["length"] = like.shape[1]
+    if like.is_image:
+        wanted = {"image_size": like.image_size, "image_channels": like.image_channels}
     if like.source is not None and like.source[0] in IMAGE_CHANNELS:
         wanted["source_channels"] = like.source[0]
     fit = {key: value for key, value in wanted.items() if key in choice.options}
@@ -626,6 +635,33 @@ def find_data_options(data: str | Path) -> frozenset[str]:
     return frozenset(registry.get(DATASET, name).model_fields)
 
 
+def _find_folder_reader(path: Path) -> str:
+    """Return the name of the dataset that reads a folder: by the suffix of most of its files."""
+    found = Counter(name.rpartition(".")[2].lower() for name in _list_few_names(path))
+    suffix = max(found, key=lambda each: found[each], default="")
+    if any(entry.name == suffix for entry in registry.entries(DATASET)):
+        with suppress(PluginError):  # nobody has named it
+            if registry.get(DATASET, suffix).reads_folder:
+                return suffix
+    return "folder"
+
+
+def _list_few_names(path: Path) -> Iterator[str]:
+    """Yield names of some files of a folder, and of the first folders in it."""
+    folders = deque([path])
+    for _ in range(MOST_FOLDERS):
+        if not folders:
+            return
+        with suppress(OSError), os.scandir(folders.popleft()) as entries:  # reading it says why
+            for entry in islice(entries, MOST_NAMES):
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry.path))
+                else:
+                    yield entry.name
+
+
 def _parse_data_name(data: str | Path, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return a dataset's name, and the options that ``data`` gives beside it, such as its path.
 
@@ -661,7 +697,7 @@ def _find_reader(data: str) -> tuple[str, dict[str, Any]]:
         return data, {}
     if not path.exists():
         raise InputError(f"there is no folder or file {data}; give a path or a name")
-    reader = "folder" if path.is_dir() else path.suffix.lower().lstrip(".")
+    reader = _find_folder_reader(path) if path.is_dir() else path.suffix.lower().lstrip(".")
     if not any(entry.name == reader for entry in registry.entries(DATASET)):
         raise InputError(f"no installed dataset reads {data}: give a folder or a zip of images")
     return reader, {"path": str(path.resolve())}

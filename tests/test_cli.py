@@ -727,7 +727,7 @@ def test_list_as_json_has_the_same_rows(ganzoo_cli):
         "name": registry.entries(registry.ARCHITECTURE)[0].name,
         "package": "ganzoo",
         "version": ganzoo.__version__,
-        "summary": "Auxiliary classifier GAN for images of 1, 3 or 4 channels that have classes",
+        "summary": "Auxiliary classifier GAN for images that have classes",
         "state": "installed",
     }
 

@@ -377,7 +377,10 @@ def test_missing_and_unfit_parts_of_a_stored_model_are_named(run, refused):
         ),
         ({**config, "spec": {**config["spec"], "shape": [1, 30, 30]}}, "30 x 30 stops at 15 x 15"),
         ({**config, "spec": {**config["spec"], "shape": [3, 16, 16]}}, "does not fit its network"),
-        ({**config, "spec": {**config["spec"], "shape": [16, 16]}}, "a sample is (C, H, W) or"),
+        (
+            {**config, "spec": {**config["spec"], "shape": [1, 1, 16, 16]}},
+            "a sample is (C, H, W), ",
+        ),
     ):
         path.write_text(json.dumps(changed))
         sealed(path.parent)
@@ -511,7 +514,7 @@ def test_a_file_that_is_there_is_not_replaced(run, refused, tmp_path):
 @pytest.mark.parametrize("name", ["samples.csv", "samples.jpg", "samples.safetensors"])
 def test_a_file_of_another_kind_is_refused(run, refused, name):
     message = refused("sample", "run", "--out", name)
-    assert message == f"Error: --out {name}: write these samples to a .png or a folder"
+    assert message == f"Error: --out {name}: write these samples to a .png, a .npy or a folder"
     assert not Path(name).exists()
 
 

@@ -243,8 +243,10 @@ class Knob(Component):
         (lambda: Knob(count="x"), "option 'Knob.count': input should be a valid integer"),
         (lambda: Knob(count=True), "option 'Knob.count' must be a number, not True"),
         (lambda: DataSpec(), "option 'DataSpec.shape': field required"),
-        (lambda: DataSpec(shape=(5, 32, 32)), "DataSpec options: an image has 1, 3 or 4 channels"),
-        (lambda: DataSpec(shape=(1, 16000)), r"DataSpec options: a sample is (C, H, W) or (D,), n"),
+        (
+            lambda: DataSpec(shape=(1, 1, 9, 9)),
+            "DataSpec options: a sample is (C, H, W), (C, T) ",
+        ),
         (lambda: Recipe(n_critic=0), "option 'Recipe.n_critic': input should be greater than"),
         (lambda: parse_options(Knobs, {"count": True}), "option 'count' must be a number, not Tr"),
     ],

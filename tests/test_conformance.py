@@ -39,6 +39,8 @@ SMALL = {
     "srgan": {"base_channels": 4, "blocks": 1, "pretrain_images": 4},
     "esrgan": {"base_channels": 4, "growth": 2, "blocks": 1, "pretrain_images": 4},
     "fastgan": {"base_channels": 2, "z_dim": 8, "standing_batches": 1},
+    "wavegan": {"base_channels": 4},
+    "sines": {"samples": 200},
     "ring": {"samples": 500},
     "grid": {"samples": 500},
     "gaussian": {"samples": 500},
@@ -64,6 +66,8 @@ ELSEWHERE = {
     **dict.fromkeys(("folder", "zip", "domains")),
     # Read from tables that tests/test_hub_data.py makes, which tries it by the kit.
     "hf": None,
+    # Read from files or from memory: tried by the kit in tests/test_shapes.py.
+    **dict.fromkeys(("csv", "wav", "series", "given-signals")),
 }
 
 test_conformance = conformance_tests("ganzoo", {**SMALL, **ELSEWHERE}, scores=False)

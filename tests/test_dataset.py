@@ -50,9 +50,8 @@ def test_a_vector_specification():
     ("values", "message"),
     [
         ({}, "option 'data.shape': field required"),
-        ({"shape": ()}, r"a sample is (C, H, W) or (D,), not ()"),
-        ({"shape": (28, 28)}, r"a sample is (C, H, W) or (D,), not (28, 28)"),
-        ({"shape": (1, 1, 2, 2)}, r"a sample is (C, H, W) or (D,), not (1, 1, 2, 2)"),
+        ({"shape": ()}, r"a sample is (C, H, W), (C, T) or (D,), not ()"),
+        ({"shape": (1, 1, 2, 2)}, r"a sample is (C, H, W), (C, T) or (D,), not (1, 1, 2, 2)"),
         ({"shape": (0,)}, "option 'data.shape'"),
         ({"shape": (3, -1, 8)}, "option 'data.shape'"),
         ({"shape": (2.5,)}, "option 'data.shape'"),

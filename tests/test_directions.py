@@ -283,5 +283,5 @@ def test_the_command_refuses_in_one_line(run, refused, tmp_path):
     Path("taken").touch()
     assert "--out taken: give a folder" in refused("directions", "run", "--out", "taken")
     ganzoo.train("mlp", data="ring", out="points", settings={"data.samples": 60}, steps=0)
-    assert "samples are points" in refused("directions", "points")
-    assert "samples are points" in refused("project", "points", "sample:0")
+    assert "samples are vectors" in refused("directions", "points")
+    assert "samples are vectors" in refused("project", "points", "sample:0")

@@ -99,8 +99,20 @@ def test_documented_trainings_resolve(page, ganzoo_cli, tiny_run, monkeypatch):
     for name in ("NAME", "my-run"):
         shutil.copytree(tiny_run.path, f"runs/{name}")
     shutil.copytree(tiny_run.path, "RUN")
-    for folder in ("photos", "digits", "few", "domains", "facades", "faces", "emoji128"):
+    for folder in (
+        "photos",
+        "digits",
+        "few",
+        "domains",
+        "facades",
+        "faces",
+        "emoji128",
+        "bands",
+        "sounds",
+    ):
         Path(folder).mkdir()
+    Path("people.csv").touch()
+    Path("sounds", "a.wav").touch()
     for text in blocks(page, "yaml"):
         if name := re.match(r"# (\S+\.yaml)\n", text):
             Path(name[1]).write_text(text)

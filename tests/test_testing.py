@@ -2730,7 +2730,7 @@ PENALTIES = [
 class Squares(Dataset):
     """Twelve grey squares of three levels, which are their classes."""
 
-    holds_images = True
+    holds = "images"
 
     def read(self):
         labels = self.labels(torch.arange(12) % 3)
@@ -2791,7 +2791,7 @@ class MissingFile(Points):
 class ImagesUndeclared(Squares):
     """Takes its images for vectors."""
 
-    holds_images = False
+    holds = "vectors"
 
 
 class OnePointMissing(Points):
@@ -3027,7 +3027,7 @@ DATASETS = [
     Kill(dataset.check_samples, Nothing, "must have samples"),
     Kill(dataset.check_samples, Unwrapped, "ganzoo.Samples, not Tensor"),
     Kill(dataset.check_samples, MissingFile, "raise a GanzooError; it raised FileNotFoundError"),
-    Kill(dataset.check_samples, ImagesUndeclared, "declare holds_images = True"),
+    Kill(dataset.check_samples, ImagesUndeclared, 'declare holds = "images"'),
     Kill(dataset.check_samples, OnePointMissing, "samples must be finite"),
     Kill(dataset.check_samples, Unscaled, "must lie in [-1, 1]"),
     Kill(dataset.check_samples, RawBatches, "a batch must be float32 of (1, 4, 4)"),

@@ -133,6 +133,8 @@ def evaluate(
             for message in reals.describe_skipped():
                 warn(message)
         team.require_same(reals.fingerprint, "the data")
+        if known is not None:
+            reals = reals.convert_units(known.config.spec)
         paired = known is not None and not floor and bool(known.architecture.takes_sources)
         evaluators = choose_metrics(metrics, reals.spec, metric_options, features, paired=paired)
         extractors = Extractors(features, features_weights, reals.spec, place)

@@ -132,7 +132,8 @@ def sample(
         Path | None,
         typer.Option(
             metavar="FILE or DIR",
-            help="A .png for one picture, a .csv for vectors, or a folder for single images; "
+            help="A .png for one picture, a .npy for all numbers, a .csv for vectors, or a folder "
+            "for single images or signals; "
             "by default samples-SEED.png, vary-NAME.png, mix-SEED.png or translated.png, or a "
             "folder translated for several images that keep their sizes. A .webp, "
             ".gif or .mp4 for a walk; by default walk-SEED-SEED.webp or walk-NAME.webp.",

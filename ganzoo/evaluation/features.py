@@ -31,6 +31,8 @@ CACHE = "features"
 """Folder of the cache for the features of reals."""
 FORMAT = 1
 """Version of the cached format; entries of other versions are not used."""
+VALUES = "values"
+"""What scores of the numbers themselves are marked with."""
 PROBES = 4
 """Samples that are extracted again to check cached features."""
 
@@ -61,7 +63,13 @@ class Extractors:
     def name_for(self, metric: Evaluator) -> str | None:
         """Return the extractor of a metric: the requested one, the data's, or the metric's own."""
         own = metric.extractor(self.spec)
-        return None if own is None and not metric.needs_logits else self.requested or own
+        if own is None and not metric.needs_logits and not self._may_extract(metric):
+            return None
+        return self.requested or own
+
+    def _may_extract(self, metric: Evaluator) -> bool:
+        """Tell whether a requested extractor may replace the numbers of the samples."""
+        return metric.features is not None and self.spec.is_image
 
     def check_used(self, evaluators: dict[str, Evaluator]) -> None:
         """Refuse a requested extractor that is missing or broken, or that no metric would use."""
@@ -105,7 +113,7 @@ class Extractors:
 
         def extract(found: Samples) -> Features:
             if name is None:
-                raise InputError("a metric that names no feature extractor has no features")
+                return _take_values(found, what)
             if keep:
                 return self._cached_features(name, found, what)
             return self._extract(name, found, what)
@@ -120,7 +128,7 @@ class Extractors:
         """Return the suffix of a metric's name: empty if the extractor is its standard one."""
         name = self.name_for(metric)
         if name is None:
-            return ""
+            return "" if metric.features is None else f"[{VALUES}]"
         loaded = self._get_extractor(name)
         if not loaded.published:
             return f"[{name}@{loaded.weights_sha256[:8]}]"
@@ -219,6 +227,12 @@ class Extractors:
         with torch.inference_mode():
             found = loaded.extract(_match_channels(batch, loaded, name).to(self.device))
         return _tensors(found)
+
+
+def _take_values(samples: Samples, what: str) -> Features:
+    """Return the numbers of samples as their features."""
+    memory.require(4 * samples.spec.size * len(samples), f"the numbers of {len(samples):,} {what}")
+    return Features(samples.select(torch.arange(len(samples))).flatten(1).float())
 
 
 def _require_memory(name: str, found: dict[str, Tensor], samples: Samples, what: str) -> None:

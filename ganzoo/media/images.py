@@ -1,7 +1,8 @@
 """Images and pictures: value ranges, resizing, grids, plots, and PNG files with metadata.
 
 An image is one sample; a picture shows many. Images are uint8 tensors ``(N, C, H, W)`` when stored
-and floats in ``[-1, 1]`` for networks. Channels are RGB, RGBA or grey.
+and floats in ``[-1, 1]`` for networks. Channels are RGB, RGBA or grey; any other number of channels
+is shown as a block of grey tiles, one for each channel. Signals are shown as curves.
 """
 
 from __future__ import annotations
@@ -42,6 +43,16 @@ LAYOUT = "ganzoo:layout"
 """Key of a picture's layout in the metadata of its PNG: see :func:`describe_layout`."""
 PLOT = "plot"
 """Layout of a picture that is a plot."""
+VISIBLE = (1, 3, 4)
+"""Numbers of channels that a picture can have."""
+MOST_SHOWN = 16
+"""Channels of a sample that are shown, at most; of more, so many are chosen evenly."""
+CURVES = (64, 128)
+"""Height and width of the picture of a signal, in pixels."""
+CURVE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Colours of the channels of a signal in turn, of Okabe and Ito 2008."""
+PALE = "#dddddd"
+"""Colour of the frame of a signal, and of its 0."""
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -117,18 +128,19 @@ def match_images(sources: Tensor, results: Tensor) -> tuple[Tensor, Tensor]:
     """Bring sources and what was made from them to one shape, to show them in one picture.
 
     Sources get the height and width of the results, as whole pixels where a factor is whole. Of two
-    kinds of channels both get the richer one. Sources of another number of channels than an image
-    has are shown by their first one.
+    kinds of channels both get the richer one. Either is shown by its first channel if it has others
+    than 1, 3 or 4.
 
     Args:
         sources: uint8 ``(N, C, H, W)``.
-        results: uint8 ``(M, C', H', W')``, images.
+        results: uint8 ``(M, C', H', W')``.
 
     Returns:
         Both, of the same channels, height and width.
     """
-    if sources.shape[1] not in (1, 3, 4):
-        sources = sources[:, :1]
+    sources, results = (
+        each if each.shape[1] in VISIBLE else each[:, :1] for each in (sources, results)
+    )
     height, width = results.shape[-2:]
     if height % sources.shape[2] == 0 and width % sources.shape[3] == 0:
         factors = height // sources.shape[2], width // sources.shape[3]
@@ -162,19 +174,47 @@ def choose_columns(classes: int | None) -> int:
     return classes * max(1, round(COLUMNS / classes))
 
 
+def show_channels(images: Tensor) -> Tensor:
+    """Return images as a picture can show them: unchanged if they are grey, RGB or RGBA.
+
+    Otherwise each becomes a block of grey tiles, a tile for each channel, row by row.
+
+    Args:
+        images: uint8 ``(N, C, H, W)``.
+
+    Returns:
+        uint8 ``(N, C, H, W)``, or ``(N, 1, rows * H, columns * W)``.
+    """
+    count, channels, height, width = images.shape
+    if channels in VISIBLE:
+        return images
+    images = images[:, _choose_channels(channels)]
+    columns = math.ceil(math.sqrt(images.shape[1]))
+    rows = math.ceil(images.shape[1] / columns)
+    blank = images.new_full((count, rows * columns - images.shape[1], height, width), 255)
+    tiles = torch.cat([images, blank], dim=1).view(count, rows, columns, height, width)
+    return tiles.transpose(2, 3).reshape(count, 1, rows * height, columns * width)
+
+
+def _choose_channels(channels: int) -> list[int]:
+    shown = min(channels, MOST_SHOWN)
+    return [number * channels // shown for number in range(shown)]
+
+
 def grid(images: Tensor, columns: int = COLUMNS, padding: int = PADDING) -> Tensor:
     """Lay out images as one picture, row by row, with a white border around each.
 
     Images below 64 pixels are enlarged by a whole factor, each pixel to a square.
 
     Args:
-        images: uint8 ``(N, C, H, W)``.
+        images: uint8 ``(N, C, H, W)``; see :func:`show_channels` for channels other than 1, 3 or 4.
         columns: Number of images in a row, at most.
         padding: Width of the border, in pixels.
 
     Returns:
         A uint8 picture ``(C, H', W')`` on the CPU.
     """
+    images = show_channels(images)
     count, channels, height, width = images.shape
     factor = max(1, 64 // max(height, width))
     images = images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
@@ -205,14 +245,15 @@ def to_pil(image: Tensor) -> Image.Image:
     """Convert one image to a PIL image.
 
     Args:
-        image: uint8 ``(C, H, W)`` with 1, 3 or 4 channels, on any device.
+        image: uint8 ``(C, H, W)``, on any device; see :func:`show_channels` for channels other
+            than 1, 3 or 4.
 
     Returns:
         An image of mode ``L``, ``RGB`` or ``RGBA``.
     """
     from PIL import Image
 
-    array = image.cpu().permute(1, 2, 0).contiguous().numpy()
+    array = show_channels(image[None])[0].cpu().permute(1, 2, 0).contiguous().numpy()
     return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
 
 
@@ -282,22 +323,70 @@ def scatter(
     return data.view(side, side, 3).permute(2, 0, 1)
 
 
+def draw_curves(signals: Tensor, size: tuple[int, int] = CURVES) -> Tensor:
+    """Draw each signal as curves over time, one in a colour of its own for each channel.
+
+    The height of a picture is the range from -1 to 1, and a line marks 0.
+
+    Args:
+        signals: Floats ``(N, C, T)``; what exceeds [-1, 1] is drawn at the edge.
+        size: Height and width of each picture, in pixels.
+
+    Returns:
+        uint8 ``(N, 3, *size)`` on the CPU.
+    """
+    from PIL import Image, ImageDraw
+
+    height, width = (2 * side for side in size)  # drawn twice as large, for smooth lines
+    signals = signals.float().cpu()[:, _choose_channels(signals.shape[1])].clamp(-1, 1)
+    across, signals = _thin_signals(signals, width)
+    across = across * (width - 1)
+    down = (1 - signals) / 2 * (height - 1)
+    pictures = []
+    for curves in down:
+        picture = Image.new("RGB", (width, height), "white")
+        draw = ImageDraw.Draw(picture)
+        draw.rectangle((0, 0, width - 1, height - 1), outline=PALE, width=2)
+        draw.line((0, height // 2, width, height // 2), fill=PALE, width=2)
+        for number, curve in enumerate(curves):
+            colour = CURVE_COLOURS[number % len(CURVE_COLOURS)]
+            points = torch.stack([across, curve], dim=1).flatten().tolist()
+            draw.line(points if len(curve) > 1 else points * 2, fill=colour, width=2)
+        small = picture.resize(size[::-1], Image.Resampling.BOX)
+        data = torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8)
+        pictures.append(data.view(*size, 3).permute(2, 0, 1))
+    return torch.stack(pictures)
+
+
+def _thin_signals(signals: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Return times from 0 to 1 and values: of long signals, the extremes of neighbouring values."""
+    length = signals.shape[2]
+    if length > 2 * most:
+        parts = F.pad(signals, (0, -length % most), mode="replicate").unflatten(2, (most, -1))
+        signals = torch.stack(parts.aminmax(dim=3), dim=3).flatten(2)
+        length = 2 * most
+    return torch.linspace(0, 1, length) if length > 1 else torch.zeros(1), signals
+
+
 def render_samples(
     stored: Tensor,
     modes: Sequence[Sequence[float]] | None = None,
     columns: int = COLUMNS,
 ) -> Tensor:
-    """Render samples as one picture: a :func:`grid` of images, or a plot (:func:`scatter`).
+    """Render samples as one picture: a :func:`grid` of images or of curves, or a plot.
 
     Args:
-        stored: uint8 images ``(N, C, H, W)``, or float vectors ``(N, D)``.
+        stored: uint8 images ``(N, C, H, W)``; float signals ``(N, C, T)``, see :func:`draw_curves`;
+            or float vectors ``(N, D)``, see :func:`scatter`.
         modes: Coordinates of the true modes to circle in a plot.
-        columns: Number of images in a row of a grid, at most.
+        columns: Number of samples in a row of a grid, at most.
 
     Returns:
         A uint8 picture ``(C, H', W')`` on the CPU.
     """
-    return grid(stored, columns) if stored.dim() == 4 else scatter(stored, modes)
+    if stored.dim() == 2:
+        return scatter(stored, modes)
+    return grid(stored if stored.dim() == 4 else draw_curves(stored), columns)
 
 
 def describe_layout(stored: Tensor, columns: int = COLUMNS) -> str:
@@ -310,7 +399,7 @@ def describe_layout(stored: Tensor, columns: int = COLUMNS) -> str:
     Returns:
         Columns and rows, such as ``8 x 2``, or ``plot``.
     """
-    if stored.dim() != 4:
+    if stored.dim() == 2:
         return PLOT
     columns = min(columns, len(stored))
     return f"{columns} x {math.ceil(len(stored) / columns)}"
@@ -343,7 +432,7 @@ def save_png(image: Tensor, path: Path, texts: dict[str, str]) -> None:
     """Write one image as a PNG, atomically.
 
     Args:
-        image: uint8 ``(C, H, W)`` with 1, 3 or 4 channels.
+        image: uint8 ``(C, H, W)``, as for :func:`to_pil`.
         path: The file to write; an existing one is replaced.
         texts: Metadata, such as ``{"Software": "ganzoo 0.1.0"}``; see :func:`provenance`.
     """
@@ -355,7 +444,7 @@ def to_png(image: Tensor, texts: dict[str, str]) -> bytes:
     """Encode one image as a PNG, optimised for size.
 
     Args:
-        image: uint8 ``(C, H, W)`` with 1, 3 or 4 channels.
+        image: uint8 ``(C, H, W)``, as for :func:`to_pil`.
         texts: Metadata, as for :func:`save_png`.
 
     Returns:

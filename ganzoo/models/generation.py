@@ -42,8 +42,8 @@ def generate(
         stored: Return samples as datasets store and metrics judge them, in place of raw floats.
 
     Returns:
-        Contiguous samples ``(N, *spec.shape)`` on the CPU. Raw: float32, images in ``[-1, 1]``.
-        Stored: images as uint8, vectors as float32.
+        Contiguous samples ``(N, *spec.shape)`` on the CPU. Raw: float32, images and signals in
+        ``[-1, 1]``. Stored: images as uint8, all else as float32.
 
     Raises:
         ganzoo.errors.GanzooError: a stored sample would have a value that is not finite.

@@ -116,7 +116,7 @@ def draw_mix(
     """
     styles, count = require_styles(styles), len(inputs.given) // 2
     if not spec.is_image:
-        raise InputError("only images are mixed, and this model's samples are points")
+        raise InputError(f"only images are mixed, and this model's samples are {spec.kind}")
     whole = (count + 1) ** 2
     memory.require(8 * whole * spec.size, f"{whole:,} samples")
     columns, rows = map_latents(styles, inputs, truncation).split(count)

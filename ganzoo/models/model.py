@@ -181,7 +181,9 @@ class Model:
                 them too. The parts are ``architecture.latent_parts()``.
 
         Returns:
-            Images ``(count, C, H, W)``, or vectors ``(count, D)``.
+            Images ``(count, C, H, W)``, signals ``(count, C, T)`` or vectors ``(count, D)``, all as
+            networks make them: ``model.config.spec.in_units`` turns the last two into the data's
+            own units.
 
         Raises:
             InputError: the model has no such class or code, translates images, or cannot draw with
@@ -202,10 +204,11 @@ class Model:
         """Draw samples as PIL images; the arguments are those of :meth:`sample`.
 
         Raises:
-            InputError: as for :meth:`sample`, or samples are vectors.
+            InputError: as for :meth:`sample`, or samples are no images.
         """
         if not self.config.spec.is_image:
-            raise InputError("samples of this model are vectors: use sample, or show for a plot")
+            kind = self.config.spec.kind
+            raise InputError(f"samples of this model are {kind}: use sample, or show for a plot")
         if not self.architecture.takes_latents:
             raise InputError("this model makes images from images: use translate, or show")
         drawn = self.sample(count, seed, label=label, truncation=truncation, codes=codes)

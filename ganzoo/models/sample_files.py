@@ -1,4 +1,4 @@
-"""Samples as files: one picture, a table of vectors, single images, or a movie."""
+"""Samples as files: one picture, one file of numbers, single samples, or a movie."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from ganzoo.media.images import (
 from ganzoo.media.movies import FRAME_MS, WALK_FRAMES, check_movie_path, write_movie
 from ganzoo.models.inputs import find_sources, require_count
 from ganzoo.models.mixing import draw_mix, require_styles
+from ganzoo.models.number_files import find_single_suffix, write_numbers, write_single
 from ganzoo.models.pictures import Pictures, find_pictures, is_path
 from ganzoo.progress import report_progress
-from ganzoo.protocols.dataset import IMAGE_CHANNELS, DataSpec, Samples
+from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.registry import DATASET
 from ganzoo.resolve import choose_data
-from ganzoo.storage.files import write_text
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -78,7 +78,8 @@ def write_samples(
 
     Args:
         model: The model.
-        path: A ``.png`` for one picture, a ``.csv`` for vectors, else a folder for single images.
+        path: A ``.png`` for one picture, a ``.npy`` for all numbers, a ``.csv`` for vectors, else a
+            folder for single images or signals: see :mod:`ganzoo.models.number_files`.
             None for ``samples-SEED.png`` or ``translated.png``, or a folder ``translated`` for
             several pictures of their own sizes.
         count: Number of samples; if None, 64 or all sources.
@@ -121,7 +122,7 @@ def write_samples(
     else:
         whole = seed if make_sources else None
         sources, inputs = _read_sources(model, source, number, count, warn, whole)
-        names = _source_names(sources)
+        names = _source_names(sources, find_single_suffix(spec))
     files = [path] if suffix else [path / name for name in names]
     _refuse_existing(files, replace)
     with distributed.join_team() as team, distributed.sharing():
@@ -132,15 +133,15 @@ def write_samples(
         return files
     texts = provenance(model.title, seed, truncation, codes)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if suffix == ".csv":
-        write_text(path, _to_csv(stored))
+    if suffix in (".csv", ".npy"):
+        write_numbers(stored, path, spec)
     elif suffix and sources is not None:
         save_png(pair_grid(*match_images(sources.stored, stored)), path, texts)
     elif suffix:
         save_png(render_model_samples(model, stored, number), path, texts)
     else:
         for i, file in enumerate(files):
-            _save_single(stored[i], file, i, texts)
+            _save_single(stored[i], file, i, texts, spec)
     return files
 
 
@@ -157,9 +158,14 @@ def _refuse_without_sources(
         )
 
 
-def _save_single(image: Tensor, file: Path, number: int, texts: dict[str, str]) -> None:
+def _save_single(
+    sample: Tensor, file: Path, number: int, texts: dict[str, str], spec: DataSpec
+) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    save_png(image, file, {**texts, "ganzoo:index": str(number)})
+    if file.suffix == ".png":
+        save_png(sample, file, {**texts, "ganzoo:index": str(number)})
+    else:
+        write_single(sample, file, spec)
 
 
 def _write_pictures(
@@ -172,9 +178,10 @@ def _write_pictures(
     replace: bool,
 ) -> list[Path]:
     """Write what is made of pictures at their own sizes, one by one, and return the files."""
-    names = name_files(pictures.names)
+    spec = model.config.spec
+    names = name_files(pictures.names, find_single_suffix(spec))
     path = path or Path("translated.png" if len(names) == 1 else "translated")
-    is_single = bool(_check_suffix(path, model.config.spec))
+    is_single = bool(_check_suffix(path, spec))
     if is_single and len(names) > 1:
         raise InputError(
             f"--out {path}: the {len(names)} pictures keep their sizes and do not fit into one; "
@@ -190,7 +197,7 @@ def _write_pictures(
             inputs = model.inputs.from_images(to_float(pictures.read(number)[None]), label)
             stored = model.generate(inputs, stored=True, tile=tile)
             if team.is_first:
-                _save_single(stored[0], file, number, provenance(model.title, 0))
+                _save_single(stored[0], file, number, provenance(model.title, 0), spec)
             report_progress("making pictures", number + 1, len(files))
     return files
 
@@ -392,8 +399,9 @@ def _refuse_existing(files: list[Path], replace: bool) -> None:
 
 def _check_suffix(path: Path, spec: DataSpec) -> str:
     suffix = "" if path.is_dir() else path.suffix.lower()
-    if suffix not in ((".png", "") if spec.is_image else (".png", ".csv")):
-        allowed = "a .png or a folder" if spec.is_image else "a .png or a .csv"
+    has_single = bool(find_single_suffix(spec))
+    if suffix not in (".png", ".npy", "" if has_single else ".csv"):
+        allowed = "a .png, a .npy or " + ("a folder" if has_single else "a .csv")
         raise InputError(f"--out {path}: write these samples to {allowed}")
     return suffix
 
@@ -415,7 +423,7 @@ def _read_sources(
     if label is None and model.architecture.takes_images:
         classes = " or ".join(spec.class_names or map(str, range(spec.classes or 0)))
         raise InputError(f"--source needs --label, the class to translate to: {classes}")
-    if len(shape) != 3 or shape[0] not in IMAGE_CHANNELS:
+    if len(shape) != 3:
         raise InputError(
             f"no image file has the shape of this model's sources, {' x '.join(map(str, shape))}: "
             "pass tensors to model.translate()"
@@ -447,7 +455,7 @@ def _require_shape(samples: Samples, spec: DataSpec) -> None:
 
 
 def _sample_names(spec: DataSpec, labels: Tensor | None, count: int, seed: int) -> Iterable[str]:
-    names = (f"seed{seed}-{i:05d}.png" for i in range(count))
+    names = (f"seed{seed}-{i:05d}{find_single_suffix(spec)}" for i in range(count))
     if labels is None:
         return names
     called = spec.class_names or ()
@@ -458,18 +466,18 @@ def _sample_names(spec: DataSpec, labels: Tensor | None, count: int, seed: int) 
     return (f"{folders[label]}/{name}" for label, name in zip(labels, names, strict=True))
 
 
-def _source_names(sources: Samples) -> list[str]:
+def _source_names(sources: Samples, suffix: str) -> list[str]:
     """Name each translation after its source, or by number."""
-    return name_files(sources.names or [f"source-{i:05d}" for i in range(len(sources))])
+    return name_files(sources.names or [f"source-{i:05d}" for i in range(len(sources))], suffix)
 
 
-def name_files(sources: Sequence[str]) -> list[str]:
-    """Name a PNG after each source; by number where names would collide or leave the folder."""
-    numbers = [f"source-{i:05d}.png" for i in range(len(sources))]
+def name_files(sources: Sequence[str], suffix: str = ".png") -> list[str]:
+    """Name a file after each source; by number where names would collide or leave the folder."""
+    numbers = [f"source-{i:05d}{suffix}" for i in range(len(sources))]
     if not all(map(_is_safe_name, sources)):
         return numbers
-    short = [PurePosixPath(name).with_suffix(".png").as_posix() for name in sources]
-    for names in (short, [f"{name}.png" for name in sources]):
+    short = [PurePosixPath(name).with_suffix(suffix).as_posix() for name in sources]
+    for names in (short, [f"{name}{suffix}" for name in sources]):
         if len(set(names)) == len(names):
             return names
     return numbers
@@ -482,9 +490,3 @@ def _is_safe_name(name: str) -> bool:
     """
     path = PureWindowsPath(name)  # understands both separators, and drives
     return bool(path.parts) and not path.anchor and ".." not in path.parts and name.isprintable()
-
-
-def _to_csv(vectors: Tensor) -> str:
-    header = ",".join(f"x{i}" for i in range(vectors.shape[1]))
-    rows = [",".join(repr(number) for number in row) for row in vectors.tolist()]
-    return "\n".join([header, *rows]) + "\n"

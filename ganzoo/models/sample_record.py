@@ -33,7 +33,7 @@ class SampleRecord(Options):
     count: int = Field(ge=1, le=1 << 16)
     sha256: str = Field(
         pattern="^[0-9a-f]{64}$",
-        description="Hash of the samples as they are stored: uint8 images, or float32 vectors.",
+        description="Hash of the samples as they are stored: uint8 images, else float32.",
     )
 
     def draw(self, model: Model) -> Tensor:
@@ -42,7 +42,7 @@ class SampleRecord(Options):
 
 
 def draw_stored(model: Model, count: int, seed: int) -> Tensor:
-    """Draw samples of a seed as ``ganzoo sample`` does, uint8 images or float32 vectors.
+    """Draw samples of a seed as ``ganzoo sample`` does, uint8 images, else float32.
 
     Raises:
         InputError: the model makes samples from images.
@@ -54,7 +54,7 @@ def write_sample_record(model: Model, folder: Path, seed: int) -> SampleRecord:
     """Draw samples of a model, write their picture and their record to a folder, and return it."""
     spec = model.config.spec
     columns = choose_columns(spec.classes if model.conditional else None)
-    count = DEFAULT_COUNT // columns * columns if spec.is_image else POINTS
+    count = DEFAULT_COUNT // columns * columns if spec.is_bounded else POINTS
     stored = draw_stored(model, count, seed)
     record = SampleRecord(seed=seed, count=count, sha256=hash_samples(stored))
     texts = provenance(model.title, seed) | {LAYOUT: describe_layout(stored, columns)}

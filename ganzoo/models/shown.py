@@ -47,9 +47,8 @@ class LoadedModel(Translator, Protocol):
 def describe_model(model: LoadedModel) -> str:
     """Return a model in a line."""
     spec = model.config.spec
-    kind = "images" if spec.is_image else "vectors"
     classes = f", {spec.classes:,} classes" if model.conditional and spec.classes else ""
-    return f"<Model {escape_text(_read_title(model))}: {kind} of {spec.size_in_words}{classes}>"
+    return f"<Model {escape_text(_read_title(model))}: {spec.in_words}{classes}>"
 
 
 def _read_title(model: LoadedModel) -> str:
@@ -70,7 +69,7 @@ def draw_picture(model: LoadedModel, count: int | None = None, seed: int = 0) ->
         pairs = choose_columns(None) if count is None else count
         return draw_pairs(*translate_training_data(model, pairs, seed))
     if count is None:
-        count = ROWS * columns if spec.is_image else POINTS
+        count = ROWS * columns if spec.is_bounded else POINTS
     samples = model.sample(count, seed)
     return render_samples(to_uint8(samples) if spec.is_image else samples, spec.modes, columns)
 

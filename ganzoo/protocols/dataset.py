@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, TypeAlias
 
 from pydantic import (
     BeforeValidator,
@@ -20,7 +20,8 @@ from pydantic import (
 )
 
 from ganzoo.component import Component, Options
-from ganzoo.errors import InputError, did_you_mean
+from ganzoo.errors import InputError, did_you_mean, excerpt
+from ganzoo.protocols.recipe import DataKind
 from ganzoo.storage.cache import get_or_make_tensors
 
 if TYPE_CHECKING:
@@ -39,20 +40,56 @@ LARGEST_SAMPLE = 4 * LARGEST_SIDE**2
 MOST_CLASSES = 1_000_000
 """Classes in a dataset, at most."""
 IMAGE_CHANNELS = (1, 3, 4)
-"""Numbers of channels that an image may have: grey, RGB, RGBA."""
+"""Numbers of channels that viewers of images know: grey, RGB, RGBA."""
 MIN_CACHED_BYTES = 1 << 24
 """Resized images are cached if the originals have at least this many bytes, 16 MiB."""
 SMALLEST_SIDES = (4, 7)
 """Smallest and largest shorter side, in pixels, of an image after all halvings."""
 
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Units(Options):
+    """The units that numbers have outside of networks, for each column or channel.
+
+    A number x of column or channel i is ``scale[i] * x + offset[i]`` in the data's own units.
+    """
+
+    names: tuple[Annotated[str, Field(max_length=200)], ...] = Field(
+        description="Name of each column of a vector, or of each channel of a signal."
+    )
+    offset: tuple[Finite, ...] = Field(description="What 0 stands for.")
+    scale: tuple[Finite, ...] = Field(description="What a difference of 1 stands for.")
+    rate: PositiveInt | None = Field(
+        default=None, description="Numbers in a second of each channel, of audio."
+    )
+
+    @property
+    def in_words(self) -> str:
+        """The names, and the rate if there is one, for messages."""
+        named = excerpt(", ".join(self.names), 200)
+        return f"{named} at {self.rate:,} a second" if self.rate else named
+
+
+KINDS: dict[int, Literal["images", "signals", "vectors"]] = {
+    1: "vectors",
+    2: "signals",
+    3: "images",
+}
+"""What samples are called, by the length of their shape."""
+
+
 class DataSpec(Options):
     """The kind of samples in a dataset: architectures build their networks for it.
 
-    Images are ``(C, H, W)`` in ``[-1, 1]``; vectors are ``(D,)`` without a fixed range.
+    Images are ``(C, H, W)`` and signals ``(C, T)``, both in ``[-1, 1]``; vectors are ``(D,)``
+    without a fixed range.
     """
 
-    shape: tuple[PositiveInt, ...] = Field(description="(C, H, W) of an image or (D,) of a vector.")
+    shape: tuple[PositiveInt, ...] = Field(
+        description="(C, H, W) of an image, (C, T) of a signal or (D,) of a vector."
+    )
     classes: PositiveInt | None = Field(
         default=None, le=MOST_CLASSES, description="Number of classes, if labelled."
     )
@@ -71,30 +108,43 @@ class DataSpec(Options):
         description="Shape of what each sample is made from, if there is such a thing: (C, H, W) "
         "or (D,). Files omit None.",
     )
+    units: Units | None = Field(
+        default=None, description="Units of vectors or signals, if they are known. Files omit None."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> DataSpec:
         for word, shape in (("sample", self.shape), ("source", self.source or self.shape)):
-            if len(shape) not in (1, 3):
-                raise ValueError(f"a {word} is (C, H, W) or (D,), not {shape}")
+            if len(shape) not in (1, 2, 3):
+                raise ValueError(f"a {word} is (C, H, W), (C, T) or (D,), not {shape}")
             if (size := math.prod(shape)) > LARGEST_SAMPLE:
                 raise ValueError(f"a {word} has at most {LARGEST_SAMPLE:,} numbers, not {size:,}")
-        if self.is_image and self.image_channels not in IMAGE_CHANNELS:
-            raise ValueError(f"an image has 1, 3 or 4 channels, not {self.image_channels}")
         if (self.modes is None) != (self.mode_std is None):
             raise ValueError("modes and mode_std go together")
         if any((len(mode),) != self.shape for mode in self.modes or ()):
             raise ValueError("a mode is as long as a sample")
         if self.class_names is not None and len(self.class_names) != self.classes:
             raise ValueError("there must be a name for each class, or none at all")
+        if self.units is not None:
+            self._check_units(self.units)
         return self
+
+    def _check_units(self, units: Units) -> None:
+        if self.is_image:
+            raise ValueError("images have no units")
+        parts = (units.names, units.offset, units.scale)
+        if any(len(part) != self.shape[0] for part in parts):
+            raise ValueError("units are given for each column or channel")
+        if not all(scale > 0 for scale in units.scale):
+            raise ValueError("the scale of a unit is above 0")
 
     @model_serializer(mode="wrap")
     def _omit_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Omit what few data have, so that the files of all others stay as they are."""
         tree = serialize(self)
-        if self.source is None:
-            tree.pop("source", None)
+        for name in ("source", "units"):
+            if getattr(self, name) is None:
+                tree.pop(name, None)
         return tree
 
     def class_index(self, name: str) -> int:
@@ -128,9 +178,52 @@ class DataSpec(Options):
         return self.classes
 
     @property
+    def kind(self) -> Literal["images", "signals", "vectors"]:
+        """What samples are: ``images``, ``signals`` or ``vectors``."""
+        return KINDS[len(self.shape)]
+
+    @property
     def is_image(self) -> bool:
-        """Whether samples are images rather than vectors."""
-        return len(self.shape) == 3
+        """Whether samples are images ``(C, H, W)``."""
+        return self.kind == "images"
+
+    @property
+    def is_plain_image(self) -> bool:
+        """Whether samples are grey, RGB or RGBA images, which viewers and extractors know."""
+        return self.is_image and self.image_channels in IMAGE_CHANNELS
+
+    @property
+    def is_signal(self) -> bool:
+        """Whether samples are signals ``(C, T)``."""
+        return self.kind == "signals"
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether samples lie in [-1, 1], as images and signals do and vectors do not."""
+        return self.kind != "vectors"
+
+    def in_units(self, samples: Tensor) -> Tensor:
+        """Return samples ``(N, *shape)`` in the data's own units, float64; itself without units."""
+        if self.units is None:
+            return samples
+        offset, scale = self._spread_units(self.units)
+        return samples.double() * scale + offset
+
+    def from_units(self, samples: Tensor) -> Tensor:
+        """Return samples in the data's own units as networks take them; see :meth:`in_units`."""
+        if self.units is None:
+            return samples
+        offset, scale = self._spread_units(self.units)
+        return ((samples.double() - offset) / scale).float()
+
+    def _spread_units(self, units: Units) -> tuple[Tensor, Tensor]:
+        """Return offset and scale in a form that spreads over samples."""
+        import torch
+
+        return tuple(  # type: ignore[return-value]
+            torch.tensor(part, dtype=torch.float64).view(-1, *[1] * (len(self.shape) - 1))
+            for part in (units.offset, units.scale)
+        )
 
     @property
     def size(self) -> int:
@@ -145,12 +238,12 @@ class DataSpec(Options):
             shorter is 4 to 7: ``(3, 4, 4)`` for 32 x 32, and ``(2, 7, 7)`` for 28 x 28.
 
         Raises:
-            ganzoo.errors.InputError: the samples are vectors, or their sides cannot be halved that
-                often.
+            ganzoo.errors.InputError: the samples are no images, or their sides cannot be halved
+                that often.
         """
         low, high = SMALLEST_SIDES
         if not self.is_image:
-            raise InputError(f"images are needed, and these samples are vectors of {self.size}")
+            raise InputError(f"images are needed, and these samples are {self.in_words}")
         height, width = self.shape[1:]
         halvings = 0
         while min(height, width) // 2 >= low and height % 2 == 0 and width % 2 == 0:
@@ -162,6 +255,11 @@ class DataSpec(Options):
                 "resize it with --image-size, to 32 or 64 for example"
             )
         return halvings, height, width
+
+    @property
+    def in_words(self) -> str:
+        """The kind and the shape as text, for messages: ``images of 3 x 32 x 32``."""
+        return f"{self.kind} of {self.size_in_words}"
 
     @property
     def size_in_words(self) -> str:
@@ -180,13 +278,13 @@ class DataSpec(Options):
 
     @property
     def image_size(self) -> tuple[int, int] | None:
-        """Height and width of an image; None for vectors."""
+        """Height and width of an image; None for other samples."""
         return (self.shape[1], self.shape[2]) if self.is_image else None
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Samples of a dataset, as they are stored: uint8 images or float32 vectors.
+    """Samples of a dataset, as they are stored: uint8 images, float32 signals or vectors.
 
     Raises:
         ganzoo.errors.InputError: the tensor does not fit the spec.
@@ -195,7 +293,7 @@ class Samples:
     spec: DataSpec
     """Shape and classes of a sample."""
     stored: Tensor
-    """Images, uint8 ``(N, C, H, W)``, or vectors, float32 ``(N, D)``."""
+    """Images, uint8 ``(N, C, H, W)``; signals, float32 ``(N, C, T)``; or vectors, ``(N, D)``."""
     labels: Tensor | None = None
     """Class of each sample ``(N,)``, of any integer type; :meth:`labels_of` returns int64."""
     skipped: tuple[str, ...] = ()
@@ -218,7 +316,7 @@ class Samples:
     """Name of the part that was read, if the dataset chose it by what it found."""
     sources: Tensor | None = None
     """What each sample is made from, ``(N, *spec.source)``, stored as samples are: uint8 for
-    images, float32 for vectors. Training mirrors them with their samples."""
+    images, else float32. Training mirrors them with their samples."""
     mapped_sources: MappedArray | None = None
     """The file that ``sources`` are mapped from, as a
     :class:`ganzoo.storage.mapped_array.MappedArray`."""
@@ -238,7 +336,7 @@ class Samples:
                     f"{len(self.sources):,} sources"
                 )
         if self.flip and not self.spec.is_image:
-            raise InputError("vectors have no left and right to flip")
+            raise InputError(f"{self.spec.kind} have no left and right to flip")
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -257,7 +355,8 @@ class Samples:
         count = len(self.skipped)
         shown = [f"skipped {what}" for what in self.skipped[:MAX_NAMED]]
         more = [f"and {count - MAX_NAMED} more"] if count > MAX_NAMED else []
-        return [f"{count} of {count + len(self)} images cannot be read", *shown, *more]
+        kind = self.spec.kind
+        return [f"{count} of {count + len(self)} {kind} cannot be read", *shown, *more]
 
     def select(self, indices: Tensor) -> Tensor:
         """Return the samples at some indices ``(M,)``, as they are stored."""
@@ -310,6 +409,24 @@ class Samples:
             split=self.split,
             sources=self.select_sources(indices),
         )
+
+    def convert_units(self, spec: DataSpec) -> Samples:
+        """Return the same samples as a model with the units of ``spec`` makes them.
+
+        Raises:
+            ganzoo.errors.InputError: they have other columns, channels or another rate.
+        """
+        ours, theirs = self.spec.units, spec.units
+        if ours == theirs or ours is None or theirs is None or self.spec.shape != spec.shape:
+            return self
+        if (ours.names, ours.rate) != (theirs.names, theirs.rate):
+            raise InputError(
+                f"the model makes {theirs.in_words}, and the data have {ours.in_words}; choose "
+                "other --data"
+            )
+        stored = spec.from_units(self.spec.in_units(self.stored))
+        known = self.spec.model_copy(update={"units": theirs})
+        return replace(self, spec=known, stored=stored, mapped_array=None, content=self.fingerprint)
 
     def to(self, device: torch.device | str, *, with_sources: bool = True) -> Samples:
         """Return the same samples with their tensors on a device.
@@ -401,8 +518,10 @@ class Dataset(Component, ABC):
     name of the part to read.
     """
 
-    holds_images: ClassVar[bool] = False
-    """Whether the samples are images, and not vectors; recipes may depend on it."""
+    holds: ClassVar[DataKind] = "vectors"
+    """The kind of the samples, known before they are read; recipes may depend on it."""
+    reads_folder: ClassVar[bool] = False
+    """Whether a dataset that is named after a suffix also reads a folder of such files."""
     is_default: ClassVar[bool] = False
     """Whether to train on these data if neither the user nor the architecture names any.
 
@@ -500,7 +619,7 @@ ImageSize = Annotated[tuple[Side, Side], BeforeValidator(_parse_size)]
 class ImageDataset(Dataset):
     """Base of image datasets, with an option to resize the images."""
 
-    holds_images = True
+    holds: ClassVar[DataKind] = "images"
 
     image_size: ImageSize | None = Field(
         default=None,

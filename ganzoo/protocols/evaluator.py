@@ -136,6 +136,10 @@ class Evaluator(Component, ABC):
 
     A score that was computed with another extractor, or other weights, carries that one's name.
     """
+    takes_values: ClassVar[bool] = False
+    """Whether it compares the numbers of samples themselves where no feature extractor knows such
+    samples: vectors, signals, and images of other channels than 1, 3 or 4. A score of this kind
+    carries the name ``values``."""
     needs_logits: ClassVar[bool] = False
     """Whether the feature extractor must be a classifier."""
     needs_pairs: ClassVar[bool] = False
@@ -151,17 +155,25 @@ class Evaluator(Component, ABC):
         """Return the name of the default feature extractor for such data.
 
         By default the one that the dataset declares, or else :attr:`features`; None if the metric
-        needs none.
+        needs none, or compares the numbers of samples.
         """
-        return None if self.features is None else data.features or self.features
+        if self.features is None or data.features:
+            return self.features and data.features
+        return self.features if data.is_plain_image else None
 
     def ranks(self, data: DataSpec) -> bool:
         """Tell whether the metric ranks a run's snapshots if the user names no metric."""
         return False
 
     def fits(self, data: DataSpec) -> bool:
-        """Tell whether the metric can judge such samples; by default, it can judge images."""
-        return data.is_image
+        """Tell whether the metric can judge such samples.
+
+        By default it judges plain images, and others by their numbers if it :attr:`takes_values`,
+        but for toy data, whose modes are known.
+        """
+        if data.is_plain_image or (data.is_image and data.features):
+            return True
+        return self.takes_values and data.modes is None
 
     @abstractmethod
     def evaluate(self, fake: SampleSet, real: SampleSet) -> list[Score]:

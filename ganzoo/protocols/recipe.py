@@ -11,7 +11,8 @@ from ganzoo.component import Options
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Betas: TypeAlias = tuple[Beta, Beta]
 LearningRate = Annotated[float, Field(ge=0, le=1e6)]
-DataKind: TypeAlias = Literal["images", "vectors"]
+DataKind: TypeAlias = Literal["images", "signals", "vectors", "points"]
+"""Kinds of data. Points are vectors of few numbers, such as those of ``ring``."""
 RecipeName: TypeAlias = Annotated[str, Field(min_length=1, max_length=100)]
 """``tuned``, ``paper``, or a name that the architecture gives a recipe."""
 USUAL_RECIPES = ("tuned", "paper")
@@ -139,7 +140,8 @@ class Recipe(RecipeOptions):
 
     def suits(self, loss: str, data: DataKind) -> bool:
         """Tell whether it is for a loss, by its bare name, and for a kind of data."""
-        return self.loss in (None, loss) and self.data in (None, data)
+        kinds = (None, data, "vectors") if data == "points" else (None, data)
+        return self.loss in (None, loss) and self.data in kinds
 
     def by_full_names(self) -> dict[str, Any]:
         """Return what it gives, by full names such as ``train.n_critic``."""

@@ -1,9 +1,10 @@
 """Checks of architectures.
 
 An architecture is tried on images of 1, 3 and 4 channels in two sizes and on vectors, all of two
-classes, which an unconditional architecture ignores. It may refuse samples that it cannot generate.
-Checks that do not depend on shapes use one kind of images and one of vectors. Networks are tried as
-they are at the end of a training, by when all of them have grown, unless a check says otherwise.
+classes, which an unconditional architecture ignores; and on signals, if it makes nothing else. It
+may refuse samples that it cannot generate. Checks that do not depend on shapes use one of each
+kind. Networks are tried as they are at the end of a training, by when all of them have grown,
+unless a check says otherwise.
 """
 
 from __future__ import annotations
@@ -144,9 +145,9 @@ def check_samples(architecture: Architecture) -> None:
 
 
 def check_sample_range(architecture: Architecture) -> None:
-    """Images fill ``[-1, 1]`` in evaluation mode, even with large weights; vectors are unbounded.
+    """Images and signals fill ``[-1, 1]`` in evaluation mode, even with large weights.
 
-    While a generator trains, its images need only be finite.
+    While a generator trains, they need only be finite. Vectors are unbounded.
     """
     for data, generator, _ in build_fitting(architecture):
         given, large = draw_inputs(architecture, data), scale_weights(generator)
@@ -159,19 +160,19 @@ def check_sample_range(architecture: Architecture) -> None:
             "samples must be finite in training mode, not only in evaluation mode",
         )
         largest = float(samples.abs().max())
-        if data.is_image:
+        if data.is_bounded:
             require(
                 largest <= 1.0,
-                f"images must lie in [-1, 1], and one reaches {largest:.3g}: end in nn.Tanh(), or "
-                "clamp them where the network is not training",
+                f"{data.kind} must lie in [-1, 1], and one reaches {largest:.3g}: end in "
+                "nn.Tanh(), or clamp them where the network is not training",
             )
             require(
                 bool((samples < 0).any()),
-                "images must reach from -1 to 1, and none goes below 0: end in nn.Tanh(), "
+                f"{data.kind} must reach from -1 to 1, and none goes below 0: end in nn.Tanh(), "
                 "not in nn.Sigmoid()",
             )
         else:
-            require(largest > 1.0, "vectors have no fixed range: end in nn.Tanh() for images only")
+            require(largest > 1.0, "vectors have no fixed range: end them in a linear layer")
 
 
 def check_logits(architecture: Architecture) -> None:
@@ -384,9 +385,9 @@ def check_autocast(architecture: Architecture) -> None:
             "False)",
         )
         require(
-            not data.is_image or float(shown.abs().max()) <= 1.0,
-            "images must lie in [-1, 1] under torch.autocast too: end in nn.Tanh(), or clamp them "
-            "where the network is not training",
+            not data.is_bounded or float(shown.abs().max()) <= 1.0,
+            f"{data.kind} must lie in [-1, 1] under torch.autocast too: end in nn.Tanh(), or clamp "
+            "them where the network is not training",
         )
 
 

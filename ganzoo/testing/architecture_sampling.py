@@ -104,8 +104,8 @@ def _draw(
         f"{what}samples must be finite, and of shape {(COUNT, *data.shape)}",
     )
     require(
-        not data.is_image or float(drawn.abs().max()) <= 1.0,
-        f"{what}images must lie in [-1, 1], as all images do",
+        not data.is_bounded or float(drawn.abs().max()) <= 1.0,
+        f"{what}{data.kind} must lie in [-1, 1], as all {data.kind} do",
     )
     return drawn
 

@@ -21,12 +21,11 @@ def check_samples(dataset: Dataset) -> None:
         f"{tuple(batch.shape[1:])}",
     )
     require(bool(samples.stored.isfinite().all()), "samples must be finite")
-    require(
-        dataset.holds_images is samples.spec.is_image,
-        f"recipes depend on the kind of data: declare holds_images = {samples.spec.is_image}",
-    )
-    if samples.spec.is_image:
-        require(bool((batch.abs() <= 1).all()), "a batch of images must lie in [-1, 1]")
+    kind = samples.spec.kind
+    is_declared = dataset.holds == kind or (dataset.holds == "points" and kind == "vectors")
+    require(is_declared, f'recipes depend on the kind of data: declare holds = "{kind}"')
+    if samples.spec.is_bounded:
+        require(bool((batch.abs() <= 1).all()), f"a batch of {kind} must lie in [-1, 1]")
     require(
         samples.sources is not None or samples.spec.source is None,
         "a specification with the shape of a source needs sources: Samples(..., sources=...)",

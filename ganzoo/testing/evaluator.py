@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ganzoo.protocols.dataset import DataSpec, Samples
@@ -21,6 +22,7 @@ IMAGES = DataSpec(shape=(1, 8, 8))
 LABELLED = DataSpec(shape=(1, 8, 8), classes=len(LEVELS), features="brightness")
 MODE_STD = 0.1
 LARGER = DataSpec(shape=(1, 16, 16))
+ROWS = DataSpec(shape=(3,))
 POINTS = DataSpec(shape=(2,), modes=((-2.0, 0.0), (2.0, 0.0), (0.0, 3.0)), mode_std=MODE_STD)
 ORDER_TOLERANCE = 0.02
 """Relative; a score over random splits may change a little with the order."""
@@ -206,12 +208,12 @@ def _run_extractor(extractor: LoadedExtractor, images: Tensor) -> Features:
 
 
 def _specs(evaluator: Evaluator) -> list[DataSpec]:
-    """Return the data to try an evaluator on: images, with classes if it needs them, and points.
+    """Return the data to try it on: images, with classes if it needs them, points and rows.
 
     The data with classes declare a feature extractor of their own, which is a classifier.
     """
     pictures = [spec for spec in (IMAGES, LABELLED, LARGER) if evaluator.fits(spec)][:1]
-    specs = [*pictures, *([POINTS] if evaluator.fits(POINTS) else [])]
+    specs = [*pictures, *(spec for spec in (POINTS, ROWS) if evaluator.fits(spec))]
     require(
         bool(specs),
         "fits() must accept images, images with classes and a feature extractor of their own, or "
@@ -240,7 +242,8 @@ def _draw_reals(spec: DataSpec, seed: int) -> Samples:
         noise = torch.randint(0, 60, (COUNT, *spec.shape), generator=rng)
         labels = level.flatten() if spec.classes else None
         return Samples(spec, (level * 70 + noise).byte(), labels)
-    centres = torch.tensor(spec.modes)
+    centres = torch.tensor(spec.modes or POINTS.modes)[:, : spec.size]
+    centres = F.pad(centres, (0, spec.size - centres.shape[1]))
     chosen = torch.randint(len(centres), (COUNT,), generator=rng)
     noise = torch.randn(COUNT, *spec.shape, generator=rng)
     return Samples(spec, centres[chosen] + MODE_STD * noise)
@@ -303,6 +306,8 @@ def _tensors(evaluator: Evaluator, given: SampleSet) -> Iterator[Tensor]:
 def _project_features(evaluator: Evaluator, samples: Samples) -> Features:
     """Extract features by a random projection, and logits from the brightness."""
     spec = samples.spec
+    if evaluator.takes_values and not spec.is_plain_image:
+        return Features(samples.stored.flatten(1).float())
     require(
         evaluator.extractor(spec) is not None,
         "an evaluator that uses features must name their extractor: features = '...'",

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SIZES = (28, 32, 64, 128)
 """Heights and widths of images to try, until the architecture accepts two of them."""
 CHANNELS = (1, 3, 4)
+SIGNALS = ((1, 64), (2, 256))
+"""Shapes of signals, for architectures that make nothing else."""
 LENGTHS = (2, 5)
 """Lengths of vectors."""
 CLASSES = 2
@@ -45,6 +47,7 @@ SPECS = [
         for size, channels in product(SIZES, CHANNELS)
     ),
     *(DataSpec(shape=(length,), classes=CLASSES) for length in LENGTHS),
+    *(DataSpec(shape=shape, classes=CLASSES) for shape in SIGNALS),
 ]
 
 
@@ -62,17 +65,20 @@ def build_fitting(
     Args:
         architecture: The architecture.
         every: Whether to build for all images of the first two sizes that fit and for all vectors,
-            rather than for one kind of images and one of vectors.
+            rather than for one kind of images and one of vectors. Likewise for signals, if nothing
+            else fits.
         independent_samples: As for :meth:`Architecture.discriminator`.
         seed: Seed of the weights.
         classes: Number of classes in the data, or None.
         progress: How far the training is.
     """
-    sizes: set[tuple[int, int] | None] = set()
+    sizes: set[tuple[int, int] | str] = set()
     for data in SPECS:
-        new = data.image_size not in sizes
-        enough = data.is_image and len(sizes - {None}) == (2 if every else 1)
-        if (new and enough) or not (new or every):
+        size = data.image_size or data.kind
+        new = size not in sizes
+        enough = data.is_image and len(sizes) == (2 if every else 1)
+        is_other = data.is_signal and bool(sizes - {data.kind})
+        if is_other or (new and enough) or not (new or every):
             continue
         data = data.model_copy(update={"classes": classes})
         try:
@@ -80,7 +86,7 @@ def build_fitting(
             networks = _build_pair(architecture, data, independent_samples, seed, progress)
         except InputError:
             continue
-        sizes.add(data.image_size)
+        sizes.add(size)
         yield data, *networks
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ganzoo.training.setup import TrainingSetup
 
 PICTURE_IMAGES = 64
-"""Samples in each sample picture of images."""
+"""Samples in each sample picture of images or signals."""
 PICTURE_POINTS = 2500
 """Samples in each sample picture of vectors."""
 
@@ -95,7 +95,7 @@ def draw_picture_inputs(setup: TrainingSetup, loader: BatchLoader) -> GeneratorI
         labels = loader.samples.labels_of(chosen) if setup.conditional else None
         return GeneratorInput(sources, labels)
     columns = count_columns(setup)
-    count = PICTURE_IMAGES // columns * columns if data.is_image else PICTURE_POINTS
+    count = PICTURE_IMAGES // columns * columns if data.is_bounded else PICTURE_POINTS
     labels = cycle_classes(count, setup.classes) if setup.conditional else None
     rng = make_rng(setup.options.seed, "picture")
     return GeneratorInput(setup.architecture.latents(count, rng), labels)

@@ -101,9 +101,8 @@ def check_augmentations(setup: TrainingSetup) -> None:
     data = setup.data
     for name, augmentation in setup.augmentations.items():
         if not augmentation.fits(data):
-            kind = "images" if data.is_image else "vectors"
             raise InputError(
-                f"the augmentation '{name}' does not fit these samples, {kind} of "
+                f"the augmentation '{name}' does not fit these samples, {data.kind} of "
                 f"{data.size_in_words}; remove it from train.augment"
             )
 
@@ -121,9 +120,9 @@ def check_objectives(setup: TrainingSetup) -> None:
     }
     for name, penalty in setup.penalties.items():
         if not penalty.fits(data):
-            kind = "images" if data.is_image else "vectors"
             raise InputError(
-                f"the penalty '{name}' does not fit these samples, {kind} of {data.size_in_words}; "
+                f"the penalty '{name}' does not fit these samples, {data.kind} of "
+                f"{data.size_in_words}; "
                 "drop it"
             )
     for word, objective in setup.objectives.items():

@@ -54,7 +54,7 @@ def fp16_on_a_cpu(trainer: Trainer) -> Iterator[str]:
 
 
 def generator_out_of_range(trainer: Trainer) -> Iterator[str]:
-    """Warn if the range of what is sampled is not that of the data: [-1, 1] for images."""
+    """Warn if the range of samples is not that of the data: [-1, 1] for images and signals."""
     data, generator = trainer.samples.spec, copy.deepcopy(trainer.state.generator).eval()
     with torch.no_grad():
         inputs = draw_picture_inputs(trainer.setup, trainer.loader)
@@ -64,17 +64,17 @@ def generator_out_of_range(trainer: Trainer) -> Iterator[str]:
         lowest, highest = probe.through(generator).float().aminmax()
     reach = float(trainer.samples.batch(torch.arange(min(1000, len(trainer.samples)))).abs().max())
     bound = float(torch.maximum(-lowest, highest))
-    if data.is_image and bound > 1:
+    if data.is_bounded and bound > 1:
         yield (
-            f"the generator's images exceed [-1, 1], up to {bound:.3g}, and those of the data do "
-            "not; let it end in tanh, or clamp them in evaluation mode"
+            f"the generator's {data.kind} exceed [-1, 1], up to {bound:.3g}, and those of the data "
+            "do not; let it end in tanh, or clamp them in evaluation mode"
         )
-    elif data.is_image and lowest >= 0:
+    elif data.is_bounded and lowest >= 0:
         yield (
-            "the generator's images do not go below 0, and those of the data lie in [-1, 1]; "
+            f"the generator's {data.kind} do not go below 0, and those of the data lie in [-1, 1]; "
             "let it end in tanh, not in a sigmoid"
         )
-    elif not data.is_image and bound <= 1 < reach:
+    elif not data.is_bounded and bound <= 1 < reach:
         yield (
             f"the generator's samples stay within {bound:.3g}, and the data reach {reach:.3g}; "
             "for vectors it should end in a linear layer"

@@ -15,8 +15,8 @@ from ganzoo import Augmentation
 if TYPE_CHECKING:
     from torch import Tensor
 
-COLOURS = 3
-"""Colour channels of an image, at most; a fourth channel is transparency."""
+COLOURS, WITH_TRANSPARENCY = 3, 4
+"""Channels of a colour image without and with transparency. All of other images are colours."""
 DIFFAUGMENT = "Zhao et al. 2020, arXiv:2006.10738"
 
 
@@ -55,7 +55,10 @@ class Color(Augmentation):
         """Change the colours of images ``(N, C, H, W)``."""
         import torch
 
-        colours, transparency = samples[:, :COLOURS], samples[:, COLOURS:]
+        count = samples.shape[1]
+        colours, transparency = samples.split(
+            [COLOURS, 1] if count == WITH_TRANSPARENCY else [count, 0], dim=1
+        )
         colours = colours + _draw_uniform(samples, self.brightness)
         colours = _scale_about_mean(colours, 1 + _draw_uniform(samples, self.saturation), (1,))
         colours = _scale_about_mean(colours, 1 + _draw_uniform(samples, self.contrast), (1, 2, 3))

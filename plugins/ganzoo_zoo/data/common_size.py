@@ -63,7 +63,7 @@ def _measure(source: ImageSource, shaping: Shaping) -> Iterator[Size]:
 
     def measure(place: int) -> Size | None:
         try:
-            with decoding.open_image(source.read(place)) as opened:
+            with decoding.open_image(source.read(place), shaping.channels) as opened:
                 height, width = decoding.shown_size(opened)
         except Exception:  # decoders of broken files raise almost anything
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
 from torch import Tensor
 
 from ganzoo.errors import first_line
+from ganzoo_zoo.data import arrays
+from ganzoo_zoo.data.arrays import ArrayImage
 from ganzoo_zoo.data.shaping import Half
 
 READS_AVIF = "avif" in features.modules and features.check("avif")
@@ -37,19 +40,37 @@ DECODER_VERSION = 1
 
 @contextmanager
 def silence_warnings() -> Iterator[None]:
-    """Silence Pillow's warnings in all threads; :data:`PIXEL_LIMIT` is checked instead."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    """Silence Pillow's warnings in all threads; :data:`PIXEL_LIMIT` is checked instead.
+
+    It also logs that a TIFF has too many channels, which is then read by another package.
+    """
+    logger = logging.getLogger("PIL.TiffImagePlugin")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextmanager
-def open_image(data: bytes) -> Iterator[Image.Image]:
+def open_image(data: bytes, channels: int | None = None) -> Iterator[Image.Image | ArrayImage]:
     """Open an image without decoding its pixels; call it within :func:`silence_warnings`.
+
+    What Pillow does not know of, npy files and TIFF files of many channels, are read as arrays.
+
+    Args:
+        data: The bytes of the file.
+        channels: The number of channels that are wanted; None for the file's own.
 
     Raises:
         ValueError: the image has too many pixels. Pillow raises almost any other error.
     """
+    if _is_array(data, channels):
+        yield arrays.open_array(data, channels)
+        return
     brand = data[8:12] if data[4:8] == b"ftyp" else b""
     if not READS_AVIF and brand in (b"avif", b"avis"):
         raise ValueError("this Pillow does not read AVIF: update it with 'pip install -U pillow'")
@@ -61,23 +82,40 @@ def open_image(data: bytes) -> Iterator[Image.Image]:
         yield image
 
 
-def shown_size(image: Image.Image) -> tuple[int, int]:
+def _is_array(data: bytes, channels: int | None) -> bool:
+    if data.startswith(arrays.NPY) or channels not in (None, *PIL_MODES):
+        return True
+    if data[:4] not in arrays.TIFFS:
+        return False
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS):
+            return False
+    except UnidentifiedImageError:
+        return True
+
+
+def shown_size(image: Image.Image | ArrayImage) -> tuple[int, int]:
     """Return the height and width of an opened image as viewers show it, by its header alone."""
+    if isinstance(image, ArrayImage):
+        return image.height, image.width
     if image.getexif().get(ExifTags.Base.Orientation) in TURNED:
         return image.width, image.height
     return image.height, image.width
 
 
 def decode_pixels(
-    image: Image.Image, channels: int | None, white_level: int | None = None
+    image: Image.Image | ArrayImage, channels: int | None, white_level: int | None = None
 ) -> Tensor:
     """Decode an opened image into uint8 ``(C, H, W)``.
 
     Args:
         image: The opened image.
-        channels: 1, 3 or 4; if None, 1 for a grey image and 3 for a colour image.
+        channels: How many; if None, 1 for a grey image and 3 for a colour image, and those of an
+            array.
         white_level: Value that becomes 255; None means the largest of the image's format.
     """
+    if isinstance(image, ArrayImage):
+        return torch.tensor(image.spread(channels, white_level))
     image = ImageOps.exif_transpose(image)
     channels = channels or (1 if _is_grey(image) else 3)
     image = _convert(image, PIL_MODES[channels], white_level)
@@ -121,12 +159,14 @@ class Peaks:
         return lines
 
 
-def measure_peak(image: Image.Image) -> tuple[int, int]:
+def measure_peak(image: Image.Image | ArrayImage) -> tuple[int, int]:
     """Measure the brightest value of an image; transparency does not count.
 
     Returns:
         The largest value of the image's format, 0 if it has none, and the brightest value.
     """
+    if isinstance(image, ArrayImage):
+        return image.largest, image.brightest
     if _is_deep(image):
         largest = 0 if image.mode in UNBOUNDED_MODES else DEEP_WHITE
         image = image if image.mode == "F" else image.convert("I")

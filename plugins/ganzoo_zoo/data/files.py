@@ -122,10 +122,13 @@ class OwnFiles(ImageFiles):
         "differ, the largest power of two up to the median shorter side, from "
         f"{SMALLEST_SIDE} to {LARGEST_SIDE}.",
     )
-    image_channels: Literal[1, 3, 4] | None = Field(
+    image_channels: int | None = Field(
         default=None,
-        description="1 grey, 3 RGB, 4 RGBA; by default 1 if every file is of a grey format, else "
-        "3: a file in RGB counts as colour, whatever its pixels are.",
+        ge=1,
+        le=255,
+        description="1 grey, 3 RGB, 4 RGBA; other numbers for TIFF and npy files that have them. "
+        "By default 1 if every file is of a grey format, else 3: a file in RGB counts as colour, "
+        "whatever its pixels are. Files that only have others keep theirs.",
     )
     split: str | None = Field(
         default=None,

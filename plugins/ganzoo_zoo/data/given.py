@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import Field
 
@@ -48,7 +48,7 @@ class _Given(Dataset):
 
         if not given_objects.can_read(given):
             return None
-        if given_objects.are_images(given) is not cls.holds_images:
+        if given_objects.find_kind(given, options.get("value_range")) != cls.holds:
             return None
         own = {name: options[name] for name in cls.model_fields if name in options}
         wanted = parse_options(cls, own, "data.")
@@ -116,7 +116,7 @@ class GivenImages(_Given, ImageDataset):
     With ``image_size`` each image is cropped around its centre to that shape and resized.
     """
 
-    holds_images: ClassVar[bool] = True
+    holds = "images"
     flip: bool = Field(default=False, description=FLIP)
     value_range: tuple[float, float] | None = Field(
         default=None,
@@ -142,6 +142,23 @@ class GivenImages(_Given, ImageDataset):
         return replace(
             held, spec=spec, stored=stored, content=None, mapped_array=None, streamed=False
         )
+
+
+class GivenSignals(_Given):
+    """Signals that a Python program gives: a tensor, an array or a dataset.
+
+    Unless they lie in [-1, 1], each channel is shifted and scaled to it, which a model knows.
+    """
+
+    holds = "signals"
+
+    def read(self) -> Samples:
+        """Return the signals.
+
+        Raises:
+            ganzoo.errors.InputError: they were given to another process.
+        """
+        return self.recall()
 
 
 class GivenVectors(_Given):

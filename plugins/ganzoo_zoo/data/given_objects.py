@@ -16,7 +16,7 @@ from ganzoo.compute import memory
 from ganzoo.errors import GanzooError, InputError, excerpt, first_line
 from ganzoo.media.images import resize
 from ganzoo.progress import report_progress
-from ganzoo.protocols.dataset import IMAGE_CHANNELS
+from ganzoo.protocols.dataset import IMAGE_CHANNELS, DataKind, Units
 from ganzoo_zoo.data import decoding
 from ganzoo_zoo.data.columns import (
     IMAGE_COLUMNS,
@@ -33,9 +33,11 @@ Range = tuple[float, float]
 Size = tuple[int, int]
 """Height and width."""
 FORMS = (
-    "images (N, C, H, W) or (N, H, W, C) as uint8, or as floats with value_range=(LOW, HIGH), or "
-    "vectors (N, D) of floats"
+    "images (N, C, H, W) or (N, H, W, C) as uint8, or as floats with value_range=(LOW, HIGH), "
+    "signals (N, C, T) of floats, or vectors (N, D) of floats"
 )
+MOST_SIGNAL_CHANNELS = 16
+"""Channels of signals, which are told by them from grey images as floats."""
 
 
 def can_read(given: object) -> bool:
@@ -45,18 +47,30 @@ def can_read(given: object) -> bool:
     return _has_items(given) and not isinstance(given, Mapping | bytes | bytearray)
 
 
-def are_images(given: Any) -> bool:
-    """Tell whether an object holds images rather than vectors, by its shape or its first item.
+def find_kind(given: Any, limits: Any = None) -> DataKind:
+    """Find what an object holds, by its shape and type or those of its first item.
+
+    Args:
+        given: What :func:`can_read` takes.
+        limits: The numbers that are black and white, if any are given: then these are images.
 
     Raises:
-        InputError: that item cannot be read.
+        InputError: it cannot be read.
     """
     if isinstance(given, Samples):
-        return given.spec.is_image
+        return given.spec.kind
     data, _ = _split_labels(given)
     if _is_array(data):
-        return _count_dimensions(data) != 2
-    return not _count(data) or _read_item(data, 0)[0].dim() == 3
+        if _count_dimensions(data) == 2:
+            return "vectors"
+        is_signal = _count_dimensions(data) == 3 and _are_signals(_to_tensor(data), limits)
+        return "signals" if is_signal else "images"
+    if not _count(data):
+        return "images"
+    first = _read_item(data, 0)[0]
+    if first.dim() == 2:
+        return "signals" if _are_signals(first[None], limits) else "images"
+    return "vectors" if first.dim() == 1 else "images"
 
 
 def describe(given: object) -> str:
@@ -90,7 +104,7 @@ def read(given: Any, limits: Range | None = None, size: Size | None = None) -> S
         return given.to("cpu")
     data, labels = _split_labels(given)
     if _is_array(data):
-        return _make(_to_samples(_to_tensor(data), limits), labels)
+        return _make(*_to_samples(_to_tensor(data), limits), labels)
     return _read_items(data, labels, limits, size)
 
 
@@ -171,6 +185,8 @@ def _read_items(given: Any, labels: Any, limits: Range | None, size: Size | None
     store, found = _Store(count), []
     for number in range(count):
         sample, label = _read_item(given, number)
+        if sample.dim() == 2 and not _are_signals(sample[None], limits):
+            sample = sample[None]
         if sample.dim() == 3:
             sample = _to_images(sample[None], limits)
             if size is not None:
@@ -185,7 +201,7 @@ def _read_items(given: Any, labels: Any, limits: Range | None, size: Size | None
         if not all(with_label):
             raise InputError("some samples have a label and some have none")
         labels = found
-    return _make(_to_samples(store.stored, None), labels, _find_names(given))
+    return _make(*_to_samples(store.stored, None), labels, _find_names(given))
 
 
 class _Store:
@@ -278,7 +294,7 @@ def _split(item: Any, number: int, features: Mapping[str, Any]) -> tuple[Any, An
 
 
 def _to_sample(image: Any, number: int) -> Tensor:
-    """Return an image as ``(C, H, W)``, or a vector as ``(D,)``."""
+    """Return an image as ``(C, H, W)``, and what has fewer axes as it is."""
     if _is_pil(image):
         try:
             return decoding.decode_pixels(image, None)
@@ -294,43 +310,70 @@ def _to_sample(image: Any, number: int) -> Tensor:
     if not _is_array(image):
         raise InputError(f"item {number} is of the type {describe(image)}: give images, or arrays")
     tensor = _to_tensor(image)
-    if tensor.dim() == 1:
-        return tensor
-    if tensor.dim() not in (2, 3):
-        raise InputError(f"item {number} is {_name(tensor)}, which is neither image nor vector")
-    return _channels_first(tensor[None])[0]
+    if tensor.dim() not in (1, 2, 3):
+        raise InputError(
+            f"item {number} is {_name(tensor)}, which is neither image nor signal nor vector"
+        )
+    return _channels_first(tensor[None])[0] if tensor.dim() == 3 else tensor
 
 
 def _channels_first(images: Tensor) -> Tensor:
-    """Return images as ``(N, C, H, W)``; grey ones may lack the channel."""
+    """Return images as ``(N, C, H, W)``; grey ones may lack the channel.
+
+    Channels are the second axis or the last: the one that has 1, 3 or 4, or else the shorter one.
+    """
     if images.dim() == 3:
         return images[:, None]
-    if images.shape[1] not in IMAGE_CHANNELS and images.shape[3] in IMAGE_CHANNELS:
+    if images.shape[1] in IMAGE_CHANNELS:
+        return images
+    if images.shape[3] in IMAGE_CHANNELS or images.shape[3] < images.shape[1]:
         return images.permute(0, 3, 1, 2)
     return images
 
 
-def _to_samples(data: Tensor, limits: Range | None) -> Tensor:
-    """Return data as samples are stored: uint8 images, or float32 vectors."""
+def _to_samples(data: Tensor, limits: Range | None) -> tuple[Tensor, Units | None]:
+    """Return data as samples are stored, uint8 images or numbers of float32, and their units."""
     if not data.numel() or data.dim() not in (2, 3, 4):
         raise InputError(f"data of the shape {tuple(data.shape)} are not read: give {FORMS}")
-    if data.dim() > 2:
-        return _to_images(_channels_first(data), limits).contiguous()
-    vectors = data.float().contiguous()
-    if not vectors.isfinite().all():
+    if data.dim() == 4 or (data.dim() == 3 and not _are_signals(data, limits)):
+        return _to_images(_channels_first(data), limits).contiguous(), None
+    numbers = data.float().contiguous()
+    if not numbers.isfinite().all():
         raise InputError("some numbers of the data are not finite")
-    return vectors
+    return (numbers, None) if data.dim() == 2 else _to_signals(numbers)
 
 
-def _make(stored: Tensor, labels: Any, names: Sequence[str] | None = None) -> Samples:
+def _make(
+    stored: Tensor, units: Units | None, labels: Any, names: Sequence[str] | None = None
+) -> Samples:
     found = None
     if labels is not None:
         found, own = _read_labels(labels, len(stored))
         names = own or names
     classes = None if found is None else max(int(found.max()) + 1, len(names or ()))
     named = tuple(names) if names and classes == len(names) else None
-    spec = DataSpec(shape=tuple(stored.shape[1:]), classes=classes, class_names=named)
+    spec = DataSpec(shape=tuple(stored.shape[1:]), classes=classes, class_names=named, units=units)
     return Samples(spec, stored, found)
+
+
+def _are_signals(data: Tensor, limits: Any) -> bool:
+    """Tell signals ``(N, C, T)`` from grey images: floats of few channels, without a range."""
+    return (
+        data.dim() == 3
+        and data.is_floating_point()
+        and limits is None
+        and data.shape[1] <= MOST_SIGNAL_CHANNELS
+        and data.shape[1] < data.shape[2]
+    )
+
+
+def _to_signals(signals: Tensor) -> tuple[Tensor, Units | None]:
+    """Return signals in [-1, 1], and what undoes that if they were not."""
+    if float(signals.abs().max()) <= 1:
+        return signals, None
+    from ganzoo_zoo.data.signal_reading import scale_channels
+
+    return scale_channels(signals, [f"x{number}" for number in range(signals.shape[1])])
 
 
 def _to_images(images: Tensor, limits: Range | None) -> Tensor:
@@ -339,8 +382,6 @@ def _to_images(images: Tensor, limits: Range | None) -> Tensor:
     Raises:
         InputError: they are floats without a range, or outside of it; or other numbers.
     """
-    if images.shape[1] not in IMAGE_CHANNELS:
-        raise InputError(f"images have 1, 3 or 4 channels, and these are {tuple(images.shape)}")
     if images.dtype == torch.uint8:
         if limits not in (None, (0.0, 255.0)):
             raise InputError("images as uint8 are from 0 to 255: drop value_range")

@@ -17,7 +17,7 @@ import numpy as np
 
 from ganzoo.storage.cache import find_folder, get_or_make_folder
 from ganzoo_zoo.data.index import Index, Record, write_facts
-from ganzoo_zoo.data.listing import LeftOut
+from ganzoo_zoo.data.listing import ARRAYS, SUFFIXES, LeftOut
 
 FEW_FILES = 2000
 """The index of a source with more files than this is kept in the cache."""
@@ -94,9 +94,11 @@ class IndexedSource(ImageSource):
     """Number of files at the last listing."""
     left_out: LeftOut
     """What the last listing left out."""
+    suffixes: tuple[str, ...] = SUFFIXES
+    """What the names of images end in."""
 
     def find_files(self, *, verified: bool = False) -> None:
-        """Open the cached index, or make one."""
+        """Open the cached index, or make one: of arrays, if there are no images."""
         self._current_state: str | None = None
         self.left_out = LeftOut()
         folder = find_folder(KIND, self._key()) if TELLS_CHANGES else None
@@ -104,6 +106,9 @@ class IndexedSource(ImageSource):
         self.index = index or self._make_index()
         self.names = self.index.names
         self._content: str | None = self.index.facts.get("content")
+        if not self.names and self.suffixes == SUFFIXES:
+            self.suffixes = ARRAYS
+            self.find_files(verified=verified)
 
     def content_hash(self) -> str:
         """Return the hash from the index, or read every file."""
@@ -122,6 +127,10 @@ class IndexedSource(ImageSource):
     @abstractmethod
     def _key(self) -> dict[str, Any]:
         """Return the key of the index in the cache."""
+
+    def _key_of_arrays(self) -> dict[str, Any]:
+        """Return what the key has beside, if files are others than by default."""
+        return {} if self.suffixes == SUFFIXES else {"suffixes": list(self.suffixes)}
 
     @abstractmethod
     def _records(self) -> Iterator[Record]:

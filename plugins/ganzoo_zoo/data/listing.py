@@ -26,6 +26,8 @@ SUFFIXES = (
     ".tif",
     ".tiff",
 )
+ARRAYS = (".npy",)
+"""Suffixes of arrays, which count as images where there are no other images."""
 OTHER_FORMATS = (".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".jxl")
 """Suffixes of photographs that are not read, and that a person may take for images."""
 HIDDEN = (".", "__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN")
@@ -174,13 +176,14 @@ def _describe_files(title: str, names: SomeNames, suffixes: Counter[str]) -> str
 
 
 def find_images(
-    root: Path, left_out: LeftOut
+    root: Path, left_out: LeftOut, suffixes: tuple[str, ...] = SUFFIXES
 ) -> Iterator[tuple[str, Callable[[], os.stat_result]]]:
     """Find all images in a folder and its subfolders, in any order.
 
     Args:
         root: The folder.
         left_out: Is told what is left out.
+        suffixes: What the names of images end in.
 
     Yields:
         The path relative to ``root``, and a function that returns the file's metadata.
@@ -202,7 +205,7 @@ def find_images(
                 elif is_folder:
                     opened.append((f"{prefix}{entry.name}/", os.scandir(entry.path)))
                     break
-                elif entry.name.lower().endswith(SUFFIXES):
+                elif entry.name.lower().endswith(suffixes):
                     yield prefix + entry.name, entry.stat
                 else:
                     left_out.add_file(prefix + entry.name)
@@ -216,19 +219,22 @@ def find_images(
             entries.close()
 
 
-def is_image(name: str, left_out: LeftOut, row: bytes = b"") -> bool:
+def is_image(
+    name: str, left_out: LeftOut, row: bytes = b"", suffixes: tuple[str, ...] = SUFFIXES
+) -> bool:
     """Tell by its name whether a file of a zip is an image and not hidden.
 
     Args:
         name: Its path in the zip.
         left_out: Is told if it is not.
         row: What is needed to read it.
+        suffixes: What the names of images end in.
     """
     parts = [part for part in name.split("/") if part not in ("", ".")]
     hidden = next((at for at, part in enumerate(parts) if part.startswith(HIDDEN)), None)
     if hidden is not None:
         left_out.add_hidden("/".join(parts[: hidden + 1]), hidden + 1 < len(parts))
-    elif not parts or not parts[-1].lower().endswith(SUFFIXES):
+    elif not parts or not parts[-1].lower().endswith(suffixes):
         left_out.add_file(name, row)
     else:
         return True

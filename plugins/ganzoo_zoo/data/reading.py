@@ -363,7 +363,7 @@ def _decode_all(
             if len(sizes) > 1:
                 raise _SizesDiffer
             if images:
-                channels = max(image.shape[0] for image in images)
+                channels = _count_channels(images, store)
                 stacked = torch.stack([image.expand(channels, -1, -1) for image in images])
                 store.add(stacked, count - len(skipped))
             report_progress(f"reading {Path(source.title).name}", done, count)
@@ -373,6 +373,21 @@ def _decode_all(
             f"{_describe_skipped(source.names, skipped[:1])[0]}"
         )
     return skipped, peaks
+
+
+def _count_channels(images: list[Tensor], store: _Store) -> int:
+    """Return the number of channels that grey images get beside others.
+
+    Raises:
+        InputError: those of the others differ.
+    """
+    found = {image.shape[0] for image in images} | set(store.shape[:1])
+    if len(others := found - {1}) > 1:
+        listed = " and ".join(map(str, sorted(others)))
+        raise InputError(
+            f"the images have {listed} channels; choose one with --set data.image_channels=N"
+        )
+    return max(found)
 
 
 def _decode_chunks(
@@ -386,7 +401,7 @@ def _decode_chunks(
 
     def decode(place: int) -> tuple[Tensor, tuple[int, int]] | str:
         try:
-            with decoding.open_image(source.read(place)) as opened:
+            with decoding.open_image(source.read(place), shaping.channels) as opened:
                 image = decoding.decode_pixels(opened, shaping.channels, shaping.white_level)
                 image = decoding.take_half(image, shaping.half)
                 peak = decoding.measure_peak(opened)

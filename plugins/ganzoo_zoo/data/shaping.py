@@ -19,7 +19,7 @@ class Shaping:
     image_size: tuple[int, int] | None
     """Height and width after cropping to this aspect ratio and resizing; None keeps the size."""
     channels: int | None
-    """Number of channels; None means 1 if all images are grey, else 3."""
+    """Number of channels; None means 1 if all images are grey, else 3, or those of arrays."""
     crop: int | None = None
     """Side of a square to crop around the centre first, in pixels."""
     white_level: int | None = None

@@ -109,7 +109,7 @@ class FolderSource(IndexedSource):
         if self.chosen is not None:
             names = b"\0".join(map(to_bytes, self.chosen))
             key["chosen"] = hashlib.sha256(names).hexdigest()
-        return key
+        return key | self._key_of_arrays()
 
     def _records(self) -> Iterator[Record]:
         before, self.count, left_out = self.count, 0, LeftOut()
@@ -127,7 +127,7 @@ class FolderSource(IndexedSource):
     def _list_files(self, left_out: LeftOut) -> Iterator[tuple[str, Callable[[], os.stat_result]]]:
         """Yield the name of each file, and a function that returns its metadata."""
         if self.chosen is None:
-            return find_images(self.root, left_out)
+            return find_images(self.root, left_out, self.suffixes)
         return ((name, (self.root / name).stat) for name in self.chosen)
 
     def _compute_state(self) -> str:
@@ -250,7 +250,8 @@ class ZipSource(IndexedSource):
         return self._before.st_size
 
     def _key(self) -> dict[str, Any]:
-        return {"listing": LISTING_VERSION, "zip": os.fsencode(self.path.absolute()).hex()}
+        key = {"listing": LISTING_VERSION, "zip": os.fsencode(self.path.absolute()).hex()}
+        return key | self._key_of_arrays()
 
     def _records(self) -> Iterator[Record]:
         left_out = LeftOut()
@@ -259,7 +260,7 @@ class ZipSource(IndexedSource):
             for member in archive.read_members(self._file):
                 name = with_slashes(member.filename)
                 row = self._row.pack(*(getattr(member, field) for field, _ in ZIP_FIELDS))
-                if not name.endswith("/") and is_image(name, left_out, row):
+                if not name.endswith("/") and is_image(name, left_out, row, self.suffixes):
                     yield to_bytes(name), row
         except Exception as error:  # a directory can be damaged in many ways
             flaw = f"{self.path} is not a readable zip: {first_line(error)}"

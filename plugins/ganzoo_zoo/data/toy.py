@@ -18,6 +18,7 @@ Length = Annotated[float, Field(gt=0, le=1e6)]
 class _Mixture(Dataset):
     """Base of mixtures of Gaussians with equal weights and equal standard deviations."""
 
+    holds = "points"
     licence = "apache-2.0"  # the package's own: the points are drawn by its code
 
     samples: int = Field(default=100_000, gt=0, le=10_000_000, description="Points to draw.")

@@ -84,7 +84,7 @@ class Perceptual(Penalty):
         if self.network is None:
             return True
         deepest = max(int(name[4]) for name in self.layer_weights)
-        return data.is_image and min(data.shape[1:]) >= 2 ** (deepest - 1)
+        return data.is_plain_image and min(data.shape[1:]) >= 2 ** (deepest - 1)
 
     def prepare(self, data: DataSpec, device: torch.device) -> None:
         """Load the weights of a VGG.

@@ -42,7 +42,7 @@ TILE = 128
 IMBALANCE = 10
 """Ratio of the largest class to the smallest above which imbalance is reported."""
 POINTS = 10_000
-"""The most vectors that are plotted."""
+"""The most vectors that are plotted in a sheet."""
 
 
 @dataclass
@@ -169,7 +169,8 @@ def _survey_vectors(samples: Samples, sheet: bool) -> tuple[Survey, Tensor | Non
     found.copies = [[str(place) for place in group] for group in group_equal(digests)]
     if found.copies:
         found.findings = [_describe_copies(found.copies, "copies", 0)]
-    return found, render_samples(samples.stored[:POINTS], samples.spec.modes) if sheet else None
+    shown = ROWS * COLUMNS if samples.spec.is_signal else POINTS
+    return found, render_samples(samples.stored[:shown], samples.spec.modes) if sheet else None
 
 
 def _inspect_files(
@@ -183,7 +184,7 @@ def _inspect_files(
 
     def inspect(place: int) -> tuple[ImageStats, tuple[int, int]] | str:
         try:
-            with decoding.open_image(source.read(place)) as opened:
+            with decoding.open_image(source.read(place), shaping.channels) as opened:
                 kind = (opened.format or "", opened.mode)
                 pixels = decoding.decode_pixels(opened, None, shaping.white_level)
                 pixels = decoding.take_half(pixels, shaping.half)
@@ -328,7 +329,7 @@ def _draw_sheet(
     places = np.delete(np.arange(len(source.names)), skipped)
 
     def make_tile(number: int) -> Tensor:
-        with decoding.open_image(source.read(int(places[number]))) as opened:
+        with decoding.open_image(source.read(int(places[number])), channels) as opened:
             image = decoding.decode_pixels(opened, channels, shaping.white_level)
         image = decoding.take_half(image, shaping.half)
         if shaping.crop:

@@ -24,7 +24,7 @@ LONGEST = 120
 def heading(model: Model) -> str:
     """Return the title and a line about the model."""
     config, spec = model.config, model.config.spec
-    kind = f"images of {spec.size_in_words}" if spec.is_image else f"points of {spec.size} numbers"
+    kind = spec.in_words if spec.is_bounded else f"points of {spec.size} numbers"
     about = f"{config.title}, for {config.step:,} generator update{'' if config.step == 1 else 's'}"
     if model.folder is not None and model.folder.has(ORIGIN_FILE):
         about = model.title

@@ -407,7 +407,7 @@ def _find_upload(sent: Any) -> str | None:
 def _default_count(studio: Session, rows: int) -> int:
     """Return the default number of samples."""
     images = rows * choose_columns(len(studio.classes) or None)
-    return min(studio.max_samples, images if studio.spec.is_image else POINTS)
+    return min(studio.max_samples, images if studio.spec.is_bounded else POINTS)
 
 
 def _draw_seed() -> int:

@@ -161,7 +161,7 @@ class Session:
     @property
     def max_samples(self) -> int:
         """The most samples that can be drawn at once."""
-        most = MOST_IMAGES if self.spec.is_image else MOST_POINTS
+        most = MOST_IMAGES if self.spec.is_bounded else MOST_POINTS
         return max(1, min(most, NUMBERS // self.spec.size))
 
     # Requests.
@@ -315,7 +315,7 @@ class Session:
             ganzoo.errors.GanzooError: the data cannot be read.
         """
         if not self.spec.is_image:
-            raise InputError("these samples are points, not images")
+            raise InputError(f"these samples are {self.spec.kind}, not images")
         psi: float | None = None
         labels: Tensor | None
         with self._answer_folder(listener) as place:
@@ -355,7 +355,7 @@ class Session:
         return float(truncation)
 
     def _describe_count(self, count: int) -> str:
-        kind = "image" if self.spec.is_image else "point"
+        kind = {"images": "image", "signals": "signal", "vectors": "point"}[self.spec.kind]
         return f"{count:,} generated {kind}" + ("" if count == 1 else "s")
 
     def _describe_options(

@@ -52,7 +52,7 @@ def write_files(
     """Find directions and write them; see :func:`ganzoo_zoo.apps.directions.write_directions`."""
     spec = model.config.spec
     if not spec.is_image:
-        raise InputError("sheets show images, and this model's samples are points")
+        raise InputError(f"sheets show images, and this model's samples are {spec.kind}")
     count = require_int("the number of directions", count, 1)
     samples = require_int("the number of samples", samples, 1)
     steps = torch.linspace(-1, 1, STEPS) * require_positive("the strength", strength)

@@ -50,7 +50,8 @@ def choose_space(model: Model, space: str | None) -> str:
     if not model.architecture.takes_latents:
         raise InputError("this model makes samples from images, and has no latents to find")
     if not model.config.spec.is_image:
-        raise InputError("only images are projected, and this model's samples are points")
+        kind = model.config.spec.kind
+        raise InputError(f"only images are projected, and this model's samples are {kind}")
     has_styles = model.styles is not None
     space = space or ("w+" if has_styles else "z")
     if space not in SPACES:
@@ -117,7 +118,8 @@ def _read_folder(folder: Path, spec: DataSpec) -> Targets:
     if len(samples) > MOST_IMAGES:
         raise InputError(f"{folder} holds {len(samples):,} images: give {MOST_IMAGES} at most")
     height, width = spec.shape[1:]
-    kind = KINDS[spec.image_channels]
+    channels = spec.image_channels
+    kind = KINDS.get(channels, f"images of {channels} channels")
     how = f"cropped around the centre to the shape of {height} x {width}, resized, as {kind}"
     images = samples.select(torch.arange(len(samples)))
     names = tuple(samples.names or (str(number) for number in range(len(samples))))

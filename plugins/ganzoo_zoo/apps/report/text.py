@@ -159,8 +159,8 @@ def facts(found: ReportData) -> Iterator[tuple[str, str, str]]:
         yield "Time", _duration(logged.seconds), "from the first step to the last line"
         yield "Speed", f"{logged.speed:,.0f} images/s", "pictures and scores included"
     if at.spec is not None:
-        shape = f"images of {at.spec.size_in_words}"
-        if not at.spec.is_image:
+        shape = at.spec.in_words
+        if not at.spec.is_bounded:
             shape = f"points of {at.spec.size} numbers"
         count = at.spec.classes or 0
         yield "Samples", shape, f"{count:,} class{'' if count == 1 else 'es'}" if count else ""

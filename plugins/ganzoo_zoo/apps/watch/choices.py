@@ -78,8 +78,8 @@ def resolve_choices(
     plain = resolve(architecture, loss, data)
     for key, value in settings.items():
         _require_plain(key, value, plain)
-    has_images = _find_class(DATASET, plain.data).holds_images
-    defaults = IMAGE_SETTINGS if has_images else POINT_SETTINGS
+    holds = _find_class(DATASET, plain.data).holds
+    defaults = POINT_SETTINGS if holds in ("vectors", "points") else IMAGE_SETTINGS
     return resolve(architecture, loss, data, {**defaults, **settings}, [_tracker_name()])
 
 
@@ -111,7 +111,7 @@ def _list_usable(kind: Kind) -> Iterator[dict[str, Any]]:
             "name": entry.qualified if entry.name in twice else entry.name,
             "about": type(component).summary().replace("``", ""),
             "paper": component.paper,
-            "points": kind == DATASET and not component.holds_images,
+            "points": kind == DATASET and component.holds in ("vectors", "points"),
             "data": getattr(component, "default_data", None),
         }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BeforeValidator, Field, field_validator
 
 from ganzoo import AdaptiveAugmentation
+from ganzoo.protocols.dataset import IMAGE_CHANNELS
 from ganzoo_zoo.augmentations.ada.parts import check_parts, find_factors, split_parts
 
 if TYPE_CHECKING:
@@ -67,6 +68,10 @@ class ADA(AdaptiveAugmentation):
     def _check_parts(cls, parts: tuple[str, ...]) -> tuple[str, ...]:
         check_parts(parts)
         return parts
+
+    def fits(self, data: DataSpec) -> bool:
+        """Accept images that are grey, RGB or RGBA: its changes of colour know no others."""
+        return data.is_image and data.image_channels in IMAGE_CHANNELS
 
     def state(self, data: DataSpec) -> nn.Module:
         """Build the memory: p, r_t, and what the updates since p last changed have shown."""

@@ -18,7 +18,7 @@ PENALTY = {"train.penalty": ["auxiliary-classifier"]}
 
 
 class ACGAN(Architecture):
-    """Auxiliary classifier GAN for images of 1, 3 or 4 channels that have classes.
+    """Auxiliary classifier GAN for images that have classes.
 
     The networks of Odena et al. 2017, table 2, for CIFAR-10. The generator takes the class as a
     one-hot vector beside the latent: a dense layer, and 5 x 5 transposed convolutions of stride 2

@@ -21,7 +21,7 @@ STANDING_BATCH = 64
 
 
 class BigGAN(Architecture):
-    """BigGAN's networks for images of 1, 3 or 4 channels.
+    """BigGAN's networks for images.
 
     Brock et al. 2019, appendix B. Both networks consist of residual blocks with spectral
     normalisation of every weight, and have self-attention behind the block of one resolution

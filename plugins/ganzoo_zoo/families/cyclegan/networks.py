@@ -89,7 +89,7 @@ class ImagePool(nn.Module):
 
 def _check(data: DataSpec) -> None:
     if not data.is_image:
-        raise InputError(f"images are needed, and these samples are vectors of {data.size}")
+        raise InputError(f"images are needed, and these samples are {data.in_words}")
     if data.classes != 2:
         raise InputError(
             f"two classes are needed, and these data have {data.classes or 'none'}; "

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class DCGAN(Architecture):
-    """Deep convolutional GAN for images of 1, 3 or 4 channels.
+    """Deep convolutional GAN for images.
 
     Follows the guidelines of Radford et al. 2016 (section 3): strided convolutions instead of
     pooling, no hidden fully connected layers, ReLU in the generator with tanh at its end, and leaky

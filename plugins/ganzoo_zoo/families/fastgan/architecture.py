@@ -19,7 +19,7 @@ STANDING_BATCH = 16
 
 
 class FastGAN(Architecture):
-    """FastGAN for few square images of 1, 3 or 4 channels, of 16 to 1024 pixels by powers of two.
+    """FastGAN for few square images of 16 to 1024 pixels by powers of two.
 
     Liu et al. 2021, section 3. The generator doubles maps of 4 x 4 pixels, by one convolution with
     batch normalisation and a gated linear unit or by two that also add noise, in turn. Skip-layer

@@ -88,7 +88,7 @@ def fix_noise(network: nn.Module, rng: torch.Generator) -> nn.Module:
 
 def _find_size(data: DataSpec) -> int:
     if not data.is_image:
-        raise InputError(f"FastGAN makes images, and these samples are vectors of {data.size}")
+        raise InputError(f"FastGAN makes images, and these samples are {data.in_words}")
     height, width = data.shape[1:]
     if height != width or height not in SIZES:
         raise InputError(

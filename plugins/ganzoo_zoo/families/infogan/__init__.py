@@ -17,7 +17,7 @@ PENALTY = {"train.penalty": ["mutual-information"]}
 
 
 class InfoGAN(Architecture):
-    """InfoGAN for images of 1, 3 or 4 channels: latents with codes, and a head that guesses them.
+    """InfoGAN for images: latents with codes, and a head that guesses them.
 
     The networks of Chen et al. 2016, appendix C.1, for MNIST. A latent has noise ``z``, a
     ``category`` and numbers ``code1``, ``code2`` and so on, all uniform. The generator is two dense

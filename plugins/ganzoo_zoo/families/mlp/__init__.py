@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 
 class MLP(Architecture):
-    """Fully connected generator and discriminator, for images and for vectors of any length.
+    """Fully connected generator and discriminator, for images, signals and vectors of any size.
 
     The generator has ReLU hidden layers, as in Goodfellow et al. 2014 (section 5), and ends in
-    tanh for images and in a linear layer for vectors. The discriminator has leaky ReLUs of slope
-    0.2 instead of the paper's maxout. Neither has normalisation, so they suit every loss.
+    tanh for images and signals, and in a linear layer for vectors. The discriminator has leaky
+    ReLUs of slope 0.2 instead of the paper's maxout. Neither has normalisation, so they suit every
+    loss.
 
     With ``conditional``, the generator takes a learnt embedding of the class beside the latent
     (Mirza and Osindero 2014, arXiv:1411.1784, section 3.2), and the discriminator projects its last

@@ -52,7 +52,7 @@ class _LabelledLatent(nn.Module):
 def _latent_network(data: DataSpec, width: int, hidden: tuple[int, ...]) -> nn.Module:
     layers = _hidden_layers((width, *hidden), nn.ReLU(inplace=True))
     layers.append(nn.Linear(hidden[-1], data.size))
-    if data.is_image:
+    if data.is_bounded:
         layers += [nn.Tanh(), nn.Unflatten(1, data.shape)]
     return nn.Sequential(*layers)
 

@@ -9,7 +9,7 @@ _IMAGES = IMAGES.replace(steps=8_000, generator_lr=2e-3, discriminator_lr=2e-3, 
 # Without a limit on its slope, the discriminator would learn the samples by heart.
 _AUGMENTED = {"train.augment": ["translation", "color"]}
 _POINTS = Recipe(
-    data="vectors",
+    data="points",
     steps=3_000,
     generator_lr=2e-3,
     discriminator_lr=2e-3,
@@ -21,6 +21,18 @@ _POINTS = Recipe(
     source="a search on ring and grid, tests/benchmarks/recipes.jsonl",
 )
 _STEEP = _POINTS.replace(generator_lr=4e-3, discriminator_lr=4e-3, betas=(0.0, 0.9))
+
+# Tables and signals have more numbers than points, and so need more latents.
+_ROWS = Recipe(
+    steps=5_000,
+    generator_lr=1e-3,
+    discriminator_lr=1e-3,
+    betas=(0.5, 0.9),
+    batch_size=128,
+    lr_decay="cosine",
+    source="trials on a table and on sine waves",
+)
+_ROWS_R3GAN = _ROWS.replace(loss="r3gan", settings={"loss.gamma": 0.05})
 
 TUNED = (
     _IMAGES.replace(loss="r3gan"),
@@ -49,5 +61,6 @@ TUNED = (
         loss="wgan-gp", steps=5_000, settings={**_POINTS.settings, "loss.gp_weight": 0.1}
     ),
     _POINTS,
+    *(each.replace(data=kind) for kind in ("vectors", "signals") for each in (_ROWS_R3GAN, _ROWS)),
 )
-"""For each loss on images, and for points."""
+"""For each loss on images, for points, and for rows of tables and signals."""

@@ -258,7 +258,7 @@ def _count_downs(data: DataSpec, wanted: int | None) -> int:
 
 def _check(data: DataSpec) -> None:
     if not data.is_image:
-        raise InputError(f"images are needed, and these samples are vectors of {data.size}")
+        raise InputError(f"images are needed, and these samples are {data.in_words}")
     if data.source is None or len(data.source) != 3:
         raise InputError("each sample is made from an image, and these data have no such sources")
     (height, width), (rows, columns) = data.shape[1:], data.source[1:]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ProGAN(Architecture):
-    """Progressively grown networks for images of 1, 3 or 4 channels.
+    """Progressively grown networks for images.
 
     Karras et al. 2018. Training begins at the lowest resolution, 4 x 4 pixels for the paper's
     sizes. Each level doubles both sides. It is faded in for ``phase_images`` images that the

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class R3GAN(Architecture):
-    """R3GAN's networks for images of 1, 3 or 4 channels, config E.
+    """R3GAN's networks for images, config E.
 
     Huang et al. 2024, section 3. Each resolution has residual blocks of a 1 x 1 convolution to
     ``expansion`` times the channels, a grouped 3 x 3 convolution, and a 1 x 1 convolution back,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ResNet(Architecture):
-    """WGAN-GP's residual networks for images of 1, 3 or 4 channels.
+    """WGAN-GP's residual networks for images.
 
     The CIFAR-10 networks of Gulrajani et al. 2017 (appendix, CIFAR ResNet architecture): residual
     blocks of two 3 x 3 convolutions behind activations, all of one width. The generator has nearest

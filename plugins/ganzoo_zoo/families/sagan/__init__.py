@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class SAGAN(Architecture):
-    """Self-attention GAN for images of 1, 3 or 4 channels.
+    """Self-attention GAN for images.
 
     Zhang et al. 2019. Both networks consist of residual blocks with spectral normalisation of every
     weight, and have self-attention behind the block of one resolution: each pixel attends to all

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class SNGAN(Architecture):
-    """Spectral normalisation GAN for images of 1, 3 or 4 channels: the standard CNN.
+    """Spectral normalisation GAN for images: the standard CNN.
 
     The networks of Miyato et al. 2018, table 3. The generator is a dense layer, transposed
     convolutions with batch normalisation and ReLU, and a 3 x 3 convolution with tanh. The
@@ -62,7 +62,7 @@ class SNGAN(Architecture):
 
 
 class SNGANResNet(Architecture):
-    """Spectral normalisation GAN for images of 1, 3 or 4 channels: the ResNet.
+    """Spectral normalisation GAN for images: the ResNet.
 
     The networks of Miyato et al. 2018, appendix B.4: residual blocks of two 3 x 3 convolutions
     behind activations. The generator has batch normalisation and nearest upsampling. The

@@ -268,4 +268,4 @@ class ESRGAN(_SuperResolution):
 
 def _require_images(data: DataSpec) -> None:
     if not data.is_image:
-        raise InputError(f"only images can be enlarged, and these are vectors of {data.size}")
+        raise InputError(f"only images can be enlarged, and these are {data.in_words}")

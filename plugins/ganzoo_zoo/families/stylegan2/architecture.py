@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class StyleGAN2(Architecture):
-    """StyleGAN2 for images of 1, 3 or 4 channels, with the configurations of ADA's authors.
+    """StyleGAN2 for images, with the configurations of ADA's authors.
 
     Karras et al. 2020 (arXiv:1912.04958), configuration F, and 2020 (arXiv:2006.06676), whose
     configurations are recipes by name: ``--recipe auto``, ``cifar10``, ``paper256``, ``paper512``

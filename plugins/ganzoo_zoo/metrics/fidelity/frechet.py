@@ -37,7 +37,7 @@ class FID(Evaluator):
 
     def ranks(self, data: DataSpec) -> bool:
         """Rank snapshots by it if they make images."""
-        return data.is_image
+        return data.is_plain_image
 
     def evaluate(self, fake: SampleSet, real: SampleSet) -> list[Score]:
         """Compare Gaussians fitted to the pooled features of both sets."""

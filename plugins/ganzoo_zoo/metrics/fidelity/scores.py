@@ -116,6 +116,7 @@ class PrecisionRecall(Evaluator):
     score_names = ("precision", "recall", "f-score")
     higher_is_better = True
     features = STANDARD
+    takes_values = True
 
     neighborhood: int = Field(
         default=3, ge=1, description="Which nearest neighbour bounds a sample."

@@ -33,6 +33,7 @@ class DensityCoverage(Evaluator):
     score_names = ("density", "coverage")
     higher_is_better = True
     features = STANDARD
+    takes_values = True
 
     k: int = Field(default=5, ge=1, description="Which nearest neighbour bounds a real sample.")
 
@@ -73,6 +74,7 @@ class Memorisation(Evaluator):
     higher_is_better = True
     copies_score_best = False
     features = STANDARD
+    takes_values = True
     on_request = True
 
     def evaluate(self, fake: SampleSet, real: SampleSet) -> list[Score]:

@@ -14,7 +14,7 @@ class Generator(nn.Module):
     def __init__(self, data: DataSpec, z_dim: int, classes: int) -> None:
         super().__init__()
         self.classes = nn.Embedding(classes, z_dim)
-        squash = nn.Tanh() if data.is_image else nn.Identity()
+        squash = nn.Tanh() if data.is_bounded else nn.Identity()
         self.last = nn.Sequential(nn.Linear(z_dim, data.size), squash)
         self.shape = data.shape
 

@@ -11,7 +11,7 @@ from ganzoo import Dataset, DataSpec, Samples
 class Outlines(Dataset):
     """Filled squares in three colours, with their grey outlines as sources."""
 
-    holds_images = True
+    holds = "images"
 
     count: int = Field(default=24, ge=1, description="Number of pairs.")
 

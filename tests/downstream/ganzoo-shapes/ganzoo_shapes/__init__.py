@@ -41,7 +41,7 @@ class Linear(Architecture):
 
     def generator(self, data: DataSpec) -> nn.Module:
         """Build latents ``(N, z_dim)`` -> samples ``(N, *data.shape)``."""
-        squash = nn.Tanh() if data.is_image else nn.Identity()
+        squash = nn.Tanh() if data.is_bounded else nn.Identity()
         return nn.Sequential(nn.Linear(self.z_dim, data.size), squash, nn.Unflatten(1, data.shape))
 
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
