@@ -8,9 +8,11 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,7 @@ def pages() -> dict[str, str]:
         "components.md": components(),
         "cli.md": command_line(),
         "plugins/reference.md": reference(),
+        "python.md": python(),
     }
 
 
@@ -138,6 +141,126 @@ def reference() -> str:
     )
     parts.append(_first_lines("check", sanity_checks.sanity_checks))
     return "\n\n".join(parts) + "\n"
+
+
+def python() -> str:
+    """Describe the public names by module, from their docstrings."""
+    table = (HERE / "plugins" / "public.md").read_text(encoding="utf-8")
+    listed: dict[str, list[str]] = {}
+    for module, names in re.findall(r"^\| `(ganzoo[\w.]*)` \| (.*?) \|", table, re.M):
+        listed.setdefault(module, []).extend(re.findall(r"`(\w+)`", names))
+    elsewhere = {name for names in PROTOCOLS.values() for name in names}
+    places = {name: f"#{name.lower()}" for names in listed.values() for name in names}
+    places |= {name: f"plugins/reference.md#{name.lower()}" for name in elsewhere}
+    parts = [
+        "# Python",
+        "Generated from the docstrings by `python docs/generate.py`. The functions of `ganzoo` "
+        "train and use models. The other modules are for [plugins](plugins/README.md), whose base "
+        "classes are in the [reference of the protocols](plugins/reference.md). The options of a "
+        "training are in [components](components.md#options-of-training). The page on "
+        "[public names](plugins/public.md) says what may change.",
+    ]
+    seen: set[str] = set(elsewhere)
+    for module, names in listed.items():
+        own = [name for name in names if name not in seen and not name.startswith("_")]
+        seen.update(own)
+        parts += [f"## {module}", *_module(module, own, places)] if own else []
+    return "\n\n".join(parts) + "\n"
+
+
+def _module(module: str, names: list[str], places: dict[str, str]) -> Iterator[str]:
+    """Describe names of a module: functions and classes, then a table of its values."""
+    values = []
+    for name in names:
+        found = getattr(importlib.import_module(module), name)
+        if inspect.isclass(found):
+            yield from _class(name, found, places)
+        elif inspect.isfunction(inspect.unwrap(found)):
+            yield f"### {name}\n\n{_code(_call(name, found))}\n\n{_linked(found, places)}"
+        elif isinstance(found, (list, tuple)) and all(map(inspect.isfunction, found)):
+            values.append((name, ", ".join(f"`{each.__name__}`" for each in found)))
+        else:
+            values.append((name, _about(module, name)))
+    if values:
+        yield _table(("value", "what it is"), values)
+
+
+def _class(name: str, cls: type, places: dict[str, str]) -> Iterator[str]:
+    statement = f"class {name}({', '.join(base.__name__ for base in cls.__bases__)}): ..."
+    if inspect.isfunction(own := vars(cls).get("__init__")):
+        call = textwrap.indent(_call("__init__", own), "    ")
+        statement = statement.removesuffix(" ...") + "\n" + call
+    yield f"### {name}\n\n{_code(statement.replace('(object)', ''))}\n\n{_linked(cls, places)}"
+    for member, found in vars(cls).items():
+        function = getattr(found, "__func__", found)
+        if member.startswith("_") or not inspect.getdoc(found):
+            continue
+        if inspect.isfunction(function):
+            call = _code(_call(member, function))
+            yield f"#### {name}.{member}\n\n{call}\n\n{_linked(function, places)}"
+        elif isinstance(found, (property, cached_property)):
+            yield f"#### {name}.{member}\n\n{_linked(found, places)}"
+
+
+class _Text(str):
+    """A part of a signature as it is written, without further quotation marks."""
+
+    __repr__ = str.__str__
+
+
+def _call(name: str, function: Callable[..., Any]) -> str:
+    """Return a function's first line, or an argument a line where it is long."""
+    signature = inspect.signature(function)
+    arguments: list[str] = []
+    for each in signature.parameters.values():
+        if each.kind is each.KEYWORD_ONLY and not any(part[0] == "*" for part in arguments):
+            arguments.append("*")
+        changes = {"annotation": _written(each.annotation)}
+        if each.default is not each.empty:
+            changes["default"] = _default(each.default)
+        arguments.append(str(each.replace(**changes)))
+    gives = signature.return_annotation
+    end = ": ..." if gives is signature.empty else f" -> {_written(gives)}: ..."
+    whole = f"def {name}({', '.join(arguments)}){end}"
+    if len(whole) <= 84:
+        return whole
+    return "\n".join([f"def {name}(", *(f"    {part}," for part in arguments), f"){end}"])
+
+
+def _written(annotation: Any) -> Any:
+    return _Text(annotation) if isinstance(annotation, str) else annotation
+
+
+def _default(value: Any) -> Any:
+    """Return a default as code would spell it."""
+    if inspect.isfunction(value) or inspect.isclass(value):
+        return _Text("..." if value.__name__ == "<lambda>" else value.__name__)
+    if isinstance(value, Path):
+        return _Text(f'Path("{value.as_posix()}")')
+    return _Text(json.dumps(value, ensure_ascii=False)) if isinstance(value, str) else value
+
+
+def _about(module: str, name: str) -> str:
+    """Return the docstring of a value, in one line: the text below its assignment."""
+    pattern = rf'^{name}\b[^\n]*=.*?\n"""(.*?)"""'
+    source = inspect.getsource(importlib.import_module(module))
+    found = re.search(pattern, source, re.M | re.S)
+    return " ".join(_markdown(found[1]).split()) if found else ""
+
+
+def _linked(described: Any, places: dict[str, str]) -> str:
+    """Return a docstring as Markdown, in which names lead to where they are described."""
+
+    def link(found: re.Match[str]) -> str:
+        shown = f"``{found[1]}``"
+        return f"[{shown}]({places[found[1]]})" if found[1] in places else shown
+
+    text = re.sub(r":\w+:`~?[\w.]*?(\w+)`", link, inspect.getdoc(described) or "")
+    return _markdown(text)
+
+
+def _code(text: str) -> str:
+    return f"```python\n{text}\n```"
 
 
 def _commands() -> dict[str, Any]:
@@ -258,7 +381,8 @@ def _markdown(text: str) -> str:
     for block in re.split(r"\n(?=(?:Args|Returns|Raises):\n)", text):
         head, _, rest = block.partition("\n")
         if head in ("Args:", "Returns:", "Raises:"):
-            items = re.split(r"\n(?! )", textwrap.dedent(rest))
+            text = textwrap.dedent(rest)
+            items = [text] if head == "Returns:" else re.split(r"\n(?! )", text)
             block = f"{head}\n\n" + "\n".join(map(_item, filter(None, items)))
         blocks.append(block.strip())
     return "\n\n".join(blocks)

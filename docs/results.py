@@ -15,9 +15,15 @@ from pathlib import Path
 DOCS = Path(__file__).parent
 sys.path.append(str(DOCS))
 
-from tables import defaults, recipes, times  # noqa: E402
+from tables import defaults, models, recipes, times, unrolled  # noqa: E402
 
-TABLES = {"recipes": recipes.render, "defaults": defaults.render, "times": times.render}
+TABLES = {
+    "recipes": recipes.render,
+    "models": models.render,
+    "defaults": defaults.render,
+    "times": times.render,
+    "unrolled": unrolled.render,
+}
 PART = re.compile(
     r"^<!-- (?P<kind>table|record) (?P<name>\S+) -->\n(?P<text>.*?)^<!-- /(?P=kind) -->$",
     re.DOTALL | re.MULTILINE,

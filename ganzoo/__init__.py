@@ -11,6 +11,7 @@ TYPE_CHECKING = False  # as that of typing, which takes longer to import than al
 if TYPE_CHECKING:
     from ganzoo.api.components import create as create
     from ganzoo.api.components import list as list
+    from ganzoo.api.evaluation import evaluate as evaluate
     from ganzoo.api.model import Model as Model
     from ganzoo.api.model import load as load
     from ganzoo.api.training import open_dataset as open_dataset
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from ganzoo.errors import GanzooError as GanzooError
     from ganzoo.errors import GanzooWarning as GanzooWarning
     from ganzoo.evaluation.compare import compare as compare
-    from ganzoo.evaluation.scoring import evaluate as evaluate
     from ganzoo.protocols.architecture import Architecture as Architecture
     from ganzoo.protocols.architecture import GeneratorInput as GeneratorInput
     from ganzoo.protocols.augmentation import AdaptiveAugmentation as AdaptiveAugmentation
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from ganzoo.protocols.tracker import Tracker as Tracker
     from ganzoo.publishing.publish import publish as publish
     from ganzoo.runs.folder import Run as Run
+    from ganzoo.training.observer import Observer as Observer
 
     # Entry points say nothing to a checker, so it is shown what the box adds by them.
     from ganzoo_zoo.functions import *  # noqa: F403
@@ -58,12 +59,12 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "api.components": ("create", "list"),
+    "api.evaluation": ("evaluate",),
     "api.model": ("Model", "load"),
     "api.training": ("open_dataset", "resume", "train"),
     "component": ("Component",),
     "errors": ("GanzooError", "GanzooWarning"),
     "evaluation.compare": ("compare",),
-    "evaluation.scoring": ("evaluate",),
     "protocols.architecture": ("Architecture", "GeneratorInput"),
     "protocols.augmentation": ("AdaptiveAugmentation", "Augmentation"),
     "protocols.converter": ("Converted", "Converter", "ForeignWeights"),
@@ -87,6 +88,7 @@ _HOMES = {
     "protocols.tracker": ("TrackedRun", "Tracker"),
     "publishing.publish": ("publish",),
     "runs.folder": ("Run",),
+    "training.observer": ("Observer",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

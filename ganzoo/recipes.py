@@ -199,11 +199,13 @@ def find_recipe(name: str) -> RunRecipe:
 
     Raises:
         InputError: there is none of this name.
-        PluginError: several packages claim the name, or its file is damaged.
+        PluginError: several packages claim the name, its file is damaged, or its package is made
+            for another ganzoo.
     """
     if name in USUAL_RECIPES:
         raise InputError(f"the recipe '{name}' is one of each architecture: name an architecture")
     entry = registry.find(RECIPE, name)
+    entry.require_fitting()
     path = entry.locate(RECIPE_SUFFIX)
     try:
         return read_recipe(path)

@@ -21,6 +21,7 @@ from typing import Any
 
 from ganzoo.arguments import require_text
 from ganzoo.errors import InputError, PluginError, did_you_mean
+from ganzoo.requirement import PACKAGE, find_unmet
 from ganzoo.storage.paths import FILE_NAME
 
 
@@ -97,6 +98,8 @@ class Entry:
     """Version of the distribution."""
     target: str
     """The object to import, as ``module:name``; of a kind of files, the package that holds them."""
+    made_for: str = ""
+    """The versions of ganzoo that its package requires, as ``>=0.2``; empty if this is one."""
 
     @property
     def qualified(self) -> str:
@@ -129,12 +132,27 @@ class Entry:
                 return path
         raise PluginError(f"{self.title} is missing: {self.target} has no {self.name}{suffix}")
 
+    def require_fitting(self) -> None:
+        """Check that its package is made for this version of ganzoo.
+
+        Raises:
+            PluginError: it is made for others.
+        """
+        if self.made_for:
+            installed = importlib.metadata.version(PACKAGE)
+            raise PluginError(
+                f"{self.title} is made for ganzoo {self.made_for}, and this is ganzoo {installed}: "
+                f"install another version of {self.package}, or of ganzoo"
+            )
+
     def load(self) -> Any:
         """Import the component, and check that it has its kind's base class.
 
         Raises:
-            PluginError: the import fails, or the object is not a component of this kind.
+            PluginError: its package is made for another ganzoo, the import fails, or the object is
+                not a component of this kind.
         """
+        self.require_fitting()
         try:
             loaded = _import(self.target)
         except KeyboardInterrupt:
@@ -179,16 +197,25 @@ def entries(kind: Kind) -> list[Entry]:
 def _read_entries(path: tuple[str, ...]) -> list[Entry]:
     """Read the entry points of all packages on a path."""
     points = importlib.metadata.entry_points()
-    packages: dict[int, tuple[str, str]] = {}
+    packages: dict[int, tuple[str, str, str]] = {}
     found = []
     for kind in (*ALL_KINDS, FUNCTION):
         for point in points.select(group=kind.group):
             if point.dist is None:
                 continue
             if id(point.dist) not in packages:
-                packages[id(point.dist)] = (point.dist.name, point.dist.version)
-            found.append(Entry(kind, point.name, *packages[id(point.dist)], point.value))
+                packages[id(point.dist)] = _describe_package(point.dist)
+            package, version, made_for = packages[id(point.dist)]
+            found.append(Entry(kind, point.name, package, version, point.value, made_for))
     return found
+
+
+def _describe_package(distribution: importlib.metadata.Distribution) -> tuple[str, str, str]:
+    """Return a package's name and version, and the ganzoo that it needs if this one is not that."""
+    metadata = distribution.metadata  # read once: every property of it parses the file again
+    name = metadata["Name"]
+    needed = [] if name == PACKAGE else metadata.get_all("Requires-Dist") or []
+    return name, metadata["Version"], find_unmet(needed)
 
 
 def find_kind(word: str) -> Kind:
@@ -246,6 +273,16 @@ def find(kind: Kind, name: str) -> Entry:
     near = did_you_mean(name.rpartition(":")[2], names)
     hint = near or f"; installed: {', '.join(names) or 'none'}"
     raise InputError(f"no {kind.word} is called '{name}'{hint}")
+
+
+def find_entry(component: type) -> Entry | None:
+    """Find how a package announces a class that is in use; None if none does."""
+    bases = {f"{base.__module__}:{base.__qualname__}" for base in component.__mro__}
+    for entry in (each for kind in KINDS if kind.base in bases for each in entries(kind)):
+        module, _, attribute = entry.target.partition(":")
+        if getattr(sys.modules.get(module), attribute, None) is component:
+            return entry
+    return None
 
 
 def get(kind: Kind, name: str) -> Any:

@@ -19,7 +19,7 @@ from ganzoo.config import (
     find_other_words,
     versions,
 )
-from ganzoo.errors import InputError, PluginError, did_you_mean, excerpt
+from ganzoo.errors import GanzooError, InputError, PluginError, did_you_mean, excerpt, first_line
 from ganzoo.protocols.dataset import IMAGE_CHANNELS
 from ganzoo.protocols.recipe import (
     RESUMABLE,
@@ -373,7 +373,7 @@ def _change_component(
     prefix: str,
 ) -> ComponentChoice:
     """Return a choice of another name, or of the same component with other options."""
-    path: dict[str, str] = {}
+    path: dict[str, Any] = {}
     if name is None:
         entry = registry.find_in_package(kind, choice.name, choice.package, choice.version)
     else:
@@ -559,10 +559,11 @@ def choose_data(
     """Choose a dataset by its name, or by the path of a folder or file.
 
     The dataset named ``folder`` reads a folder, and the one named as a file's suffix reads the
-    file; both have an option ``path``.
+    file; both have an option ``path``. ``NAME:ADDRESS`` names a dataset and what it is to read; see
+    :meth:`ganzoo.Dataset.parse_address`.
 
     Args:
-        data: The name or the path.
+        data: The name, the path, or both.
         options: The dataset's options.
         like: Images whose size and channels the dataset takes over, if it has options for them
             and you do not set these; the channels of its sources likewise.
@@ -586,7 +587,7 @@ def hold_data(given: object, options: Mapping[str, Any]) -> tuple[str, dict[str,
 
     Args:
         given: The data, which are no path and no name.
-        options: Options of the dataset, by their names.
+        options: Options of the dataset, by their names; those of the run, if it has the data.
 
     Returns:
         The dataset's name, and the options that tell what the data were.
@@ -599,9 +600,17 @@ def hold_data(given: object, options: Mapping[str, Any]) -> tuple[str, dict[str,
             component = entry.load()
         except PluginError:  # nobody has named it
             continue
-        held = component.hold(given, options)
+        try:
+            held = component.hold(given, options)
+        except GanzooError:
+            raise
+        except Exception as error:  # of a plugin, or of somebody's data
+            raise PluginError(f"{entry.title} cannot hold the data: {first_line(error)}") from error
         if held is not None:
             return entry.qualified, held.model_dump(mode="json", exclude_unset=True)
+    if isinstance(given, Mapping) and given:
+        parts = ", ".join(map(str, given))
+        raise InputError(f"the data have the parts {excerpt(parts)}: give one of them as data")
     raise InputError(
         f"data of the type {type(given).__name__} are not read: give {DATA}, {OBJECTS}"
     )
@@ -617,13 +626,34 @@ def find_data_options(data: str | Path) -> frozenset[str]:
     return frozenset(registry.get(DATASET, name).model_fields)
 
 
-def _parse_data_name(data: str | Path, options: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    """Return a dataset's name, and its option ``path`` if ``data`` is a path.
+def _parse_data_name(data: str | Path, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return a dataset's name, and the options that ``data`` gives beside it, such as its path.
 
     Raises:
         InputError: no dataset reads the path, or it is also among the options.
     """
     data = require_text(DATA, data)
+    reader, given = _split_data_name(data) or _find_reader(data)
+    for name in given.keys() & options.keys():
+        raise InputError(f"the {name} of the data is given twice: {data}, and by data.{name}")
+    return reader, given
+
+
+def _split_data_name(data: str) -> tuple[str, dict[str, Any]] | None:
+    """Split ``NAME:ADDRESS``; None if it is something else, such as ``package:name``."""
+    if ":" not in data or registry.find_all(DATASET, data):
+        return None
+    for entry in registry.entries(DATASET):
+        for name in (entry.qualified, entry.name):
+            if data.startswith(f"{name}:"):
+                component = registry.get(DATASET, name)
+                given = component.parse_address(data[len(name) + 1 :])
+                return None if given is None else (name, given)
+    return None
+
+
+def _find_reader(data: str) -> tuple[str, dict[str, Any]]:
+    """Return the dataset that reads a path, and the path; or a name as it is."""
     path = user_path(data)
     named = any(entry.name == data.rpartition(":")[2] for entry in registry.entries(DATASET))
     is_path = path.exists() or path.suffix or data.startswith(("~", ".")) or os.sep in data
@@ -634,8 +664,6 @@ def _parse_data_name(data: str | Path, options: Mapping[str, Any]) -> tuple[str,
     reader = "folder" if path.is_dir() else path.suffix.lower().lstrip(".")
     if not any(entry.name == reader for entry in registry.entries(DATASET)):
         raise InputError(f"no installed dataset reads {data}: give a folder or a zip of images")
-    if "path" in options:
-        raise InputError(f"the path of the data is given twice: {data}, and by data.path")
     return reader, {"path": str(path.resolve())}
 
 

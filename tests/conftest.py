@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -105,16 +105,20 @@ def plugin(tmp_path, monkeypatch) -> Callable[..., Path]:
     made: list[str] = []
 
     def install(
-        package: str, code: str, entry_points: Mapping[str, Mapping[str, str]], version: str = "1.0"
+        package: str,
+        code: str,
+        entry_points: Mapping[str, Mapping[str, str]],
+        version: str = "1.0",
+        requires: Iterable[str] = (),
     ) -> Path:
         site = tmp_path / f"site-{package}"
         module = package.replace("-", "_")
         info = site / f"{module}-{version}.dist-info"
         info.mkdir(parents=True)
         (site / f"{module}.py").write_text(code)
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"
-        )
+        metadata = ["Metadata-Version: 2.1", f"Name: {package}", f"Version: {version}"]
+        metadata += [f"Requires-Dist: {each}" for each in requires]
+        (info / "METADATA").write_text("\n".join(metadata) + "\n")
         lines = []
         for group, points in entry_points.items():
             lines += [f"[{group}]", *(f"{name} = {target}" for name, target in points.items())]

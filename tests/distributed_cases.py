@@ -18,10 +18,10 @@ import torch
 
 import ganzoo
 from ganzoo import distributed
+from ganzoo.api.evaluation import evaluate
 from ganzoo.compute.seeding import make_rng
 from ganzoo.distributed import shutdown
 from ganzoo.errors import GanzooError
-from ganzoo.evaluation.scoring import evaluate
 from ganzoo.registry import DATASET
 from ganzoo.resolve import resolve
 from ganzoo.storage.tensors import save_tensors

@@ -13,9 +13,9 @@ import torch
 
 import ganzoo
 from bad_disk import full_disk, unreadable
+from ganzoo.api.evaluation import ScoresNotKept
 from ganzoo.api.training import resume
 from ganzoo.errors import GanzooError, InputError, Interrupted
-from ganzoo.evaluation.scoring import ScoresNotKept
 from ganzoo.models.hub import HubFolder, has_hash
 from ganzoo.runs.folder import Run
 from ganzoo.runs.scores import read_logged_scores
@@ -195,14 +195,14 @@ def test_scores_that_cannot_be_kept_are_printed(run, ganzoo_cli, options, left):
     else:
         assert "is[digits-cnn]" in result.out
     (error,) = [line for line in result.err.splitlines() if line.startswith("Error: ")]
-    assert error.endswith(f"{run.scores}: {NO_SPACE}")
+    assert error.endswith(f"{run.score_log}: {NO_SPACE}")
     # Half a line may be left, and the next one is not lost.
     assert ganzoo_cli("eval", run.path, *JUDGED).code == 0
-    assert len(read_logged_scores(run.scores)) == 1
+    assert len(read_logged_scores(run.score_log)) == 1
 
 
 def test_python_gets_scores_that_cannot_be_kept(run):
-    run.scores.mkdir()  # nothing can be appended to a folder
+    run.score_log.mkdir()  # nothing can be appended to a folder
     with pytest.raises(ScoresNotKept, match=r"scores\.jsonl is not a regular file") as caught:
         ganzoo.evaluate(run, ["is"], samples=30, real_samples=30, device="cpu")
     (row,) = caught.value.rows
@@ -302,13 +302,13 @@ def test_a_line_without_end_takes_no_memory(tmp_path):
 
 
 def test_damaged_lines_are_skipped_aloud(run, ganzoo_cli, caplog):
-    for file in (run.path / "metrics.jsonl", run.scores):
+    for file in (run.path / "metrics.jsonl", run.score_log):
         with file.open("a") as lines:
             lines.write('{"step": 4, "met')
     assert ganzoo_cli("eval", run.path, *JUDGED).code == 0
     result = ganzoo_cli("compare", run.path)
     assert result.code == 0
-    assert f"{run.scores}: 1 line is damaged and is skipped" in caplog.messages
+    assert f"{run.score_log}: 1 line is damaged and is skipped" in caplog.messages
     assert "is[digits-cnn]" in result.out
     result = ganzoo_cli("report", run.path, "--neighbours", "0")
     assert result.code == 0

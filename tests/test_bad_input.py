@@ -20,9 +20,9 @@ from torch import nn
 
 import ganzoo
 from ganzoo import open_dataset
-from ganzoo.cli.common import MAX_LINE
 from ganzoo.compute import memory
 from ganzoo.compute.devices import resolve_device
+from ganzoo.display.messages import MAX_LINE
 from ganzoo.errors import GanzooError, InputError, name_errors
 from ganzoo.media.images import grid, resize, to_uint8
 from ganzoo.models.generation import MAX_NUMBERS

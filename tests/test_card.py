@@ -392,7 +392,9 @@ def test_a_run_says_what_its_training_took(tmp_path):
     run = Run(tmp_path)
     assert read_training_facts(run, 200) == TrainingFacts()
     timed = {"images_seen": 1, "seconds": 60.0, "processor_seconds": 90.0}
-    log_scores(run.scores, [row(step=100, **timed), row(**(timed | {"seconds": 120.0})), row("is")])
+    log_scores(
+        run.score_log, [row(step=100, **timed), row(**(timed | {"seconds": 120.0})), row("is")]
+    )
     lines = [
         {"step": 100, "samples/memorised": 0.5},
         {"step": 200, "samples/memorised": 0.25},
@@ -560,6 +562,27 @@ def test_scores_say_their_whole_protocol():
 
 def test_scores_of_other_steps_and_of_reals_are_none_of_this_model():
     assert build_card(model(), [row(step=100), row(step=None)]) == PLAIN
+
+
+def test_real_samples_stand_beside_a_model_that_was_judged_on_the_same_data():
+    reals = {"step": None, "real_samples": 898, "fake_samples": 899}
+    others = {"name": "mnist", "split": "all", "fingerprint": "cd34" * 16}
+    found = build_card(
+        model(),
+        [
+            row(),
+            row(value=12.0, **reals),
+            row("is", 9.5, **reals),
+            row(value=3.0, data=others, **reals),
+        ],
+    )
+    text = found.partition("## Scores")[2]
+    assert "in place of generated ones:" in text
+    assert "899 other real samples against 898 real samples of `digits`" in text
+    assert "| `fid[digits-cnn]` | 12.0000 |" in text
+    assert "9.5" not in text, "nobody judged the model by that metric"
+    assert "mnist" not in text
+    assert metadata(found)["model-index"] == metadata(build_card(model(), [row()]))["model-index"]
 
 
 # Hostile names

@@ -870,7 +870,7 @@ def test_an_interrupt_says_how_to_go_on(ganzoo_cli, monkeypatch):
     import os
     import signal
 
-    from ganzoo.cli.progress import ProgressObserver
+    from ganzoo.display.terminal import ProgressObserver
 
     def on_step(self, step):
         if step == 1:

@@ -328,7 +328,7 @@ NAMES = {
     "train": (["train", "dcg"], {"dcgan"}),
     "train --loss": (["train", "mlp", "--loss", "wgan"], {"wgan", "wgan-gp"}),
     "train --data": (["train", "mlp", "--data", "cif"], {"cifar10"}),
-    "train --tracker": (["train", "mlp", "--tracker", "t"], {"tensorboard"}),
+    "train --tracker": (["train", "mlp", "--tracker", "t"], {"tensorboard", "trackio"}),
     "train --precision": (["train", "mlp", "--precision", ""], {"fp32", "bf16", "fp16"}),
     "sample --source": (["sample", "--source", "mni"], {"mnist"}),
     "eval --metric": (["eval", "--metric", "mod"], {"modes"}),

@@ -49,12 +49,12 @@ def judged(runs):
 
     def judge(*lists):
         for run, rows in zip(runs, lists, strict=False):
-            log_scores(run.scores, rows)
+            log_scores(run.score_log, rows)
         return [run.path for run, _ in zip(runs, lists, strict=False)]
 
     yield judge
     for run in runs:
-        run.scores.unlink(missing_ok=True)
+        run.score_log.unlink(missing_ok=True)
 
 
 def changed(**values):
@@ -153,7 +153,7 @@ def test_the_best_snapshot_enters_beside_the_last(tmp_path):
     run = ganzoo.train(
         "mlp", data="digits", out=tmp_path / "run", settings=settings, **TINY, eval_every=1
     )
-    rows = read_logged_scores(run.scores)
+    rows = read_logged_scores(run.score_log)
     assert [row.step for row in rows] == [1, 2, 3, 4]
     (best,) = read_scores(run.best)
     assert best.value == min(row.value for row in rows)
@@ -198,7 +198,7 @@ def test_damaged_scores_are_refused_by_name(runs, tmp_path, refused, text):
 
 def test_torn_lines_are_passed_over(judged, runs):
     (a,) = judged([ROW])
-    with runs[0].scores.open("a") as file:
+    with runs[0].score_log.open("a") as file:
         file.write('{"metric": "fid", "val')
     (group,) = compare([a])
     assert [place.row.value for place in group.places] == [10.0]

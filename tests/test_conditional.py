@@ -7,9 +7,9 @@ from torch import nn
 
 import ganzoo
 from ganzoo import DataSpec, Features, Samples, SampleSet, registry
+from ganzoo.api.evaluation import evaluate
 from ganzoo.config import TrainOptions
 from ganzoo.errors import InputError
-from ganzoo.evaluation.scoring import evaluate
 from ganzoo.training.assembly import assemble_trainer
 from ganzoo_zoo.families.dcgan import DCGAN
 from ganzoo_zoo.families.mlp import MLP

@@ -58,8 +58,12 @@ ELSEWHERE = {
     "lpips": None,
     # Needs a network of the discriminator: tried by the kit in tests/test_fastgan.py.
     "reconstruction": None,
+    # Slow to start: tried by the kit in tests/test_trackers_of_others.py.
+    **dict.fromkeys(("tracker wandb", "tracker mlflow", "tracker trackio")),
     # Read from files that are made below.
     **dict.fromkeys(("folder", "zip", "domains")),
+    # Read from tables that tests/test_hub_data.py makes, which tries it by the kit.
+    "hf": None,
 }
 
 test_conformance = conformance_tests("ganzoo", {**SMALL, **ELSEWHERE}, scores=False)

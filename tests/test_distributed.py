@@ -17,11 +17,11 @@ from PIL import Image
 
 import distributed_cases
 from ganzoo import distributed
+from ganzoo.api.evaluation import evaluate
 from ganzoo.api.training import resume
 from ganzoo.distributed import heartbeat
 from ganzoo.distributed.failures import LOST_STORE, Failure
 from ganzoo.errors import InputError
-from ganzoo.evaluation.scoring import evaluate
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo.runs.folder import Run
 from ganzoo.storage.tensors import load_tensors

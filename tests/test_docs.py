@@ -2,7 +2,6 @@
 
 import importlib.util
 import re
-import shlex
 import shutil
 import sys
 import tomllib
@@ -20,19 +19,7 @@ from ganzoo.testing import ConformanceError, loss_checks
 from ganzoo.testing.conformance import CHECKS
 from ganzoo.testing.recipe import check_parameters
 from ganzoo_zoo.apps.new_plugin import package_files
-
-ROOT = Path(__file__).parent.parent
-DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-
-
-def blocks(page, language):
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
-
-
-def commands(page):
-    """Return the ganzoo commands of a page, without their comments."""
-    found = re.findall(r"^\s*(?:\$ )?(ganzoo .*)$", "\n".join(blocks(page, "console")), re.M)
-    return [shlex.split(line, comments=True)[1:] for line in found]
+from pages import DOCS, ROOT, blocks, commands, inline_commands
 
 
 def script(name):
@@ -69,7 +56,7 @@ def test_ci_runs_the_test_command_of_the_readme():
 
 def test_the_readme_names_everything_in_the_box():
     text = (ROOT / "README.md").read_text()
-    for kind in (*registry.KINDS, registry.RECIPE):
+    for kind in registry.ALL_KINDS:
         for entry in registry.entries(kind):
             if entry.package == "ganzoo" and entry.name not in ("folder", "zip"):
                 assert f"`{entry.name}`" in text, entry.name
@@ -130,16 +117,30 @@ def test_documented_trainings_resolve(page, ganzoo_cli, tiny_run, monkeypatch):
         assert result.code == 0, (command, result.err)
 
 
+@pytest.fixture(scope="module")
+def helps():
+    """The help of each command, once it was asked for."""
+    return {}
+
+
 @pytest.mark.parametrize("page", names_of_pages())
-def test_documented_options_exist(page, ganzoo_cli):
-    for command in commands(page):
-        known = ganzoo_cli(command[0], "--help").out
-        if re.search("^Commands:$", known, re.M):
-            known = ganzoo_cli(*command[:2], "--help").out
+def test_documented_options_exist(page, ganzoo_cli, helps):
+    def read_help(*words):
+        if words not in helps:
+            helps[words] = ganzoo_cli(*words, "--help").out
+        return helps[words]
+
+    for command in [*commands(page), *inline_commands(page)]:
+        if command[0].startswith("my-"):  # what a reader has written
+            continue
+        known = read_help(command[0])
+        if re.search("^Commands:$", known, re.M) and len(command) > 1:
+            known = read_help(*command[:2])
         assert known, command
         for word in command[1:]:
             if word.startswith("--"):
-                assert re.search(rf"{word}\b", known), command
+                option = re.match(r"--[\w-]*", word)[0]
+                assert re.search(rf"{option}\b", known), command
 
 
 @pytest.mark.parametrize("page", names_of_pages())
@@ -154,7 +155,7 @@ def test_links_and_pictures_are_there(page):
 
 def test_every_page_is_in_the_index():
     index = (ROOT / "docs" / "README.md").read_text()
-    for page in DOCS[1:]:
+    for page in sorted((ROOT / "docs").rglob("*.md")):
         name = page.relative_to(ROOT / "docs").as_posix()
         if name not in ("README.md", "how-to/README.md", "understand/README.md"):
             assert f"]({name})" in index, name

@@ -10,8 +10,8 @@ from torch import nn
 
 import ganzoo
 from ganzoo import Features, LoadedExtractor, SampleSet, open_dataset, registry
+from ganzoo.api.evaluation import evaluate
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.evaluation.scoring import evaluate
 from ganzoo.media.images import save_png, to_float, to_uint8
 from ganzoo.protocols.dataset import DataSpec, Samples
 from ganzoo_zoo.metrics.fidelity import FID, InceptionScore

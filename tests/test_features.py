@@ -13,11 +13,12 @@ import torch
 
 import ganzoo
 from ganzoo import Samples
+from ganzoo.api import evaluation
+from ganzoo.api.evaluation import evaluate
 from ganzoo.compute import memory
 from ganzoo.errors import InputError
-from ganzoo.evaluation import features, scoring
+from ganzoo.evaluation import features
 from ganzoo.evaluation.features import Extractors
-from ganzoo.evaluation.scoring import evaluate
 from ganzoo.progress import send_progress_to
 from ganzoo.protocols.evaluator import Evaluator, Score
 from ganzoo.runs.scores import read_logged_scores
@@ -200,7 +201,7 @@ class Brightness(Evaluator):
 def test_several_seeds_give_mean_and_deviation(tiny_run, monkeypatch):
 
     judges = {"brightness": Brightness()}
-    monkeypatch.setattr(scoring, "choose_metrics", lambda *given, **named: judges)
+    monkeypatch.setattr(evaluation, "choose_metrics", lambda *given, **named: judges)
     alone = [evaluate(tiny_run, samples=20, seed=seed)[0] for seed in (5, 6, 7)]
     light, dark = evaluate(tiny_run, samples=20, seed=5, repeats=3)
     values = [row.value for row in alone]
@@ -210,7 +211,7 @@ def test_several_seeds_give_mean_and_deviation(tiny_run, monkeypatch):
     assert (light.seed, light.repeats) == (5, 3)
     assert light.protocol() == alone[0].protocol(), "they compare"
     assert (light.higher_is_better, dark.higher_is_better) == (True, False)
-    assert read_logged_scores(tiny_run.scores)[-2:] == [light, dark]
+    assert read_logged_scores(tiny_run.score_log)[-2:] == [light, dark]
 
 
 def test_repeats_look_at_the_reals_once(tiny_run, extractor):
@@ -223,7 +224,7 @@ def test_options_of_a_metric_are_set_and_recorded(tiny_run, ganzoo_cli):
         "eval", tiny_run.path, "--metric", "is", "--samples", 20, "--set", "metric.is.splits=2"
     )
     assert result.code == 0, result
-    row = read_logged_scores(tiny_run.scores)[-1]
+    row = read_logged_scores(tiny_run.score_log)[-1]
     assert row.options == {"splits": 2}
     (plain,) = evaluate(tiny_run, ["is"], samples=20)
     assert plain.options == {"splits": 10}

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from ganzoo import DataSpec, Features, Samples, SampleSet, open_dataset
+from ganzoo.api.evaluation import evaluate
 from ganzoo.errors import InputError
-from ganzoo.evaluation.scoring import evaluate
 from ganzoo_zoo.metrics.fidelity import (
     FID,
     KID,

@@ -17,7 +17,7 @@ from PIL import Image
 
 from ganzoo import DataSpec, open_dataset
 from ganzoo.errors import InputError
-from ganzoo.evaluation.scoring import describe_data
+from ganzoo.evaluation.sample_sets import describe_data
 from ganzoo.resolve import choose_data
 from ganzoo_zoo.data import decoding, listing, sources
 from ganzoo_zoo.data.common_size import find_common_size

@@ -250,8 +250,8 @@ def large(monkeypatch):
 @pytest.fixture
 def read(monkeypatch):
     """Collect the files that are read."""
-    names, before = [], sources._read_file
-    monkeypatch.setattr(sources, "_read_file", lambda path: names.append(path.name) or before(path))
+    names, before = [], sources.read_file
+    monkeypatch.setattr(sources, "read_file", lambda path: names.append(path.name) or before(path))
     return names
 
 
@@ -571,14 +571,14 @@ def test_a_look_at_the_data_makes_the_index(tmp_path, read, ganzoo_cli):
 
 def test_of_several_that_want_an_index_one_makes_it(tmp_path, monkeypatch):
     root = str(fill(tmp_path / "images", CONTENTS))
-    read, before = [], sources._read_file
+    read, before = [], sources.read_file
 
     def slowly(path):
         read.append(path.name)
         time.sleep(0.1)
         return before(path)
 
-    monkeypatch.setattr(sources, "_read_file", slowly)
+    monkeypatch.setattr(sources, "read_file", slowly)
     with ThreadPoolExecutor(3) as pool:
         first, *others = pool.map(open_dataset, [root] * 3)
     for other in others:

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from ganzoo import DataSpec, Features, Samples, SampleSet
+from ganzoo.api.evaluation import evaluate
 from ganzoo.errors import InputError
-from ganzoo.evaluation.scoring import evaluate
 from ganzoo_zoo.metrics.modes import Modes
 
 SPEC = DataSpec(shape=(1, 1, 1), classes=4, features="any")

@@ -88,7 +88,7 @@ def test_a_model_is_listed_with_what_it_is(ganzoo_cli):
     assert tuple(header.split()) == columns
     (line,) = [line for line in table if line.startswith(MODEL)]
     assert "dcgan   digits  16 x 16  10" in line
-    assert line.endswith("mit      acme-gans 1.0")
+    assert line.split()[-3:] == ["mit", "acme-gans", "1.0"]
 
 
 @pytest.mark.usefixtures("shipped")
@@ -216,8 +216,8 @@ def test_it_goes_with_its_package(shipped, refused, ganzoo_cli, monkeypatch):
     assert ganzoo_cli("train", "--init", MODEL, *INIT, "--out", "run").code == 0
     site = str(shipped.parents[1])
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path != site])
-    assert rows(ganzoo_cli, "models") == []
-    assert refused("sample", MODEL) == f"Error: no run or model folder named '{MODEL}'"
+    assert MODEL not in {row["name"] for row in rows(ganzoo_cli, "models")}
+    assert f"no run or model folder named '{MODEL}'" in refused("sample", MODEL)
     # A run that started from it has a copy.
     assert ganzoo_cli("train", "--resume", "run", "--steps", "3").code == 0
 

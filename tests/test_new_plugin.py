@@ -109,7 +109,7 @@ def test_the_package_has_the_files_that_it_needs(write, ganzoo_cli):
     }
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     assert project["name"] == "ganzoo-my-loss"
-    assert project["dependencies"] == ["ganzoo>=0.1"]
+    assert project["dependencies"] == ["ganzoo>=0.1,<0.2"]
     assert project["entry-points"] == {
         "ganzoo.losses": {"my-loss": "ganzoo_my_loss.loss:SoftLeastSquares"},
         "ganzoo.architectures": {"my-loss": "ganzoo_my_loss.architecture:SmallNetworks"},

@@ -15,10 +15,9 @@ from PIL import Image
 from rich.console import Console
 
 import ganzoo
-from ganzoo.cli import progress
-from ganzoo.cli.common import format_duration
-from ganzoo.cli.preview import HALF_BLOCK, Preview, can_show
-from ganzoo.cli.progress import ProgressObserver, format_terms, loss_terms
+from ganzoo.display.formats import format_duration, format_terms, loss_terms
+from ganzoo.display.preview import HALF_BLOCK, Preview, can_show
+from ganzoo.display.terminal import ProgressObserver
 from ganzoo.media import images
 from ganzoo.training.observer import Observer
 from tiny import TINY
@@ -291,7 +290,7 @@ def test_losses_are_the_sums_of_their_terms():
     }
     assert format_terms(found["discriminator"]) == r"0.750 = real 1.250 + fake\x1b[2J -0.500"
     assert format_terms(found["generator"]) == "all 3.000"
-    assert progress.loss_terms({}) == {"discriminator": {}, "generator": {}}
+    assert loss_terms({}) == {"discriminator": {}, "generator": {}}
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ def test_a_file_that_was_changed_there_in_place_is_published_again(hub, publish,
 
 def test_the_scores_of_a_run_go_with_its_model(hub, client, publish, run, tmp_path):
     options = {"weights": str(tmp_path / "private" / "w.pt"), "k": 3}
-    log_scores(run.scores, [ROW.model_copy(update={"options": options})])
+    log_scores(run.score_log, [ROW.model_copy(update={"options": options})])
 
     done(publish(run.path, NAME, "--json"))
 
@@ -747,7 +747,7 @@ def test_what_a_person_writes_in_the_folder_stays(hub, publish, folder):
 def test_a_published_card_has_a_thumbnail_and_what_the_run_says(hub, publish, run):
     step = ganzoo.load(run).config.step
     timed = {"step": step, "images_seen": 32, "seconds": 61.0, "processor_seconds": 122.0}
-    log_scores(run.scores, [ROW.model_copy(update=timed)])
+    log_scores(run.score_log, [ROW.model_copy(update=timed)])
     with (run.path / "metrics.jsonl").open("a") as file:
         file.write(json.dumps({"step": step, "samples/memorised": 0.125}) + "\n")
     done(publish(run.path, NAME, "--json"))

@@ -104,7 +104,7 @@ def test_runs_of_one_configuration_are_one_record(seeds, recorded):
 
 def test_scores_stand_at_each_step_with_their_protocol_once(seeds, recorded):
     (found,) = recorded(*paths(seeds))
-    logged = [json.loads(line) for line in seeds[1].scores.read_text().splitlines()]
+    logged = [json.loads(line) for line in seeds[1].score_log.read_text().splitlines()]
     rows = [
         {**found["protocols"][row["protocol"]], **row, "protocol": None}
         for row in found["seeds"][1]["scores"]
@@ -121,7 +121,7 @@ def test_means_over_seeds_are_computed_when_they_are_read(seeds, recorded):
         values = [
             row["value"]
             for run in seeds
-            for row in map(json.loads, run.scores.read_text().splitlines())
+            for row in map(json.loads, run.score_log.read_text().splitlines())
             if (row["metric"], row["step"]) == ("modes", step)
         ]
         found = summary.find_at(record, modes, share)

@@ -195,7 +195,7 @@ def test_the_same_run_gives_the_same_bytes(ring, tmp_path):
 
 def test_scores_stand_side_by_side_with_their_whole_protocol(ring):
     tree = parsed(ring.path / "report.html").one(id="scores")
-    rows = lines(ring.scores)
+    rows = lines(ring.score_log)
     assert {row["step"] for row in rows} == {2, 4}
     best = json.loads((ring.best / "config.json").read_text())["step"]
     assert best in (2, 4)
@@ -226,7 +226,7 @@ def test_scores_are_drawn_over_what_the_training_took(ring):
     assert ["hidden" in figure.attributes for figure in figures[:4]] == [False, True, True, True]
     head = texts(tree.all("table")[-1], "th", scope="col")
     assert head[-4:] == ["images seen", "seconds", "processor seconds", "note"]
-    row = json.loads(ring.scores.read_text().splitlines()[0])
+    row = json.loads(ring.score_log.read_text().splitlines()[0])
     cells = [cell.text for cell in tree.all("table")[-1].all("tr")[1].all("td")]
     shown = (str(row["images_seen"]), f"{row['seconds']:.1f}", f"{row['processor_seconds']:.1f}")
     assert tuple(cells[-4:-1]) == shown
@@ -234,9 +234,9 @@ def test_scores_are_drawn_over_what_the_training_took(ring):
 
 def test_scores_without_times_are_drawn_over_steps(ring, tmp_path):
     run = copied(ring, tmp_path / "run")
-    rows = [ScoreRow.model_validate(row).without_time() for row in lines(run.scores)]
-    run.scores.unlink()
-    log_scores(run.scores, rows)
+    rows = [ScoreRow.model_validate(row).without_time() for row in lines(run.score_log)]
+    run.score_log.unlink()
+    log_scores(run.score_log, rows)
     tree = parsed(report(run).file).one(id="scores")
     assert tree.all("select") == []
     assert {figure.attributes["data-axis"] for figure in tree.all("figure")} == {"steps"}
@@ -299,9 +299,9 @@ def test_what_comes_from_files_is_text_and_nothing_else(ring, tmp_path):
     append_line(run.path / "metrics.jsonl", {"step": 4, "warning": "w", "message": EVIL + OVERRIDE})
     append_line(run.path / "metrics.jsonl", {"step": 3, f"generator/{EVIL}": 1.0})
     append_line(run.path / "metrics.jsonl", {"step": 4, f"generator/{EVIL}": 2.0})
-    row = json.loads(run.scores.read_text().splitlines()[-1])
-    append_line(run.scores, {**row, "metric": EVIL, "note": EVIL, "options": {EVIL: EVIL}})
-    append_line(run.scores, {**row, "metric": EVIL, "step": 2, "options": {EVIL: EVIL}})
+    row = json.loads(run.score_log.read_text().splitlines()[-1])
+    append_line(run.score_log, {**row, "metric": EVIL, "note": EVIL, "options": {EVIL: EVIL}})
+    append_line(run.score_log, {**row, "metric": EVIL, "step": 2, "options": {EVIL: EVIL}})
     (run.path / "report" / "machine.json").write_text(json.dumps({EVIL: EVIL}))
     done = report(run)
     tree = parsed(done.file)
@@ -496,7 +496,7 @@ def test_damaged_files_are_said_and_the_rest_is_shown(ring, tmp_path):
     (run.path / "report" / "logits.jsonl").unlink()
     (run.path / "report" / "logits.jsonl").mkdir()
     (run.model / "model.safetensors").write_bytes(b"short")
-    run.scores.write_text("{}\nno\n" + run.scores.read_text())
+    run.score_log.write_text("{}\nno\n" + run.score_log.read_text())
     with (run.path / "metrics.jsonl").open("a") as lines:
         lines.write('{"step": 5, "gen')
     done = report(run)
@@ -1025,9 +1025,9 @@ def test_a_pointer_over_a_plot_reads_it(browser, digits, tiny_run):
 
 def test_the_axis_of_scores_is_chosen(browser, ring, tmp_path):
     run = copied(ring, tmp_path / "run")
-    rows = [ScoreRow.model_validate(row) for row in lines(run.scores)]
-    run.scores.unlink()
-    log_scores(run.scores, [row.model_copy(update={"seconds": 30.0 * row.step}) for row in rows])
+    rows = [ScoreRow.model_validate(row) for row in lines(run.score_log)]
+    run.score_log.unlink()
+    log_scores(run.score_log, [row.model_copy(update={"seconds": 30.0 * row.step}) for row in rows])
     report(run)
     with opened(browser, run.path / "report.html") as seen:
         page = seen.page

@@ -26,8 +26,8 @@ def results(monkeypatch):
 def copied(results, monkeypatch, tmp_path):
     """The records, in a folder of the test that pages are of from now on."""
     folder = shutil.copytree(RECORDS, tmp_path / "records")
-    for module, name in ((results.defaults, "defaults"), (results.times, "times")):
-        monkeypatch.setattr(module, "FOLDER", folder / name)
+    for name in ("defaults", "times", "unrolled"):
+        monkeypatch.setattr(getattr(results, name), "FOLDER", folder / name)
     monkeypatch.setattr(results.recipes, "RECORDS", folder)
     return folder
 
@@ -37,7 +37,9 @@ def change(path):
     if path.suffix == ".jsonl":
         rows = [json.loads(line) for line in path.read_text().splitlines()]
         for row in rows:
-            if "scores" in row:
+            if "modes" in row:
+                row["modes"] += 1
+            elif "scores" in row:
                 row["scores"] = {name: value + 1 for name, value in row["scores"].items()}
             else:
                 row["seeds"][0]["score"] += 1

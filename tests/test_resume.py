@@ -211,7 +211,7 @@ def test_changed_intervals_hold_from_then_on(ganzoo_cli):
     assert [row["step"] for row in rows] == [2, 4, 6, 9, 12]
     assert set(run.pictures()) == {0, 2, 4, 5, 6, 10, 12}
     assert checkpoint.steps(run.checkpoints) == [5, 10, 12]
-    assert {row.step for row in read_logged_scores(run.scores)} == {6, 12}
+    assert {row.step for row in read_logged_scores(run.score_log)} == {6, 12}
 
 
 class Remembering(Observer):

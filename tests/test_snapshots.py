@@ -14,7 +14,6 @@ import crash
 import ganzoo
 from ganzoo.api.training import resume, start
 from ganzoo.errors import GanzooError, InputError, Interrupted
-from ganzoo.evaluation import scoring
 from ganzoo.evaluation.judge import Judge
 from ganzoo.resolve import resolve
 from ganzoo.runs.scores import read_logged_scores, read_scores
@@ -56,14 +55,14 @@ class Watcher(Observer):
 
 def test_none_are_judged_unless_asked_for(tmp_path):
     run = train(tmp_path)
-    assert not run.scores.exists()
+    assert not run.score_log.exists()
     assert not run.best.exists()
 
 
 def test_snapshots_are_judged_every_so_many_steps_and_at_the_end(tmp_path):
     watcher = Watcher()
     run = train(tmp_path, observer=watcher, eval_every=2, steps=5)
-    rows = read_logged_scores(run.scores)
+    rows = read_logged_scores(run.score_log)
     assert [row.step for row in rows] == [2, 4, 5]
     assert [row for rows in watcher.rows for row in rows] == rows
     assert {(row.metric, row.fake_samples, row.real_samples) for row in rows} == {
@@ -74,34 +73,34 @@ def test_snapshots_are_judged_every_so_many_steps_and_at_the_end(tmp_path):
 
 def test_the_last_score_is_what_eval_finds(tmp_path):
     run = train(tmp_path, eval_every=2)
-    (found,) = scoring.evaluate(run, ["fid"], samples=100, real_samples=100)
-    logged = read_logged_scores(run.scores)[1]
+    (found,) = ganzoo.evaluate(run, ["fid"], samples=100, real_samples=100)
+    logged = read_logged_scores(run.score_log)[1]
     assert found == logged.without_time()
     assert found.key == logged.key
 
 
 def test_another_network_may_judge(tmp_path):
     run = train(tmp_path, eval_every=4, eval_features="mnist-cnn")
-    (logged,) = read_logged_scores(run.scores)
+    (logged,) = read_logged_scores(run.score_log)
     assert logged.metric == "fid[mnist-cnn]"
-    (found,) = scoring.evaluate(run, ["fid"], samples=100, real_samples=100, features="mnist-cnn")
+    (found,) = ganzoo.evaluate(run, ["fid"], samples=100, real_samples=100, features="mnist-cnn")
     assert found == logged.without_time()
     resume(run.path, {"train.steps": 6, "train.eval_features": "digits-cnn"})
-    rows = read_logged_scores(run.scores)
+    rows = read_logged_scores(run.score_log)
     assert [(row.step, row.metric) for row in rows[-1:]] == [(6, "fid[digits-cnn]")]
     assert [row.metric for row in read_scores(run.best)] == ["fid[digits-cnn]"]
 
 
 def test_the_best_is_a_model_of_its_own(tmp_path, ganzoo_cli):
     run = train(tmp_path, eval_every=1, steps=6)
-    rows = read_logged_scores(run.scores)
+    rows = read_logged_scores(run.score_log)
     (best,) = read_scores(run.best)
     assert best == min(rows, key=lambda row: row.value).without_time()
     model = ganzoo.load(run.best)
     assert model.config.step == best.step
-    (found,) = scoring.evaluate(run.best, ["fid"], samples=100, real_samples=100)
+    (found,) = ganzoo.evaluate(run.best, ["fid"], samples=100, real_samples=100)
     assert found.value == best.value
-    assert read_logged_scores(run.scores)[-1] == found, "remembered by the run"
+    assert read_logged_scores(run.score_log)[-1] == found, "remembered by the run"
     assert ganzoo_cli("sample", run.best, "-n", 2, "--out", "x.png").code == 0
 
 
@@ -117,7 +116,7 @@ def test_judging_does_not_change_the_training(tmp_path):
 
 
 def untimed(run):
-    return [row.without_time() for row in read_logged_scores(run.scores)]
+    return [row.without_time() for row in read_logged_scores(run.score_log)]
 
 
 def content(run):
@@ -203,7 +202,7 @@ def test_metrics_of_points_rank_by_every_number(tmp_path):
         **TINY,
         eval_every=1,
     )
-    rows = read_logged_scores(run.scores)
+    rows = read_logged_scores(run.score_log)
     assert [(row.step, row.metric) for row in rows[:2]] == [(1, "modes"), (1, "high-quality")]
     best = read_scores(run.best)
     pairs = [(rows[i].value, rows[i + 1].value) for i in range(0, len(rows), 2)]

@@ -397,7 +397,7 @@ def test_models_from_noise_have_no_pairs(tiny_run, refused):
 def test_a_run_is_scored_by_its_pairs_while_it_trains(tmp_path):
     settings = {"train.eval_every": 2, "train.eval_metric": "psnr", "train.eval_samples": 8}
     run = train(out=tmp_path / "run", settings=settings)
-    rows = [json.loads(line) for line in run.scores.read_text().splitlines()]
+    rows = [json.loads(line) for line in run.score_log.read_text().splitlines()]
     assert [(row["step"], row["metric"]) for row in rows] == [(2, "psnr"), (4, "psnr")]
     again = ganzoo.evaluate(run, ["psnr"], samples=8, real_samples=8)[0]
     assert again.value == pytest.approx(rows[-1]["value"], rel=1e-9)

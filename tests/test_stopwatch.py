@@ -59,7 +59,7 @@ def train(out, observer, loss=None, **options):
 
 
 def times(run):
-    rows = read_logged_scores(run.scores)
+    rows = read_logged_scores(run.score_log)
     return [(row.step, row.images_seen, row.seconds, row.processor_seconds) for row in rows]
 
 
@@ -124,7 +124,7 @@ def test_a_time_that_is_not_known_stays_unknown(tmp_path, clock, content):
     assert times(run) == [(6, 48, None, None), (8, 64, None, None)]
     assert (
         not {"seconds", "processor_seconds"}
-        & json.loads(run.scores.read_text().splitlines()[0]).keys()
+        & json.loads(run.score_log.read_text().splitlines()[0]).keys()
     )
     assert TrainingTime.read(run.checkpoints / "00000008") is None
 

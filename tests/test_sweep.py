@@ -23,9 +23,10 @@ from ganzoo_zoo.apps.sweep import workers
 from ganzoo_zoo.apps.sweep.arguments import read_data, read_settings
 from ganzoo_zoo.apps.sweep.folder import Plan, continue_plan, read_plan, write_plan
 from ganzoo_zoo.apps.sweep.grid import MOST, Grid
+from ganzoo_zoo.apps.sweep.observer import SweepObserver
 from ganzoo_zoo.apps.sweep.picture import draw_picture
 from ganzoo_zoo.apps.sweep.results import Results, Verdict
-from ganzoo_zoo.apps.sweep.sweep import SweepObserver, sweep
+from ganzoo_zoo.apps.sweep.sweep import sweep
 
 SETTINGS = {
     "data.samples": ("200",),

@@ -2957,6 +2957,71 @@ class DefaultWithoutPath(DefaultOfUnknownOrigin):
         return False
 
 
+class Held(Points):
+    """Holds what it is given, under options of its own."""
+
+    count: int = Field(default=0, description="How many.")
+    total: float = Field(default=0.0, description="Their sum, weighted by their places.")
+
+    @classmethod
+    def hold(cls, given, options):
+        if not isinstance(given, torch.Tensor):
+            return None
+        weights = torch.arange(len(given)).view(-1, *[1] * (given.dim() - 1))
+        return cls(count=len(given), total=float((given * weights).sum()))
+
+    def read(self):
+        points = super().read()
+        return points.subset(torch.arange(self.count))
+
+
+class TakesAnything(Held):
+    """Takes what it cannot read."""
+
+    @classmethod
+    def hold(cls, given, options):
+        return cls(count=6)
+
+
+class StumblesOverOthers(Held):
+    """Expects a tensor."""
+
+    @classmethod
+    def hold(cls, given, options):
+        return cls(count=len(given))
+
+
+class TellsNothing(Held):
+    """Does not say what it was given."""
+
+    @classmethod
+    def hold(cls, given, options):
+        return cls() if isinstance(given, torch.Tensor) else None
+
+
+class TellsTheCount(Held):
+    """Does not tell data from others of the same number."""
+
+    @classmethod
+    def hold(cls, given, options):
+        return cls(count=len(given)) if isinstance(given, torch.Tensor) else None
+
+
+class TellsTheObject(Held):
+    """Tells the object from others, and not its content."""
+
+    @classmethod
+    def hold(cls, given, options):
+        return cls(count=id(given)) if isinstance(given, torch.Tensor) else None
+
+
+class HoldsHalf(Held):
+    """Forgets the second half."""
+
+    def read(self):
+        return super().read().subset(torch.arange(self.count // 2))
+
+
 DATASETS = [
     Kill(common.check_options, DatasetWithUnknownOptions, "keep extra='forbid'"),
     Kill(dataset.check_samples, Nothing, "must have samples"),
@@ -2986,6 +3051,12 @@ DATASETS = [
     Kill(dataset.check_terms, ManyLicences, "such as cc-by-4.0, or None, not ('mit', 'bsd')"),
     Kill(dataset.check_terms, HomeOfNoScheme, "homepage must be an address"),
     Kill(dataset.check_terms, IdWithoutUser, "hub_id must be user/name"),
+    Kill(dataset.check_hold, TakesAnything, "hold() must return None for what it does not take"),
+    Kill(dataset.check_hold, StumblesOverOthers, "it raised TypeError"),
+    Kill(dataset.check_hold, TellsNothing, "such as a fingerprint"),
+    Kill(dataset.check_hold, TellsTheCount, "other data must be held under other options"),
+    Kill(dataset.check_hold, TellsTheObject, "held under the same options"),
+    Kill(dataset.check_hold, HoldsHalf, "must read all of it"),
 ]
 
 

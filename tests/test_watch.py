@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import ganzoo
-from ganzoo.cli.preview import HALF_BLOCK
+from ganzoo.display.preview import HALF_BLOCK
 from ganzoo.runs.folder import Run
 from ganzoo.runs.state import SILENCE_SECONDS
 from ganzoo.storage.json_files import drop_lines_after
@@ -243,7 +243,7 @@ def test_a_folder_that_vanishes_is_gone_and_may_come_back(run):
 
 
 def test_scores_have_a_last_and_a_best(run):
-    with run.scores.open("w") as file:
+    with run.score_log.open("w") as file:
         for step, fid, high in ((1, 30.0, 0.1), (2, 20.0, 0.3), (3, 25.0, 0.2)):
             file.write(row(step, metric="fid", value=fid, higher_is_better=False))
             file.write(row(step, metric="is", value=high, higher_is_better=True))
@@ -254,7 +254,7 @@ def test_scores_have_a_last_and_a_best(run):
 
 def test_scores_say_what_the_training_took(run):
     fid = {"metric": "fid", "higher_is_better": False}
-    run.scores.write_text(
+    run.score_log.write_text(
         row(2, **fid, value=9.0, images_seen=16, seconds=3.5, processor_seconds=6.0)
         + row(4, **fid, value=10.0, images_seen=32, seconds=120.0, processor_seconds="many")
     )
@@ -270,13 +270,13 @@ def test_scores_say_what_the_training_took(run):
 
 
 def test_scores_of_steps_that_were_undone_are_forgotten(run):
-    run.scores.write_text(
+    run.score_log.write_text(
         row(2, metric="fid", value=9.0)
         + row(4, metric="fid", value=1.0)
         + row(4, metric="is", value=1)
     )
     found = followed(run)
-    drop_lines_after(run.scores, 2)
+    drop_lines_after(run.score_log, 2)
     assert found.update()
     assert found.scores.keys() == {"fid"}
     assert found.scores["fid"].best == (9.0, 2)
@@ -351,7 +351,7 @@ def test_one_look_prints_what_there_is(run, ganzoo_cli):
 
 
 def test_json_is_one_document(run, ganzoo_cli):
-    run.scores.write_text(row(4, metric="fid", value=2.5, higher_is_better=False))
+    run.score_log.write_text(row(4, metric="fid", value=2.5, higher_is_better=False))
     result = ganzoo_cli("watch", "run", "--json")
     assert (result.code, result.err) == (0, "")
     (found,) = json.loads(result.out)["runs"]
@@ -453,7 +453,7 @@ def test_two_runs_stand_beside_each_other_where_there_is_room(
 @pytest.mark.parametrize("width", [20, 40, 60])
 def test_narrow_terminals_cut_lines_and_wrap_none(run, ganzoo_cli, in_terminal, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
-    run.scores.write_text(row(4, metric="a-metric-of-a-long-name" * 3, value=2.5))
+    run.score_log.write_text(row(4, metric="a-metric-of-a-long-name" * 3, value=2.5))
     for line in plain(ganzoo_cli("watch", "run", "--once").out).splitlines():
         assert len(line) <= width
 

@@ -1186,7 +1186,7 @@ def test_what_comes_from_files_is_text_and_nothing_else(browser, ring):
     (run.path / "config.json").write_text(json.dumps(config))
     append_line(run.path / "metrics.jsonl", {"step": 4, f"generator/{EVIL}": 1.0})
     append_line(run.path / "metrics.jsonl", {"step": 4, "warning": "w", "message": EVIL + "\u202e"})
-    append_line(run.scores, {"step": 4, "metric": EVIL, "value": 1.0})
+    append_line(run.score_log, {"step": 4, "metric": EVIL, "value": 1.0})
     with serving(run) as server, opened(browser, server.address) as seen:
         shown_run = card(seen.page, f"mlp trained with non-saturating on {EVIL}")
         shown_run.locator("canvas.plane").wait_for()

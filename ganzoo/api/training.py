@@ -42,6 +42,7 @@ def train(
     settings: Mapping[str, Any] | None = None,
     trackers: Iterable[str] = (),
     observer: Observer | None = None,
+    progress: bool | None = None,
     **train_options: Unpack[TrainKeywords],
 ) -> Run:
     """Train a GAN and return its finished run.
@@ -66,7 +67,10 @@ def train(
         out: The run's folder; a new one under ``runs/`` if None.
         settings: Options by their full names, such as ``{"loss.gp_weight": 5}``.
         trackers: Names of trackers, which receive the metrics in addition to the run's files.
-        observer: Is told what happens during the run. Without one, warnings are Python's.
+        observer: Is told what happens during the run, and may end it: see :class:`ganzoo.Observer`.
+            Without one, warnings are Python's.
+        progress: Whether to show a bar, losses and samples. If None, in a notebook, and where
+            standard error is a terminal.
         train_options: Training options, such as ``steps=400`` or ``seed=1``; and of the data,
             ``image_size``, ``image_channels``, ``flip`` and ``value_range``, and ``source_of`` of
             architectures that make sources of the images themselves.
@@ -78,18 +82,29 @@ def train(
     """
     named = {name_keyword(name): value for name, value in train_options.items()}
     settings = {**require_options("settings", settings), **named}
-    data, settings = _hold(data, settings)
-    with distributed.join_team():
+    from ganzoo.display.choice import show_training
+
+    with distributed.join_team(), show_training(progress, observer) as watcher:
+        data, settings = _hold(data, settings, watcher)
         resolved, start_from = build_config(
             init, architecture, loss, data, settings, trackers, out, fork, config
         )
-        return start(resolved, out, observer, start_from)
+        return start(resolved, out, watcher, start_from)
 
 
 def _hold(
-    data: str | Path | Data | None, settings: Mapping[str, Any]
+    data: str | Path | Data | None,
+    settings: Mapping[str, Any],
+    observer: Observer | None,
+    own: Mapping[str, Any] | None = None,
 ) -> tuple[str | Path | None, dict[str, Any]]:
     """Hold data at hand, and return the name and the options by which a configuration knows them.
+
+    Args:
+        data: The data, or their name or path, which stays as it is.
+        settings: Options, of which those of the data count.
+        observer: Is told how far the reading is, in the first process.
+        own: Options of the data that the run has already.
 
     Raises:
         InputError: they have a wrong form.
@@ -97,7 +112,9 @@ def _hold(
     if data is None or isinstance(data, (str, Path)):
         return data, dict(settings)
     given = {name[5:]: value for name, value in settings.items() if name.startswith("data.")}
-    name, options = hold_data(data, given)
+    watched = observer if distributed.current().is_first else None
+    with send_progress_to(getattr(watched, "on_progress", None)):
+        name, options = hold_data(data, {**(own or {}), **given})
     return name, {**settings, **{f"data.{key}": value for key, value in options.items()}}
 
 
@@ -252,6 +269,7 @@ def resume(
     observer: Observer | None = None,
     trackers: Iterable[str] | None = None,
     data: str | Path | Data | None = None,
+    progress: bool | None = None,
 ) -> Run:
     """Resume a run from its newest checkpoint, with the options it was started with.
 
@@ -264,6 +282,7 @@ def resume(
         observer: Is told what happens during the run.
         trackers: Names of trackers in place of the run's own; None keeps these.
         data: The run's data, if they are elsewhere now, or were at hand in another program.
+        progress: As for :func:`train`.
 
     Raises:
         InputError: the folder is not a run, an option or the data differ, or all checkpoints are
@@ -271,12 +290,27 @@ def resume(
         ganzoo.errors.Diverged: a loss or a weight is no longer finite.
         ganzoo.errors.Interrupted: a signal stopped the run, and its state was saved.
     """
+    from ganzoo.display.choice import show_training
+
     changes = require_options("changes", changes)
-    if data is not None:
-        name, changes = _hold(data, changes)
-        changes = {**changes, "data": name}
+    with show_training(progress, observer) as watcher:
+        return continue_run(path, changes, watcher, trackers, data)
+
+
+def continue_run(
+    path: str | Path | Run,
+    changes: Mapping[str, Any],
+    observer: Observer,
+    trackers: Iterable[str] | None,
+    data: str | Path | Data | None = None,
+) -> Run:
+    """Continue a run, as :func:`resume` does, and show nothing."""
     folder = path.path if isinstance(path, Run) else user_path(path)
     with _join_observed(observer) as (team, watcher), open_shared_run(folder) as run:
+        if data is not None:
+            own = team.run_on_first(lambda: run.config().data.options)
+            name, changes = _hold(data, changes, observer, own)
+            changes = {**changes, "data": name}
         from ganzoo.training.loop import run_training
         from ganzoo.training.prepare import prepare_run
         from ganzoo.training.sanity_checks import describe_unsynced_batch_norm
@@ -326,8 +360,6 @@ def _join_observed(observer: Observer | None) -> Iterator[tuple[Processes, Obser
     """Join the other processes; only the first one is observed, and reports its progress."""
     from ganzoo.training.observer import Observer, SilentObserver
 
-    if not isinstance(observer, Observer | None):
-        raise InputError(f"give as observer an Observer, not a {type(observer).__name__}")
     with distributed.join_team() as team:
         watcher = (observer or Observer()) if team.is_first else SilentObserver()
         with send_progress_to(watcher.on_progress):

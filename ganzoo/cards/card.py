@@ -91,7 +91,7 @@ def build_card(
 
     Args:
         config: What the model is.
-        rows: Its scores; those of other steps and of real samples are omitted.
+        rows: Its scores, and those of real samples in its place; scores of other steps are omitted.
         reference: What :func:`ganzoo.load` finds it by.
         license: Identifier of its licence, as the Hub knows it; None if nobody gave one.
         curve: Name of the picture of its training curve, in the same folder.
@@ -102,6 +102,7 @@ def build_card(
         package: The distribution that ships the model, if one does.
         samples: The samples of its picture, if they are known to be those of a seed.
     """
+    rows = list(rows)
     own_rows = [row for row in rows if row.step == config.step]
     traits, terms = _find_traits(config), _find_terms(config)
     metadata = build_metadata(
@@ -127,6 +128,7 @@ def build_card(
         "conditional": traits.conditional,
         "quoted_reference": json.dumps(escape_text(reference), ensure_ascii=False),
         "command": _find_command(config),
+        "is_given": _are_given(config),
         "recipe_name": None if origin else find_recipe_name(config),
         "terms": terms,
         "facts": facts,
@@ -141,6 +143,7 @@ def build_card(
             )
         ),
         "score_groups": _group_scores(own_rows),
+        "real_score_groups": _group_scores(_select_scores_of_reals(rows, own_rows)),
         "licences": _list_licences(license),
         "picture_file": PICTURE_FILE,
         "curve_file": curve,
@@ -328,10 +331,18 @@ def _find_stored_class(kind: Kind, choice: ComponentChoice) -> type[Component] |
 
 
 def _find_terms(config: ModelConfig) -> dict[str, str | None]:
-    """Return what the class of the training data says of their licence and where they are from."""
-    found = _find_stored_class(DATASET, config.data)
+    """Return what the training data say of their licence and where they are from."""
+    try:
+        found = config.data.build(DATASET)
+    except GanzooError:  # not installed, or without the path that was dropped
+        found = _find_stored_class(DATASET, config.data)
     terms = {name: getattr(found, name, None) for name in ("licence", "homepage", "hub_id")}
     return {name: each if isinstance(each, str) else None for name, each in terms.items()}
+
+
+def _are_given(config: ModelConfig) -> bool:
+    """Tell whether the training data were given by a program."""
+    return bool(getattr(_find_stored_class(DATASET, config.data), "is_given", False))
 
 
 def _find_evaluator(family: str) -> type[Evaluator] | None:
@@ -415,7 +426,12 @@ def _gather_packages(config: ModelConfig, shipped_by: str | None) -> dict[str, l
 
 
 def _find_command(config: ModelConfig) -> str | None:
-    """Return what trains it again; None if the defaults of a part are not known here."""
+    """Return what trains it again; None if the defaults of a part are not known here.
+
+    Nor is there a command if only a program can give the data.
+    """
+    if _are_given(config):
+        return None
     try:
         return train_command(config)
     except GanzooError:
@@ -428,6 +444,17 @@ def _group_scores(rows: Iterable[ScoreRow]) -> list[list[ScoreRow]]:
     for row in rows:
         groups.setdefault(row.model_dump_json(exclude=FIELDS_PER_METRIC), []).append(row)
     return list(groups.values())
+
+
+def _select_scores_of_reals(rows: Iterable[ScoreRow], own: Iterable[ScoreRow]) -> list[ScoreRow]:
+    """Return the scores of real samples by the metrics, and on the data, of a model's own."""
+    own = list(own)
+    return [
+        row
+        for row in rows
+        if row.step is None
+        and any((row.metric, row.data) == (each.metric, each.data) for each in own)
+    ]
 
 
 def _list_licences(license: Any) -> list[Any]:

@@ -14,10 +14,11 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from ganzoo.cli import compare, evaluate, list_components, publish, sample, show, train
-from ganzoo.cli.common import drop_output, is_debugging, note, print_warning
+from ganzoo.cli.common import drop_output, is_debugging
 from ganzoo.cli.help import list_examples
 from ganzoo.cli.plugins import PluginGroup
 from ganzoo.compute.memory import GIB, address_limit
+from ganzoo.display.messages import note, print_warning
 from ganzoo.distributed import shutdown
 from ganzoo.errors import (
     GanzooError,

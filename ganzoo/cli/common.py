@@ -18,6 +18,7 @@ from typer.exceptions import TyperException
 from ganzoo import registry
 from ganzoo.arguments import MODEL_FORMS
 from ganzoo.cli.process import OUTPUT
+from ganzoo.display.messages import print_warning
 from ganzoo.errors import InputError, escape_text
 from ganzoo.registry import DATASET, LOSS, MODEL, PENALTY, RECIPE, Kind
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 MIN_CELL = 10
 """Fewest characters to which a cell of a table is shortened."""
-MAX_LINE = 1000
-"""Most characters of a line on standard error; the middle of a longer one is cut out."""
 
 MODEL_HELP = f"{MODEL_FORMS[0].upper()}{MODEL_FORMS[1:]}, also as user/name@revision"
 
@@ -278,15 +277,6 @@ def shorten_text(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: max(0, width - 3)]}..."[:width]
 
 
-def format_duration(seconds: float) -> str:
-    """Format a duration for people: ``57 s``, ``3 min`` or ``1.5 h``."""
-    if seconds < 100:
-        return f"{round(seconds)} s"
-    if seconds < 6000:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"
-
-
 @contextmanager
 def forgive_output(done: str) -> Iterator[None]:
     """Print within the block what came of long work, which a lost output does not undo.
@@ -317,16 +307,3 @@ def drop_output() -> None:
 def is_debugging() -> bool:
     """Tell whether tracebacks are asked for, by ``--debug`` or ``GANZOO_DEBUG``."""
     return os.environ.get("GANZOO_DEBUG", "0") not in ("", "0")
-
-
-def print_warning(message: str) -> None:
-    """Print a warning on standard error."""
-    note(f"warning: {message}")
-
-
-def note(message: str) -> None:
-    """Print a message on standard error, as one line."""
-    line = escape_text(message)
-    if len(line) > MAX_LINE:
-        line = f"{line[: MAX_LINE // 2]} ... {line[-MAX_LINE // 2 :]}"
-    print(line, file=sys.stderr, flush=True)

@@ -10,13 +10,12 @@ from ganzoo.cli.common import (
     Json,
     complete_models,
     complete_names,
-    note,
     print_json,
     print_line,
     print_table,
-    print_warning,
 )
 from ganzoo.cli.help import list_examples
+from ganzoo.display.messages import note, print_warning
 from ganzoo.registry import EVALUATOR
 
 if TYPE_CHECKING:

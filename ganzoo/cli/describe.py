@@ -218,11 +218,12 @@ def _read_declarations(entry: Entry, component: Any) -> dict[str, Any]:
 
 
 def _default(field: FieldInfo) -> Any:
-    from pydantic_core import to_jsonable_python
+    from pydantic import TypeAdapter
 
     if field.is_required():
         return "required"
-    return to_jsonable_python(field.get_default(call_default_factory=True))
+    default = field.get_default(call_default_factory=True)
+    return TypeAdapter(Any).dump_python(default, mode="json")
 
 
 def _type_name(annotation: Any) -> str:

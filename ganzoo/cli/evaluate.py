@@ -14,12 +14,11 @@ from ganzoo.cli.common import (
     ModelArgument,
     Settings,
     complete_names,
-    note,
     print_json,
     print_table,
-    print_warning,
 )
 from ganzoo.cli.help import list_examples
+from ganzoo.display.messages import note, print_warning
 from ganzoo.distributed import is_first
 from ganzoo.errors import InputError
 from ganzoo.registry import DATASET, EVALUATOR, FEATURE_EXTRACTOR
@@ -98,8 +97,8 @@ def evaluate(
     Set options of the data and of metrics with --set data.KEY=VALUE and
     --set metric.NAME.KEY=VALUE; 'ganzoo show NAME' lists them.
     """
-    from ganzoo.cli.progress import ProgressBar
-    from ganzoo.evaluation.scoring import evaluate as judge
+    from ganzoo.api.evaluation import evaluate as judge
+    from ganzoo.display.terminal import ProgressBar
     from ganzoo.resolve import parse_settings
 
     data_options, metric_options = _split_options(parse_settings(settings or []))
@@ -133,7 +132,7 @@ def evaluate(
 
 def _catch_unkept(judge: Callable[..., list[ScoreRow]]) -> Callable[..., Any]:
     """Have a function return its rows also if they could not be written, beside the error."""
-    from ganzoo.evaluation.scoring import ScoresNotKept
+    from ganzoo.api.evaluation import ScoresNotKept
 
     def run(*args: Any, **kwargs: Any) -> tuple[list[ScoreRow], ScoresNotKept | None]:
         try:

@@ -9,26 +9,21 @@ from typing import Annotated, Any
 import typer
 
 from ganzoo import registry
-from ganzoo.cli.common import (
-    Json,
-    find_room,
-    note,
-    print_json,
-    print_line,
-    print_table,
-    shorten_text,
-)
+from ganzoo.cli.common import Json, find_room, print_json, print_line, print_table, shorten_text
 from ganzoo.cli.describe import describe_component
 from ganzoo.cli.help import list_examples
 from ganzoo.cli.list_runs import list_runs
 from ganzoo.cli.named_files import read_model
 from ganzoo.cli.plugins import is_hidden, own_commands
 from ganzoo.cli.source_text import summarise
+from ganzoo.display.messages import note
 from ganzoo.errors import InputError, PluginError, did_you_mean, first_line
 from ganzoo.registry import ALL_KINDS, MODEL, Entry, Kind
 
 INSTALLED, WORKS = "installed", "works"
 """States of a component that nothing is known to be wrong with."""
+MADE_FOR = "made for ganzoo "
+"""Begins the state of a component whose package requires another ganzoo."""
 OWN_PACKAGE = "ganzoo"
 RUNS = "runs"
 """The list of runs, beside those of the kinds of components."""
@@ -171,13 +166,16 @@ def _parse_kind(word: str) -> Kind:
 
 
 def _row(entry: Entry, conflict: str) -> dict[str, str]:
+    state = f"{conflict}: write {entry.qualified}" if conflict else INSTALLED
+    if entry.made_for:
+        state = f"{MADE_FOR}{entry.made_for}"
     return {
         "kind": entry.kind.word,
         "name": entry.name,
         "package": entry.package,
         "version": entry.version,
         "summary": summarise(entry),
-        "state": f"{conflict}: write {entry.qualified}" if conflict else INSTALLED,
+        "state": state,
     }
 
 
@@ -190,6 +188,8 @@ def _name_conflict(entry: Entry, claimed_twice: set[str], own: set[str]) -> str:
 
 def _check(entry: Entry, state: str) -> dict[str, str]:
     """Import a component, and return its state and summary."""
+    if entry.made_for:
+        return {"state": state}
     try:
         summary = describe_component(entry)["summary"]
     except Exception as error:  # even the factory of a default may fail

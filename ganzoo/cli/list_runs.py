@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.cli.common import note, print_json, print_table
+from ganzoo.cli.common import print_json, print_table
+from ganzoo.display.messages import note
 from ganzoo.errors import GanzooError, InputError, first_line
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _find_score(run: Run, progress: RunProgress) -> dict[str, Any] | None:
         with suppress(InputError):  # damaged scores are no reason to hide the run
             rows = rows or read_scores(folder)
     if not rows:
-        for line in read_last_rows(run.scores):
+        for line in read_last_rows(run.score_log):
             with suppress(ValidationError):
                 rows = [ScoreRow.model_validate(line), *rows]
     wanted = progress.config.train.eval_metric

@@ -168,6 +168,8 @@ def summarise_command(entry: Entry) -> str:
     It is the first line of its module's docstring.
     """
     origin = f"{entry.package} {entry.version}"
+    if entry.made_for:
+        origin += f", made for ganzoo {entry.made_for}"
     if not (text := read_docstring(entry)):
         return f"A command of {origin}."
     return text.splitlines()[0] + ("" if entry.package == "ganzoo" else f" [{origin}]")

@@ -12,12 +12,12 @@ from ganzoo.cli.common import (
     Json,
     complete_models,
     complete_names,
-    note,
     print_json,
     print_line,
     print_table,
 )
 from ganzoo.cli.help import list_examples
+from ganzoo.display.messages import note
 from ganzoo.errors import InputError
 from ganzoo.registry import SPACE
 

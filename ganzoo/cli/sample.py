@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from ganzoo.arguments import parse_layers
-from ganzoo.cli.common import Device, Json, ModelArgument, complete_names, print_json, print_warning
+from ganzoo.cli.common import Device, Json, ModelArgument, complete_names, print_json
 from ganzoo.cli.help import list_examples
+from ganzoo.display.messages import print_warning
 from ganzoo.distributed import is_first
 from ganzoo.errors import InputError
 from ganzoo.media.movies import WALK_FRAMES, check_movie_path
@@ -258,7 +259,7 @@ def _write_samples(
 ) -> None:
     if path is not None and path.suffix:  # a folder may hold other samples
         refuse_existing(path, where["replace"])
-    from ganzoo.cli.progress import ProgressBar
+    from ganzoo.display.terminal import ProgressBar
     from ganzoo.models.find import find_model
     from ganzoo.models.model import load_folder
     from ganzoo.models.sample_files import write_samples
@@ -289,7 +290,7 @@ def _write_walk(
 ) -> None:
     check_movie_path(path)
     refuse_existing(path, where["replace"])
-    from ganzoo.cli.progress import ProgressBar
+    from ganzoo.display.terminal import ProgressBar
     from ganzoo.models.find import find_model
     from ganzoo.models.model import load_folder
     from ganzoo.models.sample_files import write_walk

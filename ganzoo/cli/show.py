@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ganzoo import registry
-from ganzoo.cli.common import Json, complete_names, note, print_json, print_line
+from ganzoo.cli.common import Json, complete_names, print_json, print_line
 from ganzoo.cli.describe import (
     describe_component,
     describe_model,
@@ -16,6 +16,7 @@ from ganzoo.cli.describe import (
 )
 from ganzoo.cli.help import list_examples
 from ganzoo.cli.plugins import own_commands
+from ganzoo.display.messages import note
 from ganzoo.errors import InputError, PluginError, did_you_mean
 from ganzoo.registry import ALL_KINDS, AUGMENTATION, COMMAND, MODEL, PENALTY, RECIPE, TRACKER
 from ganzoo.storage.paths import user_path

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ganzoo import registry
-from ganzoo.cli.common import format_duration, note
 from ganzoo.cli.plugins import find_missing_extra
-from ganzoo.cli.progress import format_terms, loss_terms
+from ganzoo.display.formats import format_duration, format_terms, loss_terms
+from ganzoo.display.messages import note
 from ganzoo.registry import ARCHITECTURE, COMMAND
 
 if TYPE_CHECKING:
-    from ganzoo.cli.progress import ProgressObserver
     from ganzoo.config import RunConfig
+    from ganzoo.display.terminal import ProgressObserver
     from ganzoo.runs.folder import Run
     from ganzoo.runs.scores import ScoreRow
 

@@ -35,7 +35,7 @@ from ganzoo.errors import InputError
 from ganzoo.registry import ARCHITECTURE, TRACKER
 
 if TYPE_CHECKING:
-    from ganzoo.cli.progress import ProgressObserver
+    from ganzoo.display.terminal import ProgressObserver
     from ganzoo.runs.folder import Run
 
 
@@ -167,7 +167,7 @@ def train(
             if given_one is not None:
                 own = "configuration" if option == "--config" else "weights"
                 raise InputError(f"--resume continues from the run's own {own}: drop {option}")
-        from ganzoo.api.training import resume as continue_run
+        from ganzoo.api.training import continue_run
 
         names = {"architecture": architecture, "loss": loss, "data": data}
         changes = {name: value for name, value in names.items() if value is not None}
@@ -194,7 +194,7 @@ def train(
 
 def _prepare_process() -> ProgressObserver:
     """Prepare this process for training, and return the observer that shows its progress."""
-    from ganzoo.cli.progress import ProgressObserver
+    from ganzoo.display.terminal import ProgressObserver
 
     keep_freed_memory()
     return ProgressObserver()
@@ -212,7 +212,7 @@ def _print_result(run: Run, as_json: bool, observer: ProgressObserver) -> None:
     from ganzoo.runs.scores import read_logged_scores, read_scores
 
     config = run.config()
-    logged = read_logged_scores(run.scores)
+    logged = read_logged_scores(run.score_log)
     last = [row for row in logged if row.step == config.train.steps]
     # What its training took stands only in the run's list.
     taken = {(row.key, row.step): row for row in logged if row.images_seen is not None}

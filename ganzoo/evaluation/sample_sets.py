@@ -7,11 +7,12 @@ from torch import Tensor
 
 from ganzoo.arguments import require_int
 from ganzoo.compute.seeding import make_rng
+from ganzoo.config import ComponentChoice
 from ganzoo.errors import InputError
 from ganzoo.media.images import to_uint8
 from ganzoo.models.inputs import find_sources
 from ganzoo.models.model import Model
-from ganzoo.protocols.dataset import DataSpec, Samples
+from ganzoo.protocols.dataset import Dataset, DataSpec, Samples
 
 MAX_FAKES = 10_000
 """Most fakes by default; there are as many as reals up to this number."""
@@ -101,6 +102,11 @@ def split_reals(
 
 def _shuffle_order(reals: Samples) -> Tensor:
     return torch.randperm(len(reals), generator=make_rng(0, "reals"))
+
+
+def describe_data(choice: ComponentChoice, dataset: Dataset, samples: Samples) -> dict[str, str]:
+    """Return the data's entry in a score row, without the fingerprint."""
+    return {"name": choice.name, "split": samples.split or dataset.split_name}
 
 
 def check_shape(model: Model, data: DataSpec) -> None:

@@ -32,6 +32,8 @@ COLUMNS = 8
 """Default number of images in a row of a picture."""
 MAX_COLUMNS = 64
 """Most classes that get columns of their own in a picture."""
+SHOWN_SIDE = 640
+"""Height and width of a picture in a notebook, at most, in pixels."""
 PADDING = 2
 """Width of the border around each image in a picture, in pixels."""
 XMP = "XML:com.adobe.xmp"
@@ -186,6 +188,17 @@ def grid(images: Tensor, columns: int = COLUMNS, padding: int = PADDING) -> Tens
         top, left = padding + i // columns * height, padding + i % columns * width
         picture[:, top : top + height - padding, left : left + width - padding] = image
     return picture
+
+
+def pair_grid(sources: Tensor, translated: Tensor) -> Tensor:
+    """Lay out rows of sources, each above the row of its translations, as :func:`grid` does."""
+    columns = min(COLUMNS, len(sources))
+    rows = []
+    for pair in zip(sources.split(columns), translated.split(columns), strict=True):
+        for row in pair:
+            blank = row.new_full((columns - len(row), *row.shape[1:]), 255)
+            rows += [row, blank]
+    return grid(torch.cat(rows), columns)
 
 
 def to_pil(image: Tensor) -> Image.Image:
@@ -350,6 +363,18 @@ def to_png(image: Tensor, texts: dict[str, str]) -> bytes:
     """
     file = io.BytesIO()
     to_pil(image).save(file, format="PNG", optimize=True, pnginfo=_png_info(texts))
+    return file.getvalue()
+
+
+def to_small_png(picture: Tensor) -> bytes:
+    """Encode a picture as a PNG for a page, quickly; one that is larger than a page is shrunk.
+
+    Args:
+        picture: uint8 ``(C, H, W)`` with 1, 3 or 4 channels.
+    """
+    shown, file = to_pil(picture), io.BytesIO()
+    shown.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+    shown.save(file, format="PNG")
     return file.getvalue()
 
 

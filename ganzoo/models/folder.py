@@ -185,7 +185,7 @@ class ModelFolder:
         rows = read_scores(self.file(SCORES_FILE).parent) if self.has(SCORES_FILE) else []
         if (run := self.run()) is not None:
             step = self.config().step
-            logged = read_logged_scores(run.scores)
+            logged = read_logged_scores(run.score_log)
             rows += [row.without_time() for row in logged if row.step == step]
         return list({row.key: row for row in rows}.values())
 

@@ -206,14 +206,23 @@ class Model:
         """
         if not self.config.spec.is_image:
             raise InputError("samples of this model are vectors: use sample, or show for a plot")
+        if not self.architecture.takes_latents:
+            raise InputError("this model makes images from images: use translate, or show")
         drawn = self.sample(count, seed, label=label, truncation=truncation, codes=codes)
         return [to_pil(image) for image in to_uint8(drawn)]
 
-    def show(self, count: int = 16, seed: int = 0) -> Image.Image:
+    def show(self, count: int | None = None, seed: int = 0) -> Image.Image:
         """Draw samples as one PIL image, which a notebook shows: a grid, or a plot of vectors.
 
+        A model that makes images from images shows training images, and below them what it makes
+        of each.
+
+        Args:
+            count: Number of samples; if None, two rows of images, or 1,000 vectors.
+            seed: Seed of the latents, or of the choice of training images.
+
         Raises:
-            InputError: as for :meth:`sample`.
+            InputError: as for :meth:`sample`; or the training images are needed and not here.
         """
         return show_model(self, count, seed)
 

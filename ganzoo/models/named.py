@@ -35,11 +35,13 @@ class NamedFolder(ModelFolder):
         entry: How the package announces the model.
 
     Raises:
-        PluginError: the package does not hold the model, or its manifest is damaged.
+        PluginError: the package is made for another ganzoo or does not hold the model, or its
+            manifest is damaged.
     """
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
+        entry.require_fitting()
         path = entry.locate()
         try:
             super().__init__(path, registry.shorten_name(MODEL, entry.name, entry.package))

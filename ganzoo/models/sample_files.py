@@ -13,10 +13,10 @@ from ganzoo.arguments import require_int
 from ganzoo.compute.devices import resolve_device
 from ganzoo.errors import InputError, warn_caller
 from ganzoo.media.images import (
-    COLUMNS,
     choose_columns,
     grid,
     match_images,
+    pair_grid,
     provenance,
     render_samples,
     save_png,
@@ -482,17 +482,6 @@ def _is_safe_name(name: str) -> bool:
     """
     path = PureWindowsPath(name)  # understands both separators, and drives
     return bool(path.parts) and not path.anchor and ".." not in path.parts and name.isprintable()
-
-
-def pair_grid(sources: Tensor, translated: Tensor) -> Tensor:
-    """Lay out rows of sources, each above the row of its translations."""
-    columns = min(COLUMNS, len(sources))
-    rows = []
-    for pair in zip(sources.split(columns), translated.split(columns), strict=True):
-        for row in pair:
-            blank = row.new_full((columns - len(row), *row.shape[1:]), 255)
-            rows += [row, blank]
-    return grid(torch.cat(rows), columns)
 
 
 def _to_csv(vectors: Tensor) -> str:

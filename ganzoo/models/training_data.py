@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ganzoo import registry
 from ganzoo.component import parse_options, place_options
@@ -14,11 +14,21 @@ from ganzoo.registry import DATASET
 from ganzoo.storage.paths import is_absolute
 
 if TYPE_CHECKING:
-    from ganzoo.models.model import Model
+    from ganzoo.config import ModelConfig
     from ganzoo.protocols.dataset import Dataset
 
 
-def choose_training_data(model: Model, options: Mapping[str, Any]) -> ComponentChoice:
+class TrainedModel(Protocol):
+    """What is read of a :class:`ganzoo.Model`."""
+
+    config: ModelConfig
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is of a run on this machine."""
+
+
+def choose_training_data(model: TrainedModel, options: Mapping[str, Any]) -> ComponentChoice:
     """Return the dataset that a model was trained on; see :func:`complete_training_data`.
 
     Args:

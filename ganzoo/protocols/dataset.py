@@ -409,6 +409,9 @@ class Dataset(Component, ABC):
     They must come with their package, and need no options. Those of the architecture's own package
     go before others.
     """
+    is_given: ClassVar[bool] = False
+    """Whether the samples are only what a program gives, by :meth:`hold`, so that no command line
+    can name them."""
     licence: ClassVar[str | None] = None
     """Licence of the data: the Hub's identifier, such as ``cc-by-4.0``; ``other`` for terms of
     their authors' own, and ``unknown`` if the authors state none. None if the class cannot know it,
@@ -416,7 +419,9 @@ class Dataset(Component, ABC):
     homepage: ClassVar[str | None] = None
     """Address of the page of the data, which says where they are from and their terms."""
     hub_id: ClassVar[str | None] = None
-    """Id of the same data on the Hub, such as ``ylecun/mnist``, for the metadata of model cards."""
+    """Id of the same data on the Hub, such as ``ylecun/mnist``, for the metadata of model cards.
+
+    This and the two before it may be properties, if the options decide."""
 
     @classmethod
     def hold(cls, given: object, options: Mapping[str, Any]) -> Dataset | None:
@@ -426,15 +431,29 @@ class Dataset(Component, ABC):
 
         Args:
             given: What the program gives as ``data``. Never a path or a name.
-            options: Options of the dataset that are given beside it.
+            options: Options that are given beside it, and those of the run's data if a run is
+                resumed. Ignore those that the dataset does not have.
 
         Returns:
-            A dataset that reads it, with the options that tell what it was, or None.
+            A dataset that reads it, or None. Set only the options that tell what it was, such as a
+            fingerprint: they are all that the files of a run know of it. In a process that was
+            not given the same, :meth:`read` must raise an InputError that asks for it.
 
         Raises:
             ganzoo.errors.InputError: it is of a kind that this dataset takes, and of a wrong form.
         """
         return None
+
+    @classmethod
+    def parse_address(cls, text: str) -> dict[str, Any] | None:
+        """Return the options that ``--data NAME:TEXT`` gives, or None if it cannot be written so.
+
+        By default the text is the option ``path``, if there is one.
+
+        Args:
+            text: What follows the dataset's name and the colon.
+        """
+        return {"path": text} if "path" in cls.model_fields else None
 
     @abstractmethod
     def read(self) -> Samples:

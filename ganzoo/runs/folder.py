@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ganzoo.config import RunConfig, read_config
 from ganzoo.errors import GanzooError, InputError
-from ganzoo.runs.scores import SCORE_LOG_FILE
+from ganzoo.runs.scores import SCORE_LOG_FILE, ScoreTable, read_logged_scores
 from ganzoo.runs.shown import describe_run, render_run
 from ganzoo.storage.files import regular_size, write_text
 from ganzoo.storage.json_files import to_json
@@ -53,7 +53,7 @@ class Run:
         self.model = path / "model"
         self.best = path / "best"
         self.init = path / "init"
-        self.scores = path / SCORE_LOG_FILE
+        self.score_log = path / SCORE_LOG_FILE
         self._lock_file: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
@@ -61,6 +61,16 @@ class Run:
 
     def _repr_html_(self) -> str:
         return render_run(self)
+
+    @property
+    def scores(self) -> ScoreTable:
+        """All scores of the run, in their order; a prompt and a notebook show them as a table.
+
+        Raises:
+            InputError: their file is far too large.
+            OSError: it cannot be read; the error names it.
+        """
+        return read_logged_scores(self.score_log)
 
     def show(self) -> Image.Image:
         """Return the newest samples as a PIL image, which a notebook shows.

@@ -17,7 +17,8 @@ from pydantic import (
     model_serializer,
 )
 
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, escape_text
+from ganzoo.media import html
 from ganzoo.runs.file_names import SCORES_FILE
 from ganzoo.storage.files import regular_size, write_text
 from ganzoo.storage.json_files import (
@@ -118,6 +119,37 @@ class ScoreRow(BaseModel):
         return f"{self.value:.4f}" + ("" if self.std is None else f" +- {self.std:.4f}")
 
 
+class ScoreTable(list[ScoreRow]):
+    """Scores that show themselves as a table, at a prompt and in a notebook."""
+
+    HEADER = ("metric", "value", "better", "step", "fakes", "reals", "data")
+
+    def __repr__(self) -> str:
+        if not self:
+            return "no scores"
+        rows = [self.HEADER, *self.cells()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+    def _repr_html_(self) -> str:
+        return html.table(self.HEADER, self.cells()) if self else html.text("no scores")
+
+    def cells(self) -> list[tuple[str, ...]]:
+        """Return the cells of the table, a row for each score."""
+        return [
+            (
+                escape_text(row.metric),
+                row.format_value().replace("+-", "±"),
+                "higher" if row.higher_is_better else "lower",
+                "" if row.step is None else f"{row.step:,}",
+                f"{row.fake_samples:,}",
+                f"{row.real_samples:,}",
+                escape_text(row.data.get("name", "")),
+            )
+            for row in self
+        ]
+
+
 _ROWS = TypeAdapter(list[ScoreRow])
 
 
@@ -148,7 +180,7 @@ def read_scores(folder: Path) -> list[ScoreRow]:
         raise InputError(f"{path} contains no scores; evaluate the model again") from None
 
 
-def read_logged_scores(path: Path) -> list[ScoreRow]:
+def read_logged_scores(path: Path) -> ScoreTable:
     """Read the scores of a run in their order; an empty list if it was never evaluated.
 
     Lines that another version wrote or that are damaged are skipped with a warning.
@@ -157,11 +189,11 @@ def read_logged_scores(path: Path) -> list[ScoreRow]:
         InputError: the file is far too large.
         OSError: it cannot be read; the error names it.
     """
+    rows, skipped = ScoreTable(), 0
     if not path.exists():
-        return []
+        return rows
     if regular_size(path) > LONGEST_FILE:
         raise InputError(f"{path} is larger than any list of scores")
-    rows, skipped = [], 0
     for line in read_lines(path):
         try:
             rows.append(ScoreRow.model_validate(json.loads(line)))

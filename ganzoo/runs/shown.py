@@ -2,110 +2,105 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
 
 from ganzoo.errors import GanzooError, escape_text
 from ganzoo.media import html
 from ganzoo.protocols.tracker import METRICS_FILE
-from ganzoo.runs.metrics import NETWORKS, Curve, read_metrics
-from ganzoo.runs.scores import ScoreRow, read_logged_scores
+from ganzoo.runs.file_names import MANIFEST_FILE
+from ganzoo.runs.metrics import NETWORKS, Curve, CurveReader, is_number, read_metrics
+from ganzoo.runs.scores import ScoreTable, read_logged_scores
+from ganzoo.runs.state import DIVERGED, FINISHED, RunFiles, has_model, read_progress
 
-if TYPE_CHECKING:
-    from ganzoo.config import RunConfig
 
-
-class RunFiles(Protocol):
-    """What is read of a :class:`ganzoo.runs.folder.Run`, which shows itself by these functions."""
-
-    path: Path
-    scores: Path
-    model: Path
-
-    def config(self) -> RunConfig:
-        """Read the configuration."""
-
-    def pictures(self) -> dict[int, Path]:
-        """Find the sample pictures by step."""
+def show_if_readable(make: Callable[[], str]) -> str:
+    """Return a part of what is shown, or nothing if its files are damaged or gone."""
+    try:
+        return make()
+    except (GanzooError, OSError):
+        return ""
 
 
 def describe_run(run: RunFiles) -> str:
     """Return a run in a line; one that cannot be read is its folder alone."""
-    path = escape_text(str(run.path))
-    try:
-        config = run.config()
-    except GanzooError:
-        return f"<Run {path}: its configuration cannot be read>"
-    done = max(run.pictures(), default=0)
-    state = "finished" if run.model.is_dir() else f"step {done:,} of {config.train.steps:,}"
+    found = show_if_readable(lambda: _describe_progress(run)) or "it cannot be read"
     scores = "".join(f", {row.metric} {row.value:.4g}" for row in newest_scores(run))
-    return f"<Run {path}: {escape_text(config.title)}, {state}{escape_text(scores)}>"
+    return escape_text(f"<Run {run.path}: {found}{scores}>")
 
 
-def newest_scores(run: RunFiles) -> list[ScoreRow]:
+def _describe_progress(run: RunFiles) -> str:
+    progress = read_progress(run)
+    step, steps = max(progress.step, progress.saved_step), progress.config.train.steps
+    state = progress.find_state()
+    if state == FINISHED:
+        return f"{progress.config.title}, finished, {steps:,} steps"
+    if state != DIVERGED and _is_stopped(run):
+        state = "stopped"
+    return f"{progress.config.title}, {state}, step {step:,} of {steps:,}"
+
+
+def _is_stopped(run: RunFiles) -> bool:
+    """Tell whether a model was written after everything else: an observer stopped the training."""
+    model, metrics = run.model / MANIFEST_FILE, run.path / METRICS_FILE
+    if not (model.is_file() and metrics.is_file()):
+        return False
+    return model.stat().st_mtime_ns >= metrics.stat().st_mtime_ns
+
+
+def newest_scores(run: RunFiles) -> ScoreTable:
     """Return the scores of the last step that was scored; none if they cannot be read."""
     try:
-        rows = read_logged_scores(run.scores)
+        rows = read_logged_scores(run.score_log)
     except (GanzooError, OSError):
-        return []
+        return ScoreTable()
     last = max((row.step or 0 for row in rows), default=0)
-    return list({row.key: row for row in rows if (row.step or 0) == last}.values())
-
-
-def score_table(rows: list[ScoreRow]) -> str:
-    """Return scores as a table in HTML; nothing without scores."""
-    if not rows:
-        return ""
-    found = (
-        (
-            row.metric,
-            row.format_value().replace("+-", "±"),
-            "higher" if row.higher_is_better else "lower",
-            "" if row.step is None else f"{row.step:,}",
-        )
-        for row in rows
-    )
-    return html.table(("metric", "value", "better", "step"), found)
+    return ScoreTable({row.key: row for row in rows if (row.step or 0) == last}.values())
 
 
 def render_run(run: RunFiles) -> str:
     """Return a run as HTML: its newest samples, its losses, its scores, and what to do next."""
-    parts = [html.heading(describe_run(run).strip("<>"))]
-    pictures = run.pictures()
-    if pictures:
-        step, path = list(pictures.items())[-1]
-        parts.append(html.picture(path.read_bytes(), f"Samples at step {step:,}"))
-    parts += [html.chart(_read_losses(run)), score_table(newest_scores(run))]
-    place = repr(str(run.path))
-    parts.append(
-        html.code(
-            (
-                f"model = ganzoo.load({place})",
-                "model.show(16)",
-                f"ganzoo.evaluate({place})",
-            )
-            if run.model.is_dir()
-            else (f"ganzoo.resume({place})",)
-        )
-    )
+    scores = newest_scores(run)
+    parts = [
+        html.heading(describe_run(run)[1:-1]),
+        show_if_readable(lambda: _render_newest_picture(run)),
+        show_if_readable(lambda: html.chart(_read_losses(run))),
+        scores._repr_html_() if scores else "",
+        show_if_readable(lambda: _render_calls(run)),
+    ]
     return "\n".join(filter(None, parts))
 
 
+def _render_calls(run: RunFiles) -> str:
+    place = repr(str(run.path))
+    if not has_model(run):
+        return html.code([f"ganzoo.resume({place})"])
+    return html.code(
+        [f"model = ganzoo.load({place})", "model.show(16)", f"ganzoo.evaluate({place})"]
+    )
+
+
+def _render_newest_picture(run: RunFiles) -> str:
+    from ganzoo.media.images import load_png, to_small_png
+
+    pictures = run.pictures()
+    if not pictures:
+        return ""
+    step = max(pictures)
+    return html.picture(to_small_png(load_png(pictures[step])[0]), f"Samples at step {step:,}")
+
+
 def _read_losses(run: RunFiles) -> dict[str, Curve]:
-    """Return the sum of each network's terms by step; none if the metrics cannot be read."""
-    found: dict[str, Curve] = {network: {} for network in NETWORKS}
-    try:
-        for step, row in read_metrics(run.path / METRICS_FILE):
-            for network in NETWORKS:
-                terms = [
-                    value
-                    for key, value in row.items()
-                    if key.startswith(f"{network}/")
-                    and not key.endswith("/gradient_norm")
-                    and isinstance(value, (int, float))
-                ]
-                if terms:
-                    found[network][step] = float(sum(terms))
-    except (GanzooError, OSError):
-        return {}
-    return found
+    """Return the sum of each network's terms by step."""
+    found = {network: CurveReader() for network in NETWORKS}
+    for step, row in read_metrics(run.path / METRICS_FILE):
+        for network, curve in found.items():
+            terms = [
+                value
+                for key, value in row.items()
+                if key.startswith(f"{network}/")
+                and not key.endswith("/gradient_norm")
+                and is_number(value)
+            ]
+            if terms:
+                curve.add(step, float(sum(terms)))
+    return {network: curve.curve() for network, curve in found.items()}

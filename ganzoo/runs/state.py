@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ganzoo.protocols.tracker import METRICS_FILE
 from ganzoo.runs.file_names import MANIFEST_FILE
@@ -16,7 +16,6 @@ from ganzoo.storage.json_files import read_last_rows
 
 if TYPE_CHECKING:
     from ganzoo.config import RunConfig
-    from ganzoo.runs.folder import Run
 
 FINISHED, TRAINING, WAITING = "finished", "training", "waiting for its first numbers"
 INTERRUPTED, SILENT, DIVERGED = "interrupted", "silent", "diverged"
@@ -30,6 +29,22 @@ LARGEST = 1e100
 """Larger metrics are ignored, so that sums of metrics do not overflow."""
 LAST_STEP = 1 << 53
 CHECKPOINT = re.compile("[0-9]{8,18}")
+
+
+class RunFiles(Protocol):
+    """What is read of a :class:`ganzoo.runs.folder.Run`, which shows itself by it."""
+
+    path: Path
+    checkpoints: Path
+    samples: Path
+    model: Path
+    score_log: Path
+
+    def config(self) -> RunConfig:
+        """Read the configuration."""
+
+    def pictures(self) -> dict[int, Path]:
+        """Find the sample pictures by step."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +102,7 @@ class RunProgress:
         return self.config.train.log_every * self.images / self.step / self.speed
 
 
-def read_progress(run: Run) -> RunProgress:
+def read_progress(run: RunFiles) -> RunProgress:
     """Read how far a run is, in little time however long it is.
 
     Raises:
@@ -109,7 +124,7 @@ def read_progress(run: Run) -> RunProgress:
     )
 
 
-def has_model(run: Run) -> bool:
+def has_model(run: RunFiles) -> bool:
     """Tell whether a run's model was written."""
     return (run.model / MANIFEST_FILE).is_file()
 
@@ -142,11 +157,11 @@ def find_newest_checkpoint(folder: Path) -> int:
     return max((int(name) for name in names if CHECKPOINT.fullmatch(name)), default=0)
 
 
-def read_stamps(run: Run) -> list[tuple[int, int] | None]:
+def read_stamps(run: RunFiles) -> list[tuple[int, int] | None]:
     """Return times in nanoseconds and sizes that change with every write to a run's folder."""
     places = (
         run.path / METRICS_FILE,
-        run.scores,
+        run.score_log,
         run.samples,
         run.checkpoints,
         run.path,

@@ -40,7 +40,7 @@ def read_training_facts(run: Run, step: int) -> TrainingFacts:
     """
     timed = [
         row
-        for row in read_logged_scores(run.scores)
+        for row in read_logged_scores(run.score_log)
         if row.step == step and row.seconds is not None
     ]
     seconds, worked = (timed[0].seconds, timed[0].processor_seconds) if timed else (None, None)

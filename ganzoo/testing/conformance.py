@@ -17,7 +17,7 @@ from ganzoo.testing.augmentation import augmentation_checks
 from ganzoo.testing.command import command_checks
 from ganzoo.testing.common import check_options
 from ganzoo.testing.converter import converter_checks
-from ganzoo.testing.dataset import dataset_checks
+from ganzoo.testing.dataset import dataset_checks, hold_example
 from ganzoo.testing.evaluator import evaluator_checks, feature_extractor_checks
 from ganzoo.testing.loss import loss_checks
 from ganzoo.testing.model import check_scores, model_checks
@@ -119,6 +119,8 @@ def _build_subject(entry: Entry, check: Check, options: Mapping[str, Any]) -> An
     loaded = entry.load()
     if entry.kind.instances:
         return loaded
+    if entry.kind == registry.DATASET and loaded.is_given and (held := hold_example(loaded)):
+        return held
     component = parse_options(loaded, options, f"{entry.name}.")
     if check in feature_extractor_checks:
         return component.load(None, torch.device("cpu"))

@@ -100,11 +100,49 @@ def check_terms(dataset: Dataset) -> None:
         ("hub_id", r"[\w.-]+/[\w.-]+", "user/name"),
     )
     for name, form, words in declared:
-        value = getattr(type(dataset), name)
+        value = getattr(dataset, name)
         require(
             value is None or (isinstance(value, str) and re.fullmatch(form, value) is not None),
             f"{name} must be {words}, or None, not {value!r}",
         )
+
+
+def check_hold(dataset: Dataset) -> None:
+    """Data at hand are declined by None, or held under options that tell them from others."""
+    hold = type(dataset).hold
+    with explain_errors("hold() must return None for what it does not take"):
+        require(hold(object(), {}) is None, "hold() must return None for what it does not take")
+    for example in make_examples():
+        with explain_errors("hold() must return a dataset or None, or raise an InputError"):
+            held, again = hold(example, {}), hold(example.clone(), {"another_option": 1})
+            other = hold(example.flip(0), {})
+        if held is None:
+            require(again is None and other is None, "hold() must take all data of a kind, or none")
+            continue
+        require(
+            isinstance(held, Dataset) and len(held.model_dump(exclude_unset=True)) > 0,
+            "hold() must set options that tell what was given, such as a fingerprint",
+        )
+        require(held == again, "the same data must be held under the same options")
+        require(held != other, "other data must be held under other options")
+        rebuilt = type(held).model_validate_json(held.model_dump_json())
+        require(
+            len(_read(rebuilt)) == len(example),
+            "a dataset with the options of what is held must read all of it",
+        )
+
+
+def make_examples() -> tuple[torch.Tensor, ...]:
+    """Return data that a program may have at hand: images as uint8, and vectors."""
+    count = torch.arange(6)
+    images = count.view(-1, 1, 1, 1).expand(-1, 3, 8, 8).to(torch.uint8).contiguous()
+    return images, torch.stack([count.float(), -count.float()], 1)
+
+
+def hold_example(component: type[Dataset]) -> Dataset | None:
+    """Return a dataset that holds one of the examples; None if it takes none of them."""
+    held = (component.hold(example, {}) for example in make_examples())
+    return next((each for each in held if each is not None), None)
 
 
 dataset_checks: list[Callable[[Dataset], None]] = [
@@ -116,6 +154,7 @@ dataset_checks: list[Callable[[Dataset], None]] = [
     check_randomness,
     check_default,
     check_terms,
+    check_hold,
 ]
 """Checks of datasets."""
 

@@ -36,6 +36,7 @@ from ganzoo.testing.common import require
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ganzoo.models.model import Model
     from ganzoo.runs.scores import ScoreRow
 
 NEEDED = (GENERATOR_FILE, CONFIG_FILE, CARD_FILE, PICTURE_FILE)
@@ -149,23 +150,36 @@ def check_scores(folder: ModelFolder) -> None:
 
     Skipped if the data of the model are not on this machine. It takes as long as an evaluation.
     """
-    from ganzoo.evaluation.scoring import evaluate
-
+    step = folder.config().step
     rows = folder.scores()
     require(bool(rows), f"there must be scores, in {SCORES_FILE}: package the model with its data")
     for row in rows:
         require(
-            row.step == folder.config().step,
+            row.step in (step, None),
             f"{SCORES_FILE} has a score of step {row.step}, and the model is of another one",
         )
+    groups: dict[tuple[int, int, int], list[ScoreRow]] = {}
+    for row in rows:
+        if row.step is not None:
+            groups.setdefault((row.fake_samples, row.real_samples, row.seed), []).append(row)
     model = load_folder(folder)
+    for counts, group in groups.items():
+        _check_again(model, group, counts)
+
+
+def _check_again(model: Model, rows: list[ScoreRow], counts: tuple[int, int, int]) -> None:
+    """Score a model as rows of one protocol say, and compare."""
+    from ganzoo.api.evaluation import evaluate
+
+    samples, real_samples, seed = counts
     try:
         found = evaluate(
             model,
             _find_metrics(rows),
-            samples=rows[0].fake_samples,
-            real_samples=rows[0].real_samples,
-            seed=rows[0].seed,
+            samples=samples,
+            real_samples=real_samples,
+            seed=seed,
+            progress=False,
         )
     except InputError as error:
         if "--data" not in str(error):

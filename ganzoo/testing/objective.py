@@ -15,6 +15,7 @@ from ganzoo.protocols.progress import Progress
 from ganzoo.storage.tensors import load_tensors, save_tensors
 from ganzoo.testing.common import explain_errors, require
 from ganzoo.testing.networks import CLASSES, STATE_MESSAGE
+from ganzoo.training.terms import find_fault
 
 if TYPE_CHECKING:
     from ganzoo.protocols.dataset import DataSpec
@@ -174,16 +175,8 @@ def require_terms(terms: Any, what: str, *, may_be_empty: bool = False) -> Terms
         what: What the method belongs to, for the message.
         may_be_empty: Whether there may be none.
     """
-    require(
-        isinstance(terms, dict) and (may_be_empty or bool(terms)),
-        f"a {what} must return a dict of named terms, such as {{'{what}': ...}}, not "
-        f"{type(terms).__name__ if terms else terms!r}",
-    )
-    for name, term in terms.items():
-        require(
-            isinstance(name, str) and isinstance(term, Tensor) and term.dim() == 0,
-            f"term {name!r} must be a scalar tensor: take the mean over the batch",
-        )
+    fault = find_fault(terms, f"a {what}", may_be_empty=may_be_empty)
+    require(not fault, fault)
     return terms
 
 

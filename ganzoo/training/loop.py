@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from ganzoo.training.trainer import StepTerms, Trainer
 
 
+BY_OBSERVER = 0
+"""Stands for the observer among the signals that ask a training to stop."""
 HINT_AFTER_DIVERGENCE = (
     "try a lower train.generator_lr and train.discriminator_lr, or another --loss"
 )
@@ -154,7 +156,7 @@ class _TrainingLoop:
     def _rewind_files(self) -> None:
         """Drop what the files hold of steps after the state's, and start every tracker at it."""
         self.run.drop_pictures_after(self.state.step)
-        drop_lines_after(self.run.scores, self.state.step)
+        drop_lines_after(self.run.score_log, self.state.step)
         config = self.config.model_dump(mode="json")
         self.trackers.start(build_trackers(self.config), self.run.path, config, self.state.step)
         self.health.read_warnings(self.run.path / METRICS_FILE)
@@ -175,21 +177,32 @@ class _TrainingLoop:
         while self.state.step < self.options.steps:
             terms = self.trainer.step()
             self.observer.on_step(self.state.step)
-            must_stop = self.team.should_stop()
             if self._is_due(self.options.log_every):
                 row = self._read_metrics(terms)
                 row["images_per_second"] = throughput.measure(self.state.step)
                 self._log(row)
             self._save_what_is_due()
-            if must_stop and self.state.step < self.options.steps:
-                self._settle_state()
-                is_saved = self.team.run_on_first(self._save_before_stop)
-                what = "state saved" if is_saved else "whose state has diverged and is not saved"
-                raise Interrupted(
-                    f"stopped after step {self.state.step} of {self.options.steps}, {what}; "
-                    f"{_resume_hint(self.run)}",
-                    next(iter(self.signals), signal.SIGTERM),
-                )
+            if self.observer.is_stopping and not self.signals:
+                self.signals.append(BY_OBSERVER)
+            if self.team.should_stop() and self.state.step < self.options.steps:
+                return self._stop()
+
+    def _stop(self) -> None:
+        """Save the state before all steps are done, because an observer or a signal asked for it.
+
+        Raises:
+            Interrupted: it was a signal, or the state has diverged.
+        """
+        self._settle_state()
+        is_saved = self.team.run_on_first(self._save_before_stop)
+        if is_saved and self.team.run_on_first(lambda: self.signals == [BY_OBSERVER]):
+            return
+        what = "state saved" if is_saved else "whose state has diverged and is not saved"
+        raise Interrupted(
+            f"stopped after step {self.state.step} of {self.options.steps}, {what}; "
+            f"{_resume_hint(self.run)}",
+            next(filter(None, self.signals), signal.SIGTERM),
+        )
 
     def _is_due(self, every: int) -> bool:
         """Tell whether something that happens every so many steps, and at the end, is due."""
@@ -353,8 +366,8 @@ class _TrainingLoop:
             raise _divergence(step, wrong)
         # A checkpoint must never outlive what was written before it.
         self.trackers.flush()
-        if self.run.scores.exists():
-            flush(self.run.scores)
+        if self.run.score_log.exists():
+            flush(self.run.score_log)
         flush(self.run.path)
         checkpoint.save(self.run.checkpoints, self.state)
         checkpoint.prune(self.run.checkpoints, self.config.is_regular, self.state.step)

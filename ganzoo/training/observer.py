@@ -16,10 +16,25 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """Base of observers: override the callbacks that you need.
+    """Base of observers of a training: override the callbacks that you need.
 
-    By default, none does anything, except :meth:`on_warning`.
+    By default, none does anything, except :meth:`on_warning`. Only the first of several processes
+    has an observer. An observer may end a training by :meth:`stop`, and changes nothing else.
     """
+
+    _is_stopping = False
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether :meth:`stop` was called."""
+        return self._is_stopping
+
+    def stop(self) -> None:
+        """End the training after this step: its state and its model are written, and it returns.
+
+        The run can be resumed.
+        """
+        self._is_stopping = True
 
     def on_ready(self, trainer: Trainer) -> None:
         """The run is ready, and nothing is written yet. Do not change the networks."""
@@ -59,6 +74,67 @@ class Observer:
             warning: The message of the warning, as :meth:`on_warning` received it.
             message: What to tell a person, in one line.
         """
+
+
+class ObserverGroup(Observer):
+    """Observers as one: each is told everything, and each may end the training."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self.observers = observers
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether one of them was asked to stop, or asked by itself."""
+        return any(each.is_stopping for each in self.observers)
+
+    def stop(self) -> None:
+        """Ask by the first of them."""
+        self.observers[0].stop()
+
+    def on_ready(self, trainer: Trainer) -> None:
+        """Tell each."""
+        for each in self.observers:
+            each.on_ready(trainer)
+
+    def on_start(self, run: Run, config: RunConfig, step: int) -> None:
+        """Tell each."""
+        for each in self.observers:
+            each.on_start(run, config, step)
+
+    def on_step(self, step: int) -> None:
+        """Tell each."""
+        for each in self.observers:
+            each.on_step(step)
+
+    def on_log(self, row: dict[str, Any]) -> None:
+        """Give each a copy."""
+        for each in self.observers:
+            each.on_log(dict(row))
+
+    def on_picture(self, step: int, picture: Tensor, layout: str) -> None:
+        """Show it to each."""
+        for each in self.observers:
+            each.on_picture(step, picture, layout)
+
+    def on_scores(self, rows: list[ScoreRow]) -> None:
+        """Tell each."""
+        for each in self.observers:
+            each.on_scores(rows)
+
+    def on_progress(self, what: str, done: int, total: int) -> None:
+        """Tell each."""
+        for each in self.observers:
+            each.on_progress(what, done, total)
+
+    def on_warning(self, message: str) -> None:
+        """Warn each."""
+        for each in self.observers:
+            each.on_warning(message)
+
+    def on_warning_end(self, warning: str, message: str) -> None:
+        """Tell each."""
+        for each in self.observers:
+            each.on_warning_end(warning, message)
 
 
 class SilentObserver(Observer):

@@ -16,8 +16,7 @@ from ganzoo.errors import Diverged, GanzooError, InputError
 from ganzoo.evaluation.features import Extractors
 from ganzoo.evaluation.judge import Judge
 from ganzoo.evaluation.metrics import choose_ranking_metrics
-from ganzoo.evaluation.sample_sets import choose_reals, choose_targets, draw_fakes
-from ganzoo.evaluation.scoring import describe_data
+from ganzoo.evaluation.sample_sets import choose_reals, choose_targets, describe_data, draw_fakes
 from ganzoo.models.model import Model
 from ganzoo.models.write import write_model
 from ganzoo.registry import DATASET
@@ -101,7 +100,7 @@ class Snapshots:
         timed = [self._add_time(row, time_taken) for row in rows]
         if not trainer.team.is_first:
             return timed
-        log_scores(run.scores, timed)
+        log_scores(run.score_log, timed)
         best = read_scores(run.best)
         if not _is_judged_alike(best, rows) or _sort_key(rows) > _sort_key(best):
             write_model(

@@ -17,6 +17,7 @@ from ganzoo.protocols.progress import Progress
 from ganzoo.training.memory import report_augmentations
 from ganzoo.training.optimizers import OptimizerSettings, decay_factor, ema_decay
 from ganzoo.training.parts import StepParts
+from ganzoo.training.terms import TermChecks
 from ganzoo.training.updates import NetworkUpdates, Passes, frozen
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Trainer:
         self.recent_terms: dict[str, Tensor] = {}
         """The last value of each term since the last line of metrics, as ``network/name``."""
         self._build_state = build_state
+        self._checks = TermChecks()
         self.reset()
 
     def reset(self) -> None:
@@ -104,6 +106,8 @@ class Trainer:
         """Update the discriminator ``n_critic`` times and the generator once; or this alone.
 
         Raises:
+            ganzoo.errors.PluginError: a loss, a penalty or the architecture gave something else
+                than named scalar tensors.
             GanzooError: the networks should be compiled, and cannot be.
         """
         with self.arithmetic():
@@ -144,7 +148,14 @@ class Trainer:
         self._set_optimizers(parts)
         self.advance()
         updates = NetworkUpdates(
-            self.setup, state, parts, self._passes, self.loader, self.order, latents_rng
+            self.setup,
+            state,
+            parts,
+            self._passes,
+            self.loader,
+            self.order,
+            latents_rng,
+            self._checks,
         )
         terms = self._play(updates)
         # A loss or a layer may depend on buffers; they must not differ when a run is resumed.

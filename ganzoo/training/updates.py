@@ -33,13 +33,14 @@ if TYPE_CHECKING:
     from ganzoo.compute.compiling import NetworkFunction
     from ganzoo.compute.loss_scale import LossScale
     from ganzoo.protocols.architecture import GeneratorInput
-    from ganzoo.protocols.objective import Terms
+    from ganzoo.protocols.objective import Objective, Terms
     from ganzoo.protocols.penalty import Penalty
     from ganzoo.training.batch_order import Order
     from ganzoo.training.batches import BatchLoader, RealBatch
     from ganzoo.training.checkpoint import TrainState
     from ganzoo.training.parts import StepParts
     from ganzoo.training.setup import TrainingSetup
+    from ganzoo.training.terms import TermChecks
 
     Compute = Callable[[Batch, Observed], Terms]
     """Computes the terms of a part of a batch."""
@@ -67,6 +68,7 @@ class NetworkUpdates:
         loader: Gives the batches.
         order: Which samples each batch holds.
         latents_rng: Draws the latents of the step.
+        checks: Checks what objectives return.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class NetworkUpdates:
         loader: BatchLoader,
         order: Order,
         latents_rng: torch.Generator,
+        checks: TermChecks,
     ) -> None:
         self.setup = setup
         self.state = state
@@ -87,6 +90,7 @@ class NetworkUpdates:
         self.loader = loader
         self.order = order
         self.latents_rng = latents_rng
+        self.checks = checks
         self.now = Progress.at(self.options, state.step)
         self.augmentations = bind_augmentations(parts.augmentations, state.memories)
         self._adaptive = find_adaptive(parts.augmentations, state.memories)
@@ -173,11 +177,13 @@ class NetworkUpdates:
         generated = _require_generated(batch)
         D = self._wrap(batch, generated, remembers=bool(penalties) or logits is not None)
         real, fake = self._pair(D, batch, generated)
-        terms = _compute(self.parts.loss.discriminator_loss, D, real, fake, LOSS, observed)
+        loss = self.parts.loss
+        terms = self._compute(loss, loss.discriminator_loss, D, real, fake, LOSS, observed)
         for name, penalty in penalties.items():
             own = self._lend(D, name, penalty)
             method, memory = penalty.discriminator_terms, memory_of_penalty(name)
-            _add(terms, _compute(method, own, real, fake, memory, observed), name)
+            more = self._compute(penalty, method, own, real, fake, memory, observed)
+            _add(terms, more, name)
         if logits is not None:
             with torch.no_grad():
                 logits.append(D.recall(real).detach())
@@ -190,7 +196,8 @@ class NetworkUpdates:
         generated = batch.generated or self._generate(batch.inputs)
         D = self._wrap(batch, generated, remembers=bool(penalties), is_generators=True)
         real, fake = self._pair(D, batch, generated)
-        terms = _compute(self.parts.loss.generator_loss, D, real, fake, LOSS, observed)
+        loss = self.parts.loss
+        terms = self._compute(loss, loss.generator_loss, D, real, fake, LOSS, observed)
         own = self._compute_own_terms(batch, generated)
         if shared := own.keys() & terms.keys():
             raise InputError(
@@ -200,15 +207,19 @@ class NetworkUpdates:
         for name, penalty in penalties.items():
             method, memory = penalty.generator_terms, memory_of_penalty(name)
             lent = self._lend(D, name, penalty)
-            _add(terms, _compute(method, lent, real, fake, memory, observed), name)
+            more = self._compute(penalty, method, lent, real, fake, memory, observed)
+            _add(terms, more, name)
         return terms
 
     def _compute_own_terms(self, batch: Batch, generated: Mapping[str, Tensor]) -> Terms:
         """Return the terms of the architecture itself."""
+        architecture = self.setup.architecture
         with self._autocast():
-            return self.setup.architecture.generator_terms(
+            terms = architecture.generator_terms(
                 self.state.generator, batch.inputs, batch.real, generated["samples"]
             )
+        self.checks.check(architecture, architecture.generator_terms, terms)
+        return terms
 
     def _compute_terms_alone(self, batch: Batch, observed: Observed) -> Terms:
         """Return the terms of the generator while no game is played."""
@@ -232,7 +243,24 @@ class NetworkUpdates:
         D = self._wrap(batch, generated, is_generators=is_generators)
         method = penalty.generator_terms if is_generators else penalty.discriminator_terms
         lent, memory = self._lend(D, name, penalty), memory_of_penalty(name)
-        return _compute(method, lent, *self._pair(D, batch, generated), memory, observed)
+        real, fake = self._pair(D, batch, generated)
+        return self._compute(penalty, method, lent, real, fake, memory, observed)
+
+    def _compute(
+        self,
+        objective: Objective,
+        method: Callable[[Discriminator, Tensor, Tensor], Terms],
+        D: Discriminator,
+        real: Tensor,
+        fake: Tensor,
+        memory: str,
+        observed: Observed,
+    ) -> Terms:
+        """Return the terms of an objective, and collect what it observes."""
+        terms = method(D, real, fake)
+        self.checks.check(objective, method, terms)
+        observed.add(memory, D.take_observed())
+        return terms
 
     def _wrap(
         self,
@@ -372,20 +400,6 @@ class NetworkUpdates:
         with preserve_rng_state():
             seed_everything(self.setup.device, derive_seed(self.options.seed, *place))
             return team.take_share(history(whole, labels))
-
-
-def _compute(
-    method: Callable[[Discriminator, Tensor, Tensor], Terms],
-    D: Discriminator,
-    real: Tensor,
-    fake: Tensor,
-    memory: str,
-    observed: Observed,
-) -> Terms:
-    """Return the terms of an objective, and collect what it observes."""
-    terms = method(D, real, fake)
-    observed.add(memory, D.take_observed())
-    return terms
 
 
 def _add(terms: Terms, more: Terms, name: str) -> None:

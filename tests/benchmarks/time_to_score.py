@@ -37,8 +37,7 @@ from ganzoo.errors import GanzooError
 from ganzoo.evaluation.features import Extractors
 from ganzoo.evaluation.judge import Judge
 from ganzoo.evaluation.metrics import choose_metrics
-from ganzoo.evaluation.sample_sets import choose_reals
-from ganzoo.evaluation.scoring import describe_data
+from ganzoo.evaluation.sample_sets import choose_reals, describe_data
 from ganzoo.media.images import to_uint8
 from ganzoo.protocols.dataset import Samples
 from ganzoo.registry import DATASET, EVALUATOR

@@ -145,6 +145,14 @@ class Page(Space):
         return {"index.html": f"{reference} {requirements}"}
 
 
+class Stopper(ganzoo.Observer):
+    """Stops at a loss."""
+
+    def on_log(self, row: dict[str, Any]) -> None:
+        if row["generator/adversarial"] > 9 and not self.is_stopping:
+            self.stop()
+
+
 def use() -> float:
     """Use the functions."""
     warnings.simplefilter("error", ganzoo.GanzooWarning)
@@ -153,11 +161,11 @@ def use() -> float:
     run = ganzoo.train("dcgan", loss="wgan-gp", data="digits", out="run", steps=4)
     run = ganzoo.train("mlp", data=Path("images"), image_size=32, flip=True, out=Path("other"))
     run = ganzoo.train("pix2pix", data="photos", source_of="edges")
-    run = ganzoo.resume(run.path, {"train.steps": 8})
+    run = ganzoo.resume(run.path, {"train.steps": 8}, Stopper(), progress=False)
     model: ganzoo.Model = ganzoo.load(run)
+    sizes = [image.size for image in (run.show(), model.show(16), *model.images(2, seed=1))]
+    print(run, run.scores, run.scores[0].value, sizes[0][0] * sizes[0][1])
     images = torch.cat([batch, model.sample(4, seed=1, truncation=0.7)])
-    pictures = [run.show(), model.show(16), *model.images(16, seed=0)]
-    print(run, model, pictures[0].size)
     frames = model.walk(2, seeds=[1, 2, 3], frames=4)
     try:
         rows = ganzoo.evaluate(model, metrics=["fid"], samples=100, data="digits", warn=print)

@@ -92,7 +92,10 @@ class ImageFiles(Mirrored):
             split=source.split,
             sources=None if sources is None else sources.stored,
             mapped_sources=mapped_sources,
-            chosen_options={"image_size": list(chosen.image_size)} if chosen else {},
+            chosen_options={
+                **source.chosen_options,
+                **({"image_size": list(chosen.image_size)} if chosen else {}),
+            },
         )
 
     def read_files(self, source: ImageSource) -> tuple[Images, Images | None]:
@@ -110,7 +113,7 @@ class ImageFiles(Mirrored):
         return ()
 
 
-class _OwnFiles(ImageFiles):
+class OwnFiles(ImageFiles):
     """Base of sets of your own images."""
 
     image_size: ImageSize | None = Field(
@@ -147,7 +150,7 @@ class _OwnFiles(ImageFiles):
         return Shaping(self.image_size, self.image_channels, white_level=self.white_level)
 
 
-class _ByFolders(_OwnFiles):
+class _ByFolders(OwnFiles):
     """Base of sets with one path, read in sorted order.
 
     Classes are those of a table of labels, if there is one. Otherwise, if every image lies in one
@@ -282,7 +285,7 @@ class ImageZip(_ByFolders):
         return sources.open_zip(self.path)
 
 
-class Domains(_OwnFiles):
+class Domains(OwnFiles):
     """Two sets of images, each a class: two folders or zips from anywhere, as unpaired domains.
 
     With ``image_size`` each image is cropped around its centre to that shape and resized.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import Field
 
 from ganzoo import Dataset, ImageDataset, Samples
+from ganzoo.component import parse_options
 from ganzoo.errors import InputError
 from ganzoo_zoo.data.options import FLIP
 
@@ -16,12 +18,12 @@ if TYPE_CHECKING:
 _HELD: dict[str, Samples] = {}
 """What this process was given, by fingerprint."""
 Held = TypeVar("Held", bound="_Given")
-ABOUT = ("fingerprint", "what", "count")
-"""Options that say what the data were, which nobody gives."""
 
 
 class _Given(Dataset):
     """Base of data at hand. Files know them by their fingerprint alone."""
+
+    is_given = True
 
     fingerprint: str = Field(
         default="",
@@ -29,6 +31,7 @@ class _Given(Dataset):
     )
     what: str = Field(default="", description="The type that the data were given as.")
     count: int = Field(default=0, ge=0, description="Number of samples.")
+    shape: tuple[int, ...] = Field(default=(), description="Shape of a sample as it was given.")
 
     def needs_download(self) -> bool:
         """Return False: they are given, or not here."""
@@ -36,31 +39,82 @@ class _Given(Dataset):
 
     @classmethod
     def hold(cls: type[Held], given: object, options: Mapping[str, Any]) -> Held | None:
-        """Hold data that a program gives; see :meth:`ganzoo.Dataset.hold`."""
+        """Hold data that a program gives; see :meth:`ganzoo.Dataset.hold`.
+
+        Raises:
+            ganzoo.errors.InputError: they have a wrong form, or are not those of ``fingerprint``.
+        """
         from ganzoo_zoo.data import given_objects
 
         if not given_objects.can_read(given):
             return None
-        samples = given_objects.read(given, options.get("value_range"))
-        if samples.spec.is_image != cls.holds_images:
+        if given_objects.are_images(given) is not cls.holds_images:
             return None
+        own = {name: options[name] for name in cls.model_fields if name in options}
+        wanted = parse_options(cls, own, "data.")
+        samples = given_objects.read(
+            given, getattr(wanted, "value_range", None), getattr(wanted, "image_size", None)
+        )
         known = given_objects.identify(samples)
-        _HELD[known] = samples
-        about = (known, given_objects.describe(given), len(samples))
-        return cls(**dict(zip(ABOUT, about, strict=True)))
-
-    def _recall(self) -> Samples:
-        if self.fingerprint not in _HELD:
-            known = f"{self.count:,} samples given as {self.what}" if self.count else "samples"
+        found: dict[str, Any] = {
+            "fingerprint": known,
+            "what": given_objects.describe(given),
+            "count": len(samples),
+            "shape": samples.spec.shape,
+        }
+        if samples.flip and "flip" not in options:
+            found["flip"] = True
+        if wanted.fingerprint == known:  # as another type, they are still the same
+            found["what"] = wanted.what
+        elif wanted.fingerprint:
             raise InputError(
-                f"the data were in the memory of a program: {known}, with the fingerprint "
-                f"{self.fingerprint[:12] or 'unknown'}; give them again, as data=..."
+                f"these are other data: {cls(**found).describe()}, and the run's are "
+                f"{wanted.describe()}"
             )
-        return _HELD[self.fingerprint]
+        _HELD[known] = samples
+        return cls(**found)
+
+    def describe(self) -> str:
+        """Return in a few words what the data were."""
+        shape = " x ".join(map(str, self.shape))
+        return (
+            f"{self.count:,} samples of {shape}, given as {self.what}, with the fingerprint "
+            f"{self.fingerprint[:12]}"
+        )
+
+    def recall(self) -> Samples:
+        """Return what this process was given.
+
+        Raises:
+            ganzoo.errors.InputError: it was given to another process, or has changed.
+        """
+        from ganzoo_zoo.data import given_objects
+
+        if not self.fingerprint:
+            raise InputError(
+                "this dataset is what a Python program gives, as ganzoo.train(data=...); name "
+                "another one here, or a path"
+            )
+        if self.fingerprint not in _HELD:
+            raise InputError(
+                "the data were in the memory of a Python program, and are in no file: "
+                f"{self.describe()}; give the same again from Python, as data=..."
+            )
+        held = replace(_HELD[self.fingerprint])  # which forgets the fingerprint
+        if given_objects.identify(held) != self.fingerprint:
+            del _HELD[self.fingerprint]
+            raise InputError(
+                "the data have been changed in place since they were given: give them again, as "
+                "data=..."
+            )
+        return held
 
 
 class GivenImages(_Given, ImageDataset):
-    """Images that a Python program gives: a tensor, an array or a dataset."""
+    """Images that a Python program gives: a tensor, an array or a dataset.
+
+    With ``image_size`` each image is cropped around its centre to that shape and resized.
+    """
 
     holds_images: ClassVar[bool] = True
     flip: bool = Field(default=False, description=FLIP)
@@ -75,12 +129,19 @@ class GivenImages(_Given, ImageDataset):
         Raises:
             ganzoo.errors.InputError: they were given to another process.
         """
-        from dataclasses import replace
+        from ganzoo_zoo.data.given_objects import crop_all
 
-        held = self._recall()
-        stored = self.resize(held.stored)
+        held = replace(self.recall(), flip=self.flip)
+        size = self.image_size
+        if size is None or held.spec.image_size == size:
+            return held
+        if held.sources is not None:
+            raise InputError("samples with sources stay as they are given: drop image_size")
+        stored = self.resize(crop_all(held.stored, size))
         spec = held.spec.model_copy(update={"shape": tuple(stored.shape[1:])})
-        return replace(held, spec=spec, stored=stored, flip=self.flip, content=None)
+        return replace(
+            held, spec=spec, stored=stored, content=None, mapped_array=None, streamed=False
+        )
 
 
 class GivenVectors(_Given):
@@ -92,4 +153,4 @@ class GivenVectors(_Given):
         Raises:
             ganzoo.errors.InputError: they were given to another process.
         """
-        return self._recall()
+        return self.recall()

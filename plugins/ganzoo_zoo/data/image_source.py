@@ -6,10 +6,11 @@ import os
 import struct
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -48,6 +49,8 @@ class ImageSource(ABC):
     """What a person should know about the listing, set by :meth:`find_files`."""
     split: str | None = None
     """Name of the split that :meth:`find_files` chose, if there are splits."""
+    chosen_options: Mapping[str, Any] = MappingProxyType({})
+    """Options of the dataset that :meth:`find_files` chose because nobody gave them."""
     labels_stand_apart: bool = False
     """Whether labels come from a file beside the images, and not from their names."""
 

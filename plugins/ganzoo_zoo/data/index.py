@@ -83,7 +83,7 @@ class FileArray:
         return np.frombuffer(data, self._kind)
 
 
-class _NameSequence(Sequence[str]):
+class NameSequence(Sequence[str]):
     """Base of sequences that make each name when it is read."""
 
     @abstractmethod
@@ -111,7 +111,7 @@ class _NameSequence(Sequence[str]):
     __hash__ = None  # type: ignore[assignment]
 
 
-class Names(_NameSequence):
+class Names(NameSequence):
     """Names stored as concatenated bytes.
 
     Args:
@@ -141,7 +141,7 @@ class Names(_NameSequence):
                 begin = end
 
 
-class NameRange(_NameSequence):
+class NameRange(NameSequence):
     """Names that follow each other in a longer sequence.
 
     Args:
@@ -165,7 +165,7 @@ class NameRange(_NameSequence):
         return self._begin + place
 
 
-class FilteredNames(_NameSequence):
+class FilteredNames(NameSequence):
     """Names without some of them.
 
     Args:
@@ -188,7 +188,7 @@ class FilteredNames(_NameSequence):
         return place + int(np.searchsorted(self._gaps, place, side="right"))
 
 
-class ChosenNames(_NameSequence):
+class ChosenNames(NameSequence):
     """Some names of a sequence, in any order, of which one may occur several times.
 
     Args:
@@ -211,7 +211,7 @@ class ChosenNames(_NameSequence):
         return int(self.places[place])
 
 
-class JoinedNames(_NameSequence):
+class JoinedNames(NameSequence):
     """The names of several sets, one set after another, each prefixed by its set.
 
     Args:

@@ -88,7 +88,7 @@ class FolderSource(IndexedSource):
             FileChanged: the file differs from the one that :meth:`content_hash` read.
         """
         path = self.root / self.names[place]
-        data = _read_file(path)
+        data = read_file(path)
         if self._content is not None and not self._is_unchanged(place, data):
             raise FileChanged(f"{path} has changed while it was read; start again")
         return data
@@ -98,7 +98,7 @@ class FolderSource(IndexedSource):
 
     def read_table(self, name: str, row: bytes) -> bytes:
         """Return the bytes of a table."""
-        return _read_file(self.root / name)
+        return read_file(self.root / name)
 
     def total_bytes(self) -> int:
         """Add up the sizes of all files."""
@@ -188,7 +188,7 @@ class FolderSource(IndexedSource):
         try:
             stat = path.stat()  # before reading, so that a change in between is noticed later
             state = pack_state(stat) if is_settled(stat) else NO_STATE
-            digest = hashlib.sha256(_read_file(path)).digest()
+            digest = hashlib.sha256(read_file(path)).digest()
         except Exception as error:  # decoding treats errors the same way
             return NO_STATE + UNREAD, first_line(error)
         return state + digest, digest.hex()
@@ -420,7 +420,12 @@ def _reuse_digests(records: Iterable[Record], before: Index | None) -> Iterator[
             yield name, row
 
 
-def _read_file(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """Return the bytes of an image file.
+
+    Raises:
+        ValueError: it is too large. Reading it may raise other errors too.
+    """
     _check_size(regular_size(path))
     return path.read_bytes()
 

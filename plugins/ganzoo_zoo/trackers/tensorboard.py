@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from ganzoo import TrackedRun, Tracker
-from ganzoo.errors import InputError
-from ganzoo.requirement import install_command
+from ganzoo_zoo.trackers.packages import require_package
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,11 +28,7 @@ class TensorBoard(Tracker):
 
     def check(self) -> None:
         """Check that the package tensorboard is installed."""
-        if importlib.util.find_spec("tensorboard") is None:
-            raise InputError(
-                "tracker 'tensorboard' needs a package that is not installed here: "
-                f"{install_command('tensorboard')}"
-            )
+        require_package("tensorboard", "tensorboard")
 
     def start(self, folder: Path, config: dict[str, Any], step: int) -> TensorBoardRun:
         """Open an event file; TensorBoard then ignores earlier entries after ``step``."""

@@ -29,11 +29,11 @@ from ganzoo.cli.common import (
     complete_names,
     forgive_output,
     gather_settings,
-    note,
     print_json,
     print_table,
 )
 from ganzoo.cli.help import list_examples
+from ganzoo.display.messages import note
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.registry import ARCHITECTURE
 from ganzoo.storage.paths import user_path
@@ -147,7 +147,7 @@ def bench(
     for name in ("seeds", "max_steps", "eval_every", "out"):
         if context.params[name] is not None:
             raise InputError(f"--{name.replace('_', '-')} belongs to --until: give both, or none")
-    from ganzoo.cli.progress import ProgressBar
+    from ganzoo.display.terminal import ProgressBar
     from ganzoo.progress import send_progress_to
     from ganzoo_zoo.apps.bench import bench as measure
 

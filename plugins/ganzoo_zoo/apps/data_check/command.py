@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganzoo.cli.common import Json, Settings, complete_names, note, print_json, print_table
+from ganzoo.cli.common import Json, Settings, complete_names, print_json, print_table
 from ganzoo.cli.help import list_examples
+from ganzoo.display.messages import note
 from ganzoo.errors import InputError
 from ganzoo.registry import DATASET
 from ganzoo.storage.paths import refuse_existing
@@ -58,7 +59,7 @@ def check(
 
     Then say what to train on it, and why.
     """
-    from ganzoo.cli.progress import ProgressBar
+    from ganzoo.display.terminal import ProgressBar
     from ganzoo.progress import send_progress_to
     from ganzoo.resolve import choose_data, parse_settings
 

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ganzoo.cli.common import Device, ModelArgument, note
+from ganzoo.cli.common import Device, ModelArgument
 from ganzoo.cli.help import list_examples
+from ganzoo.display.messages import note
 from ganzoo.errors import Interrupted
 from ganzoo.signals import signum_of
 from ganzoo_zoo.apps.demo import HOST, PORT, require_gradio

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from ganzoo.arguments import parse_layers
-from ganzoo.cli.common import Device, Json, ModelArgument, note, print_json
+from ganzoo.cli.common import Device, Json, ModelArgument, print_json
 from ganzoo.cli.help import list_examples
+from ganzoo.display.messages import note
 from ganzoo.storage.paths import user_path
 from ganzoo_zoo.apps.directions import write_directions
 from ganzoo_zoo.apps.directions.written import (
@@ -75,7 +76,7 @@ def directions(
     """
     out = user_path(out)
     check_folder(out, force)
-    from ganzoo.cli.progress import ProgressBar
+    from ganzoo.display.terminal import ProgressBar
     from ganzoo.progress import send_progress_to
 
     chosen = None if layers is None else parse_layers("--layers", layers)

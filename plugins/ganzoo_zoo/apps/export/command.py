@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from ganzoo.cli.common import Json, ModelArgument, note, print_json
+from ganzoo.cli.common import Json, ModelArgument, print_json
 from ganzoo.cli.help import list_examples
+from ganzoo.display.messages import note
 from ganzoo_zoo.apps.export import export as write
 from ganzoo_zoo.apps.export.formats import DEFAULT, FORMATS, find_format
 

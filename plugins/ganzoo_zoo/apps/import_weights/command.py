@@ -15,12 +15,12 @@ from ganzoo.cli.common import (
     Settings,
     complete_names,
     gather_settings,
-    note,
     print_json,
     print_line,
     print_table,
 )
 from ganzoo.cli.help import list_examples
+from ganzoo.display.messages import note
 from ganzoo.errors import InputError
 from ganzoo.registry import ARCHITECTURE, CONVERTER
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ganzoo.media.images import match_images, to_uint8
-from ganzoo.models.sample_files import pair_grid, render_model_samples
+from ganzoo.media.images import match_images, pair_grid, to_uint8
+from ganzoo.models.sample_files import render_model_samples
 
 if TYPE_CHECKING:
     from torch import Tensor

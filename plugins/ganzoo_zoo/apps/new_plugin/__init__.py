@@ -37,7 +37,7 @@ from ganzoo.registry import (
     TRACKER,
     Kind,
 )
-from ganzoo.requirement import build_requirement
+from ganzoo.requirement import build_dependency
 from ganzoo.storage.files import name_file
 
 OBJECTS = {
@@ -235,7 +235,7 @@ def package_files(name: str, kinds: list[Kind], needed: Iterable[str] = ()) -> d
         "distribution": f"ganzoo-{name}",
         "module": module,
         "kinds": _join_words([kind.word for kind in kinds]),
-        "dependencies": ", ".join(f'"{each}"' for each in (build_requirement(), *needed)),
+        "dependencies": ", ".join(f'"{each}"' for each in (build_dependency(), *needed)),
         "entry_points": "\n\n".join(points),
         "default_loss": name if LOSS in kinds else "non-saturating",
         "components": "\n".join(

@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganzoo.api.evaluation import evaluate
 from ganzoo.cards.card import foreign_packages
-from ganzoo.cli.common import note
+from ganzoo.display.messages import note
 from ganzoo.errors import InputError
 from ganzoo.evaluation.metrics import choose_ranking_metrics
-from ganzoo.evaluation.scoring import evaluate
 from ganzoo.models.find import find_model
 from ganzoo.publishing.package import package_model
 from ganzoo.recipes import make_recipe, read_recipe, write_recipe

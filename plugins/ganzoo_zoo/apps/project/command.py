@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ganzoo.cli.common import MODEL_HELP, Device, Json, complete_models, note, print_json
+from ganzoo.cli.common import MODEL_HELP, Device, Json, complete_models, print_json
 from ganzoo.cli.help import list_examples
+from ganzoo.display.messages import note
 from ganzoo.errors import InputError
 from ganzoo.storage.paths import refuse_existing, user_path
 from ganzoo_zoo.apps.project.projection import MOVIE_FILE, RESTARTS, STEPS, check_folder
@@ -85,8 +86,8 @@ def project(
     movie = out / MOVIE_FILE if movie is None else user_path(movie)
     check_movie_path(movie)
     refuse_existing(movie, force, "--movie")
-    from ganzoo.cli.progress import ProgressBar
     from ganzoo.compute.devices import resolve_device
+    from ganzoo.display.terminal import ProgressBar
     from ganzoo.models.model import load
     from ganzoo.progress import send_progress_to
     from ganzoo_zoo.apps.project.files import write_projection

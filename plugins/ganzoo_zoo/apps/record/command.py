@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganzoo.cli.common import Json, forgive_output, note, print_json, print_line, print_table
+from ganzoo.cli.common import Json, forgive_output, print_json, print_line, print_table
 from ganzoo.cli.help import list_examples
+from ganzoo.display.messages import note
 from ganzoo.storage.paths import user_path
 
 if TYPE_CHECKING:

@@ -273,7 +273,7 @@ def read_seed(run: Run) -> SeedRun:
 
 def _read_all_scores(run: Run) -> tuple[ScoreRow, ...]:
     """Return the scores of the run and of its models, without folders in what they say."""
-    rows = [*read_scores(run.best), *read_scores(run.model), *read_logged_scores(run.scores)]
+    rows = [*read_scores(run.best), *read_scores(run.model), *read_logged_scores(run.score_log)]
     return sort_scores(
         ScoreRow.model_validate(strip_folders(row.model_dump(mode="json"))) for row in rows
     )

@@ -90,7 +90,7 @@ def gather_run(run: Run, neighbours: int) -> ReportData:
         seen = nearest_and_logits.analyse_model(run, neighbours)
         missing += seen.missing
     no_rows: list[ScoreRow] = []
-    rows = try_read("scores", lambda: read_logged_scores(run.scores), no_rows)
+    rows = try_read("scores", lambda: read_logged_scores(run.score_log), no_rows)
     surfaces: dict[int, Surface] = {}
     for step in [picture.step for picture in taken.taken]:
         own = seen.surface if step == progress.model else None

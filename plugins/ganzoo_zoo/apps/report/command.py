@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from ganzoo.cli.common import Json, note, print_json
+from ganzoo.cli.common import Json, print_json
 from ganzoo.cli.help import list_examples
+from ganzoo.display.messages import note
 from ganzoo.storage.paths import refuse_existing, user_path
 from ganzoo_zoo.apps.report import MOST_NEIGHBOURS, NEIGHBOURS, REPORT_FILE
 from ganzoo_zoo.apps.report import report as write
@@ -58,7 +59,7 @@ def report(
     The report shows samples over time, losses, gradient norms and speed, scores with their
     protocol, the nearest training samples of a few fakes, and how to reproduce the run.
     """
-    from ganzoo.cli.progress import ProgressBar
+    from ganzoo.display.terminal import ProgressBar
     from ganzoo.media.movies import check_movie_path
     from ganzoo.progress import send_progress_to
     from ganzoo.runs.folder import Run

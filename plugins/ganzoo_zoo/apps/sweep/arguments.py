@@ -64,7 +64,7 @@ def read_settings(
     settings: dict[str, tuple[str, ...]] = {}
     for item in items:
         ((key, text),) = parse_settings([item]).items()
-        models = _option_models(key, architectures, losses, data)
+        models = option_models(key, architectures, losses, data)
         name = key.rpartition(".")[2]
         fields = [model.model_fields[name] for model in models if name in model.model_fields]
         whole = any(_has_commas(field.annotation) for field in fields)
@@ -73,7 +73,7 @@ def read_settings(
     return settings
 
 
-def _option_models(
+def option_models(
     key: str, architectures: Sequence[str], losses: Sequence[str], data: str | None
 ) -> Iterator[Any]:
     """Yield the models that may have an option: component classes, or the training settings."""
@@ -96,6 +96,14 @@ def _option_models(
                 for each, package in zip(classes, packages, strict=True)
             ]
             yield from map(_dataset, [data] if data else filter(None, own))
+
+
+def is_integer(annotation: Any) -> bool:
+    """Tell whether an option of this type is a whole number."""
+    if get_origin(annotation) in (Union, UnionType, Annotated):
+        members = get_args(annotation)
+        return float not in members and any(map(is_integer, members))
+    return annotation is int
 
 
 def _dataset(data: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from ganzoo import registry
 from ganzoo.compute.devices import resolve_device
 from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import ComponentChoice, RunConfig
@@ -11,7 +12,7 @@ from ganzoo.errors import InputError
 from ganzoo.evaluation.features import Extractors
 from ganzoo.evaluation.metrics import choose_metrics, choose_ranking_metrics
 from ganzoo.protocols.dataset import Samples
-from ganzoo.registry import ARCHITECTURE, DATASET
+from ganzoo.registry import ARCHITECTURE, DATASET, EVALUATOR
 from ganzoo.training.prepare import build_trainer
 from ganzoo.training.sanity_checks import warnings_before_start
 from ganzoo_zoo.apps.sweep.folder import Plan
@@ -45,6 +46,15 @@ def check_cells(cells: Iterable[Cell], plan: Plan, warned: Callable[[str], None]
                 raise type(error)(f"{words}: {error}") from None
             for message in found:
                 warned(f"{words}: {message}")
+
+
+def is_higher_better(plan: Plan, config: RunConfig) -> bool:
+    """Tell the direction of the metric that ranks the runs."""
+    if plan.metrics:
+        return bool(registry.get(EVALUATOR, plan.metrics[0]).higher_is_better)
+    paired = bool(config.architecture.build(ARCHITECTURE).takes_sources)
+    spec = config.data.build(DATASET).read().spec
+    return next(iter(choose_ranking_metrics((), spec, paired=paired).values())).higher_is_better
 
 
 def _group_by_data(cells: Iterable[Cell]) -> list[tuple[ComponentChoice, list[Cell]]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -24,26 +24,35 @@ from ganzoo.cli.common import (
     TrainOption,
     complete_names,
     forgive_output,
-    note,
     print_json,
     print_table,
 )
 from ganzoo.cli.help import list_examples
+from ganzoo.display.messages import note
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.registry import ARCHITECTURE, EVALUATOR, LOSS, Kind
 from ganzoo.storage.paths import user_path
 from ganzoo_zoo.apps.shared.seeds import Seeds, read_seeds
 
 if TYPE_CHECKING:
+    from ganzoo_zoo.apps.sweep.folder import SearchOptions
     from ganzoo_zoo.apps.sweep.grid import Grid
     from ganzoo_zoo.apps.sweep.results import Results
 
-SHORT = ("steps", "batch_size", "device", "precision")
+SHORT = ("steps", "batch_size", "device", "precision", "eval_every")
 """Command-line options that set fields of ``TrainOptions``."""
+
+TRIALS = 20
+"""Runs of a search by default."""
 
 app = typer.Typer(rich_markup_mode=None)
 EXAMPLES = list_examples(
     ("Three losses, with two seeds each.", "sweep dcgan --loss wgan-gp,hinge,r3gan --seeds 2"),
+    (
+        "A search for two learning rates.",
+        "sweep mlp --data ring --sampler optuna --trials 12 "
+        "--set 'train.generator_lr=log(1e-5,1e-2)' --set 'train.discriminator_lr=log(1e-5,1e-2)'",
+    ),
 )
 
 
@@ -93,9 +102,11 @@ def sweep(
             rich_help_panel=HOW,
             help="Values of an option; repeatable. Commas separate values, except for options "
             "whose value is itself a list, such as train.betas=0,0.9: repeat --set for each "
-            "further value.",
+            "further value. With --sampler, range(LOW,HIGH) is any number between the two, a whole "
+            "one where the option is, and log(LOW,HIGH) the same, evenly by order of magnitude.",
         ),
     ] = None,
+    eval_every: TrainOption = None,
     seeds: Seeds = None,
     metric: Annotated[
         list[str] | None,
@@ -113,6 +124,17 @@ def sweep(
         int,
         typer.Option(min=1, help="Number of processes; each has its share of the threads."),
     ] = 1,
+    sampler: Annotated[
+        Literal["optuna"] | None,
+        typer.Option(
+            help="Search instead of training every combination: Optuna chooses the values of each "
+            "run by the scores of earlier ones. With --eval-every, poor runs end early.",
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"Number of runs of a search. [default: {TRIALS}]"),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -137,6 +159,8 @@ def sweep(
     seed and evaluated. When a sweep is resumed, finished runs are skipped, interrupted ones
     continue from their checkpoints, and failed ones are retried.
 
+    With --sampler, a number of runs is chosen instead, to find good values with fewer of them.
+
     With --print, you can run the commands in another scheduler. Once they are done, the same
     command without --print evaluates the runs.
     """
@@ -151,18 +175,29 @@ def sweep(
     if architecture is None:
         raise InputError("name an architecture to train, such as those of 'ganzoo list'")
     grid = _build_grid(architecture, loss, data, image_size, settings or [], seeds, context.params)
+    search = _choose_search(sampler, trials)
+    if search is not None:
+        grid = _score_by(grid, metric)
     if print_commands:
+        if search:
+            raise InputError("--print knows no run of a search in advance: drop --sampler")
         if as_json:
             raise InputError("--print prints nothing but commands: drop --json")
         _print_commands(grid, out)
         return
     if out is not None:
-        _refuse_taken(user_path(out), grid, metric or (), samples)
+        _refuse_taken(user_path(out), grid, metric or (), samples, search)
     from ganzoo_zoo.apps.sweep.sweep import sweep as swept
 
     with _make_progress() as watcher:
         results = swept(
-            grid, out, metrics=metric or (), samples=samples, workers=workers, watcher=watcher
+            grid,
+            out,
+            metrics=metric or (),
+            samples=samples,
+            workers=workers,
+            search=search,
+            watcher=watcher,
         )
     _finish(results, as_json)
 
@@ -208,12 +243,36 @@ def _build_grid(
     )
 
 
-def _refuse_taken(folder: Path, grid: Grid, metrics: Sequence[str], samples: int | None) -> None:
+def _choose_search(sampler: str | None, trials: int | None) -> SearchOptions | None:
+    from ganzoo_zoo.apps.sweep.folder import SearchOptions
+
+    if sampler is not None:
+        return SearchOptions(trials=trials or TRIALS)
+    if trials is not None:
+        raise InputError("--trials counts the runs of a search: add --sampler optuna")
+    return None
+
+
+def _score_by(grid: Grid, metrics: Sequence[str] | None) -> Grid:
+    """Have snapshots scored by the metric that ranks the runs, unless another one is set."""
+    name = "train.eval_metric"
+    if not metrics or "train.eval_every" not in grid.settings or name in grid.settings:
+        return grid
+    return grid.model_copy(update={"settings": {**grid.settings, name: (metrics[0],)}})
+
+
+def _refuse_taken(
+    folder: Path,
+    grid: Grid,
+    metrics: Sequence[str],
+    samples: int | None,
+    search: SearchOptions | None,
+) -> None:
     """Refuse a folder of something else before torch is loaded."""
     from ganzoo_zoo.apps.sweep.folder import Plan, continue_plan
 
-    plan = Plan(grid=grid, metrics=tuple(metrics), samples=samples, threads=1)
-    continue_plan(folder, plan, grid.cells())
+    plan = Plan(grid=grid, metrics=tuple(metrics), samples=samples, threads=1, search=search)
+    continue_plan(folder, plan, () if search else grid.cells())
 
 
 def _print_commands(grid: Grid, out: Path | None) -> None:
@@ -240,11 +299,14 @@ def _finish(results: Results, as_json: bool) -> None:
             print_table(*results.table())
     for line in results.differences():
         note(line)
+    is_search = "trial" in results.cells[0].combination
+    if is_search:
+        note(results.describe_best())
     failed = results.failed
     for cell in failed:
         note(f"failed: {cell.label}: {results.verdicts[cell.name].error}")
     note(f"in {results.folder}: {', '.join(results.files())}")
-    if failed:
+    if failed and (not is_search or not results.metrics):
         raise GanzooError(
             f"{len(failed)} of {len(results.cells)} runs failed; "
             f"retry them with: ganzoo sweep --resume {results.folder}"

@@ -17,8 +17,18 @@ from ganzoo.storage.json_files import read_json, to_json
 from ganzoo_zoo.apps.sweep.grid import Cell, Grid
 
 PLAN_FILE = "sweep.json"
+STORAGE_FILE = "optuna.db"
+"""The trials of a search."""
 LOG_FILE = "workers.log"
 """Output of worker processes that belongs to no single run, such as why a process crashed."""
+
+
+class SearchOptions(Options):
+    """How a search chooses its runs."""
+
+    sampler: Literal["optuna"] = "optuna"
+    trials: int = Field(ge=1)
+    """Number of runs."""
 
 
 class Plan(Options):
@@ -32,6 +42,8 @@ class Plan(Options):
     """Number of fakes for the evaluation of each run."""
     threads: int = Field(ge=1)
     """Number of threads of each run, on which its exact results depend."""
+    search: SearchOptions | None = None
+    """None if every combination of the grid is trained."""
 
 
 def read_plan(folder: Path) -> Plan:
@@ -51,13 +63,15 @@ def read_plan(folder: Path) -> Plan:
 
 def write_plan(folder: Path, plan: Plan) -> None:
     """Write the plan of a sweep."""
-    write_text(folder / PLAN_FILE, to_json(plan.model_dump(mode="json")))
+    exclude = None if plan.search else {"search"}
+    write_text(folder / PLAN_FILE, to_json(plan.model_dump(mode="json", exclude=exclude)))
 
 
 def continue_plan(folder: Path, plan: Plan, cells: Iterable[Cell]) -> Plan:
     """Return the plan to resume a folder with; a new folder accepts any plan.
 
-    A sweep can be extended, but not changed otherwise: all earlier runs must be among the cells.
+    A sweep can be extended, but not changed otherwise: all earlier runs must be among the cells,
+    and a search must choose from the same space.
     Runs that were trained there by single commands are used.
 
     Raises:
@@ -81,6 +95,10 @@ def continue_plan(folder: Path, plan: Plan, cells: Iterable[Cell]) -> Plan:
     ):
         if mine != theirs:
             raise InputError(f"{again}, with another --{word}; {ways}")
+    if plan.search or before.search:
+        if plan.grid != before.grid or not (plan.search and before.search):
+            raise InputError(f"{again}, with other options; {ways}")
+        return plan.model_copy(update={"threads": before.threads})
     for cell in before.grid.cells():
         if cell.name not in named or not named[cell.name].is_same_run(cell):
             raise InputError(f"{again}, with a run {cell.name} that is not in this one; {ways}")

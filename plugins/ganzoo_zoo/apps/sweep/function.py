@@ -13,7 +13,7 @@ from ganzoo.progress import report_progress
 from ganzoo.runs.reproduce import format_argument
 from ganzoo_zoo.apps.sweep.arguments import read_data
 from ganzoo_zoo.apps.sweep.grid import Cell, Grid
-from ganzoo_zoo.apps.sweep.sweep import SweepObserver
+from ganzoo_zoo.apps.sweep.observer import SweepObserver
 from ganzoo_zoo.apps.sweep.sweep import sweep as train_grid
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class _Listener(SweepObserver):
         self.steps = 0
         self.done: dict[str, int] = {}
 
-    def on_start(self, folder: Path, grid: Grid, done: int, steps: int) -> None:
+    def on_start(self, folder: Path, what: str, done: int, steps: int) -> None:
         self.steps = steps
 
     def on_step(self, cell: Cell, step: int) -> None:

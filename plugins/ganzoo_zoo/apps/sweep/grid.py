@@ -14,6 +14,7 @@ from ganzoo.component import Options
 from ganzoo.config import RunConfig
 from ganzoo.errors import InputError
 from ganzoo.resolve import resolve
+from ganzoo_zoo.apps.sweep.ranges import Range
 
 MOST = 1000
 """The most runs of a sweep."""
@@ -62,6 +63,9 @@ class Grid(Options):
         for what, values in self._axes():
             if twice := [value for value in values if values.count(value) > 1]:
                 raise InputError(f"{what}: {twice[0]} is given twice")
+        for key, values in self.settings.items():
+            if ranges := [value for value in values if Range.is_written(value)]:
+                raise InputError(f"{key}: {ranges[0]} is a range; search it with --sampler optuna")
         if SEED in self.settings:
             raise InputError(f"{SEED} is set by --seeds")
         cells: dict[str, Cell] = {}

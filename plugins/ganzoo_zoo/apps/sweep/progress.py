@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganzoo.cli.common import format_duration, note, print_warning
-from ganzoo.cli.progress import ProgressBar
-from ganzoo_zoo.apps.sweep.grid import Cell, Grid
+from ganzoo.display.formats import format_duration
+from ganzoo.display.messages import note, print_warning
+from ganzoo.display.terminal import ProgressBar
+from ganzoo_zoo.apps.sweep.grid import Cell
+from ganzoo_zoo.apps.sweep.observer import SweepObserver
 from ganzoo_zoo.apps.sweep.results import Verdict
-from ganzoo_zoo.apps.sweep.sweep import SweepObserver
 
 
 class Progress(ProgressBar, SweepObserver):
@@ -19,10 +20,10 @@ class Progress(ProgressBar, SweepObserver):
         self.steps = 0
         self.done: dict[str, int] = {}
 
-    def on_start(self, folder: Path, grid: Grid, done: int, steps: int) -> None:
+    def on_start(self, folder: Path, what: str, done: int, steps: int) -> None:
         """Print the size and the folder of the sweep."""
         going_on = f", {done} already done" if done else ""
-        note(f"{grid.describe()} in {folder}{going_on}")
+        note(f"{what} in {folder}{going_on}")
         self.steps = steps
 
     def on_step(self, cell: Cell, step: int) -> None:
@@ -34,7 +35,9 @@ class Progress(ProgressBar, SweepObserver):
         """Print the result of a run, and the number of remaining runs."""
         self.on_step(cell, cell.config.train.steps)
         found = f"failed: {verdict.error}"
-        if verdict.error is None:
+        if verdict.pruned_at is not None:
+            found = f"pruned at step {verdict.pruned_at}"
+        elif verdict.error is None:
             first = verdict.scores[0]
             found = f"{first.metric} {first.format_value()}"
         more = f"; {left} left, about {format_duration(wait)}" if left else ""

@@ -15,7 +15,7 @@ from ganzoo.evaluation.compare import Place, ScoreGroup, differences
 from ganzoo.media import html
 from ganzoo.runs.scores import ScoreRow
 from ganzoo.storage.files import write_text
-from ganzoo_zoo.apps.sweep.grid import Cell, short_names
+from ganzoo_zoo.apps.sweep.grid import Cell, describe_combination, short_names
 
 TABLE_FILE = "table.csv"
 RUNS_FILE = "runs.csv"
@@ -24,10 +24,12 @@ PICTURE_FILE = "sweep.png"
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of a run: its scores, or an error."""
+    """The outcome of a run: its scores, an error, or the step at which a search ended it."""
 
     scores: list[ScoreRow]
     error: str | None = None
+    pruned_at: int | None = None
+    """The step at which a search ended it."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Line:
     combination: Mapping[str, str]
     judged: tuple[Cell, ...]
     failed: tuple[Cell, ...]
+    pruned: tuple[Cell, ...]
+    """Those that a search ended early."""
     means: Mapping[str, Mean]
     """Means by metric, in order of the metrics."""
 
@@ -114,6 +118,21 @@ class Results:
     def files(self) -> list[str]:
         """Return the names of the sweep's own files."""
         return [TABLE_FILE, RUNS_FILE, *([PICTURE_FILE] if self.metrics else [])]
+
+    def describe_best(self) -> str:
+        """Compare the best run of a search with the median of its runs."""
+        if not self.metrics:
+            return f"no run of {len(self.cells)} was judged"
+        judged = [line for line in self.lines if line.group == 1]
+        mean = next(iter(judged[0].means.values()))
+        median = statistics.median(line.means[mean.metric].value for line in judged)
+        pruned = sum(len(line.pruned) for line in self.lines)
+        others = f" ({pruned} pruned, {len(self.failed)} failed)"
+        return (
+            f"best of {len(self.cells)} trials{others}: "
+            f"{describe_combination(judged[0].combination)}: {mean.metric} {mean.as_text()}; "
+            f"the median of {len(judged)} judged trials is {median:.4f}"
+        )
 
     def differences(self) -> list[str]:
         """Describe why lines are in different groups."""
@@ -170,6 +189,7 @@ class Results:
                     "combination": dict(cell.combination),
                     "seed": cell.seed,
                     "error": self.verdicts[cell.name].error,
+                    **self._describe_pruning(cell),
                     "scores": [
                         row.model_dump(mode="json") for row in self.verdicts[cell.name].scores
                     ],
@@ -195,7 +215,10 @@ class Results:
             values = {row.metric: row.value for row in verdict.scores}
             chosen = [cell.combination[axis] for axis in axes]
             found = [values.get(metric) for metric in metrics]
-            runs.append([cell.name, *chosen, cell.seed, *found, verdict.error])
+            why = verdict.error
+            if verdict.pruned_at is not None:
+                why = f"pruned at step {verdict.pruned_at}"
+            runs.append([cell.name, *chosen, cell.seed, *found, why])
         write_text(self.folder / RUNS_FILE, _to_csv(runs))
 
     def _rank(self) -> list[Line]:
@@ -205,7 +228,7 @@ class Results:
         for cell in self.cells:
             combination, verdict = _to_key(cell.combination), self.verdicts[cell.name]
             failed.setdefault(combination, [])
-            if verdict.error is not None:
+            if not verdict.scores:
                 failed[combination].append(cell)
                 continue
             protocol = _to_key(sorted(row.key for row in verdict.scores))
@@ -229,7 +252,13 @@ class Results:
                 rows.setdefault(row.metric, []).append(row)
         means = {metric: Mean.of(found) for metric, found in rows.items()}
         combination = (judged or failed)[0].combination
-        return Line(group, combination, tuple(judged), tuple(failed), means)
+        lost = [cell for cell in failed if self.verdicts[cell.name].pruned_at is None]
+        pruned = [cell for cell in failed if cell not in lost]
+        return Line(group, combination, tuple(judged), tuple(lost), tuple(pruned), means)
+
+    def _describe_pruning(self, cell: Cell) -> dict[str, int]:
+        step = self.verdicts[cell.name].pruned_at
+        return {} if step is None else {"pruned_at": step}
 
     def _axes(self) -> list[str]:
         return list(self.cells[0].combination)
@@ -247,7 +276,7 @@ def _format_count(line: Line) -> str:
 def _format_mean(line: Line, metric: str) -> str:
     if mean := line.means.get(metric):
         return mean.as_text()
-    return "" if line.judged else "failed"
+    return "" if line.judged else "pruned" if line.pruned else "failed"
 
 
 def _to_csv(rows: Iterable[Iterable[Any]]) -> str:

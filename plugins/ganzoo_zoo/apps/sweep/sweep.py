@@ -13,47 +13,20 @@ from ganzoo_zoo.apps.sweep.check import check_cells
 from ganzoo_zoo.apps.sweep.folder import (
     LOG_FILE,
     Plan,
+    SearchOptions,
     choose_folder,
     continue_plan,
     read_plan,
     write_plan,
 )
 from ganzoo_zoo.apps.sweep.grid import Cell, Grid
+from ganzoo_zoo.apps.sweep.observer import SweepObserver
 from ganzoo_zoo.apps.sweep.picture import draw_picture
 from ganzoo_zoo.apps.sweep.results import Results, Verdict
-from ganzoo_zoo.apps.sweep.task import Task, read_final_scores
+from ganzoo_zoo.apps.sweep.search import Search, require_optuna
+from ganzoo_zoo.apps.sweep.space import Space
+from ganzoo_zoo.apps.sweep.task import make_task, read_final_scores
 from ganzoo_zoo.apps.sweep.workers import Ended, Workers
-
-
-class SweepObserver:
-    """Observes a sweep; every method is optional."""
-
-    def on_start(self, folder: Path, grid: Grid, done: int, steps: int) -> None:
-        """Runs are about to be trained.
-
-        Args:
-            folder: The sweep's folder.
-            grid: The grid.
-            done: Number of runs that are already evaluated.
-            steps: Total number of steps of the other runs.
-        """
-
-    def on_step(self, cell: Cell, step: int) -> None:
-        """A run has reached a step."""
-
-    def on_end(self, cell: Cell, verdict: Verdict, seconds: float, left: int, wait: float) -> None:
-        """A run was evaluated, or it failed.
-
-        Args:
-            cell: The run.
-            verdict: Its scores, or an error.
-            seconds: How long it took.
-            left: Number of remaining runs.
-            wait: Estimated seconds for the remaining runs.
-        """
-
-    def on_warning(self, message: str) -> None:
-        """There is a warning."""
 
 
 def sweep(
@@ -63,9 +36,10 @@ def sweep(
     metrics: Sequence[str] = (),
     samples: int | None = None,
     workers: int = 1,
+    search: SearchOptions | None = None,
     watcher: SweepObserver | None = None,
 ) -> Results:
-    """Train and evaluate every run of a grid, and write a table and a picture.
+    """Train and evaluate every run of a grid, or search it, and write a table and a picture.
 
     A folder that holds a part of the same sweep is resumed: evaluated runs are skipped, interrupted
     ones continue from their checkpoints, and failed ones are retried.
@@ -77,6 +51,7 @@ def sweep(
             those of ``ganzoo eval``.
         samples: Number of fakes for evaluation; if None, as in ``ganzoo eval``.
         workers: Number of processes; each has its share of the threads.
+        search: How to choose from the grid's values and ranges; None to train every combination.
         watcher: Observer of the sweep.
 
     Raises:
@@ -89,12 +64,15 @@ def sweep(
 
     if workers < 1:
         raise InputError(f"--workers must be at least 1, not {workers}")
-    cells = grid.cells()
+    if search is not None:
+        require_optuna()
+    cells = grid.cells() if search is None else Space(grid).corners()
     folder = user_path(out) if out else choose_folder(grid, cells)
-    threads = max(1, choose_thread_count() // min(workers, len(cells)))
-    plan = Plan(grid=grid, metrics=tuple(metrics), samples=samples, threads=threads)
+    count = len(cells) if search is None else search.trials
+    threads = max(1, choose_thread_count() // min(workers, count))
+    plan = Plan(grid=grid, metrics=tuple(metrics), samples=samples, threads=threads, search=search)
     plan = continue_plan(folder, plan, cells)
-    return _run_sweep(folder, plan, cells, workers, watcher or SweepObserver())
+    return _run(folder, plan, workers, watcher or SweepObserver())
 
 
 def resume(folder: str | Path, workers: int = 1, watcher: SweepObserver | None = None) -> Results:
@@ -108,18 +86,27 @@ def resume(folder: str | Path, workers: int = 1, watcher: SweepObserver | None =
         raise InputError(f"--workers must be at least 1, not {workers}")
     path = user_path(folder)
     plan = read_plan(path)
-    return _run_sweep(path, plan, plan.grid.cells(), workers, watcher or SweepObserver())
+    if plan.search:
+        require_optuna()
+    return _run(path, plan, workers, watcher or SweepObserver())
 
 
-def _run_sweep(
-    folder: Path, plan: Plan, cells: Sequence[Cell], workers: int, watcher: SweepObserver
-) -> Results:
-    left = [cell for cell in cells if read_final_scores(folder / cell.name) is None]
-    check_cells(left, plan, watcher.on_warning)
+def _run(folder: Path, plan: Plan, workers: int, watcher: SweepObserver) -> Results:
+    cells: Sequence[Cell]
+    if plan.search:
+        cells = Space(plan.grid).corners()
+        check_cells(cells, plan, watcher.on_warning)
+    else:
+        cells = plan.grid.cells()
+        left = [cell for cell in cells if read_final_scores(folder / cell.name) is None]
+        check_cells(left, plan, watcher.on_warning)
     folder.mkdir(parents=True, exist_ok=True)
     with Run(folder).lock():
         write_plan(folder, plan)
-        verdicts = _train_cells(folder, plan, cells, workers, watcher)
+        if plan.search:
+            cells, verdicts = Search(folder, plan, watcher).run(workers)
+        else:
+            verdicts = _train_cells(folder, plan, cells, workers, watcher)
         results = Results(folder, cells, verdicts)
         results.write()
         if results.metrics:
@@ -135,8 +122,8 @@ def _train_cells(
     verdicts = {name: Verdict(rows) for name, rows in before.items() if rows is not None}
     left = {cell.name: cell for cell in cells if cell.name not in verdicts}
     steps = sum(cell.config.train.steps for cell in left.values())
-    watcher.on_start(folder, plan.grid, len(verdicts), steps)
-    tasks = {name: _make_task(cell, folder, plan) for name, cell in left.items()}
+    watcher.on_start(folder, plan.grid.describe(), len(verdicts), steps)
+    tasks = {name: make_task(cell, folder, plan) for name, cell in left.items()}
     began = time.monotonic()
     with Workers(tasks, workers, folder / LOG_FILE) as pool:
         for news in pool.news():
@@ -156,16 +143,3 @@ def _train_cells(
             pool.signum,
         )
     return verdicts
-
-
-def _make_task(cell: Cell, folder: Path, plan: Plan) -> Task:
-    return Task(
-        folder=str(folder / cell.name),
-        architecture=cell.architecture,
-        loss=cell.loss,
-        data=cell.data,
-        settings=dict(cell.settings),
-        metrics=plan.metrics,
-        samples=plan.samples,
-        threads=plan.threads,
-    )

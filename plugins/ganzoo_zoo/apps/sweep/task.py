@@ -8,18 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ganzoo.api.evaluation import evaluate
 from ganzoo.api.training import resume, start
 from ganzoo.component import Options
 from ganzoo.config import RunConfig
 from ganzoo.errors import GanzooError, InputError, first_line
 from ganzoo.evaluation.metrics import choose_ranking_metrics
-from ganzoo.evaluation.scoring import evaluate
 from ganzoo.models.model import load
 from ganzoo.resolve import resolve
 from ganzoo.runs.folder import Run
 from ganzoo.runs.scores import ScoreRow, read_scores, write_scores
 from ganzoo.storage.files import name_file
 from ganzoo.training.observer import Observer
+from ganzoo_zoo.apps.sweep.folder import Plan
+from ganzoo_zoo.apps.sweep.grid import Cell
+from ganzoo_zoo.apps.sweep.pruning import Pruned, Pruner
 
 LOG_FILE = "sweep.log"
 PATIENCE = 60.0
@@ -38,12 +41,36 @@ class Task(Options):
     metrics: tuple[str, ...]
     samples: int | None
     threads: int
+    trial: int | None = None
+    """Number of the trial, if a search may end it early."""
+    storage: str = ""
+    """URL of the search's database."""
 
     @property
     def names(self) -> dict[str, str]:
         """The components that are named; the architecture chooses the others."""
         named = {"architecture": self.architecture, "loss": self.loss, "data": self.data}
         return {word: name for word, name in named.items() if name is not None}
+
+
+def make_task(cell: Cell, folder: Path, plan: Plan) -> Task:
+    """Describe a run of a sweep.
+
+    Args:
+        cell: The run.
+        folder: The sweep's folder.
+        plan: The plan of the sweep.
+    """
+    return Task(
+        folder=str(folder / cell.name),
+        architecture=cell.architecture,
+        loss=cell.loss,
+        data=cell.data,
+        settings=dict(cell.settings),
+        metrics=plan.metrics,
+        samples=plan.samples,
+        threads=plan.threads,
+    )
 
 
 def read_final_scores(folder: Path) -> list[ScoreRow] | None:
@@ -67,20 +94,27 @@ def run_task(task: Task, stepped: Callable[[int], None]) -> list[ScoreRow]:
     Raises:
         GanzooError: the run cannot be trained or evaluated.
         ganzoo.errors.Interrupted: the run was stopped and has saved its state.
+        Pruned: a search ended the run.
     """
     folder = Path(task.folder)
-    log = RunLog(stepped)
+    config = resolve(task.architecture, task.loss, task.data, task.settings)
+    pruner = None
+    if task.trial is not None:
+        pruner = Pruner(task.storage, task.trial, config.train.steps)
+    log = RunLog(stepped, pruner)
     try:
         if Run(folder).is_run():
             _wait_for_lock(folder)
-            run = resume(folder, {**task.names, **task.settings}, log)
+            run = resume(folder, {**task.names, **task.settings}, log, progress=False)
         else:
-            config = resolve(task.architecture, task.loss, task.data, task.settings)
             run = start(config.model_copy(update={"threads": task.threads}), folder, log)
         rows = _judge(run, task, log.on_warning)
         write_scores(folder, rows)
     except GanzooError as error:
         log.write_line(str(error))
+        raise
+    except Pruned as pruned:
+        log.write_line(f"pruned at step {pruned.step}")
         raise
     except Exception:
         log.write_line(traceback.format_exc())
@@ -103,10 +137,16 @@ class RunLog(Observer):
 
     Args:
         report_step: Called with the step at each line of metrics.
+        pruner: Called with the scores of each snapshot.
     """
 
-    def __init__(self, report_step: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        report_step: Callable[[int], None],
+        pruner: Callable[[list[ScoreRow]], None] | None = None,
+    ) -> None:
         self.report_step = report_step
+        self.pruner = pruner
         self.file: Path | None = None
         self.early: list[str] = []
         self.last_write = 0.0
@@ -137,12 +177,18 @@ class RunLog(Observer):
             self.write_line(f"step {row['step']}, {row['images_per_second']:.0f} images/s")
 
     def on_scores(self, rows: list[ScoreRow]) -> None:
-        """Write the scores of a snapshot."""
+        """Write the scores of a snapshot, and ask whether to go on.
+
+        Raises:
+            Pruned: a search ends the run.
+        """
         self.write_line(
             "  ".join(
                 [f"step {rows[0].step}", *(f"{row.metric} {row.format_value()}" for row in rows)]
             )
         )
+        if self.pruner is not None:
+            self.pruner(rows)
 
     def on_warning(self, message: str) -> None:
         """Write a warning."""
@@ -153,7 +199,14 @@ def _judge(run: Run, task: Task, warn: Callable[[str], None]) -> list[ScoreRow]:
     """Evaluate a run; without explicit metrics, those that can rank snapshots come first."""
     model = load(run)
     device = task.settings.get("train.device", "auto")
-    rows = evaluate(model, task.metrics or None, samples=task.samples, device=device, warn=warn)
+    rows = evaluate(
+        model,
+        task.metrics or None,
+        samples=task.samples,
+        device=device,
+        progress=False,
+        warn=warn,
+    )
     if task.metrics:
         return rows
     try:

@@ -56,9 +56,10 @@ def _raise_interrupt(signum: int, frame: object) -> None:
 
 
 def _do_task(line: bytes, channel: JsonChannel) -> dict[str, Any]:
-    """Do a task, and return its result: scores, or why it failed."""
+    """Do a task, and return its result: scores, why it failed, or where it was pruned."""
     import torch
 
+    from ganzoo_zoo.apps.sweep.pruning import Pruned
     from ganzoo_zoo.apps.sweep.task import Task, describe_error, run_task
 
     task = Task.model_validate_json(line)
@@ -67,6 +68,8 @@ def _do_task(line: bytes, channel: JsonChannel) -> dict[str, Any]:
         rows = run_task(task, lambda step: channel.tell(step=step))
     except Interrupted:
         raise
+    except Pruned as pruned:
+        return {"pruned_at": pruned.step}
     except Exception as error:
         return {"failed": describe_error(error)}
     return {"scores": [row.model_dump(mode="json") for row in rows]}

@@ -12,7 +12,6 @@ import queue
 import subprocess
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +40,8 @@ class Ended:
     """How long it took."""
     scores: list[ScoreRow] | None = None
     error: str | None = None
+    pruned_at: int | None = None
+    """The step at which it was ended early."""
 
 
 class Workers:
@@ -53,12 +54,15 @@ class Workers:
         tasks: The runs by name, in the order in which they start.
         count: Number of processes.
         log: File for the output of processes that belongs to no single run.
+        may_grow: Whether tasks may be added until :meth:`no_more` is called.
     """
 
-    def __init__(self, tasks: Mapping[str, Task], count: int, log: Path) -> None:
+    def __init__(
+        self, tasks: Mapping[str, Task], count: int, log: Path, *, may_grow: bool = False
+    ) -> None:
         self.signum: int | None = None
         """The signal that stopped the runs, if any."""
-        self._waiting = deque(tasks.items())
+        self._waiting: queue.SimpleQueue[tuple[str, Task] | None] = queue.SimpleQueue()
         self._log = log
         self._news: queue.SimpleQueue[Stepped | Ended | None] = queue.SimpleQueue()
         self._stopping = False
@@ -66,8 +70,12 @@ class Workers:
         self._signals = answer_stop_signals(self._stop_by_signal, self._kill)
         self._threads = [
             threading.Thread(target=self._run_tasks, daemon=True)
-            for _ in range(min(count, len(tasks)))
+            for _ in range(count if may_grow else min(count, len(tasks)))
         ]
+        for named in tasks.items():
+            self.add(*named)
+        if not may_grow:
+            self.no_more()
 
     def __enter__(self) -> Self:
         self._signals.__enter__()
@@ -92,11 +100,21 @@ class Workers:
             else:
                 yield news
 
+    def add(self, name: str, task: Task) -> None:
+        """Add a run."""
+        self._waiting.put((name, task))
+
+    def no_more(self) -> None:
+        """Let processes end once no run waits."""
+        for _ in self._threads:
+            self._waiting.put(None)
+
     def stop(self) -> None:
         """Stop every run after it has saved its state, and start no other."""
         if self._stopping:
             return
         self._stopping = True
+        self.no_more()
         for process in list(self._processes):
             _close_stdin(process)
 
@@ -111,7 +129,7 @@ class Workers:
     def _run_tasks(self) -> None:
         process: subprocess.Popen[str] | None = None
         try:
-            while not self._stopping and (named := self._next_task()):
+            while (named := self._waiting.get()) and not self._stopping:
                 try:
                     process = process or self._start_process()
                 except OSError as error:  # no memory, no handles, or no room for the log
@@ -124,12 +142,6 @@ class Workers:
             if process is not None:
                 _wait_for_end(process)
             self._news.put(None)
-
-    def _next_task(self) -> tuple[str, Task] | None:
-        try:
-            return self._waiting.popleft()
-        except IndexError:
-            return None
 
     def _start_process(self) -> subprocess.Popen[str]:
         with self._log.open("ab") as log:
@@ -148,7 +160,8 @@ class Workers:
                 continue
             rows = news.get("scores")
             scores = None if rows is None else list(map(ScoreRow.model_validate, rows))
-            self._news.put(Ended(name, time.monotonic() - began, scores, news.get("failed")))
+            seconds = time.monotonic() - began
+            self._news.put(Ended(name, seconds, scores, news.get("failed"), news.get("pruned_at")))
             return True
         _wait_for_end(process)
         if not self._stopping:

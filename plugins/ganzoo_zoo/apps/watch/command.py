@@ -154,7 +154,7 @@ def _is_over(run: RunReader) -> bool:
 
 
 def _format_line(run: RunReader) -> str:
-    from ganzoo.cli.progress import loss_terms
+    from ganzoo.display.formats import loss_terms
     from ganzoo.errors import escape_text
     from ganzoo_zoo.apps.watch.view import progress, scores
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ganzoo.cli.common import format_duration
 from ganzoo.config import RunConfig
+from ganzoo.display.formats import format_duration
 from ganzoo.errors import GanzooError, InputError, excerpt
 from ganzoo.protocols.tracker import METRICS_FILE
 from ganzoo.registry import ARCHITECTURE
@@ -75,7 +75,7 @@ class RunReader:
         self.pairs = False
         """Whether its pictures show source images above their translations."""
         self._metrics = JsonlReader(run.path / METRICS_FILE)
-        self._score_lines = JsonlReader(run.scores)
+        self._score_lines = JsonlReader(run.score_log)
         self._last_stamps: Any = None
         self._reset()
         self.scores: dict[str, MetricValues] = {}

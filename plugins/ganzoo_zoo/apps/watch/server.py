@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
-from ganzoo.cli.common import note
+from ganzoo.display.messages import note
 from ganzoo.errors import GanzooError, InputError
 from ganzoo_zoo.apps.watch.choices import (
     find_default_loss,

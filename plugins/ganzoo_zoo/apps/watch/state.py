@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ganzoo.cli.common import format_duration
 from ganzoo.config import RunConfig
+from ganzoo.display.formats import format_duration
 from ganzoo.errors import GanzooError, escape_text, first_line
 from ganzoo.runs.folder import CONFIG_FILE, Run
 from ganzoo.runs.state import DIVERGED, FINISHED, INTERRUPTED, SILENT, TRAINING, WAITING

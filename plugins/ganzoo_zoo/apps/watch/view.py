@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ganzoo.cli.common import format_duration
+from ganzoo.display.formats import format_duration
 from ganzoo.errors import InputError, escape_text
 from ganzoo.runs.state import FINISHED, INTERRUPTED, TRAINING
 from ganzoo_zoo.apps.watch.run_reader import RunReader
@@ -81,7 +81,7 @@ class View:
 
     def _preview(self, run: RunReader) -> Any:
         """Return the newest samples, if the terminal can show them; each picture is read once."""
-        from ganzoo.cli.preview import Preview, can_show
+        from ganzoo.display.preview import Preview, can_show
 
         if run.picture is None or not can_show(self._console):
             return None

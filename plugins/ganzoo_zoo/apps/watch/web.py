@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ganzoo.cli.common import note
+from ganzoo.display.messages import note
 from ganzoo.errors import GanzooError, Interrupted
 from ganzoo.runs.folder import RUNS_FOLDER, Run, newest_run
 from ganzoo.signals import answer_stop_signals, interrupt, signum_of

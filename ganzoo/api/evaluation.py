@@ -12,6 +12,7 @@ from ganzoo.arguments import require_int, require_options
 from ganzoo.compute.devices import resolve_device
 from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import ComponentChoice
+from ganzoo.display.choice import show_work
 from ganzoo.errors import GanzooError, InputError, first_line, warn_caller
 from ganzoo.evaluation.features import Extractors
 from ganzoo.evaluation.judge import Judge
@@ -19,17 +20,18 @@ from ganzoo.evaluation.metrics import choose_metrics
 from ganzoo.evaluation.sample_sets import (
     check_shape,
     choose_targets,
+    describe_data,
     draw_fakes_on,
     split_reals,
 )
 from ganzoo.models.model import Model, load
 from ganzoo.models.training_data import choose_training_data
 from ganzoo.progress import Listener, send_progress_to
-from ganzoo.protocols.dataset import Data, Dataset, Samples
+from ganzoo.protocols.dataset import Data, Dataset
 from ganzoo.registry import DATASET
 from ganzoo.resolve import choose_data, hold_data
 from ganzoo.runs.folder import Run
-from ganzoo.runs.scores import ScoreRow, log_scores
+from ganzoo.runs.scores import ScoreRow, ScoreTable, log_scores
 
 
 class ScoresNotKept(GanzooError):
@@ -63,9 +65,9 @@ def evaluate(
     seed: int = 0,
     repeats: int = 1,
     device: str = "auto",
-    progress: Listener | None = None,
+    progress: bool | Listener | None = None,
     warn: Callable[[str], None] = warn_caller,
-) -> list[ScoreRow]:
+) -> ScoreTable:
     """Evaluate a model, or real data against itself.
 
     Args:
@@ -86,12 +88,15 @@ def evaluate(
         repeats: Number of sets of fakes, of this seed and the following ones. With more than one,
             a score is the mean over the sets, and its deviation is that between them.
         device: auto, cpu, cuda or mps.
-        progress: Called with the name of the work, how much is done, and the total.
+        progress: Whether to show what is done. If None, in a notebook, and where standard error is
+            a terminal. Or what to call instead, with the name of the work, how much of it is done,
+            and the total.
         warn: Called with each image that could not be read, and each metric that was left out; by
             default, it is a Python warning.
 
     Returns:
-        A row for each score, in the order of the metrics. They are also appended to the run's
+        A row for each score, in the order of the metrics; a prompt and a notebook show the list as
+        a table. They are also appended to the run's
         ``scores.jsonl`` if the model belongs to a run.
 
     Raises:
@@ -107,7 +112,8 @@ def evaluate(
     with (
         distributed.join_team() as team,
         preserve_rng_state(),
-        send_progress_to(progress if team.is_first else None),
+        show_work(progress) as listener,
+        send_progress_to(listener if team.is_first else None),
         distributed.sharing(),
     ):
         place = resolve_device(device)
@@ -116,7 +122,9 @@ def evaluate(
         known = None if floor and model is None and data is not None else _load_model(model)
         options = require_options("data_options", data_options)
         if data is not None and not isinstance(data, (str, Path)):
-            data, held = hold_data(data, options)
+            size = known.config.spec.image_size if known else None
+            resized = {"image_size": size} if size else {}
+            data, held = hold_data(data, {**resized, **options})
             options = {**options, **held}
         choice = _data_choice(known, data, options)
         dataset: Dataset = choice.build(DATASET)
@@ -135,7 +143,7 @@ def evaluate(
         if others is not None:
             rows = judge.judge(others, seed=seed, step=None)
             _warn_of_left_out(judge, warn)
-            return rows
+            return ScoreTable(rows)
         assert known is not None  # only a floor does without a model
         check_shape(known, reals.spec)
         # Missing weights are noticed before the fakes are drawn.
@@ -150,12 +158,7 @@ def evaluate(
         rows = _join_seeds(found)
     if team.is_first:
         _log_to_run(known, rows)
-    return rows
-
-
-def describe_data(choice: ComponentChoice, dataset: Dataset, samples: Samples) -> dict[str, str]:
-    """Return the data's entry in a score row, without the fingerprint."""
-    return {"name": choice.name, "split": samples.split or dataset.split_name}
+    return ScoreTable(rows)
 
 
 def _load_model(model: Model | Run | str | Path | None) -> Model:
@@ -206,6 +209,6 @@ def _log_to_run(model: Model, rows: list[ScoreRow]) -> None:
     run = model.folder.run() if model.folder else None
     if run is not None:
         try:
-            log_scores(run.scores, rows)
+            log_scores(run.score_log, rows)
         except (OSError, InputError) as error:
             raise ScoresNotKept(rows, error) from error

@@ -10,16 +10,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ganzoo.cli.common import format_duration, note, print_warning
-from ganzoo.errors import escape_text
+from ganzoo.display.formats import format_duration, format_speed, format_terms, loss_terms
+from ganzoo.display.messages import note, print_warning
 from ganzoo.training.observer import Observer
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from torch import Tensor
 
-    from ganzoo.cli.preview import Preview
     from ganzoo.config import RunConfig
+    from ganzoo.display.preview import Preview
     from ganzoo.runs.folder import Run
     from ganzoo.runs.scores import ScoreRow
 
@@ -27,7 +27,6 @@ SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_PREVIEWS = 1.0
 REFRESHES = 2
 """Refreshes of the live display per second; more cost too much, as a preview has tens of kB."""
-NETWORKS = ("discriminator", "generator")
 
 
 class _Bars:
@@ -69,10 +68,15 @@ class ProgressBar(_Bars):
 
 
 class ProgressObserver(ProgressBar, Observer):
-    """Shows a run's losses, images per second, time left and newest samples."""
+    """Shows a run's losses, images per second, time left and newest samples.
 
-    def __init__(self) -> None:
+    Args:
+        prints_warnings: Whether warnings are printed as lines, and not Python's.
+    """
+
+    def __init__(self, *, prints_warnings: bool = True) -> None:
         super().__init__()
+        self.prints_warnings = prints_warnings
         self.task: Any = None
         self.steps = 0
         self.first: tuple[float, int] = (time.monotonic(), 0)
@@ -116,7 +120,7 @@ class ProgressObserver(ProgressBar, Observer):
         """Show the losses, above the bar or in a line from time to time."""
         self.row = row
         if self.progress:
-            self.progress.update(self.task, shown=f"left  {_format_speed(row)}")
+            self.progress.update(self.task, shown=f"left  {format_speed(row)}")
             self.progress.losses = loss_terms(row)
             self._preview()
         elif (
@@ -127,7 +131,7 @@ class ProgressObserver(ProgressBar, Observer):
                 f"{network} {sum(terms.values()):.3f}" for network, terms in loss_terms(row).items()
             ]
             left = format_duration(self._seconds_left(row["step"]))
-            parts += [_format_speed(row), f"{left} left"]
+            parts += [format_speed(row), f"{left} left"]
             note(f"step {row['step']}/{self.steps}  {'  '.join(parts)}")
 
     def on_picture(self, step: int, picture: Tensor, layout: str) -> None:
@@ -148,7 +152,8 @@ class ProgressObserver(ProgressBar, Observer):
     def on_warning(self, message: str) -> None:
         """Print a warning above the live display."""
         self.warnings += 1
-        print_warning(message)
+        if self.prints_warnings:
+            print_warning(message)
 
     def on_warning_end(self, warning: str, message: str) -> None:
         """Print that what was warned of has ended."""
@@ -170,7 +175,7 @@ class ProgressObserver(ProgressBar, Observer):
         too_soon = now - self.last_preview < SECONDS_BETWEEN_PREVIEWS
         if self.progress is None or self.picture is None or too_soon:
             return
-        from ganzoo.cli.preview import Preview, can_show
+        from ganzoo.display.preview import Preview, can_show
 
         if can_show(self.progress.console):
             self.progress.preview = Preview(*self.picture, self.rows_per_group)
@@ -210,23 +215,3 @@ class _LiveDisplay(Progress):
                 lines.add_row(network, format_terms(terms))
             yield lines
         yield self.make_tasks_table(self.tasks)
-
-
-def loss_terms(row: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Return the terms of each network's loss, by name, from a line of metrics."""
-    found: dict[str, dict[str, float]] = {network: {} for network in NETWORKS}
-    for key, value in row.items():
-        network, _, name = key.partition("/")
-        if network in found and name != "gradient_norm":
-            found[network][name] = value
-    return found
-
-
-def format_terms(terms: Mapping[str, float]) -> str:
-    """Format a loss as the sum of its terms."""
-    named = " + ".join(f"{escape_text(name)} {value:.3f}" for name, value in terms.items())
-    return named if len(terms) == 1 else f"{sum(terms.values()):.3f} = {named}"
-
-
-def _format_speed(row: Mapping[str, Any]) -> str:
-    return f"{row['images_per_second']:.0f} images/s"
