@@ -186,8 +186,9 @@ def open_study(folder: Path, plan: Plan, space: Space) -> Study:
     if (folder / STORAGE_FILE).exists():
         return optuna.load_study(study_name=STUDY, storage=url)
     higher = is_higher_better(plan, space.corners()[0].config)
-    direction = "maximize" if higher else "minimize"
-    return optuna.create_study(study_name=STUDY, storage=url, direction=direction)
+    return optuna.create_study(
+        study_name=STUDY, storage=url, direction="maximize" if higher else "minimize"
+    )
 
 
 def storage_url(folder: Path) -> str:
