@@ -198,17 +198,15 @@ def test_an_empty_name_or_path_is_refused_by_every_function(model, blank, tiny_r
 
 
 def test_what_is_no_name_or_path_is_one_error(model, tiny_run):
-    images = torch.zeros(4, 1, 32, 32, dtype=torch.uint8)
-    samples = ganzoo.Samples(ganzoo.DataSpec(shape=(1, 32, 32)), images)
-    for data in (images, images.numpy(), torch.utils.data.TensorDataset(images), samples, 3):
-        for call in (
-            lambda given: ganzoo.train("mlp", data=given),
-            lambda given: ganzoo.train(init=tiny_run, data=given),
-            lambda given: ganzoo.evaluate(model, data=given),
-            ganzoo.open_dataset,
-        ):
-            with pytest.raises(InputError, match=r"^give as data the name of a dataset, or the pa"):
-                call(data)
+    for call in (
+        lambda: ganzoo.train("mlp", data=3),
+        lambda: ganzoo.train(init=tiny_run, data=3),
+        lambda: ganzoo.evaluate(model, data=3),
+        lambda: ganzoo.open_dataset(3),
+        lambda: ganzoo.open_dataset(torch.zeros(4, 1, 32, 32, dtype=torch.uint8)),
+    ):
+        with pytest.raises(InputError, match="give as data the name of a dataset, or the path"):
+            call()
     wrong = object()
     for call in (
         lambda: ganzoo.train(wrong),

@@ -594,7 +594,7 @@ TRANSLATED = {
     "translator --source petz --label dogs": "no dataset is called 'petz'",
     "translator --source no/where --label dogs": "there is no folder or file no/where",
     "translator --source ring --label dogs": "translates images of 3 x 24 x 24, not of 2",
-    "translator --source pets --label dogs --out x.csv": "write these samples to a .png or",
+    "translator --source pets --label dogs --out x.csv": "write these samples to a .png, a .npy or",
     "translator --source pets --label dogs --out full": "already exists; choose another --out",
     "run --source pets": "this model starts from noise: drop --source",
     "run --source pets --label 1": "this model starts from noise: drop --source",

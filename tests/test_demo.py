@@ -135,7 +135,7 @@ def test_points_are_plotted(points, ask, ganzoo_cli):
     assert drawn.file.read_bytes() == Path("p.png").read_bytes()
     assert (drawn.about, drawn.singles) == ("64 generated points, seed 0", [])
     assert studio.walk("0 1", 2, 50).file.exists()
-    with pytest.raises(InputError, match="points, not images"):
+    with pytest.raises(InputError, match="vectors, not images"):
         studio.nearest(0)
 
 

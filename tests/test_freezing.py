@@ -81,6 +81,8 @@ def test_it_is_found_by_other_words(word):
 def test_each_parameter_is_in_one_layer(entry):
     architecture = entry.load()()
     data = DataSpec(shape=(3, 32, 32), classes=2)
+    if entry.name == "wavegan":
+        data = DataSpec(shape=(1, 1024))
     if architecture.takes_sources:
         data = data.model_copy(update={"source": (3, 32, 32)})
     network = build_on_meta(lambda: architecture.discriminator(data))

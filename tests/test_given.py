@@ -229,7 +229,7 @@ WRONG = {
     "items of three parts": ([(PIXELS[0], 1, 2)], {}, "item 0 has 3 parts"),
     "items of text": (["a", "b"], {}, "item 0 is of the type str"),
     "items without image": ([{"text": "a"}], {}, "its columns are text, and those of images"),
-    "items of four dimensions": ([CHANNELS_FIRST], {}, "neither image nor vector"),
+    "items of four dimensions": ([CHANNELS_FIRST], {}, "neither image nor signal nor vector"),
     "sizes differ": ([PIXELS[0], PIXELS[1, :5]], {}, r"item 1 is \(3, 5, 8\).*give image_size"),
     "lengths differ": ([POINTS[0], POINTS[0, :1]], {}, "all samples must be alike"),
     "image of 32 bits": ([Image.new("F", (8, 8))], {}, "of mode F, whose range is not known"),

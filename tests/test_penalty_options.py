@@ -432,7 +432,7 @@ def test_the_page_sets_numbers_of_penalties_and_no_texts():
 def test_a_loss_shows_what_it_was_tuned_with_beside_its_paper(ganzoo_cli):
     shown = ganzoo_cli("show", "wgan-gp").out
     assert "  recipe tuned with dcgan on images: steps=16000, " in shown
-    assert "  recipe tuned with mlp on vectors: steps=5000, " in shown
+    assert "  recipe tuned with mlp on points: steps=5000, " in shown
     assert shown.index("recipe tuned") < shown.index("  recipe paper: generator_lr=0.0001, ")
     assert "tests/benchmarks/recipes.jsonl" in shown
     assert "Gulrajani et al. 2017, arXiv:1704.00028, algorithm 1" in shown

@@ -368,7 +368,8 @@ def test_an_architecture_with_its_own_loss_raises_no_doubt(architecture):
 
 
 def doubts(architecture, loss):
-    config = resolve(architecture, loss, "digits", {"train.device": "cpu"})
+    data = None if loss is None else "digits"
+    config = resolve(architecture, loss, data, {"train.device": "cpu"})
     return sanity_checks.warnings_before_start(
         build_trainer(config, config.data.build(registry.DATASET).read())
     )

@@ -98,7 +98,8 @@ def check_discriminator(tracker: Tracker) -> None:
         with _run_folder() as folder, untouched_randomness("a tracker"):
             run = _start_run(tracker, folder, _config(), 0)
             if type(run).discriminator is TrackedRun.discriminator:
-                run.close()
+                with explain_errors("close() must end a run that has no line yet"):
+                    run.close()
                 return
             words = "images" if data.is_image else "points"
             with explain_errors(f"discriminator() must accept the discriminator of {words}"):

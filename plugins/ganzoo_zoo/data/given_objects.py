@@ -16,7 +16,7 @@ from ganzoo.compute import memory
 from ganzoo.errors import GanzooError, InputError, excerpt, first_line
 from ganzoo.media.images import resize
 from ganzoo.progress import report_progress
-from ganzoo.protocols.dataset import IMAGE_CHANNELS, DataKind, Units
+from ganzoo.protocols.dataset import IMAGE_CHANNELS, Units
 from ganzoo_zoo.data import decoding
 from ganzoo_zoo.data.columns import (
     IMAGE_COLUMNS,
@@ -47,8 +47,10 @@ def can_read(given: object) -> bool:
     return _has_items(given) and not isinstance(given, Mapping | bytes | bytearray)
 
 
-def find_kind(given: Any, limits: Any = None) -> DataKind:
-    """Find what an object holds, by its shape and type or those of its first item.
+def find_kind(given: Any, limits: Any = None) -> str:
+    """Find what an object holds: ``images``, ``signals`` or ``vectors``.
+
+    Its shape and type tell, or those of its first item.
 
     Args:
         given: What :func:`can_read` takes.

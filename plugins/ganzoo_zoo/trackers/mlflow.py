@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import AnyUrl, Field
 
 from ganzoo import TrackedRun, Tracker
-from ganzoo.media.images import to_pil
 from ganzoo.storage.files import write_text
 from ganzoo.storage.json_files import read_json, to_json
 from ganzoo_zoo.trackers.packages import require_package
@@ -135,6 +134,8 @@ class MLflowRun(TrackedRun):
 
     def picture(self, step: int, picture: Tensor) -> None:
         """Log the sample picture of a step."""
+        from ganzoo.media.images import to_pil
+
         if step not in self._pictures:
             self._client.log_image(self._run_id, to_pil(picture), key="samples", step=step)
 

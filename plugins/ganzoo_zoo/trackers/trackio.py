@@ -15,7 +15,6 @@ from pydantic import Field
 
 from ganzoo import TrackedRun, Tracker
 from ganzoo.errors import GanzooError
-from ganzoo.media.images import to_pil
 from ganzoo_zoo.trackers.packages import require_package
 
 if TYPE_CHECKING:
@@ -91,6 +90,8 @@ class TrackioRun(TrackedRun):
 
     def picture(self, step: int, picture: Tensor) -> None:
         """Log the sample picture of a step."""
+        from ganzoo.media.images import to_pil
+
         image = to_pil(picture)
         pixels = base64.b64encode(image.tobytes()).decode()
         self._send({"step": step, "mode": image.mode, "size": image.size, "pixels": pixels})

@@ -15,7 +15,6 @@ from pydantic import Field
 
 from ganzoo import TrackedRun, Tracker
 from ganzoo.errors import InputError
-from ganzoo.media.images import load_png, to_pil
 from ganzoo_zoo.trackers.packages import require_package
 
 if TYPE_CHECKING:
@@ -124,6 +123,8 @@ class WandBRun(TrackedRun):
         """Log the sample picture of a step."""
         import wandb
 
+        from ganzoo.media.images import to_pil
+
         self._run.log({"samples": wandb.Image(to_pil(picture))}, step=step)
 
     def close(self) -> None:
@@ -133,6 +134,8 @@ class WandBRun(TrackedRun):
 
 def _replay(folder: Path, step: int, run: WandBRun) -> None:
     """Pass on what the run's own files hold of its steps until one."""
+    from ganzoo.media.images import load_png
+
     pictures = ((int(path.stem), path) for path in sorted((folder / "samples").glob("*.png")))
     sources: list[Iterator[tuple[int, Any]]] = [*(_read_rows(folder / name) for name in ROW_FILES)]
     for at, found in heapq.merge(*sources, pictures, key=lambda each: each[0]):

@@ -107,6 +107,8 @@ def _list_usable(kind: Kind) -> Iterator[dict[str, Any]]:
             component = parse_options(entry.load(), {})
         except GanzooError:
             continue
+        if kind == DATASET and component.is_given:
+            continue
         yield {
             "name": entry.qualified if entry.name in twice else entry.name,
             "about": type(component).summary().replace("``", ""),
