@@ -30,8 +30,12 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def typed(page: str) -> Iterator[list[str]]:
-    """Yield every command of a page's blocks, in words: without prompt, variables and comment."""
-    text = "".join(blocks(page, "console") + blocks(page, "bash")).replace("\\\n", " ")
+    """Yield every command of a page's blocks, in words: without prompt, variables and comment.
+
+    A block that is a script has a test of its own.
+    """
+    scripts = [block for block in blocks(page, "bash") if not block.startswith("#!")]
+    text = "".join(blocks(page, "console") + scripts).replace("\\\n", " ")
     for line in text.splitlines():
         words = shlex.split(line.strip().removeprefix("$ "), comments=True)
         for joined, command in groupby(words, {"&&", "|", "&"}.__contains__):

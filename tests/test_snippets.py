@@ -28,7 +28,6 @@ EXCUSED = {
     "echo": "prints a line",
     ".": "activates an environment",
     "wc": "counts lines",
-    "-n": "a part of the script of the job array, which test_search.py runs",
     "sbatch": "the client of a cluster; test_search.py runs its script",
     "wandb": "another program, which needs an account",
     "mlflow": "another program, which shows a page",

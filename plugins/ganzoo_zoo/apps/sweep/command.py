@@ -49,8 +49,8 @@ app = typer.Typer(rich_markup_mode=None)
 EXAMPLES = list_examples(
     ("Three losses, with two seeds each.", "sweep dcgan --loss wgan-gp,hinge,r3gan --seeds 2"),
     (
-        "A search for a learning rate.",
-        "sweep mlp --sampler optuna --set 'train.generator_lr=log(1e-5,1e-2)'",
+        "A search for a batch size.",
+        "sweep mlp --sampler optuna --set 'train.batch_size=range(16,64)'",
     ),
 )
 
