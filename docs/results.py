@@ -1,8 +1,9 @@
-"""Fill the parts of pages that show records: ``python docs/results.py``.
+"""Fill the parts of pages and recipes that show records: ``python docs/results.py``.
 
 A part lies between two comments. ``<!-- table NAME -->`` to ``<!-- /table -->`` is one of
 ``TABLES``, and ``<!-- record NAME -->`` to ``<!-- /record -->`` is what ``docs/records/NAME.json``
-says. Nothing between them is typed by hand: a test fails when it is not what the records say.
+says. So are the ``results`` of a recipe in the box that a record has the name of. Nothing of this is
+typed by hand: a test fails when it is not what the records say.
 """
 
 from __future__ import annotations
@@ -30,10 +31,30 @@ PART = re.compile(
 )
 
 
+RECIPES = DOCS.parent / "plugins" / "ganzoo_zoo" / "recipes"
+RESULTS = re.compile(r"^results:\n(?:- .*\n(?:  .*\n)*)*", re.MULTILINE)
+
+
 def main() -> None:
-    """Fill every page."""
+    """Fill every page and every recipe."""
     for page in pages():
         page.write_text(fill(page), encoding="utf-8")
+    for recipe in recipe_files():
+        recipe.write_text(fill_recipe(recipe), encoding="utf-8")
+
+
+def recipe_files() -> Iterator[Path]:
+    """Yield the recipes that there is a record of."""
+    for name in recipes.names():
+        if (path := RECIPES / f"{name}.yaml").exists():
+            yield path
+
+
+def fill_recipe(path: Path) -> str:
+    """Return a recipe with what its record says it gave, and at what cost."""
+    lines = "".join(f"- '{line}'\n" for line in recipes.list_results(path.stem))
+    text = RESULTS.sub("", path.read_text(encoding="utf-8"))
+    return text.replace("architecture:", f"results:\n{lines}architecture:", 1)
 
 
 def pages() -> Iterator[Path]:

@@ -61,6 +61,14 @@ def test_pages_are_what_the_records_say(results):
         )
 
 
+def test_recipes_say_what_their_records_say(results):
+    files = list(results.recipe_files())
+    assert len(files) >= 6
+    for path in files:
+        assert results.fill_recipe(path) == path.read_text(), f"{path.name}: python docs/results.py"
+        assert "at best" in path.read_text()
+
+
 @pytest.mark.parametrize("path", sorted(RECORDS.rglob("*.json*")), ids=lambda path: path.stem)
 def test_a_changed_record_changes_a_page(results, copied, path):
     pages = {page: results.fill(page) for page in results.pages()}

@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 import struct
+import time
 from collections import defaultdict
 from contextlib import closing
 
@@ -123,6 +124,11 @@ def test_wandb_holds_each_step_once(tmp_path):
     run = train_and_resume(tmp_path / "run", "wandb", {"tracker.wandb.project": "mine"})
     from wandb.sdk.lib.proto_util import dict_from_proto_list as items
 
+    # Its service writes behind the run's back.
+    end = time.monotonic() + 30
+    while not any(record.HasField("exit") for record in list(read_wandb(run.path))):
+        assert time.monotonic() < end, "the service did not end the file"
+        time.sleep(0.2)
     records = list(read_wandb(run.path))
     (opened,) = (record.run for record in records if record.HasField("run"))
     assert (opened.project, opened.display_name) == ("mine", "run")

@@ -53,6 +53,19 @@ def describe(page: Path, name: str) -> str:
     return "\n\n".join(parts)
 
 
+def list_results(name: str) -> list[str]:
+    """Return what a record's seeds scored at the end and at best, and what they took, in lines."""
+    record = read_record(record_path(name))
+    lines = [
+        f"{metric} {end} at the end, {best} at best, {of}"
+        for metric, *_, end, best, of in summary.list_rows(record)
+        if not metric.startswith("source-")
+    ]
+    each = " each" if len(record.seeds) > 1 else ""
+    cost = f"{summary.format_seeds(record.seeds)}: {summary.format_time(record)}{each}"
+    return [*lines, f"{cost}, {summary.format_machine(record)}, {summary.format_versions(record)}"]
+
+
 def _rows(page: Path, name: str, record: Record) -> Iterator[list[str]]:
     about = [
         summary.format_seeds(record.seeds).partition(" ")[2],
