@@ -2,8 +2,8 @@
 
 A part lies between two comments. ``<!-- table NAME -->`` to ``<!-- /table -->`` is one of
 ``TABLES``, and ``<!-- record NAME -->`` to ``<!-- /record -->`` is what ``docs/records/NAME.json``
-says. So are the ``results`` of a recipe in the box that a record has the name of. Nothing of this is
-typed by hand: a test fails when it is not what the records say.
+says. So are the ``results`` of a recipe in the box that a record has the name of. Nothing of this
+is typed by hand: a test fails when it is not what the records say.
 """
 
 from __future__ import annotations
