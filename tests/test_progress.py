@@ -15,10 +15,11 @@ from PIL import Image
 from rich.console import Console
 
 import ganzoo
-from ganzoo.display.formats import format_duration, format_terms, loss_terms
+from ganzoo.display.formats import format_duration, format_terms
 from ganzoo.display.preview import HALF_BLOCK, Preview, can_show
 from ganzoo.display.terminal import ProgressObserver
 from ganzoo.media import images
+from ganzoo.runs.metrics import loss_terms
 from ganzoo.training.observer import Observer
 from tiny import TINY
 

@@ -32,10 +32,10 @@ def _rows(page: Path, name: str) -> Iterator[list[str]]:
     scores = json.loads(path.read_text(encoding="utf-8"))
     reals = _place_reals(scores)
     first = link(page, name, path)
-    for row in scores:
+    for place, row in enumerate(scores):
         if row["step"] is None or row["metric"].partition("[")[0] not in SHOWN:
             continue
-        other = _find_source(row, scores) or reals.get(scores.index(row))
+        other = _find_source(row, scores) or reals.get(place)
         data = f"`{row['data']['name']}` ({row['data'].get('split', 'all')})"
         counts = f"{row['fake_samples']:,} / {row['real_samples']:,}"
         yield [first, f"`{row['metric']}`", _format(row), _format_other(row, other), counts, data]

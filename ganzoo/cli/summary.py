@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from ganzoo import registry
 from ganzoo.cli.plugins import find_missing_extra
-from ganzoo.display.formats import format_duration, format_terms, loss_terms
+from ganzoo.display.formats import format_duration, format_terms
 from ganzoo.display.messages import note
 from ganzoo.registry import ARCHITECTURE, COMMAND
+from ganzoo.runs.metrics import loss_terms
 
 if TYPE_CHECKING:
     from ganzoo.config import RunConfig

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ganzoo.errors import escape_text
-from ganzoo.runs.metrics import NETWORKS
 
 
 def format_duration(seconds: float) -> str:
@@ -21,16 +20,6 @@ def format_duration(seconds: float) -> str:
 def format_speed(row: Mapping[str, Any]) -> str:
     """Format the speed in a line of metrics."""
     return f"{row['images_per_second']:.0f} images/s"
-
-
-def loss_terms(row: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Return the terms of each network's loss, by name, from a line of metrics."""
-    found: dict[str, dict[str, float]] = {network: {} for network in NETWORKS}
-    for key, value in row.items():
-        network, _, name = key.partition("/")
-        if network in found and name != "gradient_norm":
-            found[network][name] = value
-    return found
 
 
 def format_terms(terms: Mapping[str, float]) -> str:

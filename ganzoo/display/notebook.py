@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
-from ganzoo.display.formats import format_duration, format_speed, format_terms, loss_terms
+from ganzoo.display.formats import format_duration, format_speed, format_terms
 from ganzoo.media import html
+from ganzoo.runs.metrics import loss_terms
 from ganzoo.training.observer import Observer
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ganzoo.display.formats import format_duration, format_speed, format_terms, loss_terms
+from ganzoo.display.formats import format_duration, format_speed, format_terms
 from ganzoo.display.messages import note, print_warning
+from ganzoo.runs.metrics import loss_terms
 from ganzoo.training.observer import Observer
 
 if TYPE_CHECKING:

@@ -60,6 +60,16 @@ def is_number(value: object) -> bool:
     return abs(value) < 1e300 and not math.isnan(value)
 
 
+def loss_terms(row: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Return the terms of each network's loss, by name, from a line of metrics."""
+    found: dict[str, dict[str, float]] = {network: {} for network in NETWORKS}
+    for key, value in row.items():
+        network, _, name = key.partition("/")
+        if network in found and name != GRADIENT_NORM:
+            found[network][name] = value
+    return found
+
+
 class CurveReader:
     """Collects the points of a curve, and keeps every k-th one if there are too many.
 

@@ -8,7 +8,7 @@ from ganzoo.errors import GanzooError, escape_text
 from ganzoo.media import html
 from ganzoo.protocols.tracker import METRICS_FILE
 from ganzoo.runs.file_names import MANIFEST_FILE
-from ganzoo.runs.metrics import NETWORKS, Curve, CurveReader, is_number, read_metrics
+from ganzoo.runs.metrics import NETWORKS, Curve, CurveReader, is_number, loss_terms, read_metrics
 from ganzoo.runs.scores import ScoreTable, read_logged_scores
 from ganzoo.runs.state import DIVERGED, FINISHED, RunFiles, has_model, read_progress
 
@@ -93,14 +93,7 @@ def _read_losses(run: RunFiles) -> dict[str, Curve]:
     """Return the sum of each network's terms by step."""
     found = {network: CurveReader() for network in NETWORKS}
     for step, row in read_metrics(run.path / METRICS_FILE):
-        for network, curve in found.items():
-            terms = [
-                value
-                for key, value in row.items()
-                if key.startswith(f"{network}/")
-                and not key.endswith("/gradient_norm")
-                and is_number(value)
-            ]
-            if terms:
-                curve.add(step, float(sum(terms)))
+        for network, terms in loss_terms(row).items():
+            if numbers := [value for value in terms.values() if is_number(value)]:
+                found[network].add(step, float(sum(numbers)))
     return {network: curve.curve() for network, curve in found.items()}

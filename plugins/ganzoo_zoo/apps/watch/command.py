@@ -154,8 +154,8 @@ def _is_over(run: RunReader) -> bool:
 
 
 def _format_line(run: RunReader) -> str:
-    from ganzoo.display.formats import loss_terms
     from ganzoo.errors import escape_text
+    from ganzoo.runs.metrics import loss_terms
     from ganzoo_zoo.apps.watch.view import progress, scores
 
     sums = loss_terms({name: series.last for name, series in run.numbers.items()}).items()
