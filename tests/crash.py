@@ -67,7 +67,7 @@ BREAKING = ("diverging", "hopeless")
 WRITERS = (
     "ganzoo.models.write",
     "ganzoo_zoo.apps.report.tracker_run",
-    "ganzoo_zoo.apps.watch.tracker_run",
+    "ganzoo_zoo.apps.watch.points.tracker_run",
 )
 """Modules that are imported late, and before their functions are changed."""
 DIVERGING = '''

@@ -417,7 +417,7 @@ def test_bench_takes_penalties(refused, monkeypatch):
 
 
 def test_the_page_sets_numbers_of_penalties_and_no_texts():
-    from ganzoo_zoo.apps.watch.choices import placeholders, resolve_choices
+    from ganzoo_zoo.apps.watch.web.choices import placeholders, resolve_choices
 
     numbers = {"train.penalty": "calm", "penalty.calm.weight": "linear(1, 0)"}
     config = resolve_choices("mlp", None, "ring", numbers)

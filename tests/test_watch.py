@@ -16,10 +16,11 @@ from ganzoo.display.preview import HALF_BLOCK
 from ganzoo.runs.folder import Run
 from ganzoo.runs.state import SILENCE_SECONDS
 from ganzoo.storage.json_files import drop_lines_after
-from ganzoo_zoo.apps.watch import command, jsonl_reader
-from ganzoo_zoo.apps.watch.jsonl_reader import JsonlReader
-from ganzoo_zoo.apps.watch.run_reader import MOST_TERMS, RunReader
-from ganzoo_zoo.apps.watch.series import MOST, Series
+from ganzoo_zoo.apps.watch import command
+from ganzoo_zoo.apps.watch.runs import jsonl_reader
+from ganzoo_zoo.apps.watch.runs.jsonl_reader import JsonlReader
+from ganzoo_zoo.apps.watch.runs.run_reader import MOST_TERMS, RunReader
+from ganzoo_zoo.apps.watch.runs.series import MOST, Series
 from ganzoo_zoo.apps.watch.view import scores
 from tiny import TINY, Stopper
 

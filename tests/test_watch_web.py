@@ -31,21 +31,21 @@ from ganzoo.errors import InputError, Interrupted
 from ganzoo.runs.folder import Run
 from ganzoo.signals import interrupt
 from ganzoo.storage.json_files import append_line, drop_lines_after
-from ganzoo_zoo.apps.watch import server as servers
-from ganzoo_zoo.apps.watch import state as boards
-from ganzoo_zoo.apps.watch import web
-from ganzoo_zoo.apps.watch.choices import (
+from ganzoo_zoo.apps.watch.points.frames import MOST_POINTS, SIDE, UNITS, Frames, parse_frame
+from ganzoo_zoo.apps.watch.points.plane import Plane
+from ganzoo_zoo.apps.watch.runs.run_reader import RunReader
+from ganzoo_zoo.apps.watch.training.workers import Busy, TrainingProcesses, TrainingRun
+from ganzoo_zoo.apps.watch.web import serve as web
+from ganzoo_zoo.apps.watch.web import server as servers
+from ganzoo_zoo.apps.watch.web import state as boards
+from ganzoo_zoo.apps.watch.web.choices import (
     find_default_loss,
     list_choices,
     placeholders,
     resolve_choices,
 )
-from ganzoo_zoo.apps.watch.frames import MOST_POINTS, SIDE, UNITS, Frames, parse_frame
-from ganzoo_zoo.apps.watch.points import Plane
-from ganzoo_zoo.apps.watch.run_reader import RunReader
-from ganzoo_zoo.apps.watch.server import FILES, HERE, KEY_HEADER, LONGEST_BODY, Server
-from ganzoo_zoo.apps.watch.state import Card, Dashboard
-from ganzoo_zoo.apps.watch.workers import Busy, TrainingProcesses, TrainingRun
+from ganzoo_zoo.apps.watch.web.server import FILES, KEY_HEADER, LONGEST_BODY, PAGE, Server
+from ganzoo_zoo.apps.watch.web.state import Card, Dashboard
 from tiny import TINY, Stopper
 
 DIGITS = {"architecture": "mlp", "settings": {"arch.hidden": (4,), "data.image_size": 8}, **TINY}
@@ -144,7 +144,7 @@ def test_a_page_comes_with_a_policy_that_lets_in_its_own_alone(digits):
         for path, (name, kind) in FILES.items():
             status, headers, data = asked(server, "GET", path)
             assert (status, headers["Content-Type"]) == (200, kind)
-            assert data == (HERE / name).read_bytes()
+            assert data == (PAGE / name).read_bytes()
             assert headers["X-Content-Type-Options"] == "nosniff"
             assert headers["Server"] == "ganzoo"
             policy = headers["Content-Security-Policy"]
@@ -152,7 +152,7 @@ def test_a_page_comes_with_a_policy_that_lets_in_its_own_alone(digits):
             assert "frame-ancestors 'none'" in policy
             assert "Access-Control-Allow-Origin" not in headers
     for name, _ in FILES.values():
-        text = (HERE / name).read_text()
+        text = re.sub(r"^/\*!.*?\*/", "", (PAGE / name).read_text())  # a library names its address
         assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\(", text)
         assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text), "nothing from elsewhere"
         assert not re.search(r"\son\w+=|\sstyle=", text)
@@ -308,8 +308,8 @@ def test_the_same_failure_is_printed_once(digits, monkeypatch, capsys):
 
 STARVED = """
 import resource, sys, threading, time
-from ganzoo_zoo.apps.watch.server import Server
-from ganzoo_zoo.apps.watch.state import Dashboard
+from ganzoo_zoo.apps.watch.web.server import Server
+from ganzoo_zoo.apps.watch.web.state import Dashboard
 
 with Server(Dashboard([], None), "127.0.0.1", 0) as server:
     files = [open("/dev/null")]
@@ -645,7 +645,7 @@ def test_images_leave_nothing_beside_their_pictures(tmp_path):
 
 
 def test_of_a_long_run_some_frames_are_kept(tmp_path):
-    from ganzoo_zoo.apps.watch.tracker_run import WatchedRun
+    from ganzoo_zoo.apps.watch.points.tracker_run import WatchedRun
 
     run = WatchedRun(tmp_path, 5003, 0)
     for step in (0, 3, 6, 7, 12, 12, 6, 5003):
@@ -755,7 +755,7 @@ class Orders:
 
 @pytest.fixture
 def trainers(monkeypatch):
-    monkeypatch.setattr("ganzoo_zoo.apps.watch.workers._Process", Orders)
+    monkeypatch.setattr("ganzoo_zoo.apps.watch.training.workers._Process", Orders)
     return TrainingProcesses(threading.RLock())
 
 
@@ -835,7 +835,7 @@ def test_a_process_that_cannot_be_started_is_a_refusal(trainers, monkeypatch):
     def fail(lock):
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("ganzoo_zoo.apps.watch.workers._Process", fail)
+    monkeypatch.setattr("ganzoo_zoo.apps.watch.training.workers._Process", fail)
     with pytest.raises(Busy, match="no process can be started: Too many open files"):
         trainers.start(trained())
 
@@ -868,7 +868,7 @@ def test_news_that_cross_a_word_mislead_nobody():
 def worker():
     """Start a process that trains, in an empty folder."""
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "ganzoo_zoo.apps.watch.worker"],
+        [sys.executable, "-P", "-m", "ganzoo_zoo.apps.watch.training.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -1300,7 +1300,7 @@ def test_a_page_that_does_not_reach_its_server_says_so(browser, digits):
 
 
 def test_colours_can_be_read_in_both_themes():
-    css = "".join((HERE / name).read_text() for name, kind in FILES.values() if "css" in kind)
+    css = "".join((PAGE / name).read_text() for name, kind in FILES.values() if "css" in kind)
     found = re.findall(r"--([\w-]+): light-dark\((#\w+), (#\w+)\)", css)
     colours = {name: shades for name, *shades in found}
     for theme in (0, 1):

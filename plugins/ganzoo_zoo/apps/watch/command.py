@@ -18,7 +18,7 @@ from ganzoo.errors import GanzooError, InputError, Interrupted
 from ganzoo.signals import signum_of
 
 if TYPE_CHECKING:
-    from ganzoo_zoo.apps.watch.run_reader import RunReader
+    from ganzoo_zoo.apps.watch.runs.run_reader import RunReader
 
 SECONDS_BETWEEN_READS = 0.5
 SECONDS_BETWEEN_LINES = 10.0
@@ -74,7 +74,7 @@ def watch(
     if web:
         if once or as_json:
             raise InputError("--web shows runs until Ctrl-C: drop --once and --json")
-        from ganzoo_zoo.apps.watch.web import serve
+        from ganzoo_zoo.apps.watch.web.serve import serve
 
         serve(runs or [], host, port, open_page=open_page)
         return
@@ -82,7 +82,7 @@ def watch(
         raise InputError("--host, --port and --open need --web")
     from ganzoo.runs.folder import Run, newest_run
     from ganzoo.storage.paths import user_path
-    from ganzoo_zoo.apps.watch.run_reader import RunReader
+    from ganzoo_zoo.apps.watch.runs.run_reader import RunReader
 
     found = [Run.open(user_path(path)) for path in runs] if runs else [newest_run()]
     watched = [RunReader(run) for run in found]

@@ -14,7 +14,7 @@ from rich.text import Text
 from ganzoo.display.formats import format_duration
 from ganzoo.errors import InputError, escape_text
 from ganzoo.runs.state import FINISHED, INTERRUPTED, TRAINING
-from ganzoo_zoo.apps.watch.run_reader import RunReader
+from ganzoo_zoo.apps.watch.runs.run_reader import RunReader
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 from ganzoo.errors import GanzooError, excerpt
 from ganzoo.runs.state import TRAINING
 from ganzoo_zoo.apps.shared.worker_process import describe_exit, pipes, start_process
-from ganzoo_zoo.apps.watch.control_words import (
+from ganzoo_zoo.apps.watch.points.frames import parse_frame
+from ganzoo_zoo.apps.watch.runs.run_reader import LONGEST_WARNING, WARNINGS
+from ganzoo_zoo.apps.watch.training.control_words import (
     CONTINUE,
     FAILED,
     FINISHED,
@@ -28,8 +30,6 @@ from ganzoo_zoo.apps.watch.control_words import (
     STOP,
     STOPPED,
 )
-from ganzoo_zoo.apps.watch.frames import parse_frame
-from ganzoo_zoo.apps.watch.run_reader import LONGEST_WARNING, WARNINGS
 
 if TYPE_CHECKING:
     from ganzoo.config import RunConfig
@@ -210,7 +210,7 @@ class _Process:
     def __init__(self, lock: threading.RLock) -> None:
         self._lock = lock
         self._runs: dict[str, TrainingRun] = {}
-        self._process = start_process("ganzoo_zoo.apps.watch.worker")
+        self._process = start_process("ganzoo_zoo.apps.watch.training.worker")
         self._reader = threading.Thread(target=self._read_news, daemon=True)
         self._reader.start()
 

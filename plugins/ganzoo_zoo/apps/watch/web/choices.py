@@ -15,7 +15,7 @@ from ganzoo.errors import GanzooError, InputError, excerpt
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, PENALTY, TRACKER, Kind
 from ganzoo.resolve import resolve
 from ganzoo.runs.reproduce import format_argument
-from ganzoo_zoo.apps.watch import tracker
+from ganzoo_zoo.apps.watch.points import tracker
 
 DEFAULTS = {"architecture": "mlp", "data": "ring"}
 """Preselected components, if they are installed."""

@@ -18,11 +18,11 @@ from ganzoo.display.formats import format_duration
 from ganzoo.errors import GanzooError, escape_text, first_line
 from ganzoo.runs.folder import CONFIG_FILE, Run
 from ganzoo.runs.state import DIVERGED, FINISHED, INTERRUPTED, SILENT, TRAINING, WAITING
-from ganzoo_zoo.apps.watch.choices import resolve_choices
-from ganzoo_zoo.apps.watch.control_words import STOPPED
-from ganzoo_zoo.apps.watch.frames import Frames, choose_evenly
-from ganzoo_zoo.apps.watch.run_reader import GONE, RunReader
-from ganzoo_zoo.apps.watch.workers import Busy, TrainingProcesses, TrainingRun, Unknown
+from ganzoo_zoo.apps.watch.points.frames import Frames, choose_evenly
+from ganzoo_zoo.apps.watch.runs.run_reader import GONE, RunReader
+from ganzoo_zoo.apps.watch.training.control_words import STOPPED
+from ganzoo_zoo.apps.watch.training.workers import Busy, TrainingProcesses, TrainingRun, Unknown
+from ganzoo_zoo.apps.watch.web.choices import resolve_choices
 
 SECONDS_BETWEEN_READS = 0.2
 MOST_RUNS = 12
@@ -245,7 +245,7 @@ class Dashboard:
         """Start a run, and return its name.
 
         Args:
-            asked: Arguments of :func:`ganzoo_zoo.apps.watch.choices.resolve_choices`.
+            asked: Arguments of :func:`ganzoo_zoo.apps.watch.web.choices.resolve_choices`.
             instead: Name of a run that was trained here, which the new run replaces; it is stopped
                 unless it is over.
             paused: Whether the run pauses before its first update.

@@ -31,25 +31,28 @@ from urllib.parse import parse_qs, urlsplit
 
 from ganzoo.display.messages import note
 from ganzoo.errors import GanzooError, InputError
-from ganzoo_zoo.apps.watch.choices import (
+from ganzoo_zoo.apps.watch.training.control_words import CONTINUE, PAUSE, STEP, STOP
+from ganzoo_zoo.apps.watch.training.workers import Busy, Unknown
+from ganzoo_zoo.apps.watch.web.choices import (
     find_default_loss,
     list_choices,
     placeholders,
     resolve_choices,
 )
-from ganzoo_zoo.apps.watch.control_words import CONTINUE, PAUSE, STEP, STOP
-from ganzoo_zoo.apps.watch.state import Card, Dashboard
-from ganzoo_zoo.apps.watch.workers import Busy, Unknown
+from ganzoo_zoo.apps.watch.web.state import Card, Dashboard
 
-HERE = Path(__file__).parent
+PAGE = Path(__file__).parents[1] / "page"
+"""Folder of the files of the page."""
 FILES = {
     "/": ("page.html", "text/html; charset=utf-8"),
-    "/base.css": ("../shared/base.css", "text/css; charset=utf-8"),
+    "/base.css": ("../../shared/base.css", "text/css; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/charts.js": ("charts.js", "text/javascript; charset=utf-8"),
     "/plane.js": ("plane.js", "text/javascript; charset=utf-8"),
     "/form.js": ("form.js", "text/javascript; charset=utf-8"),
+    "/uplot.js": ("../../shared/uplot/uPlot.iife.min.js", "text/javascript; charset=utf-8"),
+    "/uplot.css": ("../../shared/uplot/uPlot.min.css", "text/css; charset=utf-8"),
 }
 KEY_HEADER = "X-Ganzoo-Key"
 """The request header for the key."""
@@ -256,7 +259,7 @@ class Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         if url.path in FILES:
             name, kind = FILES[url.path]
-            self._send((HERE / name).read_bytes(), kind)
+            self._send((PAGE / name).read_bytes(), kind)
             return
         query = {name: values[-1] for name, values in parse_qs(url.query).items()}
         for pattern, show in ROUTES.items():

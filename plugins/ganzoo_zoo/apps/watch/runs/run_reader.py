@@ -30,8 +30,8 @@ from ganzoo.runs.state import (
     is_divergence,
     read_stamps,
 )
-from ganzoo_zoo.apps.watch.jsonl_reader import JsonlReader
-from ganzoo_zoo.apps.watch.series import Series
+from ganzoo_zoo.apps.watch.runs.jsonl_reader import JsonlReader
+from ganzoo_zoo.apps.watch.runs.series import Series
 
 MOST_TERMS = 16
 """The most metrics of a run that are shown."""

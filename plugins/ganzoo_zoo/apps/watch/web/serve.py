@@ -14,9 +14,9 @@ from ganzoo.errors import GanzooError, Interrupted
 from ganzoo.runs.folder import RUNS_FOLDER, Run, newest_run
 from ganzoo.signals import answer_stop_signals, interrupt, signum_of
 from ganzoo.storage.paths import user_path
-from ganzoo_zoo.apps.watch.run_reader import RunReader
-from ganzoo_zoo.apps.watch.server import Server
-from ganzoo_zoo.apps.watch.state import Dashboard
+from ganzoo_zoo.apps.watch.runs.run_reader import RunReader
+from ganzoo_zoo.apps.watch.web.server import Server
+from ganzoo_zoo.apps.watch.web.state import Dashboard
 
 REDIRECT = """<!doctype html>
 <meta charset="utf-8">
@@ -32,8 +32,8 @@ def serve(runs: Sequence[Path], host: str, port: int, *, open_page: bool = False
 
     Args:
         runs: Folders of runs; if empty, the newest run under ``runs/`` and runs that appear there.
-        host: See :class:`ganzoo_zoo.apps.watch.server.Server`.
-        port: See :class:`ganzoo_zoo.apps.watch.server.Server`.
+        host: See :class:`ganzoo_zoo.apps.watch.web.server.Server`.
+        port: See :class:`ganzoo_zoo.apps.watch.web.server.Server`.
         open_page: Whether to open the page in a browser.
 
     Raises:

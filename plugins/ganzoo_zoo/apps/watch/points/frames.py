@@ -12,7 +12,7 @@ from typing import Any
 from ganzoo.errors import InputError
 from ganzoo.runs.metrics import is_number
 from ganzoo.storage.json_files import read_json
-from ganzoo_zoo.apps.watch.jsonl_reader import JsonlReader
+from ganzoo_zoo.apps.watch.runs.jsonl_reader import JsonlReader
 
 SIDE = 40
 """Grid points per row and column at which logits are stored."""

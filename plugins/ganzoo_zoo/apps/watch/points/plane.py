@@ -1,6 +1,7 @@
 """Frames: generated points and the discriminator's logits over the plane, ready to be drawn.
 
-A *frame* shows one step. It is a line of JSON, which :mod:`ganzoo_zoo.apps.watch.frames` reads.
+A *frame* shows one step. It is a line of JSON, which
+:mod:`ganzoo_zoo.apps.watch.points.frames` reads.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import torch
 from ganzoo.errors import GanzooError
 from ganzoo.media import images
 from ganzoo_zoo.apps.shared.surface import compute_levels
-from ganzoo_zoo.apps.watch.frames import MOST_POINTS, SIDE, UNITS
+from ganzoo_zoo.apps.watch.points.frames import MOST_POINTS, SIDE, UNITS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

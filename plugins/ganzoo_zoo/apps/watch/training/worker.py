@@ -26,7 +26,8 @@ from ganzoo.errors import GanzooError, Interrupted, first_line
 from ganzoo.progress import JsonChannel
 from ganzoo.training.observer import Observer
 from ganzoo_zoo.apps.shared.worker_process import LineReader, block_signals
-from ganzoo_zoo.apps.watch.control_words import (
+from ganzoo_zoo.apps.watch.points.frames import MOST_POINTS
+from ganzoo_zoo.apps.watch.training.control_words import (
     FAILED,
     FINISHED,
     MAX_TRAINING,
@@ -35,14 +36,13 @@ from ganzoo_zoo.apps.watch.control_words import (
     STOP,
     STOPPED,
 )
-from ganzoo_zoo.apps.watch.frames import MOST_POINTS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ganzoo.runs.folder import Run
     from ganzoo.training.trainer import Trainer
-    from ganzoo_zoo.apps.watch.points import Plane
+    from ganzoo_zoo.apps.watch.points.plane import Plane
 
 SECONDS_BETWEEN_FRAMES = 0.15
 
@@ -101,7 +101,7 @@ class RunControl(Observer):
     def on_ready(self, trainer: Trainer) -> None:
         """Keep the trainer, for frames between two pictures."""
         from ganzoo.training.inputs import draw_picture_inputs
-        from ganzoo_zoo.apps.watch.points import Plane, has_plane
+        from ganzoo_zoo.apps.watch.points.plane import Plane, has_plane
 
         self.raise_if_stopping()
         self._trainer = trainer

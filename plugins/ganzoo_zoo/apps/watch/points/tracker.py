@@ -1,6 +1,6 @@
 """The tracker that records frames of points for ``ganzoo watch --web`` during training.
 
-This module does not import torch; :mod:`ganzoo_zoo.apps.watch.tracker_run` does.
+This module does not import torch; :mod:`ganzoo_zoo.apps.watch.points.tracker_run` does.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ganzoo import Tracker
 
 if TYPE_CHECKING:
-    from ganzoo_zoo.apps.watch.tracker_run import WatchedRun
+    from ganzoo_zoo.apps.watch.points.tracker_run import WatchedRun
 
 
 class WatchTracker(Tracker):
@@ -24,6 +24,6 @@ class WatchTracker(Tracker):
 
     def start(self, folder: Path, config: dict[str, Any], step: int) -> WatchedRun:
         """Start or resume tracking; frames of later steps are dropped."""
-        from ganzoo_zoo.apps.watch.tracker_run import WatchedRun
+        from ganzoo_zoo.apps.watch.points.tracker_run import WatchedRun
 
         return WatchedRun(folder, config["train"]["steps"], step)

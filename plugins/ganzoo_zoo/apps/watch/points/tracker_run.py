@@ -9,8 +9,8 @@ from ganzoo import TrackedRun
 from ganzoo.runs.metrics import read_metrics
 from ganzoo.storage.files import flush, remove_leftovers, write_text
 from ganzoo.storage.json_files import append_line, drop_lines_after, to_json
-from ganzoo_zoo.apps.watch.frames import MOST_FRAMES, FrameFiles
-from ganzoo_zoo.apps.watch.points import Plane, has_plane
+from ganzoo_zoo.apps.watch.points.frames import MOST_FRAMES, FrameFiles
+from ganzoo_zoo.apps.watch.points.plane import Plane, has_plane
 
 if TYPE_CHECKING:
     from torch import nn

@@ -1,0 +1,1 @@
+"""Reading runs from their folders while they grow."""

@@ -1,0 +1,1 @@
+"""The processes that train runs for the page."""

@@ -1,0 +1,1 @@
+"""The page: its server, its runs and what it may start."""
