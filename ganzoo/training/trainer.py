@@ -18,7 +18,7 @@ from ganzoo.training.memory import report_augmentations
 from ganzoo.training.optimizers import OptimizerSettings, decay_factor, ema_decay
 from ganzoo.training.parts import StepParts
 from ganzoo.training.terms import TermChecks
-from ganzoo.training.updates import NetworkUpdates, Passes, frozen
+from ganzoo.training.updates import NetworkUpdates, Passes, Update, frozen
 
 if TYPE_CHECKING:
     from ganzoo.training.batch_order import Order
@@ -69,6 +69,10 @@ class Trainer:
         self.loader = loader
         self.samples = loader.samples
         self.order = order
+        self.on_update: Callable[[Update], None] | None = None
+        """Is shown the main update of each network just before its optimiser's step, once its
+        gradients are there; it may wait, and must not change the networks. What it does draws no
+        random number of the training. None if nobody watches, which costs nothing."""
         self.recent_terms: dict[str, Tensor] = {}
         """The last value of each term since the last line of metrics, as ``network/name``."""
         self._build_state = build_state
@@ -156,6 +160,7 @@ class Trainer:
             self.order,
             latents_rng,
             self._checks,
+            self.on_update,
         )
         terms = self._play(updates)
         # A loss or a layer may depend on buffers; they must not differ when a run is resumed.
