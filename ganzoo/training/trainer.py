@@ -93,7 +93,7 @@ class Trainer:
                 compile_network(generator, cuda_graphs=graphs),
                 compile_network(discriminator, cuda_graphs=graphs),
             )
-        self._set_optimizers(self._parts_now())
+        self._set_optimizers(self.parts_now())
         self.advance()
 
     def arithmetic(self) -> AbstractContextManager[None]:
@@ -138,17 +138,25 @@ class Trainer:
         Returns:
             Those of this process alone, and those that are means over all processes already.
         """
-        reports = report_augmentations(self._parts_now().augmentations, self.state.memories)
+        reports = report_augmentations(self.parts_now().augmentations, self.state.memories)
         found = dict(self.recent_terms), {**self.state.terms, **reports}
         self.recent_terms.clear()
         self.state.terms.clear()
         return found
 
+    def parts_now(self) -> StepParts:
+        """Return components and options as schedules say for this step."""
+        setup = self.setup
+        parts = StepParts(
+            self.loss, setup.penalties, setup.augmentations, self.options, setup.schedules
+        )
+        return parts.at(Progress.at(self.options, self.state.step))
+
     def _update_networks(self) -> StepTerms:
         state = self.state
         self._seed_step()
         latents_rng = make_rng(self.options.seed, "latents", state.step, device=self.device)
-        parts = self._parts_now()
+        parts = self.parts_now()
         self._set_optimizers(parts)
         self.advance()
         updates = NetworkUpdates(
@@ -185,14 +193,6 @@ class Trainer:
         with frozen(self._discriminator_parameters):
             terms.generator = updates.update_generator()
         return terms
-
-    def _parts_now(self) -> StepParts:
-        """Return components and options as schedules say for this step."""
-        setup = self.setup
-        parts = StepParts(
-            self.loss, setup.penalties, setup.augmentations, self.options, setup.schedules
-        )
-        return parts.at(Progress.at(self.options, self.state.step))
 
     def _seed_step(self) -> None:
         """Seed torch's global generators, from which losses and layers draw."""
