@@ -13,7 +13,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +36,7 @@ from ganzoo_zoo.apps.watch.training.control_words import (
     STOPPED,
     WALK,
 )
-from ganzoo_zoo.apps.watch.training.limits import MIB, lower_priority, read_memory
+from ganzoo_zoo.apps.watch.training.limits import MIB, RunLimits, lower_priority, read_memory
 
 if TYPE_CHECKING:
     from ganzoo.config import RunConfig
@@ -48,6 +47,8 @@ PATIENCE_WITH_PUPILS = 20.0
 """Seconds that it has if the run has reached a bound."""
 PAUSE_WHILE_OTHERS_WAIT = 20.0
 """Seconds that a run may pause in a process that others wait for."""
+TURN = 30.0
+"""Seconds after which a pupil's run lets others go on that wait, and waits itself."""
 SECONDS_BETWEEN_LOOKS = 0.25
 """Time between two looks at what the processes take and at who waits."""
 MEMORY_TO_REUSE = 0.7
@@ -85,18 +86,6 @@ class Busy(GanzooError):
 
 class Unknown(GanzooError):
     """There is no such run, or it is not trained here."""
-
-
-@dataclass(frozen=True)
-class RunLimits:
-    """What a run may take; see :class:`ganzoo_zoo.apps.watch.web.bounds.Bounds`."""
-
-    seconds: float = math.inf
-    """Seconds in a process, without pauses in which nobody waits for it."""
-    memory: float = math.inf
-    """Bytes of memory of its process."""
-    bounds: Mapping[str, int] | None = None
-    """What its process holds it to as well."""
 
 
 class TrainingRun:
@@ -138,9 +127,12 @@ class TrainingRun:
         self.limits = limits or RunLimits()
         self.seconds = 0.0
         """Seconds that it has had a process, as its limits count them."""
+        self.turn = 0.0
+        """The same since it got its present process."""
         self.paused_for = 0.0
         """Seconds that it has paused while others waited."""
         self.stopping_for = 0.0
+        """Seconds since it was told to stop."""
         self.reason = ""
         """Why it is being stopped, if nobody asked for it."""
         self.message = ""
@@ -160,7 +152,7 @@ class TrainingRun:
         self.warnings: deque[str] = deque(maxlen=WARNINGS)
         self.frame: dict[str, Any] | None = None
         """The last frame that the run sent."""
-        self._to_set_aside = False
+        self._makes_way = False
 
     @property
     def allowed_commands(self) -> tuple[str, ...]:
@@ -183,15 +175,28 @@ class TrainingRun:
         """Whether it has ended, successfully or not."""
         return self.state in ENDS
 
+    def describe_time(self) -> str:
+        """Say that it has trained for as long as it may."""
+        return f"it has trained for {self.limits.seconds:,.0f} s, which is the most here"
+
     def set_aside(self) -> None:
         """Note that the run makes way once its state is saved, and goes on later."""
-        self._to_set_aside = True
+        self._makes_way = True
 
     def prepare_again(self, *, paused: bool) -> None:
         """Make ready for another process, which trains on."""
         self.state, self.paused, self.message, self.phase = QUEUED, paused, "", ""
-        self.paused_for = self.stopping_for = 0.0
-        self.reason, self._to_set_aside = "", False
+        self.turn = self.paused_for = self.stopping_for = 0.0
+        self.reason, self._makes_way = "", False
+
+    def take_time(self, seconds: float, *, others_wait: bool) -> None:
+        """Count seconds in which the run has had a process."""
+        rests = self.state == PAUSED
+        if others_wait or not rests:
+            self.seconds += seconds
+            self.turn += seconds
+        self.paused_for = self.paused_for + seconds if others_wait and rests else 0.0
+        self.stopping_for = self.stopping_for + seconds if self.state == STOPPING else 0.0
 
     def take_news(self, news: Mapping[str, Any]) -> None:
         """Update the run by a message from its process."""
@@ -258,7 +263,7 @@ class TrainingRun:
         self.state, self.phase = how, ""
         self.message = message or self.reason
         self.asked.clear()
-        if how == STOPPED and self._to_set_aside:
+        if how == STOPPED and self._makes_way:
             self.state, self.message = SET_ASIDE, ""
 
     def mark_lost(self, code: int) -> None:
@@ -299,6 +304,8 @@ class TrainingProcesses:
         self._most = most
         self._processes: list[_Process] = []
         self._queue: list[TrainingRun] = []
+        self._took_turns: list[TrainingRun] = []
+        """Runs that wait again as soon as their state is saved."""
         self._watcher: threading.Thread | None = None
         self._closed = threading.Event()
 
@@ -437,15 +444,16 @@ class TrainingProcesses:
         for process in self._processes:
             for run in process.active_runs:
                 self._look_at(run, process, seconds)
+        for run in [each for each in self._took_turns if each.state != STOPPING]:
+            self._took_turns.remove(run)
+            if run.state == SET_ASIDE:
+                run.prepare_again(paused=False)
+                self._enqueue(run)
         with contextlib.suppress(Busy):
             self.advance()
 
     def _look_at(self, run: TrainingRun, process: _Process, seconds: float) -> None:
-        holds_up = run.state == PAUSED and any(not each.owner or run.owner for each in self._queue)
-        run.paused_for = run.paused_for + seconds if holds_up else 0.0
-        run.stopping_for = run.stopping_for + seconds if run.state == STOPPING else 0.0
-        if run.state != PAUSED or self._queue:
-            run.seconds += seconds
+        run.take_time(seconds, others_wait=self._holds_up(run))
         memory = process.memory if run.limits.memory < math.inf else None
         if memory is not None and memory > run.limits.memory:
             run.reason = (
@@ -454,14 +462,23 @@ class TrainingProcesses:
             )
             process.kill()
         elif run.state == STOPPING:
-            if run.reason and run.stopping_for > PATIENCE_WITH_PUPILS:
+            if run.limits.bounds is not None and run.stopping_for > PATIENCE_WITH_PUPILS:
+                run.reason = run.reason or "it did not stop, and its process was ended"
                 process.kill()
         elif run.seconds > run.limits.seconds:
-            run.reason = f"it has trained for {run.limits.seconds:,.0f} s, which is the most here"
+            run.reason = run.describe_time()
             process.send_command(run, STOP)
         elif run.paused_for > PAUSE_WHILE_OTHERS_WAIT:
             run.set_aside()
             process.send_command(run, STOP)
+        elif run.owner and run.state == TRAINING and run.turn > TURN and self._holds_up(run):
+            run.set_aside()
+            self._took_turns.append(run)
+            process.send_command(run, STOP)
+
+    def _holds_up(self, run: TrainingRun) -> bool:
+        """Tell whether a run has a process that others wait for: pupils never hold up a teacher."""
+        return any(run.owner or not each.owner for each in self._queue)
 
     def _look_until_closed(self) -> None:
         before = time.monotonic()

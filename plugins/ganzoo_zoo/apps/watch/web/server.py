@@ -150,8 +150,13 @@ class Server(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         """Address of the page, with the key if actions are possible."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.server_port}/" + (f"#{self.key}" if self.can_act else "")
+        return self.address_at(self.host)
+
+    def address_at(self, host: str, *, key: bool = True) -> str:
+        """Return the address of the page at a host, with the key if actions are possible."""
+        host = f"[{host}]" if ":" in host else host
+        ending = f"#{self.key}" if key and self.can_act else ""
+        return f"http://{host}:{self.server_port}/{ending}"
 
     def find_person(self, key: str) -> Person:
         """Return who has a key; a looker if nobody has it."""

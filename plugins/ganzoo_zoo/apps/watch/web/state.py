@@ -12,13 +12,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ganzoo.config import RunConfig
 from ganzoo.display.formats import format_duration
 from ganzoo.errors import GanzooError, InputError, escape_text, first_line
-from ganzoo.runs.folder import CONFIG_FILE, Run
+from ganzoo.runs.folder import CONFIG_FILE, RUNS_FOLDER, Run
 from ganzoo.runs.reproduce import format_argument
 from ganzoo.runs.state import DIVERGED, FINISHED, INTERRUPTED, SILENT, TRAINING, WAITING
 from ganzoo_zoo.apps.watch.points.frames import Frames, choose_evenly
@@ -35,7 +36,7 @@ from ganzoo_zoo.apps.watch.training.workers import (
     TrainingRun,
     Unknown,
 )
-from ganzoo_zoo.apps.watch.web.bounds import Bounds
+from ganzoo_zoo.apps.watch.web.bounds import Bounds, require_disk
 from ganzoo_zoo.apps.watch.web.choices import resolve_choices
 from ganzoo_zoo.apps.watch.web.classroom import Classroom, Person, class_json
 
@@ -405,16 +406,24 @@ class Dashboard:
             Unknown: the run to replace is not trained here, or not the person's.
             Busy: no run can be started at the moment.
         """
-        config = resolve_choices(**{key: each for key, each in asked.items() if key != "preset"})
-        owner = person.owner
+        config, owner = self._resolve(asked, person), person.owner
         with self._lock:
             self._require_open()
             before = self._find_own(instead, person) if instead is not None else None
             near = self._cards.get(beside) if beside is not None else None
             if near is not None and not person.may_see(near.owner):
                 near = None
+            if owner:
+                self._require_room(owner, before)
             name = self._next_name(owner)
-            trained = TrainingRun(name, config, paused=paused, owner=owner)
+            trained = TrainingRun(
+                name,
+                config,
+                paused=paused,
+                owner=owner,
+                out=self._make_out(config, owner) if owner else None,
+                limits=self.bounds.limits() if owner else None,
+            )
             self._trainers.keep_watch()
             self._trainers.start(trained, before.trained if before else None)
             if not owner:
@@ -448,7 +457,10 @@ class Dashboard:
         with self._lock:
             self._require_open()
             trained = self._find_trained(name, person)
-            require_changes(settings)
+            if not settings or set(settings) - set(CHANGEABLE):
+                raise InputError(f"while a run trains, you can change {', '.join(CHANGEABLE)}")
+            if trained.owner:
+                self.bounds.require_change(settings)
             self._trainers.change(trained, settings)
 
     def resume(self, name: str, person: Person) -> None:
@@ -469,6 +481,11 @@ class Dashboard:
             if trained is None:
                 path, config = card.run.run.path, card.run.config
                 trained = TrainingRun(name, config, paused=False, path=path)
+            if trained.owner:
+                self.bounds.require(card.run.config)
+                require_disk(self._class_folder())
+            if trained.seconds >= trained.limits.seconds:
+                raise Busy(f"{trained.describe_time()}: start another one")
             trained.prepare_again(paused=False)
             self._trainers.keep_watch()
             self._trainers.start(trained)
@@ -497,6 +514,48 @@ class Dashboard:
             ]
         self._trainers.close()
         return [run.path for run in open_ones if run.path and run.state in (STOPPED, SET_ASIDE)]
+
+    def _resolve(self, asked: Mapping[str, Any], person: Person) -> RunConfig:
+        """Return the configuration of a run that a person asks for, within their bounds.
+
+        Raises:
+            InputError: the request is not valid, or beyond the bounds.
+        """
+        choices = {name: each for name, each in asked.items() if name != "preset"}
+        if not person.owner:
+            return resolve_choices(**choices)
+        choices["settings"] = self.bounds.complete_settings(choices["settings"])
+        config = resolve_choices(**choices)
+        self.bounds.require(config)
+        require_disk(self._class_folder())
+        return config
+
+    def _require_room(self, owner: str, instead: Card | None) -> None:
+        """Refuse a pupil's run if so many of theirs are not over as they may have."""
+        theirs = [card for card in self._cards.values() if card.owner == owner]
+        count = sum(not card.is_over for card in theirs if card is not instead)
+        if count >= self.bounds.runs:
+            raise Busy(
+                f"you have {count} runs that are not over, and there may be {self.bounds.runs}: "
+                "stop one first"
+            )
+
+    def _make_out(self, config: RunConfig, owner: str) -> Path:
+        """Return a folder for a pupil's run, which is nobody else's."""
+        assert self.classroom is not None  # there is an owner
+        names = (config.architecture.name, config.loss.name, config.data.name)
+        stem = "-".join([*names, datetime.now().strftime("%Y%m%d-%H%M%S")])
+        folder, number = self._class_folder() / self.classroom.folder_of(owner), 1
+        while (out := folder / (stem if number == 1 else f"{stem}-{number}")) in self._taken or (
+            out.exists()
+        ):
+            number += 1
+        self._taken.add(out)
+        return out
+
+    def _class_folder(self) -> Path:
+        """Return the folder of the pupils' runs, which is made with the first of them."""
+        return Path(RUNS_FOLDER) / CLASS_FOLDER
 
     def _card_json(self, card: Card, person: Person) -> dict[str, Any]:
         queued = self._trainers.find_place(card.trained) if card.trained else None
@@ -596,16 +655,6 @@ class Dashboard:
     def _require_open(self) -> None:
         if self._closed:
             raise Busy("the server is shutting down")
-
-
-def require_changes(settings: Mapping[str, str]) -> None:
-    """Refuse changes of options that cannot be changed while a run trains.
-
-    Raises:
-        InputError: there are such, or none at all.
-    """
-    if not settings or set(settings) - set(CHANGEABLE):
-        raise InputError(f"while a run trains, you can change {', '.join(CHANGEABLE)}")
 
 
 def _list_folders(root: Path) -> list[Path]:
