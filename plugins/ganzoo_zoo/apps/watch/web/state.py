@@ -36,8 +36,8 @@ from ganzoo_zoo.apps.watch.training.workers import (
     TrainingRun,
     Unknown,
 )
-from ganzoo_zoo.apps.watch.web.bounds import Bounds, require_disk
-from ganzoo_zoo.apps.watch.web.choices import resolve_choices
+from ganzoo_zoo.apps.watch.web.bounds import DEVICE, Bounds, require_disk
+from ganzoo_zoo.apps.watch.web.choices import DEFAULTS, resolve_choices
 from ganzoo_zoo.apps.watch.web.classroom import Classroom, Person, class_json
 
 SECONDS_BETWEEN_READS = 0.2
@@ -380,6 +380,13 @@ class Dashboard:
     def prepare(self) -> None:
         """Make ready for a first run, which then shows at once."""
         self._trainers.prepare()
+        if self.classroom is not None:
+            threading.Thread(target=self._import_early, daemon=True).start()
+
+    def _import_early(self) -> None:
+        """Import what it takes to hold a run to its bounds, before a pupil waits for it."""
+        with suppress(GanzooError):
+            self.bounds.require(resolve_choices(**DEFAULTS, loss=None, settings=DEVICE))
 
     def start(
         self,
