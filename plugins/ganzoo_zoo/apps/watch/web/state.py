@@ -417,6 +417,8 @@ class Dashboard:
         with self._lock:
             self._require_open()
             before = self._find_own(instead, person) if instead is not None else None
+            if before is not None and before.owner != owner:
+                raise Unknown("only who started a run can put another in its place")
             near = self._cards.get(beside) if beside is not None else None
             if near is not None and not person.may_see(near.owner):
                 near = None
@@ -566,7 +568,10 @@ class Dashboard:
 
     def _card_json(self, card: Card, person: Person) -> dict[str, Any]:
         queued = self._trainers.find_place(card.trained) if card.trained else None
-        return {**card.as_json(), "mine": person.may_act_on(card.owner), "queued": queued}
+        whose = {"mine": person.may_act_on(card.owner), "queued": queued}
+        if card.owner not in ("", person.owner):
+            whose["asked"] = None  # it may be long, and there may be many
+        return {**card.as_json(), **whose}
 
     def _class_json(self, person: Person) -> dict[str, Any] | None:
         if self.classroom is None:
