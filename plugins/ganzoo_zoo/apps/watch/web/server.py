@@ -45,17 +45,21 @@ from ganzoo_zoo.apps.watch.web.state import Card, Dashboard
 
 PAGE = Path(__file__).parents[1] / "page"
 """Folder of the files of the page."""
-FORM_SCRIPTS = ("form", "controls", "sketch", "draw", "lesson", "link", "classroom")
-"""Scripts by which a run is chosen and started."""
+SCRIPTS = (
+    *("page", "elements", "numbers", "requests", "theme"),
+    *("form", "controls", "sketch", "draw", "lesson", "link", "classroom"),
+    *("card", "timeline", "plane", "paint", "packing", "contours", "layers"),
+    *("apart", "stage", "diagram", "change", "samples", "takeaway"),
+    *("board", "charts", "curves"),
+)
+"""The page's own scripts."""
 FILES = {
     "/": ("page.html", "text/html; charset=utf-8"),
     "/base.css": ("../../shared/base.css", "text/css; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/charts.js": ("charts.js", "text/javascript; charset=utf-8"),
-    "/plane.js": ("plane.js", "text/javascript; charset=utf-8"),
     "/form.css": ("form.css", "text/css; charset=utf-8"),
-    **{f"/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8") for name in FORM_SCRIPTS},
+    "/card.css": ("card.css", "text/css; charset=utf-8"),
+    **{f"/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8") for name in SCRIPTS},
     "/uplot.js": ("../../shared/uplot/uPlot.iife.min.js", "text/javascript; charset=utf-8"),
     "/uplot.css": ("../../shared/uplot/uPlot.min.css", "text/css; charset=utf-8"),
 }
