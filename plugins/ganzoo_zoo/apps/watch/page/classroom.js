@@ -25,8 +25,7 @@ export const words = (bounds) => {
 const kept = () => { try { return sessionStorage.getItem(KEPT) ?? ""; } catch { return ""; } };
 const keep = (key) => {
   try {
-    if (key) sessionStorage.setItem(KEPT, key);
-    else sessionStorage.removeItem(KEPT);
+    sessionStorage.setItem(KEPT, key);
   } catch { /* then it lasts as long as the page */ }
 };
 
@@ -56,10 +55,6 @@ export class Classroom {
     const enters = Boolean(room) && role === "looker";
     named("class").hidden = !room;
     if (!room) return false;
-    if (enters && kept()) {  // the server was started again, and knows the key no more
-      keep("");
-      useKey("");
-    }
     named("enter").hidden = !enters;
     named("class-teacher").hidden = role !== "teacher";
     named("class-pupil").hidden = role !== "pupil";
