@@ -18,7 +18,7 @@ from ganzoo.training.memory import report_augmentations
 from ganzoo.training.optimizers import OptimizerSettings, decay_factor, ema_decay
 from ganzoo.training.parts import StepParts
 from ganzoo.training.terms import TermChecks
-from ganzoo.training.updates import NetworkUpdates, Passes, frozen
+from ganzoo.training.updates import NetworkUpdates, Passes, Update, frozen
 
 if TYPE_CHECKING:
     from ganzoo.training.batch_order import Order
@@ -69,6 +69,10 @@ class Trainer:
         self.loader = loader
         self.samples = loader.samples
         self.order = order
+        self.on_update: Callable[[Update], None] | None = None
+        """Is shown the main update of each network just before its optimiser's step, once its
+        gradients are there; it may wait, and must not change the networks. What it does draws no
+        random number of the training. None if nobody watches, which costs nothing."""
         self.recent_terms: dict[str, Tensor] = {}
         """The last value of each term since the last line of metrics, as ``network/name``."""
         self._build_state = build_state
@@ -89,7 +93,7 @@ class Trainer:
                 compile_network(generator, cuda_graphs=graphs),
                 compile_network(discriminator, cuda_graphs=graphs),
             )
-        self._set_optimizers(self._parts_now())
+        self._set_optimizers(self.parts_now())
         self.advance()
 
     def arithmetic(self) -> AbstractContextManager[None]:
@@ -134,17 +138,25 @@ class Trainer:
         Returns:
             Those of this process alone, and those that are means over all processes already.
         """
-        reports = report_augmentations(self._parts_now().augmentations, self.state.memories)
+        reports = report_augmentations(self.parts_now().augmentations, self.state.memories)
         found = dict(self.recent_terms), {**self.state.terms, **reports}
         self.recent_terms.clear()
         self.state.terms.clear()
         return found
 
+    def parts_now(self) -> StepParts:
+        """Return components and options as schedules say for this step."""
+        setup = self.setup
+        parts = StepParts(
+            self.loss, setup.penalties, setup.augmentations, self.options, setup.schedules
+        )
+        return parts.at(Progress.at(self.options, self.state.step))
+
     def _update_networks(self) -> StepTerms:
         state = self.state
         self._seed_step()
         latents_rng = make_rng(self.options.seed, "latents", state.step, device=self.device)
-        parts = self._parts_now()
+        parts = self.parts_now()
         self._set_optimizers(parts)
         self.advance()
         updates = NetworkUpdates(
@@ -156,6 +168,7 @@ class Trainer:
             self.order,
             latents_rng,
             self._checks,
+            self.on_update,
         )
         terms = self._play(updates)
         # A loss or a layer may depend on buffers; they must not differ when a run is resumed.
@@ -180,14 +193,6 @@ class Trainer:
         with frozen(self._discriminator_parameters):
             terms.generator = updates.update_generator()
         return terms
-
-    def _parts_now(self) -> StepParts:
-        """Return components and options as schedules say for this step."""
-        setup = self.setup
-        parts = StepParts(
-            self.loss, setup.penalties, setup.augmentations, self.options, setup.schedules
-        )
-        return parts.at(Progress.at(self.options, self.state.step))
 
     def _seed_step(self) -> None:
         """Seed torch's global generators, from which losses and layers draw."""

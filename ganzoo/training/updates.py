@@ -57,6 +57,58 @@ class Passes:
     discriminator: NetworkFunction
 
 
+@dataclass(frozen=True)
+class Update:
+    """An update of a network that is about to be done: its gradients are there.
+
+    :attr:`ganzoo.training.trainer.Trainer.on_update` gets it. Nothing that it computes changes the
+    training, or draws from its random numbers. It is valid during that call. N is the number of
+    this process's samples in a batch.
+    """
+
+    network: str
+    """``discriminator`` or ``generator``."""
+    update: int
+    """Number of the update of this network in its step, from 0."""
+    step: int
+    """Number of the step, from 1: that of :attr:`~ganzoo.protocols.progress.Progress.step` once it
+    is done."""
+    real: Tensor
+    """Samples of the data ``(N, *shape)``, as the discriminator is shown them."""
+    labels: Tensor | None
+    """Their classes ``(N,)``, if the networks take them."""
+    inputs: GeneratorInput
+    """What the fakes were made from."""
+    fake: Tensor
+    """Samples of the generator ``(N, *shape)``, without a graph."""
+    terms: Terms
+    """The terms of the network's loss, by name: scalars on the device."""
+    _updates: NetworkUpdates
+    _generated: Mapping[str, Tensor]
+
+    def judge(self, samples: Tensor) -> Tensor:
+        """Return the logits ``(N,)`` of samples ``(N, *shape)``: means, if each has several.
+
+        The discriminator judges as it is before this update, in evaluation mode. One that looks at
+        classes or sources takes them from this batch, so the samples are as many as its own, or a
+        multiple.
+        """
+        return self._updates.judge(self, samples)
+
+    def fake_gradients(self) -> Tensor:
+        """Return where each fake would move to lower the generator's loss, ``(N, *shape)``.
+
+        That is the negated gradient, by the fakes, of what :attr:`~ganzoo.Loss.generator_loss`
+        says of the whole batch with the discriminator as it is before this update; of the
+        architecture's own terms while no game is played. It is computed in full precision.
+        """
+        return self._updates.find_fake_gradients(self, self._generated)
+
+    def gradient_norm(self) -> Tensor:
+        """Return the norm of the network's gradient as metrics hold it: a scalar on the device."""
+        return self._updates.measure_gradient(self.network)
+
+
 class NetworkUpdates:
     """The updates of one step, in the order of the methods.
 
@@ -69,6 +121,7 @@ class NetworkUpdates:
         order: Which samples each batch holds.
         latents_rng: Draws the latents of the step.
         checks: Checks what objectives return.
+        on_update: Is shown each network's update before it is done, if anybody watches.
     """
 
     def __init__(
@@ -81,6 +134,7 @@ class NetworkUpdates:
         order: Order,
         latents_rng: torch.Generator,
         checks: TermChecks,
+        on_update: Callable[[Update], None] | None = None,
     ) -> None:
         self.setup = setup
         self.state = state
@@ -91,6 +145,9 @@ class NetworkUpdates:
         self.order = order
         self.latents_rng = latents_rng
         self.checks = checks
+        self.on_update = on_update
+        self._made: list[Mapping[str, Tensor]] | None = None
+        """Gets what the generator makes for its own update, while somebody watches."""
         self.now = Progress.at(self.options, state.step)
         self.augmentations = bind_augmentations(parts.augmentations, state.memories)
         self._adaptive = find_adaptive(parts.augmentations, state.memories)
@@ -118,7 +175,8 @@ class NetworkUpdates:
         eager, lazy = _split_penalties(self.parts.penalties_of("discriminator"))
         logits: list[Tensor] | None = [] if self._adaptive else None
         compute = partial(self._compute_discriminator_terms, eager, logits)
-        terms = self._descend("discriminator", batch, compute)
+        show = self._show(update, batch)
+        terms = self._descend("discriminator", batch, compute, show=show)
         for name, penalty in lazy.items():
             if progress.updates % penalty.interval == 0:
                 compute = partial(self._compute_lazy_terms, "discriminator", name, penalty)
@@ -141,7 +199,7 @@ class NetworkUpdates:
             batch = replace(batch, inputs=inputs)
         eager, lazy = _split_penalties(self.parts.penalties_of("generator"))
         compute = partial(self._compute_generator_terms, eager)
-        terms = self._descend("generator", batch, compute)
+        terms = self._descend("generator", batch, compute, show=self._show(0, batch))
         for name, penalty in lazy.items():
             if self.now.step % penalty.interval == 0:
                 compute = partial(self._compute_lazy_terms, "generator", name, penalty)
@@ -155,7 +213,106 @@ class NetworkUpdates:
         loaded = self.loader.batch(last.updates, self.order)
         shown = self.setup.architecture.prepare_real(loaded.real, self.now)
         batch = Batch(shown, loaded.labels, self._draw_inputs(loaded, self.now))
-        return self._descend("generator", batch, self._compute_terms_alone)
+        show = self._show(0, batch)
+        return self._descend("generator", batch, self._compute_terms_alone, show=show)
+
+    # What is shown of an update
+
+    def _show(self, update: int, batch: Batch) -> Callable[[str, Terms], None] | None:
+        """Return what shows a network's update of a batch; None if nobody watches."""
+        if self.on_update is None:
+            return None
+        made: list[Mapping[str, Tensor]] = []
+        self._made = made
+
+        def show(network: str, terms: Terms) -> None:
+            assert self.on_update is not None, "asked before"
+            whole = {name: torch.cat([part[name] for part in made]) for name in made[0]}
+            shown = Update(
+                network,
+                update,
+                self.state.step + 1,
+                batch.real,
+                batch.labels,
+                batch.inputs,
+                whole["samples"],
+                dict(terms),
+                self,
+                whole,
+            )
+            self._made = None
+            with preserve_rng_state():
+                self.on_update(shown)
+
+        return show
+
+    def _keep_made(self, generated: Mapping[str, Tensor]) -> None:
+        if self._made is not None:
+            self._made.append({name: each.detach() for name, each in generated.items()})
+
+    @torch.no_grad()
+    def judge(self, update: Update, samples: Tensor) -> Tensor:
+        """Return what :meth:`Update.judge` says."""
+        architecture, network = self.setup.architecture, self.state.discriminator
+        parts = {"samples": samples}
+        if architecture.judged_parts:
+            parts = complete_reals(architecture, samples)
+        D = Discriminator(
+            network,
+            update.labels,
+            source=update.inputs.given if architecture.judges_source else None,
+            packing=self._find_packing(parts),
+        )
+        modes = [(module, module.training) for module in network.modules()]
+        network.eval()
+        try:
+            logits = D(D.pack(parts))
+        finally:
+            for module, mode in modes:
+                module.training = mode
+        return logits.flatten(1).mean(1) if logits.dim() > 1 else logits
+
+    def find_fake_gradients(self, update: Update, generated: Mapping[str, Tensor]) -> Tensor:
+        """Return what :meth:`Update.fake_gradients` says."""
+        state, count = self.state, self.options.accumulate
+        batch = Batch(update.real, update.labels, update.inputs, generated)
+        found = []
+        with (
+            torch.enable_grad(),
+            preserve_rng_state(),
+            _kept_buffers((state.discriminator, state.generator, *state.memories.values())),
+            frozen(state.discriminator.parameters()),
+        ):
+            for part in batch.split(count):
+                made = {name: each.detach() for name, each in _require_generated(part).items()}
+                samples = made["samples"] = made["samples"].clone().requires_grad_()
+                total = torch.stack(list(self._compute_for_generator(part, made).values())).sum()
+                if total.requires_grad:
+                    (slope,) = torch.autograd.grad(
+                        total / count, samples, allow_unused=True, materialize_grads=True
+                    )
+                else:
+                    slope = torch.zeros_like(samples)
+                found.append(-slope)
+        return torch.cat(found)
+
+    def _compute_for_generator(self, part: Batch, generated: Mapping[str, Tensor]) -> Terms:
+        """Return the loss of the generator, or its own terms while no game is played."""
+        architecture, state = self.setup.architecture, self.state
+        if not architecture.is_adversarial(self.now):
+            samples = generated["samples"]
+            return architecture.generator_terms(state.generator, part.inputs, part.real, samples)
+        D = self._wrap(part, generated, is_generators=True)
+        D = D.of(state.memories.get(LOSS), in_full_precision=True)
+        return self.parts.loss.generator_loss(D, *self._pair(D, part, generated))
+
+    def measure_gradient(self, network: str) -> Tensor:
+        """Return what :meth:`Update.gradient_norm` says."""
+        parameters = getattr(self.state, network).parameters()
+        gradients = [each.grad for each in parameters if each.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        scale: LossScale | None = getattr(self.state, f"{network}_scale")
+        return norm if scale is None else norm / scale(torch.ones_like(norm))
 
     # Terms
 
@@ -175,6 +332,7 @@ class NetworkUpdates:
             observed: Gets what the objectives observe.
         """
         generated = _require_generated(batch)
+        self._keep_made(generated)
         D = self._wrap(batch, generated, remembers=bool(penalties) or logits is not None)
         real, fake = self._pair(D, batch, generated)
         loss = self.parts.loss
@@ -194,6 +352,7 @@ class NetworkUpdates:
     ) -> Terms:
         """Return the terms of the loss, the architecture and penalties due in every update."""
         generated = batch.generated or self._generate(batch.inputs)
+        self._keep_made(generated)
         D = self._wrap(batch, generated, remembers=bool(penalties), is_generators=True)
         real, fake = self._pair(D, batch, generated)
         loss = self.parts.loss
@@ -223,7 +382,9 @@ class NetworkUpdates:
 
     def _compute_terms_alone(self, batch: Batch, observed: Observed) -> Terms:
         """Return the terms of the generator while no game is played."""
-        terms = self._compute_own_terms(batch, self._generate(batch.inputs))
+        generated = self._generate(batch.inputs)
+        self._keep_made(generated)
+        terms = self._compute_own_terms(batch, generated)
         if not terms:
             raise InputError(
                 f"'{self.setup.architecture_name}' plays no game yet, and gives its generator no "
@@ -316,7 +477,14 @@ class NetworkUpdates:
 
     # Descent
 
-    def _descend(self, network: str, batch: Batch, compute: Compute, factor: int = 1) -> Terms:
+    def _descend(
+        self,
+        network: str,
+        batch: Batch,
+        compute: Compute,
+        factor: int = 1,
+        show: Callable[[str, Terms], None] | None = None,
+    ) -> Terms:
         """Do one update of a network against the sum of its terms, and return them.
 
         Args:
@@ -324,6 +492,7 @@ class NetworkUpdates:
             batch: The batch, which may be computed in parts.
             compute: Returns the terms of a part.
             factor: Factor on the terms.
+            show: Is told the network and the terms before the parameters change.
         """
         optimizer: torch.optim.Optimizer = getattr(self.state, f"{network}_optimizer")
         scale: LossScale | None = getattr(self.state, f"{network}_scale")
@@ -344,6 +513,8 @@ class NetworkUpdates:
         if terms:
             team.average(each for group in optimizer.param_groups for each in group["params"])
             clip_gradients(optimizer, self.options.clip_norm)
+            if show is not None:
+                show(network, terms)
             if scale is None:
                 optimizer.step()
             else:
@@ -437,6 +608,23 @@ def _split_penalties(
 def _require_generated(batch: Batch) -> Mapping[str, Tensor]:
     assert batch.generated is not None, "the discriminator's update has its fakes"
     return batch.generated
+
+
+@contextmanager
+def _kept_buffers(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Let modules change copies of their buffers within the block.
+
+    The buffers themselves are not written to: a graph that waits for its backward pass may hold
+    them.
+    """
+    kept = [(buffer, buffer.data) for module in modules for buffer in module.buffers()]
+    for buffer, data in kept:
+        buffer.data = data.clone()
+    try:
+        yield
+    finally:
+        for buffer, data in kept:
+            buffer.data = data
 
 
 @contextmanager

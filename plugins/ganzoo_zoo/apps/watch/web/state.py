@@ -50,8 +50,6 @@ MOST_POINTS = 240
 MOST_FRAMES = 120
 """The most frames per request."""
 MOST_PICTURES = 200
-PLANE_NUMBERS = ("modes", "high_quality", "kl", "js")
-"""Numbers of frames that have a curve."""
 CHANGEABLE = ("train.generator_lr", "train.discriminator_lr", "train.n_critic")
 """Options that can be changed while a run trains."""
 CLASS_FOLDER = "class"
@@ -262,26 +260,12 @@ class Card:
             return {"numbers": {}, "scores": {}}
         if self._curves is None:
             scores = {name: found.series for name, found in self.run.scores.items()}
+            numbers = {**self.run.numbers, **(self.frames.series() if self.frames else {})}
             self._curves = {
                 kind: {name: _curve_json(*each.curve(MOST_POINTS)) for name, each in found.items()}
-                for kind, found in (("numbers", self.run.numbers), ("scores", scores))
+                for kind, found in (("numbers", numbers), ("scores", scores))
             }
-            self._curves["numbers"] |= self._plane_curves()
         return self._curves
-
-    def _plane_curves(self) -> dict[str, Any]:
-        frames = self.frames.items if self.frames else []
-        found = {}
-        for name in PLANE_NUMBERS:
-            pairs = [
-                (frame["step"], frame["numbers"][name])
-                for frame in frames
-                if name in frame.get("numbers", ())
-            ]
-            if pairs:
-                chosen = [pairs[i] for i in choose_evenly(len(pairs), MOST_POINTS)]
-                found[f"plane/{name}"] = _curve_json(*zip(*chosen, strict=True))
-        return found
 
     def frames_after(self, after: int) -> dict[str, Any]:
         """Return the frames after a step, and the newest one."""
@@ -431,6 +415,7 @@ class Dashboard:
                 paused=paused,
                 owner=owner,
                 out=self._make_out(config, owner) if owner else None,
+                init=asked.get("init"),
                 limits=self.bounds.limits() if owner else None,
             )
             self._trainers.keep_watch()
