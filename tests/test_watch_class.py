@@ -1,7 +1,6 @@
 """A class at the page: who sees and does what, what a pupil may train, and who waits for whom."""
 
 import re
-import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,14 +15,12 @@ from ganzoo_zoo.apps.watch.training.limits import hold_to, read_memory
 from ganzoo_zoo.apps.watch.training.workers import Busy, TrainingProcesses, TrainingRun
 from ganzoo_zoo.apps.watch.web import bounds as bounds_module
 from ganzoo_zoo.apps.watch.web import classroom as classrooms
-from ganzoo_zoo.apps.watch.web import serve as web
 from ganzoo_zoo.apps.watch.web import state as boards
 from ganzoo_zoo.apps.watch.web.bounds import Bounds
 from ganzoo_zoo.apps.watch.web.choices import resolve_choices
 from ganzoo_zoo.apps.watch.web.classroom import LONGEST_NAME, Classroom, Slowed
 from ganzoo_zoo.apps.watch.web.server import LONGEST_BODY
-from tiny import TINY
-from watch_client import Client, attend, serving
+from watch_client import Client, serving
 
 CODE = "KLM"
 SETTINGS = {"data.samples": "600", "arch.hidden": "8", "train.batch_size": "16"}
