@@ -468,6 +468,7 @@ class Dashboard:
             self._require_open()
             self._require_seen(name, person)
             card = self._find_card(name, person)
+            card.update()
             if not card.may_resume:
                 raise Busy("only a run that stopped and saved its state can be trained on")
             assert card.run is not None  # it has a saved state
