@@ -233,7 +233,7 @@ class TrainKeywords(TypedDict, total=False):
     """Keyword arguments of :func:`ganzoo.train`: the fields of :class:`TrainSettings`, and more."""
 
     steps: int
-    optimizer: Literal["adam", "adamw", "rmsprop"]
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"]
     generator_lr: float | str
     discriminator_lr: float | str
     betas: tuple[float, float] | str
