@@ -29,15 +29,18 @@ class Progress:
     """Samples in a batch, of all its parts and processes."""
 
     @classmethod
-    def at(cls, options: RecipeOptions, step: int, update: int = 0) -> Progress:
+    def at(
+        cls, options: RecipeOptions, step: int, update: int = 0, before: int | None = None
+    ) -> Progress:
         """Return the progress of a run before a step, or before one of its critic updates.
 
         Args:
             options: The run's training options.
             step: Finished generator updates.
             update: Finished discriminator updates of this step.
+            before: Finished discriminator updates of earlier steps; by default ``n_critic`` each.
         """
-        updates = step * options.n_critic + update
+        updates = (step * options.n_critic if before is None else before) + update
         images = updates * options.batch_size
         return cls(step, options.steps, images, updates, options.batch_size)
 

@@ -15,6 +15,7 @@ from ganzoo.errors import InputError
 if TYPE_CHECKING:
     from ganzoo.config import TrainOptions
     from ganzoo.protocols.penalty import Penalty
+    from ganzoo.protocols.progress import Progress
 
 FACTOR = "factor"
 """Key of a group of parameters: what its learning rate is multiplied by."""
@@ -44,6 +45,8 @@ def build_optimizer(
     # Each step sets rates, betas and the like.
     if options.optimizer == "rmsprop":
         return torch.optim.RMSprop(groups, foreach=True)
+    if options.optimizer == "sgd":
+        return torch.optim.SGD(groups, foreach=True)
     kind = torch.optim.AdamW if options.optimizer == "adamw" else torch.optim.Adam
     # One pass through memory instead of ten, which is most of what a small step takes.
     return kind(groups, fused=device.type in ("cpu", "cuda"))
@@ -89,7 +92,8 @@ class OptimizerSettings:
 
         Lazy penalties add updates to each of which Adam forgets and moves. So with k between those
         of a penalty, rate and exponents of the betas are multiplied by k / (k + 1), as Karras et
-        al. 2020 do (arXiv:1912.04958, appendix B).
+        al. 2020 do (arXiv:1912.04958, appendix B). Gradient descent forgets nothing, and moves as
+        far as the gradient says: its rate stays.
 
         Args:
             options: The training options at this step.
@@ -100,7 +104,7 @@ class OptimizerSettings:
         betas = getattr(options, f"{network}_betas") or options.betas
         share = 1 / (1 + sum(1 / penalty.interval for penalty in penalties))
         lr = getattr(options, f"{network}_lr") * factor
-        if share < 1:
+        if share < 1 and options.optimizer != "sgd":
             lr, betas = lr * share, (betas[0] ** share, betas[1] ** share)
         return cls(lr, betas, options.eps, options.weight_decay)
 
@@ -122,8 +126,8 @@ def decay_factor(options: TrainOptions, step: int) -> float:
     return 1 - done if options.lr_decay == "linear" else (1 + math.cos(math.pi * done)) / 2
 
 
-def ema_decay(options: TrainOptions, step: int) -> float:
-    """Return the decay of the averaged weights at a step.
+def ema_decay(options: TrainOptions, now: Progress) -> float:
+    """Return the decay of the averaged weights at a step, with the options as they are then.
 
     Karras et al. 2020 (arXiv:1912.04958), in their code: a half-life in images, which is at most a
     share of the images seen.
@@ -131,7 +135,9 @@ def ema_decay(options: TrainOptions, step: int) -> float:
     images = options.n_critic * options.batch_size
     half_life = options.ema_half_life
     if options.ema_ramp:
-        half_life = min(half_life, options.ema_ramp * step * images)
+        # Multiplied in this order, which earlier runs were computed in.
+        mean = now.images / max(1, now.step)
+        half_life = min(half_life, options.ema_ramp * now.step * mean)
     return 0.5 ** (images / half_life) if half_life else 0.0
 
 
