@@ -42,7 +42,7 @@ PROTOCOLS = {
     registry.AUGMENTATION: ("Augmentation", "AdaptiveAugmentation"),
     registry.EVALUATOR: ("Evaluator", "SampleSet", "Features", "Score"),
     registry.FEATURE_EXTRACTOR: ("FeatureExtractor", "LoadedExtractor"),
-    registry.TRACKER: ("Tracker", "TrackedRun"),
+    registry.TRACKER: ("Tracker", "TrackedRun", "Networks"),
     registry.CONVERTER: ("Converter", "Converted", "ForeignWeights"),
     registry.SPACE: ("Space",),
     registry.COMMAND: (),

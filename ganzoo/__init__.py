@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ganzoo.protocols.recipe import Recipe as Recipe
     from ganzoo.protocols.space import Space as Space
     from ganzoo.protocols.styles import Styles as Styles
+    from ganzoo.protocols.tracker import Networks as Networks
     from ganzoo.protocols.tracker import TrackedRun as TrackedRun
     from ganzoo.protocols.tracker import Tracker as Tracker
     from ganzoo.publishing.publish import publish as publish
@@ -85,7 +86,7 @@ _HOMES = {
     "protocols.recipe": ("Recipe",),
     "protocols.space": ("Space",),
     "protocols.styles": ("Styles",),
-    "protocols.tracker": ("TrackedRun", "Tracker"),
+    "protocols.tracker": ("Networks", "TrackedRun", "Tracker"),
     "publishing.publish": ("publish",),
     "runs.folder": ("Run",),
     "training.observer": ("Observer",),

@@ -3820,6 +3820,32 @@ class DarkensReals(Judging):
             real.stored.zero_()
 
 
+class LooksInto(Onlooker):
+    """Looks into the networks."""
+
+    class Run(Onlooker.Run):
+        """Leaves no trace."""
+
+        def networks(self, step, networks, fake, real):
+            drawn = networks.trained(networks.inputs)
+            assert torch.equal(drawn, networks.average(networks.inputs))
+            given = fake.batch(torch.arange(len(fake))).requires_grad_()
+            total = torch.stack(list(networks.generator_loss(given, given).values())).sum()
+            assert torch.autograd.grad(total, given)[0].shape == given.shape
+            assert [part.size for part in networks.latent_parts] == [2]
+
+
+class SlopesOfWeights(LooksInto):
+    """Finds a slope of the loss."""
+
+    class Run(LooksInto.Run):
+        """Leaves it at the parameters."""
+
+        def networks(self, step, networks, fake, real):
+            given = fake.batch(torch.arange(len(fake)))
+            networks.generator_loss(given, given)["mean"].backward()
+
+
 class WantsImages(Judging):
     """Takes all samples for images."""
 
@@ -3851,6 +3877,7 @@ TRACKERS = [
     Kill(tracker.check_discriminator, LeavesGradients, "without gradients"),
     Kill(tracker.check_discriminator, DarkensReals, "or the samples: call"),
     Kill(tracker.check_discriminator, StaysInEvaluation, "in training mode"),
+    Kill(tracker.check_discriminator, SlopesOfWeights, "without gradients"),
     Kill(
         tracker.check_discriminator,
         WantsImages,
@@ -4663,7 +4690,7 @@ SOUND = {
         FarFromCopies,
     ],
     "feature extractor": [loaded(Means), loaded(MeansOfColours)],
-    "tracker": [Notes, Onlooker, Judging],
+    "tracker": [Notes, Onlooker, Judging, LooksInto],
     "converter": [OnePlane],
     "space": [Still],
     "command": [one_command, two_commands],

@@ -3,17 +3,49 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ganzoo.component import Component
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from ganzoo.protocols.architecture import GeneratorInput
     from ganzoo.protocols.dataset import Samples
+    from ganzoo.protocols.latent_parts import LatentPart
 
 METRICS_FILE = "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The networks of a run as a tracker may look into them, at one step.
+
+    Nothing that its functions compute changes the training, or torch's random state.
+    """
+
+    trained: Callable[[GeneratorInput], Tensor]
+    """The generator in training: from its inputs to samples ``(N, *shape)`` on the CPU, as they are
+    stored. It raises a :class:`ganzoo.GanzooError` if a number is not finite."""
+    average: Callable[[GeneratorInput], Tensor]
+    """The same of the generator's average."""
+    shown: Literal["trained", "average"]
+    """Which of both drew the sample picture."""
+    inputs: GeneratorInput
+    """What the samples of the picture were made from."""
+    latent_parts: tuple[LatentPart, ...]
+    """The parts of a latent; none if the generator takes no latents, or draws them in its own
+    way."""
+    discriminator: nn.Module
+    """From samples, and labels if the run is conditional, to logits; as for
+    :meth:`TrackedRun.discriminator`."""
+    generator_loss: Callable[[Tensor, Tensor], Mapping[str, Tensor]]
+    """The terms of the generator's loss, with gradients, by reals and fakes ``(N, *shape)`` as
+    networks take them; none while no game is played. The fakes were made from the first ones of
+    ``inputs``."""
 
 
 class TrackedRun:
@@ -49,6 +81,18 @@ class TrackedRun:
             step: Steps done.
             discriminator: The network on the training device, in training mode. Leave its weights,
                 buffers, gradients and modes as they are.
+            fake: The samples of the picture, with their classes if the run is conditional.
+            real: The training data.
+        """
+
+    def networks(self, step: int, networks: Networks, fake: Samples, real: Samples) -> None:
+        """Look into the networks at the step of a sample picture, after :meth:`discriminator`.
+
+        It is not called where that is not.
+
+        Args:
+            step: Steps done.
+            networks: What they do. It is valid during this call.
             fake: The samples of the picture, with their classes if the run is conditional.
             real: The training data.
         """

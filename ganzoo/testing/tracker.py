@@ -12,8 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganzoo.models.generation import evaluation_mode
+from ganzoo.protocols.architecture import GeneratorInput
 from ganzoo.protocols.dataset import DataSpec, Samples
-from ganzoo.protocols.tracker import TrackedRun, Tracker
+from ganzoo.protocols.latent_parts import LatentPart
+from ganzoo.protocols.tracker import Networks, TrackedRun, Tracker
 from ganzoo.testing.common import check_options, explain_errors, require, untouched_randomness
 
 STEPS = 6
@@ -88,7 +91,7 @@ def check_side_effects(tracker: Tracker) -> None:
 
 
 def check_discriminator(tracker: Tracker) -> None:
-    """``discriminator()`` changes no weights, buffers, modes or samples."""
+    """``discriminator()`` and ``networks()`` change no weights, buffers, modes or samples."""
     for data in (IMAGES, POINTS):
         network = nn.Sequential(
             nn.Flatten(), nn.BatchNorm1d(data.size), nn.Linear(data.size, 1), nn.Flatten(0)
@@ -97,13 +100,15 @@ def check_discriminator(tracker: Tracker) -> None:
         before = copy.deepcopy((network.state_dict(), fake.stored, real.stored))
         with _run_folder() as folder, untouched_randomness("a tracker"):
             run = _start_run(tracker, folder, _config(), 0)
-            if type(run).discriminator is TrackedRun.discriminator:
+            if not _looks(run):
                 with explain_errors("close() must end a run that has no line yet"):
                     run.close()
                 return
             words = "images" if data.is_image else "points"
             with explain_errors(f"discriminator() must accept the discriminator of {words}"):
                 run.discriminator(1, network, fake, real)
+            with explain_errors(f"networks() must accept the networks of {words}"):
+                run.networks(1, _networks(network, fake), fake, real)
             run.close()
         after = network.state_dict(), fake.stored, real.stored
         require(
@@ -214,6 +219,33 @@ def _samples(data: DataSpec, seed: int) -> Samples:
     else:
         stored = torch.randn(5, *data.shape, generator=rng)
     return Samples(data, stored)
+
+
+def _looks(run: TrackedRun) -> bool:
+    names = ("discriminator", "networks")
+    return any(getattr(type(run), name) is not getattr(TrackedRun, name) for name in names)
+
+
+def _networks(discriminator: nn.Module, fake: Samples) -> Networks:
+    """Return networks of which both generators make the same samples, from any latents."""
+    inputs = GeneratorInput(torch.zeros(len(fake), 2))
+
+    def draw(given: GeneratorInput) -> Tensor:
+        return fake.stored[torch.arange(len(given.given)) % len(fake)]
+
+    def judge(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        with evaluation_mode(discriminator):
+            return {"mean": discriminator(fake).mean()}
+
+    return Networks(
+        trained=draw,
+        average=draw,
+        shown="average",
+        inputs=inputs,
+        latent_parts=(LatentPart("z", 2),),
+        discriminator=discriminator,
+        generator_loss=judge,
+    )
 
 
 def _is_equal(before: Any, after: Any) -> bool:

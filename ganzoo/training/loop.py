@@ -25,7 +25,6 @@ from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted, first_
 from ganzoo.media import images
 from ganzoo.models.write import change_schedules, write_model
 from ganzoo.protocols.dataset import Samples
-from ganzoo.protocols.packing import judge_samples
 from ganzoo.protocols.tracker import METRICS_FILE
 from ganzoo.resolve import change_from_step
 from ganzoo.runs.machines import MACHINES_FILE, log_machine
@@ -38,6 +37,7 @@ from ganzoo.training import checkpoint
 from ganzoo.training.changes import ChangeQueue
 from ganzoo.training.health import Change, Health
 from ganzoo.training.inputs import count_columns, draw_picture_inputs
+from ganzoo.training.inspection import look_into
 from ganzoo.training.observer import Observer
 from ganzoo.training.pictures import EARLY_PICTURES, Drawn, draw_samples
 from ganzoo.training.preconditions import check_options
@@ -46,6 +46,7 @@ from ganzoo.training.stopwatch import Stopwatch, TrainingTime
 from ganzoo.training.tracking import TrackerGroup
 
 if TYPE_CHECKING:
+    from ganzoo.protocols.architecture import GeneratorInput
     from ganzoo.runs.folder import Run
     from ganzoo.training.checkpoint import TrainState
     from ganzoo.training.snapshots import Snapshots
@@ -459,14 +460,20 @@ class _TrainingLoop:
         state, snapshots = self.state, self.snapshots
         is_saved = snapshots is not None and snapshots.is_due(state.step)
         of_model = is_saved or state.step == self.options.steps
-        drawn, shown, picture, layout = self._write_picture(of_model=of_model)
+        inputs, drawn, shown, picture, layout = self._write_picture(of_model=of_model)
         self._record_warnings(self.health.check_samples(drawn, state.step))
         self._log_memorised(shown.stored)
         self.trackers.picture(state.step, picture)
-        architecture, data = self.trainer.architecture, self.trainer.setup.data
-        if not architecture.judges_source:  # a tracker has no sources for it
-            judge = judge_samples(architecture, state.discriminator, data)
-            self.trackers.discriminator(state.step, judge, shown, self.trainer.samples)
+        if not self.trainer.architecture.judges_source:  # a tracker has no sources for it
+            networks = look_into(
+                self.trainer,
+                inputs,
+                shows_average=of_model or drawn.shows_average,
+                as_saved=of_model,
+            )
+            real = self.trainer.samples
+            self.trackers.discriminator(state.step, networks.discriminator, shown, real)
+            self.trackers.networks(state.step, networks, shown, real)
         self.observer.on_picture(state.step, picture, layout)
 
     def _log_memorised(self, samples: Tensor) -> None:
@@ -477,14 +484,17 @@ class _TrainingLoop:
             self.trackers.metrics({"step": step, MEMORISED: share})
             self._record_warnings(self.health.check_memorised(share, step))
 
-    def _write_picture(self, *, of_model: bool) -> tuple[Drawn, Samples, Tensor, str]:
+    def _write_picture(
+        self, *, of_model: bool
+    ) -> tuple[GeneratorInput, Drawn, Samples, Tensor, str]:
         """Write the sample picture of this step.
 
         Args:
             of_model: Whether a model of this step is written, which the picture belongs to.
 
         Returns:
-            What was drawn, what of it the picture shows, the picture and its layout.
+            The generator's inputs, what was drawn, what of it the picture shows, the picture and
+            its layout.
 
         Raises:
             Diverged: a sample is not finite.
@@ -504,7 +514,7 @@ class _TrainingLoop:
         layout = images.describe_layout(tiles, columns)
         texts = images.provenance(f"{self.config.title}, step {state.step}", self.options.seed)
         self.run.save_picture(picture, state.step, {**texts, images.LAYOUT: layout})
-        return drawn, Samples(setup.data, fakes, inputs.labels), picture, layout
+        return inputs, drawn, Samples(setup.data, fakes, inputs.labels), picture, layout
 
 
 class _Throughput:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganzoo.models.generation import build_sampler, generate
 from ganzoo.training.ema import without_running_statistics
@@ -35,9 +36,14 @@ class Drawn:
         The middles of both then lie further apart than the samples of each spread, or the average's
         samples gather in a blob: an average over places where samples were is none of these places.
         """
+        return self.average if self.shows_average else self.own
+
+    @cached_property
+    def shows_average(self) -> bool:
+        """Whether :attr:`shown` are the average's samples."""
         own, average = spread(self.own), spread(self.average)
         is_left = distance(self.own, self.average) > max(own, average) or average < own / 2
-        return self.own if is_left else self.average
+        return not is_left
 
 
 def draw_samples(trainer: Trainer, inputs: GeneratorInput, *, as_saved: bool = False) -> Drawn:
@@ -52,12 +58,17 @@ def draw_samples(trainer: Trainer, inputs: GeneratorInput, *, as_saved: bool = F
     Raises:
         ganzoo.errors.GanzooError: a sample is not finite.
     """
+    spec, networks = trainer.setup.data, sampling_networks(trainer, as_saved=as_saved)
+    return Drawn(*(generate(network, inputs, spec, stored=True) for network in networks))
+
+
+def sampling_networks(trainer: Trainer, *, as_saved: bool = False) -> tuple[nn.Module, nn.Module]:
+    """Return the networks by which the generator and its average draw; see :func:`draw_samples`."""
     state, spec = trainer.state, trainer.setup.data
     average = build_sampler(trainer.architecture, state.generator_ema.module, spec)
-    networks = [state.generator, average]
     if state.step < SETTLING_STEPS and not as_saved:
-        networks = [without_running_statistics(network) for network in networks]
-    return Drawn(*(generate(network, inputs, spec, stored=True) for network in networks))
+        return without_running_statistics(state.generator), without_running_statistics(average)
+    return state.generator, average
 
 
 def spread(samples: Tensor) -> float:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ganzoo.protocols.dataset import Samples
+    from ganzoo.protocols.tracker import Networks
 
 
 class JsonLines(Tracker):
@@ -101,6 +102,12 @@ class TrackerGroup:
         for name, run in list(self._runs.items()):
             with self._guarded(name):
                 run.discriminator(step, discriminator, fake, real)
+
+    def networks(self, step: int, networks: Networks, fake: Samples, real: Samples) -> None:
+        """Show the networks to those that look into them."""
+        for name, run in list(self._runs.items()):
+            with self._guarded(name):
+                run.networks(step, networks, fake, real)
 
     def send_warning(self, step: int, message: str) -> None:
         """Pass on what a person is warned of to those that receive it."""

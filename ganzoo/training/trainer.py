@@ -94,7 +94,7 @@ class Trainer:
                 compile_network(generator, cuda_graphs=graphs),
                 compile_network(discriminator, cuda_graphs=graphs),
             )
-        self._set_optimizers(self._parts_now())
+        self._set_optimizers(self.parts_now())
         self.advance()
 
     def change(self, options: TrainOptions, schedules: Mapping[str, Schedule]) -> None:
@@ -144,7 +144,7 @@ class Trainer:
         Returns:
             Those of this process alone, and those that are means over all processes already.
         """
-        reports = report_augmentations(self._parts_now().augmentations, self.state.memories)
+        reports = report_augmentations(self.parts_now().augmentations, self.state.memories)
         found = dict(self.recent_terms), {**self.state.terms, **reports}
         self.recent_terms.clear()
         self.state.terms.clear()
@@ -154,7 +154,7 @@ class Trainer:
         state = self.state
         self._seed_step()
         latents_rng = make_rng(self.options.seed, "latents", state.step, device=self.device)
-        parts = self._parts_now()
+        parts = self.parts_now()
         self._set_optimizers(parts)
         self.advance()
         updates = NetworkUpdates(
@@ -192,7 +192,7 @@ class Trainer:
             terms.generator = updates.update_generator()
         return terms
 
-    def _parts_now(self) -> StepParts:
+    def parts_now(self) -> StepParts:
         """Return components and options as schedules say for this step."""
         setup = self.setup
         parts = StepParts(

@@ -12,6 +12,9 @@ from ganzoo.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
+STDS = 3.0
+"""Reach of a mode of points, in standard deviations, unless another is chosen."""
+
 
 class Modes(Evaluator):
     """Number of captured modes, and how the samples are distributed over them.
@@ -37,7 +40,7 @@ class Modes(Evaluator):
     higher_is_better = True
 
     stds: float = Field(
-        default=3.0, gt=0, description="Reach of a mode of points, in standard deviations."
+        default=STDS, gt=0, description="Reach of a mode of points, in standard deviations."
     )
 
     def extractor(self, data: DataSpec) -> str | None:
@@ -65,21 +68,31 @@ class Modes(Evaluator):
         return _score_classes(fake, real)
 
     def _score_points(self, fake: SampleSet, spec: DataSpec) -> list[Score]:
-        import torch
-
-        assert spec.modes is not None
-        assert spec.mode_std is not None  # a DataSpec has both or neither
-        centres = torch.tensor(spec.modes)
-        # The faster matrix product loses digits, which narrow modes far from zero need.
-        plain = "donot_use_mm_for_euclid_dist"
-        distances = torch.cdist(fake.samples.stored, centres, compute_mode=plain)
-        distance, nearest = distances.min(dim=1)
-        good = distance <= self.stds * spec.mode_std
-        captured = len(nearest[good].unique())
+        captured, good = count_modes(fake.samples.stored, spec, self.stds)
         return [
-            Score(float(captured), name="modes", note=f"of {len(centres)}"),
-            Score(good.float().mean().item(), name="high-quality", note="share of the samples"),
+            Score(float(captured), name="modes", note=f"of {len(spec.modes or ())}"),
+            Score(good, name="high-quality", note="share of the samples"),
         ]
+
+
+def count_modes(points: Tensor, spec: DataSpec, stds: float = STDS) -> tuple[int, float]:
+    """Return how many modes points capture, and the share of them that are of high quality.
+
+    Args:
+        points: Generated points ``(N, D)``.
+        spec: The data, with known modes.
+        stds: Reach of a mode, in standard deviations.
+    """
+    import torch
+
+    assert spec.modes is not None
+    assert spec.mode_std is not None  # a DataSpec has both or neither
+    # The faster matrix product loses digits, which narrow modes far from zero need.
+    plain = "donot_use_mm_for_euclid_dist"
+    distances = torch.cdist(points, torch.tensor(spec.modes), compute_mode=plain)
+    distance, nearest = distances.min(dim=1)
+    good = distance <= stds * spec.mode_std
+    return len(nearest[good].unique()), good.float().mean().item()
 
 
 def _score_classes(fake: SampleSet, real: SampleSet) -> list[Score]:

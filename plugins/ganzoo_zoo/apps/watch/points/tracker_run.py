@@ -13,9 +13,8 @@ from ganzoo_zoo.apps.watch.points.frames import MOST_FRAMES, FrameFiles
 from ganzoo_zoo.apps.watch.points.plane import Plane, has_plane
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from ganzoo.protocols.dataset import Samples
+    from ganzoo.protocols.tracker import Networks
 
 
 class WatchedRun(TrackedRun):
@@ -37,19 +36,18 @@ class WatchedRun(TrackedRun):
         before = read_metrics(self.files.frames) if self.files.frames.exists() else ()
         self._last = max((done for done, _ in before), default=-1)
 
-    def discriminator(
-        self, step: int, discriminator: nn.Module, fake: Samples, real: Samples
-    ) -> None:
+    def networks(self, step: int, networks: Networks, fake: Samples, real: Samples) -> None:
         """Record the frame of a step, if samples are points."""
         if step <= self._last or (step % self._every and step != self.steps):
             return
         if not has_plane(real.spec, conditional=fake.labels is not None):
             return
         if self._plane is None:
-            self._plane = Plane(real)
+            self._plane = Plane(real, networks)
             self.files.path.mkdir(parents=True, exist_ok=True)
             write_text(self.files.plane, to_json(self._plane.describe()))
-        if frame := self._plane.make_frame(step, fake.stored, discriminator):
+        points, judge = fake.stored, networks.discriminator
+        if frame := self._plane.make_frame(step, points, judge, networks):
             append_line(self.files.frames, frame)
             self._last = step
 

@@ -26,7 +26,6 @@ from ganzoo.errors import GanzooError, Interrupted, first_line
 from ganzoo.progress import JsonChannel
 from ganzoo.training.observer import Observer
 from ganzoo_zoo.apps.shared.worker_process import LineReader, block_signals
-from ganzoo_zoo.apps.watch.points.frames import MOST_POINTS
 from ganzoo_zoo.apps.watch.training.control_words import (
     FAILED,
     FINISHED,
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 
     from ganzoo.runs.folder import Run
     from ganzoo.training.trainer import Trainer
-    from ganzoo_zoo.apps.watch.points.plane import Plane
+    from ganzoo_zoo.apps.watch.points.live import LivePlane
 
 SECONDS_BETWEEN_FRAMES = 0.15
 
@@ -77,8 +76,7 @@ class RunControl(Observer):
         self._stop_requested = False
         self._trainer: Trainer | None = None
         """The trainer, from :meth:`on_ready` on."""
-        self._plane: Plane | None = None
-        self._inputs: Any = None
+        self._plane: LivePlane | None = None
         self._frame_sent_at = 0.0
 
     # Called by the thread that reads orders.
@@ -100,15 +98,11 @@ class RunControl(Observer):
 
     def on_ready(self, trainer: Trainer) -> None:
         """Keep the trainer, for frames between two pictures."""
-        from ganzoo.training.inputs import draw_picture_inputs
-        from ganzoo_zoo.apps.watch.points.plane import Plane, has_plane
+        from ganzoo_zoo.apps.watch.points.live import LivePlane
 
         self.raise_if_stopping()
         self._trainer = trainer
-        if has_plane(trainer.samples.spec, conditional=trainer.conditional):
-            self._plane = Plane(trainer.samples)
-            inputs = draw_picture_inputs(trainer.setup, trainer.loader)
-            self._inputs = next(inputs.parts(MOST_POINTS, inputs.given.device))
+        self._plane = LivePlane.of(trainer)
 
     def on_start(self, run: Run, config: RunConfig, step: int) -> None:
         """Report the folder of the run."""
@@ -167,7 +161,7 @@ class RunControl(Observer):
         self._rested_step = step
         with self._changed:
             resting = self._allowed == 0 and not self.stopping
-        self._send_frame(step, now=resting)
+        self._send_frame(now=resting)
         with self._changed:
             waited = False
             while self._allowed == 0 and not self.stopping:
@@ -178,22 +172,13 @@ class RunControl(Observer):
         if waited:
             self.send_news(going=step)
 
-    def _send_frame(self, step: int, now: bool) -> None:
+    def _send_frame(self, now: bool) -> None:
         """Send a frame if the run pauses or if the last frame is old enough."""
         if self._plane is None or not (
             now or time.monotonic() - self._frame_sent_at > SECONDS_BETWEEN_FRAMES
         ):
             return
-        from ganzoo.protocols.packing import judge_samples
-        from ganzoo.training.pictures import draw_samples
-
-        trainer = self._started
-        try:
-            points = draw_samples(trainer, self._inputs).shown
-        except GanzooError:
-            return  # the run diverges, and reports it itself
-        judge = judge_samples(trainer.architecture, trainer.state.discriminator, trainer.setup.data)
-        if frame := self._plane.make_frame(step, points, judge):
+        if frame := self._plane.make_frame():
             self.send_news(frame=frame)
         self._frame_sent_at = time.monotonic()
 

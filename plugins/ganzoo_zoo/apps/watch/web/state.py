@@ -175,9 +175,10 @@ class Card:
         if self.run is None:
             return {"numbers": {}, "scores": {}}
         scores = {name: found.series for name, found in self.run.scores.items()}
+        numbers = {**self.run.numbers, **(self.frames.series() if self.frames else {})}
         return {
             kind: {name: _curve_json(*series.curve(MOST_POINTS)) for name, series in found.items()}
-            for kind, found in (("numbers", self.run.numbers), ("scores", scores))
+            for kind, found in (("numbers", numbers), ("scores", scores))
         }
 
     def frames_after(self, after: int) -> dict[str, Any]:
