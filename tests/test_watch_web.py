@@ -19,20 +19,14 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import pytest
-import torch
-from torch import nn
 
 import ganzoo
 from browser import opened
 from colours import contrast
-from ganzoo import DataSpec, Samples
-from ganzoo.api.training import resume
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.runs.folder import Run
 from ganzoo.signals import interrupt
 from ganzoo.storage.json_files import append_line, drop_lines_after
-from ganzoo_zoo.apps.watch.points.frames import MOST_POINTS, SIDE, UNITS, Frames, parse_frame
-from ganzoo_zoo.apps.watch.points.plane import Plane
 from ganzoo_zoo.apps.watch.runs.run_reader import RunReader
 from ganzoo_zoo.apps.watch.training.workers import Busy, TrainingProcesses, TrainingRun
 from ganzoo_zoo.apps.watch.web import serve as web
@@ -46,7 +40,7 @@ from ganzoo_zoo.apps.watch.web.choices import (
 )
 from ganzoo_zoo.apps.watch.web.server import FILES, KEY_HEADER, LONGEST_BODY, PAGE, Server
 from ganzoo_zoo.apps.watch.web.state import Card, Dashboard
-from tiny import TINY, Stopper
+from tiny import TINY
 
 DIGITS = {"architecture": "mlp", "settings": {"arch.hidden": (4,), "data.image_size": 8}, **TINY}
 RING = {
@@ -560,125 +554,6 @@ def test_what_leads_to_a_file_or_nowhere_is_refused(given, message):
 )
 def test_options_of_components_may_be_set(data, key, value):
     assert resolve_choices("mlp", None, data, {key: value})
-
-
-# What is kept of points -------------------------------------------------------------------------
-
-
-class Ahead(nn.Module):
-    """Logits that grow to the right, and twice as fast upwards."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.tensor([1.0, 2.0]))
-
-    def forward(self, points):
-        return points @ self.weight
-
-
-CORNERS = Samples(
-    DataSpec(shape=(2,), modes=((3.0, 1.0), (5.0, 3.0)), mode_std=0.1),
-    torch.tensor([[3.0, 1.0], [5.0, 3.0], [4.0, 2.0]]),
-)
-
-
-def unpacked(text, plane):
-    units = torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)
-    units = units.view(-1, 2).int()
-    places = (units[:, 0] + 256 * units[:, 1]).reshape(-1, 2) / UNITS
-    return (2 * places - 1) * plane["reach"] + torch.tensor(plane["centre"])
-
-
-def test_points_and_logits_lie_where_they_were():
-    plane = Plane(CORNERS)
-    about = plane.describe()
-    assert torch.allclose(unpacked(about["real"], about), CORNERS.stored, atol=1e-4)
-    points = torch.tensor([[4.5, 1.5], [3.2, 2.9], [99.0, 2.0]])
-    network = Ahead()
-    frame = plane.make_frame(7, points, network)
-    assert network.training
-    found = unpacked(frame["points"], about)
-    assert torch.allclose(found[:2], points[:2], atol=1e-4)
-    edge = about["centre"][0] + about["reach"]
-    assert found[2].tolist() == pytest.approx([edge, 2.0], abs=1e-4), (
-        "what is beyond is on the edge"
-    )
-    levels = torch.tensor(list(base64.b64decode(frame["surface"]))).reshape(SIDE, SIDE)
-    assert levels[0, -1] == 255, "up and to the right they are highest"
-    assert levels[-1, 0] == 0
-    assert (levels[0, 0] > levels[-1, -1]).item()
-    inner = about["reach"] * (1 - 1 / SIDE)
-    middle = about["centre"][0] + 2 * about["centre"][1]
-    assert (frame["low"], frame["high"]) == pytest.approx(
-        (middle - 3 * inner, middle + 3 * inner), rel=1e-5
-    )
-    assert parse_frame(frame) == frame
-
-
-def test_what_is_not_finite_is_not_kept():
-    network = Ahead()
-    assert Plane(CORNERS).make_frame(1, torch.tensor([[float("nan"), 0.0]]), network) is None
-    network.weight.data[0] = float("inf")
-    assert Plane(CORNERS).make_frame(1, CORNERS.stored, network) is None
-
-
-def test_a_followed_run_is_the_same_to_the_bit(ring, tmp_path):
-    plain = ganzoo.train(**{**RING, "trackers": []}, out=tmp_path / "run")
-    for name in ("model/model.safetensors", "model/discriminator.safetensors"):
-        assert (ring.path / name).read_bytes() == (plain.path / name).read_bytes()
-    own = {path.name for path in ring.path.iterdir()} - {path.name for path in plain.path.iterdir()}
-    assert own == {"watch"}
-
-
-def test_a_resumed_run_keeps_the_frames_of_one_that_was_never_stopped(ring, tmp_path):
-    with pytest.raises(Interrupted):
-        ganzoo.train(**RING, observer=Stopper(3), out=tmp_path / "run")
-    run = resume(tmp_path / "run")
-    for name in ("frames.jsonl", "plane.json"):
-        kept = [(each.path / "watch" / name).read_bytes() for each in (run, ring)]
-        assert kept[0] == kept[1], name
-
-
-def test_images_leave_nothing_beside_their_pictures(tmp_path):
-    run = ganzoo.train(**DIGITS, trackers=["watch"], out=tmp_path / "run")
-    assert not (run.path / "watch").exists()
-
-
-def test_of_a_long_run_some_frames_are_kept(tmp_path):
-    from ganzoo_zoo.apps.watch.points.tracker_run import WatchedRun
-
-    run = WatchedRun(tmp_path, 5003, 0)
-    for step in (0, 3, 6, 7, 12, 12, 6, 5003):
-        run.discriminator(step, Ahead(), CORNERS, CORNERS)
-    frames = Frames(tmp_path)
-    frames.update()
-    assert [frame["step"] for frame in frames.items] == [0, 6, 12, 5003]
-    run = WatchedRun(tmp_path, 5003, 6)
-    run.discriminator(12, Ahead(), CORNERS, CORNERS)
-    frames.update()
-    assert [frame["step"] for frame in frames.items] == [0, 6, 12]
-
-
-def test_what_a_stranger_wrote_for_frames_is_passed_over(ring, tmp_path):
-    run = copied(ring, tmp_path / "run")
-    good = json.loads((run.path / "watch" / "frames.jsonl").read_text().splitlines()[0])
-    for change in (
-        {"points": "?"},
-        {"points": base64.b64encode(b"123").decode()},
-        {"points": base64.b64encode(bytes(4 * MOST_POINTS + 4)).decode()},
-        {"points": None},
-        {"surface": base64.b64encode(b"1234").decode()},
-        {"low": "<b>"},
-        {"low": 2.0, "high": 1.0},
-        {"high": 10**400},
-        {"step": 3},
-    ):
-        append_line(run.path / "watch" / "frames.jsonl", {**good, "step": 9, **change})
-    append_line(run.path / "watch" / "frames.jsonl", {**good, "step": 10, "more": "<b>"})
-    frames = Frames(run.path)
-    frames.update()
-    assert [frame["step"] for frame in frames.items] == [0, 2, 4, 10]
-    assert frames.items[-1].keys() == {"step", "points", "surface", "low", "high"}
 
 
 # Runs that change -------------------------------------------------------------------------------
