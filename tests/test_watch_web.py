@@ -611,15 +611,19 @@ def test_runs_that_appear_are_watched_and_those_that_are_over_make_room(digits, 
 class Orders:
     """In place of a process: notes what it is told."""
 
-    def __init__(self, lock):
+    def __init__(self, *given):
         self.is_alive, self.said, self.runs = True, [], []
 
     @property
+    def active_runs(self):
+        return [run for run in self.runs if not run.is_over]
+
+    @property
     def is_busy(self):
-        return any(not run.is_over for run in self.runs)
+        return bool(self.active_runs)
 
     def has_run(self, run):
-        return run in self.runs and not run.is_over
+        return run in self.active_runs
 
     def train(self, run):
         self.runs.append(run)
@@ -669,17 +673,17 @@ def test_a_word_is_passed_on_once_or_changes_nothing_or_is_refused(trainers, sta
 
 
 def test_two_runs_are_trained_at_once_and_processes_are_used_again(trainers):
-    one, two, three = (trained(name=name) for name in "123")
+    one, two, three, four = (trained(name=name) for name in "1234")
     trainers.start(one)
     trainers.start(two)
-    with pytest.raises(Busy, match="2 runs are training here already: stop one first"):
-        trainers.start(three)
     trainers.start(three, instead=two)
     first, second = trainers._processes
     assert (second.said, second.runs) == (["stop"], [two, three])
+    trainers.start(four)
+    assert (four.state, trainers.find_place(four)) == ("queued", 1)
     one.state = two.state = "stopped"
-    four = trained(name="4")
-    trainers.start(four, instead=one)
+    trainers.look(0.1)
+    assert (four.state, trainers.find_place(four)) == ("starting", None)
     assert first.runs == [one, four]
 
 
@@ -707,7 +711,7 @@ def test_whoever_has_no_run_finds_a_process_prepared(digits, monkeypatch):
 
 
 def test_a_process_that_cannot_be_started_is_a_refusal(trainers, monkeypatch):
-    def fail(lock):
+    def fail(*given):
         raise OSError(24, "Too many open files")
 
     monkeypatch.setattr("ganzoo_zoo.apps.watch.training.workers._Process", fail)
