@@ -306,13 +306,20 @@ def gather_options(config: RunConfig) -> dict[str, Any]:
 def hash_recipe(config: RunConfig) -> str:
     """Hash what decides what a run learns, but for its seed, its machine and where its data are.
 
+    An option at its value of before it existed does not count: it was added since, and changes
+    nothing about what a recipe is.
+
     Returns:
         Twelve hexadecimal digits.
     """
     shared = config.without_places()
-    tree: dict[str, Any] = {word: _identify(getattr(shared, word)) for word, _ in COMPONENTS}
-    tree["penalties"] = [_identify(each) for each in shared.penalties]
-    tree["augmentations"] = [_identify(each) for each in shared.augmentations]
+    tree: dict[str, Any] = {
+        "architecture": _identify(shared.architecture, ARCHITECTURE),
+        "loss": _identify(shared.loss, LOSS),
+        "data": _identify(shared.data, DATASET),
+        "penalties": [_identify(each, PENALTY) for each in shared.penalties],
+        "augmentations": [_identify(each, AUGMENTATION) for each in shared.augmentations],
+    }
     tree["train"] = {
         name: value
         for name, value in config.train.model_dump(mode="json").items()
@@ -353,8 +360,21 @@ def _is_of(config: RunConfig, recipe: RunRecipe) -> bool:
     return hash_recipe(recipe.resolve_beside(config)) == hash_recipe(config)
 
 
-def _identify(choice: Any) -> dict[str, Any]:
-    return choice.model_dump(mode="json", exclude={"version"})
+def _identify(choice: ComponentChoice, kind: Kind) -> dict[str, Any]:
+    """Return a component's name, and its options but for those at their earlier defaults."""
+    tree = choice.model_dump(mode="json", exclude={"version"})
+    try:
+        entry = registry.find_in_package(kind, choice.name, choice.package, choice.version)
+        earlier = entry.load().earlier_defaults
+    except PluginError:  # it is not installed here, so nothing tells which options are newer
+        return tree
+    missing = object()
+    tree["options"] = {
+        name: value
+        for name, value in tree["options"].items()
+        if value != earlier.get(name, missing)
+    }
+    return tree
 
 
 def _is_same(name: str, known: str | None) -> bool:

@@ -599,6 +599,11 @@ TOYS = {
     "ring": {"samples": 10**12, "count": 10**12, "radius": 1e300, "std": float("nan")},
     "grid": {"side": 10**6, "spacing": -1},
     "gaussian": {"dimensions": 10**12, "std": 1e39},
+    "blobs": {"distance": 1e300, "std": 0},
+    "line": {"samples": 10**12, "length": -1},
+    "spiral": {"turns": 1e6, "radius": float("inf")},
+    "moons": {"std": 1e39},
+    "drawn": {"strokes": "0,0 " * 2001, "width": 2},
 }
 
 

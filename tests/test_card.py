@@ -443,7 +443,7 @@ def test_the_licence_of_data_that_nobody_knows_is_not_made_up(tmp_path):
 
 def test_what_a_dataset_declares_that_is_no_text_stands_in_no_card(plugin):
     code = (
-        "from ganzoo_zoo.data.toy import Ring\n"
+        "from ganzoo_zoo.data.points.mixtures import Ring\n"
         "class Odd(Ring):\n    licence = 7\n    homepage = 'about:<b>'\n    hub_id = property(id)\n"
     )
     plugin("odd", code, {"ganzoo.datasets": {"odd": "odd:Odd"}})

@@ -44,6 +44,11 @@ SMALL = {
     "ring": {"samples": 500},
     "grid": {"samples": 500},
     "gaussian": {"samples": 500},
+    "blobs": {"samples": 500},
+    "line": {"samples": 500},
+    "spiral": {"samples": 500},
+    "moons": {"samples": 500},
+    "drawn": {"samples": 500},
 }
 """Options for speed."""
 NETWORKS = (

@@ -565,6 +565,18 @@ def test_the_hash_depends_on_every_option_of_each_component(moving):
     assert len(set(hashes)) == len(hashes)
 
 
+def test_an_option_that_came_later_does_not_change_the_hash_of_what_was_before():
+    config = resolve("mlp", data="digits")
+    options = dict(config.architecture.options)
+    assert options.pop("discriminator_hidden") is None
+    earlier = config.architecture.model_copy(update={"options": options})
+    assert hash_recipe(config.model_copy(update={"architecture": earlier})) == hash_recipe(config)
+    other = resolve("mlp", data="digits", settings={"arch.discriminator_hidden": [8]})
+    assert hash_recipe(other) != hash_recipe(config)
+    elsewhere = config.architecture.model_copy(update={"package": "ganzoo-gone"})
+    assert hash_recipe(config.model_copy(update={"architecture": elsewhere}))
+
+
 def test_the_hash_is_the_same_on_other_machines_and_in_other_places():
     mine = resolve("mlp", data="folder", settings={"data.path": "/mine", "data.image_size": 8})
     theirs = resolve("mlp", data="folder", settings={"data.path": "/theirs", "data.image_size": 8})

@@ -1,13 +1,16 @@
-"""The toy sets: their true modes, and points that are where the modes say."""
+"""Points that are drawn: their true modes, and that they are where modes, curves or strokes say."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
 
 from ganzoo import open_dataset
 from ganzoo.errors import InputError
-from ganzoo_zoo.data.toy import Gaussian, Grid, Ring
+from ganzoo_zoo.data.points.curves import Line, Moons, Spiral
+from ganzoo_zoo.data.points.drawn import Drawn
+from ganzoo_zoo.data.points.mixtures import Blobs, Gaussian, Grid, Ring
 
 WITHIN_3_STD = 1 - math.exp(-4.5)
 """Share of a Gaussian in the plane that lies within 3 standard deviations: about 0.989."""
@@ -29,7 +32,7 @@ def read():
     return one
 
 
-PLANE = [Ring(), Grid(), Gaussian()]
+PLANE = [Ring(), Grid(), Gaussian(), Blobs()]
 
 
 def by_name(dataset):
@@ -69,8 +72,8 @@ def test_other_modes_can_be_asked_for():
 
 @pytest.mark.parametrize(
     ("dataset", "std"),
-    [(PLANE[0], 0.01), (PLANE[1], 0.05), (PLANE[2], 1.0)],
-    ids=["ring", "grid", "gaussian"],
+    [(PLANE[0], 0.01), (PLANE[1], 0.05), (PLANE[2], 1.0), (PLANE[3], 0.15)],
+    ids=["ring", "grid", "gaussian", "blobs"],
 )
 def test_the_specification_tells_the_truth(dataset, std, read):
     samples, _, offsets = read(dataset)
@@ -95,7 +98,7 @@ def test_points_are_spread_as_a_gaussian_is(dataset, read):
     assert abs(float(axes)) < 0.02
 
 
-@pytest.mark.parametrize("dataset", PLANE[:2], ids=by_name)
+@pytest.mark.parametrize("dataset", [PLANE[0], PLANE[1], PLANE[3]], ids=by_name)
 def test_modes_are_equally_likely(dataset, read):
     samples, nearest, _ = read(dataset)
     modes = len(dataset.modes())
@@ -106,7 +109,7 @@ def test_modes_are_equally_likely(dataset, read):
     assert (counts - expected).abs().max() < 5 * math.sqrt(expected * (1 - 1 / modes))
 
 
-@pytest.mark.parametrize("dataset", PLANE[:2], ids=by_name)
+@pytest.mark.parametrize("dataset", [PLANE[0], PLANE[1], PLANE[3]], ids=by_name)
 def test_modes_have_one_width(dataset, read):
     _, nearest, offsets = read(dataset)
     for mode in range(len(dataset.modes())):
@@ -124,7 +127,10 @@ def test_a_gaussian_of_any_dimension(dimensions):
     assert samples.stored.mean(0).abs().max() < 0.08
 
 
-@pytest.mark.parametrize("dataset", [Ring, Grid, Gaussian], ids=lambda cls: cls.__name__)
+SETS = [Ring, Grid, Gaussian, Blobs, Line, Spiral, Moons, Drawn]
+
+
+@pytest.mark.parametrize("dataset", SETS, ids=lambda cls: cls.__name__)
 def test_points_do_not_depend_on_any_other_randomness(dataset):
     torch.manual_seed(1)
     first = dataset(samples=300).read()
@@ -134,7 +140,8 @@ def test_points_do_not_depend_on_any_other_randomness(dataset):
     assert torch.equal(before, torch.get_rng_state())
     assert torch.equal(first.stored, second.stored)
     assert first.fingerprint == second.fingerprint
-    assert dataset(samples=300, std=0.5).read().fingerprint != first.fingerprint
+    width = "width" if dataset is Drawn else "std"
+    assert dataset(samples=300, **{width: 0.5}).read().fingerprint != first.fingerprint
 
 
 def test_options_by_name():
@@ -155,8 +162,125 @@ def test_options_by_name():
         ("grid", "spacing", 0),
         ("gaussian", "dimensions", 0),
         ("gaussian", "std", float("nan")),
+        ("blobs", "distance", 0),
+        ("line", "length", 0),
+        ("spiral", "turns", 0),
+        ("moons", "std", 0),
+        ("drawn", "width", 0),
     ],
 )
 def test_senseless_options_are_refused(name, option, value):
     with pytest.raises(InputError, match=rf"option 'data\.{option}'"):
         open_dataset(name, **{option: value})
+
+
+# Lines ------------------------------------------------------------------------------------------
+
+
+def nearest_places(points, line):
+    """Return how far each point is from a line of points, and how far along it that is, 0 to 1."""
+    line = torch.tensor(line, dtype=torch.float64)
+    fine = torch.cat(
+        [a.lerp(b, w) for a, b in pairwise(line) for w in steps(a, b)]
+    )
+    distance, nearest = torch.cdist(points.double(), fine).min(1)
+    return distance, nearest / len(fine)
+
+
+def steps(start, end):
+    """Return steps of a thousandth between two points, as weights of the second."""
+    count = max(1, round(float((end - start).norm()) * 1000))
+    return [torch.linspace(0, 1, count + 1, dtype=torch.float64)[:-1, None]]
+
+
+@pytest.mark.parametrize("dataset", [Line(), Spiral()], ids=by_name)
+def test_points_lie_evenly_along_a_curve(dataset):
+    samples = dataset.model_copy(update={"samples": 10_000}).read()
+    assert samples.spec.shape == (2,)
+    assert samples.spec.modes is None
+    (line,) = dataset.lines()
+    distance, place = nearest_places(samples.stored, line)
+    # A Gaussian offset, of which a curve takes away the part along itself.
+    assert distance.square().mean().sqrt().item() == pytest.approx(dataset.std, rel=0.05)
+    inner = place[(place > 0.02) & (place < 0.98)]
+    counts = torch.histc(inner, 12, 0.02, 0.98)
+    expected = len(samples) * 0.08
+    assert (counts - expected).abs().max() < 5 * math.sqrt(expected)
+
+
+def test_half_of_the_points_lie_on_each_moon():
+    samples = Moons(samples=10_000).read()
+    upper, lower = Moons().lines()
+    above, _ = nearest_places(samples.stored, upper)
+    below, _ = nearest_places(samples.stored, lower)
+    assert torch.minimum(above, below).max() < 6 * Moons().std
+    assert float((above < below).double().mean()) == pytest.approx(0.5, abs=0.03)
+    assert samples.stored.mean(0).abs().max() < 0.05
+
+
+def test_a_line_and_a_spiral_are_as_long_as_they_are_asked_to_be():
+    ((start, end),) = Line(length=3).lines()
+    assert math.dist(start, end) == pytest.approx(3)
+    (line,) = Spiral(turns=2.25, radius=4).lines()
+    assert line[0] == (0, 0)
+    assert line[-1] == pytest.approx((0, 4))
+    assert sum(start[1] < 0 <= end[1] for start, end in pairwise(line)) == 2
+
+
+def test_points_lie_under_the_pen_evenly_by_the_length_of_strokes():
+    drawn = Drawn(strokes="-1,0 -0.5,0; 0,-1 0,-0.25 0,0.5", width=0.2, samples=40_000)
+    points = drawn.read().stored
+    left = points[:, 0] < -0.3
+    assert float(left.double().mean()) == pytest.approx(0.25, abs=0.01)
+    assert points[left][:, 1].abs().max() <= 0.1
+    assert points[left][:, 0].min() >= -1.1
+    assert points[~left][:, 0].abs().max() <= 0.1
+    inner = points[~left][:, 1]
+    counts = torch.histc(inner, 10, -0.9, 0.4)
+    expected = 30_000 * 0.13 / 1.5
+    assert (counts - expected).abs().max() < 5 * math.sqrt(expected)
+
+
+def test_a_single_point_is_a_dot_with_points_by_its_area():
+    drawn = Drawn(strokes="-1,-1;  0,0 0,0 ;0.5,0.5 1,0.5", width=0.4, samples=40_000)
+    points = drawn.read().stored
+    shares = [
+        (points - torch.tensor(centre)).norm(dim=1).le(0.2).double().mean().item()
+        for centre in ((-1.0, -1.0), (0.0, 0.0))
+    ]
+    dot = math.pi * 0.2**2 / (2 * math.pi * 0.2**2 + 0.5 * 0.4)
+    assert shares == pytest.approx([dot, dot], abs=0.01)
+    inside = (points + 1).norm(dim=1)
+    inside = inside[inside <= 0.2]
+    assert float((inside <= 0.1).double().mean()) == pytest.approx(0.25, abs=0.02), "evenly"
+
+
+def test_what_you_draw_may_be_spaced_and_signed_as_you_like():
+    assert Drawn(strokes=" 1,-1\n+0.5,.25;;1.,0 ;").lines() == (((1, -1), (0.5, 0.25)), ((1, 0),))
+    points = Drawn(strokes="0,0 " * 2000, samples=50).read().stored
+    assert points.norm(dim=1).max() <= 0.05
+
+
+@pytest.mark.parametrize(
+    ("strokes", "message"),
+    [
+        ("", "there must be 1 to 2,000 points"),
+        (" ; ;", "there must be 1 to 2,000 points"),
+        ("0,0 " * 2001, "there must be 1 to 2,000 points"),
+        ("0,0 1", "'1' is not a point"),
+        ("0,0,0", "'0,0,0' is not a point"),
+        ("0,1.01", "'0,1.01' is not a point from -1,-1 to 1,1"),
+        ("nan,0", "'nan,0' is not a point"),
+        ("1e-1,0", "'1e-1,0' is not a point"),
+        ("/etc/passwd", "'/etc/passwd' is not a point"),
+        (f"0,0 {'9' * 1000}", "is not a point"),
+        ("0,0 " * 20_000, "at most 40,000 characters"),
+        (5, "valid string"),
+    ],
+)
+def test_malformed_strokes_are_refused_in_a_line(strokes, message):
+    with pytest.raises(InputError, match=r"^option 'data\.strokes': ") as caught:
+        open_dataset("drawn", strokes=strokes)
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 200

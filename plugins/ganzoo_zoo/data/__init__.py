@@ -1,1 +1,1 @@
-"""Datasets: embedded digits, toy sets, published sets, and your own folders and zips."""
+"""Datasets: embedded digits, points, published sets, and your own folders and zips."""

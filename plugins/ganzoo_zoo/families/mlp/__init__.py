@@ -12,6 +12,8 @@ from ganzoo_zoo.families.mlp.recipes import TUNED
 if TYPE_CHECKING:
     from torch import nn
 
+Widths = tuple[Annotated[int, Field(gt=0)], ...]
+
 
 class MLP(Architecture):
     """Fully connected generator and discriminator, for images, signals and vectors of any size.
@@ -30,6 +32,7 @@ class MLP(Architecture):
     default_loss = "r3gan"
     default_data = "digits"
     discriminator_parts = ("features",)
+    earlier_defaults = {"discriminator_hidden": None}
     tuned_recipes = TUNED
     recipe = Recipe(
         loss="non-saturating",
@@ -48,10 +51,16 @@ class MLP(Architecture):
         description="Distribution of latents: standard normal, or uniform from -1 to 1 as in the "
         "paper's code.",
     )
-    hidden: tuple[Annotated[int, Field(gt=0)], ...] = Field(
+    hidden: Widths = Field(
         default=(256, 256),
         min_length=1,
-        description="Units of each hidden layer, in both networks.",
+        description="Units of each hidden layer of the generator, from its input on.",
+    )
+    discriminator_hidden: Widths | None = Field(
+        default=None,
+        min_length=1,
+        description="Those of the discriminator, from its input on; by default the generator's, "
+        "in reverse.",
     )
     conditional: bool = Field(
         default=False,
@@ -71,9 +80,10 @@ class MLP(Architecture):
     def discriminator(self, data: DataSpec, *, independent_samples: bool = False) -> nn.Module:
         """Build the discriminator: samples ``(N, *data.shape)`` -> logits ``(N,)``.
 
-        It never mixes a batch. Its ``features`` ``(N, hidden[0])`` are those of the last hidden
-        layer.
+        It never mixes a batch. Its ``features`` ``(N, W)`` are those of the last hidden layer, of W
+        units.
         """
         from ganzoo_zoo.families.mlp import networks
 
-        return networks.discriminator(data, self.hidden, self.conditional)
+        widths = self.discriminator_hidden or self.hidden[::-1]
+        return networks.discriminator(data, widths, self.conditional)

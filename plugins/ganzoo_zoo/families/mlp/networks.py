@@ -20,10 +20,10 @@ def generator(data: DataSpec, z_dim: int, hidden: tuple[int, ...], conditional: 
 
 def discriminator(data: DataSpec, hidden: tuple[int, ...], conditional: bool) -> nn.Module:
     """Build the discriminator: samples ``(N, *data.shape)`` -> ``logits`` and ``features``."""
-    width = hidden[0]
+    width = hidden[-1]
     layers = [
         nn.Flatten(),
-        *_hidden_layers((data.size, *hidden[::-1]), nn.LeakyReLU(0.2, inplace=True)),
+        *_hidden_layers((data.size, *hidden), nn.LeakyReLU(0.2, inplace=True)),
     ]
     ending = [nn.Linear(width, 1), nn.Flatten(0)]
     if not conditional:

@@ -37,17 +37,20 @@ from ganzoo_zoo.apps.watch.training.control_words import CONTINUE, NEAREST, PAUS
 from ganzoo_zoo.apps.watch.training.workers import CHANGE, STEPS, Busy, Unknown
 from ganzoo_zoo.apps.watch.web.choices import (
     find_default_loss,
+    find_fitting_models,
     list_choices,
     placeholders,
     resolve_choices,
 )
 from ganzoo_zoo.apps.watch.web.classroom import A_LOOKER, LOOKER, THE_TEACHER, Person, Slowed
+from ganzoo_zoo.apps.watch.web.controls import list_controls
 from ganzoo_zoo.apps.watch.web.state import RESUME, Card, Dashboard
 
 PAGE = Path(__file__).parents[1] / "page"
 """Folder of the files of the page."""
 SCRIPTS = (
-    *("page", "elements", "numbers", "requests", "theme", "form"),
+    *("page", "elements", "numbers", "requests", "theme"),
+    *("form", "controls", "sketch", "draw", "lesson", "link", "classroom"),
     *("card", "timeline", "plane", "paint", "packing", "contours", "layers"),
     *("apart", "stage", "diagram", "change", "samples", "takeaway"),
     *("board", "charts", "curves"),
@@ -57,6 +60,7 @@ FILES = {
     "/": ("page.html", "text/html; charset=utf-8"),
     "/base.css": ("../../shared/base.css", "text/css; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/form.css": ("form.css", "text/css; charset=utf-8"),
     "/card.css": ("card.css", "text/css; charset=utf-8"),
     **{f"/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8") for name in SCRIPTS},
     "/uplot.js": ("../../shared/uplot/uPlot.iife.min.js", "text/javascript; charset=utf-8"),
@@ -336,14 +340,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send_resolved(self, match: re.Match[str], query: Mapping[str, str]) -> None:
         architecture = query.get("architecture", "")
-        loss, data = (query.get(word) or None for word in ("loss", "data"))
-        config = resolve_choices(architecture, loss, data, settings={})
+        loss, data, init = (query.get(word) or None for word in ("loss", "data", "init"))
+        config = resolve_choices(architecture, loss, data, {}, init)
+        usual = config.loss.name if init and not loss else find_default_loss(architecture, data)
         self._send_json(
             {
                 "loss": config.loss.name,
-                "default_loss": find_default_loss(architecture, data),
+                "default_loss": usual,
                 "data": config.data.name,
                 "options": placeholders(config),
+                "controls": list_controls(config),
+                "models": find_fitting_models(config),
             }
         )
 

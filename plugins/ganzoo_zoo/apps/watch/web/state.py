@@ -50,7 +50,6 @@ MOST_POINTS = 240
 MOST_FRAMES = 120
 """The most frames per request."""
 MOST_PICTURES = 200
-"""Numbers of frames that have a curve."""
 CHANGEABLE = ("train.generator_lr", "train.discriminator_lr", "train.n_critic")
 """Options that can be changed while a run trains."""
 CLASS_FOLDER = "class"

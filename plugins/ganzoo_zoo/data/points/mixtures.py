@@ -1,55 +1,45 @@
-"""Toy datasets: mixtures of Gaussians with known modes."""
+"""Mixtures of Gaussians with known modes."""
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from ganzoo import Dataset, DataSpec, Samples
-from ganzoo.compute import memory
+from ganzoo import DataSpec
+from ganzoo_zoo.data.points.base import Length, Point, Points
 
-Point = tuple[float, ...]
-Length = Annotated[float, Field(gt=0, le=1e6)]
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
 
 
-class _Mixture(Dataset):
+class Mixture(Points):
     """Base of mixtures of Gaussians with equal weights and equal standard deviations."""
 
-    holds = "points"
-    licence = "apache-2.0"  # the package's own: the points are drawn by its code
-
-    samples: int = Field(default=100_000, gt=0, le=10_000_000, description="Points to draw.")
     std: Length = Field(description="Standard deviation of each mode.")
 
     @abstractmethod
     def modes(self) -> tuple[Point, ...]:
         """Return the centres of the Gaussians, all of the same dimension."""
 
-    def needs_download(self) -> bool:
-        """Return False: the points are drawn."""
-        return False
+    def describe(self) -> DataSpec:
+        """Return the length of a point, and the true modes."""
+        modes = self.modes()
+        return DataSpec(shape=(len(modes[0]),), classes=None, modes=modes, mode_std=self.std)
 
-    def read(self) -> Samples:
-        """Draw the points from a fixed seed."""
+    def draw(self, rng: Generator) -> Tensor:
+        """Draw a mode for each point, and its place around that."""
         import torch
 
-        from ganzoo.compute.seeding import make_rng
-
-        modes = self.modes()
-        memory.require(16 * self.samples * len(modes[0]), f"{self.samples:,} points")
-        centres = torch.tensor(modes)
-        # The seed is fixed: the run's seed must not change the data.
-        rng = make_rng(0, "points")
+        centres = torch.tensor(self.modes())
         chosen = torch.randint(len(centres), (self.samples,), generator=rng)
         noise = torch.randn(self.samples, centres.shape[1], generator=rng)
-        spec = DataSpec(shape=(centres.shape[1],), classes=None, modes=modes, mode_std=self.std)
-        return Samples(spec, centres[chosen] + self.std * noise)
+        return centres[chosen] + self.std * noise
 
 
-class Ring(_Mixture):
+class Ring(Mixture):
     """Gaussians on a circle in the plane: 8 of them, radius 1, standard deviation 0.01.
 
     The 2D Ring of VEEGAN (Srivastava et al. 2017, section 4.1) and PacGAN (Lin et al. 2018).
@@ -67,7 +57,7 @@ class Ring(_Mixture):
         return tuple((self.radius * math.cos(a), self.radius * math.sin(a)) for a in angles)
 
 
-class Grid(_Mixture):
+class Grid(Mixture):
     """Gaussians on a square grid in the plane: 5 x 5, spacing 2, standard deviation 0.05.
 
     The 2D Grid of VEEGAN (Srivastava et al. 2017, section 4.1) and PacGAN (Lin et al. 2018).
@@ -85,7 +75,7 @@ class Grid(_Mixture):
         return tuple((x, y) for x in places for y in places)
 
 
-class Gaussian(_Mixture):
+class Gaussian(Mixture):
     """One Gaussian around the origin, of any dimension."""
 
     std: Length = Field(default=1.0, description="Standard deviation.")
@@ -94,3 +84,15 @@ class Gaussian(_Mixture):
     def modes(self) -> tuple[Point, ...]:
         """Return the origin."""
         return ((0.0,) * self.dimensions,)
+
+
+class Blobs(Mixture):
+    """Two Gaussians in the plane that do not touch: 2 apart, standard deviation 0.15."""
+
+    std: Length = Field(default=0.15, description="Standard deviation of each blob.")
+    distance: Length = Field(default=2.0, description="Distance between the centres.")
+
+    def modes(self) -> tuple[Point, ...]:
+        """Return the centres, on the diagonal on both sides of the origin."""
+        place = self.distance / math.sqrt(8)
+        return ((-place, -place), (place, place))
