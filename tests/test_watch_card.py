@@ -282,6 +282,7 @@ def test_images_have_a_walk_and_their_nearest_reals(browser, address):
         page.locator(".pairs img").last.wait_for()
         assert page.locator(".pairs img").count() == 12
         assert "3.25" in page.locator(".pairs").inner_text()
+        page.get_by_text("among 900 of 4,000 images").wait_for()
         image = page.locator(".picture")
         assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 8
         with page.expect_download() as waiting:
