@@ -6,6 +6,8 @@ from torch import nn
 
 from ganzoo import DataSpec
 from ganzoo.errors import InputError
+from ganzoo.registry import ARCHITECTURE
+from ganzoo.resolve import resolve
 from ganzoo_zoo.families.dcgan import DCGAN
 from ganzoo_zoo.families.mlp import MLP
 
@@ -105,6 +107,30 @@ def test_mlp_makes_vectors_of_any_length_and_images(shape):
     assert bool(modules(generator, nn.Tanh)) == data.is_image, "vectors have no fixed range"
 
 
-def test_mlp_needs_a_hidden_layer():
+def test_the_discriminator_of_mlp_may_have_layers_of_its_own():
+    data = DataSpec(shape=(2,))
+    architecture = MLP(hidden=(8, 16), discriminator_hidden=(4, 5, 6))
+    generator, discriminator = architecture.generator(data), architecture.discriminator(data)
+    assert [layer.out_features for layer in modules(generator, nn.Linear)] == [8, 16, 2]
+    assert [layer.out_features for layer in modules(discriminator, nn.Linear)] == [4, 5, 6, 1]
+    assert discriminator(torch.randn(3, 2))["features"].shape == (3, 6)
+    torch.manual_seed(0)
+    wanted = MLP(hidden=(8, 16)).discriminator(data).state_dict()
+    torch.manual_seed(0)
+    found = MLP(hidden=(8, 16), discriminator_hidden=(16, 8)).discriminator(data).state_dict()
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+
+
+def test_files_of_before_mlp_had_discriminators_of_their_own_size_build_the_same():
+    choice = resolve("mlp", data="ring").architecture
+    options = dict(choice.options)
+    del options["discriminator_hidden"]
+    older = choice.model_copy(update={"options": options})
+    assert older.build(ARCHITECTURE) == choice.build(ARCHITECTURE)
+
+
+@pytest.mark.parametrize("name", ["hidden", "discriminator_hidden"])
+def test_mlp_needs_a_hidden_layer(name):
     with pytest.raises(InputError, match="at least 1 item"):
-        MLP(hidden=())
+        MLP(**{name: ()})

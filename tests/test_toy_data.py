@@ -180,9 +180,7 @@ def test_senseless_options_are_refused(name, option, value):
 def nearest_places(points, line):
     """Return how far each point is from a line of points, and how far along it that is, 0 to 1."""
     line = torch.tensor(line, dtype=torch.float64)
-    fine = torch.cat(
-        [a.lerp(b, w) for a, b in pairwise(line) for w in steps(a, b)]
-    )
+    fine = torch.cat([a.lerp(b, w) for a, b in pairwise(line) for w in steps(a, b)])
     distance, nearest = torch.cdist(points.double(), fine).min(1)
     return distance, nearest / len(fine)
 

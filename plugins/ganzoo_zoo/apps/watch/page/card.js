@@ -39,6 +39,7 @@ export class Card {
     press(this.find(".go"), () => this.tell(this.state.may.includes("pause") ? "pause" : "continue"));
     for (const word of ["stop", "resume", "dismiss"]) press(this.find(`.${word}`), () => this.tell(word));
     press(this.find(".again"), () => page.form.replace(this.state));
+    press(this.find(".take-link"), () => page.form.share(this.state));
     press(this.find(".beside"), () => page.form.beside(this.state));
   }
 
@@ -77,6 +78,10 @@ export class Card {
     this.find(".counts").textContent = counts.filter(Boolean).join(" · ");
     this.find(".command").hidden = !state.resume;
     this.find(".command code").textContent = state.resume;
+    const look = this.page.form.lesson.look(state.preset);
+    this.find(".look-at").textContent = look && `Look: ${look}`;
+    this.find(".look-at").hidden = !look;
+    this.find(".take-link").hidden = !state.asked;
     this.problem();
     this.warnings();
     this.buttons();

@@ -8,7 +8,7 @@ const MOST_LAYERS = 12;
 const bounds = ({ least, most, kind }) => {
   if (!["integer", "number", "widths"].includes(kind)) return "";
   const write = (value) => value.toLocaleString("en", { maximumSignificantDigits: 6 });
-  if (least !== null && most !== null && most <= 1e6) return ` ${write(least)} to ${write(most)}.`;
+  if (least !== null && most !== null && most < 1e5) return ` ${write(least)} to ${write(most)}.`;
   return "";
 };
 

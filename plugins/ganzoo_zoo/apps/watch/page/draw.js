@@ -80,7 +80,7 @@ export class Pad {
   constructor(control, changed) {
     this.key = control.key;
     this.changed = changed;
-    this.usual = read(control.value) ?? [];
+    this.example = read(control.value) ?? [];
     this.strokes = [];
     this.past = [];
     this.pen = 0.1;
@@ -183,8 +183,8 @@ export class Pad {
 
   // beside: a stroke that is still being drawn.
   show(beside = null) {
-    const own = [...this.strokes, ...(beside ? [beside] : [])], shown = own.length ? own : this.usual;
-    this.lines.classList.toggle("usual", !own.length);
+    const own = [...this.strokes, ...(beside ? [beside] : [])], shown = own.length ? own : this.example;
+    this.lines.classList.toggle("example", !own.length);
     this.lines.setAttribute("stroke-width", String(this.pen));
     this.lines.replaceChildren(...shown.map((stroke) => drawn("polyline", {
       points: [...stroke, ...(stroke.length === 1 ? stroke : [])].map(([x, y]) => `${x},${-y}`).join(" "),

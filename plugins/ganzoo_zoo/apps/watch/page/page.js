@@ -3,12 +3,12 @@
 import { Card } from "./card.js";
 import { named } from "./elements.js";
 import { Form } from "./form.js";
-import { Lost, act, afterAction, ask, hasKey } from "./requests.js";
+import { Lost, afterAction, ask } from "./requests.js";
 import { offerThemes } from "./theme.js";
 
 const LIVELY = 150, USUAL = 1000, UNSEEN = 10000, LOST = 2000;
 const cards = new Map();
-const form = new Form(ask, act);
+const form = new Form();
 const page = {
   acts: false,
   form,
@@ -17,20 +17,6 @@ const page = {
     const found = form.choices?.options.find(({ name }) => name === option);
     return { name: found?.label ?? option, about: found?.about ?? "" };
   },
-};
-
-// Permission to act, and a hint without it.
-let opened = false;
-const offer = async (state) => {
-  page.acts = state.acts && hasKey();
-  named("looking").hidden = page.acts;
-  if (page.acts && !opened) {
-    opened = true;
-    await form.open();
-  }
-  named("looking").textContent = state.acts
-    ? "This page is view-only. To train runs, open the full address that the terminal shows."
-    : "This page is view-only, because others can reach its address.";
 };
 
 // Polling.
@@ -42,7 +28,7 @@ const look = async () => {
   let pause = USUAL;
   try {
     const state = await ask("/state", (message) => { throw new Error(message); });
-    await offer(state);
+    page.acts = await form.offer(state);
     await show(state.runs);
     named("link").textContent = "";
     named("link").classList.remove("lost");

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from ganzoo import registry
 from ganzoo.component import parse_options
-from ganzoo.config import ComponentChoice, RunConfig, TrainOptions, TrainSettings
+from ganzoo.config import ComponentChoice, RunConfig, TrainSettings
 from ganzoo.errors import GanzooError, InputError, excerpt
 from ganzoo.models.named import NamedFolder
 from ganzoo.registry import (
@@ -30,6 +30,7 @@ from ganzoo.runs.reproduce import format_argument
 from ganzoo.training.warm_start import StartingWeights
 from ganzoo_zoo.apps.watch.points import tracker
 from ganzoo_zoo.apps.watch.web.sketches import make_sketch
+from ganzoo_zoo.apps.watch.web.words import WORDS
 from ganzoo_zoo.data.points import drawn
 
 if TYPE_CHECKING:
@@ -37,16 +38,6 @@ if TYPE_CHECKING:
 
 DEFAULTS = {"architecture": "mlp", "data": "ring"}
 """Preselected components, if they are installed."""
-OPTION_LABELS = {
-    "steps": "Steps",
-    "batch_size": "Batch size",
-    "n_critic": "Critic steps",
-    "generator_lr": "Generator's learning rate",
-    "discriminator_lr": "Discriminator's learning rate",
-    "sample_every": "Steps between pictures",
-    "seed": "Seed",
-}
-"""Training options with their own form fields, and their labels; other options are set by name."""
 IMAGE_SETTINGS = {"train.log_every": 1, "train.sample_every": 20}
 POINT_SETTINGS = {"train.log_every": 1, "train.sample_every": 50}
 """How often runs from the page are shown. What is trained is what ``ganzoo train`` would train."""
@@ -69,7 +60,6 @@ KINDS = {
 
 def list_choices() -> dict[str, Any]:
     """Return all choices as JSON: components, models and options, each with a description."""
-    fields = TrainOptions.model_fields
     return {
         "first": DEFAULTS,
         "architectures": list(_list_usable(ARCHITECTURE)),
@@ -78,8 +68,9 @@ def list_choices() -> dict[str, Any]:
         "drawn": _find_name(DATASET, drawn.Drawn),
         "models": [_describe_model(name, model) for name, model in find_models().items()],
         "options": [
-            {"name": f"train.{name}", "label": label, "about": str(fields[name].description)}
-            for name, label in OPTION_LABELS.items()
+            {"name": name, "label": label, "about": about}
+            for name, (label, about) in WORDS.items()
+            if name.startswith("train.")
         ],
     }
 
@@ -179,9 +170,9 @@ def find_default_loss(architecture: str, data: str | None) -> str | None:
 
 
 def placeholders(config: RunConfig) -> dict[str, str]:
-    """Return the values of the options with form fields, written as for ``--set``."""
-    values = {name: getattr(config.train, name) for name in OPTION_LABELS}
-    shown = config.write_schedules("train", values)
+    """Return the values of the training options that stand in front, written as for ``--set``."""
+    fronted = [name.removeprefix("train.") for name in WORDS if name.startswith("train.")]
+    shown = config.write_schedules("train", {name: getattr(config.train, name) for name in fronted})
     return {f"train.{name}": format_argument(value) for name, value in shown.items()}
 
 

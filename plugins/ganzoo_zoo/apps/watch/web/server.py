@@ -426,7 +426,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _start_run(self, body: Mapping[str, Any]) -> None:
         settings = _require_texts(body.get("settings", {}))
-        words = ("loss", "data", "preset", "instead", "beside")
+        words = ("loss", "data", "init", "preset", "instead", "beside")
         names = {word: body.get(word) for word in words}
         architecture, paused = body.get("architecture"), body.get("paused", False)
         good = (

@@ -406,6 +406,7 @@ class Dashboard:
                 paused=paused,
                 owner=owner,
                 out=self._make_out(config, owner) if owner else None,
+                init=asked.get("init"),
                 limits=self.bounds.limits() if owner else None,
             )
             self._trainers.keep_watch()
