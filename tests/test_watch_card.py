@@ -276,6 +276,12 @@ def test_numbers_and_shapes(browser, address):
 def test_images_have_a_walk_and_their_nearest_reals(browser, address):
     run = FakeRun(points=False, live=None, pictures=[0, 20, 120])
     with looking(browser, address, run, 390) as page:
+        page.get_by_role("button", name="Generator’s turn").click()
+        page.locator(".batch").wait_for()
+        assert page.locator(".diagram .cell").count() == 2, "a real and a fake image"
+        assert "numbers, called latents" in page.locator(".row-discriminator").evaluate(
+            "row => (row.querySelector('button').click(), document.querySelector('.sentence').innerText)"
+        )
         page.get_by_role("button", name="Walk between two samples").click()
         page.locator(".walk-figure img").wait_for()
         page.get_by_role("button", name="Nearest real images").click()

@@ -6,6 +6,7 @@ import { directions, points } from "./packing.js";
 import { NETWORKS, stages } from "./stage.js";
 
 const PATIENCE = 30_000;  // milliseconds for a part of a step
+const MOST_IMAGES = 8;  // reals in the picture of a stage, and fakes
 const TICK = 100, BETWEEN_PICTURES = 400;
 const TURNS = { discriminator: "step-discriminator", generator: "step-generator" };
 
@@ -31,6 +32,7 @@ export class Apart {
       }));
     }
     this.find(".pace").addEventListener("input", () => { this.find(".pace-said").textContent = this.find(".pace").value; });
+    this.find(".batch").addEventListener("load", () => this.picture(true));
     press(this.find(".turn-both"), () => this.take(null));
     press(this.find(".slow"), () => (this.slow ? this.end() : this.start()));
     press(this.find(".hold"), () => (this.slow?.held ? this.resume() : this.hold()));
@@ -211,8 +213,13 @@ export class Apart {
     this.painted = performance.now();
     const { about, frame, surface } = this.card.plane;
     const network = this.chosen?.[0] ?? NETWORKS.findLast((each) => this.stage?.[each]);
-    const part = this.stage?.[network];
+    const part = this.stage?.[network], image = this.find(".batch");
+    image.hidden = !part?.picture;
+    if (part?.picture && image.getAttribute("src") !== part.picture) image.src = part.picture;
+    const { naturalWidth: width, naturalHeight: height } = image;
     this.diagram.show({
+      images: part?.picture && image.complete && width
+        ? { href: part.picture, width, height, columns: Math.min(MOST_IMAGES, part.real_logits.length) } : null,
       noise: points(part?.latents) ?? about?.noise ?? null,
       fakes: points(part?.fakes) ?? (frame ? this.card.plane.points : null),
       reals: points(part?.real_points) ?? about?.real ?? null,
@@ -222,8 +229,5 @@ export class Apart {
       discriminator: this.stage?.discriminator,
       generator: this.stage?.generator,
     });
-    const image = this.find(".batch");
-    image.hidden = !part?.picture;
-    if (part?.picture) image.src = part.picture;
   }
 }
