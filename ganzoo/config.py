@@ -22,9 +22,9 @@ from ganzoo import registry
 from ganzoo.component import Component, Options, explain_error, parse_options, place_options
 from ganzoo.errors import InputError, PluginError
 from ganzoo.protocols.dataset import DataSpec
-from ganzoo.protocols.progress import Progress
+from ganzoo.protocols.progress import N_CRITIC, Progress
 from ganzoo.protocols.recipe import RESUMABLE, RecipeName, RecipeOptions
-from ganzoo.protocols.schedule import Schedule
+from ganzoo.protocols.schedule import COUNTS, Schedule
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, PENALTY, Entry, Kind
 from ganzoo.storage.json_files import flatten, read_json
 from ganzoo.storage.paths import names_place
@@ -242,7 +242,7 @@ class TrainKeywords(TypedDict, total=False):
     eps: float | str
     weight_decay: float | str
     clip_norm: float | str
-    n_critic: int
+    n_critic: int | str
     batch_size: int
     accumulate: int
     lr_decay: Literal["none", "linear", "cosine"]
@@ -485,6 +485,19 @@ class RunConfig(Options):
         del train["ema_decay"]
         return {**values, "train": train}
 
+    @model_validator(mode="after")
+    def _check_counts(self) -> Self:
+        """Check what :meth:`progress_at` counts by."""
+        if (schedule := self.schedules.get(N_CRITIC)) is not None:
+            if not schedule.counts:
+                raise ValueError(f"{N_CRITIC} {COUNTS}")
+            for value in schedule.values:
+                try:
+                    RecipeOptions(n_critic=value)
+                except InputError as error:
+                    raise ValueError(error.message) from None
+        return self
+
     @model_serializer(mode="wrap")
     def _omit_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Omit what few runs have, so that the files of all others stay as they are."""
@@ -533,6 +546,10 @@ class RunConfig(Options):
             name: value if followed[name] is None else str(followed[name])
             for name, value in options.items()
         }
+
+    def progress_at(self, step: int) -> Progress:
+        """Return how far the training is before a step."""
+        return Progress.at(self.train, step, schedules=self.schedules)
 
     def build_objectives(self) -> list[Objective]:
         """Build the loss and the penalties.
@@ -595,7 +612,7 @@ class ModelConfig(RunConfig):
     @property
     def progress(self) -> Progress:
         """How far the training was."""
-        return Progress.at(self.train, self.step)
+        return self.progress_at(self.step)
 
 
 def read_config(path: Path, kind: type[Config]) -> Config:

@@ -24,13 +24,15 @@ from ganzoo.config import (
 )
 from ganzoo.errors import GanzooError, InputError, PluginError, did_you_mean, excerpt, first_line
 from ganzoo.protocols.dataset import IMAGE_CHANNELS
+from ganzoo.protocols.progress import N_CRITIC
 from ganzoo.protocols.recipe import (
+    IN_JUMPS,
     RESUMABLE,
     SCHEDULABLE,
     USUAL_RECIPES,
     find_tuned_recipes,
 )
-from ganzoo.protocols.schedule import Schedule
+from ganzoo.protocols.schedule import COUNTS, Schedule
 from ganzoo.registry import (
     ARCHITECTURE,
     AUGMENTATION,
@@ -187,6 +189,11 @@ def take_schedules(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
             owner = name.partition(".")[0]
             if owner in PREFIXES and owner not in SCHEDULED:
                 raise InputError(f"{name} {MAY_FOLLOW}")
+            if name == N_CRITIC:
+                if not schedule.counts:
+                    raise InputError(f"{name} {COUNTS}")
+                for value in schedule.values:
+                    _parse(TrainSettings, {"n_critic": value}, "train.")
             schedules[_bare_name(name)] = schedule
             values[name] = schedule.values[0]
     return values, schedules
@@ -211,13 +218,16 @@ def check_schedules(config: RunConfig) -> None:
         model = parts.get(owner)
         field = None if model is None else model.model_fields.get(option)
         may_change = field is not None and (
-            owner != "train" or field.json_schema_extra == SCHEDULABLE
+            is_real_number(field)
+            if owner != "train"
+            else field.json_schema_extra in (SCHEDULABLE, IN_JUMPS)
         )
-        if model is None or field is None or not may_change or not is_real_number(field):
+        if model is None or not may_change:
             raise InputError(f"{name} {MAY_FOLLOW}")
         for value in schedule.values:
             _parse(model, {option: value}, f"{owner}.")
-        if option in ("generator_lr", "discriminator_lr") and config.train.lr_decay != "none":
+        is_rate = option in ("generator_lr", "discriminator_lr")
+        if is_rate and config.train.lr_decay != "none" and not schedule.is_in_jumps:
             raise InputError(
                 f"{name} follows a schedule, and train.lr_decay={config.train.lr_decay} another: "
                 "add --set train.lr_decay=none"

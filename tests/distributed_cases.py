@@ -37,6 +37,7 @@ LOSSES = ("non-saturating", "minimax", "lsgan", "hinge", "wgan", "wgan-gp", "r3g
 RUN = {
     "steps": 6,
     "batch_size": 8,
+    "n_critic": "piecewise(0: 2, 3 steps: 2, 3 steps: 1)",
     "log_every": 2,
     "sample_every": 3,
     "checkpoint_every": 2,

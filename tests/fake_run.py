@@ -77,9 +77,9 @@ class FakeRun:
             route.fulfill(json=CHOICES)
         elif path == "/resolved":
             route.fulfill(json=RESOLVED)
-        elif match := re.fullmatch("/runs/1/(moves|curves|stage|walk|nearest)", path):
+        elif match := re.fullmatch("/runs/1/(moves|curves|stage|nearest)", path):
             route.fulfill(json=getattr(self, match[1])())
-        elif re.fullmatch("/runs/1/pictures/[0-9]+", path):
+        elif re.fullmatch("/runs/1/(pictures/[0-9]+|walk)", path):
             data = base64.b64decode(PIXEL.partition(",")[2])
             route.fulfill(body=data, content_type="image/png")
         else:
@@ -204,14 +204,10 @@ class FakeRun:
             **{"discriminator": part("discriminator"), "generator": generator},
         }
 
-    def walk(self) -> dict[str, Any]:
-        """Return a walk between two samples."""
-        return {"walk": PIXEL, "step": self.step}
-
     def nearest(self) -> dict[str, Any]:
         """Return generated images with their nearest reals."""
         pair = {"fake": PIXEL, "real": PIXEL, "distance": 3.25}
-        return {"step": self.step, "pairs": [pair] * 6}
+        return {"step": self.step, "pairs": [pair] * 6, "searched": 900, "of": 4000}
 
 
 CHOICES = {

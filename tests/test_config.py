@@ -20,7 +20,7 @@ from ganzoo.config import (
     versions,
 )
 from ganzoo.errors import InputError, PluginError
-from ganzoo.protocols.recipe import SCHEDULABLE, RecipeOptions
+from ganzoo.protocols.recipe import IN_JUMPS, SCHEDULABLE, RecipeOptions
 from ganzoo.registry import ARCHITECTURE, DATASET, LOSS, entries, get
 from ganzoo.resolve import change_config, parse_settings, resolve
 
@@ -213,7 +213,7 @@ def bare(annotation: Any) -> Any:
 def test_keywords_of_train_are_the_options_of_a_training():
     fields = {name: bare(field.annotation) for name, field in TrainSettings.model_fields.items()}
     for name, field in TrainSettings.model_fields.items():
-        if field.json_schema_extra == SCHEDULABLE:  # a schedule is a text
+        if field.json_schema_extra in (SCHEDULABLE, IN_JUMPS):  # a schedule is a text
             several = fields[name] if isinstance(fields[name], frozenset) else {fields[name]}
             fields[name] = frozenset({*several, str})
     hints = get_type_hints(TrainKeywords)

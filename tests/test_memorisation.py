@@ -158,7 +158,7 @@ def test_a_run_logs_it_with_its_pictures_and_a_resumed_one_the_same(tmp_path, ea
         return [{**line, "images_per_second": None} for line in lines]
 
     assert without_speed(again) == without_speed(run)
-    history = read_history(run.path / "metrics.jsonl", run.config().train, {})
+    history = read_history(run.path / "metrics.jsonl", run.config(), {})
     assert history.curves["Samples that repeat a training image"] == {
         "memorised": {4: 0.0, 6: 0.0, 8: 0.0}
     }

@@ -148,7 +148,9 @@ def test_the_papers_schedules(step):
     }
     half_life = papers_value(images, 0.0, 5e6)
     expected = 0.5 ** (512 / half_life) if step else 0.0
-    assert ema_decay(now.options, step) == pytest.approx(expected, rel=1e-12)
+    assert ema_decay(now.options, Progress.at(config.train, step)) == pytest.approx(
+        expected, rel=1e-12
+    )
 
 
 def test_the_papers_recipe_is_for_its_own_loss():

@@ -26,6 +26,7 @@ from ganzoo import DataSpec, Samples
 from ganzoo.api.training import resume
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
 from ganzoo.media.images import find_frame, scatter, to_uint8
+from ganzoo.resolve import resolve
 from ganzoo.runs import metrics
 from ganzoo.runs.folder import Run
 from ganzoo.runs.scores import ScoreRow, log_scores
@@ -714,8 +715,8 @@ def test_the_time_is_the_sum_of_what_lies_between_lines(tmp_path):
     for step, speed in ((10, 100.0), (20, 50.0), (25, 100.0)):
         row = {"step": step, "images_per_second": speed, "generator/x": step}
         append_line(path, {**row, "augmentation/y": step / 100})
-    options = ganzoo.config.TrainOptions(n_critic=2, batch_size=5)
-    found = history.read_history(path, options, {})
+    config = resolve("mlp", "hinge", "ring", {"train.n_critic": 2, "train.batch_size": 5})
+    found = history.read_history(path, config, {})
     assert found.seconds == pytest.approx(1 + 2 + 0.5)
     assert found.speed == pytest.approx(250 / 3.5)
     assert list(found.curves) == ["Loss of the generator", "Augmentation", "Images per second"]
@@ -730,8 +731,8 @@ def test_a_log_of_any_length_is_drawn(tmp_path, monkeypatch):
     ]
     warnings = [{"step": 1, "warning": "w", "message": f"number {i}"} for i in range(2000)]
     path.write_text("".join(json.dumps(row) + "\n" for row in [*warnings, *rows]))
-    options = ganzoo.config.TrainOptions(n_critic=1, batch_size=1)
-    found = history.read_history(path, options, {"real": {1: 1.0, 2: 2.0}})
+    config = resolve("mlp", "hinge", "ring", {"train.n_critic": 1, "train.batch_size": 1})
+    found = history.read_history(path, config, {"real": {1: 1.0, 2: 2.0}})
     assert found.last_step == 50_000
     assert found.seconds == pytest.approx(50_000 / 51, rel=0.02)
     assert len(found.warnings) == metrics.MOST_WARNINGS

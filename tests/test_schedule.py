@@ -17,11 +17,13 @@ from ganzoo.protocols.schedule import Schedule
 from ganzoo.registry import DATASET
 from ganzoo.resolve import change_config, resolve
 from ganzoo.runs.reproduce import train_command
+from ganzoo.training.optimizers import ema_decay
 from ganzoo.training.prepare import build_trainer
 from tiny import TINY, Stopper
 
 SETTINGS = {"arch.hidden": (8,), "data.image_size": 8}
 LR = "train.generator_lr"
+CRITIC = "train.n_critic"
 DRIFT = """
 from pydantic import Field
 from ganzoo import Penalty
@@ -91,6 +93,21 @@ def test_a_schedule_over_images(text, values):
         assert schedule.at(at(0, images)) == pytest.approx(value), images
 
 
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("linear(1, 3, to=100 steps)", {0: 1, 50: 2, 100: 3, 1000: 3}),
+        ("piecewise(0: 1, 2k steps: 3)", {1000: 2}),
+        ("piecewise(0: 1, 25 steps: 1, 25 steps: 5)", {0: 1, 24: 1, 25: 5, 26: 5, 900: 5}),
+        ("half-life(8, 100 steps, from=50 steps)", {0: 8, 50: 8, 150: 4}),
+    ],
+)
+def test_a_schedule_over_steps(text, values):
+    schedule = Schedule.parse(text)
+    for step, value in values.items():
+        assert schedule.at(Progress(step=step, steps=10, images=7)) == pytest.approx(value), step
+
+
 TEXTS = (
     "constant(0.0002)",
     "constant([0, 0.99])",
@@ -105,6 +122,10 @@ TEXTS = (
     "half-life(8, 0.25)",
     "half-life(8, 100 images)",
     "half-life(8, 100 images, from=50 images)",
+    "piecewise(0 steps: 0.004, 120 steps: 0.004, 120 steps: 0.001)",
+    "cosine(1, 2, from=10 steps, to=800 steps)",
+    "constant(0.0012345678912345)",
+    "constant([0.1, 0.12345678912345678])",
 )
 
 
@@ -128,6 +149,8 @@ def test_a_schedule_is_printed_as_it_is_read(text):
         ("linear(1, 2, to=20k)", "is not a schedule as ganzoo reads it"),
         ("linear(1, 2, from=0.5, to=20k images)", "is not a schedule as ganzoo reads it"),
         ("linear(1, 2, from=10 images)", "is not a schedule as ganzoo reads it"),
+        ("linear(1, 2, from=10 steps)", "is not a schedule as ganzoo reads it"),
+        ("linear(1, 2, from=10 steps, to=20 images)", "is not a schedule as ganzoo reads it"),
         ("linear(1, 2, from=0.6, to=0.4)", "the places of a schedule must be in order"),
         ("linear(1, [2, 3])", "must hold equally many numbers"),
         ("half-life(0, 0.5)", "a value with a half-life must be above 0"),
@@ -148,6 +171,11 @@ def test_what_is_no_schedule_is_refused(text, why):
         ({"train.steps": "linear(8, 16)"}, "train.steps cannot follow a schedule"),
         ({"arch.hidden": "linear(8, 16)"}, "cannot follow a schedule"),
         ({LR: "linear(1e-3, -1)"}, "option 'train.generator_lr'"),
+        ({CRITIC: "linear(1, 5)"}, "train.n_critic changes in jumps from one whole number"),
+        ({CRITIC: "half-life(4, 10 steps)"}, "train.n_critic changes in jumps"),
+        ({CRITIC: "piecewise(0: 1, 9 images: 1, 9 images: 2)"}, "train.n_critic changes in jumps"),
+        ({CRITIC: "constant(2.5)"}, "train.n_critic changes in jumps from one whole number"),
+        ({CRITIC: "piecewise(0: 1, 0.5: 1, 0.5: 2000)"}, "option 'train.n_critic': input should"),
         (
             {LR: "linear(1e-3, 1e-4)", "train.lr_decay": "cosine"},
             "train.generator_lr follows a schedule, and train.lr_decay=cosine another: add --set "
@@ -330,6 +358,94 @@ def test_a_run_under_schedules_is_resumed_to_the_same_bytes():
         train("stopped", Stopper(3), **settings)
     stopped = resume("stopped")
     assert crash.difference(crash.content(whole.path), crash.content(stopped.path)) == []
+
+
+# Discriminator updates of a step ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "updates"),
+    [
+        ("constant(3)", [3] * 10),
+        ("piecewise(0: 4, 3 steps: 4, 3 steps: 1)", [4] * 3 + [1] * 7),
+        ("piecewise(0: 1, 35%: 1, 35%: 2, 80%: 2, 0.8: 5)", [1] * 4 + [2] * 4 + [5] * 2),
+        # One that is changed and changed back within a step.
+        ("piecewise(2 steps: 1, 2 steps: 3, 4 steps: 3, 4 steps: 1)", [1] * 3 + [3] + [1] * 6),
+        ("piecewise(0: 2, 50 steps: 2, 50 steps: 1)", [2] * 10),
+    ],
+)
+def test_updates_are_counted_as_they_are_done(text, updates):
+    trainer = trainer_of(**{"train.steps": 10, "train.batch_size": 4, CRITIC: text})
+    setup, seen = trainer.setup, []
+    trainer.on_update = seen.append
+    done, total = [], 0
+    for step in range(10):
+        assert setup.progress_at(step).updates == total
+        assert setup.progress_at(step).images == 4 * total
+        trainer.step()
+        done.append(sum(each.network == "discriminator" for each in seen))
+        total += done[-1]
+        seen.clear()
+    assert done == updates
+    assert setup.progress_at(10).updates == sum(updates)
+
+
+def test_the_average_forgets_by_the_images_that_were_shown():
+    options = resolve("mlp", "hinge", "ring", {"train.ema_half_life": 1e9}).train
+    options = options.model_copy(update={"n_critic": 2, "batch_size": 4, "ema_ramp": 0.5})
+    now = Progress(step=10, images=400)
+    assert ema_decay(options, now) == pytest.approx(0.5 ** (2 * 4 / (0.5 * 400)))
+
+
+def test_metrics_and_scores_count_the_images_that_were_shown():
+    settings = {CRITIC: "piecewise(0: 3, 2 steps: 3, 2 steps: 1)", "train.eval_every": 2}
+    settings |= {"train.eval_samples": 100}
+    run = train("run", **settings)
+    rows = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    seen = {row["step"]: row["images_seen"] for row in rows if "images_seen" in row}
+    assert seen == {2: 6 * 8, 4: 8 * 8}
+    scores = [json.loads(line) for line in (run.path / "scores.jsonl").read_text().splitlines()]
+    assert {row["step"]: row["images_seen"] for row in scores} == seen
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_run_whose_critic_changes_is_resumed_to_the_same_bytes(stop):
+    settings = {
+        CRITIC: "piecewise(0: 3, 2 steps: 3, 2 steps: 1)",
+        "train.penalty": "r1",
+        "penalty.r1.interval": 2,
+        LR: "linear(2e-4, 1e-4, to=40 images)",
+        "train.reuse_fakes": True,
+    }
+    whole = train("whole", **settings)
+    with pytest.raises(ganzoo.errors.Interrupted):
+        train("stopped", Stopper(stop), **settings)
+    stopped = resume("stopped")
+    assert crash.difference(crash.content(whole.path), crash.content(stopped.path)) == []
+    longer = resume("stopped", {"train.steps": 5})
+    assert longer.config().train.steps == 5, "its jumps do not depend on its length"
+
+
+def test_a_strangers_schedule_that_cannot_be_counted_is_one_line():
+    run = train("run", **{CRITIC: "piecewise(0: 3, 2 steps: 3, 2 steps: 1)"})
+    path = run.path / "config.json"
+    tree = json.loads(path.read_text())
+    for points in ([[0, 3], [2, 1]], [[0, 3], [2, 3], [2, -1]], [[0, 1.5]]):
+        tree["schedules"][CRITIC]["points"] = points
+        path.write_text(json.dumps(tree))
+        with pytest.raises(InputError, match="is not a run's configuration"):
+            run.config()
+
+
+def test_the_command_says_the_jumps(ganzoo_cli):
+    given = {**SETTINGS, CRITIC: "piecewise(0 steps: 3, 2 steps: 3, 2 steps: 1)"}
+    given |= {LR: "piecewise(0: 1e-3, 2 steps: 1e-3, 2 steps: 0.00012345678912345)"}
+    config = resolve("mlp", "hinge", "digits", given)
+    assert config.train.lr_decay == "cosine", "the rate also falls"
+    _, *words = shlex.split(train_command(config).replace("\\\n", " "))
+    result = ganzoo_cli(*words, "--dry-run")
+    assert result.code == 0, result
+    assert json.loads(result.out) == config.model_dump(mode="json")
 
 
 @pytest.mark.usefixtures("wander")

@@ -19,20 +19,14 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import pytest
-import torch
-from torch import nn
 
 import ganzoo
 from browser import opened
 from colours import contrast
-from ganzoo import DataSpec, Samples
-from ganzoo.api.training import resume
 from ganzoo.errors import InputError, Interrupted
 from ganzoo.runs.folder import Run
 from ganzoo.signals import interrupt
 from ganzoo.storage.json_files import append_line, drop_lines_after
-from ganzoo_zoo.apps.watch.points.frames import MOST_POINTS, SIDE, UNITS, Frames, parse_frame
-from ganzoo_zoo.apps.watch.points.plane import Plane
 from ganzoo_zoo.apps.watch.runs.run_reader import RunReader
 from ganzoo_zoo.apps.watch.training.workers import Busy, TrainingProcesses, TrainingRun
 from ganzoo_zoo.apps.watch.web import serve as web
@@ -46,7 +40,7 @@ from ganzoo_zoo.apps.watch.web.choices import (
 )
 from ganzoo_zoo.apps.watch.web.server import FILES, KEY_HEADER, LONGEST_BODY, PAGE, Server
 from ganzoo_zoo.apps.watch.web.state import Card, Dashboard
-from tiny import TINY, Stopper
+from tiny import TINY
 
 DIGITS = {"architecture": "mlp", "settings": {"arch.hidden": (4,), "data.image_size": 8}, **TINY}
 RING = {
@@ -562,125 +556,6 @@ def test_options_of_components_may_be_set(data, key, value):
     assert resolve_choices("mlp", None, data, {key: value})
 
 
-# What is kept of points -------------------------------------------------------------------------
-
-
-class Ahead(nn.Module):
-    """Logits that grow to the right, and twice as fast upwards."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.tensor([1.0, 2.0]))
-
-    def forward(self, points):
-        return points @ self.weight
-
-
-CORNERS = Samples(
-    DataSpec(shape=(2,), modes=((3.0, 1.0), (5.0, 3.0)), mode_std=0.1),
-    torch.tensor([[3.0, 1.0], [5.0, 3.0], [4.0, 2.0]]),
-)
-
-
-def unpacked(text, plane):
-    units = torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)
-    units = units.view(-1, 2).int()
-    places = (units[:, 0] + 256 * units[:, 1]).reshape(-1, 2) / UNITS
-    return (2 * places - 1) * plane["reach"] + torch.tensor(plane["centre"])
-
-
-def test_points_and_logits_lie_where_they_were():
-    plane = Plane(CORNERS)
-    about = plane.describe()
-    assert torch.allclose(unpacked(about["real"], about), CORNERS.stored, atol=1e-4)
-    points = torch.tensor([[4.5, 1.5], [3.2, 2.9], [99.0, 2.0]])
-    network = Ahead()
-    frame = plane.make_frame(7, points, network)
-    assert network.training
-    found = unpacked(frame["points"], about)
-    assert torch.allclose(found[:2], points[:2], atol=1e-4)
-    edge = about["centre"][0] + about["reach"]
-    assert found[2].tolist() == pytest.approx([edge, 2.0], abs=1e-4), (
-        "what is beyond is on the edge"
-    )
-    levels = torch.tensor(list(base64.b64decode(frame["surface"]))).reshape(SIDE, SIDE)
-    assert levels[0, -1] == 255, "up and to the right they are highest"
-    assert levels[-1, 0] == 0
-    assert (levels[0, 0] > levels[-1, -1]).item()
-    inner = about["reach"] * (1 - 1 / SIDE)
-    middle = about["centre"][0] + 2 * about["centre"][1]
-    assert (frame["low"], frame["high"]) == pytest.approx(
-        (middle - 3 * inner, middle + 3 * inner), rel=1e-5
-    )
-    assert parse_frame(frame) == frame
-
-
-def test_what_is_not_finite_is_not_kept():
-    network = Ahead()
-    assert Plane(CORNERS).make_frame(1, torch.tensor([[float("nan"), 0.0]]), network) is None
-    network.weight.data[0] = float("inf")
-    assert Plane(CORNERS).make_frame(1, CORNERS.stored, network) is None
-
-
-def test_a_followed_run_is_the_same_to_the_bit(ring, tmp_path):
-    plain = ganzoo.train(**{**RING, "trackers": []}, out=tmp_path / "run")
-    for name in ("model/model.safetensors", "model/discriminator.safetensors"):
-        assert (ring.path / name).read_bytes() == (plain.path / name).read_bytes()
-    own = {path.name for path in ring.path.iterdir()} - {path.name for path in plain.path.iterdir()}
-    assert own == {"watch"}
-
-
-def test_a_resumed_run_keeps_the_frames_of_one_that_was_never_stopped(ring, tmp_path):
-    with pytest.raises(Interrupted):
-        ganzoo.train(**RING, observer=Stopper(3), out=tmp_path / "run")
-    run = resume(tmp_path / "run")
-    for name in ("frames.jsonl", "plane.json"):
-        kept = [(each.path / "watch" / name).read_bytes() for each in (run, ring)]
-        assert kept[0] == kept[1], name
-
-
-def test_images_leave_nothing_beside_their_pictures(tmp_path):
-    run = ganzoo.train(**DIGITS, trackers=["watch"], out=tmp_path / "run")
-    assert not (run.path / "watch").exists()
-
-
-def test_of_a_long_run_some_frames_are_kept(tmp_path):
-    from ganzoo_zoo.apps.watch.points.tracker_run import WatchedRun
-
-    run = WatchedRun(tmp_path, 5003, 0)
-    for step in (0, 3, 6, 7, 12, 12, 6, 5003):
-        run.discriminator(step, Ahead(), CORNERS, CORNERS)
-    frames = Frames(tmp_path)
-    frames.update()
-    assert [frame["step"] for frame in frames.items] == [0, 6, 12, 5003]
-    run = WatchedRun(tmp_path, 5003, 6)
-    run.discriminator(12, Ahead(), CORNERS, CORNERS)
-    frames.update()
-    assert [frame["step"] for frame in frames.items] == [0, 6, 12]
-
-
-def test_what_a_stranger_wrote_for_frames_is_passed_over(ring, tmp_path):
-    run = copied(ring, tmp_path / "run")
-    good = json.loads((run.path / "watch" / "frames.jsonl").read_text().splitlines()[0])
-    for change in (
-        {"points": "?"},
-        {"points": base64.b64encode(b"123").decode()},
-        {"points": base64.b64encode(bytes(4 * MOST_POINTS + 4)).decode()},
-        {"points": None},
-        {"surface": base64.b64encode(b"1234").decode()},
-        {"low": "<b>"},
-        {"low": 2.0, "high": 1.0},
-        {"high": 10**400},
-        {"step": 3},
-    ):
-        append_line(run.path / "watch" / "frames.jsonl", {**good, "step": 9, **change})
-    append_line(run.path / "watch" / "frames.jsonl", {**good, "step": 10, "more": "<b>"})
-    frames = Frames(run.path)
-    frames.update()
-    assert [frame["step"] for frame in frames.items] == [0, 2, 4, 10]
-    assert frames.items[-1].keys() == {"step", "points", "surface", "low", "high"}
-
-
 # Runs that change -------------------------------------------------------------------------------
 
 
@@ -1099,10 +974,9 @@ def test_a_finished_run_is_shown(browser, served, width, scheme):
         page.keyboard.press("Home")
         assert "step 0" in run.locator(".caption").inner_text()
         assert time_line.get_attribute("aria-valuetext") == "step 0"
-        box = run.locator(".chart svg").first.bounding_box()
-        page.mouse.move(box["x"] + 60, box["y"] + 40)
-        assert run.locator(".chart .cursor.on").count() == 3
-        for summary in page.locator("summary").all():
+        run.locator(".chart .u-over").first.hover()
+        run.locator(".chart .at", has_text="step").nth(2).wait_for()
+        for summary in page.locator("summary:visible").all():
             if summary.locator("..").get_attribute("open") is None:
                 summary.click()
         assert seen.overflow <= 0, "no sideways scroll"
@@ -1136,7 +1010,7 @@ def test_controls_and_pictures_are_named(browser, served):
             )
         for button in page.locator("button").all():
             assert button.evaluate("each => each.textContent.trim()")
-        for image in page.locator("img:visible, canvas:visible").all():
+        for image in page.locator("img:visible, canvas:visible:not([aria-hidden] *)").all():
             assert image.get_attribute("alt") or image.get_attribute("aria-label")
         levels = page.locator("h1, h2, h3").evaluate_all("all => all.map(each => each.tagName)")
         assert levels.count("H1") == 1
@@ -1167,7 +1041,7 @@ def test_a_run_that_appears_and_vanishes(browser, served, ring):
         run.locator("canvas.plane").wait_for()
         said = run.locator("canvas.plane").get_attribute("aria-label")
         assert re.search(r"Step 4: 400 generated points, logits from \S+ to \S+\.", said)
-        assert re.search(r"\d+% of the points lie within 3 standard deviations", said)
+        assert re.search(r"Modes held: \d of 8\. Points of high quality: \d+%\.", said)
         unfinished = folder / "runs" / "comes" / "metrics.jsonl"
         shutil.rmtree(folder / "runs" / "comes" / "model")
         drop_lines_after(unfinished, 2)
@@ -1201,7 +1075,7 @@ def test_what_comes_from_files_is_text_and_nothing_else(browser, ring):
             assert any(EVIL in text for text in shown_run.locator(what).all_inner_texts()), what
         assert shown_run.locator(".warnings").inner_text() == EVIL + "\\u202e"
         assert shown_run.locator(".folder").inner_text() == "<b>run"
-        assert shown_run.locator(".title img, .side img, b").count() == 0
+        assert shown_run.locator(".title img, .rest img, .title b, .rest b").count() == 0
     assert seen.complaints == []
     assert seen.requests == []
 
@@ -1217,11 +1091,11 @@ def test_a_run_is_trained_paused_done_step_by_step_and_begun_again(browser, serv
         page.get_by_label("Steps", exact=True).wait_for()
         length, wanted = page.get_by_label("Steps", exact=True), str(RING_CONFIG.train.steps)
         within(20, lambda: length.get_attribute("placeholder") == wanted)
-        page.get_by_label("Loss").select_option("wgan-gp")
+        page.get_by_label("Loss", exact=True).select_option("wgan-gp")
         other_loss = ganzoo.resolve.resolve("mlp", "wgan-gp", "ring").train
         critic, steps = str(other_loss.n_critic), page.get_by_label("Critic steps")
         within(20, lambda: steps.get_attribute("placeholder") == critic)
-        page.get_by_label("Loss").select_option("")
+        page.get_by_label("Loss", exact=True).select_option("")
         page.get_by_text("Other options").click()
         page.get_by_label("KEY=VALUE").fill("data.cuont=3")
         page.locator("#start").click()
@@ -1250,7 +1124,7 @@ def test_a_run_is_trained_paused_done_step_by_step_and_begun_again(browser, serv
         still = pixels(mine)
 
         # It does a step from the other tab, in both.
-        theirs.get_by_role("button", name="Step", exact=True).click()
+        theirs.get_by_role("button", name="Whole step").click()
         within(30, lambda: step_of(mine) == at + 1 == step_of(theirs))
         mine.locator(".status", has_text="Paused").wait_for()
         within(20, lambda: pixels(mine) != still)
@@ -1273,7 +1147,7 @@ def test_a_run_is_trained_paused_done_step_by_step_and_begun_again(browser, serv
         mine.get_by_role("button", name="Restart").click()
         assert page.get_by_role("heading", name=f"Restart: {RING_TITLE}").is_visible()
         assert "arch.hidden=8" in page.get_by_label("KEY=VALUE").input_value()
-        page.get_by_label("Loss").select_option("hinge")
+        page.get_by_label("Loss", exact=True).select_option("hinge")
         page.get_by_label("start paused, to go step by step").check()
         page.locator("#start").click()
         again = card(page, "mlp trained with hinge on ring")
@@ -1326,6 +1200,6 @@ def test_colours_can_be_read_in_both_themes():
     assert len(planes) == 3
     assert planes[1] == planes[2]
     for plane in planes:
-        for dots in ("fake", "real", "mode", "pull"):
+        for dots in ("fake", "real", "mode", "pull", "map"):
             for ground in ("low", "even", "high"):
                 assert contrast(plane[dots], plane[ground]) >= 3, (dots, ground)

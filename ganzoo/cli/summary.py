@@ -56,7 +56,8 @@ def _rows(
     yield "run", str(run.path)
     yield "steps", f"{train.steps} of batch size {train.batch_size}, seed {train.seed}"
     if observer.done:
-        seen = observer.done * train.n_critic * train.batch_size
+        before = config.progress_at(train.steps - observer.done)
+        seen = config.progress_at(train.steps).images - before.images
         part = "" if observer.done == train.steps else f" for the last {observer.done}"
         speed = f"{seen / observer.seconds:.0f} images/s"
         yield "time", f"{format_duration(observer.seconds)}{part}, {speed}"

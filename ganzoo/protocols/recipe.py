@@ -19,6 +19,8 @@ USUAL_RECIPES = ("tuned", "paper")
 
 SCHEDULABLE: dict[str, JsonValue] = {"schedulable": True}
 """Marks a training option that may follow a :class:`~ganzoo.protocols.schedule.Schedule`."""
+IN_JUMPS: dict[str, JsonValue] = {"schedulable": "in jumps"}
+"""Marks a whole number among them, whose schedule is constant from one step to another."""
 RESUMABLE: dict[str, JsonValue] = {"resumable": True}
 """Marks a training option that may change when a run is resumed: no finished step depends on it."""
 
@@ -76,7 +78,11 @@ class RecipeOptions(Options):
         json_schema_extra=SCHEDULABLE,
     )
     n_critic: int = Field(
-        default=1, ge=1, le=1000, description="Discriminator updates for each generator update."
+        default=1,
+        ge=1,
+        le=1000,
+        description="Discriminator updates for each generator update.",
+        json_schema_extra=IN_JUMPS,
     )
     batch_size: int = Field(default=32, ge=1, le=65_536, description="Samples in a batch.")
     accumulate: int = Field(

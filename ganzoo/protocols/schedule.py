@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 Value: TypeAlias = float | tuple[float, ...]
 """A number, or a few that change together, such as Adam's betas."""
 Curve: TypeAlias = Literal["linear", "cosine", "half-life"]
+Measure: TypeAlias = Literal["run", "images", "steps"]
 
 FORMS = (
     "linear(FROM, TO)",
@@ -28,23 +30,28 @@ FORMS = (
     "constant(VALUE)",
 )
 """How a schedule is written."""
+COUNTS = (
+    "changes in jumps from one whole number to another, at steps or shares of the run: write "
+    "'piecewise(0: 100, 25 steps: 100, 25 steps: 5)'"
+)
+"""What a schedule of whole numbers must do, for messages."""
 _CALL = re.compile(r"\s*(constant|linear|cosine|piecewise|half-life)\s*\((.*)\)\s*", re.DOTALL)
 _COMMA = re.compile(r",(?![^\[(]*[\])])")
-_PLACE = re.compile(r"([0-9.eE+]+)\s*([kKM]?)\s*(%|images)?")
+_PLACE = re.compile(r"([0-9.eE+]+)\s*([kKM]?)\s*(%|images|steps)?")
 _UNITS = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6}
 
 
 class Schedule(Options):
-    """A number, or several, that change over a run or over the images seen.
+    """A number, or several, that change over a run, over its steps or over the images seen.
 
     Between two points the value follows the curve; before the first one and after the last one it
     stays as there. Only a half-life goes on after its last point.
     """
 
     curve: Curve = Field(default="linear", description="The way from one point to the next.")
-    over: Literal["run", "images"] = Field(
+    over: Measure = Field(
         default="run",
-        description="What places are: shares of the run, from 0 to 1, or images seen.",
+        description="What places are: shares of the run, from 0 to 1, images seen, or steps done.",
     )
     points: tuple[tuple[Annotated[float, Field(ge=0)], Value], ...] = Field(
         min_length=1, description="Places and the values there, in order."
@@ -56,7 +63,10 @@ class Schedule(Options):
         if places != sorted(places):
             raise ValueError("the places of a schedule must be in order")
         if self.over == "run" and places[-1] > 1 and self.curve != "half-life":
-            raise ValueError("a share of the run is from 0 to 1; write images, as in '20M images'")
+            raise ValueError(
+                "a share of the run is from 0 to 1; write images, as in '20M images', or steps, as "
+                "in '800 steps'"
+            )
         if len({len(_numbers(value)) for value in values}) > 1:
             raise ValueError("all values of a schedule must hold equally many numbers")
         if self.curve == "half-life" and len(self.points) != 2:
@@ -70,9 +80,41 @@ class Schedule(Options):
         """The values at its points."""
         return tuple(value for _, value in self.points)
 
+    @property
+    def is_in_jumps(self) -> bool:
+        """Whether the value is constant from one jump to the next."""
+        return self.curve != "half-life" and all(
+            start[0] == end[0] or start[1] == end[1] for start, end in pairwise(self.points)
+        )
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is of whole numbers in jumps, at steps that are known before the run."""
+        whole = all(isinstance(each, float) and each.is_integer() for each in self.values)
+        return whole and self.is_in_jumps and self.over != "images"
+
+    def segments(self, steps: int) -> Sequence[tuple[int, Value]]:
+        """Return the first step of each value, and the value, in order; the first is step 0.
+
+        Args:
+            steps: The steps of the run.
+
+        Raises:
+            ValueError: it does not change in jumps alone, or its places are images.
+        """
+        return _find_segments(self, steps)
+
+    @classmethod
+    def of_segments(cls, segments: Sequence[tuple[int, Value]]) -> Schedule:
+        """Return the schedule with such :meth:`segments`, in steps."""
+        points = [(0.0, segments[0][1])]
+        for (_, before), (at, after) in pairwise(segments):
+            points += [(float(at), before), (float(at), after)]
+        return cls(over="steps", points=tuple(points))
+
     def at(self, progress: Progress) -> Value:
         """Return the value at some point of a training."""
-        place = progress.share if self.over == "run" else float(progress.images)
+        place = self._place(progress)
         points = self.points
         if place <= points[0][0] or len(points) == 1:
             return points[0][1]
@@ -89,6 +131,11 @@ class Schedule(Options):
             for one, other in zip(_numbers(before[1]), _numbers(after[1]), strict=True)
         )
         return found if isinstance(before[1], tuple) else found[0]
+
+    def _place(self, progress: Progress) -> float:
+        if self.over == "run":
+            return progress.share
+        return float(progress.images if self.over == "images" else progress.step)
 
     def _between(self, start: float, end: float, done: float) -> float:
         if self.curve == "half-life":
@@ -119,7 +166,7 @@ class Schedule(Options):
         )
 
     def _format_place(self, place: float) -> str:
-        return f"{place:.10g}{' images' if self.over == 'images' else ''}"
+        return f"{place:.10g}{'' if self.over == 'run' else f' {self.over}'}"
 
     @staticmethod
     def is_written(text: Any) -> bool:
@@ -131,9 +178,9 @@ class Schedule(Options):
         """Read a schedule, such as ``cosine(2e-4, 5e-5, to=20M images)``.
 
         The forms are those of :data:`FORMS`. A place is a share of the run, as ``0.5`` or ``50%``,
-        or a number of images, as ``200k images``. ``from`` and ``to`` say where the first value
-        ends and the last one begins: by default, at both ends of the run. A value is a number, or
-        several in brackets.
+        a number of images, as ``200k images``, or of steps, as ``800 steps``. ``from`` and ``to``
+        say where the first value ends and the last one begins: by default, at both ends of the run.
+        A value is a number, or several in brackets.
 
         Raises:
             InputError: it is not written so.
@@ -157,7 +204,7 @@ class Schedule(Options):
                 raise InputError(f"{excerpt(text)} is no schedule: {why}") from None
             raise InputError(
                 f"{excerpt(text)} is not a schedule as ganzoo reads it; write "
-                f"{' or '.join(FORMS)}, with places as 0.5, 50% or '200k images'"
+                f"{' or '.join(FORMS)}, with places as 0.5, 50%, '200k images' or '800 steps'"
             ) from None
 
     @classmethod
@@ -179,7 +226,7 @@ class Schedule(Options):
         if name == "half-life":
             first_value, length = plain
             value, span = _parse_value(first_value), _parse_place(length)
-            begin = _parse_place(named["from"]) if "from" in named else (0.0, span[1])
+            begin = _parse_place(named["from"]) if "from" in named else (0.0, "run")
             half = tuple(x / 2 for x in value) if isinstance(value, tuple) else value / 2
             return cls(
                 curve="half-life",
@@ -189,8 +236,8 @@ class Schedule(Options):
         start_value, end_value = plain
         places = [_parse_place(named[word]) for word in ("from", "to") if word in named]
         over = _find_measure(places)
-        if over == "images" and "to" not in named:
-            raise ValueError("images need an end")
+        if over != "run" and "to" not in named:
+            raise ValueError("images and steps need an end")
         first = _parse_place(named["from"])[0] if "from" in named else 0.0
         last = _parse_place(named["to"])[0] if "to" in named else 1.0
         shape: Any = name
@@ -212,26 +259,49 @@ def _parse_value(text: str) -> Value:
     return float(text)
 
 
-def _parse_place(text: str) -> tuple[float, bool]:
-    """Return a place, and whether it is a number of images."""
+def _parse_place(text: str) -> tuple[float, Measure]:
+    """Return a place, and what it is measured in."""
     match = _PLACE.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"not a place: {text}")
     number, unit, of = match.groups()
-    if unit and of != "images":
+    measure: Measure = "run"
+    if of in ("images", "steps"):
+        measure = "images" if of == "images" else "steps"
+    if unit and measure == "run":
         raise ValueError(f"of what: {text}")
-    return float(number) * _UNITS[unit] / (100 if of == "%" else 1), of == "images"
+    return float(number) * _UNITS[unit] / (100 if of == "%" else 1), measure
 
 
-def _find_measure(places: list[tuple[float, bool]]) -> Literal["run", "images"]:
-    """Return what places are measured in; a place of 0 is the start of both."""
-    kinds = {is_images for at, is_images in places if at}
+def _find_measure(places: list[tuple[float, Measure]]) -> Measure:
+    """Return what places are measured in; a place of 0 is the start of all."""
+    kinds = {measure for at, measure in places if at}
     if len(kinds) > 1:
-        raise ValueError("shares of the run and images in one schedule")
-    return "images" if True in kinds else "run"
+        raise ValueError("places of several measures in one schedule")
+    return kinds.pop() if kinds else "run"
+
+
+@lru_cache
+def _find_segments(schedule: Schedule, steps: int) -> tuple[tuple[int, Value], ...]:
+    from ganzoo.protocols.progress import Progress
+
+    if not schedule.is_in_jumps or schedule.over == "images":
+        raise ValueError("it does not change in jumps at steps alone")
+    firsts = {0}
+    for place, _ in schedule.points:
+        first = math.ceil(place * (steps if schedule.over == "run" else 1))
+        # A share of the run may fall between two steps by rounding alone.
+        firsts.update(step for step in (first - 1, first, first + 1) if step > 0)
+    found: list[tuple[int, Value]] = []
+    for first in sorted(firsts):
+        value = schedule.at(Progress(step=first, steps=steps))
+        if not found or found[-1][1] != value:
+            found.append((first, value))
+    return tuple(found)
 
 
 def _format(value: Value) -> str:
     if isinstance(value, tuple):
-        return f"[{', '.join(f'{number:.10g}' for number in value)}]"
-    return f"{value:.10g}"
+        return f"[{', '.join(map(_format, value))}]"
+    short = f"{value:.10g}"
+    return short if float(short) == value else repr(value)

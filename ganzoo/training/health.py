@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.evaluation.repeats import TrainingImages
-from ganzoo.protocols.progress import Progress
 from ganzoo.runs.metrics import LoggedWarning, WarningReader, read_metrics
 from ganzoo.training.pictures import Drawn, distance, spread
 
@@ -88,7 +87,7 @@ class Health:
     def check_samples(self, drawn: Drawn, step: int) -> Iterator[Change]:
         """Yield the warnings that begin or end with samples of a step."""
         architecture = self._trainer.architecture
-        now = Progress.at(self._trainer.options, step)
+        now = self._trainer.setup.progress_at(step)
         if step < EARLY_STEPS or architecture.takes_images or not architecture.is_adversarial(now):
             return
         reals = self._measure_reals(len(drawn.own))

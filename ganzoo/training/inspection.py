@@ -13,7 +13,6 @@ from ganzoo.models.inputs import Inputs
 from ganzoo.protocols.architecture import GeneratorInput
 from ganzoo.protocols.discriminator import Discriminator
 from ganzoo.protocols.packing import Packing, complete_reals, judge_samples
-from ganzoo.protocols.progress import Progress
 from ganzoo.protocols.tracker import Networks
 from ganzoo.training.memory import LOSS, bind_augmentations
 from ganzoo.training.pictures import sampling_networks
@@ -75,7 +74,7 @@ def compute_generator_loss(
     """
     state, device = trainer.state, trainer.device
     architecture, parts = trainer.architecture, trainer.parts_now()
-    progress = Progress.at(trainer.options, state.step)
+    progress = trainer.setup.progress_at(state.step)
     if not architecture.is_adversarial(progress):
         return {}
     own = next(inputs.parts(len(fake), device))

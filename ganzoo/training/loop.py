@@ -172,7 +172,7 @@ class _TrainingLoop:
     # Steps
 
     def _do_remaining_steps(self) -> None:
-        throughput = _Throughput(self.state.step, self.options.n_critic * self.options.batch_size)
+        throughput = _Throughput(self._images_seen())
         if self.state.step == 0:
             self.team.run_on_first(self._take_picture)
         while self.state.step < self.options.steps:
@@ -180,7 +180,7 @@ class _TrainingLoop:
             self.observer.on_step(self.state.step)
             if self._is_due(self.options.log_every):
                 row = self._read_metrics(terms)
-                row["images_per_second"] = throughput.measure(self.state.step)
+                row["images_per_second"] = throughput.measure(self._images_seen())
                 self._log(row)
             self._save_what_is_due()
             if self.observer.is_stopping and not self.signals:
@@ -204,6 +204,9 @@ class _TrainingLoop:
             f"{_resume_hint(self.run)}",
             next(filter(None, self.signals), signal.SIGTERM),
         )
+
+    def _images_seen(self) -> int:
+        return self.trainer.setup.progress_at(self.state.step).images
 
     def _is_due(self, every: int) -> bool:
         """Tell whether something that happens every so many steps, and at the end, is due."""
@@ -292,7 +295,7 @@ class _TrainingLoop:
         found = dict(zip(named, torch.stack(list(named.values())).tolist(), strict=True))
         row: dict[str, Any] = {
             "step": state.step,
-            "images_seen": state.step * options.n_critic * options.batch_size,
+            "images_seen": self._images_seen(),
         }
         for network, by_name in networks.items():
             now = [f"{network}/{name}" for name in by_name]
@@ -463,15 +466,18 @@ class _TrainingLoop:
 class _Throughput:
     """Measures the images per second since the last measurement."""
 
-    def __init__(self, step: int, images_per_step: int) -> None:
-        self._images_per_step = images_per_step
-        self._step, self._time = step, time.perf_counter()
+    def __init__(self, images: int) -> None:
+        self._images, self._time = images, time.perf_counter()
 
-    def measure(self, step: int) -> float:
-        """Return the real images that the discriminator saw per second."""
+    def measure(self, images: int) -> float:
+        """Return the real images that the discriminator saw per second.
+
+        Args:
+            images: All that it has seen.
+        """
         now = time.perf_counter()
-        rate = (step - self._step) * self._images_per_step / (now - self._time)
-        self._step, self._time = step, now
+        rate = (images - self._images) / (now - self._time)
+        self._images, self._time = images, now
         return round(rate, 2)
 
 

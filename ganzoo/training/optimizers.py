@@ -15,6 +15,7 @@ from ganzoo.errors import InputError
 if TYPE_CHECKING:
     from ganzoo.config import TrainOptions
     from ganzoo.protocols.penalty import Penalty
+    from ganzoo.protocols.progress import Progress
 
 FACTOR = "factor"
 """Key of a group of parameters: what its learning rate is multiplied by."""
@@ -122,8 +123,8 @@ def decay_factor(options: TrainOptions, step: int) -> float:
     return 1 - done if options.lr_decay == "linear" else (1 + math.cos(math.pi * done)) / 2
 
 
-def ema_decay(options: TrainOptions, step: int) -> float:
-    """Return the decay of the averaged weights at a step.
+def ema_decay(options: TrainOptions, now: Progress) -> float:
+    """Return the decay of the averaged weights at a step, with the options as they are then.
 
     Karras et al. 2020 (arXiv:1912.04958), in their code: a half-life in images, which is at most a
     share of the images seen.
@@ -131,7 +132,9 @@ def ema_decay(options: TrainOptions, step: int) -> float:
     images = options.n_critic * options.batch_size
     half_life = options.ema_half_life
     if options.ema_ramp:
-        half_life = min(half_life, options.ema_ramp * step * images)
+        # Multiplied in this order, which earlier runs were computed in.
+        mean = now.images / max(1, now.step)
+        half_life = min(half_life, options.ema_ramp * now.step * mean)
     return 0.5 ** (images / half_life) if half_life else 0.0
 
 

@@ -71,4 +71,9 @@ def _change(part: Part, prefix: str, values: Mapping[str, Any]) -> Part:
         for name, value in values.items()
         if name.startswith(prefix)
     }
-    return part.model_copy(update=own) if own else part
+    if not own:
+        return part
+    for name, value in own.items():
+        if type(part).model_fields[name].annotation is int:
+            own[name] = int(value)
+    return part.model_copy(update=own)

@@ -18,7 +18,6 @@ from torch import nn
 from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.protocols.discriminator import mixes_batch
 from ganzoo.protocols.packing import judge_samples
-from ganzoo.protocols.progress import Progress
 from ganzoo.training.inputs import draw_picture_inputs
 
 if TYPE_CHECKING:
@@ -156,7 +155,7 @@ def penalty_on_mixed_batch(trainer: Trainer) -> Iterator[str]:
 def never_adversarial(trainer: Trainer) -> Iterator[str]:
     """Warn if a run ends before the networks play against each other."""
     options = trainer.options
-    last = Progress.at(options, max(0, options.steps - 1))
+    last = trainer.setup.progress_at(max(0, options.steps - 1))
     if options.steps and not trainer.architecture.is_adversarial(last):
         yield (
             f"the {options.steps:,} steps end before the discriminator begins to learn: the "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ganzoo.compute.devices import HALF_TYPES
+from ganzoo.protocols.progress import Progress
 
 if TYPE_CHECKING:
     import torch
@@ -42,6 +43,15 @@ class TrainingSetup:
     """The processes that share each batch."""
     architecture_name: str
     """What messages call the architecture, which does not know its own name."""
+
+    def progress_at(self, step: int, update: int = 0) -> Progress:
+        """Return how far the training is before a step, or before an update of one.
+
+        Args:
+            step: Finished generator updates.
+            update: Finished discriminator updates of this step.
+        """
+        return Progress.at(self.options, step, update, self.schedules)
 
     @property
     def conditional(self) -> bool:

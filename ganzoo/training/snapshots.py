@@ -115,8 +115,7 @@ class Snapshots:
 
     def _add_time(self, row: ScoreRow, time_taken: TrainingTime | None) -> ScoreRow:
         """Return a score with what the training of its snapshot took."""
-        options = self.config.train
-        seen = self.trainer.state.step * options.n_critic * options.batch_size
+        seen = self.trainer.setup.progress_at(self.trainer.state.step).images
         taken = {} if time_taken is None else asdict(time_taken)
         return row.model_copy(update={"images_seen": seen, **taken})
 

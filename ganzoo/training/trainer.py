@@ -13,7 +13,6 @@ from torch import Tensor
 from ganzoo.compute.compiling import begin_graphs, compile_network, explain_compile_errors
 from ganzoo.compute.devices import arithmetic
 from ganzoo.compute.seeding import derive_seed, make_rng, seed_everything
-from ganzoo.protocols.progress import Progress
 from ganzoo.training.memory import report_augmentations
 from ganzoo.training.optimizers import OptimizerSettings, decay_factor, ema_decay
 from ganzoo.training.parts import StepParts
@@ -102,7 +101,7 @@ class Trainer:
 
     def advance(self) -> None:
         """Prepare the networks for the step that the state is at."""
-        state, now = self.state, Progress.at(self.options, self.state.step)
+        state, now = self.state, self.setup.progress_at(self.state.step)
         for network in (state.generator, state.generator_ema.module, state.discriminator):
             self.architecture.advance(network, now)
 
@@ -144,14 +143,6 @@ class Trainer:
         self.state.terms.clear()
         return found
 
-    def parts_now(self) -> StepParts:
-        """Return components and options as schedules say for this step."""
-        setup = self.setup
-        parts = StepParts(
-            self.loss, setup.penalties, setup.augmentations, self.options, setup.schedules
-        )
-        return parts.at(Progress.at(self.options, self.state.step))
-
     def _update_networks(self) -> StepTerms:
         state = self.state
         self._seed_step()
@@ -173,7 +164,7 @@ class Trainer:
         terms = self._play(updates)
         # A loss or a layer may depend on buffers; they must not differ when a run is resumed.
         self.team.sync_buffers((state.generator, state.discriminator, *state.memories.values()))
-        state.generator_ema.update(ema_decay(parts.options, state.step))
+        state.generator_ema.update(ema_decay(parts.options, updates.now))
         state.step += 1
         self.advance()
         self.recent_terms |= {
@@ -188,11 +179,19 @@ class Trainer:
         if not self.architecture.is_adversarial(updates.now):
             return StepTerms(generator=updates.update_generator_alone())
         terms = StepTerms()
-        for update in range(self.options.n_critic):
+        for update in range(updates.options.n_critic):
             terms.discriminator |= updates.update_discriminator(update)
         with frozen(self._discriminator_parameters):
             terms.generator = updates.update_generator()
         return terms
+
+    def parts_now(self) -> StepParts:
+        """Return components and options as schedules say for this step."""
+        setup = self.setup
+        parts = StepParts(
+            self.loss, setup.penalties, setup.augmentations, self.options, setup.schedules
+        )
+        return parts.at(setup.progress_at(self.state.step))
 
     def _seed_step(self) -> None:
         """Seed torch's global generators, from which losses and layers draw."""

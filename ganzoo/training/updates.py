@@ -16,7 +16,6 @@ from ganzoo.compute.seeding import derive_seed, preserve_rng_state, seed_everyth
 from ganzoo.errors import InputError
 from ganzoo.protocols.discriminator import Discriminator
 from ganzoo.protocols.packing import Packing, complete_reals
-from ganzoo.protocols.progress import Progress
 from ganzoo.training.inputs import Batch, draw_step_inputs
 from ganzoo.training.memory import (
     LOSS,
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from ganzoo.protocols.architecture import GeneratorInput
     from ganzoo.protocols.objective import Objective, Terms
     from ganzoo.protocols.penalty import Penalty
+    from ganzoo.protocols.progress import Progress
     from ganzoo.training.batch_order import Order
     from ganzoo.training.batches import BatchLoader, RealBatch
     from ganzoo.training.checkpoint import TrainState
@@ -148,7 +148,7 @@ class NetworkUpdates:
         self.on_update = on_update
         self._made: list[Mapping[str, Tensor]] | None = None
         """Gets what the generator makes for its own update, while somebody watches."""
-        self.now = Progress.at(self.options, state.step)
+        self.now = setup.progress_at(state.step)
         self.augmentations = bind_augmentations(parts.augmentations, state.memories)
         self._adaptive = find_adaptive(parts.augmentations, state.memories)
         self._objectives = list_objectives(parts)
@@ -159,7 +159,7 @@ class NetworkUpdates:
         Args:
             update: Number of the update in this step.
         """
-        progress = Progress.at(self.options, self.state.step, update)
+        progress = self.setup.progress_at(self.state.step, update)
         loaded = self.loader.batch(progress.updates, self.order)
         real, labels, _ = loaded
         inputs = self._draw_inputs(loaded, progress)
@@ -194,7 +194,7 @@ class NetworkUpdates:
         """
         batch = self._batch
         if batch.generated is None:
-            progress = Progress.at(self.options, self.state.step, self.options.n_critic)
+            progress = self.setup.progress_at(self.state.step, self.options.n_critic)
             inputs = self._draw_inputs(self._loaded, progress)
             batch = replace(batch, inputs=inputs)
         eager, lazy = _split_penalties(self.parts.penalties_of("generator"))
@@ -209,7 +209,7 @@ class NetworkUpdates:
 
     def update_generator_alone(self) -> Terms:
         """Do the update of the generator against the architecture's own terms, without a game."""
-        last = Progress.at(self.options, self.state.step, self.options.n_critic - 1)
+        last = self.setup.progress_at(self.state.step, self.options.n_critic - 1)
         loaded = self.loader.batch(last.updates, self.order)
         shown = self.setup.architecture.prepare_real(loaded.real, self.now)
         batch = Batch(shown, loaded.labels, self._draw_inputs(loaded, self.now))

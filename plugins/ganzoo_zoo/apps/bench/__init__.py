@@ -172,7 +172,8 @@ def _measure(config: RunConfig, trainer: Trainer, steps: int | None, seconds: fl
     whole = sum(sum(span for _, span in step) for step in spans)
     by_part = _average_parts(spans, PARTS)
     speed = Spread.of([1 / each for each in step_seconds])
-    seen = config.train.batch_size * config.train.n_critic
+    done, setup = trainer.state.step, trainer.setup
+    seen = (setup.progress_at(done).images - setup.progress_at(done - steps).images) / steps
     rate = Spread.of(rates)
     options = config.train.model_copy(update={"steps": trainer.state.step})
     return Bench(

@@ -249,9 +249,10 @@ def _print(found: Bench) -> None:
     print()
     blocks = f", in blocks of {found.steps_per_block}" if found.steps_per_block > 1 else ""
     shape = " x ".join(map(str, found.shape))
+    n_critic = found.config.write_schedules("train", {"n_critic": train.n_critic})["n_critic"]
     about = [
         ("trained", f"{found.config.title}, {shape}"),
-        ("", f"batches of {train.batch_size}, n_critic {train.n_critic}, {train.precision}"),
+        ("", f"batches of {train.batch_size}, n_critic {n_critic}, {train.precision}"),
         ("timed", f"{found.steps} steps after {found.warm_up}{blocks}, clock: {machine.clock}"),
         ("memory", _memory(found)),
         ("device", _device(found)),

@@ -186,7 +186,7 @@ def _explain_size(
 
 def _explain_length(config: RunConfig, count: int) -> Iterable[str]:
     steps, batch = config.train.steps, config.train.batch_size
-    seen = steps * batch * config.train.n_critic / count
+    seen = config.progress_at(steps).images / count
     often = f"{seen:,.0f} times" if seen >= 2 else f"{seen:.1f} times"
     yield (
         f"its recipe has {steps:,} steps of {batch} images, in which each image is seen "

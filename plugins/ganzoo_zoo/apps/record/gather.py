@@ -258,7 +258,7 @@ def read_seed(run: Run) -> SeedRun:
             "state": DIVERGED if progress.has_diverged else state,
             "step": step,
             "steps": config.train.steps,
-            "images_seen": step * config.train.n_critic * config.train.batch_size,
+            "images_seen": config.progress_at(step).images,
             "seconds": seconds,
             "processor_seconds": processor_seconds,
             "retries": _read_retries(run, progress.saved_step),

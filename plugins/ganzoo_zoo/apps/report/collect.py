@@ -77,7 +77,7 @@ def gather_run(run: Run, neighbours: int) -> ReportData:
     logits = try_read("logits", files.read_logits, no_logits)
     logged = try_read(
         "curves and warnings",
-        lambda: history.read_history(run.path / METRICS_FILE, config.train, logits),
+        lambda: history.read_history(run.path / METRICS_FILE, config, logits),
         History(),
     )
     logged.warnings += try_read("warnings", files.read_warnings, [])

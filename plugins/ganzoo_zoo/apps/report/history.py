@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ganzoo.config import TrainOptions
+from ganzoo.config import RunConfig
 from ganzoo.runs.metrics import (
     AUGMENTATION,
     GRADIENT_NORM,
@@ -51,12 +51,12 @@ class History:
     """Mean images per second over this time."""
 
 
-def read_history(path: Path, options: TrainOptions, logits: Mapping[str, Curve]) -> History:
+def read_history(path: Path, config: RunConfig, logits: Mapping[str, Curve]) -> History:
     """Read the log of a run; it may not exist.
 
     Args:
         path: The log.
-        options: Training options of the run.
+        config: Configuration of the run.
         logits: Curves of logits from another file.
 
     Raises:
@@ -74,7 +74,7 @@ def read_history(path: Path, options: TrainOptions, logits: Mapping[str, Curve])
             _add_row(groups, speeds, step, row)
     history.warnings = [each.message for each in warnings.current()]
     history.past_warnings = {each.message: each.describe() for each in warnings.past()}
-    _estimate_time(history, speeds.points, options)
+    _estimate_time(history, speeds.points, config)
     found = {title: group.curves() for title, group in groups.items()}
     found[LOGIT_TITLE] = {**logits, **found[LOGIT_TITLE]}
     found[SPEED_TITLE] = {"images": speeds.curve()}
@@ -105,14 +105,14 @@ def _add_row(
             groups[title].add(label, step, value)
 
 
-def _estimate_time(history: History, speeds: Curve, options: TrainOptions) -> None:
+def _estimate_time(history: History, speeds: Curve, config: RunConfig) -> None:
     """Estimate the duration of training; each line has the speed since the previous one."""
-    before, images, seconds = 0, 0, 0.0
+    before, images, seconds = 0, 0, 0.0  # images seen before a line, and those that took time
     for step, speed in sorted(speeds.items()):
+        now = config.progress_at(step).images
         if speed > 0:
-            seen = (step - before) * options.n_critic * options.batch_size
-            images, seconds = images + seen, seconds + seen / speed
-        before = step
+            images, seconds = images + now - before, seconds + (now - before) / speed
+        before = now
     if seconds:
         history.seconds, history.speed = seconds, images / seconds
 

@@ -149,11 +149,12 @@ def facts(found: ReportData) -> Iterator[tuple[str, str, str]]:
     config, at, logged = found.config, found.progress, found.history
     train = config.train
     yield "Steps", f"{at.step:,} of {at.steps:,}", "updates of the generator"
-    seen = at.step * train.n_critic * train.batch_size
-    updates = "update" if train.n_critic == 1 else "updates"
+    seen = config.progress_at(at.step).images
+    n_critic = config.write_schedules("train", {"n_critic": train.n_critic})["n_critic"]
+    updates = "update" if n_critic == 1 else "updates"
     yield (
         *("Real samples shown", f"{seen:,}"),
-        f"{train.n_critic} {updates} of the discriminator a step, batches of {train.batch_size:,}",
+        f"{n_critic} {updates} of the discriminator a step, batches of {train.batch_size:,}",
     )
     if logged.seconds is not None and logged.speed is not None:
         yield "Time", _duration(logged.seconds), "from the first step to the last line"

@@ -30,6 +30,7 @@ export class Apart {
         return element("li", {}, button);
       }));
     }
+    this.find(".pace").addEventListener("input", () => { this.find(".pace-said").textContent = this.find(".pace").value; });
     press(this.find(".turn-both"), () => this.take(null));
     press(this.find(".slow"), () => (this.slow ? this.end() : this.start()));
     press(this.find(".hold"), () => (this.slow?.held ? this.resume() : this.hold()));
@@ -52,7 +53,8 @@ export class Apart {
       if (!paused && !this.slow) this.choose(null);
       else if (this.chosen && !this.stage?.[this.chosen[0]]) this.choose(null);
     }
-    if (state.over) this.end();
+    const goesOn = state.kind === "training" && !this.waiting;  // by a button or by another tab
+    if (state.over || goesOn) this.end();
     this.buttons();
     if (this.waiting?.met()) this.waiting.done(true);
     this.picture();
@@ -72,7 +74,12 @@ export class Apart {
     this.find(".slow").textContent = this.slow ? "End slow motion" : "Slow motion";
     this.find(".slow-controls").hidden = !this.slow;
     this.find(".hold").textContent = this.slow?.held ? "Play" : "Hold";
-    if (!this.chosen) this.find(".sentence").textContent = this.summary();
+    if (!this.chosen) this.tell(this.summary());
+  }
+
+  // Show a sentence; the same again would be read aloud again.
+  tell(text) {
+    if (this.find(".sentence").textContent !== text) this.find(".sentence").textContent = text;
   }
 
   summary() {
@@ -146,7 +153,7 @@ export class Apart {
 
   // Wait for the pace, and as long as the slow motion is held.
   async pause(slow) {
-    let left = () => 1000 * Number(this.find(".pace").value);
+    const left = () => 1000 * Number(this.find(".pace").value);
     for (let past = 0; this.slow === slow && (slow.held || past < left()); past += slow.held ? 0 : TICK) {
       await new Promise((done) => { setTimeout(done, TICK); });
     }
@@ -170,9 +177,9 @@ export class Apart {
   }
 
   // Light a stage: [network, index], or null for none.
-  choose(chosen) {
+  choose(wanted) {
+    const { state, plane, node } = this.card, chosen = wanted && this.stage?.[wanted[0]] ? wanted : null;
     this.chosen = chosen;
-    const { state, plane, node } = this.card;
     for (const network of NETWORKS) {
       node.querySelectorAll(`.apart .row-${network} button`).forEach((button, i) => {
         const on = chosen?.[0] === network && chosen[1] === i;
@@ -181,7 +188,7 @@ export class Apart {
       });
     }
     if (!chosen) {
-      this.find(".sentence").textContent = this.summary();
+      this.tell(this.summary());
       this.diagram.light(null);
       plane.take(null, null);
       this.picture(true);
@@ -190,7 +197,7 @@ export class Apart {
     const [network, index] = chosen, part = this.stage[network];
     const updates = Number(state.rates?.["train.n_critic"] ?? 1);
     const stage = stages(network, part, state.points ? "points" : "images", updates)[index];
-    this.find(".sentence").textContent = stage.sentence;
+    this.tell(stage.sentence);
     this.diagram.light(stage.parts);
     plane.take({
       reals: points(part.real_points), fakes: points(part.fakes), gradients: directions(part.gradients),
