@@ -1014,7 +1014,10 @@ def test_controls_and_pictures_are_named(browser, served):
             assert image.get_attribute("alt") or image.get_attribute("aria-label")
         levels = page.locator("h1, h2, h3").evaluate_all("all => all.map(each => each.tagName)")
         assert levels.count("H1") == 1
-        assert page.locator("[role=status], [role=alert]").count() == 2
+        spoken = page.locator("[role=status], [role=alert]").evaluate_all(
+            "all => all.map(each => each.id)"
+        )
+        assert sorted(spoken) == ["enter-wrong", "lesson-wrong", "said", "wrong"]
         identities = page.locator("[id]").evaluate_all("all => all.map(each => each.id)")
         assert len(identities) == len(set(identities))
 

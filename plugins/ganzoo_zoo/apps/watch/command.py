@@ -89,7 +89,7 @@ def watch(
     pupil_steps: Annotated[int, _bound("steps")] = Bounds.steps,
     pupil_seconds: Annotated[int, _bound("seconds")] = Bounds.seconds,
     pupil_parameters: Annotated[int, _bound("parameters")] = Bounds.parameters,
-    pupil_memory: Annotated[int, _bound("memory", 500)] = Bounds.memory,
+    pupil_memory: Annotated[int, _bound("memory", 1_000)] = Bounds.memory,
     as_json: Json = False,
 ) -> None:
     """Watch runs until they are finished, whichever process trains them.

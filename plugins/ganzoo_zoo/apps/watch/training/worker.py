@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ganzoo.api.training import start
+from ganzoo.api.training import continue_run, start
 from ganzoo.compute.memory import keep_freed_memory
 from ganzoo.config import RunConfig
 from ganzoo.errors import GanzooError, Interrupted, first_line
 from ganzoo.progress import JsonChannel
 from ganzoo.training.observer import Observer
+from ganzoo.training.warm_start import StartingWeights
 from ganzoo_zoo.apps.shared.worker_process import LineReader, block_signals
 from ganzoo_zoo.apps.watch.training.control_words import (
     FAILED,
@@ -35,6 +36,7 @@ from ganzoo_zoo.apps.watch.training.control_words import (
     STOP,
     STOPPED,
 )
+from ganzoo_zoo.apps.watch.training.limits import hold_to, require_within
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,21 +58,19 @@ class RunControl(Observer):
     A run pauses after an update, once its line of metrics and its picture, if any, are written.
 
     Args:
-        name: Name of the run in news.
-        config: Configuration of the run, as JSON.
-        paused: Whether it pauses before its first update.
+        order: The order to train it: its ``name`` in news; its ``config``, or the folder of the run
+            to ``resume``; whether it is ``paused`` before its first update; and, if any, the folder
+            ``out`` that it makes, the model ``init`` that it starts from, and its ``bounds``.
         channel: Channel for news.
     """
 
-    def __init__(
-        self, name: str, config: dict[str, Any], paused: bool, channel: JsonChannel
-    ) -> None:
-        self.name = name
-        self.config = config
+    def __init__(self, order: Mapping[str, Any], channel: JsonChannel) -> None:
+        self.order = order
+        self.name: str = order["name"]
         self.stopping = False
         self._channel = channel
         self._changed = threading.Condition()
-        self._allowed: int | None = 0 if paused else None
+        self._allowed: int | None = 0 if order["paused"] else None
         """Number of updates before the next pause; None without limit."""
         self._rested_step = -1
         self._stop_requested = False
@@ -101,6 +101,7 @@ class RunControl(Observer):
         from ganzoo_zoo.apps.watch.points.live import LivePlane
 
         self.raise_if_stopping()
+        require_within(trainer, self.order.get("bounds"))
         self._trainer = trainer
         self._plane = LivePlane.of(trainer)
 
@@ -198,8 +199,8 @@ class OrderQueue:
 
     def _handle(self, order: Mapping[str, Any]) -> None:
         control = self._controls.get(order["name"])
-        if "config" in order:
-            control = RunControl(order["name"], order["config"], order["paused"], self._channel)
+        if "config" in order or "resume" in order:
+            control = RunControl(order, self._channel)
             self._controls[control.name] = control
             self.runs.put(control)
         elif control is not None:
@@ -218,8 +219,9 @@ def main() -> int:
     keep_freed_memory()
     # Torch's first optimiser imports for seconds, which pass while a person reads the form.
     torch.optim.Adam([torch.zeros(1, requires_grad=True)])
-    torch.set_num_threads(max(1, torch.get_num_threads() // MAX_TRAINING))
+    most = torch.get_num_threads()
     while (control := inbox.runs.get()) is not None:
+        torch.set_num_threads(max(1, most // control.order.get("share", MAX_TRAINING)))
         ended = _train_run(control)
         inbox.forget(control)
         control.send_news(**ended)
@@ -230,10 +232,8 @@ def _train_run(control: RunControl) -> dict[str, Any]:
     """Train a run, and return how it ended."""
     try:
         control.raise_if_stopping()
-        config = RunConfig.model_validate(control.config)
-        # Another process that resumes the run has another number of threads.
-        threads = {"threads": torch.get_num_threads()}
-        start(config.model_copy(update=threads), observer=control)
+        with hold_to(control.order.get("bounds")):
+            _start_run(control, control.order)
     except (Interrupted, Stopped):
         return {"ended": STOPPED}
     except GanzooError as error:
@@ -241,6 +241,18 @@ def _train_run(control: RunControl) -> dict[str, Any]:
     except Exception as error:
         return {"ended": FAILED, "message": f"{type(error).__name__}: {first_line(error)}"}
     return {"ended": FINISHED}
+
+
+def _start_run(control: RunControl, order: Mapping[str, Any]) -> None:
+    """Train a new run, or train on one that stopped."""
+    if "resume" in order:
+        continue_run(order["resume"], {}, control, trackers=None)
+        return
+    config = RunConfig.model_validate(order["config"])
+    init = order.get("init")
+    # Another process that resumes the run has another number of threads.
+    config = config.model_copy(update={"threads": torch.get_num_threads()})
+    start(config, order.get("out"), control, None if init is None else StartingWeights.load(init))
 
 
 if __name__ == "__main__":

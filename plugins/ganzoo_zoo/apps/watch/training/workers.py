@@ -51,7 +51,7 @@ TURN = 30.0
 """Seconds after which a pupil's run lets others go on that wait, and waits itself."""
 SECONDS_BETWEEN_LOOKS = 0.25
 """Time between two looks at what the processes take and at who waits."""
-MEMORY_TO_REUSE = 0.7
+MEMORY_TO_REUSE = 0.8
 """A process that has more than this share of a run's memory is replaced before it begins."""
 MOST_CHANGES = 200
 """The most changes of a run that the page lists, the last ones."""

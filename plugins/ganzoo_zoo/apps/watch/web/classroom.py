@@ -109,8 +109,7 @@ class Classroom:
         """
         with self._lock:
             self._guesses.require_patience(address)
-            typed = _simplify(code)
-            if not hmac.compare_digest(typed.encode(), self._code.encode()):
+            if not _is_same(_simplify(code), self._code):
                 self._guesses.note(address)
                 raise InputError("that is not the code of this class: ask your teacher")
             self._guesses.forget(address)
@@ -124,10 +123,10 @@ class Classroom:
 
     def find(self, key: str) -> Person | None:
         """Return the pupil of a key; it takes as long for a key that is nearly right."""
-        given, found = key.encode("utf-8", "replace"), None
+        found = None
         with self._lock:
             for each, person in self._keys.items():
-                if hmac.compare_digest(given, each.encode()):
+                if _is_same(key, each):
                     found = person
         return found
 
@@ -176,6 +175,10 @@ class _Guesses:
 
     def forget(self, address: str) -> None:
         self._by_address.pop(_network_of(address), None)
+
+
+def _is_same(given: str, secret: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), secret.encode())
 
 
 def _network_of(address: str) -> str:

@@ -431,7 +431,7 @@ class Handler(BaseHTTPRequestHandler):
         architecture, paused = body.get("architecture"), body.get("paused", False)
         good = (
             isinstance(architecture, str)
-            and all(name is None or isinstance(name, str) for name in names.values())
+            and all(name is None or _is_short(name) for name in names.values())
             and isinstance(paused, bool)
         )
         if not good:
@@ -523,6 +523,13 @@ ROUTES: dict[str, Callable[[Handler, re.Match[str], Mapping[str, str]], None]] =
 DISMISS = "dismiss"
 ACTIONS = (PAUSE, *STEPS, CONTINUE, STOP, DISMISS, CHANGE, RESUME)
 ACTION_PATH = re.compile(f"/runs/([0-9]{{1,9}})/({'|'.join(ACTIONS)})")
+
+
+LONGEST_NAME = 200
+
+
+def _is_short(name: Any) -> bool:
+    return isinstance(name, str) and len(name) <= LONGEST_NAME
 
 
 def _require_texts(settings: Any) -> dict[str, str]:

@@ -36,8 +36,8 @@ from ganzoo_zoo.apps.watch.training.workers import (
     TrainingRun,
     Unknown,
 )
-from ganzoo_zoo.apps.watch.web.bounds import Bounds, require_disk
-from ganzoo_zoo.apps.watch.web.choices import resolve_choices
+from ganzoo_zoo.apps.watch.web.bounds import DEVICE, Bounds, require_disk
+from ganzoo_zoo.apps.watch.web.choices import DEFAULTS, resolve_choices
 from ganzoo_zoo.apps.watch.web.classroom import Classroom, Person, class_json
 
 SECONDS_BETWEEN_READS = 0.2
@@ -364,6 +364,13 @@ class Dashboard:
     def prepare(self) -> None:
         """Make ready for a first run, which then shows at once."""
         self._trainers.prepare()
+        if self.classroom is not None:
+            threading.Thread(target=self._import_early, daemon=True).start()
+
+    def _import_early(self) -> None:
+        """Import what it takes to hold a run to its bounds, before a pupil waits for it."""
+        with suppress(GanzooError):
+            self.bounds.require(resolve_choices(**DEFAULTS, loss=None, settings=DEVICE))
 
     def start(
         self,
@@ -394,6 +401,8 @@ class Dashboard:
         with self._lock:
             self._require_open()
             before = self._find_own(instead, person) if instead is not None else None
+            if before is not None and before.owner != owner:
+                raise Unknown("only who started a run can put another in its place")
             near = self._cards.get(beside) if beside is not None else None
             if near is not None and not person.may_see(near.owner):
                 near = None
@@ -544,7 +553,10 @@ class Dashboard:
 
     def _card_json(self, card: Card, person: Person) -> dict[str, Any]:
         queued = self._trainers.find_place(card.trained) if card.trained else None
-        return {**card.as_json(), "mine": person.may_act_on(card.owner), "queued": queued}
+        whose = {"mine": person.may_act_on(card.owner), "queued": queued}
+        if card.owner not in ("", person.owner):
+            whose["asked"] = None  # it may be long, and there may be many
+        return {**card.as_json(), **whose}
 
     def _class_json(self, person: Person) -> dict[str, Any] | None:
         if self.classroom is None:
