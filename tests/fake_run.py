@@ -147,7 +147,7 @@ class FakeRun:
         """Return the plane and its frames."""
         lines = [2 * i / (GRID - 1) - 1 for i in range(GRID)]
         density = [
-            round(255 * max(math.exp(-80 * math.dist((x, y), ring(mode)) ** 2) for mode in range(8)))
+            round(255 * math.exp(-80 * min(math.dist((x, y), ring(i)) for i in range(8)) ** 2))
             for y in ((1 - (2 * row + 1) / SIDE) for row in range(SIDE))
             for x in ((2 * column + 1) / SIDE - 1 for column in range(SIDE))
         ]

@@ -1,4 +1,4 @@
-"""The card of a run on the page of ``ganzoo watch --web``, in a browser, with a run that is canned."""
+"""The card of a run on the page of ``ganzoo watch --web``, in a browser, with a canned run."""
 
 import re
 import threading
@@ -28,7 +28,8 @@ def address():
 NOTE_SENTENCES = """() => {
     const sentence = document.querySelector(".sentence");
     window.told = [];
-    new MutationObserver(() => told.push(sentence.textContent)).observe(sentence, {childList: true});
+    const note = () => told.push(sentence.textContent);
+    new MutationObserver(note).observe(sentence, {childList: true});
 }"""
 
 
@@ -279,9 +280,8 @@ def test_images_have_a_walk_and_their_nearest_reals(browser, address):
         page.get_by_role("button", name="Generator’s turn").click()
         page.locator(".batch").wait_for()
         assert page.locator(".diagram .cell").count() == 2, "a real and a fake image"
-        assert "numbers, called latents" in page.locator(".row-discriminator").evaluate(
-            "row => (row.querySelector('button').click(), document.querySelector('.sentence').innerText)"
-        )
+        page.locator(".row-discriminator button").first.click()
+        assert "images that it made up" in sentence(page)
         page.get_by_role("button", name="Walk between two samples").click()
         page.locator(".walk-figure img").wait_for()
         page.get_by_role("button", name="Nearest real images").click()

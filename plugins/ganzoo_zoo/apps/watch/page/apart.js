@@ -49,11 +49,10 @@ export class Apart {
     this.card.find(".apart").hidden = !state.own || state.over;
     const known = `${paused} ${state.step} ${state.phase}`;
     if (known !== this.known) {
-      this.known = known;
-      if (paused) this.stage = await this.card.ask(`/runs/${this.card.name}/stage`, () => {});
-      else this.stage = null;
-      if (!paused && !this.slow) this.choose(null);
-      else if (this.chosen && !this.stage?.[this.chosen[0]]) this.choose(null);
+      this.stage = paused ? await this.card.ask(`/runs/${this.card.name}/stage`, () => {}) : null;
+      // Between the turns there is a stage, though it may be on its way.
+      this.known = paused && state.phase && !this.stage ? "" : known;
+      if (!this.slow && this.chosen && !this.stage?.[this.chosen[0]]) this.choose(null);
     }
     const goesOn = state.kind === "training" && !this.waiting;  // by a button or by another tab
     if (state.over || goesOn) this.end();
