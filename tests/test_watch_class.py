@@ -20,7 +20,7 @@ from ganzoo_zoo.apps.watch.web.bounds import Bounds
 from ganzoo_zoo.apps.watch.web.choices import resolve_choices
 from ganzoo_zoo.apps.watch.web.classroom import LONGEST_NAME, Classroom, Slowed
 from ganzoo_zoo.apps.watch.web.server import LONGEST_BODY
-from watch_client import Client, serving
+from watch_client import Client, attend, serving, teaching
 
 CODE = "KLM"
 SETTINGS = {"data.samples": "600", "arch.hidden": "8", "train.batch_size": "16"}
@@ -787,3 +787,101 @@ def test_a_question_is_asked_once_and_answered_to_all(school, monkeypatch):
     thread.join()
     assert all(each["step"] == 5 for each in found)
     assert process.told == [{"name": name, "word": "nearest"}], "one question"
+
+
+# With processes that train ----------------------------------------------------------------------
+
+ENDLESS = {**SMALL, "settings": {**SETTINGS, "train.steps": "20000"}}
+
+
+def within(seconds, what):
+    until = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return found
+
+
+def tree(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def card(client, name):
+    return next(run for run in client.see("/state")["runs"] if run["name"] == name)
+
+
+def test_a_pupil_trains_stops_and_trains_on_and_writes_nowhere_else(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    with serving(root=Path("runs"), classroom=Classroom(CODE + CODE)) as server:
+        ada = enter(server, "../outside/Ada")
+        before = tree(tmp_path)
+        name = ada.start(ENDLESS)
+        within(60, lambda: card(ada, name)["step"] > 2)
+        assert ada.post(f"/runs/{name}/resume")[0] == 409
+        assert ada.post(f"/runs/{name}/stop") == (200, {})
+        stopped = within(60, lambda: (c := card(ada, name))["kind"] == "stopped" and c)
+        assert "resume" in stopped["may"]
+        assert ada.post(f"/runs/{name}/resume") == (200, {})
+        within(60, lambda: card(ada, name)["step"] > stopped["step"] + 2)
+        assert card(ada, name)["own"]
+        new = {path for path in tree(tmp_path) - before if not path.startswith(("cache", "torch"))}
+        place = Path(card(ada, name)["place"])
+        assert place.parent == Path("runs/class/01-outside-ada")
+        allowed = {str(each) for each in (place, *place.parents)}
+        assert all(path in allowed or path.startswith(f"{place}/") for path in new)
+        assert not any(outside.iterdir())
+        assert names(teacher_of(server)) == {name}, "a pupil's folder is not found as a run again"
+
+
+def test_the_process_holds_the_bounds_if_the_server_does_not(monkeypatch):
+    monkeypatch.setattr(Bounds, "require", lambda *given: None)
+    asked = {"architecture": "dcgan", "data": "digits"}
+    with serving(root=Path("runs"), classroom=Classroom(CODE + CODE)) as server:
+        ada = enter(server)
+        for settings, why in (
+            ({"arch.base_channels": "256"}, r"parameters: [0-9,]+, and in this class there may be"),
+            ({"arch.base_channels": "4096"}, "too large"),
+            ({"train.batch_size": "600", "arch.base_channels": "8"}, "batch size: 600"),
+            ({"data.image_size": "128", "arch.base_channels": "8"}, "side: 128"),
+        ):
+            name = ada.start({**asked, "settings": settings})
+            failed = within(60, lambda name=name: (c := card(ada, name))["kind"] == "failed" and c)
+            assert re.search(why, failed["said"])
+        assert not list(Path("runs").glob("class/*/*"))
+
+
+def test_a_run_that_takes_too_much_memory_is_ended_and_the_next_one_trains():
+    with serving(
+        root=Path("runs"), classroom=Classroom(CODE + CODE), bounds=Bounds(memory=100)
+    ) as server:
+        ada, teacher = enter(server), teacher_of(server)
+        name = ada.start(ENDLESS)
+        ended = within(60, lambda: (c := card(ada, name))["kind"] == "failed" and c)
+        assert ended["said"].startswith("failed: it took more than 100 MiB of memory")
+        shown = teacher.start(ENDLESS)
+        within(60, lambda: card(teacher, shown)["step"] > 2)
+
+
+def test_thirty_pupils_work_at_once_while_two_runs_train(tmp_path):
+    with teaching(tmp_path) as (port, key, code):
+        teacher, first = Client(port, key), Client(port)
+        first.enter(code, "Zoe")
+        first.start(ENDLESS)  # once this is answered, all is imported
+        until = time.monotonic() + 15
+        with ThreadPoolExecutor(30) as pool:
+            pupils = [
+                pool.submit(attend, port, code, f"Pupil {number}", ENDLESS, until)
+                for number in range(30)
+            ]
+            looks = [each.result()[1] for each in pupils]
+        within(60, lambda: sum(run["step"] > 0 for run in teacher.see("/state")["runs"]) >= 2)
+        state = teacher.see("/state")
+    seconds = sorted(s for each in pupils for s in each.result()[0].seconds)
+    print(f"{len(seconds)} answers, the slowest after {seconds[-1]:.2f} s")
+    assert min(looks) >= 3
+    assert [pupil["runs"] for pupil in state["class"]["pupils"]] == [1] * 31
+    assert state["class"]["waiting"] >= 28
+    assert sorted(run["queued"] for run in state["runs"] if run["queued"]) == list(
+        range(1, state["class"]["waiting"] + 1)
+    )

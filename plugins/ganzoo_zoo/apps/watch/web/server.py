@@ -265,6 +265,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"
     timeout = SECONDS_OF_SILENCE
+    disable_nagle_algorithm = True  # or each answer would wait 40 ms for the page's receipt
     _person = A_LOOKER
     """Who asks, by the key of the request."""
 
