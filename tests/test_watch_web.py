@@ -959,6 +959,15 @@ def within(seconds, what):
     return found
 
 
+def open_form(page):
+    """Open the form, which stands behind the presets."""
+    steps = page.get_by_label("Steps", exact=True)
+    steps.wait_for(state="attached")
+    if not steps.is_visible():
+        page.locator("#new summary").first.click()
+    steps.wait_for()
+
+
 DIGITS_TITLE = "mlp trained with non-saturating on digits"
 
 
@@ -1010,7 +1019,7 @@ def test_controls_and_pictures_are_named(browser, served):
     with opened(browser, served[0]) as seen:
         page = seen.page
         card(page, DIGITS_TITLE).wait_for()
-        page.get_by_label("Seed").wait_for()
+        open_form(page)
         for control in page.locator("input, select, textarea").all():
             assert control.evaluate(
                 "each => each.labels.length && each.labels[0].textContent.trim()"
@@ -1095,15 +1104,15 @@ def test_a_run_is_trained_paused_done_step_by_step_and_begun_again(browser, serv
     address, folder = served
     with opened(browser, address) as seen, opened(browser, address, 390) as other:
         page = seen.page
-        page.get_by_label("Steps", exact=True).wait_for()
+        open_form(page)
         length, wanted = page.get_by_label("Steps", exact=True), str(RING_CONFIG.train.steps)
         within(20, lambda: length.get_attribute("placeholder") == wanted)
         page.get_by_label("Loss", exact=True).select_option("wgan-gp")
         other_loss = ganzoo.resolve.resolve("mlp", "wgan-gp", "ring").train
-        critic, steps = str(other_loss.n_critic), page.get_by_label("Critic steps")
+        critic, steps = str(other_loss.n_critic), page.locator("#form").get_by_label("Critic steps")
         within(20, lambda: steps.get_attribute("placeholder") == critic)
         page.get_by_label("Loss", exact=True).select_option("")
-        page.get_by_text("Other options").click()
+        page.get_by_text("More", exact=True).click()
         page.get_by_label("KEY=VALUE").fill("data.cuont=3")
         page.locator("#start").click()
         page.get_by_text("did you mean 'count'").wait_for()
@@ -1153,7 +1162,8 @@ def test_a_run_is_trained_paused_done_step_by_step_and_begun_again(browser, serv
         # It is begun again with another loss, in its own place.
         mine.get_by_role("button", name="Restart").click()
         assert page.get_by_role("heading", name=f"Restart: {RING_TITLE}").is_visible()
-        assert "arch.hidden=8" in page.get_by_label("KEY=VALUE").input_value()
+        units = page.get_by_label("Generator’s layers: units of layer 1")
+        within(20, lambda: units.input_value() == SMALL["arch.hidden"])
         page.get_by_label("Loss", exact=True).select_option("hinge")
         page.get_by_label("start paused, to go step by step").check()
         page.locator("#start").click()

@@ -22,7 +22,7 @@ export class Form {
     this.controls = [];
     this.edits = new Map();
     this.asks = 0;
-    this.lesson = new Lesson((asked) => this.start(asked), (asked) => this.edit(asked));
+    this.lesson = new Lesson((asked, complain) => this.start(asked, complain), (asked) => this.edit(asked));
     this.classroom = new Classroom();
     for (const button of document.querySelectorAll("[data-copy]")) {
       button.addEventListener("click", () => this.copy(named(button.dataset.copy), button));

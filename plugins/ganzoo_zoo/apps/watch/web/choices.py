@@ -125,10 +125,14 @@ def find_models() -> dict[str, StartingWeights]:
             model = None if folder.place else StartingWeights.describe(folder)
         except GanzooError:
             continue  # it is damaged, or for another version, as 'ganzoo list models' says
-        if model is not None and {
-            (ARCHITECTURE, model.config.architecture.package, model.config.architecture.name),
-            (DATASET, model.config.data.package, model.config.data.name),
-        } <= usable:
+        if (
+            model is not None
+            and {
+                (ARCHITECTURE, model.config.architecture.package, model.config.architecture.name),
+                (DATASET, model.config.data.package, model.config.data.name),
+            }
+            <= usable
+        ):
             found[folder.reference] = model
     return found
 

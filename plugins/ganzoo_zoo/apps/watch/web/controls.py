@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from ganzoo.config import TrainSettings
 from ganzoo.registry import ARCHITECTURE, DATASET, LOSS
@@ -85,6 +85,8 @@ def _list_group(
 
 def _without_none(annotation: Any) -> list[Any]:
     """Return the types that an annotation joins, but for None."""
+    if get_origin(annotation) is Annotated:
+        return _without_none(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
         return [
             part
@@ -117,7 +119,9 @@ def _describe(annotation: Any, field: FieldInfo) -> dict[str, Any] | None:
 
 def _holds_texts(parts: list[Any]) -> bool:
     """Tell whether types are texts, or lists of texts, and not tables."""
-    return all(part is str or (get_origin(part) is tuple and str in get_args(part)) for part in parts)
+    return all(
+        part is str or (get_origin(part) is tuple and str in get_args(part)) for part in parts
+    )
 
 
 def _find_bounds(metadata: list[Any], unit: int) -> dict[str, Any]:

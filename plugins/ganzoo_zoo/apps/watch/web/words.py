@@ -63,7 +63,10 @@ WORDS = {
         "How often the discriminator (also called the critic) learns before each time that the "
         "generator learns.",
     ),
-    "train.seed": ("Seed", "The number from which all chance is made: the same seed, the same run."),
+    "train.seed": (
+        "Seed",
+        "The number from which all chance is made: the same seed, the same run.",
+    ),
 }
 """Words for a class, by the full names of options: what it is called, and what it is. These options
 stand in front; others have their own descriptions, and stand behind."""
