@@ -130,7 +130,7 @@ def test_slow_motion_walks_through_both_turns_and_can_be_held(browser, address):
         page.get_by_role("button", name="Play", exact=True).and_(page.locator(".hold")).click()
         page.locator(".row-generator li:nth-child(3) [aria-current=step]").wait_for(timeout=4000)
         page.get_by_role("button", name="End slow motion").click()
-        page.locator(".slow-controls").wait_for(state="hidden")
+        page.locator(".hold").wait_for(state="hidden")
         assert page.locator("[aria-current=step]").count() == 0
         assert words(run)[:2] == ["step-discriminator", "step-generator"]
 
