@@ -24,7 +24,6 @@ from ganzoo.config import (
 )
 from ganzoo.errors import GanzooError, InputError, PluginError, did_you_mean, excerpt, first_line
 from ganzoo.protocols.dataset import IMAGE_CHANNELS
-from ganzoo.protocols.progress import N_CRITIC
 from ganzoo.protocols.recipe import (
     IN_JUMPS,
     RESUMABLE,
@@ -32,7 +31,7 @@ from ganzoo.protocols.recipe import (
     USUAL_RECIPES,
     find_tuned_recipes,
 )
-from ganzoo.protocols.schedule import COUNTS, Schedule
+from ganzoo.protocols.schedule import COUNTS, N_CRITIC, Schedule
 from ganzoo.registry import (
     ARCHITECTURE,
     AUGMENTATION,

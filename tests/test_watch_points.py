@@ -443,7 +443,15 @@ def test_of_a_long_run_some_frames_are_kept(tmp_path):
 
 
 def test_a_live_frame_shows_what_is_recorded_at_the_same_step(tmp_path):
-    found, run = seen(lambda trainer: LivePlane.of(trainer).make_frame(), tmp_path / "run", **RING)
+    def look(trainer):
+        before = torch.get_rng_state()
+        frame = LivePlane.of(trainer).make_frame()
+        assert torch.equal(torch.get_rng_state(), before)
+        return frame
+
+    found, run = seen(look, tmp_path / "run", **RING)
+    plain = ganzoo.train(**{**RING, "trackers": []}, out=tmp_path / "plain")
+    assert weights(run) == weights(plain)
     frames = Frames(run.path)
     frames.update()
     (recorded,) = [frame for frame in frames.items if frame["step"] == 2]

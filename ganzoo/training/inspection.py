@@ -46,7 +46,8 @@ def look_into(
         return sampling_networks(trainer, as_saved=as_saved)
 
     def draw(number: int, given: GeneratorInput) -> Tensor:
-        return generate(find_networks()[number], given, data, stored=True)
+        with preserve_rng_state():  # a layer may draw
+            return generate(find_networks()[number], given, data, stored=True)
 
     return Networks(
         trained=lambda given: draw(0, given),

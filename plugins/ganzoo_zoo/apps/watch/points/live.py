@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.errors import GanzooError
 from ganzoo.training.inputs import draw_picture_inputs
 from ganzoo.training.inspection import look_into
@@ -39,9 +40,13 @@ class LivePlane:
         return None if architecture.judges_source else cls(trainer)
 
     def make_frame(self) -> dict[str, Any] | None:
-        """Make a frame of the present state; None if a number is not finite."""
+        """Make a frame of the present state; None if a number is not finite.
+
+        Neither the training nor torch's random state changes, so it may be called within a step.
+        """
         try:
-            drawn = draw_samples(self.trainer, self._inputs)
+            with preserve_rng_state():
+                drawn = draw_samples(self.trainer, self._inputs)
         except GanzooError:
             return None  # the run diverges, and reports it itself
         networks = look_into(self.trainer, self._inputs, shows_average=drawn.shows_average)

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 class WatchTracker(Tracker):
     """Records points in the plane, which ``ganzoo watch --web`` animates.
 
-    At each sample picture it writes 400 points and the discriminator's logits over the plane to the
-    folder ``watch``, in long runs at about 1,000 steps. Samples other than points are not recorded,
-    since their pictures suffice.
+    At each sample picture it writes to the folder ``watch``: 400 points of the generator and of its
+    average, where the first 100 are pulled, a grid of latents of one or two numbers carried through
+    the generator, the discriminator's logits over the plane, and how many modes are held and how
+    far the points are from the true ones. Long runs are recorded at about 1,000 steps. Samples
+    other than points are not recorded, since their pictures suffice.
     """
 
     def start(self, folder: Path, config: dict[str, Any], step: int) -> WatchedRun:
