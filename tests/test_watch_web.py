@@ -817,10 +817,13 @@ def test_a_port_that_is_taken_is_one_line(digits, refused):
     )
 
 
-@pytest.mark.parametrize("words", [["--open"], ["--port", "0"], ["--host", "localhost"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--open"], ["--port", "0"], ["--host", "localhost"], ["--class"], ["--training", "3"]],
+)
 def test_options_of_a_page_need_one(words, refused):
     said = refused("watch", *words)
-    assert said == "Error: --host, --port and --open need --web"
+    assert said == "Error: --host, --port, --open, --class and --training need --web"
 
 
 @pytest.mark.parametrize(
@@ -828,6 +831,10 @@ def test_options_of_a_page_need_one(words, refused):
     [
         (["--once"], "--web shows runs until Ctrl-C: drop --once and --json"),
         (["--json"], "--web shows runs until Ctrl-C: drop --once and --json"),
+        (["--code", "ABCDEF"], "--code and the bounds of pupils need --class"),
+        (["--pupil-steps", "5"], "--code and the bounds of pupils need --class"),
+        (["--class", "--code", "../"], "--code has 4 to 32 letters and digits"),
+        (["--class", "--pupil-memory", "10"], "Invalid value for '--pupil-memory'"),
         (["nowhere"], "there is no run folder nowhere"),
         (["--host", "999.1.1.1", "--port", "0"], "999.1.1.1:0 cannot be served"),
         (["--port", "70000"], "Invalid value for '--port'"),

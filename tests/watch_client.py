@@ -2,6 +2,10 @@
 
 import http.client
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -25,6 +29,29 @@ def serving(*runs, root=None, host="127.0.0.1", **options):
             server.shutdown()
             thread.join()
             board.close()
+
+
+@contextmanager
+def teaching(folder, *options):
+    """Run the command for a class in a folder; yield its port, the teacher's key and the code."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ganzoo", "watch", "--web", "--class", "--port", "0", *options],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        text=True,
+    )
+    try:
+        said = dict(process.stdout.readline().strip().split(": ", 1) for _ in range(3))
+        address, _, key = said["teacher"].partition("#")
+        yield int(address.rstrip("/").rpartition(":")[2]), key, said["code"].strip()
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
 @dataclass
@@ -101,7 +128,7 @@ class Client:
 
 
 def attend(port, code, name, asked, until):
-    """Be a pupil: enter, open the page, start a run, and look until a moment.
+    """Be a pupil: open the page, enter, start a run, and look until a moment.
 
     Returns:
         The client, and how often it looked.

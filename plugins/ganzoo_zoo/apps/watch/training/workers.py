@@ -613,7 +613,7 @@ class _Process:
         self._reader.join()
 
     def _read_news(self) -> None:
-        _, stdout = pipes(self._process)
+        stdin, stdout = pipes(self._process)
         for line in stdout:
             if not line.endswith("\n"):
                 break  # the process was killed while writing
@@ -626,6 +626,8 @@ class _Process:
                     self._news.notify_all()
         stdout.close()
         code = self._process.wait()
+        with contextlib.suppress(OSError):  # what it was to read last is lost with it
+            stdin.close()
         with self._lock:
             for run in self._runs.values():
                 run.mark_lost(code)
