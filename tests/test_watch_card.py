@@ -1,4 +1,4 @@
-"""The card of a run on the page of ``ganzoo watch --web``, in a browser, with a run that is canned."""
+"""The card of a run on the page of ``ganzoo watch --web``, in a browser, with a canned run."""
 
 import re
 import threading
@@ -28,7 +28,8 @@ def address():
 NOTE_SENTENCES = """() => {
     const sentence = document.querySelector(".sentence");
     window.told = [];
-    new MutationObserver(() => told.push(sentence.textContent)).observe(sentence, {childList: true});
+    const note = () => told.push(sentence.textContent);
+    new MutationObserver(note).observe(sentence, {childList: true});
 }"""
 
 
@@ -276,6 +277,11 @@ def test_numbers_and_shapes(browser, address):
 def test_images_have_a_walk_and_their_nearest_reals(browser, address):
     run = FakeRun(points=False, live=None, pictures=[0, 20, 120])
     with looking(browser, address, run, 390) as page:
+        page.get_by_role("button", name="Generator’s turn").click()
+        page.locator(".batch").wait_for()
+        assert page.locator(".diagram .cell").count() == 2, "a real and a fake image"
+        page.locator(".row-discriminator button").first.click()
+        assert "images that it made up" in sentence(page)
         page.get_by_role("button", name="Walk between two samples").click()
         page.locator(".walk-figure img").wait_for()
         page.get_by_role("button", name="Nearest real images").click()

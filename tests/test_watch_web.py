@@ -1091,7 +1091,7 @@ def test_what_comes_from_files_is_text_and_nothing_else(browser, ring):
             assert any(EVIL in text for text in shown_run.locator(what).all_inner_texts()), what
         assert shown_run.locator(".warnings").inner_text() == EVIL + "\\u202e"
         assert shown_run.locator(".folder").inner_text() == "<b>run"
-        assert shown_run.locator(".title img, .rest img, .title b, .rest b").count() == 0
+        assert shown_run.locator(".title img, .board img, .title b, .board b").count() == 0
     assert seen.complaints == []
     assert seen.requests == []
 

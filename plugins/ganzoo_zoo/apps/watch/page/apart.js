@@ -6,6 +6,7 @@ import { directions, points } from "./packing.js";
 import { NETWORKS, stages } from "./stage.js";
 
 const PATIENCE = 30_000;  // milliseconds for a part of a step
+const MOST_IMAGES = 8;  // reals in the picture of a stage, and fakes
 const TICK = 100, BETWEEN_PICTURES = 400;
 const TURNS = { discriminator: "step-discriminator", generator: "step-generator" };
 
@@ -31,6 +32,7 @@ export class Apart {
       }));
     }
     this.find(".pace").addEventListener("input", () => { this.find(".pace-said").textContent = this.find(".pace").value; });
+    this.find(".batch").addEventListener("load", () => this.picture(true));
     press(this.find(".turn-both"), () => this.take(null));
     press(this.find(".slow"), () => (this.slow ? this.end() : this.start()));
     press(this.find(".hold"), () => (this.slow?.held ? this.resume() : this.hold()));
@@ -47,11 +49,10 @@ export class Apart {
     this.card.find(".apart").hidden = !state.own || state.over;
     const known = `${paused} ${state.step} ${state.phase}`;
     if (known !== this.known) {
-      this.known = known;
-      if (paused) this.stage = await this.card.ask(`/runs/${this.card.name}/stage`, () => {});
-      else this.stage = null;
-      if (!paused && !this.slow) this.choose(null);
-      else if (this.chosen && !this.stage?.[this.chosen[0]]) this.choose(null);
+      this.stage = paused ? await this.card.ask(`/runs/${this.card.name}/stage`, () => {}) : null;
+      // Between the turns there is a stage, though it may be on its way.
+      this.known = paused && state.phase && !this.stage ? "" : known;
+      if (!this.slow && this.chosen && !this.stage?.[this.chosen[0]]) this.choose(null);
     }
     const goesOn = state.kind === "training" && !this.waiting;  // by a button or by another tab
     if (state.over || goesOn) this.end();
@@ -211,8 +212,13 @@ export class Apart {
     this.painted = performance.now();
     const { about, frame, surface } = this.card.plane;
     const network = this.chosen?.[0] ?? NETWORKS.findLast((each) => this.stage?.[each]);
-    const part = this.stage?.[network];
+    const part = this.stage?.[network], image = this.find(".batch");
+    image.hidden = !part?.picture;
+    if (part?.picture && image.getAttribute("src") !== part.picture) image.src = part.picture;
+    const { naturalWidth: width, naturalHeight: height } = image;
     this.diagram.show({
+      images: part?.picture && image.complete && width
+        ? { href: part.picture, width, height, columns: Math.min(MOST_IMAGES, part.real_logits.length) } : null,
       noise: points(part?.latents) ?? about?.noise ?? null,
       fakes: points(part?.fakes) ?? (frame ? this.card.plane.points : null),
       reals: points(part?.real_points) ?? about?.real ?? null,
@@ -222,8 +228,5 @@ export class Apart {
       discriminator: this.stage?.discriminator,
       generator: this.stage?.generator,
     });
-    const image = this.find(".batch");
-    image.hidden = !part?.picture;
-    if (part?.picture) image.src = part.picture;
   }
 }

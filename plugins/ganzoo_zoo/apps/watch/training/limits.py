@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import GanzooError, InputError
+from ganzoo.protocols.schedule import N_CRITIC
 
 if TYPE_CHECKING:
     from ganzoo.training.trainer import Trainer
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 NICENESS = 5
 """Processes that train make way for the server, whose pages must not freeze."""
 MIB = 1 << 20
+SECONDS_BETWEEN_LOOKS = 1.0
+"""Time between two looks of a run at its own memory."""
 MEMORY_VARIABLE = "GANZOO_MEMORY"
 
 
@@ -33,6 +37,17 @@ class RunLimits:
     """Bytes of memory of its process."""
     bounds: Mapping[str, int] | None = None
     """What its process holds it to: those of :class:`ganzoo_zoo.apps.watch.web.bounds.Bounds`."""
+
+    def describe_time(self) -> str:
+        """Say that a run has trained for as long as it may."""
+        return f"it has trained for {self.seconds:,.0f} s, which is the most here"
+
+    def describe_memory(self) -> str:
+        """Say that a run took more memory than it may."""
+        return (
+            f"it took more than {self.memory / MIB:,.0f} MiB of memory, which is the most here: "
+            "choose smaller networks, or a smaller batch"
+        )
 
 
 # The side of the server.
@@ -104,15 +119,73 @@ def require_within(trainer: Trainer, bounds: Mapping[str, int] | None) -> None:
     found = {
         "steps": trainer.options.steps,
         "batch_size": trainer.options.batch_size,
-        "n_critic": trainer.options.n_critic,
+        "n_critic": _find_most_updates(trainer),
         "samples": len(trainer.samples),
         "side": max(data.image_size or (0,)),
         "parameters": sum(each.numel() for net in networks for each in net.parameters()),
     }
     for name, value in found.items():
-        if value > bounds[name]:
-            word = name.replace("_", " ")
-            raise InputError(f"{word}: {value:,}, and in this class there may be {bounds[name]:,}")
+        _require_at_most(name, value, bounds)
+
+
+def require_change_within(options: Mapping[str, Any], bounds: Mapping[str, int] | None) -> None:
+    """Check a change of options while a run trains.
+
+    Raises:
+        InputError: it is beyond the bounds.
+    """
+    if bounds is not None and N_CRITIC in options:
+        with suppress(TypeError, ValueError):  # the run itself refuses what is no number
+            _require_at_most("n_critic", float(options[N_CRITIC]), bounds)
+
+
+class Watch:
+    """Looks, from within, at the time and the memory that a run has taken.
+
+    The server holds runs to both; this is for the case that it does not.
+
+    Args:
+        bounds: The bounds; None if there are none.
+    """
+
+    def __init__(self, bounds: Mapping[str, int] | None) -> None:
+        self._limits = RunLimits()
+        if bounds is not None:
+            self._limits = RunLimits(bounds["seconds"], bounds["memory"] * MIB, bounds)
+        self._began = time.monotonic()
+        self._looked = 0.0
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Do not count the time in the block."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._began += time.monotonic() - began
+
+    def find_excess(self) -> str:
+        """Return why the run must stop; empty if it need not."""
+        now = time.monotonic()
+        if self._limits.bounds is None or now - self._looked < SECONDS_BETWEEN_LOOKS:
+            return ""
+        self._looked = now
+        if now - self._began > self._limits.seconds:
+            return self._limits.describe_time()
+        is_larger = (read_memory(os.getpid()) or 0) > self._limits.memory
+        return self._limits.describe_memory() if is_larger else ""
+
+
+def _find_most_updates(trainer: Trainer) -> float:
+    schedule = trainer.setup.schedules.get(N_CRITIC)
+    values = schedule.values if schedule else ()
+    return max(trainer.options.n_critic, *(each for each in values if isinstance(each, float)), 0)
+
+
+def _require_at_most(name: str, value: float, bounds: Mapping[str, int]) -> None:
+    if value > bounds[name]:
+        word = name.replace("_", " ")
+        raise InputError(f"{word}: {value:,}, and in this class there may be {bounds[name]:,}")
 
 
 def _install_guard() -> None:

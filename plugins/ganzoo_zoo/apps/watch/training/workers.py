@@ -36,7 +36,7 @@ from ganzoo_zoo.apps.watch.training.control_words import (
     STOPPED,
     WALK,
 )
-from ganzoo_zoo.apps.watch.training.limits import MIB, RunLimits, lower_priority, read_memory
+from ganzoo_zoo.apps.watch.training.limits import RunLimits, lower_priority, read_memory
 
 if TYPE_CHECKING:
     from ganzoo.config import RunConfig
@@ -174,10 +174,6 @@ class TrainingRun:
     def is_over(self) -> bool:
         """Whether it has ended, successfully or not."""
         return self.state in ENDS
-
-    def describe_time(self) -> str:
-        """Say that it has trained for as long as it may."""
-        return f"it has trained for {self.limits.seconds:,.0f} s, which is the most here"
 
     def set_aside(self) -> None:
         """Note that the run makes way once its state is saved, and goes on later."""
@@ -456,17 +452,14 @@ class TrainingProcesses:
         run.take_time(seconds, others_wait=self._holds_up(run))
         memory = process.memory if run.limits.memory < math.inf else None
         if memory is not None and memory > run.limits.memory:
-            run.reason = (
-                f"it took more than {run.limits.memory / MIB:,.0f} MiB of memory, which is the "
-                "most here: choose smaller networks, or a smaller batch"
-            )
+            run.reason = run.limits.describe_memory()
             process.kill()
         elif run.state == STOPPING:
             if run.limits.bounds is not None and run.stopping_for > PATIENCE_WITH_PUPILS:
                 run.reason = run.reason or "it did not stop, and its process was ended"
                 process.kill()
         elif run.seconds > run.limits.seconds:
-            run.reason = run.describe_time()
+            run.reason = run.limits.describe_time()
             process.send_command(run, STOP)
         elif run.paused_for > PAUSE_WHILE_OTHERS_WAIT:
             run.set_aside()

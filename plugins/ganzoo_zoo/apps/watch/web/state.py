@@ -482,7 +482,7 @@ class Dashboard:
                 self.bounds.require(card.run.config)
                 require_disk(self._class_folder())
             if trained.seconds >= trained.limits.seconds:
-                raise Busy(f"{trained.describe_time()}: start another one")
+                raise Busy(f"{trained.limits.describe_time()}: start another one")
             trained.prepare_again(paused=False)
             self._trainers.keep_watch()
             self._trainers.start(trained)
