@@ -126,6 +126,15 @@ def test_words_for_a_class_are_of_options_that_there_are():
     assert set(WORDS) <= every
 
 
+def test_every_preset_can_be_started_and_filled_into_the_form():
+    for preset in OFFERED["presets"]:
+        config = resolve_choices(**preset["asked"])
+        names = [preset["asked"][word] for word in ("architecture", "loss", "data")]
+        controls = {each["key"] for each in list_controls(resolve_choices(*names, {}))}
+        assert set(preset["asked"]["settings"]) <= controls, preset["name"]
+        assert config.title
+
+
 def test_sketches_fit_their_square():
     sketches = {each["name"]: each["sketch"] for each in OFFERED["data"]}
     assert len(sketches["ring"]["dots"]) == 8
