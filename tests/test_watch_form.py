@@ -74,6 +74,15 @@ def test_every_option_has_a_control_but_those_that_may_name_files(chosen):
     assert all(each["about"] and each["label"] for each in controls.values())
 
 
+def is_refused(names, key, value):
+    """Tell whether a value is refused for its own sake; another option may not allow it."""
+    try:
+        resolve_choices(*names, {key: value})
+    except InputError as error:
+        return key in error.message
+    return False
+
+
 def test_controls_hold_the_bounds_of_their_options(chosen):
     names, _, controls = chosen
     for key, each in controls.items():
@@ -84,10 +93,7 @@ def test_controls_hold_the_bounds_of_their_options(chosen):
             continue
         for bound, beyond in (("least", -1), ("most", 1)):
             if each[bound] is not None:
-                try:
-                    resolve_choices(*names, {key: str(each[bound])})
-                except InputError as error:  # another option may not allow it
-                    assert key not in error.message
+                assert not is_refused(names, key, str(each[bound])), (key, bound)
                 with pytest.raises(InputError, match=re.escape(key)):
                     resolve_choices(*names, {key: str(each[bound] + beyond)})
 
@@ -118,6 +124,15 @@ def test_words_for_a_class_are_of_options_that_there_are():
     }
     every |= {f"train.{name}" for name in TrainSettings.model_fields}
     assert set(WORDS) <= every
+
+
+def test_every_preset_can_be_started_and_filled_into_the_form():
+    for preset in OFFERED["presets"]:
+        config = resolve_choices(**preset["asked"])
+        names = [preset["asked"][word] for word in ("architecture", "loss", "data")]
+        controls = {each["key"] for each in list_controls(resolve_choices(*names, {}))}
+        assert set(preset["asked"]["settings"]) <= controls, preset["name"]
+        assert config.title
 
 
 def test_sketches_fit_their_square():
@@ -289,8 +304,9 @@ def test_a_drawing_has_at_most_as_many_points_as_the_dataset_takes(browser, serv
         written = seen.page.evaluate(
             """async () => {
                 const { simplify, write } = await import("/draw.js");
+                const at = (i, j) => [Math.sin(i + 99 * j), Math.cos(3 * i + 77 * j)];
                 const wild = Array.from({ length: 300 }, (_, i) =>
-                  Array.from({ length: 60 }, (_, j) => [Math.sin(i + 99 * j), Math.cos(3 * i + 77 * j)]));
+                  Array.from({ length: 60 }, (_, j) => at(i, j)));
                 return [write(simplify(wild)), write(simplify([[[5, 0.123456]]]))];
             }"""
         )
@@ -348,8 +364,13 @@ def test_a_link_with_unknown_names_says_so(browser, serving):
     with serving() as (address, _), opened(browser, address) as seen:
         page = seen.page
         link = page.evaluate(
-            """async () => (await import("/link.js")).makeLink(
-                { architecture: "mlp", loss: "nowhere", data: "elsewhere", settings: { "arch.x": "1" } })"""
+            """async (asked) => (await import("/link.js")).makeLink(asked)""",
+            {
+                "architecture": "mlp",
+                "loss": "nowhere",
+                "data": "elsewhere",
+                "settings": {"arch.x": "1"},
+            },
         )
         open_form(page)
         page.get_by_text("Links", exact=True).click()

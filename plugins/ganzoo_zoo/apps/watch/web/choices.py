@@ -29,6 +29,7 @@ from ganzoo.resolve import resolve
 from ganzoo.runs.reproduce import format_argument
 from ganzoo.training.warm_start import StartingWeights
 from ganzoo_zoo.apps.watch.points import tracker
+from ganzoo_zoo.apps.watch.presets import read_presets
 from ganzoo_zoo.apps.watch.web.sketches import make_sketch
 from ganzoo_zoo.apps.watch.web.words import WORDS
 from ganzoo_zoo.data.points import drawn
@@ -65,6 +66,7 @@ def list_choices() -> dict[str, Any]:
         "architectures": list(_list_usable(ARCHITECTURE)),
         "losses": list(_list_usable(LOSS)),
         "data": sorted(_list_usable(DATASET), key=lambda each: not each["points"]),
+        "presets": [each.model_dump() for each in read_presets()],
         "drawn": _find_name(DATASET, drawn.Drawn),
         "models": [_describe_model(name, model) for name, model in find_models().items()],
         "options": [

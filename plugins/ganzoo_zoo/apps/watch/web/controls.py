@@ -40,7 +40,7 @@ def list_controls(config: RunConfig) -> list[dict[str, Any]]:
     empty for none; ``least`` and ``most``, or null; ``choices``; ``optional``, whether none is a
     value; and ``front``, whether :data:`WORDS` has it. Options that may name files are left out.
     """
-    found = []
+    found: list[dict[str, Any]] = []
     for group, prefix, kind in GROUPS:
         choice = getattr(config, group)
         values = config.write_schedules(prefix, choice.options_for(find_class(kind, choice)))
@@ -98,7 +98,7 @@ def _without_none(annotation: Any) -> list[Any]:
 
 
 def _describe(annotation: Any, field: FieldInfo) -> dict[str, Any] | None:
-    """Return the kind of control of a type that holds no text, and its bounds; None if none fits."""
+    """Return the kind of control of a type without texts, and its bounds; None if none fits."""
     if get_origin(annotation) is Literal:
         return {"kind": CHOICE, "choices": list(map(format_argument, get_args(annotation)))}
     if annotation is bool:

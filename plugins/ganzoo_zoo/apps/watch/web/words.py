@@ -13,8 +13,8 @@ WORDS = {
     ),
     "arch.hidden": (
         "Generator’s layers",
-        "A layer is a row of units; each unit adds up what it is given. More of them can draw finer "
-        "shapes, and learn more slowly.",
+        "A layer is a row of units; each unit adds up what it is given. With more of them it can "
+        "draw finer shapes, and learns more slowly.",
     ),
     "arch.discriminator_hidden": (
         "Discriminator’s layers",
