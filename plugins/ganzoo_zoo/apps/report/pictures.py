@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganzoo.errors import GanzooError, first_line
+from ganzoo.media.images import LAYOUT
 from ganzoo.runs.folder import Run
 from ganzoo.storage.files import regular_size
 from ganzoo.training.checkpoint import STEP_FOLDER
@@ -72,6 +73,8 @@ class Pictures:
     """How they were selected or encoded; empty if all are unchanged."""
     damaged: tuple[str, ...]
     """Pictures that cannot be shown, each with the reason."""
+    layout: str
+    """Layout of the newest one, see :func:`ganzoo.media.images.describe_layout`; or empty."""
 
 
 def gather_pictures(run: Run, wanted: Iterable[int] = (), budget: int = BUDGET) -> Pictures:
@@ -100,7 +103,13 @@ def gather_pictures(run: Run, wanted: Iterable[int] = (), budget: int = BUDGET) 
         notes.append(f"{len(taken)} of {found} pictures, evenly chosen")
     if encoding:
         notes.append(encoding)
-    return Pictures(tuple(taken), found, "; ".join(notes), tuple(damaged))
+    layout = _read_layout(files[max(chosen)]) if chosen else ""
+    return Pictures(tuple(taken), found, "; ".join(notes), tuple(damaged), layout)
+
+
+def _read_layout(path: Path) -> str:
+    with open_png(path) as image:
+        return str(image.info.get(LAYOUT, ""))
 
 
 def _max_count(path: Path) -> int:
