@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from ganzoo.config import RunConfig
 from ganzoo.runs.scores import ScoreRow
 from ganzoo_zoo.apps.report import history
 
+WORK = ("n_critic", "batch_size")
+"""Training options that decide what a step is."""
 BIASED = ("fid", "is")
 """Metrics whose expectation depends on the number of samples: Chong and Forsyth 2020."""
 MANY = 50_000
@@ -21,7 +24,8 @@ ONE_SEED = (
     "Each line is a single run. Another seed can change the order: train several seeds before you "
     "call one setting better."
 )
-
+SEEDS = "The runs differ in their seed alone: how far their lines lie apart is chance."
+FORMULAS = "Losses of different names are different formulas: their values do not compare."
 STEPS = (
     "A step is not the same work in each run: batches, or updates of the discriminator a step, "
     "differ."
@@ -35,6 +39,22 @@ def about_curves(title: str) -> Iterator[str]:
         yield LOSS
     if title == history.LOGIT_TITLE:
         yield LOGIT
+
+
+def about_runs(configs: Sequence[RunConfig], differences: Collection[str]) -> Iterator[str]:
+    """Yield the notes for the curves of several runs.
+
+    Args:
+        configs: Their configurations.
+        differences: The options in which these differ.
+    """
+    yield LOSS
+    if len({config.loss.name for config in configs}) > 1:
+        yield FORMULAS
+    if differences:
+        yield SEEDS if set(differences) == {"train.seed"} else ONE_SEED
+    if {f"train.{name}" for name in WORK} & set(differences):
+        yield STEPS
 
 
 def about_score(rows: Sequence[ScoreRow], *, is_best_marked: bool) -> Iterator[str]:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 MOST_CHARTS = 40
 """The most plots of one page."""
-WORK = ("n_critic", "batch_size")
-"""Options that decide what a step is."""
+BESIDE = "trackers"
+"""An option that does not change what is trained."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def list_differences(shown: Sequence[Shown]) -> list[Difference]:
     changes = [first.changes(other) for other in others]
     own: dict[str, Any] = {}
     for change in changes:
-        own |= {key: mine for key, (mine, _) in change.items()}
+        own |= {key: mine for key, (mine, _) in change.items() if key != BESIDE}
     return [
         Difference(
             key,
@@ -158,7 +158,7 @@ def _draw_curves(shown: Sequence[Shown]) -> Iterator[Chart]:
             found[title, label],
             metric_name(title, label),
             most=most,
-            reading=tuple(reading.about_curves(title)),
+            reading=[hint for hint in reading.about_curves(title) if hint != reading.LOSS],
         )
     modes = {run.found.numbers.modes for run in shown} - {None}
     for name, curves in numbers.items():
@@ -266,7 +266,8 @@ def _render(
 ) -> str:
     tables = _tabulate(shown)
     warned = [f"{run.name}: {each}" for run in shown for each in text.warnings(run.found)]
-    work = {tuple(getattr(run.found.config.train, name) for name in WORK) for run in shown}
+    differences = list_differences(shown)
+    configs = [run.found.config for run in shown]
     sections = [("runs", "Runs"), ("differences", "Differences"), ("samples", "Samples")]
     sections += [("curves", "Curves"), ("scores", "Scores"), ("again", "Reproduce")]
     sections += [("missing", "Not shown")] if missing else []
@@ -278,13 +279,13 @@ def _render(
         runs=shown,
         facts=[dict((word, value) for word, value, _ in text.facts(run.found)) for run in shown],
         warnings=warned,
-        differences=list_differences(shown),
+        differences=differences,
         playable=len({frame.picture.step for run in shown for frame in run.frames}) > 1,
         with_surface=any(run.found.surfaces for run in shown),
         reals=reals,
         about_reals=text.about_reals(reals) if reals else "",
         plots=curves,
-        curve_hints=[reading.ONE_SEED, *([reading.STEPS] if len(work) > 1 else [])],
+        curve_hints=list(reading.about_runs(configs, [each.name for each in differences])),
         score_plots=scored,
         score_hints=list(_hints(shown, tables)),
         tables=tables,

@@ -152,7 +152,9 @@ export const makeChart = (container, curves, options = {}) => {
   };
   const bounds = (made, from, to) => {
     if (from === null) return [low ?? 0, high ?? 1];
-    if (low === undefined || isLog) return isLog ? [from / 1.25, to * 1.25] : uPlot.rangeNum(from, to, 0.08, true);
+    if (isLog) return [from / 1.25, to * 1.25];
+    const room = Math.abs(from) / 10 || 1;
+    if (low === undefined) return from < to ? uPlot.rangeNum(from, to, 0.08, true) : [from - room, to + room];
     const [bottom, top] = [Math.min(low, from), Math.max(high ?? to, to)];
     return [bottom, top + 0.06 * (top - bottom || 1)];
   };
