@@ -30,7 +30,7 @@ from ganzoo.runs import metrics
 from ganzoo.runs.folder import Run
 from ganzoo.runs.scores import ScoreRow, log_scores
 from ganzoo.storage.json_files import append_line
-from ganzoo_zoo.apps.report import charts, history, page, pictures, report
+from ganzoo_zoo.apps.report import charts, collect, history, page, pictures, report
 from ganzoo_zoo.apps.report.logits import compute_logits
 from ganzoo_zoo.apps.report.surface import SIDE, Surface, compute_surface, read_surface
 from ganzoo_zoo.apps.report.tracker import ReportTracker
@@ -576,6 +576,16 @@ def test_too_large_pictures_are_encoded_again_and_still_say_that_they_are_genera
     last = base64.b64decode(found.taken[-1].uri.partition(",")[2])
     assert note.encode() in last
     assert report(run, neighbours=0).bytes < 5_000_000
+
+
+def test_sample_pictures_leave_room_for_the_other_pictures(tiny_run, tmp_path, monkeypatch):
+    run = copied(tiny_run, tmp_path / "run")
+    for step in (0, 2, 4):
+        noise(run.picture(step), 300, step)
+    smaller = "encoded again|made smaller|evenly chosen"
+    assert not re.search(smaller, parsed(report(run, neighbours=0).file).one(id="samples").text)
+    monkeypatch.setattr(collect, "MOST_EMBEDDED", pictures.LEAST)
+    assert re.search(smaller, parsed(report(run, neighbours=0).file).one(id="samples").text)
 
 
 def test_what_fits_in_no_other_way_is_fewer_pictures(tiny_run, tmp_path):

@@ -13,8 +13,8 @@ from ganzoo.errors import GanzooError
 from ganzoo.media.images import choose_columns
 from ganzoo.runs.scores import ScoreRow
 from ganzoo.storage.json_files import append_line
-from ganzoo_zoo.apps.report import page as page_of_report
 from ganzoo_zoo.apps.report import charts, history, numbers, reading, reals, report, scores
+from ganzoo_zoo.apps.report import page as page_of_report
 from tiny import TINY
 
 RING = {
@@ -130,13 +130,13 @@ def test_each_real_sample_has_the_class_of_its_column(digits):
 
 def test_modes_are_drawn_over_the_steps_below_a_line_at_all_of_them(page, ring):
     plots = plotted(page[1])
-    held = plots["modes: modes held of 8, higher is better"]
+    held = plots["Modes held of 8, higher is better"]
     kept, line = held["curves"]
     modes = {row.step: row.value for row in ring.scores if row.metric == "modes"}
     assert dict(zip(kept["steps"], kept["values"], strict=True)) == modes
     assert (line["name"], line["values"]) == ("all", [8.0, 8.0])
     assert (held["low"], held["high"]) == (0, 8.0)
-    quality = plots["high-quality: share of samples near a mode, higher is better"]
+    quality = plots["Share of samples near a mode, higher is better"]
     assert (quality["low"], quality["high"]) == (0, 1.0)
 
 
@@ -153,7 +153,7 @@ def test_numbers_of_the_tracker_are_drawn_over_the_steps(page):
 def test_classes_are_modes_too(ring):
     (row, *_) = [row for row in ring.scores if row.metric == "modes"]
     classes = row.model_copy(update={"note": "of 10 classes", "metric": "modes[digits-cnn]"})
-    assert scores.describe_metric(classes).startswith("modes[digits-cnn]: classes held of 10,")
+    assert scores.describe_metric(classes).startswith("Classes held of 10[digits-cnn],")
     assert scores.find_total(classes) == 10
     assert scores.find_total(row.model_copy(update={"note": "often"})) is None
 

@@ -249,3 +249,22 @@ def test_the_page_gives_the_table_that_the_command_writes(browser, page, pair, t
     assert tables[0].keys() == tables[1].keys()
     for key, value in tables[0].items():
         assert value == pytest.approx(tables[1][key], rel=1e-5), key
+
+
+def test_a_page_of_many_long_runs_is_small_enough(pair, tmp_path):
+    rows = []
+    for step in range(10, 710):
+        terms = {f"generator/term{i}": (step * (i + 7)) % 97 / 31 for i in range(12)}
+        rows.append(json.dumps({"step": step, **terms}) + "\n")
+    runs = []
+    for number in range(8):
+        run = Run.open(shutil.copytree(pair[0].path, tmp_path / f"run{number}"))
+        with (run.path / "metrics.jsonl").open("a") as file:
+            file.writelines(rows)
+        runs.append(run)
+    done = report(runs, tmp_path / "many.html", neighbours=0)
+    assert len([title for title in done.curves if "term" in title]) == 12
+    plots = json.loads(parsed(done.file).one("script", id="plots").text)
+    longest = max(len(curve["steps"]) for plot in plots for curve in plot["curves"])
+    assert longest < 700, "curves are as long as a page of so many has room for"
+    assert done.bytes < 5_000_000

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 INCHES = (5.0, 2.9)
 POINTS = 72
 """Units of an SVG per inch."""
-MOST_POINTS = 400
-"""The most points of a curve in the SVG; longer curves are averaged over neighbouring steps."""
+MOST_POINTS, FEWEST_POINTS = 400, 60
+"""Points of a curve in the SVG, if the page has few curves or many; longer curves are averaged."""
 MOST_KEPT = 2000
 """The most points of a curve that the script gets, if the page has few curves."""
 MOST_CURVES = 10
@@ -174,6 +174,7 @@ def draw_curves(
     shown = dict(list(curves.items())[:MOST_CURVES])
     at = axis.at if axis else {step: step for curve in shown.values() for step in curve}
     known = sources or {}
+    most_drawn = max(FEWEST_POINTS, min(MOST_POINTS, most // 5))
     rings = {name: step for name, step in (marked or {}).items() if name in shown}
     placed = {name: {at[step]: each for step, each in own.items()} for name, own in shown.items()}
     lines = [
@@ -183,7 +184,7 @@ def draw_curves(
     with _figure(title + salt) as (figure, axes):
         scale = _choose_scale(axes, [value for curve in shown.values() for value in curve.values()])
         for line in lines:
-            _draw_line(axes, line, downsample(placed[line.name], MOST_POINTS))
+            _draw_line(axes, line, downsample(placed[line.name], most_drawn))
         for name, step in rings.items():
             axes.plot([at[step]], [shown[name][step]], "o", ms=9, mfc="none", mec=MARK, mew=1.6)
         if total is not None:
@@ -209,7 +210,7 @@ def draw_curves(
         svg,
         tuple(lines),
         _describe_curves(shown),
-        "; ".join(_notes(scale, shown)),
+        "; ".join(_notes(scale, shown, most_drawn)),
         {**about_axis, **bounds, "log": bool(scale), "curves": data},
         (*reading, *_hints(curves, shown, most)),
     )
@@ -221,11 +222,11 @@ def _choose_line(name: str, number: int, curve: Curve, source: Source | None) ->
     return Line(name, colour % COLOURS, colour >= COLOURS, last)
 
 
-def _notes(scale: str, shown: Mapping[str, Curve]) -> Iterator[str]:
+def _notes(scale: str, shown: Mapping[str, Curve], most: int) -> Iterator[str]:
     """Yield how the SVG is drawn."""
     if scale:
         yield scale
-    if any(len(curve) > MOST_POINTS for curve in shown.values()):
+    if any(len(curve) > most for curve in shown.values()):
         yield "lines are means over neighbouring steps, bands show their range"
 
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 
+MOST_EMBEDDED = 2_600_000
+"""Bytes of all pictures of a page before base64, unless those beside the samples take more."""
+
 
 @dataclass
 class ReportData:
@@ -37,6 +40,8 @@ class ReportData:
     history: History
     progress: training.Progress
     pictures: pictures.Pictures
+    layout: str
+    """Layout of the pictures, see :func:`ganzoo.media.images.describe_layout`; or empty."""
     analysis: ModelAnalysis
     scores: scores.Scores
     surfaces: dict[int, Surface]
@@ -67,7 +72,7 @@ class ReportData:
             return ()
         if spec is None or not architecture.takes_latents or not architecture.takes_labels(spec):
             return ()
-        return class_columns(spec, self.pictures.layout)
+        return class_columns(spec, self.layout)
 
 
 def gather_run(
@@ -105,13 +110,13 @@ def gather_run(
     logged.warnings += try_read("warnings", files.read_warnings, [])
     drawn = pictures.list_steps(run)
     progress = training.find_progress(run, config, logged.last_step, max(drawn, default=0))
-    best = [] if progress.best is None else [progress.best]
-    taken = pictures.gather_pictures(run, best, budget)
-    missing += taken.damaged
-    seen = ModelAnalysis()
+    layout, seen = pictures.read_layout(run), ModelAnalysis()
     if neighbours:
-        seen = nearest_and_logits.analyse_model(run, neighbours, taken.layout)
-        missing += seen.missing
+        seen = nearest_and_logits.analyse_model(run, neighbours, layout)
+    room = max(pictures.LEAST, MOST_EMBEDDED - seen.embedded * 3 // 4)
+    best = [] if progress.best is None else [progress.best]
+    taken = pictures.gather_pictures(run, best, min(budget, room))
+    missing += [*taken.damaged, *seen.missing]
     no_rows: list[ScoreRow] = []
     rows = try_read("scores", lambda: read_logged_scores(run.score_log), no_rows)
     surfaces: dict[int, Surface] = {}
@@ -126,6 +131,7 @@ def gather_run(
         logged,
         progress,
         taken,
+        layout,
         seen,
         scores.gather_scores(rows, progress.best, progress.model, name or run.path.resolve().name),
         surfaces,

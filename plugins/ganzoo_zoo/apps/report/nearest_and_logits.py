@@ -94,6 +94,13 @@ class ModelAnalysis:
     missing: list[str] = field(default_factory=list)
     """What could not be computed, each with the reason."""
 
+    @property
+    def embedded(self) -> int:
+        """Bytes of its pictures in the page."""
+        rows = self.neighbours.rows if self.neighbours else ()
+        tiles = sum(len(tile.uri) for row in rows for tile in row)
+        return tiles + (len(self.reals.uri) if self.reals else 0)
+
 
 def analyse_model(run: Run, count: int, layout: str) -> ModelAnalysis:
     """Analyse a run's model and data.

@@ -23,8 +23,9 @@ from ganzoo.training.checkpoint import STEP_FOLDER
 if TYPE_CHECKING:
     from PIL import Image
 
-BUDGET = 2_200_000
-"""The most bytes of all pictures before base64, which adds a third."""
+BUDGET, LEAST = 2_200_000, 300_000
+"""The most bytes of all pictures before base64, which adds a third; beside other large pictures it
+is less, down to ``LEAST``."""
 MOST, FEWEST = 48, 8
 """The number of pictures, if they are small and if they are large."""
 PIXELS = 64_000_000
@@ -73,8 +74,6 @@ class Pictures:
     """How they were selected or encoded; empty if all are unchanged."""
     damaged: tuple[str, ...]
     """Pictures that cannot be shown, each with the reason."""
-    layout: str
-    """Layout of the newest one, see :func:`ganzoo.media.images.describe_layout`; or empty."""
 
 
 def gather_pictures(run: Run, wanted: Iterable[int] = (), budget: int = BUDGET) -> Pictures:
@@ -103,13 +102,21 @@ def gather_pictures(run: Run, wanted: Iterable[int] = (), budget: int = BUDGET) 
         notes.append(f"{len(taken)} of {found} pictures, evenly chosen")
     if encoding:
         notes.append(encoding)
-    layout = _read_layout(files[max(chosen)]) if chosen else ""
-    return Pictures(tuple(taken), found, "; ".join(notes), tuple(damaged), layout)
+    return Pictures(tuple(taken), found, "; ".join(notes), tuple(damaged))
 
 
-def _read_layout(path: Path) -> str:
-    with open_png(path) as image:
-        return str(image.info.get(LAYOUT, ""))
+def read_layout(run: Run) -> str:
+    """Read the layout of a run's newest picture; empty if it is not known.
+
+    See :func:`ganzoo.media.images.describe_layout`.
+    """
+    if not (steps := list_steps(run)):
+        return ""
+    try:
+        with open_png(run.picture(max(steps))) as image:
+            return str(image.info.get(LAYOUT, ""))
+    except GanzooError:
+        return ""  # the error is reported for the selected pictures
 
 
 def _max_count(path: Path) -> int:

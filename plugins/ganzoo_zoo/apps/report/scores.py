@@ -188,10 +188,10 @@ def describe_metric(row: ScoreRow) -> str:
     """Return the title of a metric's plot."""
     name = row.metric
     if row.family == "modes" and (total := find_total(row)) is not None:
-        what = "classes" if "class" in (row.note or "") else "modes"
-        name = f"{row.metric}: {what} held of {total:,.0f}"
+        what = "Classes" if "class" in (row.note or "") else "Modes"
+        name = f"{what} held of {total:,.0f}{row.metric.removeprefix(row.family)}"
     elif row.family == "high-quality":
-        name = f"{row.metric}: share of samples near a mode"
+        name = "Share of samples near a mode"
     return f"{name}, {better_word(row)} is better"
 
 

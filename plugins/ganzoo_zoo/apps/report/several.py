@@ -86,7 +86,7 @@ def write_reports(runs: Sequence[Run], path: Path, neighbours: int) -> Reports:
     reals: Reals | None = None
     fingerprints = {run.found.config.data_fingerprint for run in shown}
     if neighbours and len(fingerprints) == 1 and None not in fingerprints:
-        analysis = find_reals(runs[0], shown[0].found.pictures.layout)
+        analysis = find_reals(runs[0], shown[0].found.layout)
         reals = analysis.reals
         missing += [f"{names[0]}: {reason}" for reason in analysis.missing]
     curves = list(_draw_curves(shown))[:MOST_CHARTS]

@@ -143,6 +143,7 @@ export const makeChart = (container, curves, options = {}) => {
       if (curve.mark < min || curve.mark > max) continue;
       ctx.save();
       ctx.strokeStyle = colour("--mark");
+      ctx.setLineDash([]);
       ctx.lineWidth = 1.6 * devicePixelRatio;
       ctx.beginPath();
       ctx.arc(made.valToPos(curve.mark, "x", true), made.valToPos(curve.values[place], "y", true), 5.5 * devicePixelRatio, 0, 2 * Math.PI);
