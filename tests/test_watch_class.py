@@ -1,6 +1,11 @@
 """A class at the page: who sees and does what, what a pupil may train, and who waits for whom."""
 
+import os
 import re
+import shutil
+import signal
+import socket
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,23 +14,30 @@ from pathlib import Path
 import pytest
 
 import ganzoo
-from ganzoo.errors import InputError
+from ganzoo.compute import memory
+from ganzoo.errors import InputError, Interrupted
+from ganzoo.runs.folder import Run
+from ganzoo.signals import interrupt
 from ganzoo_zoo.apps.watch.training import workers
 from ganzoo_zoo.apps.watch.training.limits import hold_to, read_memory
 from ganzoo_zoo.apps.watch.training.workers import Busy, TrainingProcesses, TrainingRun
 from ganzoo_zoo.apps.watch.web import bounds as bounds_module
 from ganzoo_zoo.apps.watch.web import classroom as classrooms
+from ganzoo_zoo.apps.watch.web import serve as web
 from ganzoo_zoo.apps.watch.web import state as boards
 from ganzoo_zoo.apps.watch.web.bounds import Bounds
 from ganzoo_zoo.apps.watch.web.choices import resolve_choices
 from ganzoo_zoo.apps.watch.web.classroom import LONGEST_NAME, Classroom, Slowed
-from ganzoo_zoo.apps.watch.web.server import LONGEST_BODY
+from ganzoo_zoo.apps.watch.web.server import LONGEST_BODY, Server
+from ganzoo_zoo.apps.watch.web.state import Dashboard
+from tiny import TINY, Stopper
 from watch_client import Client, attend, serving, teaching
 
 CODE = "KLM"
 SETTINGS = {"data.samples": "600", "arch.hidden": "8", "train.batch_size": "16"}
 SMALL = {"architecture": "mlp", "data": "ring", "settings": SETTINGS}
 """A run whose steps take a moment."""
+QUICK = {"settings": {"data.samples": 60, "arch.hidden": (4,)}, **TINY}
 READS = ("curves", "moves", "stage", "walk", "nearest", "pictures/2")
 ACTIONS = (
     *("pause", "continue", "stop", "step", "step-discriminator", "step-generator"),
@@ -106,6 +118,13 @@ def teacher_of(server):
 
 def names(client):
     return {run["name"] for run in client.see("/state")["runs"]}
+
+
+def interrupted_ring():
+    """Return the folder of a run that was interrupted after its first step."""
+    with pytest.raises(Interrupted):
+        ganzoo.train("mlp", data="ring", out="old", observer=Stopper(1), **QUICK)
+    return Path("old")
 
 
 def processes(server):
@@ -421,6 +440,9 @@ def refusal(server, client, **more):
         ({"train.precision": "bf16"}, "cannot be set in a class"),
         ({"tracker.watch.x": "1"}, "cannot be set in a class"),
         ({"train.nothing": "1"}, "cannot be set in a class"),
+        ({" train.eval_every": "1"}, ""),
+        ({"eval_every": "1"}, ""),
+        ({"init": "/etc"}, ""),
     ],
 )
 def test_a_class_has_bounds(school, settings, message):
@@ -529,11 +551,6 @@ def test_a_full_disk_is_the_teachers_matter(school, monkeypatch):
 
 
 def test_a_process_of_a_class_downloads_nothing_and_has_less_memory():
-    import os
-    import socket
-
-    from ganzoo.compute import memory
-
     usual = memory.limit()
     with hold_to({"memory": 512}):
         assert memory.limit() == 512 << 20
@@ -552,9 +569,6 @@ def test_a_process_of_a_class_downloads_nothing_and_has_less_memory():
 
 
 def test_memory_of_a_process_is_read():
-    import os
-    import subprocess
-
     own = read_memory(os.getpid())
     assert 50 << 20 < own < 100 << 30
     process = subprocess.Popen(["sleep", "60"])
@@ -787,6 +801,80 @@ def test_a_question_is_asked_once_and_answered_to_all(school, monkeypatch):
     thread.join()
     assert all(each["step"] == 5 for each in found)
     assert process.told == [{"name": name, "word": "nearest"}], "one question"
+
+
+def test_the_more_pages_ask_the_less_often_each_does(school):
+    assert enter(school).see("/state")["poll"] == 1000, "nothing trains"
+    polls = []
+    for count in range(30):
+        pupil = enter(school, f"Pupil {count}")
+        pupil.start(SMALL)
+        polls.append(pupil.see("/state")["poll"])
+    assert polls == sorted(polls)
+    assert polls[0] == 150
+    assert 1000 <= polls[-1] <= 1200
+    for count in range(200):
+        school.count_page(f"looker {count}")
+    assert pupil.see("/state")["poll"] == 3000
+
+
+def test_a_run_that_was_interrupted_elsewhere_is_trained_on_by_the_teacher_only(orders):
+    run = Run.open(interrupted_ring())
+    with serving(run, host="0.0.0.0", classroom=Classroom(CODE + CODE)) as server:
+        teacher, ada = teacher_of(server), enter(server)
+        (seen,) = ada.see("/state")["runs"]
+        assert (seen["kind"], seen["may"], seen["mine"]) == ("interrupted", ["resume"], False)
+        assert ada.post("/runs/1/resume") == (
+            *(404, {"error": "this run is not yours: you can only watch it"}),
+        )
+        assert Client(server.server_port).post("/runs/1/resume")[0] == 403
+        assert teacher.post("/runs/1/resume") == (200, {})
+        (trained,) = processes(server)._processes[0].runs
+        assert (trained.path, trained.owner) == (run.path, "")
+        assert teacher.post("/runs/1/resume")[0] == 409
+
+
+def test_what_a_run_of_a_pupil_has_used_up_stays_used_up(school):
+    ada = enter(school)
+    name = ada.start(SMALL)
+    run = processes(school)._processes[0].runs[0]
+    shutil.copytree(interrupted_ring(), "runs/class/01-ada/x")
+    run.path = Path("runs/class/01-ada/x")
+    run.seconds, run.state = 121, "stopped"
+    status, answer = ada.post(f"/runs/{name}/resume")
+    assert (status, answer["error"]) == (
+        *(409, "it has trained for 120 s, which is the most here: start another one"),
+    )
+    run.seconds = 20
+    assert ada.post(f"/runs/{name}/resume") == (200, {})
+    assert run.seconds == 20
+
+
+# The command ------------------------------------------------------------------------------------
+
+
+def test_addresses_are_found_without_a_lookup(monkeypatch):
+    for word in ("getaddrinfo", "gethostbyname", "getfqdn"):
+        monkeypatch.setattr(socket, word, None)
+    assert web.find_own_address("10.0.0.5") == "10.0.0.5"
+    found = web.find_own_address("0.0.0.0")
+    assert re.fullmatch(r"[0-9.]+", found) or found == socket.gethostname()
+    monkeypatch.setattr(web, "ELSEWHERE", {socket.AF_INET: "256.0.0.1"})
+    assert web.find_own_address("0.0.0.0") == socket.gethostname()
+
+
+def test_the_command_prints_what_the_teacher_needs(monkeypatch, capsys, orders):
+    monkeypatch.setattr(web, "find_own_address", lambda host: "10.0.0.5")
+    monkeypatch.setattr(Dashboard, "_import_early", lambda board: None)
+    monkeypatch.setattr(Server, "serve_forever", lambda server: interrupt(signal.SIGTERM))
+    with pytest.raises(Interrupted):
+        web.serve([], "0.0.0.0", 0, classroom=Classroom("ABCDEF"))
+    said = capsys.readouterr()
+    teacher, pupils, code = said.out.splitlines()
+    address = re.fullmatch(r"teacher: (http://10\.0\.0\.5:[0-9]+/)#[\w-]{20,}", teacher)[1]
+    assert pupils == f"pupils:  {address}"
+    assert code == "code:    ABC-DEF"
+    assert "whoever has the code can train within the bounds" in said.err
 
 
 # With processes that train ----------------------------------------------------------------------

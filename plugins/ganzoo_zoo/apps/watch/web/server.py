@@ -78,8 +78,8 @@ LONGEST_HEAD = 1 << 16
 SECONDS_OF_SILENCE = 30
 MOST_CONNECTIONS = 240
 """Browsers open up to six connections each."""
-FASTEST_POLL, USUAL_POLL = 150, 1000
-"""Milliseconds between two questions of a page, while a run of it trains and otherwise."""
+FASTEST_POLL, USUAL_POLL, SLOWEST_POLL = 150, 1000, 3000
+"""Milliseconds between two questions of a page: while a run of it trains, otherwise, at most."""
 POLL_PER_PAGE = 35
 """Milliseconds that each page adds to them, so that many pages together ask no more often."""
 SECONDS_OF_A_PAGE = 15
@@ -330,9 +330,8 @@ class Handler(BaseHTTPRequestHandler):
         state = self.server.board.state(person)
         page = f"{person.role} {person.name or self.client_address[0]}"
         lively = any(run["own"] and not run["over"] for run in state["runs"])
-        poll = max(
-            FASTEST_POLL if lively else USUAL_POLL, POLL_PER_PAGE * self.server.count_page(page)
-        )
+        shared = min(POLL_PER_PAGE * self.server.count_page(page), SLOWEST_POLL)
+        poll = max(FASTEST_POLL if lively else USUAL_POLL, shared)
         whose = {"acts": self.server.can_act, "role": person.role, "name": person.name}
         self._send_json({**state, **whose, "poll": poll})
 

@@ -220,12 +220,14 @@ class Card:
         }
 
     def _rates(self) -> dict[str, str]:
-        """Return the options that can be changed, as they are now, written as for ``--set``."""
-        rates = {}
+        """Return the options that can be changed as they are now, written as for ``--set``."""
+        config, rates = self.config, {}
+        progress = config.progress_at(self.run.step if self.run else 0)
         for name in CHANGEABLE:
-            value = getattr(self.config.train, name.removeprefix("train."))
-            schedule = self.config.schedules.get(name)
-            rates[name] = format_argument(value if schedule is None else schedule.values[-1])
+            value: Any = getattr(config.train, name.removeprefix("train."))
+            if schedule := config.schedules.get(name):
+                value = type(value)(f"{schedule.at(progress):.4g}")
+            rates[name] = format_argument(value)
         for change in self.trained.changes if self.trained else ():
             rates |= {name: str(value) for name, value in change["options"].items()}
         return rates
@@ -468,6 +470,7 @@ class Dashboard:
             self._require_open()
             self._require_seen(name, person)
             card = self._find_card(name, person)
+            card.update()
             if not card.may_resume:
                 raise Busy("only a run that stopped and saved its state can be trained on")
             assert card.run is not None  # it has a saved state
