@@ -16,7 +16,7 @@ from pathlib import Path
 DOCS = Path(__file__).parent
 sys.path.append(str(DOCS))
 
-from tables import defaults, models, recipes, times, unrolled  # noqa: E402
+from tables import defaults, models, presets, recipes, times, unrolled  # noqa: E402
 
 TABLES = {
     "recipes": recipes.render,
@@ -24,6 +24,7 @@ TABLES = {
     "defaults": defaults.render,
     "times": times.render,
     "unrolled": unrolled.render,
+    "presets": presets.render,
 }
 PART = re.compile(
     r"^<!-- (?P<kind>table|record) (?P<name>\S+) -->\n(?P<text>.*?)^<!-- /(?P=kind) -->$",

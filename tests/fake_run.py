@@ -77,9 +77,9 @@ class FakeRun:
             route.fulfill(json=CHOICES)
         elif path == "/resolved":
             route.fulfill(json=RESOLVED)
-        elif match := re.fullmatch("/runs/1/(moves|curves|stage|walk|nearest)", path):
+        elif match := re.fullmatch("/runs/1/(moves|curves|stage|nearest)", path):
             route.fulfill(json=getattr(self, match[1])())
-        elif re.fullmatch("/runs/1/pictures/[0-9]+", path):
+        elif re.fullmatch("/runs/1/(pictures/[0-9]+|walk)", path):
             data = base64.b64decode(PIXEL.partition(",")[2])
             route.fulfill(body=data, content_type="image/png")
         else:
@@ -147,7 +147,7 @@ class FakeRun:
         """Return the plane and its frames."""
         lines = [2 * i / (GRID - 1) - 1 for i in range(GRID)]
         density = [
-            round(255 * max(math.exp(-80 * math.dist((x, y), ring(mode)) ** 2) for mode in range(8)))
+            round(255 * math.exp(-80 * min(math.dist((x, y), ring(i)) for i in range(8)) ** 2))
             for y in ((1 - (2 * row + 1) / SIDE) for row in range(SIDE))
             for x in ((2 * column + 1) / SIDE - 1 for column in range(SIDE))
         ]
@@ -188,7 +188,7 @@ class FakeRun:
         def part(network: str) -> dict[str, Any]:
             terms = {"adversarial": 0.812, "r1": 0.034}
             gradients = [each for x, y in made for each in (-20000 * y, 20000 * x)]
-            return {
+            found = {
                 "terms": terms if network == "discriminator" else {"adversarial": 0.734},
                 **{"gradient_norm": 0.1234, "real_logit": 0.52, "fake_logit": -0.31, "rate": 0.004},
                 **{"real_points": pack(self.reals[:64]), "fakes": pack(made)},
@@ -196,7 +196,12 @@ class FakeRun:
                 "real_logits": [0.52 + 0.02 * (i - 32) for i in range(64)],
                 "fake_logits": [-0.31 + 0.03 * (i - 32) for i in range(64)],
                 "gradients": _encoded("h", [max(-32767, min(32767, each)) for each in gradients]),
+                "picture": None,
             }
+            if not self.card()["points"]:
+                names = ("real_points", "fakes", "latents", "gradients")
+                found |= {"picture": PIXEL, **dict.fromkeys(names)}
+            return found
 
         generator = None if self.phase else part("generator")
         return {
@@ -204,14 +209,10 @@ class FakeRun:
             **{"discriminator": part("discriminator"), "generator": generator},
         }
 
-    def walk(self) -> dict[str, Any]:
-        """Return a walk between two samples."""
-        return {"walk": PIXEL, "step": self.step}
-
     def nearest(self) -> dict[str, Any]:
         """Return generated images with their nearest reals."""
         pair = {"fake": PIXEL, "real": PIXEL, "distance": 3.25}
-        return {"step": self.step, "pairs": [pair] * 6}
+        return {"step": self.step, "pairs": [pair] * 6, "searched": 900, "of": 4000}
 
 
 CHOICES = {

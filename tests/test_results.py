@@ -26,7 +26,7 @@ def results(monkeypatch):
 def copied(results, monkeypatch, tmp_path):
     """The records, in a folder of the test that pages are of from now on."""
     folder = shutil.copytree(RECORDS, tmp_path / "records")
-    for name in ("defaults", "times", "unrolled"):
+    for name in ("defaults", "times", "unrolled", "presets"):
         monkeypatch.setattr(getattr(results, name), "FOLDER", folder / name)
     monkeypatch.setattr(results.recipes, "RECORDS", folder)
     return folder

@@ -6,6 +6,7 @@ import { directions, points } from "./packing.js";
 import { NETWORKS, stages } from "./stage.js";
 
 const PATIENCE = 30_000;  // milliseconds for a part of a step
+const MOST_IMAGES = 8;  // reals in the picture of a stage, and fakes
 const TICK = 100, BETWEEN_PICTURES = 400;
 const TURNS = { discriminator: "step-discriminator", generator: "step-generator" };
 
@@ -30,6 +31,8 @@ export class Apart {
         return element("li", {}, button);
       }));
     }
+    this.find(".pace").addEventListener("input", () => { this.find(".pace-said").textContent = this.find(".pace").value; });
+    this.find(".batch").addEventListener("load", () => this.picture(true));
     press(this.find(".turn-both"), () => this.take(null));
     press(this.find(".slow"), () => (this.slow ? this.end() : this.start()));
     press(this.find(".hold"), () => (this.slow?.held ? this.resume() : this.hold()));
@@ -46,13 +49,13 @@ export class Apart {
     this.card.find(".apart").hidden = !state.own || state.over;
     const known = `${paused} ${state.step} ${state.phase}`;
     if (known !== this.known) {
-      this.known = known;
-      if (paused) this.stage = await this.card.ask(`/runs/${this.card.name}/stage`, () => {});
-      else this.stage = null;
-      if (!paused && !this.slow) this.choose(null);
-      else if (this.chosen && !this.stage?.[this.chosen[0]]) this.choose(null);
+      this.stage = paused ? await this.card.ask(`/runs/${this.card.name}/stage`, () => {}) : null;
+      // Between the turns there is a stage, though it may be on its way.
+      this.known = paused && state.phase && !this.stage ? "" : known;
+      if (!this.slow && this.chosen && !this.stage?.[this.chosen[0]]) this.choose(null);
     }
-    if (state.over) this.end();
+    const goesOn = state.kind === "training" && !this.waiting;  // by a button or by another tab
+    if (state.over || goesOn) this.end();
     this.buttons();
     if (this.waiting?.met()) this.waiting.done(true);
     this.picture();
@@ -62,17 +65,23 @@ export class Apart {
     const { may } = this, busy = this.waiting !== null;
     const can = (word) => !busy && (may.includes(word) || may.includes("pause"));
     for (const network of NETWORKS) {
-      enable(this.find(`.turn-${network}`), can(TURNS[network]) && !this.slow);
+      enable(this.find(`.turn-${network}`), can(TURNS[network]));
       const there = Boolean(this.stage?.[network]);
       for (const button of this.card.node.querySelectorAll(`.apart .row-${network} button`)) enable(button, there);
     }
-    enable(this.find(".turn-both"), can("step") && !this.slow);
+    enable(this.find(".turn-both"), can("step"));
     enable(this.find(".slow"), this.slow !== null || can("step-discriminator") || can("step-generator"));
     this.find(".turns").hidden = !this.card.acts;
     this.find(".slow").textContent = this.slow ? "End slow motion" : "Slow motion";
-    this.find(".slow-controls").hidden = !this.slow;
+    for (const what of [".turn-discriminator", ".turn-generator", ".turn-both"]) this.find(what).hidden = this.slow !== null;
+    this.find(".hold").hidden = this.find(".paces").hidden = !this.slow;
     this.find(".hold").textContent = this.slow?.held ? "Play" : "Hold";
-    if (!this.chosen) this.find(".sentence").textContent = this.summary();
+    if (!this.chosen) this.tell(this.summary());
+  }
+
+  // Show a sentence; the same again would be read aloud again.
+  tell(text) {
+    if (this.find(".sentence").textContent !== text) this.find(".sentence").textContent = text;
   }
 
   summary() {
@@ -146,7 +155,7 @@ export class Apart {
 
   // Wait for the pace, and as long as the slow motion is held.
   async pause(slow) {
-    let left = () => 1000 * Number(this.find(".pace").value);
+    const left = () => 1000 * Number(this.find(".pace").value);
     for (let past = 0; this.slow === slow && (slow.held || past < left()); past += slow.held ? 0 : TICK) {
       await new Promise((done) => { setTimeout(done, TICK); });
     }
@@ -170,9 +179,9 @@ export class Apart {
   }
 
   // Light a stage: [network, index], or null for none.
-  choose(chosen) {
+  choose(wanted) {
+    const { state, plane, node } = this.card, chosen = wanted && this.stage?.[wanted[0]] ? wanted : null;
     this.chosen = chosen;
-    const { state, plane, node } = this.card;
     for (const network of NETWORKS) {
       node.querySelectorAll(`.apart .row-${network} button`).forEach((button, i) => {
         const on = chosen?.[0] === network && chosen[1] === i;
@@ -181,7 +190,7 @@ export class Apart {
       });
     }
     if (!chosen) {
-      this.find(".sentence").textContent = this.summary();
+      this.tell(this.summary());
       this.diagram.light(null);
       plane.take(null, null);
       this.picture(true);
@@ -190,7 +199,7 @@ export class Apart {
     const [network, index] = chosen, part = this.stage[network];
     const updates = Number(state.rates?.["train.n_critic"] ?? 1);
     const stage = stages(network, part, state.points ? "points" : "images", updates)[index];
-    this.find(".sentence").textContent = stage.sentence;
+    this.tell(stage.sentence);
     this.diagram.light(stage.parts);
     plane.take({
       reals: points(part.real_points), fakes: points(part.fakes), gradients: directions(part.gradients),
@@ -204,8 +213,13 @@ export class Apart {
     this.painted = performance.now();
     const { about, frame, surface } = this.card.plane;
     const network = this.chosen?.[0] ?? NETWORKS.findLast((each) => this.stage?.[each]);
-    const part = this.stage?.[network];
+    const part = this.stage?.[network], image = this.find(".batch");
+    this.find(".of-batch").hidden = !part?.picture;
+    if (part?.picture && image.getAttribute("src") !== part.picture) image.src = part.picture;
+    const { naturalWidth: width, naturalHeight: height } = image;
     this.diagram.show({
+      images: part?.picture && image.complete && width
+        ? { href: part.picture, width, height, columns: Math.min(MOST_IMAGES, part.real_logits.length) } : null,
       noise: points(part?.latents) ?? about?.noise ?? null,
       fakes: points(part?.fakes) ?? (frame ? this.card.plane.points : null),
       reals: points(part?.real_points) ?? about?.real ?? null,
@@ -215,8 +229,5 @@ export class Apart {
       discriminator: this.stage?.discriminator,
       generator: this.stage?.generator,
     });
-    const image = this.find(".batch");
-    image.hidden = !part?.picture;
-    if (part?.picture) image.src = part.picture;
   }
 }

@@ -13,6 +13,7 @@ export class Board {
     this.card = card;
     this.key = `run-${card.name}`;
     this.charts = new Map();
+    this.extent = [0, 1];  // the first and the last step of all curves
     this.window = null;
     this.logarithmic = false;
     this.smoothing = 0;
@@ -53,6 +54,7 @@ export class Board {
     if (!this.found) return;
     const groups = grouped(this.found, this.card.state.numbers), { find } = this.card;
     find(".charts-bar").hidden = !groups.length;
+    this.measure(groups);
     for (const [title, chart] of this.charts) {
       if (!groups.some((group) => group.title === title)) { chart.remove(); this.charts.delete(title); }
     }
@@ -62,6 +64,13 @@ export class Board {
       if (there !== chart.figure) find(".charts").insertBefore(chart.figure, there ?? null);
       chart.show(curves);
     });
+  }
+
+  measure(groups) {
+    if (!groups.length) return;
+    const ends = groups.flatMap(({ curves }) => curves.flatMap((curve) => [curve.steps[0], curve.steps.at(-1)]));
+    const first = Math.min(...ends);
+    this.extent = [first, Math.max(...ends, first + 1)];
   }
 
   // Show some steps, [first, last], or all.
@@ -77,10 +86,8 @@ export class Board {
 
   // Show the newest share of the steps.
   zoomNewest(share) {
-    const all = Object.values(this.found.numbers).flatMap((curve) => [curve.steps[0], curve.steps.at(-1)])
-      .filter((step) => step !== undefined);
-    const first = Math.min(...all), last = Math.max(...all);
-    this.zoom(share < 1 && all.length ? [last - share * Math.max(1, last - first), last] : null);
+    const [first, last] = this.extent;
+    this.zoom(share < 1 ? [last - share * (last - first), last] : null);
     this.card.find(".range").value = String(share);
   }
 

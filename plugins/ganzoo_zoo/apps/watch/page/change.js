@@ -13,7 +13,9 @@ export class Change {
 
   update(state) {
     const { find, acts, label } = this.card, rates = Object.entries(state.rates ?? {});
+    this.list(state.changes ?? []);
     find(".change").hidden = !rates.length || !acts || state.over;
+    if (find(".change").hidden) return;
     for (const [option, value] of rates) {
       if (!this.fields.has(option)) {
         const input = element("input", { type: "text", inputMode: "decimal", autocomplete: "off" });
@@ -28,7 +30,6 @@ export class Change {
       if (field.now === null || field.input.value.trim() === field.now) field.input.value = value;
       field.now = value;
     }
-    this.list(state.changes ?? []);
   }
 
   // List what was changed.

@@ -11,7 +11,7 @@ const SHADES = ["muted", "rule", "ink", ...Array.from({ length: COLOURS }, (_, i
 const STEPS = [1, 2, 5].flatMap((each) => Array.from({ length: 9 }, (_, i) => each * 10 ** i)).sort((a, b) => a - b);
 
 export class Chart {
-  // view: what all charts of a card share: {key, window, logarithmic, smoothing, changes, zoom(window)}.
+  // view: what all charts of a card share: {key, extent, window, logarithmic, smoothing, changes, zoom(window)}.
   constructor(title, note, view) {
     this.figure = document.getElementById("chart").content.firstElementChild.cloneNode(true);
     this.find = (what) => this.figure.querySelector(what);
@@ -77,7 +77,7 @@ export class Chart {
         bind: { dblclick: () => () => { view.zoom(null); } },
       },
       scales: {
-        x: { time: false, range: (_, low, high) => view.window ?? [low, low === high ? low + 1 : high] },
+        x: { time: false, range: () => view.window ?? view.extent },
         y: view.logarithmic ? { distr: this.positive ? 3 : 4, asinh: this.threshold } : {},
       },
       axes: [

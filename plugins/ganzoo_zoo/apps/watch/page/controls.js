@@ -56,9 +56,9 @@ const makeWidths = (control, id, changed) => {
   const show = () => {
     const inputs = units.map((count, i) => {
       const input = element("input", { type: "text", inputMode: "numeric", autocomplete: "off", value: String(count) });
-      input.setAttribute("aria-label", `${control.label}: units of layer ${i + 1}`);
       input.addEventListener("input", () => { units[i] = input.value.trim(); changed(); });
-      return input;
+      const name = `${control.label}: units of layer ${i + 1}`;
+      return element("label", {}, element("span", { className: "unseen", textContent: name }), input);
     });
     const none = element("span", { className: "fine", textContent: "none of its own" });
     row.replaceChildren(less, more, ...(inputs.length ? inputs : [none]));

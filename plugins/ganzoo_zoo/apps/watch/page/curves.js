@@ -4,14 +4,14 @@
 const TITLES = [
   [/^plane\/(modes)$/, "Modes held", "How many heaps of real points have generated points."],
   [/^plane\/(high_quality)$/, "Points of high quality", "The share of generated points near a mode, up to 1."],
-  [/^plane\/(kl|js)$/, "Distance to the true distribution", "In bits, by two measures; 0 if the points lie as the reals do."],
+  [/^plane\/(kl|js)$/, "Distance to the true distribution", "In bits; 0 if the points lie as the reals do. JS is at most 1."],
   [/^discriminator\/(?!gradient_norm$)(.*)/, "Loss of the discriminator", "Low while it tells reals from fakes."],
   [/^generator\/(?!gradient_norm$)(.*)/, "Loss of the generator", "Low while its fakes pass for real."],
   [/^(.*)\/gradient_norm$/, "Gradient norms", "How strongly each network is told to change; near 0 it learns nothing."],
   [/^augmentation\/(.*)/, "Augmentation", "How often samples are altered before they are judged."],
   [/^samples\/(.*)/, "Samples that repeat a training image", ""],
 ];
-const TERMS = { modes: "modes", high_quality: "share", kl: "KL divergence", js: "JS divergence (at most 1)" };
+const TERMS = { modes: "modes", high_quality: "share", kl: "KL divergence", js: "JS divergence" };
 
 const place = (name) => {
   for (const [pattern, title, note] of TITLES) {

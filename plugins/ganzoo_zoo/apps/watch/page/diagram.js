@@ -110,14 +110,15 @@ export class Diagram {
   }
 
   // Show what flows: {noise, fakes, reals, manifold: coordinates or null; surface: address of a picture
-  // or null; logits: {real, fake} or null; discriminator, generator: parts of a stage or null}.
+  // or null; images: {href, width, height, columns} of reals above fakes, or null; logits: {real, fake} or
+  // null; discriminator, generator: parts of a stage or null}.
   show(data) {
     this.data = data;
     const thumb = (name) => this.parts.get(name).querySelector(".thumb");
     const put = (name, ...shapes) => thumb(name).replaceChildren(...shapes.filter(Boolean));
-    put("noise", ...dots(data.noise, "noise"));
-    put("fakes", ...dots(data.fakes, "fake"));
-    put("reals", ...dots(data.reals, "real"));
+    put("noise", ...(data.noise ? dots(data.noise, "noise") : specks()));
+    put("fakes", ...(data.images ? cell(data.images, 1) : dots(data.fakes, "fake")));
+    put("reals", ...(data.images ? cell(data.images, 0) : dots(data.reals, "real")));
     put("generator", data.manifold ? net(data.manifold) : layers());
     put("discriminator", data.surface
       ? drawn("image", { href: data.surface, width: THUMB, height: THUMB, preserveAspectRatio: "none" }) : layers());
@@ -154,6 +155,17 @@ const dots = (found, kind) => {
   }
   return made;
 };
+
+// Noise of many numbers, as a sign for it.
+const specks = () => Array.from({ length: 36 }, (_, i) => drawn("rect", {
+  x: 6 + 9 * (i % 6), y: 6 + 9 * Math.floor(i / 6), width: 9, height: 9, class: "speck",
+  opacity: (0.15 + (i * i * 37 + i * 11) % 83 / 100).toFixed(2),
+}));
+
+// The first image of a row of a picture.
+const cell = ({ href, width, height, columns }, row) => [drawn("svg", {
+  viewBox: `0 ${row * height / 2} ${width / columns} ${height / 2}`, width: THUMB, height: THUMB, class: "cell",
+}, drawn("image", { href, width, height }))];
 
 // The generator as the grid of noise that it bends.
 const net = (grid) => {

@@ -22,7 +22,7 @@ export class Form {
     this.controls = [];
     this.edits = new Map();
     this.asks = 0;
-    this.lesson = new Lesson((asked) => this.start(asked), (asked) => this.edit(asked));
+    this.lesson = new Lesson((asked, complain) => this.start(asked, complain), (asked) => this.edit(asked));
     this.classroom = new Classroom();
     for (const button of document.querySelectorAll("[data-copy]")) {
       button.addEventListener("click", () => this.copy(named(button.dataset.copy), button));
@@ -38,7 +38,8 @@ export class Form {
     named("looking").textContent = state.acts
       ? "This page is view-only. To train runs, open the full address that the terminal shows."
       : "This page is view-only, because others can reach its address.";
-    named("new").hidden = named("lesson").hidden = !(acts && this.opened);
+    named("new").hidden = !(acts && this.opened);
+    named("lesson").hidden = named("new").hidden || !this.lesson.presets.length;
     named("held").hidden = acts || !ownCode();
     if (acts && !this.opened) await this.open();
     else if (!acts && ownCode()) this.tell();
@@ -64,7 +65,7 @@ export class Form {
     named("copy-link").addEventListener("click", () => this.share());
     named("open-link").addEventListener("click", () => this.openLink(named("link-text").value));
     this.opened = true;
-    named("new").hidden = named("lesson").hidden = false;
+    named("new").hidden = false;
     named("lesson").hidden = !presets?.length;
     named("new").querySelector("details").open = !presets?.length;
     await this.resolve();

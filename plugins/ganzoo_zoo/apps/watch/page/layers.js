@@ -8,9 +8,9 @@ import { colours } from "./theme.js";
 const LAYERS = {
   fakes: ["generated points (fakes)", "dot fake"],
   reals: ["real points", "dot real"],
-  surface: ["logits: from fake to real", "ramp"],
+  surface: ["logits: fake to real", "ramp"],
   contours: ["density of the reals", "loop"],
-  pulls: ["gradients: each fake’s pull", "pull"],
+  pulls: ["gradients: pull on fakes", "pull"],
   manifold: ["manifold: the noise, bent", "net"],
   modes: ["true modes", "ring"],
 };

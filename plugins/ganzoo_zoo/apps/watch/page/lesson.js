@@ -21,14 +21,13 @@ export class Lesson {
     const id = `preset-${name}`;
     const start = element("button", { type: "button", textContent: "Start" });
     const open = element("button", { type: "button", className: "quiet", textContent: "Its settings" });
-    const wrong = element("p", { className: "wrong", role: "alert" });
     const mark = element("span", { className: "mark", hidden: true, textContent: "tried" });
     start.setAttribute("aria-describedby", id);
     open.setAttribute("aria-describedby", id);
     press(start, async () => {
       start.disabled = true;
       await this.start({ loss: null, data: null, settings: {}, init: null, ...asked, preset: name, instead: null, beside: null, paused: false },
-        (message) => { wrong.textContent = message; });
+        (message) => { named("lesson-wrong").textContent = message; });
       start.disabled = false;
     });
     press(open, () => this.edit({ settings: {}, ...asked }));
@@ -37,7 +36,7 @@ export class Lesson {
     item.append(
       element("h3", { id }, title, " ", mark), element("p", { textContent: sentence }),
       element("p", { className: "fine", textContent: look ? `Look: ${look}` : "" }),
-      element("div", { className: "row" }, start, open), wrong);
+      element("div", { className: "row" }, start, open));
     return item;
   }
 

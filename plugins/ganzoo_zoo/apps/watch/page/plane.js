@@ -186,7 +186,7 @@ export class Plane {
     const seen = new Set(lit ?? this.on);
     for (const name of seen) if (!this.layers.includes(name)) seen.delete(name);
     if (lit) for (const name of ["reals", "fakes", "surface"]) seen.add(name);
-    const moved = share < 1 && this.morphs;
+    const moved = share < 1 && this.morphs && !batch;
     const fakes = batch?.fakes ?? (moved ? between(about.noise, now, share) : now);
     const scene = {
       surface: this.surface, modes: about.modes, contours: about.contours, seen, lit,

@@ -42,10 +42,10 @@ export const act = async (path, body, complain) => {
   }
 };
 
-// Fetch a picture as a data address, since an <img> would ask without the key; null if there is none.
-export const askPicture = async (path) => {
+// Fetch a picture as a data address, since an <img> would ask without the key; null if it is refused.
+export const askPicture = async (path, complain) => {
   const response = await send(path).catch(() => { throw new Lost(); });
-  if (!response.ok) return null;
+  if (!response.ok) return read(response, complain);
   const blob = await response.blob();
   return new Promise((done) => {
     const reader = new FileReader();

@@ -16,11 +16,9 @@ const summands = ({ terms }) => {
   return ` It is the sum of ${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}.`;
 };
 
-const change = (network, part) => {
-  const length = part ? ` Its length is ${number(part.gradient_norm)}:` : "";
-  const rate = part ? `, the learning rate is ${number(part.rate)}` : "";
-  return `${length} the longer, the more the ${network} can still gain${rate}.`.replace(/^ the/, " The");
-};
+const change = (part) => (part
+  ? ` Its length, ${number(part.gradient_norm)}, says how steeply the loss falls; the learning rate, `
+    + `${number(part.rate)}, how far the weights go.` : "");
 
 // Return the stages of a network's turn.
 // part: its numbers, or null; things: "points" or "images"; updates: its updates in this step.
@@ -61,7 +59,7 @@ const judgeTurn = (part, things, updates) => [
   {
     title: "Gradient",
     sentence: "The gradient says how to change each weight of the discriminator so that its loss falls."
-      + `${change("discriminator", part)} The generator stays as it is.`
+      + `${change(part)} The generator stays as it is.`
       + (updates > 1 ? ` The discriminator has ${updates} updates in each step, and this was the last.` : ""),
     parts: ["discriminator-loss", "discriminator", "discriminator-gradient"],
     layers: ["surface"],
@@ -73,7 +71,7 @@ const makeTurn = (part, things) => [
     title: "Noise",
     sentence: "Fresh noise for the generator: other random numbers than before.",
     parts: ["noise", "noise-generator"],
-    layers: ["manifold"],
+    layers: [],
   },
   {
     title: "Fakes",
@@ -99,7 +97,7 @@ const makeTurn = (part, things) => [
     title: "Gradient",
     sentence: "The gradient runs back through the discriminator to each fake, where the arrows show which "
       + "way the loss falls, and on into the generator, whose weights change."
-      + `${change("generator", part)} The discriminator stays as it is.`,
+      + `${change(part)} The discriminator stays as it is.`,
     parts: ["generator-loss", "generator", "fakes", "generator-gradient"],
     layers: ["fakes", "pulls", "surface"],
   },

@@ -82,7 +82,8 @@ export class Timeline {
     this.index = Math.min(Math.max(this.index, 0), Math.max(0, moments.length - 1));
     const step = moments[this.index];
     find(".plane").hidden = !this.frame;
-    find(".picture").hidden = Boolean(this.frame) || step === undefined;
+    const picture = find(".picture");
+    picture.hidden = Boolean(this.frame) || step === undefined || !picture.getAttribute("src");
     find(".nothing").hidden = step !== undefined;
     find(".controls").hidden = moments.length < 2;
     find(".newest").disabled = this.following;
@@ -121,6 +122,8 @@ export class Timeline {
       this.pictures.set(step, found);
       if (this.pictures.size > MOST_PICTURES) this.pictures.delete(this.pictures.keys().next().value);
     }
-    if (image.dataset.step === String(step)) image.src = this.pictures.get(step);
+    if (image.dataset.step !== String(step)) return;  // another moment is shown meanwhile
+    image.src = this.pictures.get(step);
+    image.hidden = Boolean(this.frame);
   }
 }

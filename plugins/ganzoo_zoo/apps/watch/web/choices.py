@@ -29,6 +29,7 @@ from ganzoo.resolve import resolve
 from ganzoo.runs.reproduce import format_argument
 from ganzoo.training.warm_start import StartingWeights
 from ganzoo_zoo.apps.watch.points import tracker
+from ganzoo_zoo.apps.watch.presets import read_presets
 from ganzoo_zoo.apps.watch.web.sketches import make_sketch
 from ganzoo_zoo.apps.watch.web.words import WORDS
 from ganzoo_zoo.data.points import drawn
@@ -65,6 +66,7 @@ def list_choices() -> dict[str, Any]:
         "architectures": list(_list_usable(ARCHITECTURE)),
         "losses": list(_list_usable(LOSS)),
         "data": sorted(_list_usable(DATASET), key=lambda each: not each["points"]),
+        "presets": [each.model_dump() for each in read_presets()],
         "drawn": _find_name(DATASET, drawn.Drawn),
         "models": [_describe_model(name, model) for name, model in find_models().items()],
         "options": [
@@ -125,10 +127,14 @@ def find_models() -> dict[str, StartingWeights]:
             model = None if folder.place else StartingWeights.describe(folder)
         except GanzooError:
             continue  # it is damaged, or for another version, as 'ganzoo list models' says
-        if model is not None and {
-            (ARCHITECTURE, model.config.architecture.package, model.config.architecture.name),
-            (DATASET, model.config.data.package, model.config.data.name),
-        } <= usable:
+        if (
+            model is not None
+            and {
+                (ARCHITECTURE, model.config.architecture.package, model.config.architecture.name),
+                (DATASET, model.config.data.package, model.config.data.name),
+            }
+            <= usable
+        ):
             found[folder.reference] = model
     return found
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from ganzoo.config import TrainSettings
 from ganzoo.registry import ARCHITECTURE, DATASET, LOSS
@@ -40,7 +40,7 @@ def list_controls(config: RunConfig) -> list[dict[str, Any]]:
     empty for none; ``least`` and ``most``, or null; ``choices``; ``optional``, whether none is a
     value; and ``front``, whether :data:`WORDS` has it. Options that may name files are left out.
     """
-    found = []
+    found: list[dict[str, Any]] = []
     for group, prefix, kind in GROUPS:
         choice = getattr(config, group)
         values = config.write_schedules(prefix, choice.options_for(find_class(kind, choice)))
@@ -85,6 +85,8 @@ def _list_group(
 
 def _without_none(annotation: Any) -> list[Any]:
     """Return the types that an annotation joins, but for None."""
+    if get_origin(annotation) is Annotated:
+        return _without_none(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
         return [
             part
@@ -96,7 +98,7 @@ def _without_none(annotation: Any) -> list[Any]:
 
 
 def _describe(annotation: Any, field: FieldInfo) -> dict[str, Any] | None:
-    """Return the kind of control of a type that holds no text, and its bounds; None if none fits."""
+    """Return the kind of control of a type without texts, and its bounds; None if none fits."""
     if get_origin(annotation) is Literal:
         return {"kind": CHOICE, "choices": list(map(format_argument, get_args(annotation)))}
     if annotation is bool:
@@ -117,7 +119,9 @@ def _describe(annotation: Any, field: FieldInfo) -> dict[str, Any] | None:
 
 def _holds_texts(parts: list[Any]) -> bool:
     """Tell whether types are texts, or lists of texts, and not tables."""
-    return all(part is str or (get_origin(part) is tuple and str in get_args(part)) for part in parts)
+    return all(
+        part is str or (get_origin(part) is tuple and str in get_args(part)) for part in parts
+    )
 
 
 def _find_bounds(metadata: list[Any], unit: int) -> dict[str, Any]:

@@ -32,7 +32,13 @@ def make_sketch(dataset: Any) -> dict[str, Any] | None:
     elif isinstance(dataset, Lines):
         lines = [list(line[:: len(line) // MOST_POINTS + 1]) for line in dataset.lines()]
         # A quarter of the pen's width is the deviation of an even disc in each direction.
-        spread = dataset.std if isinstance(dataset, Curve) else dataset.width / 4 if isinstance(dataset, Drawn) else 0.0
+        spread = (
+            dataset.std
+            if isinstance(dataset, Curve)
+            else dataset.width / 4
+            if isinstance(dataset, Drawn)
+            else 0.0
+        )
     points = [*dots, *chain.from_iterable(lines)]
     if not points or len(points[0]) != 2:
         return None

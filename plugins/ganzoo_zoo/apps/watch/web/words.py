@@ -13,8 +13,8 @@ WORDS = {
     ),
     "arch.hidden": (
         "Generator’s layers",
-        "A layer is a row of units; each unit adds up what it is given. More of them can draw finer "
-        "shapes, and learn more slowly.",
+        "A layer is a row of units; each unit adds up what it is given. With more of them it can "
+        "draw finer shapes, and learns more slowly.",
     ),
     "arch.discriminator_hidden": (
         "Discriminator’s layers",
@@ -63,7 +63,10 @@ WORDS = {
         "How often the discriminator (also called the critic) learns before each time that the "
         "generator learns.",
     ),
-    "train.seed": ("Seed", "The number from which all chance is made: the same seed, the same run."),
+    "train.seed": (
+        "Seed",
+        "The number from which all chance is made: the same seed, the same run.",
+    ),
 }
 """Words for a class, by the full names of options: what it is called, and what it is. These options
 stand in front; others have their own descriptions, and stand behind."""
