@@ -56,7 +56,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "wavegan": {"arch.base_channels": 2},
 }
 """What makes an architecture small; one that is not here is as large as by default."""
-USUAL: dict[str, Any] = {"train.recipe": "paper", "train.batch_size": 8, "train.steps": 100}
+USUAL: dict[str, Any] = {
+    "train.recipe": "paper",
+    "train.batch_size": 8,
+    "train.n_critic": 1,
+    "train.steps": 100,
+}
 
 
 @dataclass(frozen=True)
@@ -168,6 +173,7 @@ KINDS: dict[str, Case] = {
     ),
     "vectors": Case("mlp", shape=(2,)),
     "signals": Case("mlp", shape=(1, 64)),
+    "translated in parts": Case("cyclegan", settings={"train.accumulate": 4}),
     "mirrored": replace(WGAN_GP, change=as_flipped),
     "sources of the data": Case("pix2pix", settings={"arch.source_of": None}, change=as_pairs),
 }
@@ -233,7 +239,8 @@ def every_case() -> Iterable[tuple[str, Case]]:
             yield f"{architecture} {loss}", Case(architecture, loss)
     for name in AUGMENTATIONS:
         yield f"augmented by {name}", Case("dcgan", settings={"train.augment": name})
-    everything = {"train.augment": ",".join(AUGMENTATIONS), "augment.ada.parts": "bgcfnc"}
-    yield "augmented by all", Case("dcgan", settings=everything)
+    every = {"augment.ada.parts": "bgcfnc", "augment.ada.interval": 1}
+    every["train.augment"] = ",".join(AUGMENTATIONS)
+    yield "augmented by all", Case("dcgan", settings=every)
     yield from KINDS.items()
     yield from option_cases().items()
