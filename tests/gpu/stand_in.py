@@ -151,7 +151,10 @@ def meta_as_device() -> Iterator[None]:
         (batches, "make_rng"): make_any_rng,
         (torch, "autocast"): autocast_elsewhere,
         (networks, "build_optimizer"): build_for_gpu,
-        (import_module(torch.optim.Adam.__module__), "_device_dtype_check_for_fused"): lambda *given, **named: None,
+        (
+            import_module(torch.optim.Adam.__module__),
+            "_device_dtype_check_for_fused",
+        ): lambda *given, **named: None,
         (trainer, "compile_network"): lambda network, cuda_graphs: network,
         (trainer, "begin_graphs"): lambda: None,
         (preconditions, "check_options"): lambda setup: None,
