@@ -41,6 +41,7 @@ SECONDS = {
     "memory": 25,
     "speed": 80,
     "compiled-speed": 60,
+    "choices": 30,
     "sampling": 45,
     "folder": 20,
     "until": 30,

@@ -20,9 +20,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from xml.etree import ElementTree
 
 TESTS = Path(__file__).parent.parent
@@ -36,6 +38,7 @@ from ganzoo import registry  # noqa: E402
 from ganzoo.compute.devices import HALF_TYPES  # noqa: E402
 from ganzoo.errors import GanzooError, InputError, first_line  # noqa: E402
 from ganzoo.storage.json_files import read_json  # noqa: E402
+from ganzoo.training import networks as trained_networks  # noqa: E402
 from ganzoo.training.trainer import Trainer  # noqa: E402
 from gpu.cases import ARCHITECTURES, SHAPES, Case  # noqa: E402
 from gpu.host_numbers import HostNumbers  # noqa: E402
@@ -553,6 +556,7 @@ def speed(options: Options) -> Iterator[Finding]:
             if not options.on_gpu and (name, size, batch) != ("dcgan", 32, 64):
                 continue
             arms = ["ganzoo", "floor"] if options.quick else ["ganzoo", "bf16", "fp16", "floor"]
+            batch = 4 if options.quick else batch
             what = f"{name} {size} batch {batch}"
             yield attempt(
                 what, lambda n=name, s=size, b=batch, a=arms: beside_plain(n, s, b, a, options)
@@ -573,7 +577,7 @@ def beside_plain(name: str, size: int, batch: int, arms: list[str], options: Opt
     """Let arms take turns with the plain loop, all in TF32 on a GPU."""
     import reference
 
-    words = [name, f"--image-size={size}", f"--batch-size={4 if options.quick else batch}"]
+    words = [name, f"--image-size={size}", f"--batch-size={batch}"]
     words += [f"--device={options.device}", "--arms", *arms]
     words += ["--tf32"] if options.on_gpu else []
     words += ["--steps=1", "--rounds=1"] if options.quick else ["--steps=10", "--rounds=3"]
@@ -605,6 +609,63 @@ def issue_time(name: str, size: int, batch: int, options: Options) -> float:
     passed = time.perf_counter() - began
     torch.cuda.synchronize()
     return round(1000 * passed / 5, 3)
+
+
+def choices(options: Options) -> Iterator[Finding]:
+    """Time steps by what could be chosen otherwise: what is best shows on each card alone."""
+    if not options.on_gpu:
+        yield {"what": "cudnn.benchmark", "skipped": "cuDNN is of GPUs"}
+    for size in (32,) if options.quick else (32, 64):
+        for name in ("dcgan",) if options.quick else ("dcgan", "resnet", "r3gan"):
+            case = case_of(name, options)
+            if not options.quick:
+                case = replace(case, shape=(3, size, size))
+            for word, choose in CHOICES.items():
+                if word == "cudnn.benchmark" and not options.on_gpu:
+                    continue
+                yield attempt(
+                    f"{name} {size} {word}", lambda c=case, w=choose: try_choice(c, w, options)
+                )
+
+
+def try_choice(
+    case: Case, choose: Callable[[Case], AbstractContextManager[object]], options: Options
+) -> Finding:
+    """Time the steps of a training."""
+    settings = {} if options.quick else {"batch_size": 64}
+    with choose(case):
+        trainer = case.trainer(device=options.device, **settings)
+        return {"ms": round(1000 * time_steps(trainer, 3 if options.quick else 30), 3)}
+
+
+def tune_cudnn(case: Case) -> AbstractContextManager[object]:
+    """Have cuDNN try its algorithms before it takes one, which need not be the same each time."""
+    return mock.patch.object(torch.backends.cudnn, "benchmark", True)
+
+
+def unfuse_adam(case: Case) -> AbstractContextManager[object]:
+    """Have Adam make lists of operations in place of a single pass."""
+    build = trained_networks.build_optimizer
+
+    def build_unfused(network: Any, options: Any, factors: Any, device: Any) -> Any:
+        return build(network, options, factors, torch.device("meta"))
+
+    return mock.patch.object(trained_networks, "build_optimizer", build_unfused)
+
+
+def lay_contiguous(case: Case) -> AbstractContextManager[object]:
+    """Have images lie channel by channel."""
+    cls = registry.get(registry.ARCHITECTURE, case.architecture)
+    return mock.patch.object(cls, "channels_last", False)
+
+
+CHOICES: dict[str, Callable[[Case], AbstractContextManager[object]]] = {
+    "as by default": lambda case: nullcontext(),
+    "cudnn.benchmark": tune_cudnn,
+    "Adam not fused": unfuse_adam,
+    "contiguous": lay_contiguous,
+}
+"""What is chosen by default, and what could be, one at a time."""
 
 
 # Sampling, judging, reading ---------------------------------------------------------------------
@@ -682,8 +743,6 @@ def folder(options: Options) -> Iterator[Finding]:
 
 def try_folder(options: Options) -> Finding:
     """Write images, read them twice, and time the steps of both ways."""
-    from unittest import mock
-
     from ganzoo.media.images import save_png
     from ganzoo.resolve import resolve
     from ganzoo.training import batches
@@ -724,7 +783,8 @@ def try_folder(options: Options) -> Finding:
 def until(options: Options) -> Iterator[Finding]:
     """Train until a score is reached, by the command."""
     words = ["bench", "dcgan", "--loss=wgan-gp", "--data=digits", f"--device={options.device}"]
-    words += [f"--until=fid<={10**6 if options.quick else 100}", "--json"]
+    target = f"fid<={10**6 if options.quick else 100}"
+    words += [f"--until={target}", "--json"]
     words += ["--steps=4", "--max-steps=4"] if options.quick else ["--steps=4000"]
     words += ["--set=train.eval_samples=64", "--set=arch.base_channels=4"] if options.quick else []
 
@@ -737,7 +797,7 @@ def until(options: Options) -> Iterator[Finding]:
             if key in trained
         }
 
-    yield attempt("fid<=100 of digits", run)
+    yield attempt(f"{target} of digits", run)
 
 
 def run_ganzoo(words: list[str], seconds: float, *before: str) -> str:
@@ -882,7 +942,7 @@ PARTS: dict[str, Callable[[Options], Iterator[Finding]]] = {
     part.__name__.replace("_", "-"): part
     for part in (
         *(environment, tests, networks, compiled, resume, memory, speed, compiled_speed),
-        *(sampling, folder, until, processes, recipes),
+        *(choices, sampling, folder, until, processes, recipes),
     )
 }
 """All parts by name, the most important ones first."""
