@@ -153,3 +153,18 @@ def test_the_script_needs_nothing_but_ganzoo_and_torch():
 
 def is_import(line):
     return line.strip().startswith(("import ", "from "))
+
+
+def test_the_recipe_that_came_furthest_has_the_rest_of_the_time(monkeypatch, tmp_path):
+    monkeypatch.setattr(parts, "RECIPES", "digits-")
+    monkeypatch.setattr(parts, "JUDGE", "digits-cnn")
+    monkeypatch.setattr(parts, "JUDGED", (64, 128))
+    monkeypatch.setattr(parts, "JUDGING", -1.0)
+    monkeypatch.setattr(parts, "place_of_data", lambda options: {})
+    options = parts.Options(device="cpu", seconds=2.0, keep=str(tmp_path))
+    *tried, rest = parts.recipes(options)
+    assert [each["what"] for each in tried] == ["digits-dcgan", "digits-mlp"]
+    best = min(tried, key=lambda each: each["fid"])
+    assert rest["what"] == f"{best['what']}, the rest"
+    assert rest["step"] > best["step"] > 0
+    assert (best["judged"], rest["judged"]) == (64, 128)

@@ -67,10 +67,11 @@ FIRST = ("dcgan", "sngan-resnet", "r3gan", "stylegan2", "resnet", "sngan", "mlp"
 """Architectures that are looked at before the others."""
 WHOLE: dict[str, dict[str, Any]] = {
     "progan": {"arch.phase_images": 0},
+    "biggan": {"arch.base_channels": 8},  # or its orthogonal start takes most of the time
     "esrgan": {"arch.blocks": 3},
     "pix2pix": {"arch.source_of": "grey"},
 }
-"""What gives networks at their default size all that they have in the first step."""
+"""What networks have beside their default size: all of it in the first step, or less of it."""
 FROM_THE_START: dict[str, dict[str, Any]] = {
     "srgan": {"arch.pretrain_images": 0},
     "esrgan": {"arch.pretrain_images": 0},
@@ -78,7 +79,7 @@ FROM_THE_START: dict[str, dict[str, Any]] = {
 """What has a game in the first step of those that begin without one."""
 NO_DROPOUT = {"acgan": {"arch.dropout": 0}, "pix2pix": {"arch.dropout": 0}}
 """A GPU's dropout draws in another order than a CPU's."""
-BESIDE_PLAIN = ("dcgan", "resnet", "r3gan", "sngan", "stylegan2")
+BESIDE_PLAIN = ("dcgan", "resnet", "sngan", "stylegan2", "r3gan")
 """Architectures whose speed is compared with that of the plain loop."""
 CELLS = ((32, 64), (64, 64), (32, 256), (64, 256))
 """Pixels of a side, and samples in a batch."""
@@ -857,17 +858,27 @@ def try_nccl() -> Finding:
 
 # Recipes ----------------------------------------------------------------------------------------
 
-SLICE = 0.15
-"""Share of the time that each recipe gets before the best one has the rest."""
-JUDGED = 2000
-"""Fakes and reals of a score on the way."""
+RECIPES = "cifar10-"
+"""How the names of the recipes begin."""
+JUDGE = "cifar10-cnn"
+"""The network that judges them."""
+SHARE = 0.4
+"""Share of the time that all recipes have together, before the best one has the rest."""
+JUDGED = (2000, 10_000)
+"""Fakes and reals of the scores on the way, and of the last one."""
+JUDGING = 40.0
+"""Seconds that are kept for the last score."""
 
 
 class StopAfter(ganzoo.Observer):
-    """Ends a run after some seconds."""
+    """Ends a run after some seconds of steps."""
 
     def __init__(self, seconds: float) -> None:
-        self.ends = time.perf_counter() + seconds
+        self.seconds = seconds
+
+    def on_start(self, run: Any, config: Any, step: int) -> None:
+        """Begin to count."""
+        self.ends = time.perf_counter() + self.seconds
 
     def on_step(self, step: int) -> None:
         """End it in time. The queue of a GPU is some steps behind."""
@@ -880,62 +891,61 @@ class StopAfter(ganzoo.Observer):
 
 def recipes(options: Options) -> Iterator[Finding]:
     """Train each CIFAR-10 recipe for a moment, and the one that came furthest for the rest."""
-    names = sorted(
-        (each.name for each in ganzoo.list_recipes() if each.name.startswith("cifar10-")),
-        key=lambda name: (name.endswith("-paper"), name),
-    )
     began = time.perf_counter()
-    place = Path(options.keep or tempfile.mkdtemp()) / "recipes"
-    scores: dict[str, float] = {}
-    for name in names:
-        found = attempt(name, lambda n=name: train_recipe(n, place / n, options, SLICE))
-        yield found
-        if "fid" in found:
-            scores[name] = found["fid"]
-    if not scores:
-        return
-    best = min(scores, key=lambda name: scores[name])
-    left = options.seconds - (time.perf_counter() - began) - 40
-    if left > 20:
-        yield attempt(f"{best}, the rest", lambda: go_on(best, place / best, options, left))
+    names = [name for name in ganzoo.list("recipes") if name.startswith(RECIPES)]
+    names.sort(key=lambda name: (name.endswith("-paper"), name))
+    seconds = options.seconds * SHARE / len(names)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(options.keep or folder) / "look"
+        scores: dict[str, float] = {}
+        for name in names:
+            found = attempt(name, lambda n=name: try_recipe(n, place / n, seconds, options))
+            yield found
+            if "fid" in found:
+                scores[name] = found["fid"]
+        left = options.seconds - (time.perf_counter() - began) - JUDGING
+        if scores and left > 0:
+            best = min(scores, key=lambda name: scores[name])
+            yield attempt(f"{best}, the rest", lambda: go_on(place / best, left, options))
 
 
-def train_recipe(name: str, out: Path, options: Options, share: float) -> Finding:
-    """Train a recipe for a share of the time, and judge it."""
+def try_recipe(name: str, out: Path, seconds: float, options: Options) -> Finding:
+    """Train a recipe for some seconds, and judge it."""
     ganzoo.train(
-        config=name,
+        recipe=name,
         out=out,
-        settings={"data.root": options.data, "train.device": options.device},
-        observer=StopAfter(share * options.seconds * 0.6),
+        settings={**place_of_data(options), "train.device": options.device},
+        observer=StopAfter(seconds),
         progress=False,
     )
-    return score(out, options, JUDGED)
+    return score(out, JUDGED[0], options)
 
 
-def go_on(name: str, out: Path, options: Options, seconds: float) -> Finding:
-    """Continue a recipe, and judge it by 10,000 samples."""
+def place_of_data(options: Options) -> dict[str, Any]:
+    """Return the settings by which a recipe finds its data."""
+    return {"data.root": options.data}
+
+
+def go_on(out: Path, seconds: float, options: Options) -> Finding:
+    """Continue a recipe for some seconds, and judge it by more samples."""
     ganzoo.resume(out, observer=StopAfter(seconds), progress=False)
-    return score(out, options, 10_000)
+    return score(out, JUDGED[1], options)
 
 
-def score(out: Path, options: Options, count: int) -> Finding:
+def score(out: Path, count: int, options: Options) -> Finding:
     """Return the score of a run, and what it took."""
     rows = ganzoo.evaluate(
         out,
         ["fid"],
         samples=count,
         real_samples=count,
-        features="cifar10-cnn",
+        features=JUDGE,
         device=options.device,
         progress=False,
     )
-    state = sorted(out.glob("checkpoints/*/time.json"))[-1]
-    return {
-        "fid": rows[0].value,
-        "judged": count,
-        "step": int(state.parent.name),
-        "time": read_json(state),
-    }
+    state = max(out.glob("checkpoints/*/time.json"))
+    taken = read_json(state)
+    return {"fid": rows[0].value, "judged": count, "step": int(state.parent.name), "time": taken}
 
 
 PARTS: dict[str, Callable[[Options], Iterator[Finding]]] = {
