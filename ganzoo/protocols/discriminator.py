@@ -171,7 +171,7 @@ class Discriminator:
         for bound in (self.labels, self.source):
             if bound is not None:
                 times = len(samples) // len(bound)
-                given += (bound.repeat(times, *[1] * (bound.dim() - 1)),)
+                given += (bound if times == 1 else bound.repeat(times, *[1] * (bound.dim() - 1)),)
         if self._parameters is not None:
             from torch.func import functional_call
 
