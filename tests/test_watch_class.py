@@ -898,6 +898,51 @@ def card(client, name):
     return next(run for run in client.see("/state")["runs"] if run["name"] == name)
 
 
+def test_a_step_is_taken_apart_and_options_change_from_the_page():
+    with serving(root=Path("runs")) as server:
+        teacher = teacher_of(server)
+        name = teacher.start({**ENDLESS, "paused": True})
+
+        def rests(phase, step):
+            found = card(teacher, name)
+            return (found["kind"], found["phase"], found["live"]) == ("paused", phase, step)
+
+        within(60, lambda: rests("", 0))
+        assert teacher.post(f"/runs/{name}/step-discriminator") == (200, {})
+        within(30, lambda: rests("between", 0))
+        assert teacher.post(f"/runs/{name}/step-discriminator")[0] == 409
+        stage = teacher.see(f"/runs/{name}/stage")
+        assert (stage["step"], stage["phase"], stage["generator"]) == (1, "between", None)
+        assert len(stage["discriminator"]["fake_logits"]) == 16
+        assert teacher.post(f"/runs/{name}/step-generator") == (200, {})
+        within(30, lambda: rests("", 1))
+        assert teacher.see(f"/runs/{name}/stage")["generator"]["terms"]
+        change = {"train.generator_lr": "0.001", "train.n_critic": "2"}
+        assert teacher.post(f"/runs/{name}/change", {"settings": change}) == (200, {})
+        changed = within(30, lambda: (c := card(teacher, name))["changes"] and c)
+        assert changed["rates"].items() >= change.items()
+        assert teacher.post(f"/runs/{name}/change", {"settings": {"train.n_critic": "x"}})[0] == 200
+        within(30, lambda: card(teacher, name)["problem"])
+        teacher.post(f"/runs/{name}/stop")
+        within(60, lambda: card(teacher, name)["kind"] == "stopped")
+        assert teacher.post(f"/runs/{name}/resume") == (200, {})
+        within(60, lambda: card(teacher, name)["kind"] == "training")
+        assert card(teacher, name)["rates"].items() >= change.items()
+
+
+def test_images_are_asked_for_from_the_page():
+    asked = {"architecture": "mlp", "data": "digits", "paused": True}
+    with serving(root=Path("runs")) as server:
+        teacher = teacher_of(server)
+        name = teacher.start({**asked, "settings": {"arch.hidden": "8", "train.device": "cpu"}})
+        within(60, lambda: card(teacher, name)["kind"] == "paused")
+        status, picture = teacher.get(f"/runs/{name}/walk")
+        assert (status, picture[:4]) == (200, b"\x89PNG")
+        found = teacher.see(f"/runs/{name}/nearest")
+        assert len(found["pairs"]) == 6
+        assert all(pair["real"].startswith("data:image/png;base64,") for pair in found["pairs"])
+
+
 def test_a_pupil_trains_stops_and_trains_on_and_writes_nowhere_else(tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -920,6 +965,22 @@ def test_a_pupil_trains_stops_and_trains_on_and_writes_nowhere_else(tmp_path):
         assert all(path in allowed or path.startswith(f"{place}/") for path in new)
         assert not any(outside.iterdir())
         assert names(teacher_of(server)) == {name}, "a pupil's folder is not found as a run again"
+
+
+def test_pupils_take_turns_and_each_run_goes_on_where_it_was(monkeypatch):
+    monkeypatch.setattr(workers, "TURN", 0.5)
+    with serving(root=Path("runs"), classroom=Classroom(CODE + CODE), most_training=1) as server:
+        ada, bob = enter(server), enter(server, "Bob")
+        hers = ada.start(ENDLESS)
+        within(60, lambda: card(ada, hers)["step"] > 2)
+        his = bob.start(ENDLESS)
+        within(60, lambda: card(ada, hers)["queued"])
+        before = card(ada, hers)["step"]
+        within(60, lambda: card(bob, his)["step"] > 2)
+        within(60, lambda: card(ada, hers)["step"] > before + 2)
+        folders = {path.parent.name for path in Path("runs/class").glob("*/*")}
+        assert folders == {"01-ada", "02-bob"}
+        assert len(list(Path("runs/class").glob("*/*"))) == 2, "each has one folder"
 
 
 def test_the_process_holds_the_bounds_if_the_server_does_not(monkeypatch):
