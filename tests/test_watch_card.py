@@ -8,6 +8,7 @@ import pytest
 
 from browser import opened
 from fake_run import FakeRun
+from ganzoo_zoo.apps.watch.web.classroom import THE_TEACHER
 from ganzoo_zoo.apps.watch.web.server import Server
 from ganzoo_zoo.apps.watch.web.state import Dashboard
 
@@ -130,7 +131,7 @@ def test_slow_motion_walks_through_both_turns_and_can_be_held(browser, address):
         page.get_by_role("button", name="Play", exact=True).and_(page.locator(".hold")).click()
         page.locator(".row-generator li:nth-child(3) [aria-current=step]").wait_for(timeout=4000)
         page.get_by_role("button", name="End slow motion").click()
-        page.locator(".slow-controls").wait_for(state="hidden")
+        page.locator(".hold").wait_for(state="hidden")
         assert page.locator("[aria-current=step]").count() == 0
         assert words(run)[:2] == ["step-discriminator", "step-generator"]
 
@@ -355,3 +356,37 @@ def test_a_stopped_run_trains_on(browser, address):
         page.wait_for_timeout(200)
         assert words(run) == ["resume"]
         assert page.locator(".apart").is_hidden()
+
+
+def test_a_real_run_is_taken_apart_and_changed(browser):
+    board = Dashboard([], None)
+    with Server(board, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever, args=[0.01])
+        thread.start()
+        settings = {"data.samples": "600", "arch.hidden": "8", "train.device": "cpu"}
+        asked = {"architecture": "mlp", "loss": "hinge", "data": "ring", "settings": settings}
+        board.start(asked, THE_TEACHER, paused=True)
+        try:
+            with opened(browser, server.address) as seen:
+                page = seen.page
+                page.locator(".status", has_text="Paused").wait_for(timeout=60_000)
+                for network, told in (("discriminator", "logit"), ("generator", "arrows")):
+                    page.locator(f".turn-{network}").click()
+                    page.locator(f".row-{network} [aria-current=step]").wait_for()
+                    stage = 2 if network == "discriminator" else 4
+                    page.locator(f".row-{network} button").nth(stage).click()
+                    assert told in sentence(page)
+                    assert re.search(r"\d\.\d", sentence(page)), "with the numbers of the step"
+                page.locator(".counts", has_text="step 1 of").wait_for()
+                page.get_by_text("Change it while it trains").click()
+                page.locator(".change input").first.fill("0.0005")
+                page.get_by_role("button", name="Apply").click()
+                page.get_by_role("button", name="Whole step").click()
+                page.locator(".changes li", has_text="0.0005").wait_for()
+                page.locator('[data-layer="manifold"]').wait_for()
+                assert page.locator(".problem").inner_text() == ""
+            assert seen.complaints == []
+        finally:
+            server.shutdown()
+            thread.join()
+            board.close()

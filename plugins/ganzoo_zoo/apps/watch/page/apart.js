@@ -65,15 +65,16 @@ export class Apart {
     const { may } = this, busy = this.waiting !== null;
     const can = (word) => !busy && (may.includes(word) || may.includes("pause"));
     for (const network of NETWORKS) {
-      enable(this.find(`.turn-${network}`), can(TURNS[network]) && !this.slow);
+      enable(this.find(`.turn-${network}`), can(TURNS[network]));
       const there = Boolean(this.stage?.[network]);
       for (const button of this.card.node.querySelectorAll(`.apart .row-${network} button`)) enable(button, there);
     }
-    enable(this.find(".turn-both"), can("step") && !this.slow);
+    enable(this.find(".turn-both"), can("step"));
     enable(this.find(".slow"), this.slow !== null || can("step-discriminator") || can("step-generator"));
     this.find(".turns").hidden = !this.card.acts;
     this.find(".slow").textContent = this.slow ? "End slow motion" : "Slow motion";
-    this.find(".slow-controls").hidden = !this.slow;
+    for (const what of [".turn-discriminator", ".turn-generator", ".turn-both"]) this.find(what).hidden = this.slow !== null;
+    this.find(".hold").hidden = this.find(".paces").hidden = !this.slow;
     this.find(".hold").textContent = this.slow?.held ? "Play" : "Hold";
     if (!this.chosen) this.tell(this.summary());
   }
@@ -213,7 +214,7 @@ export class Apart {
     const { about, frame, surface } = this.card.plane;
     const network = this.chosen?.[0] ?? NETWORKS.findLast((each) => this.stage?.[each]);
     const part = this.stage?.[network], image = this.find(".batch");
-    image.hidden = !part?.picture;
+    this.find(".of-batch").hidden = !part?.picture;
     if (part?.picture && image.getAttribute("src") !== part.picture) image.src = part.picture;
     const { naturalWidth: width, naturalHeight: height } = image;
     this.diagram.show({

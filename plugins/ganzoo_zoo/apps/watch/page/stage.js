@@ -71,7 +71,7 @@ const makeTurn = (part, things) => [
     title: "Noise",
     sentence: "Fresh noise for the generator: other random numbers than before.",
     parts: ["noise", "noise-generator"],
-    layers: ["manifold"],
+    layers: [],
   },
   {
     title: "Fakes",

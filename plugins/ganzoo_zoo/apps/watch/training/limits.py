@@ -185,7 +185,7 @@ def _find_most_updates(trainer: Trainer) -> float:
 def _require_at_most(name: str, value: float, bounds: Mapping[str, int]) -> None:
     if value > bounds[name]:
         word = name.replace("_", " ")
-        raise InputError(f"{word}: {value:,}, and in this class there may be {bounds[name]:,}")
+        raise InputError(f"{word}: {value:,.15g}, and in this class there may be {bounds[name]:,}")
 
 
 def _install_guard() -> None:

@@ -166,7 +166,6 @@ class RunControl(Observer):
         if self.stopping and not self._stop_requested:
             self._stop_requested = True
             _thread.interrupt_main(signal.SIGTERM)
-        self._answer_questions()
         options = self._started.options
         if step % options.log_every and step % options.sample_every:
             self._rest(step)
@@ -249,12 +248,15 @@ class RunControl(Observer):
                 if self._changes is not None and not phase:
                     self._changes.take_up()
                 with self._commanded:
+                    if not self._rests():
+                        break
                     if self._tells:
                         self._tells = False
                         within = {"phase": phase} if phase else {}
                         self.send_news(paused=self._started.state.step, **within)
                     self._commanded.wait_for(lambda: self._has_order)
                     self._has_order = False
+        self._answer_questions()
         if waited:
             self.send_news(going=self._started.state.step)
 
