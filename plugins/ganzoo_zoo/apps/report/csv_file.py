@@ -71,7 +71,7 @@ def write_csv(runs: Sequence[Run], path: Path) -> int:
 
 def _read_curves(run: Run) -> Iterator[tuple[str, Curve]]:
     logits = TrackerFiles(run.path).read_logits()
-    history = read_history(run.path / METRICS_FILE, run.config().train, logits)
+    history = read_history(run.path / METRICS_FILE, run.config(), logits)
     for title, curves in history.curves.items():
         for label, curve in curves.items():
             yield metric_name(title, label), curve
