@@ -668,6 +668,34 @@ def test_pupils_take_turns_while_others_wait(queue):
     assert one.turn < 1 < one.seconds
 
 
+def test_who_stops_a_run_that_makes_way_finds_it_stopped(queue):
+    one, two, three = run_of("Ada", "1"), run_of("Bob", "2"), run_of("Eve", "3")
+    for run in (one, two, three):
+        queue.start(run)
+    queue.look(31)
+    queue.send_command(one, "stop")
+    for run in (one, two):
+        run.take_news({"ended": "stopped"})
+    queue.look(0.1)
+    assert (one.state, two.state, three.state) == ("stopped", "training", "training")
+
+
+def test_a_failure_of_the_watcher_is_told_and_it_goes_on(queue, monkeypatch, capsys):
+    looks = []
+
+    def fail(self, seconds):
+        looks.append(seconds)
+        if len(looks) == 3:
+            self._closed.set()
+        raise RuntimeError("oh")
+
+    monkeypatch.setattr(TrainingProcesses, "look", fail)
+    monkeypatch.setattr(workers, "SECONDS_BETWEEN_LOOKS", 0.001)
+    queue._look_until_closed()
+    assert len(looks) == 3
+    assert "looking after the runs failed: RuntimeError: oh" in capsys.readouterr().err
+
+
 def test_a_run_trains_for_so_many_seconds_and_its_pauses_count_if_others_wait(queue):
     limits = Bounds(seconds=50).limits()
     one, two = run_of("Ada", "1", limits=limits), run_of("Bob", "2")

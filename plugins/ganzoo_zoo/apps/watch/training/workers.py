@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganzoo.display.messages import note
 from ganzoo.errors import GanzooError, excerpt
 from ganzoo.runs.state import TRAINING
 from ganzoo_zoo.apps.shared.worker_process import describe_exit, pipes, start_process
@@ -178,6 +179,10 @@ class TrainingRun:
     def set_aside(self) -> None:
         """Note that the run makes way once its state is saved, and goes on later."""
         self._makes_way = True
+
+    def stay_stopped(self) -> None:
+        """Note that the run does not go on, should it be making way at the moment."""
+        self._makes_way = False
 
     def prepare_again(self, *, paused: bool) -> None:
         """Make ready for another process, which trains on."""
@@ -346,6 +351,8 @@ class TrainingProcesses:
         Raises:
             Busy: the run does not accept the command in its state.
         """
+        if word == STOP:
+            run.stay_stopped()
         if run.state in STATES_AFTER[word]:
             return
         if word not in run.allowed_commands:
@@ -477,8 +484,11 @@ class TrainingProcesses:
         before = time.monotonic()
         while not self._closed.wait(SECONDS_BETWEEN_LOOKS):
             now = time.monotonic()
-            with self._lock:
-                self.look(now - before)
+            try:
+                with self._lock:
+                    self.look(now - before)
+            except Exception as error:  # without this thread, runs would have no limits
+                note(f"looking after the runs failed: {type(error).__name__}: {error}")
             before = now
 
     def _command_waiting(self, run: TrainingRun, word: str) -> None:
