@@ -890,7 +890,7 @@ def test_a_browser_is_led_to_the_page(browser, led):
     page = browser.new_page()
     page.goto(given)
     page.wait_for_url(printed)
-    page.get_by_role("button", name="Start", exact=True).wait_for()
+    page.get_by_role("button", name="Start", exact=True).first.wait_for()
     page.close()
 
 

@@ -79,6 +79,9 @@ export class Card {
     this.find(".command").hidden = !state.resume;
     this.find(".command code").textContent = state.resume;
     const look = this.page.form.lesson.look(state.preset);
+    const apart = this.page.form.difference(state);
+    this.find(".apart-by").textContent = apart && `Unlike its neighbours: ${apart}`;
+    this.find(".apart-by").hidden = !apart;
     this.find(".look-at").textContent = look && `Look: ${look}`;
     this.find(".look-at").hidden = !look;
     this.find(".take-link").hidden = !state.asked;

@@ -44,6 +44,7 @@ export class Form {
     if (acts && !this.opened) await this.open();
     else if (!acts && ownCode()) this.tell();
     this.lesson.mark(state.runs);
+    this.runs = state.runs;
     return acts;
   }
 
@@ -60,7 +61,7 @@ export class Form {
       select.addEventListener("change", () => this.resolve());
     }
     named("form").addEventListener("submit", (event) => { event.preventDefault(); this.send(); });
-    named("cancel").addEventListener("click", () => this.replace(null));
+    named("cancel").addEventListener("click", () => { this.replace(null); this.reset(); });
     named("usual").addEventListener("click", () => this.reset());
     named("copy-link").addEventListener("click", () => this.share());
     named("open-link").addEventListener("click", () => this.openLink(named("link-text").value));
@@ -191,7 +192,9 @@ export class Form {
     const more = { instead: this.instead, beside: this.beside_, paused: named("paused").checked };
     const done = await this.start({ ...asked, ...more }, (message) => this.complain(message));
     button.disabled = false;
-    if (done) this.replace(null);
+    if (!done) return;
+    if (this.instead || this.beside_) this.reset();  // the settings were those of another run
+    this.replace(null);
   }
 
   // Start a run, and bring it into view; null if it is refused.
@@ -217,6 +220,22 @@ export class Form {
     this.begin(run, `The same, but …: ${run.title}`, "Start beside it");
     this.beside_ = run.name;
     this.edit(run.asked);
+  }
+
+  // What sets a run apart from others on the page with the same title, in words; or empty.
+  difference(run) {
+    const alike = (this.runs ?? []).filter((each) => each.title === run.title && each.asked);
+    if (!run.asked || alike.length < 2) return "";
+    const parts = ({ init, settings }) => ({ ...settings, ...(init ? { init } : {}) });
+    const own = parts(run.asked), others = alike.map((each) => parts(each.asked));
+    const keys = [...new Set(others.flatMap(Object.keys))].filter((key) => others.some((each) => each[key] !== own[key]));
+    const labels = new Map((this.choices?.options ?? []).map(({ name, label }) => [name, label]));
+    const named_ = (key) => (key === "init" ? "start from" : labels.get(key) ?? key.replace(/^\w+\./, "").replaceAll("_", " "));
+    const write = (key) => {
+      const value = own[key] ?? run.rates?.[key] ?? "as usual";
+      return `${named_(key)} ${value.length > 24 ? `${value.slice(0, 24)}…` : value}`;
+    };
+    return keys.slice(0, 6).map(write).join(", ");
   }
 
   begin(run, title, word) {

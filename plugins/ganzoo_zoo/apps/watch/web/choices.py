@@ -72,7 +72,6 @@ def list_choices() -> dict[str, Any]:
         "options": [
             {"name": name, "label": label, "about": about}
             for name, (label, about) in WORDS.items()
-            if name.startswith("train.")
         ],
     }
 
