@@ -16,12 +16,13 @@ from pathlib import Path
 DOCS = Path(__file__).parent
 sys.path.append(str(DOCS))
 
-from tables import defaults, models, presets, recipes, times, unrolled  # noqa: E402
+from tables import defaults, gpus, models, presets, recipes, times, unrolled  # noqa: E402
 
 TABLES = {
     "recipes": recipes.render,
     "models": models.render,
     "defaults": defaults.render,
+    "gpus": gpus.render,
     "times": times.render,
     "unrolled": unrolled.render,
     "presets": presets.render,

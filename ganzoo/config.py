@@ -22,9 +22,9 @@ from ganzoo import registry
 from ganzoo.component import Component, Options, explain_error, parse_options, place_options
 from ganzoo.errors import InputError, PluginError
 from ganzoo.protocols.dataset import DataSpec
-from ganzoo.protocols.progress import N_CRITIC, Progress
+from ganzoo.protocols.progress import Progress
 from ganzoo.protocols.recipe import RESUMABLE, RecipeName, RecipeOptions
-from ganzoo.protocols.schedule import COUNTS, Schedule
+from ganzoo.protocols.schedule import COUNTS, N_CRITIC, Schedule, progress_at
 from ganzoo.registry import ARCHITECTURE, AUGMENTATION, DATASET, LOSS, PENALTY, Entry, Kind
 from ganzoo.storage.json_files import flatten, read_json
 from ganzoo.storage.paths import names_place
@@ -233,7 +233,7 @@ class TrainKeywords(TypedDict, total=False):
     """Keyword arguments of :func:`ganzoo.train`: the fields of :class:`TrainSettings`, and more."""
 
     steps: int
-    optimizer: Literal["adam", "adamw", "rmsprop"]
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"]
     generator_lr: float | str
     discriminator_lr: float | str
     betas: tuple[float, float] | str
@@ -549,7 +549,7 @@ class RunConfig(Options):
 
     def progress_at(self, step: int) -> Progress:
         """Return how far the training is before a step."""
-        return Progress.at(self.train, step, schedules=self.schedules)
+        return progress_at(self.train, self.schedules, step)
 
     def build_objectives(self) -> list[Objective]:
         """Build the loss and the penalties.

@@ -24,7 +24,6 @@ from ganzoo.config import (
 )
 from ganzoo.errors import GanzooError, InputError, PluginError, did_you_mean, excerpt, first_line
 from ganzoo.protocols.dataset import IMAGE_CHANNELS
-from ganzoo.protocols.progress import N_CRITIC
 from ganzoo.protocols.recipe import (
     IN_JUMPS,
     RESUMABLE,
@@ -32,7 +31,7 @@ from ganzoo.protocols.recipe import (
     USUAL_RECIPES,
     find_tuned_recipes,
 )
-from ganzoo.protocols.schedule import COUNTS, Schedule
+from ganzoo.protocols.schedule import COUNTS, N_CRITIC, Schedule
 from ganzoo.registry import (
     ARCHITECTURE,
     AUGMENTATION,
@@ -232,6 +231,53 @@ def check_schedules(config: RunConfig) -> None:
                 f"{name} follows a schedule, and train.lr_decay={config.train.lr_decay} another: "
                 "add --set train.lr_decay=none"
             )
+
+
+def change_from_step(config: RunConfig, options: Mapping[str, Any], step: int) -> RunConfig:
+    """Return a run's configuration with other values of training options from a step on.
+
+    They follow schedules then, which jump at this step; what these said of later steps is dropped.
+
+    Args:
+        config: The configuration.
+        options: The new values, by full names.
+        step: Finished steps.
+
+    Raises:
+        InputError: an option may not change so, or a value is not allowed.
+    """
+    train, schedules = config.train, dict(config.schedules)
+    for name, given in options.items():
+        owner, _, option = name.rpartition(".")
+        field = TrainSettings.model_fields.get(option) if owner == "train" else None
+        if field is None or field.json_schema_extra not in (SCHEDULABLE, IN_JUMPS):
+            raise InputError(f"{name} cannot change while the run trains; learning rates can")
+        if Schedule.is_written(given):
+            raise InputError(f"{name} changes to a value while the run trains, not to a schedule")
+        value = getattr(_parse(TrainSettings, {option: given}, "train."), option)
+        before, schedule = getattr(train, option), schedules.pop(name, None)
+        if before is None or value is None:
+            raise InputError(f"{name} cannot change while the run trains: it has no value")
+        segments = [(0, _as_number(before))]
+        if schedule is not None:
+            if not schedule.is_in_jumps or schedule.over == "images":
+                raise InputError(f"{name} follows {schedule}, and so cannot be changed by hand")
+            segments = [*schedule.segments(train.steps)]
+        segments = [each for each in segments if each[0] < step]
+        if not segments or segments[-1][1] != _as_number(value):
+            segments.append((step if segments else 0, _as_number(value)))
+        if len(segments) > 1:
+            schedules[name] = Schedule.of_segments(segments)
+        elif step == 0:
+            train = train.model_copy(update={option: value})
+    changed = config.model_copy(update={"train": train, "schedules": schedules})
+    check_schedules(changed)
+    return changed
+
+
+def _as_number(value: Any) -> Any:
+    """Return a value as schedules hold it."""
+    return tuple(map(float, value)) if isinstance(value, tuple) else float(value)
 
 
 def choose_recipe(

@@ -23,8 +23,25 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
 
+NEEDS_GPU = "needs a GPU"
+"""Why tests that are marked ``gpu`` are skipped."""
+
 collect_ignore = ["downstream"]
 """Packages of their own, with tests that run against them once they are installed."""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests that are marked ``gpu`` where there is none."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip(NEEDS_GPU)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end how many tests need a GPU, and how to run them."""
+    reports = terminalreporter.stats.get("skipped", ())
+    if count := sum(NEEDS_GPU in str(report.longrepr) for report in reports):
+        words = "1 test needs a GPU" if count == 1 else f"{count} tests need a GPU"
+        terminalreporter.write_line(f"{words}: python tests/gpu/look.py")
 
 
 @pytest.fixture(autouse=True)

@@ -421,7 +421,7 @@ def draw_options(rng: random.Random, judged: bool) -> list[str]:
         "n_critic": rng.choice([1, 1, 2]),
         "lr_decay": rng.choice(["none", "linear", "cosine"]),
         "ema_half_life": rng.choice([0.0, 32.0, 2000.0]),
-        "optimizer": rng.choice(["adam", "adam", "rmsprop"]),
+        "optimizer": rng.choice(["adam", "adam", "rmsprop", "sgd"]),
         "log_every": rng.choice([1, 1, 2, 3, 5]),
         "checkpoint_every": rng.choice([1, 2, 3, 4, 5, 7]),
         "eval_every": rng.choice([0, 1, 2, 3, 4, 5, 7]) if judged else 0,

@@ -394,7 +394,7 @@ def test_each_device_has_its_clock():
         assert callable(module.synchronize)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.gpu
 def test_a_gpu_is_timed_by_its_events():
     found = measured(steps=20, **{"train.device": "cuda"})
     assert (found.machine.clock, found.memory.of) == ("events", "device")

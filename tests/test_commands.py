@@ -370,7 +370,7 @@ EMPTY = {
     "show": "NAME or MODEL",
     "list": "KIND and DIR",
     "data check": "NAME or PATH",
-    "report": "RUN",
+    "report": "RUN...",
     "hello --name": "a value",
     "several two --count": "a value",
 }

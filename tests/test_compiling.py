@@ -134,7 +134,7 @@ def test_graphs_of_a_step_begin_with_it(monkeypatch):
     assert len(began) == 2
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("loss", ["non-saturating", "wgan-gp"])
 def test_graphs_train_as_without(loss):
     trainers = [

@@ -11,6 +11,7 @@ from torch import nn
 import ganzoo
 from ganzoo import DataSpec, Discriminator, GeneratorInput
 from ganzoo.errors import InputError
+from ganzoo.protocols.host_labels import labels_on_host, note_on_host, rearrange_labels
 from ganzoo.storage.tensors import load_tensors
 from ganzoo.training.checkpoint import steps as checkpoint_steps
 from ganzoo_zoo.families.cyclegan import CycleGAN
@@ -294,3 +295,24 @@ def test_domains_of_different_channels_and_sizes(domains, tmp_path):
     assert samples.spec.shape == (3, 24, 24), "the grey ones are repeated"
     same = ganzoo.open_dataset("domains", a=str(other), b=str(other))
     assert same.spec.class_names == ("a", "b")
+
+
+class Unread(torch.Tensor):
+    """Labels that fail if the host reads them."""
+
+    def cpu(self):
+        raise AssertionError("the host reads the labels")
+
+
+def test_labels_that_the_host_knows_are_not_read():
+    images = torch.arange(4.0).view(4, 1, 1, 1)
+    labels = torch.tensor([0, 1, 1, 0])
+    network = ByClass([Shift(-1), Shift(1)])
+    unread = note_on_host(labels.as_subclass(Unread), labels)
+    assert torch.equal(network(images, unread), network(images, labels))
+    inputs = GeneratorInput(images, unread, rearrange_labels(unread, lambda each: each.roll(2, 0)))
+    for part in inputs.parts(2, torch.device("cpu")):
+        assert torch.equal(labels_on_host(part.labels), torch.as_tensor(part.labels))
+        assert torch.equal(labels_on_host(part.source_labels), torch.as_tensor(part.source_labels))
+    with pytest.raises(AssertionError, match="the host reads"):
+        network(images, labels.as_subclass(Unread))

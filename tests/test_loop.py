@@ -16,9 +16,10 @@ import torch
 import crash
 import ganzoo
 from ganzoo.api.training import resume
-from ganzoo.config import RETRIES, TrainOptions
+from ganzoo.config import RETRIES
 from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted
 from ganzoo.media import images
+from ganzoo.protocols.progress import Progress
 from ganzoo.runs.folder import Run
 from ganzoo.storage import files
 from ganzoo.storage.tensors import load_tensors
@@ -321,7 +322,8 @@ def watched():
     """A training's health whose reals have a spread of 1."""
     samples = SimpleNamespace(stored=points((0.0, 0.0), 1.0))
     architecture = SimpleNamespace(takes_images=False, is_adversarial=lambda progress: True)
-    trainer = SimpleNamespace(samples=samples, architecture=architecture, options=TrainOptions())
+    setup = SimpleNamespace(progress_at=lambda step: Progress(step))
+    trainer = SimpleNamespace(samples=samples, architecture=architecture, setup=setup)
     return health.Health(trainer)
 
 
@@ -430,6 +432,7 @@ def test_the_spread_of_samples():
 HOLDER = """
 import sys
 from pathlib import Path
+from ganzoo.protocols.progress import Progress
 from ganzoo.runs.folder import Run
 
 with Run(Path(sys.argv[1])).lock():

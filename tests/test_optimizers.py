@@ -1,15 +1,21 @@
 """What a training sets its optimisers to."""
 
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
 import torch
 from torch import nn
 
+import crash
+import ganzoo
 from ganzoo import DataSpec
-from ganzoo.errors import InputError
+from ganzoo.config import TrainOptions
+from ganzoo.errors import InputError, Interrupted
 from ganzoo.testing.steps import PlainLoss, SmallNetworks, draw_samples, train_options
 from ganzoo.training.assembly import assemble_trainer
+from ganzoo.training.optimizers import OptimizerSettings
+from tiny import TINY, Stopper
 
 OPTIONS = {
     "generator_lr": 0.01,
@@ -64,6 +70,8 @@ def updated_by(kind, trainer, **options):
         # Torch's AdamW has another default than ganzoo's 0.
         ({"optimizer": "adamw"}, torch.optim.AdamW, {"betas": (0.3, 0.8), "weight_decay": 0}),
         ({"optimizer": "rmsprop", "eps": 0.1}, torch.optim.RMSprop, {"eps": 0.1}),
+        ({"optimizer": "sgd"}, torch.optim.SGD, {}),
+        ({"optimizer": "sgd", "weight_decay": 0.5}, torch.optim.SGD, {"weight_decay": 0.5}),
     ],
     ids=str,
 )
@@ -143,3 +151,23 @@ def test_a_part_that_is_not_there_is_refused():
     assert str(caught.value) == (
         "architecture 'Misspelt': learning_rates() names 'mapping.', and no parameter begins so"
     )
+
+
+def test_gradient_descent_keeps_its_rate_beside_a_lazy_penalty():
+    lazy = [SimpleNamespace(interval=4)]
+    rates = {
+        name: OptimizerSettings.of(TrainOptions(optimizer=name), "generator", lazy, 0.5).lr
+        for name in ("adam", "sgd")
+    }
+    rate = TrainOptions().generator_lr / 2
+    assert rates == {"adam": pytest.approx(rate * 4 / 5), "sgd": rate}
+
+
+@pytest.mark.parametrize("loss", ["non-saturating", "unrolled"])
+def test_gradient_descent_is_resumed_to_the_same_bytes(loss):
+    given = {**TINY, "optimizer": "sgd", "settings": {"arch.hidden": (8,)}}
+    whole = ganzoo.train("mlp", loss, "ring", out="whole", **given)
+    with pytest.raises(Interrupted):
+        ganzoo.train("mlp", loss, "ring", out="halves", observer=Stopper(3), **given)
+    halves = ganzoo.resume("halves")
+    assert crash.difference(crash.content(whole.path), crash.content(halves.path)) == []

@@ -31,7 +31,7 @@ from ganzoo.runs import metrics
 from ganzoo.runs.folder import Run
 from ganzoo.runs.scores import ScoreRow, log_scores
 from ganzoo.storage.json_files import append_line
-from ganzoo_zoo.apps.report import charts, history, page, pictures, report
+from ganzoo_zoo.apps.report import charts, collect, history, page, pictures, report
 from ganzoo_zoo.apps.report.logits import compute_logits
 from ganzoo_zoo.apps.report.surface import SIDE, Surface, compute_surface, read_surface
 from ganzoo_zoo.apps.report.tracker import ReportTracker
@@ -147,22 +147,26 @@ def test_curves_are_drawn_with_their_names_and_what_they_end_at(digits, tiny_run
     ]
     shown = {
         node.one("span", class_="name").text: node.one("span", class_="value").text
-        for node in plots[0].all("li")
+        for node in plots[0].one(class_="legend").all("li")
     }
     assert shown == {
         name: charts.format_number(rows[-1][f"discriminator/{name}"])
         for name in ("wasserstein", "gradient_penalty")
     }
     data = json.loads(tree.one("script", id="plots").text)
-    assert data[0]["curves"][0]["steps"] == [row["step"] for row in rows]
-    assert data[0]["left"] < data[0]["right"] <= 360
+    curve = data[0]["curves"][0]
+    assert curve["steps"] == [row["step"] for row in rows]
+    assert curve["values"] == [
+        pytest.approx(row["discriminator/wasserstein"], rel=1e-5) for row in rows
+    ]
+    assert (curve["run"], curve["metric"]) == ("tiny", "discriminator/wasserstein")
     for plot in plots:
         assert plot.one("p", class_="unseen").text, "said to who does not see it"
         assert plot.one("svg").attributes["aria-hidden"] == "true"
 
 
 def test_samples_have_the_bytes_of_the_run(digits, tiny_run):
-    images = digits[1].one(id="stage").all("img")
+    images = digits[1].one(class_="stage").all("img")
     for image, step in zip(images, (0, 2, 4), strict=True):
         kind, data = image.attributes["src"].split(",")
         assert kind == "data:image/png;base64"
@@ -325,7 +329,7 @@ def test_what_comes_from_files_is_text_and_nothing_else(ring, tmp_path):
 
 def test_points_lie_on_the_discriminators_logits(ring):
     tree = parsed(ring.path / "report.html")
-    stage = tree.one(id="stage")
+    stage = tree.one(class_="stage")
     assert len(stage.all("img", class_="surface")) == 3 == len(stage.all("img", class_="picture"))
     captions = texts(stage, "figcaption")
     assert re.fullmatch(r"Step 4, logits from \S+ to \S+", captions[-1])
@@ -344,8 +348,10 @@ def test_a_run_without_the_tracker_shows_the_surface_that_its_model_has(ring, tm
     shutil.rmtree(run.path / "report")
     done = report(run)
     tree = parsed(done.file)
-    (shown,) = tree.one(id="stage").all("img", class_="surface")
-    with_tracker = parsed(ring.path / "report.html").one(id="stage").all("img", class_="surface")
+    (shown,) = tree.one(class_="stage").all("img", class_="surface")
+    with_tracker = (
+        parsed(ring.path / "report.html").one(class_="stage").all("img", class_="surface")
+    )
     assert shown.attributes["src"] == with_tracker[-1].attributes["src"], "the same at the end"
     assert "--tracker report records logits at each picture" in tree.text
     assert done.surfaces == 1
@@ -418,7 +424,7 @@ def test_a_diverged_run_has_a_report(tmp_path):
         ganzoo.train(**{**DIGITS, **wild}, loss="lsgan", trackers=["report"], out=tmp_path / "run")
     tree = parsed(tmp_path / "run" / "report.html")
     assert tree.one("p", class_="status open").text.startswith("Not finished:")
-    assert tree.one(id="stage").all("img")
+    assert tree.one(class_="stage").all("img")
     *before, last = texts(tree.one(class_="warnings"), "li")
     assert len(before) == 3
     assert all(text.startswith("Training diverged by step ") for text in (*before, last))
@@ -484,7 +490,7 @@ def test_data_that_are_gone_or_changed_are_said(tmp_path, ganzoo_cli):
     assert result.err.startswith("not in the report: the training data: ")
     tree = parsed(run.path / "report.html")
     assert "the training data: " in tree.one(id="missing").text
-    assert tree.one(id="stage").all("img"), "and the rest is there"
+    assert tree.one(class_="stage").all("img"), "and the rest is there"
 
 
 def test_damaged_files_are_said_and_the_rest_is_shown(ring, tmp_path):
@@ -571,6 +577,16 @@ def test_too_large_pictures_are_encoded_again_and_still_say_that_they_are_genera
     last = base64.b64decode(found.taken[-1].uri.partition(",")[2])
     assert note.encode() in last
     assert report(run, neighbours=0).bytes < 5_000_000
+
+
+def test_sample_pictures_leave_room_for_the_other_pictures(tiny_run, tmp_path, monkeypatch):
+    run = copied(tiny_run, tmp_path / "run")
+    for step in (0, 2, 4):
+        noise(run.picture(step), 300, step)
+    smaller = "(?i)encoded again|made smaller|evenly chosen"
+    assert not re.search(smaller, parsed(report(run, neighbours=0).file).one(id="samples").text)
+    monkeypatch.setattr(collect, "MOST_EMBEDDED", pictures.LEAST)
+    assert re.search(smaller, parsed(report(run, neighbours=0).file).one(id="samples").text)
 
 
 def test_what_fits_in_no_other_way_is_fewer_pictures(tiny_run, tmp_path):
@@ -746,7 +762,6 @@ def test_many_points_of_a_curve_become_means_and_their_range():
     curve = {step: float(step % 2) for step in range(100)}
     assert history.downsample(curve, 50) == [(2 * i + 0.5, 0.5, 0.0, 1.0) for i in range(50)]
     chart = charts.draw_curves("many", {"x": {step: float(step % 7) for step in range(5000)}})
-    assert len(chart.data["curves"][0]["steps"]) <= charts.MOST_POINTS
     assert "means over neighbouring steps" in chart.note
 
 
@@ -771,7 +786,7 @@ def test_more_curves_than_colours_can_be_told_apart():
     chart = charts.draw_curves("terms", curves)
     assert len(chart.lines) == charts.MOST_CURVES
     assert len({(line.colour, line.dashed) for line in chart.lines}) == charts.MOST_CURVES
-    assert "4 more curves are not shown" in chart.note
+    assert chart.reading == ("4 more curves are not shown.",)
 
 
 # The tracker ----------------------------------------------------------------------------------
@@ -970,7 +985,7 @@ def test_the_page_works_at_each_width_and_in_each_theme(name, width, scheme, bro
         page.keyboard.press("ArrowRight")
         assert page.locator(".frame:visible figcaption").inner_text().startswith("Step 2")
         assert "step 2" in page.locator("#plot-0 .at").inner_text()
-        assert page.locator("#plot-0 .cursor.on").count() == 1
+        assert page.locator("#plot-0 .u-cursor-x:not(.u-off)").count() == 1
         for summary in page.locator("summary").all():
             summary.click()
         assert seen.overflow <= 0, "nor with all that can be opened"
@@ -1012,7 +1027,7 @@ def test_a_pointer_over_a_plot_reads_it(browser, digits, tiny_run):
     rows = lines(tiny_run.path / "metrics.jsonl")
     with opened(browser, digits[0].file) as seen:
         page = seen.page
-        plot = page.locator("#plot-1 svg")
+        plot = page.locator("#plot-1 .u-over")
         plot.scroll_into_view_if_needed()
         value = page.locator("#plot-1 .value")
         box = plot.bounding_box()
@@ -1042,7 +1057,7 @@ def test_the_axis_of_scores_is_chosen(browser, ring, tmp_path):
         page.keyboard.press("Home")
         page.keyboard.press("ArrowRight")
         assert shown.first.locator(".at").inner_text() == "step 2, 60 seconds"
-        assert shown.first.locator(".cursor.on").count() == 1
+        assert shown.first.locator(".u-cursor-x:not(.u-off)").count() == 1
     assert seen.complaints == []
 
 

@@ -69,7 +69,11 @@ def test_recipes_say_what_their_records_say(results):
         assert "at best" in path.read_text()
 
 
-@pytest.mark.parametrize("path", sorted(RECORDS.rglob("*.json*")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    sorted(path for path in RECORDS.rglob("*.json*") if path.parent.name != "gpu"),
+    ids=lambda path: path.stem,
+)
 def test_a_changed_record_changes_a_page(results, copied, path):
     pages = {page: results.fill(page) for page in results.pages()}
     change(copied / path.relative_to(RECORDS))
@@ -134,3 +138,85 @@ def test_a_record_fills_a_part_and_a_row(results, copied, tiny_run, tmp_path, ga
     assert f"| [small](records/small.json) {scores} 0 | " in text
     assert "[Record](records/small.json)" in text
     assert text.count("![samples of seed 0](records/small.png)") == 2
+
+
+LOOK = {
+    "format": 1,
+    "date": "2026-12-01",
+    "device": "cuda",
+    "quick": False,
+    "minutes": 8.0,
+    "seconds": 401.2,
+    "parts": {
+        "environment": {
+            "status": "done",
+            "findings": [
+                {
+                    "what": "machine",
+                    "card": "Some Card",
+                    "torch": "2.14.1",
+                    "ganzoo": "0.1.0",
+                    "driver": "580.1",
+                    "memory": 24 << 30,
+                },
+                {"what": "rate in tf32", "gflops_per_second": 41000.0},
+                {"what": "rate in fp16", "failed": "no such thing"},
+            ],
+        },
+        "networks": {
+            "status": "given up after 70 s",
+            "findings": [
+                {"what": "dcgan fp32", "ok": True, "waits": None},
+                {"what": "mlp bf16", "ok": False, "waits": "updates.py:99: item"},
+                {"what": "wavegan fp32", "skipped": "too small"},
+            ],
+        },
+        "speed": {
+            "status": "done",
+            "findings": [
+                {
+                    "what": "dcgan 32 batch 64",
+                    "issue_ms": 1.234,
+                    "results": {
+                        "reference": {"ms": 6.0, "times_as_fast": 1.0, "share_of_rate": 0.1},
+                        "ganzoo": {"ms": 3.0, "times_as_fast": 2.0, "share_of_rate": 0.204},
+                    },
+                }
+            ],
+        },
+        "compiled-speed": {
+            "status": "done",
+            "findings": [
+                {
+                    "what": "dcgan 32 batch 64",
+                    "results": {
+                        "reference": {"ms": 9.0, "times_as_fast": 1.0, "share_of_rate": 0.1},
+                        "graphs": {"ms": 2.0, "times_as_fast": 4.5, "share_of_rate": 0.4},
+                    },
+                }
+            ],
+        },
+    },
+}
+
+
+def test_a_look_at_a_card_is_a_section_and_without_any_nothing_is_claimed(
+    results, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(results.gpus, "FOLDER", tmp_path / "gpu")
+    page = tmp_path / "page.md"
+    assert results.gpus.render(page).startswith("**No look at a GPU is here yet.**")
+    (tmp_path / "gpu").mkdir()
+    (tmp_path / "gpu" / "some-card.json").write_text(json.dumps(LOOK))
+    text = results.gpus.render(page)
+    for part in (
+        "## Some Card, 2026-12-01",
+        "torch 2.14.1, ganzoo 0.1.0, driver 580.1, 24 GiB; 401 seconds. TFLOP/s of one 3 x 3 "
+        "convolution: 41 in TF32. [All of it](gpu/some-card.json).",
+        "| networks | given up after 70 s | 1 | 1 | 1 |",
+        "| dcgan 32 batch 64 | 6 | 3 | 1.23 | 2.00, 20% | 4.50, 40% |",
+        "The host waits in the steps of 1 of 2 trainings: mlp bf16.",
+        "- environment, rate in fp16: no such thing",
+        "- networks, mlp bf16: ok False, waits updates.py:99: item",
+    ):
+        assert part in text, part

@@ -252,9 +252,9 @@ def test_an_option_of_a_penalty_follows():
         found.append(wanders[0] / wanders[1])
     # Other weights than the plain run's make another discriminator from the second step on.
     assert found[0] == pytest.approx(2)
-    parts = [changing._parts_now().penalties["wander"].weight]
+    parts = [changing.parts_now().penalties["wander"].weight]
     for _ in groups_after(changing, 2):
-        parts.append(changing._parts_now().penalties["wander"].weight)
+        parts.append(changing.parts_now().penalties["wander"].weight)
     assert parts == pytest.approx([4 / 3, 2 / 3, 0])
 
 

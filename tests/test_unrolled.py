@@ -115,14 +115,18 @@ def test_the_discriminator_itself_is_left_alone(batch):
     assert all(p.grad is None and not p.requires_grad for p in D.parameters())
 
 
-@pytest.mark.parametrize(("optimizer", "betas"), [("adam", (0.0, 0.99)), ("rmsprop", None)])
+@pytest.mark.parametrize(
+    ("optimizer", "betas"), [("adam", (0.0, 0.99)), ("rmsprop", None), ("sgd", None)]
+)
 def test_step_sizes_are_those_of_the_optimiser(batch, optimizer, betas):
     real, fake = (part.float() for part in batch)
     D = network().float()
     if optimizer == "adam":
         real_one = torch.optim.Adam(D.parameters(), lr=0.01, betas=betas)
-    else:
+    elif optimizer == "rmsprop":
         real_one = torch.optim.RMSprop(D.parameters(), lr=0.01)
+    else:
+        real_one = torch.optim.SGD(D.parameters(), lr=0.01)
     beneath = registry.get(LOSS, "non-saturating")()
     for _ in range(3):
         real_one.zero_grad()

@@ -611,15 +611,19 @@ def test_runs_that_appear_are_watched_and_those_that_are_over_make_room(digits, 
 class Orders:
     """In place of a process: notes what it is told."""
 
-    def __init__(self, lock):
+    def __init__(self, *given):
         self.is_alive, self.said, self.runs = True, [], []
 
     @property
+    def active_runs(self):
+        return [run for run in self.runs if not run.is_over]
+
+    @property
     def is_busy(self):
-        return any(not run.is_over for run in self.runs)
+        return bool(self.active_runs)
 
     def has_run(self, run):
-        return run in self.runs and not run.is_over
+        return run in self.active_runs
 
     def train(self, run):
         self.runs.append(run)
@@ -669,17 +673,17 @@ def test_a_word_is_passed_on_once_or_changes_nothing_or_is_refused(trainers, sta
 
 
 def test_two_runs_are_trained_at_once_and_processes_are_used_again(trainers):
-    one, two, three = (trained(name=name) for name in "123")
+    one, two, three, four = (trained(name=name) for name in "1234")
     trainers.start(one)
     trainers.start(two)
-    with pytest.raises(Busy, match="2 runs are training here already: stop one first"):
-        trainers.start(three)
     trainers.start(three, instead=two)
     first, second = trainers._processes
     assert (second.said, second.runs) == (["stop"], [two, three])
+    trainers.start(four)
+    assert (four.state, trainers.find_place(four)) == ("queued", 1)
     one.state = two.state = "stopped"
-    four = trained(name="4")
-    trainers.start(four, instead=one)
+    trainers.look(0.1)
+    assert (four.state, trainers.find_place(four)) == ("starting", None)
     assert first.runs == [one, four]
 
 
@@ -707,7 +711,7 @@ def test_whoever_has_no_run_finds_a_process_prepared(digits, monkeypatch):
 
 
 def test_a_process_that_cannot_be_started_is_a_refusal(trainers, monkeypatch):
-    def fail(lock):
+    def fail(*given):
         raise OSError(24, "Too many open files")
 
     monkeypatch.setattr("ganzoo_zoo.apps.watch.training.workers._Process", fail)
@@ -813,10 +817,13 @@ def test_a_port_that_is_taken_is_one_line(digits, refused):
     )
 
 
-@pytest.mark.parametrize("words", [["--open"], ["--port", "0"], ["--host", "localhost"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--open"], ["--port", "0"], ["--host", "localhost"], ["--class"], ["--training", "3"]],
+)
 def test_options_of_a_page_need_one(words, refused):
     said = refused("watch", *words)
-    assert said == "Error: --host, --port and --open need --web"
+    assert said == "Error: --host, --port, --open, --class and --training need --web"
 
 
 @pytest.mark.parametrize(
@@ -824,6 +831,10 @@ def test_options_of_a_page_need_one(words, refused):
     [
         (["--once"], "--web shows runs until Ctrl-C: drop --once and --json"),
         (["--json"], "--web shows runs until Ctrl-C: drop --once and --json"),
+        (["--code", "ABCDEF"], "--code and the bounds of pupils need --class"),
+        (["--pupil-steps", "5"], "--code and the bounds of pupils need --class"),
+        (["--class", "--code", "../"], "--code has 4 to 32 letters and digits"),
+        (["--class", "--pupil-memory", "10"], "Invalid value for '--pupil-memory'"),
         (["nowhere"], "there is no run folder nowhere"),
         (["--host", "999.1.1.1", "--port", "0"], "999.1.1.1:0 cannot be served"),
         (["--port", "70000"], "Invalid value for '--port'"),
@@ -879,7 +890,7 @@ def test_a_browser_is_led_to_the_page(browser, led):
     page = browser.new_page()
     page.goto(given)
     page.wait_for_url(printed)
-    page.get_by_role("button", name="Start", exact=True).wait_for()
+    page.get_by_role("button", name="Start", exact=True).first.wait_for()
     page.close()
 
 
@@ -948,6 +959,15 @@ def within(seconds, what):
     return found
 
 
+def open_form(page):
+    """Open the form, which stands behind the presets."""
+    steps = page.get_by_label("Steps", exact=True)
+    steps.wait_for(state="attached")
+    if not steps.is_visible():
+        page.locator("#new summary").first.click()
+    steps.wait_for()
+
+
 DIGITS_TITLE = "mlp trained with non-saturating on digits"
 
 
@@ -970,10 +990,9 @@ def test_a_finished_run_is_shown(browser, served, width, scheme):
         page.keyboard.press("Home")
         assert "step 0" in run.locator(".caption").inner_text()
         assert time_line.get_attribute("aria-valuetext") == "step 0"
-        box = run.locator(".chart svg").first.bounding_box()
-        page.mouse.move(box["x"] + 60, box["y"] + 40)
-        assert run.locator(".chart .cursor.on").count() == 3
-        for summary in page.locator("summary").all():
+        run.locator(".chart .u-over").first.hover()
+        run.locator(".chart .at", has_text="step").nth(2).wait_for()
+        for summary in page.locator("summary:visible").all():
             if summary.locator("..").get_attribute("open") is None:
                 summary.click()
         assert seen.overflow <= 0, "no sideways scroll"
@@ -1000,18 +1019,21 @@ def test_controls_and_pictures_are_named(browser, served):
     with opened(browser, served[0]) as seen:
         page = seen.page
         card(page, DIGITS_TITLE).wait_for()
-        page.get_by_label("Seed").wait_for()
+        open_form(page)
         for control in page.locator("input, select, textarea").all():
             assert control.evaluate(
                 "each => each.labels.length && each.labels[0].textContent.trim()"
             )
         for button in page.locator("button").all():
             assert button.evaluate("each => each.textContent.trim()")
-        for image in page.locator("img:visible, canvas:visible").all():
+        for image in page.locator("img:visible, canvas:visible:not([aria-hidden] *)").all():
             assert image.get_attribute("alt") or image.get_attribute("aria-label")
         levels = page.locator("h1, h2, h3").evaluate_all("all => all.map(each => each.tagName)")
         assert levels.count("H1") == 1
-        assert page.locator("[role=status], [role=alert]").count() == 2
+        spoken = page.locator("[role=status], [role=alert]").evaluate_all(
+            "all => all.map(each => each.id)"
+        )
+        assert sorted(spoken) == ["enter-wrong", "lesson-wrong", "said", "wrong"]
         identities = page.locator("[id]").evaluate_all("all => all.map(each => each.id)")
         assert len(identities) == len(set(identities))
 
@@ -1035,7 +1057,7 @@ def test_a_run_that_appears_and_vanishes(browser, served, ring):
         run.locator("canvas.plane").wait_for()
         said = run.locator("canvas.plane").get_attribute("aria-label")
         assert re.search(r"Step 4: 400 generated points, logits from \S+ to \S+\.", said)
-        assert re.search(r"\d+% of the points lie within 3 standard deviations", said)
+        assert re.search(r"Modes held: \d of 8\. Points of high quality: \d+%\.", said)
         unfinished = folder / "runs" / "comes" / "metrics.jsonl"
         shutil.rmtree(folder / "runs" / "comes" / "model")
         drop_lines_after(unfinished, 2)
@@ -1069,7 +1091,7 @@ def test_what_comes_from_files_is_text_and_nothing_else(browser, ring):
             assert any(EVIL in text for text in shown_run.locator(what).all_inner_texts()), what
         assert shown_run.locator(".warnings").inner_text() == EVIL + "\\u202e"
         assert shown_run.locator(".folder").inner_text() == "<b>run"
-        assert shown_run.locator(".title img, .side img, b").count() == 0
+        assert shown_run.locator(".title img, .board img, .title b, .board b").count() == 0
     assert seen.complaints == []
     assert seen.requests == []
 
@@ -1082,15 +1104,15 @@ def test_a_run_is_trained_paused_done_step_by_step_and_begun_again(browser, serv
     address, folder = served
     with opened(browser, address) as seen, opened(browser, address, 390) as other:
         page = seen.page
-        page.get_by_label("Steps", exact=True).wait_for()
+        open_form(page)
         length, wanted = page.get_by_label("Steps", exact=True), str(RING_CONFIG.train.steps)
         within(20, lambda: length.get_attribute("placeholder") == wanted)
-        page.get_by_label("Loss").select_option("wgan-gp")
+        page.get_by_label("Loss", exact=True).select_option("wgan-gp")
         other_loss = ganzoo.resolve.resolve("mlp", "wgan-gp", "ring").train
-        critic, steps = str(other_loss.n_critic), page.get_by_label("Critic steps")
+        critic, steps = str(other_loss.n_critic), page.locator("#form").get_by_label("Critic steps")
         within(20, lambda: steps.get_attribute("placeholder") == critic)
-        page.get_by_label("Loss").select_option("")
-        page.get_by_text("Other options").click()
+        page.get_by_label("Loss", exact=True).select_option("")
+        page.get_by_text("More", exact=True).click()
         page.get_by_label("KEY=VALUE").fill("data.cuont=3")
         page.locator("#start").click()
         page.get_by_text("did you mean 'count'").wait_for()
@@ -1118,7 +1140,7 @@ def test_a_run_is_trained_paused_done_step_by_step_and_begun_again(browser, serv
         still = pixels(mine)
 
         # It does a step from the other tab, in both.
-        theirs.get_by_role("button", name="Step", exact=True).click()
+        theirs.get_by_role("button", name="Whole step").click()
         within(30, lambda: step_of(mine) == at + 1 == step_of(theirs))
         mine.locator(".status", has_text="Paused").wait_for()
         within(20, lambda: pixels(mine) != still)
@@ -1140,8 +1162,9 @@ def test_a_run_is_trained_paused_done_step_by_step_and_begun_again(browser, serv
         # It is begun again with another loss, in its own place.
         mine.get_by_role("button", name="Restart").click()
         assert page.get_by_role("heading", name=f"Restart: {RING_TITLE}").is_visible()
-        assert "arch.hidden=8" in page.get_by_label("KEY=VALUE").input_value()
-        page.get_by_label("Loss").select_option("hinge")
+        units = page.get_by_label("Generator’s layers: units of layer 1")
+        within(20, lambda: units.input_value() == SMALL["arch.hidden"])
+        page.get_by_label("Loss", exact=True).select_option("hinge")
         page.get_by_label("start paused, to go step by step").check()
         page.locator("#start").click()
         again = card(page, "mlp trained with hinge on ring")
@@ -1194,6 +1217,6 @@ def test_colours_can_be_read_in_both_themes():
     assert len(planes) == 3
     assert planes[1] == planes[2]
     for plane in planes:
-        for dots in ("fake", "real", "mode", "pull"):
+        for dots in ("fake", "real", "mode", "pull", "map"):
             for ground in ("low", "even", "high"):
                 assert contrast(plane[dots], plane[ground]) >= 3, (dots, ground)

@@ -12,7 +12,9 @@ FOLDER = RECORDS / "presets"
 
 def render(page: Path) -> str:
     """Return a table with a row for each preset, and the machine."""
-    found = {path: read_rows(path) for path in sorted(FOLDER.glob("*.jsonl"))}
+    found = {
+        path: read_rows(path) for path in sorted(FOLDER.glob("*.jsonl"), key=lambda each: each.stem)
+    }
     machines = {_describe(rows[0]["machine"]) for rows in found.values()}
     header = ("preset", "seeds that hold", "seconds", "judged by: the mean, and all")
     rows = [

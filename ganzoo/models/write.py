@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganzoo.config import ModelConfig, Origin
+from ganzoo.config import ModelConfig, Origin, RunConfig, read_config
+from ganzoo.errors import InputError
 from ganzoo.models.folder import write_manifest
 from ganzoo.runs.file_names import (
     CARD_FILE,
@@ -17,8 +18,8 @@ from ganzoo.runs.file_names import (
     ORIGIN_FILE,
     PICTURE_FILE,
 )
-from ganzoo.runs.scores import ScoreRow, write_scores
-from ganzoo.storage.files import atomic_folder, flush, write_text
+from ganzoo.runs.scores import ScoreRow, read_scores, write_scores
+from ganzoo.storage.files import atomic_folder, atomic_path, flush, regular_size, write_text
 from ganzoo.storage.json_files import to_json
 from ganzoo.storage.tensors import save_tensors
 
@@ -62,4 +63,32 @@ def write_model(
         flush(draft / PICTURE_FILE)
         if rows:
             write_scores(draft, rows)
+        write_manifest(draft)
+
+
+def change_schedules(folder: Path, config: RunConfig) -> None:
+    """Give a run's model the schedules that the run has now, as if they had been known before.
+
+    Args:
+        folder: The model's folder; nothing is done if there is none, or its schedules are the same.
+        config: The configuration of the run.
+    """
+    from ganzoo.cards.card import build_card  # as above
+
+    try:
+        before = read_config(folder / CONFIG_FILE, ModelConfig)
+    except InputError:  # missing, or damaged, which whoever loads it says
+        return
+    if before.schedules == config.schedules:
+        return
+    changed = before.model_copy(update={"schedules": config.schedules})
+    with atomic_folder(folder) as draft:
+        for file in sorted(folder.iterdir()):
+            regular_size(file)
+            with atomic_path(draft / file.name) as path:
+                shutil.copyfile(file, path)
+        write_text(draft / CONFIG_FILE, to_json(changed.model_dump(mode="json")))
+        has_discriminator = (folder / DISCRIMINATOR_FILE).exists()
+        card = build_card(changed, read_scores(folder), has_discriminator=has_discriminator)
+        write_text(draft / CARD_FILE, card)
         write_manifest(draft)

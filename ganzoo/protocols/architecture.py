@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, ClassVar
 
 from ganzoo.component import Component
 from ganzoo.errors import InputError
+from ganzoo.protocols.host_labels import labels_on_host, note_on_host, rearrange_labels
 from ganzoo.protocols.latent_parts import LatentPart, split_latents
 
 if TYPE_CHECKING:
@@ -41,8 +43,12 @@ class GeneratorInput:
     def parts(self, size: int, device: torch.device) -> Iterator[GeneratorInput]:
         """Yield the batch in parts of at most ``size`` samples, on a device."""
 
-        def take(whole: Tensor | None, start: int) -> Tensor | None:
-            return None if whole is None else whole[start : start + size].to(device)
+        def take(labels: Tensor | None, start: int) -> Tensor | None:
+            if labels is None:
+                return None
+            part = rearrange_labels(labels, itemgetter(slice(start, start + size)))
+            moved = part.to(device)
+            return part if moved is part else note_on_host(moved, labels_on_host(part))
 
         for start in range(0, len(self.given), size):
             yield replace(

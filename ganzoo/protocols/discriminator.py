@@ -171,7 +171,7 @@ class Discriminator:
         for bound in (self.labels, self.source):
             if bound is not None:
                 times = len(samples) // len(bound)
-                given += (bound.repeat(times, *[1] * (bound.dim() - 1)),)
+                given += (bound if times == 1 else bound.repeat(times, *[1] * (bound.dim() - 1)),)
         if self._parameters is not None:
             from torch.func import functional_call
 
@@ -332,7 +332,7 @@ class Discriminator:
         """Return the step size of the optimiser's next update, for each parameter.
 
         It is the learning rate over the root mean square of the gradients, including these, as in
-        Adam and RMSProp.
+        Adam and RMSProp; in gradient descent, the learning rate itself.
 
         Args:
             gradients: Gradients by the names of the parameters.
@@ -349,6 +349,9 @@ class Discriminator:
         for name, parameter in self.network.named_parameters():
             if (group := groups.get(parameter)) is None:  # it never moves
                 sizes[name] = torch.zeros_like(parameter)
+                continue
+            if not {"betas", "alpha"} & group.keys():
+                sizes[name] = torch.full_like(parameter, group["lr"])
                 continue
             past = self._optimizer.state.get(parameter, {})
             decay = group["betas"][1] if "betas" in group else group["alpha"]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ganzoo.protocols.recipe import RecipeOptions
-    from ganzoo.protocols.schedule import Schedule
-
-N_CRITIC = "train.n_critic"
 
 
 @dataclass(frozen=True)
@@ -34,11 +30,7 @@ class Progress:
 
     @classmethod
     def at(
-        cls,
-        options: RecipeOptions,
-        step: int,
-        update: int = 0,
-        schedules: Mapping[str, Schedule] | None = None,
+        cls, options: RecipeOptions, step: int, update: int = 0, before: int | None = None
     ) -> Progress:
         """Return the progress of a run before a step, or before one of its critic updates.
 
@@ -46,9 +38,9 @@ class Progress:
             options: The run's training options.
             step: Finished generator updates.
             update: Finished discriminator updates of this step.
-            schedules: Options that change during the run, by full name: ``train.n_critic`` counts.
+            before: Finished discriminator updates of earlier steps; by default ``n_critic`` each.
         """
-        updates = _count_updates(options, step, schedules or {}) + update
+        updates = (step * options.n_critic if before is None else before) + update
         images = updates * options.batch_size
         return cls(step, options.steps, images, updates, options.batch_size)
 
@@ -56,16 +48,3 @@ class Progress:
     def share(self) -> float:
         """Share of the run that is done, from 0 to 1."""
         return min(1.0, self.step / self.steps) if self.steps else 1.0
-
-
-def _count_updates(options: RecipeOptions, step: int, schedules: Mapping[str, Schedule]) -> int:
-    """Return the discriminator updates before a step: of each value in force until then."""
-    schedule = schedules.get(N_CRITIC)
-    if schedule is None:
-        return step * options.n_critic
-    found, end = 0, step
-    for begin, value in reversed(schedule.segments(options.steps)):
-        if begin < end:
-            assert isinstance(value, float), "one whole number"
-            found, end = found + (end - begin) * int(value), begin
-    return found

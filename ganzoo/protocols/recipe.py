@@ -31,8 +31,9 @@ class RecipeOptions(Options):
     steps: int = Field(
         default=1000, ge=0, description="Generator updates.", json_schema_extra=RESUMABLE
     )
-    optimizer: Literal["adam", "adamw", "rmsprop"] = Field(
-        default="adam", description="Optimiser of both networks."
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = Field(
+        default="adam",
+        description="Optimiser of both networks; sgd is plain gradient descent, without momentum.",
     )
     generator_lr: LearningRate = Field(
         default=2e-4, description="Learning rate of the generator.", json_schema_extra=SCHEDULABLE

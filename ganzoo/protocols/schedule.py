@@ -13,15 +13,17 @@ from pydantic import Field, model_validator
 
 from ganzoo.component import Options
 from ganzoo.errors import InputError, excerpt
+from ganzoo.protocols.progress import Progress
 
 if TYPE_CHECKING:
-    from ganzoo.protocols.progress import Progress
+    from ganzoo.protocols.recipe import RecipeOptions
 
 Value: TypeAlias = float | tuple[float, ...]
 """A number, or a few that change together, such as Adam's betas."""
 Curve: TypeAlias = Literal["linear", "cosine", "half-life"]
 Measure: TypeAlias = Literal["run", "images", "steps"]
 
+N_CRITIC = "train.n_critic"
 FORMS = (
     "linear(FROM, TO)",
     "cosine(FROM, TO)",
@@ -283,8 +285,6 @@ def _find_measure(places: list[tuple[float, Measure]]) -> Measure:
 
 @lru_cache
 def _find_segments(schedule: Schedule, steps: int) -> tuple[tuple[int, Value], ...]:
-    from ganzoo.protocols.progress import Progress
-
     if not schedule.is_in_jumps or schedule.over == "images":
         raise ValueError("it does not change in jumps at steps alone")
     firsts = {0}
@@ -305,3 +305,25 @@ def _format(value: Value) -> str:
         return f"[{', '.join(map(_format, value))}]"
     short = f"{value:.10g}"
     return short if float(short) == value else repr(value)
+
+
+def progress_at(
+    options: RecipeOptions, schedules: Mapping[str, Schedule], step: int, update: int = 0
+) -> Progress:
+    """Return the progress of a run before a step, or before one of its critic updates.
+
+    Args:
+        options: The run's training options.
+        schedules: Those of its options that change, by full name.
+        step: Finished generator updates.
+        update: Finished discriminator updates of this step.
+    """
+    schedule = schedules.get(N_CRITIC)
+    if schedule is None:
+        return Progress.at(options, step, update)
+    before, end = 0, step
+    for begin, value in reversed(schedule.segments(options.steps)):
+        if begin < end:
+            assert isinstance(value, float), "one whole number"
+            before, end = before + (end - begin) * int(value), begin
+    return Progress.at(options, step, update, before)

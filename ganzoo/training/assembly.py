@@ -82,7 +82,7 @@ def assemble_trainer(
         memory_format=architecture.memory_format,
     )
     order = choose_order(
-        loader.samples,
+        samples,  # those of the loader may lie on the device, and the host would read them back
         options.batch_size,
         options.seed,
         loader.index_device,

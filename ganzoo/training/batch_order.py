@@ -152,8 +152,11 @@ class BalancedOrder:
         self, labels: Tensor, batch_size: int, seed: int, device: torch.device | str = "cpu"
     ) -> None:
         labels = labels.cpu()
-        self.members = [torch.where(labels == label)[0].to(device) for label in labels.unique()]
+        present = labels.unique()
+        self.members = [torch.where(labels == label)[0].to(device) for label in present]
         share = batch_size // len(self.members)
+        self.labels = present.repeat_interleave(share)
+        """Class of each sample in every batch, ``(batch_size,)``, in the host's memory."""
         self.orders = [
             BatchOrder(len(members), share, derive_seed(seed, "class", label), device)
             for label, members in enumerate(self.members)

@@ -15,7 +15,8 @@ from ganzoo.compute.seeding import make_rng
 from ganzoo.distributed import ALONE, Processes
 from ganzoo.media import images
 from ganzoo.protocols.dataset import Samples
-from ganzoo.training.batch_order import Order
+from ganzoo.protocols.host_labels import note_on_host
+from ganzoo.training.batch_order import BalancedOrder, Order
 
 PREFETCH = 4
 """Batches to read ahead."""
@@ -87,6 +88,8 @@ class BatchLoader:
             found = self.select(self._team.take_share(order(number)))
         else:
             found = self._move_to_device(self._take_prefetched(number, order, self._workers))
+        if found.labels is not None and isinstance(order, BalancedOrder):
+            note_on_host(found.labels, self._team.take_share(order.labels))
         return self._mirror(found, number)
 
     def select(self, indices: Tensor) -> RealBatch:

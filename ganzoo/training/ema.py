@@ -29,8 +29,9 @@ class MovingAverage(AveragedModel):
         # Listed once: walking through the modules takes as long as some small updates.
         self._own_parameters, own_copies = _split_parameters(self.module, copied)
         self._parameters_to_follow, copies = _split_parameters(generator, copied)
-        self._own_copies = [*own_copies, *self.module.buffers()]
-        self._tensors_to_copy = [*copies, *generator.buffers()]
+        self._copies = _group_by_type(
+            [*copies, *generator.buffers()], [*own_copies, *self.module.buffers()]
+        )
 
     @torch.no_grad()
     def update(self, decay: float) -> None:
@@ -43,8 +44,8 @@ class MovingAverage(AveragedModel):
             average = get_ema_multi_avg_fn(decay)
             average(self._own_parameters, self._parameters_to_follow, self.n_averaged)
         else:
-            _copy(self._parameters_to_follow, self._own_parameters)
-        _copy(self._tensors_to_copy, self._own_copies)
+            _copy(_group_by_type(self._parameters_to_follow, self._own_parameters))
+        _copy(self._copies)
         self.n_averaged += 1
 
 
@@ -59,9 +60,21 @@ def _split_parameters(
     return found
 
 
-def _copy(sources: Sequence[Tensor], targets: Sequence[Tensor]) -> None:
+def _group_by_type(
+    sources: Sequence[Tensor], targets: Sequence[Tensor]
+) -> list[tuple[list[Tensor], list[Tensor]]]:
+    """Group pairs of tensors by type: a GPU copies those of one type in a single launch."""
+    groups: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
     for source, target in zip(sources, targets, strict=True):
-        target.copy_(source)
+        found = groups.setdefault(target.dtype, ([], []))
+        found[0].append(source)
+        found[1].append(target)
+    return list(groups.values())
+
+
+def _copy(groups: Iterable[tuple[list[Tensor], list[Tensor]]]) -> None:
+    for sources, targets in groups:
+        torch._foreach_copy_(targets, sources)
 
 
 def without_running_statistics(network: nn.Module) -> nn.Module:

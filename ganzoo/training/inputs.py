@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from ganzoo.compute.seeding import derive_seed, make_rng
 from ganzoo.media.images import COLUMNS, choose_columns
 from ganzoo.models.inputs import cycle_classes, find_sources
 from ganzoo.protocols.architecture import GeneratorInput
+from ganzoo.protocols.host_labels import rearrange_labels
 from ganzoo.training.batch_order import choose_order
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class Batch:
             part = slice(number * size, (number + 1) * size)
             yield Batch(
                 self.real[part],
-                None if self.labels is None else self.labels[part],
+                None if self.labels is None else rearrange_labels(self.labels, itemgetter(part)),
                 inputs,
                 self.generated and {name: each[part] for name, each in self.generated.items()},
             )
@@ -114,4 +116,5 @@ def _pair_sources(real: Tensor, labels: Tensor | None, turn: int, classes: int) 
     """
     assert labels is not None, "an architecture that translates takes labels"
     shift = turn * (len(real) // classes)
-    return GeneratorInput(real.roll(shift, 0), labels, labels.roll(shift, 0))
+    source_labels = rearrange_labels(labels, lambda each: each.roll(shift, 0))
+    return GeneratorInput(real.roll(shift, 0), labels, source_labels)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,11 +21,12 @@ from torch import Tensor
 from ganzoo.compute.machine import describe_machine
 from ganzoo.compute.seeding import preserve_rng_state
 from ganzoo.config import RETRIES, ModelConfig, RunConfig
-from ganzoo.errors import Diverged, GanzooError, Interrupted, first_line
+from ganzoo.errors import Diverged, GanzooError, InputError, Interrupted, first_line
 from ganzoo.media import images
-from ganzoo.models.write import write_model
+from ganzoo.models.write import change_schedules, write_model
 from ganzoo.protocols.dataset import Samples
 from ganzoo.protocols.tracker import METRICS_FILE
+from ganzoo.resolve import change_from_step
 from ganzoo.runs.machines import MACHINES_FILE, log_machine
 from ganzoo.runs.metrics import AUGMENTATION, GRADIENT_NORM, MEMORISED
 from ganzoo.runs.state import DIVERGED
@@ -32,11 +34,13 @@ from ganzoo.signals import answer_stop_signals, interrupt
 from ganzoo.storage.files import flush, remove_leftovers
 from ganzoo.storage.json_files import drop_lines_after
 from ganzoo.training import checkpoint
+from ganzoo.training.changes import ChangeQueue
 from ganzoo.training.health import Change, Health
 from ganzoo.training.inputs import count_columns, draw_picture_inputs
 from ganzoo.training.inspection import look_into
 from ganzoo.training.observer import Observer
 from ganzoo.training.pictures import EARLY_PICTURES, Drawn, draw_samples
+from ganzoo.training.preconditions import check_options
 from ganzoo.training.prepare import build_trackers
 from ganzoo.training.stopwatch import Stopwatch, TrainingTime
 from ganzoo.training.tracking import TrackerGroup
@@ -90,8 +94,9 @@ def run_training(
     ):
         trainer.team.set_stop_requests(signals)
         loop = _TrainingLoop(run, config, trainer, observer, trackers, signals, snapshots)
-        loop.restore_newest_checkpoint()
-        loop.train_to_the_end()
+        with loop.accept_changes():
+            loop.restore_newest_checkpoint()
+            loop.train_to_the_end()
         loop.write_model()
 
 
@@ -119,10 +124,22 @@ class _TrainingLoop:
         self.snapshots = snapshots
         self.health = Health(trainer)
         self.stopwatch = Stopwatch(trainer.device, trainer.team)
+        self.changes = ChangeQueue(self._check_change, self._change)
+        self._furthest = 0
+        """The last step of those that were done before the run went back."""
 
     @property
     def state(self) -> TrainState:
         return self.trainer.state
+
+    @contextmanager
+    def accept_changes(self) -> Iterator[None]:
+        """Let the observer change options within the block."""
+        self.observer.accept_changes(self.changes)
+        try:
+            yield
+        finally:
+            self.observer.accept_changes(None)
 
     def restore_newest_checkpoint(self) -> None:
         """Restore the newest checkpoint, if there is one, and start the trackers behind it."""
@@ -158,6 +175,7 @@ class _TrainingLoop:
         """Drop what the files hold of steps after the state's, and start every tracker at it."""
         self.run.drop_pictures_after(self.state.step)
         drop_lines_after(self.run.score_log, self.state.step)
+        change_schedules(self.run.best, self.config)  # if the run died before it could
         config = self.config.model_dump(mode="json")
         self.trackers.start(build_trackers(self.config), self.run.path, config, self.state.step)
         self.health.read_warnings(self.run.path / METRICS_FILE)
@@ -175,6 +193,7 @@ class _TrainingLoop:
         throughput = _Throughput(self._images_seen())
         if self.state.step == 0:
             self.team.run_on_first(self._take_picture)
+        self.changes.take_up()
         while self.state.step < self.options.steps:
             terms = self.trainer.step()
             self.observer.on_step(self.state.step)
@@ -183,6 +202,7 @@ class _TrainingLoop:
                 row["images_per_second"] = throughput.measure(self._images_seen())
                 self._log(row)
             self._save_what_is_due()
+            self.changes.take_up()
             if self.observer.is_stopping and not self.signals:
                 self.signals.append(BY_OBSERVER)
             if self.team.should_stop() and self.state.step < self.options.steps:
@@ -204,6 +224,39 @@ class _TrainingLoop:
             f"{_resume_hint(self.run)}",
             next(filter(None, self.signals), signal.SIGTERM),
         )
+
+    def _check_change(self, options: Mapping[str, Any]) -> None:
+        if self.team.world > 1:
+            raise InputError(
+                f"options change only in a run of one process, and {self.team.world} train this one"
+            )
+        if self.state.step >= self.options.steps:
+            raise InputError("options cannot change any more: the last step is done")
+        changed = change_from_step(self.config, options, self.state.step)
+        setup = self.trainer.setup
+        check_options(replace(setup, options=changed.train, schedules=changed.schedules))
+
+    def _change(self, options: Mapping[str, Any]) -> bool:
+        """Change options from the present step on, and tell whether that was possible now.
+
+        A run that went back must diverge again when it is resumed or repeated, so its options stay
+        until it is past the step where it diverged.
+        """
+        step = self.state.step
+        if not self._furthest <= step < self.options.steps:
+            return False
+        config = change_from_step(self.config, options, step)
+        if config != self.config:
+            self._require_folder()
+            self.run.write_config(config)
+            flush(self.run.path)
+            change_schedules(self.run.best, config)
+            self.config, self.options = config, config.train
+            self.trainer.change(config.train, config.schedules)
+            if self.snapshots is not None:
+                self.snapshots.config = config
+        self.observer.on_change(step, dict(options))
+        return True
 
     def _images_seen(self) -> int:
         return self.trainer.setup.progress_at(self.state.step).images
@@ -243,6 +296,7 @@ class _TrainingLoop:
             Diverged: the run went back too often; the model of the checkpoint is written.
         """
         retries, diverged, at = self.state.retries + 1, str(error), self.state.step
+        self._furthest = max(self._furthest, at)
         self.trainer.reset()
         self.team.run_on_first(self._restore_regular)
         self.team.sync_state(self.state)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.config import RunConfig
-from ganzoo.errors import warn_caller
+from ganzoo.errors import InputError, warn_caller
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ganzoo.runs.folder import Run
     from ganzoo.runs.scores import ScoreRow
+    from ganzoo.training.changes import ChangeQueue
     from ganzoo.training.trainer import Trainer
 
 
@@ -19,10 +21,12 @@ class Observer:
     """Base of observers of a training: override the callbacks that you need.
 
     By default, none does anything, except :meth:`on_warning`. Only the first of several processes
-    has an observer. An observer may end a training by :meth:`stop`, and changes nothing else.
+    has an observer. An observer may end a training by :meth:`stop` and change some of its options
+    by :meth:`change`, and nothing else.
     """
 
     _is_stopping = False
+    _changes: ChangeQueue | None = None
 
     @property
     def is_stopping(self) -> bool:
@@ -36,6 +40,32 @@ class Observer:
         """
         self._is_stopping = True
 
+    def change(self, options: Mapping[str, Any]) -> None:
+        """Change training options from the next step on, while the run trains.
+
+        Before the next step the run's ``config.json`` has the change, as a schedule that jumps at
+        this step: a run that is resumed, or repeated from this file, gives the same bytes. It may
+        be called from any thread, from :meth:`on_start` on. A run that has gone back after it
+        diverged takes the change up once it is past the step where it diverged.
+
+        Args:
+            options: New values by full names: of ``train.generator_lr``,
+                ``train.discriminator_lr``, ``train.n_critic`` and the other options of ``train.``
+                that may follow a schedule. If learning rates fall by ``train.lr_decay``, the new
+                rate is the one that falls.
+
+        Raises:
+            InputError: an option may not change, a value is not allowed, no step is left, no run
+                trains, or several processes train it.
+        """
+        if self._changes is None:
+            raise InputError("options change while a run trains, and none does")
+        self._changes.ask(options)
+
+    def accept_changes(self, changes: ChangeQueue | None) -> None:
+        """Let :meth:`change` ask for changes of a training; None at its end. ganzoo calls this."""
+        self._changes = changes
+
     def on_ready(self, trainer: Trainer) -> None:
         """The run is ready, and nothing is written yet. Do not change the networks."""
 
@@ -44,6 +74,14 @@ class Observer:
 
     def on_step(self, step: int) -> None:
         """A step was handed to the device. Do not read from the device here: it would wait."""
+
+    def on_change(self, step: int, options: dict[str, Any]) -> None:
+        """Options have changed by :meth:`change`.
+
+        Args:
+            step: Finished steps; later ones are done with the new values.
+            options: The new values by full names.
+        """
 
     def on_log(self, row: dict[str, Any]) -> None:
         """A line was written to ``metrics.jsonl``."""
@@ -91,6 +129,12 @@ class ObserverGroup(Observer):
         """Ask by the first of them."""
         self.observers[0].stop()
 
+    def accept_changes(self, changes: ChangeQueue | None) -> None:
+        """Let each ask for changes."""
+        super().accept_changes(changes)
+        for each in self.observers:
+            each.accept_changes(changes)
+
     def on_ready(self, trainer: Trainer) -> None:
         """Tell each."""
         for each in self.observers:
@@ -105,6 +149,11 @@ class ObserverGroup(Observer):
         """Tell each."""
         for each in self.observers:
             each.on_step(step)
+
+    def on_change(self, step: int, options: dict[str, Any]) -> None:
+        """Tell each."""
+        for each in self.observers:
+            each.on_change(step, dict(options))
 
     def on_log(self, row: dict[str, Any]) -> None:
         """Give each a copy."""

@@ -45,6 +45,8 @@ def build_optimizer(
     # Each step sets rates, betas and the like.
     if options.optimizer == "rmsprop":
         return torch.optim.RMSprop(groups, foreach=True)
+    if options.optimizer == "sgd":
+        return torch.optim.SGD(groups, foreach=True)
     kind = torch.optim.AdamW if options.optimizer == "adamw" else torch.optim.Adam
     # One pass through memory instead of ten, which is most of what a small step takes.
     return kind(groups, fused=device.type in ("cpu", "cuda"))
@@ -90,7 +92,8 @@ class OptimizerSettings:
 
         Lazy penalties add updates to each of which Adam forgets and moves. So with k between those
         of a penalty, rate and exponents of the betas are multiplied by k / (k + 1), as Karras et
-        al. 2020 do (arXiv:1912.04958, appendix B).
+        al. 2020 do (arXiv:1912.04958, appendix B). Gradient descent forgets nothing, and moves as
+        far as the gradient says: its rate stays.
 
         Args:
             options: The training options at this step.
@@ -101,7 +104,7 @@ class OptimizerSettings:
         betas = getattr(options, f"{network}_betas") or options.betas
         share = 1 / (1 + sum(1 / penalty.interval for penalty in penalties))
         lr = getattr(options, f"{network}_lr") * factor
-        if share < 1:
+        if share < 1 and options.optimizer != "sgd":
             lr, betas = lr * share, (betas[0] ** share, betas[1] ** share)
         return cls(lr, betas, options.eps, options.weight_decay)
 

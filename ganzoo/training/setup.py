@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ganzoo.compute.devices import HALF_TYPES
-from ganzoo.protocols.progress import Progress
+from ganzoo.protocols.schedule import progress_at
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ganzoo.protocols.loss import Loss
     from ganzoo.protocols.objective import Objective
     from ganzoo.protocols.penalty import Penalty
+    from ganzoo.protocols.progress import Progress
     from ganzoo.protocols.schedule import Schedule
 
 
@@ -51,7 +52,7 @@ class TrainingSetup:
             step: Finished generator updates.
             update: Finished discriminator updates of this step.
         """
-        return Progress.at(self.options, step, update, self.schedules)
+        return progress_at(self.options, self.schedules, step, update)
 
     @property
     def conditional(self) -> bool:

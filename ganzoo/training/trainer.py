@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,6 +20,8 @@ from ganzoo.training.terms import TermChecks
 from ganzoo.training.updates import NetworkUpdates, Passes, Update, frozen
 
 if TYPE_CHECKING:
+    from ganzoo.config import TrainOptions
+    from ganzoo.protocols.schedule import Schedule
     from ganzoo.training.batch_order import Order
     from ganzoo.training.batches import BatchLoader
     from ganzoo.training.checkpoint import TrainState
@@ -94,6 +96,11 @@ class Trainer:
             )
         self._set_optimizers(self.parts_now())
         self.advance()
+
+    def change(self, options: TrainOptions, schedules: Mapping[str, Schedule]) -> None:
+        """Do the next steps with other options, which must change no part that is built already."""
+        self.options = options
+        self.setup = replace(self.setup, options=options, schedules=dict(schedules))
 
     def arithmetic(self) -> AbstractContextManager[None]:
         """Make torch compute within the block as this run's options say."""

@@ -12,15 +12,12 @@ from ganzoo import registry
 from ganzoo.component import place_options
 from ganzoo.config import InitialModel, ModelConfig, RunConfig, read_config
 from ganzoo.errors import InputError
-from ganzoo.models.model import load
-from ganzoo.models.size_check import build_on_meta
 from ganzoo.models.training_data import complete_training_data
 from ganzoo.registry import ARCHITECTURE, DATASET, LOSS
 from ganzoo.resolve import group_settings, resolve
 from ganzoo.runs.file_names import CONFIG_FILE, DISCRIMINATOR_FILE, GENERATOR_FILE
 from ganzoo.storage.files import atomic_folder, atomic_path, regular_size, sha256
 from ganzoo.storage.json_files import flatten
-from ganzoo.storage.tensors import load_tensors, widen
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -65,22 +62,28 @@ class StartingWeights:
             ganzoo.errors.PluginError: a package that gave one of its components is not installed.
             GanzooError: the Hub cannot be reached, or refuses.
         """
+        from ganzoo.models.model import load
+
         loaded = load(model, revision)
         folder = loaded.folder
         assert folder is not None, "a loaded model has a folder"
-        origin = InitialModel(
-            name=folder.short_name,
-            revision=folder.revision,
-            step=loaded.config.step,
-            generator_sha256=folder.records[GENERATOR_FILE].sha256,
-            discriminator_sha256=None
-            if folder.lacks_discriminator
-            else folder.records[DISCRIMINATOR_FILE].sha256,
-            origin=folder.origin(),
-        )
+        origin = _describe_origin(folder, loaded.config.step)
         generator = loaded.generator.state_dict()
         discriminator = {} if folder.lacks_discriminator else loaded.discriminator.state_dict()
         return cls(origin, loaded.config, generator, discriminator, folder, loaded.is_own)
+
+    @classmethod
+    def describe(cls, folder: ModelFolder) -> StartingWeights:
+        """Read what a model is, without its weights and without torch: enough to resolve a run.
+
+        Its paths are not used.
+
+        Raises:
+            InputError: its files do not fit each other.
+        """
+        config = folder.config()
+        origin = _describe_origin(folder, config.step)
+        return cls(origin, config.without_places(), {}, {}, folder)
 
     @classmethod
     def load_copy(cls, folder: Path, origin: InitialModel) -> StartingWeights:
@@ -235,6 +238,8 @@ class StartingWeights:
     def _tensor_changes(
         self, config: RunConfig, architecture: Architecture, data: DataSpec
     ) -> list[str]:
+        from ganzoo.models.size_check import build_on_meta
+
         independent = config.needs_independent_samples()
         built = {
             "generator": lambda: architecture.generator(data),
@@ -264,6 +269,21 @@ class StartingWeights:
         return found
 
 
+def _describe_origin(folder: ModelFolder, step: int) -> InitialModel:
+    """Return a model as the configuration of a run that starts from it describes it."""
+    records = folder.records
+    return InitialModel(
+        name=folder.short_name,
+        revision=folder.revision,
+        step=step,
+        generator_sha256=records[GENERATOR_FILE].sha256,
+        discriminator_sha256=None
+        if folder.lacks_discriminator
+        else records[DISCRIMINATOR_FILE].sha256,
+        origin=folder.origin(),
+    )
+
+
 def _is_same_component(
     given: str | Path | None, kind: registry.Kind, mine: ComponentChoice
 ) -> bool:
@@ -287,6 +307,8 @@ def _load_unchanged(path: Path, known_sha256: str) -> dict[str, Tensor]:
     Raises:
         InputError: it is missing, or its SHA-256 is another one.
     """
+    from ganzoo.storage.tensors import load_tensors, widen
+
     regular_size(path)
     if sha256(path) != known_sha256:
         raise InputError(

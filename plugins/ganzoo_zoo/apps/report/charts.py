@@ -1,7 +1,8 @@
-"""Plots as inline SVG in the colours of the page, so that they follow its theme.
+"""Plots as inline SVG in the colours of the page, and what the page's script draws in their place.
 
-Matplotlib draws them. Its CSS becomes SVG attributes, because the page's security policy forbids
-inline styles, and placeholder colours become the page's CSS variables.
+The SVG stands where scripts are off, and on paper. Matplotlib draws it. Its CSS becomes SVG
+attributes, because the page's security policy forbids inline styles, and placeholder colours become
+the page's CSS variables.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from ganzoo.runs.metrics import Curve
-from ganzoo_zoo.apps.report.history import downsample
+from ganzoo_zoo.apps.report.history import downsample, thin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
 INCHES = (5.0, 2.9)
 POINTS = 72
 """Units of an SVG per inch."""
-MOST_POINTS = 400
-"""The most points of a curve; longer curves are averaged over neighbouring steps."""
+MOST_POINTS, FEWEST_POINTS = 400, 60
+"""Points of a curve in the SVG, if the page has few curves or many; longer curves are averaged."""
+MOST_KEPT = 2000
+"""The most points of a curve that the script gets, if the page has few curves."""
 MOST_CURVES = 10
 FEW = 30
 """Curves with at most this many points are drawn with dots."""
@@ -40,7 +43,14 @@ WIDE = 1000.0
 """Ratio of the largest to the median magnitude above which the scale is logarithmic."""
 BINS = 32
 PLACES = 1
-"""Decimal places of steps, and of the places of another axis."""
+"""Decimal places of another axis than steps."""
+DIGITS = 6
+"""Significant digits of the values that the script gets."""
+GREY = 7
+"""Colour of the line at a total."""
+ALL = "all"
+"""Name of the line at a total."""
+DASHES: Any = (0, (4, 2))
 
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
@@ -95,6 +105,17 @@ class Axis:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where a curve comes from."""
+
+    run: str
+    metric: str
+    """Name of what was measured, unique within the run."""
+    colour: int | None = None
+    """Its colour, by which a run is known; None for the next one."""
+
+
+@dataclass(frozen=True)
 class Line:
     """The legend entry of a curve."""
 
@@ -115,9 +136,11 @@ class Chart:
     about: str
     """Text alternative of the plot."""
     note: str
-    """A hint for reading the plot, or empty."""
+    """How the SVG is drawn, or empty."""
     data: Mapping[str, Any]
-    """Data for the page's script: the positions of steps in the picture, and the values."""
+    """Curves for the page's script; empty if it leaves the SVG as it is."""
+    reading: tuple[str, ...] = ()
+    """Where a reader may go wrong, a sentence or two each."""
     axis: str = ""
     """What it is drawn over, if the page offers a choice."""
 
@@ -128,6 +151,11 @@ def draw_curves(
     marked: Mapping[str, int] | None = None,
     salt: str = "",
     axis: Axis | None = None,
+    *,
+    sources: Mapping[str, Source] | None = None,
+    total: float | None = None,
+    most: int = MOST_KEPT,
+    reading: Sequence[str] = (),
 ) -> Chart:
     """Draw curves over the steps, or over another axis.
 
@@ -137,55 +165,105 @@ def draw_curves(
         marked: The step to mark with a ring, by name of the curve.
         salt: Distinguishes plots with the same title on a page.
         axis: What to draw over in place of steps; it has a place for each of them.
+        sources: Where each curve comes from, by its name.
+        total: The value that would be all, such as the number of modes: the plot reaches from 0
+            to it, with a dashed line there.
+        most: The most points of a curve that the script gets.
+        reading: See :class:`Chart`.
     """
     shown = dict(list(curves.items())[:MOST_CURVES])
     at = axis.at if axis else {step: step for curve in shown.values() for step in curve}
-    points = {
-        name: downsample({at[step]: value for step, value in curve.items()}, MOST_POINTS)
-        for name, curve in shown.items()
-    }
+    known = sources or {}
+    most_drawn = max(FEWEST_POINTS, min(MOST_POINTS, most // 5))
+    rings = {name: step for name, step in (marked or {}).items() if name in shown}
+    placed = {name: {at[step]: each for step, each in own.items()} for name, own in shown.items()}
+    lines = [
+        _choose_line(name, i, curve, known.get(name))
+        for i, (name, curve) in enumerate(shown.items())
+    ]
     with _figure(title + salt) as (figure, axes):
         scale = _choose_scale(axes, [value for curve in shown.values() for value in curve.values()])
-        for i, (name, line) in enumerate(points.items()):
-            _draw_line(axes, i, line, single=len(shown[name]) <= FEW)
-            if (step := (marked or {}).get(name)) is not None:
-                place = [at[step]], [shown[name][step]]
-                axes.plot(*place, "o", ms=9, mfc="none", mec=MARK, mew=1.6)
+        for line in lines:
+            _draw_line(axes, line, downsample(placed[line.name], most_drawn))
+        for name, step in rings.items():
+            axes.plot([at[step]], [shown[name][step]], "o", ms=9, mfc="none", mec=MARK, mew=1.6)
+        if total is not None:
+            axes.axhline(total, color=LINES[GREY], linestyle=DASHES, linewidth=1.2)
+            axes.set_ylim(0, max(1.06 * total, axes.get_ylim()[1]))
         axes.set_xlabel(axis.name if axis else "step")
         if axis is None:
             locator: Any = axes.xaxis.get_major_locator()  # a MaxNLocator, by default
             locator.set_params(integer=True)
-        svg, sides = _write_svg(figure, axes)
-    notes = [scale] if scale else []
-    if any(len(curve) > MOST_POINTS for curve in shown.values()):
-        notes.append("lines are means over neighbouring steps, bands show their range")
-    if len(curves) > MOST_CURVES:
-        notes.append(f"{len(curves) - MOST_CURVES} more curves are not shown")
+        svg = _write_svg(figure)
+    data = [_curve_data(line, placed[line.name], most, known.get(line.name)) for line in lines]
+    for each in data:
+        if each["name"] in rings:
+            each["mark"] = _place(at[rings[each["name"]]])
+    bounds = {}
+    if total is not None:
+        lines.append(Line(ALL, GREY, dashed=True, last=format_number(total)))
+        data.append(_total_data(total, [place for curve in placed.values() for place in curve]))
+        bounds = {"low": 0, "high": total}
+    about_axis = {} if axis is None else {"axis": _axis_data(axis)}
     return Chart(
         title,
         svg,
-        tuple(
-            Line(name, i % COLOURS, i >= COLOURS, format_number(line[-1][1]))
-            for i, (name, line) in enumerate(points.items())
-        ),
+        tuple(lines),
         _describe_curves(shown),
-        "; ".join(notes),
-        {
-            **sides,
-            **({} if axis is None else {"axis": _axis_data(axis)}),
-            "curves": [
-                {
-                    "steps": [round(step, PLACES) for step, *_ in line],
-                    "values": [format_number(mean) for _, mean, *_ in line],
-                }
-                for line in points.values()
-            ],
-        },
+        "; ".join(_notes(scale, shown, most_drawn)),
+        {**about_axis, **bounds, "log": bool(scale), "curves": data},
+        (*reading, *_hints(curves, shown, most)),
     )
 
 
+def _choose_line(name: str, number: int, curve: Curve, source: Source | None) -> Line:
+    colour = number if source is None or source.colour is None else source.colour
+    last = format_number(curve[max(curve)])
+    return Line(name, colour % COLOURS, colour >= COLOURS, last)
+
+
+def _notes(scale: str, shown: Mapping[str, Curve], most: int) -> Iterator[str]:
+    """Yield how the SVG is drawn."""
+    if scale:
+        yield scale
+    if any(len(curve) > most for curve in shown.values()):
+        yield "lines are means over neighbouring steps, bands show their range"
+
+
+def _hints(curves: Mapping[str, Curve], shown: Mapping[str, Curve], most: int) -> Iterator[str]:
+    """Yield what of the curves is not drawn."""
+    if any(len(curve) > most for curve in shown.values()):
+        yield f"Of long curves, only every k-th point and the extremes: about {most:,}."
+    if (more := len(curves) - len(shown)) > 0:
+        yield f"{more} more curves are not shown."
+
+
+def _curve_data(
+    line: Line, curve: Mapping[float, float], most: int, source: Source | None
+) -> dict[str, Any]:
+    kept = thin(curve, most)
+    return {
+        "name": line.name,
+        "colour": line.colour,
+        "dashed": line.dashed,
+        **({} if source is None else {"run": source.run, "metric": source.metric}),
+        "steps": [_place(step) for step in kept],
+        "values": [float(f"{value:.{DIGITS}g}") for value in kept.values()],
+    }
+
+
+def _total_data(total: float, places: Sequence[float]) -> dict[str, Any]:
+    ends = [_place(min(places)), _place(max(places))]
+    about = {"name": ALL, "colour": GREY, "dashed": True, "plain": True}
+    return {**about, "steps": ends, "values": [total, total]}
+
+
+def _place(place: float) -> float:
+    return place if isinstance(place, int) else round(place, PLACES)
+
+
 def _axis_data(axis: Axis) -> dict[str, Any]:
-    places = {step: round(place, PLACES) for step, place in sorted(axis.at.items())}
+    places = {step: _place(place) for step, place in sorted(axis.at.items())}
     return {"name": axis.name, "steps": list(places), "at": list(places.values())}
 
 
@@ -207,7 +285,7 @@ def draw_histogram(title: str, values: Mapping[str, Tensor]) -> Chart:
             axes.stairs(shares.tolist(), edges.tolist(), color=LINES[i], lw=1.6)
         axes.set_xlabel("logit")
         axes.set_ylabel("share")
-        svg, _ = _write_svg(figure, axes)
+        svg = _write_svg(figure)
     means = {
         name: format_number(float(numbers.double().mean())) for name, numbers in values.items()
     }
@@ -227,8 +305,16 @@ def draw_histogram(title: str, values: Mapping[str, Tensor]) -> Chart:
 
 
 def format_number(value: float) -> str:
-    """Format a number with four significant digits."""
-    return f"{value:.4g}".replace("e+", "e").replace("-", "−")
+    """Format a number with four significant digits, as ``charts.js`` does."""
+    mantissa, _, power = f"{value:.3e}".partition("e")
+    rounded = float(f"{mantissa}e{power}")
+    if rounded == 0 or 1e-4 <= abs(rounded) < 1e5:
+        text = f"{rounded:,.10g}"
+        if "e" in text:
+            text = f"{rounded:.7f}".rstrip("0")
+    else:
+        text = f"{mantissa.rstrip('0').rstrip('.')}e{int(power)}"
+    return text.replace("-", "−")
 
 
 @contextmanager
@@ -261,34 +347,28 @@ def _choose_scale(axes: Axes, values: Sequence[float]) -> str:
     return "logarithmic scale, linear near 0"
 
 
-def _draw_line(axes: Axes, i: int, points: Sequence[tuple[float, ...]], *, single: bool) -> None:
+def _draw_line(axes: Axes, line: Line, points: Sequence[tuple[float, ...]]) -> None:
     steps, means, lows, highs = zip(*points, strict=True)
-    colour, dashes = LINES[i % COLOURS], "-" if i < COLOURS else (0, (4, 2))
     if lows != highs:
-        axes.fill_between(steps, lows, highs, color=colour, alpha=0.2, linewidth=0)
+        axes.fill_between(steps, lows, highs, color=LINES[line.colour], alpha=0.2, linewidth=0)
     axes.plot(
         *(steps, means),
-        color=colour,
-        linestyle=dashes,
+        color=LINES[line.colour],
+        linestyle=DASHES if line.dashed else "-",
         linewidth=1.6,
-        marker="o" if single else None,
+        marker="o" if len(points) <= FEW else None,
         markersize=4,
     )
 
 
-def _write_svg(figure: Figure, axes: Axes) -> tuple[str, dict[str, Any]]:
-    """Return the SVG, and the steps at its left and right sides with the sides' positions."""
+def _write_svg(figure: Figure) -> str:
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    box, height = axes.get_window_extent(), INCHES[1] * POINTS
-    sides = [round(side, 2) for side in (box.x0, box.x1)]
-    place = {"from": axes.get_xlim()[0], "to": axes.get_xlim()[1], "left": sides[0]}
-    place |= {"right": sides[1]}
-    return _apply_theme(file.getvalue(), (height - box.y1, height - box.y0)), place
+    return _apply_theme(file.getvalue())
 
 
-def _apply_theme(text: str, span: tuple[float, float]) -> str:
-    """Return an SVG without CSS, in the page's colours, with a cursor line for the script."""
+def _apply_theme(text: str) -> str:
+    """Return an SVG without CSS, in the page's colours."""
     root = ElementTree.fromstring(text)
     for part in root.iter():
         for name, value in _parse_style(part.attrib.pop("style", "")):
@@ -304,8 +384,6 @@ def _apply_theme(text: str, span: tuple[float, float]) -> str:
         root.attrib.pop(name, None)
     root.set("aria-hidden", "true")
     root.set("focusable", "false")
-    line = {"class": "cursor", "y1": f"{span[0]:.2f}", "y2": f"{span[1]:.2f}"}
-    ElementTree.SubElement(root, f"{{{SVG}}}line", line)
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", XLINK)
     return ElementTree.tostring(root, encoding="unicode")

@@ -14,6 +14,8 @@ from ganzoo.runs.scores import read_logged_scores
 from ganzoo_zoo.apps.report import history, nearest_and_logits, pictures, scores, training
 from ganzoo_zoo.apps.report.history import History
 from ganzoo_zoo.apps.report.nearest_and_logits import ModelAnalysis
+from ganzoo_zoo.apps.report.numbers import Numbers, read_numbers
+from ganzoo_zoo.apps.report.reals import class_columns
 from ganzoo_zoo.apps.report.surface import Surface, read_surface
 from ganzoo_zoo.apps.report.tracker_files import TrackerFiles
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 
+MOST_EMBEDDED = 2_600_000
+"""Bytes of all pictures of a page before base64, unless those beside the samples take more."""
+
 
 @dataclass
 class ReportData:
@@ -35,11 +40,17 @@ class ReportData:
     history: History
     progress: training.Progress
     pictures: pictures.Pictures
+    layout: str
+    """Layout of the pictures, see :func:`ganzoo.media.images.describe_layout`; or empty."""
     analysis: ModelAnalysis
     scores: scores.Scores
     surfaces: dict[int, Surface]
     """Logits behind the pictures of points, by step."""
     machine: dict[str, str]
+    rows: list[ScoreRow]
+    """Scores in order of evaluation."""
+    numbers: Numbers
+    """What a tracker measured of points on the way."""
     missing: list[str] = field(default_factory=list)
     """What could not be read, each with the reason."""
 
@@ -51,13 +62,29 @@ class ReportData:
         except GanzooError:
             return False
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the classes above the columns of its pictures; empty if they are none."""
+        spec = self.progress.spec
+        try:
+            architecture = self.config.architecture.build(ARCHITECTURE)
+        except GanzooError:
+            return ()
+        if spec is None or not architecture.takes_latents or not architecture.takes_labels(spec):
+            return ()
+        return class_columns(spec, self.layout)
 
-def gather_run(run: Run, neighbours: int) -> ReportData:
+
+def gather_run(
+    run: Run, neighbours: int, budget: int = pictures.BUDGET, name: str = ""
+) -> ReportData:
     """Collect the data of a run.
 
     Args:
         run: The run.
         neighbours: See :func:`ganzoo_zoo.apps.report.report`.
+        budget: See :func:`~ganzoo_zoo.apps.report.pictures.gather_pictures`.
+        name: The name of the run on the page; that of its folder, if empty.
 
     Raises:
         ganzoo.errors.InputError: the configuration of the run is damaged.
@@ -83,12 +110,13 @@ def gather_run(run: Run, neighbours: int) -> ReportData:
     logged.warnings += try_read("warnings", files.read_warnings, [])
     drawn = pictures.list_steps(run)
     progress = training.find_progress(run, config, logged.last_step, max(drawn, default=0))
-    taken = pictures.gather_pictures(run, [] if progress.best is None else [progress.best])
-    missing += taken.damaged
-    seen = ModelAnalysis()
+    layout, seen = pictures.read_layout(run), ModelAnalysis()
     if neighbours:
-        seen = nearest_and_logits.analyse_model(run, neighbours)
-        missing += seen.missing
+        seen = nearest_and_logits.analyse_model(run, neighbours, layout)
+    room = max(pictures.LEAST, MOST_EMBEDDED - seen.embedded * 3 // 4)
+    best = [] if progress.best is None else [progress.best]
+    taken = pictures.gather_pictures(run, best, min(budget, room))
+    missing += [*taken.damaged, *seen.missing]
     no_rows: list[ScoreRow] = []
     rows = try_read("scores", lambda: read_logged_scores(run.score_log), no_rows)
     surfaces: dict[int, Surface] = {}
@@ -103,9 +131,12 @@ def gather_run(run: Run, neighbours: int) -> ReportData:
         logged,
         progress,
         taken,
+        layout,
         seen,
-        scores.gather_scores(rows, progress.best, progress.model),
+        scores.gather_scores(rows, progress.best, progress.model, name or run.path.resolve().name),
         surfaces,
         try_read("the machine", files.read_machine, {}),
+        rows,
+        try_read("numbers of points", lambda: read_numbers(run.path), Numbers()),
         missing,
     )

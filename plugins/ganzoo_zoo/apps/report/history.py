@@ -29,6 +29,7 @@ TERMS = {
     SAMPLES: "Samples that repeat a training image",
 }
 """Titles of plots, by what stands before the names of their curves."""
+LOSSES = tuple(TERMS[network] for network in NETWORKS)
 NORMS = "Gradient norms"
 LOGIT_TITLE = "Logits"
 SPEED_TITLE = "Images per second"
@@ -131,6 +132,31 @@ def downsample(curve: Mapping[float, float], most: int) -> list[tuple[float, flo
         for part in parts
         if (values := [value for _, value in part])
     ]
+
+
+def thin(curve: Mapping[float, float], most: int) -> dict[float, float]:
+    """Return a curve in order, with at most about ``most`` of its points.
+
+    Of a longer one these are every k-th point, the lowest, the highest and the last: values as they
+    were logged, whose mean is that of the curve.
+    """
+    steps = sorted(curve)
+    if len(steps) <= most:
+        return {step: curve[step] for step in steps}
+    every = -(-len(steps) // most)
+    ends = {min(steps, key=curve.__getitem__), max(steps, key=curve.__getitem__), steps[-1]}
+    return {step: curve[step] for i, step in enumerate(steps) if i % every == 0 or step in ends}
+
+
+def metric_name(title: str, label: str) -> str:
+    """Return the name of a curve in the log, from its plot's title and its own name there."""
+    if title == SPEED_TITLE:
+        return SPEED
+    if title == NORMS:
+        return f"{label}/{GRADIENT_NORM}"
+    if title == LOGIT_TITLE:
+        return label if "/" in label else f"{LOGITS}/{label}"  # without: those of the tracker
+    return f"{next(network for network, each in TERMS.items() if each == title)}/{label}"
 
 
 def _mean(numbers: Iterable[float]) -> float:

@@ -26,6 +26,7 @@ from ganzoo.protocols.packing import judge_samples
 from ganzoo_zoo.apps.report.charts import Chart, draw_histogram
 from ganzoo_zoo.apps.report.logits import compute_logits
 from ganzoo_zoo.apps.report.pictures import data_uri
+from ganzoo_zoo.apps.report.reals import Reals, draw_reals
 from ganzoo_zoo.apps.report.surface import Surface, compute_surface, has_surface
 
 if TYPE_CHECKING:
@@ -89,16 +90,25 @@ class ModelAnalysis:
     neighbours: Neighbours | None = None
     logits: Chart | None = None
     surface: Surface | None = None
+    reals: Reals | None = None
     missing: list[str] = field(default_factory=list)
     """What could not be computed, each with the reason."""
 
+    @property
+    def embedded(self) -> int:
+        """Bytes of its pictures in the page."""
+        rows = self.neighbours.rows if self.neighbours else ()
+        tiles = sum(len(tile.uri) for row in rows for tile in row)
+        return tiles + (len(self.reals.uri) if self.reals else 0)
 
-def analyse_model(run: Run, count: int) -> ModelAnalysis:
+
+def analyse_model(run: Run, count: int, layout: str) -> ModelAnalysis:
     """Analyse a run's model and data.
 
     Args:
         run: The run.
         count: Number of fakes to show beside their nearest training samples.
+        layout: Layout of the run's pictures, in which real samples are drawn.
     """
     analysis = ModelAnalysis()
     with preserve_rng_state():
@@ -123,9 +133,24 @@ def analyse_model(run: Run, count: int) -> ModelAnalysis:
         samples = _try(analysis, "the training data", lambda: read_training_samples(model))
         if samples is None:
             return analysis
+        analysis.reals = _try(analysis, "real samples", lambda: draw_reals(model, samples, layout))
         made = _try(analysis, "samples of the model", lambda: _make_fakes(model, samples, count))
         if made is not None:
             _add_comparisons(analysis, model, samples, made, count)
+    return analysis
+
+
+def find_reals(run: Run, layout: str) -> ModelAnalysis:
+    """Read no more of a run's model and data than its real samples need."""
+    analysis = ModelAnalysis()
+    with preserve_rng_state():
+        if (model := _try(analysis, "the model", lambda: load(run))) is None:
+            return analysis
+        samples = _try(analysis, "the training data", lambda: read_training_samples(model))
+        if samples is not None:
+            analysis.reals = _try(
+                analysis, "real samples", lambda: draw_reals(model, samples, layout)
+            )
     return analysis
 
 

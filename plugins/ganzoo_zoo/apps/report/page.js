@@ -1,32 +1,32 @@
-(() => {
-  "use strict";
+// The page of the report. It follows uPlot and charts.js in one script, see page.py.
+{
   const named = (id) => document.getElementById(id);
 
-  // Light and dark theme.
-  const root = document.documentElement, theme = named("theme");
-  const prefersDark = matchMedia("(prefers-color-scheme: dark)");
-  const isDark = () => (root.dataset.theme || (prefersDark.matches ? "dark" : "light")) === "dark";
-  const showTheme = () => { theme.textContent = isDark() ? "Light" : "Dark"; };
-  theme.addEventListener("click", () => {
-    root.dataset.theme = isDark() ? "light" : "dark";
-    showTheme();
-  });
-  prefersDark.addEventListener("change", showTheme);
-  showTheme();
-  theme.hidden = false;
-
-  // Plots: a cursor at a step, and the values there.
-  const plots = JSON.parse(named("plots").textContent).map((plot, i) => {
-    const figure = named(`plot-${i}`), svg = figure.querySelector("svg");
+  // Curves, interactive in the place of the plots that stand where scripts are off.
+  const charts = JSON.parse(named("plots").textContent).map((plot, i) => {
+    if (!plot.curves) return null;
+    const figure = named(`plot-${i}`), still = figure.querySelector(".still");
+    const curves = plot.curves.map((curve) => ({ ...curve, colour: `--line-${curve.colour}` }));
+    const live = document.createElement("div");
+    live.className = "live";
+    still.hidden = true;
+    still.after(live);
     return {
-      ...plot, figure, svg,
-      cursor: svg.querySelector(".cursor"),
+      ...plot, figure, curves,
+      isOfLog: Boolean(figure.closest("#curves")),
       at: figure.querySelector(".at"),
       values: [...figure.querySelectorAll(".legend .value")],
+      chart: makeChart(live, curves, {
+        label: figure.querySelector("h3").textContent,
+        whole: !plot.axis,
+        low: plot.low,
+        high: plot.high,
+        log: plot.log,
+        onCursor: (value) => { if (value === null) rest(); else inspect(stepOf(plot, value)); },
+        onPick: (value) => { if (time) { stop(); go(nearest(stepOf(plot, value))); } },
+      }),
     };
-  }).filter((plot) => plot.curves);
-  const place = (plot, value) =>
-    plot.left + (value - plot.from) / (plot.to - plot.from) * (plot.right - plot.left);
+  }).filter(Boolean);
   // A plot may be drawn over another axis than steps.
   const between = (from, to, value) => {
     const i = from.findIndex((each) => each >= value);
@@ -35,38 +35,86 @@
   };
   const valueOf = (plot, step) => plot.axis ? between(plot.axis.steps, plot.axis.at, step) : step;
   const stepOf = (plot, value) => plot.axis ? between(plot.axis.at, plot.axis.steps, value) : value;
+  const write = (plot, values) => values.forEach((value, i) => {
+    plot.values[i].textContent = value === null ? "–" : formatNumber(value);
+  });
   const inspect = (step) => {
-    for (const plot of plots) {
-      const value = valueOf(plot, step), x = place(plot, value);
-      plot.cursor.setAttribute("x1", x);
-      plot.cursor.setAttribute("x2", x);
-      plot.cursor.classList.toggle("on", x >= plot.left && x <= plot.right);
+    for (const plot of charts) {
+      const value = valueOf(plot, step);
+      plot.chart.point(value);
       plot.at.textContent = `step ${Math.round(step).toLocaleString("en")}`;
       if (plot.axis) plot.at.textContent += `, ${Math.round(value).toLocaleString("en")} ${plot.axis.name}`;
-      plot.curves.forEach((curve, i) => {
-        const before = curve.steps.findLastIndex((logged) => logged <= value);
-        plot.values[i].textContent = before < 0 ? "–" : curve.values[before];
-      });
+      write(plot, plot.chart.at(value));
     }
   };
   const rest = () => {
-    for (const plot of plots) {
-      plot.cursor.classList.remove("on");
+    if (touched) { inspect(steps[shown]); return; }
+    for (const plot of charts) {
+      plot.chart.point(null);
       plot.at.textContent = "";
-      plot.curves.forEach((curve, i) => { plot.values[i].textContent = curve.values.at(-1); });
+      write(plot, plot.chart.at(Infinity));
     }
   };
 
-  // Sample pictures: one at a time.
-  const frames = [...document.querySelectorAll(".frame")];
-  const steps = frames.map((frame) => Number(frame.dataset.step));
+  // Light and dark theme.
+  const root = document.documentElement, theme = named("theme");
+  const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (root.dataset.theme || (prefersDark.matches ? "dark" : "light")) === "dark";
+  const showTheme = () => {
+    theme.textContent = isDark() ? "Light" : "Dark";
+    for (const { chart } of charts) chart.redraw();
+  };
+  theme.addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    showTheme();
+  });
+  prefersDark.addEventListener("change", showTheme);
+  showTheme();
+  theme.hidden = false;
+
+  // Smoothing of all curves of the log, and the curves as a file.
+  const smoothing = named("smoothing");
+  if (smoothing && charts.length) {
+    named("tools").hidden = false;
+    smoothing.addEventListener("input", () => {
+      const weight = Number(smoothing.value);
+      named("smoothed").hidden = !weight;
+      named("smooth").textContent = weight ? weight.toFixed(2) : "off";
+      for (const plot of charts) if (plot.isOfLog) plot.chart.smooth(weight);
+    });
+    const quoted = (text) => /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+    named("csv").addEventListener("click", () => {
+      const rows = ["run,metric,step,value"];
+      for (const plot of charts) {
+        if (plot.axis) continue; // the same values once more
+        for (const { run, metric, steps: at, values } of plot.curves) {
+          if (metric) at.forEach((step, i) => rows.push([quoted(run), quoted(metric), step, values[i]].join(",")));
+        }
+      }
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([`${rows.join("\n")}\n`], { type: "text/csv" }));
+      link.download = "curves.csv";
+      link.click();
+      URL.revokeObjectURL(link.href);
+    });
+  }
+
+  // Sample pictures: one of each run at a time, the newest that is not after the step.
+  const stages = [...document.querySelectorAll(".stage")].map((stage) => {
+    const frames = [...stage.querySelectorAll(".frame")];
+    return { frames, steps: frames.map((frame) => Number(frame.dataset.step)) };
+  });
+  const steps = [...new Set(stages.flatMap((stage) => stage.steps))].sort((a, b) => a - b);
   const time = named("time"), play = named("play"), best = named("best");
-  let shown = frames.length - 1, touched = false, timer = 0;
+  let shown = steps.length - 1, timer = 0, touched = false;
   const show = (i) => {
     shown = i;
-    frames.forEach((frame, j) => { frame.hidden = j !== i; });
+    for (const stage of stages) {
+      const newest = Math.max(stage.steps.findLastIndex((step) => step <= steps[i]), 0);
+      stage.frames.forEach((frame, j) => { frame.hidden = j !== newest; });
+    }
     if (time) {
-      time.value = String(i);
+      time.value = i;
       time.setAttribute("aria-valuetext", `step ${steps[i]}`);
     }
     if (touched) inspect(steps[i]);
@@ -79,7 +127,8 @@
     timer = 0;
     play.textContent = "Play";
   };
-  if (frames.length) show(shown);
+  if (time) time.max = steps.length - 1;
+  if (steps.length) show(shown);
   if (time) {
     named("controls").hidden = false;
     time.addEventListener("input", () => { stop(); go(Number(time.value)); });
@@ -87,11 +136,11 @@
       if (timer) { stop(); return; }
       // Play more slowly if the user prefers reduced motion.
       const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-      if (shown === frames.length - 1) go(0);
+      if (shown === steps.length - 1) go(0);
       play.textContent = "Pause";
       timer = setInterval(() => {
         go(shown + 1);
-        if (shown === frames.length - 1) stop();
+        if (shown === steps.length - 1) stop();
       }, calm ? 1200 : 250);
     });
     if (best) best.addEventListener("click", () => { stop(); go(nearest(Number(best.dataset.step))); });
@@ -114,21 +163,4 @@
       for (const figure of document.querySelectorAll("[data-axis]")) figure.hidden = figure.dataset.axis !== axis.value;
     });
   }
-
-  // Pointing at a plot shows the values of a step; a click shows its picture.
-  for (const plot of plots) {
-    const under = (event) => {
-      const box = plot.svg.getBoundingClientRect();
-      const x = (event.clientX - box.left) / box.width * plot.svg.viewBox.baseVal.width;
-      const value = plot.from + (x - plot.left) / (plot.right - plot.left) * (plot.to - plot.from);
-      return stepOf(plot, Math.min(Math.max(value, Math.max(plot.from, 0)), plot.to));
-    };
-    plot.svg.addEventListener("pointermove", (event) => inspect(under(event)));
-    plot.svg.addEventListener("pointerleave", () => { if (touched) inspect(steps[shown]); else rest(); });
-    plot.svg.addEventListener("click", (event) => {
-      if (!time) return;
-      stop();
-      go(nearest(under(event)));
-    });
-  }
-})();
+}

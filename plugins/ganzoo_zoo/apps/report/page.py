@@ -13,6 +13,7 @@ from ganzoo.errors import escape_text
 from ganzoo.storage.files import write_text
 from ganzoo_zoo.apps.report import charts, text, training
 from ganzoo_zoo.apps.report.collect import ReportData, gather_run
+from ganzoo_zoo.apps.report.plots import draw_run
 from ganzoo_zoo.apps.report.summary import Report
 
 if TYPE_CHECKING:
@@ -21,8 +22,18 @@ if TYPE_CHECKING:
     from ganzoo_zoo.apps.report.surface import Surface
 
 HERE = Path(__file__).parent
-TEMPLATE, SCRIPT = "page.html", "page.js"
-STYLES = ("../shared/base.css", "page.css")
+SHARED = HERE.parent / "shared"
+STYLES = (
+    *(SHARED / "base.css", SHARED / "uplot" / "uPlot.min.css", SHARED / "charts.css"),
+    HERE / "page.css",
+)
+SCRIPTS = (
+    *(SHARED / "uplot" / "uPlot.iife.min.js", SHARED / "charts.js"),
+    HERE / "page.js",
+)
+"""What becomes the one script of the page, in this order."""
+LICENCE = SHARED / "uplot" / "LICENSE"
+"""That of uPlot, which a copy of it must contain."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +51,9 @@ class Frame:
 def write_report(run: Run, path: Path, neighbours: int) -> Report:
     """Write the report of a run to a file; see :func:`ganzoo_zoo.apps.report.report`."""
     found = gather_run(run, neighbours)
-    frames = _build_frames(found)
-    plots = [charts.draw_curves(title, curves) for title, curves in found.history.curves.items()]
-    if found.analysis.logits:
-        plots.append(found.analysis.logits)
-    page = _render_page(found, frames, plots)
+    frames = build_frames(found)
+    plots = list(draw_run(found))
+    page = _render_run(found, frames, plots)
     write_text(path, page)
     rows = found.analysis.neighbours.rows if found.analysis.neighbours else ()
     return Report(
@@ -65,7 +74,8 @@ def write_report(run: Run, path: Path, neighbours: int) -> Report:
     )
 
 
-def _build_frames(found: ReportData) -> list[Frame]:
+def build_frames(found: ReportData) -> list[Frame]:
+    """Return a run's sample pictures with their backgrounds."""
     what = "Sample picture"
     if found.takes_images:
         what = "Source images, with a row of translations below each row,"
@@ -82,7 +92,44 @@ def _build_frames(found: ReportData) -> list[Frame]:
     return frames
 
 
-def _render_page(found: ReportData, frames: list[Frame], plots: list[charts.Chart]) -> str:
+def _render_run(found: ReportData, frames: list[Frame], plots: list[charts.Chart]) -> str:
+    best, reals = found.progress.best, found.analysis.reals
+    return render_page(
+        "page.html",
+        title=found.config.title,
+        name=found.run.path.resolve().name,
+        place=str(found.run.path),
+        sections=list(text.sections(found, plotted=bool(plots))),
+        status=text.status(found),
+        progress=found.progress,
+        warnings=list(text.warnings(found)),
+        past_warnings=list(text.past_warnings(found)),
+        frames=frames,
+        columns=found.columns,
+        best=best if best in [frame.picture.step for frame in frames[:-1]] else None,
+        with_surface=bool(found.surfaces),
+        about_frames=text.about_frames(found),
+        reals=reals,
+        about_reals=text.about_reals(reals) if reals else "",
+        facts=list(text.facts(found)),
+        plots=plots,
+        not_plotted="Fewer than two lines were logged." if found.progress.steps else "",
+        scores=found.scores,
+        neighbours=found.analysis.neighbours,
+        about_neighbours=text.about_neighbours(found),
+        commands=training.commands(found.config),
+        about_reproduction=text.about_reproduction(found),
+        versions=training.versions(found.config),
+        origin=list(text.origin(found)),
+        components=list(training.parts(found.config)),
+        config=training.dump_config(found.config),
+        missing=found.missing,
+        data=[dict(plot.data) for plot in (*plots, *found.scores.charts)],
+    )
+
+
+def render_page(template: str, **values: Any) -> str:
+    """Render a template with the styles, the script and the policy of a page."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -94,40 +141,15 @@ def _render_page(found: ReportData, frames: list[Frame], plots: list[charts.Char
         finalize=_escape_unprintable,
     )
     environment.filters["capitalise"] = text.capitalise
-    css = "\n".join((HERE / name).read_text(encoding="utf-8") for name in STYLES)
-    script = (HERE / SCRIPT).read_text(encoding="utf-8")
-    every = [*plots, *found.scores.charts]
-    return environment.get_template(TEMPLATE).render(
+    css = "\n".join(path.read_text(encoding="utf-8") for path in STYLES)
+    licence = f"/*! uPlot\n{LICENCE.read_text(encoding='utf-8')}*/"
+    script = "\n".join([licence, *(path.read_text(encoding="utf-8") for path in SCRIPTS)])
+    return environment.get_template(template).render(
         policy=_policy(css, script),
         css=css,
         script=script,
-        title=found.config.title,
-        name=found.run.path.resolve().name,
-        place=str(found.run.path),
-        sections=list(text.sections(found, plotted=bool(plots))),
-        status=text.status(found),
-        progress=found.progress,
-        warnings=list(text.warnings(found)),
-        past_warnings=list(text.past_warnings(found)),
-        frames=frames,
-        with_surface=bool(found.surfaces),
-        about_frames=text.about_frames(found),
-        facts=list(text.facts(found)),
-        plots=plots,
-        not_plotted="Fewer than two lines were logged." if found.progress.steps else "",
-        about_curves=text.about_curves(found),
-        scores=found.scores,
-        neighbours=found.analysis.neighbours,
-        about_neighbours=text.about_neighbours(found),
-        commands=training.commands(found.config),
-        about_reproduction=text.about_reproduction(found),
-        versions=training.versions(found.config),
-        origin=list(text.origin(found)),
-        parts=list(training.parts(found.config)),
-        config=training.dump_config(found.config),
-        missing=found.missing,
         written_by=version("ganzoo"),
-        data=[dict(plot.data) for plot in every],
+        **values,
     )
 
 
@@ -145,5 +167,6 @@ def _policy(css: str, script: str) -> str:
     ]
     return (
         f"default-src 'none'; img-src data:; style-src 'sha256-{hashes[0]}'; "
-        f"script-src 'sha256-{hashes[1]}'; base-uri 'none'; form-action 'none'"
+        f"script-src 'sha256-{hashes[1]}'; base-uri 'none'; form-action 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
     )

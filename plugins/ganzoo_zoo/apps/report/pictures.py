@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganzoo.errors import GanzooError, first_line
+from ganzoo.media.images import LAYOUT
 from ganzoo.runs.folder import Run
 from ganzoo.storage.files import regular_size
 from ganzoo.training.checkpoint import STEP_FOLDER
@@ -22,8 +23,9 @@ from ganzoo.training.checkpoint import STEP_FOLDER
 if TYPE_CHECKING:
     from PIL import Image
 
-BUDGET = 2_200_000
-"""The most bytes of all pictures before base64, which adds a third."""
+BUDGET, LEAST = 2_200_000, 300_000
+"""The most bytes of all pictures before base64, which adds a third; beside other large pictures it
+is less, down to ``LEAST``."""
 MOST, FEWEST = 48, 8
 """The number of pictures, if they are small and if they are large."""
 PIXELS = 64_000_000
@@ -101,6 +103,20 @@ def gather_pictures(run: Run, wanted: Iterable[int] = (), budget: int = BUDGET) 
     if encoding:
         notes.append(encoding)
     return Pictures(tuple(taken), found, "; ".join(notes), tuple(damaged))
+
+
+def read_layout(run: Run) -> str:
+    """Read the layout of a run's newest picture; empty if it is not known.
+
+    See :func:`ganzoo.media.images.describe_layout`.
+    """
+    if not (steps := list_steps(run)):
+        return ""
+    try:
+        with open_png(run.picture(max(steps))) as image:
+            return str(image.info.get(LAYOUT, ""))
+    except GanzooError:
+        return ""  # the error is reported for the selected pictures
 
 
 def _max_count(path: Path) -> int:

@@ -33,3 +33,18 @@ class Report:
     """Number of fakes beside their nearest training samples."""
     missing: tuple[str, ...]
     """What could not be shown, each with the reason."""
+
+
+@dataclass(frozen=True)
+class Reports:
+    """A written report of several runs and its contents."""
+
+    file: Path
+    bytes: int
+    runs: tuple[Path, ...]
+    curves: tuple[str, ...]
+    """Titles of the plots."""
+    pictures: int
+    """Number of sample pictures in the report."""
+    missing: tuple[str, ...]
+    """What could not be shown, each with the run and the reason."""

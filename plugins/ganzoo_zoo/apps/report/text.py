@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.storage.paths import strip_folders
-from ganzoo_zoo.apps.report import history
 
 if TYPE_CHECKING:
     from ganzoo_zoo.apps.report.collect import ReportData
+    from ganzoo_zoo.apps.report.reals import Reals
 
 MOST_WARNINGS = 50
 """The most warnings that are shown."""
@@ -97,17 +97,16 @@ def about_frames(found: ReportData) -> str:
     return " ".join(parts)
 
 
-def about_curves(found: ReportData) -> str:
-    """Explain the curves."""
-    parts = [
-        "The loss terms of both networks. The terms of an adversarial loss need not fall while "
-        "samples improve: judge by the scores and the samples."
-    ]
-    if history.LOGIT_TITLE in found.history.curves:
-        parts.append(
-            "Logits are means over a few training samples, and over samples of the averaged "
-            "generator."
-        )
+def about_reals(reals: Reals) -> str:
+    """Say what a picture of real samples is."""
+    count = f"{reals.shown:,} of {reals.total:,} training samples, evenly chosen"
+    if reals.shown == reals.total:
+        count = f"all {reals.total:,} training samples"
+    parts = [f"Real samples, not the model's: {count}."]
+    if reals.by_class:
+        parts.append("Each column has the class of the fakes' column.")
+    if reals.framed:
+        parts.append("The frame is their own, and may differ from the fakes'.")
     return " ".join(parts)
 
 

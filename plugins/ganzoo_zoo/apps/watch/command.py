@@ -16,6 +16,8 @@ from ganzoo.cli.common import Json, print_json
 from ganzoo.cli.help import list_examples
 from ganzoo.errors import GanzooError, InputError, Interrupted
 from ganzoo.signals import signum_of
+from ganzoo_zoo.apps.watch.training.control_words import MAX_TRAINING
+from ganzoo_zoo.apps.watch.web.bounds import Bounds, describe_bound
 
 if TYPE_CHECKING:
     from ganzoo_zoo.apps.watch.runs.run_reader import RunReader
@@ -28,7 +30,15 @@ app = typer.Typer(rich_markup_mode=None)
 EXAMPLES = list_examples(
     ("Your newest run, in the terminal.", "watch"),
     ("A page with all runs under runs/, which can also train.", "watch --web --open"),
+    ("The same for a class, whose pupils enter with a code.", "watch --web --host 0.0.0.0 --class"),
 )
+
+
+def _bound(name: str, at_least: int = 1) -> Any:
+    """Return the option of a bound of a class."""
+    return typer.Option(
+        f"--pupil-{name}", min=at_least, help=f"With --class: {describe_bound(name)}"
+    )
 
 
 @app.command(epilog=EXAMPLES)
@@ -55,10 +65,31 @@ def watch(
         str,
         typer.Option(
             help="Name or address to serve the page at. If others can reach it, the page is "
-            "view-only."
+            "view-only, unless it is that of a class."
         ),
     ] = HOST,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    has_class: Annotated[
+        bool,
+        typer.Option(
+            "--class",
+            help="Let a class train too: pupils enter with a code, see only their runs and yours, "
+            "and train within bounds.",
+        ),
+    ] = False,
+    code: Annotated[
+        str | None,
+        typer.Option(help="With --class: the code of the class; by default a new one."),
+    ] = None,
+    training: Annotated[
+        int,
+        typer.Option(min=1, max=64, help="Runs that train at once; others wait for their turn."),
+    ] = MAX_TRAINING,
+    pupil_runs: Annotated[int, _bound("runs")] = Bounds.runs,
+    pupil_steps: Annotated[int, _bound("steps")] = Bounds.steps,
+    pupil_seconds: Annotated[int, _bound("seconds")] = Bounds.seconds,
+    pupil_parameters: Annotated[int, _bound("parameters")] = Bounds.parameters,
+    pupil_memory: Annotated[int, _bound("memory", 1_000)] = Bounds.memory,
     as_json: Json = False,
 ) -> None:
     """Watch runs until they are finished, whichever process trains them.
@@ -74,12 +105,30 @@ def watch(
     if web:
         if once or as_json:
             raise InputError("--web shows runs until Ctrl-C: drop --once and --json")
+        from ganzoo_zoo.apps.watch.web.classroom import Classroom
         from ganzoo_zoo.apps.watch.web.serve import serve
 
-        serve(runs or [], host, port, open_page=open_page)
+        bounds = Bounds(
+            runs=pupil_runs,
+            steps=pupil_steps,
+            seconds=pupil_seconds,
+            parameters=pupil_parameters,
+            memory=pupil_memory,
+        )
+        if not has_class and (code is not None or bounds != Bounds()):
+            raise InputError("--code and the bounds of pupils need --class")
+        serve(
+            runs or [],
+            host,
+            port,
+            open_page=open_page,
+            classroom=Classroom(code) if has_class else None,
+            bounds=bounds,
+            most_training=training,
+        )
         return
-    if open_page or (host, port) != (HOST, PORT):
-        raise InputError("--host, --port and --open need --web")
+    if open_page or has_class or (host, port, training) != (HOST, PORT, MAX_TRAINING):
+        raise InputError("--host, --port, --open, --class and --training need --web")
     from ganzoo.runs.folder import Run, newest_run
     from ganzoo.storage.paths import user_path
     from ganzoo_zoo.apps.watch.runs.run_reader import RunReader

@@ -80,7 +80,7 @@ def band_filters(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
         for row in range(side):
             for offset, weight in enumerate(taps.tolist(), -half):
                 matrices[band, row, reflect(row + offset, side)] += weight
-    return matrices.to(device, dtype)
+    return matrices.to(device, dtype, non_blocking=True)
 
 
 def split_octaves() -> list[Tensor]:

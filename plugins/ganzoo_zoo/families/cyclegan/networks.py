@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ganzoo import DataSpec
 from ganzoo.errors import InputError
 from ganzoo.nn import patch_discriminator, residual_translator
+from ganzoo.protocols.host_labels import labels_on_host
 
 SMALLEST_SIDE = 24
 LARGE_SIDE = 256
@@ -44,10 +45,15 @@ class ByClass(nn.Module):
             # An exported program cannot choose by labels: each image goes through both networks.
             both = torch.stack([network(images) for network in self.networks])
             return both[labels, torch.arange(images.shape[0], device=images.device)]
-        places = [torch.where(labels == label)[0] for label in range(len(self.networks))]
-        pairs = zip(self.networks, places, strict=True)
-        parts = [network(images[mine]) for network, mine in pairs if len(mine)]
-        return torch.cat(parts)[torch.cat(places).argsort()]
+        known = labels if torch.compiler.is_compiling() else labels_on_host(labels)
+        places = [torch.where(known == label)[0] for label in range(len(self.networks))]
+        back = torch.cat(places).argsort().to(images.device, non_blocking=True)
+        parts = [
+            network(images[mine.to(images.device, non_blocking=True)])
+            for network, mine in zip(self.networks, places, strict=True)
+            if len(mine)
+        ]
+        return torch.cat(parts)[back]
 
 
 class ImagePool(nn.Module):

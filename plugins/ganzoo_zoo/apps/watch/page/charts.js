@@ -1,164 +1,169 @@
-// Curves over steps, as SVG in the page's colours.
+// Charts of curves over steps, drawn by uPlot in the page's colours.
+/* global uPlot */
 
-const SVG = "http://www.w3.org/2000/svg";
-const LEFT = 46, MARGIN = 8, TOP = 8, BOTTOM = 150, HEIGHT = 172, COLOURS = 8;
-// Ratio of the largest to the median magnitude above which the scale is logarithmic.
-const WIDE = 1000;
+import { smooth } from "./curves.js";
+import { element } from "./elements.js";
+import { number, steps, ticks } from "./numbers.js";
+import { colours } from "./theme.js";
 
-export const number = (value) => {
-  if (value === 0 || !Number.isFinite(value)) return String(value);
-  const size = Math.abs(value);
-  const text = size >= 1e5 || size < 1e-3 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
-  return text.replace("e+", "e").replaceAll("-", "−");
-};
-
-export const steps = (value) => Math.round(value).toLocaleString("en");
-
-const drawn = (name, attributes, text) => {
-  const element = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  if (text !== undefined) element.textContent = text;
-  return element;
-};
-
-// About `count` round numbers within a range.
-const ticks = (low, high, count) => {
-  const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 2.5, 5, 10].map((each) => each * power).find((each) => each >= rough);
-  const found = [];
-  for (let i = Math.ceil(low / step); i * step <= high * (1 + 1e-12); i += 1) found.push(i * step);
-  return found;
-};
-
-const scale = (values) => {
-  let low = Math.min(...values), high = Math.max(...values);
-  const sizes = values.map(Math.abs).sort((a, b) => a - b);
-  if (low > 0 && high > WIDE * sizes[sizes.length >> 1]) {
-    const [from, to] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
-    const every = Math.max(1, Math.ceil((to - from) / 4)), marks = [];
-    for (let power = from; power <= to; power += every) marks.push(10 ** power);
-    return { share: (v) => (Math.log10(v) - from) / (to - from || 1), marks, logarithmic: true };
-  }
-  if (high - low < 1e-9 * Math.max(1, Math.abs(low))) [low, high] = [low - 0.5, high + 0.5];
-  const room = 0.06 * (high - low);
-  [low, high] = [low - room, high + room];
-  return { share: (v) => (v - low) / (high - low), marks: ticks(low, high, 4), logarithmic: false };
-};
+const HEIGHT = 196, COLOURS = 8, FAINT = 0.3;
+const SHADES = ["muted", "rule", "ink", ...Array.from({ length: COLOURS }, (_, i) => `line-${i}`)];
+const STEPS = [1, 2, 5].flatMap((each) => Array.from({ length: 9 }, (_, i) => each * 10 ** i)).sort((a, b) => a - b);
 
 export class Chart {
-  constructor(title, read) {
+  // view: what all charts of a card share: {key, extent, window, logarithmic, smoothing, changes, zoom(window)}.
+  constructor(title, note, view) {
     this.figure = document.getElementById("chart").content.firstElementChild.cloneNode(true);
     this.find = (what) => this.figure.querySelector(what);
-    this.title = title;
-    this.svg = this.find("svg");
+    this.view = view;
     this.curves = [];
-    this.cursor = null;
-    this.right = 0;
+    this.plot = null;
+    this.built = "";
     this.find("h3").textContent = title;
-    this.svg.addEventListener("pointermove", (event) => read(this.under(event)));
-    this.svg.addEventListener("pointerleave", () => read(null));
-    // Redraw at a new width, so that letters keep their size.
+    this.find(".note").textContent = note;
+    this.place = this.find(".plot");
     new ResizeObserver(() => {
-      if (this.svg.clientWidth !== this.right + MARGIN) this.show(this.curves);
-    }).observe(this.svg);
+      const width = this.place.clientWidth;
+      if (this.plot && width && width !== this.plot.width) this.plot.setSize({ width, height: HEIGHT });
+    }).observe(this.place);
   }
 
-  // curves: [{name, steps, values, last}]
+  // Show curves: [{name, steps, values, last}].
   show(curves) {
     this.curves = curves;
-    const every = curves.flatMap((curve) => curve.steps), values = curves.flatMap((curve) => curve.values);
-    this.svg.replaceChildren();
-    this.figure.hidden = !values.length;
-    if (!values.length) return;
-    const width = this.svg.clientWidth || 360;
-    this.svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
-    this.right = width - MARGIN;
-    this.from = Math.min(...every);
-    this.to = Math.max(...every, this.from + 1);
-    const { share, marks, logarithmic } = scale(values);
-    const x = (step) => this.across(step);
-    const y = (value) => BOTTOM - share(value) * (BOTTOM - TOP);
-    for (const mark of marks) {
-      const at = y(mark).toFixed(1);
-      this.svg.append(drawn("line", { x1: LEFT, x2: this.right, y1: at, y2: at, class: "grid" }));
-      this.svg.append(drawn("text", { x: LEFT - 6, y: at, class: "left" }, number(mark)));
+    const { logarithmic, smoothing } = this.view;
+    const data = uPlot.join(curves.flatMap(({ steps: x, values }) => (smoothing
+      ? [[x, values], [x, smooth(values, smoothing)]] : [[x, values]])));
+    const built = JSON.stringify([curves.map(({ name }) => name), logarithmic, smoothing > 0, this.positive]);
+    if (built !== this.built) {
+      this.built = built;
+      this.plot?.destroy();
+      this.plot = new uPlot(this.options(), data, this.place);
+    } else {
+      this.plot.setData(data);
     }
-    for (const mark of ticks(this.from, this.to, 4)) {
-      const at = x(mark);
-      if (at < LEFT + 12) continue;  // would overlap the word "step"
-      const last = at > this.right - 16;  // would be cut off if centred
-      this.svg.append(drawn("text", {
-        x: (last ? this.right + MARGIN : at).toFixed(1), y: BOTTOM + 16, class: last ? "unit" : "below",
-      }, steps(mark)));
-    }
-    this.svg.append(drawn("text", { x: LEFT - 6, y: BOTTOM + 16, class: "unit" }, "step"));
-    curves.forEach((curve, i) => {
-      const points = curve.steps.map((step, j) => `${x(step).toFixed(1)},${y(curve.values[j]).toFixed(1)}`);
-      const look = `line-${i % COLOURS}${i >= COLOURS ? " dashed" : ""}`;
-      if (points.length === 1) {
-        const [cx, cy] = points[0].split(",");
-        this.svg.append(drawn("circle", { cx, cy, r: 3, class: `spot ${look}` }));
-      } else {
-        this.svg.append(drawn("polyline", { points: points.join(" "), class: `curve ${look}` }));
-      }
-    });
-    this.cursor = drawn("line", { y1: TOP, y2: BOTTOM, class: "cursor" });
-    this.svg.append(this.cursor);
     this.legend();
-    const scaled = logarithmic ? ", on a logarithmic scale" : "";
-    this.find(".spoken").textContent = curves.map((curve) =>
-      `${curve.name}: ${number(curve.last)} now, between ${number(Math.min(...curve.values))} and `
-      + `${number(Math.max(...curve.values))} from step ${steps(curve.steps[0])}${scaled}.`).join(" ");
+    this.speak();
   }
 
-  across(step) {
-    return LEFT + (step - this.from) / (this.to - this.from) * (this.right - LEFT);
+  get positive() {
+    return this.curves.every(({ values }) => values.every((value) => value > 0));
+  }
+
+  options() {
+    const { view } = this, several = view.smoothing > 0;
+    const shade = (name) => () => colours(this.figure, SHADES)[name];
+    const axis = {
+      stroke: shade("muted"), font: "11px system-ui, sans-serif", ticks: { show: false },
+      grid: { stroke: shade("rule"), width: 1 },
+    };
+    const line = (i, faint) => ({
+      stroke: shade(`line-${i % COLOURS}`), width: 1.6, spanGaps: true, alpha: faint ? FAINT : 1,
+      dash: i >= COLOURS ? [5, 3] : undefined, points: { show: this.curves[i].steps.length === 1, size: 6 },
+    });
+    return {
+      width: this.place.clientWidth || 360,
+      height: HEIGHT,
+      padding: [8, 12, 0, 0],
+      legend: { show: false },
+      cursor: {
+        y: false,
+        points: { show: false },
+        drag: { x: true, y: false, setScale: false },
+        sync: {
+          key: view.key, scales: ["x", null],
+          filters: { pub: (kind) => kind === "mousemove" || kind === "mouseleave" },
+        },
+        bind: { dblclick: () => () => { view.zoom(null); } },
+      },
+      scales: {
+        x: { time: false, range: () => view.window ?? view.extent },
+        y: view.logarithmic ? { distr: this.positive ? 3 : 4, asinh: this.threshold } : {},
+      },
+      axes: [
+        { ...axis, size: 26, label: "step", labelSize: 16, labelFont: axis.font, labelGap: 0, incrs: STEPS, space: 56, values: (_, found) => found.map(steps) },
+        {
+          ...axis, space: 32, size: (_, found) => 12 + 6.6 * Math.max(4, ...(found ?? []).map((each) => each?.length ?? 0)),
+          values: (_, found, __, ___, increment) => (view.logarithmic
+            ? found.map((each) => (each === null ? "" : number(each))) : ticks(found, increment)),
+        },
+      ],
+      series: [{}, ...this.curves.flatMap((_, i) => (several ? [line(i, true), line(i, false)] : [line(i, false)]))],
+      hooks: {
+        setCursor: [(plot) => this.read(plot.cursor.left < 0 ? null : plot.posToVal(plot.cursor.left, "x"))],
+        setSelect: [(plot) => {
+          const { left, width } = plot.select;
+          if (!width) return;
+          plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+          view.zoom([plot.posToVal(left, "x"), plot.posToVal(left + width, "x")]);
+        }],
+        draw: [(plot) => this.markChanges(plot)],
+      },
+    };
+  }
+
+  // The size below which a logarithmic axis with zero or less on it is linear.
+  get threshold() {
+    const sizes = this.curves.flatMap(({ values }) => values.map(Math.abs)).filter(Boolean).sort((a, b) => a - b);
+    return 10 ** Math.floor(Math.log10(sizes[sizes.length >> 3] ?? 1));
+  }
+
+  // Draw a vertical line where options were changed.
+  markChanges(plot) {
+    const { ctx: context, bbox: { left, top, width, height } } = plot;
+    context.save();
+    context.strokeStyle = colours(this.figure, ["ink"]).ink;
+    context.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
+    context.lineWidth = devicePixelRatio;
+    context.beginPath();
+    for (const { step } of this.view.changes) {
+      const x = plot.valToPos(step, "x", true);
+      if (x < left || x > left + width) continue;
+      context.moveTo(x, top);
+      context.lineTo(x, top + height);
+    }
+    context.stroke();
+    context.restore();
   }
 
   legend() {
     const list = this.find(".lines");
     if (list.children.length !== this.curves.length) {
-      list.replaceChildren(...this.curves.map(() => {
-        const item = document.createElement("li");
-        for (const part of ["key", "name", "value"]) {
-          item.append(Object.assign(document.createElement("span"), { className: part }));
-        }
-        return item;
-      }));
+      list.replaceChildren(...this.curves.map(() => element("li", {},
+        ...["key", "name", "value"].map((className) => element("span", { className })))));
     }
     this.curves.forEach((curve, i) => {
       const [key, name] = list.children[i].children;
       key.className = `key line-${i % COLOURS}${i >= COLOURS ? " dashed" : ""}`;
       name.textContent = curve.name;
     });
-    this.read(null);
+    const { left } = this.plot.cursor;
+    this.read(left < 0 ? null : this.plot.posToVal(left, "x"));
   }
 
   // Show the values at a step, or the last ones.
   read(step) {
     const values = this.figure.querySelectorAll(".value");
-    const within = step !== null && this.cursor !== null;
-    this.find(".at").textContent = within ? `step ${steps(step)}` : "";
-    if (this.cursor) {
-      this.cursor.classList.toggle("on", within);
-      if (within) {
-        const x = this.across(step);
-        this.cursor.setAttribute("x1", x);
-        this.cursor.setAttribute("x2", x);
-        this.cursor.classList.toggle("on", x >= LEFT - 1 && x <= this.right + 1);
-      }
-    }
+    this.find(".at").textContent = step === null ? "" : `step ${steps(step)}`;
     this.curves.forEach((curve, i) => {
-      const before = within ? curve.steps.findLastIndex((each) => each <= step) : -1;
-      const value = within ? curve.values[before] : curve.last;
-      values[i].textContent = value === undefined ? "–" : number(value);
+      const value = step === null ? curve.last : curve.values[curve.steps.findLastIndex((each) => each <= step)];
+      if (values[i]) values[i].textContent = value === undefined ? "–" : number(value);
     });
   }
 
-  under(event) {
-    const box = this.svg.getBoundingClientRect();
-    const share = (event.clientX - box.left - LEFT) / (this.right - LEFT);
-    const step = this.from + share * (this.to - this.from);
-    return Math.min(Math.max(step, this.from), this.to);
+  speak() {
+    const scaled = this.view.logarithmic ? ", on a logarithmic axis" : "";
+    this.find(".spoken").textContent = this.curves.map((curve) =>
+      `${curve.name}: ${number(curve.last)} now, between ${number(Math.min(...curve.values))} and `
+      + `${number(Math.max(...curve.values))} from step ${steps(curve.steps[0])}${scaled}.`).join(" ");
+  }
+
+  redraw() {
+    this.plot?.redraw(false, true);
+  }
+
+  remove() {
+    this.plot?.destroy();
+    this.figure.remove();
   }
 }

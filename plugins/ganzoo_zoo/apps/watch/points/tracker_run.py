@@ -38,7 +38,8 @@ class WatchedRun(TrackedRun):
 
     def networks(self, step: int, networks: Networks, fake: Samples, real: Samples) -> None:
         """Record the frame of a step, if samples are points."""
-        if step <= self._last or (step % self._every and step != self.steps):
+        too_soon = self._last >= 0 and step - self._last < self._every
+        if step <= self._last or (too_soon and step != self.steps):
             return
         if not has_plane(real.spec, conditional=fake.labels is not None):
             return

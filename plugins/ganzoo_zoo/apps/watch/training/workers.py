@@ -1,4 +1,4 @@
-"""The runs that train for the page, each in its own process.
+"""The runs that train for the page, each in its own process, and the queue of those that wait.
 
 Processes are reused, so each imports torch only once.
 """
@@ -7,50 +7,76 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganzoo.display.messages import note
 from ganzoo.errors import GanzooError, excerpt
 from ganzoo.runs.state import TRAINING
 from ganzoo_zoo.apps.shared.worker_process import describe_exit, pipes, start_process
 from ganzoo_zoo.apps.watch.points.frames import parse_frame
 from ganzoo_zoo.apps.watch.runs.run_reader import LONGEST_WARNING, WARNINGS
 from ganzoo_zoo.apps.watch.training.control_words import (
+    BETWEEN,
     CONTINUE,
     FAILED,
     FINISHED,
     MAX_TRAINING,
+    NEAREST,
     PAUSE,
     STEP,
+    STEP_DISCRIMINATOR,
+    STEP_GENERATOR,
     STOP,
     STOPPED,
+    WALK,
 )
+from ganzoo_zoo.apps.watch.training.limits import RunLimits, lower_priority, read_memory
 
 if TYPE_CHECKING:
     from ganzoo.config import RunConfig
 
 PATIENCE = 60.0
 """Seconds that a process has to save the state of its run."""
+PATIENCE_WITH_PUPILS = 20.0
+"""Seconds that it has if the run has reached a bound."""
+PAUSE_WHILE_OTHERS_WAIT = 20.0
+"""Seconds that a run may pause in a process that others wait for."""
+TURN = 30.0
+"""Seconds after which a pupil's run lets others go on that wait, and waits itself."""
+SECONDS_BETWEEN_LOOKS = 0.25
+"""Time between two looks at what the processes take and at who waits."""
+MEMORY_TO_REUSE = 0.8
+"""A process that has more than this share of a run's memory is replaced before it begins."""
+MOST_CHANGES = 200
+"""The most changes of a run that the page lists, the last ones."""
 
+QUEUED, SET_ASIDE = "queued", "set aside"
 STARTING, PAUSING, PAUSED, STOPPING = "starting", "pausing", "paused", "stopping"
 ENDS = (FINISHED, STOPPED, FAILED)
+CHANGE = "change"
+STEPS = (STEP, STEP_DISCRIMINATOR, STEP_GENERATOR)
+"""Commands after which a run pauses again."""
 ALLOWED_COMMANDS = {
-    TRAINING: (PAUSE, STOP),
-    PAUSING: (CONTINUE, STOP),
-    PAUSED: (STEP, CONTINUE, STOP),
+    QUEUED: (STOP,),
+    SET_ASIDE: (CONTINUE, STOP),
+    TRAINING: (PAUSE, STOP, CHANGE),
+    PAUSING: (CONTINUE, STOP, CHANGE),
+    PAUSED: (*STEPS, CONTINUE, STOP, CHANGE),
     STOPPING: (),
 }
 """The commands that a run accepts in each state, once it has started."""
 STATES_AFTER = {
-    PAUSE: (PAUSING, PAUSED),
-    CONTINUE: (TRAINING,),
+    PAUSE: (PAUSING, PAUSED, SET_ASIDE),
+    CONTINUE: (TRAINING, QUEUED),
     STOP: (STOPPING, *ENDS),
-    STEP: (),
+    **dict.fromkeys(STEPS, ()),
 }
 """The states in which a command is ignored, because another tab has sent it before."""
 
@@ -70,103 +96,254 @@ class TrainingRun:
         name: Name of the run on the page.
         config: Configuration of the run.
         paused: Whether it pauses before its first update.
+        owner: The pupil whose run it is; empty for the teacher's.
+        out: Folder that it makes; None for a new one under ``runs/``.
+        init: Name of the model that it starts from, if any.
+        path: Folder of the run to train on; None for a new run.
+        limits: What it may take.
     """
 
-    def __init__(self, name: str, config: RunConfig, *, paused: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: RunConfig,
+        *,
+        paused: bool,
+        owner: str = "",
+        out: Path | None = None,
+        init: str | None = None,
+        path: Path | None = None,
+        limits: RunLimits | None = None,
+    ) -> None:
         self.name = name
         self.config = config
         self.state = STARTING
         self.paused = paused
         """Whether it pauses as soon as it is ready."""
-        self.path: Path | None = None
+        self.owner = owner
+        self.out = out
+        self.init = init
+        self.path = path
         """Folder of the run, once it exists."""
+        self.limits = limits or RunLimits()
+        self.seconds = 0.0
+        """Seconds that it has had a process, as its limits count them."""
+        self.turn = 0.0
+        """The same since it got its present process."""
+        self.paused_for = 0.0
+        """Seconds that it has paused while others waited."""
+        self.stopping_for = 0.0
+        """Seconds since it was told to stop."""
+        self.reason = ""
+        """Why it is being stopped, if nobody asked for it."""
         self.message = ""
         """Why the run failed, or what it does before its first step."""
+        self.refused = ""
+        """Why the last change of its options was refused, or empty."""
+        self.phase = ""
+        """``between`` while it pauses after the discriminator's updates of a step."""
+        self.stage: dict[str, Any] | None = None
+        """What the updates of the last step looked at, if the run was asked to keep it."""
+        self.changes: deque[dict[str, Any]] = deque(maxlen=MOST_CHANGES)
+        """Options that were changed, each with its step."""
+        self.answers: dict[str, dict[str, Any]] = {}
+        """The last answer to each question."""
+        self.asked: set[str] = set()
+        """Questions that were not answered yet."""
         self.warnings: deque[str] = deque(maxlen=WARNINGS)
         self.frame: dict[str, Any] | None = None
         """The last frame that the run sent."""
+        self._makes_way = False
 
     @property
     def allowed_commands(self) -> tuple[str, ...]:
         """The commands that the run accepts now."""
         if self.state == STARTING:
             return (CONTINUE if self.paused else PAUSE), STOP
-        return ALLOWED_COMMANDS.get(self.state, ())
+        allowed = ALLOWED_COMMANDS.get(self.state, ())
+        if self.phase == BETWEEN:
+            return tuple(word for word in allowed if word != STEP_DISCRIMINATOR)
+        return allowed
 
     @property
     def is_awaiting_folder(self) -> bool:
         """Whether its folder does not exist yet but may appear at any time."""
-        return self.path is None and not self.is_over
+        waits = self.state in (QUEUED, SET_ASIDE)
+        return self.path is None and self.out is None and not (waits or self.is_over)
 
     @property
     def is_over(self) -> bool:
         """Whether it has ended, successfully or not."""
         return self.state in ENDS
 
+    def set_aside(self) -> None:
+        """Note that the run makes way once its state is saved, and goes on later."""
+        self._makes_way = True
+
+    def stay_stopped(self) -> None:
+        """Note that the run does not go on, should it be making way at the moment."""
+        self._makes_way = False
+
+    def prepare_again(self, *, paused: bool) -> None:
+        """Make ready for another process, which trains on."""
+        self.state, self.paused, self.message, self.phase = QUEUED, paused, "", ""
+        self.turn = self.paused_for = self.stopping_for = 0.0
+        self.reason, self._makes_way = "", False
+
+    def take_time(self, seconds: float, *, others_wait: bool) -> None:
+        """Count seconds in which the run has had a process."""
+        rests = self.state == PAUSED
+        if others_wait or not rests:
+            self.seconds += seconds
+            self.turn += seconds
+        self.paused_for = self.paused_for + seconds if others_wait and rests else 0.0
+        self.stopping_for = self.stopping_for + seconds if self.state == STOPPING else 0.0
+
     def take_news(self, news: Mapping[str, Any]) -> None:
         """Update the run by a message from its process."""
-        if "frame" in news:
-            self.frame = parse_frame(news["frame"])
-        elif "run" in news:
-            self.path, self.message = Path(news["run"]), ""
-            if self.state == STARTING:
-                self.state = PAUSING if self.paused else TRAINING
-        elif "doing" in news:
-            self.message = excerpt(f"{news['doing']}: {news['done']:,} of {news['total']:,}")
-        elif "warning" in news:
-            self.warnings.append(excerpt(news["warning"], LONGEST_WARNING))
-        elif "ended_warning" in news:
-            ended = excerpt(news["ended_warning"], LONGEST_WARNING)
-            self.warnings = deque((w for w in self.warnings if w != ended), maxlen=WARNINGS)
-        elif "ended" in news:
-            self.state, self.message = news["ended"], excerpt(news.get("message", ""), 500)
-        elif self.state != STOPPING:
-            self._set_resting(resting="paused" in news)
+        for word, take in NEWS.items():
+            if word in news:
+                take(self, news)
+                return
+        if self.state != STOPPING:
+            self._set_resting(resting="paused" in news, phase=news.get("phase", ""))
 
-    def _set_resting(self, *, resting: bool) -> None:
+    def _take_frame(self, news: Mapping[str, Any]) -> None:
+        self.frame = parse_frame(news["frame"])
+
+    def _take_folder(self, news: Mapping[str, Any]) -> None:
+        self.path, self.message = Path(news["run"]), ""
+        if self.state == STARTING:
+            self.state = PAUSING if self.paused else TRAINING
+
+    def _take_progress(self, news: Mapping[str, Any]) -> None:
+        self.message = excerpt(f"{news['doing']}: {news['done']:,} of {news['total']:,}")
+
+    def _take_warning(self, news: Mapping[str, Any]) -> None:
+        self.warnings.append(excerpt(news["warning"], LONGEST_WARNING))
+
+    def _take_warning_end(self, news: Mapping[str, Any]) -> None:
+        ended = excerpt(news["ended_warning"], LONGEST_WARNING)
+        self.warnings = deque((w for w in self.warnings if w != ended), maxlen=WARNINGS)
+
+    def _take_change(self, news: Mapping[str, Any]) -> None:
+        self.refused = ""
+        self.changes.append(news["changed"])
+
+    def _take_refusal(self, news: Mapping[str, Any]) -> None:
+        self.refused = excerpt(news["refused"], LONGEST_WARNING)
+
+    def _take_walk(self, news: Mapping[str, Any]) -> None:
+        self._take_answer(WALK, {"picture": news[WALK]})
+
+    def _take_nearest(self, news: Mapping[str, Any]) -> None:
+        self._take_answer(NEAREST, make_finite(news[NEAREST]))
+
+    def _take_stage(self, news: Mapping[str, Any]) -> None:
+        """Keep the parts of one step, one of each network."""
+        step = news["step"]
+        if self.stage is None or self.stage["step"] != step:
+            self.stage = {"step": step, "discriminator": None, "generator": None}
+        self.stage[news["network"]] = make_finite(news["stage"])
+
+    def _take_answer(self, word: str, answer: dict[str, Any]) -> None:
+        self.asked.discard(word)
+        self.answers[word] = {**answer, "at": time.monotonic()}
+
+    def _set_resting(self, *, resting: bool, phase: str) -> None:
+        self.phase = phase if resting else ""
         if resting:
             self.state = PAUSED
         elif self.state == PAUSED and not self.paused:
             self.state = TRAINING
 
+    def _take_end(self, news: Mapping[str, Any]) -> None:
+        self._end(news["ended"], excerpt(news.get("message", ""), 500))
+
+    def _end(self, how: str, message: str) -> None:
+        self.state, self.phase = how, ""
+        self.message = message or self.reason
+        self.asked.clear()
+        if how == STOPPED and self._makes_way:
+            self.state, self.message = SET_ASIDE, ""
+
     def mark_lost(self, code: int) -> None:
         """Mark the run as failed because its process ended unexpectedly."""
         if not self.is_over:
-            self.state, self.message = FAILED, describe_exit(code)
+            self._end(FAILED, self.reason or describe_exit(code))
+
+
+NEWS: dict[str, Callable[[TrainingRun, Mapping[str, Any]], None]] = {
+    "frame": TrainingRun._take_frame,
+    "run": TrainingRun._take_folder,
+    "doing": TrainingRun._take_progress,
+    "warning": TrainingRun._take_warning,
+    "ended_warning": TrainingRun._take_warning_end,
+    "stage": TrainingRun._take_stage,
+    "changed": TrainingRun._take_change,
+    "refused": TrainingRun._take_refusal,
+    WALK: TrainingRun._take_walk,
+    NEAREST: TrainingRun._take_nearest,
+    "ended": TrainingRun._take_end,
+}
+"""What a message from a process is about, and what takes it."""
 
 
 class TrainingProcesses:
-    """The processes that train for the page.
+    """The processes that train for the page, and the queue of the runs that wait for one.
+
+    A pupil has one process at a time. The teacher's runs go first.
 
     Args:
         lock: Held while the state of a run changes.
+        most: The most runs that train at once.
     """
 
-    def __init__(self, lock: threading.RLock) -> None:
+    def __init__(self, lock: threading.RLock, most: int = MAX_TRAINING) -> None:
         self._lock = lock
+        self._news = threading.Condition(lock)
+        self._most = most
         self._processes: list[_Process] = []
+        self._queue: list[TrainingRun] = []
+        self._took_turns: list[TrainingRun] = []
+        """Runs that wait again as soon as their state is saved."""
+        self._watcher: threading.Thread | None = None
+        self._closed = threading.Event()
 
     def prepare(self) -> None:
         """Start a process that has imported what takes long before there is a run for it."""
         with self._lock, contextlib.suppress(Busy):
             self._find_idle()
 
+    def keep_watch(self) -> None:
+        """Look at the processes and at who waits from now on, a few times a second."""
+        if self._watcher is None:
+            self._watcher = threading.Thread(target=self._look_until_closed, daemon=True)
+            self._watcher.start()
+
     def start(self, run: TrainingRun, instead: TrainingRun | None = None) -> None:
-        """Start a run.
+        """Start a run, or let it wait for its turn.
 
         Args:
             run: The run.
             instead: A run to stop in its favour, unless it is over.
 
         Raises:
-            Busy: no process is free.
+            Busy: no process can be started.
         """
-        process = next((each for each in self._processes if each.has_run(instead)), None)
-        if process is not None and instead is not None:
-            process.send_command(instead, STOP)
-        else:
-            process = self._find_idle()
-        process.train(run)
+        process = self._find_process(instead)
+        if instead is not None and not instead.is_over:
+            self.send_command(instead, STOP)
+        if process is not None and not self._queue:  # nobody else waits for this process
+            process.train(run)
+            return
+        run.state = QUEUED
+        self._enqueue(run)
+        try:
+            self.advance()
+        except Busy:
+            self._queue.remove(run)
+            raise
 
     def send_command(self, run: TrainingRun, word: str) -> None:
         """Send a command to a run.
@@ -174,17 +351,86 @@ class TrainingProcesses:
         Raises:
             Busy: the run does not accept the command in its state.
         """
+        if word == STOP:
+            run.stay_stopped()
         if run.state in STATES_AFTER[word]:
             return
         if word not in run.allowed_commands:
             raise Busy(f"cannot {word} a run that is {run.state}")
-        for process in self._processes:
-            if process.has_run(run):
-                process.send_command(run, word)
+        if run.state in (QUEUED, SET_ASIDE):
+            self._command_waiting(run, word)
+        elif process := self._find_process(run):
+            process.send_command(run, word)
+
+    def change(self, run: TrainingRun, settings: Mapping[str, str]) -> None:
+        """Change options of a run while it trains.
+
+        Raises:
+            Busy: the run does not train.
+        """
+        process = self._find_process(run)
+        if process is None or CHANGE not in run.allowed_commands:
+            raise Busy(f"cannot {CHANGE} a run that is {run.state}")
+        run.refused = ""
+        process.send(name=run.name, change=dict(settings))
+
+    def ask(self, run: TrainingRun, word: str, freshness: float, patience: float) -> Any:
+        """Return a run's answer to a question; None if there is none.
+
+        The lock is released while its process makes the answer.
+
+        Args:
+            run: The run.
+            word: The question.
+            freshness: Seconds for which an answer is given again.
+            patience: Seconds to wait for the answer.
+        """
+        process = self._find_process(run)
+        last = run.answers.get(word)
+        if process is None or run.path is None or run.state == STOPPING:
+            return last
+        if last is not None and time.monotonic() - last["at"] < freshness:
+            return last
+        if word not in run.asked:
+            run.asked.add(word)
+            process.send(name=run.name, word=word)
+        self._news.wait_for(lambda: run.answers.get(word) is not last or run.is_over, patience)
+        return run.answers.get(word)
+
+    def find_place(self, run: TrainingRun) -> int | None:
+        """Return the place of a run in the queue, from 1; None if it does not wait."""
+        return self._queue.index(run) + 1 if run in self._queue else None
+
+    @property
+    def waiting(self) -> int:
+        """Number of runs that wait."""
+        return len(self._queue)
+
+    @property
+    def training(self) -> int:
+        """Number of runs that have a process."""
+        return sum(process.is_busy for process in self._processes)
+
+    def advance(self) -> None:
+        """Give free processes to the runs that wait.
+
+        Raises:
+            Busy: a process cannot be started.
+        """
+        self._processes = [each for each in self._processes if each.is_alive]
+        while (run := self._find_next()) is not None:
+            process = self._find_idle(run.limits.memory)
+            if process is None:
+                return
+            self._queue.remove(run)
+            run.state = STARTING
+            process.train(run)
 
     def close(self) -> None:
         """End every process after its run has saved its state."""
+        self._closed.set()
         with self._lock:
+            self._queue.clear()
             processes = list(self._processes)
         for process in processes:
             process.end()
@@ -192,25 +438,117 @@ class TrainingProcesses:
         for process in processes:
             process.wait(until)
 
-    def _find_idle(self) -> _Process:
-        self._processes = [each for each in self._processes if each.is_alive]
-        found = next((each for each in self._processes if not each.is_busy), None)
-        if found is None:
-            if len(self._processes) >= MAX_TRAINING:
-                raise Busy(f"{MAX_TRAINING} runs are training here already: stop one first")
+    def look(self, seconds: float) -> None:
+        """Hold runs to their limits, and let those make way that rest while others wait.
+
+        Args:
+            seconds: Time since the last look.
+        """
+        for process in self._processes:
+            for run in process.active_runs:
+                self._look_at(run, process, seconds)
+        for run in [each for each in self._took_turns if each.state != STOPPING]:
+            self._took_turns.remove(run)
+            if run.state == SET_ASIDE:
+                run.prepare_again(paused=False)
+                self._enqueue(run)
+        with contextlib.suppress(Busy):
+            self.advance()
+
+    def _look_at(self, run: TrainingRun, process: _Process, seconds: float) -> None:
+        run.take_time(seconds, others_wait=self._holds_up(run))
+        memory = process.memory if run.limits.memory < math.inf else None
+        if memory is not None and memory > run.limits.memory:
+            run.reason = run.limits.describe_memory()
+            process.kill()
+        elif run.state == STOPPING:
+            if run.limits.bounds is not None and run.stopping_for > PATIENCE_WITH_PUPILS:
+                run.reason = run.reason or "it did not stop, and its process was ended"
+                process.kill()
+        elif run.seconds > run.limits.seconds:
+            run.reason = run.limits.describe_time()
+            process.send_command(run, STOP)
+        elif run.paused_for > PAUSE_WHILE_OTHERS_WAIT:
+            run.set_aside()
+            process.send_command(run, STOP)
+        elif run.owner and run.state == TRAINING and run.turn > TURN and self._holds_up(run):
+            run.set_aside()
+            self._took_turns.append(run)
+            process.send_command(run, STOP)
+
+    def _holds_up(self, run: TrainingRun) -> bool:
+        """Tell whether a run has a process that others wait for: pupils never hold up a teacher."""
+        return any(run.owner or not each.owner for each in self._queue)
+
+    def _look_until_closed(self) -> None:
+        before = time.monotonic()
+        while not self._closed.wait(SECONDS_BETWEEN_LOOKS):
+            now = time.monotonic()
             try:
-                found = _Process(self._lock)
-            except OSError as error:
-                raise Busy(f"no process can be started: {error.strerror or error}") from None
-            self._processes.append(found)
-        return found
+                with self._lock:
+                    self.look(now - before)
+            except Exception as error:  # without this thread, runs would have no limits
+                note(f"looking after the runs failed: {type(error).__name__}: {error}")
+            before = now
+
+    def _command_waiting(self, run: TrainingRun, word: str) -> None:
+        """Apply a command to a run that has no process."""
+        if word == CONTINUE:
+            run.prepare_again(paused=False)
+            self._enqueue(run)
+            self.advance()
+            return
+        if run in self._queue:
+            self._queue.remove(run)
+        run.state = STOPPED
+
+    def _enqueue(self, run: TrainingRun) -> None:
+        """Put a run at the end of the queue; the teacher's go before the pupils'."""
+        place = len(self._queue)
+        if not run.owner:
+            place = sum(not each.owner for each in self._queue)
+        self._queue.insert(place, run)
+
+    def _find_next(self) -> TrainingRun | None:
+        """Return the first run that waits and may begin."""
+        busy = {run.owner for process in self._processes for run in process.active_runs} - {""}
+        return next((run for run in self._queue if run.owner not in busy), None)
+
+    def _find_process(self, run: TrainingRun | None) -> _Process | None:
+        return next((each for each in self._processes if each.has_run(run)), None)
+
+    def _find_idle(self, memory: float = math.inf) -> _Process | None:
+        """Return a process that trains nothing; None if there may be no more.
+
+        Args:
+            memory: The most bytes that the next run may take.
+
+        Raises:
+            Busy: no process can be started.
+        """
+        for process in [each for each in self._processes if not each.is_busy]:
+            if memory == math.inf or (process.memory or 0) < MEMORY_TO_REUSE * memory:
+                return process
+            process.end()
+            self._processes.remove(process)
+        if len(self._processes) >= self._most:
+            return None
+        try:
+            process = _Process(self._lock, self._news, self._most)
+        except OSError as error:
+            raise Busy(f"no process can be started: {error.strerror or error}") from None
+        self._processes.append(process)
+        return process
 
 
 class _Process:
-    def __init__(self, lock: threading.RLock) -> None:
+    def __init__(self, lock: threading.RLock, news: threading.Condition, share: int) -> None:
         self._lock = lock
+        self._news = news
+        self._share = share
         self._runs: dict[str, TrainingRun] = {}
         self._process = start_process("ganzoo_zoo.apps.watch.training.worker")
+        lower_priority(self._process.pid)
         self._reader = threading.Thread(target=self._read_news, daemon=True)
         self._reader.start()
 
@@ -219,22 +557,48 @@ class _Process:
         return self._process.poll() is None
 
     @property
+    def active_runs(self) -> list[TrainingRun]:
+        return list(self._runs.values())
+
+    @property
     def is_busy(self) -> bool:
-        return any(not run.is_over for run in self._runs.values())
+        return bool(self._runs)
+
+    @property
+    def memory(self) -> int | None:
+        return read_memory(self._process.pid)
 
     def has_run(self, run: TrainingRun | None) -> bool:
-        return run is not None and not run.is_over and self._runs.get(run.name) is run
+        return run is not None and self._runs.get(run.name) is run
 
     def train(self, run: TrainingRun) -> None:
         self._runs[run.name] = run
-        config = run.config.model_dump(mode="json")
-        self._send_order(name=run.name, config=config, paused=run.paused)
+        order: dict[str, Any] = {"name": run.name, "paused": run.paused, "share": self._share}
+        if run.path is not None:
+            order["resume"] = str(run.path)
+        else:
+            order["config"] = run.config.model_dump(mode="json")
+            order |= {"out": run.out and str(run.out), "init": run.init}
+        self.send(**order, bounds=run.limits.bounds and dict(run.limits.bounds))
 
     def send_command(self, run: TrainingRun, word: str) -> None:
-        run.paused = word in (PAUSE, STEP)
-        self._send_order(name=run.name, word=word)
-        if run.state != STARTING or word == STOP:
-            run.state = {PAUSE: PAUSING, STEP: PAUSING, CONTINUE: TRAINING, STOP: STOPPING}[word]
+        run.paused = word == PAUSE or word in STEPS
+        self.send(name=run.name, word=word)
+        if word == STOP:
+            run.state = STOPPING
+        elif run.state != STARTING:
+            run.state = TRAINING if word == CONTINUE else PAUSING
+
+    def send(self, **order: Any) -> None:
+        # If the process has ended, the reader notices and marks its runs as failed.
+        stdin, _ = pipes(self._process)
+        with contextlib.suppress(OSError, ValueError):
+            stdin.write(json.dumps(order) + "\n")
+            stdin.flush()
+
+    def kill(self) -> None:
+        """End the process at once; its runs are lost."""
+        self._process.kill()
 
     def end(self) -> None:
         """Let a run save its state and end; without one there is nothing to wait for."""
@@ -251,15 +615,8 @@ class _Process:
             self._process.wait()
         self._reader.join()
 
-    def _send_order(self, **order: Any) -> None:
-        # If the process has ended, the reader notices and marks its runs as failed.
-        stdin, _ = pipes(self._process)
-        with contextlib.suppress(OSError, ValueError):
-            stdin.write(json.dumps(order) + "\n")
-            stdin.flush()
-
     def _read_news(self) -> None:
-        _, stdout = pipes(self._process)
+        stdin, stdout = pipes(self._process)
         for line in stdout:
             if not line.endswith("\n"):
                 break  # the process was killed while writing
@@ -267,10 +624,26 @@ class _Process:
             with self._lock:
                 if (run := self._runs.get(news["name"])) is not None:
                     run.take_news(news)
-                    if run.is_over:
+                    if "ended" in news:
                         del self._runs[run.name]
+                    self._news.notify_all()
         stdout.close()
         code = self._process.wait()
+        with contextlib.suppress(OSError):  # what it was to read last is lost with it
+            stdin.close()
         with self._lock:
             for run in self._runs.values():
                 run.mark_lost(code)
+            self._runs.clear()
+            self._news.notify_all()
+
+
+def make_finite(value: Any) -> Any:
+    """Replace numbers that JSON does not know by None, in a value of JSON."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: make_finite(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [make_finite(each) for each in value]
+    return value

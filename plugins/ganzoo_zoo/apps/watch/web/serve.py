@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import socket
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -15,6 +16,9 @@ from ganzoo.runs.folder import RUNS_FOLDER, Run, newest_run
 from ganzoo.signals import answer_stop_signals, interrupt, signum_of
 from ganzoo.storage.paths import user_path
 from ganzoo_zoo.apps.watch.runs.run_reader import RunReader
+from ganzoo_zoo.apps.watch.training.control_words import MAX_TRAINING
+from ganzoo_zoo.apps.watch.web.bounds import Bounds
+from ganzoo_zoo.apps.watch.web.classroom import Classroom
 from ganzoo_zoo.apps.watch.web.server import Server
 from ganzoo_zoo.apps.watch.web.state import Dashboard
 
@@ -26,8 +30,23 @@ REDIRECT = """<!doctype html>
 <a href="{address}">Open the page</a>
 """
 
+EVERYWHERE = {"0.0.0.0": socket.AF_INET, "::": socket.AF_INET6, "": socket.AF_INET}
+"""Addresses that stand for all of this machine's."""
+ELSEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
+"""Addresses in no network (RFC 5737, RFC 3849), by which the system tells its own; nothing is sent
+there."""
 
-def serve(runs: Sequence[Path], host: str, port: int, *, open_page: bool = False) -> None:
+
+def serve(
+    runs: Sequence[Path],
+    host: str,
+    port: int,
+    *,
+    open_page: bool = False,
+    classroom: Classroom | None = None,
+    bounds: Bounds | None = None,
+    most_training: int = MAX_TRAINING,
+) -> None:
     """Serve the page until the command is interrupted.
 
     Args:
@@ -35,6 +54,9 @@ def serve(runs: Sequence[Path], host: str, port: int, *, open_page: bool = False
         host: See :class:`ganzoo_zoo.apps.watch.web.server.Server`.
         port: See :class:`ganzoo_zoo.apps.watch.web.server.Server`.
         open_page: Whether to open the page in a browser.
+        classroom: A class whose pupils train here too, if any.
+        bounds: What each pupil may train.
+        most_training: The most runs that train at once.
 
     Raises:
         ganzoo.errors.InputError: a folder is not a run, or the address is not available.
@@ -44,13 +66,17 @@ def serve(runs: Sequence[Path], host: str, port: int, *, open_page: bool = False
     if not runs:
         with suppress(GanzooError):  # there is none yet, but the page can start one
             found = [newest_run()]
-    board = Dashboard([RunReader(run) for run in found], None if runs else Path(RUNS_FOLDER))
+    readers, root = [RunReader(run) for run in found], None if runs else Path(RUNS_FOLDER)
+    board = Dashboard(readers, root, classroom, bounds, most_training)
     with Server(board, host, port) as server, answer_stop_signals(interrupt, interrupt):
-        print(server.address, flush=True)
+        if classroom is None:
+            print(server.address, flush=True)
+        else:
+            _print_class(server, classroom)
         if not server.can_act:
             note(f"{host} is not a loopback address: others may reach it, so the page is view-only")
-        if server.can_act and not found:
-            board.prepare()  # whoever has no run comes to train one
+        if server.can_act and (classroom is not None or not found):
+            board.prepare()  # whoever comes, comes to train
         try:
             with ExitStack() as files:
                 if open_page:
@@ -61,6 +87,33 @@ def serve(runs: Sequence[Path], host: str, port: int, *, open_page: bool = False
         saved = _close_board(board)
     commands = "\n".join(f"resume with: ganzoo train --resume {path}" for path in saved)
     raise Interrupted("watch has ended; training elsewhere continues", signum, commands)
+
+
+def _print_class(server: Server, classroom: Classroom) -> None:
+    """Print the teacher's address, and what a teacher shows to the class."""
+    name = find_own_address(server.host)
+    print(f"teacher: {server.address_at(name)}")
+    print(f"pupils:  {server.address_at(name, key=False)}")
+    print(f"code:    {classroom.code}", flush=True)
+    note(
+        "everyone in this network can look at your runs; whoever has the code can train within the "
+        "bounds, and whoever has your address can do everything: keep it to yourself"
+    )
+
+
+def find_own_address(host: str) -> str:
+    """Return the address at which other machines reach a host, without a lookup.
+
+    Args:
+        host: The host that is listened on; of one that stands for all addresses, that of the
+            network that leads elsewhere is returned, or the machine's name if there is none.
+    """
+    if host not in EVERYWHERE:
+        return host
+    with suppress(OSError), socket.socket(EVERYWHERE[host], socket.SOCK_DGRAM) as probe:
+        probe.connect((ELSEWHERE[EVERYWHERE[host]], 9))
+        return str(probe.getsockname()[0])
+    return socket.gethostname()
 
 
 def _close_board(board: Dashboard) -> list[Path]:
@@ -76,7 +129,8 @@ def _open_browser(server: Server, files: ExitStack) -> None:
     import webbrowser
 
     try:
-        address = _write_redirect(server.address, files) if server.can_act else server.address
+        local = server.address_at("127.0.0.1") if server.host in EVERYWHERE else server.address
+        address = _write_redirect(local, files) if server.can_act else server.address
     except OSError as error:
         note(f"open the page yourself: no file can be written for the browser: {error}")
         return

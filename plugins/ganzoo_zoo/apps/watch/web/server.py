@@ -1,12 +1,14 @@
 """The web server of the page.
 
-Anyone who can reach the server may look. Actions need the key at the end of the printed address,
-which browsers never send to a server, and must come from this origin. Unknown host names are
-refused, as a protection against DNS rebinding.
+Anyone who can reach the server may look at the teacher's runs. Actions need the key at the end of
+the printed address, which browsers never send to a server, or that of a pupil who entered with the
+code of the class, and must come from this origin. Without a class, all runs are the teacher's.
+Unknown host names are refused, as a protection against DNS rebinding.
 """
 
 from __future__ import annotations
 
+import base64
 import errno
 import hmac
 import ipaddress
@@ -31,26 +33,36 @@ from urllib.parse import parse_qs, urlsplit
 
 from ganzoo.display.messages import note
 from ganzoo.errors import GanzooError, InputError
-from ganzoo_zoo.apps.watch.training.control_words import CONTINUE, PAUSE, STEP, STOP
-from ganzoo_zoo.apps.watch.training.workers import Busy, Unknown
+from ganzoo_zoo.apps.watch.training.control_words import CONTINUE, NEAREST, PAUSE, STOP, WALK
+from ganzoo_zoo.apps.watch.training.workers import CHANGE, STEPS, Busy, Unknown
 from ganzoo_zoo.apps.watch.web.choices import (
     find_default_loss,
+    find_fitting_models,
     list_choices,
     placeholders,
     resolve_choices,
 )
-from ganzoo_zoo.apps.watch.web.state import Card, Dashboard
+from ganzoo_zoo.apps.watch.web.classroom import A_LOOKER, LOOKER, THE_TEACHER, Person, Slowed
+from ganzoo_zoo.apps.watch.web.controls import list_controls
+from ganzoo_zoo.apps.watch.web.state import RESUME, Card, Dashboard
 
 PAGE = Path(__file__).parents[1] / "page"
 """Folder of the files of the page."""
+SCRIPTS = (
+    *("page", "elements", "numbers", "requests", "theme"),
+    *("form", "controls", "sketch", "draw", "lesson", "link", "classroom"),
+    *("card", "timeline", "plane", "paint", "packing", "contours", "layers"),
+    *("apart", "stage", "diagram", "change", "samples", "takeaway"),
+    *("board", "charts", "curves"),
+)
+"""The page's own scripts."""
 FILES = {
     "/": ("page.html", "text/html; charset=utf-8"),
     "/base.css": ("../../shared/base.css", "text/css; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/charts.js": ("charts.js", "text/javascript; charset=utf-8"),
-    "/plane.js": ("plane.js", "text/javascript; charset=utf-8"),
-    "/form.js": ("form.js", "text/javascript; charset=utf-8"),
+    "/form.css": ("form.css", "text/css; charset=utf-8"),
+    "/card.css": ("card.css", "text/css; charset=utf-8"),
+    **{f"/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8") for name in SCRIPTS},
     "/uplot.js": ("../../shared/uplot/uPlot.iife.min.js", "text/javascript; charset=utf-8"),
     "/uplot.css": ("../../shared/uplot/uPlot.min.css", "text/css; charset=utf-8"),
 }
@@ -64,7 +76,15 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LONGEST_HEAD = 1 << 16
 """The most bytes of a request's headers together."""
 SECONDS_OF_SILENCE = 30
-MOST_CONNECTIONS = 64
+MOST_CONNECTIONS = 240
+"""Browsers open up to six connections each."""
+FASTEST_POLL, USUAL_POLL, SLOWEST_POLL = 150, 1000, 3000
+"""Milliseconds between two questions of a page: while a run of it trains, otherwise, at most."""
+POLL_PER_PAGE = 35
+"""Milliseconds that each page adds to them, so that many pages together ask no more often."""
+SECONDS_OF_A_PAGE = 15
+"""Seconds for which a page counts after its last question."""
+MOST_PAGES = 1024
 SECONDS_WITHOUT_HANDLES = 0.2
 """Pause before the next connection where the system has no file handles left."""
 MOST_NOTES = 20
@@ -97,7 +117,8 @@ class Server(ThreadingHTTPServer):
 
     Args:
         board: The dashboard.
-        host: Name or address to listen on; actions are possible on loopback addresses only.
+        host: Name or address to listen on; without a class, actions are possible on loopback
+            addresses only.
         port: Port to listen on; 0 for any free port.
 
     Raises:
@@ -105,21 +126,25 @@ class Server(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 128  # a whole class opens the page at once
     # On Windows this would let two servers have one port.
     allow_reuse_address = os.name != "nt"
 
     def __init__(self, board: Dashboard, host: str, port: int) -> None:
         self.board = board
         self.host = host
-        self.can_act = _is_loopback(host)
+        self.is_local = _is_loopback(host)
+        self.can_act = self.is_local or board.classroom is not None
         self.names = {"localhost", host.lower()}
-        if not self.can_act:
+        if not self.is_local:
             self.names.add(socket.gethostname().lower())
         self.key = secrets.token_urlsafe(16)
         self._connections: dict[socket.socket, None] = {}
         """Open connections; the one that was answered least recently is the first."""
         self._lock = threading.Lock()
         self._noted: set[str] = set()
+        self._pages: dict[str, float] = {}
+        """When each page asked last; a pupil has one, as has an address without a key."""
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             super().__init__((host, port), Handler)
@@ -134,8 +159,34 @@ class Server(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         """Address of the page, with the key if actions are possible."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.server_port}/" + (f"#{self.key}" if self.can_act else "")
+        return self.address_at(self.host)
+
+    def address_at(self, host: str, *, key: bool = True) -> str:
+        """Return the address of the page at a host, with the key if actions are possible."""
+        host = f"[{host}]" if ":" in host else host
+        ending = f"#{self.key}" if key and self.can_act else ""
+        return f"http://{host}:{self.server_port}/{ending}"
+
+    def find_person(self, key: str) -> Person:
+        """Return who has a key; a looker if nobody has it."""
+        if not self.can_act or not key:
+            return A_LOOKER
+        if hmac.compare_digest(key.encode("utf-8", "replace"), self.key.encode()):
+            return THE_TEACHER
+        classroom = self.board.classroom
+        return (classroom.find(key) if classroom else None) or A_LOOKER
+
+    def count_page(self, page: str) -> int:
+        """Note that a page asked, and return how many have asked of late."""
+        now = time.monotonic()
+        with self._lock:
+            self._pages.pop(page, None)
+            self._pages[page] = now
+            while now - next(iter(self._pages.values())) > SECONDS_OF_A_PAGE or (
+                len(self._pages) > MOST_PAGES
+            ):
+                del self._pages[next(iter(self._pages))]
+            return len(self._pages)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a connection; without file handles, make room and pause, or it would spin."""
@@ -214,6 +265,9 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"
     timeout = SECONDS_OF_SILENCE
+    disable_nagle_algorithm = True  # or each answer would wait 40 ms for the page's receipt
+    _person = A_LOOKER
+    """Who asks, by the key of the request."""
 
     def version_string(self) -> str:
         """Return the server's name without versions."""
@@ -242,6 +296,7 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, what: Callable[[], None]) -> None:
         try:
             self._require_host()
+            self._person = self.server.find_person(self.headers.get(KEY_HEADER, ""))
             what()
         except Refused as error:
             self._refuse(error.status, str(error))
@@ -249,6 +304,8 @@ class Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.NOT_FOUND, str(error))
         except Busy as error:
             self._refuse(HTTPStatus.CONFLICT, str(error))
+        except Slowed as error:
+            self._refuse(HTTPStatus.TOO_MANY_REQUESTS, str(error))
         except GanzooError as error:
             self._refuse(HTTPStatus.BAD_REQUEST, "; ".join(str(error).splitlines()))
         self.server.mark_answered(self.connection)
@@ -269,21 +326,31 @@ class Handler(BaseHTTPRequestHandler):
         raise Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
 
     def _send_state(self, match: re.Match[str], query: Mapping[str, str]) -> None:
-        self._send_json({**self.server.board.state(), "acts": self.server.can_act})
+        person = self._person
+        state = self.server.board.state(person)
+        page = f"{person.role} {person.name or self.client_address[0]}"
+        lively = any(run["own"] and not run["over"] for run in state["runs"])
+        shared = min(POLL_PER_PAGE * self.server.count_page(page), SLOWEST_POLL)
+        poll = max(FASTEST_POLL if lively else USUAL_POLL, shared)
+        whose = {"acts": self.server.can_act, "role": person.role, "name": person.name}
+        self._send_json({**state, **whose, "poll": poll})
 
     def _send_choices(self, match: re.Match[str], query: Mapping[str, str]) -> None:
         self._send_json(list_choices())
 
     def _send_resolved(self, match: re.Match[str], query: Mapping[str, str]) -> None:
         architecture = query.get("architecture", "")
-        loss, data = (query.get(word) or None for word in ("loss", "data"))
-        config = resolve_choices(architecture, loss, data, settings={})
+        loss, data, init = (query.get(word) or None for word in ("loss", "data", "init"))
+        config = resolve_choices(architecture, loss, data, {}, init)
+        usual = config.loss.name if init and not loss else find_default_loss(architecture, data)
         self._send_json(
             {
                 "loss": config.loss.name,
-                "default_loss": find_default_loss(architecture, data),
+                "default_loss": usual,
                 "data": config.data.name,
                 "options": placeholders(config),
+                "controls": list_controls(config),
+                "models": find_fitting_models(config),
             }
         )
 
@@ -296,48 +363,82 @@ class Handler(BaseHTTPRequestHandler):
         self._send_run_data(match[1], lambda card: card.frames_after(step))
 
     def _send_picture(self, match: re.Match[str], query: Mapping[str, str]) -> None:
-        path = self.server.board.read_card(match[1], lambda card: card.picture(int(match[2])))
+        path = self.server.board.read_card(
+            match[1], lambda card: card.picture(int(match[2])), self._person
+        )
         self._send(_read_picture(path), "image/png")
+
+    def _send_stage(self, match: re.Match[str], query: Mapping[str, str]) -> None:
+        self._send_run_data(match[1], lambda card: card.stage())
+
+    def _send_walk(self, match: re.Match[str], query: Mapping[str, str]) -> None:
+        answer = self.server.board.ask_run(match[1], WALK, self._person)
+        picture = base64.b64decode((answer or {}).get("picture") or "")
+        if not picture.startswith(PNG_SIGNATURE):
+            raise Refused(HTTPStatus.NOT_FOUND, "this run has no walk between its images")
+        self._send(picture, "image/png")
+
+    def _send_nearest(self, match: re.Match[str], query: Mapping[str, str]) -> None:
+        self._send_json(self.server.board.ask_run(match[1], NEAREST, self._person))
 
     def _send_run_data(self, name: str, what: Callable[[Card], Any]) -> None:
         """Send data of a run; null for a run that is no longer shown, as another tab may ask."""
-        found = self.server.board.read_card(name, what)
-        if found is None and not self.server.board.is_known(name):
-            raise Refused(HTTPStatus.NOT_FOUND, "there is no such run")
-        self._send_json(found)
+        self._send_json(self.server.board.read_card(name, what, self._person))
 
     # Acting.
 
     def _handle_post(self) -> None:
+        self._require_own_page()
+        path = urlsplit(self.path).path
+        if path == "/enter":
+            self._enter(self._read_body())
+            return
         self._require_key()
         body = self._read_body()
-        path = urlsplit(self.path).path
         if path == "/runs":
             self._start_run(body)
         elif match := ACTION_PATH.fullmatch(path):
-            if match[2] == DISMISS:
-                self.server.board.dismiss(match[1])
-            else:
-                self.server.board.send_command(match[1], match[2])
+            self._act(match[1], match[2], body)
             self._send_json({})
         else:
             raise Refused(HTTPStatus.NOT_FOUND, "there is no such action")
 
+    def _act(self, name: str, word: str, body: Mapping[str, Any]) -> None:
+        board, person = self.server.board, self._person
+        if word == DISMISS:
+            board.dismiss(name, person)
+        elif word == RESUME:
+            board.resume(name, person)
+        elif word == CHANGE:
+            board.change(name, _require_texts(body.get("settings")), person)
+        else:
+            board.send_command(name, word, person)
+
+    def _enter(self, body: Mapping[str, Any]) -> None:
+        classroom = self.server.board.classroom
+        if classroom is None:
+            raise Refused(HTTPStatus.NOT_FOUND, "there is no class here")
+        code, name = body.get("code"), body.get("name")
+        if not (isinstance(code, str) and isinstance(name, str)):
+            raise Refused(HTTPStatus.BAD_REQUEST, "give a code and a name")
+        key, name = classroom.enter(code, name, self.client_address[0])
+        self._send_json({"key": key, "name": name})
+
     def _start_run(self, body: Mapping[str, Any]) -> None:
-        settings = body.get("settings", {})
-        names = {word: body.get(word) for word in ("architecture", "loss", "data", "instead")}
+        settings = _require_texts(body.get("settings", {}))
+        words = ("loss", "data", "init", "preset", "instead", "beside")
+        names = {word: body.get(word) for word in words}
+        architecture, paused = body.get("architecture"), body.get("paused", False)
         good = (
-            isinstance(names["architecture"], str)
-            and all(name is None or isinstance(name, str) for name in names.values())
-            and isinstance(settings, dict)
-            and all(isinstance(value, str) for value in settings.values())
-            and isinstance(body.get("paused", False), bool)
+            isinstance(architecture, str)
+            and all(name is None or _is_short(name) for name in names.values())
+            and isinstance(paused, bool)
         )
         if not good:
             raise Refused(HTTPStatus.BAD_REQUEST, "the request does not describe a run")
-        instead = names.pop("instead")
-        asked = {**names, "settings": settings}
-        name = self.server.board.start(asked, instead, paused=body.get("paused", False))
+        near = {word: names.pop(word) for word in ("instead", "beside")}
+        asked = {"architecture": architecture, **names, "settings": settings}
+        name = self.server.board.start(asked, self._person, **near, paused=paused)
         self._send_json({"name": name})
 
     def _read_body(self) -> dict[str, Any]:
@@ -365,21 +466,26 @@ class Handler(BaseHTTPRequestHandler):
             if name in self.server.names:
                 return
             # DNS rebinding needs a name, so an address is safe.
-            if ipaddress.ip_address(name).is_loopback or not self.server.can_act:
+            if ipaddress.ip_address(name).is_loopback or not self.server.is_local:
                 return
         raise Refused(HTTPStatus.FORBIDDEN, "open this page at the address where it is served")
 
-    def _require_key(self) -> None:
-        """Refuse actions without the key, and from other pages."""
+    def _require_own_page(self) -> None:
+        """Refuse actions from other pages, and where everybody can only look."""
         if not self.server.can_act:
             raise Refused(
                 HTTPStatus.FORBIDDEN, "this page is view-only, as others can reach its address"
             )
         if self.headers.get("Origin") != f"http://{self.headers['Host']}":
             raise Refused(HTTPStatus.FORBIDDEN, "another page may not act here")
-        key = self.headers.get(KEY_HEADER, "").encode("utf-8", "replace")
-        if not hmac.compare_digest(key, self.server.key.encode()):
-            raise Refused(HTTPStatus.FORBIDDEN, "open the full address that the terminal shows")
+
+    def _require_key(self) -> None:
+        """Refuse actions without a key of the teacher or of a pupil."""
+        if self._person.role == LOOKER:
+            way = "" if self.server.board.classroom is None else ", or enter with the class's code"
+            raise Refused(
+                HTTPStatus.FORBIDDEN, f"open the full address that the terminal shows{way}"
+            )
 
     # Sending.
 
@@ -410,11 +516,27 @@ ROUTES: dict[str, Callable[[Handler, re.Match[str], Mapping[str, str]], None]] =
     "/runs/([0-9]{1,9})/curves": Handler._send_curves,
     "/runs/([0-9]{1,9})/moves": Handler._send_frames,
     "/runs/([0-9]{1,9})/pictures/([0-9]{1,18})": Handler._send_picture,
+    "/runs/([0-9]{1,9})/stage": Handler._send_stage,
+    "/runs/([0-9]{1,9})/walk": Handler._send_walk,
+    "/runs/([0-9]{1,9})/nearest": Handler._send_nearest,
 }
 DISMISS = "dismiss"
-ACTION_PATH = re.compile(
-    f"/runs/([0-9]{{1,9}})/({'|'.join((PAUSE, STEP, CONTINUE, STOP, DISMISS))})"
-)
+ACTIONS = (PAUSE, *STEPS, CONTINUE, STOP, DISMISS, CHANGE, RESUME)
+ACTION_PATH = re.compile(f"/runs/([0-9]{{1,9}})/({'|'.join(ACTIONS)})")
+
+
+LONGEST_NAME = 200
+
+
+def _is_short(name: Any) -> bool:
+    return isinstance(name, str) and len(name) <= LONGEST_NAME
+
+
+def _require_texts(settings: Any) -> dict[str, str]:
+    """Return options and their values, all of them texts."""
+    if isinstance(settings, dict) and all(isinstance(value, str) for value in settings.values()):
+        return settings
+    raise Refused(HTTPStatus.BAD_REQUEST, "settings are texts by the names of options")
 
 
 def _read_picture(path: Path | None) -> bytes:

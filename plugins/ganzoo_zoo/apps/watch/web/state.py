@@ -1,6 +1,7 @@
 """The state of the page: runs that are watched, and runs that train for the page.
 
-Folders are read on request, at most a few times a second, independently of the number of tabs.
+Folders are read on request, at most a few times a second, independently of the number of tabs. Who
+may see a run, and act on it, is decided here and nowhere else, by :class:`Person`.
 """
 
 from __future__ import annotations
@@ -8,30 +9,55 @@ from __future__ import annotations
 import shlex
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ganzoo.config import RunConfig
 from ganzoo.display.formats import format_duration
-from ganzoo.errors import GanzooError, escape_text, first_line
-from ganzoo.runs.folder import CONFIG_FILE, Run
+from ganzoo.errors import GanzooError, InputError, escape_text, first_line
+from ganzoo.runs.folder import CONFIG_FILE, RUNS_FOLDER, Run
+from ganzoo.runs.reproduce import format_argument
 from ganzoo.runs.state import DIVERGED, FINISHED, INTERRUPTED, SILENT, TRAINING, WAITING
 from ganzoo_zoo.apps.watch.points.frames import Frames, choose_evenly
 from ganzoo_zoo.apps.watch.runs.run_reader import GONE, RunReader
-from ganzoo_zoo.apps.watch.training.control_words import STOPPED
-from ganzoo_zoo.apps.watch.training.workers import Busy, TrainingProcesses, TrainingRun, Unknown
-from ganzoo_zoo.apps.watch.web.choices import resolve_choices
+from ganzoo_zoo.apps.watch.training.control_words import (
+    BETWEEN,
+    MAX_TRAINING,
+    STOPPED,
+)
+from ganzoo_zoo.apps.watch.training.workers import (
+    SET_ASIDE,
+    Busy,
+    TrainingProcesses,
+    TrainingRun,
+    Unknown,
+)
+from ganzoo_zoo.apps.watch.web.bounds import DEVICE, Bounds, require_disk
+from ganzoo_zoo.apps.watch.web.choices import DEFAULTS, resolve_choices
+from ganzoo_zoo.apps.watch.web.classroom import Classroom, Person, class_json
 
 SECONDS_BETWEEN_READS = 0.2
+RESTING = 10
+"""Runs that rest are read so many times less often."""
 MOST_RUNS = 12
-"""The most runs that are shown; new runs replace those that are over."""
+"""The most runs of the teacher that are shown; new runs replace those that are over."""
 MOST_POINTS = 240
 """The most points of a curve."""
 MOST_FRAMES = 120
 """The most frames per request."""
 MOST_PICTURES = 200
+CHANGEABLE = ("train.generator_lr", "train.discriminator_lr", "train.n_critic")
+"""Options that can be changed while a run trains."""
+CLASS_FOLDER = "class"
+"""Folder of the pupils' runs, in that of the runs."""
+SECONDS_BETWEEN_ANSWERS = 2.0
+SECONDS_TO_ANSWER = 10.0
+"""Seconds that a run has for a walk, or for the nearest reals."""
+RESUME = "resume"
 KINDS = (FINISHED, TRAINING, WAITING, GONE, INTERRUPTED, DIVERGED)
 
 
@@ -43,6 +69,7 @@ class Card:
         run: Reader of its folder, once it exists.
         trained: The run as its process reports it, if it trains for the page.
         asked: The request that started it, for a restart.
+        owner: The pupil whose run it is; empty for the teacher's.
     """
 
     def __init__(
@@ -51,13 +78,19 @@ class Card:
         run: RunReader | None = None,
         trained: TrainingRun | None = None,
         asked: Mapping[str, Any] | None = None,
+        owner: str = "",
     ) -> None:
         self.name = name
         self.trained = trained
         self.asked = asked
+        self.owner = owner
         self.problem = ""
         """Why its folder cannot be read, or empty."""
         self._unread = ""
+        self._state: dict[str, Any] | None = None
+        """Its state as JSON, while it rests and its folder does not change."""
+        self._curves: dict[str, Any] | None = None
+        self._read_at, self._rested = 0.0, False
         self.run: RunReader | None = None
         self.frames: Frames | None = None
         if run is not None:
@@ -69,11 +102,17 @@ class Card:
 
     def update(self) -> None:
         """Read new data."""
+        now, rests = time.monotonic(), self.rests
+        if rests and self._rested and now - self._read_at < RESTING * SECONDS_BETWEEN_READS:
+            return
+        self._read_at, self._rested = now, rests
+        before = self.problem, self.newest_frame()
         try:
             if self.run is None and self.trained and self.trained.path:
                 self.follow(RunReader(Run(self.trained.path)))
             if self.run and self.run.update():
                 self._unread = ""
+                self._state = self._curves = None
         except (GanzooError, OSError) as error:
             self._unread = first_line(error)  # shown until the folder changes
         self.problem = self._unread
@@ -82,6 +121,15 @@ class Card:
                 self.frames.update()
         except (GanzooError, OSError) as error:
             self.problem = self.problem or first_line(error)
+        if before != (self.problem, self.newest_frame()):
+            self._state = self._curves = None
+
+    @property
+    def rests(self) -> bool:
+        """Whether nothing of it changes unless its folder does."""
+        if self.trained is not None:
+            return self.trained.is_over
+        return self.run is not None and self.run.is_finished
 
     @property
     def config(self) -> RunConfig:
@@ -126,11 +174,24 @@ class Card:
             return stored
         return sent
 
+    @property
+    def may_resume(self) -> bool:
+        """Whether it stopped, and a saved state tells how to train on."""
+        if self.run is None or not self.run.saved_step:
+            return False
+        return self.state()[0] == (INTERRUPTED if self.trained is None else STOPPED)
+
     def as_json(self) -> dict[str, Any]:
         """Return the state of the card without curves, frames and pictures."""
-        config, run = self.config, self.run
+        state = self._state or self._describe()
+        self._state = state if self.rests else None
+        return state
+
+    def _describe(self) -> dict[str, Any]:
+        config, run, trained = self.config, self.run, self.trained
         kind, text = self.state()
         live = self.newest_frame()
+        may = [*(trained.allowed_commands if trained else ()), *([RESUME] * self.may_resume)]
         return {
             "name": self.name,
             "title": escape_text(config.title),
@@ -138,13 +199,18 @@ class Card:
             "about": f"batch size {config.train.batch_size}, seed {config.train.seed}",
             "kind": kind,
             "said": text,
-            "may": list(self.trained.allowed_commands) if self.trained else [],
-            "own": self.trained is not None,
+            "may": may,
+            "own": trained is not None,
             "over": self.is_over,
+            "owner": self.owner,
             "asked": self.asked,
-            "problem": self.problem,
+            "preset": self.asked.get("preset") if self.asked else None,
+            "problem": self.problem or (trained.refused if trained else ""),
             "step": self._step(live),
             "steps": config.train.steps,
+            "phase": trained.phase if trained else "",
+            "rates": self._rates(),
+            "changes": list(trained.changes) if trained else [],
             "live": live["step"] if live else None,
             "points": bool(self.frames and self.frames.plane),
             **_folder_json(run, kind),
@@ -152,6 +218,26 @@ class Card:
             "warnings": self._warnings(),
             "past": [each.describe() for each in run.past_warnings] if run else [],
         }
+
+    def _rates(self) -> dict[str, str]:
+        """Return the options that can be changed as they are now, written as for ``--set``."""
+        config, rates = self.config, {}
+        progress = config.progress_at(self.run.step if self.run else 0)
+        for name in CHANGEABLE:
+            value: Any = getattr(config.train, name.removeprefix("train."))
+            if schedule := config.schedules.get(name):
+                value = type(value)(f"{schedule.at(progress):.4g}")
+            rates[name] = format_argument(value)
+        for change in self.trained.changes if self.trained else ():
+            rates |= {name: str(value) for name, value in change["options"].items()}
+        return rates
+
+    def stage(self) -> dict[str, Any] | None:
+        """Return what the updates of the last step looked at, or None."""
+        stage = self.trained.stage if self.trained else None
+        if stage is None:
+            return None
+        return {**stage, "phase": "" if stage["generator"] else BETWEEN}
 
     def _step(self, live: Mapping[str, Any] | None) -> int:
         step = self.run.step if self.run else 0
@@ -171,15 +257,17 @@ class Card:
         return list(dict.fromkeys(messages))
 
     def curves(self) -> dict[str, Any]:
-        """Return the curves of all metrics and scores."""
+        """Return the curves of all metrics and scores, and of the numbers of frames."""
         if self.run is None:
             return {"numbers": {}, "scores": {}}
-        scores = {name: found.series for name, found in self.run.scores.items()}
-        numbers = {**self.run.numbers, **(self.frames.series() if self.frames else {})}
-        return {
-            kind: {name: _curve_json(*series.curve(MOST_POINTS)) for name, series in found.items()}
-            for kind, found in (("numbers", numbers), ("scores", scores))
-        }
+        if self._curves is None:
+            scores = {name: found.series for name, found in self.run.scores.items()}
+            numbers = {**self.run.numbers, **(self.frames.series() if self.frames else {})}
+            self._curves = {
+                kind: {name: _curve_json(*each.curve(MOST_POINTS)) for name, each in found.items()}
+                for kind, found in (("numbers", numbers), ("scores", scores))
+            }
+        return self._curves
 
     def frames_after(self, after: int) -> dict[str, Any]:
         """Return the frames after a step, and the newest one."""
@@ -201,98 +289,214 @@ class Dashboard:
     Args:
         runs: The runs to watch.
         root: Folder whose new runs are watched too, if any.
+        classroom: The class whose pupils train here too, if any.
+        bounds: What a pupil may train.
+        most_training: The most runs that train at once.
     """
 
-    def __init__(self, runs: Sequence[RunReader], root: Path | None) -> None:
+    def __init__(
+        self,
+        runs: Sequence[RunReader],
+        root: Path | None,
+        classroom: Classroom | None = None,
+        bounds: Bounds | None = None,
+        most_training: int = MAX_TRAINING,
+    ) -> None:
+        self.classroom = classroom
+        self.bounds = bounds or Bounds()
         self._lock = threading.RLock()
-        self._trainers = TrainingProcesses(self._lock)
+        self._trainers = TrainingProcesses(self._lock, most_training)
         self._cards: dict[str, Card] = {}
-        self._count = 0
+        self._owners: list[str] = []
+        """The owner of each run that ever was, in the order of their names."""
         self._root = root
         self._known: set[Path] = set()
         """Folders that are shown, or existed before."""
         self._own_runs: list[TrainingRun] = []
-        """All runs that were trained here, even if they are no longer shown."""
+        """All runs of the teacher that were trained here, even if they are no longer shown."""
+        self._taken: set[Path] = set()
+        """Folders of pupils' runs, which may not exist yet."""
         self._updated_at = 0.0
         self._closed = False
         for run in runs:
             self._known.add(run.run.path.resolve())
-            card = Card(self._next_name(), run)
+            card = Card(self._next_name(""), run)
             self._cards[card.name] = card
         if root is not None:
             self._known |= set(_list_folders(root))
 
-    def state(self) -> dict[str, Any]:
-        """Return the current state of all runs."""
+    def state(self, person: Person) -> dict[str, Any]:
+        """Return the current state of all runs that a person may see, and of the class."""
         with self._lock:
             self._update()
-            return {"runs": [card.as_json() for card in self._cards.values()]}
+            seen = [card for card in self._cards.values() if person.may_see(card.owner)]
+            return {
+                "runs": [self._card_json(card, person) for card in seen],
+                "class": self._class_json(person),
+            }
 
-    def read_card(self, name: str, what: Callable[[Card], Any]) -> Any:
-        """Apply a function to the card of a name; return None if there is no such card."""
+    def read_card(self, name: str, what: Callable[[Card], Any], person: Person) -> Any:
+        """Apply a function to the card of a name.
+
+        Returns:
+            What the function returns; None for a run that is no longer shown.
+
+        Raises:
+            Unknown: there was no such run, or the person may not see it.
+        """
         with self._lock:
+            self._require_seen(name, person)
             card = self._cards.get(name)
             return None if card is None else what(card)
 
-    def is_known(self, name: str) -> bool:
-        """Tell whether a run ever had this name."""
-        return 0 < int(name) <= self._count
+    def ask_run(self, name: str, word: str, person: Person) -> Any:
+        """Return a run's answer to a question, walk or nearest; None if it has none.
+
+        Raises:
+            Unknown: there was no such run, or the person may not see it.
+        """
+        with self._lock:
+            self._require_seen(name, person)
+            card = self._cards.get(name)
+            if card is None or card.trained is None:
+                return None
+            trained = card.trained
+            return self._trainers.ask(trained, word, SECONDS_BETWEEN_ANSWERS, SECONDS_TO_ANSWER)
 
     def prepare(self) -> None:
         """Make ready for a first run, which then shows at once."""
         self._trainers.prepare()
+        if self.classroom is not None:
+            threading.Thread(target=self._import_early, daemon=True).start()
 
-    def start(self, asked: Mapping[str, Any], instead: str | None, *, paused: bool) -> str:
-        """Start a run, and return its name.
+    def _import_early(self) -> None:
+        """Import what it takes to hold a run to its bounds, before a pupil waits for it."""
+        with suppress(GanzooError):
+            self.bounds.require(resolve_choices(**DEFAULTS, loss=None, settings=DEVICE))
+
+    def start(
+        self,
+        asked: Mapping[str, Any],
+        person: Person,
+        *,
+        instead: str | None = None,
+        beside: str | None = None,
+        paused: bool = False,
+    ) -> str:
+        """Start a run, or let it wait for its turn, and return its name.
 
         Args:
-            asked: Arguments of :func:`ganzoo_zoo.apps.watch.web.choices.resolve_choices`.
+            asked: Arguments of :func:`ganzoo_zoo.apps.watch.web.choices.resolve_choices`, and
+                ``preset``, by which the page knows where they come from.
+            person: Who asks.
             instead: Name of a run that was trained here, which the new run replaces; it is stopped
                 unless it is over.
+            beside: Name of a run that the new one is shown beside.
             paused: Whether the run pauses before its first update.
 
         Raises:
-            InputError: the request is not valid.
-            Unknown: the run to replace is not trained here.
-            Busy: no more runs can train at the moment.
+            InputError: the request is not valid, or beyond the bounds.
+            Unknown: the run to replace is not trained here, or not the person's.
+            Busy: no run can be started at the moment.
         """
-        config = resolve_choices(**asked)
+        config, owner = self._resolve(asked, person), person.owner
         with self._lock:
             self._require_open()
-            before = self._find_own(instead) if instead is not None else None
-            name = self._next_name()
-            trained = TrainingRun(name, config, paused=paused)
+            before = self._find_own(instead, person) if instead is not None else None
+            if before is not None and before.owner != owner:
+                raise Unknown("only who started a run can put another in its place")
+            near = self._cards.get(beside) if beside is not None else None
+            if near is not None and not person.may_see(near.owner):
+                near = None
+            if owner:
+                self._require_room(owner, before)
+            name = self._next_name(owner)
+            trained = TrainingRun(
+                name,
+                config,
+                paused=paused,
+                owner=owner,
+                out=self._make_out(config, owner) if owner else None,
+                init=asked.get("init"),
+                limits=self.bounds.limits() if owner else None,
+            )
+            self._trainers.keep_watch()
             self._trainers.start(trained, before.trained if before else None)
-            self._own_runs.append(trained)
-            card = Card(name, trained=trained, asked=asked)
+            if not owner:
+                self._own_runs.append(trained)
+            card = Card(name, trained=trained, asked=asked, owner=owner)
             if before is None:
-                self._add_card(card)
+                self._add_card(card, near)
             else:
                 self._replace_card(card, before)
             return name
 
-    def send_command(self, name: str, word: str) -> None:
+    def send_command(self, name: str, word: str, person: Person) -> None:
         """Send a command to a run that is trained here.
 
         Raises:
-            Unknown: the run is not trained here.
+            Unknown: the run is not trained here, or not the person's.
             Busy: the run does not accept the command in its state.
         """
         with self._lock:
             self._require_open()
-            trained = self._find_own(name).trained
-            assert trained is not None  # it is one of the own runs
-            self._trainers.send_command(trained, word)
+            self._trainers.send_command(self._find_trained(name, person), word)
 
-    def dismiss(self, name: str) -> None:
+    def change(self, name: str, settings: Mapping[str, str], person: Person) -> None:
+        """Change options of a run while it trains.
+
+        Raises:
+            InputError: these options cannot be changed, or to nothing like that.
+            Unknown: the run is not trained here, or not the person's.
+            Busy: the run does not train.
+        """
+        with self._lock:
+            self._require_open()
+            trained = self._find_trained(name, person)
+            if not settings or set(settings) - set(CHANGEABLE):
+                raise InputError(f"while a run trains, you can change {', '.join(CHANGEABLE)}")
+            if trained.owner:
+                self.bounds.require_change(settings)
+            self._trainers.change(trained, settings)
+
+    def resume(self, name: str, person: Person) -> None:
+        """Train on a run that stopped.
+
+        Raises:
+            Unknown: there is no such run, or it is not the person's.
+            Busy: it has not stopped, or has no saved state.
+        """
+        with self._lock:
+            self._require_open()
+            self._require_seen(name, person)
+            card = self._find_card(name, person)
+            card.update()
+            if not card.may_resume:
+                raise Busy("only a run that stopped and saved its state can be trained on")
+            assert card.run is not None  # it has a saved state
+            trained = card.trained
+            if trained is None:
+                path, config = card.run.run.path, card.run.config
+                trained = TrainingRun(name, config, paused=False, path=path)
+            if trained.owner:
+                self.bounds.require(card.run.config)
+                require_disk(self._class_folder())
+            if trained.seconds >= trained.limits.seconds:
+                raise Busy(f"{trained.limits.describe_time()}: start another one")
+            trained.prepare_again(paused=False)
+            self._trainers.keep_watch()
+            self._trainers.start(trained)
+            card.trained = trained
+
+    def dismiss(self, name: str, person: Person) -> None:
         """Hide a run that was trained here and is over; its folder stays.
 
         Raises:
-            Unknown: the run was not trained here.
+            Unknown: the run was not trained here, or is not the person's.
             Busy: the run is not over.
         """
         with self._lock:
-            if not self._find_own(name).is_over:
+            if not self._find_own(name, person).is_over:
                 raise Busy("stop it first")
             del self._cards[name]
 
@@ -306,7 +510,65 @@ class Dashboard:
                 if card.trained and not card.trained.is_over
             ]
         self._trainers.close()
-        return [run.path for run in open_ones if run.path and run.state == STOPPED]
+        return [run.path for run in open_ones if run.path and run.state in (STOPPED, SET_ASIDE)]
+
+    def _resolve(self, asked: Mapping[str, Any], person: Person) -> RunConfig:
+        """Return the configuration of a run that a person asks for, within their bounds.
+
+        Raises:
+            InputError: the request is not valid, or beyond the bounds.
+        """
+        choices = {name: each for name, each in asked.items() if name != "preset"}
+        if not person.owner:
+            return resolve_choices(**choices)
+        choices["settings"] = self.bounds.complete_settings(choices["settings"])
+        config = resolve_choices(**choices)
+        self.bounds.require(config)
+        require_disk(self._class_folder())
+        return config
+
+    def _require_room(self, owner: str, instead: Card | None) -> None:
+        """Refuse a pupil's run if so many of theirs are not over as they may have."""
+        theirs = [card for card in self._cards.values() if card.owner == owner]
+        count = sum(not card.is_over for card in theirs if card is not instead)
+        if count >= self.bounds.runs:
+            raise Busy(
+                f"you have {count} runs that are not over, and there may be {self.bounds.runs}: "
+                "stop one first"
+            )
+
+    def _make_out(self, config: RunConfig, owner: str) -> Path:
+        """Return a folder for a pupil's run, which is nobody else's."""
+        assert self.classroom is not None  # there is an owner
+        names = (config.architecture.name, config.loss.name, config.data.name)
+        stem = "-".join([*names, datetime.now().strftime("%Y%m%d-%H%M%S")])
+        folder, number = self._class_folder() / self.classroom.folder_of(owner), 1
+        while (out := folder / (stem if number == 1 else f"{stem}-{number}")) in self._taken or (
+            out.exists()
+        ):
+            number += 1
+        self._taken.add(out)
+        return out
+
+    def _class_folder(self) -> Path:
+        """Return the folder of the pupils' runs, which is made with the first of them."""
+        return Path(RUNS_FOLDER) / CLASS_FOLDER
+
+    def _card_json(self, card: Card, person: Person) -> dict[str, Any]:
+        queued = self._trainers.find_place(card.trained) if card.trained else None
+        whose = {"mine": person.may_act_on(card.owner), "queued": queued}
+        if card.owner not in ("", person.owner):
+            whose["asked"] = None  # it may be long, and there may be many
+        return {**card.as_json(), **whose}
+
+    def _class_json(self, person: Person) -> dict[str, Any] | None:
+        if self.classroom is None:
+            return None
+        runs = Counter(card.owner for card in self._cards.values())
+        trainers = self._trainers
+        numbers = {"waiting": trainers.waiting, "training": trainers.training}
+        numbers["bounds"] = self.bounds.as_json()  # type: ignore[assignment]
+        return class_json(self.classroom, person, runs, numbers)
 
     def _update(self) -> None:
         if time.monotonic() - self._updated_at < SECONDS_BETWEEN_READS:
@@ -325,17 +587,26 @@ class Dashboard:
             if path not in self._known and Run(path).is_run():
                 self._known.add(path)
                 with suppress(GanzooError, OSError):  # the run is not complete yet
-                    card = Card(self._next_name(), RunReader(Run(self._root / path.name)))
+                    card = Card(self._next_name(""), RunReader(Run(self._root / path.name)))
                     card.update()
                     self._add_card(card)
 
-    def _add_card(self, card: Card) -> None:
-        """Show a run first; if there are too many, hide the last ones that are over."""
-        over = [name for name, each in self._cards.items() if each.is_over]
-        while over and len(self._cards) >= MOST_RUNS:
+    def _add_card(self, card: Card, near: Card | None = None) -> None:
+        """Show a run first, or beside another; of too many of one owner, hide the last ones that
+        are over.
+        """
+        most = self.bounds.runs if card.owner else MOST_RUNS
+        theirs = [each for each in self._cards.values() if each.owner == card.owner]
+        over = [each.name for each in theirs if each.is_over and each is not near]
+        count = len(theirs)
+        while over and count >= most:
             del self._cards[over.pop()]
-        if len(self._cards) < MOST_RUNS or card.trained is not None:
-            self._cards = {card.name: card, **self._cards}
+            count -= 1
+        if count >= most and card.trained is None:
+            return
+        cards = list(self._cards.values())
+        cards.insert(cards.index(near) + 1 if near is not None else 0, card)
+        self._cards = {each.name: each for each in cards}
 
     def _replace_card(self, card: Card, before: Card) -> None:
         self._cards = {
@@ -343,17 +614,43 @@ class Dashboard:
             for name, each in self._cards.items()
         }
 
-    def _next_name(self) -> str:
-        self._count += 1
-        return str(self._count)
+    def _next_name(self, owner: str) -> str:
+        self._owners.append(owner)
+        return str(len(self._owners))
 
-    def _find_own(self, name: str) -> Card:
+    def _require_seen(self, name: str, person: Person) -> None:
+        """Check that there is, or was, a run that a person may see.
+
+        Raises:
+            Unknown: there was none, or the person may not see it, which is the same to them.
+        """
+        number = int(name)
+        if not (0 < number <= len(self._owners) and person.may_see(self._owners[number - 1])):
+            raise Unknown("there is no such run")
+
+    def _find_card(self, name: str, person: Person) -> Card:
+        """Return the card of a run that a person may act on.
+
+        Raises:
+            Unknown: there is none, or it is another person's.
+        """
         card = self._cards.get(name)
-        if card is None:
+        if card is None or not person.may_see(card.owner):
             raise Unknown("this run is no longer there")
+        if not person.may_act_on(card.owner):
+            raise Unknown("this run is not yours: you can only watch it")
+        return card
+
+    def _find_own(self, name: str, person: Person) -> Card:
+        card = self._find_card(name, person)
         if card.trained is None:
             raise Unknown("this run is trained elsewhere and can only be watched here")
         return card
+
+    def _find_trained(self, name: str, person: Person) -> TrainingRun:
+        trained = self._find_own(name, person).trained
+        assert trained is not None  # it is one of the own runs
+        return trained
 
     def _require_open(self) -> None:
         if self._closed:
@@ -392,7 +689,7 @@ def _folder_json(run: RunReader | None, kind: str) -> dict[str, Any]:
     }
 
 
-def _curve_json(steps: Sequence[float], values: Sequence[float]) -> dict[str, list[float]]:
+def _curve_json(steps: Iterable[float], values: Iterable[float]) -> dict[str, list[float]]:
     return {
         "steps": [round(step, 1) for step in steps],
         "values": [float(f"{value:.5g}") for value in values],
