@@ -70,8 +70,7 @@ def list_choices() -> dict[str, Any]:
         "drawn": _find_name(DATASET, drawn.Drawn),
         "models": [_describe_model(name, model) for name, model in find_models().items()],
         "options": [
-            {"name": name, "label": label, "about": about}
-            for name, (label, about) in WORDS.items()
+            {"name": name, "label": label, "about": about} for name, (label, about) in WORDS.items()
         ],
     }
 
