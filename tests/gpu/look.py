@@ -78,6 +78,8 @@ class Child:
         with printed.open("wb") as out, complained.open("wb") as err:
             # cuBLAS repeats its sums only with a workspace of its own, and reads this as it starts.
             environment = {**os.environ, "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+            if options["quick"]:  # parts run side by side
+                environment.setdefault("OMP_NUM_THREADS", "1")
             process = subprocess.Popen(
                 command, stdout=out, stderr=err, start_new_session=True, env=environment
             )

@@ -14,7 +14,7 @@ const option = (value, textContent) => element("option", { value, textContent })
 export class Form {
   constructor() {
     this.instead = null;
-    this.beside_ = null;
+    this.neighbour = null;
     this.opened = false;
     this.architecture = named("architecture");
     this.loss = named("loss");
@@ -189,11 +189,11 @@ export class Form {
     if (!asked) return;
     const button = named("start");
     button.disabled = true;
-    const more = { instead: this.instead, beside: this.beside_, paused: named("paused").checked };
+    const more = { instead: this.instead, beside: this.neighbour, paused: named("paused").checked };
     const done = await this.start({ ...asked, ...more }, (message) => this.complain(message));
     button.disabled = false;
     if (!done) return;
-    if (this.instead || this.beside_) this.reset();  // the settings were those of another run
+    if (this.instead || this.neighbour) this.reset();  // the settings were those of another run
     this.replace(null);
   }
 
@@ -218,7 +218,7 @@ export class Form {
   // Let the next run stand beside another one, with other options.
   beside(run) {
     this.begin(run, `The same, but …: ${run.title}`, "Start beside it");
-    this.beside_ = run.name;
+    this.neighbour = run.name;
     this.edit(run.asked);
   }
 
@@ -230,16 +230,16 @@ export class Form {
     const own = parts(run.asked), others = alike.map((each) => parts(each.asked));
     const keys = [...new Set(others.flatMap(Object.keys))].filter((key) => others.some((each) => each[key] !== own[key]));
     const labels = new Map((this.choices?.options ?? []).map(({ name, label }) => [name, label]));
-    const named_ = (key) => (key === "init" ? "start from" : labels.get(key) ?? key.replace(/^\w+\./, "").replaceAll("_", " "));
+    const word = (key) => (key === "init" ? "start from" : labels.get(key) ?? key.replace(/^\w+\./, "").replaceAll("_", " "));
     const write = (key) => {
       const value = own[key] ?? run.rates?.[key] ?? "as usual";
-      return `${named_(key)} ${value.length > 24 ? `${value.slice(0, 24)}…` : value}`;
+      return `${word(key)} ${value.length > 24 ? `${value.slice(0, 24)}…` : value}`;
     };
     return keys.slice(0, 6).map(write).join(", ");
   }
 
   begin(run, title, word) {
-    this.instead = this.beside_ = null;
+    this.instead = this.neighbour = null;
     named("new-title").textContent = run ? title : "Your own";
     named("start").textContent = run ? word : "Start";
     named("cancel").hidden = !run;
