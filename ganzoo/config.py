@@ -207,7 +207,7 @@ OTHER_WORDS = {
     "train.augment": "aug augmentation augmentations augments ada diffaug",
     "loss.gp_weight": "gp lambda_gp gp_lambda gp_coef",
     "arch.z_dim": "nz zdim latent_dim latent_size noise_dim latent",
-    "arch.base_channels": "ngf ndf nf ch width",
+    "arch.base_channels": "ngf ndf nf ch",
     "data.image_size": "size resolution res img_size imsize imgsize image_res",
     "data.image_channels": "img_channels nc",
     "data.flip": "mirror hflip",

@@ -511,6 +511,7 @@ def test_changed_options_leave_the_others_alone(config):
 def test_a_changed_name_brings_its_own_options_and_no_recipe(config):
     again = change_config(config, {"architecture": "mlp", "loss": "hinge"}, {"arch.hidden": "8"})
     wanted = {"z_dim": 64, "prior": "normal", "hidden": [8], "conditional": False}
+    wanted["discriminator_hidden"] = None
     assert again.architecture.options == wanted
     assert (again.loss.name, again.loss.options) == ("hinge", {"jitter": 0.0})
     assert again.train == config.train

@@ -278,6 +278,7 @@ def test_each_of_a_group_is_told_everything(tiny_run):
     group.on_picture(1, "picture", "1 x 1")
     group.on_scores(["row"])
     group.on_progress("reading", 1, 2)
+    group.on_change(1, {"train.generator_lr": 1e-3})
     group.on_warning("beware")
     group.on_warning_end("beware", "it is over")
     assert one.calls == two.calls

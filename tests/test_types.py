@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ganzoo_zoo.apps.new_plugin import OBJECTS
+
 ROOT = Path(__file__).parents[1]
 PROGRAMS = ROOT / "tests" / "typed"
 PACKAGE = ROOT / "tests" / "downstream" / "ganzoo-shapes" / "ganzoo_shapes"
@@ -35,6 +37,15 @@ def python(*command, cwd):
 def test_mypy_understands_the_public_api(program, cache, tmp_path):
     (tmp_path / "mypy.ini").write_text("[mypy]\nstrict = True\n")
     done = python("mypy", "--cache-dir", cache, program, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_code_of_a_new_plugin_satisfies_a_strict_checker(cache, tmp_path):
+    kinds = [part for kind in OBJECTS for part in ("--kind", kind.word)]
+    done = python("ganzoo", "new-plugin", "every", *kinds, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "ganzoo-every" / "mypy.ini").write_text("[mypy]\nstrict = True\n")
+    done = python("mypy", "--cache-dir", cache, ".", cwd=tmp_path / "ganzoo-every")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -1045,7 +1045,7 @@ def test_thirty_pupils_work_at_once_while_two_runs_train(tmp_path):
         teacher, first = Client(port, key), Client(port)
         first.enter(code, "Zoe")
         first.start(ENDLESS)  # once this is answered, all is imported
-        until = time.monotonic() + 15
+        until = time.monotonic() + 6
         with ThreadPoolExecutor(30) as pool:
             pupils = [
                 pool.submit(attend, port, code, f"Pupil {number}", ENDLESS, until)

@@ -31,6 +31,9 @@ SMALL = {
     "train.device": "cpu",
 }
 
+ROOMY = {**Bounds().as_json(), "memory": 100_000}
+"""Bounds of a run within the process of the tests, which is larger than a worker."""
+
 
 class Script:
     """A channel for news which gives the run its next orders each time that it pauses."""
@@ -239,7 +242,7 @@ def test_a_change_counts_from_the_next_step_on_and_is_recorded_while_the_run_res
     ids=str,
 )
 def test_a_change_that_may_not_be_is_refused_in_a_line(change, bounds, message):
-    bounds = bounds and {**Bounds().as_json(), **bounds}
+    bounds = bounds and {**ROOMY, **bounds}
     script, ended = trained([{"change": change}, "step"], "continue", bounds=bounds)
     (refused,) = script.said("refused")
     assert message in refused["refused"]
@@ -333,7 +336,7 @@ def test_a_run_starts_from_a_model(tiny_run):
 def test_a_run_ends_itself_at_its_bounds_and_says_why(bounds, message, monkeypatch):
     monkeypatch.setattr(limits, "SECONDS_BETWEEN_LOOKS", 0)
     monkeypatch.setattr(limits, "hold_to", lambda bounds: None)
-    bounds = {**Bounds().as_json(), **bounds}
+    bounds = {**ROOMY, **bounds}
     script = Script()
     order = {"name": "1", "paused": False, "config": config_of().model_dump(mode="json")}
     script.control = RunControl(order, script)
@@ -348,7 +351,7 @@ def test_a_run_ends_itself_at_its_bounds_and_says_why(bounds, message, monkeypat
 def test_time_in_which_a_run_rests_does_not_count(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(limits.time, "monotonic", lambda: now[0])
-    watch = Watch({**Bounds().as_json(), "seconds": 10})
+    watch = Watch({**ROOMY, "seconds": 10})
     with watch.paused():
         now[0] += 60
     now[0] += 9
@@ -359,7 +362,7 @@ def test_time_in_which_a_run_rests_does_not_count(monkeypatch):
 
 def test_jumps_do_not_lead_past_the_bounds():
     config = config_of(**{CRITIC: "piecewise(0: 1, 2 steps: 1, 2 steps: 1000)"})
-    script, ended = trained(paused=False, config=config, bounds=Bounds().as_json())
+    script, ended = trained(paused=False, config=config, bounds=ROOMY)
     assert ended["ended"] == "failed"
     assert ended["message"] == "n critic: 1,000, and in this class there may be 20"
     assert script.said("run") == [], "nothing is written"
