@@ -257,13 +257,14 @@ def test_numbers_and_shapes(browser, address):
         assert found("/numbers.js", "ticks", [2, 2.25, 2.5], 0.25) == ["2.00", "2.25", "2.50"]
         assert found("/numbers.js", "ticks", [-0.5, 0, 0.5], 0.5) == ["−0.5", "0.0", "0.5"]
         assert found("/numbers.js", "ticks", [1000, 1500], 500) == ["1,000", "1,500"]
-        assert found("/numbers.js", "ticks", [0, 2e-7], 2e-7)[1] == "2.00e−7"
+        assert found("/numbers.js", "ticks", [0, 2e-7], 2e-7)[1] == "2e−7"
         names = [found("/numbers.js", "ordinal", place) for place in (1, 2, 3, 4, 11, 12, 21, 112)]
         assert names == ["1st", "2nd", "3rd", "4th", "11th", "12th", "21st", "112th"]
-        assert found("/curves.js", "smooth", [1, 1, 1], 0.9) == pytest.approx([1, 1, 1])
-        assert found("/curves.js", "smooth", [0, 1], 0.5) == pytest.approx([0, 2 / 3])
-        evil = {"numbers": {'=1+1,"x"': {"steps": [1], "values": [2]}}, "scores": {}}
-        assert found("/curves.js", "table", evil) == 'step,"\'=1+1,""x"""\n1,2\n'
+        assert found("/charts.js", "smoothed", [1, 1, 1], 0.9) == pytest.approx([1, 1, 1])
+        assert found("/charts.js", "smoothed", [0, 1], 0.5) == pytest.approx([0, 2 / 3])
+        evil = {"numbers": {'=1+1,"x"': {"steps": [1], "values": [-2]}}, "scores": {}}
+        rows = found("/curves.js", "table", evil)
+        assert found("/files.js", "csv", rows) == 'step,"\'=1+1,""x"""\n1,-2\n'
         # The contour of a cone is a circle.
         side = 21
         cone = [10 - ((i // side - 10) ** 2 + (i % side - 10) ** 2) ** 0.5 for i in range(side**2)]

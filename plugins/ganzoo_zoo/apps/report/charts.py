@@ -305,7 +305,7 @@ def draw_histogram(title: str, values: Mapping[str, Tensor]) -> Chart:
 
 
 def format_number(value: float) -> str:
-    """Format a number with four significant digits, as ``charts.js`` does."""
+    """Format a number with four significant digits, as ``numbers.js`` does."""
     mantissa, _, power = f"{value:.3e}".partition("e")
     rounded = float(f"{mantissa}e{power}")
     if rounded == 0 or 1e-4 <= abs(rounded) < 1e5:
