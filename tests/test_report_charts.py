@@ -250,8 +250,7 @@ def test_numbers_are_written_alike_by_scripts_and_without(browser, tmp_path):
     page = browser.new_page()
     try:
         written = page.evaluate(
-            "(numbers) => {" + script + "return [numbers.map(number), "
-            "smoothed([4, 0, 8], 0.5)]; }",
+            "(numbers) => {" + script + "return [numbers.map(number), smoothed([4, 0, 8], 0.5)]; }",
             list(NUMBERS),
         )
     finally:

@@ -59,12 +59,15 @@ const stepTicks = (found, increment) => (Math.max(...found.map(Math.abs)) < MILL
   : ticks(found.map((each) => each / MILLION), increment / MILLION).map((each) => `${each}M`));
 
 // Few round numbers of a logarithmic axis.
-const powers = (_, __, low, high) => {
+const powers = (made, row, low, high) => {
   const [from, to] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))], found = [];
   const parts = to - from > 2 ? [1] : [1, 2, 5], every = Math.max(1, Math.ceil((to - from) / 5));
   for (let power = from; power <= to; power += every) found.push(...parts.map((part) => part * 10 ** power));
   const seen = found.filter((value) => value >= low && value <= high);
-  return seen.length > 1 ? seen : [0.2, 0.4, 0.6, 0.8].map((share) => low + share * (high - low));
+  if (seen.length > 1) return seen;
+  const rough = (high - low) / 4, unit = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].find((part) => part * unit >= rough) * unit, first = Math.ceil(low / step);
+  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 };
 
 // The indices of values without a neighbour to draw a line to.
@@ -235,7 +238,8 @@ export const makeChart = (figure, curves, options = {}) => {
       },
     }, aligned(), box);
     scale();
-    const { over } = plot;
+    const { root, over } = plot;
+    root.setAttribute("aria-hidden", "true"); // its box is named, and .spoken tells what it shows
     let pressed = 0;
     over.addEventListener("pointerdown", (event) => { pressed = event.clientX; });
     over.addEventListener("pointermove", (event) => {
