@@ -161,7 +161,7 @@ def test_curves_are_drawn_with_their_names_and_what_they_end_at(digits, tiny_run
     ]
     assert (curve["run"], curve["metric"]) == ("tiny", "discriminator/wasserstein")
     for plot in plots:
-        assert plot.one("p", class_="unseen").text, "said to who does not see it"
+        assert plot.one("p", class_="unseen spoken").text, "said to who does not see it"
         assert plot.one("svg").attributes["aria-hidden"] == "true"
 
 
@@ -778,6 +778,7 @@ def test_many_points_of_a_curve_become_means_and_their_range():
 def test_a_scale_follows_its_values(values, note):
     chart = charts.draw_curves("scale", {"x": dict(enumerate(values))})
     assert chart.note == note
+    assert chart.data["log"] == (note == charts.LOG), "the script begins with no value hidden"
     assert "<path" in chart.svg
 
 

@@ -246,12 +246,11 @@ NUMBERS = (0.0, 1.0, -1.5, 30630.4, 99999.0, 123456.0, 1e-4, 0.00012345, 5.6274e
 
 
 def test_numbers_are_written_alike_by_scripts_and_without(browser, tmp_path):
-    script = (page_of_report.SHARED / "charts.js").read_text().replace("export const", "const")
+    script = page_of_report.join_modules(page_of_report.MODULES).replace("export const", "const")
     page = browser.new_page()
     try:
         written = page.evaluate(
-            "(numbers) => {" + script + "return [numbers.map(formatNumber), "
-            "smoothed([4, 0, 8], 0.5)]; }",
+            "(numbers) => {" + script + "return [numbers.map(number), smoothed([4, 0, 8], 0.5)]; }",
             list(NUMBERS),
         )
     finally:

@@ -232,6 +232,50 @@ def test_charts_are_smoothed_and_logarithmic_on_request_and_follow_the_theme(bro
         assert all(inner <= outer < 390 for inner, outer in widths)
 
 
+class LowRun(FakeRun):
+    """A run with losses of 0 and below."""
+
+    def curves(self):
+        found = super().curves()
+        numbers = found["numbers"]
+        loss = numbers["generator/adversarial"]
+        loss["values"] = [(-1) ** step * value for step, value in enumerate(loss["values"])]
+        numbers["below/zero"] = {"steps": [1, 2, 3], "values": [-1, 0, -2]}
+        return found
+
+
+def test_a_logarithmic_axis_says_what_it_hides(browser, address):
+    run = LowRun()
+    with looking(browser, address, run) as page:
+        about = page.locator(".chart .chart-about:visible")
+        assert about.count() == 0
+        page.get_by_label("logarithmic axis").check()
+        assert sorted(about.all_inner_texts()) == [
+            "A log axis has no place for 0 and below: 60 points are not shown.",
+            "No value is above 0, so this axis is linear.",
+        ]
+
+
+def test_charts_obey_the_keyboard_and_keep_the_cursor_as_the_run_goes_on(browser, address):
+    run = FakeRun()
+    with looking(browser, address, run) as page:
+        plot, steps = page.locator(".chart .chart-plot").nth(2), page.locator(".chart .at")
+        plot.focus()
+        for key in ("+", "ArrowRight"):
+            page.keyboard.press(key)
+        assert page.locator(".zoomed").inner_text() == "steps 31 to 90"
+        said = steps.all_inner_texts()
+        assert set(said) == {"step 62"}
+        page.keyboard.press("0")
+        assert page.locator(".zoomed").inner_text() == ""
+        run.step, run.more["numbers"] = 200, {"generator/adversarial": 0.5}
+        page.locator(".spoken", has_text="at step 200").first.wait_for(state="attached")
+        assert steps.all_inner_texts() == said
+        cursor = plot.locator(".u-cursor-x").bounding_box()["x"]
+        box = plot.locator(".u-over").bounding_box()
+        assert (cursor - box["x"]) / box["width"] == pytest.approx(61 / 199, abs=0.02)
+
+
 def test_curves_can_be_downloaded(browser, address, tmp_path):
     run = FakeRun()
     with looking(browser, address, run) as page:
@@ -257,13 +301,14 @@ def test_numbers_and_shapes(browser, address):
         assert found("/numbers.js", "ticks", [2, 2.25, 2.5], 0.25) == ["2.00", "2.25", "2.50"]
         assert found("/numbers.js", "ticks", [-0.5, 0, 0.5], 0.5) == ["−0.5", "0.0", "0.5"]
         assert found("/numbers.js", "ticks", [1000, 1500], 500) == ["1,000", "1,500"]
-        assert found("/numbers.js", "ticks", [0, 2e-7], 2e-7)[1] == "2.00e−7"
+        assert found("/numbers.js", "ticks", [0, 2e-7], 2e-7)[1] == "2e−7"
         names = [found("/numbers.js", "ordinal", place) for place in (1, 2, 3, 4, 11, 12, 21, 112)]
         assert names == ["1st", "2nd", "3rd", "4th", "11th", "12th", "21st", "112th"]
-        assert found("/curves.js", "smooth", [1, 1, 1], 0.9) == pytest.approx([1, 1, 1])
-        assert found("/curves.js", "smooth", [0, 1], 0.5) == pytest.approx([0, 2 / 3])
-        evil = {"numbers": {'=1+1,"x"': {"steps": [1], "values": [2]}}, "scores": {}}
-        assert found("/curves.js", "table", evil) == 'step,"\'=1+1,""x"""\n1,2\n'
+        assert found("/charts.js", "smoothed", [1, 1, 1], 0.9) == pytest.approx([1, 1, 1])
+        assert found("/charts.js", "smoothed", [0, 1], 0.5) == pytest.approx([0, 2 / 3])
+        evil = {"numbers": {'=1+1,"x"': {"steps": [1], "values": [-2]}}, "scores": {}}
+        rows = found("/curves.js", "table", evil)
+        assert found("/files.js", "csv", rows) == 'step,"\'=1+1,""x"""\n1,-2\n'
         # The contour of a cone is a circle.
         side = 21
         cone = [10 - ((i // side - 10) ** 2 + (i % side - 10) ** 2) ** 0.5 for i in range(side**2)]

@@ -1087,7 +1087,7 @@ def test_what_comes_from_files_is_text_and_nothing_else(browser, ring):
     with serving(run) as server, opened(browser, server.address) as seen:
         shown_run = card(seen.page, f"mlp trained with non-saturating on {EVIL}")
         shown_run.locator("canvas.plane").wait_for()
-        for what in (".lines .name", ".scores dt", ".chart h3"):
+        for what in (".legend .name", ".scores dt", ".chart h3"):
             assert any(EVIL in text for text in shown_run.locator(what).all_inner_texts()), what
         assert shown_run.locator(".warnings").inner_text() == EVIL + "\\u202e"
         assert shown_run.locator(".folder").inner_text() == "<b>run"

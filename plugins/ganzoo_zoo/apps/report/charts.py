@@ -41,6 +41,8 @@ COLOURS = 8
 """Number of curve colours; further curves reuse them with dashed lines."""
 WIDE = 1000.0
 """Ratio of the largest to the median magnitude above which the scale is logarithmic."""
+LOG = "logarithmic scale"
+"""Note of a scale that has no place for 0 and below."""
 BINS = 32
 PLACES = 1
 """Decimal places of another axis than steps."""
@@ -211,7 +213,7 @@ def draw_curves(
         tuple(lines),
         _describe_curves(shown),
         "; ".join(_notes(scale, shown, most_drawn)),
-        {**about_axis, **bounds, "log": bool(scale), "curves": data},
+        {**about_axis, **bounds, "log": scale == LOG, "curves": data},
         (*reading, *_hints(curves, shown, most)),
     )
 
@@ -305,7 +307,7 @@ def draw_histogram(title: str, values: Mapping[str, Tensor]) -> Chart:
 
 
 def format_number(value: float) -> str:
-    """Format a number with four significant digits, as ``charts.js`` does."""
+    """Format a number with four significant digits, as ``numbers.js`` does."""
     mantissa, _, power = f"{value:.3e}".partition("e")
     rounded = float(f"{mantissa}e{power}")
     if rounded == 0 or 1e-4 <= abs(rounded) < 1e5:
@@ -342,9 +344,9 @@ def _choose_scale(axes: Axes, values: Sequence[float]) -> str:
         return ""
     if min(values) > 0:
         axes.set_yscale("log")
-        return "logarithmic scale"
+        return LOG
     axes.set_yscale("symlog", linthresh=10 * usual)
-    return "logarithmic scale, linear near 0"
+    return f"{LOG}, linear near 0"
 
 
 def _draw_line(axes: Axes, line: Line, points: Sequence[tuple[float, ...]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +18,8 @@ from ganzoo_zoo.apps.report.plots import draw_run
 from ganzoo_zoo.apps.report.summary import Report
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ganzoo.runs.folder import Run
     from ganzoo_zoo.apps.report.pictures import Picture
     from ganzoo_zoo.apps.report.surface import Surface
@@ -27,10 +30,8 @@ STYLES = (
     *(SHARED / "base.css", SHARED / "uplot" / "uPlot.min.css", SHARED / "charts.css"),
     HERE / "page.css",
 )
-SCRIPTS = (
-    *(SHARED / "uplot" / "uPlot.iife.min.js", SHARED / "charts.js"),
-    HERE / "page.js",
-)
+MODULES = tuple(SHARED / f"{name}.js" for name in ("numbers", "theme", "files", "charts"))
+SCRIPTS = (SHARED / "uplot" / "uPlot.iife.min.js", *MODULES, HERE / "page.js")
 """What becomes the one script of the page, in this order."""
 LICENCE = SHARED / "uplot" / "LICENSE"
 """That of uPlot, which a copy of it must contain."""
@@ -142,8 +143,7 @@ def render_page(template: str, **values: Any) -> str:
     )
     environment.filters["capitalise"] = text.capitalise
     css = "\n".join(path.read_text(encoding="utf-8") for path in STYLES)
-    licence = f"/*! uPlot\n{LICENCE.read_text(encoding='utf-8')}*/"
-    script = "\n".join([licence, *(path.read_text(encoding="utf-8") for path in SCRIPTS)])
+    script = f"/*! uPlot\n{LICENCE.read_text(encoding='utf-8')}*/\n{join_modules(SCRIPTS)}"
     return environment.get_template(template).render(
         policy=_policy(css, script),
         css=css,
@@ -151,6 +151,12 @@ def render_page(template: str, **values: Any) -> str:
         written_by=version("ganzoo"),
         **values,
     )
+
+
+def join_modules(paths: Sequence[Path]) -> str:
+    """Return one module of several, each of which imports from those before it alone."""
+    text = "\n".join(path.read_text(encoding="utf-8") for path in paths)
+    return re.sub(r"^import .*;\n", "", text, flags=re.MULTILINE)
 
 
 def _escape_unprintable(value: Any) -> Any:

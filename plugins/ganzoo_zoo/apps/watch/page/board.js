@@ -1,8 +1,9 @@
 // All charts of a card, and what they share: zoom, axis, smoothing, and changes.
 
-import { Chart } from "./charts.js";
+import { makeChart } from "./charts.js";
 import { grouped, table } from "./curves.js";
-import { fileName, save } from "./elements.js";
+import { fileName } from "./elements.js";
+import { saveTable } from "./files.js";
 import { steps } from "./numbers.js";
 
 const BETWEEN_CURVES = 900;  // milliseconds
@@ -11,7 +12,6 @@ export class Board {
   // card: gives name, state, find(what) and ask(path).
   constructor(card) {
     this.card = card;
-    this.key = `run-${card.name}`;
     this.charts = new Map();
     this.extent = [0, 1];  // the first and the last step of all curves
     this.window = null;
@@ -23,17 +23,18 @@ export class Board {
     const { find } = card;
     find(".logarithmic").addEventListener("change", (event) => {
       this.logarithmic = event.target.checked;
-      this.show();
+      find(".scaled").hidden = !this.logarithmic;
+      this.each((chart) => chart.log(this.logarithmic));
     });
     find(".smoothing").addEventListener("input", (event) => {
       this.smoothing = Number(event.target.value) / 100;
       event.target.setAttribute("aria-valuetext", `${event.target.value}%`);
-      this.show();
+      this.each((chart) => chart.smooth(this.smoothing));
     });
     find(".range").addEventListener("change", (event) => this.zoomNewest(Number(event.target.value)));
     find(".reset").addEventListener("click", () => { this.zoom(null); find(".range").focus(); });
-    find(".csv").addEventListener("click", () => save(
-      new Blob([table(this.found)], { type: "text/csv" }), fileName(card.state.title, "curves.csv")));
+    find(".csv").addEventListener("click", () => saveTable(
+      table(this.found), fileName(card.state.title, "curves.csv")));
   }
 
   // Fetch new curves.
@@ -55,15 +56,42 @@ export class Board {
     const groups = grouped(this.found, this.card.state.numbers), { find } = this.card;
     find(".charts-bar").hidden = !groups.length;
     this.measure(groups);
-    for (const [title, chart] of this.charts) {
-      if (!groups.some((group) => group.title === title)) { chart.remove(); this.charts.delete(title); }
+    for (const [title, { figure, chart }] of this.charts) {
+      if (groups.some((group) => group.title === title)) continue;
+      chart.remove();
+      figure.remove();
+      this.charts.delete(title);
     }
     groups.forEach(({ title, note, curves }, i) => {
-      if (!this.charts.has(title)) this.charts.set(title, new Chart(title, note, this));
-      const chart = this.charts.get(title), there = find(".charts").children[i];
-      if (there !== chart.figure) find(".charts").insertBefore(chart.figure, there ?? null);
-      chart.show(curves);
+      const known = this.charts.get(title), figure = known?.figure ?? this.frame(title, note);
+      const there = find(".charts").children[i];
+      if (there !== figure) find(".charts").insertBefore(figure, there ?? null);
+      if (known) known.chart.show(curves);
+      else this.charts.set(title, { figure, chart: this.make(figure, curves) });
     });
+  }
+
+  frame(title, note) {
+    const figure = document.getElementById("chart").content.firstElementChild.cloneNode(true);
+    figure.querySelector("h3").textContent = title;
+    figure.querySelector(".note").textContent = note;
+    return figure;
+  }
+
+  make(figure, curves) {
+    return makeChart(figure, curves, {
+      log: this.logarithmic,
+      smoothing: this.smoothing,
+      zoom: this.window,
+      extent: () => this.extent,
+      changes: () => this.changes.map(({ step }) => step),
+      onZoom: (window) => this.zoom(window),
+      onCursor: (step) => this.each((chart) => chart.point(step)),
+    });
+  }
+
+  each(done) {
+    for (const { chart } of this.charts.values()) done(chart);
   }
 
   measure(groups) {
@@ -81,7 +109,7 @@ export class Board {
     find(".dragged").hidden = !window;
     find(".range").value = window ? "0" : "1";
     find(".zoomed").textContent = window ? `steps ${steps(window[0])} to ${steps(window[1])}` : "";
-    this.show();
+    this.each((chart) => chart.zoom(window));
   }
 
   // Show the newest share of the steps.
@@ -92,10 +120,10 @@ export class Board {
   }
 
   redraw() {
-    for (const chart of this.charts.values()) chart.redraw();
+    this.each((chart) => chart.redraw());
   }
 
   remove() {
-    for (const chart of this.charts.values()) chart.remove();
+    this.each((chart) => chart.remove());
   }
 }

@@ -1,4 +1,4 @@
-// The curves of a run: how they are grouped and titled, smoothed, and saved as a table.
+// The curves of a run: how they are grouped and titled, and their table.
 
 // The title of the chart for each kind of metric, and what it says, for people who see it first.
 const TITLES = [
@@ -41,29 +41,12 @@ export const grouped = ({ numbers, scores }, last) => {
   return [...groups.values()].sort((a, b) => order(a) - order(b));
 };
 
-// The exponential moving average of values, without the bias of its start; weight: from 0 to below 1.
-export const smooth = (values, weight) => {
-  let sum = 0, total = 0;
-  return values.map((value) => {
-    sum = weight * sum + (1 - weight) * value;
-    total = weight * total + (1 - weight);
-    return sum / total;
-  });
-};
-
-// A cell of a table: quoted if it must be, and never a formula.
-const cell = (text) => {
-  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-  return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-};
-
-// The curves of {numbers, scores} as comma-separated values: a row for each step.
+// The rows of a table of {numbers, scores}: one for each step.
 export const table = ({ numbers, scores }) => {
   const curves = [...Object.entries(numbers), ...Object.entries(scores)], rows = new Map();
   curves.forEach(([, curve], i) => curve.steps.forEach((step, j) => {
-    if (!rows.has(step)) rows.set(step, Array(curves.length).fill(""));
-    rows.get(step)[i] = String(curve.values[j]);
+    if (!rows.has(step)) rows.set(step, [step, ...curves.map(() => "")]);
+    rows.get(step)[i + 1] = curve.values[j];
   }));
-  const lines = [...rows].sort(([a], [b]) => a - b).map(([step, values]) => [step, ...values].join(","));
-  return `${["step", ...curves.map(([name]) => cell(name))].join(",")}\n${lines.join("\n")}\n`;
+  return [["step", ...curves.map(([name]) => name)], ...[...rows.values()].sort(([a], [b]) => a - b)];
 };

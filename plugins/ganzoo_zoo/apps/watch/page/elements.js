@@ -23,13 +23,6 @@ export const press = (button, done) => button.addEventListener("click", () => {
   if (button.getAttribute("aria-disabled") !== "true") done();
 });
 
-// Let the browser save a file that the page has made.
-export const save = (blob, name) => {
-  const address = URL.createObjectURL(blob);
-  element("a", { href: address, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 60_000);
-};
-
 // A name for a file, from the title of a run.
 export const fileName = (title, rest) => `${title} ${rest}`.replace(/[^\p{L}\p{N}.]+/gu, "-").slice(0, 120);
 

@@ -1,6 +1,7 @@
 // What is seen, to take away: a picture, and a movie of the frames.
 
-import { fileName, save, element } from "./elements.js";
+import { element, fileName } from "./elements.js";
+import { save } from "./files.js";
 import { steps } from "./numbers.js";
 import { colours } from "./theme.js";
 

@@ -48,12 +48,14 @@ from ganzoo_zoo.apps.watch.web.state import RESUME, Card, Dashboard
 
 PAGE = Path(__file__).parents[1] / "page"
 """Folder of the files of the page."""
+SHARED = ("charts", "files", "numbers", "theme")
+"""The page's scripts that stand in the shared folder."""
 SCRIPTS = (
-    *("page", "elements", "numbers", "requests", "theme"),
+    *("page", "elements", "requests"),
     *("form", "controls", "sketch", "draw", "lesson", "link", "classroom"),
     *("card", "timeline", "plane", "paint", "packing", "contours", "layers"),
     *("apart", "stage", "diagram", "change", "samples", "takeaway"),
-    *("board", "charts", "curves"),
+    *("board", "curves"),
 )
 """The page's own scripts."""
 FILES = {
@@ -62,7 +64,12 @@ FILES = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/form.css": ("form.css", "text/css; charset=utf-8"),
     "/card.css": ("card.css", "text/css; charset=utf-8"),
+    "/charts.css": ("../../shared/charts.css", "text/css; charset=utf-8"),
     **{f"/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8") for name in SCRIPTS},
+    **{
+        f"/{name}.js": (f"../../shared/{name}.js", "text/javascript; charset=utf-8")
+        for name in SHARED
+    },
     "/uplot.js": ("../../shared/uplot/uPlot.iife.min.js", "text/javascript; charset=utf-8"),
     "/uplot.css": ("../../shared/uplot/uPlot.min.css", "text/css; charset=utf-8"),
 }

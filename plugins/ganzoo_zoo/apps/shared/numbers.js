@@ -1,10 +1,13 @@
 // Numbers as people read them.
 
+// A number with four significant digits, as format_number of the report writes it.
 export const number = (value) => {
-  if (value === 0 || !Number.isFinite(value)) return String(value);
-  const size = Math.abs(value);
-  const text = size >= 1e5 || size < 1e-3 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
-  return text.replace("e+", "e").replaceAll("-", "−");
+  if (!Number.isFinite(value)) return "–";
+  const rounded = Number(value.toPrecision(4)), size = Math.abs(rounded);
+  const text = size === 0 || (size >= 1e-4 && size < 1e5)
+    ? rounded.toLocaleString("en", { maximumSignificantDigits: 4 })
+    : value.toExponential(3).replace(/\.?0*e\+?/, "e");
+  return text.replaceAll("-", "−");
 };
 
 export const steps = (value) => Math.round(value).toLocaleString("en");

@@ -1,14 +1,12 @@
 // Light and dark.
 
-import { named } from "./elements.js";
-
 const root = document.documentElement;
 const prefersDark = matchMedia("(prefers-color-scheme: dark)");
 const isDark = () => (root.dataset.theme || (prefersDark.matches ? "dark" : "light")) === "dark";
 
-// Let the button switch the theme; changed() is called after each change.
+// Let the button #theme switch the theme; changed() is called now and after each change.
 export const offerThemes = (changed) => {
-  const button = named("theme");
+  const button = document.getElementById("theme");
   const show = () => {
     button.textContent = isDark() ? "Light" : "Dark";
     changed();
@@ -19,6 +17,7 @@ export const offerThemes = (changed) => {
   });
   prefersDark.addEventListener("change", show);
   show();
+  button.hidden = false;
 };
 
 // Colours of the style sheet, for what is painted on a canvas.
