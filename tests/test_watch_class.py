@@ -20,8 +20,10 @@ from ganzoo.runs.folder import Run
 from ganzoo.signals import interrupt
 from ganzoo_zoo.apps.watch.training import workers
 from ganzoo_zoo.apps.watch.training.limits import hold_to, read_memory
-from ganzoo_zoo.apps.watch.training.workers import Busy, TrainingProcesses, TrainingRun
+from ganzoo_zoo.apps.watch.training.training_run import Busy, TrainingRun
+from ganzoo_zoo.apps.watch.training.workers import TrainingProcesses
 from ganzoo_zoo.apps.watch.web import bounds as bounds_module
+from ganzoo_zoo.apps.watch.web import card as cards
 from ganzoo_zoo.apps.watch.web import classroom as classrooms
 from ganzoo_zoo.apps.watch.web import serve as web
 from ganzoo_zoo.apps.watch.web import state as boards
@@ -90,6 +92,7 @@ class Orders:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr(boards, "SECONDS_BETWEEN_READS", 0.0)
+    monkeypatch.setattr(cards, "SECONDS_BETWEEN_READS_AT_REST", 0.0)
 
 
 @pytest.fixture

@@ -28,10 +28,13 @@ from ganzoo.runs.folder import Run
 from ganzoo.signals import interrupt
 from ganzoo.storage.json_files import append_line, drop_lines_after
 from ganzoo_zoo.apps.watch.runs.run_reader import RunReader
-from ganzoo_zoo.apps.watch.training.workers import Busy, TrainingProcesses, TrainingRun
+from ganzoo_zoo.apps.watch.training.training_run import Busy, TrainingRun
+from ganzoo_zoo.apps.watch.training.workers import TrainingProcesses
+from ganzoo_zoo.apps.watch.web import card as cards
 from ganzoo_zoo.apps.watch.web import serve as web
 from ganzoo_zoo.apps.watch.web import server as servers
 from ganzoo_zoo.apps.watch.web import state as boards
+from ganzoo_zoo.apps.watch.web.card import Card
 from ganzoo_zoo.apps.watch.web.choices import (
     find_default_loss,
     list_choices,
@@ -39,7 +42,7 @@ from ganzoo_zoo.apps.watch.web.choices import (
     resolve_choices,
 )
 from ganzoo_zoo.apps.watch.web.server import FILES, KEY_HEADER, LONGEST_BODY, PAGE, Server
-from ganzoo_zoo.apps.watch.web.state import Card, Dashboard
+from ganzoo_zoo.apps.watch.web.state import Dashboard
 from tiny import TINY
 
 DIGITS = {"architecture": "mlp", "settings": {"arch.hidden": (4,), "data.image_size": 8}, **TINY}
@@ -78,6 +81,7 @@ def copied(run, path):
 @pytest.fixture(autouse=True)
 def _looks_each_time(monkeypatch):
     monkeypatch.setattr(boards, "SECONDS_BETWEEN_READS", 0.0)
+    monkeypatch.setattr(cards, "SECONDS_BETWEEN_READS_AT_REST", 0.0)
 
 
 @contextmanager

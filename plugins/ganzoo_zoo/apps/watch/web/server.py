@@ -34,7 +34,8 @@ from urllib.parse import parse_qs, urlsplit
 from ganzoo.display.messages import note
 from ganzoo.errors import GanzooError, InputError
 from ganzoo_zoo.apps.watch.training.control_words import CONTINUE, NEAREST, PAUSE, STOP, WALK
-from ganzoo_zoo.apps.watch.training.workers import CHANGE, STEPS, Busy, Unknown
+from ganzoo_zoo.apps.watch.training.training_run import CHANGE, STEPS, Busy, Unknown
+from ganzoo_zoo.apps.watch.web.card import RESUME, Card
 from ganzoo_zoo.apps.watch.web.choices import (
     find_default_loss,
     find_fitting_models,
@@ -44,7 +45,7 @@ from ganzoo_zoo.apps.watch.web.choices import (
 )
 from ganzoo_zoo.apps.watch.web.classroom import A_LOOKER, LOOKER, THE_TEACHER, Person, Slowed
 from ganzoo_zoo.apps.watch.web.controls import list_controls
-from ganzoo_zoo.apps.watch.web.state import RESUME, Card, Dashboard
+from ganzoo_zoo.apps.watch.web.state import Dashboard
 
 PAGE = Path(__file__).parents[1] / "page"
 """Folder of the files of the page."""
