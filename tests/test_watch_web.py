@@ -27,7 +27,6 @@ from ganzoo.errors import InputError, Interrupted
 from ganzoo.runs.folder import Run
 from ganzoo.signals import interrupt
 from ganzoo.storage.json_files import append_line, drop_lines_after
-from ganzoo_zoo.apps.watch.runs.run_reader import RunReader
 from ganzoo_zoo.apps.watch.training.training_run import Busy, TrainingRun
 from ganzoo_zoo.apps.watch.training.workers import TrainingProcesses
 from ganzoo_zoo.apps.watch.web import card as cards
@@ -44,6 +43,7 @@ from ganzoo_zoo.apps.watch.web.choices import (
 from ganzoo_zoo.apps.watch.web.server import FILES, KEY_HEADER, LONGEST_BODY, PAGE, Server
 from ganzoo_zoo.apps.watch.web.state import Dashboard
 from tiny import TINY
+from watch_client import serving
 
 DIGITS = {"architecture": "mlp", "settings": {"arch.hidden": (4,), "data.image_size": 8}, **TINY}
 RING = {
@@ -82,21 +82,6 @@ def copied(run, path):
 def _looks_each_time(monkeypatch):
     monkeypatch.setattr(boards, "SECONDS_BETWEEN_READS", 0.0)
     monkeypatch.setattr(cards, "SECONDS_BETWEEN_READS_AT_REST", 0.0)
-
-
-@contextmanager
-def serving(*runs, root=None, host="127.0.0.1"):
-    """Serve runs from a thread of this process."""
-    board = Dashboard([RunReader(run) for run in runs], root)
-    with Server(board, host, 0) as server:
-        thread = threading.Thread(target=server.serve_forever, args=[0.01])
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-            board.close()
 
 
 def asked(server, method, path, body=None, **headers):

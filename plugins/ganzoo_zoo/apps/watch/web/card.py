@@ -16,13 +16,8 @@ from ganzoo.runs.reproduce import format_argument
 from ganzoo.runs.state import DIVERGED, FINISHED, INTERRUPTED, SILENT, TRAINING, WAITING
 from ganzoo_zoo.apps.watch.points.frames import Frames, choose_evenly
 from ganzoo_zoo.apps.watch.runs.run_reader import GONE, RunReader
-from ganzoo_zoo.apps.watch.training.control_words import (
-    BETWEEN,
-    STOPPED,
-)
-from ganzoo_zoo.apps.watch.training.training_run import (
-    TrainingRun,
-)
+from ganzoo_zoo.apps.watch.training.control_words import BETWEEN, STOPPED
+from ganzoo_zoo.apps.watch.training.training_run import TrainingRun
 
 SECONDS_BETWEEN_READS_AT_REST = 2.0
 """Time between two reads of a run that rests."""

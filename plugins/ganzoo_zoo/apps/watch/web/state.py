@@ -19,16 +19,8 @@ from ganzoo.config import RunConfig
 from ganzoo.errors import GanzooError, InputError
 from ganzoo.runs.folder import CONFIG_FILE, RUNS_FOLDER, Run
 from ganzoo_zoo.apps.watch.runs.run_reader import RunReader
-from ganzoo_zoo.apps.watch.training.control_words import (
-    MAX_TRAINING,
-    STOPPED,
-)
-from ganzoo_zoo.apps.watch.training.training_run import (
-    SET_ASIDE,
-    Busy,
-    TrainingRun,
-    Unknown,
-)
+from ganzoo_zoo.apps.watch.training.control_words import MAX_TRAINING, STOPPED
+from ganzoo_zoo.apps.watch.training.training_run import SET_ASIDE, Busy, TrainingRun, Unknown
 from ganzoo_zoo.apps.watch.training.workers import TrainingProcesses
 from ganzoo_zoo.apps.watch.web.bounds import DEVICE, Bounds, require_disk
 from ganzoo_zoo.apps.watch.web.card import CHANGEABLE, Card
